@@ -1,0 +1,241 @@
+"""Reads a job file and command-line overrides into a `RunConfig`.
+
+Every problem becomes one line that names the file and line (or the flag), the key, the value and
+what would be accepted.
+"""
+
+import os
+import tomllib
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from difflib import get_close_matches
+from pathlib import Path as FilePath
+from typing import Any
+
+from pydantic import BaseModel, ValidationError
+
+from hpcpinn.config.checks import Problem, conflicts, fit_defaults
+from hpcpinn.config.lines import Path, key_lines, line_of
+from hpcpinn.config.schema import RunConfig
+from hpcpinn.errors import InputError
+
+_PATH_KEYS: tuple[tuple[str, str], ...] = (("morphology", "file"), ("voltage", "file"))
+"""Keys whose relative paths start at the job file."""
+
+
+def load_config(
+    path: str | os.PathLike[str] | None = None, overrides: Sequence[str] = ()
+) -> RunConfig:
+    """The run description of a job file, with overrides on top.
+
+    Args:
+        path: TOML file; None takes the defaults of every key.
+        overrides: ``table.key=value`` as on the command line, the value in TOML's spelling;
+            what is not TOML is taken as text. ``synapse.0.start=5`` reaches into a list.
+
+    Raises:
+        InputError: Unreadable file, unknown or misspelt key, wrong type, value out of range,
+            or keys that contradict each other: the first problem, and how many more there are.
+    """
+    origin = _Origin()
+    document: dict[str, Any] = {}
+    if path is not None:
+        document, origin = _read(FilePath(path))
+    for text in overrides:
+        _override(document, text, origin)
+    return _validated(document, origin)
+
+
+def config_from_json(text: str, source: str = "stored configuration") -> RunConfig:
+    """The run description that `RunConfig.to_json` wrote.
+
+    Raises:
+        InputError: The text does not describe a run of this version.
+    """
+    try:
+        return RunConfig.model_validate_json(text)
+    except ValidationError as error:
+        raise _one_line(error, _Origin(source)) from None
+
+
+def bundled_job(name: str) -> FilePath:
+    """The job file ``NAME.toml`` that comes with hpcpinn, installed or in a checkout.
+
+    Raises:
+        InputError: There is none of that name.
+    """
+    package = FilePath(__file__).resolve().parent.parent
+    folders = [package / "jobs", package.parent / "jobs"]
+    for folder in folders:
+        if (folder / f"{name}.toml").is_file():
+            return folder / f"{name}.toml"
+    known = sorted({file.stem for folder in folders for file in folder.glob("*.toml")})
+    raise InputError(f"no bundled job {name!r}; there are: {', '.join(known) or 'none'}")
+
+
+@dataclass
+class _Origin:
+    """Where every value came from: lines of a file, and flags."""
+
+    file: str = "configuration"
+    lines: dict[Path, int] = field(default_factory=dict)
+    flags: dict[Path, str] = field(default_factory=dict)
+
+    def of(self, path: Path) -> str:
+        for length in range(len(path), 0, -1):
+            if path[:length] in self.flags:
+                return self.flags[path[:length]]
+        line = line_of(self.lines, path)
+        return self.file if line is None else f"{self.file}, line {line}"
+
+
+def _read(file: FilePath) -> tuple[dict[str, Any], _Origin]:
+    try:
+        text = file.read_text(encoding="utf-8-sig")
+        document = tomllib.loads(text)
+    except FileNotFoundError:
+        raise InputError(f"{file}: no such job file") from None
+    except OSError as error:
+        raise InputError(f"{file}: cannot be read ({error.strerror})") from None
+    except UnicodeDecodeError as error:
+        raise InputError(f"{file}: not a text file (byte {error.start} is not UTF-8)") from None
+    except tomllib.TOMLDecodeError as error:
+        raise InputError(f"{file}: not valid TOML: {error}") from None
+    for table, key in _PATH_KEYS:
+        section = document.get(table)
+        if isinstance(section, dict) and isinstance(name := section.get(key), str):
+            section[key] = _beside(file, name)
+    return document, _Origin(str(file), key_lines(text))
+
+
+def _beside(job: FilePath, name: str) -> str:
+    """`name` as seen from the job file's folder, unless it is absolute, builtin or empty."""
+    if not name or name.startswith("builtin:"):
+        return name
+    return os.path.normpath(job.parent / FilePath(name).expanduser())
+
+
+def _override(document: dict[str, Any], text: str, origin: _Origin) -> None:
+    """Writes one ``a.b=value`` into the document and remembers the flag."""
+    dotted, equals, spelled = text.partition("=")
+    path: Path = tuple(int(k) if k.isdigit() else k for k in dotted.strip().split("."))
+    if not equals or not all(str(key) for key in path):
+        raise InputError(f"--set {text}: expected table.key=value, such as run.duration=20")
+    flag = f"--set {text}"
+    place: Any = document
+    for depth, key in enumerate(path):
+        if isinstance(place, list):
+            if not isinstance(key, int) or key >= len(place):
+                owner = ".".join(map(str, path[:depth]))
+                raise InputError(f"{flag}: {owner} has {len(place)} entries, counted from 0")
+        elif not isinstance(place, dict) or isinstance(key, int):
+            owner = ".".join(map(str, path[:depth])) or "a run description"
+            raise InputError(f"{flag}: {owner} holds no entry {key!r}")
+        if depth == len(path) - 1:
+            place[key] = _value(spelled.strip())
+        elif isinstance(place, dict):
+            place = place.setdefault(key, {})
+        else:
+            place = place[key]
+    origin.flags[path] = flag
+
+
+def _value(spelled: str) -> Any:
+    """A TOML value, or the text itself where it is none."""
+    try:
+        return tomllib.loads(f"value = {spelled}")["value"]
+    except tomllib.TOMLDecodeError:
+        return spelled
+
+
+def _validated(document: Mapping[str, Any], origin: _Origin) -> RunConfig:
+    try:
+        config = RunConfig.model_validate(document)
+    except ValidationError as error:
+        raise _one_line(error, origin) from None
+    config = fit_defaults(config)
+    _refuse(conflicts(config), origin)
+    return config
+
+
+def _one_line(error: ValidationError, origin: _Origin) -> InputError:
+    try:
+        _refuse([_problem(detail) for detail in error.errors()], origin)
+    except InputError as line:
+        return line
+    raise AssertionError("a validation error without details")
+
+
+def _refuse(problems: Iterable[Problem], origin: _Origin) -> None:
+    """Raises the first problem, saying how many more there are; nothing without problems."""
+    found = list(problems)
+    if not found:
+        return
+    path, message = found[0]
+    more = f" (and {len(found) - 1} more)" if len(found) > 1 else ""
+    raise InputError(f"{origin.of(path)}: {'.'.join(map(str, path))}: {message}{more}")
+
+
+def _problem(detail: Mapping[str, Any]) -> Problem:
+    """Pydantic's finding in the words of a user."""
+    path: Path = tuple(detail["loc"])
+    value, limits = detail["input"], detail.get("ctx", {})
+    match detail["type"]:
+        case "extra_forbidden":
+            return path, f"unknown key{_suggestion(path)}"
+        case "missing":
+            return path, "missing; it has no default"
+        case "model_type" | "model_attributes_type" | "dict_type":
+            return path, f"{value!r} is not a table of keys"
+        case "tuple_type":
+            return path, f"expected a list of tables, written [[{'.'.join(map(str, path))}]]"
+        case "literal_error":
+            return path, f"{value!r} is not one of {limits['expected']}"
+        case "value_error":
+            return path, str(limits["error"])
+        case "finite_number":
+            return path, f"{value!r} is not a finite number"
+        case "string_too_short":
+            return path, "must not be empty"
+    message = detail["msg"].removeprefix("Input should be ")
+    return path, f"{value!r} is not allowed: must be {message}"
+
+
+def _suggestion(path: Path) -> str:
+    """The nearest key of the table that `path` points into, or all of its keys."""
+    table = _table_at(path[:-1])
+    known = list(table.model_fields)
+    near = get_close_matches(str(path[-1]), known, n=1, cutoff=0.6)
+    if near:
+        return f"; did you mean {near[0]!r}?"
+    elsewhere = [name for name, inner in _tables(RunConfig) if str(path[-1]) in inner.model_fields]
+    if elsewhere:
+        return f"; it belongs into [{elsewhere[0]}]"
+    return f"; known here: {', '.join(known)}"
+
+
+def _table_at(path: Path) -> type[BaseModel]:
+    """The class of the table that `path` leads to."""
+    table: type[BaseModel] = RunConfig
+    for key in path:
+        if isinstance(key, str):
+            table = dict(_tables(table)).get(key, table)
+    return table
+
+
+def _tables(table: type[BaseModel]) -> Iterable[tuple[str, type[BaseModel]]]:
+    """Names and classes of the tables, and lists of tables, directly inside `table`."""
+    for name, info in table.model_fields.items():
+        inner = _table_class(info.annotation)
+        if inner is not None:
+            yield name, inner
+
+
+def _table_class(annotation: Any) -> type[BaseModel] | None:
+    """The table class inside an annotation such as ``tuple[SynapseConfig, ...] | None``."""
+    if isinstance(annotation, type) and issubclass(annotation, BaseModel):
+        return annotation
+    for argument in getattr(annotation, "__args__", ()):
+        if (inner := _table_class(argument)) is not None:
+            return inner
+    return None

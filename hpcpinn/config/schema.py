@@ -1,0 +1,326 @@
+"""The run description: every key a job file may hold, its default, its unit and its limits.
+
+One class per TOML table. Times in ms (dimensionless for the preset `seed`), lengths in µm,
+concentrations in µM, potentials in mV; times and lengths may also be written with a unit,
+``duration = "10 min"``. `hpcpinn.config.load_config` reads a job file and the ``--set``
+overrides of the command line into a `RunConfig`; whatever is wrong ends in one `InputError`.
+"""
+
+import math
+from typing import Annotated, Literal
+
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field
+
+from hpcpinn.errors import InputError
+from hpcpinn.units import LENGTH, TIME, quantity
+
+
+def _in_ms(value: object) -> object:
+    return _with_unit(value, TIME)
+
+
+def _in_um(value: object) -> object:
+    return _with_unit(value, LENGTH)
+
+
+def _with_unit(value: object, table) -> object:
+    if not isinstance(value, str):
+        return value
+    try:
+        return quantity(value, table)
+    except InputError as error:
+        raise ValueError(str(error)) from None
+
+
+Finite = Annotated[float, Field(allow_inf_nan=False)]
+Positive = Annotated[Finite, Field(gt=0)]
+NonNegative = Annotated[Finite, Field(ge=0)]
+Time = Annotated[NonNegative, BeforeValidator(_in_ms)]
+PositiveTime = Annotated[Positive, BeforeValidator(_in_ms)]
+TimeOrForever = Annotated[float, Field(gt=0, allow_inf_nan=True), BeforeValidator(_in_ms)]
+Length = Annotated[NonNegative, BeforeValidator(_in_um)]
+PositiveLength = Annotated[Positive, BeforeValidator(_in_um)]
+Count = Annotated[int, Field(ge=1)]
+Text = Annotated[str, Field(min_length=1)]
+
+
+class Table(BaseModel):
+    """Base of all tables: immutable, strictly typed, unknown keys refused."""
+
+    model_config = ConfigDict(
+        extra="forbid", frozen=True, strict=True, ser_json_inf_nan="constants"
+    )
+
+
+class MorphologyConfig(Table):
+    """The cell and how its file is read.
+
+    Attributes:
+        file: SWC file, or ``builtin:NAME`` for a cell that comes with hpcpinn. In a job file a
+            relative path starts at the job file.
+        soma: How soma points become cable: as NEURON reads them, as Arbor does, or literally.
+        units: Unit of the file's coordinates; ``auto`` takes µm and warns where that looks wrong.
+        merge_below: Chains of frusta shorter than this are merged (µm; 0: never).
+        er_fraction, er_radius: Radius of the endoplasmic reticulum,
+            er_fraction · radius + er_radius (µm).
+    """
+
+    file: Text = "builtin:pyramidal"
+    soma: Literal["neuron", "arbor", "literal"] = "neuron"
+    units: Literal["auto", "um", "nm", "m"] = "auto"
+    merge_below: Length = 1.0
+    er_fraction: Annotated[NonNegative, Field(lt=1)] = 0.0
+    er_radius: Length = 0.0
+
+
+class GateConfig(Table):
+    """One gate of a user's own channel; the fields of `hpcpinn.physics.constants.Gate`."""
+
+    power: Count
+    z: Finite
+    half: Finite
+    tau: Positive
+    rate: Positive | None = None
+    gamma: Annotated[Finite, Field(ge=0, le=1)] = 0.0
+
+
+class ConstantsConfig(Table):
+    """Constants that differ from the preset, in the units of EQUATIONS §1 (µm, s, µM, mV).
+
+    The fields are those of `hpcpinn.physics.constants.CalciumConstants`; None keeps the preset's.
+    """
+
+    time_unit: Positive | None = None
+    D_c: Positive | None = None
+    D_b: NonNegative | None = None
+    b_tot: NonNegative | None = None
+    k_plus: NonNegative | None = None
+    k_minus: Positive | None = None
+    c_rest: Positive | None = None
+    c_o: NonNegative | None = None
+    pmca_max: NonNegative | None = None
+    pmca_K: Positive | None = None
+    ncx_max: NonNegative | None = None
+    ncx_K: Positive | None = None
+    leak: NonNegative | None = None
+    j_release: Finite | None = None
+    release_duration: Annotated[float, Field(gt=0, allow_inf_nan=True)] | None = None
+    release_patch: NonNegative | None = None
+    vdcc_density: NonNegative | None = None
+    vdcc_permeability: NonNegative | None = None
+    gates: Annotated[tuple[GateConfig, ...] | None, Field(strict=False)] = None
+    z_ca: Positive | None = None
+    temperature: Positive | None = None
+    rest_voltage: Finite | None = None
+    ghk_sign: Literal["influx", "as_printed"] | None = None
+
+
+class PhysicsConfig(Table):
+    """Which constants.
+
+    Attributes:
+        preset: Preset of EQUATIONS §1.
+        constants: What differs from it.
+    """
+
+    preset: Literal["physical-N", "physical-L", "physical-T", "seed"] = "physical-N"
+    constants: ConstantsConfig = ConstantsConfig()
+
+    @property
+    def changes(self) -> dict[str, object]:
+        """The constants that differ from the preset, as keywords of `CalciumConstants.replace`."""
+        return self.constants.model_dump(exclude_none=True)
+
+
+class VoltageConfig(Table):
+    """Membrane voltage: one value everywhere and always, or a table over time and sites.
+
+    Attributes:
+        constant: mV; not read where `file` is given.
+        file: CSV or HDF5 table. In a job file a relative path starts at the job file.
+    """
+
+    constant: Finite = -70.0
+    file: Text | None = None
+
+
+class SynapseConfig(Table):
+    """One synaptic release; what is left out comes from the constants.
+
+    Attributes:
+        site: Where, such as ``apic[12](0.5)``.
+        start: When, ms.
+        flux: Peak of j_SYN, µM·µm/s.
+        duration: ms.
+        patch: Length of cable that takes part, µm.
+    """
+
+    site: Text
+    start: Time
+    flux: Finite | None = None
+    duration: PositiveTime | None = None
+    patch: PositiveLength | None = None
+
+
+class FluxConfig(Table):
+    """A given calcium flux J through a free end, D ∂c/∂s (inward) = J.
+
+    Attributes:
+        site: A free end, such as ``soma`` or ``tip:apic``.
+        value: J, µM·µm/s, positive inwards.
+        start, duration: When, ms.
+    """
+
+    site: Text
+    value: Finite
+    start: Time = 0.0
+    duration: TimeOrForever = math.inf
+
+
+class ProbeConfig(Table):
+    """A point that is recorded every `run.probe_interval`.
+
+    Attributes:
+        site: Where.
+        name: What pictures and files call it; the site itself where left out.
+    """
+
+    site: Text
+    name: Text | None = None
+
+    @property
+    def label(self) -> str:
+        return self.name or self.site
+
+
+class OutputConfig(Table):
+    """How long, and what is written.
+
+    Attributes:
+        duration: ms.
+        output_interval: Between two frames of the whole cell, ms.
+        probe_interval: Between two samples of the probes, ms.
+        output: Result file, relative to the working directory.
+        seed: Of every random number in the run.
+        checkpoint_every: Windows between checkpoints.
+        transport: How ranks talk; ``auto`` takes mpi4jax under mpirun, nothing with one rank.
+    """
+
+    duration: PositiveTime = 50.0
+    output_interval: PositiveTime = 1.0
+    probe_interval: PositiveTime = 0.1
+    output: Text = "results/run.h5"
+    seed: Annotated[int, Field(ge=0, lt=2**32)] = 0
+    checkpoint_every: Count = 10
+    transport: Literal["auto", "serial", "mpi4jax", "mpi4py"] = "auto"
+
+
+class NetworkConfig(Table):
+    """The trunk.
+
+    Attributes:
+        features: Width of the last hidden layer: degrees of freedom per piece and species.
+        activation: Of the hidden layers.
+        layers: Hidden layers.
+        scale: Largest wave number of the first layer on [−1, 1].
+    """
+
+    features: Annotated[int, Field(ge=2)] = 64
+    activation: Literal["sine", "tanh"] = "sine"
+    layers: Count = 1
+    scale: Positive = 2.2
+
+
+class TrainingConfig(Table):
+    """How trunk and heads are trained.
+
+    Attributes:
+        trainer: Least squares on the heads, Levenberg-Marquardt on trunk and heads, or a
+            first-order baseline.
+        collocation: Where the equation is asked to hold.
+        points_space, points_time: Collocation points per piece and window.
+        newton_tolerance: Relative update at which Gauss-Newton stops.
+        newton_max: Its largest number of steps per window.
+        steps: Steps of the first-order trainers per window.
+        learning_rate: Of `adam`.
+        alpha: Weight of the equation against the data in the loss of the first-order trainers.
+    """
+
+    trainer: Literal["least-squares", "levenberg-marquardt", "adam", "lbfgs"] = "least-squares"
+    collocation: Literal["gauss", "random", "residual-adaptive"] = "gauss"
+    points_space: Annotated[int, Field(ge=2)] = 10
+    points_time: Annotated[int, Field(ge=2)] = 12
+    newton_tolerance: Positive = 1e-7
+    newton_max: Count = 8
+    steps: Count = 10_000
+    learning_rate: Positive = 1e-3
+    alpha: Annotated[Finite, Field(gt=0, lt=1)] = 0.5
+
+
+class PiecesConfig(Table):
+    """How sections are cut into pieces.
+
+    Attributes:
+        max_length: Longest piece, µm.
+        source_length: Longest piece at a source or radius jump, µm.
+        growth: Largest ratio of neighbouring lengths on the way from one to the other.
+        cells_per_piece: Output cells per piece.
+    """
+
+    max_length: PositiveLength = 10.0
+    growth: Annotated[Finite, Field(gt=1)] = 2.0
+    source_length: PositiveLength = 0.5
+    cells_per_piece: Count = 4
+
+
+class SchwarzConfig(Table):
+    """How pieces agree.
+
+    Attributes:
+        transmission: What crosses an interface.
+        order: Red and black in turn, or all at once.
+        acceleration: Of the traces.
+        jump_tolerance: Relative interface jump at which sweeps stop.
+        max_sweeps: Per Newton step.
+    """
+
+    transmission: Literal["robin", "dirichlet-neumann"] = "robin"
+    order: Literal["red-black", "additive"] = "red-black"
+    acceleration: Literal["anderson", "none"] = "anderson"
+    jump_tolerance: Positive = 1e-5
+    max_sweeps: Count = 8
+
+
+class WindowConfig(Table):
+    """Time windows.
+
+    Attributes:
+        first, shortest, longest: Lengths, ms.
+        tolerance: Relative error estimate above which a window is rejected and retried.
+    """
+
+    first: PositiveTime = 0.1
+    shortest: PositiveTime = 1e-3
+    longest: PositiveTime = 5.0
+    tolerance: Positive = 1e-4
+
+
+class RunConfig(Table):
+    """A whole run description."""
+
+    morphology: MorphologyConfig = MorphologyConfig()
+    physics: PhysicsConfig = PhysicsConfig()
+    voltage: VoltageConfig = VoltageConfig()
+    synapse: Annotated[tuple[SynapseConfig, ...], Field(strict=False)] = ()
+    flux: Annotated[tuple[FluxConfig, ...], Field(strict=False)] = ()
+    probe: Annotated[tuple[ProbeConfig, ...], Field(strict=False)] = ()
+    run: OutputConfig = OutputConfig()
+    network: NetworkConfig = NetworkConfig()
+    training: TrainingConfig = TrainingConfig()
+    pieces: PiecesConfig = PiecesConfig()
+    schwarz: SchwarzConfig = SchwarzConfig()
+    window: WindowConfig = WindowConfig()
+
+    def to_json(self) -> str:
+        """The description as JSON text, as it is stored in a result file."""
+        return self.model_dump_json()
