@@ -1,0 +1,115 @@
+"""Binding and membrane fluxes of calcium and calbindin: pure functions of the local state.
+
+    c_t = (1/A) ∂s(A D_c ∂s c) + f(b,c) + (P/A) j_PM,      b_t = (1/A) ∂s(A D_b ∂s b) + f(b,c)
+    f = k⁻(b_tot − b) − k⁺ b c,     j_PM = j_VDCC + j_SYN + j_leak − j_PMCA − j_NCX
+
+(EQUATIONS §1). Fluxes are positive into the cytosol, in µM·µm/s. Every function broadcasts over
+any batch shape and can be traced by `jax.jit`; the slopes are the exact derivatives that Newton
+steps need.
+"""
+
+import jax
+from jaxtyping import Array, Float
+
+from hpcpinn.errors import InputError
+from hpcpinn.physics import gates, ghk
+from hpcpinn.physics.constants import CalciumConstants
+
+
+def reaction(
+    c: Float[Array, "..."], b: Float[Array, "..."], k: CalciumConstants
+) -> Float[Array, "..."]:
+    """f = k⁻(b_tot − b) − k⁺ b c: what both c_t and b_t gain by unbinding, µM/s."""
+    return k.k_minus * (k.b_tot - b) - k.k_plus * b * c
+
+
+def reaction_slopes(
+    c: Float[Array, "..."], b: Float[Array, "..."], k: CalciumConstants
+) -> tuple[Float[Array, "..."], Float[Array, "..."]]:
+    """(∂f/∂c, ∂f/∂b), 1/s."""
+    return -k.k_plus * b, -k.k_minus - k.k_plus * c
+
+
+def pump_flux(c: Float[Array, "..."], k: CalciumConstants) -> Float[Array, "..."]:
+    """j_leak − j_PMCA − j_NCX: the membrane flux that depends on calcium alone, µM·µm/s.
+
+    Raises:
+        InputError: `k.leak` is None and no positive leak balances the rest (`balanced_leak`).
+    """
+    return balanced_leak(k) * (k.c_o - c) - _extrusion(c, k)
+
+
+def pump_slope(c: Float[Array, "..."], k: CalciumConstants) -> Float[Array, "..."]:
+    """∂(pump_flux)/∂c, µm/s; never positive for c ≥ 0."""
+    square, half = c * c, k.pmca_K**2
+    pmca = 2.0 * k.pmca_max * half * c / (half + square) ** 2
+    ncx = k.ncx_max * k.ncx_K / (k.ncx_K + c) ** 2
+    return -balanced_leak(k) - pmca - ncx
+
+
+def membrane_flux(
+    c: Float[Array, "..."],
+    channel: tuple[Float[Array, "..."], Float[Array, "..."]],
+    synapse: Float[Array, "..."] | float,
+    k: CalciumConstants,
+) -> Float[Array, "..."]:
+    """The whole j_PM, µM·µm/s.
+
+    Args:
+        c: Calcium, µM.
+        channel: (source, sink) of `ghk.channel`.
+        synapse: Synaptic release flux (`sources.release_flux`).
+        k: Constants.
+    """
+    source, sink = channel
+    return source - c * sink + synapse + pump_flux(c, k)
+
+
+def membrane_slope(
+    c: Float[Array, "..."],
+    channel: tuple[Float[Array, "..."], Float[Array, "..."]],
+    k: CalciumConstants,
+) -> Float[Array, "..."]:
+    """∂j_PM/∂c, µm/s."""
+    return pump_slope(c, k) - channel[1]
+
+
+def balanced_leak(k: CalciumConstants) -> float:
+    """The leak v_l in µm/s: `k.leak`, or the one that makes rest exactly steady.
+
+    At c_rest and rest_voltage, with the gates at their steady state, pumps, channel and leak then
+    sum to zero. A plain number also while tracing.
+
+    Raises:
+        InputError: A balancing leak would have to be negative, or c_o equals c_rest.
+    """
+    if k.leak is not None:
+        return float(k.leak)
+    if k.c_o <= k.c_rest:
+        raise InputError(
+            f"physics.constants.c_o: {k.c_o:g} µM is not above c_rest = {k.c_rest:g} µM, so no "
+            "leak can balance the pumps; raise c_o or set leak"
+        )
+    with jax.ensure_compile_time_eval():
+        opening = gates.opening(gates.steady(k.rest_voltage, k), k)
+        source, sink = ghk.channel(k.rest_voltage, opening, k)
+        influx = float(source - k.c_rest * sink)
+    leak = (_extrusion(k.c_rest, k) - influx) / (k.c_o - k.c_rest)
+    if leak < 0.0:
+        raise InputError(
+            f"physics.constants.leak: balancing rest at {k.rest_voltage:g} mV needs a leak of "
+            f"{leak:.3g} µm/s, which is negative (the channel lets in {influx:.3g} µM·µm/s, more "
+            "than the pumps remove); set leak, or lower vdcc_permeability or rest_voltage"
+        )
+    return leak
+
+
+def rest_state(k: CalciumConstants) -> tuple[float, float]:
+    """(c_rest, b_rest) in µM: calcium at rest and calbindin in equilibrium with it."""
+    return k.c_rest, k.b_rest
+
+
+def _extrusion(c: Float[Array, "..."], k: CalciumConstants) -> Float[Array, "..."]:
+    """j_PMCA + j_NCX, second- and first-order Hill."""
+    square = c * c
+    return k.pmca_max * square / (k.pmca_K**2 + square) + k.ncx_max * c / (k.ncx_K + c)
