@@ -58,19 +58,8 @@ def advance(
     Returns:
         Gates at the end of the step.
     """
-    x0, x_mid, x1 = (steady(V, k) for V in voltage)
-    r0, r_mid, r1 = (1.0 / time_constants(V, k) for V in voltage)
-    half = dt / 24.0 * (5.0 * r0 + 8.0 * r_mid - r1)
-    whole = dt / 6.0 * (r0 + 4.0 * r_mid + r1)
-    # the middle of the step in the gate's own time; kept inside when the rate swings wildly
-    middle = jnp.clip(half / jnp.where(whole > 0.0, whole, 1.0), 0.05, 0.95)
-    middle = jnp.where(whole > 0.0, middle, 0.5)
-    # parabola x∞(u) = x0 + rise u + bend u² through u = 0, middle, 1
-    chord = (x_mid - x0) / middle
-    bend = (chord - (x1 - x0)) / (middle - 1.0)
-    rise = (x1 - x0) - bend
-    w0, w1, w2 = _decay_moments(whole)
-    return state * (1.0 - w0) + x0 * w0 + rise * w1 + bend * w2
+    start, middle, end = (_drive(V, k) for V in voltage)
+    return _advance(state, start, middle, end, dt)
 
 
 def follow(
@@ -79,9 +68,11 @@ def follow(
     start: Float[Array, ""] | float,
     times: Float[Array, " T"],
     k: CalciumConstants,
-    substeps: int = 8,
+    longest_step: Float[Array, ""] | float,
 ) -> Float[Array, "T ... gates"]:
-    """The gates at the requested times, stepping from one to the next.
+    """The gates at the requested times, stepping from one to the next in equal steps.
+
+    The number of steps is found while running, so windows of any length share one compilation.
 
     Args:
         state: Gates at time `start`, one set per position.
@@ -89,27 +80,59 @@ def follow(
         start: Time of `state`, internal units.
         times: Where the gates are wanted, not decreasing, none before `start`.
         k: Constants.
-        substeps: Steps between two neighbouring requested times.
+        longest_step: No step is longer; infinite for a constant voltage, the `resolution` of a
+            table otherwise.
 
     Returns:
         The gates at `times`; `opening` of it is G.
     """
     origins = jnp.concatenate([jnp.reshape(jnp.asarray(start, times.dtype), 1), times[:-1]])
 
-    def to_next(gates, span):
+    def to_next(carry, span):
         origin, target = span
-        dt = (target - origin) / substeps
+        # an interval that is a whole number of steps up to rounding takes no further step
+        count = jnp.maximum(jnp.ceil((target - origin) / longest_step - 1e-6), 1.0)
+        dt = (target - origin) / count
 
-        def step(index, gates):
+        def step(index, carry):
+            gates, drive = carry
             t = origin + index * dt
-            return advance(
-                gates, (voltage(t), voltage(t + 0.5 * dt), voltage(t + dt)), dt, k
-            )
+            middle, end = _drive(voltage(t + 0.5 * dt), k), _drive(voltage(t + dt), k)
+            return _advance(gates, drive, middle, end, dt), end
 
-        gates = jax.lax.fori_loop(0, substeps, step, gates)
-        return gates, gates
+        carry = jax.lax.fori_loop(0, count.astype(int), step, carry)
+        return carry, carry[0]
 
-    return jax.lax.scan(to_next, state, (origins, times))[1]
+    first = (state, _drive(voltage(origins[0]), k))
+    return jax.lax.scan(to_next, first, (origins, times))[1]
+
+
+_Drive = tuple[Float[Array, "... gates"], Float[Array, "... gates"]]
+"""What the voltage asks of the gates: (x∞, 1/τ)."""
+
+
+def _drive(V: Float[Array, "..."], k: CalciumConstants) -> _Drive:
+    return steady(V, k), 1.0 / time_constants(V, k)
+
+
+def _advance(
+    state: Float[Array, "... gates"],
+    start: _Drive,
+    middle: _Drive,
+    end: _Drive,
+    dt: Float[Array, ""] | float,
+) -> Float[Array, "... gates"]:
+    """The step of `advance`, in the gates' own time θ = ∫dt/τ."""
+    (x0, rate0), (x_mid, rate_mid), (x1, rate1) = start, middle, end
+    weight = rate0 + 4.0 * rate_mid + rate1  # Simpson's rule; the half step from the same parabola
+    theta = dt / 6.0 * weight
+    # share of θ that has passed at half time; bounded should the rates swing wildly
+    half = jnp.clip((5.0 * rate0 + 8.0 * rate_mid - rate1) / (4.0 * weight), 0.05, 0.95)
+    # x∞ as the parabola x0 + rise u + bend u² through u = 0, half and 1
+    bend = ((x_mid - x0) / half - (x1 - x0)) / (half - 1.0)
+    rise = (x1 - x0) - bend
+    w0, w1, w2 = _decay_moments(theta)
+    return state * (1.0 - w0) + x0 * w0 + rise * w1 + bend * w2
 
 
 def _steady(gate: Gate, V: Float[Array, "..."], k: CalciumConstants) -> Float[Array, "..."]:

@@ -1,0 +1,275 @@
+"""Membrane voltage that is given: one value, or a table over time and sites.
+
+A table is linear in time between its rows and is carried along the tree from its sites to
+every position by weights that the morphology knows (`hpcpinn.morphology.sites.tree_weights`).
+Files:
+
+- CSV: a header ``time_ms,soma,apic[12](0.5),"xyz:1,2,3"`` (a site with commas is quoted), then one
+  row per time with voltages in mV. Blank lines and lines starting with # are skipped.
+- HDF5: ``/time`` (T,) in ms, ``/voltage`` (T, sites) in mV, ``/sites`` (sites,) strings.
+
+Times in files are user times: ms for the physical presets, dimensionless for `seed`.
+"""
+
+import csv
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TypeVar
+
+import h5py
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jaxtyping import Array, Float, Int
+
+from hpcpinn.errors import InputError
+
+Site = TypeVar("Site")
+
+_TIME_HEADERS = ("time_ms", "time")
+
+
+@jax.tree_util.register_dataclass
+@dataclass(frozen=True)
+class VoltageSource:
+    """V(t) at some sites.
+
+    Attributes:
+        times: Increasing, internal time units; a single row is a voltage that never changes.
+        values: mV.
+        sites: Names of the columns, in the grammar of `hpcpinn.morphology.sites`; empty for the
+            one value that holds everywhere.
+        path: File it came from; empty for a constant.
+        time_unit: Internal per user time, for messages.
+    """
+
+    times: Float[Array, " T"]
+    values: Float[Array, "T sites"]
+    sites: tuple[str, ...] = field(metadata={"static": True})
+    path: str = field(metadata={"static": True})
+    time_unit: float = field(metadata={"static": True})
+
+    @property
+    def resolution(self) -> float:
+        """Shortest step between two rows; infinite where the voltage never changes (host)."""
+        return float(np.diff(np.asarray(self.times)).min()) if len(self.times) > 1 else float("inf")
+
+
+@jax.tree_util.register_dataclass
+@dataclass(frozen=True)
+class SiteWeights:
+    """Linear map from the sites of a table to positions on the tree, m sites per position.
+
+    Attributes:
+        site: Columns that a position draws on, padded with 0.
+        weight: Their weights, padded with 0; every row sums to one.
+    """
+
+    site: Int[Array, "positions m"]
+    weight: Float[Array, "positions m"]
+
+
+def constant_voltage(value: float) -> VoltageSource:
+    """`value` mV everywhere and always."""
+    return VoltageSource(jnp.zeros(1), jnp.full((1, 1), float(value)), (), "", 1.0)
+
+
+def uniform_weights(positions: int) -> SiteWeights:
+    """The weights that go with `constant_voltage`."""
+    return SiteWeights(jnp.zeros((positions, 1), int), jnp.ones((positions, 1)))
+
+
+def compact_weights(matrix) -> SiteWeights:
+    """Weights as arrays that can be traced and batched.
+
+    Args:
+        matrix: (positions, sites), SciPy sparse or dense.
+    """
+    rows = matrix.toarray() if hasattr(matrix, "toarray") else np.asarray(matrix, float)
+    width = max(1, int((rows != 0.0).sum(axis=1).max(initial=0)))
+    site = np.argsort(rows == 0.0, axis=1, kind="stable")[:, :width]
+    weight = np.take_along_axis(rows, site, axis=1)
+    return SiteWeights(jnp.asarray(np.where(weight == 0.0, 0, site)), jnp.asarray(weight))
+
+
+def voltage_at(
+    source: VoltageSource, t: Float[Array, "..."], weights: SiteWeights
+) -> Float[Array, "... positions"]:
+    """Voltage at the times t at every position, mV; held constant beyond the first and last row.
+
+    Traceable in t, the table and the weights.
+    """
+    t = jnp.asarray(t)
+    if source.times.shape[0] == 1:
+        at_sites = jnp.broadcast_to(source.values[0], (*t.shape, source.values.shape[1]))
+    else:
+        row = jnp.searchsorted(source.times, t, side="right") - 1
+        row = jnp.clip(row, 0, source.times.shape[0] - 2)
+        before, after = source.times[row], source.times[row + 1]
+        fraction = jnp.clip((t - before) / (after - before), 0.0, 1.0)[..., None]
+        at_sites = (1.0 - fraction) * source.values[row] + fraction * source.values[row + 1]
+    return jnp.sum(at_sites[..., weights.site] * weights.weight, axis=-1)
+
+
+def read_voltage(path: str | Path, *, time_unit: float = 1e-3) -> VoltageSource:
+    """Reads a table from CSV or HDF5 (told apart by content).
+
+    Args:
+        path: The file.
+        time_unit: Internal time units per user time unit (`CalciumConstants.time_unit`).
+
+    Raises:
+        InputError: Missing or malformed file, times that do not increase, NaN or infinite
+            numbers, a site named twice; one line with the place.
+    """
+    path = Path(path)
+    if not path.is_file():
+        raise InputError(f"{path}: no such voltage file; check voltage.file")
+    try:
+        times, values, sites, place = _read_hdf5(path) if _is_hdf5(path) else _read_csv(path)
+    except (OSError, UnicodeDecodeError, csv.Error) as error:
+        raise InputError(
+            f"{path}: cannot be read as CSV or HDF5 ({error}); is the file complete?"
+        ) from error
+    _check_table(path, times, values, sites, place)
+    return VoltageSource(
+        jnp.asarray(times * time_unit), jnp.asarray(values), sites, str(path), time_unit
+    )
+
+
+def check_covers(source: VoltageSource, duration: float) -> None:
+    """Refuses a table that does not span [0, duration] (internal time).
+
+    Raises:
+        InputError: It starts too late or ends too early.
+    """
+    if not source.path:
+        return
+    first, last = (float(source.times[i]) / source.time_unit for i in (0, -1))
+    wanted = duration / source.time_unit
+    slack = 1e-9 * wanted  # times went through a change of unit
+    if first > slack or last < wanted - slack:
+        raise InputError(
+            f"{source.path}: covers times {first:g} to {last:g}, the run needs 0 to {wanted:g}; "
+            "extend the table or change run.duration"
+        )
+
+
+def resolve_sites(source: VoltageSource, parse: Callable[[str], Site]) -> list[Site]:
+    """The sites of a table as places on a cell, in the order of its columns.
+
+    Args:
+        source: A table.
+        parse: Such as ``lambda text: parse_site(text, cable)``.
+
+    Raises:
+        InputError: `parse` refused a site; the message gains file and column.
+    """
+    places = []
+    for column, name in enumerate(source.sites, start=1):
+        try:
+            places.append(parse(name))
+        except InputError as error:
+            raise InputError(f"{source.path}: site {column} of the table: {error}") from error
+    return places
+
+
+_Table = tuple[np.ndarray, np.ndarray, tuple[str, ...], Callable[[int], str]]
+"""Times, values, sites, and how to name the place of a row."""
+
+
+def _is_hdf5(path: Path) -> bool:
+    return path.suffix.lower() in (".h5", ".hdf5") or h5py.is_hdf5(path)
+
+
+def _read_csv(path: Path) -> _Table:
+    lines: list[int] = []
+    rows: list[list[str]] = []
+    with path.open(newline="", encoding="utf-8-sig") as file:
+        reader = csv.reader(file, skipinitialspace=True)
+        for row in reader:
+            if any(cell.strip() for cell in row) and not row[0].lstrip().startswith("#"):
+                lines.append(reader.line_num)
+                rows.append([cell.strip() for cell in row])
+    if not rows:
+        raise InputError(f"{path}: empty; the first line must be time_ms and the site names")
+    header, body = rows[0], rows[1:]
+    if header[0].lower() not in _TIME_HEADERS:
+        raise InputError(
+            f"{path}:{lines[0]}: first column is {header[0]!r}; "
+            "it must be time_ms, followed by the site names"
+        )
+    values = np.empty((len(body), len(header)))
+    for index, (line, row) in enumerate(zip(lines[1:], body, strict=True)):
+        if len(row) != len(header):
+            raise InputError(
+                f"{path}:{line}: {len(row)} values where the header names {len(header)} columns; "
+                "quote site names that contain commas"
+            )
+        values[index] = [_number(path, line, n, c) for n, c in zip(header, row, strict=True)]
+    return values[:, 0], values[:, 1:], tuple(header[1:]), lambda row: f"{path}:{lines[row + 1]}"
+
+
+def _number(path: Path, line: int, column: str, cell: str) -> float:
+    try:
+        return float(cell)
+    except ValueError:
+        raise InputError(
+            f"{path}:{line}: column {column!r} holds {cell!r}, which is not a number"
+        ) from None
+
+
+def _read_hdf5(path: Path) -> _Table:
+    with h5py.File(path, "r") as file:
+        for name in ("time", "voltage", "sites"):
+            if not isinstance(file.get(name), h5py.Dataset):
+                raise InputError(
+                    f"{path}: has no dataset /{name}; a voltage file needs /time, /voltage, /sites"
+                )
+        try:
+            times = np.asarray(file["time"][()], np.float64)
+            values = np.asarray(file["voltage"][()], np.float64)
+            sites = tuple(str(s) for s in np.atleast_1d(file["sites"].asstr()[()]))
+        except (TypeError, ValueError) as error:
+            raise InputError(
+                f"{path}: /time and /voltage must hold numbers and /sites strings ({error})"
+            ) from error
+    if values.shape != (*times.shape, len(sites)) or times.ndim != 1:
+        raise InputError(
+            f"{path}: /voltage has shape {values.shape}, but /time has shape {times.shape} and "
+            f"/sites {len(sites)} names; it must be (times, sites)"
+        )
+    return times, values, sites, lambda row: f"{path}: row {row} (from 0)"
+
+
+def _check_table(
+    path: Path,
+    times: np.ndarray,
+    values: np.ndarray,
+    sites: tuple[str, ...],
+    place: Callable[[int], str],
+) -> None:
+    """Raises InputError at the first thing that makes the table unusable."""
+    if not sites:
+        raise InputError(f"{path}: names no site; add at least one column of voltages")
+    for column, name in enumerate(sites):
+        if not name or name in sites[:column]:
+            reason = "is named twice" if name else "has no name"
+            raise InputError(f"{path}: site {column + 1} ({name!r}) {reason}")
+    if len(times) < 2:
+        raise InputError(
+            f"{path}: {len(times)} rows of voltages; needs two or more (or use voltage.constant)"
+        )
+    for row in np.flatnonzero(~np.isfinite(np.column_stack([times, values])).all(axis=1))[:1]:
+        column, number = next(
+            (name, number)
+            for name, number in zip(("time", *sites), (times[row], *values[row]), strict=True)
+            if not np.isfinite(number)
+        )
+        raise InputError(f"{place(row)}: {column} is {number}; every value must be finite")
+    for row in np.flatnonzero(np.diff(times) <= 0.0)[:1] + 1:
+        raise InputError(
+            f"{place(row)}: time {times[row]:g} does not follow {times[row - 1]:g}; "
+            "sort the rows, one per time"
+        )
