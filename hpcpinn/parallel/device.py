@@ -1,0 +1,103 @@
+"""One rank, one device; float64 everywhere. Call `prepare` before anything touches JAX arrays."""
+
+import os
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+from hpcpinn.parallel import launch
+
+_NVIDIA_DEVICES = Path("/proc/driver/nvidia/gpus")
+
+_MEMORY_SHARE = 0.9
+"""Part of a device's memory that its ranks divide among themselves; the rest is left to the driver."""
+
+_MEMORY_VARIABLES = ("XLA_CLIENT_MEM_FRACTION", "XLA_PYTHON_CLIENT_MEM_FRACTION")
+
+_ONE_THREAD = "--xla_cpu_multi_thread_eigen=false intra_op_parallelism_threads=1"
+
+
+@dataclass(frozen=True)
+class Device:
+    """What a rank computes on.
+
+    Attributes:
+        accelerator: Identifier of the one visible accelerator, None on a CPU.
+        memory_fraction: Part of its memory that JAX may take, None where JAX's own default stays.
+        sharing: How many ranks use the same device (or, on a CPU, the same node).
+    """
+
+    accelerator: str | None
+    memory_fraction: float | None
+    sharing: int
+
+
+def visible_accelerators(environment: Mapping[str, str] = os.environ) -> list[str]:
+    """Accelerators that this node (or its scheduler) offers to the process."""
+    offered = environment.get("CUDA_VISIBLE_DEVICES")
+    if offered is None:
+        count = len(list(_NVIDIA_DEVICES.iterdir())) if _NVIDIA_DEVICES.is_dir() else 0
+        return [str(number) for number in range(count)]
+    return [name for name in offered.split(",") if name not in ("", "-1", "NoDevFiles")]
+
+
+def choose(accelerators: list[str], local_rank: int, local_size: int) -> Device:
+    """Deal the accelerators of a node to its ranks in turn.
+
+    A single visible accelerator is taken as it is. It may be the node's only one, which all ranks
+    share, or the one that the scheduler bound to this rank; assuming that it is shared costs
+    memory in the second case, assuming that it is not fails in the first.
+
+    Args:
+        accelerators: Identifiers visible to this rank.
+        local_rank: Number of the rank on its node.
+        local_size: Ranks on the node.
+    """
+    if not accelerators:
+        return Device(accelerator=None, memory_fraction=None, sharing=local_size)
+    position = local_rank % len(accelerators)
+    sharing = len(range(position, local_size, len(accelerators)))
+    fraction = round(_MEMORY_SHARE / sharing, 3) if sharing > 1 else None
+    return Device(accelerators[position], fraction, max(sharing, 1))
+
+
+def scheduler_bound_one(environment: Mapping[str, str] = os.environ) -> bool:
+    """Whether the scheduler says that each task has accelerators of its own (``--gpus-per-task``)."""
+    return "SLURM_GPUS_PER_TASK" in environment or "SLURM_TRES_PER_TASK" in environment
+
+
+def prepare() -> Device:
+    """Choose this rank's device and switch JAX to float64. Safe to call again.
+
+    Respects what is set already: a memory fraction, thread flags, a platform in ``JAX_PLATFORMS``.
+
+    Returns:
+        The device that was chosen.
+    """
+    ranks = launch.local_size()
+    accelerators = visible_accelerators()
+    if len(accelerators) == 1 and scheduler_bound_one():
+        device = Device(accelerators[0], None, 1)
+    else:
+        device = choose(accelerators, launch.local_rank(), ranks)
+    if device.accelerator is not None:
+        os.environ["CUDA_VISIBLE_DEVICES"] = device.accelerator
+    if device.memory_fraction is not None and not any(name in os.environ for name in _MEMORY_VARIABLES):
+        os.environ["XLA_CLIENT_MEM_FRACTION"] = str(device.memory_fraction)
+    if device.accelerator is None and ranks > 1:
+        _share_processors(ranks)
+
+    import jax  # the environment above has to stand before JAX is loaded
+
+    jax.config.update("jax_enable_x64", True)
+    return device
+
+
+def _share_processors(ranks: int) -> None:
+    """Keep the ranks of a node from starting as many threads each as the node has processors."""
+    if (os.cpu_count() or 1) >= 2 * ranks:
+        return
+    os.environ.setdefault("OMP_NUM_THREADS", "1")
+    flags = os.environ.get("XLA_FLAGS", "")
+    if "multi_thread_eigen" not in flags:
+        os.environ["XLA_FLAGS"] = f"{flags} {_ONE_THREAD}".strip()
