@@ -1,0 +1,45 @@
+"""Fixtures for every test. Surroundings first: they must stand before JAX is loaded."""
+
+import os
+from pathlib import Path
+
+os.environ.setdefault("JAX_PLATFORMS", "cpu")
+os.environ.setdefault("MPLBACKEND", "Agg")
+
+import pytest
+
+from hpcpinn.parallel.communicator import Communicator, make_communicator
+from hpcpinn.parallel.device import prepare
+from tests.mpi.runner import NOTES, is_rank
+
+prepare()
+
+pytest_plugins = ["tests.mpi.plugin"]
+
+REPOSITORY = Path(__file__).resolve().parent.parent
+
+
+@pytest.fixture(scope="session")
+def shared() -> Path:
+    """Folder with the real cells and reference trajectories, which are not part of the repository."""
+    folder = Path(os.environ.get("HPCPINN_SHARED", REPOSITORY.parent / "shared"))
+    if not (folder / "morphologies").is_dir():
+        pytest.skip(f"no shared data in {folder}; set HPCPINN_SHARED to the folder that holds morphologies/")
+    return folder
+
+
+@pytest.fixture
+def communicator() -> Communicator:
+    """The ranks of this test: one in an ordinary test, as many as asked for in an `mpi_ranks` test."""
+    return make_communicator()
+
+
+@pytest.fixture
+def common_path(tmp_path_factory: pytest.TempPathFactory, request: pytest.FixtureRequest) -> Path:
+    """A fresh folder that is the same one on all ranks."""
+    if not is_rank():
+        return tmp_path_factory.mktemp("common")
+    name = "".join(letter if letter.isalnum() else "_" for letter in request.node.nodeid)[-100:]
+    folder = Path(os.environ[NOTES]) / name
+    folder.mkdir(exist_ok=True)
+    return folder
