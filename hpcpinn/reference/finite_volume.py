@@ -1,0 +1,236 @@
+"""The independent reference: conservative finite volumes on the cable graph (EQUATIONS §1).
+
+Second order in space, fifth in time, total calcium balanced to round-off. NumPy and SciPy only.
+"""
+
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import numpy as np
+from jaxtyping import Float, Int
+from numpy import ndarray
+from scipy import sparse
+from scipy.sparse.linalg import splu
+
+from hpcpinn.errors import InputError
+from hpcpinn.morphology.cable import Cable
+from hpcpinn.physics.constants import CalciumConstants
+from hpcpinn.reference import membrane
+from hpcpinn.reference.forcing import Drive, Driver, Forcing, Gated
+from hpcpinn.reference.mesh import Mesh, make_mesh
+from hpcpinn.reference.rosenbrock import NODES, Work, integrate
+
+
+@dataclass(frozen=True)
+class FvSolution:
+    """Cell averages at the requested times, cells in the order of the frusta.
+
+    Attributes:
+        times: Internal time units.
+        c, b: Free calcium and free calbindin, µM.
+        volume, frustum, fraction: The cells (see `Mesh`).
+        entered: Calcium that has come in through channels, leak, releases and ends, µM·µm³.
+        net: The same minus what channels and pumps have taken out.
+        balance: Total calcium gained minus `net`, over `entered`: zero up to round-off.
+        work: Steps taken.
+        seconds: Wall time.
+    """
+
+    times: Float[ndarray, " T"]
+    c: Float[ndarray, "T N"]
+    b: Float[ndarray, "T N"]
+    volume: Float[ndarray, " N"]
+    frustum: Int[ndarray, " N"]
+    fraction: Float[ndarray, "N 2"]
+    entered: Float[ndarray, " T"]
+    net: Float[ndarray, " T"]
+    balance: Float[ndarray, " T"]
+    work: Work
+    seconds: float
+
+
+def solve(
+    cable: Cable,
+    constants: CalciumConstants,
+    forcing: Forcing,
+    times: Float[ndarray, " T"],
+    *,
+    cells: int | Int[ndarray, " F"] = 1,
+    start: float = 0.0,
+    initial: tuple[ndarray, ndarray] | None = None,
+    tolerance: float = 1e-6,
+    step: float | None = None,
+    cancel: Callable[[], bool] | None = None,
+) -> FvSolution:
+    """Solves the calcium-calbindin system on a cable.
+
+    Args:
+        cable: The geometry; give a refined cable for a graded mesh.
+        constants: Constants of EQUATIONS §1 (the leak is balanced where it is None).
+        forcing: Voltage, releases, end fluxes.
+        times: Times to report, increasing, internal units.
+        cells: Cells per frustum, one number or one per frustum.
+        start: Initial time.
+        initial: Cell averages (c, b) at `start`, numbers or arrays (N,); rest where None.
+        tolerance: Relative tolerance per step.
+        step: Fixed step instead.
+        cancel: Asked before every step; the solve ends with SolveError where it says True.
+
+    Returns:
+        The solution at `times`.
+
+    Raises:
+        InputError: Bad geometry or times.
+        SolveError: The integration failed or was cancelled.
+    """
+    began = time.perf_counter()
+    times = np.asarray(times, float)
+    if times.ndim != 1 or not len(times) or np.any(np.diff(times) <= 0.0) or times[0] < start:
+        raise InputError(f"reference: times must increase from start = {start}")
+    mesh = make_mesh(cable, cells)
+    system = CalciumSystem(mesh, constants, forcing, start)
+    c0, b0 = (constants.c_rest, constants.b_rest) if initial is None else initial
+    y = system.pack(np.broadcast_to(c0, (mesh.n_cells,)), np.broadcast_to(b0, (mesh.n_cells,)))
+    states, work = integrate(
+        system, y, start, times,
+        stops=forcing.breakpoints(), tolerance=tolerance, step=step, cancel=cancel,
+    )  # fmt: skip
+    c, b = system.unpack(states)
+    first_c, first_b = system.unpack(y[None])
+    net, entered = states[:, -2], states[:, -1]
+    gained = ((c - first_c) - (b - first_b)) @ mesh.volume
+    return FvSolution(
+        times=times, c=c, b=b,
+        volume=mesh.volume, frustum=mesh.frustum, fraction=mesh.fraction,
+        entered=entered, net=net,
+        balance=(gained - net) / np.maximum(entered, np.finfo(float).tiny),
+        work=work, seconds=time.perf_counter() - began,
+    )  # fmt: skip
+
+
+class CalciumSystem:
+    """The semi-discrete system, as `rosenbrock.System`.
+
+    The state interleaves (c, b) of the cells from the leaves to the root, the order in which
+    elimination on a tree makes no fill, and ends with two tallies: net and gross calcium influx.
+    The tallies are part of the system, so that Σ V (c − b) − net is a linear invariant.
+    """
+
+    def __init__(self, mesh: Mesh, k: CalciumConstants, forcing: Forcing, start: float):
+        self._k = k
+        self._driver = Driver(forcing, mesh, k, start)
+        self._gated: Gated = self._driver.begin
+        n = mesh.n_cells
+        self._n = n
+        self._volume = mesh.volume[::-1].copy()
+        self._per_volume = (mesh.membrane / mesh.volume)[::-1].copy()
+        spread = sparse.diags(1.0 / mesh.volume) @ mesh.coupling
+        spread = spread.tocsr()[::-1, ::-1]
+        self._diffusion = sparse.kron(spread, np.diag([k.D_c, k.D_b]), format="csr")
+        blocks = sparse.kron(sparse.eye(n), np.ones((2, 2)))
+        pattern = (sparse.kron(abs(spread), np.eye(2)) + blocks).tocsc()
+        pattern.sort_indices()
+        # One fixed pattern; every step only rewrites the four entries of each cell's block.
+        self._matrix = pattern
+        self._base = self._spread_data()
+        even, odd = 2 * np.arange(n), 2 * np.arange(n) + 1
+        self._cc, self._cb = self._position(even, even), self._position(even, odd)
+        self._bc, self._bb = self._position(odd, even), self._position(odd, odd)
+
+    def _position(self, row: ndarray, column: ndarray) -> ndarray:
+        """Index of entries in the data of the matrix."""
+        m = self._matrix
+        keys = np.repeat(np.arange(m.shape[1]), np.diff(m.indptr)) * m.shape[0] + m.indices
+        return np.searchsorted(keys, column * m.shape[0] + row)
+
+    def _spread_data(self) -> ndarray:
+        """Entries of −diffusion on the pattern of the matrix."""
+        coo = self._diffusion.tocoo()
+        data = np.zeros(self._matrix.nnz)
+        data[self._position(coo.row.astype(np.int64), coo.col.astype(np.int64))] = -coo.data
+        return data
+
+    def pack(self, c: ndarray, b: ndarray) -> ndarray:
+        """State of cells in mesh order."""
+        return np.r_[np.stack([c[::-1], b[::-1]], axis=1).ravel(), 0.0, 0.0]
+
+    def unpack(self, states: Float[ndarray, "T n"]) -> tuple[ndarray, ndarray]:
+        """c and b of the cells in mesh order."""
+        fields = states[:, :-2].reshape(len(states), self._n, 2)[:, ::-1]
+        return fields[..., 0].copy(), fields[..., 1].copy()
+
+    def longest(self, t: float) -> float:
+        return self._driver.longest(t)
+
+    def open_step(self, t: float, h: float) -> None:
+        inside = t + 0.5 * h
+        moments = np.unique(np.r_[NODES, 1e-5])
+        gated, drives = self._gated, {}
+        for x in moments:
+            gated = self._driver.advance(gated, t + x * h)
+            drives[x] = self._reversed(self._driver.drive(gated, inside))
+        self._next = gated
+        self._drives = [drives[x] for x in NODES]
+        now, soon = drives[0.0], drives[1e-5]
+        self._slope = Drive((soon.source - now.source) / (1e-5 * h), (soon.sink - now.sink) / (1e-5 * h))
+
+    def _reversed(self, drive: Drive) -> Drive:
+        return Drive(drive.source[::-1].copy(), drive.sink[::-1].copy())
+
+    def close_step(self) -> None:
+        self._gated = self._next
+
+    def rate(self, stage: int, y: ndarray) -> ndarray:
+        k, drive = self._k, self._drives[stage]
+        out = np.empty_like(y)
+        cells = y[:-2]
+        c, b = cells[::2], cells[1::2]
+        out[:-2] = self._diffusion @ cells
+        bound = k.k_minus * (k.b_tot - b) - (k.k_plus * b) * c
+        through = drive.source - drive.sink * c - self._per_volume * membrane.pump(c, k)
+        out[:-2:2] += bound + through
+        out[1:-2:2] += bound
+        out[-2] = self._volume @ through
+        out[-1] = self._volume @ drive.source
+        return out
+
+    def time_slope(self, y: ndarray) -> ndarray:
+        out = np.zeros_like(y)
+        through = self._slope.source - self._slope.sink * y[:-2:2]
+        out[:-2:2] = through
+        out[-2] = self._volume @ through
+        out[-1] = self._volume @ self._slope.source
+        return out
+
+    def factor(self, y: ndarray, shift: float) -> Callable[[ndarray], ndarray]:
+        k, drive = self._k, self._drives[0]
+        c, b = y[:-2:2], y[1:-2:2]
+        through = -drive.sink - self._per_volume * membrane.pump_slope(c, k)
+        by_c, by_b = k.k_plus * b, k.k_minus + k.k_plus * c
+        data = self._base.copy()
+        data[self._cc] += shift + by_c - through
+        data[self._cb] += by_b
+        data[self._bc] += by_c
+        data[self._bb] += shift + by_b
+        self._matrix.data = data
+        lu = splu(self._matrix, permc_spec="NATURAL", diag_pivot_thresh=0.0,
+                  options={"SymmetricMode": True})  # fmt: skip
+        weight = self._volume * through
+
+        def solve_for(right: ndarray) -> ndarray:
+            out = np.empty_like(right)
+            out[:-2] = lu.solve(right[:-2])
+            out[-2] = (right[-2] + weight @ out[:-2:2]) / shift
+            out[-1] = right[-1] / shift
+            return out
+
+        return solve_for
+
+    def norm(self, error: ndarray, y: ndarray, tolerance: float) -> float:
+        """Largest error against c, and against the bound buffer (which sets c over long times)."""
+        k = self._k
+        c, bound = np.abs(y[:-2:2]), np.abs(k.b_tot - y[1:-2:2])
+        scale_c = tolerance * (c + k.c_rest)
+        scale_b = tolerance * (bound + 1e-2 * k.b_tot)
+        return float(max(np.max(np.abs(error[:-2:2]) / scale_c), np.max(np.abs(error[1:-2:2]) / scale_b)))

@@ -1,0 +1,107 @@
+"""Membrane fluxes and channel gates of EQUATIONS §1, written for the reference alone."""
+
+from collections.abc import Callable
+
+import numpy as np
+from jaxtyping import Float
+from numpy import ndarray
+
+from hpcpinn.errors import InputError
+from hpcpinn.physics.constants import FARADAY, GAS, CalciumConstants, Gate
+
+
+def pump(c: Float[ndarray, " N"], k: CalciumConstants) -> Float[ndarray, " N"]:
+    """What PMCA and NCX take out, µM·µm/s."""
+    square = c * c
+    return k.pmca_max * square / (k.pmca_K**2 + square) + k.ncx_max * c / (k.ncx_K + c)
+
+
+def pump_slope(c: Float[ndarray, " N"], k: CalciumConstants) -> Float[ndarray, " N"]:
+    """d pump / dc, µm/s."""
+    K2 = k.pmca_K**2
+    return 2.0 * k.pmca_max * K2 * c / (K2 + c * c) ** 2 + k.ncx_max * k.ncx_K / (k.ncx_K + c) ** 2
+
+
+def ghk(voltage: Float[ndarray, "..."], k: CalciumConstants) -> tuple[ndarray, ndarray]:
+    """Permeability factors (p B(ξ) c_o, p B(−ξ)): influx = first − c · second, per channel.
+
+    B(x) = x/(eˣ − 1), by its series near x = 0. With `ghk_sign="as_printed"` the sign of the
+    exponent in the denominator is that of [S1] eq. 20, which drains the cell at rest.
+    """
+    xi = 1e-3 * k.z_ca * FARADAY / (GAS * k.temperature) * np.asarray(voltage, float)
+    forward, backward = _bernoulli(xi), _bernoulli(-xi)
+    p = k.vdcc_permeability
+    return p * k.c_o * forward, p * backward
+
+
+def _bernoulli(x: ndarray) -> ndarray:
+    near = np.abs(x) < 1e-4
+    safe = np.where(near, 1.0, x)
+    return np.where(near, 1.0 - x / 2.0 + x * x / 12.0, safe / np.expm1(safe))
+
+
+def gate_rates(gate: Gate, voltage: Float[ndarray, "..."], k: CalciumConstants):
+    """Steady value x∞ and relaxation rate 1/τ (the rate is a number where it is constant)."""
+    x = 1e-3 * gate.z * FARADAY / (GAS * k.temperature) * (voltage - gate.half)
+    if gate.rate is None:
+        return 1.0 / (1.0 + np.exp(-x)), 1.0 / gate.tau
+    alpha, beta = gate.rate * np.exp(gate.gamma * x), gate.rate * np.exp((gate.gamma - 1.0) * x)
+    total = alpha + beta
+    return alpha / total, 1.0 / (1.0 / total + gate.tau)
+
+
+def advance_gate(
+    gate: Gate, x: ndarray, duration: float, voltage: Callable[[float], ndarray], k: CalciumConstants
+) -> ndarray:
+    """One exponential step of x' = (x∞ − x)/τ, exact for constant voltage, else fourth order.
+
+    In the gate's own time σ = ∫dt/τ the equation is dx/dσ = x∞ − x; x∞ is taken as the parabola
+    in σ through its values at the start, the middle and the end of the step.
+
+    Args:
+        voltage: Voltage at a fraction (0, ½, 1) of the step.
+    """
+    (s0, r0), (s1, r1), (s2, r2) = (gate_rates(gate, voltage(f), k) for f in (0.0, 0.5, 1.0))
+    middle = duration / 24.0 * (5.0 * r0 + 8.0 * r1 - r2)
+    end = duration / 6.0 * (r0 + 4.0 * r1 + r2)
+    slope = (s1 - s0) / middle
+    bend = ((s2 - s0) / end - slope) / (end - middle)
+    # x∞ = s0 + slope σ + bend σ(σ − middle)
+    decay = np.exp(-end)
+    grown = -np.expm1(-end)
+    once = end - grown  # ∫ e^{σ−end} σ dσ
+    twice = end * end - 2.0 * once
+    return x * decay + s0 * grown + (slope - bend * middle) * once + bend * twice
+
+
+def conductance(states: list[ndarray], k: CalciumConstants) -> ndarray:
+    """G, the product of the gates to their powers."""
+    product = np.ones_like(states[0]) if states else np.array(1.0)
+    for gate, x in zip(k.gates, states, strict=True):
+        product = product * x**gate.power
+    return product
+
+
+def steady_gates(voltage: ndarray, k: CalciumConstants) -> list[ndarray]:
+    """x∞ of every gate."""
+    return [gate_rates(gate, voltage, k)[0] for gate in k.gates]
+
+
+def leak_permeability(k: CalciumConstants) -> float:
+    """v_l in µm/s: as given, or such that all fluxes cancel at rest.
+
+    Raises:
+        InputError: Where the channel brings in more than the pumps take out at rest.
+    """
+    if k.leak is not None:
+        return k.leak
+    rest = np.array(k.rest_voltage)
+    inflow, outflow = ghk(rest, k)
+    channel = k.vdcc_density * conductance(steady_gates(rest, k), k) * (inflow - k.c_rest * outflow)
+    needed = float(pump(np.array(k.c_rest), k) - channel)
+    if needed < 0.0 or k.c_o <= k.c_rest:
+        raise InputError(
+            f"no leak can balance rest: pumps − channel = {needed:.3g} µM·µm/s at "
+            f"c_rest = {k.c_rest} µM, {k.rest_voltage} mV; set constants.leak"
+        )
+    return needed / (k.c_o - k.c_rest)
