@@ -1,0 +1,220 @@
+"""Checkpoints: the state at the end of a window, in canonical piece order, replaced atomically.
+
+    /arrays/*     one row per piece
+    /scalars/*    numbers, text and small arrays that all ranks share
+    /settings     what the state depends on, as JSON text
+
+A checkpoint is written beside its name, forced to disk and then renamed: there is always one
+whole checkpoint, the old one or the new one.
+"""
+
+import hashlib
+import json
+import os
+from collections.abc import Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import h5py
+import numpy as np
+from jaxtyping import Int
+from numpy import ndarray
+
+from hpcpinn.errors import InputError
+from hpcpinn.io import storage
+from hpcpinn.io.layout import PIECE_ARRAYS, package_version
+from hpcpinn.morphology.cable import Cable
+
+if TYPE_CHECKING:
+    from hpcpinn.parallel.communicator import Communicator
+
+FORMAT = "hpcpinn-checkpoint"
+FORMAT_VERSION = 1
+
+Scalars = dict[str, float | int | bool | str | ndarray]
+
+
+def fingerprint(settings: Mapping[str, Any], cable: Cable) -> dict[str, str]:
+    """What a state depends on, key by key, so that a mismatch can be named.
+
+    Args:
+        settings: The parts of the run description that shape the state, nested as they are there;
+            leave out what may change on resume (duration, output path, number of ranks).
+        cable: The refined cable.
+
+    Returns:
+        ``{"network.features": "64", ..., "geometry": "<hash>"}``.
+    """
+    digest = hashlib.sha256()
+    for name in PIECE_ARRAYS:
+        digest.update(np.ascontiguousarray(getattr(cable, name)).tobytes())
+    return _flat("", settings) | {"geometry": digest.hexdigest()[:16]}
+
+
+def _flat(prefix: str, settings: Mapping[str, Any]) -> dict[str, str]:
+    flat: dict[str, str] = {}
+    for key, value in settings.items():
+        if isinstance(value, Mapping):
+            flat |= _flat(f"{prefix}{key}.", value)
+        else:
+            flat[prefix + key] = json.dumps(value, default=str)
+    return flat
+
+
+def save(
+    path: str | Path,
+    communicator: "Communicator",
+    pieces: Int[ndarray, " n"],
+    n_pieces: int,
+    arrays: Mapping[str, ndarray],
+    scalars: Mapping[str, Any],
+    fingerprint: Mapping[str, str],
+) -> None:
+    """Writes a checkpoint. Collective over all ranks.
+
+    Args:
+        path: Where; an older checkpoint there is replaced once the new one is safely on disk.
+        communicator: All ranks.
+        pieces: Pieces of this rank, in the order of the rows of `arrays`.
+        n_pieces: Pieces of the whole cable.
+        arrays: By name, one row per piece of this rank; the same names, types and trailing
+            shapes on every rank.
+        scalars: By name, what all ranks share: numbers, text, arrays. Those of rank 0 are kept.
+        fingerprint: From `fingerprint`.
+
+    Raises:
+        OutputError: On all ranks; an older checkpoint stays as it was.
+    """
+    path = Path(path)
+    temporary = path.with_name(path.name + ".new")
+    kept = f" ({path} stays as it was)"
+    order = np.argsort(pieces)
+    rows = np.asarray(pieces, np.int64)[order]
+    values = {name: np.asarray(array)[order] for name, array in arrays.items()}
+    root = (communicator, temporary, kept)
+    if communicator.size > 1 and not storage.mpi_hdf5():
+        everything = communicator.gather((rows, values))
+        storage.on_root(*root, _create, temporary, n_pieces, values, scalars, fingerprint)
+        storage.on_root(*root, _write_gathered, temporary, everything)
+    else:
+        storage.on_root(*root, _create, temporary, n_pieces, values, scalars, fingerprint)
+        storage.together(*root, _write_share, temporary, communicator, rows, values)
+    storage.on_root(*root, _replace, temporary, path)
+
+
+def load(
+    path: str | Path,
+    communicator: "Communicator",
+    pieces: Int[ndarray, " n"],
+    fingerprint: Mapping[str, str],
+) -> tuple[dict[str, ndarray], Scalars]:
+    """Reads this rank's share of a checkpoint, on any number of ranks. Collective over all ranks.
+
+    Args:
+        path: The checkpoint.
+        communicator: All ranks.
+        pieces: Pieces of this rank, in the order wanted for the rows.
+        fingerprint: Of the run that wants to go on.
+
+    Returns:
+        The arrays, one row per piece of `pieces`, and the scalars.
+
+    Raises:
+        InputError: On all ranks: there is no such file, it is damaged, of another version, or
+            was made with other settings; the message names the first that differs.
+    """
+    path = Path(path)
+    loaded, error = None, None
+    try:
+        with storage.open_existing(path, FORMAT, FORMAT_VERSION) as file:
+            _check_fingerprint(path, file, fingerprint)
+            loaded = _read(file, np.asarray(pieces, np.int64))
+    except InputError as caught:
+        error = caught
+    communicator.agree(error)
+    assert loaded is not None  # agree has raised otherwise
+    return loaded
+
+
+def _create(
+    path: Path,
+    n_pieces: int,
+    values: Mapping[str, ndarray],
+    scalars: Mapping[str, Any],
+    fingerprint: Mapping[str, str],
+) -> None:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.touch()
+    shapes = {name: (n_pieces, *array.shape[1:]) for name, array in values.items()}
+    needed = sum(int(np.prod(shapes[n])) * values[n].dtype.itemsize for n in values)
+    needed += sum(np.asarray(value).nbytes for value in scalars.values())
+    storage.reserve(path, needed)
+    with storage.open_serial(path, "w") as file:
+        file.attrs["format"] = FORMAT
+        file.attrs["format_version"] = FORMAT_VERSION
+        file.attrs["hpcpinn"] = package_version()
+        file["settings"] = json.dumps(dict(fingerprint))
+        for name, array in values.items():
+            early = h5py.h5p.create(h5py.h5p.DATASET_CREATE)
+            early.set_alloc_time(h5py.h5d.ALLOC_TIME_EARLY)
+            file.create_dataset(f"arrays/{name}", shapes[name], array.dtype, dcpl=early)
+        for name, value in scalars.items():
+            file[f"scalars/{name}"] = value
+
+
+def _write_share(
+    path: Path,
+    communicator: "Communicator",
+    rows: Int[ndarray, " n"],
+    values: Mapping[str, ndarray],
+) -> None:
+    with storage.open_shared(path, communicator) as file:
+        for name in sorted(values):
+            storage.write_rows(file[f"arrays/{name}"], rows, values[name])
+
+
+def _write_gathered(
+    path: Path, everything: list[tuple[Int[ndarray, " n"], Mapping[str, ndarray]]]
+) -> None:
+    with storage.open_serial(path) as file:
+        for rows, values in everything:
+            for name, array in values.items():
+                storage.write_rows(file[f"arrays/{name}"], rows, array)
+
+
+def _replace(temporary: Path, path: Path) -> None:
+    _force_to_disk(temporary)
+    os.replace(temporary, path)
+    _force_to_disk(path.parent)
+
+
+def _force_to_disk(path: Path) -> None:
+    descriptor = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
+
+
+def _check_fingerprint(path: Path, file: h5py.File, wanted: Mapping[str, str]) -> None:
+    saved = json.loads(file["settings"].asstr()[()])
+    for key in sorted(saved.keys() | wanted.keys()):
+        before, now = saved.get(key, "not set"), wanted.get(key, "not set")
+        if before != now:
+            raise InputError(
+                f"{path}: does not fit this run: {key} was {before} and is now {now}; "
+                "set it back, or start without --resume"
+            )
+
+
+def _read(file: h5py.File, pieces: Int[ndarray, " n"]) -> tuple[dict[str, ndarray], Scalars]:
+    arrays = {name: dataset[:][pieces] for name, dataset in file["arrays"].items()}
+    scalars = {name: _plain(dataset) for name, dataset in file["scalars"].items()}
+    return arrays, scalars
+
+
+def _plain(dataset: h5py.Dataset) -> Any:
+    if h5py.check_string_dtype(dataset.dtype):
+        return dataset.asstr()[()]
+    value = dataset[()]
+    return value.item() if isinstance(value, np.generic) else value

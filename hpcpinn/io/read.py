@@ -1,0 +1,191 @@
+"""Reads result files into plain arrays. Needs neither MPI nor JAX."""
+
+import json
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import h5py
+import numpy as np
+from jaxtyping import Float, Int
+from numpy import ndarray
+
+from hpcpinn.errors import InputError
+from hpcpinn.io import layout, storage
+from hpcpinn.io.layout import Cells
+from hpcpinn.morphology.cable import Cable, Section
+
+if TYPE_CHECKING:
+    import xarray
+
+
+@dataclass(frozen=True)
+class Probes:
+    """What was recorded at points, finely in time.
+
+    Attributes:
+        name: Names of the P probes.
+        piece: Row of the cable.
+        fraction: Position on the piece.
+        time: User time.
+        calcium, calbindin: µM.
+        voltage: mV.
+    """
+
+    name: tuple[str, ...]
+    piece: Int[ndarray, " P"]
+    fraction: Float[ndarray, " P"]
+    time: Float[ndarray, " Tp"]
+    calcium: Float[ndarray, "Tp P"]
+    calbindin: Float[ndarray, "Tp P"]
+    voltage: Float[ndarray, "Tp P"]
+
+
+@dataclass(frozen=True)
+class Result:
+    """A run as plain arrays.
+
+    Attributes:
+        path: The file.
+        cable: The pieces.
+        owner: Rank that computed each piece.
+        cells_per_piece: Cells of every piece; cell k lies on piece k // cells_per_piece.
+        cells: Geometry of the cells.
+        time: User time of the frames.
+        calcium, calbindin: Cell averages, µM.
+        voltage: mV.
+        probes: What was recorded at points.
+        windows: Columns of `layout.WINDOW_COLUMNS`, one row per window.
+        sweeps: Columns of `layout.SWEEP_COLUMNS`, one row per Schwarz sweep.
+        config: The run description.
+        units: Unit by array name; empty for a dimensionless run.
+        attributes: Version, git commit, seed, ranks, creation date.
+        complete: Whether the run came to its end.
+    """
+
+    path: Path
+    cable: Cable
+    owner: Int[ndarray, " F"]
+    cells_per_piece: int
+    cells: Cells
+    time: Float[ndarray, " T"]
+    calcium: Float[ndarray, "T N"]
+    calbindin: Float[ndarray, "T N"]
+    voltage: Float[ndarray, "T N"]
+    probes: Probes
+    windows: dict[str, ndarray]
+    sweeps: dict[str, ndarray]
+    config: dict[str, Any]
+    units: dict[str, str]
+    attributes: dict[str, Any]
+    complete: bool
+
+    def to_xarray(self) -> "xarray.Dataset":
+        """The fields as a Dataset with dimensions time and cell.
+
+        Raises:
+            InputError: xarray is not installed.
+        """
+        try:
+            import xarray
+        except ImportError as error:
+            raise InputError("to_xarray needs xarray: pip install xarray") from error
+        section = self.cable.section[self.cells.piece]
+        names = np.array([s.name for s in self.cable.sections])
+        coordinates = {
+            "time": ("time", self.time, self._unit("time")),
+            "piece": ("cell", self.cells.piece),
+            "section": ("cell", names[section]),
+            "volume": ("cell", self.cells.volume, self._unit("volume")),
+            "path": ("cell", self.cells.path, self._unit("path")),
+            "x": ("cell", self.cells.xyz[:, 0], self._unit("xyz")),
+            "y": ("cell", self.cells.xyz[:, 1], self._unit("xyz")),
+            "z": ("cell", self.cells.xyz[:, 2], self._unit("xyz")),
+        }
+        fields = {
+            name: (("time", "cell"), getattr(self, name), self._unit(name))
+            for name in layout.FIELDS
+        }
+        return xarray.Dataset(fields, coordinates, attrs=self.attributes)
+
+    def _unit(self, name: str) -> dict[str, str]:
+        return {"units": self.units[name]} if name in self.units else {}
+
+
+def read(path: str | Path) -> Result:
+    """Reads a result file, also one that is still being written or was cut short by a crash.
+
+    Args:
+        path: The file.
+
+    Raises:
+        InputError: It does not exist, is damaged, of another version, or no result.
+    """
+    path = Path(path)
+    with storage.open_existing(path, layout.FORMAT, layout.FORMAT_VERSION) as file:
+        return _result(path, file)
+
+
+def _result(path: Path, file: h5py.File) -> Result:
+    frames = len(file["time"])
+    attributes = {name: _plain(value) for name, value in file.attrs.items()}
+    fields = {name: file[name][:frames] for name in layout.FIELDS}
+    if any(len(values) < frames for values in fields.values()):
+        raise InputError(
+            f"{path}: has fewer frames than times; are the .rank files it refers to beside it?"
+        )
+    return Result(
+        path=path,
+        cable=_cable(file),
+        owner=file["pieces/owner"][:],
+        cells_per_piece=attributes["cells_per_piece"],
+        cells=Cells(**{name: dataset[:] for name, dataset in file["cells"].items()}),
+        time=file["time"][:],
+        **fields,
+        probes=_probes(file["probes"]),
+        windows=_table(file["windows"]),
+        sweeps=_table(file["sweeps"]),
+        config=json.loads(file["config"].asstr()[()]),
+        units=_units(file),
+        attributes=attributes,
+        complete=bool(attributes["complete"]),
+    )
+
+
+def _cable(file: h5py.File) -> Cable:
+    sections = file["sections"]
+    columns = zip(
+        sections["name"].asstr()[:], sections["kind"][:], sections["parent"][:], strict=True
+    )
+    return Cable(
+        sections=tuple(Section(name, int(kind), int(parent)) for name, kind, parent in columns),
+        **{name: file[f"pieces/{name}"][:] for name in layout.PIECE_ARRAYS},
+    )
+
+
+def _probes(group: h5py.Group) -> Probes:
+    samples = len(group["time"])
+    return Probes(
+        name=tuple(group["name"].asstr()[:]),
+        piece=group["piece"][:],
+        fraction=group["fraction"][:],
+        time=group["time"][:],
+        **{name: group[name][:samples] for name in layout.FIELDS},
+    )
+
+
+def _table(group: h5py.Group) -> dict[str, ndarray]:
+    # A job that died in the middle of a row may have written it to some columns only.
+    rows = min(len(column) for column in group.values())
+    return {name: column[:rows] for name, column in group.items()}
+
+
+def _units(file: h5py.File) -> dict[str, str]:
+    named = {**file["cells"], **{name: file[name] for name in ("time", *layout.FIELDS)}}
+    return {
+        name: dataset.attrs["units"] for name, dataset in named.items() if "units" in dataset.attrs
+    }
+
+
+def _plain(value: Any) -> Any:
+    return value.item() if isinstance(value, np.generic) else value

@@ -1,0 +1,341 @@
+"""Writes a result file while a run goes on; `hpcpinn.io.layout` says what is in it.
+
+Rows are kept in memory until `ResultWriter.flush`, which makes them part of the file in three
+steps: rank 0 makes room, all ranks write their columns, rank 0 writes the times. A row counts
+once its time is there, and between flushes the file is closed: whatever ends the job, the frames
+flushed before can be read.
+"""
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from types import TracebackType
+from typing import TYPE_CHECKING, Any
+
+import h5py
+import numpy as np
+from jaxtyping import Float, Int
+from numpy import ndarray
+
+from hpcpinn.errors import InputError
+from hpcpinn.io import layout, storage
+from hpcpinn.io.fields import Block, FieldStore, PartFields, SharedFields
+from hpcpinn.io.layout import FIELDS, SWEEP_COLUMNS, WINDOW_COLUMNS, ProbeSite, ResultHeader
+
+if TYPE_CHECKING:
+    from hpcpinn.parallel.communicator import Communicator
+
+__all__ = ["ProbeSite", "ResultHeader", "ResultWriter"]
+
+Rows = Sequence[Mapping[str, Any]]
+
+
+class ResultWriter:
+    """One result file, written by all ranks.
+
+    Creating, resuming, `flush` and `close` are collective over all ranks; the methods that take
+    rows only remember them. As a context manager it closes the file as complete, unless an
+    exception passes: then it does nothing, since the other ranks may not come along. What was
+    flushed stays.
+
+    Attributes:
+        path: The file.
+        local_pieces: Pieces whose values this rank hands in, in the order of its rows.
+        local_probes: Probes on those pieces, increasing: the columns of `probes`.
+    """
+
+    def __init__(
+        self,
+        path: str | Path,
+        communicator: "Communicator",
+        header: ResultHeader,
+        *,
+        pieces: Int[ndarray, " n"] | None = None,
+        parts: bool | None = None,
+    ):
+        """Creates the file, replacing an older one. Collective over all ranks.
+
+        Args:
+            path: Where; missing directories are made.
+            communicator: All ranks.
+            header: The same on every rank.
+            pieces: Pieces of this rank, in the order in which it will hand in their values;
+                by default those that `header.owner` gives it, increasing.
+            parts: True for one file per rank joined by virtual datasets, False for one file;
+                by default what this h5py can do.
+
+        Raises:
+            OutputError: The file cannot be written.
+        """
+        self._set_up(Path(path), communicator, header, pieces, parts)
+        on_root = (communicator, self.path, "")
+        storage.on_root(*on_root, _make_directory, self.path.parent)
+        storage.on_root(*on_root, layout.create, self.path, header, communicator.size)
+        self._store.create()
+
+    @classmethod
+    def resume(
+        cls,
+        path: str | Path,
+        communicator: "Communicator",
+        header: ResultHeader,
+        until: float,
+        *,
+        pieces: Int[ndarray, " n"] | None = None,
+        parts: bool | None = None,
+    ) -> "ResultWriter":
+        """Opens an existing file to go on from a checkpoint. Collective over all ranks.
+
+        Args:
+            path, communicator, header, pieces, parts: As when the file was created; the number
+                of ranks and the owners may be others.
+            until: Time of the checkpoint; frames, probe samples and windows after it are dropped.
+
+        Raises:
+            InputError: There is no such file, or it belongs to another run or version.
+            OutputError: The file cannot be written.
+        """
+        writer = cls.__new__(cls)
+        writer._set_up(Path(path), communicator, header, pieces, parts)
+        counts = storage.on_root(
+            communicator, writer.path, "", _rewind, writer.path, header, communicator.size, until
+        )
+        writer._frames_written, writer._samples_written, writer._last_time = counts
+        if isinstance(writer._store, PartFields):
+            writer._check_parts(header)
+        return writer
+
+    def _set_up(
+        self,
+        path: Path,
+        communicator: "Communicator",
+        header: ResultHeader,
+        pieces: Int[ndarray, " n"] | None,
+        parts: bool | None,
+    ) -> None:
+        if pieces is None:
+            pieces = np.flatnonzero(np.asarray(header.owner) == communicator.rank)
+        self.path = path
+        self.local_pieces = np.asarray(pieces, np.int64)
+        probe_piece = np.array([probe.piece for probe in header.probes], np.int64)
+        self.local_probes = np.flatnonzero(np.isin(probe_piece, self.local_pieces))
+        self._communicator = communicator
+        self._order = np.argsort(self.local_pieces)
+        self._cells_per_piece = header.cells_per_piece
+        self._frames_written = self._samples_written = 0
+        self._last_time: float | None = None
+        self._clear()
+        if parts is None:
+            parts = communicator.size > 1 and not storage.mpi_hdf5()
+        store = PartFields if parts else SharedFields
+        self._store: FieldStore = store(path, communicator, self._columns())
+
+    def _columns(self) -> dict[str, Int[ndarray, " n"]]:
+        within = np.arange(self._cells_per_piece)
+        sorted_pieces = self.local_pieces[self._order]
+        cells = (sorted_pieces[:, None] * self._cells_per_piece + within).ravel()
+        return {name: cells for name in FIELDS} | {
+            f"probes/{name}": self.local_probes for name in FIELDS
+        }
+
+    def _check_parts(self, header: ResultHeader) -> None:
+        ranks = self._communicator.on_root(_part_ranks, self.path)
+        if ranks != self._communicator.size:
+            raise InputError(
+                f"{self.path}: is made of one file per rank of {ranks} ranks, which "
+                f"{self._communicator.size} ranks cannot continue; use {ranks} ranks, or an h5py "
+                "built with MPI"
+            )
+
+    def _clear(self) -> None:
+        self._times: list[float] = []
+        self._values: dict[str, list[ndarray]] = {name: [] for name in FIELDS}
+        self._probe_times: list[float] = []
+        self._probe_values: dict[str, list[ndarray]] = {name: [] for name in FIELDS}
+        self._windows: list[Mapping[str, Any]] = []
+        self._sweeps: list[Mapping[str, Any]] = []
+
+    def frame(self, time: float, values: Mapping[str, Float[ndarray, "..."]]) -> None:
+        """Remembers one frame.
+
+        Args:
+            time: User time.
+            values: For each of calcium, calbindin (µM) and voltage (mV) this rank's cell
+                averages, shape (pieces, cells_per_piece) or the same flattened.
+        """
+        self._times.append(float(time))
+        shape = (len(self.local_pieces), self._cells_per_piece)
+        for name in FIELDS:
+            ordered = np.asarray(values[name], np.float64).reshape(shape)[self._order]
+            self._values[name].append(ordered.reshape(1, -1))
+
+    def probes(
+        self, times: Float[ndarray, " k"], values: Mapping[str, Float[ndarray, "k p"]]
+    ) -> None:
+        """Remembers probe samples.
+
+        Args:
+            times: User times.
+            values: For each of calcium, calbindin (µM) and voltage (mV) the samples at
+                `local_probes`.
+        """
+        times = np.asarray(times, np.float64)
+        self._probe_times.extend(times.tolist())
+        shape = (len(times), len(self.local_probes))
+        for name in FIELDS:
+            samples = np.array(values[name], np.float64).reshape(shape)
+            self._probe_values[name].append(samples)
+
+    def windows(self, rows: Rows) -> None:
+        """Remembers what happened in windows; keys as in `layout.WINDOW_COLUMNS`, of rank 0."""
+        self._windows.extend(_checked(rows, WINDOW_COLUMNS))
+
+    def sweeps(self, rows: Rows) -> None:
+        """Remembers Schwarz sweeps; keys as in `layout.SWEEP_COLUMNS`, of rank 0."""
+        self._sweeps.extend(_checked(rows, SWEEP_COLUMNS))
+
+    def flush(self) -> None:
+        """Makes everything remembered part of the file. Collective over all ranks.
+
+        Raises:
+            OutputError: On all ranks; what was flushed before stays readable.
+        """
+        kept = self._kept()
+        blocks = self._blocks("", self._values, self._frames_written)
+        blocks += self._blocks("probes/", self._probe_values, self._samples_written)
+        if blocks:
+            self._store.append(blocks, kept)
+        columns: dict[str, ndarray] = {
+            "time": np.array(self._times),
+            "probes/time": np.array(self._probe_times),
+        }
+        for group, kinds, rows in (
+            ("windows", WINDOW_COLUMNS, self._windows),
+            ("sweeps", SWEEP_COLUMNS, self._sweeps),
+        ):
+            for name, kind in kinds.items():
+                columns[f"{group}/{name}"] = np.array([row[name] for row in rows], kind)
+        storage.on_root(self._communicator, self.path, kept, _append_rows, self.path, columns)
+        self._frames_written += len(self._times)
+        self._samples_written += len(self._probe_times)
+        if self._times:
+            self._last_time = self._times[-1]
+        self._clear()
+
+    def _blocks(
+        self, prefix: str, values: dict[str, list[ndarray]], first_row: int
+    ) -> list[Block]:
+        return [
+            Block(prefix + name, first_row, np.concatenate(rows))
+            for name, rows in values.items()
+            if rows
+        ]
+
+    def _kept(self) -> str:
+        if self._last_time is None:
+            return ""
+        return f" (everything up to time {self._last_time:g} is kept)"
+
+    def close(self, *, complete: bool = True) -> None:
+        """Flushes and says whether the run came to its end. Collective over all ranks.
+
+        Raises:
+            OutputError: On all ranks; what was flushed before stays readable.
+        """
+        self.flush()
+        storage.on_root(
+            self._communicator, self.path, self._kept(), _set_complete, self.path, complete
+        )
+
+    def __enter__(self) -> "ResultWriter":
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        if kind is None:
+            self.close()
+
+
+def _checked(rows: Rows, columns: dict[str, type]) -> list[Mapping[str, Any]]:
+    for row in rows:
+        if row.keys() != columns.keys():
+            raise ValueError(f"a row needs the keys {sorted(columns)}, got {sorted(row)}")
+    return list(rows)
+
+
+def _make_directory(path: Path) -> None:
+    path.mkdir(parents=True, exist_ok=True)
+
+
+def _append_rows(path: Path, columns: dict[str, ndarray]) -> None:
+    columns = {name: values for name, values in columns.items() if len(values)}
+    with storage.open_serial(path, "r") as file:
+        rows = {name: len(file[name]) + len(values) for name, values in columns.items()}
+        needed = sum(storage.growth_bytes(file[name], rows[name]) for name in rows)
+    storage.reserve(path, needed)
+    with storage.open_serial(path) as file:
+        for name, values in columns.items():
+            file[name].resize(rows[name], axis=0)
+            file[name][-len(values) :] = values
+
+
+def _set_complete(path: Path, complete: bool) -> None:
+    with storage.open_serial(path) as file:
+        file.attrs["complete"] = complete
+
+
+def _part_ranks(path: Path) -> int:
+    with storage.open_serial(path, "r") as file:
+        return len({source.file_name for source in file["calcium"].virtual_sources()})
+
+
+def _rewind(
+    path: Path, header: ResultHeader, ranks: int, until: float
+) -> tuple[int, int, float | None]:
+    """Drops what is later than `until`; gives the frames and probe samples that stay."""
+    with storage.open_existing(path, layout.FORMAT, layout.FORMAT_VERSION) as file:
+        _check_same_run(path, file, header)
+        late = until + 1e-9 * max(1.0, abs(until))
+        frames, samples = (int(np.sum(file[n][:] <= late)) for n in ("time", "probes/time"))
+        ends = file["windows/start"][:] + file["windows/length"][:]
+        windows = int(np.sum(ends <= late))
+        sweeps = int(np.sum(file["sweeps/window"][:] < windows))
+        last_time = float(file["time"][frames - 1]) if frames else None
+    extents = {"/": frames, "probes": samples, "windows": windows, "sweeps": sweeps}
+    with storage.open_serial(path) as file:
+        for group, rows in extents.items():
+            _truncate(file, group, rows)
+        file["pieces/owner"][:] = header.owner
+        file.attrs["ranks"] = ranks
+        file.attrs["complete"] = False
+    return frames, samples, last_time
+
+
+def _truncate(file: h5py.File, group: str, rows: int) -> None:
+    for dataset in file[group].values():
+        grows = isinstance(dataset, h5py.Dataset) and dataset.chunks is not None
+        if grows and len(dataset) > rows:
+            dataset.resize(rows, axis=0)
+
+
+def _check_same_run(path: Path, file: h5py.File, header: ResultHeader) -> None:
+    cable = header.cable
+    pairs = {
+        "cells_per_piece": (file.attrs["cells_per_piece"], header.cells_per_piece),
+        "number of pieces": (len(file["pieces/length"]), cable.n_frusta),
+        "probes": (len(file["probes/name"]), len(header.probes)),
+    }
+    for what, (found, wanted) in pairs.items():
+        if found != wanted:
+            raise InputError(
+                f"{path}: {what} is {found} in the file and {wanted} in this run; resume with the "
+                "run description that made it, or set run.output to another file"
+            )
+    if not np.array_equal(file["pieces/length"][:], cable.length):
+        raise InputError(
+            f"{path}: the pieces have other lengths than in this run; resume with the run "
+            "description that made it, or set run.output to another file"
+        )

@@ -1,0 +1,231 @@
+"""HDF5 shared by many ranks: rows and columns that each rank writes for itself, and free space.
+
+Every step that changes the structure of a file is made by rank 0 alone with the serial driver;
+the collective steps write raw data into places that exist already. A job that dies therefore
+leaves a file that opens.
+"""
+
+import errno
+import os
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import h5py
+import numpy as np
+from jaxtyping import Int
+from numpy import ndarray
+
+from hpcpinn.errors import InputError, OutputError
+
+if TYPE_CHECKING:
+    from hpcpinn.parallel.communicator import Communicator
+
+_METADATA_ROOM = 1 << 16
+
+_FIXES = {
+    errno.ENOSPC: "free space, or write to another disk",
+    errno.EDQUOT: "free space, or write to another disk",
+    errno.EFBIG: "raise the limit on file size, or write to another file system",
+    errno.EACCES: "write to a directory that is yours",
+    errno.EPERM: "write to a directory that is yours",
+    errno.EROFS: "write to a directory that is yours",
+    errno.EISDIR: "give a file name",
+    errno.ENOTDIR: "a part of the path is a file",
+    errno.EEXIST: "a part of the path is a file",
+}
+
+
+def mpi_hdf5() -> bool:
+    """Whether this h5py was built against MPI."""
+    return bool(h5py.get_config().mpi)
+
+
+@contextmanager
+def open_serial(path: Path, mode: str = "r+") -> Iterator[h5py.File]:
+    """Opens a file for one process, without a lock: someone looking at it must not stop a run."""
+    with h5py.File(path, mode, locking=False) as file:
+        yield file
+
+
+@contextmanager
+def open_existing(path: Path, kind: str, version: int) -> Iterator[h5py.File]:
+    """Opens a file of hpcpinn for reading. Serial.
+
+    Args:
+        path: The file.
+        kind: What its attribute ``format`` must say.
+        version: What its attribute ``format_version`` must say.
+
+    Raises:
+        InputError: It does not exist, is damaged, or is something else.
+    """
+    if not path.is_file():
+        raise InputError(f"{path}: no such file; give the path of an {kind} file")
+    try:
+        with open_serial(path, "r") as file:
+            found = file.attrs.get("format", "nothing")
+            found_version = file.attrs.get("format_version", 0)
+            if found != kind:
+                raise InputError(f"{path}: is no {kind} file (its attribute 'format' is {found!r})")
+            if found_version != version:
+                raise InputError(
+                    f"{path}: format_version {found_version} cannot be read by this hpcpinn, which "
+                    f"knows version {version}; use the hpcpinn that wrote it "
+                    f"({file.attrs.get('hpcpinn', 'unknown')})"
+                )
+            yield file
+    except (OSError, KeyError) as error:
+        reason = " ".join(str(error).strip("'\"").split())
+        raise InputError(
+            f"{path}: cannot be read, it is truncated, damaged or no {kind} file ({reason})"
+        ) from error
+
+
+@contextmanager
+def open_shared(path: Path, communicator: "Communicator") -> Iterator[h5py.File]:
+    """Opens a file for writing by all ranks. Collective over all ranks."""
+    if communicator.size == 1:
+        with open_serial(path) as file:
+            yield file
+    else:
+        with h5py.File(path, "r+", driver="mpio", comm=communicator.mpi) as file:
+            yield file
+
+
+def write_columns(
+    dataset: h5py.Dataset, first_row: int, columns: Int[ndarray, " n"], values: ndarray
+) -> None:
+    """Writes this rank's columns of some rows. Collective over all ranks that have the file open.
+
+    Args:
+        dataset: Two-dimensional, large enough.
+        first_row: Row of the dataset where `values[0]` goes.
+        columns: Increasing; may be empty, since a collective call needs every rank.
+        values: Shape (rows, n).
+    """
+    corners = [(first_row, start) for start, _ in runs(columns)]
+    extents = [(len(values), count) for _, count in runs(columns)]
+    _write_blocks(dataset, corners, extents, values)
+
+
+def write_rows(dataset: h5py.Dataset, rows: Int[ndarray, " n"], values: ndarray) -> None:
+    """Writes this rank's rows. Collective over all ranks that have the file open.
+
+    Args:
+        dataset: One or more dimensions, large enough.
+        rows: Increasing; may be empty, since a collective call needs every rank.
+        values: Shape (n, ...), the trailing shape of the dataset.
+    """
+    across = dataset.shape[1:]
+    corners = [(start, *(0 for _ in across)) for start, _ in runs(rows)]
+    extents = [(count, *across) for _, count in runs(rows)]
+    _write_blocks(dataset, corners, extents, values)
+
+
+def _write_blocks(
+    dataset: h5py.Dataset,
+    corners: list[tuple[int, ...]],
+    extents: list[tuple[int, ...]],
+    values: ndarray,
+) -> None:
+    values = np.ascontiguousarray(values, dataset.dtype)
+    file_space = dataset.id.get_space()
+    file_space.select_none()
+    if values.size:
+        for corner, extent in zip(corners, extents, strict=True):
+            file_space.select_hyperslab(corner, extent, op=h5py.h5s.SELECT_OR)
+        memory_space = h5py.h5s.create_simple(values.shape)
+    else:
+        # h5py skips an empty write, and the ranks that do write would wait for ever.
+        values = np.zeros(1, dataset.dtype)
+        memory_space = h5py.h5s.create_simple((1,))
+        memory_space.select_none()
+    transfer = h5py.h5p.create(h5py.h5p.DATASET_XFER)
+    if dataset.file.driver == "mpio":
+        transfer.set_dxpl_mpio(h5py.h5fd.MPIO_COLLECTIVE)
+    dataset.id.write(memory_space, file_space, values, dxpl=transfer)
+
+
+def runs(indices: Int[ndarray, " n"]) -> list[tuple[int, int]]:
+    """Increasing indices as (start, count) of their consecutive runs."""
+    breaks = np.flatnonzero(np.diff(indices) != 1) + 1
+    return [(int(run[0]), len(run)) for run in np.split(indices, breaks) if len(run)]
+
+
+def growth_bytes(dataset: h5py.Dataset, rows: int) -> int:
+    """Disk space that a chunked dataset needs at most to grow to so many rows."""
+    chunk = dataset.chunks
+    before, after = (-(-n // chunk[0]) for n in (dataset.shape[0], rows))
+    across = np.prod([-(-n // c) for n, c in zip(dataset.shape[1:], chunk[1:], strict=True)])
+    return int(max(0, after - before) * across * np.prod(chunk) * dataset.dtype.itemsize)
+
+
+def reserve(path: Path, n_bytes: int) -> None:
+    """Claims disk space behind the end of a file before anything in it is touched. Serial.
+
+    HDF5 that runs out of space in the middle of a change leaves a file that no longer opens, so
+    the space is claimed first; HDF5 gives back what it does not use when it closes the file.
+
+    Raises:
+        OSError: No space, over quota, or over the limit on file size; the file is as before.
+    """
+    n_bytes += _METADATA_ROOM
+    descriptor = os.open(path, os.O_RDWR)
+    try:
+        size = os.fstat(descriptor).st_size
+        try:
+            os.posix_fallocate(descriptor, size, n_bytes)
+        except OSError as error:
+            os.ftruncate(descriptor, size)
+            if error.errno not in (errno.EOPNOTSUPP, errno.ENOSYS, errno.EINVAL):
+                raise
+            free = os.fstatvfs(descriptor)
+            if free.f_bavail * free.f_frsize < n_bytes:
+                raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC)) from error
+    finally:
+        os.close(descriptor)
+
+
+def on_root(
+    communicator: "Communicator", path: Path, kept: str, action: Callable, *arguments: Any
+) -> Any:
+    """Runs a serial file operation on rank 0. Collective over all ranks.
+
+    Args:
+        communicator: All ranks.
+        path: The file, for the message.
+        kept: What the user still has, for the end of the message.
+        action: Called with `arguments`.
+
+    Raises:
+        OutputError: On all ranks, when the operation failed.
+    """
+    return communicator.on_root(_reporting, path, kept, action, *arguments)
+
+
+def together(
+    communicator: "Communicator", path: Path, kept: str, action: Callable, *arguments: Any
+) -> None:
+    """Runs a file operation on every rank; arguments as for `on_root`. Collective over all ranks.
+
+    Raises:
+        OutputError: On all ranks, when the operation failed on one of them.
+    """
+    error = None
+    try:
+        _reporting(path, kept, action, *arguments)
+    except OutputError as caught:
+        error = caught
+    communicator.agree(error)
+
+
+def _reporting(path: Path, kept: str, action: Callable, *arguments: Any) -> Any:
+    try:
+        return action(*arguments)
+    except (OSError, RuntimeError) as error:  # h5py raises both
+        number = error.errno if isinstance(error, OSError) else None
+        reason = os.strerror(number) if number else " ".join(str(error).split())
+        fix = f"; {_FIXES[number]}" if number in _FIXES else ""
+        raise OutputError(f"{path}: cannot write: {reason}{fix}{kept}") from error
