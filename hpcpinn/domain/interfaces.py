@@ -1,0 +1,195 @@
+"""Interfaces: which ends of which pieces meet, and the rule that turns reports into orders.
+
+Every piece is a Schwarz subdomain; the partition only says which rank computes it. An end is told
+a combination of value and slope and reports another one (`EdgeRows`). At a node the reports o of
+the ends i that meet there give what they are told next,
+
+    g_i = a_i N₁ + b_i N₂ + c_i o_i + s_i,      N_k = Σ_j w_kj o_j,
+
+where the weights depend on the transmission condition. All sums run over the ends of a node in
+the order of the whole tree, so the iterates are the same on any number of ranks.
+"""
+
+from dataclasses import dataclass
+from typing import NamedTuple
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jaxtyping import Array, Float, Int
+
+from hpcpinn.morphology.cable import Cable
+from hpcpinn.parallel.exchange import ExchangePlan, plan_exchange
+from hpcpinn.training.local import EdgeRows
+
+ROBIN_RECEIVE, ROBIN_SEND = (1.0, 1.0), (1.0, -1.0)
+VALUE, SLOPE = (1.0, 0.0), (0.0, 1.0)
+
+
+class TransmissionRule(NamedTuple):
+    """The node rule for a rank's ends.
+
+    Attributes:
+        entry_slot: Slot (local end or ghost) of every entry of the node sums, (n_entries,).
+        entry_node: Local node of every entry, ascending, (n_entries,).
+        entry_weight: w₁ and w₂, (n_entries, 2).
+        end_node: Local node of every local end, (P, 2).
+        coefficient: a, b, c of every local end, (P, 2, 3).
+        source_weight: Slope-type gain of a flux given at the end's node, (P, 2), 1/area.
+    """
+
+    entry_slot: Int[Array, " E"]
+    entry_node: Int[Array, " E"]
+    entry_weight: Float[Array, "E 2"]
+    end_node: Int[Array, "P 2"]
+    coefficient: Float[Array, "P 2 3"]
+    source_weight: Float[Array, "P 2"]
+
+
+@dataclass(frozen=True)
+class Interfaces:
+    """A rank's view of the interfaces.
+
+    Attributes:
+        rows: What every local end receives and sends.
+        rule: Node rule.
+        plan: Who exchanges which slots with whom.
+        n_ghosts: Ghost slots after the 2P local ones.
+        n_nodes: Local nodes.
+        relaxation: Share of the new value taken at every end, (P, 2).
+    """
+
+    rows: EdgeRows
+    rule: TransmissionRule
+    plan: ExchangePlan
+    n_ghosts: int
+    n_nodes: int
+    relaxation: Float[Array, "P 2"]
+
+
+def _end_tables(pieces: Cable, transmission: str):
+    """Per end of the whole tree: receive, send, entry weights, coefficients, source weight."""
+    n_ends = 2 * pieces.n_frusta
+    node = pieces.node.ravel()
+    area = (np.pi * (pieces.radius**2 - pieces.er_radius**2)).ravel()
+    degree = np.bincount(node, minlength=pieces.n_nodes)[node]
+    total = np.bincount(node, weights=area, minlength=pieces.n_nodes)[node]
+    receive = np.tile(ROBIN_RECEIVE, (n_ends, 1))
+    send = np.tile(ROBIN_SEND, (n_ends, 1))
+    weight = np.stack([area / total, np.zeros(n_ends)], axis=1)
+    coefficient = np.tile([2.0, 0.0, -1.0], (n_ends, 1))
+    source = 2.0 / total
+    relaxation = np.ones(n_ends)
+    if transmission == "dirichlet-neumann":
+        # The end that comes first in the tree (the parent's) is told the slope, the others the value.
+        order = np.lexsort((np.arange(n_ends), node))
+        first = np.zeros(n_ends, bool)
+        first[order] = np.r_[True, node[order][1:] != node[order][:-1]]
+        receive[:] = np.where(first[:, None], SLOPE, VALUE)
+        send[:] = np.where(first[:, None], VALUE, SLOPE)
+        weight = np.stack([first * 1.0, np.where(first, 0.0, area)], axis=1)
+        coefficient = np.where(
+            first[:, None], np.stack([0 * area, -1.0 / area, 0 * area], 1), [1.0, 0.0, 0.0]
+        )
+        source = np.where(first, 1.0 / area, 0.0)
+        relaxation = np.where(first, 1.0, 0.5)
+    free = degree == 1
+    receive[free], send[free], coefficient[free] = SLOPE, VALUE, 0.0
+    source = np.where(free, 1.0 / area, source)
+    relaxation = np.where(free, 1.0, relaxation)
+    return receive, send, weight, coefficient, source, relaxation
+
+
+def storage_order(owner: Int[np.ndarray, " F"], colour: Int[np.ndarray, " F"], rank: int):
+    """A rank's pieces as it stores them: red before black, each in the order of the tree."""
+    mine = np.flatnonzero(owner == rank)
+    return mine[np.argsort(colour[mine], kind="stable")]
+
+
+def build_interfaces(
+    pieces: Cable,
+    owner: Int[np.ndarray, " F"],
+    colour: Int[np.ndarray, " F"],
+    rank: int,
+    transmission: str = "robin",
+) -> Interfaces:
+    """Sets up the interfaces of one rank; every rank calls it with the same arguments but `rank`.
+
+    Args:
+        pieces: All pieces of the tree.
+        owner: Rank of every piece.
+        colour: 0 (red) or 1 (black) of every piece.
+        rank: This rank.
+        transmission: "robin" or "dirichlet-neumann".
+    """
+    receive, send, weight, coefficient, source, relaxation = _end_tables(pieces, transmission)
+    node = pieces.node.ravel()
+    by_node = np.lexsort((np.arange(len(node)), node))
+    slots = _end_slots(node, owner, colour, rank)
+    local_ends = _local_ends(owner, colour, rank)
+    local_nodes = np.unique(node[local_ends])
+    entries = by_node[np.isin(node[by_node], local_nodes)]
+
+    def per_end(table):
+        return jnp.asarray(table[local_ends].reshape(-1, 2, *table.shape[1:]))
+
+    rule = TransmissionRule(
+        entry_slot=jnp.asarray([slots[int(end)] for end in entries], jnp.int32),
+        entry_node=jnp.asarray(np.searchsorted(local_nodes, node[entries]), jnp.int32),
+        entry_weight=jnp.asarray(weight[entries]),
+        end_node=per_end(np.searchsorted(local_nodes, node).astype(np.int32)),
+        coefficient=per_end(coefficient),
+        source_weight=per_end(source),
+    )
+    return Interfaces(
+        rows=EdgeRows(per_end(receive), per_end(send)),
+        rule=rule,
+        plan=plan_exchange(_messages(node, by_node, owner, colour), rank),
+        n_ghosts=len(slots) - len(local_ends),
+        n_nodes=len(local_nodes),
+        relaxation=per_end(relaxation),
+    )
+
+
+def _local_ends(owner, colour, rank) -> Int[np.ndarray, " E"]:
+    return (2 * storage_order(owner, colour, rank)[:, None] + np.arange(2)).ravel()
+
+
+def _end_slots(node, owner, colour, rank) -> dict[int, int]:
+    """Slot of every end that a rank knows: its own in storage order, then the ghosts in tree order."""
+    own = _local_ends(owner, colour, rank)
+    touching = np.flatnonzero(np.isin(node, node[own]))
+    ghosts = touching[owner[touching // 2] != rank]
+    return {int(end): slot for slot, end in enumerate(np.r_[own, ghosts])}
+
+
+def _messages(node, by_node, owner, colour) -> dict[tuple[int, int], tuple[list, list]]:
+    """Every rank that touches a node gets the reports of all ends that meet there."""
+    slots: dict[int, dict[int, int]] = {}
+    messages: dict[tuple[int, int], tuple[list, list]] = {}
+    for ends in np.split(by_node, np.flatnonzero(np.diff(node[by_node])) + 1):
+        ranks = {int(owner[end // 2]) for end in ends}
+        if len(ranks) == 1:
+            continue
+        for rank in ranks - slots.keys():
+            slots[rank] = _end_slots(node, owner, colour, rank)
+        for end in ends:
+            sender = int(owner[end // 2])
+            for receiver in ranks - {sender}:
+                sent, received = messages.setdefault((sender, receiver), ([], []))
+                sent.append(slots[sender][int(end)])
+                received.append(slots[receiver][int(end)])
+    return messages
+
+
+def orders(
+    rule: TransmissionRule, n_nodes: int, reports: Float[Array, "S K T"], given: Float[Array, "P 2 K T"]
+) -> Float[Array, "P 2 K T"]:
+    """What the local ends are told next, from the reports in all slots (local ends, then ghosts)."""
+    entries = reports[rule.entry_slot]
+    weighted = rule.entry_weight[:, :, None, None] * entries[:, None]
+    sums = jax.ops.segment_sum(weighted, rule.entry_node, n_nodes, indices_are_sorted=True)
+    at_end = sums[rule.end_node]
+    own = reports[: rule.end_node.size].reshape(given.shape)
+    a, b, c = (rule.coefficient[:, :, i, None, None] for i in range(3))
+    return a * at_end[:, :, 0] + b * at_end[:, :, 1] + c * own + given

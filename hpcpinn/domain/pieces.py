@@ -1,0 +1,171 @@
+"""Cuts the cable into pieces: short where the solution bends, long elsewhere.
+
+Calcium spreads by about a µm in a ms, so its layers sit at the edges of a source and where the
+radius jumps (membrane per volume goes with 1/radius). A piece may be as long as
+
+    size(s) = min over those places of (finest length there + (growth − 1) · distance along the tree),
+
+at most `max_length`, and its radius may change by a factor of two at most.
+"""
+
+import heapq
+from dataclasses import dataclass
+
+import numpy as np
+from jaxtyping import Bool, Float, Int
+
+from hpcpinn.errors import InputError
+from hpcpinn.morphology.cable import Cable
+from hpcpinn.morphology.sites import Site
+
+
+@dataclass(frozen=True)
+class PieceRule:
+    """How long pieces may be; lengths as in the cable.
+
+    Attributes:
+        max_length: Longest piece.
+        source_length: Longest piece at a source or a radius jump.
+        growth: Ratio of neighbouring pieces on the way from one to the other.
+    """
+
+    max_length: float = 10.0
+    source_length: float = 0.5
+    growth: float = 2.0
+
+
+@dataclass(frozen=True)
+class Pieces:
+    """The pieces and where the sources act.
+
+    Attributes:
+        cable: The refined cable; every frustum is a piece.
+        parent: Frustum of the given cable that a piece lies in.
+        release: Which releases act on a piece, weighted so that a clipped patch releases as much
+            as a whole one, (n_sources, F).
+    """
+
+    cable: Cable
+    parent: Int[np.ndarray, " F"]
+    release: Float[np.ndarray, "sources F"]
+
+
+def cut_into_pieces(
+    cable: Cable, patches: list[tuple[Site, float]], ends: list[Site], rule: PieceRule
+) -> Pieces:
+    """Cuts a cable.
+
+    Args:
+        cable: The morphology.
+        patches: Centre and length of every synaptic patch; moved to lie within its section.
+        ends: Places where a flux is given.
+        rule: Lengths.
+    """
+    intervals = [_patch_interval(cable, site, length) for site, length in patches]
+    cuts = [np.unique([x for iv in intervals for x in iv.fractions(f)]) for f in range(cable.n_frusta)]
+    marked = cable.split(cuts)
+    parent = np.repeat(np.arange(cable.n_frusta), [len(c) + 1 for c in cuts])
+    finest = _radius_jumps(marked, rule)
+    for interval in intervals:
+        inside = interval.covers(marked)
+        finest[marked.node[inside].ravel()] = np.minimum(
+            finest[marked.node[inside].ravel()], min(rule.source_length, interval.length / 2.0)
+        )
+    for site in ends:
+        node = marked.node[np.flatnonzero(parent == site.frustum)[-1 if site.fraction > 0.5 else 0]]
+        finest[node] = np.minimum(finest[node], rule.source_length)
+    size = _spread(marked, finest, rule.growth - 1.0, rule.max_length)
+    fine_cuts = [_graded_cuts(marked, f, size, rule) for f in range(marked.n_frusta)]
+    pieces = marked.split(fine_cuts)
+    parent = np.repeat(parent, [len(c) + 1 for c in fine_cuts])
+    release = np.zeros((len(intervals), pieces.n_frusta))
+    for row, interval in zip(release, intervals, strict=True):
+        row[interval.covers(pieces)] = interval.weight
+    return Pieces(pieces, parent, release)
+
+
+@dataclass(frozen=True)
+class _Interval:
+    """A patch: frusta of one section between two arc lengths."""
+
+    cable: Cable
+    section: int
+    first: float
+    last: float
+    weight: float
+
+    @property
+    def length(self) -> float:
+        return self.last - self.first
+
+    def fractions(self, frustum: int) -> list[float]:
+        """Where the patch edges cut a frustum of the cable."""
+        if self.cable.section[frustum] != self.section:
+            return []
+        length = self.cable.length[frustum]
+        cuts = [(edge - self.cable.start[frustum]) / length for edge in (self.first, self.last)]
+        return [cut for cut in cuts if 1e-9 < cut < 1.0 - 1e-9]
+
+    def covers(self, pieces: Cable) -> Bool[np.ndarray, " F"]:
+        middle = pieces.start + 0.5 * pieces.length
+        inside = (middle > self.first) & (middle < self.last)
+        return inside & (pieces.section == self.section)
+
+
+def _patch_interval(cable: Cable, site: Site, length: float) -> _Interval:
+    section = int(cable.section[site.frustum])
+    rows = np.flatnonzero(cable.section == section)
+    total = float(cable.start[rows[-1]] + cable.length[rows[-1]])
+    centre = float(cable.start[site.frustum] + site.fraction * cable.length[site.frustum])
+    if length <= 0.0:
+        raise InputError(f"synapse at {site.name}: patch of {length:g} µm; give a positive length")
+    kept = min(length, total)
+    first = min(max(centre - kept / 2.0, 0.0), total - kept)
+    return _Interval(cable, section, first, first + kept, length / kept)
+
+
+def _radius_jumps(cable: Cable, rule: PieceRule) -> Float[np.ndarray, " N"]:
+    """Finest length at every node: short where the radii that meet differ, else unbounded."""
+    node, radius = cable.node.ravel(), cable.radius.ravel()
+    low, high = np.full(cable.n_nodes, np.inf), np.zeros(cable.n_nodes)
+    np.minimum.at(low, node, radius)
+    np.maximum.at(high, node, radius)
+    jump = np.divide(high, low, out=np.ones_like(high), where=low > 0.0) - 1.0
+    # The layer behind a jump is as strong as the jump: a weak one may be cut coarsely.
+    finest = rule.source_length * np.maximum(1.0, 1.0 / np.maximum(jump, 1e-3))
+    return np.where(jump < 0.02, np.inf, finest)
+
+
+def _spread(cable: Cable, finest, slope: float, ceiling: float) -> Float[np.ndarray, " N"]:
+    """Largest size at every node that grows by `slope` per length from the finest places."""
+    size = np.minimum(finest, ceiling)
+    neighbours: list[list[tuple[int, float]]] = [[] for _ in range(cable.n_nodes)]
+    for (tail, head), length in zip(cable.node, cable.length, strict=True):
+        neighbours[tail].append((int(head), float(length)))
+        neighbours[head].append((int(tail), float(length)))
+    queue = [(value, node) for node, value in enumerate(size) if value < ceiling]
+    heapq.heapify(queue)
+    while queue:
+        value, node = heapq.heappop(queue)
+        if value > size[node]:
+            continue
+        for other, length in neighbours[node]:
+            reached = value + slope * length
+            if reached < size[other]:
+                size[other] = reached
+                heapq.heappush(queue, (reached, other))
+    return size
+
+
+def _graded_cuts(cable: Cable, f: int, size, rule: PieceRule) -> Float[np.ndarray, " k"]:
+    """Fractions that cut frustum f into pieces no longer than the size field allows."""
+    length = cable.length[f]
+    s = np.linspace(0.0, length, 65)
+    tail, head = size[cable.node[f]]
+    slope = rule.growth - 1.0
+    allowed = np.minimum(np.minimum(tail + slope * s, head + slope * (length - s)), rule.max_length)
+    density = np.r_[0.0, np.cumsum(np.diff(s) * 0.5 * (1.0 / allowed[1:] + 1.0 / allowed[:-1]))]
+    by_radius = abs(np.log2(cable.radius[f, 1] / cable.radius[f, 0]))
+    count = max(1, int(np.ceil(density[-1] - 1e-6)), int(np.ceil(by_radius - 1e-6)))
+    wanted = density[-1] * np.arange(1, count) / count
+    return np.interp(wanted, density, s) / length

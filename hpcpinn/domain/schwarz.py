@@ -1,0 +1,168 @@
+"""Schwarz sweeps on the interfaces: every piece is a subdomain, neighbours alternate.
+
+A sweep visits the red pieces and then the black ones (or all at once); each is told what its
+neighbours last reported and reports back through its condensed operator (`Linearisation`). The
+traces travel between ranks inside the compiled loop.
+"""
+
+from dataclasses import dataclass
+from typing import NamedTuple
+
+import jax
+import jax.numpy as jnp
+from jaxtyping import Array, Bool, Float, Int
+
+from hpcpinn.domain.interfaces import Interfaces, orders
+from hpcpinn.parallel.communicator import Communicator
+from hpcpinn.physics.system import ReactionDiffusion
+from hpcpinn.training.least_squares import Linearisation, respond
+
+
+@dataclass(frozen=True)
+class SweepSettings:
+    """How pieces agree.
+
+    Attributes:
+        n_red: Pieces stored first that form the red half.
+        order: "red-black" or "additive".
+        acceleration: "anderson" or "none".
+        tolerance: Relative interface jump at which sweeps stop.
+        max_sweeps: Sweeps per Newton step.
+        memory: Earlier sweeps that Anderson's acceleration combines.
+    """
+
+    n_red: int
+    order: str = "red-black"
+    acceleration: str = "anderson"
+    tolerance: float = 1e-5
+    max_sweeps: int = 8
+    memory: int = 3
+
+
+class Sweeps(NamedTuple):
+    """Outcome of the sweeps of one Newton step.
+
+    Attributes:
+        told: What the ends are told in the end, (P, 2, K, T).
+        count: Sweeps made.
+        jump: Relative interface jump after the last sweep.
+        history: Jump after every sweep, NaN where there was none, (max_sweeps,).
+    """
+
+    told: Float[Array, "P 2 K T"]
+    count: Int[Array, ""]
+    jump: Float[Array, ""]
+    history: Float[Array, " S"]
+
+
+def sweep_until_agreed(
+    equation: ReactionDiffusion,
+    interfaces: Interfaces,
+    communicator: Communicator,
+    settings: SweepSettings,
+    linear: Linearisation,
+    base: Float[Array, "P 2 K T"],
+    given: Float[Array, "P 2 K T"],
+    told: Float[Array, "P 2 K T"],
+    size: Float[Array, " K"],
+) -> Sweeps:
+    """Sweeps until the interface jump is below the tolerance. Traceable; collective over all ranks.
+
+    Args:
+        base: Reports of all ends if they were told zero.
+        given: Part of what the ends are told that comes from given fluxes.
+        told: First guess.
+        size: Excursion of every species, the measure of the relative jump.
+
+    Returns:
+        The traces, with the history of the jump. The jump of an end is half the change that the
+        node rule asks of what it is told: the mismatch of value and scaled flux at once.
+    """
+    share = interfaces.relaxation[:, :, None, None]
+    halves = _halves(settings, base.shape[0])
+
+    def exchange(reports: Array) -> Array:
+        ghosts = jnp.zeros((interfaces.n_ghosts, *base.shape[2:]))
+        slots = jnp.concatenate([reports.reshape(-1, *base.shape[2:]), ghosts])
+        return communicator.exchange(slots, interfaces.plan)
+
+    def asked(reports: Array) -> Array:
+        return orders(interfaces.rule, interfaces.n_nodes, exchange(reports), given)
+
+    def half_sweep(told, reports, first, last):
+        target = asked(reports)
+        new = (1.0 - share) * told + share * target
+        told = told.at[first:last].set(new[first:last])
+        part = Linearisation(*(leaf[first:last] for leaf in linear))
+        answer = base[first:last] + respond(equation, part, told[first:last])
+        return told, reports.at[first:last].set(answer), target
+
+    def sweep(told, reports):
+        for first, last in halves:
+            told, reports, _ = half_sweep(told, reports, first, last)
+        return told, reports
+
+    def jump_of(told, reports) -> Array:
+        mismatch = jnp.abs(asked(reports) - told) / (2.0 * size[:, None])
+        return communicator.max(jnp.max(mismatch, initial=0.0))
+
+    def body(state):
+        told, reports, memory, count, _, history = state
+        swept, answers = sweep(told, reports)
+        if settings.acceleration == "anderson":
+            swept, memory = _mix(communicator, memory, told / size[:, None], swept / size[:, None])
+            swept = swept * size[:, None]
+            answers = base + respond(equation, linear, swept)
+        jump = jump_of(swept, answers)
+        return swept, answers, memory, count + 1, jump, history.at[count].set(jump)
+
+    def unfinished(state) -> Bool[Array, ""]:
+        _, _, _, count, jump, _ = state
+        return (count < settings.max_sweeps) & (jump > settings.tolerance)
+
+    reports = base + respond(equation, linear, told)
+    history = jnp.full((settings.max_sweeps,), jnp.nan)
+    state = (told, reports, _empty_memory(told, settings.memory), 0, jnp.inf, history)
+    told, _, _, count, jump, history = jax.lax.while_loop(unfinished, body, state)
+    return Sweeps(told, count, jump, history)
+
+
+def _halves(settings: SweepSettings, n_pieces: int) -> list[tuple[int, int]]:
+    if settings.order == "additive":
+        return [(0, n_pieces)]
+    return [(0, settings.n_red), (settings.n_red, n_pieces)]
+
+
+class _Memory(NamedTuple):
+    """Last points and steps of the fixed-point iteration, newest first; zero before the start."""
+
+    points: Float[Array, "m ..."]
+    steps: Float[Array, "m ..."]
+
+
+def _empty_memory(like: Array, depth: int) -> _Memory:
+    return _Memory(jnp.zeros((depth, *like.shape)), jnp.zeros((depth, *like.shape)))
+
+
+def _mix(
+    communicator: Communicator, memory: _Memory, point: Array, image: Array
+) -> tuple[Array, _Memory]:
+    """Anderson's acceleration of `image` = Γ(`point`) (type II, all ranks together)."""
+    step = image - point
+    known = jnp.any(memory.steps != 0.0, axis=tuple(range(1, memory.steps.ndim)))
+    known = communicator.max(known.astype(step.dtype)) > 0.0
+    mask = known.reshape(-1, *([1] * step.ndim))
+    step_changes = jnp.where(mask, step - memory.steps, 0.0)
+    point_changes = jnp.where(mask, point - memory.points, 0.0)
+    flat = step_changes.reshape(len(known), -1)
+    products = communicator.sum(flat @ jnp.concatenate([flat, step.reshape(1, -1)]).T)
+    gram, right = products[:, :-1], products[:, -1]
+    # Directions that say nothing new are damped, absent ones are switched off.
+    damping = 1e-14 * jnp.trace(gram) + jnp.where(known, 0.0, 1.0)
+    gamma = jnp.linalg.solve(gram + jnp.diag(damping), right)
+    mixed = image - jnp.tensordot(gamma, point_changes + step_changes, axes=1)
+
+    def push(stack, new):
+        return jnp.concatenate([new[None], stack[:-1]])
+
+    return mixed, _Memory(push(memory.points, point), push(memory.steps, step))

@@ -1,0 +1,152 @@
+"""The trunk: hidden layers of a network on the square (ξ, τ) ∈ [−1, 1]², shared by all pieces.
+
+On every piece the field is a linear read-out (the piece's *head*) of the same features,
+u(ξ, τ) = Σ_j φ_j(ξ, τ; θ) a_j (DESIGN §3). Values and derivatives of the features at the
+collocation points are therefore computed once and serve every piece.
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import NamedTuple
+
+import flax.linen as nn
+import jax
+import jax.numpy as jnp
+from jaxtyping import Array, Float
+
+ACTIVATIONS: dict[str, Callable[[Array], Array]] = {"sine": jnp.sin, "tanh": jnp.tanh}
+
+
+class HiddenLayers(nn.Module):
+    """Fully connected hidden layers from (ξ, τ) to `width` features.
+
+    Attributes:
+        width: Features per layer.
+        layers: Number of hidden layers.
+        activation: Key of `ACTIVATIONS`.
+        scale: Half-width of the uniform law of the first layer's weights in ξ and in τ; it sets
+            the frequencies of a sine trunk.
+    """
+
+    width: int
+    layers: int = 1
+    activation: str = "sine"
+    scale: tuple[float, float] = (2.2, 2.2)
+
+    @nn.compact
+    def __call__(self, point: Float[Array, " 2"]) -> Float[Array, " width"]:
+        activation = ACTIVATIONS[self.activation]
+
+        def first_weights(key, shape, dtype):
+            half_width = jnp.asarray(self.scale, dtype)[:, None]
+            return half_width * jax.random.uniform(key, shape, dtype, -1.0, 1.0)
+
+        def any_phase(key, shape, dtype):
+            return jax.random.uniform(key, shape, dtype, -jnp.pi, jnp.pi)
+
+        hidden = point
+        for layer in range(self.layers):
+            hidden = nn.Dense(
+                self.width,
+                kernel_init=first_weights if layer == 0 else nn.initializers.glorot_uniform(),
+                bias_init=any_phase,
+                param_dtype=jnp.float64,
+                dtype=jnp.float64,
+            )(hidden)
+            hidden = activation(hidden)
+        return hidden
+
+
+class Features(NamedTuple):
+    """Features and their derivatives at a set of points, each of shape (points, features)."""
+
+    value: Float[Array, "n M"]
+    dx: Float[Array, "n M"]
+    dxx: Float[Array, "n M"]
+    dt: Float[Array, "n M"]
+
+
+@dataclass(frozen=True)
+class Trunk:
+    """A network with its parameters θ and the mixing that makes its features orthonormal.
+
+    Attributes:
+        network: The hidden layers.
+        parameters: θ.
+        mixing: (width, features) matrix absorbed into the heads.
+    """
+
+    network: HiddenLayers
+    parameters: dict
+    mixing: Float[Array, "width M"]
+
+    @property
+    def n_features(self) -> int:
+        return self.mixing.shape[1]
+
+    def features(self, xi: Float[Array, " n"], tau: Float[Array, " n"]) -> Features:
+        """Features at the points (xi, tau), with derivatives in ξ and τ by forward mode."""
+        raw = hidden_features(self.network, self.parameters, xi, tau)
+        return Features(*(part @ self.mixing for part in raw))
+
+
+def hidden_features(
+    network: HiddenLayers, parameters: dict, xi: Float[Array, " n"], tau: Float[Array, " n"]
+) -> Features:
+    """The network's own features (before mixing) and their derivatives at the points."""
+
+    def hidden(x, t):
+        return network.apply(parameters, jnp.stack([x, t]))
+
+    def at_point(x, t):
+        one = jnp.ones_like(x)
+
+        def along_x(x):
+            return jax.jvp(lambda s: hidden(s, t), (x,), (one,))
+
+        (value, dx), (_, dxx) = jax.jvp(along_x, (x,), (one,))
+        dt = jax.jvp(lambda s: hidden(x, s), (t,), (one,))[1]
+        return Features(value, dx, dxx, dt)
+
+    return jax.vmap(at_point)(jnp.asarray(xi), jnp.asarray(tau))
+
+
+def make_trunk(
+    n_features: int,
+    *,
+    seed: int = 0,
+    layers: int = 1,
+    activation: str = "sine",
+    scale: tuple[float, float] = (2.2, 2.2),
+    surplus: int = 3,
+    grid: int = 17,
+) -> Trunk:
+    """A frozen random trunk whose features are orthonormal on the square.
+
+    Random features on a small square are nearly dependent. `surplus * n_features` of them are
+    drawn and the `n_features` leading left singular directions on an even grid are kept: the
+    least squares on the heads are then well conditioned.
+
+    Args:
+        n_features: Number of features M after mixing.
+        seed: Seed of θ.
+        layers: Hidden layers.
+        activation: "sine" or "tanh".
+        scale: Frequencies in ξ and τ, see `HiddenLayers`.
+        surplus: Raw features per kept feature.
+        grid: Points per direction of the grid on which the features are made orthonormal.
+    """
+    network = HiddenLayers(surplus * n_features, layers, activation, scale)
+    parameters = network.init(jax.random.PRNGKey(seed), jnp.zeros(2))
+    return orthonormalise(network, parameters, n_features, grid)
+
+
+def orthonormalise(network: HiddenLayers, parameters: dict, n_features: int, grid: int) -> Trunk:
+    """Attaches the mixing that makes the leading features orthonormal on an even grid."""
+    grid = max(grid, int(2 * n_features**0.5) + 1)
+    line = jnp.linspace(-1.0, 1.0, grid)
+    xi, tau = (part.ravel() for part in jnp.meshgrid(line, line))
+    raw = jax.vmap(lambda x, t: network.apply(parameters, jnp.stack([x, t])))(xi, tau)
+    _, singular, right = jnp.linalg.svd(raw, full_matrices=False)
+    mixing = right[:n_features].T / singular[:n_features] * grid
+    return Trunk(network, parameters, mixing)

@@ -1,0 +1,68 @@
+"""Calcium and calbindin as a reaction-diffusion system for the solver (EQUATIONS §1)."""
+
+from dataclasses import dataclass
+from typing import NamedTuple
+
+import jax.numpy as jnp
+from jaxtyping import Array, Float
+
+from hpcpinn.physics import calcium
+from hpcpinn.physics.constants import CalciumConstants
+
+
+class CalciumForcing(NamedTuple):
+    """What drives calcium at a point besides its own state.
+
+    Attributes:
+        membrane_ratio: P/A, 1/µm.
+        channel_source: ρ_V G times the inflow factor, µM·µm/s.
+        channel_sink: ρ_V G times the outflow factor, µm/s.
+        release: Synaptic flux j_SYN, µM·µm/s.
+    """
+
+    membrane_ratio: Float[Array, "..."]
+    channel_source: Float[Array, "..."]
+    channel_sink: Float[Array, "..."]
+    release: Float[Array, "..."]
+
+
+@dataclass(frozen=True)
+class CalciumSystem:
+    """c and b with binding, pumps, leak, channels and release; see `ReactionDiffusion`."""
+
+    constants: CalciumConstants
+
+    names = ("calcium", "calbindin")
+    content = (1.0, -1.0)
+
+    @property
+    def diffusion(self) -> tuple[float, ...]:
+        return (self.constants.D_c, self.constants.D_b)
+
+    @property
+    def scale(self) -> tuple[float, ...]:
+        """Of calcium a µM-like measure; of calbindin the share that an influx may bind."""
+        k = self.constants
+        return (max(k.c_rest, k.k_minus / max(k.k_plus, 1e-300)), max(k.b_tot / 8.0, 1e-300))
+
+    @property
+    def rate(self) -> tuple[float, ...]:
+        """Binding empties free calcium at k⁺b; calbindin has no fast loss of its own."""
+        k = self.constants
+        return (k.k_plus * k.b_rest, 0.0)
+
+    @property
+    def rest(self) -> tuple[float, ...]:
+        return calcium.rest_state(self.constants)
+
+    def membrane_influx(self, c: Float[Array, "..."], forcing: CalciumForcing) -> Array:
+        """j_PM, µM·µm/s, positive into the cytosol."""
+        channel = (forcing.channel_source, forcing.channel_sink)
+        return calcium.membrane_flux(c, channel, forcing.release, self.constants)
+
+    def source(self, u: Float[Array, " 2"], forcing: CalciumForcing) -> Float[Array, " 2"]:
+        """f(b, c) + (P/A) j_PM for calcium, f(b, c) for calbindin."""
+        c, b = u
+        binding = calcium.reaction(c, b, self.constants)
+        influx = forcing.membrane_ratio * self.membrane_influx(c, forcing)
+        return jnp.stack([binding + influx, binding])

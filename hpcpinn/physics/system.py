@@ -1,0 +1,32 @@
+"""What a solver needs to know of an equation: u_t = (1/A) ∂s(A D ∂s u) + source(u, forcing).
+
+A new reaction-diffusion system is one class with these members; no solver is touched.
+"""
+
+from typing import Any, Protocol
+
+from jaxtyping import Array, Float
+
+
+class ReactionDiffusion(Protocol):
+    """A system of K species on a cable.
+
+    Attributes:
+        names: Names of the species.
+        diffusion: Diffusion coefficient of every species.
+        scale: Typical size of every species; unknowns and residuals are divided by it.
+        rate: Fastest linear decay of every species, for the Robin parameter √(rate/D).
+        rest: Value of every species at rest.
+        content: Weights with which Σ_k content_k u_k is conserved by the reaction.
+    """
+
+    names: tuple[str, ...]
+    diffusion: tuple[float, ...]
+    scale: tuple[float, ...]
+    rate: tuple[float, ...]
+    rest: tuple[float, ...]
+    content: tuple[float, ...]
+
+    def source(self, u: Float[Array, " K"], forcing: Any) -> Float[Array, " K"]:
+        """Reaction and membrane flux at one point, per time; `forcing` is the point's data."""
+        ...

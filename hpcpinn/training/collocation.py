@@ -1,0 +1,95 @@
+"""Where the equation is asked to hold on a piece: collocation points on the square and its edges."""
+
+from dataclasses import dataclass
+
+import jax.numpy as jnp
+import numpy as np
+from jaxtyping import Array, Float
+from numpy.polynomial.legendre import leggauss
+
+from hpcpinn.networks.trunk import Features, Trunk
+
+
+@dataclass(frozen=True)
+class Grid:
+    """A tensor grid of Gauss nodes on [−1, 1]², time slow, space fast: point q = t·n_space + x.
+
+    Attributes:
+        space, time: Nodes.
+        space_weight, time_weight: Quadrature weights; each sums to 1.
+    """
+
+    space: Float[np.ndarray, " X"]
+    time: Float[np.ndarray, " T"]
+    space_weight: Float[np.ndarray, " X"]
+    time_weight: Float[np.ndarray, " T"]
+
+    @property
+    def points(self) -> tuple[Float[np.ndarray, " Q"], Float[np.ndarray, " Q"]]:
+        """ξ and τ of every point."""
+        xi, tau = np.meshgrid(self.space, self.time)
+        return xi.ravel(), tau.ravel()
+
+    @property
+    def weight(self) -> Float[np.ndarray, " Q"]:
+        return np.outer(self.time_weight, self.space_weight).ravel()
+
+
+def gauss_grid(n_space: int, n_time: int) -> Grid:
+    """Gauss-Legendre nodes in space and time."""
+    space, space_weight = leggauss(n_space)
+    time, time_weight = leggauss(n_time)
+    return Grid(space, time, space_weight / 2.0, time_weight / 2.0)
+
+
+def lagrange(nodes: Float[np.ndarray, " n"], targets: Float[np.ndarray, " m"]) -> np.ndarray:
+    """Matrix (m, n) that evaluates at `targets` the polynomial through values at `nodes`."""
+    difference = nodes[:, None] - nodes[None, :]
+    np.fill_diagonal(difference, 1.0)
+    weight = 1.0 / difference.prod(axis=1)
+    gap = targets[:, None] - nodes[None, :]
+    exact = np.isclose(gap, 0.0, atol=1e-14)
+    terms = weight / np.where(exact, 1.0, gap)
+    matrix = terms / terms.sum(axis=1, keepdims=True)
+    return np.where(exact.any(axis=1, keepdims=True), exact.astype(np.float64), matrix)
+
+
+@dataclass(frozen=True)
+class FeatureTable:
+    """The trunk's features at every place a piece needs them; computed once, shared by all pieces.
+
+    Attributes:
+        grid: Collocation grid.
+        inside: Features at the collocation points, (Q, M).
+        initial: Values at τ = −1 on the grid's space nodes, (X, M).
+        final: Values at τ = +1 on the grid's space nodes, (X, M).
+        edge: Values at ξ = −1 and ξ = +1 on the grid's time nodes, (2, T, M).
+        edge_slope: Outward derivative ±∂ξ there, (2, T, M).
+    """
+
+    trunk: Trunk
+    grid: Grid
+    inside: Features
+    initial: Float[Array, "X M"]
+    final: Float[Array, "X M"]
+    edge: Float[Array, "2 T M"]
+    edge_slope: Float[Array, "2 T M"]
+
+    @property
+    def n_features(self) -> int:
+        return self.trunk.n_features
+
+
+def feature_table(trunk: Trunk, grid: Grid) -> FeatureTable:
+    """Evaluates the trunk on the grid, its edges, and at both ends of the window."""
+    n_space, n_time = len(grid.space), len(grid.time)
+    ends = [trunk.features(np.full(n_time, side), grid.time) for side in (-1.0, 1.0)]
+    return FeatureTable(
+        trunk=trunk,
+        grid=grid,
+        inside=trunk.features(*grid.points),
+        initial=trunk.features(grid.space, np.full(n_space, -1.0)).value,
+        final=trunk.features(grid.space, np.full(n_space, 1.0)).value,
+        edge=jnp.stack([end.value for end in ends]),
+        edge_slope=jnp.stack([-ends[0].dx, ends[1].dx]),
+    )

@@ -1,0 +1,150 @@
+"""The local problem: what is asked of the field on every piece during one window.
+
+Arrays are batched over the P pieces of a rank; K species, M features, X × T collocation points
+(Q = X·T), two ends e (0: ξ = −1, 1: ξ = +1).
+"""
+
+from typing import Any, NamedTuple
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jaxtyping import Array, Float
+
+from hpcpinn.morphology.cable import Cable
+from hpcpinn.physics.system import ReactionDiffusion
+from hpcpinn.training.collocation import FeatureTable
+
+
+class PieceGeometry(NamedTuple):
+    """Geometry of the pieces at the space nodes of the collocation grid.
+
+    Attributes:
+        length: (P,).
+        area: Cross-section of the cytosol A = π(a² − r_ER²), (P, X).
+        taper: A'/A per length, (P, X).
+        membrane_ratio: P/A, membrane per volume, (P, X).
+        end_area: A at both ends, (P, 2).
+    """
+
+    length: Float[Array, " P"]
+    area: Float[Array, "P X"]
+    taper: Float[Array, "P X"]
+    membrane_ratio: Float[Array, "P X"]
+    end_area: Float[Array, "P 2"]
+
+
+def piece_geometry(pieces: Cable, xi: Float[np.ndarray, " X"]) -> PieceGeometry:
+    """Evaluates areas and their slopes of every piece at the positions ξ."""
+    fraction = (np.asarray(xi)[None, :] + 1.0) / 2.0
+
+    def along(ends):
+        return ends[:, :1] + fraction * (ends[:, 1:] - ends[:, :1])
+
+    def slope(ends):
+        return ((ends[:, 1] - ends[:, 0]) / pieces.length)[:, None]
+
+    radius, er = along(pieces.radius), along(pieces.er_radius)
+    area = np.pi * (radius**2 - er**2)
+    area_slope = 2.0 * np.pi * (radius * slope(pieces.radius) - er * slope(pieces.er_radius))
+    return PieceGeometry(
+        length=jnp.asarray(pieces.length),
+        area=jnp.asarray(area),
+        taper=jnp.asarray(area_slope / area),
+        membrane_ratio=jnp.asarray(2.0 * np.pi * radius / area),
+        end_area=jnp.asarray(np.pi * (pieces.radius**2 - pieces.er_radius**2)),
+    )
+
+
+class Window(NamedTuple):
+    """Data of one time window.
+
+    Attributes:
+        duration: Length of the window in internal time.
+        initial: Field at the start of the window, (P, K, X).
+        forcing: Pytree of the equation's data at the collocation points, leaves (P, Q, ...).
+    """
+
+    duration: Float[Array, ""]
+    initial: Float[Array, "P K X"]
+    forcing: Any
+
+
+class EdgeRows(NamedTuple):
+    """Which combination of value u and scaled outward slope ∂n u/κ an end receives and sends.
+
+    Attributes:
+        receive: (P, 2 ends, 2): coefficients of (value, slope) that the end is told.
+        send: (P, 2 ends, 2): coefficients of (value, slope) that the end reports.
+    """
+
+    receive: Float[Array, "P 2 2"]
+    send: Float[Array, "P 2 2"]
+
+
+def robin_parameter(equation: ReactionDiffusion, duration) -> Float[Array, " K"]:
+    """κ_k = √((1/Δt + rate_k)/D_k): how fast species k decays away from a disturbed end."""
+    rate = jnp.asarray(equation.rate) + 1.0 / duration
+    return jnp.sqrt(rate / jnp.asarray(equation.diffusion))
+
+
+def evaluate(values: Float[Array, "n M"], heads: Float[Array, "P K M"], equation) -> Array:
+    """The field (P, K, n) that the heads give with feature values at n points."""
+    field = jnp.einsum("pkm,nm->pkn", heads, values)
+    return field * jnp.asarray(equation.scale)[:, None]
+
+
+def pointwise(function):
+    """Maps a function of (u (K,), forcing) over pieces and points: u (P, K, Q), forcing (P, Q)."""
+    return jax.vmap(jax.vmap(function, in_axes=(1, 0)), in_axes=(0, 0))
+
+
+def source(equation: ReactionDiffusion, field: Float[Array, "P K Q"], forcing) -> Array:
+    """The equation's source at all points, (P, K, Q)."""
+    return jnp.swapaxes(pointwise(equation.source)(field, forcing), 1, 2)
+
+
+def source_jacobian(equation: ReactionDiffusion, field: Float[Array, "P K Q"], forcing) -> Array:
+    """∂source_k/∂u_l at all points, (P, Q, K, K)."""
+    return pointwise(jax.jacfwd(equation.source))(field, forcing)
+
+
+def residual(
+    equation: ReactionDiffusion,
+    table: FeatureTable,
+    geometry: PieceGeometry,
+    window: Window,
+    heads: Float[Array, "P K M"],
+) -> Float[Array, "P K Q"]:
+    """u_t − (1/A) ∂s(A D ∂s u) − source at the collocation points (EQUATIONS §1)."""
+    inside = table.inside
+    n_time = len(table.grid.time)
+    per_length = (2.0 / geometry.length)[:, None, None]
+    taper = jnp.tile(geometry.taper, (1, n_time))[:, None, :]
+    diffusion = jnp.asarray(equation.diffusion)[:, None]
+    change = (2.0 / window.duration) * evaluate(inside.dt, heads, equation)
+    bend = per_length**2 * evaluate(inside.dxx, heads, equation)
+    drift = per_length * taper * evaluate(inside.dx, heads, equation)
+    field = evaluate(inside.value, heads, equation)
+    return change - diffusion * (bend + drift) - source(equation, field, window.forcing)
+
+
+def edge_values(
+    equation: ReactionDiffusion,
+    table: FeatureTable,
+    geometry: PieceGeometry,
+    duration: Float[Array, ""],
+    heads: Float[Array, "P K M"],
+) -> tuple[Float[Array, "P 2 K T"], Float[Array, "P 2 K T"]]:
+    """Value and scaled outward slope ∂n u/κ at both ends of every piece."""
+    value = jnp.einsum("pkm,etm->pekt", heads, table.edge)
+    slope = jnp.einsum("pkm,etm->pekt", heads, table.edge_slope)
+    per_length = (2.0 / geometry.length)[:, None, None, None]
+    scale = jnp.asarray(equation.scale)[:, None]
+    kappa = robin_parameter(equation, duration)[:, None]
+    return value * scale, slope * scale * per_length / kappa
+
+
+def combine(rows: Float[Array, "P 2 2"], value: Array, slope: Array) -> Float[Array, "P 2 K T"]:
+    """The combination of value and slope that `rows` asks for."""
+    return rows[:, :, 0, None, None] * value + rows[:, :, 1, None, None] * slope
