@@ -29,9 +29,7 @@ def fit_defaults(config: RunConfig) -> RunConfig:
     if "first" not in config.window.model_fields_set:
         first = min(config.window.first, config.window.longest, config.run.duration)
         changed.setdefault("window", {})["first"] = max(first, config.window.shortest)
-    sections = {
-        name: getattr(config, name).model_copy(update=values) for name, values in changed.items()
-    }
+    sections = {name: getattr(config, name).model_copy(update=values) for name, values in changed.items()}
     return config.model_copy(update=sections)
 
 

@@ -23,9 +23,7 @@ _PATH_KEYS: tuple[tuple[str, str], ...] = (("morphology", "file"), ("voltage", "
 """Keys whose relative paths start at the job file."""
 
 
-def load_config(
-    path: str | os.PathLike[str] | None = None, overrides: Sequence[str] = ()
-) -> RunConfig:
+def load_config(path: str | os.PathLike[str] | None = None, overrides: Sequence[str] = ()) -> RunConfig:
     """The run description of a job file, with overrides on top.
 
     Args:

@@ -7,6 +7,7 @@ overrides of the command line into a `RunConfig`; whatever is wrong ends in one 
 """
 
 import math
+from collections.abc import Mapping
 from typing import Annotated, Literal
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field
@@ -23,7 +24,7 @@ def _in_um(value: object) -> object:
     return _with_unit(value, LENGTH)
 
 
-def _with_unit(value: object, table) -> object:
+def _with_unit(value: object, table: Mapping[str, float]) -> object:
     if not isinstance(value, str):
         return value
     try:
@@ -47,9 +48,7 @@ Text = Annotated[str, Field(min_length=1)]
 class Table(BaseModel):
     """Base of all tables: immutable, strictly typed, unknown keys refused."""
 
-    model_config = ConfigDict(
-        extra="forbid", frozen=True, strict=True, ser_json_inf_nan="constants"
-    )
+    model_config = ConfigDict(extra="forbid", frozen=True, strict=True, ser_json_inf_nan="constants")
 
 
 class MorphologyConfig(Table):
@@ -99,9 +98,9 @@ class ConstantsConfig(Table):
     c_rest: Positive | None = None
     c_o: NonNegative | None = None
     pmca_max: NonNegative | None = None
-    pmca_K: Positive | None = None
+    pmca_K: Positive | None = None  # noqa: N815
     ncx_max: NonNegative | None = None
-    ncx_K: Positive | None = None
+    ncx_K: Positive | None = None  # noqa: N815
     leak: NonNegative | None = None
     j_release: Finite | None = None
     release_duration: Annotated[float, Field(gt=0, allow_inf_nan=True)] | None = None
@@ -190,6 +189,7 @@ class ProbeConfig(Table):
 
     @property
     def label(self) -> str:
+        """What pictures and files call the probe."""
         return self.name or self.site
 
 

@@ -1,14 +1,13 @@
-"""Who computes which pieces: connected, balanced shares of the tree, cut in few places.
+"""Who computes which pieces: balanced shares of the tree, cut in few places.
 
-Every share is connected in the sense of the tree (two pieces touch where they share a node), and
-then the number of cuts is the smallest possible by itself: the shares and the nodes where they
-meet form a tree, so that Σ_nodes (ranks at the node − 1) = n − 1 whatever the shares are.
+The tree is cut into connected subdomains (two pieces touch where they share a node); a rank owns
+one. The number of cuts is then the smallest possible by itself, since the subdomains and the
+nodes where they meet form a tree: Σ_nodes (subdomains at the node − 1) = subdomains − 1.
 
-What is left is balance. For a given capacity U the fewest connected shares of cost ≤ U come from
-one walk from the tips to the root (Kundu & Misra 1977, doi:10.1137/0206012, extended to shares
-that meet in a node): carry the open share upwards, close it where the next piece would overfill
-it, and at a junction pack the open shares of the branches into as few as possible, passing the
-lightest on. The smallest U that needs no more than n shares is found by bisection.
+Connected and balanced can contradict each other, however finely the pieces are cut: two ranks
+cannot share three equal branches that meet in a point better than 2 : 1. Where no connected
+partition meets the wanted balance, the tree is cut into a few more subdomains than ranks, and
+some ranks own a second, small one.
 """
 
 from collections import defaultdict
@@ -18,14 +17,12 @@ from itertools import combinations
 import numpy as np
 from jaxtyping import Float, Int
 from numpy import ndarray
+from scipy.sparse import coo_matrix
+from scipy.sparse.csgraph import connected_components
 
+from hpcpinn.domain.shares import best_shares, largest_part, shares_within
 from hpcpinn.errors import InputError
 from hpcpinn.morphology.cable import Cable
-
-_EXACT_PACKING = 10
-"""Branches at one node up to which all ways of packing them are tried."""
-_RESOLUTION = 1e-4
-"""Of the capacity, relative to the mean cost."""
 
 
 @dataclass(frozen=True)
@@ -36,6 +33,8 @@ class Partition:
         owner: Rank that computes each piece; ranks are numbered from the root outwards, so that
             neighbours in the tree tend to have neighbouring numbers.
         n: Number of ranks; each owns at least one piece.
+        subdomain: Connected subdomain of each piece; numbers below n are the ranks' own, the
+            others are the second subdomains of some ranks.
         cost: Cost of every rank.
         cut_nodes: Nodes at which pieces of different ranks meet.
         neighbours: Pairs of ranks (lower first) that meet at some node: they exchange traces.
@@ -43,6 +42,7 @@ class Partition:
 
     owner: Int[ndarray, " F"]
     n: int
+    subdomain: Int[ndarray, " F"]
     cost: Float[ndarray, " n"]
     cut_nodes: Int[ndarray, " k"]
     neighbours: tuple[tuple[int, int], ...]
@@ -51,6 +51,11 @@ class Partition:
     def imbalance(self) -> float:
         """Cost of the busiest rank over the mean; 1 is perfect."""
         return float(self.cost.max() / self.cost.mean())
+
+    @property
+    def n_subdomains(self) -> int:
+        """Number of connected subdomains; n where every rank's share is connected."""
+        return int(self.subdomain.max()) + 1
 
     @property
     def cuts(self) -> int:
@@ -63,15 +68,17 @@ class Partition:
         return len(self.neighbours)
 
 
-def partition(cable: Cable, cost: Float[ndarray, " F"], n: int) -> Partition:
-    """Shares the pieces among `n` ranks: connected, balanced, whole pieces only.
+def partition(cable: Cable, cost: Float[ndarray, " F"], n: int, *, balance: float = 1.10) -> Partition:
+    """Shares the pieces among `n` ranks.
 
-    The pieces stay as they are, so the iterates of a solve do not depend on `n`.
+    The pieces stay whole, so the iterates of a solve do not depend on `n`.
 
     Args:
         cable: The pieces.
         cost: Cost of every piece, positive (collocation points × species, for instance).
         n: Number of ranks.
+        balance: Imbalance above which ranks may own second subdomains; infinity keeps every
+            rank's share connected.
 
     Raises:
         InputError: `n` is not positive or exceeds the number of pieces (see `refined_for`),
@@ -88,9 +95,14 @@ def partition(cable: Cable, cost: Float[ndarray, " F"], n: int) -> Partition:
     if cost.shape != (cable.n_frusta,) or not (np.isfinite(cost) & (cost > 0)).all():
         raise InputError(f"costs must be {cable.n_frusta} positive numbers, one per piece")
 
-    share = _fewest_shares_that_fit(cable, cost, n)
-    share = _split_until(cable, cost, share, n)
-    return _described(cable, cost, share, n)
+    share = best_shares(cable, cost, n)
+    connected = _described(cable, cost, share, np.arange(n))
+    capacity = balance * cost.sum() / n
+    if connected.imbalance <= balance or capacity < cost.max():
+        return connected
+    share = shares_within(cable, cost, capacity)
+    spread = _described(cable, cost, *_with_second_subdomains(cable, cost, share, n, capacity))
+    return min(connected, spread, key=lambda found: found.imbalance)
 
 
 def refined_for(cable: Cable, n: int) -> Cable:
@@ -110,131 +122,63 @@ def colour(cable: Cable) -> Int[ndarray, " F"]:
     return cable.depth % 2
 
 
-def _fewest_shares_that_fit(cable: Cable, cost: ndarray, n: int) -> ndarray:
-    """Shares (at most n of them) under the smallest capacity for which n suffice."""
-    tails, heads = cable.node[:, 0].tolist(), cable.node[:, 1].tolist()
-    costs = cost.tolist()
-    low = max(cost.max(), cost.sum() / n)
-    high = low
-    while (share := _shares(tails, heads, costs, high)).max() >= n:
-        low, high = high, 2.0 * high
-    best = share
-    while high - low > _RESOLUTION * cost.sum() / n:
-        middle = 0.5 * (low + high)
-        share = _shares(tails, heads, costs, middle)
-        if share.max() < n:
-            best, high = share, middle
-        else:
-            low = middle
-    return best
-
-
-def _shares(tails: list[int], heads: list[int], cost: list[float], capacity: float) -> ndarray:
-    """The fewest connected shares of cost ≤ capacity; numbers of the shares, 0-based.
-
-    Walks from the tips to the root. `waiting[node]` holds the open shares (cost, member pieces)
-    that end at a node and wait for what comes from the root's side.
-    """
-    room = capacity * (1.0 + 1e-12)
-    waiting: dict[int, list[tuple[float, list[int]]]] = defaultdict(list)
-    closed: list[list[int]] = []
-    for piece in range(len(cost) - 1, -1, -1):
-        branches = waiting.pop(heads[piece], [])
-        joined, groups = _pack([weight for weight, _ in branches], room, cost[piece])
-        closed.extend(sum((branches[i][1] for i in group), []) for group in groups)
-        members = [piece]
-        for i in joined:
-            # the longer list grows, so that a long unbranched cable is not copied at every piece
-            members, other = sorted((members, branches[i][1]), key=len, reverse=True)
-            members.extend(other)
-        waiting[tails[piece]].append((cost[piece] + sum(branches[i][0] for i in joined), members))
-    for branches in waiting.values():
-        _, groups = _pack([weight for weight, _ in branches], room, room)
-        closed.extend(sum((branches[i][1] for i in group), []) for group in groups)
-    share = np.empty(len(cost), int)
-    for number, members in enumerate(closed):
-        share[members] = number
-    return share
-
-
-def _pack(
-    weights: list[float], room: float, own: float
-) -> tuple[tuple[int, ...], list[tuple[int, ...]]]:
-    """Packs the branches at a node into as few shares as possible.
-
-    Args:
-        weights: Costs of the open shares that end at the node.
-        room: Capacity of a share.
-        own: Cost of the piece that goes on towards the root.
+def _with_second_subdomains(
+    cable: Cable, cost: ndarray, share: ndarray, n: int, capacity: float
+) -> tuple[ndarray, ndarray]:
+    """Gives the lightest of more than n shares to ranks with room, in as few parts as it can.
 
     Returns:
-        The branches that go on with that piece (fewest closed shares first, then the lightest
-        load), and the groups that are closed.
+        The shares, more of them where one had to be divided, and the rank of every share.
     """
-    if len(weights) <= 1:
-        if not weights or own + weights[0] <= room:
-            return tuple(range(len(weights))), []
-        return (), [(0,)]
-    everything = range(len(weights))
-    if own + sum(weights) <= room:
-        return tuple(everything), []
-    if len(weights) > _EXACT_PACKING:
-        return _pack_greedily(weights, room, own)
-    choices = []
-    for size in range(len(weights)):
-        for joined in combinations(everything, size):
-            load = sum(weights[i] for i in joined)
-            if own + load <= room:
-                rest = [i for i in everything if i not in joined]
-                choices.append((_first_fit(weights, rest, room), load, joined))
-    groups, _, joined = min(choices, key=lambda choice: (len(choice[0]), choice[1]))
-    return joined, groups
-
-
-def _first_fit(weights: list[float], rest: list[int], room: float) -> list[tuple[int, ...]]:
-    """First-fit decreasing: groups of the branches in `rest`, each within `room`."""
-    groups: list[tuple[float, tuple[int, ...]]] = []
-    for i in sorted(rest, key=lambda i: (-weights[i], i)):
-        for number, (load, group) in enumerate(groups):
-            if load + weights[i] <= room:
-                groups[number] = (load + weights[i], (*group, i))
-                break
-        else:
-            groups.append((weights[i], (i,)))
-    return [group for _, group in groups]
-
-
-def _pack_greedily(weights: list[float], room: float, own: float):
-    """As `_pack` for many branches: first fit, then the lightest group that can goes on."""
-    groups = _first_fit(weights, list(range(len(weights))), room)
-    load = {group: sum(weights[i] for i in group) for group in groups}
-    fitting = [group for group in groups if own + load[group] <= room]
-    if not fitting:
-        return (), groups
-    joined = min(fitting, key=lambda group: load[group])
-    return joined, [group for group in groups if group != joined]
-
-
-def _split_until(cable: Cable, cost: ndarray, share: ndarray, n: int) -> ndarray:
-    """Splits the costliest shares that have more than one piece until there are n."""
     share = share.copy()
-    while (count := int(share.max()) + 1) < n:
-        load = np.bincount(share, weights=cost)
-        load[np.bincount(share) < 2] = -np.inf
-        members = np.flatnonzero(share == int(load.argmax()))
-        halves = _fewest_shares_that_fit(cable.take(members), cost[members], 2)
-        if halves.max() == 0:
-            halves = (np.arange(len(members)) == len(members) - 1).astype(int)  # a tip piece
-        share[members[halves == 1]] = count
-    return share
+    load = np.bincount(share, weights=cost)
+    lightest_last = np.argsort(-load, kind="stable")
+    rank_of = dict(zip(lightest_last[:n].tolist(), range(n), strict=False))
+    room = capacity - load[lightest_last[:n]]
+    waiting = lightest_last[n:].tolist()
+    while waiting:
+        members = np.flatnonzero(share == waiting[0])
+        weight = cost[members].sum()
+        rank = _rank_with_room(cable, share, members, rank_of, room, weight)
+        if weight > room[rank]:
+            part = largest_part(cable.take(members), cost[members], room[rank])
+            if len(part):
+                share[members[part]] = len(load)
+                waiting.append(waiting[0])
+                waiting[0], load = len(load), np.append(load, 0.0)
+                weight = cost[members[part]].sum()
+        rank_of[waiting.pop(0)] = rank
+        room[rank] -= weight
+    return share, np.array([rank_of[number] for number in range(len(load))])
 
 
-def _described(cable: Cable, cost: ndarray, share: ndarray, n: int) -> Partition:
-    """Numbers the shares in the order of their first piece and looks where they meet."""
-    _, first = np.unique(share, return_index=True)
-    number = np.empty(n, int)
-    number[np.argsort(first, kind="stable")] = np.arange(n)
-    owner = number[share]
+def _rank_with_room(
+    cable: Cable,
+    share: ndarray,
+    members: ndarray,
+    rank_of: dict[int, int],
+    room: ndarray,
+    weight: float,
+) -> int:
+    """The rank to take `members`: one with room that is a neighbour, else the tightest fit.
+
+    Where none has room for all of them, the one with the most.
+    """
+    fitting = np.flatnonzero(room >= weight)
+    if len(fitting) == 0:
+        return int(room.argmax())
+    touching = np.isin(cable.node, cable.node[members]).any(axis=1)
+    near = {rank_of.get(number) for number in np.unique(share[touching]).tolist()}
+    return min(fitting.tolist(), key=lambda rank: (rank not in near, room[rank], rank))
+
+
+def _described(cable: Cable, cost: ndarray, share: ndarray, rank_of: ndarray) -> Partition:
+    """Numbers ranks and subdomains in the order of their first pieces, and looks where they meet.
+
+    `share` is the share of every piece, `rank_of` the rank of every share.
+    """
+    owner = _by_first_piece(rank_of[share])
+    n = int(owner.max()) + 1
     ranks_at: dict[int, set[int]] = defaultdict(set)
     for piece, ends in enumerate(cable.node):
         for node in ends:
@@ -244,7 +188,42 @@ def _described(cable: Cable, cost: ndarray, share: ndarray, n: int) -> Partition
     return Partition(
         owner=owner,
         n=n,
+        subdomain=_subdomains(cable.node, owner, cost),
         cost=np.bincount(owner, weights=cost, minlength=n),
         cut_nodes=np.array(sorted(met), int),
         neighbours=tuple(sorted(pairs)),
     )
+
+
+def _by_first_piece(label: ndarray) -> ndarray:
+    """The same labels, renumbered from 0 in the order in which they first appear."""
+    _, first, number = np.unique(label, return_index=True, return_inverse=True)
+    order = np.empty(len(first), int)
+    order[np.argsort(first, kind="stable")] = np.arange(len(first))
+    return order[number]
+
+
+def _subdomains(node: Int[ndarray, "F 2"], owner: Int[ndarray, " F"], cost: ndarray) -> ndarray:
+    """Connected subdomain of every piece: the costliest of rank r is r, the others follow from n.
+
+    Pieces and (node, rank) pairs are the vertices of a graph; a piece is joined to both its ends.
+    """
+    n, n_pieces = int(owner.max()) + 1, len(owner)
+    _, end = np.unique(node * n + owner[:, None], return_inverse=True)
+    end = end.reshape(node.shape) + n_pieces
+    piece = np.repeat(np.arange(n_pieces), 2)
+    size = n_pieces + int(end.max()) + 1
+    graph = coo_matrix((np.ones(2 * n_pieces), (piece, end.ravel())), shape=(size, size))
+    label = connected_components(graph, directed=False)[1][:n_pieces]
+    label = _by_first_piece(label)
+
+    load = np.bincount(label, weights=cost)
+    rank = np.empty(len(load), int)
+    rank[label] = owner
+    number, spare = np.full(len(load), -1), n
+    for candidate in np.argsort(-load, kind="stable"):
+        if rank[candidate] not in number:
+            number[candidate] = rank[candidate]
+        else:
+            number[candidate], spare = spare, spare + 1
+    return number[label]
