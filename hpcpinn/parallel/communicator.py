@@ -179,8 +179,8 @@ def make_communicator(transport: str = "auto") -> Communicator:
     if transport == "serial" or (transport == "auto" and not launch.started_by_launcher()):
         if promised > 1:
             raise InputError(
-                f"run.transport = 'serial', but {promised} ranks were started and would overwrite each other; "
-                "use transport 'auto' or start one process"
+                f"run.transport = 'serial', but {promised} ranks were started, which would overwrite each "
+                "other's files; use transport 'auto' or start one process"
             )
         return SerialCommunicator()
     size = _world_size()
@@ -213,7 +213,9 @@ def _world_size() -> int:
 
 
 def _refuse(library: str, error: ImportError) -> NoReturn:
-    raise InputError(f"{library} cannot be loaded ({error}); run scripts/setup.sh, which builds it") from error
+    raise InputError(
+        f"{library} cannot be loaded ({error}); run scripts/setup.sh, which builds it"
+    ) from error
 
 
 def _mpi4jax_serves_device() -> bool:

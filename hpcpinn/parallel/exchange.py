@@ -125,4 +125,6 @@ def plan_exchange(messages: Messages, rank: int) -> ExchangePlan:
 def _check_rows_written_once(plan: ExchangePlan, rank: int) -> None:
     rows, count = np.unique(plan.receive_rows, return_counts=True)
     if np.any(count > 1):
-        raise InputError(f"exchange: row {rows[count > 1][0]} of rank {rank} would be written by two messages")
+        raise InputError(
+            f"exchange: row {rows[count > 1][0]} of rank {rank} would be written by two messages"
+        )

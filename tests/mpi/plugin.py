@@ -15,6 +15,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+
 from tests.mpi.runner import NOTES, is_rank, mpirun
 
 DEFAULT_LIMIT = 60.0
@@ -112,7 +113,19 @@ def _run_together(item: pytest.Item) -> dict[str, str]:
     with tempfile.TemporaryDirectory(prefix="hpcpinn-ranks-") as folder:
         notes = Path(folder)
         finished = mpirun(
-            ["-m", "pytest", "-q", "-x", "--no-header", "--tb=short", "--color=no", "-p", "no:cacheprovider", "-p", "no:pytest_mpi"]
+            [
+                "-m",
+                "pytest",
+                "-q",
+                "-x",
+                "--no-header",
+                "--tb=short",
+                "--color=no",
+                "-p",
+                "no:cacheprovider",
+                "-p",
+                "no:pytest_mpi",
+            ]
             + ["-o", "addopts=", "--rootdir", str(item.config.rootpath), *limits],
             count,
             limit=START_LIMIT + sum(limits.values()),
@@ -123,9 +136,7 @@ def _run_together(item: pytest.Item) -> dict[str, str]:
         return _judge(list(limits), _read_notes(notes, count), finished.output, finished.code)
 
 
-def _judge(
-    tests: list[str], notes: list[list[dict[str, str]]], output: str, code: int
-) -> dict[str, str]:
+def _judge(tests: list[str], notes: list[list[dict[str, str]]], output: str, code: int) -> dict[str, str]:
     """What became of each test, from the notes of all ranks; tests that never started are left out."""
     outcomes = {}
     for test in tests:
@@ -168,7 +179,10 @@ def _limit(item: pytest.Item) -> float:
 
 def _read_notes(folder: Path, count: int) -> list[list[dict[str, str]]]:
     files = [folder / f"{rank}.jsonl" for rank in range(count)]
-    return [[json.loads(line) for line in file.read_text().splitlines()] if file.exists() else [] for file in files]
+    return [
+        [json.loads(line) for line in file.read_text().splitlines()] if file.exists() else []
+        for file in files
+    ]
 
 
 def _note(test: str, phase: str, outcome: str, reason: str) -> None:

@@ -1,5 +1,6 @@
 """Start something under mpirun from an ordinary process: with a time limit, and with nothing left over."""
 
+import contextlib
 import os
 import shutil
 import signal
@@ -157,7 +158,5 @@ def session_members(session: int) -> list[int]:
 
 def _end_session(session: int) -> None:
     for member in session_members(session):
-        try:
+        with contextlib.suppress(ProcessLookupError):
             os.kill(member, signal.SIGKILL)
-        except ProcessLookupError:
-            pass

@@ -42,7 +42,7 @@ def test_loop_whose_end_depends_on_all_ranks(ranks_talk: Communicator) -> None:
             lambda state: ranks_talk.max(state[1]) > 1.0, lambda state: (state[0] + 1, state[1] / 2), (0, x)
         )
 
-    count, _ = halve(jnp.float64(2.0 ** ranks_talk.rank))
+    count, _ = halve(jnp.float64(2.0**ranks_talk.rank))
     assert int(count) == ranks_talk.size - 1
 
 
@@ -54,9 +54,7 @@ def test_nan_of_one_rank_reaches_all(ranks_talk: Communicator) -> None:
 
 def ring(size: int) -> dict[tuple[int, int], tuple[list[int], list[int]]]:
     """Every rank sends its row 0 to row 1 of the next rank, twice for odd senders (rows 0, 2 -> 1, 3)."""
-    return {
-        (rank, (rank + 1) % size): ([0, 2], [1, 3]) if rank % 2 else ([0], [1]) for rank in range(size)
-    }
+    return {(rank, (rank + 1) % size): ([0, 2], [1, 3]) if rank % 2 else ([0], [1]) for rank in range(size)}
 
 
 def test_exchange_moves_exactly_the_planned_rows(ranks_talk: Communicator) -> None:
@@ -88,7 +86,9 @@ def test_large_arrays_pass(ranks_talk: Communicator) -> None:
     """Beyond the eager limit of MPI and the size up to which callbacks get their data inline."""
     x = jnp.full(300_000, float(ranks_talk.rank))
     size = ranks_talk.size
-    plan = plan_exchange({(one, (one + 1) % size): (range(200_000), range(200_000)) for one in range(size)}, ranks_talk.rank)
+    plan = plan_exchange(
+        {(one, (one + 1) % size): (range(200_000), range(200_000)) for one in range(size)}, ranks_talk.rank
+    )
     y = jax.jit(lambda x: ranks_talk.exchange(x, plan))(x)
     assert float(y[0]) == float(y[199_999]) == (ranks_talk.rank - 1) % size
     assert float(y[200_000]) == ranks_talk.rank
@@ -126,15 +126,15 @@ def test_ranks_fail_together_with_the_lowest_ranks_error(ranks_talk: Communicato
 
 
 def test_error_that_cannot_travel_keeps_its_text(ranks_talk: Communicator) -> None:
-    class Local(Exception):
+    class LocalError(Exception):
         pass
 
     with pytest.raises(Exception, match="lost footing"):
-        ranks_talk.agree(Local("lost footing") if ranks_talk.rank == 1 else None)
+        ranks_talk.agree(LocalError("lost footing") if ranks_talk.rank == 1 else None)
 
 
 def test_serial_transport_is_refused_on_several_ranks() -> None:
-    with pytest.raises(InputError, match="overwrite each other"):
+    with pytest.raises(InputError, match="overwrite each other's files"):
         make_communicator("serial")
 
 
