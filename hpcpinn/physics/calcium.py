@@ -9,6 +9,7 @@ steps need.
 """
 
 import jax
+import jax.numpy as jnp
 from jaxtyping import Array, Float
 
 from hpcpinn.errors import InputError
@@ -16,10 +17,8 @@ from hpcpinn.physics import gates, ghk
 from hpcpinn.physics.constants import CalciumConstants
 
 
-def reaction(
-    c: Float[Array, "..."], b: Float[Array, "..."], k: CalciumConstants
-) -> Float[Array, "..."]:
-    """f = k⁻(b_tot − b) − k⁺ b c: what both c_t and b_t gain by unbinding, µM/s."""
+def reaction(c: Float[Array, "..."], b: Float[Array, "..."], k: CalciumConstants) -> Float[Array, "..."]:
+    """What both c_t and b_t gain by unbinding, f = k⁻(b_tot − b) − k⁺ b c, µM/s."""
     return k.k_minus * (k.b_tot - b) - k.k_plus * b * c
 
 
@@ -91,10 +90,10 @@ def balanced_leak(k: CalciumConstants) -> float:
             "leak can balance the pumps; raise c_o or set leak"
         )
     with jax.ensure_compile_time_eval():
-        opening = gates.opening(gates.steady(k.rest_voltage, k), k)
-        source, sink = ghk.channel(k.rest_voltage, opening, k)
-        influx = float(source - k.c_rest * sink)
-    leak = (_extrusion(k.c_rest, k) - influx) / (k.c_o - k.c_rest)
+        V, c = jnp.asarray(k.rest_voltage), jnp.asarray(k.c_rest)
+        source, sink = ghk.channel(V, gates.opening(gates.steady(V, k), k), k)
+        influx = float(source - c * sink)
+        leak = (float(_extrusion(c, k)) - influx) / (k.c_o - k.c_rest)
     if leak < 0.0:
         raise InputError(
             f"physics.constants.leak: balancing rest at {k.rest_voltage:g} mV needs a leak of "

@@ -17,6 +17,12 @@ from hpcpinn.physics.ghk import per_millivolt
 
 _SERIES_TERMS = 18  # 1/19! is below the rounding of float64
 
+_Drive = tuple[Float[Array, "... gates"], Float[Array, "... gates"]]
+"""What the voltage asks of the gates: (x∞, 1/τ)."""
+
+_Carry = tuple[Float[Array, "... gates"], _Drive]
+"""Gates and the drive at the moment they belong to."""
+
 
 def steady(V: Float[Array, "..."], k: CalciumConstants) -> Float[Array, "... gates"]:
     """Steady state x∞(V) of every gate, stacked along the last axis.
@@ -88,13 +94,13 @@ def follow(
     """
     origins = jnp.concatenate([jnp.reshape(jnp.asarray(start, times.dtype), 1), times[:-1]])
 
-    def to_next(carry, span):
+    def to_next(carry: _Carry, span: tuple[Array, Array]) -> tuple[_Carry, Array]:
         origin, target = span
         # an interval that is a whole number of steps up to rounding takes no further step
         count = jnp.maximum(jnp.ceil((target - origin) / longest_step - 1e-6), 1.0)
         dt = (target - origin) / count
 
-        def step(index, carry):
+        def step(index: Array, carry: _Carry) -> _Carry:
             gates, drive = carry
             t = origin + index * dt
             middle, end = _drive(voltage(t + 0.5 * dt), k), _drive(voltage(t + dt), k)
@@ -105,10 +111,6 @@ def follow(
 
     first = (state, _drive(voltage(origins[0]), k))
     return jax.lax.scan(to_next, first, (origins, times))[1]
-
-
-_Drive = tuple[Float[Array, "... gates"], Float[Array, "... gates"]]
-"""What the voltage asks of the gates: (x∞, 1/τ)."""
 
 
 def _drive(V: Float[Array, "..."], k: CalciumConstants) -> _Drive:

@@ -1,7 +1,7 @@
 """Goldman-Hodgkin-Katz influx through the calcium channel, affine in calcium.
 
-    j_VDCC = ρ_V G(V,t) [ inflow(V) − c outflow(V) ],   inflow = p c_o B(ξ),  outflow = p B(−ξ),
-    B(x) = x/(eˣ − 1),  ξ = z F V/(R T)                                          (EQUATIONS §1)
+j_VDCC = ρ_V G(V,t) [ inflow(V) − c outflow(V) ],   inflow = p c_o B(ξ),  outflow = p B(−ξ),
+B(x) = x/(eˣ − 1),  ξ = z F V/(R T)                                          (EQUATIONS §1)
 """
 
 import jax.numpy as jnp
@@ -28,9 +28,7 @@ def bernoulli(x: Float[Array, "..."]) -> Float[Array, "..."]:
     return jnp.where(small, series, away / jnp.expm1(away))
 
 
-def factors(
-    V: Float[Array, "..."], k: CalciumConstants
-) -> tuple[Float[Array, "..."], Float[Array, "..."]]:
+def factors(V: Float[Array, "..."], k: CalciumConstants) -> tuple[Float[Array, "..."], Float[Array, "..."]]:
     """The two voltage factors of the channel flux ρ_V G (inflow − c outflow).
 
     ``ghk_sign="as_printed"`` is [S1] eq. 20 to the letter, with 1 − exp(+ξ) in the denominator

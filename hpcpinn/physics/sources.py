@@ -5,7 +5,7 @@ courses in time, several sources at once along the last axis. Times are internal
 `time_unit`), flux densities µM·µm/s.
 """
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 import jax
@@ -57,8 +57,7 @@ def releases(synapses: Sequence[SynapseConfig], k: CalciumConstants) -> Releases
     return Releases(
         start=_column(s.start * k.time_unit for s in synapses),
         duration=_column(
-            k.release_duration if s.duration is None else s.duration * k.time_unit
-            for s in synapses
+            k.release_duration if s.duration is None else s.duration * k.time_unit for s in synapses
         ),
         flux=_column(k.j_release if s.flux is None else s.flux for s in synapses),
     )
@@ -121,8 +120,7 @@ def breakpoints(sources: Sequence[Releases | EndFluxes], until: float) -> Float[
         Increasing; moments that only rounding keeps apart are given once.
     """
     moments = [
-        np.concatenate([np.asarray(s.start), np.asarray(s.start) + np.asarray(s.duration)])
-        for s in sources
+        np.concatenate([np.asarray(s.start), np.asarray(s.start) + np.asarray(s.duration)]) for s in sources
     ]
     times = np.unique(np.concatenate([np.zeros(0), *moments]))
     gap = _SAME_MOMENT * until
@@ -130,5 +128,5 @@ def breakpoints(sources: Sequence[Releases | EndFluxes], until: float) -> Float[
     return times[np.diff(times, prepend=-np.inf) > gap]
 
 
-def _column(values) -> Float[Array, " n"]:
+def _column(values: Iterable[float]) -> Float[Array, " n"]:
     return jnp.asarray(np.fromiter(values, np.float64))

@@ -15,7 +15,7 @@ import csv
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TypeVar
+from typing import Any, TypeVar
 
 import h5py
 import jax
@@ -72,7 +72,7 @@ class SiteWeights:
 
 def constant_voltage(value: float) -> VoltageSource:
     """`value` mV everywhere and always."""
-    return VoltageSource(jnp.zeros(1), jnp.full((1, 1), float(value)), (), "", 1.0)
+    return VoltageSource(jnp.zeros(1), jnp.asarray(np.array([[value]], float)), (), "", 1.0)
 
 
 def uniform_weights(positions: int) -> SiteWeights:
@@ -80,7 +80,7 @@ def uniform_weights(positions: int) -> SiteWeights:
     return SiteWeights(jnp.zeros((positions, 1), int), jnp.ones((positions, 1)))
 
 
-def compact_weights(matrix) -> SiteWeights:
+def compact_weights(matrix: Any) -> SiteWeights:
     """Weights as arrays that can be traced and batched.
 
     Args:
@@ -129,13 +129,9 @@ def read_voltage(path: str | Path, *, time_unit: float = 1e-3) -> VoltageSource:
     try:
         times, values, sites, place = _read_hdf5(path) if _is_hdf5(path) else _read_csv(path)
     except (OSError, UnicodeDecodeError, csv.Error) as error:
-        raise InputError(
-            f"{path}: cannot be read as CSV or HDF5 ({error}); is the file complete?"
-        ) from error
+        raise InputError(f"{path}: cannot be read as CSV or HDF5 ({error}); is the file complete?") from error
     _check_table(path, times, values, sites, place)
-    return VoltageSource(
-        jnp.asarray(times * time_unit), jnp.asarray(values), sites, str(path), time_unit
-    )
+    return VoltageSource(jnp.asarray(times * time_unit), jnp.asarray(values), sites, str(path), time_unit)
 
 
 def check_covers(source: VoltageSource, duration: float) -> None:
@@ -215,9 +211,7 @@ def _number(path: Path, line: int, column: str, cell: str) -> float:
     try:
         return float(cell)
     except ValueError:
-        raise InputError(
-            f"{path}:{line}: column {column!r} holds {cell!r}, which is not a number"
-        ) from None
+        raise InputError(f"{path}:{line}: column {column!r} holds {cell!r}, which is not a number") from None
 
 
 def _read_hdf5(path: Path) -> _Table:
@@ -253,22 +247,22 @@ def _check_table(
     """Raises InputError at the first thing that makes the table unusable."""
     if not sites:
         raise InputError(f"{path}: names no site; add at least one column of voltages")
-    for column, name in enumerate(sites):
-        if not name or name in sites[:column]:
-            reason = "is named twice" if name else "has no name"
-            raise InputError(f"{path}: site {column + 1} ({name!r}) {reason}")
+    for column, name in enumerate(sites, start=1):
+        if not name:
+            raise InputError(f"{path}: site {column} has no name; name every column of voltages")
+        if name in sites[: column - 1]:
+            raise InputError(f"{path}: site {column}, {name!r}, is named twice; keep one column per site")
     if len(times) < 2:
-        raise InputError(
-            f"{path}: {len(times)} rows of voltages; needs two or more (or use voltage.constant)"
-        )
-    for row in np.flatnonzero(~np.isfinite(np.column_stack([times, values])).all(axis=1))[:1]:
-        column, number = next(
-            (name, number)
-            for name, number in zip(("time", *sites), (times[row], *values[row]), strict=True)
-            if not np.isfinite(number)
-        )
-        raise InputError(f"{place(row)}: {column} is {number}; every value must be finite")
-    for row in np.flatnonzero(np.diff(times) <= 0.0)[:1] + 1:
+        raise InputError(f"{path}: {len(times)} rows; give two or more, or use voltage.constant")
+    numbers = np.column_stack([times, values])
+    broken = np.argwhere(~np.isfinite(numbers))
+    if len(broken):
+        row, column = broken[0]
+        name = ("time", *sites)[column]
+        raise InputError(f"{place(row)}: {name} is {numbers[row, column]}; every value must be finite")
+    backwards = np.flatnonzero(np.diff(times) <= 0.0)
+    if len(backwards):
+        row = int(backwards[0]) + 1
         raise InputError(
             f"{place(row)}: time {times[row]:g} does not follow {times[row - 1]:g}; "
             "sort the rows, one per time"
