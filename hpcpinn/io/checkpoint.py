@@ -173,9 +173,7 @@ def _write_share(
             storage.write_rows(file[f"arrays/{name}"], rows, values[name])
 
 
-def _write_gathered(
-    path: Path, everything: list[tuple[Int[ndarray, " n"], Mapping[str, ndarray]]]
-) -> None:
+def _write_gathered(path: Path, everything: list[tuple[Int[ndarray, " n"], Mapping[str, ndarray]]]) -> None:
     with storage.open_serial(path) as file:
         for rows, values in everything:
             for name, array in values.items():

@@ -145,17 +145,16 @@ def _join_parts(path: Path, columns: list[dict[str, Int[ndarray, " n"]]]) -> Non
         for name in columns[0]:
             width = file[name].shape[1]
             units = dict(file[name].attrs)
-            joined = h5py.VirtualLayout((0, width), np.float64, maxshape=(None, width))
+            joined = h5py.VirtualLayout((1, width), np.float64, maxshape=(None, width))
             for rank, owned in enumerate(columns):
                 _map_part(joined, part_path(path, rank).name, name, owned[name])
             del file[name]
             file.create_virtual_dataset(name, joined, fillvalue=np.nan).attrs.update(units)
 
 
-def _map_part(
-    joined: h5py.VirtualLayout, part: str, name: str, columns: Int[ndarray, " n"]
-) -> None:
-    source = h5py.VirtualSource(part, name, (0, len(columns)), maxshape=(None, len(columns)))
+def _map_part(joined: h5py.VirtualLayout, part: str, name: str, columns: Int[ndarray, " n"]) -> None:
+    # One row is declared, since HDF5 takes an empty selection for one that never grows.
+    source = h5py.VirtualSource(part, name, (1, len(columns)), maxshape=(None, len(columns)))
     unlimited = h5py.h5s.UNLIMITED
     first = 0
     for start, count in storage.runs(columns):

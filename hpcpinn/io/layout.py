@@ -200,9 +200,7 @@ def _create_tables(file: h5py.File, header: ResultHeader) -> None:
     growing(file, "probes/time", (), (ROWS_PER_CHUNK,), float, units.get("time"))
     for name in FIELDS:
         growing(file, name, (header.n_cells,), cell_chunk, float, units.get(name))
-        growing(
-            file, f"probes/{name}", (len(header.probes),), probe_chunk, float, units.get(name)
-        )
+        growing(file, f"probes/{name}", (len(header.probes),), probe_chunk, float, units.get(name))
     for group, columns in {"windows": WINDOW_COLUMNS, "sweeps": SWEEP_COLUMNS}.items():
         for name, kind in columns.items():
             timed = name in ("start", "length") and "time" in units

@@ -102,10 +102,7 @@ class Result:
             "y": ("cell", self.cells.xyz[:, 1], self._unit("xyz")),
             "z": ("cell", self.cells.xyz[:, 2], self._unit("xyz")),
         }
-        fields = {
-            name: (("time", "cell"), getattr(self, name), self._unit(name))
-            for name in layout.FIELDS
-        }
+        fields = {name: (("time", "cell"), getattr(self, name), self._unit(name)) for name in layout.FIELDS}
         return xarray.Dataset(fields, coordinates, attrs=self.attributes)
 
     def _unit(self, name: str) -> dict[str, str]:
@@ -131,9 +128,7 @@ def _result(path: Path, file: h5py.File) -> Result:
     attributes = {name: _plain(value) for name, value in file.attrs.items()}
     fields = {name: file[name][:frames] for name in layout.FIELDS}
     if any(len(values) < frames for values in fields.values()):
-        raise InputError(
-            f"{path}: has fewer frames than times; are the .rank files it refers to beside it?"
-        )
+        raise InputError(f"{path}: has fewer frames than times; are the .rank files it refers to beside it?")
     return Result(
         path=path,
         cable=_cable(file),
@@ -154,9 +149,7 @@ def _result(path: Path, file: h5py.File) -> Result:
 
 def _cable(file: h5py.File) -> Cable:
     sections = file["sections"]
-    columns = zip(
-        sections["name"].asstr()[:], sections["kind"][:], sections["parent"][:], strict=True
-    )
+    columns = zip(sections["name"].asstr()[:], sections["kind"][:], sections["parent"][:], strict=True)
     return Cable(
         sections=tuple(Section(name, int(kind), int(parent)) for name, kind, parent in columns),
         **{name: file[f"pieces/{name}"][:] for name in layout.PIECE_ARRAYS},
@@ -182,9 +175,7 @@ def _table(group: h5py.Group) -> dict[str, ndarray]:
 
 def _units(file: h5py.File) -> dict[str, str]:
     named = {**file["cells"], **{name: file[name] for name in ("time", *layout.FIELDS)}}
-    return {
-        name: dataset.attrs["units"] for name, dataset in named.items() if "units" in dataset.attrs
-    }
+    return {name: dataset.attrs["units"] for name, dataset in named.items() if "units" in dataset.attrs}
 
 
 def _plain(value: Any) -> Any:

@@ -66,7 +66,10 @@ class ResultWriter:
         Raises:
             OutputError: The file cannot be written.
         """
-        self._set_up(Path(path), communicator, header, pieces, parts)
+        self._set_up(Path(path), communicator, header, pieces)
+        if parts is None:
+            parts = communicator.size > 1 and not storage.mpi_hdf5()
+        self._choose_store(parts)
         on_root = (communicator, self.path, "")
         storage.on_root(*on_root, _make_directory, self.path.parent)
         storage.on_root(*on_root, layout.create, self.path, header, communicator.size)
@@ -81,13 +84,12 @@ class ResultWriter:
         until: float,
         *,
         pieces: Int[ndarray, " n"] | None = None,
-        parts: bool | None = None,
     ) -> "ResultWriter":
         """Opens an existing file to go on from a checkpoint. Collective over all ranks.
 
         Args:
-            path, communicator, header, pieces, parts: As when the file was created; the number
-                of ranks and the owners may be others.
+            path, communicator, header, pieces: As when the file was created; the number of ranks
+                and the owners may be others, unless the file is made of one file per rank.
             until: Time of the checkpoint; frames, probe samples and windows after it are dropped.
 
         Raises:
@@ -95,13 +97,12 @@ class ResultWriter:
             OutputError: The file cannot be written.
         """
         writer = cls.__new__(cls)
-        writer._set_up(Path(path), communicator, header, pieces, parts)
-        counts = storage.on_root(
+        writer._set_up(Path(path), communicator, header, pieces)
+        rewound = storage.on_root(
             communicator, writer.path, "", _rewind, writer.path, header, communicator.size, until
         )
-        writer._frames_written, writer._samples_written, writer._last_time = counts
-        if isinstance(writer._store, PartFields):
-            writer._check_parts(header)
+        writer._frames_written, writer._samples_written, writer._last_time, parts = rewound
+        writer._choose_store(parts)
         return writer
 
     def _set_up(
@@ -110,7 +111,6 @@ class ResultWriter:
         communicator: "Communicator",
         header: ResultHeader,
         pieces: Int[ndarray, " n"] | None,
-        parts: bool | None,
     ) -> None:
         if pieces is None:
             pieces = np.flatnonzero(np.asarray(header.owner) == communicator.rank)
@@ -124,27 +124,16 @@ class ResultWriter:
         self._frames_written = self._samples_written = 0
         self._last_time: float | None = None
         self._clear()
-        if parts is None:
-            parts = communicator.size > 1 and not storage.mpi_hdf5()
+
+    def _choose_store(self, parts: bool) -> None:
         store = PartFields if parts else SharedFields
-        self._store: FieldStore = store(path, communicator, self._columns())
+        self._store: FieldStore = store(self.path, self._communicator, self._columns())
 
     def _columns(self) -> dict[str, Int[ndarray, " n"]]:
         within = np.arange(self._cells_per_piece)
         sorted_pieces = self.local_pieces[self._order]
         cells = (sorted_pieces[:, None] * self._cells_per_piece + within).ravel()
-        return {name: cells for name in FIELDS} | {
-            f"probes/{name}": self.local_probes for name in FIELDS
-        }
-
-    def _check_parts(self, header: ResultHeader) -> None:
-        ranks = self._communicator.on_root(_part_ranks, self.path)
-        if ranks != self._communicator.size:
-            raise InputError(
-                f"{self.path}: is made of one file per rank of {ranks} ranks, which "
-                f"{self._communicator.size} ranks cannot continue; use {ranks} ranks, or an h5py "
-                "built with MPI"
-            )
+        return dict.fromkeys(FIELDS, cells) | {f"probes/{name}": self.local_probes for name in FIELDS}
 
     def _clear(self) -> None:
         self._times: list[float] = []
@@ -168,9 +157,7 @@ class ResultWriter:
             ordered = np.asarray(values[name], np.float64).reshape(shape)[self._order]
             self._values[name].append(ordered.reshape(1, -1))
 
-    def probes(
-        self, times: Float[ndarray, " k"], values: Mapping[str, Float[ndarray, "k p"]]
-    ) -> None:
+    def probes(self, times: Float[ndarray, " k"], values: Mapping[str, Float[ndarray, "k p"]]) -> None:
         """Remembers probe samples.
 
         Args:
@@ -221,13 +208,9 @@ class ResultWriter:
             self._last_time = self._times[-1]
         self._clear()
 
-    def _blocks(
-        self, prefix: str, values: dict[str, list[ndarray]], first_row: int
-    ) -> list[Block]:
+    def _blocks(self, prefix: str, values: dict[str, list[ndarray]], first_row: int) -> list[Block]:
         return [
-            Block(prefix + name, first_row, np.concatenate(rows))
-            for name, rows in values.items()
-            if rows
+            Block(prefix + name, first_row, np.concatenate(rows)) for name, rows in values.items() if rows
         ]
 
     def _kept(self) -> str:
@@ -242,9 +225,7 @@ class ResultWriter:
             OutputError: On all ranks; what was flushed before stays readable.
         """
         self.flush()
-        storage.on_root(
-            self._communicator, self.path, self._kept(), _set_complete, self.path, complete
-        )
+        storage.on_root(self._communicator, self.path, self._kept(), _set_complete, self.path, complete)
 
     def __enter__(self) -> "ResultWriter":
         return self
@@ -287,17 +268,20 @@ def _set_complete(path: Path, complete: bool) -> None:
         file.attrs["complete"] = complete
 
 
-def _part_ranks(path: Path) -> int:
-    with storage.open_serial(path, "r") as file:
-        return len({source.file_name for source in file["calcium"].virtual_sources()})
-
-
 def _rewind(
     path: Path, header: ResultHeader, ranks: int, until: float
-) -> tuple[int, int, float | None]:
-    """Drops what is later than `until`; gives the frames and probe samples that stay."""
+) -> tuple[int, int, float | None, bool]:
+    """Drops what is later than `until`.
+
+    Returns:
+        The number of frames and of probe samples that stay, the time of the last frame, and
+        whether the fields lie in one file per rank.
+    """
     with storage.open_existing(path, layout.FORMAT, layout.FORMAT_VERSION) as file:
         _check_same_run(path, file, header)
+        parts = file["calcium"].is_virtual
+        if ranks > 1 or parts:
+            _check_layout(path, file, header, ranks, parts)
         late = until + 1e-9 * max(1.0, abs(until))
         frames, samples = (int(np.sum(file[n][:] <= late)) for n in ("time", "probes/time"))
         ends = file["windows/start"][:] + file["windows/length"][:]
@@ -311,7 +295,7 @@ def _rewind(
         file["pieces/owner"][:] = header.owner
         file.attrs["ranks"] = ranks
         file.attrs["complete"] = False
-    return frames, samples, last_time
+    return frames, samples, last_time, parts
 
 
 def _truncate(file: h5py.File, group: str, rows: int) -> None:
@@ -338,4 +322,19 @@ def _check_same_run(path: Path, file: h5py.File, header: ResultHeader) -> None:
         raise InputError(
             f"{path}: the pieces have other lengths than in this run; resume with the run "
             "description that made it, or set run.output to another file"
+        )
+
+
+def _check_layout(path: Path, file: h5py.File, header: ResultHeader, ranks: int, parts: bool) -> None:
+    before = int(file.attrs["ranks"])
+    same_ranks = before == ranks and np.array_equal(file["pieces/owner"][:], header.owner)
+    if parts and not same_ranks:
+        raise InputError(
+            f"{path}: was written as one file per rank by {before} ranks, which other ranks cannot "
+            f"continue; resume on {before} ranks with the same partition, or start without --resume"
+        )
+    if not parts and not storage.mpi_hdf5():
+        raise InputError(
+            f"{path}: was written as one file, which {ranks} ranks cannot continue without an h5py "
+            "built with MPI; resume on 1 rank, or run scripts/setup.sh"
         )

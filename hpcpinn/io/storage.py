@@ -7,7 +7,7 @@ leaves a file that opens.
 
 import errno
 import os
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -126,8 +126,8 @@ def write_rows(dataset: h5py.Dataset, rows: Int[ndarray, " n"], values: ndarray)
 
 def _write_blocks(
     dataset: h5py.Dataset,
-    corners: list[tuple[int, ...]],
-    extents: list[tuple[int, ...]],
+    corners: Sequence[tuple[int, ...]],
+    extents: Sequence[tuple[int, ...]],
     values: ndarray,
 ) -> None:
     values = np.ascontiguousarray(values, dataset.dtype)
@@ -188,9 +188,7 @@ def reserve(path: Path, n_bytes: int) -> None:
         os.close(descriptor)
 
 
-def on_root(
-    communicator: "Communicator", path: Path, kept: str, action: Callable, *arguments: Any
-) -> Any:
+def on_root(communicator: "Communicator", path: Path, kept: str, action: Callable, *arguments: Any) -> Any:
     """Runs a serial file operation on rank 0. Collective over all ranks.
 
     Args:
@@ -205,9 +203,7 @@ def on_root(
     return communicator.on_root(_reporting, path, kept, action, *arguments)
 
 
-def together(
-    communicator: "Communicator", path: Path, kept: str, action: Callable, *arguments: Any
-) -> None:
+def together(communicator: "Communicator", path: Path, kept: str, action: Callable, *arguments: Any) -> None:
     """Runs a file operation on every rank; arguments as for `on_root`. Collective over all ranks.
 
     Raises:
