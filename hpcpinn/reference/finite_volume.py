@@ -11,12 +11,12 @@ import numpy as np
 from jaxtyping import Float, Int
 from numpy import ndarray
 from scipy import sparse
-from scipy.sparse.linalg import splu
 
 from hpcpinn.errors import InputError
 from hpcpinn.morphology.cable import Cable
 from hpcpinn.physics.constants import CalciumConstants
 from hpcpinn.reference import membrane
+from hpcpinn.reference.elimination import TreeElimination
 from hpcpinn.reference.forcing import Drive, Driver, Forcing, Gated
 from hpcpinn.reference.mesh import Mesh, make_mesh
 from hpcpinn.reference.rosenbrock import NODES, Work, integrate
@@ -112,8 +112,7 @@ def solve(
 class CalciumSystem:
     """The semi-discrete system, as `rosenbrock.System`.
 
-    The state interleaves (c, b) of the cells from the leaves to the root, the order in which
-    elimination on a tree makes no fill, and ends with two tallies: net and gross calcium influx.
+    The state interleaves (c, b) of the cells and ends with two tallies: net and gross influx.
     The tallies are part of the system, so that Σ V (c − b) − net is a linear invariant.
     """
 
@@ -121,44 +120,19 @@ class CalciumSystem:
         self._k = k
         self._driver = Driver(forcing, mesh, k, start)
         self._gated: Gated = self._driver.begin
-        n = mesh.n_cells
-        self._n = n
-        self._volume = mesh.volume[::-1].copy()
-        self._per_volume = (mesh.membrane / mesh.volume)[::-1].copy()
+        self._volume = mesh.volume
+        self._per_volume = mesh.membrane / mesh.volume
         spread = sparse.diags(1.0 / mesh.volume) @ mesh.coupling
-        spread = spread.tocsr()[::-1, ::-1]
         self._diffusion = sparse.kron(spread, np.diag([k.D_c, k.D_b]), format="csr")
-        blocks = sparse.kron(sparse.eye(n), np.ones((2, 2)))
-        pattern = (sparse.kron(abs(spread), np.eye(2)) + blocks).tocsc()
-        pattern.sort_indices()
-        # One fixed pattern; every step only rewrites the four entries of each cell's block.
-        self._matrix = pattern
-        self._base = self._spread_data()
-        even, odd = 2 * np.arange(n), 2 * np.arange(n) + 1
-        self._cc, self._cb = self._position(even, even), self._position(even, odd)
-        self._bc, self._bb = self._position(odd, even), self._position(odd, odd)
+        self._elimination = TreeElimination(mesh, (k.D_c, k.D_b))
 
-    def _position(self, row: ndarray, column: ndarray) -> ndarray:
-        """Index of entries in the data of the matrix."""
-        m = self._matrix
-        keys = np.repeat(np.arange(m.shape[1]), np.diff(m.indptr)) * m.shape[0] + m.indices
-        return np.searchsorted(keys, column * m.shape[0] + row)
-
-    def _spread_data(self) -> ndarray:
-        """Entries of −diffusion on the pattern of the matrix."""
-        coo = self._diffusion.tocoo()
-        data = np.zeros(self._matrix.nnz)
-        data[self._position(coo.row.astype(np.int64), coo.col.astype(np.int64))] = -coo.data
-        return data
-
-    def pack(self, c: ndarray, b: ndarray) -> ndarray:
-        """State of cells in mesh order."""
-        return np.r_[np.stack([c[::-1], b[::-1]], axis=1).ravel(), 0.0, 0.0]
+    def pack(self, c: Float[ndarray, " N"], b: Float[ndarray, " N"]) -> Float[ndarray, " n"]:
+        """State of the cells, the tallies at zero."""
+        return np.r_[np.stack([c, b], axis=1).ravel(), 0.0, 0.0]
 
     def unpack(self, states: Float[ndarray, "T n"]) -> tuple[ndarray, ndarray]:
-        """c and b of the cells in mesh order."""
-        fields = states[:, :-2].reshape(len(states), self._n, 2)[:, ::-1]
-        return fields[..., 0].copy(), fields[..., 1].copy()
+        """c and b of the cells."""
+        return states[:, :-2:2].copy(), states[:, 1:-2:2].copy()
 
     def longest(self, t: float) -> float:
         return self._driver.longest(t)
@@ -169,14 +143,11 @@ class CalciumSystem:
         gated, drives = self._gated, {}
         for x in moments:
             gated = self._driver.advance(gated, t + x * h)
-            drives[x] = self._reversed(self._driver.drive(gated, inside))
+            drives[x] = self._driver.drive(gated, inside)
         self._next = gated
         self._drives = [drives[x] for x in NODES]
         now, soon = drives[0.0], drives[1e-5]
         self._slope = Drive((soon.source - now.source) / (1e-5 * h), (soon.sink - now.sink) / (1e-5 * h))
-
-    def _reversed(self, drive: Drive) -> Drive:
-        return Drive(drive.source[::-1].copy(), drive.sink[::-1].copy())
 
     def close_step(self) -> None:
         self._gated = self._next
@@ -208,19 +179,12 @@ class CalciumSystem:
         c, b = y[:-2:2], y[1:-2:2]
         through = -drive.sink - self._per_volume * membrane.pump_slope(c, k)
         by_c, by_b = k.k_plus * b, k.k_minus + k.k_plus * c
-        data = self._base.copy()
-        data[self._cc] += shift + by_c - through
-        data[self._cb] += by_b
-        data[self._bc] += by_c
-        data[self._bb] += shift + by_b
-        self._matrix.data = data
-        lu = splu(self._matrix, permc_spec="NATURAL", diag_pivot_thresh=0.0,
-                  options={"SymmetricMode": True})  # fmt: skip
+        solve_cells = self._elimination.factor(shift + by_c - through, by_b, by_c, shift + by_b)
         weight = self._volume * through
 
         def solve_for(right: ndarray) -> ndarray:
             out = np.empty_like(right)
-            out[:-2] = lu.solve(right[:-2])
+            out[:-2] = solve_cells(right[:-2])
             out[-2] = (right[-2] + weight @ out[:-2:2]) / shift
             out[-1] = right[-1] / shift
             return out

@@ -21,6 +21,7 @@ class Mesh:
         fraction: Where the cell starts and ends on that frustum.
         volume: Cytosolic volume of each cell, exact for a frustum, µm³.
         membrane: Membrane area ∫2πa ds of each cell, µm².
+        half: Conductance from each end of a cell to its middle, 1/∫ds/A, µm.
         coupling: Symmetric weights w_ij between cells, µm: the flux into cell i is
             D Σ_j w_ij (u_j − u_i). Rows of the matrix sum to zero.
     """
@@ -30,6 +31,7 @@ class Mesh:
     fraction: Float[ndarray, "N 2"]
     volume: Float[ndarray, " N"]
     membrane: Float[ndarray, " N"]
+    half: Float[ndarray, "N 2"]
     coupling: sparse.csr_matrix
 
     @property
@@ -84,27 +86,28 @@ def make_mesh(cable: Cable, cells: int | Int[ndarray, " F"]) -> Mesh:
     first = np.concatenate([np.arange(n) / n for n in count])
     last = np.concatenate([np.arange(1, n + 1) / n for n in count])
     fine = cable.split([np.arange(1, n) / n for n in count])
+    half = _half_conductance(fine)
     return Mesh(
         cable=fine,
         frustum=frustum,
         fraction=np.stack([first, last], axis=1),
         volume=fine.volume,
         membrane=fine.membrane,
-        coupling=_coupling(fine),
+        half=half,
+        coupling=_coupling(fine.node, half),
     )
 
 
-def _coupling(cable: Cable) -> sparse.csr_matrix:
+def _coupling(ends: Int[ndarray, "N 2"], half: Float[ndarray, "N 2"]) -> sparse.csr_matrix:
     """Half-cell conductances meet at nodes without storage; the node values are eliminated.
 
     With weights w_i from the cells around a node, the balance Σ w_i (u_i − ū) = 0 gives
     ū, and what remains between two cells is w_i w_j / Σ w: for two cells the series rule, for
     a branch point the star-mesh rule.
     """
-    half = _half_conductance(cable)
-    n_cells = cable.n_frusta
-    end = np.argsort(cable.node.ravel(), kind="stable")
-    node = cable.node.ravel()[end]
+    n_cells = len(ends)
+    end = np.argsort(ends.ravel(), kind="stable")
+    node = ends.ravel()[end]
     first = np.flatnonzero(np.r_[True, node[1:] != node[:-1]])
     degree = np.diff(np.r_[first, len(node)])
     rows, columns, weights = [], [], []
