@@ -1,0 +1,92 @@
+"""From a repaired SWC tree to the cable that the solvers share."""
+
+from dataclasses import replace
+
+import numpy as np
+
+from hpcpinn.errors import InputError
+from hpcpinn.morphology.cable import Cable
+from hpcpinn.morphology.frusta import assemble
+from hpcpinn.morphology.repair import Repair
+from hpcpinn.morphology.simplify import simplify
+from hpcpinn.morphology.soma import frusta_of
+from hpcpinn.morphology.swc import SwcTree
+
+
+def cable_from_swc(
+    tree: SwcTree,
+    *,
+    soma: str = "neuron",
+    merge_below: float | None = None,
+    er_fraction: float = 0.0,
+    er_radius: float = 0.0,
+) -> tuple[Cable, tuple[Repair, ...]]:
+    """Builds the cable of an SWC tree.
+
+    Args:
+        tree: The points, from `read_swc`.
+        soma: How the soma is read: "neuron", "arbor" or "literal" (module `soma`).
+        merge_below: Frusta in line are fused, and frusta shorter than this (µm) merged into
+            their neighbours; length, membrane area and volume of every section stay exact.
+            None: every frustum of the file stays.
+        er_fraction, er_radius: Endoplasmic reticulum, r_ER = er_fraction · radius + er_radius
+            (µm); 0 and 0: none.
+
+    Returns:
+        The cable (node 0 is the root) and what was changed on the way from the points.
+
+    Raises:
+        InputError: An unknown soma mode or one that cannot read this soma, a cell without
+            length, a negative parameter, or a reticulum that does not fit into the cell.
+    """
+    if merge_below is not None and not 0.0 <= merge_below < np.inf:
+        raise InputError(f"merge_below is {merge_below} um; give a length that is not negative")
+    frusta = frusta_of(tree, soma)
+    if not frusta:
+        raise InputError(
+            f"{tree.path}: all {tree.n_points} points lie at one place; a cell needs some length"
+        )
+    cable = assemble(frusta)
+    repairs: tuple[Repair, ...] = ()
+    if merge_below is not None:
+        cable, repairs = _simplified(cable, merge_below)
+    return with_reticulum(cable, er_fraction, er_radius), repairs
+
+
+def with_reticulum(cable: Cable, er_fraction: float, er_radius: float) -> Cable:
+    """The cable with an endoplasmic reticulum of radius er_fraction · radius + er_radius.
+
+    Raises:
+        InputError: A parameter is negative, or the reticulum reaches the membrane somewhere.
+    """
+    for key, value in (("er_fraction", er_fraction), ("er_radius", er_radius)):
+        if not 0.0 <= value < np.inf:
+            raise InputError(f"{key} is {value}; give a finite number that is not negative")
+    inner = er_fraction * cable.radius + er_radius
+    if er_fraction == er_radius == 0.0:
+        return replace(cable, er_radius=inner)
+    row, end = np.unravel_index(np.argmax(inner - cable.radius), inner.shape)
+    if inner[row, end] >= cable.radius[row, end]:
+        raise InputError(
+            f"er_fraction {er_fraction:g} and er_radius {er_radius:g} um give a reticulum of "
+            f"{inner[row, end]:.4g} um where {cable.sections[cable.section[row]].name} has a "
+            f"radius of {cable.radius[row, end]:.4g} um; make them smaller"
+        )
+    return replace(cable, er_radius=inner)
+
+
+def _simplified(cable: Cable, merge_below: float) -> tuple[Cable, tuple[Repair, ...]]:
+    simple, n_fused, n_merged = simplify(cable, merge_below)
+    repairs = []
+    if n_fused:
+        repairs.append(Repair(0, -1, f"{n_fused} frusta in line with their neighbour were fused"))
+    if n_merged:
+        repairs.append(
+            Repair(
+                0,
+                -1,
+                f"{n_merged} frusta were merged away because they or their neighbour are shorter "
+                f"than {merge_below:g} um; length, area and volume of every section are kept",
+            )
+        )
+    return simple, tuple(repairs)

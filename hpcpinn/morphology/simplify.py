@@ -1,0 +1,186 @@
+"""Fewer frusta, the same cell: fuses what is one frustum already, merges what is tiny.
+
+Length, membrane area ∫2πa ds and volume of every section stay exactly as they were; section
+ends and points where something is attached stay where they are.
+"""
+
+from dataclasses import dataclass
+
+import numpy as np
+from jaxtyping import Float, Int
+from numpy import ndarray
+
+from hpcpinn.morphology.cable import Cable
+
+BEND_TOLERANCE = 1.0
+"""µm by which fusing may move the drawn centre line; the arc length stays whatever it draws."""
+
+RADIUS_MARGIN = 1.25
+"""A merged frustum may leave the range of the radii it replaces by this factor, no more."""
+
+
+@dataclass(frozen=True)
+class Group:
+    """Consecutive frusta of one section seen as one.
+
+    Attributes:
+        first, last: Rows of the cable.
+        length: Σ length.
+        first_moment: ∫ a ds.
+        second_moment: ∫ a² ds.
+        radius: Start and end radius of the frustum with these three integrals.
+        extremes: Smallest and largest radius among the members.
+    """
+
+    first: int
+    last: int
+    length: float
+    first_moment: float
+    second_moment: float
+    radius: tuple[float, float]
+    extremes: tuple[float, float]
+
+
+def simplify(cable: Cable, shorter_than: float) -> tuple[Cable, int, int]:
+    """Fuses frusta in line and merges frusta shorter than a length into their neighbours.
+
+    Args:
+        cable: The cable, without endoplasmic reticulum yet.
+        shorter_than: Frusta below this length are merged (µm).
+
+    Returns:
+        The cable, the number of frusta gone by fusing, and by merging. A tiny frustum stays
+        where it is a whole section, or where one frustum could not stand for the change of
+        radius (see `merged`).
+    """
+    groups: list[Group] = []
+    n_fused = 0
+    for rows in _runs(cable):
+        fused = _fuse(cable, rows)
+        n_fused += len(rows) - len(fused)
+        groups.extend(_merge(fused, shorter_than))
+    return _rebuilt(cable, groups), n_fused, cable.n_frusta - n_fused - len(groups)
+
+
+def merged(one: Group, other: Group) -> Group | None:
+    """The one frustum with the length, membrane area and volume of two neighbours.
+
+    Its radii solve r₀ + r₁ = 2 ∫a/L and r₀² + r₀r₁ + r₁² = 3 ∫a²/L. The roots are real for any
+    radius profile; None if one is not positive, or leaves the range of the members' radii by
+    more than ``RADIUS_MARGIN``: a step of the radius is not smeared out.
+    """
+    length = one.length + other.length
+    first = one.first_moment + other.first_moment
+    second = one.second_moment + other.second_moment
+    total = 2.0 * first / length
+    product = total**2 - 3.0 * second / length
+    spread = np.sqrt(max(total**2 - 4.0 * product, 0.0))
+    thin, thick = 0.5 * (total - spread), 0.5 * (total + spread)
+    low = min(one.extremes[0], other.extremes[0])
+    high = max(one.extremes[1], other.extremes[1])
+    if not (thin >= low / RADIUS_MARGIN and thick <= high * RADIUS_MARGIN):
+        return None
+    widens = one.first_moment / one.length < other.first_moment / other.length
+    return Group(
+        first=one.first,
+        last=other.last,
+        length=length,
+        first_moment=first,
+        second_moment=second,
+        radius=(thin, thick) if widens else (thick, thin),
+        extremes=(low, high),
+    )
+
+
+def _runs(cable: Cable) -> list[Int[ndarray, " k"]]:
+    """Rows that may be joined: consecutive in a section, nothing attached in between."""
+    used = np.bincount(cable.node.ravel(), minlength=cable.n_nodes)
+    joined = (
+        (cable.section[1:] == cable.section[:-1])
+        & (used[cable.node[1:, 0]] == 2)
+        & (cable.node[1:, 0] == cable.node[:-1, 1])
+    )
+    return np.split(np.arange(cable.n_frusta), np.flatnonzero(~joined) + 1)
+
+
+def _group(cable: Cable, first: int, last: int) -> Group:
+    """Frusta that lie on one straight radius profile, as one."""
+    rows = slice(first, last + 1)
+    start, end = cable.radius[first, 0], cable.radius[last, 1]
+    length = float(cable.length[rows].sum())
+    return Group(
+        first=first,
+        last=last,
+        length=length,
+        first_moment=float(cable.membrane[rows].sum() / (2.0 * np.pi)),
+        second_moment=float(cable.volume[rows].sum() / np.pi),
+        radius=(float(start), float(end)),
+        extremes=(float(min(start, end)), float(max(start, end))),
+    )
+
+
+def _fuse(cable: Cable, rows: Int[ndarray, " k"]) -> list[Group]:
+    """Groups as long as possible whose radius profile is one straight line."""
+    groups = []
+    first = int(rows[0])
+    for row in map(int, rows[1:]):
+        if not _is_one_frustum(cable, first, row):
+            groups.append(_group(cable, first, row - 1))
+            first = row
+    groups.append(_group(cable, first, int(rows[-1])))
+    return groups
+
+
+def _is_one_frustum(cable: Cable, first: int, last: int) -> bool:
+    rows = slice(first, last + 1)
+    s = np.r_[0.0, np.cumsum(cable.length[rows])] / cable.length[rows].sum()
+    a, b = cable.radius[first, 0], cable.radius[last, 1]
+    line = a + s * (b - a)
+    off = np.abs(cable.radius[rows] - np.stack([line[:-1], line[1:]], axis=1)).max()
+    if off > 1e-9 * max(a, b):
+        return False
+    chord = cable.xyz[first, 0] + s[1:-1, None] * (cable.xyz[last, 1] - cable.xyz[first, 0])
+    moved = np.linalg.norm(cable.xyz[rows][:-1, 1] - chord, axis=1)
+    return bool(moved.max() <= BEND_TOLERANCE)
+
+
+def _merge(groups: list[Group], shorter_than: float) -> list[Group]:
+    """Merges the shortest group first, with its shorter neighbour if that goes."""
+    groups = list(groups)
+    settled: set[int] = set()  # first rows of tiny groups that no neighbour can take
+    while True:
+        tiny = [
+            k for k, g in enumerate(groups) if g.length < shorter_than and g.first not in settled
+        ]
+        if not tiny:
+            return groups
+        k = min(tiny, key=lambda k: groups[k].length)
+        beside = [n for n in (k - 1, k + 1) if 0 <= n < len(groups)]
+        for n in sorted(beside, key=lambda n: groups[n].length):
+            low = min(k, n)
+            if (one := merged(groups[low], groups[low + 1])) is not None:
+                groups[low : low + 2] = [one]
+                settled.discard(one.first)
+                break
+        else:
+            settled.add(groups[k].first)
+
+
+def _rebuilt(cable: Cable, groups: list[Group]) -> Cable:
+    first = np.array([g.first for g in groups])
+    last = np.array([g.last for g in groups])
+    node = np.stack([cable.node[first, 0], cable.node[last, 1]], axis=1)
+    _, node = np.unique(node, return_inverse=True)
+    return Cable(
+        sections=cable.sections,
+        section=cable.section[first],
+        kind=cable.kind[first],
+        node=node.reshape(-1, 2),
+        start=cable.start[first],
+        length=np.array([g.length for g in groups]),
+        radius=np.array([g.radius for g in groups]),
+        er_radius=np.zeros((len(groups), 2)),
+        xyz=np.stack([cable.xyz[first, 0], cable.xyz[last, 1]], axis=1),
+        path=np.stack([cable.path[first, 0], cable.path[last, 1]], axis=1),
+        swc_id=cable.swc_id[last],
+    )

@@ -1,0 +1,281 @@
+"""The SWC reader: a checked, repaired table of points, parents first.
+
+What is repaired is reported; what cannot be repaired is refused with its line and the reason.
+"""
+
+from collections import Counter
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+import numpy as np
+from jaxtyping import Float, Int
+from numpy import ndarray
+
+from hpcpinn.errors import InputError
+from hpcpinn.morphology import repair
+from hpcpinn.morphology.repair import SOMA, Repair
+from hpcpinn.morphology.swc_lines import SwcLines, SwcPoint, read_lines
+from hpcpinn.morphology.swc_units import MICROMETRES, suspect_unit
+
+UNITS = ("auto", *MICROMETRES)
+
+
+@dataclass(frozen=True)
+class SwcTree:
+    """The points of an SWC file after repairs; one tree, parents before children.
+
+    Rows are in depth-first order, children by id: the file's own order where that is already
+    depth-first. All n points of the file are kept, those on their parent too.
+
+    Attributes:
+        path: The file.
+        id: SWC ids.
+        kind: SWC types (1 soma, 2 axon, 3 basal, 4 apical, others custom, 0 undefined).
+        xyz: Positions, µm.
+        radius: Radii, µm, all positive.
+        parent: Row (not id) of the parent, -1 for the root, which is row 0.
+        line: Line in the file.
+        unit: Unit the lengths of the file were taken for: "um", "nm" or "m".
+        suspected_unit: What the file seems to be written in if that is another unit.
+        repairs: What was changed.
+        warnings: What the user should know and decide.
+    """
+
+    path: str
+    id: Int[ndarray, " n"]
+    kind: Int[ndarray, " n"]
+    xyz: Float[ndarray, "n 3"]
+    radius: Float[ndarray, " n"]
+    parent: Int[ndarray, " n"]
+    line: Int[ndarray, " n"]
+    unit: str = "um"
+    suspected_unit: str | None = None
+    repairs: tuple[Repair, ...] = ()
+    warnings: tuple[str, ...] = ()
+
+    @property
+    def n_points(self) -> int:
+        return len(self.id)
+
+    @property
+    def edge_length(self) -> Float[ndarray, " n"]:
+        """Distance of every point to its parent, µm; 0 for the root."""
+        step = self.xyz - self.xyz[self.parent]
+        step[self.parent < 0] = 0.0
+        return np.sqrt(np.sum(step**2, axis=1))
+
+    def place(self, row: int) -> str:
+        """``file:line`` of a point, for messages."""
+        return f"{self.path}:{self.line[row]}"
+
+
+def read_swc(path: str | Path, *, units: str = "auto") -> SwcTree:
+    """Reads an SWC file, repairs what can be repaired and refuses the rest.
+
+    Repaired and reported: radii that are zero or negative (taken from the neighbours on the
+    same neurite), types 5 and 6 that only mark forks and ends, points on top of their parent
+    (kept: the radius may step there; the edge carries no cable). Accepted without a word: ids
+    in any order and with gaps, children before parents, comments, CRLF, a byte-order mark.
+
+    Args:
+        path: The file.
+        units: Unit of the file. "auto" reads micrometres, as SWC prescribes, and warns when
+            header or size speak for another unit: nothing is converted that was not asked for.
+
+    Returns:
+        The tree, lengths in µm.
+
+    Raises:
+        InputError: Unreadable, empty or malformed file; duplicate ids; a parent that does not
+            exist; a cycle; no root or several; a branching soma; radii beyond repair.
+    """
+    if units not in UNITS:
+        raise InputError(f"units is '{units}'; use one of {', '.join(UNITS)}")
+    lines = read_lines(path)
+    _refuse_duplicates(lines, path)
+    _refuse_missing_parents(lines, path)
+    points, parent = _ordered(lines.points, path)
+    tree = SwcTree(
+        path=str(path),
+        id=np.array([p.id for p in points]),
+        kind=np.array([p.kind for p in points]),
+        xyz=np.array([p.xyz for p in points], float),
+        radius=np.array([p.radius for p in points], float),
+        parent=parent,
+        line=np.array([p.line for p in points]),
+        unit="um" if units == "auto" else units,
+    )
+    _refuse_lone_point(tree)
+    tree = _with_structure_marks_repaired(tree)
+    _refuse_branching_soma(tree)
+    tree = _with_radii_repaired(tree)
+    tree = _with_zero_edges_reported(tree)
+    if units == "auto":
+        return suspect_unit(tree, lines.comments)
+    scale = MICROMETRES[units]
+    return replace(tree, xyz=tree.xyz * scale, radius=tree.radius * scale)
+
+
+def refuse_implausible_units(tree: SwcTree) -> None:
+    """Stops a computation on a cell that is written in another unit than it was read in.
+
+    Raises:
+        InputError: The file seems to be in nanometres or metres and no unit was named.
+    """
+    if tree.suspected_unit:
+        raise InputError(f"{tree.path}: {tree.warnings[0]}")
+
+
+def _refuse_duplicates(lines: SwcLines, path: str | Path) -> None:
+    first: dict[int, int] = {}
+    for point in lines.points:
+        if point.id in first:
+            raise InputError(
+                f"{path}:{point.line}: id {point.id} was already given on line "
+                f"{first[point.id]}; give every point its own id"
+            )
+        first[point.id] = point.line
+
+
+def _refuse_missing_parents(lines: SwcLines, path: str | Path) -> None:
+    ids = {point.id for point in lines.points}
+    for point in lines.points:
+        if point.parent < 0 or point.parent in ids:
+            continue
+        hidden = lines.commented_out.get(point.parent)
+        fix = (
+            f"line {hidden} has it commented out; restore it or name another parent"
+            if hidden
+            else "name an existing point, or -1 if this is the root"
+        )
+        raise InputError(
+            f"{path}:{point.line}: point {point.id} has parent {point.parent}, "
+            f"which does not exist; {fix}"
+        )
+
+
+def _ordered(
+    points: tuple[SwcPoint, ...], path: str | Path
+) -> tuple[list[SwcPoint], Int[ndarray, " n"]]:
+    """Points in depth-first order with the row of each parent; refuses what is not one tree."""
+    roots = [point for point in points if point.parent < 0]
+    if len(roots) > 1:
+        places = ", ".join(str(point.line) for point in roots[:5])
+        more = f" and {len(roots) - 5} more" if len(roots) > 5 else ""
+        raise InputError(
+            f"{path}:{roots[1].line}: {len(roots)} roots (parent -1) on lines {places}{more}; "
+            "keep one tree per file or join them by naming parents"
+        )
+    children: dict[int, list[int]] = {}
+    by_id = {point.id: point for point in points}
+    for point in points:
+        if point.parent >= 0:
+            children.setdefault(point.parent, []).append(point.id)
+    ordered, parent = [], []
+    stack = [(point.id, -1) for point in roots]
+    while stack:
+        current, up = stack.pop()
+        row = len(ordered)
+        ordered.append(by_id[current])
+        parent.append(up)
+        below = children.get(current, [])
+        stack.extend((child, row) for child in sorted(below, reverse=True))
+    if len(ordered) < len(points):
+        reached = {point.id for point in ordered}
+        cycle = _cycle([point for point in points if point.id not in reached], by_id)
+        chain = " -> ".join(str(point.id) for point in cycle[:6])
+        chain += " -> ..." if len(cycle) > 6 else f" -> {cycle[0].id}"
+        raise InputError(
+            f"{path}:{cycle[0].line}: the parents run in a circle: {chain}; "
+            "give one of these points a parent nearer to the soma"
+        )
+    return ordered, np.array(parent)
+
+
+def _cycle(unreached: list[SwcPoint], by_id: dict[int, SwcPoint]) -> list[SwcPoint]:
+    """One circle of parents, starting at its first line; every unreached point leads to one."""
+    seen: dict[int, int] = {}
+    trail: list[SwcPoint] = []
+    point = unreached[0]
+    while point.id not in seen:
+        seen[point.id] = len(trail)
+        trail.append(point)
+        point = by_id[point.parent]
+    circle = trail[seen[point.id] :]
+    first = min(range(len(circle)), key=lambda k: circle[k].line)
+    return circle[first:] + circle[:first]
+
+
+def _refuse_lone_point(tree: SwcTree) -> None:
+    if tree.n_points == 1 and tree.kind[0] != SOMA:
+        raise InputError(
+            f"{tree.place(0)}: the only point is of type {tree.kind[0]}; "
+            "one point makes a cell only if it is a soma (type 1)"
+        )
+
+
+def _refuse_branching_soma(tree: SwcTree) -> None:
+    """A soma is a chain of points; the root may lie inside it, but nothing may fork.
+
+    Three points, two of them on the root, pass: that is a chain through the root.
+    """
+    both_soma = np.flatnonzero((tree.parent >= 0) & (tree.kind == SOMA))
+    both_soma = both_soma[tree.kind[tree.parent[both_soma]] == SOMA]
+    neighbours = Counter(both_soma.tolist()) + Counter(tree.parent[both_soma].tolist())
+    forks = [row for row, count in neighbours.items() if count > 2]
+    if forks:
+        row = min(forks)
+        raise InputError(
+            f"{tree.place(row)}: the soma branches at point {tree.id[row]}, which has "
+            f"{neighbours[row]} soma neighbours; draw the soma as one chain or as one point"
+        )
+
+
+def _with_structure_marks_repaired(tree: SwcTree) -> SwcTree:
+    if not repair.marks_structure(tree.kind, tree.parent):
+        return tree
+    kind = repair.inherit_kinds(tree.kind, tree.parent)
+    changed = np.count_nonzero(kind != tree.kind)
+    note = Repair(0, -1, f"types 5 and 6 only mark forks and ends: {changed} points take the type"
+                  " of their neurite")  # fmt: skip
+    return replace(tree, kind=kind, repairs=(*tree.repairs, note))
+
+
+def _with_radii_repaired(tree: SwcTree) -> SwcTree:
+    bad = np.flatnonzero(tree.radius <= 0.0)
+    radius = repair.inherit_radii(tree.radius, tree.parent, tree.kind)
+    hopeless = bad[radius[bad] <= 0.0]
+    if len(hopeless):
+        row = hopeless[np.argmin(tree.line[hopeless])]
+        where = "soma" if tree.kind[row] == SOMA else "neurite"
+        raise InputError(
+            f"{tree.place(row)}: radius {tree.radius[row]:g} of point {tree.id[row]}, and no point "
+            f"of its {where} has a positive one to take instead; give a positive radius"
+        )
+    notes = tuple(
+        Repair(
+            int(tree.line[row]),
+            int(tree.id[row]),
+            f"radius {tree.radius[row]:g} replaced by {radius[row]:g} from a neighbour",
+        )
+        for row in bad
+    )
+    return replace(tree, radius=radius, repairs=tree.repairs + notes)
+
+
+def _with_zero_edges_reported(tree: SwcTree) -> SwcTree:
+    on_parent = np.flatnonzero((tree.edge_length == 0.0) & (tree.parent >= 0))
+    notes = tuple(
+        Repair(
+            int(tree.line[row]),
+            int(tree.id[row]),
+            f"lies on its parent {tree.id[tree.parent[row]]}: the edge of length zero is left out"
+            + _step(tree.radius[tree.parent[row]], tree.radius[row]),
+        )
+        for row in on_parent
+    )
+    return replace(tree, repairs=tree.repairs + notes)
+
+
+def _step(before: float, after: float) -> str:
+    return "" if before == after else f", the step of the radius {before:g} -> {after:g} stays"

@@ -1,0 +1,117 @@
+"""From the bytes of an SWC file to rows of numbers, with the line each came from."""
+
+import re
+from dataclasses import dataclass
+from pathlib import Path
+
+from hpcpinn.errors import InputError
+
+COLUMNS = ("id", "type", "x", "y", "z", "radius", "parent")
+_NUMBER = re.compile(r"[+-]?(\d+\.?\d*|\.\d+)([eE][+-]?\d+)?\Z", re.ASCII)
+_LARGEST_ID = 2**53
+"""Ids above this are not exact in the floating-point columns some exporters write."""
+
+
+@dataclass(frozen=True)
+class SwcPoint:
+    """One data line, not yet checked against the others."""
+
+    line: int
+    id: int
+    kind: int
+    xyz: tuple[float, float, float]
+    radius: float
+    parent: int
+
+
+@dataclass(frozen=True)
+class SwcLines:
+    """The data lines of a file and what its comments say.
+
+    Attributes:
+        points: One entry per data line, in file order.
+        comments: (line, text without the mark) of every comment.
+        commented_out: Line of every commented-out point, by its id.
+    """
+
+    points: tuple[SwcPoint, ...]
+    comments: tuple[tuple[int, str], ...]
+    commented_out: dict[int, int]
+
+
+def read_lines(path: str | Path) -> SwcLines:
+    """Reads the lines of an SWC file: any line ends, any blanks, comments, a byte-order mark.
+
+    Raises:
+        InputError: The file cannot be read, is empty, holds no point, or a data line has the
+            wrong number of columns or something that is not a finite number in one of them.
+    """
+    points, comments, commented_out = [], [], {}
+    for number, line in enumerate(_text(path).splitlines(), start=1):
+        data, mark, comment = line.partition("#")
+        if mark:
+            comments.append((number, comment.strip()))
+        if data.strip():
+            points.append(_parse(data.split(), f"{path}:{number}", number))
+        elif mark and (hidden := _hidden_id(comment)) is not None:
+            commented_out[hidden] = number
+    if not points:
+        raise InputError(f"{path}: no points: every line is blank or a comment; is it an SWC file?")
+    return SwcLines(tuple(points), tuple(comments), commented_out)
+
+
+def _text(path: str | Path) -> str:
+    try:
+        raw = Path(path).read_bytes()
+    except FileNotFoundError:
+        raise InputError(f"{path}: no such file; give the path of an SWC file") from None
+    except OSError as error:
+        raise InputError(f"{path}: cannot be read: {error.strerror}") from None
+    if not raw.strip():
+        raise InputError(f"{path}: the file is empty; give an SWC file with at least one point")
+    if b"\0" in raw:
+        raise InputError(f"{path}: not a text file (it holds zero bytes); save it as plain SWC")
+    return raw.decode("utf-8-sig", errors="replace")
+
+
+def _parse(words: list[str], place: str, number: int) -> SwcPoint:
+    if len(words) != len(COLUMNS):
+        raise InputError(
+            f"{place}: {len(words)} columns instead of 7; write: {' '.join(COLUMNS)}"
+            + (" (separated by blanks, not commas)" if any("," in word for word in words) else "")
+        )
+    id_, kind, parent = (_integer(words[column], COLUMNS[column], place) for column in (0, 1, 6))
+    x, y, z, radius = (_real(words[column], COLUMNS[column], place) for column in (2, 3, 4, 5))
+    if id_ < 0:
+        raise InputError(f"{place}: id {id_} is negative; number the points from 0 or 1")
+    if kind < 0:
+        raise InputError(f"{place}: type {kind} is negative; use 1 soma, 2 axon, 3 basal, 4 apical")
+    return SwcPoint(number, id_, kind, (x, y, z), radius, parent)
+
+
+def _real(word: str, column: str, place: str) -> float:
+    if word.lstrip("+-").lower() in ("nan", "inf", "infinity"):
+        raise InputError(f"{place}: {column} is {word}; give a finite number")
+    if not _NUMBER.match(word):
+        raise InputError(f"{place}: {column} is '{word}', not a number")
+    value = float(word)
+    if value in (float("inf"), float("-inf")):
+        raise InputError(f"{place}: {column} is {word}, too large; give a finite number")
+    return value
+
+
+def _integer(word: str, column: str, place: str) -> int:
+    value = _real(word, column, place)
+    if value != int(value):
+        raise InputError(f"{place}: {column} is {word}; give a whole number")
+    if abs(value) > _LARGEST_ID:
+        raise InputError(f"{place}: {column} is {word}, too large; number the points from 1")
+    return int(value)
+
+
+def _hidden_id(comment: str) -> int | None:
+    """The id of a commented-out point, None if the comment is only text."""
+    words = comment.lstrip("#").split()
+    if len(words) != len(COLUMNS) or not all(_NUMBER.match(word) for word in words):
+        return None
+    return int(float(words[0]))
