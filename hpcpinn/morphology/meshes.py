@@ -1,0 +1,37 @@
+"""The cells that come with the package, as SWC files in ``meshes/``."""
+
+from pathlib import Path
+
+from hpcpinn.errors import InputError
+
+PREFIX = "builtin:"
+
+_PACKAGE = Path(__file__).resolve().parents[1]
+FOLDERS = (_PACKAGE / "meshes", _PACKAGE.parent / "meshes")
+"""Where the files lie when installed, and in a checkout."""
+
+
+def builtin_names() -> list[str]:
+    """Names of the cells that come with the package."""
+    return sorted({file.stem for folder in FOLDERS for file in folder.glob("*.swc")})
+
+
+def builtin_path(name: str) -> Path:
+    """The SWC file of a bundled cell.
+
+    Args:
+        name: ``pyramidal`` or ``builtin:pyramidal``.
+
+    Raises:
+        InputError: There is no such cell.
+    """
+    stem = name.removeprefix(PREFIX)
+    for folder in FOLDERS:
+        if stem in builtin_names() and (file := folder / f"{stem}.swc").is_file():
+            return file
+    raise InputError(f"no bundled cell '{stem}'; there are: {', '.join(builtin_names())}")
+
+
+def morphology_path(text: str) -> Path:
+    """The file that a user means: ``builtin:NAME`` or a path (which need not exist)."""
+    return builtin_path(text) if text.startswith(PREFIX) else Path(text).expanduser()
