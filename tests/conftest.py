@@ -10,13 +10,11 @@ import pytest
 
 from hpcpinn.parallel.communicator import Communicator, make_communicator
 from hpcpinn.parallel.device import prepare
-from tests.mpi.runner import NOTES, is_rank
+from tests.mpi.runner import NOTES, REPOSITORY, is_rank
 
 prepare()
 
 pytest_plugins = ["tests.mpi.plugin"]
-
-REPOSITORY = Path(__file__).resolve().parent.parent
 
 
 @pytest.fixture(scope="session")

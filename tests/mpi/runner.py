@@ -11,6 +11,8 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+REPOSITORY = Path(__file__).resolve().parents[2]
+
 TIMED_OUT = 124
 
 NOTES = "HPCPINN_TEST_NOTES"
@@ -69,7 +71,8 @@ def is_rank() -> bool:
 def surroundings(extra: Mapping[str, str] | None = None) -> dict[str, str]:
     """Environment for a job on one small machine: more ranks than processors, loopback only."""
     inherited = {name: value for name, value in os.environ.items() if not name.startswith(_NESTED)}
-    return inherited | _SURROUNDINGS | dict(extra or {})
+    searched = os.pathsep.join(filter(None, [str(REPOSITORY), os.environ.get("PYTHONPATH")]))
+    return inherited | _SURROUNDINGS | {"PYTHONPATH": searched} | dict(extra or {})
 
 
 def python_under_mpi(arguments: Sequence[str], ranks: int) -> list[str]:

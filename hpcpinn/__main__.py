@@ -1,0 +1,40 @@
+"""``python -m hpcpinn``: the command line, guarded so that all ranks end together."""
+
+import os
+import sys
+from typing import NoReturn
+
+from hpcpinn.errors import InputError
+from hpcpinn.parallel import launch
+from hpcpinn.parallel.abort import run_guarded
+
+
+def main() -> NoReturn:
+    """Run the command that ``sys.argv`` names, and exit. Collective over all ranks."""
+    debug = "--debug" in sys.argv
+    arguments = [argument for argument in sys.argv[1:] if argument != "--debug"]
+    if launch.promised_rank() > 0:
+        # One job, one voice. Open for as long as the process lives.
+        sys.stdout = open(os.devnull, "w")  # noqa: SIM115
+    run_guarded(lambda: _command(arguments), debug=debug)
+
+
+def _command(arguments: list[str]) -> int | None:
+    import typer
+
+    from hpcpinn.cli.main import app
+
+    try:
+        code = app(arguments, standalone_mode=False, prog_name="hpcpinn")
+    except typer.Abort as error:
+        raise KeyboardInterrupt from error
+    except Exception as error:
+        if not hasattr(error, "format_message"):
+            raise
+        # A mistake on the command line itself: the parser's words, our form.
+        raise InputError(f"{error.format_message()} (`hpcpinn --help` lists commands and options)") from error
+    return code if isinstance(code, int) else None
+
+
+if __name__ == "__main__":
+    main()
