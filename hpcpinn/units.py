@@ -18,9 +18,7 @@ CONCENTRATION: Mapping[str, float] = {"nM": 1e-3, "uM": 1.0, "mM": 1e3, "M": 1e6
 POTENTIAL: Mapping[str, float] = {"uV": 1e-3, "mV": 1.0, "V": 1e3}
 """Worth of one unit of potential in mV."""
 
-_QUANTITY = re.compile(
-    r"\s*(?P<number>[-+]?(?:\d+\.?\d*|\.\d+)(?:[eE][-+]?\d+)?)\s*(?P<unit>\D*?)\s*"
-)
+_QUANTITY = re.compile(r"\s*(?P<number>[-+]?(?:\d+\.?\d*|\.\d+)(?:[eE][-+]?\d+)?)\s*(?P<unit>\D*?)\s*")
 
 
 def quantity(text: str, table: Mapping[str, float]) -> float:

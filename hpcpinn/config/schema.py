@@ -98,9 +98,9 @@ class ConstantsConfig(Table):
     c_rest: Positive | None = None
     c_o: NonNegative | None = None
     pmca_max: NonNegative | None = None
-    pmca_K: Positive | None = None  # noqa: N815
+    pmca_K: Positive | None = None
     ncx_max: NonNegative | None = None
-    ncx_K: Positive | None = None  # noqa: N815
+    ncx_K: Positive | None = None
     leak: NonNegative | None = None
     j_release: Finite | None = None
     release_duration: Annotated[float, Field(gt=0, allow_inf_nan=True)] | None = None

@@ -1,0 +1,47 @@
+"""The command line: one command per file of this package, each loading what it needs when it runs."""
+
+from importlib import import_module
+from importlib.util import find_spec
+from typing import Any
+
+import typer
+from typer.core import TyperGroup
+
+COMMANDS = ("run", "inspect", "partition", "validate", "plot", "submit")
+"""Every command NAME is the function NAME of ``hpcpinn.cli.NAME``; its docstring is its help."""
+
+
+class _Commands(TyperGroup):
+    """Nothing at all means help, and an option with an optional value gets it here."""
+
+    def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
+        return super().parse_args(ctx, with_resume_value(args) or ["--help"])
+
+
+def with_resume_value(arguments: list[str]) -> list[str]:
+    """The arguments with ``--resume`` spelled out as ``--resume here`` where no value follows it."""
+    spelled: list[str] = []
+    for argument, following in zip(arguments, [*arguments[1:], ""], strict=True):
+        spelled.append(argument)
+        if argument == "--resume" and (not following or following.startswith("-") or following.endswith(".toml")):
+            spelled.append("here")
+    return spelled
+
+
+def _application() -> typer.Typer:
+    application = typer.Typer(
+        cls=_Commands,
+        help="Calcium in whole branched neurons: Schwarz-coupled local PINNs over many ranks.",
+        epilog="--debug behind any command shows the traceback of an error.",
+        add_completion=False,
+        rich_markup_mode=None,
+        pretty_exceptions_enable=False,
+    )
+    application.callback()(lambda: None)  # keeps the names of commands even if there is only one
+    for name in COMMANDS:
+        if find_spec(f"hpcpinn.cli.{name}") is not None:
+            application.command(name)(getattr(import_module(f"hpcpinn.cli.{name}"), name))
+    return application
+
+
+app = _application()

@@ -1,0 +1,84 @@
+"""``hpcpinn partition``: how a cell would be shared among ranks."""
+
+import json
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+if TYPE_CHECKING:
+    from hpcpinn.workflows.partition import SharedCell
+
+_MOST_ROWS = 16
+"""Ranks up to which the table has a row for each."""
+
+
+def partition(
+    file: Annotated[str, typer.Argument(help="SWC file, or builtin:NAME.")],
+    ranks: Annotated[int, typer.Option("-n", "--ranks", help="Number of ranks.")],
+    as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object only.")] = False,
+    picture: Annotated[
+        Path | None, typer.Option(help="Where to draw the map; in results/ if left out.", metavar="PNG")
+    ] = None,
+    soma: Annotated[str, typer.Option(help="How the soma is read: neuron, arbor, literal.")] = "neuron",
+    units: Annotated[str, typer.Option(help="Unit of the file: auto, um, nm, m.")] = "auto",
+) -> None:
+    """Shares a cell among ranks: balance, cuts, and a map."""
+    from hpcpinn.config import load_config
+    from hpcpinn.workflows.partition import share_cell
+
+    flags = {"morphology.file": file, "morphology.soma": soma, "morphology.units": units}
+    config = load_config(None, [f"{key}={json.dumps(value)}" for key, value in flags.items()])
+    cell = share_cell(config.morphology, ranks, config.pieces)
+    for warning in cell.warnings:
+        print(f"hpcpinn: warning: {warning}", file=sys.stderr)
+    if as_json:
+        print(json.dumps(cell.figures()))
+    else:
+        _print_table(cell)
+        picture = picture or Path("results") / f"{Path(file.replace(':', '-')).stem}-{ranks}-ranks.png"
+    if picture is not None:
+        _draw(cell, picture, title=f"{Path(file).name} on {ranks} ranks")
+        if not as_json:
+            print(f"map: {picture}")
+
+
+def _print_table(cell: "SharedCell") -> None:
+    from rich.console import Console
+    from rich.table import Table
+
+    figures: dict[str, Any] = cell.figures()
+    console = Console(highlight=False)
+    table = Table(box=None, pad_edge=False)
+    for heading in ("rank", "pieces", "length um", "of the mean"):
+        table.add_column(heading, justify="right")
+    mean = figures["pieces"] / figures["ranks"]
+    rows = list(enumerate(zip(figures["pieces_per_rank"], figures["length_um_per_rank"], strict=True)))
+    for rank, (pieces, length) in rows[:_MOST_ROWS]:
+        table.add_row(str(rank), str(pieces), f"{length:.1f}", f"{pieces / mean:.3f}")
+    console.print(table)
+    if len(rows) > _MOST_ROWS:
+        console.print(f"... and {len(rows) - _MOST_ROWS} more ranks")
+    console.print(
+        f"{figures['ranks']} ranks, imbalance {figures['imbalance']:.3f}, cut in {figures['cuts']} places, "
+        f"{figures['interfaces']} interfaces between ranks, {figures['subdomains']} connected subdomains",
+        soft_wrap=True,
+    )
+
+
+def _draw(cell: "SharedCell", picture: Path, title: str) -> None:
+    from hpcpinn.report.partition_map import draw_partition
+
+    cable, shares = cell.cable, cell.partition
+    ends = cable.node.ravel()
+    first = [int((ends == node).argmax()) for node in shares.cut_nodes]
+    draw_partition(
+        picture,
+        xyz=cable.xyz,
+        radius=cable.radius,
+        owner=shares.owner,
+        cuts=cable.xyz.reshape(-1, 3)[first],
+        neighbours=shares.neighbours,
+        title=title,
+    )

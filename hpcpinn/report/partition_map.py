@@ -1,0 +1,109 @@
+"""The map of a partition: every piece in the colour of its rank, a mark at every cut."""
+
+from collections.abc import Sequence
+from pathlib import Path
+
+import matplotlib
+import numpy as np
+from jaxtyping import Float, Int
+from matplotlib.collections import LineCollection
+from matplotlib.figure import Figure
+from matplotlib.lines import Line2D
+from numpy import ndarray
+
+from hpcpinn.errors import OutputError
+
+_PALETTE = np.array(matplotlib.colormaps["tab10"].colors)
+_THINNEST, _THICKEST = 0.9, 7.0
+"""Line widths in points: a neurite must be seen, a soma must not cover its neighbours."""
+
+
+def draw_partition(
+    path: Path,
+    *,
+    xyz: Float[ndarray, "F 2 3"],
+    radius: Float[ndarray, "F 2"],
+    owner: Int[ndarray, " F"],
+    cuts: Float[ndarray, "k 3"],
+    neighbours: Sequence[tuple[int, int]] = (),
+    title: str = "",
+) -> None:
+    """Draws the x-y projection of a partition into a picture file.
+
+    Args:
+        path: Picture; its directory is made.
+        xyz: Ends of every piece, µm.
+        radius: Radius at both ends, µm.
+        owner: Rank of every piece.
+        cuts: Where different ranks meet, µm.
+        neighbours: Pairs of ranks that meet, to be given different colours.
+        title: Written above.
+
+    Raises:
+        OutputError: The picture cannot be written.
+    """
+    n = int(owner.max()) + 1
+    colour = rank_colours(n, neighbours)
+    extent = np.ptp(xyz[..., :2].reshape(-1, 2), axis=0)
+    figure = Figure(figsize=_figure_size(extent), dpi=160, layout="constrained")
+    axes = figure.add_subplot()
+    axes.add_collection(
+        LineCollection(
+            list(xyz[..., :2]), colors=colour[owner], linewidths=_line_widths(radius), capstyle="round"
+        )
+    )
+    axes.plot(cuts[:, 0], cuts[:, 1], "o", ms=4.5, mfc="white", mec="black", mew=0.9, ls="none", zorder=3)
+    axes.set_aspect("equal")
+    axes.autoscale_view()
+    axes.set_axis_off()
+    _scale_bar(axes, xyz)
+    axes.set_title(title, fontsize=10)
+    handles = [Line2D([], [], marker="o", ms=4.5, mfc="white", mec="black", ls="none", label="cut")]
+    if n <= len(_PALETTE):
+        handles = [Line2D([], [], color=colour[r], lw=3, label=f"rank {r}") for r in range(n)] + handles
+    figure.legend(handles=handles, loc="outside right upper", fontsize=8, frameon=False)
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        figure.savefig(path)
+    except (OSError, ValueError) as error:
+        reason = getattr(error, "strerror", None) or error
+        raise OutputError(f"{path}: the picture cannot be written ({reason})") from None
+
+
+def rank_colours(n: int, neighbours: Sequence[tuple[int, int]] = ()) -> Float[ndarray, "n 3"]:
+    """A colour per rank; neighbours differ as far as the palette goes, all do up to its size."""
+    near: list[set[int]] = [set() for _ in range(n)]
+    for a, b in neighbours:
+        near[a].add(b)
+        near[b].add(a)
+    index = np.arange(n) % len(_PALETTE)
+    for rank in range(len(_PALETTE), n):
+        taken = {int(index[other]) for other in near[rank] if other < rank}
+        start = int(index[rank])
+        order = [(start + step) % len(_PALETTE) for step in range(len(_PALETTE))]
+        index[rank] = next((colour for colour in order if colour not in taken), start)
+    return _PALETTE[index]
+
+
+def _line_widths(radius: Float[ndarray, "F 2"]) -> Float[ndarray, " F"]:
+    mean = radius.mean(axis=1)
+    return np.clip(_THICKEST * np.sqrt(mean / mean.max()), _THINNEST, _THICKEST)
+
+
+def _figure_size(extent: Float[ndarray, " 2"]) -> tuple[float, float]:
+    """Inches that fit the cell's shape: the longer side 8, the shorter at least 4."""
+    side = 8.0 * extent / max(extent.max(), 1e-12)
+    return float(max(side[0], 4.0)) + 1.0, float(max(side[1], 4.0))
+
+
+def _scale_bar(axes: matplotlib.axes.Axes, xyz: Float[ndarray, "F 2 3"]) -> None:
+    low, high = xyz.reshape(-1, 3).min(axis=0), xyz.reshape(-1, 3).max(axis=0)
+    wanted = 0.2 * max(high[0] - low[0], high[1] - low[1])
+    power = 10.0 ** np.floor(np.log10(max(wanted, 1e-12)))
+    length = power * max(step for step in (1, 2, 5) if step * power <= wanted * 1.0001)
+    y = low[1] - 0.04 * (high[1] - low[1] or length)
+    axes.plot([low[0], low[0] + length], [y, y], color="black", lw=2, solid_capstyle="butt")
+    axes.annotate(
+        f"{length:g} µm", (low[0] + length / 2, y), (0, -4), textcoords="offset points", ha="center", va="top",
+        fontsize=8,
+    )

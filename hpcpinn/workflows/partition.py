@@ -1,0 +1,82 @@
+"""``hpcpinn partition``: how a cell would be shared among ranks, without solving anything."""
+
+from dataclasses import dataclass
+
+import numpy as np
+from jaxtyping import Float
+from numpy import ndarray
+
+from hpcpinn.config import MorphologyConfig, PiecesConfig
+from hpcpinn.domain.partition import Partition, partition, refined_for
+from hpcpinn.domain.pieces import PieceRule, cut_into_pieces
+from hpcpinn.errors import InputError
+from hpcpinn.morphology.build import cable_from_swc
+from hpcpinn.morphology.cable import Cable
+from hpcpinn.morphology.meshes import morphology_path
+from hpcpinn.morphology.swc import read_swc, refuse_implausible_units
+
+_PIECES_PER_RANK = 24
+"""Fewest pieces per rank with which whole pieces can be shared evenly."""
+
+
+@dataclass(frozen=True)
+class SharedCell:
+    """A cell, cut into pieces and shared.
+
+    Attributes:
+        cable: The pieces.
+        partition: Who owns them.
+        warnings: What the reader of the file wants the user to know.
+    """
+
+    cable: Cable
+    partition: Partition
+    warnings: tuple[str, ...]
+
+    def figures(self) -> dict[str, object]:
+        """The partition in numbers, ready for JSON."""
+        shares = self.partition
+        owned = np.bincount(shares.owner, minlength=shares.n)
+        length = np.bincount(shares.owner, weights=self.cable.length, minlength=shares.n)
+        return {
+            "ranks": shares.n,
+            "imbalance": shares.imbalance,
+            "cuts": shares.cuts,
+            "interfaces": shares.interfaces,
+            "subdomains": shares.n_subdomains,
+            "pieces": self.cable.n_frusta,
+            "pieces_per_rank": owned.tolist(),
+            "length_um_per_rank": length.tolist(),
+        }
+
+
+def share_cell(morphology: MorphologyConfig, n: int, rule: PiecesConfig | None = None) -> SharedCell:
+    """Cuts a cell into pieces as a run without sources would, and shares them among `n` ranks.
+
+    Where there are too few pieces to share them evenly the pieces are cut finer, so that interfaces
+    between ranks come to lie inside sections.
+
+    Raises:
+        InputError: The file cannot be read, or `n` is not positive.
+    """
+    if n < 1:
+        raise InputError(f"-n {n}: cannot share a cell among {n} ranks; use at least 1")
+    tree = read_swc(morphology_path(morphology.file), units=morphology.units)
+    refuse_implausible_units(tree)
+    cable, _ = cable_from_swc(
+        tree,
+        soma=morphology.soma,
+        merge_below=morphology.merge_below or None,
+        er_fraction=morphology.er_fraction,
+        er_radius=morphology.er_radius,
+    )
+    rule = rule or PiecesConfig()
+    lengths = PieceRule(rule.max_length, rule.source_length, rule.growth)
+    pieces = cut_into_pieces(cable, [], [], lengths).cable
+    pieces = refined_for(pieces, _PIECES_PER_RANK * n)
+    return SharedCell(pieces, partition(pieces, piece_cost(pieces), n), tree.warnings)
+
+
+def piece_cost(cable: Cable) -> Float[ndarray, " F"]:
+    """Cost of every piece: the same for all, since all have the same collocation points."""
+    return np.ones(cable.n_frusta)
