@@ -81,7 +81,7 @@ class Cable:
     @property
     def depth(self) -> Int[ndarray, " F"]:
         """Number of frusta between the root node and the start of every frustum."""
-        arrival = {}
+        arrival: dict[int, int] = {}
         depth = np.zeros(self.n_frusta, int)
         for f, (tail, head) in enumerate(self.node):
             depth[f] = arrival.get(int(tail), 0)

@@ -30,6 +30,7 @@ class Frustum:
         kind: SWC type.
         swc_id: SWC point id at the end.
         order: Position in the file; siblings and names follow it.
+        er_radius: Radii of the endoplasmic reticulum at both ends, µm.
     """
 
     tail: int
@@ -40,6 +41,7 @@ class Frustum:
     kind: int
     swc_id: int
     order: int
+    er_radius: tuple[float, float] = (0.0, 0.0)
 
 
 def kind_name(kind: int) -> str:
@@ -77,11 +79,10 @@ def assemble(frusta: list[Frustum]) -> Cable:
     return _cable(runs, parents)
 
 
-def _follow(
-    frustum: Frustum, leaving: dict[int, list[Frustum]]
-) -> tuple[list[Frustum], list[Frustum]]:
+def _follow(frustum: Frustum, leaving: dict[int, list[Frustum]]) -> tuple[list[Frustum], list[Frustum]]:
     """One section from its first frustum on, and the first frusta of the sections it carries."""
-    run, branches = [frustum], []
+    run = [frustum]
+    branches: list[Frustum] = []
     while True:
         outgoing = leaving[run[-1].head]
         alike = [f for f in outgoing if f.kind == frustum.kind]
@@ -104,18 +105,15 @@ def _cable(runs: list[list[Frustum]], parents: list[int]) -> Cable:
         distance[f.head] = distance[f.tail] + f.length
     return Cable(
         sections=tuple(
-            Section(name, run[0].kind, parent)
-            for name, run, parent in zip(names, runs, parents, strict=True)
+            Section(name, run[0].kind, parent) for name, run, parent in zip(names, runs, parents, strict=True)
         ),
         section=section,
         kind=np.array([f.kind for f in rows]),
         node=np.array([(number[f.tail], number[f.head]) for f in rows]),
-        start=np.concatenate(
-            [np.cumsum([0.0] + [f.length for f in run[:-1]]) for run in runs]
-        ),
+        start=np.concatenate([np.cumsum([0.0] + [f.length for f in run[:-1]]) for run in runs]),
         length=length,
         radius=np.array([f.radius for f in rows], float),
-        er_radius=np.zeros((len(rows), 2)),
+        er_radius=np.array([f.er_radius for f in rows], float),
         xyz=np.array([f.xyz for f in rows], float),
         path=np.array([(distance[f.tail], distance[f.head]) for f in rows]),
         swc_id=np.array([f.swc_id for f in rows]),

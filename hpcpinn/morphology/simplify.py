@@ -7,7 +7,7 @@ ends and points where something is attached stay where they are.
 from dataclasses import dataclass
 
 import numpy as np
-from jaxtyping import Float, Int
+from jaxtyping import Int
 from numpy import ndarray
 
 from hpcpinn.morphology.cable import Cable
@@ -149,9 +149,7 @@ def _merge(groups: list[Group], shorter_than: float) -> list[Group]:
     groups = list(groups)
     settled: set[int] = set()  # first rows of tiny groups that no neighbour can take
     while True:
-        tiny = [
-            k for k, g in enumerate(groups) if g.length < shorter_than and g.first not in settled
-        ]
+        tiny = [k for k, g in enumerate(groups) if g.length < shorter_than and g.first not in settled]
         if not tiny:
             return groups
         k = min(tiny, key=lambda k: groups[k].length)

@@ -34,9 +34,7 @@ def frusta_of(tree: SwcTree, soma: str) -> list[Frustum]:
     if soma not in SOMA_MODES:
         raise InputError(f"soma is '{soma}'; use one of {', '.join(SOMA_MODES)}")
     if tree.n_points == 1 and soma != "neuron":
-        raise InputError(
-            f"{tree.place(0)}: a single point makes no frustum; use soma 'neuron' (a cylinder)"
-        )
+        raise InputError(f"{tree.place(0)}: a single point makes no frustum; use soma 'neuron' (a cylinder)")
     in_soma = soma_points(tree)
     if soma == "arbor" and np.count_nonzero(in_soma) == 1:
         raise InputError(
@@ -168,9 +166,7 @@ def _soma_axis(tree: SwcTree) -> Float[ndarray, " 3"]:
     return across / np.linalg.norm(across)
 
 
-def _chain(
-    edges: list[Frustum], tree: SwcTree, inner: set[int]
-) -> tuple[list[Frustum], dict[int, int]]:
+def _chain(edges: list[Frustum], tree: SwcTree, inner: set[int]) -> tuple[list[Frustum], dict[int, int]]:
     """A soma of several points, and the node at half its length for what hangs on its inside.
 
     Args:

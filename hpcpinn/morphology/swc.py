@@ -149,14 +149,11 @@ def _refuse_missing_parents(lines: SwcLines, path: str | Path) -> None:
             else "name an existing point, or -1 if this is the root"
         )
         raise InputError(
-            f"{path}:{point.line}: point {point.id} has parent {point.parent}, "
-            f"which does not exist; {fix}"
+            f"{path}:{point.line}: point {point.id} has parent {point.parent}, which does not exist; {fix}"
         )
 
 
-def _ordered(
-    points: tuple[SwcPoint, ...], path: str | Path
-) -> tuple[list[SwcPoint], Int[ndarray, " n"]]:
+def _ordered(points: tuple[SwcPoint, ...], path: str | Path) -> tuple[list[SwcPoint], Int[ndarray, " n"]]:
     """Points in depth-first order with the row of each parent; refuses what is not one tree."""
     roots = [point for point in points if point.parent < 0]
     if len(roots) > 1:
@@ -171,7 +168,8 @@ def _ordered(
     for point in points:
         if point.parent >= 0:
             children.setdefault(point.parent, []).append(point.id)
-    ordered, parent = [], []
+    ordered: list[SwcPoint] = []
+    parent: list[int] = []
     stack = [(point.id, -1) for point in roots]
     while stack:
         current, up = stack.pop()
