@@ -4,33 +4,40 @@ from collections import Counter
 from collections.abc import Iterator
 
 from hpcpinn.config.lines import Path
-from hpcpinn.config.schema import RunConfig
+from hpcpinn.config.schema import RunConfig, Table
 
 Problem = tuple[Path, str]
 """A key and what is wrong with it."""
 
-_FOLLOW_DURATION = (
+_WITHIN_RUN = (
     ("window", "longest"),
     ("window", "first"),
     ("window", "shortest"),
     ("run", "output_interval"),
     ("run", "probe_interval"),
 )
-"""Times that, unless given, shrink to a run that is shorter than their default."""
+"""Times that cannot exceed the run's."""
 
 
 def fit_defaults(config: RunConfig) -> RunConfig:
     """A copy in which no default is longer than the run; what the user gave stays as it is."""
-    changed: dict[str, dict[str, float]] = {}
-    for table, key in _FOLLOW_DURATION:
-        section = getattr(config, table)
-        if key not in section.model_fields_set and getattr(section, key) > config.run.duration:
-            changed.setdefault(table, {})[key] = config.run.duration
-    if "first" not in config.window.model_fields_set:
-        first = min(config.window.first, config.window.longest, config.run.duration)
-        changed.setdefault("window", {})["first"] = max(first, config.window.shortest)
-    sections = {name: getattr(config, name).model_copy(update=values) for name, values in changed.items()}
-    return config.model_copy(update=sections)
+    duration, window, run = config.run.duration, config.window, config.run
+    longest = _shrunk(window, "longest", duration)
+    first = _shrunk(window, "first", min(duration, longest))
+    windows = {"longest": longest, "first": first, "shortest": _shrunk(window, "shortest", first)}
+    intervals = {name: _shrunk(run, name, duration) for name in ("output_interval", "probe_interval")}
+    return config.model_copy(
+        update={
+            "window": window.model_copy(update=windows),
+            "run": run.model_copy(update=intervals),
+        }
+    )
+
+
+def _shrunk(table: Table, key: str, limit: float) -> float:
+    """The value of a key, at most `limit` where the user did not give it."""
+    value: float = getattr(table, key)
+    return value if key in table.model_fields_set else min(value, limit)
 
 
 def conflicts(config: RunConfig) -> Iterator[Problem]:
@@ -54,7 +61,7 @@ def conflicts(config: RunConfig) -> Iterator[Problem]:
 
 def _times(config: RunConfig) -> Iterator[Problem]:
     duration = config.run.duration
-    for table, key in _FOLLOW_DURATION:
+    for table, key in _WITHIN_RUN:
         value = getattr(getattr(config, table), key)
         if value > duration:
             yield (

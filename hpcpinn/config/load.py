@@ -83,6 +83,9 @@ class _Origin:
         for length in range(len(path), 0, -1):
             if path[:length] in self.flags:
                 return self.flags[path[:length]]
+        for flagged, flag in self.flags.items():
+            if flagged[: len(path)] == path and path not in self.lines:
+                return flag  # the flag made the table
         line = line_of(self.lines, path)
         return self.file if line is None else f"{self.file}, line {line}"
 
@@ -158,7 +161,8 @@ def _validated(document: Mapping[str, Any], origin: _Origin) -> RunConfig:
 
 def _one_line(error: ValidationError, origin: _Origin) -> InputError:
     try:
-        _refuse([_problem(detail) for detail in error.errors()], origin)
+        unknown_first = sorted(error.errors(), key=lambda detail: detail["type"] != "extra_forbidden")
+        _refuse([_problem(detail) for detail in unknown_first], origin)
     except InputError as line:
         return line
     raise AssertionError("a validation error without details")
@@ -206,7 +210,11 @@ def _suggestion(path: Path) -> str:
     near = get_close_matches(str(path[-1]), known, n=1, cutoff=0.6)
     if near:
         return f"; did you mean {near[0]!r}?"
-    elsewhere = [name for name, inner in _tables(RunConfig) if str(path[-1]) in inner.model_fields]
+    elsewhere = [
+        name
+        for name, inner in _tables(RunConfig)
+        if str(path[-1]) in inner.model_fields and isinstance(getattr(RunConfig(), name), inner)
+    ]
     if elsewhere:
         return f"; it belongs into [{elsewhere[0]}]"
     return f"; known here: {', '.join(known)}"

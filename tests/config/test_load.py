@@ -1,0 +1,214 @@
+"""Reading a run description: values, defaults, overrides, and one clear line for every mistake."""
+
+import math
+from dataclasses import fields
+
+import pytest
+
+from hpcpinn.config import RunConfig, bundled_job, config_from_json, load_config
+from hpcpinn.config.lines import key_lines, line_of
+from hpcpinn.config.schema import ConstantsConfig, GateConfig
+from hpcpinn.errors import InputError
+from hpcpinn.physics.constants import CalciumConstants, Gate
+
+JOB = """\
+# a comment
+[morphology]
+file = "cells/a.swc"
+er_fraction = 0.2
+
+[physics]
+preset = "physical-L"
+constants = { D_c = 200.0 }
+
+[[synapse]]
+site = "apic[12](0.5)"
+start = 5
+
+[[synapse]]
+site = "soma"
+start = "0.01 s"
+flux = 3000.0
+
+[run]
+duration = "0.02 s"
+seed = 7
+"""
+
+
+@pytest.fixture
+def job(tmp_path):
+    def write(text: str = JOB):
+        path = tmp_path / "job.toml"
+        path.write_text(text)
+        return path
+
+    return write
+
+
+def message(*arguments) -> str:
+    with pytest.raises(InputError) as caught:
+        load_config(*arguments)
+    text = str(caught.value)
+    assert "\n" not in text
+    assert caught.value.exit_code == 2
+    return text
+
+
+def test_no_file_gives_the_defaults():
+    config = load_config()
+    assert config == RunConfig()
+    assert config.run.duration == 50.0
+    assert (config.window.shortest, config.window.first, config.window.longest) == (1e-3, 0.1, 5.0)
+
+
+def test_values_units_and_lists_of_a_job_file(job):
+    path = job()
+    config = load_config(path)
+    assert config.morphology.file == str(path.parent / "cells" / "a.swc")
+    assert config.physics.preset == "physical-L"
+    assert config.physics.changes == {"D_c": 200.0}
+    assert config.run.duration == 20.0
+    assert config.run.seed == 7
+    assert [s.start for s in config.synapse] == [5.0, 10.0]
+    assert [s.flux for s in config.synapse] == [None, 3000.0]
+
+
+def test_overrides_win_and_reach_into_lists(job):
+    config = load_config(
+        job(),
+        ["run.duration=30", "synapse.1.start=2.5", "morphology.file=b.swc", "physics.constants.k_plus=1"],
+    )
+    assert config.run.duration == 30.0
+    assert config.synapse[1].start == 2.5
+    assert config.morphology.file == "b.swc"
+    assert config.physics.changes == {"D_c": 200.0, "k_plus": 1.0}
+
+
+@pytest.mark.parametrize("name", ["builtin:pyramidal", "/data/cell.swc"])
+def test_bundled_and_absolute_files_stay_as_they_are(job, name):
+    assert load_config(job(f'[morphology]\nfile = "{name}"')).morphology.file == name
+
+
+def test_stored_description_comes_back_the_same(job):
+    config = load_config(job(), ["flux=[{site='soma', value=2.0}]"])
+    assert config.flux[0].duration == math.inf
+    assert config_from_json(config.to_json()) == config
+
+
+def test_stored_description_of_another_version_is_refused():
+    text = RunConfig().to_json().replace('"features"', '"neurons"')
+    with pytest.raises(InputError, match=r"result\.h5: network\.neurons: unknown key"):
+        config_from_json(text, "result.h5")
+
+
+def test_defaults_shrink_to_a_short_run_but_given_values_do_not():
+    config = load_config(None, ["run.duration=0.05"])
+    assert config.window.longest == config.window.first == 0.05
+    assert config.run.output_interval == config.run.probe_interval == 0.05
+    assert load_config(None, ["window.longest=0.02"]).window.first == 0.02
+    assert load_config(None, ["window.first=0.0005"]).window.shortest == 0.0005
+
+
+def test_every_constant_can_be_changed_and_nothing_else():
+    """The two lists live on different floors; they must not drift apart."""
+    assert set(ConstantsConfig.model_fields) == {f.name for f in fields(CalciumConstants)} - {"name"}
+    assert set(GateConfig.model_fields) == {f.name for f in fields(Gate)}
+
+
+@pytest.mark.parametrize(
+    ("override", "expected"),
+    [
+        ("run.durtion=5", ["run.durtion", "unknown key", "'duration'"]),
+        ("duration=5", ["unknown key", "[run]"]),
+        ("windw.first=1", ["windw", "'window'"]),
+        ("synapse=[{sit='a', start=1}]", ["synapse.0.sit", "'site'"]),
+        ("physics.constants.D_x=1", ["physics.constants.D_x", "'D_"]),
+        ("run.duration=true", ["run.duration", "True", "number"]),
+        ("run.duration=5 miles", ["run.duration", "'5 miles'", "ms, s, min"]),
+        ("run.duration=-3", ["run.duration", "-3", "greater than 0"]),
+        ("run.duration=nan", ["run.duration", "nan", "finite"]),
+        ("run.duration=inf", ["run.duration", "inf", "finite"]),
+        ("run.seed=1.5", ["run.seed", "1.5", "integer"]),
+        ("run.output=", ["run.output", "empty"]),
+        ("network.activation=relu", ["network.activation", "'relu'", "'sine' or 'tanh'"]),
+        ("physics.constants.D_c=-1", ["physics.constants.D_c", "-1", "greater than 0"]),
+        ("physics.constants.k_plus=-2.0", ["physics.constants.k_plus", "-2.0", "0"]),
+        ("morphology.er_fraction=1", ["morphology.er_fraction", "1", "less than 1"]),
+        ("synapse=[{site='soma'}]", ["synapse.0.start", "missing"]),
+        ("synapse={site='soma', start=1}", ["synapse", "[[synapse]]"]),
+        ("run=3", ["run: 3 is not a table"]),
+        ("window.longest=60", ["window.longest", "60 ms", "run.duration = 50 ms"]),
+        ("window.shortest=6", ["window.shortest", "6 ms", "window.longest = 5 ms"]),
+        ("run.output_interval=51", ["run.output_interval", "51 ms", "at most 50"]),
+        ("pieces.source_length=20", ["pieces.source_length", "20 µm", "pieces.max_length = 10 µm"]),
+        ("probe=[{site='a'}, {site='a'}]", ["probe.1.name", "'a' names 2 probes"]),
+        ("physics.constants.ghk_sign=as_printed", ["ghk_sign", "'physical-N'", "'influx'"]),
+        ("voltage={constant=-60, file='v.csv'}", ["voltage.constant", "-60 mV", "v.csv"]),
+    ],
+)
+def test_mistakes_name_key_value_and_fix(override, expected):
+    text = message(None, [override])
+    assert text.startswith(f"--set {override}: ")
+    for part in expected:
+        assert part in text
+
+
+@pytest.mark.parametrize("override", ["run.duration", "=5", "run..duration=5", ""])
+def test_override_that_is_no_assignment(override):
+    assert "expected table.key=value" in message(None, [override])
+
+
+@pytest.mark.parametrize("override", ["synapse.3.start=1", "run.duration.x=1", "run.0=1"])
+def test_override_that_leads_nowhere(job, override):
+    assert message(job(), [override]).startswith(f"--set {override}: ")
+
+
+def test_place_in_the_file(job):
+    path = job(JOB + 'sede = 8\noutput = ""\n')
+    assert message(path) == f"{path}, line 22: run.sede: unknown key; did you mean 'seed'? (and 1 more)"
+    path = job(JOB.replace("start = 5", "strt = 5"))
+    assert message(path).startswith(f"{path}, line 12: synapse.0.strt: unknown key; did you mean 'start'?")
+    path = job(JOB.replace("flux = 3000.0", 'flux = "strong"'))
+    assert message(path).startswith(f"{path}, line 17: synapse.1.flux: 'strong'")
+    path = job(JOB.replace("D_c = 200.0", "D_c = -200.0"))
+    assert message(path).startswith(f"{path}, line 8: physics.constants.D_c: -200.0")
+
+
+def test_a_file_that_is_no_job(tmp_path, job):
+    assert message(tmp_path / "none.toml") == f"{tmp_path / 'none.toml'}: no such job file"
+    assert message(tmp_path).startswith(f"{tmp_path}: cannot be read")
+    assert "not valid TOML" in message(job("[run\nduration = 5"))
+    assert "line 2" in message(job("[run]\nduration = = 5"))
+    binary = tmp_path / "binary.toml"
+    binary.write_bytes(b"\x89HDF\xff\xfe")
+    assert "not a text file" in message(binary)
+
+
+def test_byte_order_mark_and_windows_line_ends(tmp_path):
+    path = tmp_path / "windows.toml"
+    path.write_bytes(b"\xef\xbb\xbf[run]\r\nduration = 7\r\n")
+    assert load_config(path).run.duration == 7.0
+
+
+def test_descriptions_are_immutable():
+    with pytest.raises(Exception, match="frozen"):
+        load_config().run.duration = 3.0
+
+
+def test_lines_of_nested_and_quoted_keys():
+    text = 'a.b = 1\n[t]\n"x y" = 2\n[[l]]\n[[l]]\nk = 3\n[l.sub]\nz = 1 # [no]\n[[l.deep]]\nw = 1\n'
+    lines = key_lines(text)
+    assert lines["a", "b"] == 1
+    assert lines["t", "x y"] == 3
+    assert lines["l", 0] == 4
+    assert lines["l", 1, "k"] == 6
+    assert lines["l", 1, "sub", "z"] == 8
+    assert lines["l", 1, "deep", 0, "w"] == 10
+    assert line_of(lines, ("l", 1, "unknown")) == 5
+    assert line_of(lines, ("nowhere",)) is None
+
+
+def test_unknown_bundled_job_names_those_there_are():
+    with pytest.raises(InputError, match="no bundled job 'nothing'"):
+        bundled_job("nothing")
