@@ -66,20 +66,28 @@ class TreeElimination:
         D: Float[ndarray, " 2"],
     ) -> None:
         meets = weight > 0.0
+        nodes, first_seen, which = np.unique(at[meets], return_index=True, return_inverse=True)
         # Later runs first: children are eliminated before their parents.
-        nodes, seen = np.unique(at[meets], return_index=True)
-        rank = np.argsort(np.argsort(-seen)) if len(nodes) else seen
-        number = np.where(meets, rank[np.searchsorted(nodes, at).clip(0, max(len(nodes) - 1, 0))], -1) \
-            if len(nodes) else np.full(at.shape, -1)
-        self._junction, self._n_junctions = number, len(nodes)
+        rank = np.empty(len(nodes), int)
+        rank[np.argsort(-first_seen)] = np.arange(len(nodes))
+        # Ends that meet nothing are given to one junction too many, which stays at zero.
+        self._n_junctions = len(nodes)
+        self._junction = np.full(at.shape, len(nodes))
+        self._junction[meets] = rank[which]
         self._weight = weight
+        self._rows = 2 * cell[:, :, None] + np.arange(2)
         # Columns: (start, end) × (c, b); a run touches only its own rows.
-        self._columns = np.zeros((2 * self._n, 4), order="F")
-        rows = 2 * cell[:, :, None] + np.arange(2)
-        for end in range(2):
-            for s in range(2):
-                self._columns[rows[end, :, s], 2 * end + s] = -D[s] * weight[end] / volume[cell[end]]
-        self._rows = rows
+        self._columns = np.zeros((len(volume) * 2, 4), order="F")
+        for end, s in np.ndindex(2, 2):
+            entry = -D[s] * weight[end] / volume[cell[end]]
+            self._columns[self._rows[end, :, s], 2 * end + s] = entry
+        # Balance at a junction, Σ w (ū − x) = 0, with x = (what r gives) − columns · ū.
+        equation = 2 * self._junction[:, :, None] + np.arange(2)
+        shape = (2, equation.shape[1], 2, 2, 2)
+        row = np.broadcast_to(equation[:, :, :, None, None], shape)
+        column = np.broadcast_to(np.moveaxis(equation, 1, 0)[None, :, None], shape)
+        self._equation = equation.ravel()
+        self._inner = (row.ravel(), column.ravel())
 
     def factor(
         self,
@@ -110,39 +118,27 @@ class TreeElimination:
         columns = along(self._columns)
         joints = splu(self._joints(columns), permc_spec="NATURAL", diag_pivot_thresh=0.0,
                       options={"SymmetricMode": True})  # fmt: skip
+        runs = [(columns[:, 2 * end + s], end, s) for end, s in np.ndindex(2, 2)]
 
         def solve(right: ndarray) -> ndarray:
             x = along(right)
-            u = joints.solve(self._gather(x))
-            # One extra zero for ends that meet nothing (junction −1).
-            u = np.r_[u, 0.0, 0.0].reshape(-1, 2)
-            for end in range(2):
-                for s in range(2):
-                    x -= columns[:, 2 * end + s] * np.repeat(u[self._junction[end], s], 2 * self._length)
+            u = joints.solve(self._gather(x)).reshape(-1, 2)
+            for column, end, s in runs:
+                x -= column * np.repeat(u[self._junction[end], s], 2 * self._length)
             return x
 
         return solve
 
     def _gather(self, x: Float[ndarray, " 2N"]) -> Float[ndarray, " 2J"]:
         flux = self._weight[:, :, None] * x[self._rows]
-        index = (2 * self._junction[:, :, None] + np.arange(2)) % (2 * self._n_junctions + 2)
-        return np.bincount(index.ravel(), flux.ravel(), 2 * self._n_junctions + 2)[:-2]
+        return np.bincount(self._equation, flux.ravel(), 2 * self._n_junctions + 2)
 
     def _joints(self, columns: Float[ndarray, "2N 4"]) -> sparse.csc_matrix:
-        """Σ w (ū − x) = 0 at every junction, with x eliminated."""
-        size = 2 * self._n_junctions
-        data, row, column = [], [], []
-        for end in range(2):
-            for s in range(2):
-                equation = 2 * self._junction[end] + s
-                data.append(self._weight[end])
-                row.append(equation)
-                column.append(equation)
-                for other in range(2):
-                    for t in range(2):
-                        data.append(self._weight[end] * columns[self._rows[end, :, s], 2 * other + t])
-                        row.append(equation)
-                        column.append(2 * self._junction[other] + t)
-        i, j, v = np.concatenate(row), np.concatenate(column), np.concatenate(data)
-        keep = (i >= 0) & (j >= 0)
-        return sparse.csc_matrix((v[keep], (i[keep], j[keep])), (size, size))
+        size = 2 * self._n_junctions + 2
+        inner = self._weight[:, :, None, None] * columns[self._rows]
+        own = np.bincount(self._equation, np.repeat(self._weight.ravel(), 2), size)
+        own[-2:] = 1.0
+        diagonal = np.arange(size)
+        data = np.r_[inner.ravel(), own]
+        row, column = np.r_[self._inner[0], diagonal], np.r_[self._inner[1], diagonal]
+        return sparse.csc_matrix((data, (row, column)), (size, size))

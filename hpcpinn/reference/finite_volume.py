@@ -22,6 +22,11 @@ from hpcpinn.reference.mesh import Mesh, make_mesh
 from hpcpinn.reference.rosenbrock import NODES, Work, integrate
 
 
+_SOON = 1e-5
+"""Part of a step over which the time derivative of the forcing is taken."""
+_MOMENTS = np.unique(np.r_[NODES, _SOON])
+
+
 @dataclass(frozen=True)
 class FvSolution:
     """Cell averages at the requested times, cells in the order of the frusta.
@@ -89,12 +94,12 @@ def solve(
     if times.ndim != 1 or not len(times) or np.any(np.diff(times) <= 0.0) or times[0] < start:
         raise InputError(f"reference: times must increase from start = {start}")
     mesh = make_mesh(cable, cells)
-    system = CalciumSystem(mesh, constants, forcing, start)
+    system = CalciumSystem(mesh, constants, forcing, start, tolerance)
     c0, b0 = (constants.c_rest, constants.b_rest) if initial is None else initial
     y = system.pack(np.broadcast_to(c0, (mesh.n_cells,)), np.broadcast_to(b0, (mesh.n_cells,)))
     states, work = integrate(
         system, y, start, times,
-        stops=forcing.breakpoints(), tolerance=tolerance, step=step, cancel=cancel,
+        stops=system.stops(), tolerance=tolerance, step=step, cancel=cancel,
     )  # fmt: skip
     c, b = system.unpack(states)
     first_c, first_b = system.unpack(y[None])
@@ -116,9 +121,9 @@ class CalciumSystem:
     The tallies are part of the system, so that Σ V (c − b) − net is a linear invariant.
     """
 
-    def __init__(self, mesh: Mesh, k: CalciumConstants, forcing: Forcing, start: float):
+    def __init__(self, mesh: Mesh, k: CalciumConstants, forcing: Forcing, start: float, tolerance: float):
         self._k = k
-        self._driver = Driver(forcing, mesh, k, start)
+        self._driver = Driver(forcing, mesh, k, start, tolerance)
         self._gated: Gated = self._driver.begin
         self._volume = mesh.volume
         self._per_volume = mesh.membrane / mesh.volume
@@ -134,20 +139,23 @@ class CalciumSystem:
         """c and b of the cells."""
         return states[:, :-2:2].copy(), states[:, 1:-2:2].copy()
 
+    def stops(self) -> Float[ndarray, " B"]:
+        return self._driver.stops()
+
     def longest(self, t: float) -> float:
         return self._driver.longest(t)
 
     def open_step(self, t: float, h: float) -> None:
-        inside = t + 0.5 * h
-        moments = np.unique(np.r_[NODES, 1e-5])
         gated, drives = self._gated, {}
-        for x in moments:
+        for x in _MOMENTS:
             gated = self._driver.advance(gated, t + x * h)
-            drives[x] = self._driver.drive(gated, inside)
+            drives[x] = self._driver.drive(gated, t + 0.5 * h)
         self._next = gated
         self._drives = [drives[x] for x in NODES]
-        now, soon = drives[0.0], drives[1e-5]
-        self._slope = Drive((soon.source - now.source) / (1e-5 * h), (soon.sink - now.sink) / (1e-5 * h))
+        now, soon = drives[0.0], drives[_SOON]
+        self._slope = Drive(
+            (soon.source - now.source) / (_SOON * h), (soon.sink - now.sink) / (_SOON * h)
+        )
 
     def close_step(self) -> None:
         self._gated = self._next

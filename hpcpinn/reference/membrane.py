@@ -1,7 +1,5 @@
 """Membrane fluxes and channel gates of EQUATIONS §1, written for the reference alone."""
 
-from collections.abc import Callable
-
 import numpy as np
 from jaxtyping import Float
 from numpy import ndarray
@@ -25,13 +23,15 @@ def pump_slope(c: Float[ndarray, " N"], k: CalciumConstants) -> Float[ndarray, "
 def ghk(voltage: Float[ndarray, "..."], k: CalciumConstants) -> tuple[ndarray, ndarray]:
     """Permeability factors (p B(ξ) c_o, p B(−ξ)): influx = first − c · second, per channel.
 
-    B(x) = x/(eˣ − 1), by its series near x = 0. With `ghk_sign="as_printed"` the sign of the
-    exponent in the denominator is that of [S1] eq. 20, which drains the cell at rest.
+    B(x) = x/(eˣ − 1), by its series near x = 0. With `ghk_sign="as_printed"` the denominator is
+    1 − e^{+ξ} in place of 1 − e^{−ξ} ([S1] eq. 20), which drains the cell at rest.
     """
     xi = 1e-3 * k.z_ca * FARADAY / (GAS * k.temperature) * np.asarray(voltage, float)
-    forward, backward = _bernoulli(xi), _bernoulli(-xi)
     p = k.vdcc_permeability
-    return p * k.c_o * forward, p * backward
+    if k.ghk_sign == "as_printed":
+        drain = p * _bernoulli(xi)
+        return -k.c_o * np.exp(-xi) * drain, -drain
+    return p * k.c_o * _bernoulli(xi), p * _bernoulli(-xi)
 
 
 def _bernoulli(x: ndarray) -> ndarray:
@@ -40,8 +40,12 @@ def _bernoulli(x: ndarray) -> ndarray:
     return np.where(near, 1.0 - x / 2.0 + x * x / 12.0, safe / np.expm1(safe))
 
 
-def gate_rates(gate: Gate, voltage: Float[ndarray, "..."], k: CalciumConstants):
-    """Steady value x∞ and relaxation rate 1/τ (the rate is a number where it is constant)."""
+GateRates = tuple[ndarray, ndarray | float]
+"""Steady value x∞ and relaxation rate 1/τ (a number where it is constant)."""
+
+
+def gate_rates(gate: Gate, voltage: Float[ndarray, "..."], k: CalciumConstants) -> GateRates:
+    """x∞ and 1/τ at a voltage."""
     x = 1e-3 * gate.z * FARADAY / (GAS * k.temperature) * (voltage - gate.half)
     if gate.rate is None:
         return 1.0 / (1.0 + np.exp(-x)), 1.0 / gate.tau
@@ -51,7 +55,7 @@ def gate_rates(gate: Gate, voltage: Float[ndarray, "..."], k: CalciumConstants):
 
 
 def advance_gate(
-    gate: Gate, x: ndarray, duration: float, voltage: Callable[[float], ndarray], k: CalciumConstants
+    x: ndarray, duration: float, before: GateRates, middle: GateRates, after: GateRates
 ) -> ndarray:
     """One exponential step of x' = (x∞ − x)/τ, exact for constant voltage, else fourth order.
 
@@ -59,19 +63,19 @@ def advance_gate(
     in σ through its values at the start, the middle and the end of the step.
 
     Args:
-        voltage: Voltage at a fraction (0, ½, 1) of the step.
+        x: Gate at the start.
+        duration: Length of the step.
+        before, middle, after: `gate_rates` at those three moments.
     """
-    (s0, r0), (s1, r1), (s2, r2) = (gate_rates(gate, voltage(f), k) for f in (0.0, 0.5, 1.0))
-    middle = duration / 24.0 * (5.0 * r0 + 8.0 * r1 - r2)
+    (s0, r0), (s1, r1), (s2, r2) = before, middle, after
+    half = duration / 24.0 * (5.0 * r0 + 8.0 * r1 - r2)
     end = duration / 6.0 * (r0 + 4.0 * r1 + r2)
-    slope = (s1 - s0) / middle
-    bend = ((s2 - s0) / end - slope) / (end - middle)
-    # x∞ = s0 + slope σ + bend σ(σ − middle)
-    decay = np.exp(-end)
-    grown = -np.expm1(-end)
-    once = end - grown  # ∫ e^{σ−end} σ dσ
+    slope = (s1 - s0) / half
+    bend = ((s2 - s0) / end - slope) / (end - half)
+    grown = -np.expm1(-end)  # ∫ e^{σ−end} dσ, and below the same with σ and σ²
+    once = end - grown
     twice = end * end - 2.0 * once
-    return x * decay + s0 * grown + (slope - bend * middle) * once + bend * twice
+    return x + (s0 - x) * grown + (slope - bend * half) * once + bend * twice
 
 
 def conductance(states: list[ndarray], k: CalciumConstants) -> ndarray:

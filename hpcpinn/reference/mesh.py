@@ -56,20 +56,28 @@ class Mesh:
             part = (y - x) * here / radius.mean(axis=1)
         return np.where(inside, part, 0.0)
 
-    def free_end(self, node: int) -> tuple[int, float]:
-        """Cell and cross-section (µm²) at a free end.
+    def inlet(self, node: int, area: float | None = None) -> tuple[ndarray, ndarray]:
+        """Cells that share what is let in at a node, and how many µm² of it each one gets.
+
+        The node stores nothing, so an amount I splits by conductance: I w_i / Σ w.
+
+        Args:
+            node: Node of the original cable.
+            area: Cross-section; by default that of the free end.
 
         Raises:
-            InputError: Where the node is not the end of exactly one frustum.
+            InputError: Where several frusta meet at the node and no area is given, or none does.
         """
         cell, side = np.nonzero(self.cable.node == node)
-        if len(cell) != 1:
+        if len(cell) != 1 and (area is None or not len(cell)):
             raise InputError(
-                f"end flux at node {node}: {len(cell)} frusta meet there; "
-                "a flux can be given at a free end only"
+                f"flux at node {node}: {len(cell)} frusta meet there; name a free end or give its area"
             )
-        a, e = self.cable.radius[cell[0], side[0]], self.cable.er_radius[cell[0], side[0]]
-        return int(cell[0]), float(np.pi * (a * a - e * e))
+        if area is None:
+            a, e = self.cable.radius[cell[0], side[0]], self.cable.er_radius[cell[0], side[0]]
+            area = np.pi * (a * a - e * e)
+        weight = self.half[cell, side]
+        return cell, area * weight / weight.sum()
 
 
 def make_mesh(cable: Cable, cells: int | Int[ndarray, " F"]) -> Mesh:

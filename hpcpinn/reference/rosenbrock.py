@@ -129,7 +129,7 @@ def integrate(
     done = int(np.searchsorted(times, start, side="right"))
     out[:done] = y
     last = float(times[-1]) if len(times) else start
-    targets = [x for x in np.unique(np.r_[stops, last]) if start < x <= last]
+    targets = _distinct([x for x in np.unique(np.r_[stops, last]) if start < x <= last], last - start)
     t, steps, rejected = start, 0, 0
     h = step
     for target in targets:
@@ -170,6 +170,11 @@ def integrate(
                 # A step cut short by a target says nothing against longer ones.
                 h = max(take * factor, h) if hits else take * factor
     return out, Work(steps, rejected)
+
+
+def _distinct(times: list[float], span: float) -> list[float]:
+    """Times without those that rounding alone sets apart from the next (10 + 1 and 11 ms)."""
+    return [t for t, following in zip(times, [*times[1:], np.inf]) if following - t > 1e-9 * span]
 
 
 def _step(system: System, t: float, h: float, y: ndarray) -> tuple[ndarray, ndarray, ndarray]:
