@@ -23,7 +23,9 @@ def with_resume_value(arguments: list[str]) -> list[str]:
     spelled: list[str] = []
     for argument, following in zip(arguments, [*arguments[1:], ""], strict=True):
         spelled.append(argument)
-        if argument == "--resume" and (not following or following.startswith("-") or following.endswith(".toml")):
+        if argument == "--resume" and (
+            not following or following.startswith("-") or following.endswith(".toml")
+        ):
             spelled.append("here")
     return spelled
 

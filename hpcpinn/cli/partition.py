@@ -65,6 +65,12 @@ def _print_table(cell: "SharedCell") -> None:
         f"{figures['interfaces']} interfaces between ranks, {figures['subdomains']} connected subdomains",
         soft_wrap=True,
     )
+    if cell.n_pieces_of_run < figures["pieces"]:
+        console.print(
+            f"pieces cut finer to share them evenly: {cell.n_pieces_of_run} -> {figures['pieces']}; "
+            "a run does so only where ranks outnumber pieces",
+            soft_wrap=True,
+        )
 
 
 def _draw(cell: "SharedCell", picture: Path, title: str) -> None:

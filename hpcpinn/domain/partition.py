@@ -24,6 +24,9 @@ from hpcpinn.domain.shares import best_shares, largest_part, shares_within
 from hpcpinn.errors import InputError
 from hpcpinn.morphology.cable import Cable
 
+BALANCE = 1.10
+"""Imbalance that is good enough."""
+
 
 @dataclass(frozen=True)
 class Partition:
@@ -97,7 +100,7 @@ def partition(cable: Cable, cost: Float[ndarray, " F"], n: int, *, balance: floa
 
     share = best_shares(cable, cost, n)
     connected = _described(cable, cost, share, np.arange(n))
-    capacity = balance * cost.sum() / n
+    capacity = balance * (1.0 - 1e-9) * cost.sum() / n
     if connected.imbalance <= balance or capacity < cost.max():
         return connected
     share = shares_within(cable, cost, capacity)

@@ -54,9 +54,8 @@ def draw_partition(
     )
     axes.plot(cuts[:, 0], cuts[:, 1], "o", ms=4.5, mfc="white", mec="black", mew=0.9, ls="none", zorder=3)
     axes.set_aspect("equal")
-    axes.autoscale_view()
     axes.set_axis_off()
-    _scale_bar(axes, xyz)
+    _frame(axes, xyz)
     axes.set_title(title, fontsize=10)
     handles = [Line2D([], [], marker="o", ms=4.5, mfc="white", mec="black", ls="none", label="cut")]
     if n <= len(_PALETTE):
@@ -91,19 +90,27 @@ def _line_widths(radius: Float[ndarray, "F 2"]) -> Float[ndarray, " F"]:
 
 
 def _figure_size(extent: Float[ndarray, " 2"]) -> tuple[float, float]:
-    """Inches that fit the cell's shape: the longer side 8, the shorter at least 4."""
+    """Inches that fit the cell's shape: the longer side 8, the shorter at least 2."""
     side = 8.0 * extent / max(extent.max(), 1e-12)
-    return float(max(side[0], 4.0)) + 1.0, float(max(side[1], 4.0))
+    return float(max(side[0], 2.0)) + 1.0, float(max(side[1], 2.0)) + 0.6
 
 
-def _scale_bar(axes: matplotlib.axes.Axes, xyz: Float[ndarray, "F 2 3"]) -> None:
-    low, high = xyz.reshape(-1, 3).min(axis=0), xyz.reshape(-1, 3).max(axis=0)
-    wanted = 0.2 * max(high[0] - low[0], high[1] - low[1])
-    power = 10.0 ** np.floor(np.log10(max(wanted, 1e-12)))
-    length = power * max(step for step in (1, 2, 5) if step * power <= wanted * 1.0001)
-    y = low[1] - 0.04 * (high[1] - low[1] or length)
+def _frame(axes: matplotlib.axes.Axes, xyz: Float[ndarray, "F 2 3"]) -> None:
+    """Room around the cell, also around a straight one, and a scale bar under it."""
+    low, high = xyz.reshape(-1, 3).min(axis=0)[:2], xyz.reshape(-1, 3).max(axis=0)[:2]
+    size = max((high - low).max(), 1e-12)
+    power = 10.0 ** np.floor(np.log10(0.2 * size))
+    length = power * max(step for step in (1, 2, 5) if step * power <= 0.2 * size * (1.0 + 1e-9))
+    y = low[1] - 0.05 * size
     axes.plot([low[0], low[0] + length], [y, y], color="black", lw=2, solid_capstyle="butt")
     axes.annotate(
-        f"{length:g} µm", (low[0] + length / 2, y), (0, -4), textcoords="offset points", ha="center", va="top",
+        f"{length:g} µm",
+        (low[0] + length / 2, y),
+        (0, -4),
+        textcoords="offset points",
+        ha="center",
+        va="top",
         fontsize=8,
     )
+    axes.set_xlim(low[0] - 0.03 * size, high[0] + 0.03 * size)
+    axes.set_ylim(y - 0.06 * size, high[1] + 0.03 * size)

@@ -7,13 +7,13 @@ from jaxtyping import Float
 from numpy import ndarray
 
 from hpcpinn.config import MorphologyConfig, PiecesConfig
-from hpcpinn.domain.partition import Partition, partition, refined_for
+from hpcpinn.domain.partition import BALANCE, Partition, partition, refined_for
 from hpcpinn.domain.pieces import PieceRule, cut_into_pieces
 from hpcpinn.errors import InputError
 from hpcpinn.morphology.build import cable_from_swc
 from hpcpinn.morphology.cable import Cable
 from hpcpinn.morphology.meshes import morphology_path
-from hpcpinn.morphology.swc import read_swc, refuse_implausible_units
+from hpcpinn.morphology.swc import read_swc
 
 _PIECES_PER_RANK = 24
 """Fewest pieces per rank with which whole pieces can be shared evenly."""
@@ -26,11 +26,13 @@ class SharedCell:
     Attributes:
         cable: The pieces.
         partition: Who owns them.
+        n_pieces_of_run: Pieces that a run makes; fewer than here where they had to be cut finer.
         warnings: What the reader of the file wants the user to know.
     """
 
     cable: Cable
     partition: Partition
+    n_pieces_of_run: int
     warnings: tuple[str, ...]
 
     def figures(self) -> dict[str, object]:
@@ -62,7 +64,6 @@ def share_cell(morphology: MorphologyConfig, n: int, rule: PiecesConfig | None =
     if n < 1:
         raise InputError(f"-n {n}: cannot share a cell among {n} ranks; use at least 1")
     tree = read_swc(morphology_path(morphology.file), units=morphology.units)
-    refuse_implausible_units(tree)
     cable, _ = cable_from_swc(
         tree,
         soma=morphology.soma,
@@ -73,8 +74,13 @@ def share_cell(morphology: MorphologyConfig, n: int, rule: PiecesConfig | None =
     rule = rule or PiecesConfig()
     lengths = PieceRule(rule.max_length, rule.source_length, rule.growth)
     pieces = cut_into_pieces(cable, [], [], lengths).cable
-    pieces = refined_for(pieces, _PIECES_PER_RANK * n)
-    return SharedCell(pieces, partition(pieces, piece_cost(pieces), n), tree.warnings)
+    n_pieces_of_run = pieces.n_frusta
+    pieces = refined_for(pieces, n)
+    shares = partition(pieces, piece_cost(pieces), n)
+    if shares.imbalance > BALANCE:
+        pieces = refined_for(pieces, _PIECES_PER_RANK * n)
+        shares = partition(pieces, piece_cost(pieces), n)
+    return SharedCell(pieces, shares, n_pieces_of_run, tree.warnings)
 
 
 def piece_cost(cable: Cable) -> Float[ndarray, " F"]:
