@@ -1,0 +1,135 @@
+"""The order of the house: imports point down, and every file stays readable at one sitting."""
+
+import ast
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+PACKAGE = Path(__file__).resolve().parent.parent / "hpcpinn"
+
+FLOORS = {
+    "errors": 0,
+    "units": 0,
+    "config": 0,
+    "morphology": 1,
+    "physics": 1,
+    "networks": 1,
+    "parallel": 1,
+    "training": 2,
+    "io": 2,
+    "reference": 2,
+    "domain": 3,
+    "timestepping": 3,
+    "inference": 4,
+    "workflows": 5,
+    "report": 6,
+    "cli": 7,
+    "__main__": 8,
+}
+
+ALLOWED_SIDEWAYS = {"morphology"}
+"""Plain geometry, which everybody above the ground may use, its own floor included."""
+
+LIMITED = {
+    # The independent check of the solver shares the geometry and the constants with it, nothing else.
+    "reference": {"errors", "morphology", "physics.constants"},
+    # Pictures are made from a result file.
+    "report": {"errors", "units", "config", "io", "morphology", "physics.constants"},
+}
+
+FORBIDDEN_LIBRARIES = {
+    "reference": {"jax", "flax", "optax", "mpi4py", "mpi4jax"},
+    "morphology": {"jax", "flax", "mpi4py", "mpi4jax", "matplotlib"},
+    "config": {"jax", "flax", "mpi4py", "mpi4jax", "matplotlib"},
+    "physics": {"mpi4py", "mpi4jax", "matplotlib"},
+    "networks": {"mpi4py", "mpi4jax", "matplotlib"},
+    "training": {"mpi4py", "mpi4jax", "matplotlib"},
+    "domain": {"mpi4py", "mpi4jax", "matplotlib"},
+    "timestepping": {"mpi4py", "mpi4jax", "matplotlib"},
+}
+"""Among others: what talks to MPI does so through a communicator."""
+
+LONGEST_FILE = 500
+
+FILES = sorted(PACKAGE.rglob("*.py"))
+
+
+def room(parts: tuple[str, ...]) -> str:
+    """Package or top-level module of a path inside the house."""
+    return parts[0].removesuffix(".py")
+
+
+def imports(file: Path) -> Iterator[tuple[int, str]]:
+    """Line and dotted name of everything that a file imports, at its top or inside functions.
+
+    Imports for the type checker alone are left out: they are no dependency of the running code.
+    """
+    tree = ast.parse(file.read_text())
+    for_types = {
+        id(inner)
+        for outer in ast.walk(tree)
+        if isinstance(outer, ast.If) and ast.unparse(outer.test).endswith("TYPE_CHECKING")
+        for inner in ast.walk(outer)
+    }
+    for node in ast.walk(tree):
+        if id(node) in for_types:
+            continue
+        if isinstance(node, ast.Import):
+            yield from ((node.lineno, alias.name) for alias in node.names)
+        elif isinstance(node, ast.ImportFrom):
+            assert node.level == 0, f"{file}:{node.lineno}: imports are absolute"
+            if node.module == "hpcpinn":
+                yield from ((node.lineno, f"hpcpinn.{alias.name}") for alias in node.names)
+            else:
+                yield node.lineno, node.module or ""
+
+
+def own_imports(file: Path) -> Iterator[tuple[int, str]]:
+    """Line and name, without the leading ``hpcpinn.``, of what a file imports from its own house."""
+    for line, name in imports(file):
+        if name.startswith("hpcpinn.") and name != "hpcpinn.__version__":
+            yield line, name.removeprefix("hpcpinn.")
+
+
+def relative(file: Path) -> tuple[str, ...]:
+    return file.relative_to(PACKAGE).parts
+
+
+def test_every_room_has_a_floor() -> None:
+    rooms = {room(relative(file)) for file in FILES} - {"__init__"}
+    assert rooms <= FLOORS.keys()
+
+
+@pytest.mark.parametrize("file", FILES, ids=lambda file: "/".join(relative(file)))
+def test_imports_point_down(file: Path) -> None:
+    here = room(relative(file))
+    if here == "__init__":
+        assert not list(own_imports(file))
+        return
+    for line, name in own_imports(file):
+        there = name.split(".")[0]
+        place = f"{'/'.join(relative(file))}:{line} imports {name}"
+        if there == here:
+            continue
+        down = FLOORS[there] < FLOORS[here]
+        sideways = there in ALLOWED_SIDEWAYS and FLOORS[there] == FLOORS[here] >= 1
+        both_ground = FLOORS[there] == FLOORS[here] == 0
+        assert down or sideways or both_ground, f"{place}, floor {FLOORS[there]} from floor {FLOORS[here]}"
+        if here in LIMITED:
+            assert any(name == allowed or name.startswith(f"{allowed}.") for allowed in LIMITED[here]), (
+                f"{place}; {here} may use {sorted(LIMITED[here])}"
+            )
+
+
+@pytest.mark.parametrize("file", FILES, ids=lambda file: "/".join(relative(file)))
+def test_libraries_stay_in_their_rooms(file: Path) -> None:
+    forbidden = FORBIDDEN_LIBRARIES.get(room(relative(file)), set())
+    for line, name in imports(file):
+        assert name.split(".")[0] not in forbidden, f"{'/'.join(relative(file))}:{line} imports {name}"
+
+
+@pytest.mark.parametrize("file", FILES, ids=lambda file: "/".join(relative(file)))
+def test_no_file_is_too_long(file: Path) -> None:
+    lines = len(file.read_text().splitlines())
+    assert lines <= LONGEST_FILE, f"{lines} lines; split it by what it does"

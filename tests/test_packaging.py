@@ -1,0 +1,42 @@
+"""What an installed copy needs is listed, and what the scripts install is pinned."""
+
+import re
+import tomllib
+from pathlib import Path
+
+REPOSITORY = Path(__file__).resolve().parent.parent
+PROJECT = tomllib.loads((REPOSITORY / "pyproject.toml").read_text())
+
+DATA_PACKAGES = {"hpcpinn.jobs": "jobs", "hpcpinn.meshes": "meshes"}
+
+
+def normalised(name: str) -> str:
+    return re.sub(r"[-_.]+", "-", name).lower()
+
+
+def test_every_package_is_listed() -> None:
+    found = {
+        ".".join(file.parent.relative_to(REPOSITORY).parts)
+        for file in (REPOSITORY / "hpcpinn").rglob("__init__.py")
+    }
+    assert set(PROJECT["tool"]["setuptools"]["packages"]) == found | DATA_PACKAGES.keys()
+
+
+def test_data_folders_exist() -> None:
+    assert PROJECT["tool"]["setuptools"]["package-dir"] == DATA_PACKAGES
+    for name, folder in DATA_PACKAGES.items():
+        patterns = PROJECT["tool"]["setuptools"]["package-data"][name]
+        for pattern in patterns:
+            assert list((REPOSITORY / folder).glob(pattern)), f"nothing matches {folder}/{pattern}"
+
+
+def test_every_dependency_has_an_exact_version() -> None:
+    lines = (REPOSITORY / "constraints.txt").read_text().splitlines()
+    pins = [line for line in lines if line and not line.startswith("#")]
+    assert all(re.fullmatch(r"[A-Za-z0-9._-]+==[^=<>]+", line) for line in pins)
+    pinned = {normalised(line.split("==")[0]) for line in pins}
+    wanted = [*PROJECT["project"]["dependencies"]]
+    for group in PROJECT["project"]["optional-dependencies"].values():
+        wanted += group
+    names = {normalised(re.split(r"[<>=\[ ]", requirement)[0]) for requirement in wanted}
+    assert names <= pinned
