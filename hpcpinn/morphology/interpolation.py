@@ -45,16 +45,24 @@ def tree_weights(
     known = _site_nodes(pieces, first_piece, sites, site_cuts)
     at_node = _node_weights(pieces, known)
 
-    frustum, fraction = (np.asarray(part) for part in points)
-    piece = np.empty(len(frustum), int)
-    local = np.empty(len(frustum))
-    for k, (f, x) in enumerate(zip(frustum, fraction, strict=True)):
-        edges = np.r_[0.0, cuts[f], 1.0]
-        j = min(int(np.searchsorted(edges, x, side="right")) - 1, len(edges) - 2)
-        piece[k], local[k] = first_piece[f] + j, (x - edges[j]) / (edges[j + 1] - edges[j])
+    piece, local = _on_pieces(cuts, points)
     tail, head = pieces.node[piece].T
     weights = diags_array(1.0 - local) @ at_node[tail] + diags_array(local) @ at_node[head]
     return csr_array(weights)
+
+
+def _on_pieces(
+    cuts: list[Float[ndarray, " k"]], points: tuple[Int[ndarray, " n"], Float[ndarray, " n"]]
+) -> tuple[Int[ndarray, " n"], Float[ndarray, " n"]]:
+    """Pieces of the cut cable on which points of the whole one lie, and the fractions there."""
+    frustum, fraction = (np.asarray(part) for part in points)
+    low = np.concatenate([np.r_[0.0, c] for c in cuts])
+    high = np.concatenate([np.r_[c, 1.0] for c in cuts])
+    owner = np.repeat(np.arange(len(cuts)), [len(c) + 1 for c in cuts])
+    after = np.searchsorted(owner + low, frustum + fraction, side="right")
+    last = np.searchsorted(owner, frustum, side="right")  # a frustum's end is not the next one's start
+    piece = np.minimum(after, last) - 1
+    return piece, np.clip((fraction - low[piece]) / (high - low)[piece], 0.0, 1.0)
 
 
 def _cuts(cable: Cable, sites: list[Site]) -> tuple[list[Float[ndarray, " k"]], list[int]]:

@@ -73,6 +73,19 @@ def is_cylinder(tree: SwcTree) -> bool:
     return bool(on_root and alike and abs(across - 1.0) < 0.01)
 
 
+def describe_soma(tree: SwcTree, soma: str) -> str:
+    """The soma in words: how many points, and what they were read as."""
+    count = int(np.count_nonzero(soma_points(tree)))
+    points = f"{count} point{'s' if count != 1 else ''}"
+    if count == 0:
+        return "none"
+    if soma == "neuron" and is_cylinder(tree):
+        return f"{points}, a cylinder with length = diameter = {2.0 * tree.radius[0]:.6g} um"
+    if count == 1:
+        return f"{points}, no frustum of its own"
+    return f"{points}, a chain of frusta"
+
+
 def _edges(tree: SwcTree, wired: dict[int, int] | None = None) -> list[Frustum]:
     """The frustum between every point and its parent, as the file has it.
 

@@ -1,0 +1,113 @@
+"""``hpcpinn inspect``: what is in a morphology file."""
+
+import json
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from hpcpinn.errors import OutputError
+
+if TYPE_CHECKING:
+    from hpcpinn.workflows.inspect import Inspection
+
+_MOST_REPAIRS = 8
+"""Repairs that are listed one by one; ``--json`` gives all."""
+
+
+def inspect(
+    file: Annotated[str, typer.Argument(help="SWC file, or builtin:NAME.")],
+    as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object only.")] = False,
+    soma: Annotated[str, typer.Option(help="How the soma is read: neuron, arbor, literal.")] = "neuron",
+    units: Annotated[str, typer.Option(help="Unit of the file: auto, um, nm, m.")] = "auto",
+    picture: Annotated[
+        Path | None, typer.Option(help="Where to draw the cell; in results/ if left out.", metavar="PNG")
+    ] = None,
+) -> None:
+    """Counts, lengths, areas and repairs of a morphology, and a picture of it."""
+    from hpcpinn.workflows.inspect import inspect as look_at
+
+    cell = look_at(file, soma=soma, units=units)
+    for warning in cell.tree.warnings:
+        print(f"hpcpinn: warning: {cell.tree.path}: {warning}", file=sys.stderr)
+    if as_json:
+        print(json.dumps(cell.figures()))
+    else:
+        _print_report(cell)
+    if picture is not None:
+        _draw(cell, picture)
+    elif not as_json:
+        _draw_if_possible(cell, Path("results") / f"{Path(cell.tree.path).stem}.png")
+
+
+def _draw(cell: "Inspection", picture: Path) -> None:
+    import numpy as np
+
+    from hpcpinn.report.cell_outline import draw_cell
+
+    repaired = [repair.swc_id for repair in cell.tree.repairs if repair.swc_id >= 0]
+    marks = cell.tree.xyz[np.isin(cell.tree.id, repaired)]
+    draw_cell(picture, cell.cable, title=Path(cell.tree.path).name, marks=marks)
+
+
+def _draw_if_possible(cell: "Inspection", picture: Path) -> None:
+    """A picture nobody asked for by name is no reason to fail."""
+    try:
+        _draw(cell, picture)
+        print(f"picture: {picture}")
+    except OutputError as error:
+        print(f"hpcpinn: warning: {error}; choose another place with --picture", file=sys.stderr)
+
+
+def _print_report(cell: "Inspection") -> None:
+    from rich.console import Console
+
+    console = Console(highlight=False, soft_wrap=True)
+    figures = cell.figures()
+    console.print(
+        f"{cell.tree.path}: {figures['points']} points, {figures['sections']} sections, "
+        f"{figures['branch_points']} branch points, read in {figures['units']}",
+        markup=False,
+    )
+    console.print(
+        f"length {figures['length_um']:.1f} um, area {figures['area_um2']:.1f} um2, "
+        f"volume {figures['volume_um3']:.1f} um3"
+    )
+    console.print(f"soma: {figures['soma']}")
+    console.print(_table(cell))
+    console.print(f"as a run takes it: {cell.merged.n_frusta} frusta of {cell.cable.n_frusta}")
+    for change in cell.merging:
+        console.print(f"  {change}", markup=False)
+    _print_repairs(cell, console)
+
+
+def _table(cell: "Inspection"):  # noqa: ANN202
+    from rich.table import Table
+
+    table = Table(box=None, pad_edge=False)
+    table.add_column("type")
+    for heading in ("points", "sections", "length um", "area um2", "volume um3", "radius um"):
+        table.add_column(heading, justify="right", no_wrap=True)
+    for row in cell.by_kind():
+        low_high = row["radius_um"]
+        table.add_row(
+            str(row["type"]),
+            str(row["points"]),
+            str(row["sections"]),
+            *(f"{row[key]:.1f}" for key in ("length_um", "area_um2", "volume_um3")),
+            "-" if low_high is None else "{:.3g} to {:.3g}".format(*low_high),
+        )
+    return table
+
+
+def _print_repairs(cell: "Inspection", console) -> None:  # noqa: ANN001
+    repairs = cell.tree.repairs
+    if not repairs:
+        console.print("repairs: none needed")
+        return
+    console.print(f"repairs: {len(repairs)}")
+    for repair in repairs[:_MOST_REPAIRS]:
+        console.print(f"  {repair}", markup=False)
+    if len(repairs) > _MOST_REPAIRS:
+        console.print(f"  ... and {len(repairs) - _MOST_REPAIRS} more; --json lists all")

@@ -1,0 +1,131 @@
+"""The outline of a cell: every frustum to scale, coloured by its type."""
+
+from pathlib import Path
+
+import numpy as np
+from jaxtyping import Float
+from matplotlib.axes import Axes
+from matplotlib.collections import EllipseCollection, PolyCollection
+from matplotlib.figure import Figure
+from matplotlib.patches import Patch
+from numpy import ndarray
+
+from hpcpinn.errors import OutputError
+from hpcpinn.morphology.cable import Cable
+from hpcpinn.morphology.frusta import kind_name
+from hpcpinn.morphology.repair import SOMA
+
+COLOURS = {1: "#333333", 2: "#0072B2", 3: "#D55E00", 4: "#8E4B9E"}
+"""Soma, axon, basal, apical; told apart by most colour-blind readers."""
+OTHERS = ("#009E73", "#E69F00", "#56B4E9", "#CC79A7")
+
+THINNEST = 1.0 / 900.0
+"""Thinnest line, as a share of the cell's extent: thinner neurites would vanish on the page."""
+
+
+def draw_cell(
+    path: Path, cable: Cable, *, title: str = "", marks: Float[ndarray, "k 3"] | None = None
+) -> None:
+    """Draws the x-y projection of a cell into a picture file.
+
+    Args:
+        path: Picture; its directory is made.
+        cable: The cell.
+        title: Written above.
+        marks: Positions to point out (repaired points), µm.
+
+    Raises:
+        OutputError: The picture cannot be written.
+    """
+    flat = cable.xyz[..., :2].reshape(-1, 2)
+    extent = np.ptp(flat, axis=0)
+    figure = Figure(figsize=_figure_size(extent), dpi=160, layout="constrained")
+    axes = figure.add_subplot()
+    handles = _draw_frusta(axes, cable, THINNEST * float(extent.max()))
+    if marks is not None and len(marks):
+        (dots,) = axes.plot(
+            marks[:, 0], marks[:, 1], "o", ms=5, mfc="none", mec="#CC0000", mew=0.9, label="repaired"
+        )
+        handles.append(dots)
+    axes.set_aspect("equal")
+    axes.autoscale_view()
+    axes.set_axis_off()
+    _scale_bar(axes, flat)
+    axes.set_title(title, fontsize=10)
+    figure.legend(handles=handles, loc="outside right upper", fontsize=8, frameon=False)
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        figure.savefig(path)
+    except (OSError, ValueError) as error:
+        reason = getattr(error, "strerror", None) or error
+        raise OutputError(f"{path}: the picture cannot be written ({reason})") from None
+
+
+def _draw_frusta(axes: Axes, cable: Cable, thinnest: float) -> list:
+    """Puts the frusta on the axes, type by type, the soma on top; returns the legend's entries."""
+    handles = []
+    other = iter(OTHERS * len(cable.sections))
+    radius = np.maximum(cable.radius, 0.5 * thinnest)
+    round_soma = any(section.name == "soma[0]b" for section in cable.sections)
+    for kind in sorted(map(int, np.unique(cable.kind)), key=lambda kind: (kind == SOMA, kind)):
+        colour = COLOURS.get(kind) or next(other)
+        rows = cable.kind == kind
+        handles.append(Patch(color=colour, label=kind_name(kind)))
+        if kind == SOMA and round_soma:
+            # a cylinder as long as wide stands for a sphere: draw that
+            _discs(axes, cable.xyz[rows][:1, 0, :2], radius[rows][:1, 0], colour)
+            continue
+        ends, width = cable.xyz[rows][..., :2], radius[rows]
+        axes.add_collection(PolyCollection(list(_outlines(ends, width)), facecolor=colour, edgecolor="none"))
+        _discs(axes, ends[:, 1], width[:, 1], colour)  # fill the gaps where a neurite bends
+    return handles
+
+
+def _discs(axes: Axes, centre: Float[ndarray, "k 2"], radius: Float[ndarray, " k"], colour: str) -> None:
+    size = 2.0 * radius
+    axes.add_collection(
+        EllipseCollection(
+            size,
+            size,
+            np.zeros(len(size)),
+            units="xy",
+            offsets=centre,
+            transOffset=axes.transData,
+            facecolor=colour,
+            edgecolor="none",
+        )
+    )
+
+
+def _outlines(xy: Float[ndarray, "F 2 2"], radius: Float[ndarray, "F 2"]) -> Float[ndarray, "F 4 2"]:
+    """The four corners of every frustum in the plane."""
+    along = xy[:, 1] - xy[:, 0]
+    size = np.maximum(np.linalg.norm(along, axis=1, keepdims=True), np.finfo(float).tiny)
+    aside = np.stack([-along[:, 1], along[:, 0]], axis=1) / size
+    start, end = aside * radius[:, :1], aside * radius[:, 1:]
+    return np.stack([xy[:, 0] + start, xy[:, 1] + end, xy[:, 1] - end, xy[:, 0] - start], axis=1)
+
+
+def _figure_size(extent: Float[ndarray, " 2"]) -> tuple[float, float]:
+    """Inches that fit the cell's shape: the longer side 8, the shorter at least 3."""
+    side = 8.0 * extent / max(float(extent.max()), 1e-12)
+    return float(max(side[0], 3.0)) + 1.0, float(max(side[1], 3.0))
+
+
+def _scale_bar(axes: Axes, flat: Float[ndarray, "k 2"]) -> None:
+    """A bar of 1, 2 or 5 times a power of ten, near a fifth of the cell, below it."""
+    low, high = flat.min(axis=0), flat.max(axis=0)
+    wanted = 0.2 * max(float((high - low).max()), 1e-12)
+    power = 10.0 ** np.floor(np.log10(wanted))
+    length = power * max(step for step in (1, 2, 5) if step * power <= wanted * 1.0001)
+    y = low[1] - 0.05 * float((high - low).max())
+    axes.plot([low[0], low[0] + length], [y, y], color="black", lw=2, solid_capstyle="butt")
+    axes.annotate(
+        f"{length:g} µm",
+        (low[0] + length / 2, y),
+        (0, -4),
+        textcoords="offset points",
+        ha="center",
+        va="top",
+        fontsize=8,
+    )

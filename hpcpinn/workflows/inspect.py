@@ -1,0 +1,118 @@
+"""``hpcpinn inspect``: what is in a morphology file, and what became of it."""
+
+from dataclasses import dataclass
+from functools import cached_property
+
+import numpy as np
+from jaxtyping import Bool, Float
+from numpy import ndarray
+
+from hpcpinn.morphology.build import cable_from_swc
+from hpcpinn.morphology.cable import Cable
+from hpcpinn.morphology.frusta import kind_name
+from hpcpinn.morphology.meshes import morphology_path
+from hpcpinn.morphology.repair import SOMA, Repair
+from hpcpinn.morphology.soma import describe_soma
+from hpcpinn.morphology.swc import SwcTree, read_swc
+
+MERGE_BELOW = 1.0
+"""µm; what a run merges by default, shown so that the user sees what it would do."""
+
+
+@dataclass(frozen=True)
+class Inspection:
+    """A morphology file seen from all sides.
+
+    Attributes:
+        tree: Its points after repairs.
+        cable: Every frustum of the file, nothing merged.
+        merged: The same cell as a run takes it by default.
+        merging: What merging did.
+        soma: The soma in words.
+    """
+
+    tree: SwcTree
+    cable: Cable
+    merged: Cable
+    merging: tuple[Repair, ...]
+    soma: str
+
+    def figures(self) -> dict[str, object]:
+        """The numbers that other tools give too, ready for JSON.
+
+        ``sections`` are unbranched runs of points that are not soma, a new one after a branch
+        point and at the soma; ``length_um`` is the sum of the straight edges that end in such a
+        point; area (lateral, of the truncated cones) and volume include the soma as it was read.
+        """
+        return {
+            "points": self.tree.n_points,
+            "sections": int(np.count_nonzero(self._starts)),
+            "branch_points": int(np.count_nonzero(self._branches & self._neurite)),
+            "length_um": float(self.tree.edge_length[self._neurite].sum()),
+            "area_um2": float(lateral_area(self.cable).sum()),
+            "volume_um3": float(self.cable.volume.sum()),
+            "soma": self.soma,
+            "units": self.tree.unit,
+            "repairs": [str(repair) for repair in self.tree.repairs],
+            "warnings": list(self.tree.warnings),
+        }
+
+    def by_kind(self) -> list[dict[str, object]]:
+        """The same numbers per type of neurite, with the range of the radii."""
+        rows: list[dict[str, object]] = []
+        for kind in map(int, np.unique(self.tree.kind)):
+            points, frusta = self.tree.kind == kind, self.cable.kind == kind
+            ends = self.cable.radius[frusta]
+            rows.append(
+                {
+                    "type": kind_name(kind),
+                    "points": int(np.count_nonzero(points)),
+                    "sections": int(np.count_nonzero(self._starts & points)),
+                    "length_um": float(self.cable.length[frusta].sum()),
+                    "area_um2": float(lateral_area(self.cable)[frusta].sum()),
+                    "volume_um3": float(self.cable.volume[frusta].sum()),
+                    "radius_um": (float(ends.min()), float(ends.max())) if len(ends) else None,
+                }
+            )
+        return rows
+
+    @cached_property
+    def _neurite(self) -> Bool[ndarray, " n"]:
+        return (self.tree.kind != SOMA) & (self.tree.parent >= 0)
+
+    @cached_property
+    def _branches(self) -> Bool[ndarray, " n"]:
+        parent = self.tree.parent
+        return np.bincount(parent[parent >= 0], minlength=self.tree.n_points) > 1
+
+    @cached_property
+    def _starts(self) -> Bool[ndarray, " n"]:
+        """Points that begin a run: their parent branches, is soma, or is the root."""
+        up = self.tree.parent
+        return self._neurite & (self._branches[up] | (self.tree.kind[up] == SOMA) | (up == 0))
+
+
+def inspect(file: str, *, soma: str = "neuron", units: str = "auto") -> Inspection:
+    """Reads a morphology and measures it.
+
+    Args:
+        file: SWC file, or ``builtin:NAME``.
+        soma: How the soma is read.
+        units: Unit of the file.
+
+    Raises:
+        InputError: The file is refused, or an option is unknown.
+    """
+    tree = read_swc(morphology_path(file), units=units)
+    cable, _ = cable_from_swc(tree, soma=soma)
+    merged, merging = cable_from_swc(tree, soma=soma, merge_below=MERGE_BELOW)
+    return Inspection(tree, cable, merged, merging, describe_soma(tree, soma))
+
+
+def lateral_area(cable: Cable) -> Float[ndarray, " F"]:
+    """Lateral area of every truncated cone, along its slope, as NEURON and NeuroM report it, µm².
+
+    The equations use ∫2πa ds instead (`Cable.membrane`), which is smaller where the radius changes.
+    """
+    step = cable.radius[:, 1] - cable.radius[:, 0]
+    return np.pi * cable.radius.sum(axis=1) * np.hypot(cable.length, step)
