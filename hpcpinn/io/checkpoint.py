@@ -8,6 +8,7 @@ A checkpoint is written beside its name, forced to disk and then renamed: there 
 whole checkpoint, the old one or the new one.
 """
 
+import contextlib
 import hashlib
 import json
 import os
@@ -20,9 +21,10 @@ import numpy as np
 from jaxtyping import Int
 from numpy import ndarray
 
-from hpcpinn.errors import InputError
+from hpcpinn import __version__
+from hpcpinn.errors import InputError, OutputError
 from hpcpinn.io import storage
-from hpcpinn.io.layout import PIECE_ARRAYS, package_version
+from hpcpinn.io.layout import PIECE_ARRAYS
 from hpcpinn.morphology.cable import Cable
 
 if TYPE_CHECKING:
@@ -92,14 +94,17 @@ def save(
     rows = np.asarray(pieces, np.int64)[order]
     values = {name: np.asarray(array)[order] for name, array in arrays.items()}
     root = (communicator, temporary, kept)
-    if communicator.size > 1 and not storage.mpi_hdf5():
-        everything = communicator.gather((rows, values))
+    try:
         storage.on_root(*root, _create, temporary, n_pieces, values, scalars, fingerprint)
-        storage.on_root(*root, _write_gathered, temporary, everything)
-    else:
-        storage.on_root(*root, _create, temporary, n_pieces, values, scalars, fingerprint)
-        storage.together(*root, _write_share, temporary, communicator, rows, values)
-    storage.on_root(*root, _replace, temporary, path)
+        if communicator.size > 1 and not storage.mpi_hdf5():
+            everything = communicator.gather((rows, values))
+            storage.on_root(*root, _write_gathered, temporary, everything)
+        else:
+            storage.together(*root, _write_share, temporary, communicator, rows, values)
+        storage.on_root(*root, _replace, temporary, path)
+    except OutputError:
+        communicator.on_root(_remove, temporary)
+        raise
 
 
 def load(
@@ -144,22 +149,18 @@ def _create(
     fingerprint: Mapping[str, str],
 ) -> None:
     path.parent.mkdir(parents=True, exist_ok=True)
-    path.touch()
-    shapes = {name: (n_pieces, *array.shape[1:]) for name, array in values.items()}
-    needed = sum(int(np.prod(shapes[n])) * values[n].dtype.itemsize for n in values)
-    needed += sum(np.asarray(value).nbytes for value in scalars.values())
-    storage.reserve(path, needed)
     with storage.open_serial(path, "w") as file:
         file.attrs["format"] = FORMAT
         file.attrs["format_version"] = FORMAT_VERSION
-        file.attrs["hpcpinn"] = package_version()
+        file.attrs["hpcpinn"] = __version__
         file["settings"] = json.dumps(dict(fingerprint))
         for name, array in values.items():
             early = h5py.h5p.create(h5py.h5p.DATASET_CREATE)
             early.set_alloc_time(h5py.h5d.ALLOC_TIME_EARLY)
-            file.create_dataset(f"arrays/{name}", shapes[name], array.dtype, dcpl=early)
+            file.create_dataset(f"arrays/{name}", (n_pieces, *array.shape[1:]), array.dtype, dcpl=early)
         for name, value in scalars.items():
             file[f"scalars/{name}"] = value
+    storage.fill_holes(path)
 
 
 def _write_share(
@@ -184,6 +185,12 @@ def _replace(temporary: Path, path: Path) -> None:
     _force_to_disk(temporary)
     os.replace(temporary, path)
     _force_to_disk(path.parent)
+
+
+def _remove(path: Path) -> None:
+    # Where nothing could be written there may be nothing to remove, or no right to.
+    with contextlib.suppress(OSError):
+        path.unlink()
 
 
 def _force_to_disk(path: Path) -> None:

@@ -1,7 +1,7 @@
 """Two ways to keep what the ranks record: one shared file, or a file per rank under a virtual one.
 
-Both append blocks of rows to datasets whose columns belong to ranks, and neither decides how many
-rows count: a row counts once its time stands in the main file (`hpcpinn.io.results`).
+Both append blocks of rows to datasets whose columns belong to ranks; how many rows count is for
+`hpcpinn.io.results` to say.
 """
 
 from abc import ABC, abstractmethod

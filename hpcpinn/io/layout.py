@@ -7,23 +7,25 @@ of a piece, `cells_per_piece` of them, piece after piece. N = pieces × cells_pe
     /sections/{name,kind,parent}
     /pieces/{section,kind,node,start,length,radius,er_radius,xyz,path,swc_id,owner}
     /cells/{piece,fraction,volume,path,xyz}
-    /time (T,)                 user time; its length is the number of frames that count
+    /time (T,)                 user time
     /calcium /calbindin /voltage (T, N)
     /probes/{name,piece,fraction,time,calcium,calbindin,voltage}
     /windows/*  /sweeps/*      one row per accepted window, one per Schwarz sweep
+    /committed (4,)            how many frames, probe samples, windows and sweeps count
 """
 
 import datetime
 import subprocess
 from dataclasses import dataclass
-from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
+from typing import NamedTuple
 
 import h5py
 import numpy as np
 from jaxtyping import Float, Int
 from numpy import ndarray
 
+from hpcpinn import __version__
 from hpcpinn.morphology.cable import Cable
 
 FORMAT = "hpcpinn-result"
@@ -63,6 +65,15 @@ SWEEP_COLUMNS: dict[str, type] = {"window": int, "newton": int, "sweep": int, "j
 FRAMES_PER_CHUNK = 16
 CELLS_PER_CHUNK = 2048
 ROWS_PER_CHUNK = 256
+
+
+class Committed(NamedTuple):
+    """How many rows of each table count; rows beyond are the traces of a job that died."""
+
+    frames: int = 0
+    samples: int = 0
+    windows: int = 0
+    sweeps: int = 0
 
 
 @dataclass(frozen=True)
@@ -160,7 +171,7 @@ def create(path: Path, header: ResultHeader, ranks: int) -> None:
 def _write_provenance(file: h5py.File, header: ResultHeader, ranks: int) -> None:
     file.attrs["format"] = FORMAT
     file.attrs["format_version"] = FORMAT_VERSION
-    file.attrs["hpcpinn"] = package_version()
+    file.attrs["hpcpinn"] = __version__
     file.attrs["created"] = datetime.datetime.now(datetime.UTC).isoformat()
     file.attrs["git"] = git_revision()
     file.attrs["seed"] = header.seed
@@ -196,6 +207,8 @@ def _create_tables(file: h5py.File, header: ResultHeader) -> None:
     units = {} if header.dimensionless else field_units()
     cell_chunk = (FRAMES_PER_CHUNK, min(header.n_cells, CELLS_PER_CHUNK))
     probe_chunk = (ROWS_PER_CHUNK, max(1, len(header.probes)))
+    # Its 32 bytes are rewritten in one go: a flush counts wholly or not at all.
+    file["committed"] = np.array(Committed(), np.int64)
     growing(file, "time", (), (ROWS_PER_CHUNK,), float, units.get("time"))
     growing(file, "probes/time", (), (ROWS_PER_CHUNK,), float, units.get("time"))
     for name in FIELDS:
@@ -249,14 +262,6 @@ def write_strings(file: h5py.File, name: str, values: list[str]) -> None:
     encoded = [value.encode() for value in values]
     width = max([1, *(len(value) for value in encoded)])
     file[name] = np.array(encoded, h5py.string_dtype("utf-8", width))
-
-
-def package_version() -> str:
-    """Version of hpcpinn, "unknown" when it runs from a plain checkout."""
-    try:
-        return version("hpcpinn")
-    except PackageNotFoundError:
-        return "unknown"
 
 
 def git_revision() -> str:

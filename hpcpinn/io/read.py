@@ -12,7 +12,7 @@ from numpy import ndarray
 
 from hpcpinn.errors import InputError
 from hpcpinn.io import layout, storage
-from hpcpinn.io.layout import Cells
+from hpcpinn.io.layout import Cells, Committed
 from hpcpinn.morphology.cable import Cable, Section
 
 if TYPE_CHECKING:
@@ -124,7 +124,8 @@ def read(path: str | Path) -> Result:
 
 
 def _result(path: Path, file: h5py.File) -> Result:
-    frames = len(file["time"])
+    committed = Committed(*file["committed"][:].tolist())
+    frames = committed.frames
     attributes = {name: _plain(value) for name, value in file.attrs.items()}
     fields = {name: file[name][:frames] for name in layout.FIELDS}
     if any(len(values) < frames for values in fields.values()):
@@ -135,11 +136,11 @@ def _result(path: Path, file: h5py.File) -> Result:
         owner=file["pieces/owner"][:],
         cells_per_piece=attributes["cells_per_piece"],
         cells=Cells(**{name: dataset[:] for name, dataset in file["cells"].items()}),
-        time=file["time"][:],
+        time=file["time"][:frames],
         **fields,
-        probes=_probes(file["probes"]),
-        windows=_table(file["windows"]),
-        sweeps=_table(file["sweeps"]),
+        probes=_probes(file["probes"], committed.samples),
+        windows=_table(file["windows"], committed.windows),
+        sweeps=_table(file["sweeps"], committed.sweeps),
         config=json.loads(file["config"].asstr()[()]),
         units=_units(file),
         attributes=attributes,
@@ -156,20 +157,17 @@ def _cable(file: h5py.File) -> Cable:
     )
 
 
-def _probes(group: h5py.Group) -> Probes:
-    samples = len(group["time"])
+def _probes(group: h5py.Group, samples: int) -> Probes:
     return Probes(
         name=tuple(group["name"].asstr()[:]),
         piece=group["piece"][:],
         fraction=group["fraction"][:],
-        time=group["time"][:],
+        time=group["time"][:samples],
         **{name: group[name][:samples] for name in layout.FIELDS},
     )
 
 
-def _table(group: h5py.Group) -> dict[str, ndarray]:
-    # A job that died in the middle of a row may have written it to some columns only.
-    rows = min(len(column) for column in group.values())
+def _table(group: h5py.Group, rows: int) -> dict[str, ndarray]:
     return {name: column[:rows] for name, column in group.items()}
 
 

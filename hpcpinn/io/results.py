@@ -1,12 +1,13 @@
 """Writes a result file while a run goes on; `hpcpinn.io.layout` says what is in it.
 
-Rows are kept in memory until `ResultWriter.flush`, which makes them part of the file in three
-steps: rank 0 makes room, all ranks write their columns, rank 0 writes the times. A row counts
-once its time is there, and between flushes the file is closed: whatever ends the job, the frames
+Rows are kept in memory until `ResultWriter.flush`, which makes them part of the file: rank 0 makes
+room, all ranks write their columns, rank 0 writes the tables and, when all that is on its way to
+disk, how many rows count. Between flushes the file is closed. Whatever ends the job, what was
 flushed before can be read.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
 from typing import TYPE_CHECKING, Any
@@ -18,7 +19,7 @@ from numpy import ndarray
 
 from hpcpinn.errors import InputError
 from hpcpinn.io import layout, storage
-from hpcpinn.io.fields import Block, FieldStore, PartFields, SharedFields
+from hpcpinn.io.fields import Block, FieldStore, PartFields, SharedFields, grow
 from hpcpinn.io.layout import FIELDS, SWEEP_COLUMNS, WINDOW_COLUMNS, ProbeSite, ResultHeader
 
 if TYPE_CHECKING:
@@ -26,7 +27,7 @@ if TYPE_CHECKING:
 
 __all__ = ["ProbeSite", "ResultHeader", "ResultWriter"]
 
-Rows = Sequence[Mapping[str, Any]]
+Rows = Iterable[Mapping[str, Any]]
 
 
 class ResultWriter:
@@ -101,7 +102,7 @@ class ResultWriter:
         rewound = storage.on_root(
             communicator, writer.path, "", _rewind, writer.path, header, communicator.size, until
         )
-        writer._frames_written, writer._samples_written, writer._last_time, parts = rewound
+        writer._committed, writer._last_time, parts = rewound
         writer._choose_store(parts)
         return writer
 
@@ -121,7 +122,7 @@ class ResultWriter:
         self._communicator = communicator
         self._order = np.argsort(self.local_pieces)
         self._cells_per_piece = header.cells_per_piece
-        self._frames_written = self._samples_written = 0
+        self._committed = layout.Committed()
         self._last_time: float | None = None
         self._clear()
 
@@ -187,23 +188,20 @@ class ResultWriter:
             OutputError: On all ranks; what was flushed before stays readable.
         """
         kept = self._kept()
-        blocks = self._blocks("", self._values, self._frames_written)
-        blocks += self._blocks("probes/", self._probe_values, self._samples_written)
+        before = self._committed
+        blocks = self._blocks("", self._values, before.frames)
+        blocks += self._blocks("probes/", self._probe_values, before.samples)
         if blocks:
             self._store.append(blocks, kept)
-        columns: dict[str, ndarray] = {
-            "time": np.array(self._times),
-            "probes/time": np.array(self._probe_times),
-        }
-        for group, kinds, rows in (
-            ("windows", WINDOW_COLUMNS, self._windows),
-            ("sweeps", SWEEP_COLUMNS, self._sweeps),
-        ):
-            for name, kind in kinds.items():
-                columns[f"{group}/{name}"] = np.array([row[name] for row in rows], kind)
-        storage.on_root(self._communicator, self.path, kept, _append_rows, self.path, columns)
-        self._frames_written += len(self._times)
-        self._samples_written += len(self._probe_times)
+        tables = [
+            _Table(before.frames, {"time": np.array(self._times)}),
+            _Table(before.samples, {"probes/time": np.array(self._probe_times)}),
+            _table("windows", WINDOW_COLUMNS, before.windows, self._windows),
+            _table("sweeps", SWEEP_COLUMNS, before.sweeps, self._sweeps),
+        ]
+        after = layout.Committed(*(table.last_row for table in tables))
+        storage.on_root(self._communicator, self.path, kept, _commit, self.path, tables, after)
+        self._committed = self._communicator.broadcast(after)
         if self._times:
             self._last_time = self._times[-1]
         self._clear()
@@ -241,26 +239,44 @@ class ResultWriter:
 
 
 def _checked(rows: Rows, columns: dict[str, type]) -> list[Mapping[str, Any]]:
-    for row in rows:
+    checked = list(rows)
+    for row in checked:
         if row.keys() != columns.keys():
             raise ValueError(f"a row needs the keys {sorted(columns)}, got {sorted(row)}")
-    return list(rows)
+    return checked
 
 
 def _make_directory(path: Path) -> None:
     path.mkdir(parents=True, exist_ok=True)
 
 
-def _append_rows(path: Path, columns: dict[str, ndarray]) -> None:
-    columns = {name: values for name, values in columns.items() if len(values)}
-    with storage.open_serial(path, "r") as file:
-        rows = {name: len(file[name]) + len(values) for name, values in columns.items()}
-        needed = sum(storage.growth_bytes(file[name], rows[name]) for name in rows)
-    storage.reserve(path, needed)
+@dataclass(frozen=True)
+class _Table:
+    """Rows to append to columns of equal length."""
+
+    first_row: int
+    columns: dict[str, ndarray]
+
+    @property
+    def last_row(self) -> int:
+        return self.first_row + len(next(iter(self.columns.values())))
+
+
+def _table(group: str, kinds: dict[str, type], first_row: int, rows: list[Mapping[str, Any]]) -> _Table:
+    columns: dict[str, ndarray] = {
+        f"{group}/{name}": np.array([row[name] for row in rows], kind) for name, kind in kinds.items()
+    }
+    return _Table(first_row, columns)
+
+
+def _commit(path: Path, tables: list[_Table], after: layout.Committed) -> None:
+    grow(path, {name: table.last_row for table in tables for name in table.columns})
     with storage.open_serial(path) as file:
-        for name, values in columns.items():
-            file[name].resize(rows[name], axis=0)
-            file[name][-len(values) :] = values
+        for table in tables:
+            for name, values in table.columns.items():
+                file[name][table.first_row : table.last_row] = values
+    with storage.open_serial(path) as file:
+        file["committed"][:] = after
 
 
 def _set_complete(path: Path, complete: bool) -> None:
@@ -270,36 +286,47 @@ def _set_complete(path: Path, complete: bool) -> None:
 
 def _rewind(
     path: Path, header: ResultHeader, ranks: int, until: float
-) -> tuple[int, int, float | None, bool]:
+) -> tuple[layout.Committed, float | None, bool]:
     """Drops what is later than `until`.
 
     Returns:
-        The number of frames and of probe samples that stay, the time of the last frame, and
-        whether the fields lie in one file per rank.
+        How many rows stay, the time of the last frame, and whether the fields lie in one file
+        per rank.
     """
     with storage.open_existing(path, layout.FORMAT, layout.FORMAT_VERSION) as file:
         _check_same_run(path, file, header)
         parts = file["calcium"].is_virtual
         if ranks > 1 or parts:
             _check_layout(path, file, header, ranks, parts)
-        late = until + 1e-9 * max(1.0, abs(until))
-        frames, samples = (int(np.sum(file[n][:] <= late)) for n in ("time", "probes/time"))
-        ends = file["windows/start"][:] + file["windows/length"][:]
-        windows = int(np.sum(ends <= late))
-        sweeps = int(np.sum(file["sweeps/window"][:] < windows))
-        last_time = float(file["time"][frames - 1]) if frames else None
-    extents = {"/": frames, "probes": samples, "windows": windows, "sweeps": sweeps}
+        stay, last_time = _until(file, until)
     with storage.open_serial(path) as file:
-        for group, rows in extents.items():
-            _truncate(file, group, rows)
+        file["committed"][:] = stay
+        for group, rows in zip(("/", "probes", "windows", "sweeps"), stay, strict=True):
+            _truncate(file[group], rows)
         file["pieces/owner"][:] = header.owner
         file.attrs["ranks"] = ranks
         file.attrs["complete"] = False
-    return frames, samples, last_time, parts
+    return stay, last_time, parts
 
 
-def _truncate(file: h5py.File, group: str, rows: int) -> None:
-    for dataset in file[group].values():
+def _until(file: h5py.File, until: float) -> tuple[layout.Committed, float | None]:
+    """How many of the rows that count belong to times up to `until`, and the last frame's time."""
+    late = until + 1e-9 * max(1.0, abs(until))
+    before = layout.Committed(*file["committed"][:].tolist())
+    time = file["time"][: before.frames]
+    end = file["windows/start"][: before.windows] + file["windows/length"][: before.windows]
+    windows = int(np.sum(end <= late))
+    stay = layout.Committed(
+        frames=int(np.sum(time <= late)),
+        samples=int(np.sum(file["probes/time"][: before.samples] <= late)),
+        windows=windows,
+        sweeps=int(np.sum(file["sweeps/window"][: before.sweeps] < windows)),
+    )
+    return stay, float(time[stay.frames - 1]) if stay.frames else None
+
+
+def _truncate(group: h5py.Group, rows: int) -> None:
+    for dataset in group.values():
         grows = isinstance(dataset, h5py.Dataset) and dataset.chunks is not None
         if grows and len(dataset) > rows:
             dataset.resize(rows, axis=0)

@@ -7,6 +7,7 @@ leaves a file that opens.
 
 import errno
 import os
+import re
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
@@ -171,19 +172,33 @@ def reserve(path: Path, n_bytes: int) -> None:
     Raises:
         OSError: No space, over quota, or over the limit on file size; the file is as before.
     """
-    n_bytes += _METADATA_ROOM
+    size = path.stat().st_size
+    try:
+        _claim(path, size, n_bytes + _METADATA_ROOM)
+    except OSError:
+        os.truncate(path, size)
+        raise
+
+
+def fill_holes(path: Path) -> None:
+    """Claims disk space for every byte of a file that has been given a size only. Serial.
+
+    Raises:
+        OSError: As for `reserve`.
+    """
+    _claim(path, 0, path.stat().st_size)
+
+
+def _claim(path: Path, start: int, n_bytes: int) -> None:
     descriptor = os.open(path, os.O_RDWR)
     try:
-        size = os.fstat(descriptor).st_size
-        try:
-            os.posix_fallocate(descriptor, size, n_bytes)
-        except OSError as error:
-            os.ftruncate(descriptor, size)
-            if error.errno not in (errno.EOPNOTSUPP, errno.ENOSYS, errno.EINVAL):
-                raise
-            free = os.fstatvfs(descriptor)
-            if free.f_bavail * free.f_frsize < n_bytes:
-                raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC)) from error
+        os.posix_fallocate(descriptor, start, n_bytes)
+    except OSError as error:
+        if error.errno not in (errno.EOPNOTSUPP, errno.ENOSYS, errno.EINVAL):
+            raise
+        free = os.fstatvfs(descriptor)
+        if free.f_bavail * free.f_frsize < n_bytes:
+            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC)) from error
     finally:
         os.close(descriptor)
 
@@ -221,7 +236,15 @@ def _reporting(path: Path, kept: str, action: Callable, *arguments: Any) -> Any:
     try:
         return action(*arguments)
     except (OSError, RuntimeError) as error:  # h5py raises both
-        number = error.errno if isinstance(error, OSError) else None
+        number = _error_number(error)
         reason = os.strerror(number) if number else " ".join(str(error).split())
         fix = f"; {_FIXES[number]}" if number in _FIXES else ""
         raise OutputError(f"{path}: cannot write: {reason}{fix}{kept}") from error
+
+
+def _error_number(error: Exception) -> int:
+    """The errno of an error; HDF5 mentions it somewhere in its text."""
+    if isinstance(error, OSError) and error.errno:
+        return error.errno
+    mentioned = re.search(r"errno = (\d+)", str(error))
+    return int(mentioned.group(1)) if mentioned else 0
