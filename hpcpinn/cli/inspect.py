@@ -10,6 +10,9 @@ import typer
 from hpcpinn.errors import OutputError
 
 if TYPE_CHECKING:
+    from rich.console import Console
+    from rich.table import Table
+
     from hpcpinn.workflows.inspect import Inspection
 
 _MOST_REPAIRS = 8
@@ -82,7 +85,7 @@ def _print_report(cell: "Inspection") -> None:
     _print_repairs(cell, console)
 
 
-def _table(cell: "Inspection"):  # noqa: ANN202
+def _table(cell: "Inspection") -> "Table":
     from rich.table import Table
 
     table = Table(box=None, pad_edge=False)
@@ -90,18 +93,17 @@ def _table(cell: "Inspection"):  # noqa: ANN202
     for heading in ("points", "sections", "length um", "area um2", "volume um3", "radius um"):
         table.add_column(heading, justify="right", no_wrap=True)
     for row in cell.by_kind():
-        low_high = row["radius_um"]
         table.add_row(
-            str(row["type"]),
-            str(row["points"]),
-            str(row["sections"]),
-            *(f"{row[key]:.1f}" for key in ("length_um", "area_um2", "volume_um3")),
-            "-" if low_high is None else "{:.3g} to {:.3g}".format(*low_high),
+            row.kind,
+            str(row.points),
+            str(row.sections),
+            *(f"{value:.1f}" for value in (row.length, row.area, row.volume)),
+            "-" if row.radius is None else "{:.3g} to {:.3g}".format(*row.radius),
         )
     return table
 
 
-def _print_repairs(cell: "Inspection", console) -> None:  # noqa: ANN001
+def _print_repairs(cell: "Inspection", console: "Console") -> None:
     repairs = cell.tree.repairs
     if not repairs:
         console.print("repairs: none needed")

@@ -129,7 +129,7 @@ def pyramidal_cell(seed: int = 7) -> str:
     """SWC text of a small pyramidal cell: axon, basal dendrites, apical trunk, obliques, tuft.
 
     Branches split in two; daughters keep d^{3/2} (Rall) up to the taper, thin branches stop.
-    About 3.3 mm in some 110 sections, radii from 1.6 µm at the apical stem to 0.2 µm at the tips.
+    About 4 mm in 120 sections, radii from 1.6 µm at the apical stem to 0.2 µm at the tips.
     """
     rng = np.random.default_rng(seed)
     cell = Grower()
@@ -154,7 +154,7 @@ def pyramidal_cell(seed: int = 7) -> str:
             APICAL, trunk, 0.5 * direction + 0.5 * up, 26.0, 1.5 - 0.1 * k, rng, wiggle=0.05
         )
         side = _unit(np.array([(-1.0) ** k, 0.35, 0.5 * rng.standard_normal()]))
-        oblique, outward = _daughter(cell, APICAL, trunk, side, 0.45, 16.0, rng)
+        oblique, outward = _daughter(cell, APICAL, trunk, side, 0.45, 16.0 if k % 2 == 0 else 40.0, rng)
         if k % 2 == 0:
             _grow(cell, APICAL, oblique, outward, rng, levels=2, length=30.0, tip=0.25)
     _grow(cell, APICAL, trunk, direction, rng, levels=3, length=34.0, tip=0.25, spread=0.55)

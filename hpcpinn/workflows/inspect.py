@@ -20,6 +20,19 @@ MERGE_BELOW = 1.0
 
 
 @dataclass(frozen=True)
+class KindFigures:
+    """Measures of all neurites of one type: µm, µm², µm³, and the smallest and largest radius."""
+
+    kind: str
+    points: int
+    sections: int
+    length: float
+    area: float
+    volume: float
+    radius: tuple[float, float] | None
+
+
+@dataclass(frozen=True)
 class Inspection:
     """A morphology file seen from all sides.
 
@@ -42,14 +55,15 @@ class Inspection:
 
         ``sections`` are unbranched runs of points that are not soma, a new one after a branch
         point and at the soma; ``length_um`` is the sum of the straight edges that end in such a
-        point; area (lateral, of the truncated cones) and volume include the soma as it was read.
+        point; area (lateral, of the truncated cones, and the rings where the radius steps on an
+        edge of length zero) and volume include the soma as it was read.
         """
         return {
             "points": self.tree.n_points,
             "sections": int(np.count_nonzero(self._starts)),
             "branch_points": int(np.count_nonzero(self._branches & self._neurite)),
             "length_um": float(self.tree.edge_length[self._neurite].sum()),
-            "area_um2": float(lateral_area(self.cable).sum()),
+            "area_um2": float(lateral_area(self.cable).sum() + step_area(self.tree).sum()),
             "volume_um3": float(self.cable.volume.sum()),
             "soma": self.soma,
             "units": self.tree.unit,
@@ -57,22 +71,22 @@ class Inspection:
             "warnings": list(self.tree.warnings),
         }
 
-    def by_kind(self) -> list[dict[str, object]]:
-        """The same numbers per type of neurite, with the range of the radii."""
-        rows: list[dict[str, object]] = []
+    def by_kind(self) -> list[KindFigures]:
+        """The same numbers per type of neurite."""
+        rows = []
         for kind in map(int, np.unique(self.tree.kind)):
             points, frusta = self.tree.kind == kind, self.cable.kind == kind
             ends = self.cable.radius[frusta]
             rows.append(
-                {
-                    "type": kind_name(kind),
-                    "points": int(np.count_nonzero(points)),
-                    "sections": int(np.count_nonzero(self._starts & points)),
-                    "length_um": float(self.cable.length[frusta].sum()),
-                    "area_um2": float(lateral_area(self.cable)[frusta].sum()),
-                    "volume_um3": float(self.cable.volume[frusta].sum()),
-                    "radius_um": (float(ends.min()), float(ends.max())) if len(ends) else None,
-                }
+                KindFigures(
+                    kind=kind_name(kind),
+                    points=int(np.count_nonzero(points)),
+                    sections=int(np.count_nonzero(self._starts & points)),
+                    length=float(self.cable.length[frusta].sum()),
+                    area=float(lateral_area(self.cable)[frusta].sum() + step_area(self.tree)[points].sum()),
+                    volume=float(self.cable.volume[frusta].sum()),
+                    radius=(float(ends.min()), float(ends.max())) if len(ends) else None,
+                )
             )
         return rows
 
@@ -116,3 +130,13 @@ def lateral_area(cable: Cable) -> Float[ndarray, " F"]:
     """
     step = cable.radius[:, 1] - cable.radius[:, 0]
     return np.pi * cable.radius.sum(axis=1) * np.hypot(cable.length, step)
+
+
+def step_area(tree: SwcTree) -> Float[ndarray, " n"]:
+    """Area of the ring at every point that lies on its parent with another radius, µm².
+
+    NEURON and NeuroM count it; the equations, which know ∫2πa ds only, do not.
+    """
+    up = tree.parent
+    within = (tree.edge_length == 0.0) & (up >= 0) & ((tree.kind == SOMA) == (tree.kind[up] == SOMA))
+    return np.where(within, np.pi * np.abs(tree.radius[up] ** 2 - tree.radius**2), 0.0)
