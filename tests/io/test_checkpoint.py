@@ -38,7 +38,7 @@ def save(path, communicator, **changes):
     return wanted
 
 
-@pytest.mark.mpi_ranks(1, 2, 3)
+@pytest.mark.mpi_ranks(2, 3)
 def test_a_state_comes_back_bit_by_bit_in_any_distribution(communicator, common_path):
     path = common_path / "deep" / "run.checkpoint.h5"
     wanted = save(path, communicator)
@@ -55,7 +55,7 @@ def test_a_state_comes_back_bit_by_bit_in_any_distribution(communicator, common_
         assert [type(found_scalars[name]) for name in ("time", "window", "steady")] == [float, int, bool]
 
 
-@pytest.mark.mpi_ranks(1, 2)
+@pytest.mark.mpi_ranks(2)
 def test_without_parallel_hdf5_rank_0_writes_the_same(communicator, common_path, monkeypatch):
     path = common_path / "run.checkpoint.h5"
     monkeypatch.setattr("hpcpinn.io.storage.mpi_hdf5", lambda: False)
@@ -65,7 +65,7 @@ def test_without_parallel_hdf5_rank_0_writes_the_same(communicator, common_path,
         assert found[name].tobytes() == array.tobytes()
 
 
-@pytest.mark.mpi_ranks(1, 2)
+@pytest.mark.mpi_ranks(2)
 def test_a_full_disk_leaves_the_old_checkpoint(communicator, common_path):
     path = common_path / "run.checkpoint.h5"
     wanted = save(path, communicator)
@@ -80,7 +80,7 @@ def test_a_full_disk_leaves_the_old_checkpoint(communicator, common_path):
     assert [file.name for file in common_path.iterdir()] == [path.name]
 
 
-@pytest.mark.mpi_ranks(1, 2)
+@pytest.mark.mpi_ranks(2)
 def test_the_setting_that_changed_is_named(communicator, common_path):
     path = common_path / "run.checkpoint.h5"
     save(path, communicator)
@@ -106,7 +106,7 @@ def test_a_setting_of_one_side_only_is_named(communicator, tmp_path):
         checkpoint.load(path, communicator, own(communicator), wanted | {"physics.er": "1"})
 
 
-@pytest.mark.mpi_ranks(1, 2)
+@pytest.mark.mpi_ranks(2)
 def test_missing_foreign_and_damaged_checkpoints_are_named(communicator, common_path):
     path = common_path / "run.checkpoint.h5"
     pieces = own(communicator)

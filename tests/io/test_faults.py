@@ -45,7 +45,7 @@ def write_windows(writer, indices):
         runs.write_window(writer, index)
 
 
-@pytest.mark.mpi_ranks(1, 2)
+@pytest.mark.mpi_ranks(2)
 def test_a_full_disk_loses_nothing(communicator, common_path):
     path = common_path / "run.h5"
     header = runs.header(communicator.size)
@@ -84,7 +84,7 @@ def test_a_killed_run_leaves_whole_windows(tmp_path, milliseconds):
     assert not check_windows(path, windows).complete
 
 
-@pytest.mark.mpi_ranks(1, 2)
+@pytest.mark.mpi_ranks(2)
 def test_a_place_that_cannot_be_written_is_one_line_on_every_rank(communicator, common_path):
     if communicator.rank == 0:
         (common_path / "file").touch()
