@@ -1,0 +1,82 @@
+import numpy as np
+import pytest
+from scipy.integrate import quad
+
+from hpcpinn.errors import InputError
+from hpcpinn.reference.mesh import make_mesh
+from tests.reference.cables import branches, cylinder, small_tree
+
+
+def test_cells_keep_volume_and_membrane_of_their_frustum():
+    cable = small_tree()
+    mesh = make_mesh(cable, np.arange(3, 10))
+    np.testing.assert_allclose(np.bincount(mesh.frustum, mesh.volume), cable.volume, rtol=1e-13)
+    np.testing.assert_allclose(np.bincount(mesh.frustum, mesh.membrane), cable.membrane, rtol=1e-13)
+
+
+def test_half_conductance_is_one_over_the_integral_of_the_inverse_cross_section():
+    cable = branches([7.0], [(2.0, 0.9)], [-1], [(0.4, 0.7)])
+    mesh = make_mesh(cable, 3)
+    for cell, (first, last) in enumerate(mesh.fraction):
+        middle = 0.5 * (first + last)
+
+        def resistance(x: float) -> float:
+            a, e = 2.0 - 1.1 * x, 0.4 + 0.3 * x
+            return 7.0 / (np.pi * (a * a - e * e))
+
+        for side, (x, y) in enumerate([(first, middle), (middle, last)]):
+            assert mesh.half[cell, side] == pytest.approx(1.0 / quad(resistance, x, y)[0], rel=1e-12)
+
+
+def test_half_conductance_of_a_cylinder():
+    np.testing.assert_allclose(make_mesh(cylinder(2.0, 3.0), 4).half, np.pi * 9.0 / 0.25, rtol=1e-14)
+
+
+def test_coupling_conserves_and_is_symmetric():
+    coupling = make_mesh(small_tree(), 4).coupling
+    assert abs(coupling - coupling.T).max() == 0.0
+    scale = abs(coupling).max()
+    np.testing.assert_allclose(coupling @ np.ones(coupling.shape[0]), 0.0, atol=1e-14 * scale)
+
+
+def test_coupling_equals_node_values_solved_for():
+    cable = small_tree()
+    mesh = make_mesh(cable, 1)
+    u = np.random.default_rng(1).random(mesh.n_cells)
+    ends = mesh.cable.node.ravel()
+    total = np.bincount(ends, mesh.half.ravel())
+    node = np.bincount(ends, (mesh.half * u[:, None]).ravel()) / total
+    np.testing.assert_allclose(
+        mesh.coupling @ u, (mesh.half * (node[mesh.cable.node] - u[:, None])).sum(axis=1), rtol=1e-12, atol=1e-12
+    )
+
+
+def test_share_of_a_patch_is_its_membrane():
+    mesh = make_mesh(branches([10.0], [(2.0, 1.0)], [-1]), 7)
+    patch = 10.0 * 0.4 * 2.0 * np.pi * (2.0 - 0.5 * (0.3 + 0.7))
+    assert mesh.share(0, 0.3, 0.7) @ mesh.membrane == pytest.approx(patch, rel=1e-13)
+
+
+def test_inlet_takes_the_whole_cross_section_at_a_free_end_and_splits_it_at_a_branch_point():
+    mesh = make_mesh(small_tree(), 3)
+    cell, area = mesh.inlet(2)
+    assert cell.tolist() == [5]
+    assert area.sum() == pytest.approx(np.pi * 0.8**2)
+    cells, area = mesh.inlet(1, area=2.0)
+    assert sorted(cells.tolist()) == [2, 3, 6, 9]
+    assert area.sum() == pytest.approx(2.0)
+
+
+def test_inlet_at_a_branch_point_without_area_is_refused():
+    with pytest.raises(InputError, match="flux at node 1: 4 frusta meet there"):
+        make_mesh(small_tree(), 1).inlet(1)
+
+
+def test_reticulum_that_reaches_the_membrane_is_refused():
+    with pytest.raises(InputError, match=r"frustum 0: the reticulum .* reaches the membrane"):
+        make_mesh(branches([1.0], [(1.0, 0.5)], [-1], [(0.5, 0.5)]), 1)
+
+
+def test_no_cells_is_refused():
+    with pytest.raises(InputError, match="cells per frustum is 0"):
+        make_mesh(cylinder(), 0)
