@@ -21,7 +21,7 @@ class _Commands(TyperGroup):
 def with_resume_value(arguments: list[str]) -> list[str]:
     """The arguments with ``--resume`` spelled out as ``--resume here`` where no value follows it."""
     spelled: list[str] = []
-    for argument, following in zip(arguments, [*arguments[1:], ""], strict=True):
+    for argument, following in zip(arguments, [*arguments[1:], ""], strict=False):
         spelled.append(argument)
         if argument == "--resume" and (
             not following or following.startswith("-") or following.endswith(".toml")

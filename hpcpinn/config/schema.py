@@ -250,7 +250,7 @@ class TrainingConfig(Table):
     collocation: Literal["gauss", "random", "residual-adaptive"] = "gauss"
     points_space: Annotated[int, Field(ge=2)] = 10
     points_time: Annotated[int, Field(ge=2)] = 12
-    newton_tolerance: Positive = 1e-7
+    newton_tolerance: Positive = 1e-6
     newton_max: Count = 8
     steps: Count = 10_000
     learning_rate: Positive = 1e-3

@@ -63,24 +63,37 @@ def share_cell(morphology: MorphologyConfig, n: int, rule: PiecesConfig | None =
     """
     if n < 1:
         raise InputError(f"-n {n}: cannot share a cell among {n} ranks; use at least 1")
+    pieces, warnings = cut_cell(morphology, rule or PiecesConfig())
+    return share_pieces(pieces, n, warnings)
+
+
+def cut_cell(morphology: MorphologyConfig, rule: PiecesConfig) -> tuple[Cable, tuple[str, ...]]:
+    """The pieces of a cell without sources, and the warnings of the file's reader.
+
+    Raises:
+        InputError: The file cannot be read.
+    """
     tree = read_swc(morphology_path(morphology.file), units=morphology.units)
     cable, _ = cable_from_swc(
         tree,
         soma=morphology.soma,
-        merge_below=morphology.merge_below or None,
+        merge_below=morphology.merge_below,
         er_fraction=morphology.er_fraction,
         er_radius=morphology.er_radius,
     )
-    rule = rule or PiecesConfig()
     lengths = PieceRule(rule.max_length, rule.source_length, rule.growth)
-    pieces = cut_into_pieces(cable, [], [], lengths).cable
+    return cut_into_pieces(cable, [], [], lengths).cable, tree.warnings
+
+
+def share_pieces(pieces: Cable, n: int, warnings: tuple[str, ...] = ()) -> SharedCell:
+    """Shares pieces among `n` ranks, cut finer where whole ones cannot be shared evenly."""
     n_pieces_of_run = pieces.n_frusta
     pieces = refined_for(pieces, n)
     shares = partition(pieces, piece_cost(pieces), n)
     if shares.imbalance > BALANCE:
         pieces = refined_for(pieces, _PIECES_PER_RANK * n)
         shares = partition(pieces, piece_cost(pieces), n)
-    return SharedCell(pieces, shares, n_pieces_of_run, tree.warnings)
+    return SharedCell(pieces, shares, n_pieces_of_run, warnings)
 
 
 def piece_cost(cable: Cable) -> Float[ndarray, " F"]:

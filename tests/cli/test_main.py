@@ -1,0 +1,177 @@
+"""The command line as a person types it."""
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from hpcpinn.cli.main import COMMANDS, with_resume_value
+from hpcpinn.cli.run import DEFAULT_JOB, checkpoint_to_resume
+from hpcpinn.config import bundled_job, load_config
+from hpcpinn.errors import InputError
+
+REPOSITORY = Path(__file__).resolve().parents[2]
+
+
+def hpcpinn(*arguments: str, cwd: Path) -> subprocess.CompletedProcess[str]:
+    environment = os.environ | {"PYTHONPATH": str(REPOSITORY), "COLUMNS": "100"}
+    return subprocess.run(
+        [sys.executable, "-m", "hpcpinn", *arguments],
+        cwd=cwd,
+        env=environment,
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=False,
+    )
+
+
+def refused(done: subprocess.CompletedProcess[str]) -> str:
+    """The one line on stderr of a command that was refused."""
+    assert done.returncode == 2
+    assert done.stdout == ""
+    assert "Traceback" not in done.stderr
+    assert len(done.stderr.splitlines()) == 1
+    return done.stderr
+
+
+def test_help_lists_every_command_and_loads_nothing_heavy(tmp_path):
+    code = (
+        "import sys; sys.argv = ['hpcpinn', '--help']\n"
+        "from hpcpinn.__main__ import main\n"
+        "try: main()\n"
+        "finally: print([m for m in ('jax', 'numpy', 'matplotlib', 'h5py') if m in sys.modules])\n"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", code],
+        env=os.environ | {"PYTHONPATH": str(REPOSITORY)},
+        cwd=tmp_path,
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=False,
+    )
+    assert done.returncode == 0
+    assert done.stdout.splitlines()[-1] == "[]"
+    for command in COMMANDS:
+        assert f"  {command} " in done.stdout
+
+
+def test_no_argument_is_a_call_for_help(tmp_path):
+    done = hpcpinn(cwd=tmp_path)
+    assert done.returncode == 0
+    assert "Usage: hpcpinn" in done.stdout
+
+
+def test_mistakes_on_the_command_line(tmp_path):
+    assert "rum" in refused(hpcpinn("rum", cwd=tmp_path))
+    assert "--morfology" in refused(hpcpinn("run", "--morfology", "a.swc", cwd=tmp_path))
+    assert "cell.toml: no such job file" in refused(hpcpinn("run", "cell.toml", cwd=tmp_path))
+    line = refused(hpcpinn("run", "--set", "run.durtion=5", cwd=tmp_path))
+    assert "run.durtion: unknown key; did you mean 'duration'?" in line
+    assert "no checkpoint" in refused(hpcpinn("run", "--resume", cwd=tmp_path))
+
+
+def test_run_refuses_a_missing_cell_before_it_writes_anything(tmp_path):
+    line = refused(hpcpinn("run", "--morphology", "none.swc", cwd=tmp_path))
+    assert "none.swc" in line
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_debug_shows_the_traceback(tmp_path):
+    done = hpcpinn("run", "cell.toml", "--debug", cwd=tmp_path)
+    assert done.returncode == 2
+    assert "Traceback" in done.stderr
+    assert done.stderr.splitlines()[-1].endswith("cell.toml: no such job file")
+
+
+def test_partition_prints_one_json_object(tmp_path):
+    done = hpcpinn("partition", "builtin:pyramidal", "-n", "4", "--json", cwd=tmp_path)
+    assert done.returncode == 0
+    figures = json.loads(done.stdout)
+    assert figures["ranks"] == 4
+    assert 1.0 <= figures["imbalance"] <= 1.10
+    assert figures["cuts"] >= 1
+    assert figures["interfaces"] >= 3
+    assert sum(figures["pieces_per_rank"]) == figures["pieces"]
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_partition_prints_a_table_and_draws_a_map(tmp_path):
+    done = hpcpinn("partition", "builtin:y_branch", "-n", "3", cwd=tmp_path)
+    assert done.returncode == 0
+    rows = [line.split() for line in done.stdout.splitlines()]
+    assert [row[0] for row in rows[1:4]] == ["0", "1", "2"]
+    assert "3 ranks, imbalance 1.0" in done.stdout
+    picture = tmp_path / "results" / "builtin-y_branch-3-ranks.png"
+    assert str(picture.relative_to(tmp_path)) in done.stdout
+    assert picture.read_bytes().startswith(b"\x89PNG")
+
+
+@pytest.mark.parametrize(
+    ("arguments", "expected"),
+    [
+        (("builtin:y_branch", "-n", "0"), "-n 0"),
+        (("builtin:y_branch", "-n", "few"), "'-n' / '--ranks': Input should be a valid integer"),
+        (("builtin:y_branch",), "-n"),
+        (("builtin:octopus", "-n", "2"), "no bundled cell 'octopus'"),
+        (("none.swc", "-n", "2"), "none.swc"),
+        (("builtin:y_branch", "-n", "2", "--soma", "round"), "'round' is not one of 'neuron'"),
+    ],
+)
+def test_partition_refuses(arguments, expected, tmp_path):
+    assert expected in refused(hpcpinn("partition", *arguments, cwd=tmp_path))
+
+
+def test_partition_says_why_a_picture_cannot_be_written(tmp_path):
+    (tmp_path / "file").write_text("")
+    done = hpcpinn("partition", "builtin:y_branch", "-n", "2", "--picture", "file/map.png", cwd=tmp_path)
+    assert done.returncode == 1
+    assert "file/map.png" in done.stderr
+    assert "Traceback" not in done.stderr
+    done = hpcpinn("partition", "builtin:y_branch", "-n", "2", "--picture", "map.docx", cwd=tmp_path)
+    assert done.returncode == 1
+    assert "map.docx" in done.stderr
+
+
+@pytest.mark.parametrize(
+    ("typed", "meant"),
+    [
+        (["run", "--resume"], ["run", "--resume", "here"]),
+        (["run", "--resume", "--set", "a=1"], ["run", "--resume", "here", "--set", "a=1"]),
+        (["run", "--resume", "job.toml"], ["run", "--resume", "here", "job.toml"]),
+        (["run", "--resume", "auto", "job.toml"], ["run", "--resume", "auto", "job.toml"]),
+        (["run", "--resume=x.h5"], ["run", "--resume=x.h5"]),
+        (["run", "job.toml"], ["run", "job.toml"]),
+    ],
+)
+def test_resume_may_stand_alone(typed, meant):
+    assert with_resume_value(typed) == meant
+
+
+def test_which_checkpoint_is_meant(tmp_path):
+    output = tmp_path / "run.h5"
+    assert checkpoint_to_resume(None, output) is None
+    assert checkpoint_to_resume("auto", output) is None
+    with pytest.raises(InputError, match=r"no checkpoint .*run\.checkpoint\.h5"):
+        checkpoint_to_resume("here", output)
+    with pytest.raises(InputError, match=r"no checkpoint other\.h5"):
+        checkpoint_to_resume("other.h5", output)
+    checkpoint = tmp_path / "run.checkpoint.h5"
+    checkpoint.touch()
+    assert checkpoint_to_resume("auto", output) == checkpoint
+    assert checkpoint_to_resume("here", output) == checkpoint
+
+
+@pytest.mark.parametrize("path", sorted((REPOSITORY / "jobs").glob("*.toml")), ids=lambda path: path.stem)
+def test_bundled_jobs_can_be_read_and_name_files_that_exist(path):
+    config = load_config(path)
+    assert config.voltage.file is None or Path(config.voltage.file).is_file()
+    assert bundled_job(path.stem).samefile(path)
+
+
+def test_there_is_a_default_job():
+    assert bundled_job(DEFAULT_JOB).is_file()
