@@ -29,12 +29,13 @@ _MOMENTS = np.unique(np.r_[NODES, _SOON])
 
 @dataclass(frozen=True)
 class FvSolution:
-    """Cell averages at the requested times, cells in the order of the frusta.
+    """Averages over cells (or groups of them) at the requested times, in the order of the frusta.
 
     Attributes:
         times: Internal time units.
         c, b: Free calcium and free calbindin, µM.
-        volume, frustum, fraction: The cells (see `Mesh`).
+        volume, frustum, fraction: The cells or groups (see `Mesh`).
+        point_c, point_b: Values at the points asked for, µM.
         entered: Calcium that has come in through channels, leak, releases and ends, µM·µm³.
         net: The same minus what channels and pumps have taken out.
         balance: Total calcium gained minus `net`, over `entered`: zero up to round-off.
@@ -48,6 +49,8 @@ class FvSolution:
     volume: Float[ndarray, " N"]
     frustum: Int[ndarray, " N"]
     fraction: Float[ndarray, "N 2"]
+    point_c: Float[ndarray, "T P"]
+    point_b: Float[ndarray, "T P"]
     entered: Float[ndarray, " T"]
     net: Float[ndarray, " T"]
     balance: Float[ndarray, " T"]
@@ -62,6 +65,8 @@ def solve(
     times: Float[ndarray, " T"],
     *,
     cells: int | Int[ndarray, " F"] = 1,
+    group: int = 1,
+    points: tuple[Int[ndarray, " P"], Float[ndarray, " P"]] | None = None,
     start: float = 0.0,
     initial: tuple[ndarray, ndarray] | None = None,
     tolerance: float = 1e-6,
@@ -76,6 +81,8 @@ def solve(
         forcing: Voltage, releases, end fluxes.
         times: Times to report, increasing, internal units.
         cells: Cells per frustum, one number or one per frustum.
+        group: Report averages over so many neighbouring cells of a frustum instead of single cells.
+        points: Frusta and fractions on them where values are reported too.
         start: Initial time.
         initial: Cell averages (c, b) at `start`, numbers or arrays (N,); rest where None.
         tolerance: Relative tolerance per step.
@@ -94,20 +101,32 @@ def solve(
     if times.ndim != 1 or not len(times) or np.any(np.diff(times) <= 0.0) or times[0] < start:
         raise InputError(f"reference: times must increase from start = {start}")
     mesh = make_mesh(cable, cells)
+    if np.any(np.bincount(mesh.frustum) % group):
+        raise InputError(f"reference: {cells} cells per frustum cannot be averaged in groups of {group}")
     system = CalciumSystem(mesh, constants, forcing, start, tolerance)
     c0, b0 = (constants.c_rest, constants.b_rest) if initial is None else initial
     y = system.pack(np.broadcast_to(c0, (mesh.n_cells,)), np.broadcast_to(b0, (mesh.n_cells,)))
-    states, work = integrate(
+    averages = mesh.groups(group)
+    n_groups = averages.shape[0]
+    seen = averages if points is None else sparse.vstack([averages, mesh.points(*points)]).tocsr()
+
+    def observe(states: Float[ndarray, "m n"]) -> Float[ndarray, "m k"]:
+        return np.hstack([(seen @ states[:, :-2:2].T).T, (seen @ states[:, 1:-2:2].T).T, states[:, -2:]])
+
+    observed, work = integrate(
         system, y, start, times,
-        stops=system.stops(), tolerance=tolerance, step=step, cancel=cancel,
+        stops=system.stops(), tolerance=tolerance, step=step, observe=observe, cancel=cancel,
     )  # fmt: skip
-    c, b = system.unpack(states)
-    first_c, first_b = system.unpack(y[None])
-    net, entered = states[:, -2], states[:, -1]
-    gained = ((c - first_c) - (b - first_b)) @ mesh.volume
+    c, b = observed[:, : seen.shape[0]], observed[:, seen.shape[0] : -2]
+    net, entered = observed[:, -2], observed[:, -1]
+    volume = mesh.volume.reshape(-1, group).sum(axis=1)
+    excess = (c - b)[:, :n_groups] @ volume
+    gained = excess - (y[:-2:2] - y[1:-2:2]) @ mesh.volume
     return FvSolution(
-        times=times, c=c, b=b,
-        volume=mesh.volume, frustum=mesh.frustum, fraction=mesh.fraction,
+        times=times, c=c[:, :n_groups], b=b[:, :n_groups],
+        volume=volume, frustum=mesh.frustum[::group],
+        fraction=np.stack([mesh.fraction[::group, 0], mesh.fraction[group - 1 :: group, 1]], axis=1),
+        point_c=c[:, n_groups:], point_b=b[:, n_groups:],
         entered=entered, net=net,
         balance=(gained - net) / np.maximum(entered, np.finfo(float).tiny),
         work=work, seconds=time.perf_counter() - began,
@@ -134,10 +153,6 @@ class CalciumSystem:
     def pack(self, c: Float[ndarray, " N"], b: Float[ndarray, " N"]) -> Float[ndarray, " n"]:
         """State of the cells, the tallies at zero."""
         return np.r_[np.stack([c, b], axis=1).ravel(), 0.0, 0.0]
-
-    def unpack(self, states: Float[ndarray, "T n"]) -> tuple[ndarray, ndarray]:
-        """c and b of the cells."""
-        return states[:, :-2:2].copy(), states[:, 1:-2:2].copy()
 
     def stops(self) -> Float[ndarray, " B"]:
         return self._driver.stops()

@@ -56,6 +56,35 @@ class Mesh:
             part = (y - x) * here / radius.mean(axis=1)
         return np.where(inside, part, 0.0)
 
+    def groups(self, size: int) -> sparse.csr_matrix:
+        """Volume averages over `size` consecutive cells, (N/size, N)."""
+        group = np.arange(self.n_cells) // size
+        total = np.bincount(group, self.volume)
+        shape = (len(total), self.n_cells)
+        return sparse.csr_matrix((self.volume / total[group], (group, np.arange(self.n_cells))), shape)
+
+    def points(self, frustum: Int[ndarray, " P"], fraction: Float[ndarray, " P"]) -> sparse.csr_matrix:
+        """Values at points of the original cable, (P, N), second order.
+
+        Linear between the middle of a cell and its ends; the value at an end balances the fluxes
+        of the cells that meet there.
+        """
+        ends, half = self.cable.node.ravel(), self.half.ravel()
+        total = np.bincount(ends, half)
+        at_node = sparse.csr_matrix(
+            (half / total[ends], (ends, np.arange(2 * self.n_cells) // 2)), (len(total), self.n_cells)
+        )
+        first = np.searchsorted(self.frustum, frustum)
+        count = np.searchsorted(self.frustum, frustum, side="right") - first
+        along = np.asarray(fraction) * count
+        within = np.clip(along.astype(int), 0, count - 1)
+        cell, x = first + within, along - within
+        side = np.where(x < 0.5, 0, 1)
+        outward = np.abs(2.0 * x - 1.0)
+        own = sparse.eye(self.n_cells, format="csr")[cell]
+        node = at_node[self.cable.node[cell, side]]
+        return (sparse.diags(1.0 - outward) @ own + sparse.diags(outward) @ node).tocsr()
+
     def inlet(self, node: int, area: float | None = None) -> tuple[ndarray, ndarray]:
         """Cells that share what is let in at a node, and how many µm² of it each one gets.
 

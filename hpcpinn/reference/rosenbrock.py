@@ -110,24 +110,27 @@ def integrate(
     tolerance: float,
     step: float | None = None,
     max_steps: int = 1_000_000,
+    observe: Callable[[Float[ndarray, "m n"]], Float[ndarray, "m k"]] = lambda states: states,
     cancel: Callable[[], bool] | None = None,
-) -> tuple[Float[ndarray, "T n"], Work]:
-    """Integrates from `start` and reports the state at `times`.
+) -> tuple[Float[ndarray, "T k"], Work]:
+    """Integrates from `start` and reports what is seen of the state at `times`.
 
     Args:
         times: Increasing, not before `start`.
         stops: Steps end exactly at these times.
         tolerance: Relative tolerance of the embedded error; ignored with a fixed `step`.
         step: Fixed step length (shortened to hit the stops), for order tests.
+        observe: What to keep of states.
         cancel: Asked before every step.
 
     Raises:
         SolveError: Where the step length collapses, the state is not finite, the number of steps
             runs out, or `cancel` says so.
     """
-    out = np.empty((len(times), len(y)))
+    first = observe(y[None])
+    out = np.empty((len(times), first.shape[1]))
     done = int(np.searchsorted(times, start, side="right"))
-    out[:done] = y
+    out[:done] = first
     last = float(times[-1]) if len(times) else start
     targets = _distinct([x for x in np.unique(np.r_[stops, last]) if start < x <= last], last - start)
     t, steps, rejected = start, 0, 0
@@ -162,7 +165,8 @@ def integrate(
             end = target if hits else t + take
             upto = int(np.searchsorted(times, end, side="right"))
             if upto > done:
-                out[done:upto] = _dense((times[done:upto] - t) / (end - t), y, new, stages)
+                theta = (times[done:upto] - t) / (end - t)
+                out[done:upto] = observe(_dense(theta, y, new, stages))
                 done = upto
             system.close_step()
             t, y, steps = end, new, steps + 1

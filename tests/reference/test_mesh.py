@@ -80,3 +80,28 @@ def test_reticulum_that_reaches_the_membrane_is_refused():
 def test_no_cells_is_refused():
     with pytest.raises(InputError, match="cells per frustum is 0"):
         make_mesh(cylinder(), 0)
+
+
+def test_groups_average_by_volume():
+    cable = small_tree()
+    mesh = make_mesh(cable, 6)
+    coarse = make_mesh(cable, 2)
+    u = np.random.default_rng(3).random(mesh.n_cells)
+    averaged = mesh.groups(3) @ u
+    np.testing.assert_allclose(averaged * coarse.volume, (u * mesh.volume).reshape(-1, 3).sum(axis=1), rtol=1e-13)
+
+
+def test_points_are_exact_for_a_field_linear_along_a_cylinder():
+    mesh = make_mesh(branches([2.0, 3.0], [(1.0, 1.0), (1.0, 1.0)], [-1, 0]), [4, 6])
+    s = mesh.cable.path.mean(axis=1)
+    frustum, fraction = np.array([0, 0, 1, 1, 1]), np.array([0.3, 1.0, 0.0, 0.55, 0.9])
+    values = mesh.points(frustum, fraction) @ (2.0 + 3.0 * s)
+    place = np.where(frustum == 0, 2.0 * fraction, 2.0 + 3.0 * fraction)
+    np.testing.assert_allclose(values, 2.0 + 3.0 * place, rtol=1e-13)
+
+
+def test_points_at_a_branch_point_agree_from_all_sides_and_keep_constants():
+    mesh = make_mesh(small_tree(), 3)
+    weights = mesh.points(np.array([0, 1, 2, 3]), np.array([1.0, 0.0, 0.0, 0.0]))
+    np.testing.assert_allclose(weights.toarray()[1:], np.tile(weights.toarray()[0], (3, 1)), atol=1e-15)
+    np.testing.assert_allclose(weights.sum(axis=1), 1.0, rtol=1e-14)
