@@ -126,7 +126,7 @@ def _run_together(item: pytest.Item) -> dict[str, str]:
                 "-p",
                 "no:pytest_mpi",
             ]
-            + ["-o", "addopts=", "--rootdir", str(item.config.rootpath), *limits],
+            + ["-o", "addopts=--import-mode=importlib", "--rootdir", str(item.config.rootpath), *limits],
             count,
             limit=START_LIMIT + sum(limits.values()),
             environment={NOTES: folder},

@@ -1,0 +1,78 @@
+"""``hpcpinn submit``: a run as a SLURM job."""
+
+import json
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from hpcpinn.workflows.submit import Submission, check_run, script
+from hpcpinn.workflows.submit import submit as hand_over
+
+
+def submit(
+    job: Annotated[
+        Path | None, typer.Argument(help="Run description (TOML); a bundled one if left out.")
+    ] = None,
+    nodes: Annotated[int, typer.Option(help="Number of nodes.")] = 1,
+    ranks_per_node: Annotated[
+        int, typer.Option(help="Ranks on each node; left out: one per GPU, or 1.", show_default=False)
+    ] = 0,
+    gpus_per_node: Annotated[int, typer.Option(help="GPUs on each node; 0 for processors only.")] = 0,
+    ranks_per_gpu: Annotated[int, typer.Option(help="Ranks that share a GPU.")] = 1,
+    cpus_per_rank: Annotated[int, typer.Option(help="Processor cores of each rank.")] = 1,
+    time: Annotated[str, typer.Option(help="Time limit: minutes, H:MM:SS or D-HH:MM:SS.")] = "01:00:00",
+    grace: Annotated[
+        int, typer.Option(help="Seconds before the limit at which the job goes back to the queue.")
+    ] = 120,
+    restarts: Annotated[int, typer.Option(help="How often it may do so.")] = 20,
+    name: Annotated[str, typer.Option(help="Name of the job and of its log.")] = "hpcpinn",
+    partition: Annotated[str | None, typer.Option(help="SLURM partition.")] = None,
+    account: Annotated[str | None, typer.Option(help="SLURM account.")] = None,
+    sbatch: Annotated[
+        list[str] | None, typer.Option(help="Any other option of sbatch, such as --mem=8G.", metavar="OPTION")
+    ] = None,
+    morphology: Annotated[
+        str | None, typer.Option(help="SWC file to use instead of the job's.", metavar="FILE")
+    ] = None,
+    output: Annotated[
+        str | None, typer.Option(help="Result file to write instead of the job's.", metavar="FILE")
+    ] = None,
+    settings: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--set", help="Change one key of the run, such as run.duration=20.", metavar="KEY=VALUE"
+        ),
+    ] = None,
+    dry_run: Annotated[
+        bool, typer.Option("--dry-run", help="Print the batch script, submit nothing.")
+    ] = False,
+) -> None:
+    """Writes a SLURM batch script for a run and submits it; after a requeue the run goes on."""
+    overrides = list(settings or [])
+    for key, value in (("morphology.file", morphology), ("run.output", output)):
+        if value is not None:
+            overrides.append(f"{key}={json.dumps(value)}")
+    check_run(job, overrides)
+    named = {"--partition": partition, "--account": account}
+    submission = Submission(
+        arguments=(
+            *([str(job)] if job else []),
+            *(part for override in overrides for part in ("--set", override)),
+        ),
+        nodes=nodes,
+        ranks_per_node=ranks_per_node,
+        gpus_per_node=gpus_per_node,
+        ranks_per_gpu=ranks_per_gpu,
+        cpus_per_rank=cpus_per_rank,
+        time=time,
+        grace=grace,
+        restarts=restarts,
+        name=name,
+        options=(*(f"{flag}={value}" for flag, value in named.items() if value), *(sbatch or [])),
+    )
+    text = script(submission)
+    if dry_run:
+        typer.echo(text, nl=False)
+    else:
+        typer.echo(f"submitted job {hand_over(text)}; its log is {name}-<job>.log")

@@ -1,0 +1,60 @@
+"""`hpcpinn submit` as a person types it."""
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+REPOSITORY = Path(__file__).resolve().parents[2]
+
+
+def hpcpinn(*arguments: str, path: str | None = None) -> subprocess.CompletedProcess[str]:
+    environment = {**os.environ, "PYTHONPATH": str(REPOSITORY)}
+    if path is not None:
+        environment["PATH"] = path
+    return subprocess.run(
+        [sys.executable, "-m", "hpcpinn", *arguments],
+        capture_output=True,
+        text=True,
+        env=environment,
+        timeout=60,
+    )
+
+
+def test_dry_run_prints_the_script_and_submits_nothing(tmp_path: Path) -> None:
+    done = hpcpinn(
+        *("submit", "--nodes", "4", "--gpus-per-node", "8", "--partition", "gpu", "--sbatch", "--mem=64G"),
+        *("--set", "run.duration=20", "--dry-run"),
+        path=str(tmp_path),
+    )
+    assert (done.returncode, done.stderr) == (0, "")
+    assert "#SBATCH --nodes=4\n" in done.stdout
+    assert "#SBATCH --ntasks-per-node=8\n" in done.stdout
+    assert "#SBATCH --partition=gpu\n" in done.stdout
+    assert "#SBATCH --mem=64G\n" in done.stdout
+    assert "-m hpcpinn run --set run.duration=20 --resume auto" in done.stdout
+
+
+def test_submission_hands_the_script_to_sbatch(tmp_path: Path) -> None:
+    sbatch = tmp_path / "sbatch"
+    sbatch.write_text(f"#!/bin/sh\n/bin/cat > {tmp_path}/received\necho '4711;cluster'\n")
+    sbatch.chmod(0o755)
+    done = hpcpinn("submit", "--nodes", "2", path=str(tmp_path))
+    assert (done.returncode, done.stderr) == (0, "")
+    assert "submitted job 4711" in done.stdout
+    assert "#SBATCH --nodes=2\n" in (tmp_path / "received").read_text()
+
+
+def test_bad_input_is_one_line_and_code_2(tmp_path: Path) -> None:
+    for arguments in (
+        ["--nodes", "0"],
+        ["--nodes", "many"],
+        ["missing.toml"],
+        ["--set", "run.duratoin=3"],
+        [],
+    ):
+        done = hpcpinn("submit", *arguments, path=str(tmp_path))
+        assert done.returncode == 2, arguments
+        assert done.stdout == ""
+        assert len(done.stderr.splitlines()) == 1, done.stderr
+        assert done.stderr.startswith("hpcpinn: ")
