@@ -1,17 +1,19 @@
 """``hpcpinn run``: one forward run of one cell."""
 
 import json
-from dataclasses import asdict
 from pathlib import Path
-from typing import Annotated, Any
+from tempfile import TemporaryFile
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 from rich.console import Console
-from rich.table import Table
 
 from hpcpinn.cli.progress import duration, make_progress
 from hpcpinn.config import bundled_job, load_config
-from hpcpinn.errors import InputError
+from hpcpinn.errors import InputError, OutputError
+
+if TYPE_CHECKING:
+    from hpcpinn.workflows.forward import RunSummary
 
 DEFAULT_JOB = "default"
 
@@ -22,6 +24,9 @@ def run(
     ] = None,
     morphology: Annotated[
         str | None, typer.Option(help="SWC file to use instead of the job's.", metavar="FILE")
+    ] = None,
+    units: Annotated[
+        str | None, typer.Option(help="Unit of the SWC file: auto, um, nm, m.", metavar="UNIT")
     ] = None,
     output: Annotated[
         str | None, typer.Option(help="Result file to write instead of the job's.", metavar="FILE")
@@ -41,9 +46,8 @@ def run(
 ) -> None:
     """Solves calcium and calbindin on a cell over time; start it under mpirun for many ranks."""
     overrides = list(settings or [])
-    for key, value in (("morphology.file", morphology), ("run.output", output)):
-        if value is not None:
-            overrides.append(f"{key}={json.dumps(value)}")
+    flags = {"morphology.file": morphology, "morphology.units": units, "run.output": output}
+    overrides += [f"{key}={json.dumps(value)}" for key, value in flags.items() if value is not None]
     config = load_config(job or bundled_job(DEFAULT_JOB), overrides)
     checkpoint = checkpoint_to_resume(resume, Path(config.run.output))
 
@@ -54,10 +58,11 @@ def run(
     from hpcpinn.workflows import forward
 
     communicator = make_communicator(config.run.transport)
+    communicator.on_root(refuse_unwritable, Path(config.run.output))
     with make_progress(communicator.rank) as progress:
         summary = forward.run(config, communicator, progress, resume=checkpoint)
     if communicator.rank == 0:
-        _print_summary(summary)
+        print_summary(summary, Console(highlight=False))
 
 
 def checkpoint_to_resume(wish: str | None, output: Path) -> Path | None:
@@ -82,15 +87,40 @@ def checkpoint_to_resume(wish: str | None, output: Path) -> Path | None:
     raise InputError(f"--resume: no checkpoint {checkpoint}; use --resume auto to start afresh then")
 
 
-def _print_summary(summary: Any) -> None:
-    """One line per figure of the summary, as the workflow names them."""
-    table = Table.grid(padding=(0, 2))
-    for name, value in asdict(summary).items():
-        table.add_row(name.replace("_", " "), _figure(name, value))
-    Console().print(table)
+def refuse_unwritable(output: Path) -> None:
+    """Finds out before the work starts that a result cannot be written. Leaves nothing behind.
+
+    Raises:
+        OutputError: The result is a directory, or its directory cannot be made or written to.
+    """
+    if output.is_dir():
+        raise OutputError(f"{output}: is a directory; name a file with --output")
+    folder = next(parent for parent in output.absolute().parents if parent.exists())
+    try:
+        with TemporaryFile(dir=folder):
+            pass
+    except OSError as error:
+        raise OutputError(
+            f"{output}: cannot be written in {folder} ({error.strerror}); name another place with --output"
+        ) from None
 
 
-def _figure(name: str, value: object) -> str:
-    if isinstance(value, float):
-        return duration(value) if name.startswith("seconds") else f"{value:.3g}"
-    return str(value)
+def print_summary(summary: "RunSummary", console: Console) -> None:
+    """What was computed, how well, and what it cost."""
+    s = summary
+    lines = {
+        "cell": f"{s.sections} sections in {s.pieces} pieces on {s.ranks} {_plural('rank', s.ranks)}",
+        "solve": f"{s.duration:g} in {s.windows} {_plural('window', s.windows)} ({s.rejected} rejected), "
+        f"{s.newton_steps} Newton steps, {s.sweeps} sweeps (at most {s.most_sweeps_per_step} per step)",
+        "accuracy": f"error estimate {s.error_estimate:.1e}, calcium balance {s.calcium_balance:.1e}, "
+        f"interface jump {s.interface_jump:.1e}",
+        "cost": f"{duration(s.seconds)} (set-up {duration(s.seconds_setup)}), "
+        f"{100 * s.exchange_share:.1f} % of the windows in exchange, {s.memory_gib:.2f} GiB per rank",
+        "result": f"{s.result} ({s.output_mib:.1f} MiB)",
+    }
+    for label, text in lines.items():
+        console.print(f"{label:<10}{text}", soft_wrap=True)
+
+
+def _plural(word: str, count: int) -> str:
+    return word if count == 1 else f"{word}s"

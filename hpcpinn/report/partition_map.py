@@ -13,7 +13,7 @@ from numpy import ndarray
 
 from hpcpinn.errors import OutputError
 
-_PALETTE = np.array(matplotlib.colormaps["tab10"].colors)
+_PALETTE = matplotlib.colormaps["tab10"](np.arange(10))[:, :3]
 _THINNEST, _THICKEST = 0.9, 7.0
 """Line widths in points: a neurite must be seen, a soma must not cover its neighbours."""
 

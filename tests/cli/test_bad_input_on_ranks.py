@@ -1,0 +1,28 @@
+"""Bad input under mpirun: one line, the right exit code, every rank gone."""
+
+import pytest
+
+from tests.mpi import runner
+
+SECONDS_TO_END = 30.0
+"""Far above what it takes; a hang exceeds it."""
+
+
+@pytest.mark.parametrize(
+    ("arguments", "code", "expected"),
+    [
+        (["run", "--set", "run.durtion=5"], 2, "run.durtion: unknown key; did you mean 'duration'?"),
+        (["run", "--morphology", "none.swc"], 2, "none.swc"),
+        (["run", "--set", 'synapse.0.site="dend[999]"'], 2, "dend[999]"),
+        (["run", "--set", "run.duration=500"], 2, "covers times 0 to 100"),
+        (["run", "--output", "/proc/none/run.h5"], 1, "/proc/none/run.h5"),
+        (["run", "--set", "run.transport=serial"], 2, "serial"),
+    ],
+)
+def test_one_line_and_the_exit_code(arguments, code, expected, tmp_path):
+    finished = runner.mpirun(["-m", "hpcpinn", *arguments], 2, limit=SECONDS_TO_END, directory=tmp_path)
+    lines = [line for line in finished.stderr.splitlines() if line.startswith("hpcpinn: ")]
+    assert finished.code == code, finished.output
+    assert len(lines) == 1
+    assert expected in lines[0]
+    assert "Traceback" not in finished.output
