@@ -118,11 +118,11 @@ def _beside(job: FilePath, name: str) -> str:
 
 def _override(document: dict[str, Any], text: str, origin: _Origin) -> None:
     """Writes one ``a.b=value`` into the document and remembers the flag."""
+    flag = f"--set {text if text.isprintable() else repr(text)}"
     dotted, equals, spelled = text.partition("=")
-    path: Path = tuple(int(k) if k.isdigit() else k for k in dotted.strip().split("."))
+    path: Path = tuple(int(k) if k.isdecimal() else k for k in dotted.strip().split("."))
     if not equals or not all(str(key) for key in path):
-        raise InputError(f"--set {text}: expected table.key=value, such as run.duration=20")
-    flag = f"--set {text}"
+        raise InputError(f"{flag}: expected table.key=value, such as run.duration=20")
     place: Any = document
     for depth, key in enumerate(path):
         if isinstance(place, list):
@@ -145,7 +145,7 @@ def _value(spelled: str) -> Any:
     """A TOML value, or the text itself where it is none."""
     try:
         return tomllib.loads(f"value = {spelled}")["value"]
-    except tomllib.TOMLDecodeError:
+    except ValueError:  # not TOML, or a number of thousands of digits
         return spelled
 
 

@@ -4,6 +4,8 @@ import math
 from dataclasses import fields
 
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from hpcpinn.config import RunConfig, bundled_job, config_from_json, load_config
 from hpcpinn.config.lines import key_lines, line_of
@@ -212,3 +214,27 @@ def test_lines_of_nested_and_quoted_keys():
 def test_unknown_bundled_job_names_those_there_are():
     with pytest.raises(InputError, match="no bundled job 'nothing'"):
         bundled_job("nothing")
+
+
+KEYS = st.sampled_from(
+    ["run", "duration", "synapse", "0", "7", "site", "physics", "constants", "gates", "window", "", "x"]
+)
+VALUES = st.one_of(
+    st.sampled_from(
+        ["1", "-1", "nan", "inf", "true", "[]", "[1]", "{}", "{a=1}", "[{}]", "'a'", "1979-05-27"]
+    ),
+    st.text(max_size=8),
+)
+
+
+@settings(max_examples=300, deadline=None)
+@given(st.lists(st.tuples(st.lists(KEYS, max_size=4), VALUES), min_size=1, max_size=3))
+def test_whatever_is_set_is_taken_or_refused_in_one_line(assignments):
+    try:
+        config = load_config(None, [f"{'.'.join(path)}={value}" for path, value in assignments])
+    except InputError as error:
+        line = str(error)
+    else:
+        line = "taken"
+        assert config_from_json(config.to_json()) == config
+    assert len(line.splitlines()) == 1
