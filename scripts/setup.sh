@@ -18,7 +18,7 @@ packages=(build-essential pkg-config python3-dev python3-venv openmpi-bin libope
 export PIP_DISABLE_PIP_VERSION_CHECK=1 PIP_NO_INPUT=1
 
 say() { echo "setup: $*"; }
-fail() { printf 'setup: %s\n' "$@" >&2; exit 1; }
+fail() { echo "setup: $1" >&2; shift; if [ $# -gt 0 ]; then printf '  %s\n' "$@" >&2; fi; exit 1; }
 
 new_enough() { "$1" -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null; }
 
@@ -75,10 +75,10 @@ check_system() {
     install_system_packages
     lacking=$(missing)
     [ -z "$lacking" ] && return
-    fail "this machine lacks:" "$(sed 's/^/  - /' <<<"$lacking")" \
+    fail "this machine lacks:" "$(sed '2,$ s/^/  /' <<<"$lacking")" \
         "On Debian or Ubuntu, as root:  apt-get install ${packages[*]}" \
-        "On a cluster:  module avail; module load python openmpi hdf5-mpi (the names differ), then, if h5pcc is" \
-        "  not on the PATH, export HDF5_DIR=<folder of an HDF5 built with that MPI>; and run this script again."
+        "On a cluster:  module avail; module load python openmpi hdf5-mpi (the names differ); then, if h5pcc" \
+        "is not on the PATH, export HDF5_DIR=<folder of an HDF5 built with that MPI>, and run this script again."
 }
 
 # Everything that decides what ends up in .venv.
@@ -112,11 +112,28 @@ build_wheel() {
 }
 
 install_python_packages() {
-    local pip=("$venv/bin/pip" install -q -c "$root/constraints.txt")
+    local pip=("$venv/bin/pip" install -qq -c "$root/constraints.txt")
     say "installing Python packages into $venv"
     "${pip[@]}" "setuptools>=82.0.1" wheel "cython<3.3" pkgconfig nanobind "mpi4py"
     local jax=jax; [ -n "$accelerator" ] && jax="jax[$accelerator]"
     "${pip[@]}" "$jax" numpy
+    built_against_mpi || build_against_mpi
+    "${pip[@]}" --no-build-isolation -e "$root[mpi,xarray,test]"
+}
+
+# Whether the two packages that have to be compiled are there already: right version, this MPI.
+built_against_mpi() {
+    if [ -e "$venv/built-against" ] && [ "$(cat "$venv/built-against")" != "$build" ]; then return 1; fi
+    "$venv/bin/python" - "$(pinned h5py)" "$(pinned mpi4jax)" <<'PYTHON' 2>/dev/null
+import sys
+from importlib.metadata import version
+import h5py
+right = all(version(pin.split("==")[0]) == pin.split("==")[1] for pin in sys.argv[1:])
+sys.exit(not (right and h5py.get_config().mpi))
+PYTHON
+}
+
+build_against_mpi() {
     mkdir -p "$wheels" 2>/dev/null || { wheels=$venv/wheels; mkdir -p "$wheels"; }
     local no_cuda; no_cuda=$(mktemp -d)  # an nvcc on the PATH would switch mpi4jax's CUDA part on
     # No build isolation: it would compile an old mpi4py along with h5py. -O1: a third of the time, same speed.
@@ -124,8 +141,8 @@ install_python_packages() {
     build_wheel mpi4jax MPI4JAX_BUILD_MPICC="$(command -v mpicc)" CUDA_ROOT="${CUDA_ROOT:-$no_cuda}" & local second=$!
     wait $first && wait $second || { rmdir "$no_cuda"; exit 1; }
     rmdir "$no_cuda"
-    "${pip[@]}" --no-deps --force-reinstall "$wheels"/h5py-*.whl "$wheels"/mpi4jax-*.whl
-    "${pip[@]}" --no-build-isolation -e "$root[mpi,xarray,test]"
+    "$venv/bin/pip" install -qq --no-deps --force-reinstall "$wheels"/h5py-*.whl "$wheels"/mpi4jax-*.whl
+    echo "$build" > "$venv/built-against"
 }
 
 check_python_packages() {
