@@ -136,13 +136,10 @@ def _names(runs: list[list[Frustum]]) -> list[str]:
 
 
 def _second_half_of_soma(runs: list[list[Frustum]]) -> int | None:
-    """Index of the run that mirrors the first soma run on the other side of the root."""
+    """Index of the second run of a soma that is a cylinder around the root, as long as wide."""
     somata = [k for k, run in enumerate(runs) if run[0].kind == SOMA]
-    if len(somata) != 2:
+    halves = [frustum for k in somata for frustum in runs[k]]
+    if len(somata) != 2 or len(halves) != 2 or any(half.tail != ROOT for half in halves):
         return None
-    one, other = (runs[k] for k in somata)
-    both_at_root = one[0].tail == ROOT == other[0].tail
-    single = len(one) == len(other) == 1
-    if not (both_at_root and single and np.isclose(one[0].length, other[0].length, rtol=1e-6)):
-        return None
-    return somata[1] if one[0].radius == other[0].radius else None
+    sizes = np.array([(half.length, *half.radius) for half in halves])
+    return somata[1] if np.allclose(sizes, sizes[0, 0], rtol=1e-9, atol=0.0) else None

@@ -24,8 +24,8 @@ UNITS = ("auto", *MICROMETRES)
 class SwcTree:
     """The points of an SWC file after repairs; one tree, parents before children.
 
-    Rows are in depth-first order, children by id: the file's own order where that is already
-    depth-first. All n points of the file are kept, those on their parent too.
+    Rows are in the order of the ids, as NEURON has them, or depth-first where some parent has a
+    larger id than its child. All n points of the file are kept, those on their parent too.
 
     Attributes:
         path: The file.
@@ -154,7 +154,7 @@ def _refuse_missing_parents(lines: SwcLines, path: str | Path) -> None:
 
 
 def _ordered(points: tuple[SwcPoint, ...], path: str | Path) -> tuple[list[SwcPoint], Int[ndarray, " n"]]:
-    """Points in depth-first order with the row of each parent; refuses what is not one tree."""
+    """Points, parents first, with the row of each parent; refuses what is not one tree."""
     roots = [point for point in points if point.parent < 0]
     if len(roots) > 1:
         places = ", ".join(str(point.line) for point in roots[:5])
@@ -163,31 +163,39 @@ def _ordered(points: tuple[SwcPoint, ...], path: str | Path) -> tuple[list[SwcPo
             f"{path}:{roots[1].line}: {len(roots)} roots (parent -1) on lines {places}{more}; "
             "keep one tree per file or join them by naming parents"
         )
-    children: dict[int, list[int]] = {}
     by_id = {point.id: point for point in points}
+    sorted_ids = sorted(by_id)
+    if not roots or any(by_id[id_].parent >= id_ for id_ in sorted_ids):
+        sorted_ids = _depth_first(roots, points)
+    if len(sorted_ids) < len(points):
+        reached = set(sorted_ids)
+        _refuse_cycle([point for point in points if point.id not in reached], by_id, path)
+    row = {id_: k for k, id_ in enumerate(sorted_ids)}
+    ordered = [by_id[id_] for id_ in sorted_ids]
+    return ordered, np.array([row.get(point.parent, -1) for point in ordered])
+
+
+def _depth_first(roots: list[SwcPoint], points: tuple[SwcPoint, ...]) -> list[int]:
+    """Ids that can be reached from the roots, parents first, siblings by id."""
+    children: dict[int, list[int]] = {}
     for point in points:
-        if point.parent >= 0:
-            children.setdefault(point.parent, []).append(point.id)
-    ordered: list[SwcPoint] = []
-    parent: list[int] = []
-    stack = [(point.id, -1) for point in roots]
-    while stack:
-        current, up = stack.pop()
-        row = len(ordered)
-        ordered.append(by_id[current])
-        parent.append(up)
-        below = children.get(current, [])
-        stack.extend((child, row) for child in sorted(below, reverse=True))
-    if len(ordered) < len(points):
-        reached = {point.id for point in ordered}
-        cycle = _cycle([point for point in points if point.id not in reached], by_id)
-        chain = " -> ".join(str(point.id) for point in cycle[:6])
-        chain += " -> ..." if len(cycle) > 6 else f" -> {cycle[0].id}"
-        raise InputError(
-            f"{path}:{cycle[0].line}: the parents run in a circle: {chain}; "
-            "give one of these points a parent nearer to the soma"
-        )
-    return ordered, np.array(parent)
+        children.setdefault(point.parent, []).append(point.id)
+    ordered: list[int] = []
+    waiting = [point.id for point in roots]
+    while waiting:
+        ordered.append(waiting.pop())
+        waiting.extend(sorted(children.get(ordered[-1], []), reverse=True))
+    return ordered
+
+
+def _refuse_cycle(unreached: list[SwcPoint], by_id: dict[int, SwcPoint], path: str | Path) -> None:
+    cycle = _cycle(unreached, by_id)
+    chain = " -> ".join(str(point.id) for point in cycle[:6])
+    chain += " -> ..." if len(cycle) > 6 else f" -> {cycle[0].id}"
+    raise InputError(
+        f"{path}:{cycle[0].line}: the parents run in a circle: {chain}; "
+        "give one of these points a parent nearer to the soma"
+    )
 
 
 def _cycle(unreached: list[SwcPoint], by_id: dict[int, SwcPoint]) -> list[SwcPoint]:

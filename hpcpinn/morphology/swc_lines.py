@@ -8,6 +8,7 @@ from hpcpinn.errors import InputError
 
 COLUMNS = ("id", "type", "x", "y", "z", "radius", "parent")
 _NUMBER = re.compile(r"[+-]?(\d+\.?\d*|\.\d+)([eE][+-]?\d+)?\Z", re.ASCII)
+_LINE_END = re.compile(r"\r\n|\r|\n")  # str.splitlines knows many more: comments would become data
 _LARGEST_ID = 2**53
 """Ids above this are not exact in the floating-point columns some exporters write."""
 
@@ -47,7 +48,7 @@ def read_lines(path: str | Path) -> SwcLines:
             wrong number of columns or something that is not a finite number in one of them.
     """
     points, comments, commented_out = [], [], {}
-    for number, line in enumerate(_text(path).splitlines(), start=1):
+    for number, line in enumerate(_LINE_END.split(_text(path)), start=1):
         data, mark, comment = line.partition("#")
         if mark:
             comments.append((number, comment.strip()))

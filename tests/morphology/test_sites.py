@@ -1,0 +1,116 @@
+"""Sites: every way to name a place, and a helpful line for every way to misname it."""
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from hpcpinn.errors import InputError
+from hpcpinn.morphology import synthetic
+from hpcpinn.morphology.build import cable_from_swc
+from hpcpinn.morphology.cable import Cable
+from hpcpinn.morphology.sites import parse_site, place
+from tests.morphology.swc_text import tree_of
+from tests.morphology.test_soma import CHAIN, ONE_POINT
+
+
+@pytest.fixture
+def cell(tmp_path: Path) -> Cable:
+    return cable_from_swc(tree_of(tmp_path, ONE_POINT))[0]
+
+
+@pytest.mark.parametrize(
+    "text, section, s, xyz",
+    [
+        ("soma", "soma[0]", 0.0, (0, 0, 0)),
+        ("root", "soma[0]", 0.0, (0, 0, 0)),
+        ("soma[0]", "soma[0]", 0.0, (0, 0, 0)),
+        ("soma[0](1)", "soma[0]", 5.0, (5, 0, 0)),
+        ("soma[0](0.75)", "soma[0]", 2.5, (2.5, 0, 0)),
+        ("soma[0](0.25)", "soma[0]b", 2.5, (-2.5, 0, 0)),
+        ("apic[0](0)", "apic[0]", 0.0, (0, 7, 0)),
+        (" dend[0](0.2) ", "dend[0]", 2.0, (8, 0, 0)),
+        ("axon[0]", "axon[0]", 10.0, (0, -10, 0)),
+        ("point:6", "apic[0]", 10.0, (0, 17, 0)),
+        ("point:1", "soma[0]", 0.0, (0, 0, 0)),
+        ("xyz:13,4,0", "dend[0]", 7.0, (13, 0, 0)),
+        ("xyz: 5, 100, 0", "apic[1]", 11.18034, (5, 27, 0)),
+        ("tip", "apic[1]", 11.18034, (5, 27, 0)),
+        ("tip:apical", "apic[1]", 11.18034, (5, 27, 0)),
+        ("tip:2", "axon[0]", 20.0, (0, -20, 0)),
+        ("tip:basal", "dend[0]", 10.0, (16, 0, 0)),
+    ],
+)
+def test_a_name_leads_to_its_place(
+    cell: Cable, text: str, section: str, s: float, xyz: tuple[float, float, float]
+) -> None:
+    site = parse_site(text, cell)
+    assert site.name == text.strip()
+    name, position, where = place(site, cell)
+    assert name == section
+    np.testing.assert_allclose([position, *where], [s, *xyz], atol=1e-5)
+
+
+@pytest.mark.parametrize(
+    "text, words",
+    [
+        ("apic[7](0.5)", r"no section apic\[7\]; apic\[\] runs from apic\[0\] to apic\[2\]"),
+        ("apik[1]", r"did you mean apic\[1\]"),
+        ("sooma", "did you mean soma"),
+        ("the far end", r"write soma, root, apic\[12\]\(0.5\)"),
+        ("apic[0](1.5)", "position 1.5 is not between 0 and 1"),
+        ("apic[0](half)", "'half' is not a number between 0 and 1"),
+        ("apic[0](nan)", "'nan' is not a number"),
+        ("xyz:1,2", "'1,2' is not three numbers"),
+        ("point:4b", "'4b' is not a point id"),
+        ("point:99", "no frustum ends at point 99; the nearest ids are 7 and 8"),
+        ("tip:glia", "no type 'glia' in this cell; there are apic, apical, axon, basal, dend, soma"),
+        ("", "write soma"),
+    ],
+)
+def test_a_wrong_name_is_refused_with_the_nearest_right_one(cell: Cable, text: str, words: str) -> None:
+    with pytest.raises(InputError, match=words) as caught:
+        parse_site(text, cell)
+    assert f"site '{text}'" in str(caught.value)
+
+
+@given(
+    text=st.sampled_from(["soma", "soma[0](0.3)", "apic[0](0.77)", "tip:apic", "point:6", "xyz:3,21,0"]),
+    cuts=st.lists(st.integers(0, 3), min_size=7, max_size=7),
+)
+def test_a_place_does_not_depend_on_the_pieces(
+    tmp_path_factory: pytest.TempPathFactory, text: str, cuts: list[int]
+) -> None:
+    cable, _ = cable_from_swc(tree_of(tmp_path_factory.getbasetemp(), ONE_POINT))
+    pieces = cable.split([np.arange(1, n + 1) / (n + 1) for n in cuts[: cable.n_frusta]])
+    whole, cut = place(parse_site(text, cable), cable), place(parse_site(text, pieces), pieces)
+    assert whole[0] == cut[0]
+    np.testing.assert_allclose(whole[1], cut[1], atol=1e-9)
+    np.testing.assert_allclose(whole[2], cut[2], atol=1e-9)
+
+
+def test_points_that_merging_removed_are_found_through_the_tree(tmp_path: Path) -> None:
+    tree = tree_of(tmp_path, synthetic.ball_and_stick())
+    cable, _ = cable_from_swc(tree, merge_below=1.0)
+    with pytest.raises(InputError, match="no frustum ends at point 5"):
+        parse_site("point:5", cable)
+    section, s, xyz = place(parse_site("point:5", cable, tree), cable)
+    assert section == "dend[0]"
+    np.testing.assert_allclose([s, *xyz], [60, 70, 0, 0], atol=1e-9)
+    assert place(parse_site("point:2", cable, tree), cable)[:2] == ("dend[0]", 0.0)  # wired to the soma
+    with pytest.raises(InputError, match="no point 77 in .*; the nearest id is 12"):
+        parse_site("point:77", cable, tree)
+
+
+def test_the_middle_of_a_chain_soma_is_at_half_its_length(tmp_path: Path) -> None:
+    cable, _ = cable_from_swc(tree_of(tmp_path, CHAIN))
+    np.testing.assert_allclose(place(parse_site("soma", cable), cable)[2], [0, 7.5, 0])
+
+
+def test_a_cell_without_soma_has_a_root(tmp_path: Path) -> None:
+    cable, _ = cable_from_swc(tree_of(tmp_path, synthetic.y_branch()))
+    with pytest.raises(InputError, match="no soma; use 'root'"):
+        parse_site("soma", cable)
+    np.testing.assert_array_equal(place(parse_site("root", cable), cable)[2], [0, 0, 0])
