@@ -95,7 +95,8 @@ def prepare() -> Device:
 
 def _share_processors(ranks: int) -> None:
     """Keep the ranks of a node from starting as many threads each as the node has processors."""
-    if (os.cpu_count() or 1) >= 2 * ranks:
+    fair_share = (os.cpu_count() or 1) // ranks
+    if min(fair_share, len(os.sched_getaffinity(0))) > 1:
         return
     os.environ.setdefault("OMP_NUM_THREADS", "1")
     flags = os.environ.get("XLA_FLAGS", "")
