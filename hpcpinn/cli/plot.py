@@ -1,0 +1,48 @@
+"""``hpcpinn plot``: pictures of a run."""
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from hpcpinn.errors import InputError
+
+
+def plot(
+    result: Annotated[Path, typer.Argument(help="Result file of a run, finished or not.")],
+    out: Annotated[
+        Path | None, typer.Option(help="Folder for the pictures; RESULT-pictures if left out.", metavar="DIR")
+    ] = None,
+    times: Annotated[
+        str | None, typer.Option(help="When to show the cell, such as 2.5,10,50.", metavar="T,T,...")
+    ] = None,
+    suffix: Annotated[str, typer.Option("--format", help="png, pdf or svg.")] = "png",
+) -> None:
+    """Draws the cell, kymograph, traces, partition and convergence of a run."""
+    from hpcpinn.io import read
+    from hpcpinn.io.sidecar import reference_path
+    from hpcpinn.report.gallery import draw_all
+    from hpcpinn.report.summary import summary_lines
+
+    if suffix not in ("png", "pdf", "svg"):
+        raise InputError(f"--format {suffix}: no such format; use png, pdf or svg")
+    run = read(result)
+    for line in summary_lines(run):
+        print(line)
+    folder = out or result.with_name(f"{result.stem}-pictures")
+    drawn, left_out = draw_all(run, folder, times=_times(times), suffix=suffix)
+    for picture in drawn:
+        print(f"picture: {picture}")
+    for reason in left_out:
+        print(reason)
+    if not reference_path(result).is_file():
+        print(f"the traces show no reference: hpcpinn validate {result} computes it")
+
+
+def _times(text: str | None) -> list[float] | None:
+    if text is None:
+        return None
+    try:
+        return [float(word) for word in text.split(",")]
+    except ValueError as error:
+        raise InputError(f"--times {text}: not numbers with commas between; write --times 2.5,10") from error

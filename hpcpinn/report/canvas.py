@@ -1,0 +1,110 @@
+"""What all pictures have in common: type, colours, labels, scale bar, and how they are saved."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import matplotlib
+import numpy as np
+from jaxtyping import Float
+from matplotlib.axes import Axes
+from matplotlib.colors import Colormap, LinearSegmentedColormap, LogNorm, Normalize
+from matplotlib.figure import Figure
+from numpy import ndarray
+
+from hpcpinn.errors import OutputError
+from hpcpinn.io import Result
+
+STYLE: Any = {
+    "font.size": 8.0,
+    "axes.titlesize": 9.0,
+    "axes.labelsize": 8.0,
+    "legend.fontsize": 7.0,
+    "xtick.labelsize": 7.0,
+    "ytick.labelsize": 7.0,
+    "axes.spines.top": False,
+    "axes.spines.right": False,
+    "axes.linewidth": 0.7,
+    "xtick.major.width": 0.7,
+    "ytick.major.width": 0.7,
+    "lines.linewidth": 1.2,
+    "legend.frameon": False,
+    "savefig.dpi": 200,
+}
+
+CYCLE = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#333333")
+"""Colours for curves, told apart by most colour-blind readers (Okabe and Ito)."""
+
+_WIDE = 8.0
+"""Ratio of extremes from which a quantity is shown on a logarithmic scale."""
+
+
+@contextmanager
+def canvas(path: Path, width: float, height: float) -> Iterator[Figure]:
+    """A figure of so many inches that is saved when the block ends.
+
+    Args:
+        path: Picture; its directory is made, its suffix says the format.
+        width, height: Inches.
+
+    Raises:
+        OutputError: The picture cannot be written.
+    """
+    with matplotlib.rc_context(STYLE):
+        figure = Figure(figsize=(width, height), layout="constrained")
+        yield figure
+        try:
+            path.parent.mkdir(parents=True, exist_ok=True)
+            figure.savefig(path)
+        except (OSError, ValueError) as error:
+            reason = getattr(error, "strerror", None) or error
+            raise OutputError(f"{path}: the picture cannot be written ({reason})") from None
+
+
+def calcium_colours() -> Colormap:
+    """Dark blue at rest to orange: both ends stand out on white paper, also in grey."""
+    shades = matplotlib.colormaps["plasma"](np.linspace(0.0, 0.86, 256))
+    return LinearSegmentedColormap.from_list("calcium", shades)
+
+
+def scale_for(values: Float[ndarray, "..."]) -> Normalize:
+    """Logarithmic where values span a wide range, else linear; never of zero width."""
+    low, high = float(values.min()), float(values.max())
+    if low > 0.0 and high > _WIDE * low:
+        return LogNorm(low, high)
+    if high - low < 1e-6 * max(abs(high), 1e-300):
+        high = low + 1e-3 * max(abs(low), 1e-300)
+    return Normalize(low, high)
+
+
+def label(result: Result, name: str, text: str | None = None) -> str:
+    """``calcium (µM)``; without the unit for a dimensionless run."""
+    unit = result.units.get(name, "").replace("um", "µm").replace("uM", "µM")
+    return f"{text or name} ({unit})" if unit else text or name
+
+
+def moment(result: Result, time: float) -> str:
+    """``12.5 ms``, or ``t = 0.5`` for a dimensionless run."""
+    unit = result.units.get("time")
+    return f"{time:.4g} {unit}" if unit else f"t = {time:.4g}"
+
+
+def scale_bar(axes: Axes, flat: Float[ndarray, "k 2"], unit: str) -> None:
+    """A bar of 1, 2 or 5 times a power of ten, near a fifth of the cell, below it."""
+    low, high = flat.min(axis=0), flat.max(axis=0)
+    size = max(float((high - low).max()), 1e-12)
+    wanted = 0.2 * size
+    power = 10.0 ** np.floor(np.log10(wanted))
+    length = power * max(step for step in (1, 2, 5) if step * power <= wanted * 1.0001)
+    y = low[1] - 0.05 * size
+    axes.plot([low[0], low[0] + length], [y, y], color="black", lw=1.5, solid_capstyle="butt")
+    axes.annotate(
+        f"{length:g} {unit}".strip(),
+        (low[0] + length / 2, y),
+        (0, -3),
+        textcoords="offset points",
+        ha="center",
+        va="top",
+        fontsize=7,
+    )

@@ -1,0 +1,166 @@
+"""The cell coloured by calcium at chosen times."""
+
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+from jaxtyping import Float, Int
+from matplotlib.axes import Axes
+from matplotlib.cm import ScalarMappable
+from matplotlib.collections import LineCollection
+from matplotlib.colors import Normalize
+from matplotlib.figure import Figure, SubFigure
+from numpy import ndarray
+
+from hpcpinn.errors import InputError
+from hpcpinn.io import Result
+from hpcpinn.report.canvas import calcium_colours, canvas, label, moment, scale_bar, scale_for
+
+_HEIGHT = 3.4
+_MOST_IN_A_ROW = 4
+_THINNEST, _HOTTEST = 0.6, 2.4
+"""Least width in points at the lowest and at the highest calcium: a hot micrometre of a cell of a
+millimetre would be less than a pixel."""
+
+
+def draw_cell(path: Path, result: Result, times: Sequence[float] | None = None) -> None:
+    """Draws the x-y projection at several times under one colour bar.
+
+    Args:
+        path: Picture.
+        result: The run.
+        times: User times, the nearest frames are drawn; chosen by `telling_frames` where None.
+
+    Raises:
+        InputError: The result has no frames, or a time lies outside the run.
+        OutputError: The picture cannot be written.
+    """
+    frames = telling_frames(result) if times is None else frames_at(result, times)
+    scale = scale_for(result.calcium[frames])
+    rows = -(-len(frames) // _MOST_IN_A_ROW)
+    columns = -(-len(frames) // rows)
+    width, height = _panel_size(result, columns)
+    with canvas(path, columns * width + 0.9, rows * (height + 0.25)) as figure:
+        cells_into(figure, result, frames, scale, points=72.0 * min(width, height))
+
+
+def cells_into(
+    figure: Figure | SubFigure,
+    result: Result,
+    frames: Int[ndarray, " k"],
+    scale: Normalize,
+    points: float,
+) -> None:
+    """The cell at some frames under one colour bar, on a figure or a part of one.
+
+    Args:
+        figure: Where.
+        result: The run.
+        frames: Numbers of the frames.
+        scale: Of the colours.
+        points: Size of one cell on paper, for the width of the lines.
+    """
+    rows = -(-len(frames) // _MOST_IN_A_ROW)
+    panels = figure.subplots(rows, -(-len(frames) // rows), squeeze=False)
+    for axes in panels.flat:
+        axes.set_axis_off()
+    for axes, frame in zip(panels.flat, frames, strict=False):
+        _draw_frame(axes, result, frame, scale, points)
+    colours = ScalarMappable(scale, calcium_colours())
+    figure.colorbar(colours, ax=panels, label=label(result, "calcium"), shrink=0.7, pad=0.02)
+
+
+def _draw_frame(axes: Axes, result: Result, frame: int, scale: Normalize, points: float) -> None:
+    ends = cell_ends(result)[..., :2]
+    flat = ends.reshape(-1, 2)
+    size = max(float(np.ptp(flat, axis=0).max()), 1e-12)
+    calcium = result.calcium[frame]
+    radius = result.cable.radius.mean(axis=1)[result.cells.piece]
+    to_scale = 2.0 * radius * points / (1.2 * size)
+    least = _THINNEST + (_HOTTEST - _THINNEST) * np.asarray(scale(calcium)) ** 3
+    hottest_last = np.argsort(calcium)
+    thin = (to_scale < least)[hottest_last]
+    # Round caps close the gaps between thin lines but would make a soma too long.
+    for caps, rows in (("butt", hottest_last[~thin]), ("round", hottest_last[thin])):
+        lines = LineCollection(
+            list(ends[rows]),
+            linewidths=np.maximum(to_scale, least)[rows],
+            array=calcium[rows],
+            cmap=calcium_colours(),
+            norm=scale,
+            capstyle=caps,
+            rasterized=True,
+        )
+        axes.add_collection(lines)
+    axes.set_title(moment(result, result.time[frame]))
+    _mark_probes(axes, result)
+    _frame(axes, flat, size)
+    scale_bar(axes, flat, "µm" if result.units else "")
+
+
+def cell_ends(result: Result) -> Float[ndarray, "N 2 3"]:
+    """Start and end of every cell, µm."""
+    ends = result.cable.xyz[result.cells.piece]
+    fraction = result.cells.fraction[..., None]
+    return (1.0 - fraction) * ends[:, :1] + fraction * ends[:, 1:]
+
+
+def telling_frames(result: Result, count: int = _MOST_IN_A_ROW) -> Int[ndarray, " k"]:
+    """The frame with the highest calcium, then always the one that differs most from those chosen.
+
+    Distances are those of log c over the cells, so that small excursions count as large ones do;
+    frames too close in time to a chosen one are passed over.
+
+    Raises:
+        InputError: There are no frames.
+    """
+    if not len(result.time):
+        raise InputError(f"{result.path}: has no frames yet; let the run go on, then plot")
+    field = np.log(np.maximum(result.calcium, 1e-12))
+    apart = np.ptp(result.time) / (2 * count)
+    chosen = [int(result.calcium.max(axis=1).argmax())]
+    while len(chosen) < count:
+        distance = np.min([np.linalg.norm(field - field[frame], axis=1) for frame in chosen], axis=0)
+        delay = np.min([np.abs(result.time - result.time[frame]) for frame in chosen], axis=0)
+        distance[delay <= apart] = -1.0
+        if distance.max() < 0.0:
+            break
+        chosen.append(int(distance.argmax()))
+    return np.sort(chosen)
+
+
+def frames_at(result: Result, times: Sequence[float]) -> Int[ndarray, " k"]:
+    """The frames nearest to some times.
+
+    Raises:
+        InputError: A time lies outside the recorded ones.
+    """
+    for time in times:
+        if not len(result.time) or not result.time[0] <= time <= result.time[-1]:
+            span = f"{result.time[0]:g} to {result.time[-1]:g}" if len(result.time) else "nothing"
+            raise InputError(f"--times {time:g}: {result.path} holds {span}; choose a time in between")
+    return np.array([int(np.abs(result.time - time).argmin()) for time in times])
+
+
+def _mark_probes(axes: Axes, result: Result) -> None:
+    ends = result.cable.xyz[result.probes.piece]
+    fraction = result.probes.fraction[:, None]
+    places = (1.0 - fraction) * ends[:, 0] + fraction * ends[:, 1]
+    axes.plot(places[:, 0], places[:, 1], "o", ms=5, mfc="none", mec="black", mew=0.6)
+    for name, place in zip(result.probes.name, places, strict=True):
+        axes.annotate(name, place[:2], (5, 3), textcoords="offset points", fontsize=6)
+
+
+def _frame(axes: Axes, flat: Float[ndarray, "k 2"], size: float) -> None:
+    low, high = flat.min(axis=0), flat.max(axis=0)
+    axes.set_xlim(low[0] - 0.06 * size, high[0] + 0.06 * size)
+    axes.set_ylim(low[1] - 0.12 * size, high[1] + 0.06 * size)
+    axes.set_aspect("equal")
+    axes.set_axis_off()
+
+
+def _panel_size(result: Result, columns: int) -> tuple[float, float]:
+    extent = np.ptp(result.cable.xyz[..., :2].reshape(-1, 2), axis=0)
+    extent = np.maximum(extent, 0.15 * max(float(extent.max()), 1e-12))
+    width = min(_HEIGHT * float(extent[0] / extent[1]), 12.0 / columns)
+    return width, width * float(extent[1] / extent[0])

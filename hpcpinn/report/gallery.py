@@ -1,0 +1,78 @@
+"""Every picture of a run, from its result file alone."""
+
+from collections.abc import Callable, Sequence
+from itertools import combinations
+from pathlib import Path
+
+import numpy as np
+
+from hpcpinn.errors import InputError
+from hpcpinn.io import Result
+from hpcpinn.io.sidecar import read_reference
+from hpcpinn.report.cell import draw_cell
+from hpcpinn.report.convergence import draw_convergence
+from hpcpinn.report.kymograph import draw_kymograph
+from hpcpinn.report.partition_map import draw_partition
+from hpcpinn.report.summary import draw_overview
+from hpcpinn.report.traces import draw_traces
+
+
+def draw_all(
+    result: Result, folder: Path, *, times: Sequence[float] | None = None, suffix: str = "png"
+) -> tuple[list[Path], list[str]]:
+    """Draws everything that the result has the data for.
+
+    Args:
+        result: The run.
+        folder: Where the pictures go.
+        times: When to show the cell, user times; chosen where None.
+        suffix: Format of the pictures: png, pdf, svg.
+
+    Returns:
+        The pictures drawn, and for each that was left out the reason.
+
+    Raises:
+        InputError: `times` lie outside the run, or there is nothing to draw.
+        OutputError: A picture cannot be written.
+    """
+    reference = read_reference(result)
+    pictures: dict[str, Callable[[Path], None]] = {
+        "overview": lambda path: draw_overview(path, result, reference),
+        "cell": lambda path: draw_cell(path, result, times),
+        "kymograph": lambda path: draw_kymograph(path, result),
+        "traces": lambda path: draw_traces(path, result, reference),
+        "partition": lambda path: _draw_owners(path, result),
+        "convergence": lambda path: draw_convergence(path, result),
+    }
+    drawn, left_out = [], []
+    if times is not None:
+        draw_cell(folder / f"cell.{suffix}", result, times)  # a wrong time is the user's to hear of
+    for name, draw in pictures.items():
+        path = folder / f"{name}.{suffix}"
+        try:
+            draw(path)
+        except InputError as error:
+            left_out.append(f"no {name}: {error}")
+        else:
+            drawn.append(path)
+    return drawn, left_out
+
+
+def _draw_owners(path: Path, result: Result) -> None:
+    cable, owner = result.cable, result.owner
+    ends = cable.node.ravel()
+    by_node = np.argsort(ends, kind="stable")
+    groups = np.split(by_node, np.flatnonzero(np.diff(ends[by_node])) + 1)
+    meeting = {int(group[0]): np.unique(owner[group // 2]).tolist() for group in groups}
+    cuts = [end for end, ranks in meeting.items() if len(ranks) > 1]
+    pairs = {pair for end in cuts for pair in combinations(meeting[end], 2)}
+    n = int(owner.max()) + 1
+    draw_partition(
+        path,
+        xyz=cable.xyz,
+        radius=cable.radius,
+        owner=owner,
+        cuts=cable.xyz.reshape(-1, 3)[cuts].reshape(-1, 3),
+        neighbours=sorted(pairs),
+        title=f"{n} rank{'s' * (n > 1)}, {len(cuts)} cuts",
+    )

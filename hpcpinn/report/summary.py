@@ -1,0 +1,65 @@
+"""A run in a few lines of text, and on one page."""
+
+from pathlib import Path
+
+import numpy as np
+
+from hpcpinn.io import Result
+from hpcpinn.io.sidecar import ReferenceTrace
+from hpcpinn.report.canvas import canvas, moment, scale_for
+from hpcpinn.report.cell import cells_into, telling_frames
+from hpcpinn.report.kymograph import kymograph_into
+from hpcpinn.report.traces import traces_into
+
+
+def summary_lines(result: Result) -> list[str]:
+    """What a result file holds and how its windows went, one fact a line."""
+    windows, sections = result.windows, len(result.cable.sections)
+    state = "complete" if result.complete else "not complete"
+    end = result.time[-1] if len(result.time) else 0.0
+    lines = [
+        f"{result.path}: {state}, {len(result.time)} frames up to {moment(result, end)}",
+        f"{sections} sections, {result.cable.n_frusta} pieces, {len(result.cells.piece)} cells, "
+        f"{result.attributes['ranks']} ranks, {_mebibytes(result.path):.1f} MiB",
+    ]
+    if len(windows["start"]):
+        lines += [
+            f"{len(windows['start'])} windows of {windows['length'].min():.3g} to "
+            f"{windows['length'].max():.3g}, {windows['rejected'].sum()} rejected, "
+            f"{windows['newton_steps'].sum()} Newton steps, {windows['sweeps'].sum()} sweeps "
+            f"(at most {windows['sweeps'].max()} in a window)",
+            f"largest error estimate {windows['error_estimate'].max():.1e}, "
+            f"interface jump {windows['jump'].max():.1e}, "
+            f"calcium balance {np.abs(windows['balance']).max():.1e}",
+        ]
+    return lines
+
+
+def draw_overview(path: Path, result: Result, reference: ReferenceTrace | None) -> None:
+    """One page: the cell when calcium is highest and most widespread, the kymograph, the traces.
+
+    Args:
+        path: Picture.
+        result: The run.
+        reference: Drawn on top of the traces.
+
+    Raises:
+        InputError: The result has too few frames.
+        OutputError: The picture cannot be written.
+    """
+    frames = telling_frames(result, 2)
+    scale = scale_for(result.calcium)
+    with canvas(path, 11.0, 5.2) as figure:
+        left, right = figure.subfigures(1, 2, squeeze=False, width_ratios=(1.15, 1.0))[0]
+        cells_into(left, result, frames, scale, points=72.0 * 4.6)
+        if len(result.probes.time):
+            above, below = right.subfigures(2, 1, squeeze=False, height_ratios=(1.0, 1.1))[:, 0]
+            kymograph_into(above, result, scale)
+            traces_into(below, result, reference)
+        else:
+            kymograph_into(right, result, scale)
+
+
+def _mebibytes(path: Path) -> float:
+    parts = path.parent.glob(f"{path.stem}.rank*{path.suffix}")
+    return sum(file.stat().st_size for file in [path, *parts]) / 2**20

@@ -1,0 +1,80 @@
+"""What the probes recorded, the reference on top."""
+
+from pathlib import Path
+
+import numpy as np
+from jaxtyping import Float
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure, SubFigure
+from matplotlib.lines import Line2D
+from numpy import ndarray
+
+from hpcpinn.errors import InputError
+from hpcpinn.io import Result
+from hpcpinn.io.sidecar import ReferenceTrace
+from hpcpinn.report.canvas import CYCLE, canvas, label
+
+_WIDE = 30.0
+"""Ratio of extremes from which calcium is drawn on a logarithmic axis."""
+
+
+def draw_traces(path: Path, result: Result, reference: ReferenceTrace | None) -> None:
+    """Draws voltage, calcium and calbindin at the probes against time.
+
+    Args:
+        path: Picture.
+        result: The run.
+        reference: Drawn dashed on top; None where nobody has validated the run.
+
+    Raises:
+        InputError: The run has no probes, or no samples yet.
+        OutputError: The picture cannot be written.
+    """
+    rows = 3 if _voltage_varies(result) else 2
+    with canvas(path, 6.4, 0.4 + 1.6 * rows) as figure:
+        traces_into(figure, result, reference)
+
+
+def traces_into(figure: Figure | SubFigure, result: Result, reference: ReferenceTrace | None) -> None:
+    """The traces on a figure or a part of one.
+
+    Raises:
+        InputError: The run has no probes, or no samples yet.
+    """
+    probes = result.probes
+    if not probes.name or not len(probes.time):
+        raise InputError(f"{result.path}: has no probe samples; name sites under [[probe]] and run again")
+    names = ["voltage", "calcium", "calbindin"] if _voltage_varies(result) else ["calcium", "calbindin"]
+    ratios = [0.6 if name == "voltage" else 1.0 for name in names]
+    panels = figure.subplots(len(names), 1, sharex=True, squeeze=False, height_ratios=ratios)[:, 0]
+    for axes, name in zip(panels, names, strict=True):
+        _draw_probes(axes, probes.time, getattr(probes, name))
+        if reference is not None and name != "voltage":
+            _draw_reference(axes, reference.probe_time, getattr(reference, f"probe_{name}"))
+        axes.set_ylabel(label(result, name))
+    panels[-1].set_xlabel(label(result, "time"))
+    panels[-1].set_xlim(probes.time[0], probes.time[-1])
+    _legend(panels[0], probes.name, reference is not None)
+
+
+def _draw_probes(axes: Axes, time: Float[ndarray, " T"], values: Float[ndarray, "T P"]) -> None:
+    for index, trace in enumerate(values.T):
+        axes.plot(time, trace, color=CYCLE[index % len(CYCLE)])
+    if values.min() > 0.0 and values.max() > _WIDE * values.min():
+        axes.set_yscale("log")
+
+
+def _draw_reference(axes: Axes, time: Float[ndarray, " T"], values: Float[ndarray, "T P"]) -> None:
+    for trace in values.T:
+        axes.plot(time, trace, color="black", lw=0.9, ls=(0, (3, 3)))
+
+
+def _legend(axes: Axes, names: tuple[str, ...], with_reference: bool) -> None:
+    handles = [Line2D([], [], color=CYCLE[i % len(CYCLE)], label=name) for i, name in enumerate(names)]
+    if with_reference:
+        handles.append(Line2D([], [], color="black", lw=0.9, ls=(0, (3, 3)), label="finite-volume reference"))
+    axes.legend(handles=handles, loc="lower right", bbox_to_anchor=(1.0, 1.0), ncols=4, borderaxespad=0.2)
+
+
+def _voltage_varies(result: Result) -> bool:
+    return bool(result.probes.voltage.size) and float(np.ptp(result.probes.voltage)) > 1e-6
