@@ -21,7 +21,6 @@ from hpcpinn.reference.forcing import Drive, Driver, Forcing, Gated
 from hpcpinn.reference.mesh import Mesh, make_mesh
 from hpcpinn.reference.rosenbrock import NODES, Work, integrate
 
-
 _SOON = 1e-5
 """Part of a step over which the time derivative of the forcing is taken."""
 _MOMENTS = np.unique(np.r_[NODES, _SOON])
@@ -38,7 +37,8 @@ class FvSolution:
         point_c, point_b: Values at the points asked for, µM.
         entered: Calcium that has come in through channels, leak, releases and ends, µM·µm³.
         net: The same minus what channels and pumps have taken out.
-        balance: Total calcium gained minus `net`, over `entered`: zero up to round-off.
+        balance: Total calcium gained minus `net`, over all that came in until the end: zero up to
+            round-off.
         work: Steps taken.
         seconds: Wall time.
     """
@@ -128,7 +128,7 @@ def solve(
         fraction=np.stack([mesh.fraction[::group, 0], mesh.fraction[group - 1 :: group, 1]], axis=1),
         point_c=c[:, n_groups:], point_b=b[:, n_groups:],
         entered=entered, net=net,
-        balance=(gained - net) / np.maximum(entered, np.finfo(float).tiny),
+        balance=(gained - net) / max(entered[-1], np.finfo(float).tiny),
         work=work, seconds=time.perf_counter() - began,
     )  # fmt: skip
 
@@ -168,9 +168,7 @@ class CalciumSystem:
         self._next = gated
         self._drives = [drives[x] for x in NODES]
         now, soon = drives[0.0], drives[_SOON]
-        self._slope = Drive(
-            (soon.source - now.source) / (_SOON * h), (soon.sink - now.sink) / (_SOON * h)
-        )
+        self._slope = Drive((soon.source - now.source) / (_SOON * h), (soon.sink - now.sink) / (_SOON * h))
 
     def close_step(self) -> None:
         self._gated = self._next

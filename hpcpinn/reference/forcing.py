@@ -142,9 +142,7 @@ class Driver:
     gate_travel = 4.0
     gate_bend = 0.02
 
-    def __init__(
-        self, forcing: Forcing, mesh: Mesh, k: CalciumConstants, start: float, tolerance: float
-    ):
+    def __init__(self, forcing: Forcing, mesh: Mesh, k: CalciumConstants, start: float, tolerance: float):
         self._breakpoints, self._k = forcing.breakpoints(), k
         per_volume = mesh.membrane / mesh.volume
         channel = np.asarray(forcing.channel, float)

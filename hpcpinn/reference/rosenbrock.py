@@ -127,14 +127,11 @@ def integrate(
         SolveError: Where the step length collapses, the state is not finite, the number of steps
             runs out, or `cancel` says so.
     """
-    first = observe(y[None])
-    out = np.empty((len(times), first.shape[1]))
-    done = int(np.searchsorted(times, start, side="right"))
-    out[:done] = first
-    last = float(times[-1]) if len(times) else start
+    record = _Record(np.asarray(times, float), observe, start, y)
+    last = float(times[-1])
     targets = _distinct([x for x in np.unique(np.r_[stops, last]) if start < x <= last], last - start)
     t, steps, rejected = start, 0, 0
-    h = step
+    h = 0.0
     for target in targets:
         if step is None:
             h = _first_step(system, t, target, y, tolerance)
@@ -143,42 +140,56 @@ def integrate(
                 raise SolveError(f"reference cancelled at t = {t:.6g}")
             if steps + rejected >= max_steps:
                 raise SolveError(f"reference: {max_steps} steps used up at t = {t:.6g}")
-            take = min(h, system.longest(t)) if step is None else h
             remaining = target - t
-            hits = take > remaining * (1.0 - 1e-10)
-            # Two even steps rather than a full one and a sliver.
-            take = remaining if hits else min(take, remaining / 2.0) if take > 0.6 * remaining \
-                and step is None else take
-            if take < 1e-14 * max(abs(t), last - start):
-                raise SolveError(f"reference: step length {take:.3g} collapsed at t = {t:.6g}")
-            new, stages, error = _step(system, t, take, y)
-            size = system.norm(error, new, tolerance) if step is None else 0.0
-            if not np.isfinite(size) or not np.isfinite(new).all():
-                size = np.inf
-                if step is not None:
-                    raise SolveError(f"reference: not finite at t = {t:.6g} with step {take:.3g}")
-            factor = np.clip(0.9 * size**-0.2, 0.2, 6.0) if size > 0.0 else 6.0
-            if size > 1.0:
-                rejected += 1
-                h = take * factor
-                continue
-            end = target if hits else t + take
-            upto = int(np.searchsorted(times, end, side="right"))
-            if upto > done:
-                theta = (times[done:upto] - t) / (end - t)
-                out[done:upto] = observe(_dense(theta, y, new, stages))
-                done = upto
+            length = _even(min(h, system.longest(t)), remaining) if step is None else min(step, remaining)
+            if length < 1e-14 * max(abs(t), last - start):
+                raise SolveError(f"reference: step length {length:.3g} collapsed at t = {t:.6g}")
+            new, stages, error = _step(system, t, length, y)
+            if step is None:
+                size = system.norm(error, new, tolerance)
+                size = size if np.isfinite(size) and np.isfinite(new).all() else np.inf
+                factor = float(np.clip(0.9 * size**-0.2, 0.2, 6.0)) if size > 0.0 else 6.0
+                # A step cut short by a target says nothing against longer ones.
+                h = max(length * factor, h) if size <= 1.0 and length == remaining else length * factor
+                if size > 1.0:
+                    rejected += 1
+                    continue
+            end = target if remaining - length < 1e-10 * length else t + length
+            record.between(t, end, y, new, stages)
             system.close_step()
             t, y, steps = end, new, steps + 1
-            if step is None:
-                # A step cut short by a target says nothing against longer ones.
-                h = max(take * factor, h) if hits else take * factor
-    return out, Work(steps, rejected)
+    return record.seen, Work(steps, rejected)
+
+
+class _Record:
+    """What is seen of the solution at the wanted times, step by step."""
+
+    def __init__(self, times: ndarray, observe: Callable[[ndarray], ndarray], start: float, y: ndarray):
+        first = observe(y[None])
+        self._times, self._observe = times, observe
+        self._done = int(np.searchsorted(times, start, side="right"))
+        self.seen = np.empty((len(times), first.shape[1]))
+        self.seen[: self._done] = first
+
+    def between(self, t: float, end: float, y: ndarray, new: ndarray, stages: ndarray) -> None:
+        done, upto = self._done, int(np.searchsorted(self._times, end, side="right"))
+        if upto > done:
+            theta = (self._times[done:upto] - t) / (end - t)
+            self.seen[done:upto] = self._observe(_dense(theta, y, new, stages))
+            self._done = upto
+
+
+def _even(wish: float, remaining: float) -> float:
+    """A step towards a target: all of the way, or two even steps rather than one and a sliver."""
+    if wish > remaining * (1.0 - 1e-10):
+        return remaining
+    return remaining / 2.0 if wish > 0.6 * remaining else wish
 
 
 def _distinct(times: list[float], span: float) -> list[float]:
     """Times without those that rounding alone sets apart from the next (10 + 1 and 11 ms)."""
-    return [t for t, following in zip(times, [*times[1:], np.inf]) if following - t > 1e-9 * span]
+    later = [*times[1:], np.inf]
+    return [t for t, following in zip(times, later, strict=False) if following - t > 1e-9 * span]
 
 
 def _step(system: System, t: float, h: float, y: ndarray) -> tuple[ndarray, ndarray, ndarray]:

@@ -47,7 +47,10 @@ def test_coupling_equals_node_values_solved_for():
     total = np.bincount(ends, mesh.half.ravel())
     node = np.bincount(ends, (mesh.half * u[:, None]).ravel()) / total
     np.testing.assert_allclose(
-        mesh.coupling @ u, (mesh.half * (node[mesh.cable.node] - u[:, None])).sum(axis=1), rtol=1e-12, atol=1e-12
+        mesh.coupling @ u,
+        (mesh.half * (node[mesh.cable.node] - u[:, None])).sum(axis=1),
+        rtol=1e-12,
+        atol=1e-12,
     )
 
 
@@ -88,7 +91,9 @@ def test_groups_average_by_volume():
     coarse = make_mesh(cable, 2)
     u = np.random.default_rng(3).random(mesh.n_cells)
     averaged = mesh.groups(3) @ u
-    np.testing.assert_allclose(averaged * coarse.volume, (u * mesh.volume).reshape(-1, 3).sum(axis=1), rtol=1e-13)
+    np.testing.assert_allclose(
+        averaged * coarse.volume, (u * mesh.volume).reshape(-1, 3).sum(axis=1), rtol=1e-13
+    )
 
 
 def test_points_are_exact_for_a_field_linear_along_a_cylinder():

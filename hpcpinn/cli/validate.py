@@ -1,0 +1,94 @@
+"""``hpcpinn validate``: a result against the independent reference."""
+
+import json
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+if TYPE_CHECKING:
+    from hpcpinn.reference.refinement import Settled
+    from hpcpinn.workflows.validate import Validation
+
+_MOST_ROWS = 10
+"""Frames listed in the table; ``--json`` gives all."""
+
+
+def validate(
+    result: Annotated[Path, typer.Argument(help="Result file of a run.")],
+    as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object only.")] = False,
+    refinement: Annotated[
+        int, typer.Option(help="How often the reference may halve the recorded cells.", min=1, max=8)
+    ] = 4,
+) -> None:
+    """Solves a run again by finite volumes, refined until they no longer move, and compares."""
+    from hpcpinn.parallel.device import prepare  # float64 must be on before JAX is loaded
+
+    prepare()
+    from hpcpinn.workflows.validate import validate as hold_against_reference
+
+    outcome = hold_against_reference(result, refinement=refinement, watch=_say_level)
+    if not outcome.settled.still:
+        print(
+            "hpcpinn: warning: the reference still moves by "
+            f"{outcome.settled.movement[0]:.1e} (c), {outcome.settled.movement[1]:.1e} (b), more than a "
+            "tenth of the error; raise --refinement",
+            file=sys.stderr,
+        )
+    if as_json:
+        print(json.dumps(outcome.figures()))
+    else:
+        _print_report(outcome)
+
+
+def _say_level(settled: "Settled") -> None:
+    print(
+        f"hpcpinn: reference with {settled.finest.cells} cells per piece in {settled.finest.seconds:.2f} s, "
+        f"moved by {settled.movement[0]:.1e} (c), {settled.movement[1]:.1e} (b)",
+        file=sys.stderr,
+    )
+
+
+def _print_report(outcome: "Validation") -> None:
+    from rich.console import Console
+    from rich.table import Table
+
+    console = Console(highlight=False, soft_wrap=True)
+    settled, result = outcome.settled, outcome.result
+    unit = result.units.get("time", "")
+    console.print(
+        f"{result.path}: {result.cable.n_frusta} pieces, to {result.time[-1]:g} {unit}", markup=False
+    )
+    figures = Table.grid(padding=(0, 2))
+    figures.add_row("relative L2 error of c - c_rest", f"{settled.error[0]:.2e}")
+    figures.add_row("relative L2 error of b", f"{settled.error[1]:.2e}")
+    figures.add_row("calcium balance", f"{outcome.balance:.1e}")
+    figures.add_row("calcium balance of the reference", f"{outcome.balance_reference:.1e}")
+    ranks = result.attributes["ranks"]
+    figures.add_row(
+        "seconds, this run",
+        f"{outcome.seconds_ours:.2f} on {ranks} rank{'s' if ranks != 1 else ''} "
+        f"({outcome.seconds_first:.2f} in the first window, compilation included)",
+    )
+    figures.add_row("seconds, reference at equal error", _cost(outcome))
+    figures.add_row("reference kept in", str(outcome.sidecar))
+    console.print(figures)
+    table = Table(box=None, pad_edge=False)
+    for heading in (f"time {unit}".strip(), "error c", "error b"):
+        table.add_column(heading, justify="right")
+    count = len(outcome.time)
+    step = max(1, -(-(count - 1) // _MOST_ROWS))
+    for i in range(count - 1, 0, -step)[::-1]:
+        table.add_row(f"{outcome.time[i]:g}", f"{outcome.error_c[i]:.1e}", f"{outcome.error_b[i]:.1e}")
+    console.print(table)
+
+
+def _cost(outcome: "Validation") -> str:
+    cost = outcome.cost
+    if cost is None:
+        return f"not reached; finest solve {outcome.seconds_reference:.2f}"
+    return (
+        f"{cost.seconds:.2f} ({cost.cells} cells per piece, tolerance {cost.tolerance:.0e}, "
+        f"errors {cost.error[0]:.1e} and {cost.error[1]:.1e})"
+    )

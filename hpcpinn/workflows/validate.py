@@ -1,0 +1,226 @@
+"""Holds a result against the independent finite-volume reference on the same pieces."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from jaxtyping import Float
+from numpy import ndarray
+from pydantic import ValidationError
+
+from hpcpinn.config import RunConfig
+from hpcpinn.errors import InputError
+from hpcpinn.io.read import Result, read
+from hpcpinn.io.sidecar import ReferenceTrace, write_reference
+from hpcpinn.morphology.interpolation import tree_weights
+from hpcpinn.morphology.sites import Site
+from hpcpinn.physics.constants import PRESETS, CalciumConstants
+from hpcpinn.reference.forcing import EndFlux, Forcing, Synapse, VoltageTable
+from hpcpinn.reference.mesh import Mesh
+from hpcpinn.reference.refinement import Cost, Norms, Settled, Task, at_equal_error, settle
+from hpcpinn.workflows.problem import Cell, describe_cell
+
+
+@dataclass(frozen=True)
+class Validation:
+    """What the reference says of a result.
+
+    Attributes:
+        result: The result file.
+        settled: The reference and the errors of the result.
+        time: Times of the frames, user units.
+        error_c, error_b: Errors frame by frame.
+        balance: Calcium balance of the run, over all that came in.
+        balance_reference: The same of the reference.
+        seconds_ours: Wall time of the run's windows: solving, exchange, writing.
+        seconds_first: Of these, the first window's, in which everything is compiled.
+        cost: The quickest reference solve that is at least as good as the result.
+        sidecar: Where the reference is kept for pictures.
+    """
+
+    result: Result
+    settled: Settled
+    time: Float[ndarray, " T"]
+    error_c: Float[ndarray, " T"]
+    error_b: Float[ndarray, " T"]
+    balance: float
+    balance_reference: float
+    seconds_ours: float
+    seconds_first: float
+    cost: Cost | None
+    sidecar: Path
+
+    @property
+    def seconds_reference(self) -> float:
+        """Wall time of the reference at equal error (of the finest solve where none is as good)."""
+        return self.settled.finest.seconds if self.cost is None else self.cost.seconds
+
+    def figures(self) -> dict[str, Any]:
+        """All numbers as one JSON object; relative errors, seconds, user time."""
+        settled, cost = self.settled, self.cost
+        equal = None
+        if cost is not None:
+            equal = {
+                "cells_per_piece": cost.cells,
+                "tolerance": cost.tolerance,
+                "rel_l2_c": cost.error[0],
+                "rel_l2_b": cost.error[1],
+            }
+        return {
+            "result": str(self.result.path),
+            "rel_l2_c": settled.error[0],
+            "rel_l2_b": settled.error[1],
+            "balance": self.balance,
+            "seconds_ours": self.seconds_ours,
+            "seconds_reference": self.seconds_reference,
+            "seconds_first_window": self.seconds_first,
+            "ranks": self.result.attributes["ranks"],
+            "pieces": self.result.cable.n_frusta,
+            "complete": self.result.complete,
+            "reference": {
+                "cells_per_piece": settled.finest.cells,
+                "tolerance": settled.finest.tolerance,
+                "movement_c": settled.movement[0],
+                "movement_b": settled.movement[1],
+                "settled": settled.still,
+                "balance": self.balance_reference,
+                "seconds": settled.finest.seconds,
+                "file": str(self.sidecar),
+            },
+            "equal_error": equal,
+            "time": self.time.tolist(),
+            "rel_l2_c_by_time": self.error_c.tolist(),
+            "rel_l2_b_by_time": self.error_b.tolist(),
+        }
+
+
+def validate(
+    path: str | Path,
+    *,
+    refinement: int = 4,
+    watch: Callable[[Settled], None] = lambda settled: None,
+) -> Validation:
+    """Solves a run again with the reference, refined until it no longer moves, and compares.
+
+    Args:
+        path: The result file; a run that was cut short is compared as far as it goes.
+        refinement: How often the recorded cells may be halved.
+        watch: Told about every level of refinement.
+
+    Raises:
+        InputError: The file is no result or holds nothing to compare, the files that the run was
+            made from are gone, or they no longer give the cell of the result.
+        SolveError: The reference cannot solve it.
+        OutputError: The reference cannot be written beside the result.
+    """
+    result = read(path)
+    if len(result.time) < 2:
+        raise InputError(f"{result.path}: holds {len(result.time)} frames; nothing to compare yet")
+    config = _config(result)
+    cell = describe_cell(config, int(result.attributes["ranks"]))
+    _check_same_cell(result, cell)
+    task = reference_task(result, config, cell)
+    norms = Norms(result.cells.volume, task.constants.c_rest)
+    settled = settle(task, result.calcium, result.calbindin, norms, max_level=refinement, watch=watch)
+    by_time = norms.per_frame(result.calcium, result.calbindin, settled.answer)
+    answer = settled.answer
+    trace = ReferenceTrace(
+        time=result.time,
+        calcium=answer.c,
+        calbindin=answer.b,
+        probe_time=result.probes.time,
+        probe_calcium=answer.point_c,
+        probe_calbindin=answer.point_b,
+    )
+    spent = result.windows["seconds_train"] + result.windows["seconds_io"]
+    balance = result.windows["balance"]
+    return Validation(
+        result=result,
+        settled=settled,
+        time=result.time,
+        error_c=by_time[0],
+        error_b=by_time[1],
+        balance=float(np.abs(balance[-1])) if len(balance) else float("nan"),
+        balance_reference=float(np.abs(answer.solution.balance).max()),
+        seconds_ours=float(spent.sum()),
+        seconds_first=float(spent[0]) if len(spent) else 0.0,
+        cost=at_equal_error(task, settled, norms),
+        sidecar=write_reference(result, trace),
+    )
+
+
+def reference_task(result: Result, config: RunConfig, cell: Cell) -> Task:
+    """The run as the reference understands it; only places and files are read as the run does."""
+    constants = reference_constants(config, cell)
+    unit = constants.time_unit
+    return Task(
+        cable=result.cable,
+        constants=constants,
+        forcing=reference_forcing(config, cell, constants),
+        times=result.time * unit,
+        parts=result.cells_per_piece,
+        points=(result.probes.piece, result.probes.fraction),
+        point_times=result.probes.time * unit if result.probes.name else np.zeros(0),
+    )
+
+
+def reference_constants(config: RunConfig, cell: Cell) -> CalciumConstants:
+    """The run's constants with the leak as the user gave it: the reference balances its own."""
+    given = config.physics.constants.leak
+    leak = PRESETS[config.physics.preset].leak if given is None else given
+    return cell.constants.replace(leak=leak)
+
+
+def reference_forcing(config: RunConfig, cell: Cell, k: CalciumConstants) -> Forcing:
+    """Voltage, releases and fluxes in the reference's own words."""
+    synapses = []
+    for synapse, acts in zip(config.synapse, cell.pieces.release, strict=True):
+        duration = k.release_duration if synapse.duration is None else synapse.duration * k.time_unit
+        flux = k.j_release if synapse.flux is None else synapse.flux
+        for weight in np.unique(acts[acts > 0.0]):
+            patch = tuple((int(piece), 0.0, 1.0) for piece in np.flatnonzero(acts == weight))
+            synapses.append(Synapse(patch, synapse.start * k.time_unit, duration, flux * float(weight)))
+    ends = []
+    for given, node, area in zip(config.flux, cell.flux_nodes, cell.flux_areas, strict=True):
+        start = given.start * k.time_unit
+        ends.append(EndFlux(node, given.value, start, start + given.duration * k.time_unit, area))
+    return Forcing(_voltage(cell), tuple(synapses), tuple(ends))
+
+
+def _voltage(cell: Cell) -> float | VoltageTable:
+    source = cell.source
+    if not cell.voltage_sites:
+        return float(np.asarray(source.values)[0, 0])
+    weights = partial(_site_weights, cell, list(cell.voltage_sites))
+    return VoltageTable(np.asarray(source.times), np.asarray(source.values), weights)
+
+
+def _site_weights(cell: Cell, sites: list[Site], mesh: Mesh) -> Any:
+    return tree_weights(cell.pieces.cable, sites, (mesh.frustum, mesh.middle))
+
+
+def _config(result: Result) -> RunConfig:
+    try:
+        return RunConfig.model_validate(result.config, strict=False)
+    except ValidationError as error:
+        problem = error.errors()[0]
+        key = ".".join(str(part) for part in problem["loc"])
+        raise InputError(
+            f"{result.path}: its run description does not fit this version: {key}: {problem['msg']}; "
+            "run the job again"
+        ) from error
+
+
+def _check_same_cell(result: Result, cell: Cell) -> None:
+    now, then = cell.pieces.cable, result.cable
+    same = now.n_frusta == then.n_frusta
+    same = same and np.array_equal(now.node, then.node) and np.allclose(now.length, then.length, rtol=1e-9)
+    same = same and np.allclose(now.radius, then.radius, rtol=1e-9)
+    if not same:
+        raise InputError(
+            f"{result.path}: the morphology file now gives {now.n_frusta} pieces that differ from the "
+            f"{then.n_frusta} of the result; restore the file or run the job again"
+        )

@@ -1,0 +1,138 @@
+"""A made-up result whose error is known must be found to have just that error."""
+
+import json
+
+import numpy as np
+import pytest
+from typer.testing import CliRunner
+
+from hpcpinn.cli.main import app
+from hpcpinn.config import load_config
+from hpcpinn.errors import InputError
+from hpcpinn.io.read import read
+from hpcpinn.io.sidecar import read_reference
+from hpcpinn.workflows.problem import describe_cell
+from hpcpinn.workflows.validate import reference_task, validate
+from tests.workflows.results import write_result
+
+OVERRIDES = [
+    'morphology.file="builtin:y_branch"',
+    "run.duration=3",
+    "run.output_interval=0.5",
+    "run.probe_interval=0.25",
+    "pieces.max_length=50",
+    "pieces.source_length=2",
+    "pieces.cells_per_piece=2",
+    'synapse=[{site="tip", start=0.5}]',
+    'probe=[{site="tip"}, {site="root"}]',
+]
+
+
+@pytest.fixture(scope="module")
+def solved(tmp_path_factory):
+    """A run description, its cell, and the reference on the recorded cells."""
+    folder = tmp_path_factory.mktemp("validate")
+    voltage = folder / "voltage.csv"
+    times = np.arange(0.0, 3.01, 0.1)
+    values = -65.0 + 80.0 * np.exp(-(((times - 1.5) / 0.4) ** 2))
+    rows = [f"{t:.1f},{v:.6f},{0.9 * v:.6f}" for t, v in zip(times, values, strict=True)]
+    voltage.write_text("\n".join(["time_ms,root,tip", *rows]) + "\n")
+    config = load_config(None, [*OVERRIDES, f'voltage.file="{voltage}"'])
+    cell = describe_cell(config)
+    empty = write_result(folder / "empty.h5", config, cell)
+    answer = reference_task(read(empty), config, cell).solve(3, 1e-8)
+    return config, cell, answer
+
+
+def perturbed(path, solved, error_c, error_b):
+    """The reference with errors of a given size in both species, everywhere and at every time."""
+    config, cell, answer = solved
+    c = answer.c + error_c * (answer.c - cell.constants.c_rest)
+    return write_result(path, config, cell, c, answer.b * (1.0 + error_b))
+
+
+@pytest.fixture(scope="module")
+def outcome(solved, tmp_path_factory):
+    """What is said of a result with errors of 3e-3 and 1e-4."""
+    return validate(perturbed(tmp_path_factory.mktemp("known") / "run.h5", solved, 3e-3, 1e-4))
+
+
+def test_a_known_error_is_measured(outcome):
+    assert outcome.settled.still
+    assert outcome.settled.error == pytest.approx((3e-3, 1e-4), rel=0.05)
+    assert outcome.error_c[-1] == pytest.approx(3e-3, rel=0.05)
+    assert outcome.error_b[-1] == pytest.approx(1e-4, rel=0.05)
+    assert outcome.error_c[0] == 0.0
+
+
+def test_a_reference_that_still_moves_says_so(solved, tmp_path):
+    seen = []
+    path = perturbed(tmp_path / "run.h5", solved, 1e-9, 1e-9)
+    rough = validate(path, refinement=1, watch=seen.append)
+    assert not rough.settled.still
+    assert not rough.figures()["reference"]["settled"]
+    assert len(seen) == 1
+
+
+def test_the_price_at_equal_error_is_of_a_solve_that_is_as_good(outcome):
+    assert outcome.cost.error[0] <= outcome.settled.error[0]
+    assert outcome.cost.error[1] <= outcome.settled.error[1]
+    assert outcome.cost.cells < outcome.settled.finest.cells
+    assert outcome.seconds_reference == outcome.cost.seconds
+
+
+def test_solves_behind_the_reference_are_second_order(outcome):
+    errors = [solve.error[0] for solve in outcome.settled.solves]
+    assert errors[0] / errors[1] > 3.0
+
+
+def test_the_reference_is_kept_beside_the_result(outcome, solved):
+    result = read(outcome.result.path)
+    trace = read_reference(result)
+    excess = trace.calcium - solved[1].constants.c_rest
+    apart = np.abs(result.calcium - trace.calcium - 3e-3 * excess)
+    assert apart.max() < 2e-3 * excess.max()
+    assert trace.probe_calcium.shape == (13, 2)
+    assert trace.probe_calcium[:, 0].max() > 10.0 * trace.probe_calcium[:, 1].max()
+    assert outcome.balance_reference < 1e-10
+
+
+def test_figures_are_one_json_object_with_the_promised_keys(outcome):
+    figures = json.loads(json.dumps(outcome.figures(), allow_nan=False))
+    assert {"rel_l2_c", "rel_l2_b", "balance", "seconds_ours", "seconds_reference"} <= figures.keys()
+    assert figures["seconds_ours"] == pytest.approx(2.25)
+    assert figures["balance"] == pytest.approx(1e-6)
+
+
+def test_the_command_prints_one_object_or_a_table(solved, tmp_path):
+    path = perturbed(tmp_path / "run.h5", solved, 3e-2, 1e-2)
+    printed = CliRunner().invoke(app, ["validate", str(path), "--json"])
+    assert printed.exit_code == 0
+    assert json.loads(printed.stdout)["rel_l2_c"] == pytest.approx(3e-2, rel=0.05)
+    table = CliRunner().invoke(app, ["validate", str(path)])
+    assert "relative L2 error of c - c_rest" in table.stdout
+    assert "seconds, reference at equal error" in table.stdout
+
+
+def test_another_morphology_than_the_results_is_refused(solved, tmp_path):
+    _, cell, _ = solved
+    path = tmp_path / "run.h5"
+    other = load_config(None, [*OVERRIDES, "pieces.max_length=5"])
+    write_result(path, other, cell)
+    with pytest.raises(InputError, match=r"run\.h5: the morphology file now gives .* pieces that differ"):
+        validate(path)
+
+
+def test_a_result_without_frames_is_refused(solved, tmp_path):
+    config, cell, _ = solved
+    path = tmp_path / "run.h5"
+    write_result(path, config, cell, frames=0)
+    with pytest.raises(InputError, match="holds 0 frames; nothing to compare"):
+        validate(path)
+
+
+def test_a_file_that_is_no_result_is_refused(tmp_path):
+    path = tmp_path / "run.h5"
+    path.write_text("no HDF5")
+    with pytest.raises(InputError, match=r"run\.h5"):
+        validate(path)
