@@ -28,7 +28,7 @@ from hpcpinn.training.local import (
     combine,
     edge_values,
     evaluate,
-    pointwise,
+    field_at,
     robin_parameter,
     source,
     source_jacobian,
@@ -48,11 +48,13 @@ class NewtonStep(NamedTuple):
     Attributes:
         traces: The new heads and traces.
         change: Largest change of the field relative to its excursion, over all ranks.
+        size: Excursion of every species, at least what was given.
         sweeps, jump, history: Of the Schwarz iteration, see `Sweeps`.
     """
 
     traces: Traces
     change: Float[Array, ""]
+    size: Float[Array, " K"]
     sweeps: Array
     jump: Float[Array, ""]
     history: Float[Array, " S"]
@@ -66,11 +68,15 @@ class NewtonSettings:
         tolerance: Relative change of the field.
         max_steps: Steps per window.
         renew_above: Contraction of the change per step above which the factors are made anew.
+        renew_first: Change in the first step above which they are made anew at once.
+        inexact: Jump, relative to the last change, at which sweeps pause for the next step.
     """
 
     tolerance: float = 1e-6
     max_steps: int = 8
     renew_above: float = 0.1
+    renew_first: float = 0.1
+    inexact: float = 0.02
 
 
 @dataclass(frozen=True)
@@ -80,6 +86,7 @@ class WindowSolution:
     Attributes:
         traces: Heads and traces.
         linear: The factors, to be tried again on the next window.
+        size: Excursion of every species so far.
         newton_steps, sweeps, factorisations: Work done.
         jump: Last relative interface jump.
         change: Last relative Newton change.
@@ -89,6 +96,7 @@ class WindowSolution:
 
     traces: Traces
     linear: Linearisation
+    size: Float[np.ndarray, " K"]
     newton_steps: int
     sweeps: int
     factorisations: int
@@ -128,21 +136,25 @@ class CoupledWindow:
 
     @cached_property
     def _step(self) -> Callable[..., NewtonStep]:
-        def run(window: Window, traces: Traces, linear: Linearisation, given, size) -> NewtonStep:
+        def run(window: Window, traces: Traces, linear: Linearisation, given, size, tolerance):
             correction = correct(
                 self.equation, self.table, self.geometry, self.interfaces.rows,
                 window, traces.heads, linear, self.weights,
             )  # fmt: skip
             sweeps = sweep_until_agreed(
                 self.equation, self.interfaces, self.communicator, self.sweeping,
-                linear, correction.reported, given, traces.told, size,
+                linear, correction.reported, given, traces.told, size, tolerance,
             )  # fmt: skip
             heads = accept(self.equation, linear, correction, sweeps.told)
+            away = jnp.abs(evaluate(self.table.inside.value, heads, self.equation))
             moved = evaluate(self.table.inside.value, heads - traces.heads, self.equation)
-            change = jnp.max(jnp.abs(moved) / size[:, None], initial=0.0)
+            extent = jnp.max(jnp.stack([jnp.abs(moved), away]), axis=(1, 3), initial=0.0)
+            change, reach = self.communicator.max(extent)
+            size = jnp.maximum(size, reach)
             return NewtonStep(
                 Traces(heads, sweeps.told),
-                self.communicator.max(change),
+                jnp.max(change / size),
+                size,
                 sweeps.count,
                 sweeps.jump,
                 sweeps.history,
@@ -170,28 +182,32 @@ class CoupledWindow:
         traces, histories, sweeps, made = guess, [], 0, 0
         if linear is None:
             linear, made = self._linearise(window, traces.heads), 1
-        change = last_change = np.inf
-        fresh, jump, steps = made > 0, np.inf, 0
+        agreed, steps = False, 0
+        change = jump = contraction = np.inf
         for steps in range(1, self.newton.max_steps + 1):
-            step = self._step(window, traces, linear, given, size)
-            change, jump, count = (float(x) for x in (step.change, step.jump, step.sweeps))
-            sweeps += int(count)
+            # Far from the solution there is no use in traces that agree to the last digit.
+            loose = self.newton.inexact * min(change, 1.0)
+            tolerance = max(self.sweeping.tolerance, loose if steps > 1 else self.newton.inexact)
+            step = self._step(window, traces, linear, given, size, tolerance)
+            before, change = change, float(step.change)
+            jump, traces, size = float(step.jump), step.traces, step.size
+            sweeps += int(step.sweeps)
             histories.append(np.asarray(step.history))
-            traces = step.traces
             if not np.isfinite(change):
                 break
-            if change <= self.newton.tolerance and jump <= self.sweeping.tolerance:
+            contraction = min(change / before, 1.0) if np.isfinite(before) else 1.0
+            remaining = change if contraction > 0.5 else change * contraction / (1.0 - contraction)
+            if remaining <= self.newton.tolerance and jump <= self.sweeping.tolerance:
+                agreed = True
                 break
-            stale = change > self.newton.renew_above * last_change and change > self.newton.tolerance
-            if stale or (steps == 1 and not fresh and change > 0.3):
+            far = change > self.newton.tolerance
+            slow = steps > 1 and contraction > self.newton.renew_above
+            if far and (slow or (steps == 1 and change > self.newton.renew_first)):
                 linear, made = self._linearise(window, traces.heads), made + 1
-                last_change = np.inf
-            else:
-                last_change = change
-        agreed = change <= self.newton.tolerance and jump <= self.sweeping.tolerance
         return WindowSolution(
-            traces, linear, steps, sweeps, made, jump, change, bool(agreed), np.stack(histories)
-        )
+            traces, linear, np.asarray(size), steps, sweeps, made, jump, change, agreed,
+            np.stack(histories),
+        )  # fmt: skip
 
     @cached_property
     def _continued(self) -> Callable[..., Traces]:
@@ -199,7 +215,8 @@ class CoupledWindow:
 
         def run(field: Float[Array, "P K X"], duration) -> Traces:
             scale = jnp.asarray(self.equation.scale)[:, None]
-            constant = jnp.tile(field / scale, (1, 1, len(grid.time)))
+            rest = jnp.asarray(self.equation.rest)[:, None]
+            constant = jnp.tile((field - rest) / scale, (1, 1, len(grid.time)))
             heads = constant @ jnp.linalg.pinv(inside.value).T
             value, slope = edge_values(self.equation, self.table, self.geometry, duration, heads)
             return Traces(heads, combine(self.interfaces.rows.receive, value, slope))
@@ -238,7 +255,7 @@ class CoupledWindow:
             equation = self.equation
             per_length = (2.0 / self.geometry.length)[:, None, None]
             drift = per_length * jnp.tile(taper, (1, len(tau)))[:, None, :]
-            field = evaluate(features.value, heads, equation)
+            field = field_at(features.value, heads, equation)
             bend = per_length**2 * evaluate(features.dxx, heads, equation)
             transport = bend + drift * evaluate(features.dx, heads, equation)
             miss = (2.0 / duration) * evaluate(features.dt, heads, equation)
@@ -271,16 +288,5 @@ class CoupledWindow:
 
     def at_end(self, heads: Float[Array, "P K M"]) -> Float[Array, "P K X"]:
         """The field at the end of the window, at the space nodes."""
-        return evaluate(self.table.final, heads, self.equation)
+        return field_at(self.table.final, heads, self.equation)
 
-
-def membrane_inflow(
-    equation, table: FeatureTable, geometry: PieceGeometry, window: Window, heads
-) -> Float[Array, ""]:
-    """Calcium that the membrane lets in during a window, µM·µm³ (sum over this rank's pieces)."""
-    field = evaluate(table.inside.value, heads, equation)
-    influx = pointwise(
-        lambda u, forcing: forcing.membrane_ratio * equation.membrane_influx(u[0], forcing)
-    )(field, window.forcing)
-    volume = geometry.length[:, None] * jnp.tile(geometry.area, (1, len(table.grid.time)))
-    return window.duration * jnp.sum(influx * volume * jnp.asarray(table.grid.weight))

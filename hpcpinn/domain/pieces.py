@@ -61,7 +61,7 @@ def cut_into_pieces(
         ends: Places where a flux is given.
         rule: Lengths.
     """
-    intervals = [_patch_interval(cable, site, length) for site, length in patches]
+    intervals = [patch_around(cable, site, length) for site, length in patches]
     cuts = [np.unique([x for iv in intervals for x in iv.fractions(f)]) for f in range(cable.n_frusta)]
     marked = cable.split(cuts)
     parent = np.repeat(np.arange(cable.n_frusta), [len(c) + 1 for c in cuts])
@@ -85,8 +85,16 @@ def cut_into_pieces(
 
 
 @dataclass(frozen=True)
-class _Interval:
-    """A patch: frusta of one section between two arc lengths."""
+class Patch:
+    """A patch of cable: one section between two arc lengths.
+
+    Attributes:
+        cable: A cable that holds the section.
+        section: The section.
+        first, last: Arc lengths within it.
+        weight: Wanted over kept length: a patch longer than its section is clipped, and this
+            factor on the flux density keeps the amount.
+    """
 
     cable: Cable
     section: int
@@ -112,7 +120,8 @@ class _Interval:
         return inside & (pieces.section == self.section)
 
 
-def _patch_interval(cable: Cable, site: Site, length: float) -> _Interval:
+def patch_around(cable: Cable, site: Site, length: float) -> Patch:
+    """The patch of the given length around a site, moved to lie within the site's section."""
     section = int(cable.section[site.frustum])
     rows = np.flatnonzero(cable.section == section)
     total = float(cable.start[rows[-1]] + cable.length[rows[-1]])
@@ -121,7 +130,7 @@ def _patch_interval(cable: Cable, site: Site, length: float) -> _Interval:
         raise InputError(f"synapse at {site.name}: patch of {length:g} µm; give a positive length")
     kept = min(length, total)
     first = min(max(centre - kept / 2.0, 0.0), total - kept)
-    return _Interval(cable, section, first, first + kept, length / kept)
+    return Patch(cable, section, first, first + kept, length / kept)
 
 
 def _radius_jumps(cable: Cable, rule: PieceRule) -> Float[np.ndarray, " N"]:

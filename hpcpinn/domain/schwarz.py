@@ -26,7 +26,7 @@ class SweepSettings:
         n_red: Pieces stored first that form the red half.
         order: "red-black" or "additive".
         acceleration: "anderson" or "none".
-        tolerance: Relative interface jump at which sweeps stop.
+        tolerance: Relative interface jump at which a window's sweeps are done.
         max_sweeps: Sweeps per Newton step.
         memory: Earlier sweeps that Anderson's acceleration combines.
     """
@@ -65,6 +65,7 @@ def sweep_until_agreed(
     given: Float[Array, "P 2 K T"],
     told: Float[Array, "P 2 K T"],
     size: Float[Array, " K"],
+    tolerance: Float[Array, ""] | float,
 ) -> Sweeps:
     """Sweeps until the interface jump is below the tolerance. Traceable; collective over all ranks.
 
@@ -73,6 +74,7 @@ def sweep_until_agreed(
         given: Part of what the ends are told that comes from given fluxes.
         told: First guess.
         size: Excursion of every species, the measure of the relative jump.
+        tolerance: Relative jump at which to stop; loose while Newton is still far away.
 
     Returns:
         The traces, with the history of the jump. The jump of an end is half the change that the
@@ -118,7 +120,7 @@ def sweep_until_agreed(
 
     def unfinished(state) -> Bool[Array, ""]:
         _, _, _, count, jump, _ = state
-        return (count < settings.max_sweeps) & (jump > settings.tolerance)
+        return (count < settings.max_sweeps) & (jump > tolerance)
 
     reports = base + respond(equation, linear, told)
     history = jnp.full((settings.max_sweeps,), jnp.nan)

@@ -60,6 +60,11 @@ class CalciumSystem:
         channel = (forcing.channel_source, forcing.channel_sink)
         return calcium.membrane_flux(c, channel, forcing.release, self.constants)
 
+    def membrane_inward(self, forcing: CalciumForcing) -> Array:
+        """The inward terms of j_PM: channels, release and leak, µM·µm/s."""
+        leak = calcium.balanced_leak(self.constants) * self.constants.c_o
+        return forcing.channel_source + forcing.release + leak
+
     def source(self, u: Float[Array, " 2"], forcing: CalciumForcing) -> Float[Array, " 2"]:
         """f(b, c) + (P/A) j_PM for calcium, f(b, c) for calbindin."""
         c, b = u

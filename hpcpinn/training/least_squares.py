@@ -25,7 +25,7 @@ from hpcpinn.training.local import (
     Window,
     combine,
     edge_values,
-    evaluate,
+    field_at,
     residual,
     robin_parameter,
     source_jacobian,
@@ -75,7 +75,7 @@ def linearise(
     Args:
         batch: Pieces factorised at a time (bounds the memory of the row matrices).
     """
-    field = evaluate(table.inside.value, heads, equation)
+    field = field_at(table.inside.value, heads, equation)
     jacobian = source_jacobian(equation, field, window.forcing)
     identity = jnp.eye(len(equation.scale))
     resolvent = jnp.linalg.inv(identity / window.duration - jacobian)
@@ -182,7 +182,7 @@ def correct(
         - (per_length * taper * diffused) @ inside.dx
         - reacting @ inside.value
     )
-    start = evaluate(table.initial, heads, equation) - window.initial
+    start = field_at(table.initial, heads, equation) - window.initial
     initial_weight = weights.initial**2 * jnp.asarray(grid.space_weight)
     gradient = gradient + (start / scale * initial_weight) @ table.initial
 

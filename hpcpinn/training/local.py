@@ -89,9 +89,17 @@ def robin_parameter(equation: ReactionDiffusion, duration) -> Float[Array, " K"]
 
 
 def evaluate(values: Float[Array, "n M"], heads: Float[Array, "P K M"], equation) -> Array:
-    """The field (P, K, n) that the heads give with feature values at n points."""
-    field = jnp.einsum("pkm,nm->pkn", heads, values)
-    return field * jnp.asarray(equation.scale)[:, None]
+    """What the heads read out of feature values (or derivatives) at n points, (P, K, n).
+
+    Heads describe the departure from rest in units of the scale, so that rest is exact.
+    """
+    departure = jnp.einsum("pkm,nm->pkn", heads, values)
+    return departure * jnp.asarray(equation.scale)[:, None]
+
+
+def field_at(values: Float[Array, "n M"], heads: Float[Array, "P K M"], equation) -> Array:
+    """The field itself, rest and departure, where the features have the given values, (P, K, n)."""
+    return jnp.asarray(equation.rest)[:, None] + evaluate(values, heads, equation)
 
 
 def pointwise(function):
@@ -125,7 +133,7 @@ def residual(
     change = (2.0 / window.duration) * evaluate(inside.dt, heads, equation)
     bend = per_length**2 * evaluate(inside.dxx, heads, equation)
     drift = per_length * taper * evaluate(inside.dx, heads, equation)
-    field = evaluate(inside.value, heads, equation)
+    field = field_at(inside.value, heads, equation)
     return change - diffusion * (bend + drift) - source(equation, field, window.forcing)
 
 
@@ -136,7 +144,7 @@ def edge_values(
     duration: Float[Array, ""],
     heads: Float[Array, "P K M"],
 ) -> tuple[Float[Array, "P 2 K T"], Float[Array, "P 2 K T"]]:
-    """Value and scaled outward slope ∂n u/κ at both ends of every piece."""
+    """Departure from rest and its scaled outward slope ∂n u/κ at both ends of every piece."""
     value = jnp.einsum("pkm,etm->pekt", heads, table.edge)
     slope = jnp.einsum("pkm,etm->pekt", heads, table.edge_slope)
     per_length = (2.0 / geometry.length)[:, None, None, None]

@@ -1,0 +1,96 @@
+"""Reads the field out of the heads: averages over output cells, values at probes."""
+
+from dataclasses import dataclass
+from functools import cached_property
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jaxtyping import Array, Float, Int
+from numpy.polynomial.legendre import leggauss
+
+from hpcpinn.morphology.cable import Cable
+from hpcpinn.networks.trunk import Trunk
+from hpcpinn.physics.system import ReactionDiffusion
+from hpcpinn.training.local import piece_geometry
+
+_NODES_PER_CELL = 5
+_TIMES_PER_CALL = 8
+
+
+@dataclass(frozen=True)
+class Sampler:
+    """Evaluates a window's solution on a rank's pieces.
+
+    Attributes:
+        equation: The system.
+        trunk: Its features.
+        pieces: This rank's pieces, in the order of the heads.
+        cells_per_piece: Output cells per piece.
+        probe_piece, probe_xi: Local piece and ξ of this rank's probes.
+    """
+
+    equation: ReactionDiffusion
+    trunk: Trunk
+    pieces: Cable
+    cells_per_piece: int
+    probe_piece: Int[np.ndarray, " p"]
+    probe_xi: Float[np.ndarray, " p"]
+
+    @cached_property
+    def _averages(self):
+        nodes, weights = leggauss(_NODES_PER_CELL)
+        width = 2.0 / self.cells_per_piece
+        left = -1.0 + width * np.arange(self.cells_per_piece)
+        xi = (left[:, None] + 0.5 * width * (nodes + 1.0)).ravel()
+        area = piece_geometry(self.pieces, xi).area.reshape(
+            -1, self.cells_per_piece, _NODES_PER_CELL
+        )
+        share = area * weights
+        share = share / share.sum(axis=-1, keepdims=True)
+
+        def at(tau, heads):
+            value = self.trunk.features(jnp.asarray(xi), jnp.full(len(xi), tau)).value
+            field = jnp.einsum("pkm,nm->pkn", heads, value)
+            field = field.reshape(*heads.shape[:2], self.cells_per_piece, _NODES_PER_CELL)
+            average = jnp.einsum("pkcn,pcn->kpc", field, share) * self._scale[:, None, None]
+            return self._rest[:, None, None] + average
+
+        return jax.jit(at)
+
+    @property
+    def _scale(self) -> Array:
+        return jnp.asarray(self.equation.scale)
+
+    @property
+    def _rest(self) -> Array:
+        return jnp.asarray(self.equation.rest)
+
+    def cell_averages(self, tau: float, heads: Float[Array, "P K M"]) -> Float[np.ndarray, "K P C"]:
+        """Volume averages over the output cells at the time τ of the window."""
+        return np.asarray(self._averages(tau, heads))
+
+    @cached_property
+    def _at_probes(self):
+        piece, xi = jnp.asarray(self.probe_piece), jnp.asarray(self.probe_xi)
+
+        def at(tau, heads):
+            def one_time(t):
+                value = self.trunk.features(xi, jnp.full(len(xi), t)).value
+                departure = jnp.einsum("pkm,pm->kp", heads[piece], value)
+                return self._rest[:, None] + departure * self._scale[:, None]
+
+            return jax.vmap(one_time)(tau)
+
+        return jax.jit(at)
+
+    def probe_values(
+        self, tau: Float[np.ndarray, " T"], heads: Float[Array, "P K M"]
+    ) -> Float[np.ndarray, "T K p"]:
+        """Values at this rank's probes at the times τ."""
+        if not len(tau) or not len(self.probe_piece):
+            return np.zeros((len(tau), len(self.equation.scale), len(self.probe_piece)))
+        # Calls of one length share one compilation.
+        padded = np.pad(tau, (0, -len(tau) % _TIMES_PER_CALL), mode="edge")
+        blocks = padded.reshape(-1, _TIMES_PER_CALL)
+        return np.concatenate([np.asarray(self._at_probes(b, heads)) for b in blocks])[: len(tau)]

@@ -1,0 +1,137 @@
+"""What drives the calcium of a rank's pieces during a window: channels, releases, end fluxes."""
+
+from dataclasses import dataclass
+from functools import cached_property
+from typing import NamedTuple
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jaxtyping import Array, Float, Int
+
+from hpcpinn.physics import gates, ghk, sources, voltage
+from hpcpinn.physics.calcium_system import CalciumForcing
+from hpcpinn.physics.constants import CalciumConstants
+from hpcpinn.training.collocation import Grid, lagrange
+from hpcpinn.training.local import PieceGeometry
+
+
+class WindowDrive(NamedTuple):
+    """Forcing of one window.
+
+    Attributes:
+        inside: At the collocation points, leaves (P, Q).
+        checks: At the check points, leaves (P, n_check).
+        gates: Gates at the end of the window at the space nodes, (P, X, gates).
+        end_flux: Calcium given at both ends of every piece, amount per time, (P, 2, T).
+        came_in: Calcium that releases and end fluxes bring during the window, exact, this rank.
+    """
+
+    inside: CalciumForcing
+    checks: CalciumForcing
+    gates: Float[Array, "P X gates"]
+    end_flux: Float[Array, "P 2 T"]
+
+
+@dataclass(frozen=True)
+class CalciumDrive:
+    """Everything that acts on a rank's pieces; times internal.
+
+    Attributes:
+        constants: Constants.
+        grid: Collocation grid.
+        check_space, check_time: Check points ξ and τ.
+        geometry: Geometry of the pieces on the grid.
+        source: Voltage.
+        weights: Voltage weights at the space nodes of the pieces, positions P·X.
+        releases: Synaptic releases.
+        release_share: How they act on the pieces, (P, releases).
+        fluxes: Fluxes through ends.
+        flux_end: For each flux, its share of cross-section per end, (P, 2, fluxes).
+    """
+
+    constants: CalciumConstants
+    grid: Grid
+    check_space: Float[np.ndarray, " x"]
+    check_time: Float[np.ndarray, " t"]
+    geometry: PieceGeometry
+    source: voltage.VoltageSource
+    weights: voltage.SiteWeights
+    releases: sources.Releases
+    release_share: Float[Array, "P releases"]
+    fluxes: sources.EndFluxes
+    flux_end: Float[Array, "P 2 fluxes"]
+
+    def steady_gates(self, time: float) -> Float[Array, "P X gates"]:
+        """Gates in equilibrium with the voltage at `time`."""
+        now = voltage.voltage_at(self.source, jnp.asarray(time), self.weights)
+        state = gates.steady(now, self.constants)
+        return state.reshape(-1, len(self.grid.space), state.shape[-1])
+
+    @cached_property
+    def _window(self):
+        grid, k = self.grid, self.constants
+        n_space = len(grid.space)
+        # Collocation and check times interleaved, then the end: one pass of the gates serves all.
+        tau = np.concatenate([grid.time, self.check_time, [1.0]])
+        order = np.argsort(tau, kind="stable")
+        back = np.argsort(order)
+        to_checks = jnp.asarray(lagrange(grid.space, self.check_space))
+        step = self.source.resolution
+
+        def run(state, start, duration) -> WindowDrive:
+            times = start + 0.5 * duration * (tau[order] + 1.0)
+
+            def at(t):
+                return voltage.voltage_at(self.source, t, self.weights)
+
+            flat = state.reshape(-1, state.shape[-1])
+            followed = gates.follow(flat, at, start, times, k, step)[back]
+            opening = gates.opening(followed, k)
+            channel_source, channel_sink = ghk.channel(at(times[back]), opening, k)
+            release = sources.release_flux(self.releases, times[back]) @ self.release_share.T
+
+            def block(rows: slice, to_space: Array | None) -> CalciumForcing:
+                def fields(values):  # (times, P·X) -> (P, times·space)
+                    values = values[rows].reshape(-1, state.shape[0], n_space)
+                    values = values if to_space is None else values @ to_space.T
+                    return jnp.swapaxes(values, 0, 1).reshape(state.shape[0], -1)
+
+                count = len(range(*rows.indices(len(tau))))
+                ratio = self.geometry.membrane_ratio
+                ratio = ratio if to_space is None else ratio @ to_space.T
+                width = ratio.shape[1]
+                return CalciumForcing(
+                    membrane_ratio=jnp.tile(ratio, (1, count)),
+                    channel_source=fields(channel_source),
+                    channel_sink=fields(channel_sink),
+                    release=jnp.repeat(release[rows].T, width, axis=1),
+                )
+
+            n_time, n_check = len(grid.time), len(self.check_time)
+            density = sources.end_flux(self.fluxes, times[back][:n_time])
+            return WindowDrive(
+                inside=block(slice(0, n_time), None),
+                checks=block(slice(n_time, n_time + n_check), to_checks),
+                gates=followed[-1].reshape(state.shape),
+                end_flux=jnp.einsum("pef,tf->pet", self.flux_end, density),
+            )
+
+        return jax.jit(run)
+
+    def window(self, state: Float[Array, "P X gates"], start: float, duration: float) -> WindowDrive:
+        """The forcing of the window [start, start + duration] from the gates at its start."""
+        return self._window(state, start, duration)
+
+
+def flux_ends(
+    node: Int[np.ndarray, "P 2"], nodes: list[int], areas: list[float]
+) -> Float[Array, "P 2 fluxes"]:
+    """Cross-section with which each end flux enters at the ends of the pieces.
+
+    Every end at the node is told the whole amount; the node rule counts it once.
+    """
+    columns = [(node == place) * area for place, area in zip(nodes, areas, strict=True)]
+    if not columns:
+        return jnp.zeros((*node.shape, 0))
+    return jnp.asarray(np.stack(columns, axis=-1))

@@ -1,0 +1,337 @@
+"""The main job: one neuron over many ranks, window after window, into one result file."""
+
+import math
+import resource
+import time as clock
+from dataclasses import asdict, dataclass, replace
+from pathlib import Path
+from typing import Protocol
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from hpcpinn.config import RunConfig
+from hpcpinn.errors import HpcpinnError, OutputError
+from hpcpinn.io import checkpoint
+from hpcpinn.io.metrics import write_metrics
+from hpcpinn.parallel.communicator import Communicator
+from hpcpinn.timestepping.controller import Plan, after_accepted, after_rejected, next_length
+from hpcpinn.workflows.march import Attempt, Factors, March, State, Tally
+from hpcpinn.workflows.problem import Problem, build_problem
+from hpcpinn.workflows.recorder import Recorder
+
+RESUMABLE = ("morphology", "physics", "voltage", "synapse", "flux", "network", "training", "pieces",
+             "schwarz", "window")  # fmt: skip
+"""Tables of the run description that shape the state: they must not change on resume."""
+
+
+@dataclass(frozen=True)
+class WindowReport:
+    """One accepted window, for the progress display (time in user units)."""
+
+    window: int
+    time: float
+    sweeps: int
+    jump: float
+    error: float
+    seconds_left: float | None
+
+
+class ProgressDisplay(Protocol):
+    """Who is told how the run goes."""
+
+    def start(self, total_time: float, unit: str = "ms") -> None: ...
+    def window(self, report: WindowReport) -> None: ...
+
+
+@dataclass(frozen=True)
+class RunSummary:
+    """What a run says of itself at the end; also in metrics.json.
+
+    Attributes:
+        duration: Simulated time, user units.
+        error_estimate: Relative L2 error estimate over tree and time, of the worse species.
+        calcium_balance: Calcium gained minus net inflow, over all that came in.
+        interface_jump: Largest relative jump left in a window.
+        seconds: Wall time from set-up to the end; `seconds_setup` of it before the first window
+            was done (reading, partition, compilation).
+        exchange_share: Share of the windows' time spent in exchange between ranks: half sweeps
+            times the cost of one exchange, measured at the start.
+        memory_gib: Largest resident memory of a rank.
+        output_mib: Size of the result file.
+    """
+
+    result: str
+    ranks: int
+    sections: int
+    pieces: int
+    duration: float
+    windows: int
+    rejected: int
+    newton_steps: int
+    sweeps: int
+    factorisations: int
+    most_sweeps_per_step: int
+    most_sweeps_per_window: int
+    error_estimate: float
+    calcium_balance: float
+    interface_jump: float
+    seconds: float
+    seconds_setup: float
+    exchange_share: float
+    memory_gib: float
+    output_mib: float
+
+
+def run(
+    config: RunConfig,
+    communicator: Communicator,
+    progress: ProgressDisplay,
+    resume: Path | None = None,
+) -> RunSummary:
+    """Runs a job from its description to its result file. Collective over all ranks.
+
+    Args:
+        config: The run description.
+        communicator: All ranks.
+        progress: Told about every accepted window.
+        resume: Checkpoint to go on from.
+
+    Returns:
+        The summary, the same on all ranks.
+
+    Raises:
+        InputError: Something the user gave cannot be used.
+        SolveError: A window does not reach its tolerance; what was accepted is in the file.
+        OutputError: The result cannot be written; what was flushed is kept.
+    """
+    began = clock.perf_counter()
+    problem = build_problem(config, communicator)
+    march = March(problem, communicator)
+    state, tally = march.begin(), Tally()
+    settings = checkpoint.fingerprint(_settings(config), problem.cell.pieces.cable)
+    if resume is not None:
+        state, tally = _restored(resume, problem, communicator, settings)
+    unit = problem.cell.constants.time_unit
+    recorder = Recorder.open(problem, communicator, state.time / unit if resume else None)
+    progress.start(config.run.duration, "" if unit == 1.0 else "ms")
+    run_state = _Run(problem, march, communicator, recorder, progress, settings, began)
+    try:
+        tally = run_state.to_end(state, tally)
+    except OutputError:
+        raise
+    except HpcpinnError:
+        # All ranks come here together: what was accepted is kept and can be read.
+        recorder.writer.close(complete=False)
+        raise
+    recorder.writer.close()
+    summary = run_state.summary(tally)
+    write_metrics(config.run.output, communicator, asdict(summary))
+    return summary
+
+
+@dataclass
+class _Run:
+    """The loop of a run and what it holds on to."""
+
+    problem: Problem
+    march: March
+    communicator: Communicator
+    recorder: Recorder
+    progress: ProgressDisplay
+    settings: dict[str, str]
+    began: float
+    seconds_setup: float = 0.0
+
+    def to_end(self, state: State, tally: Tally) -> Tally:
+        """Marches to the end of the run, writing on the way."""
+        exchange_cost = measured_exchange(self.problem, self.communicator)
+        end, every = self.problem.stops[-1], self.problem.config.run.checkpoint_every
+        factors: Factors | None = None
+        started, first_time = clock.perf_counter(), state.time
+        while state.time < end * (1.0 - 1e-12):
+            begun = clock.perf_counter()
+            attempt, plan, rejected = self._accepted_attempt(state, factors)
+            factors = Factors(attempt.solution.linear, attempt.length)
+            before = state
+            state, tally = self.march.accept(state, attempt, plan, tally)
+            trained = clock.perf_counter() - begun
+            exchange = exchange_cost * attempt.solution.sweeps
+            tally = replace(
+                tally,
+                rejected=tally.rejected + rejected,
+                seconds_train=tally.seconds_train + trained,
+                seconds_exchange=tally.seconds_exchange + exchange,
+            )
+            begun = clock.perf_counter()
+            self.recorder.window(before.time, attempt.length, attempt.solution.traces.heads)
+            self.recorder.sweeps(tally.windows - 1, attempt.solution)
+            written = clock.perf_counter() - begun
+            self.recorder.writer.windows([self._row(before, attempt, tally, rejected, trained, exchange, written)])
+            if tally.windows % every == 0 or state.time >= end * (1.0 - 1e-12):
+                begun = clock.perf_counter()
+                self.recorder.writer.flush()
+                self._save(state, tally)
+                written += clock.perf_counter() - begun
+                # A resumed run starts without factors: so does this one, to the last bit.
+                factors = None
+            tally = replace(tally, seconds_io=tally.seconds_io + written)
+            if self.seconds_setup == 0.0:
+                self.seconds_setup = clock.perf_counter() - self.began
+                started, first_time = clock.perf_counter(), state.time
+            self._report(state, attempt, tally, started, first_time)
+        return tally
+
+    def _accepted_attempt(
+        self, state: State, factors: Factors | None
+    ) -> tuple[Attempt, Plan, int]:
+        """Tries shorter and shorter windows until one is within the tolerance."""
+        rule, plan, rejected = self.problem.windows, state.plan, 0
+        stops = self.problem.stops
+        next_stop = float(stops[np.searchsorted(stops, state.time * (1.0 + 1e-12), side="right")])
+        while True:
+            length = next_length(rule, plan, state.time, next_stop)
+            attempt = self.march.attempt(state, length, factors)
+            if attempt.error <= rule.tolerance:
+                at_stop = math.isclose(state.time + length, next_stop, rel_tol=1e-12)
+                more_stops = next_stop < stops[-1]
+                plan = after_accepted(rule, plan, length, attempt.error, at_stop and more_stops)
+                return attempt, plan, rejected
+            why = f"window at t = {state.time / self.problem.cell.constants.time_unit:.6g}: " + (
+                f"error estimate {attempt.error:.2g} above window.tolerance = {rule.tolerance:.2g}"
+                if math.isfinite(attempt.error)
+                else f"no convergence (last change {attempt.solution.change:.2g}, "
+                f"interface jump {attempt.solution.jump:.2g})"
+            )
+            plan = after_rejected(rule, plan, length, attempt.error, why)
+            factors, rejected = None, rejected + 1
+
+    def _row(self, before, attempt, tally, rejected, trained, exchange, written) -> dict[str, float]:
+        unit, solution = self.problem.cell.constants.time_unit, attempt.solution
+        return {
+            "start": before.time / unit,
+            "length": attempt.length / unit,
+            "newton_steps": solution.newton_steps,
+            "sweeps": solution.sweeps,
+            "jump": solution.jump,
+            "error_estimate": attempt.error,
+            "balance": tally.balance,
+            "rejected": rejected,
+            "seconds_train": trained,
+            "seconds_exchange": exchange,
+            "seconds_io": written,
+        }
+
+    def _report(self, state, attempt, tally, started, first_time) -> None:
+        end, unit = self.problem.stops[-1], self.problem.cell.constants.time_unit
+        done = state.time - first_time
+        spent = clock.perf_counter() - started
+        left = spent / done * (end - state.time) if done > 0.0 else None
+        self.progress.window(
+            WindowReport(
+                tally.windows, state.time / unit, attempt.solution.sweeps,
+                attempt.solution.jump, attempt.error, left,
+            )  # fmt: skip
+        )
+
+    def _save(self, state: State, tally: Tally) -> None:
+        checkpoint.save(
+            checkpoint_path(self.problem.config),
+            self.communicator,
+            self.problem.local,
+            self.problem.cell.pieces.cable.n_frusta,
+            {"field": np.asarray(state.field), "gates": np.asarray(state.gates)},
+            {
+                "time": state.time,
+                "plan_length": state.plan.length,
+                "size": np.asarray(state.size),
+                "reach": np.asarray(state.reach),
+                **{f"tally_{name}": value for name, value in asdict(tally).items()},
+            },
+            self.settings,
+        )
+
+    def summary(self, tally: Tally) -> RunSummary:
+        """Collective over all ranks."""
+        problem, config = self.problem, self.problem.config
+        memory = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 2**20
+        seconds = clock.perf_counter() - self.began
+        return RunSummary(
+            result=config.run.output,
+            ranks=self.communicator.size,
+            sections=len(problem.cell.pieces.cable.sections),
+            pieces=problem.cell.pieces.cable.n_frusta,
+            duration=config.run.duration,
+            windows=tally.windows,
+            rejected=tally.rejected,
+            newton_steps=tally.newton_steps,
+            sweeps=tally.sweeps,
+            factorisations=tally.factorisations,
+            most_sweeps_per_step=tally.most_sweeps_per_step,
+            most_sweeps_per_window=tally.most_sweeps_per_window,
+            error_estimate=tally.error,
+            calcium_balance=tally.balance,
+            interface_jump=tally.jump,
+            seconds=seconds,
+            seconds_setup=self.seconds_setup,
+            exchange_share=tally.seconds_exchange / max(tally.seconds_train, 1e-9),
+            memory_gib=max(self.communicator.share(memory)),
+            output_mib=self.communicator.on_root(_size_in_mib, config.run.output),
+        )
+
+
+def measured_exchange(problem: Problem, communicator: Communicator, repeats: int = 20) -> float:
+    """Seconds that the exchanges of one sweep take, in compiled code. Collective over all ranks."""
+    if communicator.size == 1:
+        return 0.0
+    solver = problem.solver
+    n_slots = 2 * len(problem.local) + solver.interfaces.n_ghosts
+    shape = (n_slots, len(solver.equation.scale), len(solver.table.grid.time))
+
+    @jax.jit
+    def many(x):
+        def one_sweep(x, _):
+            for _half in range(3):  # red, black, and the jump
+                x = communicator.exchange(x, solver.interfaces.plan)
+            return x + communicator.max(jnp.zeros(())), None
+
+        return jax.lax.scan(one_sweep, x, None, length=repeats)[0]
+
+    jax.block_until_ready(many(jnp.zeros(shape)))
+    communicator.barrier()
+    begun = clock.perf_counter()
+    jax.block_until_ready(many(jnp.zeros(shape)))
+    return (clock.perf_counter() - begun) / repeats
+
+
+def checkpoint_path(config: RunConfig) -> Path:
+    """Where a run keeps its checkpoint: beside the result."""
+    return Path(config.run.output).with_suffix(".checkpoint.h5")
+
+
+def _settings(config: RunConfig) -> dict:
+    settings = config.model_dump(mode="json", include=set(RESUMABLE))
+    settings["run"] = {"seed": config.run.seed}
+    return settings
+
+
+def _restored(
+    path: Path, problem: Problem, communicator: Communicator, settings: dict[str, str]
+) -> tuple[State, Tally]:
+    arrays, scalars = checkpoint.load(path, communicator, problem.local, settings)
+    kinds = {name: type(value) for name, value in asdict(Tally()).items()}
+    tally = Tally(**{name: kind(scalars[f"tally_{name}"]) for name, kind in kinds.items()})
+    state = State(
+        time=float(scalars["time"]),
+        field=jnp.asarray(arrays["field"]),
+        gates=jnp.asarray(arrays["gates"]),
+        plan=Plan(float(scalars["plan_length"])),
+        size=np.asarray(scalars["size"]),
+        reach=np.asarray(scalars["reach"]),
+    )
+    return state, tally
+
+
+def _size_in_mib(path: str) -> float:
+    return Path(path).stat().st_size / 2**20

@@ -1,0 +1,290 @@
+"""From a run description to everything a run needs: the cell in pieces, the solver, the drive."""
+
+from dataclasses import dataclass
+from pathlib import Path
+
+import jax.numpy as jnp
+import numpy as np
+from jaxtyping import Float, Int
+
+from hpcpinn.config import RunConfig
+from hpcpinn.domain.coupled_window import CoupledWindow, NewtonSettings
+from hpcpinn.domain.interfaces import build_interfaces, storage_order
+from hpcpinn.domain.partition import Partition, colour, partition, refined_for
+from hpcpinn.domain.pieces import PieceRule, Pieces, cut_into_pieces
+from hpcpinn.domain.sampling import Sampler
+from hpcpinn.domain.schwarz import SweepSettings
+from hpcpinn.errors import InputError
+from hpcpinn.io.layout import ProbeSite, ResultHeader
+from hpcpinn.morphology import Cable, cable_from_swc, read_swc, refuse_implausible_units
+from hpcpinn.morphology.meshes import morphology_path
+from hpcpinn.morphology.interpolation import tree_weights
+from hpcpinn.morphology.sites import Site, parse_site
+from hpcpinn.networks.trunk import make_trunk
+from hpcpinn.parallel.communicator import Communicator
+from hpcpinn.physics import calcium, sources, voltage
+from hpcpinn.physics.calcium_system import CalciumSystem
+from hpcpinn.physics.constants import PRESETS, CalciumConstants, Gate
+from hpcpinn.timestepping.controller import WindowRule
+from hpcpinn.timestepping.forcing import CalciumDrive, flux_ends
+from hpcpinn.training.collocation import feature_table, gauss_grid
+from hpcpinn.training.local import piece_geometry
+
+
+@dataclass(frozen=True)
+class Cell:
+    """The part of a problem that no rank owns: geometry, constants, sources. Host arrays only.
+
+    Attributes:
+        constants: With the leak that balances rest.
+        pieces: The refined cable with the sources' places.
+        source: Membrane voltage.
+        voltage_sites: Places of its columns.
+        flux_nodes, flux_areas: Node and cross-section of every end flux.
+        probes: Recorded points.
+    """
+
+    constants: CalciumConstants
+    pieces: Pieces
+    source: voltage.VoltageSource
+    voltage_sites: tuple[Site, ...]
+    flux_nodes: tuple[int, ...]
+    flux_areas: tuple[float, ...]
+    probes: tuple[ProbeSite, ...]
+
+
+@dataclass(frozen=True)
+class Problem:
+    """A run on one rank.
+
+    Attributes:
+        config: The run description.
+        cell: What all ranks share.
+        shares: Who computes which pieces.
+        local: This rank's pieces as it stores them.
+        solver: Coupled windows.
+        drive: Channels and sources.
+        sampler: Output.
+        windows: Window lengths.
+        stops: Times at which windows end because something switches, and the end of the run.
+    """
+
+    config: RunConfig
+    cell: Cell
+    shares: Partition
+    local: Int[np.ndarray, " P"]
+    solver: CoupledWindow
+    drive: CalciumDrive
+    sampler: Sampler
+    windows: WindowRule
+    stops: Float[np.ndarray, " S"]
+
+    @property
+    def header(self) -> ResultHeader:
+        """What the result file knows before the first frame."""
+        return ResultHeader(
+            cable=self.cell.pieces.cable,
+            owner=self.shares.owner,
+            cells_per_piece=self.config.pieces.cells_per_piece,
+            probes=self.cell.probes,
+            config=self.config.to_json(),
+            seed=self.config.run.seed,
+            dimensionless=self.cell.constants.time_unit == 1.0,
+        )
+
+
+def load_cable(config: RunConfig) -> Cable:
+    """The morphology of a run description."""
+    chosen = config.morphology
+    tree = read_swc(morphology_path(chosen.file), units=chosen.units)
+    refuse_implausible_units(tree)
+    return cable_from_swc(
+        tree,
+        soma=chosen.soma,
+        merge_below=chosen.merge_below,
+        er_fraction=chosen.er_fraction,
+        er_radius=chosen.er_radius,
+    )[0]
+
+
+def constants_of(config: RunConfig, source: voltage.VoltageSource | None = None) -> CalciumConstants:
+    """The preset with the user's changes; rest is at the first voltage unless stated otherwise."""
+    changes = dict(config.physics.changes)
+    if "gates" in changes:
+        changes["gates"] = tuple(Gate(**gate) for gate in changes["gates"])  # type: ignore[attr-defined]
+    constants = PRESETS[config.physics.preset].replace(**changes)
+    if "rest_voltage" not in changes:
+        first = config.voltage.constant if source is None else float(np.mean(source.values[0]))
+        constants = constants.replace(rest_voltage=first)
+    return constants.replace(leak=calcium.balanced_leak(constants))
+
+
+def describe_cell(config: RunConfig, n_ranks: int = 1) -> Cell:
+    """Reads all files that a run description names and finds every place on the cell. Serial.
+
+    Raises:
+        InputError: Anything the user gave that cannot be used.
+    """
+    cable = load_cable(config)
+    source = None
+    unit = PRESETS[config.physics.preset].time_unit
+    if config.physics.constants.time_unit is not None:
+        unit = config.physics.constants.time_unit
+    if config.voltage.file is not None:
+        source = voltage.read_voltage(Path(config.voltage.file), time_unit=unit)
+        voltage.check_covers(source, config.run.duration * unit)
+    constants = constants_of(config, source)
+    source = source or voltage.constant_voltage(config.voltage.constant)
+
+    patches = []
+    for synapse in config.synapse:
+        length = constants.release_patch if synapse.patch is None else synapse.patch
+        patches.append((parse_site(synapse.site, cable), length))
+    flux_sites = [free_end(parse_site(flux.site, cable), cable) for flux in config.flux]
+    rule = PieceRule(config.pieces.max_length, config.pieces.source_length, config.pieces.growth)
+    pieces = cut_into_pieces(cable, patches, flux_sites, rule)
+    if pieces.cable.n_frusta < n_ranks:
+        finer = refined_for(pieces.cable, n_ranks)
+        rule = PieceRule(float(finer.length.max()), rule.source_length, rule.growth)
+        pieces = cut_into_pieces(cable, patches, flux_sites, rule)
+
+    refined = pieces.cable
+    area = np.pi * (refined.radius**2 - refined.er_radius**2)
+    nodes, areas = [], []
+    for site in flux_sites:
+        node = int(cable.node[site.frustum, round(site.fraction)])
+        piece, end = np.argwhere(refined.node == node)[0]
+        nodes.append(node)
+        areas.append(float(area[piece, end]))
+    return Cell(
+        constants=constants,
+        pieces=pieces,
+        source=source,
+        voltage_sites=tuple(
+            voltage.resolve_sites(source, lambda text: parse_site(text, refined))
+        ),
+        flux_nodes=tuple(nodes),
+        flux_areas=tuple(areas),
+        probes=probe_sites(config, refined),
+    )
+
+
+def probe_sites(config: RunConfig, pieces: Cable) -> tuple[ProbeSite, ...]:
+    """The probes of a run description; the soma (or root) and the synapses where it names none."""
+    wanted = [(probe.label, probe.site) for probe in config.probe]
+    if not wanted:
+        has_soma = bool(np.any(pieces.kind == 1))
+        wanted = [("soma", "soma")] if has_soma else []
+        wanted += [(synapse.site, synapse.site) for synapse in config.synapse]
+    found = []
+    for name, text in wanted:
+        site = parse_site(text, pieces)
+        found.append(ProbeSite(name, int(site.frustum), float(site.fraction)))
+    return tuple(found)
+
+
+def free_end(site: Site, cable: Cable) -> Site:
+    """The free end of the site's section nearest to the site.
+
+    Raises:
+        InputError: The section has none.
+    """
+    degree = np.bincount(cable.node.ravel())
+    kind = cable.kind[site.frustum]
+    same = cable.section == cable.section[site.frustum]
+    if kind == 1:  # the soma may be several sections: any of its ends will do
+        same = cable.kind == 1
+    rows, ends = np.nonzero(same[:, None] & (degree[cable.node] == 1))
+    if not len(rows):
+        raise InputError(
+            f"flux at {site.name}: its section has no free end; name a tip (tip:apic) or the soma"
+        )
+    here = cable.path[site.frustum] @ np.array([1.0 - site.fraction, site.fraction])
+    own = cable.section[rows] != cable.section[site.frustum]
+    nearest = np.lexsort((np.abs(cable.path[rows, ends] - here), own))[0]
+    return Site(int(rows[nearest]), float(ends[nearest]), site.name)
+
+
+def build_problem(config: RunConfig, communicator: Communicator) -> Problem:
+    """Sets up a run. Collective over all ranks.
+
+    Raises:
+        InputError: On all ranks, if anything the user gave cannot be used.
+    """
+    cell = communicator.on_root(describe_cell, config, communicator.size)
+    refined, k = cell.pieces.cable, cell.constants
+    shares = partition(refined, np.ones(refined.n_frusta), communicator.size)
+    colours = colour(refined)
+    local = storage_order(shares.owner, colours, communicator.rank)
+    mine = refined.take(local)
+
+    chosen, training = config.network, config.training
+    trunk = make_trunk(
+        chosen.features,
+        seed=config.run.seed,
+        layers=chosen.layers,
+        activation=chosen.activation,
+        scale=(chosen.scale, chosen.scale),
+    )
+    table = feature_table(trunk, gauss_grid(training.points_space, training.points_time))
+    geometry = piece_geometry(mine, table.grid.space)
+    solver = CoupledWindow(
+        equation=CalciumSystem(k),
+        table=table,
+        geometry=geometry,
+        interfaces=build_interfaces(
+            refined, shares.owner, colours, communicator.rank, config.schwarz.transmission
+        ),
+        communicator=communicator,
+        sweeping=SweepSettings(
+            n_red=int(np.sum(colours[local] == 0)),
+            order=config.schwarz.order,
+            acceleration=config.schwarz.acceleration,
+            tolerance=config.schwarz.jump_tolerance,
+            max_sweeps=config.schwarz.max_sweeps,
+        ),
+        newton=NewtonSettings(training.newton_tolerance, training.newton_max),
+    )
+    fraction = np.tile((table.grid.space + 1.0) / 2.0, (len(local), 1))
+    drive = CalciumDrive(
+        constants=k,
+        grid=table.grid,
+        check_space=solver.checks[0],
+        check_time=solver.checks[1],
+        geometry=geometry,
+        source=cell.source,
+        weights=site_weights(cell, np.repeat(local, fraction.shape[1]), fraction.ravel()),
+        releases=sources.releases(config.synapse, k),
+        release_share=jnp.asarray(cell.pieces.release[:, local].T),
+        fluxes=sources.end_fluxes(config.flux, k),
+        flux_end=flux_ends(mine.node, list(cell.flux_nodes), list(cell.flux_areas)),
+    )
+    where = {int(piece): row for row, piece in enumerate(local)}
+    probes = [p for p in cell.probes if p.piece in where]
+    sampler = Sampler(
+        equation=solver.equation,
+        trunk=trunk,
+        pieces=mine,
+        cells_per_piece=config.pieces.cells_per_piece,
+        probe_piece=np.array([where[p.piece] for p in probes], int),
+        probe_xi=np.array([2.0 * p.fraction - 1.0 for p in probes]),
+    )
+    unit, end = k.time_unit, config.run.duration * k.time_unit
+    windows = WindowRule(
+        first=config.window.first * unit,
+        shortest=config.window.shortest * unit,
+        longest=config.window.longest * unit,
+        tolerance=config.window.tolerance,
+    )
+    stops = np.append(sources.breakpoints([drive.releases, drive.fluxes], end), end)
+    return Problem(config, cell, shares, local, solver, drive, sampler, windows, stops)
+
+
+def site_weights(
+    cell: Cell, piece: Int[np.ndarray, " n"], fraction: Float[np.ndarray, " n"]
+) -> voltage.SiteWeights:
+    """Voltage weights at places on the pieces."""
+    if not cell.voltage_sites:
+        return voltage.uniform_weights(len(piece))
+    matrix = tree_weights(cell.pieces.cable, list(cell.voltage_sites), (piece, fraction))
+    return voltage.compact_weights(matrix)
