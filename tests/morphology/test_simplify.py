@@ -4,7 +4,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from hpcpinn.errors import InputError
@@ -52,6 +52,7 @@ def same_skeleton(one: Cable, other: Cable) -> None:
         np.testing.assert_allclose(one.path[[a[0], a[-1]], [0, 1]], other.path[[b[0], b[-1]], [0, 1]])
 
 
+@settings(deadline=None)
 @given(
     lengths=st.lists(st.floats(0.05, 4.0), min_size=1, max_size=12),
     radii=st.lists(st.floats(0.1, 2.0), min_size=13, max_size=13),

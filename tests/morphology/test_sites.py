@@ -4,7 +4,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from hpcpinn.errors import InputError
@@ -76,6 +76,7 @@ def test_a_wrong_name_is_refused_with_the_nearest_right_one(cell: Cable, text: s
     assert f"site '{text}'" in str(caught.value)
 
 
+@settings(deadline=None)
 @given(
     text=st.sampled_from(["soma", "soma[0](0.3)", "apic[0](0.77)", "tip:apic", "point:6", "xyz:3,21,0"]),
     cuts=st.lists(st.integers(0, 3), min_size=7, max_size=7),

@@ -2,7 +2,7 @@
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from hpcpinn.errors import InputError
@@ -54,6 +54,7 @@ def test_a_site_gives_its_own_value_at_its_place() -> None:
 places = st.tuples(st.integers(0, 2), st.floats(0.0, 1.0))
 
 
+@settings(deadline=None)
 @given(
     sites=st.lists(places, min_size=1, max_size=6, unique_by=lambda p: round(p[0] + 0.99 * p[1], 3)),
     points=st.lists(places, min_size=1, max_size=10),
@@ -69,6 +70,7 @@ def test_weights_share_out_exactly_one(
     np.testing.assert_allclose(w.sum(axis=1), 1.0, rtol=1e-12)
 
 
+@settings(deadline=None)
 @given(shift=st.floats(-50, 50), slope=st.floats(-2, 2))
 def test_a_field_linear_in_path_distance_is_carried_exactly(shift: float, slope: float) -> None:
     sites = [(0, 0.0), (0, 1.0), (1, 1.0), (2, 1.0)]

@@ -1,0 +1,84 @@
+"""``python -m hpcpinn inspect`` as a person types it."""
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+REPOSITORY = Path(__file__).resolve().parents[2]
+CELL = "# units: nm\n1 1 0 0 0 5 -1\n2 3 6 0 0 0 1\n3 3 16 0 0 1 2\n4 3 6 9 0 1 2\n"
+
+
+def hpcpinn(*arguments: str | Path, cwd: Path) -> subprocess.CompletedProcess[str]:
+    path = os.pathsep.join(filter(None, [str(REPOSITORY), os.environ.get("PYTHONPATH")]))
+    return subprocess.run(
+        [sys.executable, "-m", "hpcpinn", *map(str, arguments)],
+        cwd=cwd,
+        env={**os.environ, "PYTHONPATH": path},
+        capture_output=True,
+        text=True,
+        timeout=120,
+    )
+
+
+@pytest.fixture
+def file(tmp_path: Path) -> Path:
+    path = tmp_path / "cell.swc"
+    path.write_text(CELL)
+    return path
+
+
+def test_json_is_one_object_with_the_promised_keys(file: Path, tmp_path: Path) -> None:
+    done = hpcpinn("inspect", file, "--json", cwd=tmp_path)
+    assert done.returncode == 0, done.stderr
+    figures = json.loads(done.stdout)
+    expected = {
+        "points": 4,
+        "sections": 3,
+        "branch_points": 1,
+        "length_um": 25.0,
+        "units": "um",
+        "soma": "1 point, a cylinder with length = diameter = 10 um",
+    }
+    assert {key: figures[key] for key in expected} == expected
+    assert {"area_um2", "volume_um3"} <= set(figures)
+    assert len(figures["repairs"]) == 1 and "line 3, point 2: radius 0" in figures["repairs"][0]
+    assert "--units nm" in done.stderr
+    assert not (tmp_path / "results").exists(), "no picture unless one is asked for"
+
+
+def test_a_person_gets_a_table_and_a_picture(file: Path, tmp_path: Path) -> None:
+    done = hpcpinn("inspect", file, "--units", "nm", "--soma", "literal", cwd=tmp_path)
+    assert done.returncode == 0, done.stderr
+    assert "4 points, 3 sections, 1 branch points" in done.stdout
+    assert "line 3, point 2: radius 0 replaced by 1" in done.stdout
+    assert done.stderr == ""
+    assert (tmp_path / "results" / "cell.png").read_bytes().startswith(b"\x89PNG")
+
+
+def test_a_refused_file_is_one_line_and_exit_code_2(tmp_path: Path) -> None:
+    (tmp_path / "cell.swc").write_text("1 1 0 0 0 5 -1\n2 3 6 0 0 1 7\n")
+    done = hpcpinn("inspect", "cell.swc", cwd=tmp_path)
+    assert done.returncode == 2
+    assert done.stdout == ""
+    (line,) = done.stderr.strip().splitlines()
+    assert "cell.swc:2: point 2 has parent 7, which does not exist" in line
+
+
+@pytest.mark.parametrize("flag, value", [("--units", "inch"), ("--soma", "sphere")])
+def test_a_wrong_option_is_one_line_and_exit_code_2(
+    file: Path, tmp_path: Path, flag: str, value: str
+) -> None:
+    done = hpcpinn("inspect", file, flag, value, cwd=tmp_path)
+    assert done.returncode == 2
+    assert len(done.stderr.strip().splitlines()) == 1 and f"'{value}'" in done.stderr
+
+
+def test_a_picture_that_cannot_be_written_is_exit_code_1(file: Path, tmp_path: Path) -> None:
+    (tmp_path / "taken").write_text("")
+    done = hpcpinn("inspect", file, "--picture", "taken/cell.png", cwd=tmp_path)
+    assert done.returncode == 1
+    assert "taken/cell.png: the picture cannot be written" in done.stderr

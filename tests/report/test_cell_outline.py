@@ -1,0 +1,34 @@
+"""The outline: drawn to scale, in the colours of the types."""
+
+from pathlib import Path
+
+import numpy as np
+from matplotlib.colors import to_rgb
+from matplotlib.image import imread
+
+from hpcpinn.morphology.cable import Cable
+from hpcpinn.report.cell_outline import COLOURS, draw_cell
+from tests.morphology.test_simplify import chain
+
+
+def area_drawn(path: Path, kind: int) -> float:
+    """Share of the picture in the colour of a type."""
+    pixels = imread(path)[..., :3]
+    return float(np.mean(np.abs(pixels - np.array(to_rgb(COLOURS[kind]))).max(axis=-1) < 0.02))
+
+
+def test_neurites_are_drawn_to_scale(tmp_path: Path) -> None:
+    frame = np.array([[0.0, -40.0, 0.0], [200.0, 40.0, 0.0]])  # the same axes for all
+    drawn = []
+    for radius in (4.0, 8.0, 16.0):
+        path = tmp_path / f"{radius}.png"
+        draw_cell(path, chain([100.0, 100.0], [(radius, radius), (radius, radius)]), marks=frame)
+        drawn.append(area_drawn(path, 3))  # the legend's patch included, the same in all
+        assert area_drawn(path, 2) == 0.0
+    np.testing.assert_allclose((drawn[2] - drawn[1]) / (drawn[1] - drawn[0]), 2.0, rtol=0.05)
+
+
+def test_the_thinnest_neurite_is_still_seen(tmp_path: Path) -> None:
+    draw_cell(tmp_path / "cell.png", chain([5000.0], [(0.05, 0.05)]))
+    row_of_neurite = imread(tmp_path / "cell.png")[..., :3].min(axis=-1).min(axis=0)
+    assert np.mean(row_of_neurite < 0.9) > 0.7, "a line across most of the page"
