@@ -9,8 +9,10 @@ import matplotlib
 import numpy as np
 from jaxtyping import Float
 from matplotlib.axes import Axes
+from matplotlib.cm import ScalarMappable
 from matplotlib.colors import Colormap, LinearSegmentedColormap, LogNorm, Normalize
-from matplotlib.figure import Figure
+from matplotlib.figure import Figure, SubFigure
+from matplotlib.ticker import FuncFormatter, NullFormatter
 from numpy import ndarray
 
 from hpcpinn.errors import OutputError
@@ -30,6 +32,8 @@ STYLE: Any = {
     "ytick.major.width": 0.7,
     "lines.linewidth": 1.2,
     "legend.frameon": False,
+    "legend.handlelength": 1.5,
+    "legend.columnspacing": 1.2,
     "savefig.dpi": 200,
 }
 
@@ -76,6 +80,31 @@ def scale_for(values: Float[ndarray, "..."]) -> Normalize:
     if high - low < 1e-6 * max(abs(high), 1e-300):
         high = low + 1e-3 * max(abs(low), 1e-300)
     return Normalize(low, high)
+
+
+def colour_bar(
+    figure: Figure | SubFigure, scale: Normalize, beside: Any, text: str, *, shrink: float = 1.0
+) -> None:
+    """The colours of calcium beside some axes, with plain numbers: 0.1 instead of 10⁻¹.
+
+    Args:
+        figure: Where.
+        scale: Of the colours.
+        beside: One axes or an array of them.
+        text: Label.
+        shrink: Part of the height of the axes.
+    """
+    shown = ScalarMappable(scale, calcium_colours())
+    axis = figure.colorbar(shown, ax=beside, label=text, shrink=shrink, pad=0.02).ax.yaxis
+    if isinstance(scale, LogNorm):
+        axis.set_major_formatter("{x:g}")
+        low, high = scale.inverse(np.array([0.0, 1.0]))
+        axis.set_minor_formatter(FuncFormatter(_one_two_five) if high < 12.0 * low else NullFormatter())
+
+
+def _one_two_five(value: float, _: int | None) -> str:
+    digit = value / 10.0 ** np.floor(np.log10(value))
+    return f"{value:g}" if round(digit, 6) in (2.0, 5.0) else ""
 
 
 def label(result: Result, name: str, text: str | None = None) -> str:

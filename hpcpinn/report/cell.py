@@ -6,15 +6,14 @@ from pathlib import Path
 import numpy as np
 from jaxtyping import Float, Int
 from matplotlib.axes import Axes
-from matplotlib.cm import ScalarMappable
-from matplotlib.collections import LineCollection
+from matplotlib.collections import LineCollection, PolyCollection
 from matplotlib.colors import Normalize
 from matplotlib.figure import Figure, SubFigure
 from numpy import ndarray
 
 from hpcpinn.errors import InputError
 from hpcpinn.io import Result
-from hpcpinn.report.canvas import calcium_colours, canvas, label, moment, scale_bar, scale_for
+from hpcpinn.report.canvas import calcium_colours, canvas, colour_bar, label, moment, scale_bar, scale_for
 
 _HEIGHT = 3.4
 _MOST_IN_A_ROW = 4
@@ -41,7 +40,7 @@ def draw_cell(path: Path, result: Result, times: Sequence[float] | None = None) 
     columns = -(-len(frames) // rows)
     width, height = _panel_size(result, columns)
     with canvas(path, columns * width + 0.9, rows * (height + 0.25)) as figure:
-        cells_into(figure, result, frames, scale, points=72.0 * min(width, height))
+        cells_into(figure, result, frames, scale)
 
 
 def cells_into(
@@ -49,7 +48,6 @@ def cells_into(
     result: Result,
     frames: Int[ndarray, " k"],
     scale: Normalize,
-    points: float,
 ) -> None:
     """The cell at some frames under one colour bar, on a figure or a part of one.
 
@@ -58,49 +56,45 @@ def cells_into(
         result: The run.
         frames: Numbers of the frames.
         scale: Of the colours.
-        points: Size of one cell on paper, for the width of the lines.
     """
     rows = -(-len(frames) // _MOST_IN_A_ROW)
     panels = figure.subplots(rows, -(-len(frames) // rows), squeeze=False)
     for axes in panels.flat:
         axes.set_axis_off()
     for axes, frame in zip(panels.flat, frames, strict=False):
-        _draw_frame(axes, result, frame, scale, points)
-    colours = ScalarMappable(scale, calcium_colours())
-    figure.colorbar(colours, ax=panels, label=label(result, "calcium"), shrink=0.7, pad=0.02)
+        _draw_frame(axes, result, frame, scale)
+    colour_bar(figure, scale, panels, label(result, "calcium"), shrink=0.7)
 
 
-def _draw_frame(axes: Axes, result: Result, frame: int, scale: Normalize, points: float) -> None:
-    ends = cell_ends(result)[..., :2]
-    flat = ends.reshape(-1, 2)
-    size = max(float(np.ptp(flat, axis=0).max()), 1e-12)
+def _draw_frame(axes: Axes, result: Result, frame: int, scale: Normalize) -> None:
+    ends = cell_ends(result, result.cable.xyz[..., :2])
+    radius = cell_ends(result, result.cable.radius[..., None])[..., 0]
     calcium = result.calcium[frame]
-    radius = result.cable.radius.mean(axis=1)[result.cells.piece]
-    to_scale = 2.0 * radius * points / (1.2 * size)
-    least = _THINNEST + (_HOTTEST - _THINNEST) * np.asarray(scale(calcium)) ** 3
-    hottest_last = np.argsort(calcium)
-    thin = (to_scale < least)[hottest_last]
-    # Round caps close the gaps between thin lines but would make a soma too long.
-    for caps, rows in (("butt", hottest_last[~thin]), ("round", hottest_last[thin])):
-        lines = LineCollection(
-            list(ends[rows]),
-            linewidths=np.maximum(to_scale, least)[rows],
-            array=calcium[rows],
-            cmap=calcium_colours(),
-            norm=scale,
-            capstyle=caps,
-            rasterized=True,
-        )
-        axes.add_collection(lines)
+    order = np.argsort(calcium)  # the hottest on top
+    shared = {"array": calcium[order], "cmap": calcium_colours(), "norm": scale, "rasterized": True}
+    least = _THINNEST + (_HOTTEST - _THINNEST) * np.asarray(scale(calcium[order])) ** 3
+    axes.add_collection(LineCollection(list(ends[order]), linewidths=least, capstyle="round", **shared))
+    to_scale = outlines(ends[order], radius[order])
+    axes.add_collection(PolyCollection(list(to_scale), edgecolors="face", linewidths=0.3, **shared))
     axes.set_title(moment(result, result.time[frame]))
     _mark_probes(axes, result)
-    _frame(axes, flat, size)
+    flat = ends.reshape(-1, 2)
+    _frame(axes, flat)
     scale_bar(axes, flat, "µm" if result.units else "")
 
 
-def cell_ends(result: Result) -> Float[ndarray, "N 2 3"]:
-    """Start and end of every cell, µm."""
-    ends = result.cable.xyz[result.cells.piece]
+def outlines(xy: Float[ndarray, "N 2 2"], radius: Float[ndarray, "N 2"]) -> Float[ndarray, "N 4 2"]:
+    """The four corners of every frustum in the plane, to scale."""
+    along = xy[:, 1] - xy[:, 0]
+    aside = np.stack([-along[:, 1], along[:, 0]], axis=1)
+    aside /= np.maximum(np.linalg.norm(aside, axis=1, keepdims=True), np.finfo(float).tiny)
+    start, end = aside * radius[:, :1], aside * radius[:, 1:]
+    return np.stack([xy[:, 0] + start, xy[:, 1] + end, xy[:, 1] - end, xy[:, 0] - start], axis=1)
+
+
+def cell_ends(result: Result, piece_ends: Float[ndarray, "F 2 d"]) -> Float[ndarray, "N 2 d"]:
+    """What is linear on pieces, at the start and end of every cell."""
+    ends = piece_ends[result.cells.piece]
     fraction = result.cells.fraction[..., None]
     return (1.0 - fraction) * ends[:, :1] + fraction * ends[:, 1:]
 
@@ -151,8 +145,9 @@ def _mark_probes(axes: Axes, result: Result) -> None:
         axes.annotate(name, place[:2], (5, 3), textcoords="offset points", fontsize=6)
 
 
-def _frame(axes: Axes, flat: Float[ndarray, "k 2"], size: float) -> None:
+def _frame(axes: Axes, flat: Float[ndarray, "k 2"]) -> None:
     low, high = flat.min(axis=0), flat.max(axis=0)
+    size = max(float((high - low).max()), 1e-12)
     axes.set_xlim(low[0] - 0.06 * size, high[0] + 0.06 * size)
     axes.set_ylim(low[1] - 0.12 * size, high[1] + 0.06 * size)
     axes.set_aspect("equal")
@@ -162,5 +157,5 @@ def _frame(axes: Axes, flat: Float[ndarray, "k 2"], size: float) -> None:
 def _panel_size(result: Result, columns: int) -> tuple[float, float]:
     extent = np.ptp(result.cable.xyz[..., :2].reshape(-1, 2), axis=0)
     extent = np.maximum(extent, 0.15 * max(float(extent.max()), 1e-12))
-    width = min(_HEIGHT * float(extent[0] / extent[1]), 12.0 / columns)
+    width = min(_HEIGHT * float(extent[0] / extent[1]), 4.5, 12.0 / columns)
     return width, width * float(extent[1] / extent[0])

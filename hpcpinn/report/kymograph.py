@@ -1,11 +1,11 @@
 """Calcium along the path from the soma to a tip, against time."""
 
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 from jaxtyping import Float, Int
 from matplotlib.axes import Axes
-from matplotlib.collections import QuadMesh
 from matplotlib.colors import Normalize
 from matplotlib.figure import Figure, SubFigure
 from numpy import ndarray
@@ -13,11 +13,19 @@ from numpy import ndarray
 from hpcpinn.errors import InputError
 from hpcpinn.io import Result
 from hpcpinn.morphology.cable import Cable
-from hpcpinn.report.canvas import calcium_colours, canvas, label, scale_for
+from hpcpinn.report.canvas import calcium_colours, canvas, colour_bar, label, scale_for
+
+_SOMA = 1
+_AROUND = 5.0
+"""Half-width, in sizes of the hot place, of the close-up."""
+_SMALL = 0.05
+"""Share of the path below which a hot place is shown in a close-up too."""
 
 
 def draw_kymograph(path: Path, result: Result) -> None:
     """Draws calcium from the soma to the tip on whose way it rises most, with the voltage above.
+
+    A hot place too small to be seen on the whole path is drawn once more close up.
 
     Args:
         path: Picture.
@@ -27,32 +35,98 @@ def draw_kymograph(path: Path, result: Result) -> None:
         InputError: The result has fewer than two frames.
         OutputError: The picture cannot be written.
     """
-    with canvas(path, 6.4, 4.0) as figure:
+    with canvas(path, 6.4, 5.0) as figure:
         kymograph_into(figure, result)
 
 
-def kymograph_into(figure: Figure | SubFigure, result: Result, scale: Normalize | None = None) -> None:
+def kymograph_into(
+    figure: Figure | SubFigure, result: Result, scale: Normalize | None = None, *, voltage: bool = True
+) -> None:
     """The kymograph on a figure or a part of one.
 
     Args:
         figure: Where.
         result: The run.
         scale: Of the colours, where they are explained elsewhere; None: own scale and colour bar.
+        voltage: Whether to draw the voltage above, where it varies.
 
     Raises:
         InputError: The result has fewer than two frames.
     """
     if len(result.time) < 2:
         raise InputError(f"{result.path}: has {len(result.time)} frames, a kymograph needs two; run longer")
-    pieces = path_to_tip(result.cable, liveliest_tip(result))
-    if np.ptp(result.voltage) > 1e-6:
-        above, below = figure.subplots(2, 1, sharex=True, height_ratios=(1, 4))
-        _draw_voltage(above, result, pieces[0])
-    else:
-        below = figure.subplots()
-    mesh = _draw_calcium(below, result, pieces, scale)
+    strip = strip_along(result, path_to_tip(result.cable, liveliest_tip(result)))
+    voltage = voltage and bool(np.ptp(result.voltage) > 1e-6)
+    close_up = hot_place(strip)
+    heights = [1.0] * voltage + [3.0] + [1.5] * (close_up is not None)
+    panels = figure.subplots(len(heights), 1, sharex=True, squeeze=False, height_ratios=heights)[:, 0]
+    if voltage:
+        _draw_voltage(panels[0], result, strip.pieces[0])
+    maps = panels[int(voltage) :]
+    shown = scale or scale_for(strip.calcium)
+    for axes in maps:
+        _draw_strip(axes, result, strip, shown)
+    maps[0].set_title(f"from the {strip.origin} to the tip of {strip.tip}", loc="left", pad=3)
+    if close_up is not None:
+        maps[1].set_ylim(*close_up)
+        maps[1].set_title("close to its highest calcium", loc="left", pad=3)
+    maps[-1].set_xlabel(label(result, "time"))
+    figure.align_ylabels(panels)
     if scale is None:
-        figure.colorbar(mesh, ax=below, label=label(result, "calcium"), pad=0.02)
+        colour_bar(figure, shown, list(maps), label(result, "calcium"))
+
+
+@dataclass(frozen=True)
+class Strip:
+    """Calcium along a path.
+
+    Attributes:
+        pieces: The pieces from the root to the tip.
+        edges: Distance from the root of the borders of the n cells along the path, µm.
+        junctions: Distance at which sections meet, µm.
+        calcium: In the cells, µM.
+        origin: What lies at distance 0, "soma" or "root".
+        tip: Name of the last section.
+    """
+
+    pieces: Int[ndarray, " k"]
+    edges: Float[ndarray, " n+1"]
+    junctions: Float[ndarray, " j"]
+    calcium: Float[ndarray, "T n"]
+    origin: str
+    tip: str
+
+
+def strip_along(result: Result, pieces: Int[ndarray, " k"]) -> Strip:
+    """Calcium in the cells of consecutive pieces."""
+    m = result.cells_per_piece
+    cells = (pieces[:, None] * m + np.arange(m)).ravel()
+    ends = result.cable.path[pieces]
+    starts = ends[:, :1] + np.arange(m) / m * (ends[:, 1:] - ends[:, :1])
+    section = result.cable.section[pieces]
+    return Strip(
+        pieces=pieces,
+        edges=np.r_[starts.ravel(), ends[-1, 1]],
+        junctions=ends[1:, 0][np.diff(section) != 0],
+        calcium=result.calcium[:, cells],
+        origin="soma" if result.cable.kind[pieces[0]] == _SOMA else "root",
+        tip=result.cable.sections[section[-1]].name,
+    )
+
+
+def hot_place(strip: Strip) -> tuple[float, float] | None:
+    """Distances between which to show the place of highest calcium; None if it is no small place."""
+    rise = strip.calcium.max(axis=0) - strip.calcium[0]
+    peak = int(rise.argmax())
+    low = np.flatnonzero(rise < 0.5 * rise[peak])
+    below, above = low[low < peak], low[low > peak]
+    first = strip.edges[below[-1] + 1] if len(below) else strip.edges[0]
+    last = strip.edges[above[0]] if len(above) else strip.edges[-1]
+    total = strip.edges[-1] - strip.edges[0]
+    if rise[peak] <= 0.0 or last - first > _SMALL * total:
+        return None
+    around = _AROUND * (last - first)
+    return max(first - around, strip.edges[0]), min(last + around, strip.edges[-1])
 
 
 def path_to_tip(cable: Cable, tip: int) -> Int[ndarray, " k"]:
@@ -92,37 +166,13 @@ def _draw_voltage(axes: Axes, result: Result, first: int) -> None:
     axes.tick_params(bottom=False)
 
 
-def _draw_calcium(
-    axes: Axes, result: Result, pieces: Int[ndarray, " k"], scale: Normalize | None
-) -> QuadMesh:
-    cells = (pieces[:, None] * result.cells_per_piece + np.arange(result.cells_per_piece)).ravel()
-    calcium = result.calcium[:, cells]
-    mesh = axes.pcolormesh(
-        _edges(result.time),
-        _cell_edges(result, pieces),
-        calcium.T,
-        norm=scale or scale_for(calcium),
-        cmap=calcium_colours(),
-        rasterized=True,
-    )
-    section = result.cable.section[pieces]
-    starts = pieces[1:][np.diff(section) != 0]
-    first, last = result.time[[0, -1]]
-    axes.hlines(result.cable.path[starts, 0], first, last, colors="white", lw=0.4, alpha=0.5)
-    tip = result.cable.sections[section[-1]].name
-    axes.set_title(f"from the soma to the tip of {tip}", loc="left", pad=3)
+def _draw_strip(axes: Axes, result: Result, strip: Strip, scale: Normalize) -> None:
+    time = result.time
+    # Frames are points in time; each fills the span half-way to its neighbours.
+    borders = np.r_[time[0], 0.5 * (time[1:] + time[:-1]), time[-1]]
+    axes.hlines(strip.junctions, time[0], time[-1], colors="white", lw=0.4, alpha=0.5)
+    axes.set_ylim(strip.edges[0], strip.edges[-1])
     axes.set_ylabel(label(result, "path", "distance"))
-    axes.set_xlabel(label(result, "time"))
-    return mesh
-
-
-def _edges(time: Float[ndarray, " T"]) -> Float[ndarray, " edges"]:
-    """Frames are points in time; each fills the span half-way to its neighbours."""
-    return np.r_[time[0], 0.5 * (time[1:] + time[:-1]), time[-1]]
-
-
-def _cell_edges(result: Result, pieces: Int[ndarray, " k"]) -> Float[ndarray, " edges"]:
-    ends = result.cable.path[pieces]
-    fraction = np.arange(result.cells_per_piece) / result.cells_per_piece
-    starts = ends[:, :1] + fraction * (ends[:, 1:] - ends[:, :1])
-    return np.r_[starts.ravel(), ends[-1, 1]]
+    axes.pcolormesh(
+        borders, strip.edges, strip.calcium.T, norm=scale, cmap=calcium_colours(), rasterized=True
+    )

@@ -49,12 +49,12 @@ def draw_overview(path: Path, result: Result, reference: ReferenceTrace | None) 
     """
     frames = telling_frames(result, 2)
     scale = scale_for(result.calcium)
-    with canvas(path, 11.0, 5.2) as figure:
+    with canvas(path, 11.0, 6.4) as figure:
         left, right = figure.subfigures(1, 2, squeeze=False, width_ratios=(1.15, 1.0))[0]
-        cells_into(left, result, frames, scale, points=72.0 * 4.6)
+        cells_into(left, result, frames, scale)
         if len(result.probes.time):
-            above, below = right.subfigures(2, 1, squeeze=False, height_ratios=(1.0, 1.1))[:, 0]
-            kymograph_into(above, result, scale)
+            above, below = right.subfigures(2, 1, squeeze=False, height_ratios=(1.0, 1.15))[:, 0]
+            kymograph_into(above, result, scale, voltage=False)
             traces_into(below, result, reference)
         else:
             kymograph_into(right, result, scale)

@@ -54,6 +54,7 @@ def traces_into(figure: Figure | SubFigure, result: Result, reference: Reference
         axes.set_ylabel(label(result, name))
     panels[-1].set_xlabel(label(result, "time"))
     panels[-1].set_xlim(probes.time[0], probes.time[-1])
+    figure.align_ylabels(panels)
     _legend(panels[0], probes.name, reference is not None)
 
 
@@ -62,6 +63,7 @@ def _draw_probes(axes: Axes, time: Float[ndarray, " T"], values: Float[ndarray, 
         axes.plot(time, trace, color=CYCLE[index % len(CYCLE)])
     if values.min() > 0.0 and values.max() > _WIDE * values.min():
         axes.set_yscale("log")
+        axes.yaxis.set_major_formatter("{x:g}")
 
 
 def _draw_reference(axes: Axes, time: Float[ndarray, " T"], values: Float[ndarray, "T P"]) -> None:

@@ -1,0 +1,59 @@
+"""``hpcpinn plot`` as a person types it."""
+
+import subprocess
+import sys
+
+import pytest
+
+from hpcpinn.io.results import ResultWriter
+from tests.io import runs
+
+
+def plot(*arguments):
+    command = [sys.executable, "-m", "hpcpinn", "plot", *map(str, arguments)]
+    return subprocess.run(command, capture_output=True, text=True, timeout=60, check=False)
+
+
+@pytest.fixture
+def path(communicator, tmp_path):
+    with ResultWriter(tmp_path / "run.h5", communicator, runs.header(1)) as writer:
+        for index in range(3):
+            runs.write_window(writer, index)
+    return tmp_path / "run.h5"
+
+
+def test_the_pictures_stand_beside_the_result_and_are_listed(path):
+    done = plot(path, "--times", "1,2.5")
+    assert done.returncode == 0, done.stderr
+    pictures = sorted((path.parent / "run-pictures").iterdir())
+    assert [picture.stem for picture in pictures] == [
+        "cell",
+        "convergence",
+        "kymograph",
+        "overview",
+        "partition",
+        "traces",
+    ]
+    assert all(f"picture: {picture}" in done.stdout for picture in pictures)
+    assert f"hpcpinn validate {path}" in done.stdout
+
+
+@pytest.mark.parametrize(
+    ("arguments", "line"),
+    [
+        (["--times", "soon"], "--times soon: not numbers with commas between"),
+        (["--times", "99"], "--times 99: "),
+        (["--format", "doc"], "--format doc: no such format; use png, pdf or svg"),
+    ],
+)
+def test_what_cannot_be_plotted_is_one_line_and_exit_code_2(path, arguments, line):
+    done = plot(path, *arguments)
+    assert done.returncode == 2
+    assert line in done.stderr
+    assert done.stderr.count("\n") == 1
+
+
+def test_a_missing_result_is_named(tmp_path):
+    done = plot(tmp_path / "gone.h5")
+    assert done.returncode == 2
+    assert "gone.h5: no such file" in done.stderr

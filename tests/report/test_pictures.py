@@ -1,0 +1,212 @@
+"""What the pictures show, read back from what is drawn."""
+
+import dataclasses
+
+import numpy as np
+import pytest
+from matplotlib.colors import LogNorm
+from matplotlib.figure import Figure
+
+from hpcpinn.errors import InputError, OutputError
+from hpcpinn.io import read
+from hpcpinn.io.layout import FIELDS
+from hpcpinn.io.results import ResultWriter
+from hpcpinn.io.sidecar import ReferenceTrace, write_reference
+from hpcpinn.report.canvas import scale_for
+from hpcpinn.report.cell import cell_ends, cells_into, draw_cell, frames_at, outlines, telling_frames
+from hpcpinn.report.convergence import draw_convergence
+from hpcpinn.report.gallery import draw_all
+from hpcpinn.report.kymograph import hot_place, kymograph_into, liveliest_tip, path_to_tip, strip_along
+from hpcpinn.report.summary import summary_lines
+from hpcpinn.report.traces import traces_into
+from tests.io import runs
+
+APICAL_TIP, BASAL_TIP = 10, 6
+
+
+@pytest.fixture
+def result(communicator, tmp_path):
+    """Four windows, eight frames; calcium at rest but for a release at the basal tip at time 2."""
+    with ResultWriter(tmp_path / "run.h5", communicator, runs.header(1)) as writer:
+        for index in range(4):
+            runs.write_window(writer, index)
+    run = read(tmp_path / "run.h5")
+    calcium = np.full_like(run.calcium, 0.05)
+    calcium[run.time == 2.0, runs.CELLS_PER_PIECE * BASAL_TIP + 1] = 3.0
+    return dataclasses.replace(run, calcium=calcium)
+
+
+def test_the_path_runs_from_the_root_to_the_tip(result):
+    assert path_to_tip(result.cable, APICAL_TIP).tolist() == [0, 1, 2, 7, 8, 9, 10]
+    assert path_to_tip(result.cable, 0).tolist() == [0]
+
+
+def test_the_kymograph_follows_the_calcium(result):
+    assert liveliest_tip(result) == BASAL_TIP
+    quiet = dataclasses.replace(result, calcium=np.full_like(result.calcium, 0.05))
+    assert liveliest_tip(quiet) == APICAL_TIP  # all ways alike: the longest
+    trunk = quiet.calcium.copy()
+    trunk[3, 2] = 1.0
+    assert liveliest_tip(dataclasses.replace(quiet, calcium=trunk)) == APICAL_TIP
+
+
+def test_a_strip_holds_the_cells_of_its_pieces_in_order(result):
+    pieces = path_to_tip(result.cable, BASAL_TIP)
+    strip = strip_along(result, pieces)
+    assert strip.tip == "dend[0]"
+    assert strip.origin == "soma"
+    expected = np.concatenate([result.calcium[:, 3 * piece : 3 * piece + 3] for piece in pieces], axis=1)
+    np.testing.assert_array_equal(strip.calcium, expected)
+    np.testing.assert_allclose(
+        np.diff(strip.edges), np.repeat(result.cable.length[pieces] / 3, 3), rtol=1e-12
+    )
+    np.testing.assert_allclose(strip.junctions, [result.cable.length[:3].sum()], rtol=1e-12)
+
+
+def test_a_small_hot_place_is_shown_close_up(result):
+    strip = strip_along(result, path_to_tip(result.cable, BASAL_TIP))
+    long_path = dataclasses.replace(strip, edges=np.r_[0.0, strip.edges[1:] + 1000.0])
+    hot = int(strip.calcium.max(axis=0).argmax())
+    first, last = long_path.edges[hot : hot + 2]
+    low, high = hot_place(long_path)
+    assert low < first < last <= high <= long_path.edges[-1]
+    assert first - low == pytest.approx(5.0 * (last - first))
+    everywhere = dataclasses.replace(
+        strip, calcium=np.outer(np.arange(1.0, 9.0), np.ones(len(strip.edges) - 1))
+    )
+    assert hot_place(everywhere) is None
+    rest = dataclasses.replace(strip, calcium=np.full_like(strip.calcium, 0.05))
+    assert hot_place(rest) is None
+
+
+def test_the_kymograph_shows_every_value_once(result):
+    figure = Figure()
+    kymograph_into(figure, result)
+    strip = strip_along(result, path_to_tip(result.cable, BASAL_TIP))
+    meshes = [mesh for axes in figure.axes for mesh in axes.collections if hasattr(mesh, "get_coordinates")]
+    np.testing.assert_array_equal(meshes[0].get_array(), strip.calcium.T)
+    borders = meshes[0].get_coordinates()[0, :, 0]
+    assert borders.tolist() == [0.5, 0.75, 1.25, 1.75, 2.25, 2.75, 3.25, 3.75, 4.0]
+
+
+def test_the_cell_is_drawn_to_scale_in_its_place(result):
+    xy = cell_ends(result, result.cable.xyz[..., :2])
+    np.testing.assert_allclose(xy.mean(axis=1), result.cells.xyz[:, :2], atol=1e-12)
+    radius = cell_ends(result, result.cable.radius[..., None])[..., 0]
+    corners = outlines(xy, radius)
+    # Area of a trapezium: the projection of the frustum.
+    x, y = corners[..., 0], corners[..., 1]
+    area = 0.5 * np.abs(np.sum(x * np.roll(y, -1, axis=1) - y * np.roll(x, -1, axis=1), axis=1))
+    length = np.linalg.norm(xy[:, 1] - xy[:, 0], axis=1)
+    np.testing.assert_allclose(area, length * radius.sum(axis=1), rtol=1e-12)
+
+
+def test_panels_share_one_scale_and_show_the_values_of_their_frame(result):
+    figure = Figure()
+    frames = np.array([0, 3])
+    scale = scale_for(result.calcium[frames])
+    cells_into(figure, result, frames, scale)
+    for axes, frame in zip(figure.axes, frames, strict=False):
+        for drawn in axes.collections:
+            assert drawn.norm is scale
+            np.testing.assert_array_equal(drawn.get_array(), np.sort(result.calcium[frame]))
+
+
+def test_scales_are_logarithmic_only_where_that_helps():
+    assert isinstance(scale_for(np.array([0.05, 3.0])), LogNorm)
+    assert not isinstance(scale_for(np.array([0.05, 0.1])), LogNorm)
+    assert not isinstance(scale_for(np.array([0.0, 3.0])), LogNorm)
+    assert scale_for(np.array([2.0, 2.0]))(2.0) == 0.0
+
+
+def test_telling_frames_hold_the_peak_and_keep_apart(result):
+    frames = telling_frames(result, 3)
+    assert result.time[3] == 2.0
+    assert 3 in frames
+    assert np.diff(result.time[frames]).min() > np.ptp(result.time) / 6
+    empty = dataclasses.replace(result, time=result.time[:0], calcium=result.calcium[:0])
+    with pytest.raises(InputError, match="run.h5: has no frames"):
+        telling_frames(empty)
+
+
+def test_times_outside_the_run_are_refused(result):
+    assert frames_at(result, [0.6, 4.0]).tolist() == [0, 7]
+    with pytest.raises(InputError, match="--times 9: .*run.h5 holds 0.5 to 4; choose"):
+        frames_at(result, [9.0])
+
+
+def test_traces_are_those_of_the_probes_with_the_reference_on_top(result):
+    probes = result.probes
+    shifted = ReferenceTrace(
+        result.time, result.calcium, result.calbindin, probes.time, probes.calcium + 1, probes.calbindin + 2
+    )
+    figure = Figure()
+    traces_into(figure, result, shifted)
+    shown = {axes.get_ylabel(): [line.get_ydata() for line in axes.lines] for axes in figure.axes}
+    for name, more in (("calcium", 1), ("calbindin", 2)):
+        lines = shown[f"{name} (µM)"]
+        np.testing.assert_array_equal(lines[:3], getattr(probes, name).T)
+        np.testing.assert_array_equal(lines[3:], getattr(probes, name).T + more)
+    np.testing.assert_array_equal(shown["voltage (mV)"], probes.voltage.T)
+
+
+def test_everything_is_drawn_from_the_file(result, tmp_path):
+    write_reference(
+        result,
+        ReferenceTrace(
+            result.time,
+            result.calcium,
+            result.calbindin,
+            result.probes.time,
+            result.probes.calcium,
+            result.probes.calbindin,
+        ),
+    )
+    drawn, left_out = draw_all(read(result.path), tmp_path / "pictures", suffix="pdf")
+    assert [path.name for path in drawn] == [
+        f"{name}.pdf" for name in ("overview", "cell", "kymograph", "traces", "partition", "convergence")
+    ]
+    assert all(path.read_bytes().startswith(b"%PDF") for path in drawn)
+    assert left_out == []
+
+
+def test_what_cannot_be_drawn_yet_is_said(communicator, tmp_path):
+    ResultWriter(tmp_path / "run.h5", communicator, runs.header(1)).close(complete=False)
+    drawn, left_out = draw_all(read(tmp_path / "run.h5"), tmp_path)
+    assert [path.stem for path in drawn] == ["partition"]
+    assert [reason.split(":")[0] for reason in left_out] == [
+        f"no {name}" for name in ("overview", "cell", "kymograph", "traces", "convergence")
+    ]
+
+
+def test_a_dimensionless_straight_cable_without_probes_can_be_drawn(communicator, tmp_path):
+    header = dataclasses.replace(runs.header(1), probes=(), dimensionless=True)
+    cable = header.cable.take(np.arange(3))
+    header = dataclasses.replace(header, cable=cable, owner=np.zeros(3, int))
+    with ResultWriter(tmp_path / "run.h5", communicator, header) as writer:
+        for time in (0.0, 0.5, 1.0):
+            writer.frame(time, {name: runs.frame(name, time)[:3] + 2.0 for name in FIELDS})
+        writer.windows([runs.window(0)])
+    drawn, left_out = draw_all(read(tmp_path / "run.h5"), tmp_path, times=[1.0])
+    assert len(drawn) == 5
+    assert len(left_out) == 1
+    assert left_out[0].startswith("no traces")
+
+
+def test_a_picture_that_cannot_be_written_is_one_line(result, tmp_path):
+    (tmp_path / "file").touch()
+    with pytest.raises(OutputError, match="file/cell.png: the picture cannot be written"):
+        draw_cell(tmp_path / "file" / "cell.png", result)
+    with pytest.raises(OutputError, match="convergence.xyz: the picture cannot be written"):
+        draw_convergence(tmp_path / "convergence.xyz", result)
+
+
+def test_the_summary_counts_what_the_file_holds(result):
+    text = "\n".join(summary_lines(result))
+    for fact in (
+        "complete, 8 frames up to 4 ms",
+        "3 sections, 11 pieces, 33 cells, 1 ranks",
+        "4 windows of 1 to 1, 2 rejected, 8 Newton steps, 26 sweeps (at most 8 in a window)",
+        "error estimate 1.0e-05, interface jump 1.0e-06, calcium balance 1.0e-09",
+    ):
+        assert fact in text
