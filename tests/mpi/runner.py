@@ -160,6 +160,10 @@ def session_members(session: int) -> list[int]:
 
 
 def _end_session(session: int) -> None:
-    for member in session_members(session):
-        with contextlib.suppress(ProcessLookupError):
-            os.kill(member, signal.SIGKILL)
+    """End what is left of a session, and wait until the system has let go of it."""
+    deadline = time.monotonic() + 10.0
+    while (members := session_members(session)) and time.monotonic() < deadline:
+        for member in members:
+            with contextlib.suppress(ProcessLookupError):
+                os.kill(member, signal.SIGKILL)
+        time.sleep(0.05)
