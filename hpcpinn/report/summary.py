@@ -28,7 +28,7 @@ def summary_lines(result: Result) -> list[str]:
             f"{windows['length'].max():.3g}, {windows['rejected'].sum()} rejected, "
             f"{windows['newton_steps'].sum()} Newton steps, {windows['sweeps'].sum()} sweeps "
             f"(at most {windows['sweeps'].max()} in a window)",
-            f"largest error estimate {windows['error_estimate'].max():.1e}, "
+            f"largest in a window: error estimate {windows['error_estimate'].max():.1e}, "
             f"interface jump {windows['jump'].max():.1e}, "
             f"calcium balance {np.abs(windows['balance']).max():.1e}",
         ]
