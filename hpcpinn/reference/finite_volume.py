@@ -66,6 +66,7 @@ def solve(
     *,
     cells: int | Int[ndarray, " F"] = 1,
     group: int = 1,
+    parts: int = 1,
     points: tuple[Int[ndarray, " P"], Float[ndarray, " P"]] | None = None,
     start: float = 0.0,
     initial: tuple[ndarray, ndarray] | None = None,
@@ -82,6 +83,7 @@ def solve(
         times: Times to report, increasing, internal units.
         cells: Cells per frustum, one number or one per frustum.
         group: Report averages over so many neighbouring cells of a frustum instead of single cells.
+        parts: Report averages over so many equal parts of every cell (without `group`).
         points: Frusta and fractions on them where values are reported too.
         start: Initial time.
         initial: Cell averages (c, b) at `start`, numbers or arrays (N,); rest where None.
@@ -106,7 +108,8 @@ def solve(
     system = CalciumSystem(mesh, constants, forcing, start, tolerance)
     c0, b0 = (constants.c_rest, constants.b_rest) if initial is None else initial
     y = system.pack(np.broadcast_to(c0, (mesh.n_cells,)), np.broadcast_to(b0, (mesh.n_cells,)))
-    averages = mesh.groups(group)
+    reported = mesh if parts == 1 else make_mesh(cable, np.asarray(cells) * parts)
+    averages = mesh.groups(group) if parts == 1 else mesh.parts(parts)
     n_groups = averages.shape[0]
     seen = averages if points is None else sparse.vstack([averages, mesh.points(*points)]).tocsr()
 
@@ -119,13 +122,13 @@ def solve(
     )  # fmt: skip
     c, b = observed[:, : seen.shape[0]], observed[:, seen.shape[0] : -2]
     net, entered = observed[:, -2], observed[:, -1]
-    volume = mesh.volume.reshape(-1, group).sum(axis=1)
+    volume = reported.volume.reshape(-1, group).sum(axis=1)
     excess = (c - b)[:, :n_groups] @ volume
     gained = excess - (y[:-2:2] - y[1:-2:2]) @ mesh.volume
     return FvSolution(
         times=times, c=c[:, :n_groups], b=b[:, :n_groups],
-        volume=volume, frustum=mesh.frustum[::group],
-        fraction=np.stack([mesh.fraction[::group, 0], mesh.fraction[group - 1 :: group, 1]], axis=1),
+        volume=volume, frustum=reported.frustum[::group],
+        fraction=np.stack([reported.fraction[::group, 0], reported.fraction[group - 1 :: group, 1]], axis=1),
         point_c=c[:, n_groups:], point_b=b[:, n_groups:],
         entered=entered, net=net,
         balance=(gained - net) / max(entered[-1], np.finfo(float).tiny),

@@ -66,14 +66,8 @@ class Mesh:
     def points(self, frustum: Int[ndarray, " P"], fraction: Float[ndarray, " P"]) -> sparse.csr_matrix:
         """Values at points of the original cable, (P, N), second order.
 
-        Linear between the middle of a cell and its ends; the value at an end balances the fluxes
-        of the cells that meet there.
+        Linear between the middle of a cell and its ends.
         """
-        ends, half = self.cable.node.ravel(), self.half.ravel()
-        total = np.bincount(ends, half)
-        at_node = sparse.csr_matrix(
-            (half / total[ends], (ends, np.arange(2 * self.n_cells) // 2)), (len(total), self.n_cells)
-        )
         first = np.searchsorted(self.frustum, frustum)
         count = np.searchsorted(self.frustum, frustum, side="right") - first
         along = np.asarray(fraction) * count
@@ -82,8 +76,28 @@ class Mesh:
         side = np.where(x < 0.5, 0, 1)
         outward = np.abs(2.0 * x - 1.0)
         own = sparse.eye(self.n_cells, format="csr")[cell]
-        node = at_node[self.cable.node[cell, side]]
+        node = self._at_nodes()[self.cable.node[cell, side]]
         return (sparse.diags(1.0 - outward) @ own + sparse.diags(outward) @ node).tocsr()
+
+    def parts(self, count: int) -> sparse.csr_matrix:
+        """Averages over `count` equal parts of every cell, (N·count, N).
+
+        From the parabola in each cell that has the cell's average and the values at its ends.
+        """
+        x = np.arange(count + 1) / count
+        hump = np.diff(3.0 * x**2 - 2.0 * x**3) * count  # 6x(1 − x), which has the average one
+        rise = np.diff(x**2) / 2.0 * count
+        at_ends = [self._at_nodes()[self.cable.node[:, side]] for side in (0, 1)]
+        shares = ((1.0 - rise - hump / 2.0, at_ends[0]), (rise - hump / 2.0, at_ends[1]))
+        own = sparse.kron(sparse.eye(self.n_cells), hump[:, None])
+        return sum((sparse.kron(value, share[:, None]) for share, value in shares), own).tocsr()
+
+    def _at_nodes(self) -> sparse.csr_matrix:
+        """Values at the nodes, (nodes, N): those that balance the fluxes of the cells around."""
+        ends, half = self.cable.node.ravel(), self.half.ravel()
+        total = np.bincount(ends, half)
+        entries = half / total[ends], (ends, np.arange(2 * self.n_cells) // 2)
+        return sparse.csr_matrix(entries, (len(total), self.n_cells))
 
     def inlet(self, node: int, area: float | None = None) -> tuple[ndarray, ndarray]:
         """Cells that share what is let in at a node, and how many µm² of it each one gets.

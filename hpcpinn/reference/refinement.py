@@ -51,16 +51,13 @@ class Task:
         )  # fmt: skip
 
     def coarse(self, cells: int, tolerance: float) -> "Answer":
-        """Solves with fewer cells per piece than are recorded; recorded cells get their middles."""
-        n = self.cable.n_frusta
-        middle = (np.arange(self.parts) + 0.5) / self.parts
-        where = np.repeat(np.arange(n), self.parts), np.tile(middle, n)
+        """Solves with fewer cells per piece than are recorded; `cells` must divide `parts`."""
         solution = solve(
             self.cable, self.constants, self.forcing, self.times,
-            cells=cells, points=where, tolerance=tolerance,
+            cells=cells, parts=self.parts // cells, tolerance=tolerance,
         )  # fmt: skip
         nothing = np.zeros((0, 0))
-        return Answer(solution.point_c, solution.point_b, nothing, nothing, solution)
+        return Answer(solution.c, solution.b, nothing, nothing, solution)
 
 
 @dataclass(frozen=True)
@@ -228,7 +225,7 @@ def at_equal_error(task: Task, settled: Settled, norms: Norms) -> Cost | None:
     # Coarser meshes lie beyond the range in which the order is known: try one in any case.
     level = int(np.ceil(0.5 * np.log2(1.2 * excess)))
     for cells in (int(known.cells * 2.0**power) for power in range(level - 1, len(settled.solves))):
-        if cells < 1:
+        if cells < 1 or (cells < task.parts and task.parts % cells):
             continue
         for tolerance in (1e-3, 1e-4, 1e-5, 1e-6):
             answer = _solve_with(task, cells, tolerance)
@@ -243,6 +240,6 @@ def at_equal_error(task: Task, settled: Settled, norms: Norms) -> Cost | None:
 
 
 def _solve_with(task: Task, cells: int, tolerance: float) -> Answer:
-    if cells < task.parts or cells % task.parts:
+    if cells < task.parts:
         return task.coarse(cells, tolerance)
     return task.solve(int(np.log2(cells // task.parts)), tolerance)

@@ -110,3 +110,25 @@ def test_points_at_a_branch_point_agree_from_all_sides_and_keep_constants():
     weights = mesh.points(np.array([0, 1, 2, 3]), np.array([1.0, 0.0, 0.0, 0.0]))
     np.testing.assert_allclose(weights.toarray()[1:], np.tile(weights.toarray()[0], (3, 1)), atol=1e-15)
     np.testing.assert_allclose(weights.sum(axis=1), 1.0, rtol=1e-14)
+
+
+def test_parts_of_cells_keep_their_average_and_are_exact_for_lines():
+    mesh = make_mesh(branches([2.0, 3.0], [(1.0, 1.0), (1.0, 1.0)], [-1, 0]), [4, 6])
+    s = mesh.cable.path.mean(axis=1)
+    parts = mesh.parts(4)
+    u = np.random.default_rng(5).random(mesh.n_cells)
+    np.testing.assert_allclose((parts @ u).reshape(-1, 4).mean(axis=1), u, rtol=1e-13)
+    places = make_mesh(mesh.cable, 4).cable.path.mean(axis=1)
+    inner = slice(4, -4)  # at a closed end the value is taken as flat
+    np.testing.assert_allclose((parts @ (1.0 - 2.0 * s))[inner], (1.0 - 2.0 * places)[inner], rtol=1e-12)
+
+
+def test_parts_of_cells_of_a_smooth_field_converge():
+    errors = []
+    for cells in (10, 20):
+        edges = np.linspace(0.0, np.pi, cells + 1)
+        fine = np.linspace(0.0, np.pi, 3 * cells + 1)
+        averages = [np.diff(np.sin(x)) / np.diff(x) for x in (edges, fine)]
+        parts = make_mesh(cylinder(np.pi), cells).parts(3)
+        errors.append(np.abs(parts @ averages[0] - averages[1]).max())
+    assert errors[0] / errors[1] > 3.8
