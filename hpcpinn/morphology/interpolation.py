@@ -13,6 +13,9 @@ from hpcpinn.morphology.sites import Site
 NEGLIGIBLE = 1e-13
 """Weights below this are round-off of the solve, not shares of a site."""
 
+DIGITS = 9
+"""Decimals of a site's fraction that count: sites closer than that are one place."""
+
 
 def tree_weights(
     cable: Cable,
@@ -72,12 +75,14 @@ def _cuts(cable: Cable, sites: list[Site]) -> tuple[list[Float[ndarray, " k"]], 
     there are cuts at its end.
     """
     inside: list[list[float]] = [[] for _ in range(cable.n_frusta)]
-    for site in sites:
-        if 0.0 < site.fraction < 1.0:
-            inside[site.frustum].append(site.fraction)
-    cuts = [np.unique(np.array(fractions)) for fractions in inside]
+    fractions = [round(site.fraction, DIGITS) for site in sites]
+    for site, fraction in zip(sites, fractions, strict=True):
+        if 0.0 < fraction < 1.0:
+            inside[site.frustum].append(fraction)
+    cuts = [np.unique(np.array(some)) for some in inside]
     numbers = [
-        0 if s.fraction <= 0.0 else int(np.searchsorted(cuts[s.frustum], s.fraction)) + 1 for s in sites
+        0 if fraction <= 0.0 else int(np.searchsorted(cuts[site.frustum], fraction)) + 1
+        for site, fraction in zip(sites, fractions, strict=True)
     ]
     return cuts, numbers
 

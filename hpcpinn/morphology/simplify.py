@@ -5,6 +5,7 @@ ends and points where something is attached stay where they are.
 """
 
 from dataclasses import dataclass
+from heapq import heapify, heappop, heappush
 
 import numpy as np
 from jaxtyping import Int
@@ -103,32 +104,40 @@ def _runs(cable: Cable) -> list[Int[ndarray, " k"]]:
     return np.split(np.arange(cable.n_frusta), np.flatnonzero(~joined) + 1)
 
 
-def _group(cable: Cable, first: int, last: int) -> Group:
-    """Frusta that lie on one straight radius profile, as one."""
-    rows = slice(first, last + 1)
-    start, end = cable.radius[first, 0], cable.radius[last, 1]
-    length = float(cable.length[rows].sum())
-    return Group(
-        first=first,
-        last=last,
-        length=length,
-        first_moment=float(cable.membrane[rows].sum() / (2.0 * np.pi)),
-        second_moment=float(cable.volume[rows].sum() / np.pi),
-        radius=(float(start), float(end)),
-        extremes=(float(min(start, end)), float(max(start, end))),
-    )
-
-
 def _fuse(cable: Cable, rows: Int[ndarray, " k"]) -> list[Group]:
     """Groups as long as possible whose radius profile is one straight line."""
+    membrane, volume = cable.take(rows).membrane, cable.take(rows).volume
     groups = []
-    first = int(rows[0])
-    for row in map(int, rows[1:]):
-        if not _is_one_frustum(cable, first, row):
-            groups.append(_group(cable, first, row - 1))
-            first = row
-    groups.append(_group(cable, first, int(rows[-1])))
+    first, end = int(rows[0]), int(rows[-1])
+    while first <= end:
+        last = _reach(cable, first, end)
+        members = slice(first - rows[0], last + 1 - rows[0])
+        start, stop = float(cable.radius[first, 0]), float(cable.radius[last, 1])
+        groups.append(
+            Group(
+                first=first,
+                last=last,
+                length=float(cable.length[first : last + 1].sum()),
+                first_moment=float(membrane[members].sum() / (2.0 * np.pi)),
+                second_moment=float(volume[members].sum() / np.pi),
+                radius=(start, stop),
+                extremes=(min(start, stop), max(start, stop)),
+            )
+        )
+        first = last + 1
     return groups
+
+
+def _reach(cable: Cable, first: int, end: int) -> int:
+    """The last row, `end` at most, up to which the frusta from `first` on are one; found in strides."""
+    last, stride = first, 1
+    while stride > 0:
+        if last + stride <= end and _is_one_frustum(cable, first, last + stride):
+            last += stride
+            stride *= 2
+        else:
+            stride //= 2
+    return last
 
 
 def _is_one_frustum(cable: Cable, first: int, last: int) -> bool:
@@ -145,23 +154,33 @@ def _is_one_frustum(cable: Cable, first: int, last: int) -> bool:
 
 
 def _merge(groups: list[Group], shorter_than: float) -> list[Group]:
-    """Merges the shortest group first, with its shorter neighbour if that goes."""
-    groups = list(groups)
-    settled: set[int] = set()  # first rows of tiny groups that no neighbour can take
-    while True:
-        tiny = [k for k, g in enumerate(groups) if g.length < shorter_than and g.first not in settled]
-        if not tiny:
-            return groups
-        k = min(tiny, key=lambda k: groups[k].length)
-        beside = [n for n in (k - 1, k + 1) if 0 <= n < len(groups)]
-        for n in sorted(beside, key=lambda n: groups[n].length):
-            low = min(k, n)
-            if (one := merged(groups[low], groups[low + 1])) is not None:
-                groups[low : low + 2] = [one]
-                settled.discard(one.first)
-                break
-        else:
-            settled.add(groups[k].first)
+    """Merges the shortest group first, with its shorter neighbour if that goes, else the other.
+
+    A tiny group that neither neighbour can take stays.
+    """
+    there = dict(enumerate(groups))
+    before = {k: k - 1 for k in there}
+    after = {k: k + 1 for k in there}
+    tiny = [(group.length, k) for k, group in there.items() if group.length < shorter_than]
+    heapify(tiny)
+    while tiny:
+        length, k = heappop(tiny)
+        if k not in there or there[k].length != length:
+            continue  # taken or grown since
+        beside = [n for n in (before[k], after[k]) if n in there]
+        for n in sorted(beside, key=lambda n: there[n].length):
+            low, high = min(k, n), max(k, n)
+            one = merged(there[low], there[high])
+            if one is None:
+                continue
+            there[low] = one
+            del there[high]
+            after[low] = after[high]
+            before[after[high]] = low
+            if one.length < shorter_than:
+                heappush(tiny, (one.length, low))
+            break
+    return [there[k] for k in sorted(there)]
 
 
 def _rebuilt(cable: Cable, groups: list[Group]) -> Cable:
