@@ -6,7 +6,6 @@ import numpy as np
 from matplotlib.colors import to_rgb
 from matplotlib.image import imread
 
-from hpcpinn.morphology.cable import Cable
 from hpcpinn.report.cell_outline import COLOURS, draw_cell
 from tests.morphology.test_simplify import chain
 
