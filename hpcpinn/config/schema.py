@@ -250,8 +250,8 @@ class TrainingConfig(Table):
     collocation: Literal["gauss", "random", "residual-adaptive"] = "gauss"
     points_space: Annotated[int, Field(ge=2)] = 10
     points_time: Annotated[int, Field(ge=2)] = 12
-    newton_tolerance: Positive = 1e-6
-    newton_max: Count = 8
+    newton_tolerance: Positive = 1e-5
+    newton_max: Count = 12
     steps: Count = 10_000
     learning_rate: Positive = 1e-3
     alpha: Annotated[Finite, Field(gt=0, lt=1)] = 0.5
