@@ -4,17 +4,20 @@ from pathlib import Path
 
 import matplotlib
 import numpy as np
+from jaxtyping import Float
 from matplotlib.axes import Axes
 from matplotlib.cm import ScalarMappable
 from matplotlib.colors import Normalize
 from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
+from numpy import ndarray
 
 from hpcpinn.errors import InputError
 from hpcpinn.io import Result
 from hpcpinn.report.canvas import CYCLE, canvas, label
 
-_FLOOR = 1e-17
+_LEAST_JUMP, _LEAST_ERROR = 1e-9, 1e-10
+"""What is smaller (a cell at rest has no error at all) is drawn here, so that the rest is seen."""
 
 
 def draw_convergence(path: Path, result: Result) -> None:
@@ -39,28 +42,29 @@ def draw_convergence(path: Path, result: Result) -> None:
 
 
 def _draw_sweeps(figure: Figure, axes: Axes, result: Result) -> None:
-    """One line per Newton step; its colour tells when in the run, its style which step."""
-    sweeps = result.sweeps
+    """One line per window through all its Newton steps; the colour tells when in the run."""
     start = result.windows["start"]
     when = Normalize(start[0], max(start[-1], start[0] + 1e-12))
     colours = matplotlib.colormaps["viridis"]
-    steps = np.stack([sweeps["window"], sweeps["newton"]], axis=1)
-    for window, newton in np.unique(steps, axis=0):
-        rows = (steps == (window, newton)).all(axis=1)
-        axes.semilogy(
-            1 + sweeps["sweep"][rows],
-            np.maximum(sweeps["jump"][rows], _FLOOR),
-            color=colours(when(start[window])),
-            lw=0.7,
-            alpha=0.7,
-            marker=".",
-            ms=3,
-        )
+    for window, jumps in jumps_by_window(result).items():
+        count = np.arange(1, 1 + len(jumps))
+        colour = colours(when(start[window]))
+        axes.semilogy(count, np.maximum(jumps, _LEAST_JUMP), ".-", color=colour, lw=0.7, alpha=0.7, ms=3)
     _tolerance(axes, result, "schwarz", "jump_tolerance")
     axes.xaxis.set_major_locator(MaxNLocator(integer=True))
-    axes.set_xlabel("sweep of a Newton step")
+    axes.set_xlabel("sweep of a window, all Newton steps")
     axes.set_ylabel("interface jump, relative")
     figure.colorbar(ScalarMappable(when, colours), ax=axes, label=label(result, "time", "window at"))
+
+
+def jumps_by_window(result: Result) -> dict[int, Float[ndarray, " sweeps"]]:
+    """The interface jumps of every window, in the order of its Newton steps and sweeps."""
+    sweeps = result.sweeps
+    order = np.lexsort([sweeps["sweep"], sweeps["newton"], sweeps["window"]])
+    windows, first = np.unique(sweeps["window"][order], return_index=True)
+    last = [*first[1:], len(order)]
+    jump = sweeps["jump"][order]
+    return {int(w): jump[a:b] for w, a, b in zip(windows, first, last, strict=False)}
 
 
 def _draw_lengths(axes: Axes, result: Result) -> None:
@@ -85,7 +89,7 @@ def _draw_errors(axes: Axes, result: Result) -> None:
         ("jump", "interface jump", CYCLE[2]),
         ("balance", "calcium balance", CYCLE[1]),
     ):
-        values = np.maximum(np.abs(windows[name]), _FLOOR)
+        values = np.maximum(np.abs(windows[name]), _LEAST_ERROR)
         axes.semilogy(middle, values, ".-", color=colour, ms=3, lw=0.8, label=text)
     _tolerance(axes, result, "window", "tolerance")
     axes.set_xlabel(label(result, "time"))

@@ -14,7 +14,7 @@ from hpcpinn.io.results import ResultWriter
 from hpcpinn.io.sidecar import ReferenceTrace, write_reference
 from hpcpinn.report.canvas import scale_for
 from hpcpinn.report.cell import cell_ends, cells_into, draw_cell, frames_at, outlines, telling_frames
-from hpcpinn.report.convergence import draw_convergence
+from hpcpinn.report.convergence import draw_convergence, jumps_by_window
 from hpcpinn.report.gallery import draw_all
 from hpcpinn.report.kymograph import hot_place, kymograph_into, liveliest_tip, path_to_tip, strip_along
 from hpcpinn.report.summary import summary_lines
@@ -148,6 +148,17 @@ def test_traces_are_those_of_the_probes_with_the_reference_on_top(result):
         np.testing.assert_array_equal(lines[:3], getattr(probes, name).T)
         np.testing.assert_array_equal(lines[3:], getattr(probes, name).T + more)
     np.testing.assert_array_equal(shown["voltage (mV)"], probes.voltage.T)
+
+
+def test_sweeps_are_counted_through_the_newton_steps_of_a_window(result):
+    shuffled = {
+        "window": np.array([1, 0, 0, 1, 0]),
+        "newton": np.array([0, 1, 0, 0, 0]),
+        "sweep": np.array([1, 0, 1, 0, 0]),
+        "jump": np.array([5.0, 3.0, 2.0, 4.0, 1.0]),
+    }
+    jumps = jumps_by_window(dataclasses.replace(result, sweeps=shuffled))
+    assert {window: values.tolist() for window, values in jumps.items()} == {0: [1, 2, 3], 1: [4, 5]}
 
 
 def test_everything_is_drawn_from_the_file(result, tmp_path):
