@@ -3,18 +3,15 @@
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import cached_property
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import jax
 import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float
 
-from hpcpinn.domain.interfaces import Interfaces
-from hpcpinn.domain.schwarz import SweepSettings, sweep_until_agreed
-from hpcpinn.parallel.communicator import Communicator
-from hpcpinn.physics.system import ReactionDiffusion
-from hpcpinn.training.collocation import FeatureTable, lagrange
+from hpcpinn.domain.schwarz import sweep_until_agreed
+from hpcpinn.domain.window_solver import Traces, WindowSolution, WindowSolver
 from hpcpinn.training.least_squares import (
     Linearisation,
     RowWeights,
@@ -22,24 +19,7 @@ from hpcpinn.training.least_squares import (
     correct,
     linearise,
 )
-from hpcpinn.training.local import (
-    PieceGeometry,
-    Window,
-    combine,
-    edge_values,
-    evaluate,
-    field_at,
-    robin_parameter,
-    source,
-    source_jacobian,
-)
-
-
-class Traces(NamedTuple):
-    """Heads of the pieces and what their ends are told: all that a window's solve refines."""
-
-    heads: Float[Array, "P K M"]
-    told: Float[Array, "P 2 K T"]
+from hpcpinn.training.local import Window, evaluate
 
 
 class NewtonStep(NamedTuple):
@@ -80,46 +60,9 @@ class NewtonSettings:
 
 
 @dataclass(frozen=True)
-class WindowSolution:
-    """A solved window.
+class CoupledWindow(WindowSolver):
+    """Trains the heads by least squares; see `WindowSolver`."""
 
-    Attributes:
-        traces: Heads and traces.
-        linear: The factors, to be tried again on the next window.
-        size: Excursion of every species so far.
-        newton_steps, sweeps, factorisations: Work done.
-        jump: Last relative interface jump.
-        change: Last relative Newton change.
-        converged: Both are below their tolerances.
-        histories: Jump after every sweep, one row per Newton step, (steps, max_sweeps).
-    """
-
-    traces: Traces
-    linear: Linearisation
-    size: Float[np.ndarray, " K"]
-    newton_steps: int
-    sweeps: int
-    factorisations: int
-    jump: float
-    change: float
-    converged: bool
-    histories: Float[np.ndarray, "N S"]
-
-
-@dataclass(frozen=True)
-class CoupledWindow:
-    """The solver of coupled windows on a rank's pieces.
-
-    All members are fixed for a run; windows, heads and traces are arguments. Collective over all
-    ranks, like everything that it calls.
-    """
-
-    equation: ReactionDiffusion
-    table: FeatureTable
-    geometry: PieceGeometry
-    interfaces: Interfaces
-    communicator: Communicator
-    sweeping: SweepSettings
     newton: NewtonSettings = NewtonSettings()
     weights: RowWeights = RowWeights()
     batch: int = 64
@@ -208,85 +151,3 @@ class CoupledWindow:
             traces, linear, np.asarray(size), steps, sweeps, made, jump, change, agreed,
             np.stack(histories),
         )  # fmt: skip
-
-    @cached_property
-    def _continued(self) -> Callable[..., Traces]:
-        inside, grid = self.table.inside, self.table.grid
-
-        def run(field: Float[Array, "P K X"], duration) -> Traces:
-            scale = jnp.asarray(self.equation.scale)[:, None]
-            rest = jnp.asarray(self.equation.rest)[:, None]
-            constant = jnp.tile((field - rest) / scale, (1, 1, len(grid.time)))
-            heads = constant @ jnp.linalg.pinv(inside.value).T
-            value, slope = edge_values(self.equation, self.table, self.geometry, duration, heads)
-            return Traces(heads, combine(self.interfaces.rows.receive, value, slope))
-
-        return jax.jit(run)
-
-    def continued(self, field: Float[Array, "P K X"], duration: float) -> Traces:
-        """First guess of a window: the field at its start, held."""
-        return self._continued(field, duration)
-
-    def given_flux(self, flux: Float[Array, "P 2 T"], species: int, duration: float) -> Array:
-        """What fluxes of one species (amount per time into the node) add to what ends are told."""
-        equation = self.equation
-        gain = self.interfaces.rule.source_weight[:, :, None] / (
-            equation.diffusion[species] * robin_parameter(equation, duration)[species]
-        )
-        given = jnp.zeros((*flux.shape[:2], len(equation.scale), flux.shape[2]))
-        return given.at[:, :, species].set(gain * flux)
-
-    @cached_property
-    def checks(self) -> tuple[Float[np.ndarray, " x"], Float[np.ndarray, " t"]]:
-        """Places ξ and times τ between the collocation nodes where the residual is checked."""
-        space, time = self.table.grid.space, self.table.grid.time
-        return 0.5 * (space[1:] + space[:-1]), 0.5 * (time[1:] + time[:-1])
-
-    @cached_property
-    def _estimate(self) -> Callable[..., tuple[Array, Array]]:
-        xi, tau = self.checks
-        points = tuple(part.ravel() for part in np.meshgrid(xi, tau))
-        features = self.table.trunk.features(*points)
-        to_checks = lagrange(self.table.grid.space, xi)
-        area, taper = self.geometry.area @ to_checks.T, self.geometry.taper @ to_checks.T
-        volume = self.geometry.length[:, None] * area / len(xi)
-
-        def run(forcing: Any, duration, heads):
-            equation = self.equation
-            per_length = (2.0 / self.geometry.length)[:, None, None]
-            drift = per_length * jnp.tile(taper, (1, len(tau)))[:, None, :]
-            field = field_at(features.value, heads, equation)
-            bend = per_length**2 * evaluate(features.dxx, heads, equation)
-            transport = bend + drift * evaluate(features.dx, heads, equation)
-            miss = (2.0 / duration) * evaluate(features.dt, heads, equation)
-            miss = miss - jnp.asarray(equation.diffusion)[:, None] * transport
-            miss = miss - source(equation, field, forcing)
-            jacobian = source_jacobian(equation, field, forcing)
-            matrix = jnp.eye(len(equation.scale)) / duration - jacobian
-            error = jnp.linalg.solve(matrix, jnp.swapaxes(miss, 1, 2)[..., None])[..., 0]
-            weight = jnp.tile(volume, (1, len(tau)))[..., None] / len(tau)
-            away = jnp.swapaxes(field, 1, 2) - jnp.asarray(equation.rest)
-            squares = jnp.stack([weight * error**2, weight * away**2])
-            total = self.communicator.sum(jnp.sum(squares, axis=(1, 2)))
-            return jnp.sqrt(total[0]), jnp.sqrt(total[1])
-
-        return jax.jit(run)
-
-    def estimate(
-        self, forcing: Any, duration: float, heads: Float[Array, "P K M"]
-    ) -> tuple[Float[np.ndarray, " K"], Float[np.ndarray, " K"]]:
-        """Error estimate and excursion of every species, volume-weighted L2 over tree and window.
-
-        The residual between the collocation points, turned into an error by (1/Δt − J)⁻¹, the
-        implicit Euler propagator of the window: sharp for stiff modes, cautious for slow ones.
-
-        Args:
-            forcing: The equation's data at the check points, leaves (P, n_check).
-        """
-        error, away = self._estimate(forcing, duration, heads)
-        return np.asarray(error), np.asarray(away)
-
-    def at_end(self, heads: Float[Array, "P K M"]) -> Float[Array, "P K X"]:
-        """The field at the end of the window, at the space nodes."""
-        return field_at(self.table.final, heads, self.equation)
-

@@ -3,24 +3,24 @@
 import jax.numpy as jnp
 from jaxtyping import Array, Float
 
-from hpcpinn.domain.coupled_window import CoupledWindow
+from hpcpinn.domain.window_solver import WindowSolver
 from hpcpinn.training.local import Window, field_at, pointwise
 
 
-def node_volume(solver: CoupledWindow) -> Float[Array, "P X"]:
+def node_volume(solver: WindowSolver) -> Float[Array, "P X"]:
     """Volume that every space node stands for, µm³."""
     weight = jnp.asarray(solver.table.grid.space_weight)
     return solver.geometry.length[:, None] * solver.geometry.area * weight
 
 
-def calcium_content(solver: CoupledWindow, field: Float[Array, "P K X"]) -> Float[Array, ""]:
+def calcium_content(solver: WindowSolver, field: Float[Array, "P K X"]) -> Float[Array, ""]:
     """∫A Σ_k content_k u_k ds of this rank: total calcium up to a constant, µM·µm³."""
     content = jnp.asarray(solver.equation.content)
     return jnp.einsum("k,pkx,px->", content, field, node_volume(solver))
 
 
 def membrane_flows(
-    solver: CoupledWindow, window: Window, heads: Float[Array, "P K M"]
+    solver: WindowSolver, window: Window, heads: Float[Array, "P K M"]
 ) -> tuple[Float[Array, ""], Float[Array, ""]]:
     """Calcium that passes this rank's membrane in a window, µM·µm³: net, and inward terms only."""
     equation, grid = solver.equation, solver.table.grid

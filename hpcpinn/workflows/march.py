@@ -10,8 +10,8 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float
 
-from hpcpinn.domain.coupled_window import WindowSolution
 from hpcpinn.domain.flows import calcium_content, membrane_flows
+from hpcpinn.domain.window_solver import WindowSolution
 from hpcpinn.parallel.communicator import Communicator
 from hpcpinn.timestepping.controller import Plan, first_plan
 from hpcpinn.timestepping.forcing import WindowDrive

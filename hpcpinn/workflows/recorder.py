@@ -9,7 +9,7 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float
 
-from hpcpinn.domain.coupled_window import WindowSolution
+from hpcpinn.domain.window_solver import WindowSolution
 from hpcpinn.io.results import ResultWriter
 from hpcpinn.parallel.communicator import Communicator
 from hpcpinn.physics import voltage
