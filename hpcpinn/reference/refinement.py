@@ -132,18 +132,20 @@ def _ratio(above: float, below: float) -> float:
 
 @dataclass(frozen=True)
 class Cost:
-    """One plain reference solve: what it takes and how good it is.
+    """What the reference solver takes, and how good it is.
 
     Attributes:
         seconds: Wall time.
         cells: Cells per piece.
         tolerance: Time tolerance.
+        extrapolated: Whether from two meshes, `cells` and half as many; else from one.
         error: Relative errors of calcium and calbindin.
     """
 
     seconds: float
     cells: int
     tolerance: float
+    extrapolated: bool
     error: tuple[float, float]
 
 
@@ -156,7 +158,8 @@ class Settled:
         error: Relative errors of calcium and calbindin of what was judged.
         movement: How much the reference moved with the last refinement, in the same norms.
         still: Whether the movement is below a tenth of the error for both species.
-        solves: The solves behind it, coarse to fine, each judged by the reference.
+        solves: The plain solves behind it, coarse to fine, each judged by the reference.
+        pairs: The errors of their extrapolated pairs; of the last pair, the movement.
     """
 
     answer: Answer
@@ -164,6 +167,7 @@ class Settled:
     movement: tuple[float, float]
     still: bool
     solves: tuple[Cost, ...]
+    pairs: tuple[tuple[float, float], ...]
 
     @property
     def finest(self) -> Cost:
@@ -177,7 +181,8 @@ def settle(
     b: Float[ndarray, "T N"],
     norms: Norms,
     *,
-    max_level: int = 4,
+    max_level: int = 6,
+    patience: float = 300.0,
     watch: Callable[[Settled], None] = lambda settled: None,
 ) -> Settled:
     """Refines in space and time until the reference stands still against the error of (c, b).
@@ -191,51 +196,100 @@ def settle(
         c, b: What is judged, on the recorded cells.
         norms: How it is judged.
         max_level: Most halvings.
+        patience: No solve is begun that would take longer, s.
         watch: Told about every level.
     """
-    tolerances = [max(1e-5 * 0.1**level, 1e-9) for level in range(max_level + 1)]
-    solves = [task.solve(0, tolerances[0])]
-    before: Answer | None = None
+    solves = [task.solve(0, _tolerance(0))]
+    answers: list[Answer] = []
     for level in range(1, max_level + 1):
-        solves.append(task.solve(level, tolerances[level]))
-        answer = solves[-1].extrapolated(solves[-2])
-        last = solves[-1] if before is None else before
-        error, movement = norms.error(c, b, answer), norms.error(last.c, last.b, answer)
-        still = all(m <= MOVEMENT * e for m, e in zip(movement, error, strict=True))
-        costs = tuple(
-            Cost(x.solution.seconds, task.parts * 2**i, tolerances[i], norms.error(x.c, x.b, answer))
-            for i, x in enumerate(solves)
-        )
-        settled = Settled(answer, error, movement, still, costs)
+        solves.append(task.solve(level, _tolerance(level)))
+        answers.append(solves[-1].extrapolated(solves[-2]))
+        settled = _judge(task, c, b, norms, solves, answers)
         watch(settled)
-        if still:
+        # Twice the cells and some twice the steps.
+        if settled.still or 4.0 * settled.finest.seconds > patience:
             break
-        before = answer
     return settled
 
 
-def at_equal_error(task: Task, settled: Settled, norms: Norms) -> Cost | None:
-    """What the reference solver takes for the error that was measured (None: more than the finest solve).
+def _tolerance(level: int) -> float:
+    return max(1e-5 * 0.1**level, 1e-9)
 
-    The coarsest mesh that can do it follows from the second order of the solves at hand; on it
-    the loosest tolerance that serves is looked for.
+
+def _judge(
+    task: Task, c: ndarray, b: ndarray, norms: Norms, solves: list[Answer], answers: list[Answer]
+) -> Settled:
+    answer = answers[-1]
+    last = answers[-2] if len(answers) > 1 else solves[-1]
+    error, movement = norms.error(c, b, answer), norms.error(last.c, last.b, answer)
+    costs = (
+        Cost(
+            x.solution.seconds,
+            task.parts * 2**level,
+            _tolerance(level),
+            False,
+            norms.error(x.c, x.b, answer),
+        )
+        for level, x in enumerate(solves)
+    )
+    pairs = (*(norms.error(x.c, x.b, answer) for x in answers[:-1]), movement)
+    return Settled(answer, error, movement, _within(movement, error, MOVEMENT), tuple(costs), pairs)
+
+
+def _within(mine: tuple[float, float], theirs: tuple[float, float], part: float = 1.0) -> bool:
+    return all(x <= part * y for x, y in zip(mine, theirs, strict=True))
+
+
+def at_equal_error(task: Task, settled: Settled, norms: Norms) -> Cost | None:
+    """What the reference solver takes to be as good as what was judged, one mesh or two extrapolated.
+
+    Of each kind the coarsest mesh that can do it follows from the solves at hand; on it the
+    loosest tolerance that serves is looked for.
+
+    Returns:
+        The quicker one; None where even the reference is not known to be as good.
     """
+    found = [cost for cost in (_plain(task, settled, norms), _pair(task, settled, norms)) if cost]
+    return min(found, key=lambda cost: cost.seconds, default=None)
+
+
+_TOLERANCES = (1e-3, 1e-4, 1e-5, 1e-6, 1e-7, 1e-8)
+
+
+def _plain(task: Task, settled: Settled, norms: Norms) -> Cost | None:
     known = settled.solves[0]
     excess = max(mine / theirs for mine, theirs in zip(known.error, settled.error, strict=True))
-    # Coarser meshes lie beyond the range in which the order is known: try one in any case.
-    level = int(np.ceil(0.5 * np.log2(1.2 * excess)))
-    for cells in (int(known.cells * 2.0**power) for power in range(level - 1, len(settled.solves))):
+    if 0.25 ** (len(settled.solves) - 1) * excess > 1.0:
+        return None
+    # Second order; one mesh coarser is tried in any case, since that order is the asymptotic one.
+    level = int(np.ceil(0.5 * np.log2(excess))) - 1
+    for cells in (int(known.cells * 2.0**power) for power in range(level, len(settled.solves))):
         if cells < 1 or (cells < task.parts and task.parts % cells):
             continue
-        for tolerance in (1e-3, 1e-4, 1e-5, 1e-6):
+        best = np.inf
+        for tolerance in _TOLERANCES:
             answer = _solve_with(task, cells, tolerance)
             own = norms.error(answer.c, answer.b, settled.answer)
-            if all(mine <= theirs for mine, theirs in zip(own, settled.error, strict=True)):
-                return Cost(answer.solution.seconds, cells, tolerance, own)
-            if any(mine > 4.0 * theirs for mine, theirs in zip(own, settled.error, strict=True)) and (
-                tolerance < 1e-3
-            ):
+            if _within(own, settled.error):
+                return Cost(answer.solution.seconds, cells, tolerance, False, own)
+            worst = max(x / y for x, y in zip(own, settled.error, strict=True))
+            if worst > 0.9 * best:  # what is left is the mesh
                 break
+            best = worst
+    return None
+
+
+def _pair(task: Task, settled: Settled, norms: Norms) -> Cost | None:
+    for level, error in enumerate(settled.pairs, start=1):
+        if not _within(error, settled.error):
+            continue
+        for tolerance in _TOLERANCES:
+            coarse, fine = (_solve_with(task, task.parts * 2**i, tolerance) for i in (level - 1, level))
+            answer = fine.extrapolated(coarse)
+            own = norms.error(answer.c, answer.b, settled.answer)
+            if _within(own, settled.error):
+                seconds = coarse.solution.seconds + fine.solution.seconds
+                return Cost(seconds, task.parts * 2**level, tolerance, True, own)
     return None
 
 

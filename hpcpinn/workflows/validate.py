@@ -66,6 +66,7 @@ class Validation:
             equal = {
                 "cells_per_piece": cost.cells,
                 "tolerance": cost.tolerance,
+                "extrapolated": cost.extrapolated,
                 "rel_l2_c": cost.error[0],
                 "rel_l2_b": cost.error[1],
             }
@@ -100,7 +101,8 @@ class Validation:
 def validate(
     path: str | Path,
     *,
-    refinement: int = 4,
+    refinement: int = 6,
+    patience: float = 300.0,
     watch: Callable[[Settled], None] = lambda settled: None,
 ) -> Validation:
     """Solves a run again with the reference, refined until it no longer moves, and compares.
@@ -108,6 +110,7 @@ def validate(
     Args:
         path: The result file; a run that was cut short is compared as far as it goes.
         refinement: How often the recorded cells may be halved.
+        patience: No reference solve is begun that would take longer, s.
         watch: Told about every level of refinement.
 
     Raises:
@@ -124,7 +127,15 @@ def validate(
     _check_same_cell(result, cell)
     task = reference_task(result, config, cell)
     norms = Norms(result.cells.volume, task.constants.c_rest)
-    settled = settle(task, result.calcium, result.calbindin, norms, max_level=refinement, watch=watch)
+    settled = settle(
+        task,
+        result.calcium,
+        result.calbindin,
+        norms,
+        max_level=refinement,
+        patience=patience,
+        watch=watch,
+    )
     by_time = norms.per_frame(result.calcium, result.calbindin, settled.answer)
     answer = settled.answer
     trace = ReferenceTrace(

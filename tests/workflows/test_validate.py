@@ -40,7 +40,8 @@ def solved(tmp_path_factory):
     config = load_config(None, [*OVERRIDES, f'voltage.file="{voltage}"'])
     cell = describe_cell(config)
     empty = write_result(folder / "empty.h5", config, cell)
-    answer = reference_task(read(empty), config, cell).solve(3, 1e-8)
+    task = reference_task(read(empty), config, cell)
+    answer = task.solve(4, 1e-7).extrapolated(task.solve(3, 1e-7))
     return config, cell, answer
 
 
@@ -71,6 +72,12 @@ def test_a_reference_that_still_moves_says_so(solved, tmp_path):
     rough = validate(path, refinement=1, watch=seen.append)
     assert not rough.settled.still
     assert not rough.figures()["reference"]["settled"]
+    assert len(seen) == 1
+
+
+def test_no_solve_is_begun_that_would_take_too_long(solved, tmp_path):
+    seen = []
+    validate(perturbed(tmp_path / "run.h5", solved, 1e-9, 1e-9), patience=0.0, watch=seen.append)
     assert len(seen) == 1
 
 

@@ -1,0 +1,93 @@
+import numpy as np
+import pytest
+
+from hpcpinn.physics.constants import PRESETS
+from hpcpinn.reference.forcing import EndFlux, Forcing
+from hpcpinn.reference.refinement import Norms, Task, at_equal_error, settle
+from tests.reference.cables import cylinder
+
+K = PRESETS["seed"]
+
+
+@pytest.fixture(scope="module")
+def seed_task():
+    """The seed cable in ten pieces of four recorded cells."""
+    return Task(
+        cable=cylinder().split([np.arange(1, 10) / 10.0]),
+        constants=K,
+        forcing=Forcing(ends=(EndFlux(0, 1.0),)),
+        times=np.linspace(0.0, 1.0, 6),
+        parts=4,
+        points=(np.array([0, 9]), np.array([0.0, 1.0])),
+        point_times=np.array([0.1, 0.5]),
+    )
+
+
+@pytest.fixture(scope="module")
+def fine(seed_task):
+    return seed_task.solve(6, 1e-9).extrapolated(seed_task.solve(5, 1e-9))
+
+
+@pytest.fixture(scope="module")
+def norms():
+    return Norms(np.full(40, np.pi * 0.05), K.c_rest)
+
+
+def judged(fine, error):
+    return fine.c + error * (fine.c - K.c_rest), fine.b * (1.0 + error)
+
+
+def test_extrapolation_is_of_fourth_order(seed_task, fine, norms):
+    errors = []
+    for level in (1, 2):
+        pair = seed_task.solve(level, 1e-9).extrapolated(seed_task.solve(level - 1, 1e-9))
+        errors.append(norms.error(pair.c, pair.b, fine)[0])
+    assert np.log2(errors[0] / errors[1]) > 3.5
+
+
+@pytest.mark.parametrize("error", [1e-2, 1e-6])
+def test_a_known_error_is_measured_by_a_reference_that_stands_still(seed_task, fine, norms, error):
+    settled = settle(seed_task, *judged(fine, error), norms)
+    assert settled.still
+    assert settled.error == pytest.approx((error, error), rel=0.1)
+    assert max(settled.movement) <= 0.1 * error
+
+
+def test_better_results_ask_for_more_refinement(seed_task, fine, norms):
+    cells = [settle(seed_task, *judged(fine, error), norms).finest.cells for error in (1e-2, 1e-6)]
+    assert cells[0] < cells[1]
+
+
+def test_equal_error_is_reached_most_cheaply_by_extrapolation_when_it_is_small(seed_task, fine, norms):
+    settled = settle(seed_task, *judged(fine, 1e-6), norms)
+    cost = at_equal_error(seed_task, settled, norms)
+    assert cost.extrapolated
+    assert max(cost.error) <= max(settled.error)
+    assert cost.cells < settled.finest.cells
+
+
+def test_equal_error_at_a_large_error_needs_no_more_cells_than_are_recorded(seed_task, fine, norms):
+    settled = settle(seed_task, *judged(fine, 3e-2), norms)
+    cost = at_equal_error(seed_task, settled, norms)
+    assert cost.cells <= seed_task.parts
+    assert cost.tolerance >= 1e-4
+    assert max(cost.error) <= 3.1e-2
+
+
+def test_coarse_solves_report_the_recorded_cells(seed_task, fine, norms):
+    errors = [norms.error(a.c, a.b, fine)[0] for a in (seed_task.coarse(1, 1e-7), seed_task.coarse(2, 1e-7))]
+    assert seed_task.coarse(1, 1e-3).c.shape == fine.c.shape
+    assert 2.5 < errors[0] / errors[1] < 8.0
+
+
+def test_points_are_followed_at_their_own_times(seed_task, fine):
+    assert fine.point_c.shape == (2, 2)
+    assert fine.point_c[1, 0] > fine.c[-1, 0] * 0.9
+    assert fine.point_c[0, 0] > fine.point_c[0, 1]
+
+
+def test_errors_frame_by_frame_leave_out_frames_at_rest(fine, norms):
+    c, b = norms.per_frame(*judged(fine, 1e-3), fine)
+    assert c[0] == 0.0
+    np.testing.assert_allclose(c[1:], 1e-3, rtol=1e-6)
+    np.testing.assert_allclose(b, 1e-3, rtol=1e-6)
