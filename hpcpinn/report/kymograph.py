@@ -104,12 +104,13 @@ def strip_along(result: Result, pieces: Int[ndarray, " k"]) -> Strip:
     ends = result.cable.path[pieces]
     starts = ends[:, :1] + np.arange(m) / m * (ends[:, 1:] - ends[:, :1])
     section = result.cable.section[pieces]
+    at_root = result.cable.node[:, 0] == result.cable.node[pieces[0], 0]
     return Strip(
         pieces=pieces,
         edges=np.r_[starts.ravel(), ends[-1, 1]],
         junctions=ends[1:, 0][np.diff(section) != 0],
         calcium=result.calcium[:, cells],
-        origin="soma" if result.cable.kind[pieces[0]] == _SOMA else "root",
+        origin="soma" if _SOMA in result.cable.kind[at_root] else "root",
         tip=result.cable.sections[section[-1]].name,
     )
 
@@ -170,7 +171,7 @@ def _draw_strip(axes: Axes, result: Result, strip: Strip, scale: Normalize) -> N
     time = result.time
     # Frames are points in time; each fills the span half-way to its neighbours.
     borders = np.r_[time[0], 0.5 * (time[1:] + time[:-1]), time[-1]]
-    axes.hlines(strip.junctions, time[0], time[-1], colors="white", lw=0.4, alpha=0.5)
+    axes.hlines(strip.junctions, time[0], time[-1], colors="white", lw=0.3, alpha=0.3)
     axes.set_ylim(strip.edges[0], strip.edges[-1])
     axes.set_ylabel(label(result, "path", "distance"))
     axes.pcolormesh(
