@@ -19,7 +19,8 @@ from hpcpinn.training.least_squares import (
     correct,
     linearise,
 )
-from hpcpinn.training.local import Window, evaluate
+from hpcpinn.training.local import Window, collocated, evaluate
+from hpcpinn.training.rows import residual_emphasis
 
 
 class NewtonStep(NamedTuple):
@@ -61,11 +62,27 @@ class NewtonSettings:
 
 @dataclass(frozen=True)
 class CoupledWindow(WindowSolver):
-    """Trains the heads by least squares; see `WindowSolver`."""
+    """Trains the heads by least squares; see `WindowSolver`.
+
+    Attributes:
+        newton: When to stop.
+        weights: Of initial and edge rows beside the equation's.
+        batch: Pieces factorised at a time.
+        adaptive: Whether rows are weighted by the residual that the first step of a window leaves.
+    """
 
     newton: NewtonSettings = NewtonSettings()
     weights: RowWeights = RowWeights()
     batch: int = 64
+    adaptive: bool = False
+
+    @cached_property
+    def _emphasised(self) -> Callable[..., Window]:
+        def run(window: Window, heads: Array) -> Window:
+            emphasis = residual_emphasis(self.equation, self.table, self.geometry, window, heads)
+            return window._replace(emphasis=emphasis)
+
+        return jax.jit(run)
 
     @cached_property
     def _linearise(self) -> Callable[..., Linearisation]:
@@ -122,6 +139,7 @@ class CoupledWindow(WindowSolver):
             size: Excursion of every species, the measure of jumps and changes.
             linear: Factors of an earlier window of the same length, tried first.
         """
+        window = collocated(self.table, window)
         traces, histories, sweeps, made = guess, [], 0, 0
         if linear is None:
             linear, made = self._linearise(window, traces.heads), 1
@@ -138,6 +156,10 @@ class CoupledWindow(WindowSolver):
             histories.append(np.asarray(step.history))
             if not np.isfinite(change):
                 break
+            if self.adaptive and steps == 1 and change > self.newton.tolerance:
+                window = self._emphasised(window, traces.heads)
+                linear, made = self._linearise(window, traces.heads), made + 1
+                continue
             contraction = min(change / before, 1.0) if np.isfinite(before) else 1.0
             remaining = change if contraction > 0.5 else change * contraction / (1.0 - contraction)
             if remaining <= self.newton.tolerance and jump <= self.sweeping.tolerance:

@@ -24,7 +24,7 @@ def membrane_flows(
 ) -> tuple[Float[Array, ""], Float[Array, ""]]:
     """Calcium that passes this rank's membrane in a window, µM·µm³: net, and inward terms only."""
     equation, grid = solver.equation, solver.table.grid
-    field = field_at(solver.table.inside.value, heads, equation)
+    field = field_at(solver.table.on_grid, heads, equation)
 
     def at_point(u, forcing):
         flows = jnp.stack([equation.membrane_influx(u[0], forcing), equation.membrane_inward(forcing)])

@@ -81,7 +81,7 @@ def sweep_until_agreed(
         node rule asks of what it is told: the mismatch of value and scaled flux at once.
     """
     share = interfaces.relaxation[:, :, None, None]
-    halves = _halves(settings, base.shape[0])
+    parts = halves(settings, base.shape[0])
 
     def exchange(reports: Array) -> Array:
         ghosts = jnp.zeros((interfaces.n_ghosts, *base.shape[2:]))
@@ -100,7 +100,7 @@ def sweep_until_agreed(
         return told, reports.at[first:last].set(answer), target
 
     def sweep(told, reports):
-        for first, last in halves:
+        for first, last in parts:
             told, reports, _ = half_sweep(told, reports, first, last)
         return told, reports
 
@@ -129,7 +129,8 @@ def sweep_until_agreed(
     return Sweeps(told, count, jump, history)
 
 
-def _halves(settings: SweepSettings, n_pieces: int) -> list[tuple[int, int]]:
+def halves(settings: SweepSettings, n_pieces: int) -> list[tuple[int, int]]:
+    """First and last piece of every part of a sweep."""
     if settings.order == "additive":
         return [(0, n_pieces)]
     return [(0, settings.n_red), (settings.n_red, n_pieces)]

@@ -108,13 +108,13 @@ class WindowSolver(ABC):
 
     @cached_property
     def _continued(self) -> Callable[..., Traces]:
-        inside, grid = self.table.inside, self.table.grid
+        grid = self.table.grid
 
         def run(field: Float[Array, "P K X"], duration) -> Traces:
             scale = jnp.asarray(self.equation.scale)[:, None]
             rest = jnp.asarray(self.equation.rest)[:, None]
             constant = jnp.tile((field - rest) / scale, (1, 1, len(grid.time)))
-            heads = constant @ jnp.linalg.pinv(inside.value).T
+            heads = constant @ jnp.linalg.pinv(self.table.on_grid).T
             value, slope = edge_values(self.equation, self.table, self.geometry, duration, heads)
             return Traces(heads, combine(self.interfaces.rows.receive, value, slope))
 

@@ -1,4 +1,9 @@
-"""Where the equation is asked to hold on a piece: collocation points on the square and its edges."""
+"""Where the equation is asked to hold on a piece: collocation points on the square and its edges.
+
+Initial data, edge traces and forcing live on a tensor grid of Gauss nodes, whatever the collocation.
+The points at which the equation's residual is minimised are those of the grid, or random ones to
+which the forcing is interpolated: it is as smooth in a window as the grid must take it to be.
+"""
 
 from dataclasses import dataclass
 
@@ -6,6 +11,7 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float
 from numpy.polynomial.legendre import leggauss
+from scipy.stats import qmc
 
 from hpcpinn.networks.trunk import Features, Trunk
 
@@ -55,12 +61,47 @@ def lagrange(nodes: Float[np.ndarray, " n"], targets: Float[np.ndarray, " m"]) -
 
 
 @dataclass(frozen=True)
+class Points:
+    """Collocation points in the square.
+
+    Attributes:
+        xi, tau: Where.
+        weight: Weight of each in the mean of squared residuals; they sum to 1.
+        from_space: Takes values at the grid's space nodes to the points, (Q, X).
+        from_grid: Takes values on the grid to the points, (Q, X·T); None where they are the grid.
+    """
+
+    xi: Float[np.ndarray, " Q"]
+    tau: Float[np.ndarray, " Q"]
+    weight: Float[np.ndarray, " Q"]
+    from_space: Float[np.ndarray, "Q X"]
+    from_grid: Float[np.ndarray, "Q XT"] | None = None
+
+
+def grid_points(grid: Grid) -> Points:
+    """The nodes of the grid with their quadrature weights."""
+    spread = np.tile(np.eye(len(grid.space)), (len(grid.time), 1))
+    return Points(*grid.points, grid.weight, spread)
+
+
+def random_points(grid: Grid, count: int, seed: int) -> Points:
+    """Scrambled Sobol points of equal weight (quasi Monte Carlo); the same for the same seed."""
+    unit = qmc.Sobol(2, seed=seed).random_base2(max(1, (count - 1).bit_length()))[:count]
+    xi, tau = 2.0 * unit.T - 1.0
+    space, time = lagrange(grid.space, xi), lagrange(grid.time, tau)
+    both = (time[:, :, None] * space[:, None, :]).reshape(count, -1)
+    return Points(xi, tau, np.full(count, 1.0 / count), space, both)
+
+
+@dataclass(frozen=True)
 class FeatureTable:
     """The trunk's features at every place a piece needs them; computed once, shared by all pieces.
 
     Attributes:
-        grid: Collocation grid.
+        grid: Nodes of initial data, edge traces and forcing.
+        points: Collocation points.
         inside: Features at the collocation points, (Q, M).
+        on_grid: Values on the grid, (X·T, M).
         initial: Values at τ = −1 on the grid's space nodes, (X, M).
         final: Values at τ = +1 on the grid's space nodes, (X, M).
         edge: Values at ξ = −1 and ξ = +1 on the grid's time nodes, (2, T, M).
@@ -69,7 +110,9 @@ class FeatureTable:
 
     trunk: Trunk
     grid: Grid
+    points: Points
     inside: Features
+    on_grid: Float[Array, "XT M"]
     initial: Float[Array, "X M"]
     final: Float[Array, "X M"]
     edge: Float[Array, "2 T M"]
@@ -80,14 +123,17 @@ class FeatureTable:
         return self.trunk.n_features
 
 
-def feature_table(trunk: Trunk, grid: Grid) -> FeatureTable:
-    """Evaluates the trunk on the grid, its edges, and at both ends of the window."""
+def feature_table(trunk: Trunk, grid: Grid, points: Points | None = None) -> FeatureTable:
+    """Evaluates the trunk at the points (by default the grid's), on the edges and at both ends."""
+    points = points or grid_points(grid)
     n_space, n_time = len(grid.space), len(grid.time)
     ends = [trunk.features(np.full(n_time, side), grid.time) for side in (-1.0, 1.0)]
     return FeatureTable(
         trunk=trunk,
         grid=grid,
-        inside=trunk.features(*grid.points),
+        points=points,
+        inside=(inside := trunk.features(points.xi, points.tau)),
+        on_grid=inside.value if points.from_grid is None else trunk.features(*grid.points).value,
         initial=trunk.features(grid.space, np.full(n_space, -1.0)).value,
         final=trunk.features(grid.space, np.full(n_space, 1.0)).value,
         edge=jnp.stack([end.value for end in ends]),

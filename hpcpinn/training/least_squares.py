@@ -81,9 +81,9 @@ def linearise(
     resolvent = jnp.linalg.inv(identity / window.duration - jacobian)
 
     def one_piece(piece):
-        geometry, edges, jacobian, resolvent = piece
+        geometry, edges, jacobian, resolvent, emphasis = piece
         normal = _normal_matrix(
-            equation, table, geometry, edges, window.duration, jacobian, resolvent, weights
+            equation, table, geometry, edges, window.duration, jacobian, resolvent, emphasis, weights
         )
         cholesky = jnp.linalg.cholesky(normal)
         told = _edge_matrix(equation, table, geometry.length, window.duration, edges.receive)
@@ -92,8 +92,9 @@ def linearise(
         gain = cho_solve((cholesky, True), weighted.reshape(-1, told.shape[-1]).T)
         return cholesky, gain, reported.reshape(-1, told.shape[-1]) @ gain
 
+    emphasis = jnp.broadcast_to(window.emphasis, jacobian.shape[:2])
     cholesky, gain, transfer = jax.lax.map(
-        one_piece, (geometry, edges, jacobian, resolvent), batch_size=batch
+        one_piece, (geometry, edges, jacobian, resolvent, emphasis), batch_size=batch
     )
     return Linearisation(jacobian, resolvent, cholesky, gain, transfer)
 
@@ -112,26 +113,27 @@ def _edge_matrix(equation, table, length, duration, rows) -> Float[Array, "2 K T
 
 
 def _normal_matrix(
-    equation, table, geometry, edges, duration, jacobian, resolvent, weights
+    equation, table, geometry, edges, duration, jacobian, resolvent, emphasis, weights
 ) -> Float[Array, "N N"]:
     """Sum of the outer products of all weighted rows of one piece."""
     grid, inside = table.grid, table.inside
     n_species, n_features = len(equation.scale), table.n_features
     scale = jnp.asarray(equation.scale)
     per_length = 2.0 / geometry.length
-    taper = jnp.tile(geometry.taper, len(grid.time))[:, None]
+    taper = (table.points.from_space @ geometry.taper)[:, None]
     transport = per_length**2 * inside.dxx + per_length * taper * inside.dx
     operator = (2.0 / duration) * inside.dt[None] - jnp.asarray(equation.diffusion)[
         :, None, None
     ] * transport[None]  # (K, Q, M)
-    ratio = jnp.sqrt(jnp.asarray(grid.weight))[:, None, None] * scale[None, None, :]
+    weight = jnp.asarray(table.points.weight) * emphasis
+    ratio = jnp.sqrt(weight)[:, None, None] * scale[None, None, :]
     ratio = ratio / scale[None, :, None]
     direct = resolvent * ratio
     mixed = (resolvent @ jacobian) * ratio
     rows = (
         jnp.einsum("qkl,lqm->kqlm", direct, operator)
         - jnp.einsum("qkl,qm->kqlm", mixed, inside.value)
-    ).reshape(n_species * len(grid.weight), n_species * n_features)
+    ).reshape(n_species * len(weight), n_species * n_features)
 
     initial = weights.initial * jnp.sqrt(jnp.asarray(grid.space_weight))[:, None] * table.initial
     initial_block = jnp.kron(jnp.eye(n_species), initial.T @ initial)
@@ -170,11 +172,12 @@ def correct(
     resolvent, jacobian = linear.resolvent, linear.jacobian
 
     miss = residual(equation, table, geometry, window, heads)
-    row = jnp.einsum("pqkl,plq->pkq", resolvent, miss) / scale * jnp.asarray(grid.weight)
+    weight = jnp.asarray(table.points.weight) * jnp.broadcast_to(window.emphasis, jacobian.shape[:2])
+    row = jnp.einsum("pqkl,plq->pkq", resolvent, miss) / scale * weight[:, None, :]
     pull = jnp.einsum("pqlk,plq->pkq", resolvent, row / scale) * scale
     reacting = jnp.einsum("pqlk,plq->pkq", jacobian, pull / scale) * scale
     per_length = (2.0 / geometry.length)[:, None, None]
-    taper = jnp.tile(geometry.taper, (1, len(grid.time)))[:, None, :]
+    taper = (geometry.taper @ table.points.from_space.T)[:, None, :]
     diffused = jnp.asarray(equation.diffusion)[:, None] * pull
     gradient = (
         (2.0 / window.duration) * pull @ inside.dt

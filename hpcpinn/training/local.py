@@ -62,12 +62,23 @@ class Window(NamedTuple):
     Attributes:
         duration: Length of the window in internal time.
         initial: Field at the start of the window, (P, K, X).
-        forcing: Pytree of the equation's data at the collocation points, leaves (P, Q, ...).
+        forcing: Pytree of the equation's data on the grid, leaves (P, X·T); a solver takes it to
+            its collocation points with `collocated`.
+        emphasis: Relative weights of the residual's rows, (P, Q).
     """
 
     duration: Float[Array, ""]
     initial: Float[Array, "P K X"]
     forcing: Any
+    emphasis: Float[Array, "P Q"] | float = 1.0
+
+
+def collocated(table: FeatureTable, window: Window) -> Window:
+    """The window with its forcing at the collocation points, leaves (P, Q)."""
+    if table.points.from_grid is None:
+        return window
+    to_points = jnp.asarray(table.points.from_grid.T)
+    return window._replace(forcing=jax.tree.map(lambda leaf: leaf @ to_points, window.forcing))
 
 
 class EdgeRows(NamedTuple):
@@ -126,9 +137,8 @@ def residual(
 ) -> Float[Array, "P K Q"]:
     """u_t − (1/A) ∂s(A D ∂s u) − source at the collocation points (EQUATIONS §1)."""
     inside = table.inside
-    n_time = len(table.grid.time)
     per_length = (2.0 / geometry.length)[:, None, None]
-    taper = jnp.tile(geometry.taper, (1, n_time))[:, None, :]
+    taper = (geometry.taper @ table.points.from_space.T)[:, None, :]
     diffusion = jnp.asarray(equation.diffusion)[:, None]
     change = (2.0 / window.duration) * evaluate(inside.dt, heads, equation)
     bend = per_length**2 * evaluate(inside.dxx, heads, equation)

@@ -2,6 +2,7 @@
 
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import jax.numpy as jnp
 import numpy as np
@@ -9,11 +10,13 @@ from jaxtyping import Float, Int
 
 from hpcpinn.config import RunConfig
 from hpcpinn.domain.coupled_window import CoupledWindow, NewtonSettings
+from hpcpinn.domain.first_order_window import FirstOrderWindow
 from hpcpinn.domain.interfaces import build_interfaces, storage_order
 from hpcpinn.domain.partition import Partition, colour, partition, refined_for
 from hpcpinn.domain.pieces import PieceRule, Pieces, cut_into_pieces
 from hpcpinn.domain.sampling import Sampler
 from hpcpinn.domain.schwarz import SweepSettings
+from hpcpinn.domain.window_solver import WindowSolver
 from hpcpinn.errors import InputError
 from hpcpinn.io.layout import ProbeSite, ResultHeader
 from hpcpinn.morphology import Cable, cable_from_swc, read_swc, refuse_implausible_units
@@ -27,7 +30,8 @@ from hpcpinn.physics.calcium_system import CalciumSystem
 from hpcpinn.physics.constants import PRESETS, CalciumConstants, Gate
 from hpcpinn.timestepping.controller import WindowRule
 from hpcpinn.timestepping.forcing import CalciumDrive, flux_ends
-from hpcpinn.training.collocation import feature_table, gauss_grid
+from hpcpinn.training.collocation import Grid, Points, feature_table, gauss_grid, grid_points, random_points
+from hpcpinn.training.first_order import FirstOrder
 from hpcpinn.training.local import piece_geometry
 
 
@@ -62,7 +66,7 @@ class Problem:
         cell: What all ranks share.
         shares: Who computes which pieces.
         local: This rank's pieces as it stores them.
-        solver: Coupled windows.
+        solver: Solves windows.
         drive: Channels and sources.
         sampler: Output.
         windows: Window lengths.
@@ -73,7 +77,7 @@ class Problem:
     cell: Cell
     shares: Partition
     local: Int[np.ndarray, " P"]
-    solver: CoupledWindow
+    solver: WindowSolver
     drive: CalciumDrive
     sampler: Sampler
     windows: WindowRule
@@ -226,9 +230,11 @@ def build_problem(config: RunConfig, communicator: Communicator) -> Problem:
         activation=chosen.activation,
         scale=(chosen.scale, chosen.scale),
     )
-    table = feature_table(trunk, gauss_grid(training.points_space, training.points_time))
+    grid = gauss_grid(training.points_space, training.points_time)
+    table = feature_table(trunk, grid, collocation_points(config, grid))
     geometry = piece_geometry(mine, table.grid.space)
-    solver = CoupledWindow(
+    solver = window_solver(
+        config,
         equation=CalciumSystem(k),
         table=table,
         geometry=geometry,
@@ -243,7 +249,6 @@ def build_problem(config: RunConfig, communicator: Communicator) -> Problem:
             tolerance=config.schwarz.jump_tolerance,
             max_sweeps=config.schwarz.max_sweeps,
         ),
-        newton=NewtonSettings(training.newton_tolerance, training.newton_max),
     )
     fraction = np.tile((table.grid.space + 1.0) / 2.0, (len(local), 1))
     drive = CalciumDrive(
@@ -278,6 +283,33 @@ def build_problem(config: RunConfig, communicator: Communicator) -> Problem:
     )
     stops = np.append(sources.breakpoints([drive.releases, drive.fluxes], end), end)
     return Problem(config, cell, shares, local, solver, drive, sampler, windows, stops)
+
+
+def collocation_points(config: RunConfig, grid: Grid) -> Points:
+    """Where the equation is asked to hold: the grid's nodes, or as many random points."""
+    if config.training.collocation == "random":
+        return random_points(grid, len(grid.weight), config.run.seed)
+    return grid_points(grid)
+
+
+def window_solver(config: RunConfig, **common: Any) -> WindowSolver:
+    """The solver that a run description asks for.
+
+    Args:
+        common: The attributes of `WindowSolver`.
+    """
+    training = config.training
+    adaptive = training.collocation == "residual-adaptive"
+    if training.trainer in ("adam", "lbfgs"):
+        return FirstOrderWindow(
+            **common,
+            optimiser=FirstOrder(training.trainer, training.learning_rate),
+            alpha=training.alpha,
+            steps=training.steps,
+            adaptive=adaptive,
+        )
+    newton = NewtonSettings(training.newton_tolerance, training.newton_max)
+    return CoupledWindow(**common, newton=newton, adaptive=adaptive)
 
 
 def site_weights(
