@@ -19,8 +19,8 @@ def validate(
     result: Annotated[Path, typer.Argument(help="Result file of a run.")],
     as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object only.")] = False,
     refinement: Annotated[
-        int, typer.Option(help="How often the reference may halve the recorded cells.", min=1, max=8)
-    ] = 6,
+        int, typer.Option(help="How often the reference may be refined.", min=1, max=12)
+    ] = 8,
     patience: Annotated[
         float, typer.Option(help="Begin no reference solve that would take longer, seconds.", min=0.0)
     ] = 300.0,
@@ -47,7 +47,7 @@ def validate(
 
 def _say_level(settled: "Settled") -> None:
     print(
-        f"hpcpinn: reference with {settled.finest.cells} cells per piece in {settled.finest.seconds:.2f} s, "
+        f"hpcpinn: reference with {2 * settled.finest.cells.sum()} cells in {settled.finest.seconds:.2f} s, "
         f"moved by {settled.movement[0]:.1e} (c), {settled.movement[1]:.1e} (b)",
         file=sys.stderr,
     )
@@ -70,7 +70,7 @@ def _print_report(outcome: "Validation") -> None:
         "calcium balance": f"{outcome.balance:.1e} (reference {outcome.balance_reference:.1e})",
         "seconds, this run": f"{outcome.seconds_ours:.2f} on {ranks} rank{'s' if ranks != 1 else ''} "
         f"({outcome.seconds_first:.2f} in the first window, compilation included)",
-        "seconds, reference at equal error": _cost(outcome),
+        "seconds, reference at equal error": _price(outcome),
         "reference kept in": str(outcome.sidecar),
     }
     for name, value in figures.items():
@@ -85,12 +85,11 @@ def _print_report(outcome: "Validation") -> None:
     console.print(table)
 
 
-def _cost(outcome: "Validation") -> str:
-    cost = outcome.cost
-    if cost is None:
-        return f"not reached; finest solve {outcome.seconds_reference:.2f}"
-    meshes = f"{cost.cells // 2} and {cost.cells}" if cost.extrapolated else str(cost.cells)
+def _price(outcome: "Validation") -> str:
+    price = outcome.price
+    if price is None:
+        return f"not reached; last refinement {outcome.seconds_reference:.2f}"
     return (
-        f"{cost.seconds:.2f} ({meshes} cells per piece, tolerance {cost.tolerance:.0e}, "
-        f"errors {cost.error[0]:.1e} and {cost.error[1]:.1e})"
+        f"{price.seconds:.2f} ({price.method} mesh, {price.cells} cells, tolerance {price.tolerance:.0e}, "
+        f"errors {price.error[0]:.1e} and {price.error[1]:.1e})"
     )

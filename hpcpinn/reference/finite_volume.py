@@ -65,8 +65,7 @@ def solve(
     times: Float[ndarray, " T"],
     *,
     cells: int | Int[ndarray, " F"] = 1,
-    group: int = 1,
-    parts: int = 1,
+    parts: int | None = None,
     points: tuple[Int[ndarray, " P"], Float[ndarray, " P"]] | None = None,
     start: float = 0.0,
     initial: tuple[ndarray, ndarray] | None = None,
@@ -82,8 +81,7 @@ def solve(
         forcing: Voltage, releases, end fluxes.
         times: Times to report, increasing, internal units.
         cells: Cells per frustum, one number or one per frustum.
-        group: Report averages over so many neighbouring cells of a frustum instead of single cells.
-        parts: Report averages over so many equal parts of every cell (without `group`).
+        parts: Report averages over so many equal parts of every frustum instead of the cells.
         points: Frusta and fractions on them where values are reported too.
         start: Initial time.
         initial: Cell averages (c, b) at `start`, numbers or arrays (N,); rest where None.
@@ -103,33 +101,32 @@ def solve(
     if times.ndim != 1 or not len(times) or np.any(np.diff(times) <= 0.0) or times[0] < start:
         raise InputError(f"reference: times must increase from start = {start}")
     mesh = make_mesh(cable, cells)
-    if np.any(np.bincount(mesh.frustum) % group):
-        raise InputError(f"reference: {cells} cells per frustum cannot be averaged in groups of {group}")
+    reported = mesh if parts is None else make_mesh(cable, parts)
+    averages = sparse.eye(mesh.n_cells) if parts is None else mesh.averages(parts)
+    seen = averages if points is None else sparse.vstack([averages, mesh.points(*points)])
+    seen = seen.tocsr()
     system = CalciumSystem(mesh, constants, forcing, start, tolerance)
     c0, b0 = (constants.c_rest, constants.b_rest) if initial is None else initial
     y = system.pack(np.broadcast_to(c0, (mesh.n_cells,)), np.broadcast_to(b0, (mesh.n_cells,)))
-    reported = mesh if parts == 1 else make_mesh(cable, np.asarray(cells) * parts)
-    averages = mesh.groups(group) if parts == 1 else mesh.parts(parts)
-    n_groups = averages.shape[0]
-    seen = averages if points is None else sparse.vstack([averages, mesh.points(*points)]).tocsr()
 
     def observe(states: Float[ndarray, "m n"]) -> Float[ndarray, "m k"]:
-        return np.hstack([(seen @ states[:, :-2:2].T).T, (seen @ states[:, 1:-2:2].T).T, states[:, -2:]])
+        c, b, tallies = states[:, :-2:2], states[:, 1:-2:2], states[:, -2:]
+        excess = (c - b) @ mesh.volume
+        return np.hstack([(seen @ c.T).T, (seen @ b.T).T, excess[:, None], tallies])
 
     observed, work = integrate(
         system, y, start, times,
         stops=system.stops(), tolerance=tolerance, step=step, observe=observe, cancel=cancel,
     )  # fmt: skip
-    c, b = observed[:, : seen.shape[0]], observed[:, seen.shape[0] : -2]
-    net, entered = observed[:, -2], observed[:, -1]
-    volume = reported.volume.reshape(-1, group).sum(axis=1)
-    excess = (c - b)[:, :n_groups] @ volume
-    gained = excess - (y[:-2:2] - y[1:-2:2]) @ mesh.volume
+    c, b = observed[:, : seen.shape[0]], observed[:, seen.shape[0] : -3]
+    excess, net, entered = observed[:, -3:].T
+    gained = excess - observe(y[None])[0, -3]
+    averaged = slice(0, reported.n_cells)
+    points_of = slice(reported.n_cells, None)
     return FvSolution(
-        times=times, c=c[:, :n_groups], b=b[:, :n_groups],
-        volume=volume, frustum=reported.frustum[::group],
-        fraction=np.stack([reported.fraction[::group, 0], reported.fraction[group - 1 :: group, 1]], axis=1),
-        point_c=c[:, n_groups:], point_b=b[:, n_groups:],
+        times=times, c=c[:, averaged], b=b[:, averaged],
+        volume=reported.volume, frustum=reported.frustum, fraction=reported.fraction,
+        point_c=c[:, points_of], point_b=b[:, points_of],
         entered=entered, net=net,
         balance=(gained - net) / max(entered[-1], np.finfo(float).tiny),
         work=work, seconds=time.perf_counter() - began,

@@ -56,12 +56,25 @@ class Mesh:
             part = (y - x) * here / radius.mean(axis=1)
         return np.where(inside, part, 0.0)
 
-    def groups(self, size: int) -> sparse.csr_matrix:
-        """Volume averages over `size` consecutive cells, (N/size, N)."""
-        group = np.arange(self.n_cells) // size
-        total = np.bincount(group, self.volume)
-        shape = (len(total), self.n_cells)
-        return sparse.csr_matrix((self.volume / total[group], (group, np.arange(self.n_cells))), shape)
+    def averages(self, parts: int) -> sparse.csr_matrix:
+        """Averages over equal parts of every frustum, (frusta·parts, N).
+
+        From several cells per part by volume; from several parts per cell by the parabola in each
+        cell that has the cell's average and the values at its ends.
+
+        Raises:
+            InputError: Neither divides the other.
+        """
+        cells = np.bincount(self.frustum)
+        if not np.any(cells % parts):
+            within = np.arange(self.n_cells) - (np.cumsum(cells) - cells)[self.frustum]
+            group = self.frustum * parts + within // (cells // parts)[self.frustum]
+            share = self.volume / np.bincount(group, self.volume)[group]
+            entries = share, (group, np.arange(self.n_cells))
+            return sparse.csr_matrix(entries, (len(cells) * parts, self.n_cells))
+        if cells.min() == cells.max() and parts % cells[0] == 0:
+            return self._parts(parts // int(cells[0]))
+        raise InputError(f"reference: {cells.min()} cells of a frustum cannot be averaged over {parts} parts")
 
     def points(self, frustum: Int[ndarray, " P"], fraction: Float[ndarray, " P"]) -> sparse.csr_matrix:
         """Values at points of the original cable, (P, N), second order.
@@ -79,11 +92,7 @@ class Mesh:
         node = self._at_nodes()[self.cable.node[cell, side]]
         return (sparse.diags(1.0 - outward) @ own + sparse.diags(outward) @ node).tocsr()
 
-    def parts(self, count: int) -> sparse.csr_matrix:
-        """Averages over `count` equal parts of every cell, (N·count, N).
-
-        From the parabola in each cell that has the cell's average and the values at its ends.
-        """
+    def _parts(self, count: int) -> sparse.csr_matrix:
         x = np.arange(count + 1) / count
         hump = np.diff(3.0 * x**2 - 2.0 * x**3) * count  # 6x(1 − x), which has the average one
         rise = np.diff(x**2) / 2.0 * count

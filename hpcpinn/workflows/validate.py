@@ -1,7 +1,7 @@
 """Holds a result against the independent finite-volume reference on the same pieces."""
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -20,7 +20,8 @@ from hpcpinn.morphology.sites import Site
 from hpcpinn.physics.constants import PRESETS, CalciumConstants
 from hpcpinn.reference.forcing import EndFlux, Forcing, Synapse, VoltageTable
 from hpcpinn.reference.mesh import Mesh
-from hpcpinn.reference.refinement import Cost, Norms, Settled, Task, at_equal_error, settle
+from hpcpinn.reference.price import Price, price_of
+from hpcpinn.reference.refinement import Norms, Settled, Task, settle
 from hpcpinn.workflows.problem import Cell, describe_cell
 
 
@@ -37,7 +38,7 @@ class Validation:
         balance_reference: The same of the reference.
         seconds_ours: Wall time of the run's windows: solving, exchange, writing.
         seconds_first: Of these, the first window's, in which everything is compiled.
-        cost: The quickest reference solve that is at least as good as the result.
+        price: The quickest reference solve found that is at least as good as the result.
         sidecar: Where the reference is kept for pictures.
     """
 
@@ -50,26 +51,17 @@ class Validation:
     balance_reference: float
     seconds_ours: float
     seconds_first: float
-    cost: Cost | None
+    price: Price | None
     sidecar: Path
 
     @property
     def seconds_reference(self) -> float:
         """Wall time of the reference at equal error (of the finest solve where none is as good)."""
-        return self.settled.finest.seconds if self.cost is None else self.cost.seconds
+        return self.settled.finest.seconds if self.price is None else self.price.seconds
 
     def figures(self) -> dict[str, Any]:
         """All numbers as one JSON object; relative errors, seconds, user time."""
-        settled, cost = self.settled, self.cost
-        equal = None
-        if cost is not None:
-            equal = {
-                "cells_per_piece": cost.cells,
-                "tolerance": cost.tolerance,
-                "extrapolated": cost.extrapolated,
-                "rel_l2_c": cost.error[0],
-                "rel_l2_b": cost.error[1],
-            }
+        settled, finest, price = self.settled, self.settled.finest, self.price
         return {
             "result": str(self.result.path),
             "rel_l2_c": settled.error[0],
@@ -82,16 +74,17 @@ class Validation:
             "pieces": self.result.cable.n_frusta,
             "complete": self.result.complete,
             "reference": {
-                "cells_per_piece": settled.finest.cells,
-                "tolerance": settled.finest.tolerance,
+                "cells": int(2 * finest.cells.sum()),
+                "refinements": len(settled.meshes),
+                "tolerance": finest.tolerance,
                 "movement_c": settled.movement[0],
                 "movement_b": settled.movement[1],
                 "settled": settled.still,
                 "balance": self.balance_reference,
-                "seconds": settled.finest.seconds,
+                "seconds": finest.seconds,
                 "file": str(self.sidecar),
             },
-            "equal_error": equal,
+            "equal_error": None if price is None else asdict(price),
             "time": self.time.tolist(),
             "rel_l2_c_by_time": self.error_c.tolist(),
             "rel_l2_b_by_time": self.error_b.tolist(),
@@ -101,7 +94,7 @@ class Validation:
 def validate(
     path: str | Path,
     *,
-    refinement: int = 6,
+    refinement: int = 8,
     patience: float = 300.0,
     watch: Callable[[Settled], None] = lambda settled: None,
 ) -> Validation:
@@ -109,7 +102,7 @@ def validate(
 
     Args:
         path: The result file; a run that was cut short is compared as far as it goes.
-        refinement: How often the recorded cells may be halved.
+        refinement: How often the reference may be refined.
         patience: No reference solve is begun that would take longer, s.
         watch: Told about every level of refinement.
 
@@ -158,7 +151,7 @@ def validate(
         balance_reference=float(np.abs(answer.solution.balance).max()),
         seconds_ours=float(spent.sum()),
         seconds_first=float(spent[0]) if len(spent) else 0.0,
-        cost=at_equal_error(task, settled, norms),
+        price=price_of(task, settled, norms),
         sidecar=write_reference(result, trace),
     )
 

@@ -200,17 +200,13 @@ class TestBadInput:
         with pytest.raises(SolveError, match="cancelled"):
             solve(cylinder(), N, Forcing(), np.array([1.0]), cancel=lambda: True)
 
-    def test_groups_that_do_not_fit(self):
-        with pytest.raises(InputError, match="3 cells per frustum cannot be averaged in groups of 2"):
-            solve(cylinder(), N, Forcing(), np.array([1.0]), cells=3, group=2)
 
-
-def test_groups_and_points_see_the_same_solution():
+def test_averages_and_points_see_the_same_solution():
     forcing = Forcing(ends=(EndFlux(2, 500.0),))
     times = np.linspace(0.0, 2e-3, 5)
     frustum, fraction = np.arange(7), np.full(7, 0.5)
     whole = solve(small_tree(), N, forcing, times, cells=6)
-    seen = solve(small_tree(), N, forcing, times, cells=6, group=3, points=(frustum, fraction))
+    seen = solve(small_tree(), N, forcing, times, cells=6, parts=2, points=(frustum, fraction))
     volume = whole.volume.reshape(-1, 3)
     averaged = (whole.c.reshape(5, -1, 3) * volume).sum(axis=2) / volume.sum(axis=1)
     np.testing.assert_allclose(seen.c, averaged, rtol=1e-12)

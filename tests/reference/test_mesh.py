@@ -85,15 +85,19 @@ def test_no_cells_is_refused():
         make_mesh(cylinder(), 0)
 
 
-def test_groups_average_by_volume():
+@pytest.mark.parametrize("cells", [6, np.array([2, 4, 6, 2, 8, 2, 10])])
+def test_averages_of_several_cells_are_by_volume(cells):
     cable = small_tree()
-    mesh = make_mesh(cable, 6)
-    coarse = make_mesh(cable, 2)
+    mesh, coarse = make_mesh(cable, cells), make_mesh(cable, 2)
     u = np.random.default_rng(3).random(mesh.n_cells)
-    averaged = mesh.groups(3) @ u
-    np.testing.assert_allclose(
-        averaged * coarse.volume, (u * mesh.volume).reshape(-1, 3).sum(axis=1), rtol=1e-13
-    )
+    part = 2 * mesh.frustum + (mesh.middle > 0.5)
+    expected = np.bincount(part, u * mesh.volume) / coarse.volume
+    np.testing.assert_allclose(mesh.averages(2) @ u, expected, rtol=1e-13)
+
+
+def test_averages_over_parts_that_do_not_fit_are_refused():
+    with pytest.raises(InputError, match="3 cells of a frustum cannot be averaged over 2 parts"):
+        make_mesh(small_tree(), 3).averages(2)
 
 
 def test_points_are_exact_for_a_field_linear_along_a_cylinder():
@@ -115,7 +119,7 @@ def test_points_at_a_branch_point_agree_from_all_sides_and_keep_constants():
 def test_parts_of_cells_keep_their_average_and_are_exact_for_lines():
     mesh = make_mesh(branches([2.0, 3.0], [(1.0, 1.0), (1.0, 1.0)], [-1, 0]), [4, 6])
     s = mesh.cable.path.mean(axis=1)
-    parts = mesh.parts(4)
+    parts = make_mesh(mesh.cable, 1).averages(4)
     u = np.random.default_rng(5).random(mesh.n_cells)
     np.testing.assert_allclose((parts @ u).reshape(-1, 4).mean(axis=1), u, rtol=1e-13)
     places = make_mesh(mesh.cable, 4).cable.path.mean(axis=1)
@@ -129,6 +133,6 @@ def test_parts_of_cells_of_a_smooth_field_converge():
         edges = np.linspace(0.0, np.pi, cells + 1)
         fine = np.linspace(0.0, np.pi, 3 * cells + 1)
         averages = [np.diff(np.sin(x)) / np.diff(x) for x in (edges, fine)]
-        parts = make_mesh(cylinder(np.pi), cells).parts(3)
+        parts = make_mesh(cylinder(np.pi), cells).averages(3 * cells)
         errors.append(np.abs(parts @ averages[0] - averages[1]).max())
     assert errors[0] / errors[1] > 3.8

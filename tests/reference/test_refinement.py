@@ -1,9 +1,12 @@
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
 from hpcpinn.physics.constants import PRESETS
-from hpcpinn.reference.forcing import EndFlux, Forcing
-from hpcpinn.reference.refinement import Norms, Task, at_equal_error, settle
+from hpcpinn.reference.forcing import EndFlux, Forcing, Synapse
+from hpcpinn.reference.price import price_of
+from hpcpinn.reference.refinement import Norms, Task, settle
 from tests.reference.cables import cylinder
 
 K = PRESETS["seed"]
@@ -25,7 +28,7 @@ def seed_task():
 
 @pytest.fixture(scope="module")
 def fine(seed_task):
-    return seed_task.solve(6, 1e-9).extrapolated(seed_task.solve(5, 1e-9))
+    return seed_task.solve(256, 1e-9).extrapolated(seed_task.solve(128, 1e-9))
 
 
 @pytest.fixture(scope="module")
@@ -39,8 +42,8 @@ def judged(fine, error):
 
 def test_extrapolation_is_of_fourth_order(seed_task, fine, norms):
     errors = []
-    for level in (1, 2):
-        pair = seed_task.solve(level, 1e-9).extrapolated(seed_task.solve(level - 1, 1e-9))
+    for cells in (8, 16):
+        pair = seed_task.solve(cells, 1e-9).extrapolated(seed_task.solve(cells // 2, 1e-9))
         errors.append(norms.error(pair.c, pair.b, fine)[0])
     assert np.log2(errors[0] / errors[1]) > 3.5
 
@@ -54,29 +57,42 @@ def test_a_known_error_is_measured_by_a_reference_that_stands_still(seed_task, f
 
 
 def test_better_results_ask_for_more_refinement(seed_task, fine, norms):
-    cells = [settle(seed_task, *judged(fine, error), norms).finest.cells for error in (1e-2, 1e-6)]
+    cells = [settle(seed_task, *judged(fine, error), norms).finest.cells.sum() for error in (1e-2, 1e-6)]
     assert cells[0] < cells[1]
 
 
-def test_equal_error_is_reached_most_cheaply_by_extrapolation_when_it_is_small(seed_task, fine, norms):
+def test_cells_are_cut_where_the_solution_bends(seed_task, norms):
+    """A short release in the sixth piece: the far ends need no more cells."""
+    patch = Synapse(((5, 0.4, 0.6),), 0.0, 0.02, 50.0)
+    slow = K.replace(D_c=1e-3, D_b=1e-3)
+    task = replace(
+        seed_task, constants=slow, forcing=Forcing(synapses=(patch,)), times=np.linspace(0.0, 0.1, 6)
+    )
+    answer = task.solve(128, 1e-8)
+    cells = settle(task, *judged(answer, 1e-5), norms).finest.cells
+    assert cells[5] == cells.max() >= 16
+    assert cells[0] == cells[9] == task.parts
+
+
+def test_small_errors_cost_least_by_extrapolation(seed_task, fine, norms):
     settled = settle(seed_task, *judged(fine, 1e-6), norms)
-    cost = at_equal_error(seed_task, settled, norms)
-    assert cost.extrapolated
-    assert max(cost.error) <= max(settled.error)
-    assert cost.cells < settled.finest.cells
+    price = price_of(seed_task, settled, norms)
+    assert price.method in ("extrapolated", "adapted")
+    assert max(price.error) <= max(settled.error)
 
 
-def test_equal_error_at_a_large_error_needs_no_more_cells_than_are_recorded(seed_task, fine, norms):
+def test_large_errors_cost_no_more_cells_than_are_recorded(seed_task, fine, norms):
     settled = settle(seed_task, *judged(fine, 3e-2), norms)
-    cost = at_equal_error(seed_task, settled, norms)
-    assert cost.cells <= seed_task.parts
-    assert cost.tolerance >= 1e-4
-    assert max(cost.error) <= 3.1e-2
+    price = price_of(seed_task, settled, norms)
+    assert price.method == "uniform"
+    assert price.cells <= seed_task.parts * 10
+    assert price.tolerance >= 1e-4
+    assert max(price.error) <= 3.1e-2
 
 
 def test_coarse_solves_report_the_recorded_cells(seed_task, fine, norms):
-    errors = [norms.error(a.c, a.b, fine)[0] for a in (seed_task.coarse(1, 1e-7), seed_task.coarse(2, 1e-7))]
-    assert seed_task.coarse(1, 1e-3).c.shape == fine.c.shape
+    errors = [norms.error(a.c, a.b, fine)[0] for a in (seed_task.solve(1, 1e-7), seed_task.solve(2, 1e-7))]
+    assert seed_task.solve(1, 1e-3).c.shape == fine.c.shape
     assert 2.5 < errors[0] / errors[1] < 8.0
 
 
