@@ -16,6 +16,8 @@ def main() -> NoReturn:
     if launch.promised_rank() > 0:
         # One job, one voice. Open for as long as the process lives.
         sys.stdout = open(os.devnull, "w")  # noqa: SIM115
+    if not launch.output_is_terminal():
+        os.environ.setdefault("TTY_COMPATIBLE", "0")  # rich: log lines instead of a live display
     run_guarded(lambda: _command(arguments), debug=debug)
 
 

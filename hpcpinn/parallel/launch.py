@@ -1,7 +1,9 @@
 """What the launcher (mpirun, srun) left in the environment. Needs neither MPI nor JAX."""
 
 import os
+import sys
 from collections.abc import Mapping
+from pathlib import Path
 
 _MPI_RANK = ("OMPI_COMM_WORLD_RANK", "PMIX_RANK", "PMI_RANK")
 """Set by a launcher that starts MPI processes; SLURM_PROCID is not one: a batch script has it too."""
@@ -55,3 +57,17 @@ def local_size(environment: Mapping[str, str] = os.environ) -> int:
     # SLURM writes "4", "4(x2)" or "4(x2),3"; the first entry is right for all but odd last nodes.
     tasks = environment.get("SLURM_STEP_TASKS_PER_NODE", "").split("(")[0].split(",")[0]
     return int(tasks) if tasks.isdigit() else 1
+
+
+def output_is_terminal() -> bool:
+    """Whether a person reads our output as it comes.
+
+    mpirun gives every rank a terminal of its own, so that one looks at mpirun's output instead.
+    """
+    if "OMPI_COMM_WORLD_RANK" not in os.environ:
+        return sys.stdout.isatty()
+    try:
+        target = os.readlink(f"/proc/{os.getppid()}/fd/1")
+    except OSError:
+        return False
+    return target.startswith(("/dev/pts/", "/dev/tty", "/dev/console")) and Path(target).exists()

@@ -120,7 +120,7 @@ def running(folder: Path, nodes: int = 2, processors: int = 4, gpus: int = 2) ->
             (folder / f"spool.node{number}").mkdir()
             (folder / f"tmp.node{number}").mkdir()
             daemons.append(_start(["slurmd", "-D", "-N", f"node{number}"], folder, environment))
-        _wait_for(lambda: _idle_nodes(environment) == nodes, 30, "slurmd", folder)
+        _wait_for(lambda: idle_nodes(environment) == nodes, 30, "slurmd", folder)
         yield environment
     finally:
         with suppress(subprocess.SubprocessError, OSError):
@@ -146,7 +146,8 @@ def _stop(daemon: subprocess.Popen[bytes]) -> None:
         daemon.wait()
 
 
-def _idle_nodes(environment: dict[str, str]) -> int:
+def idle_nodes(environment: dict[str, str]) -> int:
+    """How many nodes have nothing to do."""
     answer = subprocess.run(
         ["sinfo", "--noheader", "--states=idle", "--format=%D"],
         env=environment,
