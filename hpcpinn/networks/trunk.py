@@ -7,11 +7,12 @@ collocation points are therefore computed once and serve every piece.
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import flax.linen as nn
 import jax
 import jax.numpy as jnp
+from jax.typing import ArrayLike
 from jaxtyping import Array, Float
 
 ACTIVATIONS: dict[str, Callable[[Array], Array]] = {"sine": jnp.sin, "tanh": jnp.tanh}
@@ -84,14 +85,14 @@ class Trunk:
     def n_features(self) -> int:
         return self.mixing.shape[1]
 
-    def features(self, xi: Float[Array, " n"], tau: Float[Array, " n"]) -> Features:
+    def features(self, xi: Float[ArrayLike, " n"], tau: Float[ArrayLike, " n"]) -> Features:
         """Features at the points (xi, tau), with derivatives in ξ and τ by forward mode."""
         raw = hidden_features(self.network, self.parameters, xi, tau)
         return Features(*(part @ self.mixing for part in raw))
 
 
 def hidden_features(
-    network: HiddenLayers, parameters: dict, xi: Float[Array, " n"], tau: Float[Array, " n"]
+    network: HiddenLayers, parameters: Any, xi: Float[ArrayLike, " n"], tau: Float[ArrayLike, " n"]
 ) -> Features:
     """The network's own features (before mixing) and their derivatives at the points."""
 
@@ -141,12 +142,12 @@ def make_trunk(
     return orthonormalise(network, parameters, n_features, grid)
 
 
-def orthonormalise(network: HiddenLayers, parameters: dict, n_features: int, grid: int) -> Trunk:
+def orthonormalise(network: HiddenLayers, parameters: Any, n_features: int, grid: int) -> Trunk:
     """Attaches the mixing that makes the leading features orthonormal on an even grid."""
     grid = max(grid, int(2 * n_features**0.5) + 1)
     line = jnp.linspace(-1.0, 1.0, grid)
     xi, tau = (part.ravel() for part in jnp.meshgrid(line, line))
-    raw = jax.vmap(lambda x, t: network.apply(parameters, jnp.stack([x, t])))(xi, tau)
+    raw: Any = jax.vmap(lambda x, t: network.apply(parameters, jnp.stack([x, t])))(xi, tau)
     _, singular, right = jnp.linalg.svd(raw, full_matrices=False)
     mixing = right[:n_features].T / singular[:n_features] * grid
     return Trunk(network, parameters, mixing)

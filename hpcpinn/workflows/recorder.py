@@ -87,8 +87,8 @@ class Recorder:
         numbers = np.arange(self.next_sample, last + 1)
         if len(numbers) and self.problem.cell.probes:
             times = numbers * run.probe_interval
-            tau = np.array([_window_time(t * unit, start, duration) for t in times])
-            values = sampler.probe_values(tau, heads)
+            taus = np.array([_window_time(t * unit, start, duration) for t in times])
+            values = sampler.probe_values(taus, heads)
             V = np.asarray(jax.vmap(self._probe_voltage)(jnp.asarray(times * unit)))
             self.writer.probes(
                 times, {"calcium": values[:, 0], "calbindin": values[:, 1], "voltage": V}
