@@ -53,7 +53,7 @@ class _Way:
 def price_of(task: Task, settled: Settled, norms: Norms) -> Price | None:
     """The quickest reference solve found whose errors are at most those that were judged.
 
-    Tried are uniform meshes, pairs of uniform meshes and the adapted pairs, each from coarse to
+    Tried are the adapted pairs, pairs of uniform meshes and uniform meshes, each from coarse to
     fine with the loosest tolerance that serves. A way is given up where it takes longer than the
     best one so far.
 
@@ -61,9 +61,10 @@ def price_of(task: Task, settled: Settled, norms: Norms) -> Price | None:
         None where none of them gets there.
     """
     best: Price | None = None
-    for ways in (_uniform(task, settled, norms), _extrapolated(task), _adapted(settled)):
+    patience = 2.0 * settled.finest.seconds
+    for ways in (_adapted(settled), _extrapolated(task), _uniform(task, settled, norms)):
         for way in ways:
-            limit = np.inf if best is None else best.seconds
+            limit = patience if best is None else best.seconds
             price, seconds = _cheapest(task, settled, norms, way, limit)
             best = price or best
             if price is not None or seconds > limit:
@@ -88,8 +89,9 @@ def _extrapolated(task: Task) -> Iterator[_Way]:
 
 
 def _adapted(settled: Settled) -> Iterator[_Way]:
-    for mesh in settled.meshes[1:]:
-        yield _Way("adapted", (mesh.cells, 2 * mesh.cells))
+    for mesh, own in zip(settled.meshes[1:], settled.own[1:], strict=True):
+        if within(own, settled.error):
+            yield _Way("adapted", (mesh.cells, 2 * mesh.cells))
 
 
 def _cheapest(
@@ -97,7 +99,8 @@ def _cheapest(
 ) -> tuple[Price | None, float]:
     """The loosest tolerance that serves within the limit, and the time of the last try."""
     least, seconds = np.inf, 0.0
-    for tolerance in _TOLERANCES:
+    # The error of a solve is some fraction of its tolerance, never a hundredth.
+    for tolerance in (x for x in _TOLERANCES if x <= 100.0 * settled.error[0]):
         answer, seconds, cells = way.solve(task, tolerance)
         if seconds > limit:
             break

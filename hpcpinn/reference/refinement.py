@@ -147,6 +147,7 @@ class Settled:
         movement: How much the reference moved with the last refinement, in the same norms.
         still: Whether the movement is below a tenth of the error for both species.
         meshes: The meshes behind it, coarse to fine.
+        own: Errors of the answers on those meshes; of the last one, the movement.
         first: The answers on the first pair of meshes, coarse and fine.
     """
 
@@ -155,6 +156,7 @@ class Settled:
     movement: Errors
     still: bool
     meshes: tuple[Pair, ...]
+    own: tuple[Errors, ...]
     first: tuple[Answer, Answer]
 
     @property
@@ -190,16 +192,18 @@ def settle(
     """
     cells, tolerance = np.full(task.cable.n_frusta, task.parts), 1e-5
     first: tuple[Answer, Answer] | None = None
-    before: Answer | None = None
+    answers: list[Answer] = []
     meshes: list[Pair] = []
     for _ in range(max_level):
         coarse, fine = task.solve(cells, tolerance), task.solve(2 * cells, tolerance)
         answer = fine.extrapolated(coarse)
-        last = fine if before is None else before
+        last = answers[-1] if answers else fine
         first = first or (coarse, fine)
         meshes.append(Pair(cells, tolerance, coarse.solution.seconds + fine.solution.seconds))
         error, movement = norms.error(c, b, answer), norms.error(last.c, last.b, answer)
-        settled = Settled(answer, error, movement, within(movement, error, MOVEMENT), tuple(meshes), first)
+        own = (*(norms.error(x.c, x.b, answer) for x in answers), movement)
+        still = within(movement, error, MOVEMENT)
+        settled = Settled(answer, error, movement, still, tuple(meshes), own, first)
         watch(settled)
         if settled.still:
             break
@@ -207,7 +211,8 @@ def settle(
         growth = np.sum(cells * factor) / cells.sum()
         if 1.5 * growth * meshes[-1].seconds > patience:
             break
-        before, cells = answer, cells * factor
+        answers.append(answer)
+        cells = cells * factor
         tolerance = max(min(tolerance / 3.0, 0.03 * error[0]), 1e-9)
     return settled
 
