@@ -7,6 +7,7 @@ from hpcpinn.morphology import synthetic
 MESHES = Path(__file__).resolve().parents[1] / "meshes"
 CELLS = {
     "ball_and_stick": synthetic.ball_and_stick,
+    "seed_cable": synthetic.straight_cable,
     "y_branch": synthetic.y_branch,
     "pyramidal": synthetic.pyramidal_cell,
 }

@@ -73,6 +73,14 @@ def ball_and_stick(
     return cell.text("ball and stick")
 
 
+def straight_cable(*, first: float = -1.0, last: float = 1.0, radius: float = 1.0) -> str:
+    """SWC text of one uniform cable along x without a soma: the cable of preset `seed`."""
+    cell = Grower()
+    tail = cell.add(BASAL, np.array([first, 0.0, 0.0]), radius, -1)
+    cell.add(BASAL, np.array([last, 0.0, 0.0]), radius, tail)
+    return cell.text("straight cable")
+
+
 def y_branch(
     *,
     lengths: tuple[float, float, float] = (200.0, 150.0, 100.0),

@@ -151,3 +151,29 @@ def orthonormalise(network: HiddenLayers, parameters: Any, n_features: int, grid
     _, singular, right = jnp.linalg.svd(raw, full_matrices=False)
     mixing = right[:n_features].T / singular[:n_features] * grid
     return Trunk(network, parameters, mixing)
+
+
+def remixed(trunk: Trunk, parameters: dict, grid: int = 17) -> Trunk:
+    """The trunk with other parameters θ, spanning what its mixing makes of them, orthonormal again.
+
+    Directions that θ has lost (below 1e-12 of the leading one) keep their size.
+    """
+    grid = max(grid, int(2 * trunk.n_features**0.5) + 1)
+    line = jnp.linspace(-1.0, 1.0, grid)
+    xi, tau = (part.ravel() for part in jnp.meshgrid(line, line))
+    raw = jax.vmap(lambda x, t: trunk.network.apply(parameters, jnp.stack([x, t])))(xi, tau)
+    _, singular, right = jnp.linalg.svd(raw @ trunk.mixing, full_matrices=False)
+    singular = jnp.maximum(singular, 1e-12 * singular[0])
+    return Trunk(trunk.network, parameters, trunk.mixing @ (right.T / singular * grid))
+
+
+def flattened(trunk: Trunk) -> Float[Array, " n"]:
+    """θ and mixing in one vector, for a checkpoint."""
+    return jnp.concatenate([ravel_pytree(trunk.parameters)[0], trunk.mixing.ravel()])
+
+
+def restored(trunk: Trunk, vector: Float[Array, " n"]) -> Trunk:
+    """A trunk of the same architecture with θ and mixing from `flattened`."""
+    flat, unravel = ravel_pytree(trunk.parameters)
+    mixing = jnp.asarray(vector[flat.size :]).reshape(trunk.mixing.shape)
+    return Trunk(trunk.network, unravel(jnp.asarray(vector[: flat.size])), mixing)

@@ -20,18 +20,23 @@ class FirstOrder:
     Attributes:
         name: "adam" or "lbfgs".
         learning_rate: Of Adam; L-BFGS searches along its line.
+        decay: Steps over which Adam's rate falls (half a cosine) to a thousandth; None: constant.
         memory: Pairs that L-BFGS remembers.
     """
 
     name: str = "adam"
     learning_rate: float = 1e-3
+    decay: int | None = None
     memory: int = 20
 
     @property
     def transform(self) -> optax.GradientTransformationExtraArgs:
         if self.name == "lbfgs":
             return optax.lbfgs(memory_size=self.memory)
-        return optax.with_extra_args_support(optax.adam(self.learning_rate))
+        rate: optax.ScalarOrSchedule = self.learning_rate
+        if self.decay is not None:
+            rate = optax.cosine_decay_schedule(self.learning_rate, self.decay, alpha=1e-3)
+        return optax.with_extra_args_support(optax.adam(rate))
 
     def begin(self, parameters: PyTree) -> Any:
         """State of the optimiser at the start."""

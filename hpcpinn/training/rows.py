@@ -41,11 +41,12 @@ class Rows(NamedTuple):
 
 def resolvent_at(
     equation: ReactionDiffusion, table: FeatureTable, window: Window, heads: Float[Array, "P K M"]
-) -> Float[Array, "P Q K K"]:
-    """(1/Δt − ∂source/∂u)⁻¹, which turns residuals into errors, at the collocation points."""
+) -> Float[Array, "P K K"]:
+    """(1/Δt − mean ∂source/∂u)⁻¹ of every piece, which turns residuals into errors."""
     field = field_at(table.inside.value, heads, equation)
     jacobian = source_jacobian(equation, field, window.forcing)
-    return jnp.linalg.inv(jnp.eye(len(equation.scale)) / window.duration - jacobian)
+    mean = jnp.einsum("pqkl,q->pkl", jacobian, jnp.asarray(table.points.weight))
+    return jnp.linalg.inv(jnp.eye(len(equation.scale)) / window.duration - mean)
 
 
 def piece_rows(
@@ -55,7 +56,7 @@ def piece_rows(
     edges: EdgeRows,
     window: Window,
     told: Float[Array, "P 2 K T"],
-    resolvent: Float[Array, "P Q K K"],
+    resolvent: Float[Array, "P K K"],
     heads: Float[Array, "P K M"],
 ) -> Rows:
     """The rows of every piece at the given heads; `window` must be `collocated`."""
@@ -63,7 +64,7 @@ def piece_rows(
     miss = residual(equation, table, geometry, window, heads)
     weight = jnp.sqrt(jnp.asarray(table.points.weight) * window.emphasis)
     weight = jnp.broadcast_to(weight, (heads.shape[0], miss.shape[2]))[:, None, :]
-    inside = jnp.einsum("pqkl,plq->pkq", resolvent, miss) / scale * weight
+    inside = jnp.einsum("pkl,plq->pkq", resolvent, miss) / scale * weight
     start = field_at(table.initial, heads, equation) - window.initial
     value, slope = edge_values(equation, table, geometry, window.duration, heads)
     ends = combine(edges.receive, value, slope) - told
@@ -100,7 +101,7 @@ def residual_emphasis(
     mean over a piece is 1.
     """
     miss = residual(equation, table, geometry, window, heads)
-    error = jnp.einsum("pqkl,plq->pqk", resolvent_at(equation, table, window, heads), miss)
+    error = jnp.einsum("pkl,plq->pqk", resolvent_at(equation, table, window, heads), miss)
     size = jnp.linalg.norm(error / jnp.asarray(equation.scale), axis=-1)
     mean = jnp.sum(size * jnp.asarray(table.points.weight), axis=1, keepdims=True)
     return 0.5 + 0.5 * size / jnp.maximum(mean, 1e-300)

@@ -303,7 +303,7 @@ def window_solver(config: RunConfig, **common: Any) -> WindowSolver:
     if training.trainer in ("adam", "lbfgs"):
         return FirstOrderWindow(
             **common,
-            optimiser=FirstOrder(training.trainer, training.learning_rate),
+            optimiser=FirstOrder(training.trainer, training.learning_rate, decay=training.steps),
             alpha=training.alpha,
             steps=training.steps,
             adaptive=adaptive,

@@ -19,6 +19,7 @@ from tests.morphology.swc_text import tree_of
 
 CELLS = {
     "ball_and_stick": synthetic.ball_and_stick,
+    "seed_cable": synthetic.straight_cable,
     "y_branch": synthetic.y_branch,
     "pyramidal": synthetic.pyramidal_cell,
 }

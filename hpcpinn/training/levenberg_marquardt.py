@@ -1,0 +1,111 @@
+"""Levenberg-Marquardt on a sum of squares whose curvature somebody else assembles.
+
+The parameters may be those of a whole network (dense, `from_rows`) or of a trunk whose heads have
+been eliminated (`hpcpinn.training.variable_projection`); the iteration is the same.
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import NamedTuple
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jaxtyping import Array, Float
+from scipy.linalg import LinAlgError, cho_factor, cho_solve
+
+
+class Quadratic(NamedTuple):
+    """A sum of squares near a point: value + 2 gradient·d + d·curvature·d.
+
+    Attributes:
+        curvature: Gauss-Newton matrix JᵀJ, (N, N).
+        gradient: Jᵀr, (N,).
+        value: rᵀr.
+    """
+
+    curvature: Float[Array, "N N"]
+    gradient: Float[Array, " N"]
+    value: Float[Array, ""]
+
+
+@dataclass(frozen=True)
+class LevenbergMarquardt:
+    """Settings.
+
+    Attributes:
+        steps: Most accepted steps.
+        damping: First damping, relative to the curvature's diagonal.
+        tries: Dampings tried per step before giving up.
+        tolerance: Relative decrease of the sum of squares below which it ends.
+    """
+
+    steps: int = 20
+    damping: float = 1e-3
+    tries: int = 8
+    tolerance: float = 1e-3
+
+    def minimise(
+        self,
+        near: Callable[[Array], Quadratic],
+        value: Callable[[Array], Float[Array, ""]],
+        parameters: Float[Array, " N"],
+        watch: Callable[[Float[Array, " N"], float], bool] = lambda parameters, value: False,
+    ) -> tuple[Float[Array, " N"], list[float]]:
+        """Minimises. Collective where `near` and `value` are: both the same bits on every rank.
+
+        Args:
+            near: The sum of squares near a point.
+            value: The sum of squares alone.
+            parameters: Where to start.
+            watch: Told parameters and value after every accepted step; True ends the iteration.
+
+        Returns:
+            The best parameters and the value before the first and after every accepted step.
+        """
+        damping, values = self.damping, []
+        for _ in range(self.steps):
+            model = Quadratic(*(np.asarray(part) for part in near(parameters)))
+            now = float(model.value)
+            values = values or [now]
+            for _ in range(self.tries):
+                trial = parameters + jnp.asarray(_damped_step(model, damping))
+                then = float(value(trial))
+                if then < now:
+                    break
+                damping *= 5.0
+            else:
+                break
+            parameters, damping = trial, max(damping / 4.0, 1e-15)
+            values.append(then)
+            if watch(parameters, then) or now - then < self.tolerance * now:
+                break
+        return parameters, values
+
+
+def _damped_step(model: Quadratic, damping: float) -> Float[np.ndarray, " N"]:
+    diagonal = np.diag(model.curvature)
+    floor = 1e-10 * diagonal.max(initial=0.0) + 1e-300
+    damped = model.curvature + np.diag(damping * np.maximum(diagonal, floor))
+    try:
+        return -cho_solve(cho_factor(damped, lower=True), model.gradient)
+    except LinAlgError:
+        return -np.linalg.lstsq(damped, model.gradient, rcond=None)[0]
+
+
+def from_rows(
+    rows: Callable[[Array], Float[Array, " R"]],
+) -> tuple[Callable[[Array], Quadratic], Callable[[Array], Float[Array, ""]]]:
+    """`near` and `value` of the sum of squares of a vector of rows with a dense Jacobian."""
+
+    @jax.jit
+    def near(parameters: Float[Array, " N"]) -> Quadratic:
+        row, jacobian = rows(parameters), jax.jacfwd(rows)(parameters)
+        return Quadratic(jacobian.T @ jacobian, jacobian.T @ row, row @ row)
+
+    @jax.jit
+    def value(parameters: Float[Array, " N"]) -> Float[Array, ""]:
+        row = rows(parameters)
+        return row @ row
+
+    return near, value
