@@ -20,6 +20,7 @@ from hpcpinn.timestepping.controller import Plan, after_accepted, after_rejected
 from hpcpinn.workflows.march import Attempt, Factors, March, State, Tally
 from hpcpinn.workflows.problem import Problem, build_problem
 from hpcpinn.workflows.recorder import Recorder
+from hpcpinn.workflows.trunk_training import TrunkTraining
 
 RESUMABLE = ("morphology", "physics", "voltage", "synapse", "flux", "network", "training", "pieces",
              "schwarz", "window")  # fmt: skip
@@ -111,12 +112,14 @@ def run(
     march = March(problem, communicator)
     state, tally = march.begin(), Tally()
     settings = checkpoint.fingerprint(_settings(config), problem.cell.pieces.cable)
+    training = TrunkTraining.of(problem)
     if resume is not None:
-        state, tally = _restored(resume, problem, communicator, settings)
+        state, tally, problem = _restored(resume, problem, communicator, settings, training)
+        march = March(problem, communicator)
     unit = problem.cell.constants.time_unit
     recorder = Recorder.open(problem, communicator, state.time / unit if resume else None)
     progress.start(config.run.duration, "" if unit == 1.0 else "ms")
-    run_state = _Run(problem, march, communicator, recorder, progress, settings, began)
+    run_state = _Run(problem, march, communicator, recorder, progress, settings, began, training)
     try:
         tally = run_state.to_end(state, tally)
     except OutputError:
@@ -142,7 +145,14 @@ class _Run:
     progress: ProgressDisplay
     settings: dict[str, str]
     began: float
+    training: TrunkTraining
     seconds_setup: float = 0.0
+
+    def adopt(self, problem: Problem) -> None:
+        """Goes on with a problem that differs in its trunk."""
+        if problem is not self.problem:
+            self.problem, self.recorder.problem = problem, problem
+            self.march = March(problem, self.communicator)
 
     def to_end(self, state: State, tally: Tally) -> Tally:
         """Marches to the end of the run, writing on the way."""
@@ -152,7 +162,7 @@ class _Run:
         started, first_time = clock.perf_counter(), state.time
         while state.time < end * (1.0 - 1e-12):
             begun = clock.perf_counter()
-            attempt, plan, rejected = self._accepted_attempt(state, factors)
+            attempt, plan, rejected = self._accepted_attempt(state, factors, tally.windows)
             factors = Factors(attempt.solution.linear, attempt.length)
             before = state
             state, tally = self.march.accept(state, attempt, plan, tally)
@@ -184,7 +194,7 @@ class _Run:
         return tally
 
     def _accepted_attempt(
-        self, state: State, factors: Factors | None
+        self, state: State, factors: Factors | None, windows: int
     ) -> tuple[Attempt, Plan, int]:
         """Tries shorter and shorter windows until one is within the tolerance."""
         rule, plan, rejected = self.problem.windows, state.plan, 0
@@ -193,6 +203,11 @@ class _Run:
         while True:
             length = next_length(rule, plan, state.time, next_stop)
             attempt = self.march.attempt(state, length, factors)
+            if self.training.due(state, attempt, rule.tolerance, windows):
+                problem, attempt = self.training.improved(
+                    self.problem, self.communicator, state, attempt, windows
+                )
+                self.adopt(problem)
             if attempt.error <= rule.tolerance:
                 at_stop = math.isclose(state.time + length, next_stop, rel_tol=1e-12)
                 more_stops = next_stop < stops[-1]
@@ -247,6 +262,7 @@ class _Run:
                 "plan_length": state.plan.length,
                 "size": np.asarray(state.size),
                 "reach": np.asarray(state.reach),
+                **self.training.scalars(self.problem),
                 **{f"tally_{name}": value for name, value in asdict(tally).items()},
             },
             self.settings,
@@ -317,8 +333,12 @@ def _settings(config: RunConfig) -> dict:
 
 
 def _restored(
-    path: Path, problem: Problem, communicator: Communicator, settings: dict[str, str]
-) -> tuple[State, Tally]:
+    path: Path,
+    problem: Problem,
+    communicator: Communicator,
+    settings: dict[str, str],
+    training: TrunkTraining,
+) -> tuple[State, Tally, Problem]:
     arrays, scalars = checkpoint.load(path, communicator, problem.local, settings)
     kinds = {name: type(value) for name, value in asdict(Tally()).items()}
     tally = Tally(**{name: kind(scalars[f"tally_{name}"]) for name, kind in kinds.items()})
@@ -330,7 +350,7 @@ def _restored(
         size=np.asarray(scalars["size"]),
         reach=np.asarray(scalars["reach"]),
     )
-    return state, tally
+    return state, tally, training.restored(problem, scalars)
 
 
 def _size_in_mib(path: str) -> float:
