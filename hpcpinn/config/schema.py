@@ -225,7 +225,7 @@ class NetworkConfig(Table):
         scale: Largest wave number of the first layer on [−1, 1].
     """
 
-    features: Annotated[int, Field(ge=2)] = 64
+    features: Annotated[int, Field(ge=2)] = 36
     activation: Literal["sine", "tanh"] = "sine"
     layers: Count = 1
     scale: Positive = 2.2
@@ -248,8 +248,8 @@ class TrainingConfig(Table):
 
     trainer: Literal["least-squares", "levenberg-marquardt", "adam", "lbfgs"] = "least-squares"
     collocation: Literal["gauss", "random", "residual-adaptive"] = "gauss"
-    points_space: Annotated[int, Field(ge=2)] = 10
-    points_time: Annotated[int, Field(ge=2)] = 12
+    points_space: Annotated[int, Field(ge=2)] = 7
+    points_time: Annotated[int, Field(ge=2)] = 9
     newton_tolerance: Positive = 1e-5
     newton_max: Count = 12
     steps: Count = 10_000
@@ -302,7 +302,7 @@ class WindowConfig(Table):
     first: PositiveTime = 0.1
     shortest: PositiveTime = 1e-3
     longest: PositiveTime = 5.0
-    tolerance: Positive = 1e-4
+    tolerance: Positive = 2e-3
 
 
 class RunConfig(Table):

@@ -55,7 +55,7 @@ class NewtonSettings:
 
     tolerance: float = 1e-6
     max_steps: int = 8
-    renew_above: float = 0.1
+    renew_above: float = 0.3
     renew_first: float = 0.1
     inexact: float = 0.02
 
@@ -67,13 +67,13 @@ class CoupledWindow(WindowSolver):
     Attributes:
         newton: When to stop.
         weights: Of initial and edge rows beside the equation's.
-        batch: Pieces factorised at a time.
+        batch: Pieces factorised together, see `linearise`.
         adaptive: Whether rows are weighted by the residual that the first step of a window leaves.
     """
 
     newton: NewtonSettings = NewtonSettings()
     weights: RowWeights = RowWeights()
-    batch: int = 64
+    batch: int | None = None
     adaptive: bool = False
 
     @cached_property
@@ -89,7 +89,7 @@ class CoupledWindow(WindowSolver):
         def run(window: Window, heads: Array) -> Linearisation:
             return linearise(
                 self.equation, self.table, self.geometry, self.interfaces.rows,
-                window, heads, self.weights, self.batch,
+                window, heads, self.weights, batch=self.batch,
             )  # fmt: skip
 
         return jax.jit(run)
@@ -99,13 +99,16 @@ class CoupledWindow(WindowSolver):
         def run(window: Window, traces: Traces, linear: Linearisation, given, size, tolerance):
             correction = correct(
                 self.equation, self.table, self.geometry, self.interfaces.rows,
-                window, traces.heads, linear, self.weights,
+                window, traces.heads, linear, self.weights, batch=self.batch,
             )  # fmt: skip
             sweeps = sweep_until_agreed(
                 self.equation, self.interfaces, self.communicator, self.sweeping,
-                linear, correction.reported, given, traces.told, size, tolerance,
+                linear.transfer, correction.reported, given, traces.told, size, tolerance,
             )  # fmt: skip
-            heads = accept(self.equation, linear, correction, sweeps.told)
+            heads = accept(
+                self.equation, self.table, self.geometry, self.interfaces.rows,
+                window, linear, correction, sweeps.told, self.weights, batch=self.batch,
+            )  # fmt: skip
             away = jnp.abs(evaluate(self.table.inside.value, heads, self.equation))
             moved = evaluate(self.table.inside.value, heads - traces.heads, self.equation)
             extent = jnp.max(jnp.stack([jnp.abs(moved), away]), axis=(1, 3), initial=0.0)

@@ -1,7 +1,7 @@
 """Schwarz sweeps on the interfaces: every piece is a subdomain, neighbours alternate.
 
 A sweep visits the red pieces and then the black ones (or all at once); each is told what its
-neighbours last reported and reports back through its condensed operator (`Linearisation`). The
+neighbours last reported and reports back through its condensed operator (`Linearisation.transfer`). The
 traces travel between ranks inside the compiled loop.
 """
 
@@ -15,7 +15,7 @@ from jaxtyping import Array, Bool, Float, Int
 from hpcpinn.domain.interfaces import Interfaces, orders
 from hpcpinn.parallel.communicator import Communicator
 from hpcpinn.physics.system import ReactionDiffusion
-from hpcpinn.training.least_squares import Linearisation, respond
+from hpcpinn.training.least_squares import respond
 
 
 @dataclass(frozen=True)
@@ -60,7 +60,7 @@ def sweep_until_agreed(
     interfaces: Interfaces,
     communicator: Communicator,
     settings: SweepSettings,
-    linear: Linearisation,
+    transfer: Float[Array, "P E E"],
     base: Float[Array, "P 2 K T"],
     given: Float[Array, "P 2 K T"],
     told: Float[Array, "P 2 K T"],
@@ -70,6 +70,7 @@ def sweep_until_agreed(
     """Sweeps until the interface jump is below the tolerance. Traceable; collective over all ranks.
 
     Args:
+        transfer: What the ends report per unit of what they are told (`Linearisation`).
         base: Reports of all ends if they were told zero.
         given: Part of what the ends are told that comes from given fluxes.
         told: First guess.
@@ -95,8 +96,7 @@ def sweep_until_agreed(
         target = asked(reports)
         new = (1.0 - share) * told + share * target
         told = told.at[first:last].set(new[first:last])
-        part = Linearisation(*(leaf[first:last] for leaf in linear))
-        answer = base[first:last] + respond(equation, part, told[first:last])
+        answer = base[first:last] + respond(equation, transfer[first:last], told[first:last])
         return told, reports.at[first:last].set(answer), target
 
     def sweep(told, reports):
@@ -114,7 +114,7 @@ def sweep_until_agreed(
         if settings.acceleration == "anderson":
             swept, memory = _mix(communicator, memory, told / size[:, None], swept / size[:, None])
             swept = swept * size[:, None]
-            answers = base + respond(equation, linear, swept)
+            answers = base + respond(equation, transfer, swept)
         jump = jump_of(swept, answers)
         return swept, answers, memory, count + 1, jump, history.at[count].set(jump)
 
@@ -122,7 +122,7 @@ def sweep_until_agreed(
         _, _, _, count, jump, _ = state
         return (count < settings.max_sweeps) & (jump > tolerance)
 
-    reports = base + respond(equation, linear, told)
+    reports = base + respond(equation, transfer, told)
     history = jnp.full((settings.max_sweeps,), jnp.nan)
     state = (told, reports, _empty_memory(told, settings.memory), 0, jnp.inf, history)
     told, _, _, count, jump, history = jax.lax.while_loop(unfinished, body, state)

@@ -8,13 +8,18 @@ condensed to what an interface sees: if the ends are told g, they report
 
 with S small (2KT × 2KT). Schwarz sweeps then cost a small matrix product per piece, and the
 heads are recovered once, when the sweeps have converged.
+
+Two ways to the normal matrix. Where the source's Jacobian hardly varies over a piece and a window
+(most pieces, most of the time) it is a combination of a few matrices that all pieces share, with
+the piece's mean coefficients: no row is ever formed. Elsewhere it is summed from the rows. The
+gradient is always that of the rows, so the choice changes how fast Newton converges, not where to.
 """
 
 from typing import NamedTuple
 
 import jax
 import jax.numpy as jnp
-from jax.scipy.linalg import cho_solve
+from jax.lax.linalg import triangular_solve
 from jaxtyping import Array, Float
 
 from hpcpinn.physics.system import ReactionDiffusion
@@ -35,26 +40,35 @@ from hpcpinn.training.local import (
 class RowWeights(NamedTuple):
     """Weights of the initial and the edge rows beside the equation's (1)."""
 
-    initial: float = 10.0
-    edge: float = 10.0
+    initial: float = 3.0
+    edge: float = 3.0
 
 
 class Linearisation(NamedTuple):
     """One Gauss-Newton linearisation, condensed to the interfaces.
 
     Attributes:
-        jacobian: Source Jacobian at the collocation points, (P, Q, K, K).
-        resolvent: (1/Δt − jacobian)⁻¹, which turns residuals into errors, (P, Q, K, K).
+        resolvent: (1/Δt − mean Jacobian)⁻¹, which turns residuals into errors, (P, K, K).
         cholesky: Lower factor of the normal matrix, (P, KM, KM).
-        gain: Heads per unit of received data, (P, KM, 2KT).
         transfer: S above, (P, 2KT, 2KT).
     """
 
-    jacobian: Float[Array, "P Q K K"]
-    resolvent: Float[Array, "P Q K K"]
+    resolvent: Float[Array, "P K K"]
     cholesky: Float[Array, "P N N"]
-    gain: Float[Array, "P N E"]
     transfer: Float[Array, "P E E"]
+
+
+class _Piece(NamedTuple):
+    """What the normal matrix of one piece depends on."""
+
+    length: Float[Array, ""]
+    taper: Float[Array, " Q"]
+    edges: EdgeRows
+    jacobian: Float[Array, "Q K K"]
+    mean: Float[Array, "K K"]
+    resolvent: Float[Array, "K K"]
+    weight: Float[Array, " Q"]
+    varies: Array
 
 
 def linearise(
@@ -65,7 +79,9 @@ def linearise(
     window: Window,
     heads: Float[Array, "P K M"],
     weights: RowWeights,
-    batch: int = 64,
+    *,
+    batch: int | None = None,
+    exact_above: float = 0.2,
 ) -> Linearisation:
     """Linearises at `heads`, factorises every piece and condenses it to its ends.
 
@@ -73,74 +89,190 @@ def linearise(
     would cause within the window: slow and stiff modes then count alike, with no weights to tune.
 
     Args:
-        batch: Pieces factorised at a time (bounds the memory of the row matrices).
+        batch: Pieces factorised together, with all rows formed (accelerators); None goes piece by
+            piece and forms rows only where needed (processors).
+        exact_above: Variation of the Jacobian within a piece, times the resolvent, above which
+            rows are formed.
     """
     field = field_at(table.inside.value, heads, equation)
     jacobian = source_jacobian(equation, field, window.forcing)
+    quadrature = jnp.asarray(table.points.weight)
+    weight = quadrature * jnp.broadcast_to(window.emphasis, jacobian.shape[:2])
+    mean = jnp.einsum("pqkl,q->pkl", jacobian, quadrature)
     identity = jnp.eye(len(equation.scale))
-    resolvent = jnp.linalg.inv(identity / window.duration - jacobian)
-
-    def one_piece(piece):
-        geometry, edges, jacobian, resolvent, emphasis = piece
-        normal = _normal_matrix(
-            equation, table, geometry, edges, window.duration, jacobian, resolvent, emphasis, weights
-        )
-        cholesky = jnp.linalg.cholesky(normal)
-        told = _edge_matrix(equation, table, geometry.length, window.duration, edges.receive)
-        reported = _edge_matrix(equation, table, geometry.length, window.duration, edges.send)
-        weighted = told * (weights.edge**2 * jnp.asarray(table.grid.time_weight))[:, None]
-        gain = cho_solve((cholesky, True), weighted.reshape(-1, told.shape[-1]).T)
-        return cholesky, gain, reported.reshape(-1, told.shape[-1]) @ gain
-
-    emphasis = jnp.broadcast_to(window.emphasis, jacobian.shape[:2])
-    cholesky, gain, transfer = jax.lax.map(
-        one_piece, (geometry, edges, jacobian, resolvent, emphasis), batch_size=batch
+    resolvent = jnp.linalg.inv(identity / window.duration - mean)
+    spread = jnp.einsum("pkl,pqlm->pqkm", resolvent, jacobian - mean[:, None])
+    ratio = jnp.asarray(equation.scale)[None, :] / jnp.asarray(equation.scale)[:, None]
+    varies = jnp.max(jnp.abs(spread) * ratio, axis=(1, 2, 3)) > exact_above
+    uneven = jnp.any(jnp.abs(weight - quadrature) > 1e-12 * quadrature, axis=1)
+    taper = geometry.taper @ table.points.from_space.T
+    pieces = _Piece(
+        geometry.length, taper, edges, jacobian, mean, resolvent, weight, varies | uneven
     )
-    return Linearisation(jacobian, resolvent, cholesky, gain, transfer)
+    tables = _shared_products(table, weights)
+
+    def one_piece(piece: _Piece) -> tuple[Array, Array]:
+        def from_rows():
+            return _from_rows(equation, table, piece, window.duration)
+
+        def from_means():
+            return _from_means(equation, tables, piece, window.duration)
+
+        inside = from_rows() if batch else jax.lax.cond(piece.varies, from_rows, from_means)
+        normal = inside + _data_block(equation, tables, piece, window.duration)
+        cholesky = jnp.linalg.cholesky(normal)
+        return cholesky, _transfer(equation, table, piece, window.duration, cholesky, weights)
+
+    cholesky, transfer = jax.lax.map(one_piece, pieces, batch_size=batch)
+    return Linearisation(resolvent, cholesky, transfer)
 
 
-def _edge_matrix(equation, table, length, duration, rows) -> Float[Array, "2 K T N"]:
-    """Rows of one piece that give its edge combinations (in units of the scale) from its head."""
-    n_species = len(equation.scale)
-    kappa = robin_parameter(equation, duration)
-    slope = table.edge_slope[:, None] * (2.0 / length / kappa)[None, :, None, None]
-    one_species = (
-        rows[:, 0, None, None, None] * table.edge[:, None]
-        + rows[:, 1, None, None, None] * slope
-    )  # (2, K, T, M)
-    placed = one_species[:, :, :, None, :] * jnp.eye(n_species)[None, :, None, :, None]
-    return placed.reshape(*one_species.shape[:3], -1)
+class _Products(NamedTuple):
+    """Products of features that all pieces share.
+
+    Attributes:
+        inside: Pairs α ≤ β of (value, dt, dx, dxx), symmetric, (10, M, M).
+        edge: At both ends value·value, value·slope (symmetric), slope·slope, (2, 3, M, M).
+        initial: (M, M).
+    """
+
+    inside: Float[Array, "pairs M M"]
+    edge: Float[Array, "2 3 M M"]
+    initial: Float[Array, "M M"]
 
 
-def _normal_matrix(
-    equation, table, geometry, edges, duration, jacobian, resolvent, emphasis, weights
-) -> Float[Array, "N N"]:
-    """Sum of the outer products of all weighted rows of one piece."""
-    grid, inside = table.grid, table.inside
-    n_species, n_features = len(equation.scale), table.n_features
+_PAIRS = [(a, b) for a in range(4) for b in range(a, 4)]
+
+
+def _shared_products(table: FeatureTable, weights: RowWeights) -> _Products:
+    inside, grid = table.inside, table.grid
+    parts = (inside.value, inside.dt, inside.dx, inside.dxx)
+    root = jnp.sqrt(jnp.asarray(table.points.weight))[:, None]
+
+    def symmetric(a, b):
+        product = a.T @ b
+        return 0.5 * (product + product.T)
+
+    pairs = [symmetric(root * parts[a], root * parts[b]) for a, b in _PAIRS]
+    time_root = weights.edge * jnp.sqrt(jnp.asarray(grid.time_weight))[:, None]
+    edge = []
+    for end in range(2):
+        value, slope = time_root * table.edge[end], time_root * table.edge_slope[end]
+        edge.append(
+            jnp.stack([symmetric(value, value), symmetric(value, slope), symmetric(slope, slope)])
+        )
+    start = weights.initial * jnp.sqrt(jnp.asarray(grid.space_weight))[:, None] * table.initial
+    return _Products(jnp.stack(pairs), jnp.stack(edge), start.T @ start)
+
+
+def _coefficients(
+    equation: ReactionDiffusion, piece: _Piece, taper: Array, mixed: Array, duration
+) -> Float[Array, "... K K 4"]:
+    """Weights of (value, dt, dx, dxx) in row k for species l, in units of the scale."""
+    per_length = 2.0 / piece.length
+    diffusion = jnp.asarray(equation.diffusion)
     scale = jnp.asarray(equation.scale)
-    per_length = 2.0 / geometry.length
-    taper = (table.points.from_space @ geometry.taper)[:, None]
-    transport = per_length**2 * inside.dxx + per_length * taper * inside.dx
-    operator = (2.0 / duration) * inside.dt[None] - jnp.asarray(equation.diffusion)[
-        :, None, None
-    ] * transport[None]  # (K, Q, M)
-    weight = jnp.asarray(table.points.weight) * emphasis
-    ratio = jnp.sqrt(weight)[:, None, None] * scale[None, None, :]
-    ratio = ratio / scale[None, :, None]
-    direct = resolvent * ratio
-    mixed = (resolvent @ jacobian) * ratio
-    rows = (
-        jnp.einsum("qkl,lqm->kqlm", direct, operator)
-        - jnp.einsum("qkl,qm->kqlm", mixed, inside.value)
-    ).reshape(n_species * len(weight), n_species * n_features)
+    direct = piece.resolvent
+    shape = jnp.broadcast_shapes(mixed.shape, taper[..., None, None].shape)
+    columns = [
+        jnp.broadcast_to(-mixed, shape),
+        jnp.broadcast_to(direct * (2.0 / duration), shape),
+        jnp.broadcast_to(-direct * diffusion * per_length * taper[..., None, None], shape),
+        jnp.broadcast_to(-direct * diffusion * per_length**2, shape),
+    ]
+    return jnp.stack(columns, axis=-1) * (scale[None, :] / scale[:, None])[..., None]
 
-    initial = weights.initial * jnp.sqrt(jnp.asarray(grid.space_weight))[:, None] * table.initial
-    initial_block = jnp.kron(jnp.eye(n_species), initial.T @ initial)
-    told = _edge_matrix(equation, table, geometry.length, duration, edges.receive)
-    told = told * (weights.edge * jnp.sqrt(jnp.asarray(grid.time_weight)))[:, None]
-    told = told.reshape(-1, told.shape[-1])
-    return rows.T @ rows + initial_block + told.T @ told
+
+def _from_means(equation, tables: _Products, piece: _Piece, duration) -> Float[Array, "N N"]:
+    """Normal matrix of the equation rows with the piece's mean coefficients."""
+    taper = jnp.sum(piece.taper * piece.weight)
+    rows = _coefficients(equation, piece, taper, piece.resolvent @ piece.mean, duration)
+    both = jnp.einsum("kla,kmb->lmab", rows, rows)
+    pairs = jnp.stack(
+        [both[..., a, b] + (both[..., b, a] if a != b else 0.0) for a, b in _PAIRS], axis=-1
+    )
+    return _assembled(jnp.einsum("lmr,rij->lmij", pairs, tables.inside))
+
+
+def _from_rows(equation, table: FeatureTable, piece: _Piece, duration) -> Float[Array, "N N"]:
+    """Normal matrix of the equation rows, summed from the rows."""
+    inside = table.inside
+    mixed = jnp.einsum("kl,qlm->qkm", piece.resolvent, piece.jacobian)
+    rows = _coefficients(equation, piece, piece.taper, mixed, duration)
+    rows = rows * jnp.sqrt(piece.weight)[:, None, None, None]
+    parts = (inside.value, inside.dt, inside.dx, inside.dxx)
+    matrix = sum(rows[..., a].transpose(1, 0, 2)[..., None] * parts[a][None, :, None] for a in range(4))
+    matrix = matrix.reshape(-1, len(equation.scale) * table.n_features)
+    return matrix.T @ matrix
+
+
+def _assembled(blocks: Float[Array, "K K M M"]) -> Float[Array, "N N"]:
+    n_species, _, n_features, _ = blocks.shape
+    size = n_species * n_features
+    return blocks.transpose(0, 2, 1, 3).reshape(size, size)
+
+
+def _data_block(equation, tables: _Products, piece: _Piece, duration) -> Float[Array, "N N"]:
+    """Normal matrix of the initial and edge rows, block diagonal in the species."""
+    slope = 2.0 / piece.length / robin_parameter(equation, duration)
+    told = piece.edges.receive
+    blocks = []
+    for k in range(len(equation.scale)):
+        value_part, slope_part = told[:, 0], told[:, 1] * slope[k]
+        terms = jnp.stack([value_part**2, 2.0 * value_part * slope_part, slope_part**2], axis=1)
+        blocks.append(jnp.einsum("er,erij->ij", terms, tables.edge) + tables.initial)
+    return jax.scipy.linalg.block_diag(*blocks)
+
+
+def _transfer(equation, table: FeatureTable, piece: _Piece, duration, cholesky, weights) -> Array:
+    """S: what the ends report per unit of what they are told, in units of the scale."""
+    n_species, n_time = len(equation.scale), len(table.grid.time)
+
+    def solved(rows: Float[Array, "2 T M"]) -> Float[Array, "E N"]:
+        species = jnp.eye(n_species)[None, :, None, :, None]
+        placed = rows[:, None, :, None, :] * species  # (2, K, T, K, M)
+        flat = placed.reshape(2 * n_species * n_time, -1)
+        return triangular_solve(cholesky, flat, left_side=False, lower=True, transpose_a=True)
+
+    value, slope = solved(table.edge), solved(table.edge_slope)
+    per_slope = 2.0 / piece.length / robin_parameter(equation, duration)
+
+    def combined(rows: Float[Array, "2 2"]) -> Float[Array, "E N"]:
+        of_value = jnp.broadcast_to(rows[:, 0, None, None], (2, n_species, n_time)).ravel()
+        of_slope = rows[:, 1, None, None] * per_slope[None, :, None]
+        of_slope = jnp.broadcast_to(of_slope, (2, n_species, n_time)).ravel()
+        return value * of_value[:, None] + slope * of_slope[:, None]
+
+    time_weight = weights.edge**2 * jnp.asarray(table.grid.time_weight)
+    weighted = combined(piece.edges.receive) * jnp.tile(time_weight, 2 * n_species)[:, None]
+    return combined(piece.edges.send) @ weighted.T
+
+
+def _pull_of_edges(
+    equation, table: FeatureTable, geometry: PieceGeometry, edges: EdgeRows, duration, told, weights
+) -> Float[Array, "P K M"]:
+    """Transpose of the weighted edge rows applied to data `told`, in units of the scale."""
+    weighted = told * (weights.edge**2 * jnp.asarray(table.grid.time_weight))
+    per_slope = 2.0 / geometry.length[:, None] / robin_parameter(equation, duration)
+    value = weighted * edges.receive[:, :, 0, None, None]
+    slope = weighted * edges.receive[:, :, 1, None, None] * per_slope[:, None, :, None]
+    return jnp.einsum("pekt,etm->pkm", value, table.edge) + jnp.einsum(
+        "pekt,etm->pkm", slope, table.edge_slope
+    )
+
+
+def _solve(
+    cholesky: Float[Array, "P N N"], right: Float[Array, "P K M"], batch: int | None
+) -> Float[Array, "P K M"]:
+    """Solves with the normal matrices; piece by piece on processors, which is kinder to caches."""
+
+    def one_piece(piece: tuple[Array, Array]) -> Array:
+        lower, row = piece
+        half = triangular_solve(lower, row[None], left_side=False, lower=True, transpose_a=True)
+        return triangular_solve(lower, half, left_side=False, lower=True)[0]
+
+    flat = right.reshape(right.shape[0], -1)
+    return jax.lax.map(one_piece, (cholesky, flat), batch_size=batch).reshape(right.shape)
 
 
 class Correction(NamedTuple):
@@ -164,17 +296,18 @@ def correct(
     heads: Float[Array, "P K M"],
     linear: Linearisation,
     weights: RowWeights,
+    *,
+    batch: int | None = None,
 ) -> Correction:
-    """One Gauss-Newton step from `heads`, its rows evaluated afresh (the factors may be older)."""
-    n_pieces, n_species, n_features = heads.shape
-    grid, inside = table.grid, table.inside
+    """One Gauss-Newton step from `heads`: gradient of all rows evaluated afresh, older factors."""
+    inside = table.inside
     scale = jnp.asarray(equation.scale)[:, None]
-    resolvent, jacobian = linear.resolvent, linear.jacobian
-
+    field = field_at(inside.value, heads, equation)
+    jacobian = source_jacobian(equation, field, window.forcing)
     miss = residual(equation, table, geometry, window, heads)
     weight = jnp.asarray(table.points.weight) * jnp.broadcast_to(window.emphasis, jacobian.shape[:2])
-    row = jnp.einsum("pqkl,plq->pkq", resolvent, miss) / scale * weight[:, None, :]
-    pull = jnp.einsum("pqlk,plq->pkq", resolvent, row / scale) * scale
+    row = jnp.einsum("pkl,plq->pkq", linear.resolvent, miss) / scale * weight[:, None, :]
+    pull = jnp.einsum("plk,plq->pkq", linear.resolvent, row / scale) * scale
     reacting = jnp.einsum("pqlk,plq->pkq", jacobian, pull / scale) * scale
     per_length = (2.0 / geometry.length)[:, None, None]
     taper = (geometry.taper @ table.points.from_space.T)[:, None, :]
@@ -186,40 +319,43 @@ def correct(
         - reacting @ inside.value
     )
     start = field_at(table.initial, heads, equation) - window.initial
-    initial_weight = weights.initial**2 * jnp.asarray(grid.space_weight)
+    initial_weight = weights.initial**2 * jnp.asarray(table.grid.space_weight)
     gradient = gradient + (start / scale * initial_weight) @ table.initial
 
-    # Edge rows with nothing told: their pull on the head is that of the current edge values.
+    # The ends are told nothing yet, so their rows pull the present edge values towards zero.
     value, slope = edge_values(equation, table, geometry, window.duration, heads)
     now = combine(edges.receive, value, slope) / scale
-    told_now = now.reshape(n_pieces, -1)
-    step = jax.vmap(lambda factor, g: cho_solve((factor, True), g))(
-        linear.cholesky, gradient.reshape(n_pieces, -1)
+    gradient = gradient + _pull_of_edges(
+        equation, table, geometry, edges, window.duration, now, weights
     )
-    step = step + jnp.einsum("pne,pe->pn", linear.gain, told_now)
-    moved = heads - step.reshape(heads.shape)
+    moved = heads - _solve(linear.cholesky, gradient, batch)
     value, slope = edge_values(equation, table, geometry, window.duration, moved)
     return Correction(moved, combine(edges.send, value, slope))
 
 
 def respond(
-    equation: ReactionDiffusion, linear: Linearisation, told: Float[Array, "P 2 K T"]
+    equation: ReactionDiffusion, transfer: Float[Array, "P E E"], told: Float[Array, "P 2 K T"]
 ) -> Float[Array, "P 2 K T"]:
     """What the ends report in addition when they are told `told`: S g."""
     scale = jnp.asarray(equation.scale)[:, None]
     flat = (told / scale).reshape(told.shape[0], -1)
-    return jnp.einsum("pij,pj->pi", linear.transfer, flat).reshape(told.shape) * scale
+    return jnp.einsum("pij,pj->pi", transfer, flat).reshape(told.shape) * scale
 
 
 def accept(
     equation: ReactionDiffusion,
+    table: FeatureTable,
+    geometry: PieceGeometry,
+    edges: EdgeRows,
+    window: Window,
     linear: Linearisation,
     correction: Correction,
     told: Float[Array, "P 2 K T"],
+    weights: RowWeights,
+    *,
+    batch: int | None = None,
 ) -> Float[Array, "P K M"]:
     """The heads after the step, with the ends told `told`."""
-    scale = jnp.asarray(equation.scale)[:, None]
-    flat = (told / scale).reshape(told.shape[0], -1)
-    return correction.heads + jnp.einsum("pne,pe->pn", linear.gain, flat).reshape(
-        correction.heads.shape
-    )
+    scaled = told / jnp.asarray(equation.scale)[:, None]
+    pull = _pull_of_edges(equation, table, geometry, edges, window.duration, scaled, weights)
+    return correction.heads + _solve(linear.cholesky, pull, batch)
