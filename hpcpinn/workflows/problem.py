@@ -123,13 +123,16 @@ def constants_of(config: RunConfig, source: voltage.VoltageSource | None = None)
     return constants.replace(leak=calcium.balanced_leak(constants))
 
 
-def describe_cell(config: RunConfig, n_ranks: int = 1) -> Cell:
+def describe_cell(config: RunConfig, n_ranks: int = 1, cable: Cable | None = None) -> Cell:
     """Reads all files that a run description names and finds every place on the cell. Serial.
+
+    Args:
+        cable: Geometry to take instead of the morphology file's.
 
     Raises:
         InputError: Anything the user gave that cannot be used.
     """
-    cable = load_cable(config)
+    cable = load_cable(config) if cable is None else cable
     source = None
     unit = PRESETS[config.physics.preset].time_unit
     if config.physics.constants.time_unit is not None:
@@ -209,13 +212,20 @@ def free_end(site: Site, cable: Cable) -> Site:
     return Site(int(rows[nearest]), float(ends[nearest]), site.name)
 
 
-def build_problem(config: RunConfig, communicator: Communicator) -> Problem:
+def build_problem(
+    config: RunConfig, communicator: Communicator, cable: Cable | None = None
+) -> Problem:
     """Sets up a run. Collective over all ranks.
+
+    Args:
+        config: The run description.
+        communicator: All ranks.
+        cable: Geometry to take instead of the morphology file's.
 
     Raises:
         InputError: On all ranks, if anything the user gave cannot be used.
     """
-    cell = communicator.on_root(describe_cell, config, communicator.size)
+    cell = communicator.on_root(describe_cell, config, communicator.size, cable)
     refined, k = cell.pieces.cable, cell.constants
     shares = partition(refined, np.ones(refined.n_frusta), communicator.size)
     colours = colour(refined)
