@@ -219,13 +219,15 @@ class NetworkConfig(Table):
     """The trunk.
 
     Attributes:
-        features: Width of the last hidden layer: degrees of freedom per piece and species.
+        trunk: Products of features of space and of time (``separable``), or one network of both.
+        features: About how many features: degrees of freedom per piece and species.
         activation: Of the hidden layers.
         layers: Hidden layers.
         scale: Largest wave number of the first layer on [−1, 1].
     """
 
-    features: Annotated[int, Field(ge=2)] = 36
+    trunk: Literal["separable", "joint"] = "separable"
+    features: Annotated[int, Field(ge=4)] = 36
     activation: Literal["sine", "tanh"] = "sine"
     layers: Count = 1
     scale: Positive = 2.2
@@ -238,7 +240,8 @@ class TrainingConfig(Table):
         trainer: Least squares on the heads, Levenberg-Marquardt on trunk and heads, or a
             first-order baseline.
         collocation: Where the equation is asked to hold.
-        points_space, points_time: Collocation points per piece and window.
+        points_space, points_time: Collocation points per piece and window; by default two more
+            than the trunk has features of space and of time.
         newton_tolerance: Relative update at which Gauss-Newton stops.
         newton_max: Its largest number of steps per window.
         steps: Steps of the first-order trainers per window.
@@ -248,8 +251,8 @@ class TrainingConfig(Table):
 
     trainer: Literal["least-squares", "levenberg-marquardt", "adam", "lbfgs"] = "least-squares"
     collocation: Literal["gauss", "random", "residual-adaptive"] = "gauss"
-    points_space: Annotated[int, Field(ge=2)] = 7
-    points_time: Annotated[int, Field(ge=2)] = 9
+    points_space: Annotated[int | None, Field(ge=2)] = None
+    points_time: Annotated[int | None, Field(ge=2)] = None
     newton_tolerance: Positive = 1e-5
     newton_max: Count = 12
     steps: Count = 10_000

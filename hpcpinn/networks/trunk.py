@@ -26,8 +26,8 @@ class HiddenLayers(nn.Module):
         width: Features per layer.
         layers: Number of hidden layers.
         activation: Key of `ACTIVATIONS`.
-        scale: Half-width of the uniform law of the first layer's weights in ξ and in τ; it sets
-            the frequencies of a sine trunk.
+        scale: Half-width of the uniform law of the first layer's weights for every input (ξ and
+            τ); it sets the frequencies of a sine trunk.
     """
 
     width: int
@@ -36,7 +36,7 @@ class HiddenLayers(nn.Module):
     scale: tuple[float, float] = (2.2, 2.2)
 
     @nn.compact
-    def __call__(self, point: Float[Array, " 2"]) -> Float[Array, " width"]:
+    def __call__(self, point: Float[Array, " inputs"]) -> Float[Array, " width"]:
         activation = ACTIVATIONS[self.activation]
 
         def first_weights(key, shape, dtype):
@@ -68,6 +68,41 @@ class Features(NamedTuple):
     dt: Float[Array, "n M"]
 
 
+class SeparableLayers(nn.Module):
+    """Products of features of ξ and features of τ: two networks side by side.
+
+    Every feature of ξ comes with every feature of τ. A field that does not move is then
+    represented as well as its start is, whatever its shape: windows can be chained thousands of
+    times without a mode that grows, which a joint network of (ξ, τ) does not guarantee.
+
+    Attributes:
+        width: Features of ξ and of τ.
+        layers, activation, scale: Of both networks, see `HiddenLayers`.
+    """
+
+    width: tuple[int, int]
+    layers: int = 1
+    activation: str = "sine"
+    scale: tuple[float, float] = (2.2, 2.2)
+
+    def setup(self) -> None:
+        self.networks = [
+            HiddenLayers(width, self.layers, self.activation, (scale,))
+            for width, scale in zip(self.width, self.scale, strict=True)
+        ]
+
+    def __call__(self, point: Float[Array, " 2"]) -> Float[Array, " width"]:
+        of_space, of_time = (network(point[i : i + 1]) for i, network in enumerate(self.networks))
+        return jnp.outer(of_space, of_time).ravel()
+
+    def separately(self, line: Float[Array, " n"]) -> list[Float[Array, "n _"]]:
+        """Features of ξ and of τ along a line of values."""
+        return [jax.vmap(lambda x, net=net: net(x[None]))(line) for net in self.networks]
+
+
+Network = HiddenLayers | SeparableLayers
+
+
 @dataclass(frozen=True)
 class Trunk:
     """A network with its parameters θ and the mixing that makes its features orthonormal.
@@ -78,8 +113,8 @@ class Trunk:
         mixing: (width, features) matrix absorbed into the heads.
     """
 
-    network: HiddenLayers
-    parameters: dict
+    network: Network
+    parameters: Any
     mixing: Float[Array, "width M"]
 
     @property
@@ -93,7 +128,7 @@ class Trunk:
 
 
 def hidden_features(
-    network: HiddenLayers, parameters: Any, xi: Float[ArrayLike, " n"], tau: Float[ArrayLike, " n"]
+    network: Network, parameters: Any, xi: Float[ArrayLike, " n"], tau: Float[ArrayLike, " n"]
 ) -> Features:
     """The network's own features (before mixing) and their derivatives at the points."""
 
@@ -178,3 +213,47 @@ def restored(trunk: Trunk, vector: Float[Array, " n"]) -> Trunk:
     flat, unravel = ravel_pytree(trunk.parameters)
     mixing = jnp.asarray(vector[flat.size :]).reshape(trunk.mixing.shape)
     return Trunk(trunk.network, unravel(jnp.asarray(vector[: flat.size])), mixing)
+
+
+def split_features(n_features: int) -> tuple[int, int]:
+    """How a separable trunk of about `n_features` divides them between ξ and τ.
+
+    More for time: within a window calcium is smooth along a piece but relaxes in its binding time.
+    """
+    of_time = max(2, round((1.25 * n_features) ** 0.5))
+    return max(2, n_features // of_time), of_time
+
+
+def make_separable_trunk(
+    n_space: int,
+    n_time: int,
+    *,
+    seed: int = 0,
+    layers: int = 1,
+    activation: str = "sine",
+    scale: tuple[float, float] = (2.2, 2.2),
+    surplus: int = 3,
+    grid: int = 65,
+) -> Trunk:
+    """A frozen random trunk of `n_space` × `n_time` product features, orthonormal on the square.
+
+    Args:
+        n_space, n_time: Features of ξ and of τ after mixing.
+        seed, layers, activation: As in `make_trunk`.
+        scale: Frequencies in ξ and τ for up to six features; raised in proportion for more.
+        surplus: Raw features per kept feature.
+        grid: Points on the line on which the features are made orthonormal.
+    """
+    raised = tuple(s * max(1.0, n / 6.0) for s, n in zip(scale, (n_space, n_time), strict=True))
+    network = SeparableLayers((surplus * n_space, surplus * n_time), layers, activation, raised)
+    parameters = network.init(jax.random.PRNGKey(seed), jnp.zeros(2))
+    line = jnp.linspace(-1.0, 1.0, grid)
+    raw = network.apply(parameters, line, method="separately")
+    mixing = [_leading(part, n) for part, n in zip(raw, (n_space, n_time), strict=True)]
+    return Trunk(network, parameters, jnp.kron(*mixing))
+
+
+def _leading(raw: Float[Array, "n width"], count: int) -> Float[Array, "width count"]:
+    """Mixing to the `count` leading orthonormal directions (mean square 1) of features on a line."""
+    _, singular, right = jnp.linalg.svd(raw, full_matrices=False)
+    return right[:count].T / singular[:count] * raw.shape[0] ** 0.5

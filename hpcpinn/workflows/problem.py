@@ -23,7 +23,7 @@ from hpcpinn.morphology import Cable, cable_from_swc, read_swc, refuse_implausib
 from hpcpinn.morphology.meshes import morphology_path
 from hpcpinn.morphology.interpolation import tree_weights
 from hpcpinn.morphology.sites import Site, parse_site
-from hpcpinn.networks.trunk import make_trunk
+from hpcpinn.networks.trunk import make_separable_trunk, make_trunk, split_features
 from hpcpinn.parallel.communicator import Communicator
 from hpcpinn.physics import calcium, sources, voltage
 from hpcpinn.physics.calcium_system import CalciumSystem
@@ -233,14 +233,18 @@ def build_problem(
     mine = refined.take(local)
 
     chosen, training = config.network, config.training
-    trunk = make_trunk(
-        chosen.features,
-        seed=config.run.seed,
-        layers=chosen.layers,
-        activation=chosen.activation,
-        scale=(chosen.scale, chosen.scale),
-    )
-    grid = gauss_grid(training.points_space, training.points_time)
+    n_space, n_time = split_features(chosen.features)
+    details = {
+        "seed": config.run.seed,
+        "layers": chosen.layers,
+        "activation": chosen.activation,
+        "scale": (chosen.scale, chosen.scale),
+    }
+    if chosen.trunk == "separable":
+        trunk = make_separable_trunk(n_space, n_time, **details)
+    else:
+        trunk = make_trunk(chosen.features, **details)
+    grid = gauss_grid(training.points_space or n_space + 2, training.points_time or n_time + 2)
     table = feature_table(trunk, grid, collocation_points(config, grid))
     geometry = piece_geometry(mine, table.grid.space)
     solver = window_solver(
