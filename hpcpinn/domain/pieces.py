@@ -19,6 +19,12 @@ from hpcpinn.morphology.cable import Cable
 from hpcpinn.morphology.sites import Site
 
 
+LAYER_WIDTH = 1.0
+"""µm: how far calcium spreads while it is bound, and within which a change of radius is abrupt."""
+STRONG_JUMP, WEAK_JUMP = 0.5, 0.02
+"""Relative change of radius from which pieces are cut finest, and below which they are not."""
+
+
 @dataclass(frozen=True)
 class PieceRule:
     """How long pieces may be; lengths as in the cable.
@@ -134,15 +140,23 @@ def patch_around(cable: Cable, site: Site, length: float) -> Patch:
 
 
 def _radius_jumps(cable: Cable, rule: PieceRule) -> Float[np.ndarray, " N"]:
-    """Finest length at every node: short where the radii that meet differ, else unbounded."""
-    node, radius = cable.node.ravel(), cable.radius.ravel()
+    """Finest length at every node: short where membrane per volume changes abruptly, else unbounded.
+
+    Abrupt is what happens within a µm, the width of the layers that follow: a jump of the radius,
+    or a frustum so steep that it amounts to one. The layer is as strong as the jump, so a weak one
+    may be cut more coarsely.
+    """
+    node = cable.node.ravel()
+    reach = np.minimum(cable.length, LAYER_WIDTH)[:, None] / cable.length[:, None]
+    step = (cable.radius[:, 1] - cable.radius[:, 0])[:, None] * np.array([1.0, -1.0]) * reach
+    near, far = cable.radius.ravel(), (cable.radius + step).ravel()
     low, high = np.full(cable.n_nodes, np.inf), np.zeros(cable.n_nodes)
-    np.minimum.at(low, node, radius)
-    np.maximum.at(high, node, radius)
-    jump = np.divide(high, low, out=np.ones_like(high), where=low > 0.0) - 1.0
-    # The layer behind a jump is as strong as the jump: a weak one may be cut coarsely.
-    finest = rule.source_length * np.maximum(1.0, 1.0 / np.maximum(jump, 1e-3))
-    return np.where(jump < 0.02, np.inf, finest)
+    for radius in (near, far):
+        np.minimum.at(low, node, radius)
+        np.maximum.at(high, node, radius)
+    strength = np.divide(high, low, out=np.ones_like(high), where=low > 0.0) - 1.0
+    coarser = np.sqrt(STRONG_JUMP / np.maximum(strength, 1e-9))
+    return np.where(strength < WEAK_JUMP, np.inf, rule.source_length * np.clip(coarser, 1.0, 3.0))
 
 
 def _spread(cable: Cable, finest, slope: float, ceiling: float) -> Float[np.ndarray, " N"]:

@@ -38,10 +38,19 @@ from hpcpinn.training.local import (
 
 
 class RowWeights(NamedTuple):
-    """Weights of the initial and the edge rows beside the equation's (1)."""
+    """Weights beside the equation rows' (1).
+
+    Attributes:
+        initial: Of the initial data.
+        edge: Of what the ends are told.
+        balance: Of the one row per piece that asks for its content at the end of the window to
+            be what it was at the start plus what came in: errors of single points must not add
+            up over thousands of windows.
+    """
 
     initial: float = 3.0
     edge: float = 3.0
+    balance: float = 100.0
 
 
 class Linearisation(NamedTuple):
@@ -63,6 +72,7 @@ class _Piece(NamedTuple):
 
     length: Float[Array, ""]
     taper: Float[Array, " Q"]
+    volume: Float[Array, " X"]
     edges: EdgeRows
     jacobian: Float[Array, "Q K K"]
     mean: Float[Array, "K K"]
@@ -106,8 +116,9 @@ def linearise(
     varies = jnp.max(jnp.abs(spread) * ratio, axis=(1, 2, 3)) > exact_above
     uneven = jnp.any(jnp.abs(weight - quadrature) > 1e-12 * quadrature, axis=1)
     taper = geometry.taper @ table.points.from_space.T
+    volume = volume_weight(table, geometry)
     pieces = _Piece(
-        geometry.length, taper, edges, jacobian, mean, resolvent, weight, varies | uneven
+        geometry.length, taper, volume, edges, jacobian, mean, resolvent, weight, varies | uneven
     )
     tables = _shared_products(table, weights)
 
@@ -119,7 +130,9 @@ def linearise(
             return _from_means(equation, tables, piece, window.duration)
 
         inside = from_rows() if batch else jax.lax.cond(piece.varies, from_rows, from_means)
+        balance = weights.balance * _balance_row(equation, table, piece, window.duration)
         normal = inside + _data_block(equation, tables, piece, window.duration)
+        normal = normal + jnp.outer(balance, balance)
         cholesky = jnp.linalg.cholesky(normal)
         return cholesky, _transfer(equation, table, piece, window.duration, cholesky, weights)
 
@@ -131,29 +144,25 @@ class _Products(NamedTuple):
     """Products of features that all pieces share.
 
     Attributes:
-        inside: Pairs α ≤ β of (value, dt, dx, dxx), symmetric, (10, M, M).
+        inside: Of every two of (value, dt, dx, dxx), (4, 4, M, M).
         edge: At both ends value·value, value·slope (symmetric), slope·slope, (2, 3, M, M).
         initial: (M, M).
     """
 
-    inside: Float[Array, "pairs M M"]
+    inside: Float[Array, "4 4 M M"]
     edge: Float[Array, "2 3 M M"]
     initial: Float[Array, "M M"]
 
 
-_PAIRS = [(a, b) for a in range(4) for b in range(a, 4)]
-
-
 def _shared_products(table: FeatureTable, weights: RowWeights) -> _Products:
     inside, grid = table.inside, table.grid
-    parts = (inside.value, inside.dt, inside.dx, inside.dxx)
-    root = jnp.sqrt(jnp.asarray(table.points.weight))[:, None]
+    parts = jnp.stack([inside.value, inside.dt, inside.dx, inside.dxx])
+    pairs = jnp.einsum("aqi,q,bqj->abij", parts, jnp.asarray(table.points.weight), parts)
 
     def symmetric(a, b):
         product = a.T @ b
         return 0.5 * (product + product.T)
 
-    pairs = [symmetric(root * parts[a], root * parts[b]) for a, b in _PAIRS]
     time_root = weights.edge * jnp.sqrt(jnp.asarray(grid.time_weight))[:, None]
     edge = []
     for end in range(2):
@@ -162,7 +171,7 @@ def _shared_products(table: FeatureTable, weights: RowWeights) -> _Products:
             jnp.stack([symmetric(value, value), symmetric(value, slope), symmetric(slope, slope)])
         )
     start = weights.initial * jnp.sqrt(jnp.asarray(grid.space_weight))[:, None] * table.initial
-    return _Products(jnp.stack(pairs), jnp.stack(edge), start.T @ start)
+    return _Products(pairs, jnp.stack(edge), start.T @ start)
 
 
 def _coefficients(
@@ -188,10 +197,7 @@ def _from_means(equation, tables: _Products, piece: _Piece, duration) -> Float[A
     taper = jnp.sum(piece.taper * piece.weight)
     rows = _coefficients(equation, piece, taper, piece.resolvent @ piece.mean, duration)
     both = jnp.einsum("kla,kmb->lmab", rows, rows)
-    pairs = jnp.stack(
-        [both[..., a, b] + (both[..., b, a] if a != b else 0.0) for a, b in _PAIRS], axis=-1
-    )
-    return _assembled(jnp.einsum("lmr,rij->lmij", pairs, tables.inside))
+    return _assembled(jnp.einsum("lmab,abij->lmij", both, tables.inside))
 
 
 def _from_rows(equation, table: FeatureTable, piece: _Piece, duration) -> Float[Array, "N N"]:
@@ -222,6 +228,32 @@ def _data_block(equation, tables: _Products, piece: _Piece, duration) -> Float[A
         terms = jnp.stack([value_part**2, 2.0 * value_part * slope_part, slope_part**2], axis=1)
         blocks.append(jnp.einsum("er,erij->ij", terms, tables.edge) + tables.initial)
     return jax.scipy.linalg.block_diag(*blocks)
+
+
+def volume_weight(table: FeatureTable, geometry: PieceGeometry) -> Float[Array, "P X"]:
+    """Share of a piece's volume that every space node stands for; sums to 1."""
+    weight = geometry.area * jnp.asarray(table.grid.space_weight)
+    return weight / jnp.sum(weight, axis=1, keepdims=True)
+
+
+def _balance_scale(equation: ReactionDiffusion) -> float:
+    return max(s for s, c in zip(equation.scale, equation.content, strict=True) if c != 0.0)
+
+
+def _balance_row(equation, table: FeatureTable, piece: _Piece, duration) -> Float[Array, " N"]:
+    """How the content that a piece gains unaccounted for depends on its head."""
+    inside, grid = table.inside, table.grid
+    content = jnp.asarray(equation.content)
+    scale = jnp.asarray(equation.scale) / _balance_scale(equation)
+    per_length = 2.0 / piece.length
+    share = (table.points.from_space @ (piece.volume / jnp.asarray(grid.space_weight))) * jnp.asarray(
+        table.points.weight
+    )
+    grown = piece.volume @ table.initial + 2.0 * share @ inside.dt
+    spread = per_length**2 * share @ inside.dxx + per_length * (share * piece.taper) @ inside.dx
+    gained = jnp.einsum("q,k,qkl,qm->lm", share, content, piece.jacobian, inside.value)
+    moved = duration * jnp.asarray(equation.diffusion)[:, None] * spread
+    return (scale[:, None] * (content[:, None] * (grown - moved) - duration * gained)).ravel()
 
 
 def _transfer(equation, table: FeatureTable, piece: _Piece, duration, cholesky, weights) -> Array:
@@ -308,6 +340,17 @@ def correct(
     weight = jnp.asarray(table.points.weight) * jnp.broadcast_to(window.emphasis, jacobian.shape[:2])
     row = jnp.einsum("pkl,plq->pkq", linear.resolvent, miss) / scale * weight[:, None, :]
     pull = jnp.einsum("plk,plq->pkq", linear.resolvent, row / scale) * scale
+    start = field_at(table.initial, heads, equation) - window.initial
+
+    # What the piece's content has gained unaccounted for, at the start and during the window.
+    content = jnp.asarray(equation.content)[:, None] / _balance_scale(equation)
+    volume = volume_weight(table, geometry)
+    density = volume / jnp.asarray(table.grid.space_weight)
+    share = (density @ table.points.from_space.T) * jnp.asarray(table.points.weight)
+    lost = jnp.sum(content * start * volume[:, None], axis=(1, 2))
+    lost = lost + window.duration * jnp.sum(content * miss * share[:, None], axis=(1, 2))
+    unbalanced = (weights.balance**2 * lost)[:, None, None] * content
+    pull = pull + window.duration * unbalanced * share[:, None] * scale
     reacting = jnp.einsum("pqlk,plq->pkq", jacobian, pull / scale) * scale
     per_length = (2.0 / geometry.length)[:, None, None]
     taper = (geometry.taper @ table.points.from_space.T)[:, None, :]
@@ -318,9 +361,9 @@ def correct(
         - (per_length * taper * diffused) @ inside.dx
         - reacting @ inside.value
     )
-    start = field_at(table.initial, heads, equation) - window.initial
     initial_weight = weights.initial**2 * jnp.asarray(table.grid.space_weight)
-    gradient = gradient + (start / scale * initial_weight) @ table.initial
+    started = start / scale * initial_weight + unbalanced * volume[:, None] * scale
+    gradient = gradient + started @ table.initial
 
     # The ends are told nothing yet, so their rows pull the present edge values towards zero.
     value, slope = edge_values(equation, table, geometry, window.duration, heads)
