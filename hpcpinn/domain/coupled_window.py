@@ -118,7 +118,7 @@ class CoupledWindow(WindowSolver):
                 Traces(heads, sweeps.told),
                 jnp.max(change / size),
                 size,
-                sweeps.count,
+                sweeps.made,
                 sweeps.jump,
                 sweeps.history,
             )

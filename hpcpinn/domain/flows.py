@@ -26,11 +26,7 @@ def membrane_flows(
     equation, grid = solver.equation, solver.table.grid
     field = field_at(solver.table.on_grid, heads, equation)
 
-    def at_point(u, forcing):
-        flows = jnp.stack([equation.membrane_influx(u[0], forcing), equation.membrane_inward(forcing)])
-        return forcing.membrane_ratio * flows
-
-    flows = pointwise(at_point)(field, window.forcing)
+    flows = pointwise(equation.passage)(field, window.forcing)
     time_weight = jnp.asarray(grid.time_weight)[:, None]
     share = (time_weight[None] * node_volume(solver)[:, None, :]).reshape(field.shape[0], -1)
     net, inward = window.duration * jnp.einsum("pqf,pq->f", flows, share)

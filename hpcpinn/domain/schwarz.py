@@ -44,13 +44,13 @@ class Sweeps(NamedTuple):
 
     Attributes:
         told: What the ends are told in the end, (P, 2, K, T).
-        count: Sweeps made.
+        made: Number of sweeps.
         jump: Relative interface jump after the last sweep.
         history: Jump after every sweep, NaN where there was none, (max_sweeps,).
     """
 
     told: Float[Array, "P 2 K T"]
-    count: Int[Array, ""]
+    made: Int[Array, ""]
     jump: Float[Array, ""]
     history: Float[Array, " S"]
 
@@ -124,7 +124,8 @@ def sweep_until_agreed(
 
     reports = base + respond(equation, transfer, told)
     history = jnp.full((settings.max_sweeps,), jnp.nan)
-    state = (told, reports, _empty_memory(told, settings.memory), 0, jnp.inf, history)
+    none, far = jnp.zeros((), int), jnp.asarray(jnp.inf)
+    state = (told, reports, _empty_memory(told, settings.memory), none, far, history)
     told, _, _, count, jump, history = jax.lax.while_loop(unfinished, body, state)
     return Sweeps(told, count, jump, history)
 

@@ -12,8 +12,8 @@ from typing import Any, NamedTuple
 import flax.linen as nn
 import jax
 import jax.numpy as jnp
-from jax.typing import ArrayLike
 from jax.flatten_util import ravel_pytree
+from jax.typing import ArrayLike
 from jaxtyping import Array, Float
 
 ACTIVATIONS: dict[str, Callable[[Array], Array]] = {"sine": jnp.sin, "tanh": jnp.tanh}
@@ -33,7 +33,7 @@ class HiddenLayers(nn.Module):
     width: int
     layers: int = 1
     activation: str = "sine"
-    scale: tuple[float, float] = (2.2, 2.2)
+    scale: tuple[float, ...] = (2.2, 2.2)
 
     @nn.compact
     def __call__(self, point: Float[Array, " inputs"]) -> Float[Array, " width"]:
@@ -197,7 +197,8 @@ def remixed(trunk: Trunk, parameters: dict, grid: int = 17) -> Trunk:
     grid = max(grid, int(2 * trunk.n_features**0.5) + 1)
     line = jnp.linspace(-1.0, 1.0, grid)
     xi, tau = (part.ravel() for part in jnp.meshgrid(line, line))
-    raw = jax.vmap(lambda x, t: trunk.network.apply(parameters, jnp.stack([x, t])))(xi, tau)
+    apply: Any = trunk.network.apply
+    raw = jax.vmap(lambda x, t: apply(parameters, jnp.stack([x, t])))(xi, tau)
     _, singular, right = jnp.linalg.svd(raw @ trunk.mixing, full_matrices=False)
     singular = jnp.maximum(singular, 1e-12 * singular[0])
     return Trunk(trunk.network, parameters, trunk.mixing @ (right.T / singular * grid))
@@ -244,7 +245,7 @@ def make_separable_trunk(
         surplus: Raw features per kept feature.
         grid: Points on the line on which the features are made orthonormal.
     """
-    raised = tuple(s * max(1.0, n / 6.0) for s, n in zip(scale, (n_space, n_time), strict=True))
+    raised = (scale[0] * max(1.0, n_space / 6.0), scale[1] * max(1.0, n_time / 6.0))
     network = SeparableLayers((surplus * n_space, surplus * n_time), layers, activation, raised)
     parameters = network.init(jax.random.PRNGKey(seed), jnp.zeros(2))
     line = jnp.linspace(-1.0, 1.0, grid)

@@ -65,6 +65,11 @@ class CalciumSystem:
         leak = calcium.balanced_leak(self.constants) * self.constants.c_o
         return forcing.channel_source + forcing.release + leak
 
+    def passage(self, u: Float[Array, " 2"], forcing: CalciumForcing) -> Float[Array, " 2"]:
+        """Calcium through the membrane per volume: net, and its inward terms."""
+        flows = jnp.stack([self.membrane_influx(u[0], forcing), self.membrane_inward(forcing)])
+        return forcing.membrane_ratio * flows
+
     def source(self, u: Float[Array, " 2"], forcing: CalciumForcing) -> Float[Array, " 2"]:
         """f(b, c) + (P/A) j_PM for calcium, f(b, c) for calbindin."""
         c, b = u

@@ -30,3 +30,7 @@ class ReactionDiffusion(Protocol):
     def source(self, u: Float[Array, " K"], forcing: Any) -> Float[Array, " K"]:
         """Reaction and membrane flux at one point, per time; `forcing` is the point's data."""
         ...
+
+    def passage(self, u: Float[Array, " K"], forcing: Any) -> Float[Array, " 2"]:
+        """Content that crosses the membrane at one point, per volume and time: net, and inward only."""
+        ...

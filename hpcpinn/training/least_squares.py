@@ -207,7 +207,8 @@ def _from_rows(equation, table: FeatureTable, piece: _Piece, duration) -> Float[
     rows = _coefficients(equation, piece, piece.taper, mixed, duration)
     rows = rows * jnp.sqrt(piece.weight)[:, None, None, None]
     parts = (inside.value, inside.dt, inside.dx, inside.dxx)
-    matrix = sum(rows[..., a].transpose(1, 0, 2)[..., None] * parts[a][None, :, None] for a in range(4))
+    features = jnp.stack(parts, axis=-1)
+    matrix = jnp.einsum("qkla,qma->kqlm", rows, features)
     matrix = matrix.reshape(-1, len(equation.scale) * table.n_features)
     return matrix.T @ matrix
 

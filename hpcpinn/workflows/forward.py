@@ -247,7 +247,7 @@ class _Run:
             WindowReport(
                 tally.windows, state.time / unit, attempt.solution.sweeps,
                 attempt.solution.jump, attempt.error, left,
-            )  # fmt: skip
+            )
         )
 
     def _save(self, state: State, tally: Tally) -> None:

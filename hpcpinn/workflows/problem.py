@@ -1,6 +1,8 @@
 """From a run description to everything a run needs: the cell in pieces, the solver, the drive."""
 
+from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -20,10 +22,10 @@ from hpcpinn.domain.window_solver import WindowSolver
 from hpcpinn.errors import InputError
 from hpcpinn.io.layout import ProbeSite, ResultHeader
 from hpcpinn.morphology import Cable, cable_from_swc, read_swc, refuse_implausible_units
-from hpcpinn.morphology.meshes import morphology_path
 from hpcpinn.morphology.interpolation import tree_weights
+from hpcpinn.morphology.meshes import morphology_path
 from hpcpinn.morphology.sites import Site, parse_site
-from hpcpinn.networks.trunk import make_separable_trunk, make_trunk, split_features
+from hpcpinn.networks.trunk import Trunk, make_separable_trunk, make_trunk, split_features
 from hpcpinn.parallel.communicator import Communicator
 from hpcpinn.physics import calcium, sources, voltage
 from hpcpinn.physics.calcium_system import CalciumSystem
@@ -234,16 +236,15 @@ def build_problem(
 
     chosen, training = config.network, config.training
     n_space, n_time = split_features(chosen.features)
-    details = {
-        "seed": config.run.seed,
-        "layers": chosen.layers,
-        "activation": chosen.activation,
-        "scale": (chosen.scale, chosen.scale),
-    }
+    make: Callable[..., Trunk] = partial(make_trunk, chosen.features)
     if chosen.trunk == "separable":
-        trunk = make_separable_trunk(n_space, n_time, **details)
-    else:
-        trunk = make_trunk(chosen.features, **details)
+        make = partial(make_separable_trunk, n_space, n_time)
+    trunk = make(
+        seed=config.run.seed,
+        layers=chosen.layers,
+        activation=chosen.activation,
+        scale=(chosen.scale, chosen.scale),
+    )
     grid = gauss_grid(training.points_space or n_space + 2, training.points_time or n_time + 2)
     table = feature_table(trunk, grid, collocation_points(config, grid))
     geometry = piece_geometry(mine, table.grid.space)
