@@ -63,9 +63,10 @@ class LevenbergMarquardt:
         Returns:
             The best parameters and the value before the first and after every accepted step.
         """
-        damping, values = self.damping, []
+        damping = self.damping
+        values: list[float] = []
         for _ in range(self.steps):
-            model = Quadratic(*(np.asarray(part) for part in near(parameters)))
+            model = near(parameters)
             now = float(model.value)
             values = values or [now]
             for _ in range(self.tries):

@@ -101,14 +101,14 @@ class Monolithic:
         xi = 2.0 * (jnp.asarray(x) - task.left) / task.length - 1.0
         tau = 2.0 * (jnp.asarray(t) - task.start) / task.duration - 1.0
         points = jnp.stack(jnp.broadcast_arrays(xi, tau), axis=-1)
-        out = jax.vmap(lambda point: self.network.apply(parameters, point))(points)
+        apply: Any = self.network.apply
+        out = jax.vmap(lambda point: apply(parameters, point))(points)
         return jnp.asarray(task.equation.rest)[:, None] + (out * jnp.asarray(task.equation.scale)).T
 
     @cached_property
-    def _points(self) -> tuple[Array, Array]:
+    def _points(self) -> tuple[Float[np.ndarray, "n 2"], Float[np.ndarray, " m"]]:
         inside = qmc.Sobol(2, seed=self.seed).random_base2((self.n_inside - 1).bit_length())
-        inside = 2.0 * inside[: self.n_inside] - 1.0
-        return jnp.asarray(inside), jnp.asarray(np.linspace(-1.0, 1.0, self.n_edge))
+        return 2.0 * inside[: self.n_inside] - 1.0, np.linspace(-1.0, 1.0, self.n_edge)
 
     def rows(self, parameters: PyTree) -> Rows:
         """Residual rows in units of the scale, as for one piece; the equation's not preconditioned."""
@@ -136,7 +136,7 @@ class Monolithic:
                 slope = derivative(lambda s: out(s, tau), jnp.asarray(side))[1]
                 return inwards * per_length * slope - influx / (diffusion * scale)
 
-            return jax.vmap(at)(tau)
+            return jax.vmap(at)(jnp.asarray(tau))
 
         xi = np.linspace(-1.0, 1.0, self.n_initial)
         wanted = task.initial(task.left + 0.5 * task.length * (xi + 1.0))
@@ -146,7 +146,7 @@ class Monolithic:
             for end, side in enumerate((-1.0, 1.0))
         ]
         return Rows(
-            equation=jax.vmap(residual)(inside).T[None] / jnp.sqrt(self.n_inside),
+            equation=jax.vmap(residual)(jnp.asarray(inside)).T[None] / jnp.sqrt(self.n_inside),
             initial=((start - (wanted - rest[:, None]) / scale[:, None]) / jnp.sqrt(self.n_initial))[None],
             edge=jnp.stack(edges).transpose(0, 2, 1)[None] / jnp.sqrt(self.n_edge),
         )

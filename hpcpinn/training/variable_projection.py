@@ -86,7 +86,8 @@ class SharedTrunk:
         readout = self.trunk.mixing @ head.T
 
         def field(x, t):
-            return self.trunk.network.apply(parameters, jnp.stack([x, t])) @ readout
+            apply: Any = self.trunk.network.apply
+            return apply(parameters, jnp.stack([x, t])) @ readout
 
         one = jnp.ones_like(xi)
         (value, dx), (_, dxx) = jax.jvp(
