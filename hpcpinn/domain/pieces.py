@@ -18,7 +18,6 @@ from hpcpinn.errors import InputError
 from hpcpinn.morphology.cable import Cable
 from hpcpinn.morphology.sites import Site
 
-
 LAYER_WIDTH = 1.0
 """µm: how far calcium spreads while it is bound, and within which a change of radius is abrupt."""
 STRONG_JUMP, WEAK_JUMP = 0.5, 0.02
@@ -32,7 +31,8 @@ class PieceRule:
     Attributes:
         max_length: Longest piece.
         source_length: Longest piece at a source or a radius jump.
-        growth: Ratio of neighbouring pieces on the way from one to the other.
+        growth: How fast pieces get longer on the way from one to the other: the longest size grows
+            by growth − 1 per length, neighbours differ by a factor e^(growth − 1) at most.
     """
 
     max_length: float = 10.0
@@ -78,8 +78,9 @@ def cut_into_pieces(
             finest[marked.node[inside].ravel()], min(rule.source_length, interval.length / 2.0)
         )
     for site in ends:
-        node = marked.node[np.flatnonzero(parent == site.frustum)[-1 if site.fraction > 0.5 else 0]]
-        finest[node] = np.minimum(finest[node], rule.source_length)
+        end = round(site.fraction)
+        node = marked.node[np.flatnonzero(parent == site.frustum)[-end], end]
+        finest[node] = min(finest[node], rule.source_length)
     size = _spread(marked, finest, rule.growth - 1.0, rule.max_length)
     fine_cuts = [_graded_cuts(marked, f, size, rule) for f in range(marked.n_frusta)]
     pieces = marked.split(fine_cuts)
@@ -183,12 +184,14 @@ def _spread(cable: Cable, finest, slope: float, ceiling: float) -> Float[np.ndar
 def _graded_cuts(cable: Cable, f: int, size, rule: PieceRule) -> Float[np.ndarray, " k"]:
     """Fractions that cut frustum f into pieces no longer than the size field allows."""
     length = cable.length[f]
-    s = np.linspace(0.0, length, 65)
     tail, head = size[cable.node[f]]
+    s = np.linspace(0.0, length, 9 + int(8.0 * length / min(tail, head)))
     slope = rule.growth - 1.0
     allowed = np.minimum(np.minimum(tail + slope * s, head + slope * (length - s)), rule.max_length)
-    density = np.r_[0.0, np.cumsum(np.diff(s) * 0.5 * (1.0 / allowed[1:] + 1.0 / allowed[:-1]))]
-    by_radius = abs(np.log2(cable.radius[f, 1] / cable.radius[f, 0]))
-    count = max(1, int(np.ceil(density[-1] - 1e-6)), int(np.ceil(by_radius - 1e-6)))
+    radius = cable.radius[f, 0] + (cable.radius[f, 1] - cable.radius[f, 0]) * s / length
+    halved = np.abs(np.diff(np.log2(radius)))
+    by_size = np.diff(s) * 0.5 * (1.0 / allowed[1:] + 1.0 / allowed[:-1])
+    density = np.r_[0.0, np.cumsum(np.maximum(by_size, halved))]
+    count = max(1, int(np.ceil(density[-1] - 1e-6)))
     wanted = density[-1] * np.arange(1, count) / count
     return np.interp(wanted, density, s) / length
