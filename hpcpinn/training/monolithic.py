@@ -131,10 +131,10 @@ class Monolithic:
             source = equation.source(rest + scale * value, task.forcing) / scale
             return per_time * change - diffusion * per_length**2 * bend - source
 
-        def missing_flux(side, inwards, influx):
+        def missing_flux(side, influx):
             def at(tau):
-                slope = derivative(lambda s: out(s, tau), jnp.asarray(side))[1]
-                return inwards * per_length * slope - influx / (diffusion * scale)
+                outward = side * per_length * derivative(lambda s: out(s, tau), jnp.asarray(side))[1]
+                return outward - influx / (diffusion * scale)
 
             return jax.vmap(at)(jnp.asarray(tau))
 
@@ -142,7 +142,7 @@ class Monolithic:
         wanted = task.initial(task.left + 0.5 * task.length * (xi + 1.0))
         start = jax.vmap(lambda s: out(s, jnp.asarray(-1.0)))(jnp.asarray(xi)).T
         edges = [
-            missing_flux(side, -side, jnp.asarray(task.influx)[:, end])
+            missing_flux(side, jnp.asarray(task.influx)[:, end])
             for end, side in enumerate((-1.0, 1.0))
         ]
         return Rows(
