@@ -20,6 +20,7 @@ class WindowRule:
         growth: Largest ratio of successive lengths.
         keep: Ratio of wanted to current length within which the length stays, so that the
             factors of the last window can be used again.
+        unit: Internal time per user time, for messages.
     """
 
     first: float
@@ -30,6 +31,7 @@ class WindowRule:
     safety: float = 0.5
     growth: float = 3.0
     keep: float = 1.5
+    unit: float = 1.0
 
 
 @dataclass(frozen=True)
@@ -94,7 +96,7 @@ def after_rejected(rule: WindowRule, plan: Plan, length: float, error: float, wh
     """
     if length <= rule.shortest * (1.0 + 1e-9):
         raise SolveError(
-            f"{why} at the shortest window allowed (window.shortest = {rule.shortest:.3g}); "
+            f"{why} at the shortest window allowed (window.shortest = {rule.shortest / rule.unit:.3g}); "
             "lower window.shortest, raise window.tolerance, or use more network.features"
         )
     factor = 0.25

@@ -1,6 +1,7 @@
 """From a run description to everything a run needs: the cell in pieces, the solver, the drive."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -145,11 +146,14 @@ def describe_cell(config: RunConfig, n_ranks: int = 1, cable: Cable | None = Non
     constants = constants_of(config, source)
     source = source or voltage.constant_voltage(config.voltage.constant)
 
-    patches = []
-    for synapse in config.synapse:
+    patches, flux_sites = [], []
+    for number, synapse in enumerate(config.synapse):
         length = constants.release_patch if synapse.patch is None else synapse.patch
-        patches.append((parse_site(synapse.site, cable), length))
-    flux_sites = [free_end(parse_site(flux.site, cable), cable) for flux in config.flux]
+        with concerning(f"synapse.{number}.site"):
+            patches.append((parse_site(synapse.site, cable), length))
+    for number, flux in enumerate(config.flux):
+        with concerning(f"flux.{number}.site"):
+            flux_sites.append(free_end(parse_site(flux.site, cable), cable))
     rule = PieceRule(config.pieces.max_length, config.pieces.source_length, config.pieces.growth)
     pieces = cut_into_pieces(cable, patches, flux_sites, rule)
     if pieces.cable.n_frusta < n_ranks:
@@ -178,6 +182,15 @@ def describe_cell(config: RunConfig, n_ranks: int = 1, cable: Cable | None = Non
     )
 
 
+@contextmanager
+def concerning(key: str) -> Iterator[None]:
+    """Puts the key that the user gave in front of what is wrong with it."""
+    try:
+        yield
+    except InputError as error:
+        raise InputError(f"{key}: {error}") from None
+
+
 def probe_sites(config: RunConfig, pieces: Cable) -> tuple[ProbeSite, ...]:
     """The probes of a run description; the soma (or root) and the synapses where it names none."""
     wanted = [(probe.label, probe.site) for probe in config.probe]
@@ -186,8 +199,9 @@ def probe_sites(config: RunConfig, pieces: Cable) -> tuple[ProbeSite, ...]:
         wanted = [("soma", "soma")] if has_soma else []
         wanted += [(synapse.site, synapse.site) for synapse in config.synapse]
     found = []
-    for name, text in wanted:
-        site = parse_site(text, pieces)
+    for number, (name, text) in enumerate(wanted):
+        with concerning(f"probe.{number}.site"):
+            site = parse_site(text, pieces)
         found.append(ProbeSite(name, int(site.frustum), float(site.fraction)))
     return tuple(found)
 
@@ -295,6 +309,7 @@ def build_problem(
         shortest=config.window.shortest * unit,
         longest=config.window.longest * unit,
         tolerance=config.window.tolerance,
+        unit=unit,
     )
     stops = np.append(sources.breakpoints([drive.releases, drive.fluxes], end), end)
     return Problem(config, cell, shares, local, solver, drive, sampler, windows, stops)
