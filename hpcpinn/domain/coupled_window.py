@@ -67,14 +67,20 @@ class CoupledWindow(WindowSolver):
     Attributes:
         newton: When to stop.
         weights: Of initial and edge rows beside the equation's.
-        batch: Pieces factorised together, see `linearise`.
+        batch, exact_above: How pieces are factorised, see `linearise`.
         adaptive: Whether rows are weighted by the residual that the first step of a window leaves.
     """
 
     newton: NewtonSettings = NewtonSettings()
     weights: RowWeights = RowWeights()
     batch: int | None = None
+    exact_above: float = 0.2
     adaptive: bool = False
+
+    @property
+    def sweep_limit(self) -> float:
+        """A window that needs more is given up, to be tried again shorter."""
+        return self.sweeping.most_per_window
 
     @cached_property
     def _emphasised(self) -> Callable[..., Window]:
@@ -89,21 +95,21 @@ class CoupledWindow(WindowSolver):
         def run(window: Window, heads: Array) -> Linearisation:
             return linearise(
                 self.equation, self.table, self.geometry, self.interfaces.rows,
-                window, heads, self.weights, batch=self.batch,
+                window, heads, self.weights, batch=self.batch, exact_above=self.exact_above,
             )  # fmt: skip
 
         return jax.jit(run)
 
     @cached_property
     def _step(self) -> Callable[..., NewtonStep]:
-        def run(window: Window, traces: Traces, linear: Linearisation, given, size, tolerance):
+        def run(window: Window, traces: Traces, linear: Linearisation, given, size, tolerance, limit):
             correction = correct(
                 self.equation, self.table, self.geometry, self.interfaces.rows,
                 window, traces.heads, linear, self.weights, batch=self.batch,
             )  # fmt: skip
             sweeps = sweep_until_agreed(
                 self.equation, self.interfaces, self.communicator, self.sweeping,
-                linear.transfer, correction.reported, given, traces.told, size, tolerance,
+                linear.transfer, correction.reported, given, traces.told, size, tolerance, limit,
             )  # fmt: skip
             heads = accept(
                 self.equation, self.table, self.geometry, self.interfaces.rows,
@@ -152,13 +158,15 @@ class CoupledWindow(WindowSolver):
             # Far from the solution there is no use in traces that agree to the last digit.
             loose = self.newton.inexact * min(change, 1.0)
             tolerance = max(self.sweeping.tolerance, loose if steps > 1 else self.newton.inexact)
-            step = self._step(window, traces, linear, given, size, tolerance)
+            left = self.sweeping.most_per_window - sweeps
+            step = self._step(window, traces, linear, given, size, tolerance, left)
             before, change = change, float(step.change)
             jump, traces, size = float(step.jump), step.traces, step.size
             sweeps += int(step.sweeps)
             histories.append(np.asarray(step.history))
             if not np.isfinite(change):
                 break
+            spent = sweeps >= self.sweeping.most_per_window
             if self.adaptive and steps == 1 and change > self.newton.tolerance:
                 window = self._emphasised(window, traces.heads)
                 linear, made = self._linearise(window, traces.heads), made + 1
@@ -167,6 +175,7 @@ class CoupledWindow(WindowSolver):
             remaining = change if contraction > 0.5 else change * contraction / (1.0 - contraction)
             if remaining <= self.newton.tolerance and jump <= self.sweeping.tolerance:
                 agreed = True
+            if agreed or spent:
                 break
             far = change > self.newton.tolerance
             slow = steps > 1 and contraction > self.newton.renew_above

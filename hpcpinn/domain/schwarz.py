@@ -28,6 +28,7 @@ class SweepSettings:
         acceleration: "anderson" or "none".
         tolerance: Relative interface jump at which a window's sweeps are done.
         max_sweeps: Sweeps per Newton step.
+        most_per_window: Sweeps after which a window is given up, to be tried again shorter.
         memory: Earlier sweeps that Anderson's acceleration combines.
     """
 
@@ -36,6 +37,7 @@ class SweepSettings:
     acceleration: str = "anderson"
     tolerance: float = 1e-5
     max_sweeps: int = 8
+    most_per_window: int = 16
     memory: int = 3
 
 
@@ -66,6 +68,7 @@ def sweep_until_agreed(
     told: Float[Array, "P 2 K T"],
     size: Float[Array, " K"],
     tolerance: Float[Array, ""] | float,
+    limit: Int[Array, ""] | int | None = None,
 ) -> Sweeps:
     """Sweeps until the interface jump is below the tolerance. Traceable; collective over all ranks.
 
@@ -76,6 +79,7 @@ def sweep_until_agreed(
         told: First guess.
         size: Excursion of every species, the measure of the relative jump.
         tolerance: Relative jump at which to stop; loose while Newton is still far away.
+        limit: Sweeps that are left to the window, if fewer than those of a Newton step.
 
     Returns:
         The traces, with the history of the jump. The jump of an end is half the change that the
@@ -118,9 +122,11 @@ def sweep_until_agreed(
         jump = jump_of(swept, answers)
         return swept, answers, memory, count + 1, jump, history.at[count].set(jump)
 
+    most = settings.max_sweeps if limit is None else jnp.minimum(limit, settings.max_sweeps)
+
     def unfinished(state) -> Bool[Array, ""]:
         _, _, _, count, jump, _ = state
-        return (count < settings.max_sweeps) & (jump > tolerance)
+        return (count < most) & (jump > tolerance)
 
     reports = base + respond(equation, transfer, told)
     history = jnp.full((settings.max_sweeps,), jnp.nan)

@@ -87,6 +87,11 @@ class WindowSolver(ABC):
     communicator: Communicator
     sweeping: SweepSettings
 
+    @property
+    def sweep_limit(self) -> float:
+        """Sweeps that a window may take."""
+        return np.inf
+
     @abstractmethod
     def solve(
         self,

@@ -64,16 +64,21 @@ def next_length(rule: WindowRule, plan: Plan, time: float, next_stop: float) -> 
     return remaining / parts
 
 
-def after_accepted(rule: WindowRule, plan: Plan, length: float, error: float, at_stop: bool) -> Plan:
+def after_accepted(
+    rule: WindowRule, plan: Plan, length: float, error: float, at_stop: bool, effort: float = 0.0
+) -> Plan:
     """Plan after an accepted window.
 
     Args:
         length: Its length.
         error: Its relative error estimate.
         at_stop: It ended at a breakpoint: something switches, so start small again.
+        effort: Sweeps that it took over those that a window may take; near 1 a longer one fails.
     """
     if at_stop:
         return Plan(min(rule.first, rule.longest))
+    if effort > 0.6:
+        return Plan(max(length * (1.0 if effort <= 0.8 else 0.8), rule.shortest))
     factor = (rule.safety * rule.tolerance / max(error, 1e-300)) ** (1.0 / rule.order)
     wanted = min(length * min(factor, rule.growth), rule.longest)
     if wanted >= length:

@@ -61,6 +61,7 @@ class RunSummary:
             times the cost of one exchange, measured at the start.
         memory_gib: Largest resident memory of a rank.
         output_mib: Size of the result file.
+        time_unit: Unit of `duration`; empty for a dimensionless run.
     """
 
     result: str
@@ -83,6 +84,7 @@ class RunSummary:
     exchange_share: float
     memory_gib: float
     output_mib: float
+    time_unit: str = "ms"
 
 
 def run(
@@ -211,7 +213,10 @@ class _Run:
             if attempt.error <= rule.tolerance:
                 at_stop = math.isclose(state.time + length, next_stop, rel_tol=1e-12)
                 more_stops = next_stop < stops[-1]
-                plan = after_accepted(rule, plan, length, attempt.error, at_stop and more_stops)
+                effort = attempt.solution.sweeps / self.problem.solver.sweep_limit
+                plan = after_accepted(
+                    rule, plan, length, attempt.error, at_stop and more_stops, effort
+                )
                 return attempt, plan, rejected
             why = f"window at t = {state.time / self.problem.cell.constants.time_unit:.6g}: " + (
                 f"error estimate {attempt.error:.2g} above window.tolerance = {rule.tolerance:.2g}"
@@ -294,6 +299,7 @@ class _Run:
             exchange_share=tally.seconds_exchange / max(tally.seconds_train, 1e-9),
             memory_gib=max(self.communicator.share(memory)),
             output_mib=self.communicator.on_root(_size_in_mib, config.run.output),
+            time_unit="" if problem.cell.constants.time_unit == 1.0 else "ms",
         )
 
 

@@ -277,6 +277,7 @@ def build_problem(
             acceleration=config.schwarz.acceleration,
             tolerance=config.schwarz.jump_tolerance,
             max_sweeps=config.schwarz.max_sweeps,
+            most_per_window=2 * config.schwarz.max_sweeps,
         ),
     )
     fraction = np.tile((table.grid.space + 1.0) / 2.0, (len(local), 1))
