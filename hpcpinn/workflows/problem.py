@@ -7,6 +7,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
+import jax
 import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Float, Int
@@ -36,6 +37,10 @@ from hpcpinn.timestepping.forcing import CalciumDrive, flux_ends
 from hpcpinn.training.collocation import Grid, Points, feature_table, gauss_grid, grid_points, random_points
 from hpcpinn.training.first_order import FirstOrder
 from hpcpinn.training.local import piece_geometry
+
+
+PIECES_PER_BATCH = 1024
+"""Pieces that an accelerator factorises together: some 100 MB of rows."""
 
 
 @dataclass(frozen=True)
@@ -340,7 +345,8 @@ def window_solver(config: RunConfig, **common: Any) -> WindowSolver:
             adaptive=adaptive,
         )
     newton = NewtonSettings(training.newton_tolerance, training.newton_max)
-    return CoupledWindow(**common, newton=newton, adaptive=adaptive)
+    batch = None if jax.default_backend() == "cpu" else PIECES_PER_BATCH
+    return CoupledWindow(**common, newton=newton, batch=batch, adaptive=adaptive)
 
 
 def site_weights(
