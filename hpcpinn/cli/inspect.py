@@ -28,7 +28,10 @@ def inspect(
         Path | None, typer.Option(help="Where to draw the cell; in results/ if left out.", metavar="PNG")
     ] = None,
 ) -> None:
-    """Counts, lengths, areas and repairs of a morphology, and a picture of it."""
+    """Says what is in a morphology file.
+
+    Counts, lengths, areas, repairs, and a picture of the cell.
+    """
     from hpcpinn.workflows.inspect import inspect as look_at
 
     cell = look_at(file, soma=soma, units=units)

@@ -2,10 +2,12 @@
 
 from importlib import import_module
 from importlib.util import find_spec
-from typing import Any
+from typing import Annotated, Any
 
 import typer
 from typer.core import TyperGroup
+
+from hpcpinn import __version__
 
 COMMANDS = ("run", "inspect", "partition", "validate", "plot", "submit")
 """Every command NAME is the function NAME of ``hpcpinn.cli.NAME``; its docstring is its help."""
@@ -30,6 +32,20 @@ def with_resume_value(arguments: list[str]) -> list[str]:
     return spelled
 
 
+def _say_version(wanted: bool) -> None:
+    if wanted:
+        print(__version__)
+        raise typer.Exit
+
+
+def _options(
+    version: Annotated[
+        bool, typer.Option("--version", help="Show the version and exit.", callback=_say_version, is_eager=True)
+    ] = False,
+) -> None:
+    """What may stand before a command."""
+
+
 def _application() -> typer.Typer:
     application = typer.Typer(
         cls=_Commands,
@@ -39,7 +55,7 @@ def _application() -> typer.Typer:
         rich_markup_mode=None,
         pretty_exceptions_enable=False,
     )
-    application.callback()(lambda: None)  # keeps the names of commands even if there is only one
+    application.callback()(_options)
     for name in COMMANDS:
         if find_spec(f"hpcpinn.cli.{name}") is not None:
             application.command(name)(getattr(import_module(f"hpcpinn.cli.{name}"), name))

@@ -24,7 +24,10 @@ def partition(
     soma: Annotated[str, typer.Option(help="How the soma is read: neuron, arbor, literal.")] = "neuron",
     units: Annotated[str, typer.Option(help="Unit of the file: auto, um, nm, m.")] = "auto",
 ) -> None:
-    """Shares a cell among ranks: balance, cuts, and a map."""
+    """Shows how a cell is shared among ranks.
+
+    Balance, cuts, and a map.
+    """
     from hpcpinn.config import load_config
     from hpcpinn.workflows.partition import share_cell
 

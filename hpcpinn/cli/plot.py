@@ -11,14 +11,18 @@ from hpcpinn.errors import InputError
 def plot(
     result: Annotated[Path, typer.Argument(help="Result file of a run, finished or not.")],
     out: Annotated[
-        Path | None, typer.Option(help="Folder for the pictures; RESULT-pictures if left out.", metavar="DIR")
+        Path | None,
+        typer.Option(help="Folder for the pictures; RESULT-pictures beside RESULT.h5 if left out.", metavar="DIR"),
     ] = None,
     times: Annotated[
         str | None, typer.Option(help="When to show the cell, such as 2.5,10,50.", metavar="T,T,...")
     ] = None,
     suffix: Annotated[str, typer.Option("--format", help="png, pdf or svg.")] = "png",
 ) -> None:
-    """Draws the cell, kymograph, traces, partition and convergence of a run."""
+    """Draws the pictures of a run.
+
+    An overview, the cell coloured by calcium, kymograph, traces, partition, convergence.
+    """
     from hpcpinn.io import read
     from hpcpinn.io.sidecar import reference_path
     from hpcpinn.report.gallery import draw_all

@@ -95,8 +95,9 @@ class LogProgress(Progress):
         self._unsaid: WindowReport | None = None
 
     def start(self, total_time: float, unit: str = "ms") -> None:
-        """Remembers how long the run is."""
+        """Says how long the run is, since the first window takes its time."""
         self._total, self._unit = total_time, unit
+        self._console.print(_beginning(total_time, unit), highlight=False, soft_wrap=True)
 
     def window(self, report: WindowReport) -> None:
         """Writes a line unless the last one is fresh."""
@@ -137,6 +138,7 @@ class LiveProgress(Progress):
     def start(self, total_time: float, unit: str = "ms") -> None:
         """Takes over the last lines of the terminal."""
         self._total, self._unit = total_time, unit
+        self._live.update(_beginning(total_time, unit))
         self._live.start()
 
     def window(self, report: WindowReport) -> None:
@@ -181,6 +183,11 @@ def duration(seconds: float | None) -> str:
     if minutes < 60:
         return f"{minutes} min {rest:02d} s"
     return f"{minutes // 60} h {minutes % 60:02d} min"
+
+
+def _beginning(total: float, unit: str) -> str:
+    whole = f"{total:.4g} {unit}".rstrip()
+    return f"{whole} to solve; the first window takes longest: everything is compiled in it"
 
 
 def _clock(now: float, total: float, unit: str) -> str:

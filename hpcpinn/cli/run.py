@@ -34,8 +34,8 @@ def run(
     resume: Annotated[
         str | None,
         typer.Option(
-            help="Go on from a checkpoint: its file, nothing for the one of the result file, or "
-            "'auto' for that one if it is there.",
+            help="Go on from a checkpoint: FILE, or the one beside the result if no FILE is named; "
+            "'auto' does so only if there is one.",
             metavar="[FILE|auto]",
         ),
     ] = None,
@@ -44,7 +44,10 @@ def run(
         typer.Option("--set", help="Change one key, such as run.duration=20.", metavar="KEY=VALUE"),
     ] = None,
 ) -> None:
-    """Solves calcium and calbindin on a cell over time; start it under mpirun for many ranks."""
+    """Solves calcium and calbindin on a cell.
+
+    Start it under mpirun for many ranks: mpirun -n 8 hpcpinn run --morphology cell.swc
+    """
     overrides = list(settings or [])
     flags = {"morphology.file": morphology, "morphology.units": units, "run.output": output}
     overrides += [f"{key}={json.dumps(value)}" for key, value in flags.items() if value is not None]
@@ -108,15 +111,17 @@ def refuse_unwritable(output: Path) -> None:
 def print_summary(summary: "RunSummary", console: Console) -> None:
     """What was computed, how well, and what it cost."""
     s = summary
+    time = f"{s.duration:g} {s.time_unit}".rstrip()
     lines = {
         "cell": f"{s.sections} sections in {s.pieces} pieces on {s.ranks} {_plural('rank', s.ranks)}",
-        "solve": f"{s.duration:g} in {s.windows} {_plural('window', s.windows)} ({s.rejected} rejected), "
+        "solve": f"{time} in {s.windows} {_plural('window', s.windows)} ({s.rejected} rejected), "
         f"{s.newton_steps} Newton steps, {s.sweeps} sweeps (at most {s.most_sweeps_per_step} per step)",
         "accuracy": f"error estimate {s.error_estimate:.1e}, calcium balance {s.calcium_balance:.1e}, "
         f"interface jump {s.interface_jump:.1e}",
         "cost": f"{duration(s.seconds)} (set-up {duration(s.seconds_setup)}), "
         f"{100 * s.exchange_share:.1f} % of the windows in exchange, {s.memory_gib:.2f} GiB per rank",
         "result": f"{s.result} ({s.output_mib:.1f} MiB)",
+        "next": f"hpcpinn plot {s.result}  or  hpcpinn validate {s.result}",
     }
     for label, text in lines.items():
         console.print(f"{label:<10}{text}", soft_wrap=True)

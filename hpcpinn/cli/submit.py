@@ -48,7 +48,10 @@ def submit(
         bool, typer.Option("--dry-run", help="Print the batch script, submit nothing.")
     ] = False,
 ) -> None:
-    """Writes a SLURM batch script for a run and submits it; after a requeue the run goes on."""
+    """Submits a run to SLURM.
+
+    Writes the batch script; after a requeue the run goes on from its checkpoint.
+    """
     overrides = list(settings or [])
     for key, value in (("morphology.file", morphology), ("run.output", output)):
         if value is not None:

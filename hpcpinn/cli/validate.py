@@ -25,7 +25,11 @@ def validate(
         float, typer.Option(help="Begin no reference solve that would take longer, seconds.", min=0.0)
     ] = 300.0,
 ) -> None:
-    """Solves a run again by finite volumes, refined until they no longer move, and compares."""
+    """Compares a run with finite volumes.
+
+    The independent reference is refined until it no longer moves; errors, calcium balance and the
+    time of both at equal error.
+    """
     from hpcpinn.parallel.device import prepare  # float64 must be on before JAX is loaded
 
     prepare()
@@ -76,6 +80,7 @@ def _print_report(outcome: "Validation") -> None:
     for name, value in figures.items():
         console.print(f"{name:<36}{value}", markup=False)
     table = Table(box=None, pad_edge=False)
+    console.print("frame by frame, c over its excursion in the frame, b over b:")
     for heading in (f"time {unit}".strip(), "error c", "error b"):
         table.add_column(heading, justify="right")
     count = len(outcome.time)

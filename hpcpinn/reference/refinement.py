@@ -108,7 +108,7 @@ class Norms:
         return self.volume * wrong_c / away_c.sum(), self.volume * wrong_b / away_b.sum()
 
     def per_frame(self, c: ndarray, b: ndarray, reference: Answer) -> tuple[ndarray, ndarray]:
-        """The errors frame by frame, (T,) each; zero where nothing has happened yet."""
+        """The errors frame by frame, (T,) each; zero where hardly anything has happened yet."""
         away_c, away_b = self._sizes(reference)
         wrong_c, wrong_b = ((c - reference.c) ** 2) @ self.volume, ((b - reference.b) ** 2) @ self.volume
         return _rooted(wrong_c, away_c), _rooted(wrong_b, away_b)
@@ -118,7 +118,7 @@ class Norms:
 
 
 def _rooted(above: Float[ndarray, " T"], below: Float[ndarray, " T"]) -> Float[ndarray, " T"]:
-    known = below > 1e-20 * below.max()
+    known = below > 1e-10 * below.max()
     return np.sqrt(np.divide(above, below, out=np.zeros_like(above), where=known))
 
 

@@ -74,5 +74,5 @@ def _draw_owners(path: Path, result: Result) -> None:
         owner=owner,
         cuts=cable.xyz.reshape(-1, 3)[cuts].reshape(-1, 3),
         neighbours=sorted(pairs),
-        title=f"{n} rank{'s' * (n > 1)}, {len(cuts)} cuts",
+        title=f"{n} rank{'s' * (n > 1)}, {len(cuts)} cut{'s' * (len(cuts) != 1)}",
     )

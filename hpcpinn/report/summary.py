@@ -20,12 +20,12 @@ def summary_lines(result: Result) -> list[str]:
     lines = [
         f"{result.path}: {state}, {len(result.time)} frames up to {moment(result, end)}",
         f"{sections} sections, {result.cable.n_frusta} pieces, {len(result.cells.piece)} cells, "
-        f"{result.attributes['ranks']} ranks, {_mebibytes(result.path):.1f} MiB",
+        f"{_ranks(result)}, {_mebibytes(result.path):.1f} MiB",
     ]
     if len(windows["start"]):
         lines += [
             f"{len(windows['start'])} windows of {windows['length'].min():.3g} to "
-            f"{windows['length'].max():.3g}, {windows['rejected'].sum()} rejected, "
+            f"{windows['length'].max():.3g}{_unit(result)}, {windows['rejected'].sum()} rejected, "
             f"{windows['newton_steps'].sum()} Newton steps, {windows['sweeps'].sum()} sweeps "
             f"(at most {windows['sweeps'].max()} in a window)",
             f"largest in a window: error estimate {windows['error_estimate'].max():.1e}, "
@@ -58,6 +58,15 @@ def draw_overview(path: Path, result: Result, reference: ReferenceTrace | None) 
             traces_into(below, result, reference)
         else:
             kymograph_into(right, result, scale)
+
+
+def _ranks(result: Result) -> str:
+    ranks = result.attributes["ranks"]
+    return f"{ranks} rank{'s' * (ranks != 1)}"
+
+
+def _unit(result: Result) -> str:
+    return f" {result.units['time']}" if "time" in result.units else ""
 
 
 def _mebibytes(path: Path) -> float:

@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 
+from hpcpinn import __version__
 from hpcpinn.cli.main import COMMANDS, with_resume_value
 from hpcpinn.cli.run import DEFAULT_JOB, checkpoint_to_resume
 from hpcpinn.config import bundled_job, load_config
@@ -64,6 +65,11 @@ def test_no_argument_is_a_call_for_help(tmp_path):
     done = hpcpinn(cwd=tmp_path)
     assert done.returncode == 0
     assert "Usage: hpcpinn" in done.stdout
+
+
+def test_the_version_is_the_packages(tmp_path):
+    done = hpcpinn("--version", cwd=tmp_path)
+    assert (done.returncode, done.stdout) == (0, f"{__version__}\n")
 
 
 def test_mistakes_on_the_command_line(tmp_path):

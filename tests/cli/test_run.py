@@ -39,10 +39,11 @@ def test_summary_says_what_how_well_and_at_what_cost():
     lines = [" ".join(line.split()) for line in console.file.getvalue().splitlines()]
     assert lines == [
         "cell 101 sections in 690 pieces on 1 rank",
-        "solve 50 in 61 windows (3 rejected), 150 Newton steps, 800 sweeps (at most 6 per step)",
+        "solve 50 ms in 61 windows (3 rejected), 150 Newton steps, 800 sweeps (at most 6 per step)",
         "accuracy error estimate 3.2e-05, calcium balance 4.0e-09, interface jump 5.0e-08",
         "cost 1 min 23 s (set-up 12 s), 3.1 % of the windows in exchange, 0.83 GiB per rank",
         "result results/run.h5 (3.1 MiB)",
+        "next hpcpinn plot results/run.h5 or hpcpinn validate results/run.h5",
     ]
 
 
