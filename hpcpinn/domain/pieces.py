@@ -80,7 +80,8 @@ def cut_into_pieces(
     for site in ends:
         end = round(site.fraction)
         node = marked.node[np.flatnonzero(parent == site.frustum)[-end], end]
-        finest[node] = min(finest[node], rule.source_length)
+        # All that comes through an end comes in at one place: its layer is the sharpest of all.
+        finest[node] = min(finest[node], rule.source_length / 2.0)
     size = _spread(marked, finest, rule.growth - 1.0, rule.max_length)
     fine_cuts = [_graded_cuts(marked, f, size, rule) for f in range(marked.n_frusta)]
     pieces = marked.split(fine_cuts)
