@@ -1,6 +1,7 @@
 """All that is asked of a piece in a window, as residual rows: what every trainer makes small.
 
-The least-squares trainer assembles its normal matrix from the same rows without forming them.
+The least-squares trainer assembles its normal matrix from the same rows without forming them, and
+has one more per piece, for the balance of its content.
 """
 
 from typing import NamedTuple
@@ -10,7 +11,6 @@ from jaxtyping import Array, Float
 
 from hpcpinn.physics.system import ReactionDiffusion
 from hpcpinn.training.collocation import FeatureTable
-from hpcpinn.training.least_squares import RowWeights
 from hpcpinn.training.local import (
     EdgeRows,
     PieceGeometry,
@@ -79,12 +79,6 @@ def alpha_loss(rows: Rows, alpha: float) -> Float[Array, " P"]:
     """The papers' loss of every piece: α on the equation, 1 − α on all data ([S1] eq. 10)."""
     equation, initial, edge = (jnp.sum(block**2, axis=range(1, block.ndim)) for block in rows)
     return alpha * equation + (1.0 - alpha) * (initial + edge)
-
-
-def stacked(rows: Rows, weights: RowWeights) -> Float[Array, "P R"]:
-    """The rows of every piece in one vector, weighted as the least squares weight them."""
-    blocks = (rows.equation, weights.initial * rows.initial, weights.edge * rows.edge)
-    return jnp.concatenate([block.reshape(block.shape[0], -1) for block in blocks], axis=1)
 
 
 def residual_emphasis(
