@@ -48,7 +48,9 @@ def test_nothing_is_lost(parents, seed, growth, position, patch) -> None:
     assert pieces.release[0] @ refined.length == pytest.approx(patch, rel=1e-9)
 
 
-@pytest.mark.parametrize(("centre", "first", "last"), [(0.5, 49.0, 51.0), (0.0, 0.0, 2.0), (1.0, 98.0, 100.0)])
+@pytest.mark.parametrize(
+    ("centre", "first", "last"), [(0.5, 49.0, 51.0), (0.0, 0.0, 2.0), (1.0, 98.0, 100.0)]
+)
 def test_a_patch_is_covered_exactly_and_lies_within_its_section(centre, first, last) -> None:
     pieces = cut_into_pieces(straight(), [(Site(0, centre, "here"), 2.0)], [], RULE)
     inside = pieces.release[0] > 0.0
