@@ -382,7 +382,7 @@ def respond(
 ) -> Float[Array, "P 2 K T"]:
     """What the ends report in addition when they are told `told`: S g."""
     scale = jnp.asarray(equation.scale)[:, None]
-    flat = (told / scale).reshape(told.shape[0], -1)
+    flat = (told / scale).reshape(told.shape[0], transfer.shape[-1])  # there may be no pieces
     return jnp.einsum("pij,pj->pi", transfer, flat).reshape(told.shape) * scale
 
 
