@@ -118,7 +118,7 @@ class PhysicsConfig(Table):
     """Which constants.
 
     Attributes:
-        preset: Preset of EQUATIONS §1.
+        preset: Set of constants: physical with calcium channels of type N, L or T, or `seed`.
         constants: What differs from it.
     """
 
@@ -135,7 +135,7 @@ class VoltageConfig(Table):
     """Membrane voltage: one value everywhere and always, or a table over time and sites.
 
     Attributes:
-        constant: mV; not read where `file` is given.
+        constant: Voltage everywhere and always, mV; not read where `file` is given.
         file: CSV or HDF5 table. In a job file a relative path starts at the job file.
     """
 
@@ -150,7 +150,7 @@ class SynapseConfig(Table):
         site: Where, such as ``apic[12](0.5)``.
         start: When, ms.
         flux: Peak of j_SYN, µM·µm/s.
-        duration: ms.
+        duration: How long it lasts, falling linearly to zero, ms.
         patch: Length of cable that takes part, µm.
     """
 
@@ -167,7 +167,8 @@ class FluxConfig(Table):
     Attributes:
         site: A free end, such as ``soma`` or ``tip:apic``.
         value: J, µM·µm/s, positive inwards.
-        start, duration: When, ms.
+        start: When it begins, ms.
+        duration: How long it lasts, ms.
     """
 
     site: Text
@@ -197,11 +198,11 @@ class OutputConfig(Table):
     """How long, and what is written.
 
     Attributes:
-        duration: ms.
+        duration: How long is simulated, ms.
         output_interval: Between two frames of the whole cell, ms.
         probe_interval: Between two samples of the probes, ms.
         output: Result file, relative to the working directory.
-        seed: Of every random number in the run.
+        seed: Seed of every random number in the run.
         checkpoint_every: Windows between checkpoints.
         transport: How ranks talk; ``auto`` takes mpi4jax under mpirun, nothing with one rank.
     """
@@ -221,8 +222,8 @@ class NetworkConfig(Table):
     Attributes:
         trunk: Products of features of space and of time (``separable``), or one network of both.
         features: About how many features: degrees of freedom per piece and species.
-        activation: Of the hidden layers.
-        layers: Hidden layers.
+        activation: Activation of the hidden layers.
+        layers: Number of hidden layers.
         scale: Largest wave number of the first layer on [−1, 1].
     """
 
@@ -245,7 +246,7 @@ class TrainingConfig(Table):
         newton_tolerance: Relative update at which Gauss-Newton stops.
         newton_max: Its largest number of steps per window.
         steps: Steps of the first-order trainers per window.
-        learning_rate: Of `adam`.
+        learning_rate: First learning rate of `adam`.
         alpha: Weight of the equation against the data in the loss of the first-order trainers.
     """
 
@@ -282,9 +283,9 @@ class SchwarzConfig(Table):
     Attributes:
         transmission: What crosses an interface.
         order: Red and black in turn, or all at once.
-        acceleration: Of the traces.
+        acceleration: How the traces are accelerated.
         jump_tolerance: Relative interface jump at which sweeps stop.
-        max_sweeps: Per Newton step.
+        max_sweeps: Most sweeps per Newton step.
     """
 
     transmission: Literal["robin", "dirichlet-neumann"] = "robin"
@@ -298,7 +299,9 @@ class WindowConfig(Table):
     """Time windows.
 
     Attributes:
-        first, shortest, longest: Lengths, ms.
+        first: Length of the first window and of the first one after a source switches, ms.
+        shortest: A window that fails at this length ends the run, ms.
+        longest: No window is longer, ms.
         tolerance: Relative error estimate above which a window is rejected and retried.
     """
 

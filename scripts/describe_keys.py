@@ -1,0 +1,109 @@
+"""Writes docs/run-description.md, the table of every key of a job file, from the schema.
+
+python scripts/describe_keys.py
+"""
+
+import inspect
+import re
+from pathlib import Path
+from typing import Any, Literal, get_args, get_origin
+
+from hpcpinn.config import schema
+from hpcpinn.physics.constants import PRESETS, CalciumConstants
+
+PAGE = Path(__file__).resolve().parents[1] / "docs" / "run-description.md"
+INTRODUCTION = """\
+# The run description
+
+<!-- Written by scripts/describe_keys.py from hpcpinn/config/schema.py: change it there. -->
+
+A job file is TOML. Every key has a default, so a job holds only what differs from it; an unknown or
+misspelt key is refused with the nearest one. On the command line `--set table.key=value` changes one
+key. Times are in ms and lengths in µm (for the preset `seed` everything is dimensionless) or text with
+a unit, such as `duration = "10 min"`. Relative paths in a job file start at the job file, the path
+of the result at the working directory.
+
+Places on the cell (`site`) are written `soma`, `root`, `apic[12](0.5)` (section and position on it,
+0 to 1), `point:123` (id in the SWC file), `xyz:1,2,3` (nearest place, µm) or `tip:apic` (farthest tip of
+a type; `tip` alone: of the cell). A place that the cell does not have is refused with the nearest ones.
+
+Voltage files are CSV, with a header `time_ms,soma,apic[12](0.5)` and one row per time in mV, or HDF5 with
+`/time`, `/voltage` (times × sites) and `/sites`; between sites the voltage follows the tree.
+"""
+
+
+def described(owner: type) -> dict[str, str]:
+    """What the ``Attributes`` section of a docstring says of every name."""
+    text = (inspect.getdoc(owner) or "").partition("Attributes:\n")[2]
+    entries = re.findall(r"^ {4}(\w[\w, ]*): (.*(?:\n {8}.*)*)", text, flags=re.MULTILINE)
+    return {
+        name.strip(): " ".join(words.split()) for names, words in entries for name in names.split(",")
+    }
+
+
+def default(value: Any) -> str:
+    """A default as it is written in TOML."""
+    if value is None:
+        return "–"
+    if isinstance(value, str):
+        return f'`"{value}"`'
+    return f"`{value:g}`" if isinstance(value, float) else f"`{value}`"
+
+
+def choices(annotation: Any) -> str:
+    """The values that a key may take, where they are few."""
+    found = [annotation] if get_origin(annotation) is Literal else list(get_args(annotation))
+    words = [word for part in found if get_origin(part) is Literal for word in get_args(part)]
+    return " One of " + ", ".join(f"`{word}`" for word in words) + "." if words else ""
+
+
+def table(title: str, model: type[schema.Table]) -> str:
+    """One table of the run description."""
+    words = described(model)
+    lines = [f"\n## {title}\n", "| key | default | what |", "|---|---|---|"]
+    for name, field in model.model_fields.items():
+        if isinstance(field.default, schema.Table):
+            continue
+        shown = "required" if field.is_required() else default(field.default)
+        lines.append(f"| `{name}` | {shown} | {words[name]}{choices(field.annotation)} |".replace("``", "`"))
+    return "\n".join(lines) + "\n"
+
+
+def constants() -> str:
+    """The constants, one column per preset."""
+    words = described(CalciumConstants)
+    names = [name for name in schema.ConstantsConfig.model_fields if name not in ("gates", "time_unit")]
+    lines = [
+        "\n## [physics.constants]\n",
+        "What is left out keeps the preset's value, shown here (–: found by balancing rest).",
+        "Units µm, s, µM, mV.\n",
+        "| key | " + " | ".join(f"`{preset}`" for preset in PRESETS) + " | what |",
+        "|---|" + "---|" * (len(PRESETS) + 1),
+    ]
+    for name in names:
+        values = " | ".join(default(getattr(preset, name)) for preset in PRESETS.values())
+        lines.append(f"| `{name}` | {values} | {words[name]} |")
+    lines.append(
+        "\n`gates` replaces the gates of the channel: a list of tables with `power`, `z`, `half` (mV), `tau` (s)"
+        " and, for rates as in the seed preset, `rate` and `gamma`.\n"
+    )
+    return "\n".join(lines)
+
+
+def page() -> str:
+    """The whole page."""
+    parts = [INTRODUCTION]
+    for name, field in schema.RunConfig.model_fields.items():
+        model = field.annotation
+        several = get_origin(field.annotation) is tuple
+        if several:
+            model = get_args(field.annotation)[0]
+        parts.append(table(f"[[{name}]]" if several else f"[{name}]", model))
+        if name == "physics":
+            parts.append(constants())
+    return "".join(parts)
+
+
+if __name__ == "__main__":
+    PAGE.write_text(page())
+    print(f"{PAGE}: written")
