@@ -1,0 +1,169 @@
+"""A whole run on one, two, three and four ranks; killed in the middle, and resumed."""
+
+import os
+import shutil
+import signal
+import subprocess
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from hpcpinn.io import read
+from hpcpinn.io.read import Result
+from tests.mpi import runner
+
+JOB = """
+[morphology]
+file = "builtin:y_branch"
+
+[[synapse]]
+site = "dend[1](0.5)"
+start = 0.2
+
+[[probe]]
+name = "release"
+site = "dend[1](0.5)"
+
+[[probe]]
+name = "far"
+site = "dend[2](0.9)"
+
+[run]
+duration = 5.0
+output_interval = 0.5
+checkpoint_every = 10
+
+[network]
+features = 36
+
+[window]
+longest = 0.1
+tolerance = 1e-2
+"""
+LIMIT = 300.0
+"""Seconds; several times what a run takes on a busy machine."""
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Where all runs of this file lie."""
+    here = tmp_path_factory.mktemp("runs")
+    (here / "job.toml").write_text(JOB)
+    return here
+
+
+def start(folder: Path, name: str, ranks: int, *more: str, **options: object) -> runner.Finished:
+    output = folder / f"{name}.h5"
+    command = ["-m", "hpcpinn", "run", str(folder / "job.toml"), "--output", str(output), *more]
+    return runner.mpirun(command, ranks, limit=LIMIT, directory=folder, **options)
+
+
+def finished(folder: Path, name: str, ranks: int, *more: str) -> Result:
+    job = start(folder, name, ranks, *more)
+    assert job.code == 0, job.output
+    return read(folder / f"{name}.h5")
+
+
+@pytest.fixture(scope="module")
+def alone(folder: Path) -> Result:
+    return finished(folder, "alone", 1)
+
+
+@pytest.fixture(scope="module")
+def pair(folder: Path) -> Result:
+    return finished(folder, "pair", 2)
+
+
+def difference(one: Result, other: Result) -> float:
+    """Largest difference of anything that was solved for, relative to its largest departure."""
+    assert np.array_equal(one.time, other.time)
+    assert np.array_equal(one.probes.time, other.probes.time)
+    worst = 0.0
+    for get in (
+        lambda r: r.calcium,
+        lambda r: r.calbindin,
+        lambda r: r.probes.calcium,
+        lambda r: r.probes.calbindin,
+    ):
+        departure = np.abs(get(one) - get(one)[0]).max()
+        assert departure > 1e-3
+        worst = max(worst, float(np.abs(get(one) - get(other)).max() / departure))
+    return worst
+
+
+def assert_same_bits(one: Result, other: Result) -> None:
+    for name in ("time", "calcium", "calbindin", "voltage"):
+        assert np.array_equal(getattr(one, name), getattr(other, name)), name
+        assert np.array_equal(getattr(one.probes, name), getattr(other.probes, name)), f"probes/{name}"
+    for name, column in one.windows.items():
+        if not name.startswith("seconds"):
+            assert np.array_equal(column, other.windows[name]), name
+    for name, column in one.sweeps.items():
+        assert np.array_equal(column, other.sweeps[name]), name
+
+
+def test_the_run_is_worth_comparing(alone: Result) -> None:
+    assert alone.complete
+    assert len(alone.time) == 11 and len(alone.probes.time) == 51
+    assert alone.probes.calcium[:, 0].max() > 1.0  # µM at the release
+    assert len(alone.windows["start"]) >= 50
+
+
+def test_two_ranks(alone: Result, pair: Result) -> None:
+    assert set(pair.owner) == {0, 1}
+    assert difference(alone, pair) < 1e-8
+
+
+@pytest.mark.parametrize(("ranks", "transport"), [(2, "mpi4py"), (3, "mpi4py"), (4, "mpi4jax")])
+def test_any_number_of_ranks_and_either_transport(alone: Result, folder: Path, ranks, transport) -> None:
+    result = finished(folder, f"{ranks}-{transport}", ranks, "--set", f"run.transport={transport}")
+    assert set(result.owner) == set(range(ranks))
+    assert difference(alone, result) < 1e-8
+    # The iterates are the same too: as many windows of the same lengths, as many steps and sweeps.
+    for column in ("newton_steps", "sweeps", "rejected"):
+        assert np.array_equal(alone.windows[column], result.windows[column]), column
+
+
+@pytest.fixture(scope="module")
+def killed(folder: Path) -> tuple[runner.Finished, Path]:
+    """A run on two ranks, one of which is killed after the first checkpoint; its files."""
+    place = folder / "killed"
+    place.mkdir()
+    checkpoint, victims = place / "run.checkpoint.h5", []
+
+    def kill_one(mpirun: subprocess.Popen[bytes]) -> bool:
+        if not victims and checkpoint.exists():
+            victims.append(max(p for p in runner.session_members(mpirun.pid) if p != mpirun.pid))
+            os.kill(victims[0], signal.SIGKILL)
+        return False
+
+    return start(folder, "killed/run", 2, watch=kill_one), place
+
+
+def resumed(killed: tuple[runner.Finished, Path], folder: Path, name: str, ranks: int, *more: str) -> Result:
+    shutil.copytree(killed[1], folder / name)
+    return finished(folder, f"{name}/run", ranks, "--resume", "here", *more)
+
+
+def test_a_killed_rank_ends_the_job_and_leaves_what_was_solved(killed, pair: Result) -> None:
+    job, place = killed
+    assert job.code == 128 + signal.SIGKILL, job.output
+    left = read(place / "run.h5")
+    assert not left.complete
+    assert 0 < len(left.windows["start"]) < len(pair.windows["start"])
+    assert 0 < len(left.time) < len(pair.time)
+    assert np.array_equal(left.calcium, pair.calcium[: len(left.time)])
+    assert np.array_equal(left.probes.calcium, pair.probes.calcium[: len(left.probes.time)])
+
+
+def test_resumed_on_as_many_ranks_it_is_the_same_run_to_the_last_bit(killed, folder, pair: Result) -> None:
+    again = resumed(killed, folder, "again", 2)
+    assert again.complete
+    assert_same_bits(again, pair)
+
+
+def test_resumed_on_other_ranks_it_is_the_same_run(killed, folder: Path, alone: Result) -> None:
+    more = resumed(killed, folder, "more", 3, "--set", "run.transport=mpi4py")
+    assert set(more.owner) == {0, 1, 2}
+    assert difference(alone, more) < 1e-8
