@@ -54,7 +54,7 @@ EXACT = (
 )
 ACCURATE = ("network.features=144", "window.tolerance=1e-3", *EXACT)
 ENOUGH = ("network.features=56", "window.tolerance=0.2", "schwarz.max_sweeps=30")
-FEW = ("network.features=36", "window.tolerance=0.2", "schwarz.max_sweeps=30", "training.trainer=levenberg-marquardt")
+FEW = ("network.features=42", *ENOUGH[1:], "training.trainer=levenberg-marquardt")
 FIRST_ORDER = (
     "network.features=56",
     "window.tolerance=0.2",
@@ -62,7 +62,7 @@ FIRST_ORDER = (
     "schwarz.max_sweeps=24",
 )
 ADAM = (*FIRST_ORDER, "training.trainer=adam", "training.steps=24000", "training.learning_rate=1e-2")
-LBFGS = (*FIRST_ORDER, "training.trainer=lbfgs", "training.steps=2400")
+LBFGS = (*FIRST_ORDER, "training.trainer=lbfgs", "training.steps=2400", "schwarz.jump_tolerance=5e-4")
 
 
 @dataclass(frozen=True)
@@ -249,7 +249,7 @@ def trainers(budget: float) -> Iterator[tuple[str, Callable[[str, Case], Outcome
 
     yield "least-squares, 144 features", pieces(ACCURATE)
     yield "least-squares, 56 features", pieces(ENOUGH)
-    yield "levenberg-marquardt, trunk of 36", pieces(FEW)
+    yield "levenberg-marquardt, trunk of 42", pieces(FEW)
     yield "adam on heads", pieces(ADAM)
     yield "lbfgs on heads", pieces(LBFGS)
     yield "levenberg-marquardt, dense 3x16", whole(LevenbergMarquardt(steps=400, tolerance=1e-6), small)

@@ -1,0 +1,110 @@
+"""Every trainer and every collocation that a run description can name solves the same window."""
+
+from functools import cache
+from pathlib import Path
+
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+from hpcpinn.config import load_config
+from hpcpinn.parallel.communicator import Communicator, SerialCommunicator
+from hpcpinn.workflows.march import Attempt, March, State
+from hpcpinn.workflows.problem import Problem, build_problem
+from hpcpinn.workflows.trunk_training import TrunkTraining
+
+JOB = Path(__file__).resolve().parents[2] / "jobs" / "seed_cable.toml"
+LENGTH = 0.05
+COMMON = (
+    "pieces.source_length=0.7",
+    "pieces.max_length=0.7",
+    "schwarz.jump_tolerance=1e-7",
+    "schwarz.max_sweeps=30",
+    "training.newton_tolerance=1e-8",
+    "flux=[]",
+    "run.output_interval=1.0",
+)
+FEW = "network.features=42"
+LOOSE = (FEW, "schwarz.jump_tolerance=3e-3", "schwarz.max_sweeps=12")
+CHOICES = {
+    "random": ((FEW, 'training.collocation="random"'), 2e-3),
+    "residual-adaptive": ((FEW, 'training.collocation="residual-adaptive"'), 2e-3),
+    "levenberg-marquardt": ((FEW, 'training.trainer="levenberg-marquardt"'), 2e-3),
+    "adam": (
+        (*LOOSE, 'training.trainer="adam"', "training.steps=6000", "training.learning_rate=1e-2"),
+        1e-2,
+    ),
+    "lbfgs": ((*LOOSE, 'training.trainer="lbfgs"', "training.steps=1200"), 1e-2),
+}
+
+
+def wave(problem: Problem) -> State:
+    """Calcium and calbindin in smooth waves along the cable."""
+    piece = problem.cell.pieces.cable.take(problem.local)
+    fraction = (problem.drive.grid.space + 1.0) / 2.0
+    x = piece.xyz[:, :1, 0] + fraction * np.diff(piece.xyz[:, :, 0], axis=1)
+    away = np.stack([0.6 * np.cos(np.pi * (x + 1.0) / 2.0), -0.4 * np.cos(np.pi * (x + 1.0))], axis=1)
+    rest = np.array(problem.solver.equation.rest)[None, :, None]
+    return March(problem, SerialCommunicator()).begin()._replace(field=jnp.asarray(rest + away))
+
+
+def solved(overrides: tuple[str, ...], communicator: Communicator) -> tuple[Problem, State, Attempt]:
+    problem = build_problem(load_config(JOB, [*COMMON, *overrides]), communicator)
+    state = wave(problem)
+    return problem, state, March(problem, communicator).attempt(state, LENGTH, None)
+
+
+def averages(problem: Problem, attempt: Attempt) -> np.ndarray:
+    """Cell averages at the end of the window, (species, pieces, cells)."""
+    return problem.sampler.cell_averages(1.0, attempt.solution.traces.heads)
+
+
+@cache
+def least_squares() -> tuple[State, np.ndarray]:
+    problem, state, attempt = solved(("network.features=80",), SerialCommunicator())
+    assert attempt.error < 1e-3
+    return state, averages(problem, attempt)
+
+
+def excess(found: np.ndarray, wanted: np.ndarray) -> np.ndarray:
+    """Largest difference of every species over how far the species moves along the cable."""
+    return np.abs(found - wanted).max(axis=(1, 2)) / np.ptp(wanted, axis=(1, 2))
+
+
+@pytest.mark.parametrize("name", CHOICES)
+def test_trainers_and_collocations_agree(name: str) -> None:
+    overrides, tolerance = CHOICES[name]
+    problem, state, attempt = solved(overrides, SerialCommunicator())
+    assert attempt.solution.converged
+    if name == "levenberg-marquardt":
+        training = TrunkTraining.of(problem)
+        assert training.due(state, attempt, 1.0, 0)
+        before = attempt.error
+        problem, attempt = training.improved(problem, SerialCommunicator(), state, attempt, 0)
+        assert attempt.error < 0.7 * before
+        assert not training.due(state, attempt, 1.0, 1)
+    _, wanted = least_squares()
+    assert (excess(averages(problem, attempt), wanted) < tolerance).all()
+
+
+@pytest.mark.mpi_ranks(2, limit=300)
+@pytest.mark.parametrize("name", ["adam", "lbfgs", "levenberg-marquardt"])
+def test_two_ranks_find_what_one_finds(name: str, communicator: Communicator) -> None:
+    """To round-off, as every piece is trained by itself and told the same.
+
+    But for L-BFGS: its line search turns round-off into another path to the same minimum.
+    """
+    tolerance = 5e-3 if name == "lbfgs" else 1e-7
+    overrides = (*CHOICES[name][0], "training.steps=120", "schwarz.max_sweeps=4")
+    if name == "levenberg-marquardt":
+        overrides = CHOICES[name][0]
+    found = []
+    for ranks in (communicator, SerialCommunicator()):
+        problem, state, attempt = solved(overrides, ranks)
+        if name == "levenberg-marquardt":
+            problem, attempt = TrunkTraining.of(problem).improved(problem, ranks, state, attempt, 0)
+        found.append(dict(zip(problem.local.tolist(), averages(problem, attempt).swapaxes(0, 1), strict=True)))
+    ours, alone = found
+    assert 0 < len(ours) < len(alone)
+    for piece, values in ours.items():
+        np.testing.assert_allclose(values, alone[piece], rtol=0, atol=tolerance)
