@@ -272,7 +272,7 @@ class PiecesConfig(Table):
     """
 
     max_length: PositiveLength = 10.0
-    growth: Annotated[Finite, Field(gt=1)] = 2.0
+    growth: Annotated[Finite, Field(gt=1)] = 1.6
     source_length: PositiveLength = 0.5
     cells_per_piece: Count = 4
 

@@ -23,6 +23,10 @@ from hpcpinn.training.local import Window, collocated, evaluate
 from hpcpinn.training.rows import residual_emphasis
 
 
+SETTLED = 10.0
+"""How much a field may move, over the jump of its traces, when traces are agreed to a tolerance."""
+
+
 class NewtonStep(NamedTuple):
     """Outcome of one Gauss-Newton step.
 
@@ -74,7 +78,7 @@ class CoupledWindow(WindowSolver):
     newton: NewtonSettings = NewtonSettings()
     weights: RowWeights = RowWeights()
     batch: int | None = None
-    exact_above: float = 0.2
+    exact_above: float = 0.1
     adaptive: bool = False
 
     @property
@@ -173,7 +177,9 @@ class CoupledWindow(WindowSolver):
                 continue
             contraction = min(change / before, 1.0) if np.isfinite(before) else 1.0
             remaining = change if contraction > 0.5 else change * contraction / (1.0 - contraction)
-            if remaining <= self.newton.tolerance and jump <= self.sweeping.tolerance:
+            # Traces that agreed at once leave a change of the order of their tolerance: no more to gain.
+            settled = int(step.sweeps) <= 1 and change <= SETTLED * self.sweeping.tolerance
+            if (remaining <= self.newton.tolerance or settled) and jump <= self.sweeping.tolerance:
                 agreed = True
             if agreed or spent:
                 break

@@ -37,7 +37,7 @@ class PieceRule:
 
     max_length: float = 10.0
     source_length: float = 0.5
-    growth: float = 2.0
+    growth: float = 1.6
 
 
 @dataclass(frozen=True)

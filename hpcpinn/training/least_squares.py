@@ -91,7 +91,7 @@ def linearise(
     weights: RowWeights,
     *,
     batch: int | None = None,
-    exact_above: float = 0.2,
+    exact_above: float = 0.1,
 ) -> Linearisation:
     """Linearises at `heads`, factorises every piece and condenses it to its ends.
 

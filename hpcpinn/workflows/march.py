@@ -19,6 +19,8 @@ from hpcpinn.training.least_squares import Linearisation
 from hpcpinn.training.local import Window
 from hpcpinn.workflows.problem import Problem
 
+FORGOTTEN = 10.0
+"""First windows (1 ms by default) from which an error counts in full, see `March.attempt`."""
 QUIET = 0.05
 """Excursions below this share of a species' scale are measured as if they had that size."""
 
@@ -150,7 +152,7 @@ class March:
         # What counts is the error over tree and time. A species with a fast loss forgets, so that
         # in a short window (a layer that has just begun to grow) it weighs as little as it lasts.
         forgets = np.array(solver.equation.rate) > 0.0
-        share = math.sqrt(min(1.0, length / self.problem.windows.longest))
+        share = math.sqrt(min(1.0, length / (FORGOTTEN * self.problem.windows.first)))
         weighted = float(np.max(np.where(forgets, share, 1.0) * relative))
         error = weighted if solution.converged else math.nan
         return Attempt(length, solution, drive, error, error_norm, away_norm)
