@@ -22,7 +22,6 @@ from hpcpinn.training.least_squares import (
 from hpcpinn.training.local import Window, collocated, evaluate
 from hpcpinn.training.rows import residual_emphasis
 
-
 SETTLED = 10.0
 """How much a field may move, over the jump of its traces, when traces are agreed to a tolerance."""
 

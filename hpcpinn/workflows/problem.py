@@ -38,7 +38,6 @@ from hpcpinn.training.collocation import Grid, Points, feature_table, gauss_grid
 from hpcpinn.training.first_order import FirstOrder
 from hpcpinn.training.local import piece_geometry
 
-
 PIECES_PER_BATCH = 1024
 """Pieces that an accelerator factorises together: some 100 MB of rows."""
 
