@@ -317,7 +317,7 @@ def draw(figures: dict[str, list[dict[str, Any]]]) -> None:
     figure, axes = pyplot.subplots(1, 2, figsize=(8.0, 3.6), sharex=True, layout="constrained")
     for index, (title, rows) in enumerate(figures.items()):
         width = [row["features"] for row in rows]
-        style = {"color": f"C{index // 2}", "linestyle": "-" if index % 2 == 0 else "--", "marker": "o", "markersize": 4}
+        style = {"color": f"C{index // 2}", "linestyle": "-" if index % 2 == 0 else "--", "marker": ".", "ms": 8}
         for axis, key in zip(axes, ("error", "imbalance"), strict=True):
             axis.semilogy(width, [row[key] for row in rows], label=title, **style)
     for axis, label in zip(axes, ("relative L2 error", "flux imbalance at the branch point"), strict=True):
