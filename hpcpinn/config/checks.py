@@ -44,6 +44,7 @@ def conflicts(config: RunConfig) -> Iterator[Problem]:
     """The keys that contradict each other, most basic first."""
     yield from _times(config)
     yield from _physics(config)
+    yield from _interfaces(config)
     if config.pieces.source_length > config.pieces.max_length:
         yield (
             ("pieces", "source_length"),
@@ -79,6 +80,16 @@ def _times(config: RunConfig) -> Iterator[Problem]:
                 f"window.{lower} = {low:g} ms is longer than window.{upper} = {high:g} ms; "
                 "expected shortest <= first <= longest",
             )
+
+
+def _interfaces(config: RunConfig) -> Iterator[Problem]:
+    schwarz = config.schwarz
+    if schwarz.acceleration == "stars" and schwarz.transmission != "robin":
+        yield (
+            ("schwarz", "acceleration"),
+            f"'stars' needs schwarz.transmission = 'robin', not {schwarz.transmission!r}; "
+            "use 'anderson' or 'none'",
+        )
 
 
 def _physics(config: RunConfig) -> Iterator[Problem]:

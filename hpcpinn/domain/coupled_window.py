@@ -11,6 +11,7 @@ import numpy as np
 from jaxtyping import Array, Float
 
 from hpcpinn.domain.schwarz import sweep_until_agreed
+from hpcpinn.domain.stars import Stars, condense_stars
 from hpcpinn.domain.window_solver import Traces, WindowSolution, WindowSolver
 from hpcpinn.training.least_squares import (
     Linearisation,
@@ -24,6 +25,18 @@ from hpcpinn.training.rows import residual_emphasis
 
 SETTLED = 10.0
 """How much a field may move, over the jump of its traces, when traces are agreed to a tolerance."""
+
+
+class Factors(NamedTuple):
+    """All that a Gauss-Newton step takes from a linearisation.
+
+    Attributes:
+        linear: Factors of the pieces.
+        stars: Operators of the stars, where sweeps go over them.
+    """
+
+    linear: Linearisation
+    stars: Stars | None
 
 
 class NewtonStep(NamedTuple):
@@ -94,18 +107,23 @@ class CoupledWindow(WindowSolver):
         return jax.jit(run)
 
     @cached_property
-    def _linearise(self) -> Callable[..., Linearisation]:
-        def run(window: Window, heads: Array) -> Linearisation:
-            return linearise(
+    def _linearise(self) -> Callable[..., Factors]:
+        def run(window: Window, heads: Array) -> Factors:
+            linear = linearise(
                 self.equation, self.table, self.geometry, self.interfaces.rows,
                 window, heads, self.weights, batch=self.batch, exact_above=self.exact_above,
             )  # fmt: skip
+            if self.sweeping.acceleration != "stars":
+                return Factors(linear, None)
+            stars = condense_stars(self.interfaces, self.communicator, linear.transfer, self.sweeping.n_red)
+            return Factors(linear, stars)
 
         return jax.jit(run)
 
     @cached_property
     def _step(self) -> Callable[..., NewtonStep]:
-        def run(window: Window, traces: Traces, linear: Linearisation, given, size, tolerance, limit):
+        def run(window: Window, traces: Traces, factors: Factors, given, size, tolerance, limit):
+            linear = factors.linear
             correction = correct(
                 self.equation, self.table, self.geometry, self.interfaces.rows,
                 window, traces.heads, linear, self.weights, batch=self.batch,
@@ -113,6 +131,7 @@ class CoupledWindow(WindowSolver):
             sweeps = sweep_until_agreed(
                 self.equation, self.interfaces, self.communicator, self.sweeping,
                 linear.transfer, correction.reported, given, traces.told, size, tolerance, limit,
+                factors.stars,
             )  # fmt: skip
             heads = accept(
                 self.equation, self.table, self.geometry, self.interfaces.rows,
@@ -140,7 +159,7 @@ class CoupledWindow(WindowSolver):
         guess: Traces,
         given: Float[Array, "P 2 K T"],
         size: Float[Array, " K"],
-        linear: Linearisation | None = None,
+        linear: Factors | None = None,
     ) -> WindowSolution:
         """Solves a window. Collective over all ranks.
 

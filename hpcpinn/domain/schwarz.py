@@ -1,8 +1,10 @@
-"""Schwarz sweeps on the interfaces: every piece is a subdomain, neighbours alternate.
+"""Schwarz sweeps on the interfaces: neighbours alternate until their traces agree.
 
-A sweep visits the red pieces and then the black ones (or all at once); each is told what its
-neighbours last reported and reports back through its condensed operator (`Linearisation.transfer`). The
-traces travel between ranks inside the compiled loop.
+Two kinds of subdomain. Pieces: a sweep visits the red pieces and then the black ones (or all at
+once); each is told what its neighbours last reported and reports back through its condensed
+operator (`Linearisation.transfer`), and Anderson's acceleration mixes the last sweeps. Stars: a sweep
+solves at the red nodes and then at the black ones, see `stars`; it needs no acceleration. Both have
+the same fixed point. The traces travel between ranks inside the compiled loop.
 """
 
 from dataclasses import dataclass
@@ -13,6 +15,7 @@ import jax.numpy as jnp
 from jaxtyping import Array, Bool, Float, Int
 
 from hpcpinn.domain.interfaces import Interfaces, orders
+from hpcpinn.domain.stars import Stars, star_sweep
 from hpcpinn.parallel.communicator import Communicator
 from hpcpinn.physics.system import ReactionDiffusion
 from hpcpinn.training.least_squares import respond
@@ -25,7 +28,7 @@ class SweepSettings:
     Attributes:
         n_red: Pieces stored first that form the red half.
         order: "red-black" or "additive".
-        acceleration: "anderson" or "none".
+        acceleration: "stars" (with Robin's rule only), "anderson" or "none".
         tolerance: Relative interface jump at which a window's sweeps are done.
         max_sweeps: Sweeps per Newton step.
         most_per_window: Sweeps after which a window is given up, to be tried again shorter.
@@ -69,6 +72,7 @@ def sweep_until_agreed(
     size: Float[Array, " K"],
     tolerance: Float[Array, ""] | float,
     limit: Int[Array, ""] | int | None = None,
+    stars: Stars | None = None,
 ) -> Sweeps:
     """Sweeps until the interface jump is below the tolerance. Traceable; collective over all ranks.
 
@@ -80,6 +84,7 @@ def sweep_until_agreed(
         size: Excursion of every species, the measure of the relative jump.
         tolerance: Relative jump at which to stop; loose while Newton is still far away.
         limit: Sweeps that are left to the window, if fewer than those of a Newton step.
+        stars: Of `transfer`, where sweeps go over stars.
 
     Returns:
         The traces, with the history of the jump. The jump of an end is half the change that the
@@ -103,7 +108,17 @@ def sweep_until_agreed(
         answer = base[first:last] + respond(equation, transfer[first:last], told[first:last])
         return told, reports.at[first:last].set(answer), target
 
+    scale = jnp.asarray(equation.scale)[:, None]
+
+    def over_stars(told):
+        flat = (x.reshape(x.shape[0], 2, transfer.shape[-1] // 2) for x in (base / scale, given / scale, told / scale))
+        swept = star_sweep(stars, interfaces, communicator, settings.n_red, settings.order, *flat)
+        return swept.reshape(told.shape) * scale
+
     def sweep(told, reports):
+        if settings.acceleration == "stars":
+            told = over_stars(told)
+            return told, base + respond(equation, transfer, told)
         for first, last in parts:
             told, reports, _ = half_sweep(told, reports, first, last)
         return told, reports

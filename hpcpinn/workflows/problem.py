@@ -278,7 +278,7 @@ def build_problem(
         sweeping=SweepSettings(
             n_red=int(np.sum(colours[local] == 0)),
             order=config.schwarz.order,
-            acceleration=config.schwarz.acceleration,
+            acceleration=config.schwarz.chosen_acceleration,
             tolerance=config.schwarz.jump_tolerance,
             max_sweeps=config.schwarz.max_sweeps,
             most_per_window=2 * config.schwarz.max_sweeps,
