@@ -36,12 +36,15 @@ class LevenbergMarquardt:
     Attributes:
         steps: Most accepted steps.
         damping: First damping, relative to the curvature's diagonal.
+        floor: Least diagonal entry that damping is relative to, as a share of the largest: how far
+            parameters may go that hardly count near the start.
         tries: Dampings tried per step before giving up.
         tolerance: Relative decrease of the sum of squares below which it ends.
     """
 
     steps: int = 20
     damping: float = 1e-3
+    floor: float = 1e-2
     tries: int = 8
     tolerance: float = 1e-3
 
@@ -70,7 +73,7 @@ class LevenbergMarquardt:
             now = float(model.value)
             values = values or [now]
             for _ in range(self.tries):
-                trial = parameters + jnp.asarray(_damped_step(model, damping))
+                trial = parameters + jnp.asarray(_damped_step(model, damping, self.floor))
                 then = float(value(trial))
                 if then < now:
                     break
@@ -84,10 +87,10 @@ class LevenbergMarquardt:
         return parameters, values
 
 
-def _damped_step(model: Quadratic, damping: float) -> Float[np.ndarray, " N"]:
+def _damped_step(model: Quadratic, damping: float, floor: float) -> Float[np.ndarray, " N"]:
     diagonal = np.diag(model.curvature)
-    floor = 1e-10 * diagonal.max(initial=0.0) + 1e-300
-    damped = model.curvature + np.diag(damping * np.maximum(diagonal, floor))
+    least = floor * diagonal.max(initial=0.0) + 1e-300
+    damped = model.curvature + np.diag(damping * np.maximum(diagonal, least))
     try:
         return -cho_solve(cho_factor(damped, lower=True), model.gradient)
     except LinAlgError:
