@@ -23,7 +23,7 @@ ROOT = Path(__file__).resolve().parents[1]
 RESULTS = ROOT / "results"
 CELLS = {
     "ca1": ("rat_ca1_pyramidal_c91662.swc", ["apic[10](0.5)", "apic[40](0.3)", "dend[20](0.7)"]),
-    "purkinje": ("mouse_purkinje_p43_6.swc", ["tip", "soma", "tip:dend"]),
+    "purkinje": ("mouse_purkinje_p43_6.swc", ["dend[30](0.5)", "dend[200](0.5)", "tip:dend"]),
     "l5": ("rat_l5_pyramidal_with_axon.swc", ["apic[10](0.5)", "tip:axon", "dend[20](0.5)"]),
 }
 RELEASES = [2.0, 12.0, 30.0]

@@ -228,7 +228,7 @@ class NetworkConfig(Table):
     """
 
     trunk: Literal["separable", "joint"] = "separable"
-    features: Annotated[int, Field(ge=4)] = 36
+    features: Annotated[int, Field(ge=4)] = 28
     activation: Literal["sine", "tanh"] = "sine"
     layers: Count = 1
     scale: Positive = 2.2
@@ -271,8 +271,8 @@ class PiecesConfig(Table):
         cells_per_piece: Output cells per piece.
     """
 
-    max_length: PositiveLength = 10.0
-    growth: Annotated[Finite, Field(gt=1)] = 1.6
+    max_length: PositiveLength = 20.0
+    growth: Annotated[Finite, Field(gt=1)] = 2.0
     source_length: PositiveLength = 0.5
     cells_per_piece: Count = 4
 

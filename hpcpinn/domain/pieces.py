@@ -5,11 +5,13 @@ radius jumps (membrane per volume goes with 1/radius). A piece may be as long as
 
     size(s) = min over those places of (finest length there + (growth − 1) · distance along the tree),
 
-at most `max_length`, and its radius may change by a factor of two at most.
+at most `max_length`, where around a source the distance counts from `PLATEAU` on: its layer is as
+sharp at its foot as at its edge. The radius of a piece may change by a factor of two at most.
 """
 
 import heapq
 from dataclasses import dataclass
+from typing import NamedTuple
 
 import numpy as np
 from jaxtyping import Bool, Float, Int
@@ -20,6 +22,8 @@ from hpcpinn.morphology.sites import Site
 
 LAYER_WIDTH = 1.0
 """µm: how far calcium spreads while it is bound, and within which a change of radius is abrupt."""
+PLATEAU = 1.5
+"""µm: how far from a source pieces stay as short as at its edge."""
 STRONG_JUMP, WEAK_JUMP = 0.5, 0.02
 """Relative change of radius from which pieces are cut finest, and below which they are not."""
 
@@ -35,9 +39,9 @@ class PieceRule:
             by growth − 1 per length, neighbours differ by a factor e^(growth − 1) at most.
     """
 
-    max_length: float = 10.0
+    max_length: float = 20.0
     source_length: float = 0.5
-    growth: float = 1.6
+    growth: float = 2.0
 
 
 @dataclass(frozen=True)
@@ -71,19 +75,22 @@ def cut_into_pieces(
     cuts = [np.unique([x for iv in intervals for x in iv.fractions(f)]) for f in range(cable.n_frusta)]
     marked = cable.split(cuts)
     parent = np.repeat(np.arange(cable.n_frusta), [len(c) + 1 for c in cuts])
-    finest = _radius_jumps(marked, rule)
+    slope = rule.growth - 1.0
+    sources: dict[float, list[int]] = {}
     for interval in intervals:
-        inside = interval.covers(marked)
-        finest[marked.node[inside].ravel()] = np.minimum(
-            finest[marked.node[inside].ravel()], min(rule.source_length, interval.length / 2.0)
-        )
+        finest = min(rule.source_length, interval.length / 2.0)
+        sources.setdefault(finest, []).extend(marked.node[interval.covers(marked)].ravel().tolist())
     for site in ends:
         end = round(site.fraction)
         node = marked.node[np.flatnonzero(parent == site.frustum)[-end], end]
         # All that comes through an end comes in at one place: its layer is the sharpest of all.
-        finest[node] = min(finest[node], rule.source_length / 2.0)
-    size = _spread(marked, finest, rule.growth - 1.0, rule.max_length)
-    fine_cuts = [_graded_cuts(marked, f, size, rule) for f in range(marked.n_frusta)]
+        sources.setdefault(rule.source_length / 2.0, []).append(int(node))
+    sizes = [_Size(0.0, _spread(marked, _radius_jumps(marked, rule), slope, rule.max_length))]
+    for finest, nodes in sources.items():
+        start = np.full(marked.n_nodes, np.inf)
+        start[nodes] = finest - slope * PLATEAU
+        sizes.append(_Size(finest, _spread(marked, start, slope, rule.max_length)))
+    fine_cuts = [_graded_cuts(marked, f, sizes, rule) for f in range(marked.n_frusta)]
     pieces = marked.split(fine_cuts)
     parent = np.repeat(parent, [len(c) + 1 for c in fine_cuts])
     release = np.zeros((len(intervals), pieces.n_frusta))
@@ -182,16 +189,33 @@ def _spread(cable: Cable, finest, slope: float, ceiling: float) -> Float[np.ndar
     return size
 
 
-def _graded_cuts(cable: Cable, f: int, size, rule: PieceRule) -> Float[np.ndarray, " k"]:
-    """Fractions that cut frustum f into pieces no longer than the size field allows."""
-    length = cable.length[f]
-    tail, head = size[cable.node[f]]
-    s = np.linspace(0.0, length, 9 + int(8.0 * length / min(tail, head)))
-    slope = rule.growth - 1.0
-    allowed = np.minimum(np.minimum(tail + slope * s, head + slope * (length - s)), rule.max_length)
+class _Size(NamedTuple):
+    """A bound on the length of pieces that grows with distance: max(`least`, `at_node`)."""
+
+    least: float
+    at_node: Float[np.ndarray, " N"]
+
+
+def _graded_cuts(
+    cable: Cable, f: int, sizes: list[_Size], rule: PieceRule
+) -> Float[np.ndarray, " k"]:
+    """Fractions that cut frustum f into pieces no longer than all bounds allow."""
+    length, nodes, slope = cable.length[f], cable.node[f], rule.growth - 1.0
+
+    def allowed(s: np.ndarray) -> np.ndarray:
+        bound = np.full_like(s, rule.max_length)
+        for least, at_node in sizes:
+            tail, head = at_node[nodes]
+            grown = np.minimum(tail + slope * s, head + slope * (length - s))
+            bound = np.minimum(bound, np.maximum(grown, least))
+        return bound
+
+    shortest = allowed(np.array([0.0, length])).min()
+    s = np.linspace(0.0, length, 9 + int(8.0 * length / shortest))
+    size = allowed(s)
     radius = cable.radius[f, 0] + (cable.radius[f, 1] - cable.radius[f, 0]) * s / length
     halved = np.abs(np.diff(np.log2(radius)))
-    by_size = np.diff(s) * 0.5 * (1.0 / allowed[1:] + 1.0 / allowed[:-1])
+    by_size = np.diff(s) * 0.5 * (1.0 / size[1:] + 1.0 / size[:-1])
     density = np.r_[0.0, np.cumsum(np.maximum(by_size, halved))]
     count = max(1, int(np.ceil(density[-1] - 1e-6)))
     wanted = density[-1] * np.arange(1, count) / count

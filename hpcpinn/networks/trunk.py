@@ -219,9 +219,10 @@ def restored(trunk: Trunk, vector: Float[Array, " n"]) -> Trunk:
 def split_features(n_features: int) -> tuple[int, int]:
     """How a separable trunk of about `n_features` divides them between ξ and τ.
 
-    More for time: within a window calcium is smooth along a piece but relaxes in its binding time.
+    More for space, where layers at sources and branch points must be told apart within a piece;
+    time has windows, which get shorter where it moves fast.
     """
-    of_time = max(2, round((1.25 * n_features) ** 0.5))
+    of_time = max(2, round((n_features / 1.75) ** 0.5))
     return max(2, n_features // of_time), of_time
 
 

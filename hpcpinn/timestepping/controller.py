@@ -30,7 +30,7 @@ class WindowRule:
     order: float = 4.0
     safety: float = 0.5
     growth: float = 3.0
-    keep: float = 1.5
+    keep: float = 1.25
     unit: float = 1.0
 
 
