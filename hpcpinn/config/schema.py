@@ -315,7 +315,7 @@ class WindowConfig(Table):
     first: PositiveTime = 0.1
     shortest: PositiveTime = 1e-3
     longest: PositiveTime = 5.0
-    tolerance: Positive = 2e-3
+    tolerance: Positive = 1e-3
 
 
 class RunConfig(Table):

@@ -1,5 +1,6 @@
 """Reads the field out of the heads: averages over output cells, values at probes."""
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from functools import cached_property
 
@@ -90,7 +91,13 @@ class Sampler:
         """Values at this rank's probes at the times τ."""
         if not len(tau) or not len(self.probe_piece):
             return np.zeros((len(tau), len(self.equation.scale), len(self.probe_piece)))
-        # Calls of one length share one compilation.
-        padded = np.pad(tau, (0, -len(tau) % _TIMES_PER_CALL), mode="edge")
-        blocks = padded.reshape(-1, _TIMES_PER_CALL)
-        return np.concatenate([np.asarray(self._at_probes(b, heads)) for b in blocks])[: len(tau)]
+        return in_blocks(lambda block: self._at_probes(block, heads), tau)
+
+
+def in_blocks(
+    function: Callable[[Float[np.ndarray, " t"]], Array], times: Float[np.ndarray, " T"]
+) -> Float[np.ndarray, "T ..."]:
+    """Applies a compiled function of many times in calls of one length, which share one compilation."""
+    padded = np.pad(times, (0, -len(times) % _TIMES_PER_CALL), mode="edge")
+    blocks = padded.reshape(-1, _TIMES_PER_CALL)
+    return np.concatenate([np.asarray(function(block)) for block in blocks])[: len(times)]

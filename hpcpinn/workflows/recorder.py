@@ -5,10 +5,10 @@ from functools import cached_property
 from pathlib import Path
 
 import jax
-import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float
 
+from hpcpinn.domain.sampling import in_blocks
 from hpcpinn.domain.window_solver import WindowSolution
 from hpcpinn.io.results import ResultWriter
 from hpcpinn.parallel.communicator import Communicator
@@ -63,7 +63,7 @@ class Recorder:
     def _probe_voltage(self):
         mine = [p for p in self.problem.cell.probes if p.piece in set(self.problem.local.tolist())]
         piece = np.array([p.piece for p in mine], int)
-        return self._voltage(piece, np.array([p.fraction for p in mine], float))
+        return jax.vmap(self._voltage(piece, np.array([p.fraction for p in mine], float)))
 
     def _voltage(self, piece, fraction):
         weights = site_weights(self.problem.cell, piece, fraction)
@@ -89,7 +89,7 @@ class Recorder:
             times = numbers * run.probe_interval
             taus = np.array([_window_time(t * unit, start, duration) for t in times])
             values = sampler.probe_values(taus, heads)
-            V = np.asarray(jax.vmap(self._probe_voltage)(jnp.asarray(times * unit)))
+            V = in_blocks(self._probe_voltage, times * unit)
             self.writer.probes(
                 times, {"calcium": values[:, 0], "calbindin": values[:, 1], "voltage": V}
             )
