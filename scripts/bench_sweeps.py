@@ -10,7 +10,7 @@ linearisation needs from the first guess (the field at the start, held) to a rel
 - `ranks`: a pyramidal cell with the same channels and a synapse, a fixed cut into hundreds of
   pieces on 1 … 64 simulated ranks (one thread each): the count and the iterates do not change;
 - `hard`: the cable of preset `seed`, through which diffusion runs several times within the one
-  window, cut into 2 … 64 pieces: red-black or additive, with and without acceleration.
+  window, cut into 2 … 64 pieces: over stars or single pieces, red-black or additive.
 
 Writes results/bench_sweeps.json and .png.
 """
@@ -38,6 +38,7 @@ from hpcpinn.domain.coupled_window import CoupledWindow  # noqa: E402
 from hpcpinn.domain.interfaces import build_interfaces, storage_order  # noqa: E402
 from hpcpinn.domain.partition import colour, partition  # noqa: E402
 from hpcpinn.domain.schwarz import Sweeps, SweepSettings, sweep_until_agreed  # noqa: E402
+from hpcpinn.domain.stars import condense_stars  # noqa: E402
 from hpcpinn.morphology.cable import Cable  # noqa: E402
 from hpcpinn.morphology.frusta import Frustum, assemble  # noqa: E402
 from hpcpinn.parallel.communicator import Communicator, SerialCommunicator  # noqa: E402
@@ -57,6 +58,8 @@ COUNTS = (2, 4, 8, 16, 32, 64)
 OPEN = ("voltage.constant=-20.0", "physics.constants.rest_voltage=-70.0")
 """Channels open from the start, the cell at rest."""
 METHODS = {
+    "stars, red-black": ("red-black", "stars"),
+    "stars, additive": ("additive", "stars"),
     "red-black, Anderson": ("red-black", "anderson"),
     "red-black": ("red-black", "none"),
     "additive, Anderson": ("additive", "anderson"),
@@ -101,7 +104,7 @@ class InterfaceProblem:
         if not attempt.solution.converged:
             print(f"  not converged: change {attempt.solution.change:.1e}, jump {attempt.solution.jump:.1e}")
         window = Window(jnp.asarray(length), state.field, attempt.drive.inside)
-        linear = attempt.solution.linear
+        linear = attempt.solution.linear.linear
 
         @jax.jit
         def reported(window: Window, heads: Array, linear: Any) -> Array:
@@ -131,14 +134,17 @@ class InterfaceProblem:
         mine = storage_order(owner, colours, communicator.rank)
         interfaces = build_interfaces(self.pieces, owner, colours, communicator.rank)
         settings = replace(settings, n_red=int(np.sum(colours[mine] == 0)))
+        stars = None
+        if settings.acceleration == "stars":
+            stars = condense_stars(interfaces, communicator, self.transfer[mine], settings.n_red)
         outcome = sweep_until_agreed(
             self.equation, interfaces, communicator, settings,
             self.transfer[mine], self.base[mine], self.given[mine], self.told[mine],
-            self.size, TOLERANCE,
+            self.size, TOLERANCE, stars=stars,
         )  # fmt: skip
         return outcome, mine
 
-    def count(self, order: str = "red-black", acceleration: str = "anderson") -> int:
+    def count(self, order: str = "red-black", acceleration: str = "stars") -> int:
         """Sweeps on one rank."""
         settings = replace(self.settings, order=order, acceleration=acceleration)
         owner = np.zeros(self.pieces.n_frusta, int)
@@ -275,7 +281,7 @@ def dendrites(counts: tuple[int, ...]) -> dict[str, list[int]]:
 def simulated_ranks(ranks: tuple[int, ...]) -> dict[str, list[float]]:
     """Sweeps of one cut on ever more ranks, and how far the traces differ from those of one rank."""
     config = load_config(
-        None, [*OPEN, "pieces.max_length=20.0", 'synapse.0.site="tip"', "synapse.0.start=0.0"]
+        None, [*OPEN, 'synapse=[{site="tip", start=0.0}]']
     )
     cell = InterfaceProblem.of_window(build_problem(config, SerialCommunicator()), 1e-3, at_rest)
     counts, distances, alone = [], [], None
@@ -298,7 +304,7 @@ def hard_cable(counts: tuple[int, ...]) -> dict[str, dict[str, list[int]]]:
         for count in counts:
             config = load_config(None, [
                 "morphology.file=builtin:seed_cable", "morphology.merge_below=0", "physics.preset=seed",
-                "network.features=49", f"schwarz.max_sweeps={LIMIT}", *cut_into(count, 2.0),
+                "network.features=56", f"schwarz.max_sweeps={LIMIT}", *cut_into(count, 2.0),
             ])  # fmt: skip
             problem = build_problem(config, SerialCommunicator())
             problems.append(InterfaceProblem.of_window(problem, window, half_a_wave))
