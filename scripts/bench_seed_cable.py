@@ -58,11 +58,18 @@ FEW = ("network.features=42", *ENOUGH[1:], "training.trainer=levenberg-marquardt
 FIRST_ORDER = (
     "network.features=56",
     "window.tolerance=0.2",
-    "schwarz.jump_tolerance=2e-3",
-    "schwarz.max_sweeps=24",
+    "schwarz.jump_tolerance=1e-3",
+    "schwarz.max_sweeps=30",
 )
 ADAM = (*FIRST_ORDER, "training.trainer=adam", "training.steps=24000", "training.learning_rate=1e-2")
-LBFGS = (*FIRST_ORDER, "training.trainer=lbfgs", "training.steps=2400", "schwarz.jump_tolerance=5e-4")
+LBFGS = (
+    *FIRST_ORDER,
+    "network.features=42",
+    "training.trainer=lbfgs",
+    "training.steps=2400",
+    "schwarz.jump_tolerance=3e-3",
+    "schwarz.max_sweeps=12",
+)
 
 
 @dataclass(frozen=True)

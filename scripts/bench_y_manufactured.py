@@ -216,7 +216,9 @@ class Bench:
             geometry=piece_geometry(cable.take(local), table.grid.space),
             interfaces=build_interfaces(cable, owner, colours, 0),
             communicator=SerialCommunicator(),
-            sweeping=SweepSettings(int(np.sum(colours == 0)), tolerance=1e-10, max_sweeps=60),
+            sweeping=SweepSettings(
+                int(np.sum(colours == 0)), acceleration="stars", tolerance=1e-10, max_sweeps=60, most_per_window=600
+            ),
             newton=NewtonSettings(tolerance=1e-10, max_steps=20),
         )
         return cls(solution, solver, cable.take(local))

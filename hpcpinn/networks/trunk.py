@@ -7,6 +7,7 @@ collocation points are therefore computed once and serve every piece.
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 from typing import Any, NamedTuple
 
 import flax.linen as nn
@@ -127,6 +128,7 @@ class Trunk:
         return Features(*(part @ self.mixing for part in raw))
 
 
+@partial(jax.jit, static_argnums=0)
 def hidden_features(
     network: Network, parameters: Any, xi: Float[ArrayLike, " n"], tau: Float[ArrayLike, " n"]
 ) -> Features:
@@ -174,7 +176,7 @@ def make_trunk(
         grid: Points per direction of the grid on which the features are made orthonormal.
     """
     network = HiddenLayers(surplus * n_features, layers, activation, scale)
-    parameters = network.init(jax.random.PRNGKey(seed), jnp.zeros(2))
+    parameters = jax.jit(network.init)(jax.random.PRNGKey(seed), jnp.zeros(2))
     return orthonormalise(network, parameters, n_features, grid)
 
 
@@ -248,9 +250,10 @@ def make_separable_trunk(
     """
     raised = (scale[0] * max(1.0, n_space / 6.0), scale[1] * max(1.0, n_time / 6.0))
     network = SeparableLayers((surplus * n_space, surplus * n_time), layers, activation, raised)
-    parameters = _with_constants(network.init(jax.random.PRNGKey(seed), jnp.zeros(2)), activation)
+    parameters = jax.jit(network.init)(jax.random.PRNGKey(seed), jnp.zeros(2))
+    parameters = _with_constants(parameters, activation)
     line = jnp.linspace(-1.0, 1.0, grid)
-    raw = network.apply(parameters, line, method="separately")
+    raw = jax.jit(partial(network.apply, method="separately"))(parameters, line)
     mixing = [_leading(part, n) for part, n in zip(raw, (n_space, n_time), strict=True)]
     return Trunk(network, parameters, jnp.kron(*mixing))
 

@@ -7,6 +7,7 @@ which the forcing is interpolated: it is as smooth in a window as the grid must 
 
 from dataclasses import dataclass
 
+import jax
 import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float
@@ -127,15 +128,25 @@ def feature_table(trunk: Trunk, grid: Grid, points: Points | None = None) -> Fea
     """Evaluates the trunk at the points (by default the grid's), on the edges and at both ends."""
     points = points or grid_points(grid)
     n_space, n_time = len(grid.space), len(grid.time)
-    ends = [trunk.features(np.full(n_time, side), grid.time) for side in (-1.0, 1.0)]
+    places = [
+        (points.xi, points.tau),
+        grid.points,
+        *((grid.space, np.full(n_space, moment)) for moment in (-1.0, 1.0)),
+        *((np.full(n_time, side), grid.time) for side in (-1.0, 1.0)),
+    ]
+    # One call for all places, so that one program is compiled.
+    everywhere = trunk.features(*(np.concatenate(axis) for axis in zip(*places, strict=True)))
+    cuts = np.cumsum([len(xi) for xi, _ in places])[:-1]
+    parts = [Features(*part) for part in zip(*(np.split(x, cuts) for x in everywhere), strict=True)]
+    inside, on_grid, initial, final, left, right = jax.tree.map(jnp.asarray, parts)
     return FeatureTable(
         trunk=trunk,
         grid=grid,
         points=points,
-        inside=(inside := trunk.features(points.xi, points.tau)),
-        on_grid=inside.value if points.from_grid is None else trunk.features(*grid.points).value,
-        initial=trunk.features(grid.space, np.full(n_space, -1.0)).value,
-        final=trunk.features(grid.space, np.full(n_space, 1.0)).value,
-        edge=jnp.stack([end.value for end in ends]),
-        edge_slope=jnp.stack([-ends[0].dx, ends[1].dx]),
+        inside=inside,
+        on_grid=on_grid.value,
+        initial=initial.value,
+        final=final.value,
+        edge=jnp.stack([left.value, right.value]),
+        edge_slope=jnp.stack([-left.dx, right.dx]),
     )
