@@ -5,7 +5,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from hpcpinn.domain.pieces import PieceRule, cut_into_pieces
+from hpcpinn.domain.pieces import PLATEAU, PieceRule, cut_into_pieces
 from hpcpinn.errors import InputError
 from hpcpinn.morphology.cable import Cable
 from hpcpinn.morphology.sites import Site
@@ -79,14 +79,17 @@ def test_two_patches_that_overlap_keep_their_own_extents() -> None:
 
 @pytest.mark.parametrize("growth", [1.5, 2.0, 3.0])
 def test_lengths_grow_from_a_patch_as_the_rule_says(growth: float) -> None:
+    """The finest on the patch and on the plateau around it, then in proportion to the distance."""
     rule = PieceRule(10.0, 0.5, growth)
     pieces = cut_into_pieces(straight(200.0), [(Site(0, 0.5, "here"), 2.0)], [], rule).cable
     start, end = pieces.start, pieces.start + pieces.length
     # Farthest place of a piece from an edge of the patch [99, 101]: the most that is allowed on it.
     outside = np.maximum(99.0 - start, end - 101.0)
-    away = np.where(outside > 1e-9, outside, np.minimum(end - 99.0, 101.0 - start))
-    allowed = np.minimum(0.5 + (growth - 1.0) * away, 10.0)
+    inside = outside <= 1e-9
+    away = np.where(inside, np.minimum(end - 99.0, 101.0 - start), outside - PLATEAU)
+    allowed = np.minimum(0.5 + (growth - 1.0) * np.maximum(away, 0.0), 10.0)
     assert (pieces.length <= allowed * (1 + 1e-6)).all()
+    assert sum((outside > 1e-9) & (outside <= PLATEAU)) >= 4  # on both sides together
     assert pieces.length.max() > 5.0  # long where nothing happens
     neighbours = pieces.length[1:] / pieces.length[:-1]
     assert np.maximum(neighbours, 1 / neighbours).max() <= np.exp(growth - 1.0) * 1.1

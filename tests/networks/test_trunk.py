@@ -138,7 +138,7 @@ def test_a_separable_trunk_holds_still_what_does_not_move() -> None:
 def test_features_are_divided_between_space_and_time(wanted: int) -> None:
     of_space, of_time = split_features(wanted)
     assert 0.75 * wanted <= of_space * of_time <= wanted
-    assert of_space <= of_time
+    assert of_time <= of_space
 
 
 def test_remixing_keeps_the_span_and_makes_it_orthonormal_again() -> None:
