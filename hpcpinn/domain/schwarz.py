@@ -84,12 +84,13 @@ def sweep_until_agreed(
         size: Excursion of every species, the measure of the relative jump.
         tolerance: Relative jump at which to stop; loose while Newton is still far away.
         limit: Sweeps that are left to the window, if fewer than those of a Newton step.
-        stars: Of `transfer`, where sweeps go over stars.
+        stars: Of `transfer`; sweeps then go over them. Needed where the acceleration is "stars".
 
     Returns:
         The traces, with the history of the jump. The jump of an end is half the change that the
         node rule asks of what it is told: the mismatch of value and scaled flux at once.
     """
+    assert (stars is not None) == (settings.acceleration == "stars")
     share = interfaces.relaxation[:, :, None, None]
     parts = halves(settings, base.shape[0])
 
@@ -110,14 +111,15 @@ def sweep_until_agreed(
 
     scale = jnp.asarray(equation.scale)[:, None]
 
-    def over_stars(told):
-        flat = (x.reshape(x.shape[0], 2, transfer.shape[-1] // 2) for x in (base / scale, given / scale, told / scale))
+    def over_stars(stars: Stars, told: Array) -> Array:
+        parts = (base / scale, given / scale, told / scale)
+        flat = (x.reshape(x.shape[0], 2, transfer.shape[-1] // 2) for x in parts)
         swept = star_sweep(stars, interfaces, communicator, settings.n_red, settings.order, *flat)
         return swept.reshape(told.shape) * scale
 
     def sweep(told, reports):
-        if settings.acceleration == "stars":
-            told = over_stars(told)
+        if stars is not None:
+            told = over_stars(stars, told)
             return told, base + respond(equation, transfer, told)
         for first, last in parts:
             told, reports, _ = half_sweep(told, reports, first, last)
@@ -169,9 +171,7 @@ def _empty_memory(like: Array, depth: int) -> _Memory:
     return _Memory(jnp.zeros((depth, *like.shape)), jnp.zeros((depth, *like.shape)))
 
 
-def _mix(
-    communicator: Communicator, memory: _Memory, point: Array, image: Array
-) -> tuple[Array, _Memory]:
+def _mix(communicator: Communicator, memory: _Memory, point: Array, image: Array) -> tuple[Array, _Memory]:
     """Anderson's acceleration of `image` = Γ(`point`) (type II, all ranks together)."""
     step = image - point
     known = jnp.any(memory.steps != 0.0, axis=tuple(range(1, memory.steps.ndim)))
