@@ -143,8 +143,12 @@ def test_every_constant_can_be_changed_and_nothing_else():
         ("window.longest=60", ["window.longest", "60 ms", "run.duration = 50 ms"]),
         ("window.shortest=6", ["window.shortest", "6 ms", "window.longest = 5 ms"]),
         ("run.output_interval=51", ["run.output_interval", "51 ms", "at most 50"]),
-        ("pieces.source_length=20", ["pieces.source_length", "20 µm", "pieces.max_length = 10 µm"]),
+        ("pieces.source_length=30", ["pieces.source_length", "30 µm", "pieces.max_length = 20 µm"]),
         ("probe=[{site='a'}, {site='a'}]", ["probe.1.name", "'a' names 2 probes"]),
+        (
+            "schwarz={acceleration='stars', transmission='dirichlet-neumann'}",
+            ["schwarz.acceleration", "'stars'", "'robin'", "'anderson'"],
+        ),
         ("physics.constants.ghk_sign=as_printed", ["ghk_sign", "'physical-N'", "'influx'"]),
         ("voltage={constant=-60, file='v.csv'}", ["voltage.constant", "-60 mV", "v.csv"]),
     ],
