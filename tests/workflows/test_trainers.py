@@ -24,7 +24,7 @@ COMMON = (
     "flux=[]",
     "run.output_interval=1.0",
 )
-FEW = "network.features=42"
+FEW = "network.features=54"
 LOOSE = (FEW, "schwarz.jump_tolerance=3e-3", "schwarz.max_sweeps=12")
 CHOICES = {
     "random": ((FEW, 'training.collocation="random"'), 2e-3),
@@ -34,7 +34,10 @@ CHOICES = {
         (*LOOSE, 'training.trainer="adam"', "training.steps=6000", "training.learning_rate=1e-2"),
         1e-2,
     ),
-    "lbfgs": ((*LOOSE, 'training.trainer="lbfgs"', "training.steps=1200"), 1e-2),
+    "lbfgs": (
+        (*LOOSE, 'training.trainer="lbfgs"', "training.steps=2400", "network.features=53"),
+        1e-2,
+    ),
 }
 
 

@@ -84,7 +84,8 @@ def test_no_solve_is_begun_that_would_take_too_long(solved, tmp_path):
 def test_the_price_at_equal_error_is_of_a_solve_that_is_as_good(outcome):
     assert outcome.price.error[0] <= outcome.settled.error[0]
     assert outcome.price.error[1] <= outcome.settled.error[1]
-    assert outcome.price.cells < 2 * outcome.settled.finest.cells.sum()
+    # Which of the meshes that are good enough is quickest is a matter of the moment; none is far finer.
+    assert outcome.price.cells < 4 * outcome.settled.finest.cells.sum()
     assert outcome.seconds_reference == outcome.price.seconds
 
 
