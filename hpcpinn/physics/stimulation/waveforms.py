@@ -1,0 +1,298 @@
+"""How the induced field runs within one pulse: unit peak, zero outside (EQUATIONS §2).
+
+The field follows the change of the coil's current, and the current is zero before and after a pulse:
+so the integral of a coil's waveform is zero, exactly in the shapes below. A waveform is a function of
+the time since the onset of its pulse, smooth between its breakpoints and continuous from the right at
+them: steps of a solver that end at the breakpoints meet no kink and no jump. Times in ms.
+"""
+
+import csv
+import math
+from abc import ABC, abstractmethod
+from dataclasses import dataclass
+from difflib import get_close_matches
+from functools import cache
+from pathlib import Path
+
+import jax.numpy as jnp
+import numpy as np
+from jaxtyping import Array, Float
+from scipy.optimize import brentq
+
+from hpcpinn.errors import InputError
+
+
+class Waveform(ABC):
+    """The normalised induced field of one pulse; subclasses are immutable and hashable."""
+
+    @property
+    @abstractmethod
+    def name(self) -> str:
+        """For messages and pictures."""
+
+    @property
+    @abstractmethod
+    def breakpoints(self) -> tuple[float, ...]:
+        """Where a jump or a kink may be, ms: from zero to the end of the pulse, increasing."""
+
+    @property
+    def duration(self) -> float:
+        """Length of the pulse, ms."""
+        return self.breakpoints[-1]
+
+    def __call__(self, t: Float[Array, "..."]) -> Float[Array, "..."]:
+        """The field as a share of its peak, at times t since the onset (ms). Traceable in t."""
+        t = jnp.asarray(t, float)
+        inside = (t >= 0.0) & (t < self.duration)
+        # Outside, the formulas are kept where they are defined: a derivative must not become NaN.
+        return jnp.where(inside, self._inside(jnp.clip(t, 0.0, self.duration)), 0.0)
+
+    def curve(self, per_piece: int = 200) -> tuple[Float[np.ndarray, " n"], Float[np.ndarray, " n"]]:
+        """Times (ms) and values for a picture, on both sides of every breakpoint. Host side."""
+        edges = self.breakpoints
+        t = np.concatenate(
+            [np.linspace(a, np.nextafter(b, a), per_piece) for a, b in zip(edges, edges[1:], strict=False)]
+        )
+        return t, np.asarray(self(jnp.asarray(t)))
+
+    @abstractmethod
+    def _inside(self, t: Float[Array, "..."]) -> Float[Array, "..."]:
+        """The field at times within the pulse."""
+
+
+_CROSSING = 0.0756
+_TROUGH_TIME, _TROUGH = 0.105, 0.30
+_SHELF_START, _SHELF_END, _SHELF = 0.15, 0.20, 0.14
+_MONOPHASIC_END = 0.73
+
+
+@dataclass(frozen=True)
+class Monophasic(Waveform):
+    """One strong phase of 75.6 µs, then a weak long one of the other sign, 0.73 ms in all.
+
+    Through the published points (crossing, trough of −0.30 at 105 µs, −0.14 from 0.15 to 0.2 ms) by
+    arcs of sines; the tail (1 − x)^p falls as steeply as it must for the charge to balance, p = 1.897.
+    """
+
+    @property
+    def name(self) -> str:
+        return "monophasic"
+
+    @property
+    def breakpoints(self) -> tuple[float, ...]:
+        return (0.0, _CROSSING, _TROUGH_TIME, _SHELF_START, _SHELF_END, _MONOPHASIC_END)
+
+    def _inside(self, t: Float[Array, "..."]) -> Float[Array, "..."]:
+        quarter = 0.5 * jnp.pi
+        rising = jnp.cos(quarter * t / _CROSSING)
+        falling = -_TROUGH * jnp.sin(quarter * (t - _CROSSING) / (_TROUGH_TIME - _CROSSING))
+        turned = jnp.cos(jnp.pi * (t - _TROUGH_TIME) / (_SHELF_START - _TROUGH_TIME))
+        recovering = -_SHELF - 0.5 * (_TROUGH - _SHELF) * (1.0 + turned)
+        left = (_MONOPHASIC_END - t) / (_MONOPHASIC_END - _SHELF_END)
+        tail = -_SHELF * jnp.clip(left, 0.0, 1.0) ** _tail_exponent()  # the clip makes the shelf, too
+        earlier = [t < _CROSSING, t < _TROUGH_TIME, t < _SHELF_START]
+        return jnp.select(earlier, [rising, falling, recovering], tail)
+
+
+@cache
+def _tail_exponent() -> float:
+    """The exponent of the monophasic tail that makes the integral of the waveform zero."""
+    positive = 2.0 / math.pi * _CROSSING
+    to_shelf = 2.0 / math.pi * _TROUGH * (_TROUGH_TIME - _CROSSING)
+    to_shelf += 0.5 * (_TROUGH + _SHELF) * (_SHELF_START - _TROUGH_TIME)
+    left = positive - to_shelf - _SHELF * (_SHELF_END - _SHELF_START)
+    return _SHELF * (_MONOPHASIC_END - _SHELF_END) / left - 1.0
+
+
+_DECAY, _PERIOD = 1.2, 0.303
+_BIPHASIC_END = 0.308
+
+
+@dataclass(frozen=True)
+class Biphasic(Waveform):
+    """A damped cosine, e^(−t/1.2 ms) cos(2πt/0.303 ms), 0.308 ms in all.
+
+    Cut off at 0.308 ms it would leave 2 % of its charge; a coil's current returns to zero, so the
+    cosine ends some 11 µs earlier and goes to zero on a straight line, at the moment that balances
+    the charge.
+    """
+
+    @property
+    def name(self) -> str:
+        return "biphasic"
+
+    @property
+    def breakpoints(self) -> tuple[float, ...]:
+        return (0.0, _switch_off(), _BIPHASIC_END)
+
+    def _inside(self, t: Float[Array, "..."]) -> Float[Array, "..."]:
+        end = _switch_off()
+        ringing = jnp.exp(-t / _DECAY) * jnp.cos(2.0 * jnp.pi * t / _PERIOD)
+        closing = _damped_cosine(end) * (_BIPHASIC_END - t) / (_BIPHASIC_END - end)
+        return jnp.where(t < end, ringing, closing)
+
+
+def _damped_cosine(t: float) -> float:
+    return math.exp(-t / _DECAY) * math.cos(2.0 * math.pi * t / _PERIOD)
+
+
+@cache
+def _switch_off() -> float:
+    """When the biphasic cosine gives way to its closing line (ms), so that the integral is zero."""
+    rate, turn = 1.0 / _DECAY, 2.0 * math.pi / _PERIOD
+
+    def charge(end: float) -> float:
+        swing = turn * math.sin(turn * end) - rate * math.cos(turn * end)
+        cosine = (math.exp(-rate * end) * swing + rate) / (rate**2 + turn**2)
+        return cosine + 0.5 * _damped_cosine(end) * (_BIPHASIC_END - end)
+
+    return float(brentq(charge, 0.9 * _PERIOD, _PERIOD, xtol=1e-16))
+
+
+_NARROWEST, _WIDEST = 0.010, 0.310
+
+
+@dataclass(frozen=True)
+class Rectangular(Waveform):
+    """A rectangle of a controllable device (cTMS), then a lower and longer one of the other sign.
+
+    Attributes:
+        width: Of the first phase, 0.010 to 0.310 ms.
+        reversal: Height of the second phase as a share of the first, up to 1; it lasts
+            width / reversal, which balances the charge. 0: no second phase, an ideal that no coil
+            gives.
+
+    Raises:
+        InputError: A number is outside its range.
+    """
+
+    width: float = 0.1
+    reversal: float = 0.2
+
+    def __post_init__(self) -> None:
+        # not (a <= b) refuses NaN, too
+        if not _NARROWEST <= self.width <= _WIDEST:
+            raise InputError(
+                f"rectangular waveform: width = {self.width!r}; give {_NARROWEST:g} to {_WIDEST:g} ms"
+            )
+        if not 0.0 <= self.reversal <= 1.0:
+            raise InputError(f"rectangular waveform: reversal = {self.reversal!r}; give 0 to 1")
+
+    @property
+    def name(self) -> str:
+        return "rectangular"
+
+    @property
+    def breakpoints(self) -> tuple[float, ...]:
+        return (0.0, self.width, *((self.width + self.width / self.reversal,) if self.reversal else ()))
+
+    def _inside(self, t: Float[Array, "..."]) -> Float[Array, "..."]:
+        return jnp.where(t < self.width, 1.0, -self.reversal)
+
+
+@dataclass(frozen=True)
+class Recorded(Waveform):
+    """A waveform given by points, straight in between; made by `read_waveform`.
+
+    Attributes:
+        path: File it came from.
+        times: ms, increasing from zero.
+        values: Shares of the largest of them.
+    """
+
+    path: str
+    times: tuple[float, ...]
+    values: tuple[float, ...]
+
+    @property
+    def name(self) -> str:
+        return Path(self.path).name
+
+    @property
+    def breakpoints(self) -> tuple[float, ...]:
+        return self.times
+
+    def _inside(self, t: Float[Array, "..."]) -> Float[Array, "..."]:
+        return jnp.interp(t, np.asarray(self.times), np.asarray(self.values))
+
+
+WAVEFORMS: dict[str, Waveform] = {w.name: w for w in (Monophasic(), Biphasic(), Rectangular())}
+"""The named waveforms of EQUATIONS §2."""
+
+
+def waveform_named(text: str) -> Waveform:
+    """A named waveform, or the one in a file (whatever has a suffix or a folder).
+
+    Raises:
+        InputError: An unknown name, with the nearest one; or see `read_waveform`.
+    """
+    if text.lower() in WAVEFORMS:
+        return WAVEFORMS[text.lower()]
+    if Path(text).suffix or "/" in text:
+        return read_waveform(text)
+    near = get_close_matches(text.lower(), WAVEFORMS, n=1, cutoff=0.5)
+    advice = f"did you mean {near[0]!r}?" if near else f"known are {', '.join(WAVEFORMS)}, or a CSV file"
+    raise InputError(f"waveform {text!r}: no such waveform; {advice}")
+
+
+_HEADER = ["time_ms", "value"]
+
+
+def read_waveform(path: str | Path) -> Recorded:
+    """Reads ``time_ms,value`` rows; blank lines and lines starting with # are skipped.
+
+    Time counts from the first row; values are divided by the largest magnitude, their signs kept.
+
+    Raises:
+        InputError: Missing or malformed file, fewer than two rows, a value that is not a finite
+            number, times that do not increase, zeros only; one line with the place.
+    """
+    rows = _rows(Path(path))
+    if len(rows) < 2:
+        raise InputError(f"{path}: {len(rows)} rows of numbers; a waveform needs two or more")
+    for (_, before, _), (line, time, _) in zip(rows, rows[1:], strict=False):
+        if time <= before:
+            raise InputError(
+                f"{path}:{line}: time {time:g} does not follow {before:g}; sort the rows, one per time"
+            )
+    peak = max(abs(value) for _, _, value in rows)
+    if peak == 0.0:
+        raise InputError(f"{path}: every value is 0; a waveform needs a peak")
+    first = rows[0][1]
+    times = tuple(time - first for _, time, _ in rows)
+    return Recorded(str(path), times, tuple(value / peak for _, _, value in rows))
+
+
+def _rows(path: Path) -> list[tuple[int, float, float]]:
+    """Line, time and value of every row below the header."""
+    if not path.is_file():
+        raise InputError(f"{path}: no such waveform file; give a CSV file with the columns time_ms,value")
+    found: list[tuple[int, list[str]]] = []
+    try:
+        with path.open(newline="", encoding="utf-8-sig") as file:
+            reader = csv.reader(file, skipinitialspace=True)
+            for row in reader:
+                if any(cell.strip() for cell in row) and not row[0].lstrip().startswith("#"):
+                    found.append((reader.line_num, [cell.strip() for cell in row]))
+    except (OSError, UnicodeDecodeError, csv.Error) as error:
+        raise InputError(f"{path}: cannot be read as CSV ({error}); save it as plain text") from error
+    if not found or [cell.lower() for cell in found[0][1]] != _HEADER:
+        shown = ",".join(found[0][1]) if found else "nothing"
+        raise InputError(f"{path}: the first line is {shown!r}; it must be {','.join(_HEADER)}")
+    rows = []
+    for line, cells in found[1:]:
+        if len(cells) != 2:
+            raise InputError(f"{path}:{line}: {len(cells)} columns instead of 2; write time_ms,value")
+        time, value = (_number(f"{path}:{line}: {name}", c) for name, c in zip(_HEADER, cells, strict=True))
+        rows.append((line, time, value))
+    return rows
+
+
+def _number(place: str, cell: str) -> float:
+    try:
+        value = float(cell)
+    except ValueError:
+        raise InputError(f"{place} is {cell!r}, which is not a number") from None
+    if not math.isfinite(value):
+        raise InputError(f"{place} is {cell}; every number must be finite")
+    return value
