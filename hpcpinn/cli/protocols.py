@@ -161,7 +161,7 @@ def _draw(stimulus: "Stimulus", picture: Path) -> None:
         waveform=waveform.curve(),
         titles=(
             f"protocol: {protocol.count} pulses in {_time(protocol.duration)}, "
-            + _trains(protocol).replace(" of", " trains of"),
+            + _trains(protocol).replace(" of ", " trains of "),
             f"{train_title}: {titles[0]}",
             titles[1],
             f"one pulse: {waveform.name}, {_time(waveform.duration)}",

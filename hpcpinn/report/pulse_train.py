@@ -62,7 +62,7 @@ def draw_pulse_train(
 def _draw_onsets(axes: Axes, times: Float[ndarray, " pulses"], span: float) -> str:
     """A stroke for every pulse, a block for those that cannot be told apart; returns the unit of time."""
     unit = _time_axis(axes, span)
-    shown = times[times < span]
+    shown = times[times < _until(span)]
     ends = np.flatnonzero(np.diff(shown, append=np.inf) > span / _STROKES)
     starts = np.concatenate([[0], ends[:-1] + 1])
     bars = np.stack([shown[starts], shown[ends] - shown[starts]], axis=1) / TIME[unit]
@@ -82,13 +82,18 @@ def _draw_field(
     """The field itself, pulses true to scale; returns the unit of time."""
     unit = _time_axis(axes, span)
     t, values = waveform
-    for onset in times[times < span]:
+    for onset in times[times < _until(span)]:
         shape = np.concatenate([[0.0], values, [0.0]])
         moments = onset + np.concatenate([t[:1], t, t[-1:]])
         axes.plot(moments / TIME[unit], shape, color=_PULSE, lw=0.9)
     axes.axhline(0.0, color="black", lw=0.5, zorder=0)
     _field_axis(axes, values)
     return unit
+
+
+def _until(span: float) -> float:
+    """The end of a panel, without the pulse that only rounding puts before it."""
+    return span * (1.0 - 1e-9)
 
 
 def _draw_waveform(axes: Axes, waveform: tuple[Float[ndarray, " n"], Float[ndarray, " n"]]) -> None:

@@ -22,6 +22,11 @@ def test_pulses_that_can_be_told_apart_are_single_strokes():
     np.testing.assert_allclose(drawn, [(0, 0), (20, 20), (40, 40), (200, 200)])
 
 
+def test_a_pulse_at_the_end_belongs_to_what_follows():
+    drawn, _ = bars([0.0, 500 / 9, 1000 / 9, 1500 / 9], 3 * 55.55555555555556)  # the last one is less in bits
+    assert len(drawn) == 3
+
+
 def test_trains_seen_from_afar_are_blocks():
     times = (30_000.0 * np.arange(75)[:, None] + 100.0 * np.arange(40)).ravel()
     drawn, unit = bars(times, 75 * 30_000.0)
