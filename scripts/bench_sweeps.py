@@ -327,7 +327,7 @@ def draw(counts: tuple[int, ...], figures: dict[str, Any]) -> None:
         axes[2].loglog(counts, values, "o-", base=2, markersize=4, color=f"C{index}", label=name)
     axes[0].set(title="a dendrite cut ever finer", xlabel="pieces")
     axes[1].set(title="one cut on ever more ranks", xlabel="ranks")
-    axes[2].set(title="hard: diffusion through the whole cable", xlabel="pieces")
+    axes[2].set(title="hard: diffusion across all pieces", xlabel="pieces")
     axes[2].yaxis.set_major_formatter("{x:g}")
     for axis in axes:
         axis.xaxis.set_major_formatter("{x:g}")
