@@ -27,11 +27,11 @@ SETTLED = 10.0
 """How much a field may move, over the jump of its traces, when traces are agreed to a tolerance."""
 
 
-class Factors(NamedTuple):
+class Condensed(NamedTuple):
     """All that a Gauss-Newton step takes from a linearisation.
 
     Attributes:
-        linear: Factors of the pieces.
+        linear: Factors and transfer operators of the pieces.
         stars: Operators of the stars, where sweeps go over them.
     """
 
@@ -107,23 +107,23 @@ class CoupledWindow(WindowSolver):
         return jax.jit(run)
 
     @cached_property
-    def _linearise(self) -> Callable[..., Factors]:
-        def run(window: Window, heads: Array) -> Factors:
+    def _linearise(self) -> Callable[..., Condensed]:
+        def run(window: Window, heads: Array) -> Condensed:
             linear = linearise(
                 self.equation, self.table, self.geometry, self.interfaces.rows,
                 window, heads, self.weights, batch=self.batch, exact_above=self.exact_above,
             )  # fmt: skip
             if self.sweeping.acceleration != "stars":
-                return Factors(linear, None)
+                return Condensed(linear, None)
             stars = condense_stars(self.interfaces, self.communicator, linear.transfer, self.sweeping.n_red)
-            return Factors(linear, stars)
+            return Condensed(linear, stars)
 
         return jax.jit(run)
 
     @cached_property
     def _step(self) -> Callable[..., NewtonStep]:
-        def run(window: Window, traces: Traces, factors: Factors, given, size, tolerance, limit):
-            linear = factors.linear
+        def run(window: Window, traces: Traces, condensed: Condensed, given, size, tolerance, limit):
+            linear = condensed.linear
             correction = correct(
                 self.equation, self.table, self.geometry, self.interfaces.rows,
                 window, traces.heads, linear, self.weights, batch=self.batch,
@@ -131,7 +131,7 @@ class CoupledWindow(WindowSolver):
             sweeps = sweep_until_agreed(
                 self.equation, self.interfaces, self.communicator, self.sweeping,
                 linear.transfer, correction.reported, given, traces.told, size, tolerance, limit,
-                factors.stars,
+                condensed.stars,
             )  # fmt: skip
             heads = accept(
                 self.equation, self.table, self.geometry, self.interfaces.rows,
@@ -159,7 +159,7 @@ class CoupledWindow(WindowSolver):
         guess: Traces,
         given: Float[Array, "P 2 K T"],
         size: Float[Array, " K"],
-        linear: Factors | None = None,
+        linear: Condensed | None = None,
     ) -> WindowSolution:
         """Solves a window. Collective over all ranks.
 
@@ -168,7 +168,7 @@ class CoupledWindow(WindowSolver):
             guess: First heads and traces, such as `continued` gives.
             given: What given fluxes add to what the ends are told.
             size: Excursion of every species, the measure of jumps and changes.
-            linear: Factors of an earlier window of the same length, tried first.
+            linear: Those of an earlier window of the same length, tried first.
         """
         window = collocated(self.table, window)
         traces, histories, sweeps, made = guess, [], 0, 0

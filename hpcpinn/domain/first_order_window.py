@@ -15,7 +15,7 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float
 
-from hpcpinn.domain.interfaces import orders
+from hpcpinn.domain.interfaces import exchanged, orders
 from hpcpinn.domain.schwarz import halves
 from hpcpinn.domain.window_solver import Traces, WindowSolution, WindowSolver
 from hpcpinn.training.first_order import FirstOrder
@@ -69,9 +69,7 @@ class FirstOrderWindow(WindowSolver):
         def asked(duration, heads, given) -> Array:
             value, slope = edge_values(equation, table, self.geometry, duration, heads)
             reports = combine(interfaces.rows.send, value, slope)
-            ghosts = jnp.zeros((interfaces.n_ghosts, *reports.shape[2:]))
-            slots = jnp.concatenate([reports.reshape(-1, *reports.shape[2:]), ghosts])
-            slots = self.communicator.exchange(slots, interfaces.plan)
+            slots = exchanged(interfaces, self.communicator, reports)
             return orders(interfaces.rule, interfaces.n_nodes, slots, given)
 
         def train(pieces, heads, state) -> tuple[Array, Any]:

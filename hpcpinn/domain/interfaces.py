@@ -19,6 +19,7 @@ import numpy as np
 from jaxtyping import Array, Float, Int
 
 from hpcpinn.morphology.cable import Cable
+from hpcpinn.parallel.communicator import Communicator
 from hpcpinn.parallel.exchange import ExchangePlan, plan_exchange
 from hpcpinn.training.local import EdgeRows
 
@@ -180,6 +181,18 @@ def _messages(node, by_node, owner, colour) -> dict[tuple[int, int], tuple[list,
                 sent.append(slots[sender][int(end)])
                 received.append(slots[receiver][int(end)])
     return messages
+
+
+def exchanged(
+    interfaces: Interfaces, communicator: Communicator, ends: Float[Array, "P 2 ..."]
+) -> Float[Array, "S ..."]:
+    """Data of ends in all slots: the local ones', then the ghosts' from other ranks.
+
+    Traceable; collective over all ranks.
+    """
+    rest = ends.shape[2:]
+    slots = jnp.concatenate([ends.reshape(-1, *rest), jnp.zeros((interfaces.n_ghosts, *rest))])
+    return communicator.exchange(slots, interfaces.plan)
 
 
 def orders(

@@ -14,7 +14,7 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Bool, Float, Int
 
-from hpcpinn.domain.interfaces import Interfaces, orders
+from hpcpinn.domain.interfaces import Interfaces, exchanged, orders
 from hpcpinn.domain.stars import Stars, star_sweep
 from hpcpinn.parallel.communicator import Communicator
 from hpcpinn.physics.system import ReactionDiffusion
@@ -94,13 +94,9 @@ def sweep_until_agreed(
     share = interfaces.relaxation[:, :, None, None]
     parts = halves(settings, base.shape[0])
 
-    def exchange(reports: Array) -> Array:
-        ghosts = jnp.zeros((interfaces.n_ghosts, *base.shape[2:]))
-        slots = jnp.concatenate([reports.reshape(-1, *base.shape[2:]), ghosts])
-        return communicator.exchange(slots, interfaces.plan)
-
     def asked(reports: Array) -> Array:
-        return orders(interfaces.rule, interfaces.n_nodes, exchange(reports), given)
+        slots = exchanged(interfaces, communicator, reports)
+        return orders(interfaces.rule, interfaces.n_nodes, slots, given)
 
     def half_sweep(told, reports, first, last):
         target = asked(reports)

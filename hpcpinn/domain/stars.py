@@ -18,7 +18,7 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float
 
-from hpcpinn.domain.interfaces import Interfaces
+from hpcpinn.domain.interfaces import Interfaces, exchanged
 from hpcpinn.parallel.communicator import Communicator
 
 RED, BLACK = 0, 1
@@ -83,8 +83,7 @@ def _node_sums(
 ) -> Float[Array, "N ..."]:
     """Σ_j w_j x_j over the ends of every local node, in the order of the whole tree."""
     rule, rest = interfaces.rule, ends.shape[2:]
-    slots = jnp.concatenate([ends.reshape(-1, *rest), jnp.zeros((interfaces.n_ghosts, *rest))])
-    entries = communicator.exchange(slots, interfaces.plan)[rule.entry_slot]
+    entries = exchanged(interfaces, communicator, ends)[rule.entry_slot]
     weight = rule.entry_weight[:, 0].reshape(-1, *[1] * len(rest))
     return jax.ops.segment_sum(weight * entries, rule.entry_node, interfaces.n_nodes, indices_are_sorted=True)
 

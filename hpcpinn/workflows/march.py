@@ -3,7 +3,7 @@
 import math
 from dataclasses import dataclass, replace
 from functools import cached_property
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
@@ -15,7 +15,6 @@ from hpcpinn.domain.window_solver import WindowSolution
 from hpcpinn.parallel.communicator import Communicator
 from hpcpinn.timestepping.controller import Plan, first_plan
 from hpcpinn.timestepping.forcing import WindowDrive
-from hpcpinn.training.least_squares import Linearisation
 from hpcpinn.training.local import Window
 from hpcpinn.workflows.problem import Problem
 
@@ -26,9 +25,9 @@ QUIET = 0.05
 
 
 class Factors(NamedTuple):
-    """Factors of the last window, and the length that they belong to."""
+    """What the solver kept of the last window (`WindowSolution.linear`), and the length it belongs to."""
 
-    linear: Linearisation
+    linear: Any
     length: float
 
 
