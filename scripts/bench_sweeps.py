@@ -10,7 +10,8 @@ linearisation needs from the first guess (the field at the start, held) to a rel
 - `ranks`: a pyramidal cell with the same channels and a synapse, a fixed cut into hundreds of
   pieces on 1 … 64 simulated ranks (one thread each): the count and the iterates do not change;
 - `hard`: the cable of preset `seed`, through which diffusion runs several times within the one
-  window, cut into 2 … 64 pieces: over stars or single pieces, red-black or additive.
+  window, cut into 2 … 64 pieces: with and without tree solves, over stars or single pieces, red-black or
+  additive.
 
 Writes results/bench_sweeps.json and .png.
 """
@@ -58,6 +59,7 @@ COUNTS = (2, 4, 8, 16, 32, 64)
 OPEN = ("voltage.constant=-20.0", "physics.constants.rest_voltage=-70.0")
 """Channels open from the start, the cell at rest."""
 METHODS = {
+    "stars, then the tree": ("red-black", "tree"),
     "stars, red-black": ("red-black", "stars"),
     "stars, additive": ("additive", "stars"),
     "red-black, Anderson": ("red-black", "anderson"),
@@ -135,7 +137,7 @@ class InterfaceProblem:
         interfaces = build_interfaces(self.pieces, owner, colours, communicator.rank)
         settings = replace(settings, n_red=int(np.sum(colours[mine] == 0)))
         stars = None
-        if settings.acceleration == "stars":
+        if settings.over_stars:
             stars = condense_stars(interfaces, communicator, self.transfer[mine], settings.n_red)
         outcome = sweep_until_agreed(
             self.equation, interfaces, communicator, settings,
@@ -144,7 +146,7 @@ class InterfaceProblem:
         )  # fmt: skip
         return outcome, mine
 
-    def count(self, order: str = "red-black", acceleration: str = "stars") -> int:
+    def count(self, order: str = "red-black", acceleration: str = "tree") -> int:
         """Sweeps on one rank."""
         settings = replace(self.settings, order=order, acceleration=acceleration)
         owner = np.zeros(self.pieces.n_frusta, int)

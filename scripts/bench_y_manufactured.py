@@ -217,7 +217,7 @@ class Bench:
             interfaces=build_interfaces(cable, owner, colours, 0),
             communicator=SerialCommunicator(),
             sweeping=SweepSettings(
-                int(np.sum(colours == 0)), acceleration="stars", tolerance=1e-10, max_sweeps=60, most_per_window=600
+                int(np.sum(colours == 0)), acceleration="tree", tolerance=1e-10, max_sweeps=60, most_per_window=600
             ),
             newton=NewtonSettings(tolerance=1e-10, max_steps=20),
         )

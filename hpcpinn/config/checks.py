@@ -84,10 +84,10 @@ def _times(config: RunConfig) -> Iterator[Problem]:
 
 def _interfaces(config: RunConfig) -> Iterator[Problem]:
     schwarz = config.schwarz
-    if schwarz.acceleration == "stars" and schwarz.transmission != "robin":
+    if schwarz.acceleration in ("tree", "stars") and schwarz.transmission != "robin":
         yield (
             ("schwarz", "acceleration"),
-            f"'stars' needs schwarz.transmission = 'robin', not {schwarz.transmission!r}; "
+            f"{schwarz.acceleration!r} needs schwarz.transmission = 'robin', not {schwarz.transmission!r}; "
             "use 'anderson' or 'none'",
         )
 

@@ -283,22 +283,23 @@ class SchwarzConfig(Table):
     Attributes:
         transmission: What crosses an interface.
         order: Red and black in turn, or all at once.
-        acceleration: ``stars`` solves at whole nodes (with ``robin``; the default there),
-            ``anderson`` mixes the last sweeps over pieces.
+        acceleration: ``stars`` solves at whole nodes, ``tree`` also at all nodes of the tree at once
+            where two sweeps over stars are not enough (both with ``robin``; ``tree`` is the default
+            there); ``anderson`` mixes the last sweeps over pieces.
         jump_tolerance: Relative interface jump at which sweeps stop.
         max_sweeps: Most sweeps per Newton step.
     """
 
     transmission: Literal["robin", "dirichlet-neumann"] = "robin"
     order: Literal["red-black", "additive"] = "red-black"
-    acceleration: Literal["stars", "anderson", "none"] | None = None
+    acceleration: Literal["tree", "stars", "anderson", "none"] | None = None
     jump_tolerance: Positive = 1e-5
     max_sweeps: Count = 8
 
     @property
     def chosen_acceleration(self) -> str:
         """The acceleration, also where none is given."""
-        best = "stars" if self.transmission == "robin" else "anderson"
+        best = "tree" if self.transmission == "robin" else "anderson"
         return self.acceleration or best
 
 

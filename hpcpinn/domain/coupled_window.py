@@ -113,7 +113,7 @@ class CoupledWindow(WindowSolver):
                 self.equation, self.table, self.geometry, self.interfaces.rows,
                 window, heads, self.weights, batch=self.batch, exact_above=self.exact_above,
             )  # fmt: skip
-            if self.sweeping.acceleration != "stars":
+            if not self.sweeping.over_stars:
                 return Condensed(linear, None)
             stars = condense_stars(self.interfaces, self.communicator, linear.transfer, self.sweeping.n_red)
             return Condensed(linear, stars)

@@ -18,6 +18,7 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float, Int
 
+from hpcpinn.domain.elimination_plan import TreePlan, plan_tree
 from hpcpinn.morphology.cable import Cable
 from hpcpinn.parallel.communicator import Communicator
 from hpcpinn.parallel.exchange import ExchangePlan, plan_exchange
@@ -58,6 +59,7 @@ class Interfaces:
         n_ghosts: Ghost slots after the 2P local ones.
         n_nodes: Local nodes.
         relaxation: Share of the new value taken at every end, (P, 2).
+        tree: For tree solves; with Robin's rule only.
     """
 
     rows: EdgeRows
@@ -66,6 +68,7 @@ class Interfaces:
     n_ghosts: int
     n_nodes: int
     relaxation: Float[Array, "P 2"]
+    tree: TreePlan | None = None
 
 
 def _end_tables(pieces: Cable, transmission: str):
@@ -149,7 +152,13 @@ def build_interfaces(
         n_ghosts=len(slots) - len(local_ends),
         n_nodes=len(local_nodes),
         relaxation=per_end(relaxation),
+        tree=_tree_plan(pieces, owner, colour, rank, weight[:, 0]) if transmission == "robin" else None,
     )
+
+
+def _tree_plan(pieces: Cable, owner, colour, rank: int, weight: Float[np.ndarray, " E"]) -> TreePlan:
+    stored = [storage_order(owner, colour, one) for one in range(int(owner.max()) + 1)]
+    return plan_tree(stored, pieces.node, weight.reshape(-1, 2), rank)
 
 
 def _local_ends(owner, colour, rank) -> Int[np.ndarray, " E"]:

@@ -3,8 +3,10 @@
 Two kinds of subdomain. Pieces: a sweep visits the red pieces and then the black ones (or all at
 once); each is told what its neighbours last reported and reports back through its condensed
 operator (`Linearisation.transfer`), and Anderson's acceleration mixes the last sweeps. Stars: a sweep
-solves at the red nodes and then at the black ones, see `stars`; it needs no acceleration. Both have
-the same fixed point. The traces travel between ranks inside the compiled loop.
+solves at the red nodes and then at the black ones, see `stars`; it needs no acceleration. Where two
+sweeps over stars are not enough, a coarse correction carries the news across the whole tree at once,
+see `tree_solve`. All have the same fixed point. The traces travel between ranks inside the compiled
+loop.
 """
 
 from dataclasses import dataclass
@@ -16,9 +18,13 @@ from jaxtyping import Array, Bool, Float, Int
 
 from hpcpinn.domain.interfaces import Interfaces, exchanged, orders
 from hpcpinn.domain.stars import Stars, star_sweep
+from hpcpinn.domain.tree_solve import tree_solve
 from hpcpinn.parallel.communicator import Communicator
 from hpcpinn.physics.system import ReactionDiffusion
 from hpcpinn.training.least_squares import respond
+
+STARS_FIRST = 2
+"""Sweeps over stars before a tree solve; they are enough where diffusion reaches few pieces, and cheaper."""
 
 
 @dataclass(frozen=True)
@@ -28,7 +34,8 @@ class SweepSettings:
     Attributes:
         n_red: Pieces stored first that form the red half.
         order: "red-black" or "additive".
-        acceleration: "stars" (with Robin's rule only), "anderson" or "none".
+        acceleration: "tree" (sweeps over stars, then tree solves), "stars" (both with Robin's rule
+            only), "anderson" or "none".
         tolerance: Relative interface jump at which a window's sweeps are done.
         max_sweeps: Sweeps per Newton step.
         most_per_window: Sweeps after which a window is given up, to be tried again shorter.
@@ -42,6 +49,11 @@ class SweepSettings:
     max_sweeps: int = 8
     most_per_window: int = 16
     memory: int = 3
+
+    @property
+    def over_stars(self) -> bool:
+        """Whether sweeps go over stars, which then have to be prepared."""
+        return self.acceleration in ("tree", "stars")
 
 
 class Sweeps(NamedTuple):
@@ -84,13 +96,13 @@ def sweep_until_agreed(
         size: Excursion of every species, the measure of the relative jump.
         tolerance: Relative jump at which to stop; loose while Newton is still far away.
         limit: Sweeps that are left to the window, if fewer than those of a Newton step.
-        stars: Of `transfer`; sweeps then go over them. Needed where the acceleration is "stars".
+        stars: Of `transfer`; sweeps then go over them. Needed where the settings say so.
 
     Returns:
         The traces, with the history of the jump. The jump of an end is half the change that the
         node rule asks of what it is told: the mismatch of value and scaled flux at once.
     """
-    assert (stars is not None) == (settings.acceleration == "stars")
+    assert (stars is not None) == settings.over_stars
     share = interfaces.relaxation[:, :, None, None]
     parts = halves(settings, base.shape[0])
 
@@ -107,11 +119,21 @@ def sweep_until_agreed(
 
     scale = jnp.asarray(equation.scale)[:, None]
 
+    def flat(ends: Array) -> Array:
+        return (ends / scale).reshape(ends.shape[0], 2, transfer.shape[-1] // 2)
+
     def over_stars(stars: Stars, told: Array) -> Array:
-        parts = (base / scale, given / scale, told / scale)
-        flat = (x.reshape(x.shape[0], 2, transfer.shape[-1] // 2) for x in parts)
-        swept = star_sweep(stars, interfaces, communicator, settings.n_red, settings.order, *flat)
+        parts = (flat(base), flat(given), flat(told))
+        swept = star_sweep(stars, interfaces, communicator, settings.n_red, settings.order, *parts)
         return swept.reshape(told.shape) * scale
+
+    def over_tree(state):
+        _, _, memory, count, _, history = state
+        told = tree_solve(interfaces, communicator, transfer, flat(base), flat(given))
+        told = told.reshape(base.shape) * scale
+        reports = base + respond(equation, transfer, told)
+        jump = jump_of(told, reports)
+        return told, reports, memory, count + 1, jump, history.at[count].set(jump)
 
     def sweep(told, reports):
         if stars is not None:
@@ -137,15 +159,23 @@ def sweep_until_agreed(
 
     most = settings.max_sweeps if limit is None else jnp.minimum(limit, settings.max_sweeps)
 
-    def unfinished(state) -> Bool[Array, ""]:
+    def unfinished(state, most=most) -> Bool[Array, ""]:
         _, _, _, count, jump, _ = state
         return (count < most) & (jump > tolerance)
+
+    def unfinished_by_stars(state) -> Bool[Array, ""]:
+        return unfinished(state, jnp.minimum(most, STARS_FIRST))
 
     reports = base + respond(equation, transfer, told)
     history = jnp.full((settings.max_sweeps,), jnp.nan)
     none, far = jnp.zeros((), int), jnp.asarray(jnp.inf)
     state = (told, reports, _empty_memory(told, settings.memory), none, far, history)
-    told, _, _, count, jump, history = jax.lax.while_loop(unfinished, body, state)
+    if settings.acceleration == "tree":
+        state = jax.lax.while_loop(unfinished_by_stars, body, state)
+        state = jax.lax.while_loop(unfinished, over_tree, state)
+    else:
+        state = jax.lax.while_loop(unfinished, body, state)
+    told, _, _, count, jump, history = state
     return Sweeps(told, count, jump, history)
 
 

@@ -47,7 +47,7 @@ def swept(pieces: Cable, transfer: jnp.ndarray, **chosen) -> Sweeps:
     stars = condense_stars(interfaces, SERIAL, transfer, n_red)
     return sweep_until_agreed(
         Decay(), interfaces, SERIAL, settings, transfer, base, given, jnp.zeros_like(base),
-        jnp.ones(2), settings.tolerance, stars=stars if settings.acceleration == "stars" else None,
+        jnp.ones(2), settings.tolerance, stars=stars if settings.over_stars else None,
     )  # fmt: skip
 
 
