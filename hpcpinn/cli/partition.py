@@ -68,6 +68,12 @@ def _print_table(cell: "SharedCell") -> None:
         f"{figures['interfaces']} interfaces between ranks, {figures['subdomains']} connected subdomains",
         soft_wrap=True,
     )
+    if figures["subdomains"] > figures["ranks"]:
+        console.print(
+            f"some ranks own a second subdomain: with one connected share each, no partition of this tree "
+            f"has an imbalance below {figures['connected_imbalance']:.3f}",
+            soft_wrap=True,
+        )
     if cell.n_pieces_of_run < figures["pieces"]:
         console.print(
             f"pieces cut finer to share them evenly: {cell.n_pieces_of_run} -> {figures['pieces']}; "

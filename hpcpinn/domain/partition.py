@@ -11,7 +11,7 @@ some ranks own a second, small one.
 """
 
 from collections import defaultdict
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import combinations
 
 import numpy as np
@@ -41,6 +41,7 @@ class Partition:
         cost: Cost of every rank.
         cut_nodes: Nodes at which pieces of different ranks meet.
         neighbours: Pairs of ranks (lower first) that meet at some node: they exchange traces.
+        connected_imbalance: The best there is if every rank's share must be connected.
     """
 
     owner: Int[ndarray, " F"]
@@ -49,6 +50,7 @@ class Partition:
     cost: Float[ndarray, " n"]
     cut_nodes: Int[ndarray, " k"]
     neighbours: tuple[tuple[int, int], ...]
+    connected_imbalance: float
 
     @property
     def imbalance(self) -> float:
@@ -105,7 +107,8 @@ def partition(cable: Cable, cost: Float[ndarray, " F"], n: int, *, balance: floa
         return connected
     share = shares_within(cable, cost, capacity)
     spread = _described(cable, cost, *_with_second_subdomains(cable, cost, share, n, capacity))
-    return min(connected, spread, key=lambda found: found.imbalance)
+    best = min(connected, spread, key=lambda found: found.imbalance)
+    return replace(best, connected_imbalance=connected.imbalance)
 
 
 def refined_for(cable: Cable, n: int) -> Cable:
@@ -182,6 +185,7 @@ def _described(cable: Cable, cost: ndarray, share: ndarray, rank_of: ndarray) ->
     """
     owner = _by_first_piece(rank_of[share])
     n = int(owner.max()) + 1
+    load = np.bincount(owner, weights=cost, minlength=n)
     ranks_at: dict[int, set[int]] = defaultdict(set)
     for piece, ends in enumerate(cable.node):
         for node in ends:
@@ -192,9 +196,10 @@ def _described(cable: Cable, cost: ndarray, share: ndarray, rank_of: ndarray) ->
         owner=owner,
         n=n,
         subdomain=_subdomains(cable.node, owner, cost),
-        cost=np.bincount(owner, weights=cost, minlength=n),
+        cost=load,
         cut_nodes=np.array(sorted(met), int),
         neighbours=tuple(sorted(pairs)),
+        connected_imbalance=float(load.max() / load.mean()),
     )
 
 

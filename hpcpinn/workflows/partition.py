@@ -46,6 +46,7 @@ class SharedCell:
             "cuts": shares.cuts,
             "interfaces": shares.interfaces,
             "subdomains": shares.n_subdomains,
+            "connected_imbalance": shares.connected_imbalance,
             "pieces": self.cable.n_frusta,
             "pieces_per_rank": owned.tolist(),
             "length_um_per_rank": length.tolist(),

@@ -83,6 +83,7 @@ def test_three_equal_branches_for_two_ranks():
     shares = partition(cable, cost, 2)
     assert shares.imbalance <= 1.10
     assert shares.n_subdomains == 3
+    assert shares.connected_imbalance == pytest.approx(4 / 3)
 
 
 @settings(max_examples=25, deadline=None)
