@@ -190,7 +190,9 @@ CODE = ChannelSet(
     ),
     gates=(
         _gate(
-            "m", _linear_over_exp(0.32 * 4.0, _V_T + 13.0, 4.0), _linear_over_exp(0.28 * 5.0, _V_T + 40.0, -5.0)
+            "m",
+            _linear_over_exp(0.32 * 4.0, _V_T + 13.0, 4.0),
+            _linear_over_exp(0.28 * 5.0, _V_T + 40.0, -5.0),
         ),
         _gate("h", _exponential(0.128, _V_T + 17.0, 18.0), _sigmoid(4.0, _V_T + 40.0, 5.0)),
         _gate("n", _linear_over_exp(0.032 * 5.0, _V_T + 15.0, 5.0), _exponential(0.5, _V_T + 10.0, 40.0)),
