@@ -6,8 +6,9 @@ from functools import partial
 from typing import NamedTuple
 
 import jax
+import jax.numpy as jnp
 import numpy as np
-from jaxtyping import Float
+from jaxtyping import Array, Float
 from numpy import ndarray
 
 from hpcpinn.errors import InputError
@@ -172,11 +173,11 @@ def _means_of_pulses(
         x, weight = np.polynomial.legendre.leggauss(_GAUSS_POINTS)
         t = middle[inside, None] - pulses[last[inside], None] + 0.5 * length[inside, None] * x
         room = (1 << (t.size - 1).bit_length()) - t.size  # few sizes, few compilations
-        values = _values(stimulus.waveform, np.r_[t.ravel(), np.zeros(room)])
+        values = _values(stimulus.waveform, jnp.asarray(np.r_[t.ravel(), np.zeros(room)]))
         means[inside] = np.asarray(values)[: t.size].reshape(t.shape) @ (0.5 * weight)
     return means
 
 
 @partial(jax.jit, static_argnums=0)
-def _values(waveform: Waveform, t: Float[ndarray, " n"]) -> Float[ndarray, " n"]:
+def _values(waveform: Waveform, t: Float[Array, " n"]) -> Float[Array, " n"]:
     return waveform(t)
