@@ -11,7 +11,6 @@ Files:
 Times in files are user times: ms for the physical presets, dimensionless for `seed`.
 """
 
-import csv
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -24,6 +23,7 @@ import numpy as np
 from jaxtyping import Array, Float, Int
 
 from hpcpinn.errors import InputError
+from hpcpinn.physics.csv_rows import UNREADABLE, rows_of
 
 Site = TypeVar("Site")
 
@@ -128,7 +128,7 @@ def read_voltage(path: str | Path, *, time_unit: float = 1e-3) -> VoltageSource:
         raise InputError(f"{path}: no such voltage file; check voltage.file")
     try:
         times, values, sites, place = _read_hdf5(path) if _is_hdf5(path) else _read_csv(path)
-    except (OSError, UnicodeDecodeError, csv.Error) as error:
+    except UNREADABLE as error:
         raise InputError(f"{path}: cannot be read as CSV or HDF5 ({error}); is the file complete?") from error
     _check_table(path, times, values, sites, place)
     return VoltageSource(jnp.asarray(times * time_unit), jnp.asarray(values), sites, str(path), time_unit)
@@ -180,14 +180,8 @@ def _is_hdf5(path: Path) -> bool:
 
 
 def _read_csv(path: Path) -> _Table:
-    lines: list[int] = []
-    rows: list[list[str]] = []
-    with path.open(newline="", encoding="utf-8-sig") as file:
-        reader = csv.reader(file, skipinitialspace=True)
-        for row in reader:
-            if any(cell.strip() for cell in row) and not row[0].lstrip().startswith("#"):
-                lines.append(reader.line_num)
-                rows.append([cell.strip() for cell in row])
+    found = rows_of(path)
+    lines, rows = [line for line, _ in found], [cells for _, cells in found]
     if not rows:
         raise InputError(f"{path}: empty; the first line must be time_ms and the site names")
     header, body = rows[0], rows[1:]

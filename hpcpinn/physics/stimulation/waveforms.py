@@ -6,7 +6,6 @@ the time since the onset of its pulse, smooth between its breakpoints and contin
 them: steps of a solver that end at the breakpoints meet no kink and no jump. Times in ms.
 """
 
-import csv
 import math
 from abc import ABC, abstractmethod
 from dataclasses import dataclass
@@ -20,6 +19,7 @@ from jaxtyping import Array, Float
 from scipy.optimize import brentq
 
 from hpcpinn.errors import InputError
+from hpcpinn.physics.csv_rows import columns_of
 
 
 class Waveform(ABC):
@@ -247,7 +247,7 @@ def read_waveform(path: str | Path) -> Recorded:
         InputError: Missing or malformed file, fewer than two rows, a value that is not a finite
             number, times that do not increase, zeros only; one line with the place.
     """
-    rows = _rows(Path(path))
+    rows = [(line, *numbers) for line, numbers in columns_of(Path(path), _HEADER, "waveform")]
     if len(rows) < 2:
         raise InputError(f"{path}: {len(rows)} rows of numbers; a waveform needs two or more")
     for (_, before, _), (line, time, _) in zip(rows, rows[1:], strict=False):
@@ -261,38 +261,3 @@ def read_waveform(path: str | Path) -> Recorded:
     first = rows[0][1]
     times = tuple(time - first for _, time, _ in rows)
     return Recorded(str(path), times, tuple(value / peak for _, _, value in rows))
-
-
-def _rows(path: Path) -> list[tuple[int, float, float]]:
-    """Line, time and value of every row below the header."""
-    if not path.is_file():
-        raise InputError(f"{path}: no such waveform file; give a CSV file with the columns time_ms,value")
-    found: list[tuple[int, list[str]]] = []
-    try:
-        with path.open(newline="", encoding="utf-8-sig") as file:
-            reader = csv.reader(file, skipinitialspace=True)
-            for row in reader:
-                if any(cell.strip() for cell in row) and not row[0].lstrip().startswith("#"):
-                    found.append((reader.line_num, [cell.strip() for cell in row]))
-    except (OSError, UnicodeDecodeError, csv.Error) as error:
-        raise InputError(f"{path}: cannot be read as CSV ({error}); save it as plain text") from error
-    if not found or [cell.lower() for cell in found[0][1]] != _HEADER:
-        shown = ",".join(found[0][1]) if found else "nothing"
-        raise InputError(f"{path}: the first line is {shown!r}; it must be {','.join(_HEADER)}")
-    rows = []
-    for line, cells in found[1:]:
-        if len(cells) != 2:
-            raise InputError(f"{path}:{line}: {len(cells)} columns instead of 2; write time_ms,value")
-        time, value = (_number(f"{path}:{line}: {name}", c) for name, c in zip(_HEADER, cells, strict=True))
-        rows.append((line, time, value))
-    return rows
-
-
-def _number(place: str, cell: str) -> float:
-    try:
-        value = float(cell)
-    except ValueError:
-        raise InputError(f"{place} is {cell!r}, which is not a number") from None
-    if not math.isfinite(value):
-        raise InputError(f"{place} is {cell}; every number must be finite")
-    return value

@@ -1,0 +1,247 @@
+"""Binding and pumps at one point: the reaction of EQUATIONS §1 without channels and diffusion.
+
+    c' = f(b, c) + σ j(c),   b' = f(b, c),   j = j_leak − j_PMCA − j_NCX,   σ = P/A = 2/a
+
+The leak is the one that balances the pumps at c_rest, so rest is steady; what a channel lets in at
+rest belongs to the influx. Written in the deviations from rest u = c − c_rest and
+w = (c − b) − (c_rest − b_rest) the system has no constant term,
+
+    u' = −B(c)(u − w) − k⁺b_rest u − σ κ(c) u,   w' = −σ κ(c) u,   B = k⁻ + k⁺c,
+
+where κ = −j/u is computed without the cancellation of pumps and leak: rest is a fixed point to
+the last bit, and close to rest no digit is lost.
+"""
+
+from dataclasses import dataclass, fields
+from typing import NamedTuple
+
+import jax.numpy as jnp
+from jaxtyping import Array, Float
+
+from hpcpinn.errors import InputError
+from hpcpinn.physics.constants import CalciumConstants
+
+
+@dataclass(frozen=True)
+class ReactionConstants:
+    """What the pointwise reaction depends on; names and units of `CalciumConstants`.
+
+    Channels, diffusion and the leak of the constants play no part.
+    """
+
+    b_tot: float
+    k_plus: float
+    k_minus: float
+    c_rest: float
+    c_o: float
+    pmca_max: float
+    pmca_K: float
+    ncx_max: float
+    ncx_K: float
+
+    @property
+    def b_rest(self) -> float:
+        """Free calbindin in equilibrium with c_rest, µM."""
+        return self.k_minus * self.b_tot / (self.k_minus + self.k_plus * self.c_rest)
+
+    @property
+    def leak(self) -> float:
+        """The leak that balances the pumps alone at c_rest, µm/s.
+
+        Raises:
+            InputError: c_o is not above c_rest.
+        """
+        if self.c_o <= self.c_rest:
+            raise InputError(
+                f"physics.constants.c_o: {self.c_o:g} µM is not above c_rest = {self.c_rest:g} µM, so "
+                "no leak can balance the pumps; raise c_o"
+            )
+        pmca = self.pmca_max * self.c_rest**2 / (self.pmca_K**2 + self.c_rest**2)
+        ncx = self.ncx_max * self.c_rest / (self.ncx_K + self.c_rest)
+        return (pmca + ncx) / (self.c_o - self.c_rest)
+
+
+def reaction_constants(k: CalciumConstants) -> ReactionConstants:
+    """The part of the constants that the pointwise reaction depends on."""
+    return ReactionConstants(**{f.name: float(getattr(k, f.name)) for f in fields(ReactionConstants)})
+
+
+class Deviation(NamedTuple):
+    """A state relative to rest.
+
+    Attributes:
+        u: c − c_rest, µM.
+        w: (c − b) minus its value at rest: calcium, free and bound, above rest, µM.
+    """
+
+    u: Float[Array, "..."]
+    w: Float[Array, "..."]
+
+
+def deviation(c: Float[Array, "..."], b: Float[Array, "..."], k: ReactionConstants) -> Deviation:
+    """(u, w) of a state."""
+    u = c - k.c_rest
+    return Deviation(u, u - (b - k.b_rest))
+
+
+def state(d: Deviation, k: ReactionConstants) -> tuple[Float[Array, "..."], Float[Array, "..."]]:
+    """(c, b) of a deviation, µM."""
+    return k.c_rest + d.u, k.b_rest + (d.u - d.w)
+
+
+def clearance(u: Float[Array, "..."], k: ReactionConstants) -> Float[Array, "..."]:
+    """κ(c) = −j(c)/u, µm/s: calcium leaves through the membrane at σ κ u. Positive for c ≥ 0."""
+    r, c = k.c_rest, k.c_rest + u
+    half, rest_pmca = k.pmca_K**2, k.pmca_K**2 + k.c_rest**2
+    pmca = k.pmca_max * half * (c + r) / ((half + c * c) * rest_pmca)
+    ncx = k.ncx_max * k.ncx_K / ((k.ncx_K + c) * (k.ncx_K + r))
+    return k.leak + pmca + ncx
+
+
+def clearance_slope(u: Float[Array, "..."], k: ReactionConstants) -> Float[Array, "..."]:
+    """d(κ u)/du = −dj/dc, µm/s."""
+    c = k.c_rest + u
+    half = k.pmca_K**2
+    pmca = 2.0 * k.pmca_max * half * c / (half + c * c) ** 2
+    return k.leak + pmca + k.ncx_max * k.ncx_K / (k.ncx_K + c) ** 2
+
+
+def rates(d: Deviation, ratio: Float[Array, "..."], k: ReactionConstants) -> Deviation:
+    """(u', w'), µM/s.
+
+    Args:
+        d: The state.
+        ratio: Surface-to-volume ratio σ = P/A (2/a without a reticulum), 1/µm.
+        k: Constants.
+    """
+    unbinding = k.k_minus + k.k_plus * (k.c_rest + d.u)
+    extruded = ratio * clearance(d.u, k) * d.u
+    return Deviation(-unbinding * (d.u - d.w) - k.k_plus * k.b_rest * d.u - extruded, -extruded)
+
+
+def relaxation_rate(d: Deviation, ratio: Float[Array, "..."], k: ReactionConstants) -> Float[Array, "..."]:
+    """−∂u'/∂u: how fast free calcium follows at fixed w, 1/s."""
+    b = k.b_rest + (d.u - d.w)
+    return k.k_minus + k.k_plus * (k.c_rest + d.u + b) + ratio * clearance_slope(d.u, k)
+
+
+def quasi_steady(
+    w: Float[Array, "..."], ratio: Float[Array, "..."], k: ReactionConstants, newton: int = 2
+) -> Float[Array, "..."]:
+    """The slow manifold u = q(w), to first order: where u stands still up to its drift along q.
+
+    −B(q − w) − k⁺b_rest q − (1 − s) σ κ q = 0 with s = dq/dw ≈ B/(B + k⁺b), from the positive root
+    of the equilibrium of binding (s = 1) by Newton steps. Zero at w = 0.
+    """
+    bound = k.k_minus + k.k_plus * (k.c_rest + k.b_rest - w)
+    source = (k.k_minus + k.k_plus * k.c_rest) * w
+    root = jnp.sqrt(bound * bound + 4.0 * k.k_plus * source)
+    # of the two forms of the root the one without cancellation; w may have either sign
+    safe = jnp.where(bound > 0.0, bound + root, 1.0)
+    q = jnp.where(bound > 0.0, 2.0 * source / safe, (root - bound) / (2.0 * k.k_plus))
+    unbinding = k.k_minus + k.k_plus * (k.c_rest + q)
+    held = k.k_plus * (k.b_rest + q - w)
+    share = ratio * held / (unbinding + held)
+    for _ in range(newton):
+        unbinding = k.k_minus + k.k_plus * (k.c_rest + q)
+        remainder = unbinding * (w - q) - (k.k_plus * k.b_rest + share * clearance(q, k)) * q
+        slope = unbinding + k.k_plus * (k.b_rest + q - w) + share * clearance_slope(q, k)
+        q = q + remainder / slope
+    return q
+
+
+class ClosedFlow(NamedTuple):
+    """Parts of the closed-form flow over a time h; the flow itself is their sum.
+
+    w(h) ≈ w − slow − fast; u(h) ≈ q(w(h)) + excess.
+
+    Attributes:
+        q: Slow manifold at the start.
+        rate: Rate at which the excess over it decays, 1/s.
+        slow: Calcium extruded along the slow manifold, µM.
+        fast: Calcium extruded beyond that while the excess lasts, µM.
+        excess: u − q at the end.
+    """
+
+    q: Float[Array, "..."]
+    rate: Float[Array, "..."]
+    slow: Float[Array, "..."]
+    fast: Float[Array, "..."]
+    excess: Float[Array, "..."]
+
+
+def closed_flow(
+    d: Deviation, h: Float[Array, "..."], ratio: Float[Array, "..."], k: ReactionConstants
+) -> ClosedFlow:
+    """The reaction over h in closed form: Riccati decay to a slow manifold, and a walk along it.
+
+    Without pumps w stands still and u' is a scalar Riccati equation: the excess z = u − q obeys
+    z' = −rate z − k⁺z², and the formula is exact. Pumps add their chord σ (κu − κq q)/z to the
+    rate, so that u'(0) is right, and extrude along the way what `_extruded_excess` integrates.
+    Good to per cent, and linear in (u, w) close to rest.
+    """
+    q = quasi_steady(d.w, ratio, k)
+    z = d.u - q
+    held = k.k_minus + k.k_plus * (k.c_rest + k.b_rest + 2.0 * q - d.w)
+    chord = _clearance_chord(q, d.u, k)
+    first = held + ratio * chord
+    excess = _riccati(z, first, h, k)[1]
+    rate = held + 0.5 * ratio * (chord + _clearance_chord(q, q + excess, k))
+    fallen, excess = _riccati(z, rate, h, k)
+    fast = ratio * _extruded_excess(q, excess, fallen, rate, k)
+    # most of the fast part is gone before half the time is over
+    early = 1.0 - _share_left(rate * h)
+    middle = quasi_steady(d.w - 0.5 * h * ratio * clearance(q, k) * q - early * fast, ratio, k)
+    return ClosedFlow(q, rate, h * ratio * clearance(middle, k) * middle, fast, excess)
+
+
+def _riccati(
+    z: Float[Array, "..."], rate: Float[Array, "..."], h: Float[Array, "..."], k: ReactionConstants
+) -> tuple[Float[Array, "..."], Float[Array, "..."]]:
+    """What z' = −rate z − k⁺z² has lost after h, and what is left."""
+    gone = -jnp.expm1(-rate * h)
+    spent = k.k_plus * z / rate * gone
+    return z * (gone + spent) / (1.0 + spent), z * (1.0 - gone) / (1.0 + spent)
+
+
+def _clearance_chord(
+    q: Float[Array, "..."], u: Float[Array, "..."], k: ReactionConstants
+) -> Float[Array, "..."]:
+    """(κ(u) u − κ(q) q)/(u − q) without its cancellation, µm/s."""
+    half, x, y = k.pmca_K**2, k.c_rest + q, k.c_rest + u
+    pmca = k.pmca_max * half * (x + y) / ((half + x * x) * (half + y * y))
+    return k.leak + pmca + k.ncx_max * k.ncx_K / ((k.ncx_K + x) * (k.ncx_K + y))
+
+
+def _extruded_excess(
+    q: Float[Array, "..."],
+    left: Float[Array, "..."],
+    fallen: Float[Array, "..."],
+    rate: Float[Array, "..."],
+    k: ReactionConstants,
+) -> Float[Array, "..."]:
+    """∫(κu − κq q) dt while the excess falls from left + fallen to left, by partial fractions.
+
+    dt = −dz/(z (rate + k⁺z)) turns the Hill terms into rational functions of z. Differences of
+    logarithms and arcs are taken of the fall itself, so nothing cancels when it is small.
+    """
+    x, half = k.c_rest + q, k.pmca_K**2
+    low = x + left
+    high = low + fallen
+    gamma = rate / k.k_plus - x  # rate + k⁺z = k⁺(γ + x + z)
+    log_gamma = jnp.log1p(fallen / (gamma + low))
+    log_ncx = jnp.log1p(fallen / (k.ncx_K + low))
+    ncx = k.ncx_max * k.ncx_K / (k.ncx_K + x) * (log_ncx - log_gamma) / (gamma - k.ncx_K)
+    C = (x - gamma) / (gamma * gamma + half)
+    B = (x - C * half) / gamma
+    log_pmca = 0.5 * jnp.log1p(fallen * (high + low) / (half + low * low))
+    arc = jnp.arctan2(k.pmca_K * fallen, half + high * low) / k.pmca_K
+    pmca = k.pmca_max * half / (half + x * x) * (B * arc + C * (log_gamma - log_pmca))
+    return (k.leak * log_gamma + ncx + pmca) / k.k_plus
+
+
+def _share_left(x: Float[Array, "..."]) -> Float[Array, "..."]:
+    """(1 − e^{−x})/x for x ≥ 0, one at zero."""
+    small = x < 1e-6
+    away = jnp.where(small, 1.0, x)
+    return jnp.where(small, 1.0 - 0.5 * x, -jnp.expm1(-away) / away)

@@ -1,0 +1,167 @@
+"""What comes in through channels and releases over a window, exact in calcium.
+
+Between binding and diffusion stands c' = σ (source(t) − sink(t) c), affine in c (EQUATIONS §1: GHK
+with gates that depend on the voltage alone, releases, and whatever part of the leak the reaction does
+not hold). With S = ∫sink from the window's start,
+
+    c(h) = e^{−σS(h)} c(0) + σ ∫ source e^{−σ(S(h) − S(t))} dt
+         = e^{−σS(h)} c(0) + σ (J₀ − σJ₁ + σ²J₂ …),   J_n = ∫ source (S(h) − S(t))ⁿ/n! dt.
+
+The moments know nothing of the geometry; σS ≪ 1 in a window, so four of them give all digits.
+They are kept as running integrals over a motif, from which those of any window follow.
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from math import comb, factorial
+from typing import NamedTuple
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jaxtyping import Array, Float, Int
+from numpy import ndarray
+
+from hpcpinn.errors import InputError
+from hpcpinn.physics import calcium, gates, ghk
+from hpcpinn.physics.constants import CalciumConstants
+from hpcpinn.physics.pumped_binding import reaction_constants
+
+_MOMENTS = 4
+_NODES, _WEIGHTS = np.polynomial.legendre.leggauss(4)
+_NODES, _WEIGHTS = 0.5 * (_NODES + 1.0), 0.5 * _WEIGHTS
+
+
+class InfluxWindow(NamedTuple):
+    """The influx over windows; a leading axis of windows, then positions (1: everywhere the same).
+
+    Attributes:
+        sink: S(h), µm.
+        moments: J_0 … J_3.
+    """
+
+    sink: Float[Array, "K P"]
+    moments: Float[Array, "K moments P"]
+
+
+@dataclass(frozen=True)
+class InfluxTable:
+    """Running integrals of source and sink at equally spaced ticks of a motif.
+
+    Attributes:
+        tick: Spacing, s.
+        sink: S at every tick, (ticks + 1, P), µm.
+        powers: ∫ source Sⁿ/n! dt at every tick, (ticks + 1, moments, P).
+        gates: Gates at the end of the motif, (P, gates).
+    """
+
+    tick: float
+    sink: Float[ndarray, "T P"]
+    powers: Float[ndarray, "T moments P"]
+    gates: Float[ndarray, "P gates"]
+
+    @property
+    def duration(self) -> float:
+        """Length of the motif, s."""
+        return self.tick * (len(self.sink) - 1)
+
+    def over(self, first: Int[ndarray, " K"], last: Int[ndarray, " K"]) -> InfluxWindow:
+        """The influx between pairs of ticks."""
+        end = self.sink[last]
+        gained = self.powers[last] - self.powers[first]
+        moments = [
+            sum(
+                (-1.0) ** j * comb(n, j) * factorial(j) / factorial(n) * end ** (n - j) * gained[:, j]
+                for j in range(n + 1)
+            )
+            for n in range(_MOMENTS)
+        ]
+        return InfluxWindow(jnp.asarray(end - self.sink[first]), jnp.asarray(np.stack(moments, axis=1)))
+
+
+def add_influx(
+    c: Float[Array, " N"], window: InfluxWindow, ratio: Float[Array, " N"]
+) -> Float[Array, " N"]:
+    """Calcium after the influx of one window (rows of an `InfluxWindow`).
+
+    Args:
+        c: µM.
+        window: Without the axis of windows.
+        ratio: σ, 1/µm.
+    """
+    total = window.moments[-1]
+    for n in range(_MOMENTS - 2, -1, -1):
+        total = window.moments[n] - ratio * total
+    return c * jnp.exp(-ratio * window.sink) + ratio * total
+
+
+def influx_table(
+    voltage: Callable[[Float[Array, ""]], Float[Array, " P"]],
+    k: CalciumConstants,
+    *,
+    start: float,
+    ticks: int,
+    tick: float,
+    state: Float[ndarray, "P gates"] | None = None,
+    gate_step: float = float("inf"),
+    release: Callable[[Float[Array, " T"]], Float[Array, "T P"]] | None = None,
+) -> InfluxTable:
+    """Follows the gates along a motif and integrates the influx between its ticks.
+
+    Args:
+        voltage: Traceable V(t) in mV at all positions.
+        k: Constants.
+        start: Time at which the motif starts, s.
+        ticks: Number of ticks.
+        tick: Their spacing, s; four Gauss nodes stand in each, so jumps of V belong on ticks.
+        state: Gates at the start; in equilibrium with the voltage where None.
+        gate_step: No step of the gates is longer (the voltage's resolution), s.
+        release: Release flux at times, µM·µm/s; jumps of it belong on ticks.
+
+    Raises:
+        InputError: Not a single tick.
+    """
+    if ticks < 1 or tick <= 0.0:
+        raise InputError(f"influx: {ticks} ticks of {tick:g} s; give at least one of positive length")
+    gated = jnp.asarray(state) if state is not None else gates.steady(voltage(jnp.asarray(start)), k)
+    begin = start + tick * np.arange(ticks)
+    times = np.append((begin[:, None] + tick * _NODES).ravel(), start + ticks * tick)
+    followed = gates.follow(gated, voltage, start, jnp.asarray(times), k, gate_step)
+    at = jnp.asarray(times[:-1])
+    source, sink = ghk.channel(jax.vmap(voltage)(at), gates.opening(followed[:-1], k), k)
+    surplus = surplus_leak(k)
+    source, sink = source + surplus * k.c_o, sink + surplus
+    if release is not None:
+        source = source + release(at)
+    return _integrated(np.asarray(source), np.asarray(sink), tick, np.asarray(followed[-1]))
+
+
+def surplus_leak(k: CalciumConstants) -> float:
+    """The leak of the constants less the one that the reaction holds, µm/s.
+
+    What makes rest steady for the influx by itself: at rest it is minus what the channel lets in.
+    """
+    return calcium.balanced_leak(k) - reaction_constants(k).leak
+
+
+def _integrated(source: ndarray, sink: ndarray, tick: float, gated: ndarray) -> InfluxTable:
+    """Running integrals from values at the Gauss nodes, (ticks·nodes, P)."""
+    n = len(_NODES)
+    source, sink = (x.reshape(-1, n, x.shape[-1]) for x in (source, sink))
+    within = tick * np.einsum("ij,tjp->tip", _integration(), sink)
+    whole = np.cumsum(tick * np.einsum("j,tjp->tp", _WEIGHTS, sink), axis=0)
+    running = np.concatenate([np.zeros_like(whole[:1]), whole])
+    at_nodes = running[:-1, None] + within
+    powers = [
+        np.cumsum(tick * np.einsum("j,tjp->tp", _WEIGHTS, source * at_nodes**m / factorial(m)), axis=0)
+        for m in range(_MOMENTS)
+    ]
+    stacked = np.stack(powers, axis=1)
+    return InfluxTable(tick, running, np.concatenate([np.zeros_like(stacked[:1]), stacked]), gated)
+
+
+def _integration() -> Float[ndarray, "n n"]:
+    """∫ from 0 to the nodes of the polynomial through values at the nodes."""
+    powers = np.vander(_NODES, increasing=True)
+    grown = _NODES[:, None] ** np.arange(1, len(_NODES) + 1) / np.arange(1, len(_NODES) + 1)
+    return grown @ np.linalg.inv(powers)

@@ -1,0 +1,50 @@
+"""The reaction over a window: the flow map where it holds, a stiff sub-step elsewhere."""
+
+from dataclasses import dataclass
+
+import jax
+import jax.numpy as jnp
+from jaxtyping import Array, Float, Int
+
+from hpcpinn.physics import pumped_binding
+from hpcpinn.physics.pumped_binding import ReactionConstants
+from hpcpinn.physics.stiff_step import stiff_flow
+from hpcpinn.training.flow_map import FlowMap, ReactionState
+
+
+@dataclass(frozen=True)
+class FlowMapReaction:
+    """Φ, and the stiff integrator for compartments whose state its box does not hold."""
+
+    flow_map: FlowMap
+
+    def __call__(
+        self, state: ReactionState, h: Float[Array, ""], ratio: Float[Array, " N"]
+    ) -> tuple[ReactionState, Int[Array, ""]]:
+        """The state after h, and the number of compartments that were outside the box."""
+        fm = self.flow_map
+        inside = fm.box.contains(state, h, ratio, fm.constants)
+        outside = jnp.sum(~inside)
+        mapped = fm(state, h, ratio)
+        stiff = StiffReaction(fm.constants)
+
+        def mend() -> ReactionState:
+            exact, _ = stiff(state, h, ratio)
+            return ReactionState(*(jnp.where(inside, x, y) for x, y in zip(mapped, exact, strict=True)))
+
+        return jax.lax.cond(outside > 0, mend, lambda: mapped), outside
+
+
+@dataclass(frozen=True)
+class StiffReaction:
+    """The stiff integrator everywhere: slow, for any constants, and the measure of the flow map."""
+
+    constants: ReactionConstants
+
+    def __call__(
+        self, state: ReactionState, h: Float[Array, ""], ratio: Float[Array, " N"]
+    ) -> tuple[ReactionState, Int[Array, ""]]:
+        """The state after h; nothing is ever outside."""
+        start = pumped_binding.deviation(state.c, state.b, self.constants)
+        end = stiff_flow(start, h, ratio, self.constants)
+        return ReactionState(*pumped_binding.state(end, self.constants)), jnp.zeros((), int)
