@@ -13,6 +13,7 @@ They are kept as running integrals over a motif, from which those of any window 
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 from math import comb, factorial
 from typing import NamedTuple
 
@@ -165,3 +166,54 @@ def _integration() -> Float[ndarray, "n n"]:
     powers = np.vander(_NODES, increasing=True)
     grown = _NODES[:, None] ** np.arange(1, len(_NODES) + 1) / np.arange(1, len(_NODES) + 1)
     return grown @ np.linalg.inv(powers)
+
+
+def influx_of_trace(
+    V: Float[ndarray, "T P"],
+    k: CalciumConstants,
+    *,
+    tick: float,
+    per_tick: int = 1,
+    state: Float[ndarray, "P gates"] | None = None,
+) -> InfluxTable:
+    """`influx_table` of a voltage known at equal intervals and linear between them.
+
+    Traces of the same length share one compilation.
+
+    Args:
+        V: At the start and after every interval, mV.
+        k: Constants.
+        tick: s.
+        per_tick: Intervals of the voltage in a tick.
+        state: Gates at the start; in equilibrium with the voltage where None.
+    """
+    trace = jnp.asarray(V)
+    gated = gates.steady(trace[0], k) if state is None else jnp.asarray(state)
+    source, sink, after = _channels_along(trace, gated, tick, k, per_tick)
+    return _integrated(np.asarray(source), np.asarray(sink), tick, np.asarray(after))
+
+
+@partial(jax.jit, static_argnames=("k", "per_tick"))
+def _channels_along(
+    V: Float[Array, "T P"],
+    gated: Float[Array, "P gates"],
+    tick: Float[Array, ""],
+    k: CalciumConstants,
+    per_tick: int,
+) -> tuple[Float[Array, "n P"], Float[Array, "n P"], Float[Array, "P gates"]]:
+    """Source and sink at the Gauss nodes of all ticks, and the gates at the end."""
+    intervals = V.shape[0] - 1
+    count = intervals // per_tick
+    begin = jnp.arange(count, dtype=float)
+    times = jnp.append((begin[:, None] + jnp.asarray(_NODES)).ravel(), float(count))
+
+    def at(t: Float[Array, ""]) -> Float[Array, " P"]:
+        place = per_tick * t
+        first = jnp.clip(place.astype(int), 0, intervals - 1)
+        share = place - first
+        return (1.0 - share) * V[first] + share * V[first + 1]
+
+    followed = gates.follow(gated, lambda t: at(t / tick), 0.0, times * tick, k, jnp.inf)
+    source, sink = ghk.channel(jax.vmap(at)(times[:-1]), gates.opening(followed[:-1], k), k)
+    surplus = surplus_leak(k)
+    return source + surplus * k.c_o, sink + surplus, followed[-1]
