@@ -284,7 +284,7 @@ class SchwarzConfig(Table):
         transmission: What crosses an interface.
         order: Red and black in turn, or all at once.
         acceleration: ``stars`` solves at whole nodes, ``tree`` also at all nodes of the tree at once
-            where two sweeps over stars are not enough (both with ``robin``; ``tree`` is the default
+            where one sweep over stars is not enough (both with ``robin``; ``tree`` is the default
             there); ``anderson`` mixes the last sweeps over pieces.
         jump_tolerance: Relative interface jump at which sweeps stop.
         max_sweeps: Most sweeps per Newton step.
