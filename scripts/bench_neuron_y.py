@@ -1,19 +1,27 @@
 """Benchmark 2: a Y of three cylinders against NEURON's reaction-diffusion module (rxd, CVODE).
 
-    python scripts/bench_neuron_y.py [FOLDER] [--tolerance T] [--features M] [--no-spikes]
+    python scripts/bench_neuron_y.py [FOLDER] [--neuron PYTHON] [--tolerance T] [--features M] [--no-spikes]
 
-FOLDER holds ref_yca.npz and ref_y_fb0.npz (by default ../shared/reference, or
-$HPCPINN_SHARED/reference). `ref_yca`: 100 µM of calcium in the last 20 µm before the branch point,
-then a second of diffusion through it, buffering and pumps. `ref_y_fb0`: channels and spikes, the
-voltage known at seven sites.
+`ref_yca`: 100 µM of calcium in the last 20 µm before the branch point, then a second of diffusion
+through it, buffering and pumps. `ref_y_fb0`: channels and spikes, the voltage known at seven sites.
+FOLDER holds their trajectories as stored, on compartments of 2 µm (by default ../shared/reference,
+or $HPCPINN_SHARED/reference). PYTHON is one that has NEURON (pip install 'hpcpinn[neuron]', or an
+environment of its own; by default this one, if it has it): it solves ref_yca anew, with every
+compartment in 1, 3, 9 and 27 parts. What there is is compared: stored trajectories, NEURON, both.
 
-Two questions are kept apart. Do both sides solve the same equations? The finite-volume reference
-on NEURON's own compartments (2 µm) says so. How good is the network? Its error is measured against
-the reference refined until it stands still, relative L2 of c − c_rest over tree and time, and
-against NEURON at the sites, over the largest excursion there: as it is, and less the error of
-NEURON's compartments (the reference on them against the refined one), which is up to 12 %.
+Three questions are kept apart. Do both sides solve the same equations? The finite-volume reference
+on NEURON's own compartments says so. Has NEURON settled? Its compartments of 2 µm alone cost it
+5 to 12 % of the excursion beyond the load; its order from grid to grid and the limit of the finest
+two say what is left. How good is the network? Its error is measured against the reference refined
+until it stands still, relative L2 of c − c_rest over tree and time, and against NEURON as stored,
+as stored less the error of its compartments (the reference on them against the refined one), on
+every grid and in the limit: the largest difference at a site over the excursion there.
 
-Writes results/bench_neuron_y.json and .png.
+Everybody is averaged over the same places, NEURON's 2 µm compartments: finite volumes are averages
+already, NEURON's parts and our pieces end at their faces, and so no interpolation takes part. The
+load ends at such a face too and is the same step on all grids.
+
+Writes results/bench_neuron_y.json and .png, and NEURON's averages (neuron_y_*.npz).
 """
 
 import argparse
@@ -29,13 +37,26 @@ from hpcpinn.parallel.device import prepare
 prepare()
 
 import jax.numpy as jnp  # noqa: E402
-import matplotlib  # noqa: E402
 import numpy as np  # noqa: E402
 from jaxtyping import Float  # noqa: E402
+from neuron_refined import Settled, python_with_neuron, settle  # noqa: E402
+from neuron_y_tables import (  # noqa: E402
+    COMPARTMENTS,
+    LENGTHS,
+    SITES,
+    Traces,
+    against_settled,
+    draw,
+    relative,
+    site_table,
+    stored_data,
+    stored_traces,
+)
 from numpy import ndarray  # noqa: E402
 from scipy.interpolate import CubicSpline  # noqa: E402
 
 from hpcpinn.config import RunConfig, load_config  # noqa: E402
+from hpcpinn.errors import HpcpinnError  # noqa: E402
 from hpcpinn.morphology.cable import Cable  # noqa: E402
 from hpcpinn.morphology.synthetic import y_cable  # noqa: E402
 from hpcpinn.parallel.communicator import SerialCommunicator  # noqa: E402
@@ -47,17 +68,16 @@ from hpcpinn.timestepping.controller import after_accepted, after_rejected, next
 from hpcpinn.workflows.march import QUIET, Factors, March, State, Tally  # noqa: E402
 from hpcpinn.workflows.problem import Problem, build_problem  # noqa: E402
 
-matplotlib.use("Agg")
-from matplotlib import pyplot  # noqa: E402
-
 RESULTS = Path(__file__).resolve().parents[1] / "results"
-COMPARTMENTS = np.array([101, 75, 51])
 LEAK = 4.497120070890563
 """µM·µm/s, independent of calcium in those runs."""
 LOADED, LOADED_FROM = 100.0, 91 * 200.0 / 101
 """In ref_yca the compartments beyond 180 µm of the parent start with 100 µM: from this place on."""
 UNIT = 1e-3
 """s per ms."""
+TIMES = UNIT * np.r_[np.arange(1, 51) / 10.0, np.arange(6.0, 1000.0)]
+"""When the runs of ref_yca are compared, s."""
+STORED_EVERY = 0.1 * UNIT
 
 
 def constants_of_yca() -> CalciumConstants:
@@ -94,13 +114,22 @@ def with_spikes(data: dict, sites: dict[str, int], tolerance: float) -> FvSoluti
     return solve(y_cable(), k, forcing, 1e-3 * t, cells=COMPARTMENTS, tolerance=tolerance)
 
 
-def graded_y(finest: float, growth: float, longest: float) -> Cable:
-    """The Y with its parent cut at the edge of the load, finely there."""
-    steps = np.minimum(finest * growth ** np.arange(40), longest)
-    away = np.r_[0.0, np.cumsum(steps)]
-    cuts = np.unique(np.round(np.r_[LOADED_FROM - away, LOADED_FROM + away], 9))
-    inside = cuts[(cuts > 0.5 * finest) & (cuts < 200.0 - finest)] / 200.0
-    return y_cable().split([inside, np.zeros(0), np.zeros(0)])
+def aligned_y(finest: float, growth: float, near: float) -> Cable:
+    """The Y cut at faces of NEURON's compartments, so that both sides average over the same places.
+
+    At every face where calcium has layers, at every second one elsewhere, and finely at the edge of
+    the load.
+    """
+    edge = round(LOADED_FROM * COMPARTMENTS[0] / LENGTHS[0])
+    cuts = []
+    for length, count, start in zip(LENGTHS, COMPARTMENTS, (edge, 0, 0), strict=True):
+        face, width = np.arange(1, count), length / count
+        away = np.abs(face - start)
+        cuts.append(face[(away * width < near) | (away % 2 == 0)] / count)
+    steps = np.cumsum(finest * growth ** np.arange(40))
+    steps = steps[steps + finest < LENGTHS[0] / COMPARTMENTS[0]]
+    cuts[0] = np.union1d(cuts[0], (LOADED_FROM + np.r_[-steps, steps]) / LENGTHS[0])
+    return y_cable().split(cuts)
 
 
 def is_loaded(pieces: Cable) -> ndarray:
@@ -200,10 +229,11 @@ def to_compartments(pieces: Cable, parts: int) -> Float[ndarray, "227 N"]:
     left, right = edges[:, :-1].ravel(), edges[:, 1:].ravel()
     section = np.repeat(pieces.section, parts)
     rows = []
-    for s, (length, count) in enumerate(zip((200.0, 150.0, 100.0), COMPARTMENTS, strict=True)):
+    for s, (length, count) in enumerate(zip(LENGTHS, COMPARTMENTS, strict=True)):
         bounds = np.linspace(0.0, length, count + 1)
         overlap = np.minimum(right, bounds[1:, None]) - np.maximum(left, bounds[:-1, None])
-        overlap = np.where(section == s, np.maximum(overlap, 0.0), 0.0)
+        overlap = np.where((section == s) & (overlap > 1e-9), overlap, 0.0)
+        assert (np.count_nonzero(overlap, axis=0)[section == s] == 1).all(), "a cell lies across a face"
         rows.append(overlap / overlap.sum(axis=1, keepdims=True))
     return np.concatenate(rows)
 
@@ -226,125 +256,96 @@ def run_config(features: int, tolerance: float) -> RunConfig:
     ])  # fmt: skip
 
 
-def site_table(
-    title: str, columns: dict[str, FvSolution | Course], to_sites: dict[str, ndarray], rows: ndarray,
-    data: dict, sites: dict[str, int],
-) -> dict[str, Any]:  # fmt: skip
-    """Prints the largest difference to NEURON at every site over its excursion."""
-    print(f"\n{title}")
-    print(f"{'site':>8} {'excursion of c / µM':>20}" + "".join(f"{n + ' c':>22}{n + ' b':>22}" for n in columns))
-    table: dict[str, Any] = {}
-    for site, compartment in sites.items():
-        c, b = 1e3 * data[f"c_{site}"][rows], 1e3 * data[f"b_{site}"][rows]
-        moved = np.ptp(c), np.ptp(b)
-        if moved[0] < 1e-6:
-            continue  # below what NEURON resolves
-        line = f"{site:>8} {moved[0]:20.4g}"
-        table[site] = {"excursion": float(moved[0])}
-        for name, solution in columns.items():
-            own = to_sites[name][compartment]
-            off = [
-                float(np.abs(ours @ own - theirs).max() / size)
-                for ours, theirs, size in zip((solution.c, solution.b), (c, b), moved, strict=True)
-            ]
-            table[site][name] = off
-            line += "".join(f"{x:22.1e}" for x in off)
-        print(line)
-    return table
-
-
-def relative(ours: ndarray, theirs: ndarray, rest: float, volume: ndarray) -> float:
-    """Relative L2 norm over tree and time."""
-    return float(np.sqrt((((ours - theirs) ** 2) @ volume).sum() / (((theirs - rest) ** 2) @ volume).sum()))
-
-
-def calcium_alone(data: dict, meta: dict, given: argparse.Namespace) -> dict[str, Any]:
-    """ref_yca: prints its tables and draws its traces."""
-    early = np.flatnonzero(data["t"] <= 5.0)[1:]
-    rows = np.unique(np.r_[early, np.arange(0, len(data["t"]), 10)[1:]])
-    times = UNIT * data["t"][rows]
-    config = run_config(given.features, given.tolerance)
-    problem = build_problem(config, SerialCommunicator(), graded_y(0.2, 1.4, 4.0))
-    pieces, parts = problem.cell.pieces.cable, config.pieces.cells_per_piece
-    ours = march_through(problem, times)
-    coarse, fine = (refined(problem, times, n * parts, 3e-7) for n in (2, 4))
-    settled_c = fine.c + (fine.c - coarse.c) / 3.0
-    settled_b = fine.b + (fine.b - coarse.b) / 3.0
-    same = on_compartments(times, 1e-7)
-    k = constants_of_yca()
-    error_c = relative(ours.c, settled_c, k.c_rest, fine.volume)
-    error_b = relative(ours.b, settled_b, 0.0, fine.volume)
-    moved = relative(fine.c, settled_c, k.c_rest, fine.volume)
-    tally = ours.tally
-    print(f"\nref_yca: {pieces.n_frusta} pieces, {tally.windows} windows ({tally.rejected} rejected), "
-          f"the longest {ours.longest_window / UNIT:.3g} ms")  # fmt: skip
+def report_work(problem: Problem, ours: Course) -> dict[str, Any]:
+    """Prints and returns what the network's solve took."""
+    tally, pieces = ours.tally, problem.cell.pieces.cable.n_frusta
+    longest, mean = ours.longest_window / UNIT, tally.sweeps / tally.windows
+    print(f"\nref_yca: {pieces} pieces, {tally.windows} windows ({tally.rejected} rejected), "
+          f"the longest {longest:.3g} ms")  # fmt: skip
     print(f"sweeps per Newton step at most {tally.most_sweeps_per_step}, per window at most "
-          f"{tally.most_sweeps_per_window}, {tally.sweeps / tally.windows:.1f} on average")  # fmt: skip
-    print(f"against the reference (it moves by {moved:.0e}), rel. L2 over tree and second: "
-          f"c - c_rest {error_c:.1e}, b {error_b:.1e}; calcium balance {tally.balance:.0e}")  # fmt: skip
-    takes = to_compartments(pieces, parts)
-    # What NEURON would have given on a fine grid: its own error is that of its compartments.
-    coarse_error = [getattr(same, k) - getattr(fine, k) @ takes.T for k in ("c", "b")]
-    like = replace(
-        ours, c=ours.c @ takes.T + coarse_error[0], b=ours.b @ takes.T + coarse_error[1]
-    )
-    on_grid = np.eye(COMPARTMENTS.sum())
-    columns = {"same compartments": same, "refined": fine, "network": ours, "less grid error": like}
-    to_sites = {"same compartments": on_grid, "refined": takes, "network": takes, "less grid error": on_grid}
-    table = site_table("Largest difference to NEURON over the excursion at the site",
-                       columns, to_sites, rows, data, meta["sites"])  # fmt: skip
-    draw(data, rows, meta["sites"], {"network": (ours.c, takes)})
+          f"{tally.most_sweeps_per_window}, {mean:.1f} on average")  # fmt: skip
     return {
-        "pieces": pieces.n_frusta, "windows": tally.windows, "longest_window_ms": ours.longest_window / UNIT,
+        "pieces": pieces, "windows": tally.windows, "longest_window_ms": longest,
         "sweeps_per_step_max": tally.most_sweeps_per_step, "sweeps_per_window_max": tally.most_sweeps_per_window,
-        "sweeps_per_window_mean": tally.sweeps / tally.windows, "balance": tally.balance,
-        "rel_l2_c": error_c, "rel_l2_b": error_b, "reference_movement": moved, "sites": table,
-        "seconds_network": ours.seconds, "seconds_reference_fine": fine.seconds,
-        "seconds_neuron_elsewhere": meta["wall_s"],
+        "sweeps_per_window_mean": mean, "balance": tally.balance, "seconds_network": ours.seconds,
     }  # fmt: skip
 
 
-def draw(data: dict, rows: ndarray, sites: dict[str, int], ours: dict[str, tuple[ndarray, ndarray]]) -> None:
-    """Calcium at the sites: NEURON as lines, the network as dots."""
-    figure, axes = pyplot.subplots(figsize=(6.4, 4.0), layout="constrained")
-    shown = [s for s in sites if np.ptp(data[f"c_{s}"]) > 1e-6]
-    for colour, site in zip(pyplot.get_cmap("viridis")(np.linspace(0.0, 0.9, len(shown))), shown, strict=True):
-        t = data["t"][rows]
-        axes.loglog(t, 1e3 * data[f"c_{site}"][rows], color=colour, label=f"{site}, NEURON")
-        dots = np.unique(np.geomspace(1, len(rows), 30).astype(int)) - 1
-        for values, takes in ours.values():
-            axes.loglog(t[dots], values[dots] @ takes[sites[site]], "o", color=colour, markersize=3.5)
-    axes.plot([], [], "ko", markersize=3.5, label="hpcpinn")
-    axes.set(xlabel="time (ms)", ylabel="free calcium (µM)", title="100 µM beside a branch point")
-    axes.legend(frameon=False, fontsize=8)
-    figure.savefig(RESULTS / "bench_neuron_y.png", dpi=150)
-    pyplot.close(figure)
+def calcium_alone(stored: Traces | None, neuron: Settled | None, given: argparse.Namespace) -> dict[str, Any]:
+    """ref_yca: prints its tables and draws its traces."""
+    problem = build_problem(
+        run_config(given.features, given.tolerance), SerialCommunicator(), aligned_y(0.2, 1.4, 20.0)
+    )
+    pieces, parts = problem.cell.pieces.cable, problem.config.pieces.cells_per_piece
+    ours = march_through(problem, TIMES)
+    coarse, fine = (refined(problem, TIMES, n * parts, 3e-7) for n in (2, 4))
+    settled = Traces(*(u + (u - v) / 3.0 for u, v in ((fine.c, coarse.c), (fine.b, coarse.b))))
+    rest = constants_of_yca().c_rest
+    figures = report_work(problem, ours) | {
+        "rel_l2_c": relative(ours.c, settled.c, rest, fine.volume),
+        "rel_l2_b": relative(ours.b, settled.b, 0.0, fine.volume),
+        "reference_movement": relative(fine.c, settled.c, rest, fine.volume),
+        "seconds_reference_fine": fine.seconds,
+    }
+    print("against the reference (it moves by {reference_movement:.0e}), rel. L2 over tree and second: "
+          "c - c_rest {rel_l2_c:.1e}, b {rel_l2_b:.1e}; calcium balance {balance:.0e}".format(**figures))  # fmt: skip
+    takes = to_compartments(pieces, parts)
+    network, reference = (Traces(u.c @ takes.T, u.b @ takes.T) for u in (ours, settled))
+    if stored is not None:
+        same = on_compartments(TIMES, 1e-7)
+        # What NEURON would have given on a fine grid: its own error is that of its compartments.
+        less = Traces(network.c + same.c - reference.c, network.b + same.b - reference.b)
+        title = "Largest difference from NEURON's stored trajectory (2 µm) over the excursion at the site"
+        figures["sites"] = site_table(title, {
+            "same compartments": (same, stored), "refined": (reference, stored),
+            "network": (network, stored), "less grid error": (less, stored),
+        })  # fmt: skip
+    if neuron is not None:
+        figures["refined_neuron"] = against_settled(neuron, network, reference)
+    draw(TIMES / UNIT, stored, neuron, network, RESULTS / "bench_neuron_y.png")
+    return figures
+
+
+def spikes(folder: Path) -> dict[str, Any]:
+    """ref_y_fb0: prints its table."""
+    data = stored_data(folder, "ref_y_fb0")
+    solution = with_spikes(data, SITES, 1e-5)
+    title = "ref_y_fb0, channels and spikes: largest difference from NEURON over the excursion at the site"
+    known = stored_traces(data, np.arange(len(data["t"])))
+    return {"sites": site_table(title, {"same compartments": (solution, known)})}
 
 
 def main() -> None:
     default = Path(os.environ.get("HPCPINN_SHARED", Path(__file__).parents[2] / "shared")) / "reference"
     arguments = argparse.ArgumentParser(description=(__doc__ or "").split("\n")[0])
-    arguments.add_argument("folder", nargs="?", type=Path, default=default, help="of the NEURON trajectories")
+    arguments.add_argument("folder", nargs="?", type=Path, help=f"of the stored trajectories ({default})")
+    arguments.add_argument("--neuron", default="auto", help="Python that has NEURON, auto (this one) or none")
+    arguments.add_argument(
+        "--grids", type=int, choices=(3, 4, 5), default=4, help="NEURON's, each 3 times as fine"
+    )
+    arguments.add_argument("--patience", type=float, default=600.0, help="seconds for NEURON on one grid")
     arguments.add_argument("--features", type=int, default=64, help="width of the trunk")
     arguments.add_argument("--tolerance", type=float, default=1e-3, help="window.tolerance")
     arguments.add_argument("--no-spikes", action="store_true", help="leave out ref_y_fb0")
     given = arguments.parse_args()
-    figures = {}
     RESULTS.mkdir(exist_ok=True)
-    for name in ("ref_yca",) if given.no_spikes else ("ref_yca", "ref_y_fb0"):
-        if not (given.folder / f"{name}.npz").is_file():
-            arguments.error(f"{given.folder / name}.npz: not found; name the folder that holds it")
-        data = dict(np.load(given.folder / f"{name}.npz"))
-        meta = json.loads(str(data["meta"]))
-        if name == "ref_yca":
-            figures[name] = calcium_alone(data, meta, given)
-            continue
-        solution = with_spikes(data, meta["sites"], 1e-5)
-        cells = {"same compartments": np.eye(COMPARTMENTS.sum())}
-        table = site_table("ref_y_fb0, channels and spikes: largest difference to NEURON over the excursion",
-                           {"same compartments": solution}, cells, np.arange(len(data["t"])), data,
-                           meta["sites"])  # fmt: skip
-        figures[name] = {"sites": table}
+    stored = neuron = None
+    folder = given.folder or default
+    try:
+        if given.folder or (folder / "ref_yca.npz").is_file():
+            rows = np.rint(TIMES / STORED_EVERY).astype(int)
+            stored = stored_traces(stored_data(folder, "ref_yca"), rows)
+        else:
+            print(f"no stored trajectories in {folder}: name the folder that holds them")
+        if python := python_with_neuron(given.neuron):
+            neuron = settle(python, TIMES, given.grids, RESULTS, given.patience)
+        else:
+            print("NEURON is not asked: install it (pip install 'neuron>=9') or name a Python that has it")
+    except HpcpinnError as why:
+        arguments.error(str(why))
+    figures = {"ref_yca": calcium_alone(stored, neuron, given)}
+    if stored is not None and not given.no_spikes:
+        figures["ref_y_fb0"] = spikes(folder)
     (RESULTS / "bench_neuron_y.json").write_text(json.dumps(figures, indent=1))
 
 

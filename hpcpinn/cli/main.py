@@ -9,7 +9,7 @@ from typer.core import TyperGroup
 
 from hpcpinn import __version__
 
-COMMANDS = ("run", "inspect", "partition", "protocols", "validate", "plot", "submit")
+COMMANDS = ("run", "inspect", "partition", "protocols", "threshold", "validate", "plot", "submit")
 """Every command NAME is the function NAME of ``hpcpinn.cli.NAME``; its docstring is its help."""
 
 

@@ -44,6 +44,7 @@ def conflicts(config: RunConfig) -> Iterator[Problem]:
     """The keys that contradict each other, most basic first."""
     yield from _times(config)
     yield from _physics(config)
+    yield from _stimulation(config)
     yield from _interfaces(config)
     if config.pieces.source_length > config.pieces.max_length:
         yield (
@@ -80,6 +81,35 @@ def _times(config: RunConfig) -> Iterator[Problem]:
                 f"window.{lower} = {low:g} ms is longer than window.{upper} = {high:g} ms; "
                 "expected shortest <= first <= longest",
             )
+
+
+_PULSES = ("pulses", "bursts", "trains", "pulse_interval", "burst_interval", "train_interval")
+
+
+def _stimulation(config: RunConfig) -> Iterator[Problem]:
+    field, stimulation = config.field, config.stimulation
+    if not field.is_given and (field.model_fields_set or stimulation.model_fields_set):
+        table, given = ("field", field) if field.model_fields_set else ("stimulation", stimulation)
+        key = sorted(given.model_fields_set)[0]
+        yield (table, key), "pulses need a field; give field.magnitude (V/m), or field.file"
+    if field.file is not None and "direction" in field.model_fields_set:
+        yield ("field", "direction"), f"contradicts field.file = {field.file!r}; give one of the two"
+    if stimulation.protocol is not None:
+        for key in _PULSES:
+            if key in stimulation.model_fields_set:
+                yield (
+                    ("stimulation", key),
+                    f"stimulation.protocol = {stimulation.protocol!r} has its own; give one of the two",
+                )
+    if config.solves_voltage:
+        why = "a clamp" if config.clamp else "a field"
+        for key in sorted(config.voltage.model_fields_set):
+            yield (
+                ("voltage", key),
+                f"contradicts {why}, which drives the voltage; give one of the two",
+            )
+        if config.physics.preset == "seed":
+            yield ("physics", "preset"), f"'seed' is dimensionless, but {why} is not; take a physical preset"
 
 
 def _interfaces(config: RunConfig) -> Iterator[Problem]:

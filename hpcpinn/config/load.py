@@ -19,7 +19,12 @@ from hpcpinn.config.lines import Path, key_lines, line_of
 from hpcpinn.config.schema import RunConfig
 from hpcpinn.errors import InputError
 
-_PATH_KEYS: tuple[tuple[str, str], ...] = (("morphology", "file"), ("voltage", "file"))
+_PATH_KEYS: tuple[tuple[str, str], ...] = (
+    ("morphology", "file"),
+    ("voltage", "file"),
+    ("field", "file"),
+    ("stimulation", "waveform"),
+)
 """Keys whose relative paths start at the job file."""
 
 
@@ -105,8 +110,13 @@ def _read(file: FilePath) -> tuple[dict[str, Any], _Origin]:
     for table, key in _PATH_KEYS:
         section = document.get(table)
         if isinstance(section, dict) and isinstance(name := section.get(key), str):
-            section[key] = _beside(file, name)
+            section[key] = name if _is_waveform_name(key, name) else _beside(file, name)
     return document, _Origin(str(file), key_lines(text))
+
+
+def _is_waveform_name(key: str, name: str) -> bool:
+    """A waveform may be a name; a file has a suffix or a folder."""
+    return key == "waveform" and not FilePath(name).suffix and "/" not in name
 
 
 def _beside(job: FilePath, name: str) -> str:
@@ -207,9 +217,6 @@ def _suggestion(path: Path) -> str:
     """The nearest key of the table that `path` points into, or all of its keys."""
     table = _table_at(path[:-1])
     known = list(table.model_fields)
-    near = get_close_matches(str(path[-1]), known, n=1, cutoff=0.6)
-    if near:
-        return f"; did you mean {near[0]!r}?"
     elsewhere = [
         name
         for name, inner in _tables(RunConfig)
@@ -217,6 +224,9 @@ def _suggestion(path: Path) -> str:
     ]
     if elsewhere:
         return f"; it belongs into [{elsewhere[0]}]"
+    near = get_close_matches(str(path[-1]), known, n=1, cutoff=0.6)
+    if near:
+        return f"; did you mean {near[0]!r}?"
     return f"; known here: {', '.join(known)}"
 
 

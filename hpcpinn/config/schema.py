@@ -7,48 +7,30 @@ overrides of the command line into a `RunConfig`; whatever is wrong ends in one 
 """
 
 import math
-from collections.abc import Mapping
 from typing import Annotated, Literal
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field
+from pydantic import Field
 
-from hpcpinn.errors import InputError
-from hpcpinn.units import LENGTH, TIME, quantity
-
-
-def _in_ms(value: object) -> object:
-    return _with_unit(value, TIME)
-
-
-def _in_um(value: object) -> object:
-    return _with_unit(value, LENGTH)
-
-
-def _with_unit(value: object, table: Mapping[str, float]) -> object:
-    if not isinstance(value, str):
-        return value
-    try:
-        return quantity(value, table)
-    except InputError as error:
-        raise ValueError(str(error)) from None
-
-
-Finite = Annotated[float, Field(allow_inf_nan=False)]
-Positive = Annotated[Finite, Field(gt=0)]
-NonNegative = Annotated[Finite, Field(ge=0)]
-Time = Annotated[NonNegative, BeforeValidator(_in_ms)]
-PositiveTime = Annotated[Positive, BeforeValidator(_in_ms)]
-TimeOrForever = Annotated[float, Field(gt=0, allow_inf_nan=True), BeforeValidator(_in_ms)]
-Length = Annotated[NonNegative, BeforeValidator(_in_um)]
-PositiveLength = Annotated[Positive, BeforeValidator(_in_um)]
-Count = Annotated[int, Field(ge=1)]
-Text = Annotated[str, Field(min_length=1)]
-
-
-class Table(BaseModel):
-    """Base of all tables: immutable, strictly typed, unknown keys refused."""
-
-    model_config = ConfigDict(extra="forbid", frozen=True, strict=True, ser_json_inf_nan="constants")
+from hpcpinn.config.stimulation import (
+    CableConfig,
+    ChannelsConfig,
+    ClampConfig,
+    FieldConfig,
+    StimulationConfig,
+)
+from hpcpinn.config.values import (
+    Count,
+    Finite,
+    Length,
+    NonNegative,
+    Positive,
+    PositiveLength,
+    PositiveTime,
+    Table,
+    Text,
+    Time,
+    TimeOrForever,
+)
 
 
 class MorphologyConfig(Table):
@@ -133,6 +115,8 @@ class PhysicsConfig(Table):
 
 class VoltageConfig(Table):
     """Membrane voltage: one value everywhere and always, or a table over time and sites.
+
+    Neither is read where a field or a clamp drives the voltage: it is then solved on the cable.
 
     Attributes:
         constant: Voltage everywhere and always, mV; not read where `file` is given.
@@ -284,7 +268,7 @@ class SchwarzConfig(Table):
         transmission: What crosses an interface.
         order: Red and black in turn, or all at once.
         acceleration: ``stars`` solves at whole nodes, ``tree`` also at all nodes of the tree at once
-            where two sweeps over stars are not enough (both with ``robin``; ``tree`` is the default
+            where one sweep over stars is not enough (both with ``robin``; ``tree`` is the default
             there); ``anderson`` mixes the last sweeps over pieces.
         jump_tolerance: Relative interface jump at which sweeps stop.
         max_sweeps: Most sweeps per Newton step.
@@ -325,6 +309,11 @@ class RunConfig(Table):
     morphology: MorphologyConfig = MorphologyConfig()
     physics: PhysicsConfig = PhysicsConfig()
     voltage: VoltageConfig = VoltageConfig()
+    field: FieldConfig = FieldConfig()
+    stimulation: StimulationConfig = StimulationConfig()
+    clamp: Annotated[tuple[ClampConfig, ...], Field(strict=False)] = ()
+    channels: ChannelsConfig = ChannelsConfig()
+    cable: CableConfig = CableConfig()
     synapse: Annotated[tuple[SynapseConfig, ...], Field(strict=False)] = ()
     flux: Annotated[tuple[FluxConfig, ...], Field(strict=False)] = ()
     probe: Annotated[tuple[ProbeConfig, ...], Field(strict=False)] = ()
@@ -334,6 +323,11 @@ class RunConfig(Table):
     pieces: PiecesConfig = PiecesConfig()
     schwarz: SchwarzConfig = SchwarzConfig()
     window: WindowConfig = WindowConfig()
+
+    @property
+    def solves_voltage(self) -> bool:
+        """Whether a field or a clamp drives the voltage, which is then solved on the cable."""
+        return bool(self.field.is_given or self.clamp)
 
     def to_json(self) -> str:
         """The description as JSON text, as it is stored in a result file."""

@@ -3,8 +3,8 @@
 Two kinds of subdomain. Pieces: a sweep visits the red pieces and then the black ones (or all at
 once); each is told what its neighbours last reported and reports back through its condensed
 operator (`Linearisation.transfer`), and Anderson's acceleration mixes the last sweeps. Stars: a sweep
-solves at the red nodes and then at the black ones, see `stars`; it needs no acceleration. Where two
-sweeps over stars are not enough, a coarse correction carries the news across the whole tree at once,
+solves at the red nodes and then at the black ones, see `stars`; it needs no acceleration. Where one
+sweep over stars is not enough, a coarse correction carries the news across the whole tree at once,
 see `tree_solve`. All have the same fixed point. The traces travel between ranks inside the compiled
 loop.
 """
@@ -23,8 +23,8 @@ from hpcpinn.parallel.communicator import Communicator
 from hpcpinn.physics.system import ReactionDiffusion
 from hpcpinn.training.least_squares import respond
 
-STARS_FIRST = 2
-"""Sweeps over stars before a tree solve; they are enough where diffusion reaches few pieces, and cheaper."""
+STARS_FIRST = 1
+"""Sweeps over stars before a tree solve; enough where diffusion reaches few pieces, and cheaper."""
 
 
 @dataclass(frozen=True)

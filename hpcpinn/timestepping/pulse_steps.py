@@ -87,7 +87,7 @@ def steps_between(
     stimulus: Stimulus | None = None,
     onset: float = 0.0,
     clamps: Sequence[Clamp] = (),
-    marks: Sequence[float] = (),
+    marks: Sequence[float] | Float[ndarray, " m"] = (),
 ) -> Steps:
     """Steps over [since, until], ms; source 0 is the field (if there is a stimulus), then the clamps.
 

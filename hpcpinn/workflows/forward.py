@@ -22,8 +22,8 @@ from hpcpinn.workflows.problem import Problem, build_problem
 from hpcpinn.workflows.recorder import Recorder
 from hpcpinn.workflows.trunk_training import TrunkTraining
 
-RESUMABLE = ("morphology", "physics", "voltage", "synapse", "flux", "network", "training", "pieces",
-             "schwarz", "window")  # fmt: skip
+RESUMABLE = ("morphology", "physics", "voltage", "field", "stimulation", "clamp", "channels", "cable",
+             "synapse", "flux", "network", "training", "pieces", "schwarz", "window")  # fmt: skip
 """Tables of the run description that shape the state: they must not change on resume."""
 
 

@@ -1,7 +1,6 @@
 """From a run description to everything a run needs: the cell in pieces, the solver, the drive."""
 
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -37,6 +36,7 @@ from hpcpinn.timestepping.forcing import CalciumDrive, flux_ends
 from hpcpinn.training.collocation import Grid, Points, feature_table, gauss_grid, grid_points, random_points
 from hpcpinn.training.first_order import FirstOrder
 from hpcpinn.training.local import piece_geometry
+from hpcpinn.workflows.membrane_voltage import concerning, solve_voltage
 
 PIECES_PER_BATCH = 1024
 """Pieces that an accelerator factorises together: some 100 MB of rows."""
@@ -147,6 +147,8 @@ def describe_cell(config: RunConfig, n_ranks: int = 1, cable: Cable | None = Non
     if config.voltage.file is not None:
         source = voltage.read_voltage(Path(config.voltage.file), time_unit=unit)
         voltage.check_covers(source, config.run.duration * unit)
+    elif config.solves_voltage:
+        source = solve_voltage(config, cable, unit)
     constants = constants_of(config, source)
     source = source or voltage.constant_voltage(config.voltage.constant)
 
@@ -184,15 +186,6 @@ def describe_cell(config: RunConfig, n_ranks: int = 1, cable: Cable | None = Non
         flux_areas=tuple(areas),
         probes=probe_sites(config, refined),
     )
-
-
-@contextmanager
-def concerning(key: str) -> Iterator[None]:
-    """Puts the key that the user gave in front of what is wrong with it."""
-    try:
-        yield
-    except InputError as error:
-        raise InputError(f"{key}: {error}") from None
 
 
 def probe_sites(config: RunConfig, pieces: Cable) -> tuple[ProbeSite, ...]:

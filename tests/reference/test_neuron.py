@@ -1,6 +1,9 @@
 """The reference against NEURON's reaction-diffusion module on the same compartments."""
 
+import importlib.util
 import json
+import subprocess
+import sys
 
 import numpy as np
 import pytest
@@ -10,6 +13,7 @@ from hpcpinn.physics.constants import PRESETS
 from hpcpinn.reference.finite_volume import solve
 from hpcpinn.reference.forcing import Forcing, VoltageTable
 from hpcpinn.reference.mesh import make_mesh
+from tests.mpi.runner import REPOSITORY
 from tests.reference.cables import branches
 
 COMPARTMENTS = np.array([101, 75, 51])
@@ -28,6 +32,16 @@ def trajectories(shared, name):
     return data, json.loads(str(data["meta"]))["sites"]
 
 
+def calcium_alone(compartments, parts, times, tolerance):
+    """100 µM in the parent's compartments beyond 180 µm, pumps and leak, no channel."""
+    k = PRESETS["physical-N"].replace(vdcc_permeability=0.0, c_o=1e9, leak=CONSTANT_LEAK / 1e9)
+    middle = (np.arange(compartments[0]) + 0.5) * LENGTHS[0] / compartments[0]
+    loaded = np.r_[middle > 180.0, np.zeros(compartments[1:].sum(), bool)]
+    c0 = np.where(np.repeat(loaded, parts), 100.0, k.c_rest)
+    return solve(y_cable(), k, Forcing(), times, cells=compartments * parts,
+                 initial=(c0, k.b_rest), tolerance=tolerance)  # fmt: skip
+
+
 def deviation(values, neuron):
     """Largest difference over the largest excursion."""
     return np.abs(values - neuron).max() / np.abs(neuron - neuron[0]).max()
@@ -35,15 +49,36 @@ def deviation(values, neuron):
 
 def test_diffusion_through_a_branch_point_buffering_and_pumps_for_one_second(shared):
     neuron, sites = trajectories(shared, "ref_yca")
-    k = PRESETS["physical-N"].replace(vdcc_permeability=0.0, c_o=1e9, leak=CONSTANT_LEAK / 1e9)
-    x = (np.arange(101) + 0.5) * 200.0 / 101
-    c0 = np.where(np.r_[x, np.zeros(126)] > 180.0, 100.0, k.c_rest)
-    s = solve(y_cable(), k, Forcing(), neuron["t"] * 1e-3, cells=COMPARTMENTS,
-              initial=(c0, k.b_rest), tolerance=1e-6)  # fmt: skip
+    s = calcium_alone(COMPARTMENTS, 1, neuron["t"] * 1e-3, tolerance=1e-6)
     for site in ("par175", "par195", "d1_3", "d1_7", "d2_3"):
         assert deviation(s.c[:, sites[site]], 1e3 * neuron[f"c_{site}"]) < 5e-6
         assert deviation(s.b[:, sites[site]], 1e3 * neuron[f"b_{site}"]) < 1e-6
     assert np.abs(s.balance).max() < 1e-9
+
+
+@pytest.mark.skipif(
+    importlib.util.find_spec("neuron") is None, reason="NEURON is not installed (pip install 'neuron>=9')"
+)
+@pytest.mark.parametrize("parts", [1, 3])
+def test_neuron_run_now_on_coarse_and_on_divided_compartments(tmp_path, parts):
+    compartments, times = np.array([21, 15, 11]), 1e-3 * np.r_[0.1, 0.3, 1.0, 3.0, 10.0, 30.0, 100.0]
+    np.save(tmp_path / "times.npy", times)
+    subprocess.run(
+        [
+            sys.executable, REPOSITORY / "scripts" / "neuron_y.py", tmp_path / "neuron.npz",
+            "--times", tmp_path / "times.npy", "--factor", str(parts),
+            "--compartments", *map(str, compartments),
+        ],
+        check=True, timeout=60, cwd=tmp_path,
+    )  # fmt: skip
+    neuron = np.load(tmp_path / "neuron.npz")
+    s = calcium_alone(compartments, parts, times, tolerance=1e-7)
+    for ours, theirs in ((s.c, neuron["c"]), (s.b, neuron["b"])):
+        averaged = ours.reshape(len(times), -1, parts).mean(axis=2)
+        moved = np.ptp(theirs, axis=0)
+        lively = moved > 1e-2
+        assert lively[: compartments[0]].any() and lively[compartments[0] : -11].any() and lively[-11:].any()
+        assert (np.abs(averaged - theirs).max(axis=0) < 1e-5 * moved)[lively].all()
 
 
 def test_channels_driven_by_action_potentials(shared):

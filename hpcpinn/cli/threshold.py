@@ -1,0 +1,72 @@
+"""``hpcpinn threshold``: the weakest field that makes a cell fire."""
+
+import json
+import sys
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from hpcpinn.config import load_config
+
+
+def threshold(
+    job: Annotated[
+        Path | None, typer.Argument(help="Run description (TOML) with a field; defaults if left out.")
+    ] = None,
+    morphology: Annotated[
+        str | None, typer.Option(help="SWC file to use instead of the job's.", metavar="FILE")
+    ] = None,
+    site: Annotated[str, typer.Option(help="Where a spike is looked for.")] = "soma",
+    up_to: Annotated[float, typer.Option(help="Strongest field that is tried, V/m.")] = 1000.0,
+    tolerance: Annotated[float, typer.Option(help="Width of the last bracket over the threshold.")] = 0.01,
+    wait: Annotated[float, typer.Option(help="How long a spike may take, ms.")] = 20.0,
+    as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object only.")] = False,
+    settings: Annotated[
+        list[str] | None,
+        typer.Option("--set", help="Change one key, such as field.direction=[0,0,1].", metavar="KEY=VALUE"),
+    ] = None,
+) -> None:
+    """Searches the threshold of a cell in a field by bisection.
+
+    Direction (or file), pulses, channels and cable are the job's; of its field's magnitude nothing is
+    read. With field.file, strengths are factors of the sampled field.
+    """
+    overrides = list(settings or [])
+    if morphology is not None:
+        overrides.append(f"morphology.file={json.dumps(morphology)}")
+    # The search needs no magnitude; the run description does, to know that there is a field.
+    config = load_config(job, ["field.magnitude=1.0", *overrides])
+
+    from hpcpinn.parallel.device import prepare  # float64 must be on before JAX is loaded
+
+    prepare()
+    from hpcpinn.workflows.problem import load_cable
+    from hpcpinn.workflows.threshold import Search, find_threshold
+
+    unit = "V/m" if config.field.file is None else "times the sampled field"
+    search = Search(site, up_to, tolerance, wait)
+
+    def say(strength: float, fired: bool) -> None:
+        print(f"hpcpinn: {strength:.6g} {unit}: {'a spike' if fired else 'no spike'}", file=sys.stderr)
+
+    found = find_threshold(config, load_cable(config), search, say)
+    if as_json:
+        print(
+            json.dumps(
+                {
+                    "threshold": found.value,
+                    "silent": found.silent,
+                    "firing": found.firing,
+                    "unit": unit,
+                    "site": site,
+                    "spike_time_ms": found.spike_time,
+                    "tried": [{"strength": strength, "spike": fired} for strength, fired in found.tried],
+                }
+            )
+        )
+    else:
+        print(
+            f"threshold at {site}: {found.value:.4g} {unit} (between {found.silent:.6g} and {found.firing:.6g})"
+        )
+        print(f"spike {found.spike_time:.2f} ms after the onset of the first pulse")

@@ -1,0 +1,110 @@
+"""Tables of the run description that make the voltage a thing to solve: field, pulses, clamps, membrane."""
+
+from typing import Annotated
+
+from pydantic import Field
+
+from hpcpinn.config.values import Count, Finite, NonNegative, Positive, PositiveTime, Table, Text, Time
+
+
+class FieldConfig(Table):
+    """The induced electric field at its peak: uniform, or sampled in space.
+
+    Attributes:
+        magnitude: Of a uniform field, V/m; or, with `file`, a factor of the sampled one.
+        direction: Of a uniform field, of any length: the end of a cable that it points to depolarises.
+        file: CSV of samples, `x,y,z,Ex,Ey,Ez` in µm and V/m. In a job file a relative path starts
+            at the job file.
+    """
+
+    magnitude: Finite | None = None
+    direction: Annotated[tuple[Finite, Finite, Finite], Field(strict=False)] = (0.0, 1.0, 0.0)
+    file: Text | None = None
+
+    @property
+    def is_given(self) -> bool:
+        """Whether there is a field."""
+        return self.magnitude is not None or self.file is not None
+
+
+class StimulationConfig(Table):
+    """When the field is there: a protocol by its name, or trains of bursts of pulses; one pulse by default.
+
+    Attributes:
+        protocol: One of `hpcpinn protocols`, such as `iTBS600`; the numbers below are then its own.
+        waveform: monophasic, biphasic, rectangular, or a CSV file `time_ms,value`; the protocol's
+            own if left out. In a job file a relative path starts at the job file.
+        start: Onset of the first pulse, ms.
+        pulses: Pulses per burst.
+        bursts: Bursts per train.
+        trains: Trains.
+        pulse_interval: From pulse to pulse within a burst, ms.
+        burst_interval: From burst to burst within a train, ms.
+        train_interval: From train to train, ms; without it they follow each other.
+    """
+
+    protocol: Text | None = None
+    waveform: Text | None = None
+    start: Time = 0.0
+    pulses: Count = 1
+    bursts: Count = 1
+    trains: Count = 1
+    pulse_interval: PositiveTime | None = None
+    burst_interval: PositiveTime | None = None
+    train_interval: PositiveTime | None = None
+
+
+class ClampConfig(Table):
+    """A current into one compartment of the cable.
+
+    Attributes:
+        site: Where.
+        start: When, ms.
+        duration: How long, ms.
+        current: nA, positive depolarises.
+    """
+
+    site: Text
+    start: Time
+    duration: PositiveTime
+    current: Finite
+
+
+class ChannelsConfig(Table):
+    """Ion channels of every type of neurite, by name: passive, squid or code.
+
+    Attributes:
+        soma: Of the soma.
+        axon: Of the axon.
+        basal: Of basal dendrites.
+        apical: Of apical dendrites.
+        other: Of what has another type in the SWC file.
+    """
+
+    soma: Text = "squid"
+    axon: Text = "squid"
+    basal: Text = "squid"
+    apical: Text = "squid"
+    other: Text = "passive"
+
+
+class CableConfig(Table):
+    """The cable equation and its steps.
+
+    Attributes:
+        R_i: Axial resistivity, Ω·cm.
+        C_m: Capacitance of the membrane, µF/cm².
+        temperature: °C; without it every channel set is at the temperature it was measured at.
+        d_lambda: Longest compartment, as a share of the length constant at 100 Hz.
+        step: Longest step between pulses, ms.
+        pulse_step: Longest step within pulses, ms.
+        sample: Between two voltages that are kept for the calcium, ms.
+    """
+
+    R_i: Positive = 100.0
+    C_m: Positive = 1.0
+    temperature: NonNegative | None = None
+    d_lambda: Positive = 0.1
+    step: PositiveTime = 0.025
+    pulse_step: PositiveTime = 0.005
+    sample: PositiveTime = 0.025

@@ -1,0 +1,44 @@
+"""What tables of the run description are made of: numbers with units and limits, and their base."""
+
+from collections.abc import Mapping
+from typing import Annotated
+
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field
+
+from hpcpinn.errors import InputError
+from hpcpinn.units import LENGTH, TIME, quantity
+
+
+def _in_ms(value: object) -> object:
+    return _with_unit(value, TIME)
+
+
+def _in_um(value: object) -> object:
+    return _with_unit(value, LENGTH)
+
+
+def _with_unit(value: object, table: Mapping[str, float]) -> object:
+    if not isinstance(value, str):
+        return value
+    try:
+        return quantity(value, table)
+    except InputError as error:
+        raise ValueError(str(error)) from None
+
+
+Finite = Annotated[float, Field(allow_inf_nan=False)]
+Positive = Annotated[Finite, Field(gt=0)]
+NonNegative = Annotated[Finite, Field(ge=0)]
+Time = Annotated[NonNegative, BeforeValidator(_in_ms)]
+PositiveTime = Annotated[Positive, BeforeValidator(_in_ms)]
+TimeOrForever = Annotated[float, Field(gt=0, allow_inf_nan=True), BeforeValidator(_in_ms)]
+Length = Annotated[NonNegative, BeforeValidator(_in_um)]
+PositiveLength = Annotated[Positive, BeforeValidator(_in_um)]
+Count = Annotated[int, Field(ge=1)]
+Text = Annotated[str, Field(min_length=1)]
+
+
+class Table(BaseModel):
+    """Base of all tables: immutable, strictly typed, unknown keys refused."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True, strict=True, ser_json_inf_nan="constants")

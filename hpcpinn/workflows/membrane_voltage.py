@@ -1,0 +1,222 @@
+"""From a run description to the voltage of the whole cell under a field or clamps."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+
+import jax.numpy as jnp
+import numpy as np
+from jaxtyping import Float
+from numpy import ndarray
+
+from hpcpinn.config import RunConfig
+from hpcpinn.errors import InputError
+from hpcpinn.morphology import Cable, parse_site
+from hpcpinn.morphology.compartments import Compartments, compartments, d_lambda_counts
+from hpcpinn.physics.channel_sets import ChannelSet, channel_set_named
+from hpcpinn.physics.stimulation.field import Field, quasipotential, read_field, uniform_field
+from hpcpinn.physics.stimulation.protocols import PulseProtocol, protocol_named
+from hpcpinn.physics.stimulation.stimulus import Stimulus
+from hpcpinn.physics.stimulation.waveforms import waveform_named
+from hpcpinn.physics.voltage import VoltageSource
+from hpcpinn.timestepping.cable_equation import CableEquation, VoltageState
+from hpcpinn.timestepping.pulse_steps import Clamp, StepRule, steps_between
+
+_CHANNEL_KEYS = {1: "soma", 2: "axon", 3: "basal", 4: "apical"}
+"""Keys of [channels] by SWC type."""
+
+_MOST_BYTES = 2**31
+"""A voltage larger than this is refused: it has to fit beside everything else on every rank."""
+
+_STEPS_AT_ONCE = 20_000
+
+
+@contextmanager
+def concerning(key: str) -> Iterator[None]:
+    """Puts the key that the user gave in front of what is wrong with it."""
+    try:
+        yield
+    except InputError as error:
+        raise InputError(f"{key}: {error}") from None
+
+
+@dataclass(frozen=True)
+class DrivenCable:
+    """A cell whose voltage a field and clamps drive.
+
+    Attributes:
+        compartments: Its geometry.
+        equation: The cable equation.
+        sources: Currents of the field (where there is one) and of every clamp, nA, one row each.
+        stimulus: Pulses; None without a field.
+        onset: Of the first pulse, ms.
+        clamps: In the order of their rows.
+        rule: Lengths of steps.
+    """
+
+    compartments: Compartments
+    equation: CableEquation
+    sources: Float[ndarray, "k points"]
+    stimulus: Stimulus | None
+    onset: float
+    clamps: tuple[Clamp, ...]
+    rule: StepRule
+
+    def march(
+        self, state: VoltageState, since: float, until: float, marks: Float[ndarray, " m"], scale: float = 1.0
+    ) -> tuple[VoltageState, Float[ndarray, " n"], Float[ndarray, "n compartments"]]:
+        """Steps over [since, until], ms, that end at all marks; the field `scale` times as strong.
+
+        Returns:
+            The state at the end, the ends of the steps, and the voltage there, mV.
+        """
+        steps = steps_between(since, until, self.rule, self.stimulus, self.onset, self.clamps, marks)
+        sources = self.sources.copy()
+        if self.stimulus is not None:
+            sources[0] *= scale
+        state, V = self.equation.march(state, steps, sources)
+        return state, since + steps.ends, V
+
+
+def driven_cable(config: RunConfig, cable: Cable) -> DrivenCable:
+    """The cable equation of a run description, its field, pulses and clamps.
+
+    Raises:
+        InputError: Anything the user gave that cannot be used.
+    """
+    chosen = config.cable
+    cells = compartments(cable, d_lambda_counts(cable, chosen.R_i, chosen.C_m, fraction=chosen.d_lambda))
+    equation = CableEquation(cells, channels_of(config, cells), chosen.R_i, chosen.C_m, chosen.temperature)
+    rows = []
+    stimulus = None
+    if config.field.is_given:
+        stimulus = stimulus_of(config)
+        psi = quasipotential(cells.cable, field_of(config))[cells.node]
+        rows.append(_strength(config) * equation.field_source(psi))
+    clamps = []
+    for number, clamp in enumerate(config.clamp):
+        with concerning(f"clamp.{number}.site"):
+            compartment = cells.nearest(parse_site(clamp.site, cable), cable)
+        rows.append(equation.clamp_source(compartment, clamp.current))
+        clamps.append(Clamp(clamp.start, clamp.duration))
+    return DrivenCable(
+        compartments=cells,
+        equation=equation,
+        sources=np.reshape(rows, (len(rows), cells.n_points)),
+        stimulus=stimulus,
+        onset=config.stimulation.start,
+        clamps=tuple(clamps),
+        rule=StepRule(chosen.step, min(chosen.pulse_step, chosen.step)),
+    )
+
+
+def channels_of(config: RunConfig, cells: Compartments) -> list[ChannelSet]:
+    """The channels of every compartment by its type.
+
+    Raises:
+        InputError: A name that no channel set has.
+    """
+    sets = {}
+    for key in (*_CHANNEL_KEYS.values(), "other"):
+        with concerning(f"channels.{key}"):
+            sets[key] = channel_set_named(getattr(config.channels, key))
+    return [sets[_CHANNEL_KEYS.get(int(kind), "other")] for kind in cells.kind]
+
+
+def field_of(config: RunConfig) -> Field:
+    """The field at its peak; of a sampled one before `field.magnitude` scales it.
+
+    Raises:
+        InputError: An unusable direction or file.
+    """
+    if config.field.file is not None:
+        with concerning("field.file"):
+            return read_field(config.field.file)
+    with concerning("field"):
+        return uniform_field(1.0, config.field.direction)
+
+
+def _strength(config: RunConfig) -> float:
+    return 1.0 if config.field.magnitude is None else config.field.magnitude
+
+
+def stimulus_of(config: RunConfig) -> Stimulus:
+    """The pulses of a run description.
+
+    Raises:
+        InputError: An unknown protocol or waveform, numbers that make no train, or pulses closer
+            than the waveform is long.
+    """
+    given = config.stimulation
+    if given.protocol is not None:
+        with concerning("stimulation.protocol"):
+            protocol = protocol_named(given.protocol)
+    else:
+        protocol = PulseProtocol(
+            "stimulation",
+            pulses=given.pulses,
+            bursts=given.bursts,
+            trains=given.trains,
+            burst_interval=_burst_interval(config),
+            pulse_interval=given.pulse_interval,
+            train_interval=given.train_interval,
+        )
+    with concerning("stimulation.waveform"):
+        waveform = waveform_named(given.waveform or protocol.waveform)
+    return Stimulus(protocol, waveform)
+
+
+def _burst_interval(config: RunConfig) -> float:
+    """The interval between bursts; where there is one burst, anything longer than it."""
+    given = config.stimulation
+    if given.burst_interval is not None:
+        return given.burst_interval
+    if given.bursts > 1:
+        raise InputError(f"stimulation.burst_interval is missing; {given.bursts} bursts per train need one")
+    if given.trains > 1 and given.train_interval is None:
+        raise InputError(f"stimulation.train_interval is missing; {given.trains} trains need one")
+    if given.train_interval is not None:
+        return given.train_interval
+    return given.pulses * (given.pulse_interval or 1000.0)
+
+
+def solve_voltage(config: RunConfig, cable: Cable, time_unit: float) -> VoltageSource:
+    """The voltage of all compartments over the run, every `cable.sample`, from rest.
+
+    Args:
+        config: With a field or clamps.
+        cable: The whole cell.
+        time_unit: Internal time per ms.
+
+    Raises:
+        InputError: Anything the user gave that cannot be used, or a voltage that does not fit.
+        SolveError: The cell has no rest.
+    """
+    driven = driven_cable(config, cable)
+    cells, duration = driven.compartments, config.run.duration
+    count = max(1, round(duration / config.cable.sample))
+    _refuse_what_does_not_fit(config, (count + 1) * cells.count * 8)
+    times = np.linspace(0.0, duration, count + 1)
+    state = driven.equation.resting_state()
+    kept = [driven.equation.voltage(state)[None]]
+    stretch = max(1, int(_STEPS_AT_ONCE * config.cable.step / config.cable.sample))
+    for first in range(0, count, stretch):
+        wanted = times[first + 1 : first + 1 + stretch]
+        state, ends, V = driven.march(state, float(times[first]), float(wanted[-1]), wanted)
+        kept.append(V[np.searchsorted(ends, wanted - 1e-7)])
+    return VoltageSource(
+        times=jnp.asarray(times * time_unit),
+        values=jnp.asarray(np.concatenate(kept)),
+        sites=tuple(site.name for site in cells.sites),
+        path="",
+        time_unit=time_unit,
+    )
+
+
+def _refuse_what_does_not_fit(config: RunConfig, size: int) -> None:
+    if size > _MOST_BYTES:
+        raise InputError(
+            f"run.duration = {config.run.duration:g} ms: the voltage every cable.sample = "
+            f"{config.cable.sample:g} ms takes {size / 2**30:.1f} GiB, {_MOST_BYTES / 2**30:.0f} at most; "
+            "shorten the run or raise cable.sample"
+        )

@@ -1,0 +1,118 @@
+"""The weakest field that makes a cell fire, by bisection."""
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+
+import numpy as np
+
+from hpcpinn.config import RunConfig
+from hpcpinn.errors import InputError
+from hpcpinn.morphology import Cable, parse_site
+from hpcpinn.workflows.membrane_voltage import DrivenCable, concerning, driven_cable
+
+_FIRED = 0.0
+"""mV; a spike rises above it after the pulse has ended."""
+
+
+@dataclass(frozen=True)
+class Search:
+    """What is searched.
+
+    Attributes:
+        site: Where a spike is looked for.
+        highest: Strongest field that is tried, V/m (or a factor of a sampled field).
+        tolerance: Width of the last bracket over the threshold.
+        wait: How long after the first pulse a spike may take, ms.
+    """
+
+    site: str = "soma"
+    highest: float = 1000.0
+    tolerance: float = 0.01
+    wait: float = 20.0
+
+    def __post_init__(self) -> None:
+        for name in ("highest", "tolerance", "wait"):
+            value = getattr(self, name)
+            if not (np.isfinite(value) and value > 0.0):
+                raise InputError(f"threshold: {name} = {value}; give a positive number")
+
+
+@dataclass(frozen=True)
+class Threshold:
+    """What was found.
+
+    Attributes:
+        silent: Strongest field without a spike.
+        firing: Weakest field with one.
+        spike_time: Of that spike, after the onset of the first pulse, ms.
+        tried: Every field that was tried, with its outcome.
+    """
+
+    silent: float
+    firing: float
+    spike_time: float
+    tried: tuple[tuple[float, bool], ...] = field(default=())
+
+    @property
+    def value(self) -> float:
+        """Middle of the last bracket."""
+        return 0.5 * (self.silent + self.firing)
+
+
+def find_threshold(
+    config: RunConfig,
+    cable: Cable,
+    search: Search,
+    watch: Callable[[float, bool], None] = lambda strength, fired: None,
+) -> Threshold:
+    """Halves the bracket of the field's strength until it is narrow; clamps of the job act as they are.
+
+    Args:
+        config: With a field; its magnitude is not read, only its direction or file.
+        watch: Told of every strength that was tried.
+
+    Raises:
+        InputError: No field, no spike at the highest strength, or one without any field.
+        SolveError: The cell has no rest.
+    """
+    unit_field = config.field.model_copy(update={"magnitude": 1.0})
+    driven = driven_cable(config.model_copy(update={"field": unit_field}), cable)
+    with concerning("threshold site"):
+        compartment = driven.compartments.nearest(parse_site(search.site, cable), cable)
+    rest = driven.equation.resting_state()
+    tried: list[tuple[float, bool]] = []
+
+    def spike(strength: float) -> float | None:
+        time = _spike_time(driven, rest, compartment, strength, search.wait)
+        tried.append((strength, time is not None))
+        watch(*tried[-1])
+        return time
+
+    first = spike(search.highest)
+    if first is None:
+        raise InputError(
+            f"threshold: no spike at {search.site} within {search.wait:g} ms at {search.highest:g} V/m; "
+            "raise --up-to or --wait, or turn field.direction"
+        )
+    if spike(0.0) is not None:
+        raise InputError(f"threshold: {search.site} fires without any field; take away the clamps")
+    low, high, time = 0.0, search.highest, first
+    while high - low > search.tolerance * high:
+        middle = 0.5 * (low + high)
+        found = spike(middle)
+        if found is None:
+            low = middle
+        else:
+            high, time = middle, found
+    return Threshold(low, high, time, tuple(tried))
+
+
+def _spike_time(driven: DrivenCable, rest, compartment: int, strength: float, wait: float) -> float | None:
+    """When the voltage first rises through `_FIRED` after the first pulse, ms since its onset."""
+    assert driven.stimulus is not None
+    pulse_end = driven.onset + driven.stimulus.waveform.duration
+    _, t, V = driven.march(rest, 0.0, driven.onset + wait, np.array([pulse_end]), strength)
+    here = V[:, compartment]
+    after = t >= pulse_end - 1e-9
+    above = np.flatnonzero(after & (here >= _FIRED))
+    return float(t[above[0]] - driven.onset) if len(above) else None
