@@ -14,6 +14,7 @@ from hpcpinn.errors import InputError, OutputError
 
 if TYPE_CHECKING:
     from hpcpinn.workflows.forward import RunSummary
+    from hpcpinn.workflows.long_run import LongSummary
 
 DEFAULT_JOB = "default"
 
@@ -58,14 +59,21 @@ def run(
 
     prepare()
     from hpcpinn.parallel.communicator import make_communicator
-    from hpcpinn.workflows import forward
+    from hpcpinn.workflows import forward, long_run
 
     communicator = make_communicator(config.run.transport)
     communicator.on_root(refuse_unwritable, Path(config.run.output))
     with make_progress(communicator.rank) as progress:
-        summary = forward.run(config, communicator, progress, resume=checkpoint)
+        if config.window.kind == "split":
+            long_summary = long_run.run_long(config, communicator, progress, resume=checkpoint)
+        else:
+            summary = forward.run(config, communicator, progress, resume=checkpoint)
     if communicator.rank == 0:
-        print_summary(summary, Console(highlight=False))
+        console = Console(highlight=False)
+        if config.window.kind == "split":
+            print_long_summary(long_summary, console)
+        else:
+            print_summary(summary, console)
 
 
 def checkpoint_to_resume(wish: str | None, output: Path) -> Path | None:
@@ -122,6 +130,28 @@ def print_summary(summary: "RunSummary", console: Console) -> None:
         f"{100 * s.exchange_share:.1f} % of the windows in exchange, {s.memory_gib:.2f} GiB per rank",
         "result": f"{s.result} ({s.output_mib:.1f} MiB)",
         "next": f"hpcpinn plot {s.result}  or  hpcpinn validate {s.result}",
+    }
+    for label, text in lines.items():
+        console.print(f"{label:<10}{text}", soft_wrap=True)
+
+
+def print_long_summary(summary: "LongSummary", console: Console) -> None:
+    """What a long run computed, how well, and what it cost."""
+    s = summary
+    slots = s.motifs_solved + s.motifs_reused
+    lines = {
+        "cell": f"{s.sections} sections in {s.cells} cells, voltage on {s.voltage_compartments} compartments",
+        "protocol": f"{s.pulses} {_plural('pulse', s.pulses)} in {duration(1e-3 * s.duration)} "
+        f"of biology, {s.windows} split windows",
+        "voltage": f"solved for {s.motifs_solved} of {slots} slots, reused in the others "
+        f"(start off by at most {s.motif_mismatch:.1e})",
+        "accuracy": f"error estimate of the windows {s.error_estimate:.1e}; "
+        f"{100 * s.outside_flow_map:.2g} % of the states outside the flow map's box",
+        "cost": f"{duration(s.seconds)} (set-up {duration(s.seconds_setup)}; voltage {s.seconds_voltage:.1f} s, "
+        f"windows {s.seconds_windows:.1f} s, error estimate {s.seconds_companion:.1f} s, output "
+        f"{s.seconds_output:.1f} s): {s.seconds_per_second:.3f} s per second of biology, {s.memory_gib:.2f} GiB",
+        "result": f"{s.result} ({s.output_mib:.1f} MiB)",
+        "next": f"hpcpinn plot {s.result}",
     }
     for label, text in lines.items():
         console.print(f"{label:<10}{text}", soft_wrap=True)

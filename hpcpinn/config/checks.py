@@ -1,10 +1,13 @@
 """What single keys cannot tell: contradictions between keys, and defaults that follow others."""
 
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
+from typing import TypeVar
 
 from hpcpinn.config.lines import Path
 from hpcpinn.config.schema import RunConfig, Table
+
+T = TypeVar("T", bound=Table)
 
 Problem = tuple[Path, str]
 """A key and what is wrong with it."""
@@ -26,12 +29,12 @@ def fit_defaults(config: RunConfig) -> RunConfig:
     first = _shrunk(window, "first", min(duration, longest))
     windows = {"longest": longest, "first": first, "shortest": _shrunk(window, "shortest", first)}
     intervals = {name: _shrunk(run, name, duration) for name in ("output_interval", "probe_interval")}
-    return config.model_copy(
-        update={
-            "window": window.model_copy(update=windows),
-            "run": run.model_copy(update=intervals),
-        }
-    )
+    return config.model_copy(update={"window": _with(window, windows), "run": _with(run, intervals)})
+
+
+def _with(table: T, values: Mapping[str, float]) -> T:
+    """A copy with other values; keys whose value stays do not count as given by the user."""
+    return table.model_copy(update={k: v for k, v in values.items() if v != getattr(table, k)})
 
 
 def _shrunk(table: Table, key: str, limit: float) -> float:

@@ -24,6 +24,7 @@ _PATH_KEYS: tuple[tuple[str, str], ...] = (
     ("voltage", "file"),
     ("field", "file"),
     ("stimulation", "waveform"),
+    ("split", "flow_map"),
 )
 """Keys whose relative paths start at the job file."""
 

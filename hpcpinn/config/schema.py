@@ -11,6 +11,7 @@ from typing import Annotated, Literal
 
 from pydantic import Field
 
+from hpcpinn.config.splitting import SplitConfig
 from hpcpinn.config.stimulation import (
     CableConfig,
     ChannelsConfig,
@@ -291,12 +292,15 @@ class WindowConfig(Table):
     """Time windows.
 
     Attributes:
+        kind: ``coupled`` windows solve everything at once, ``split`` ones (table [split]) are for
+            long protocols.
         first: Length of the first window and of the first one after a source switches, ms.
         shortest: A window that fails at this length ends the run, ms.
         longest: No window is longer, ms.
         tolerance: Relative error estimate above which a window is rejected and retried.
     """
 
+    kind: Literal["coupled", "split"] = "coupled"
     first: PositiveTime = 0.1
     shortest: PositiveTime = 1e-3
     longest: PositiveTime = 5.0
@@ -323,6 +327,7 @@ class RunConfig(Table):
     pieces: PiecesConfig = PiecesConfig()
     schwarz: SchwarzConfig = SchwarzConfig()
     window: WindowConfig = WindowConfig()
+    split: SplitConfig = SplitConfig()
 
     @property
     def solves_voltage(self) -> bool:

@@ -45,6 +45,7 @@ class Motif(NamedTuple):
     """A solved slot.
 
     Attributes:
+        slot: The first that it was solved for.
         begin, end: The drive at its start and its end.
         plan: Its windows, for all cells.
         coarse: The same slot in windows twice as long.
@@ -52,6 +53,7 @@ class Motif(NamedTuple):
         voltage: At the ends of the windows, (K, P), mV.
     """
 
+    slot: Slot
     begin: DriveState
     end: DriveState
     plan: WindowPlan
@@ -115,7 +117,7 @@ class SlotSolver:
 
     Attributes:
         cable: The membrane.
-        source: Current that the field's peak drives into every point, nA.
+        sources: Current that the field's peak drives into every point, nA; no row without a field.
         stimulus: The pulses; None for none.
         onset: Time of the first, ms.
         steps: Lengths of the voltage's steps.
@@ -126,7 +128,7 @@ class SlotSolver:
     """
 
     cable: CableEquation
-    source: Float[ndarray, " points"]
+    sources: Float[ndarray, "k points"]
     stimulus: Stimulus | None
     onset: float
     steps: StepRule
@@ -139,8 +141,7 @@ class SlotSolver:
         """The motif of a slot that starts from `begin`."""
         ticks = self.lengths.ticks(slot)
         steps = steps_between(slot.start, slot.end, self.steps, self.stimulus, self.onset)
-        sources = self.source[None] if steps.drive.shape[1] else np.zeros((0, len(self.source)))
-        state, V = self.cable.march(begin.voltage, steps, sources)
+        state, V = self.cable.march(begin.voltage, steps, self.sources)
         times = np.append(0.0, steps.ends)
         trace = np.concatenate([self.cable.voltage(begin.voltage)[None], V])
         per_tick = self.lengths.samples
@@ -152,6 +153,7 @@ class SlotSolver:
         )
         ends = self.lengths.ends(slot)
         return Motif(
+            slot,
             begin,
             DriveState(state, influx.gates),
             self._plan(ends, influx),
@@ -205,6 +207,16 @@ class MotifBook:
     reused: int = 0
     mismatch: float = 0.0
     _pages: dict[tuple[float, ...], list[Motif]] = field(default_factory=lambda: defaultdict(list))
+
+    @property
+    def starts(self) -> list[tuple[Slot, DriveState]]:
+        """From what all motifs in the book can be solved again, the oldest first."""
+        return [(motif.slot, motif.begin) for page in self._pages.values() for motif in page]
+
+    def learn(self, starts: list[tuple[Slot, DriveState]]) -> None:
+        """Solves motifs again, from what another book's `starts` have said."""
+        for slot, begin in starts:
+            self._pages[slot.kind].append(self.solver.solve(slot, begin))
 
     def motif(self, slot: Slot, begin: DriveState) -> Motif:
         """What happens in a slot, solved or reused."""

@@ -1,0 +1,178 @@
+"""From a run description to everything that a long protocol in split windows needs."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+import jax.numpy as jnp
+import numpy as np
+from jaxtyping import Float, Int
+from numpy import ndarray
+
+from hpcpinn.config import RunConfig
+from hpcpinn.domain.pieces import PieceRule, cut_into_pieces
+from hpcpinn.errors import InputError
+from hpcpinn.io.results import ResultHeader
+from hpcpinn.morphology import parse_site
+from hpcpinn.morphology.cable import Cable
+from hpcpinn.morphology.interpolation import tree_weights
+from hpcpinn.physics import gates
+from hpcpinn.physics.constants import CalciumConstants
+from hpcpinn.physics.pumped_binding import reaction_constants
+from hpcpinn.physics.stimulation.stimulus import Stimulus
+from hpcpinn.timestepping.compartments import compartments_of
+from hpcpinn.timestepping.diffusion import cable_diffusion
+from hpcpinn.timestepping.flow_map_store import load_flow_map, shipped_flow_map
+from hpcpinn.timestepping.motifs import DriveState, MotifBook, SlotSolver, WindowLengths
+from hpcpinn.timestepping.reaction import FlowMapReaction
+from hpcpinn.timestepping.slots import Slot, slots
+from hpcpinn.timestepping.splitting import Splitting
+from hpcpinn.training.flow_map import ReactionState
+from hpcpinn.workflows.membrane_voltage import concerning, driven_cable, stimulus_of
+from hpcpinn.workflows.problem import constants_of, load_cable, probe_sites
+
+FRAMES, SAMPLES = 200, 50_000
+"""About how many frames and probe samples a long run keeps where nothing is said."""
+
+
+@dataclass(frozen=True)
+class SplitProblem:
+    """A long run.
+
+    Attributes:
+        config: The run description, with its duration and output intervals filled in.
+        header: What the result file knows before the first frame; its cells are the compartments.
+        constants: Of calcium; the leak balances the influx at the resting voltage.
+        splitting: Advances calcium and calbindin over a slot.
+        solver: Solves voltage and influx of a slot.
+        volume: Of the cells, µm³.
+        probe_cell: Cell that holds every probe.
+        rest: Calcium and calbindin at the start.
+        drive: Membrane and channels at the start.
+    """
+
+    config: RunConfig
+    header: ResultHeader
+    constants: CalciumConstants
+    splitting: Splitting
+    solver: SlotSolver
+    volume: Float[ndarray, " N"]
+    probe_cell: Int[ndarray, " p"]
+    rest: ReactionState
+    drive: DriveState
+
+    def slots(self) -> Iterator[Slot]:
+        """All slots of the run."""
+        config = self.config
+        return slots(self.solver.stimulus, self.solver.onset, config.run.duration, config.split.slot)
+
+    def new_book(self) -> MotifBook:
+        """A book without motifs."""
+        return MotifBook(self.solver, self.config.split.motif_tolerance)
+
+
+def build_split_problem(config: RunConfig) -> SplitProblem:
+    """Sets up a long run. Serial.
+
+    Raises:
+        InputError: Anything the user gave that cannot be used.
+        SolveError: The cell has no rest.
+    """
+    _refuse_what_split_windows_lack(config)
+    stimulus = stimulus_of(config) if config.field.is_given else None
+    config = with_long_defaults(config, stimulus)
+    cable = load_cable(config)
+    driven = driven_cable(config, cable)
+    equation = driven.equation
+    membrane = equation.resting_state()
+    V = equation.voltage(membrane)
+    weights = driven.compartments.area / driven.compartments.area.sum()
+    constants = constants_of(config.model_copy(update={"voltage": _resting(config, float(V @ weights))}))
+
+    chosen = config.pieces
+    pieces = cut_into_pieces(
+        cable, [], [], PieceRule(chosen.max_length, chosen.source_length, chosen.growth)
+    ).cable
+    n = pieces.n_frusta
+    parts = np.arange(1, chosen.cells_per_piece) / chosen.cells_per_piece
+    cells = pieces.split([parts] * n)
+    geometry = compartments_of(cells)
+    diffusion = cable_diffusion(geometry, (constants.D_c, constants.D_b))
+    sites = [parse_site(site.name, cells) for site in driven.compartments.sites]
+    middles = np.arange(cells.n_frusta), np.full(cells.n_frusta, 0.5)
+    split = config.split
+    with concerning("split.flow_map" if split.flow_map else "physics.constants"):
+        flow_map = load_flow_map(split.flow_map, constants) if split.flow_map else shipped_flow_map(constants)
+    probes = probe_sites(config, pieces)
+    per = chosen.cells_per_piece
+    rest = reaction_constants(constants)
+    return SplitProblem(
+        config=config,
+        header=ResultHeader(
+            cable=pieces,
+            owner=np.zeros(n, int),
+            cells_per_piece=per,
+            probes=probes,
+            config=config.to_json(),
+            seed=config.run.seed,
+        ),
+        constants=constants,
+        splitting=Splitting(FlowMapReaction(flow_map), diffusion, jnp.asarray(geometry.ratio), order=2),
+        solver=SlotSolver(
+            cable=equation,
+            sources=driven.sources,
+            stimulus=stimulus,
+            onset=driven.onset,
+            steps=driven.rule,
+            constants=constants,
+            to_cells=tree_weights(cells, sites, middles).tocsr(),
+            diffusion=diffusion,
+            lengths=WindowLengths(
+                first=split.first, growth=split.growth, longest=split.longest, quiet=split.quiet
+            ),
+        ),
+        volume=geometry.volume,
+        probe_cell=np.array([p.piece * per + min(int(p.fraction * per), per - 1) for p in probes], int),
+        rest=ReactionState(
+            jnp.full(cells.n_frusta, rest.c_rest), jnp.full(cells.n_frusta, rest.b_rest)
+        ),
+        drive=DriveState(membrane, np.asarray(gates.steady(jnp.asarray(V), constants))),
+    )
+
+
+def _resting(config: RunConfig, V: float):
+    return config.voltage.model_copy(update={"constant": V})
+
+
+def _refuse_what_split_windows_lack(config: RunConfig) -> None:
+    lacking = {
+        "synapse": config.synapse,
+        "flux": config.flux,
+        "clamp": config.clamp,
+        "voltage.file": config.voltage.file,
+    }
+    for key, given in lacking.items():
+        if given:
+            raise InputError(
+                f"{key}: split windows do not have it yet; use window.kind = 'coupled' or leave it away"
+            )
+    if config.physics.preset == "seed":
+        raise InputError("physics.preset: 'seed' is dimensionless; split windows need a physical preset")
+
+
+def with_long_defaults(config: RunConfig, stimulus: Stimulus | None) -> RunConfig:
+    """The run description with what a long run takes where nothing is said.
+
+    The whole protocol, one cell per piece, about `FRAMES` frames and `SAMPLES` probe samples.
+    """
+    run, pieces = config.run, config.pieces
+    changes: dict[str, float] = {}
+    if "duration" not in run.model_fields_set and stimulus is not None:
+        changes["duration"] = config.stimulation.start + stimulus.protocol.duration
+    duration = changes.get("duration", run.duration)
+    if "output_interval" not in run.model_fields_set:
+        changes["output_interval"] = max(1.0, duration / FRAMES)
+    if "probe_interval" not in run.model_fields_set:
+        changes["probe_interval"] = max(0.1, duration / SAMPLES)
+    if "cells_per_piece" not in pieces.model_fields_set:
+        pieces = pieces.model_copy(update={"cells_per_piece": 1})
+    return config.model_copy(update={"run": run.model_copy(update=changes), "pieces": pieces})
