@@ -69,8 +69,8 @@ class CableDiffusion:
     coefficients: tuple[float, ...]
     tolerance: float = 1e-10
 
-    def series(self, lengths: Float[ndarray, " K"]) -> Series:
-        """Coefficients for windows of the given lengths (s). Host side.
+    def series(self, lengths: Float[ndarray, " K"], padded: int = 0) -> Series:
+        """Coefficients for windows of the given lengths (s), rows padded to a length. Host side.
 
         Each row sums to one, so a uniform field stays and content is kept to round-off.
         """
@@ -85,6 +85,7 @@ class CableDiffusion:
         kept = np.arange(values.shape[1]) < terms[:, None]
         values = values * kept[:, :, None]
         values = values / values.sum(axis=1, keepdims=True)
+        values = np.pad(values, ((0, 0), (0, max(0, padded - values.shape[1])), (0, 0)))
         return Series(jnp.asarray(values), jnp.asarray(terms))
 
     def __call__(

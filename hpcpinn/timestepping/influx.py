@@ -13,7 +13,7 @@ They are kept as running integrals over a motif, from which those of any window 
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from functools import partial
+from functools import cached_property, partial
 from math import comb, factorial
 from typing import NamedTuple
 
@@ -96,45 +96,63 @@ def add_influx(
     return c * jnp.exp(-ratio * window.sink) + ratio * total
 
 
-def influx_table(
-    voltage: Callable[[Float[Array, ""]], Float[Array, " P"]],
-    k: CalciumConstants,
-    *,
-    start: float,
-    ticks: int,
-    tick: float,
-    state: Float[ndarray, "P gates"] | None = None,
-    gate_step: float = float("inf"),
-    release: Callable[[Float[Array, " T"]], Float[Array, "T P"]] | None = None,
-) -> InfluxTable:
-    """Follows the gates along a motif and integrates the influx between its ticks.
+@dataclass(frozen=True)
+class Influx:
+    """What comes in during a motif of equally spaced ticks.
 
-    Args:
+    Attributes:
         voltage: Traceable V(t) in mV at all positions.
-        k: Constants.
-        start: Time at which the motif starts, s.
-        ticks: Number of ticks.
+        constants: Constants.
+        ticks: Number of ticks of a motif.
         tick: Their spacing, s; four Gauss nodes stand in each, so jumps of V belong on ticks.
-        state: Gates at the start; in equilibrium with the voltage where None.
         gate_step: No step of the gates is longer (the voltage's resolution), s.
-        release: Release flux at times, µM·µm/s; jumps of it belong on ticks.
-
-    Raises:
-        InputError: Not a single tick.
+        release: Release flux at times, (times, P), µM·µm/s; jumps of it belong on ticks.
     """
-    if ticks < 1 or tick <= 0.0:
-        raise InputError(f"influx: {ticks} ticks of {tick:g} s; give at least one of positive length")
-    gated = jnp.asarray(state) if state is not None else gates.steady(voltage(jnp.asarray(start)), k)
-    begin = start + tick * np.arange(ticks)
-    times = np.append((begin[:, None] + tick * _NODES).ravel(), start + ticks * tick)
-    followed = gates.follow(gated, voltage, start, jnp.asarray(times), k, gate_step)
-    at = jnp.asarray(times[:-1])
-    source, sink = ghk.channel(jax.vmap(voltage)(at), gates.opening(followed[:-1], k), k)
-    surplus = surplus_leak(k)
-    source, sink = source + surplus * k.c_o, sink + surplus
-    if release is not None:
-        source = source + release(at)
-    return _integrated(np.asarray(source), np.asarray(sink), tick, np.asarray(followed[-1]))
+
+    voltage: Callable[[Float[Array, ""]], Float[Array, " P"]]
+    constants: CalciumConstants
+    ticks: int
+    tick: float
+    gate_step: float = float("inf")
+    release: Callable[[Float[Array, " T"]], Float[Array, "T P"]] | None = None
+
+    def __post_init__(self) -> None:
+        if self.ticks < 1 or self.tick <= 0.0:
+            raise InputError(
+                f"influx: {self.ticks} ticks of {self.tick:g} s; give at least one of positive length"
+            )
+
+    def table(self, start: float, state: Float[ndarray, "P gates"] | None = None) -> InfluxTable:
+        """Follows the gates along the motif and integrates the influx between its ticks.
+
+        Args:
+            start: Time at which the motif starts, s.
+            state: Gates then; in equilibrium with the voltage where None.
+        """
+        if state is None:
+            state = gates.steady(self.voltage(jnp.asarray(start)), self.constants)
+        source, sink, end = self._followed(jnp.asarray(state), jnp.asarray(float(start)))
+        return _integrated(np.asarray(source), np.asarray(sink), self.tick, np.asarray(end))
+
+    @cached_property
+    def _followed(self):
+        k = self.constants
+        begin = self.tick * np.arange(self.ticks)
+        inside = np.append((begin[:, None] + self.tick * _NODES).ravel(), self.ticks * self.tick)
+        surplus = surplus_leak(k)
+
+        @jax.jit
+        def run(state: Array, start: Array) -> tuple[Array, Array, Array]:
+            times = start + inside
+            followed = gates.follow(state, self.voltage, start, times, k, self.gate_step)
+            voltage = jax.vmap(self.voltage)(times[:-1])
+            source, sink = ghk.channel(voltage, gates.opening(followed[:-1], k), k)
+            source, sink = source + surplus * k.c_o, sink + surplus
+            if self.release is not None:
+                source = source + self.release(times[:-1])
+            return source, sink, followed[-1]
+
+        return run
 
 
 def surplus_leak(k: CalciumConstants) -> float:

@@ -12,7 +12,7 @@ from hpcpinn.physics.stiff_step import stiff_flow
 from hpcpinn.training.flow_map import FlowMap, ReactionState
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class FlowMapReaction:
     """Φ, and the stiff integrator for compartments whose state its box does not hold."""
 

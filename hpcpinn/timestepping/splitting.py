@@ -49,8 +49,17 @@ class Frames(NamedTuple):
     b: Float[Array, "K N"]
 
 
-def plan_windows(ends: Int[ndarray, " K"], influx: InfluxTable, diffusion: CableDiffusion) -> WindowPlan:
+def plan_windows(
+    ends: Int[ndarray, " K"], influx: InfluxTable, diffusion: CableDiffusion, terms: int = 0
+) -> WindowPlan:
     """Prepares windows that end at the given ticks of a motif, the first one starting at tick 0.
+
+    Args:
+        ends: Ticks, increasing.
+        influx: The motif's influx.
+        diffusion: The diffusion that it will be used with.
+        terms: Rows of diffusion's coefficients are padded to this length, so that plans of windows
+            of other lengths share a compilation.
 
     Raises:
         InputError: The ends do not increase from 0, leave the motif, or a window has an odd number
@@ -71,7 +80,7 @@ def plan_windows(ends: Int[ndarray, " K"], influx: InfluxTable, diffusion: Cable
     middle = (first + ends) // 2
     lengths = influx.tick * (ends - first)
     return WindowPlan(
-        jnp.asarray(lengths), diffusion.series(lengths), influx.over(first, middle), influx.over(middle, ends)
+        jnp.asarray(lengths), diffusion.series(lengths, terms), influx.over(first, middle), influx.over(middle, ends)
     )
 
 
@@ -93,62 +102,72 @@ class Splitting:
 
     def advance(self, state: ReactionState, plan: WindowPlan) -> tuple[ReactionState, Array]:
         """The state after all windows of a plan, and the number of stiff sub-steps taken."""
-        return self._advance(state, plan)
+        return self._advance(_strong_state(state), plan)
 
     def follow(self, state: ReactionState, plan: WindowPlan) -> tuple[ReactionState, Frames, Array]:
         """The same with the states at the end of every window."""
-        return self._follow(state, plan)
+        return self._follow(_strong_state(state), plan)
 
     @cached_property
     def _advance(self):
-        def run(state: ReactionState, plan: WindowPlan):
-            return self._scan(state, plan, keep=False)[::2]
-
-        return jax.jit(run)
+        return jax.jit(lambda state, plan: self._scan(state, plan, keep=False)[::2])
 
     @cached_property
     def _follow(self):
-        def run(state: ReactionState, plan: WindowPlan):
-            end, open_ends, count = self._scan(state, plan, keep=True)
-            frames = open_ends
+        def run(state: ReactionState, plan: WindowPlan) -> tuple[ReactionState, Frames, Array]:
+            end, frames, count = self._scan(state, plan, keep=True)
             if self.order == 2:
-                share = 0.5 * plan.lengths
-                frames = jax.vmap(lambda x, h: self.reaction(x, h, self.ratio)[0])(open_ends, share)
+                frames, _ = self.reaction(ReactionState(*frames), 0.5 * plan.lengths[:, None], self.ratio)
             return end, Frames(*frames), count
 
         return jax.jit(run)
 
     def _scan(self, state: ReactionState, plan: WindowPlan, keep: bool):
-        if self.order == 1:
-            return self._lie(state, plan, keep)
-        # what is left of each window's reaction is done together with the next one's
-        after = jnp.append(plan.lengths[1:], 0.0)
-        state, count = self.reaction(state, 0.5 * plan.lengths[0], self.ratio)
+        """End state, the states after every window (Strang: before its closing reaction), count."""
+        step = self._strang_step if self.order == 2 else self._lie_step
+        rows = _half_reactions_joined(plan) if self.order == 2 else (plan.lengths, plan)
 
         def window(carry, row):
             now, count = carry
-            (h, series, first, second), h_next = row
-            now = self._influx(now, first)
-            now = self._diffused(now, series)
-            now = self._influx(now, second)
-            closed, outside = self.reaction(now, 0.5 * (h + h_next), self.ratio)
-            return (closed, count + outside), now if keep else None
+            now, seen, outside = step(now, *row)
+            return (now, count + outside), seen if keep else None
 
-        (state, count), ends = jax.lax.scan(window, (state, count), (plan, after))
-        return state, ends, count
+        start = (state, jnp.zeros((), int))
+        (state, count), seen = jax.lax.scan(window, start, rows)
+        return state, jax.tree.map(lambda x: x[: len(plan.lengths)], seen), count
 
-    def _lie(self, state: ReactionState, plan: WindowPlan, keep: bool):
-        def window(carry, row: WindowPlan):
-            now, count = carry
-            now = self._influx(self._influx(self._diffused(now, row.series), row.first), row.second)
-            now, outside = self.reaction(now, row.lengths, self.ratio)
-            return (now, count + outside), now if keep else None
+    def _strang_step(self, state: ReactionState, reacting: Array, row: WindowPlan):
+        state, outside = self.reaction(state, reacting, self.ratio)
+        state = self._influx(state, row.first)
+        state = self._diffused(state, row.series)
+        state = self._influx(state, row.second)
+        return state, state, outside
 
-        (state, count), ends = jax.lax.scan(window, (state, jnp.zeros((), int)), plan)
-        return state, ends, count
+    def _lie_step(self, state: ReactionState, reacting: Array, row: WindowPlan):
+        state = self._influx(self._influx(self._diffused(state, row.series), row.first), row.second)
+        state, outside = self.reaction(state, reacting, self.ratio)
+        return state, state, outside
 
     def _influx(self, state: ReactionState, window: InfluxWindow) -> ReactionState:
         return ReactionState(add_influx(state.c, window, self.ratio), state.b)
 
     def _diffused(self, state: ReactionState, row: Series) -> ReactionState:
         return ReactionState(*self.diffusion(jnp.stack(state), row.coefficients, row.terms))
+
+
+def _half_reactions_joined(plan: WindowPlan) -> tuple[Float[Array, " K+1"], WindowPlan]:
+    """Times of the reactions before, between and after the windows, and a last window of no length.
+
+    The window of no length changes no bit; with it one body serves the whole scan.
+    """
+    half = 0.5 * plan.lengths
+    nothing = jnp.zeros(1)
+    reacting = jnp.concatenate([half, nothing]) + jnp.concatenate([nothing, half])
+    padded = jax.tree.map(lambda x: jnp.concatenate([x, jnp.zeros_like(x[:1])]), plan)
+    identity = padded.series.coefficients.at[-1, 0].set(1.0)
+    return reacting, padded._replace(series=Series(identity, padded.series.terms))
+
+
+def _strong_state(state: ReactionState) -> ReactionState:
+    """float64 arrays whatever numbers were given, so that one compilation serves all calls."""
+    return ReactionState(*(jnp.asarray(np.asarray(x, np.float64)) for x in state))

@@ -8,7 +8,7 @@ N(c, b, h, σ) a small network. Every correction multiplies something that vanis
 rest stays an exact fixed point, relaxation to it has a relative error, and Φ is the identity at h = 0.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from typing import NamedTuple
 
 import jax.numpy as jnp
@@ -41,11 +41,18 @@ class Box:
         ratio: σ = P/A, 1/µm.
     """
 
-    calcium: tuple[float, float] = (0.03, 30.0)
-    equilibrium: tuple[float, float] = (0.03, 5.0)
-    quotient: tuple[float, float] = (0.4, 300.0)
+    calcium: tuple[float, float] = (0.03, 20.0)
+    equilibrium: tuple[float, float] = (0.035, 4.0)
+    quotient: tuple[float, float] = (0.4, 200.0)
     step: tuple[float, float] = (1e-5, 2e-2)
-    ratio: tuple[float, float] = (0.1, 20.0)
+    ratio: tuple[float, float] = (0.1, 16.0)
+
+    def widened(self, factor: float) -> "Box":
+        """The box with every limit moved outwards by a factor, but for the least ratio and step."""
+        pairs = {f.name: getattr(self, f.name) for f in fields(self)}
+        wide = {name: (low / factor, high * factor) for name, (low, high) in pairs.items()}
+        kept = {name: (pairs[name][0], wide[name][1]) for name in ("step", "ratio")}
+        return Box(**(wide | kept))
 
     def contains(
         self,
@@ -64,7 +71,7 @@ class Box:
         return inside
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class FlowMap:
     """Φ.
 

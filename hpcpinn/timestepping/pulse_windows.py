@@ -1,0 +1,176 @@
+"""Window ends that follow pulses, bursts and trains: found once per motif from the local error.
+
+A motif (the time from one pulse, burst or train to the next) is walked through with windows whose
+error is estimated by doing each one twice: whole, and in two halves. The ends found serve every
+later repetition; whether they still serve is checked there by the same comparison over a whole
+motif, `halving_error`. Lengths are even numbers of ticks of the influx's table.
+"""
+
+from dataclasses import dataclass
+from typing import NamedTuple
+
+import jax.numpy as jnp
+import numpy as np
+from jaxtyping import Float, Int
+from numpy import ndarray
+
+from hpcpinn.errors import InputError, SolveError
+from hpcpinn.timestepping.controller import (
+    Plan,
+    WindowRule,
+    after_accepted,
+    after_rejected,
+    first_plan,
+    next_length,
+)
+from hpcpinn.timestepping.influx import InfluxTable
+from hpcpinn.timestepping.splitting import Splitting, plan_windows
+from hpcpinn.training.flow_map import ReactionState
+
+
+class PulseWindows(NamedTuple):
+    """The windows of a motif.
+
+    Attributes:
+        ends: Ticks at which they end.
+        errors: Estimated local errors, relative, per window.
+        rejected: Windows tried and rejected.
+        state: State at the end of the motif.
+    """
+
+    ends: Int[ndarray, " K"]
+    errors: Float[ndarray, " K"]
+    rejected: int
+    state: ReactionState
+
+
+@dataclass(frozen=True)
+class Excursion:
+    """Size of a difference of states: volume-weighted, relative to the excursion from rest.
+
+    Attributes:
+        volume: Of the compartments, µm³.
+        c_rest, b_rest: Rest, µM.
+        floor: Excursion of c below which errors are absolute, µM (root mean square).
+    """
+
+    volume: Float[ndarray, " N"]
+    c_rest: float
+    b_rest: float
+    floor: float = 1e-3
+
+    def error(self, one: ReactionState, other: ReactionState) -> float:
+        """The larger of the relative differences of free calcium and of the total c − b."""
+        bound = np.asarray(other.b) - self.b_rest
+        free = np.asarray(other.c) - self.c_rest
+        of_c = self._size(np.asarray(one.c) - np.asarray(other.c)) / (self._size(free) + self.floor)
+        moved = (np.asarray(one.c) - np.asarray(one.b)) - (np.asarray(other.c) - np.asarray(other.b))
+        floor = self.floor * self.b_rest / self.c_rest
+        return float(max(of_c, self._size(moved) / (self._size(free - bound) + floor)))
+
+    def _size(self, x: ndarray) -> float:
+        return float(np.sqrt(np.average(x * x, weights=self.volume)))
+
+
+def pulse_windows(
+    splitting: Splitting,
+    state: ReactionState,
+    influx: InfluxTable,
+    excursion: Excursion,
+    *,
+    tolerance: float,
+    longest: float,
+    stops: Int[ndarray, " S"] | tuple[int, ...] = (),
+) -> PulseWindows:
+    """Walks through a motif and finds its windows.
+
+    Args:
+        splitting: A Strang composition.
+        state: State at the start of the motif.
+        influx: Its influx.
+        excursion: How errors are measured.
+        tolerance: Largest relative local error of a window.
+        longest: Longest window, s: no more than the flow map's box allows.
+        stops: Ticks at which windows must end besides the last: onsets of pulses, times to record.
+
+    Raises:
+        InputError: The splitting is not of order 2, or a stop is odd or outside the motif.
+        SolveError: The tolerance is not met by the shortest window, four ticks.
+    """
+    if splitting.order != 2:
+        raise InputError(f"pulse windows: a splitting of order {splitting.order}; give one of order 2 (Strang)")
+    last = len(influx.sink) - 1
+    stops = np.unique(np.append(np.asarray(stops, int), last))
+    if stops[0] <= 0 or stops[-1] > last or np.any(stops % 4):
+        raise InputError(f"pulse windows: stops {stops} must be multiples of 4 ticks within 1 … {last}")
+    rule = WindowRule(
+        first=4.0, shortest=4.0, longest=max(4.0, longest / influx.tick), tolerance=tolerance, order=3.0,
+        safety=0.7, growth=2.5, keep=1.0, unit=1e-3 / influx.tick,
+    )  # fmt: skip
+    plan, now, rejected = first_plan(rule), 0, 0
+    ends: list[int] = []
+    errors: list[float] = []
+    while now < last:
+        stop = int(stops[np.searchsorted(stops, now, side="right")])
+        length = _whole(next_length(rule, plan, now, stop), stop - now)
+        coarse, fine = _whole_and_halves(splitting, state, influx, now, length)
+        error = excursion.error(coarse, fine) / 3.0  # what is left in the halves, order 2
+        if not np.isfinite(error) or (error > tolerance and length > 4):
+            plan = after_rejected(rule, Plan(float(length)), float(length), error, "split windows")
+            rejected += 1
+            continue
+        if error > 10.0 * tolerance:
+            raise SolveError(
+                f"split windows: error {error:.1e} at the shortest window ({4e3 * influx.tick:g} ms); use a "
+                "finer tick of the influx or a larger tolerance"
+            )
+        now, state = now + length, fine
+        ends.append(now)
+        errors.append(error)
+        plan = after_accepted(rule, plan, float(length), max(error, 1e-12), at_stop=False)
+    return PulseWindows(np.array(ends), np.array(errors), rejected, state)
+
+
+def halving_error(
+    splitting: Splitting,
+    state: ReactionState,
+    influx: InfluxTable,
+    ends: Int[ndarray, " K"],
+    excursion: Excursion,
+) -> float:
+    """Estimated relative error at the end of a motif: its windows against their halves.
+
+    Args:
+        splitting: A Strang composition.
+        state: State at the start of the motif.
+        influx: Its influx.
+        ends: Windows, lengths in multiples of four ticks.
+        excursion: How errors are measured.
+    """
+    ends = np.asarray(ends, int)
+    halves = np.sort(np.append(ends, (np.append(0, ends[:-1]) + ends) // 2))
+    coarse, _ = splitting.advance(state, plan_windows(ends, influx, splitting.diffusion))
+    fine, _ = splitting.advance(state, plan_windows(halves, influx, splitting.diffusion))
+    return excursion.error(coarse, fine) * 4.0 / 3.0
+
+
+def _whole_and_halves(
+    splitting: Splitting, state: ReactionState, influx: InfluxTable, now: int, length: int
+) -> tuple[ReactionState, ReactionState]:
+    """State after one window, and after two of half the length, two compilations for all lengths."""
+    part = InfluxTable(influx.tick, influx.sink[now:], influx.powers[now:], influx.gates)
+    half = length // 2
+    fine = plan_windows(np.array([half, length]), part, splitting.diffusion, terms=_TERMS)
+    one = plan_windows(np.array([length]), part, splitting.diffusion, terms=_TERMS)
+    coarse, _ = splitting.advance(state, one)
+    halves, _ = splitting.advance(state, fine)
+    return ReactionState(*map(jnp.asarray, coarse)), ReactionState(*map(jnp.asarray, halves))
+
+
+_TERMS = 48
+"""Length to which diffusion's series is padded while windows are sought: one compilation for all."""
+
+
+def _whole(length: float, room: int) -> int:
+    """A multiple of four ticks, at least four, no more than the room."""
+    return int(min(max(4, 4 * round(length / 4.0)), room))

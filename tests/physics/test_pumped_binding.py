@@ -1,0 +1,100 @@
+"""The pointwise reaction: rest, balances, limits with known solutions, and the stiff sub-step."""
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+from scipy.integrate import solve_ivp
+
+from hpcpinn.errors import InputError
+from hpcpinn.physics import calcium
+from hpcpinn.physics import pumped_binding as reaction
+from hpcpinn.physics.constants import PRESETS
+from hpcpinn.physics.pumped_binding import Deviation
+from hpcpinn.physics.stiff_step import stiff_flow
+
+PHYSICAL = PRESETS["physical-N"]
+K = reaction.reaction_constants(PHYSICAL)
+C = np.array([0.03, 0.05, 0.2, 1.5, 8.0])
+B = np.array([150.0, 140.0, 149.0, 100.0, 60.0])
+RATIO = np.array([0.2, 1.0, 4.0, 10.0, 20.0])
+
+
+def radau(c, b, h, ratio):
+    """(c, b) after h from the equations as EQUATIONS §1 prints them."""
+    k = PHYSICAL.replace(vdcc_density=0.0)  # the leak then balances the pumps alone
+
+    def rates(_, y):
+        f = float(calcium.reaction(y[0], y[1], k))
+        r = k.c_rest
+        leak = (k.pmca_max * r**2 / (k.pmca_K**2 + r**2) + k.ncx_max * r / (k.ncx_K + r)) / (k.c_o - r)
+        pmca = k.pmca_max * y[0] ** 2 / (k.pmca_K**2 + y[0] ** 2)
+        j = leak * (k.c_o - y[0]) - pmca - k.ncx_max * y[0] / (k.ncx_K + y[0])
+        return [f + ratio * j, f]
+
+    return solve_ivp(rates, (0.0, h), [c, b], method="Radau", rtol=1e-10, atol=1e-12).y[:, -1]
+
+
+def test_rates_are_those_of_the_calcium_module():
+    k = PHYSICAL.replace(vdcc_density=0.0)
+    moved = reaction.rates(reaction.deviation(C, B, K), RATIO, K)
+    f, j = calcium.reaction(C, B, k), RATIO * calcium.pump_flux(C, k)
+    np.testing.assert_allclose(moved.u, f + j, rtol=1e-12, atol=1e-9)
+    np.testing.assert_allclose(moved.w, j, rtol=1e-11, atol=1e-11)
+
+
+def test_state_and_deviation_are_inverse():
+    c, b = reaction.state(reaction.deviation(C, B, K), K)
+    np.testing.assert_allclose(c, C, rtol=1e-14)
+    np.testing.assert_allclose(b, B, rtol=1e-14)
+
+
+def test_rest_is_a_fixed_point_to_the_last_bit():
+    rest = reaction.deviation(jnp.asarray(K.c_rest), jnp.asarray(K.b_rest), K)
+    assert rest == (0.0, 0.0)
+    assert reaction.rates(rest, 7.0, K) == (0.0, 0.0)
+    parts = reaction.closed_flow(rest, 5e-3, 7.0, K)
+    assert (parts.slow, parts.fast, parts.excess) == (0.0, 0.0, 0.0)
+
+
+def test_clearance_slope_is_the_derivative_of_the_extrusion():
+    slope = jax.vmap(jax.grad(lambda u: reaction.clearance(u, K) * u))(jnp.asarray(C - K.c_rest))
+    np.testing.assert_allclose(reaction.clearance_slope(C - K.c_rest, K), slope, rtol=1e-12)
+
+
+def test_without_membrane_the_closed_form_is_exact():
+    """σ = 0: c − b stands still and c follows a Riccati equation."""
+    for c, b in zip(C, B, strict=True):
+        start = reaction.deviation(jnp.asarray(c), jnp.asarray(b), K)
+        parts = reaction.closed_flow(start, 3e-4, 0.0, K)
+        assert parts.slow == 0.0 and parts.fast == 0.0
+        end = Deviation(reaction.quasi_steady(start.w, 0.0, K) + parts.excess, start.w)
+        np.testing.assert_allclose(reaction.state(end, K), radau(c, b, 3e-4, 0.0), rtol=1e-8)
+
+
+def test_closed_form_is_consistent():
+    """Its derivative at h = 0 is the right-hand side, for w exactly and for u up to the drift of q."""
+    start = reaction.deviation(jnp.asarray(C), jnp.asarray(B), K)
+
+    def flow(h):
+        parts = reaction.closed_flow(start, h, jnp.asarray(RATIO), K)
+        w = start.w - parts.slow - parts.fast
+        return reaction.quasi_steady(w, jnp.asarray(RATIO), K) + parts.excess, w
+
+    _, (du, dw) = jax.jvp(flow, (jnp.asarray(0.0),), (jnp.asarray(1.0),))
+    wanted = reaction.rates(start, RATIO, K)
+    np.testing.assert_allclose(dw, wanted.w, rtol=1e-9, atol=1e-9)
+    np.testing.assert_allclose(du, wanted.u, rtol=1e-3)
+
+
+@pytest.mark.parametrize("h", [1e-5, 1e-3, 2e-2])
+def test_stiff_sub_step_against_radau(h):
+    end = stiff_flow(reaction.deviation(jnp.asarray(C), jnp.asarray(B), K), h, jnp.asarray(RATIO), K)
+    got = np.array(reaction.state(end, K)).T
+    wanted = [radau(*row) for row in zip(C, B, np.full(5, h), RATIO, strict=True)]
+    np.testing.assert_allclose(got, wanted, rtol=3e-5)
+
+
+def test_no_leak_can_balance_pumps_without_a_gradient():
+    with pytest.raises(InputError, match=r"c_o: 0.01 µM is not above c_rest"):
+        _ = reaction.reaction_constants(PHYSICAL.replace(c_o=0.01)).leak
