@@ -1,17 +1,16 @@
 """A trained flow map as a file of its own: plain numbers in HDF5, readable without hpcpinn.
 
-    /layers/0/weight, bias …    the network's layers from input to output
-    /constants                  attributes: what it was trained for
-    /box                        attributes: where it holds, pairs (least, largest)
-    /error                      attributes: measured errors, triples (median, 95 %, worst)
-    /training                   attributes: how it came about
+/layers/0/weight, bias …    the network's layers from input to output
+/constants                  attributes: what it was trained for
+/box                        attributes: where it holds, pairs (least, largest)
+/error                      attributes: measured errors, triples (median, 95 %, worst)
+/training                   attributes: how it came about
 """
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
-import h5py
 import numpy as np
 from numpy import ndarray
 

@@ -194,7 +194,7 @@ def influx_of_trace(
     per_tick: int = 1,
     state: Float[ndarray, "P gates"] | None = None,
 ) -> InfluxTable:
-    """`influx_table` of a voltage known at equal intervals and linear between them.
+    """The influx of a voltage known at equal intervals and linear between them.
 
     Traces of the same length share one compilation.
 

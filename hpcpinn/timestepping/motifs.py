@@ -11,8 +11,9 @@ from collections import defaultdict
 from dataclasses import dataclass, field
 from typing import NamedTuple
 
+import jax.numpy as jnp
 import numpy as np
-from jaxtyping import Float, Int
+from jaxtyping import Array, Float, Int
 from numpy import ndarray
 from scipy import sparse
 
@@ -167,11 +168,11 @@ class SlotSolver:
         return plan._replace(first=self._on_cells(plan.first), second=self._on_cells(plan.second))
 
     def _on_cells(self, window: InfluxWindow) -> InfluxWindow:
-        def mapped(values: ndarray) -> ndarray:
+        def mapped(values: Array) -> Array:
             flat = np.asarray(values).reshape(-1, self.to_cells.shape[1])
-            return (self.to_cells @ flat.T).T.reshape(*values.shape[:-1], -1)
+            return jnp.asarray((self.to_cells @ flat.T).T.reshape(*values.shape[:-1], -1))
 
-        return InfluxWindow(*(mapped(part) for part in window))
+        return InfluxWindow(mapped(window.sink), mapped(window.moments))
 
 
 def _every_other(ends: Int[ndarray, " K"]) -> Int[ndarray, " k"]:

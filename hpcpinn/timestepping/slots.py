@@ -58,10 +58,10 @@ def slots(stimulus: Stimulus | None, onset: float, until: float, longest: float 
     start = 0.0
     while start < until * (1.0 - 1e-12):
         later = begins[begins > start + 1e-9]
-        stop = min(later[0] if len(later) else until, until)
+        stop = min(float(later[0]) if len(later) else until, until)
         end = stop if stop - start <= longest * (1.0 + 1e-9) else start + longest
         cut = pulses[(pulses < end - 1e-9) & (pulses + length > end + 1e-9)]
-        end = min(stop, max(end, cut[0] + length)) if len(cut) else end
+        end = min(stop, max(end, float(cut[0]) + length)) if len(cut) else end
         inside = pulses[(pulses >= start - 1e-9) & (pulses < end - 1e-9)]
         yield Slot(start, end - start, tuple((inside - start).clip(min=0.0).tolist()))
         start = float(end)

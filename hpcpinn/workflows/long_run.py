@@ -210,8 +210,8 @@ class _Loop:
         marks = [clock.perf_counter()]
         motif = self.book.motif(slot, state.drive)
         marks.append(clock.perf_counter())
-        calcium, frames, outside = splitting.follow(state.calcium, motif.plan)
-        outside = int(outside)  # waits for the windows
+        calcium, frames, count = splitting.follow(state.calcium, motif.plan)
+        outside = int(count)  # waits for the windows
         marks.append(clock.perf_counter())
         companion, _ = splitting.advance(state.companion, motif.coarse)
         after = LongState(slot.end, calcium, companion, motif.end)

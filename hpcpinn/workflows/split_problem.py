@@ -13,7 +13,6 @@ from hpcpinn.domain.pieces import PieceRule, cut_into_pieces
 from hpcpinn.errors import InputError
 from hpcpinn.io.results import ResultHeader
 from hpcpinn.morphology import parse_site
-from hpcpinn.morphology.cable import Cable
 from hpcpinn.morphology.interpolation import tree_weights
 from hpcpinn.physics import gates
 from hpcpinn.physics.constants import CalciumConstants

@@ -1,0 +1,139 @@
+"""Motifs: influx from traces, reuse only where the start allows it, what reuse costs."""
+
+from dataclasses import replace
+
+import jax.numpy as jnp
+import numpy as np
+import pytest
+from scipy import sparse
+
+from hpcpinn.morphology.compartments import compartments
+from hpcpinn.morphology.synthetic import y_cable
+from hpcpinn.physics import gates
+from hpcpinn.physics.channel_sets import channel_set_named
+from hpcpinn.physics.constants import PRESETS
+from hpcpinn.physics.stimulation.field import quasipotential, uniform_field
+from hpcpinn.physics.stimulation.protocols import PulseProtocol, every
+from hpcpinn.physics.stimulation.stimulus import Stimulus
+from hpcpinn.physics.stimulation.waveforms import waveform_named
+from hpcpinn.timestepping.cable_equation import CableEquation
+from hpcpinn.timestepping.compartments import compartments_of
+from hpcpinn.timestepping.diffusion import cable_diffusion
+from hpcpinn.timestepping.influx import Influx, influx_of_trace
+from hpcpinn.timestepping.motifs import DriveState, MotifBook, SlotSolver, distance
+from hpcpinn.timestepping.pulse_steps import StepRule
+from hpcpinn.timestepping.slots import slots
+
+K = PRESETS["physical-N"].replace(rest_voltage=-65.0)
+UNTIL = 355.0
+
+
+def solver() -> SlotSolver:
+    """A Y of three cylinders, squid channels, eight pulses at 20 Hz that make it fire."""
+    cable = y_cable(radii=(1.0, 0.63, 0.5), lengths=(200.0, 150.0, 100.0))
+    cells = compartments(cable, np.array([5, 5, 5]))
+    equation = CableEquation(cells, [channel_set_named("squid")] * cells.count, 100.0, 1.0)
+    protocol = PulseProtocol("train", pulses=1, bursts=8, trains=1, burst_interval=every(20))
+    psi = quasipotential(cells.cable, uniform_field(9000.0, (1.0, 1.0, 0.3)))[cells.node]
+    grid = compartments_of(cable.split([np.arange(1, 5) / 5] * cable.n_frusta))
+    return SlotSolver(
+        cable=equation,
+        sources=equation.field_source(psi)[None],
+        stimulus=Stimulus(protocol, waveform_named("monophasic")),
+        onset=5.0,
+        steps=StepRule(0.05, 0.02),
+        constants=K,
+        to_cells=sparse.identity(cells.count, format="csr"),
+        diffusion=cable_diffusion(grid, (K.D_c, K.D_b)),
+    )
+
+
+def at_rest(one: SlotSolver) -> DriveState:
+    state = one.cable.resting_state()
+    V = jnp.asarray(one.cable.voltage(state))
+    return DriveState(state, np.asarray(gates.steady(V, K)))
+
+
+@pytest.mark.parametrize("per_tick", [1, 4])
+def test_influx_of_a_trace_is_that_of_the_voltage_it_samples(per_tick: int) -> None:
+    """Of one that is linear between samples."""
+    rng = np.random.default_rng(1)
+    tick, count = 1e-4, 12
+    trace = rng.uniform(-80.0, 20.0, (count * per_tick + 1, 3))
+    place = jnp.asarray(np.arange(len(trace)) * tick / per_tick)
+
+    def voltage(t):
+        return jnp.stack([jnp.interp(t, place, jnp.asarray(column)) for column in trace.T])
+
+    start = np.full((3, len(K.gates)), 0.3)
+    expected = Influx(voltage, K, count, tick).table(0.0, start)
+    found = influx_of_trace(trace, K, tick=tick, per_tick=per_tick, state=start)
+    scale = np.abs(expected.powers).max(axis=(0, 2), keepdims=True)
+    assert np.abs((found.powers - expected.powers) / scale).max() < 1e-12
+    assert np.abs(found.sink - expected.sink).max() < 1e-12 * np.abs(expected.sink).max()
+    assert np.abs(found.gates - expected.gates).max() < 1e-13
+
+
+def followed(tolerance: float) -> tuple[MotifBook, list[np.ndarray], DriveState]:
+    one = solver()
+    book, state, voltages = MotifBook(one, tolerance), at_rest(one), []
+    for slot in slots(one.stimulus, one.onset, UNTIL, longest=50.0):
+        motif = book.motif(slot, state)
+        state = motif.end
+        voltages.append(motif.voltage)
+    return book, voltages, state
+
+
+def test_a_train_is_reused_once_it_is_periodic_and_stays_within_what_was_asked() -> None:
+    exact, fresh, end = followed(0.0)
+    book, reused, reused_end = followed(5e-3)
+    assert np.concatenate(fresh).max() > 0.0  # it fires
+    assert exact.reused == 0
+    assert book.solved + book.reused == exact.solved
+    assert book.reused >= 2
+    assert 0.0 < book.mismatch <= 5e-3
+    assert distance(end, reused_end) < 5e-3
+    apart = max(np.abs(a - b).max() for a, b in zip(fresh, reused, strict=True))
+    assert 0.0 < apart < 2.0  # mV, on the slope of a spike
+
+
+def test_what_another_book_knew_is_solved_again_to_the_bit() -> None:
+    one = solver()
+    first, state = MotifBook(one, 1e-4), at_rest(one)
+    kinds = list(slots(one.stimulus, one.onset, 105.0, longest=50.0))
+    for slot in kinds:
+        state = first.motif(slot, state).end
+    second = MotifBook(one, 1e-4)
+    second.learn(first.starts)
+    begin = at_rest(one)
+    for slot in kinds:
+        ours, theirs = second.motif(slot, begin), first.motif(slot, begin)
+        assert np.array_equal(ours.voltage, theirs.voltage)
+        assert all(np.array_equal(a, b) for a, b in zip(ours.plan.first, theirs.plan.first, strict=True))
+        begin = theirs.end
+    assert second.solved == 0
+
+
+def test_another_start_is_never_reused() -> None:
+    one = solver()
+    book, state = MotifBook(one, 1e-4), at_rest(one)
+    slot = next(slots(one.stimulus, one.onset, 50.0))
+    book.motif(slot, state)
+    other = replace_gates(state, 0.01)
+    book.motif(slot, other)
+    assert (book.solved, book.reused) == (2, 0)
+    book.motif(slot, replace_gates(state, 5e-5))
+    assert (book.solved, book.reused) == (2, 1)
+
+
+def replace_gates(state: DriveState, by: float) -> DriveState:
+    return state._replace(gates=state.gates + by)
+
+
+def test_without_pulses_rest_stays_and_its_influx_is_none() -> None:
+    one = replace(solver(), stimulus=None, sources=np.zeros((0, solver().sources.shape[1])))
+    state = at_rest(one)
+    rest = np.asarray(one.cable.voltage(state.voltage))
+    motif = one.solve(next(slots(None, 0.0, 20.0)), state)
+    assert np.abs(motif.voltage - rest).max() < 1e-8
+    assert np.abs(motif.end.gates - state.gates).max() < 1e-10

@@ -1,0 +1,75 @@
+"""Slots: they cover a protocol once, begin at bursts, and never cut a pulse."""
+
+import numpy as np
+import pytest
+
+from hpcpinn.physics.stimulation.protocols import PROTOCOLS, PulseProtocol
+from hpcpinn.physics.stimulation.stimulus import Stimulus
+from hpcpinn.physics.stimulation.waveforms import waveform_named
+from hpcpinn.timestepping.motifs import WindowLengths
+from hpcpinn.timestepping.slots import Slot, slots
+
+ONSET = 3.0
+
+
+def stimulus_of(protocol: PulseProtocol) -> Stimulus:
+    return Stimulus(protocol, waveform_named(protocol.waveform))
+
+
+@pytest.mark.parametrize("name", PROTOCOLS)
+def test_slots_follow_each_other_and_hold_every_pulse_once(name: str) -> None:
+    protocol = PROTOCOLS[name]
+    stimulus, until = stimulus_of(protocol), min(ONSET + protocol.duration, 70_000.0)
+    found = list(slots(stimulus, ONSET, until))
+    assert found[0].start == 0.0
+    assert found[-1].end == pytest.approx(until, rel=1e-12)
+    assert np.allclose([a.end for a in found[:-1]], [b.start for b in found[1:]], rtol=0.0, atol=1e-6)
+    assert max(slot.duration for slot in found) <= 100.0 + 1e-6
+    held = np.array([slot.start + pulse for slot in found for pulse in slot.pulses])
+    expected = ONSET + stimulus.pulse_times
+    assert held == pytest.approx(expected[expected < until - 1e-9], abs=1e-6)
+    for slot in found:
+        inside = slot.pulses and slot.pulses[-1] + stimulus.waveform.duration <= slot.duration + 1e-6
+        assert inside or not slot.pulses or slot.end == pytest.approx(until)
+
+
+@pytest.mark.parametrize("name", PROTOCOLS)
+def test_a_protocol_has_few_kinds_of_slots(name: str) -> None:
+    """Before the first pulse, with pulses, without, and what is left before a pulse and at the end."""
+    protocol = PROTOCOLS[name]
+    until = min(ONSET + protocol.duration, 70_000.0)
+    assert len({slot.kind for slot in slots(stimulus_of(protocol), ONSET, until)}) <= 6
+
+
+def test_a_pulse_on_the_edge_is_kept_whole() -> None:
+    """Pulses every 99.9 ms in one burst: a slot of 100 ms would end inside the second."""
+    protocol = PulseProtocol("edge", pulses=4, bursts=1, trains=1, burst_interval=1000, pulse_interval=99.9)
+    stimulus = stimulus_of(protocol)
+    first = next(slots(stimulus, 0.0, 1000.0))
+    assert first.duration == pytest.approx(99.9 + stimulus.waveform.duration)
+    assert first.pulses == pytest.approx((0.0, 99.9))
+
+
+def test_without_pulses_slots_are_as_long_as_allowed() -> None:
+    found = list(slots(None, 0.0, 250.0, longest=100.0))
+    assert [slot.duration for slot in found] == [100.0, 100.0, 50.0]
+    assert found[0].kind == found[1].kind != found[2].kind
+
+
+@pytest.mark.parametrize("slot", [
+    Slot(5.0, 100.0, (0.0,)), Slot(0.0, 200.0, (0.0, 20.0, 40.0)), Slot(0.0, 55.55555, (0.0,)), Slot(0.0, 3.0),
+    Slot(0.0, 0.05),
+])  # fmt: skip
+def test_windows_end_with_the_slot_and_have_middles(slot: Slot) -> None:
+    lengths = WindowLengths()
+    ends, ticks = lengths.ends(slot), lengths.ticks(slot)
+    assert ends[-1] == ticks
+    assert (np.diff(ends, prepend=0) > 0).all()
+    assert (np.diff(ends, prepend=0) % 2 == 0).all()
+    tick = slot.duration / ticks
+    assert tick <= lengths.tick * (1.0 + 1e-9)
+    longest = lengths.longest if slot.pulses else lengths.quiet
+    assert np.diff(ends, prepend=0).max() * tick <= longest + 2.0 * tick
+    for pulse in slot.pulses:  # no window is long where action potentials last
+        during = (ends * tick > pulse + 1e-9) & (ends * tick <= pulse + lengths.first_for)
+        assert np.diff(ends, prepend=0)[during].max() * tick <= lengths.first + 2.0 * tick

@@ -1,0 +1,139 @@
+"""Long runs in split windows: against coupled windows, resumed to the bit, refused where they cannot."""
+
+from pathlib import Path
+
+import h5py
+import numpy as np
+import pytest
+
+from hpcpinn.config import RunConfig, load_config
+from hpcpinn.errors import InputError
+from hpcpinn.io.read import read
+from hpcpinn.parallel.communicator import SerialCommunicator
+from hpcpinn.workflows import forward, long_run
+from hpcpinn.workflows.long_run import LongSummary, run_long
+from hpcpinn.workflows.split_problem import with_long_defaults
+
+FIRING = [
+    "morphology.file=builtin:y_branch",
+    "field.magnitude=9000.0",
+    "field.direction=[1.0, 1.0, 0.3]",
+    "stimulation.waveform=monophasic",
+    "stimulation.start=2.0",
+    "cable.step=0.05",
+]
+
+
+class Silent:
+    """No progress; may stop a run after some slots."""
+
+    def __init__(self, stop_after: int | None = None) -> None:
+        self.left = stop_after
+
+    def start(self, total_time: float, unit: str = "ms") -> None: ...
+
+    def window(self, report: forward.WindowReport) -> None:
+        if self.left is not None:
+            self.left -= 1
+            if self.left < 0:
+                raise KeyboardInterrupt
+
+
+def described(tmp_path: Path, name: str, *more: str) -> RunConfig:
+    return load_config(None, [*FIRING, f"run.output={tmp_path / name}.h5", *more])
+
+
+def split(config: RunConfig, **options) -> LongSummary:
+    return run_long(config, SerialCommunicator(), Silent(), **options)
+
+
+def arrays(path: str) -> dict[str, np.ndarray]:
+    found = {}
+    with h5py.File(path) as file:
+        for name in ("time", "calcium", "calbindin", "voltage", "probes/calcium", "windows/error_estimate"):
+            found[name] = file[name][()]
+    return found
+
+
+def test_split_windows_agree_with_coupled_ones(tmp_path: Path) -> None:
+    """Two ways that share the voltage and the constants, and nothing else: 12 ms with an action potential."""
+    same = ["run.duration=12.0", "run.output_interval=0.4", "pieces.cells_per_piece=2", "pieces.max_length=5.0"]
+    summary = split(described(tmp_path, "split", 'window.kind="split"', *same))
+    forward.run(described(tmp_path, "coupled", *same), SerialCommunicator(), Silent())
+    ours, theirs = (read(tmp_path / f"{name}.h5") for name in ("split", "coupled"))
+    assert ours.voltage.max() > 0.0
+    assert ours.calcium.max() > 2.0 * ours.calcium[0].max()
+    weight = ours.cells.volume / ours.cells.volume.sum()
+    for name in ("calcium", "calbindin"):
+        mine, coupled = getattr(ours, name), getattr(theirs, name)
+        away, apart = coupled[-1] - coupled[0], mine[-1] - coupled[-1]
+        assert np.sqrt(weight @ apart**2) < 5e-3 * np.sqrt(weight @ away**2), name
+    assert summary.pulses == 1
+    assert summary.error_estimate < 1e-2
+
+
+def test_a_run_that_was_stopped_goes_on_to_the_same_bits(tmp_path: Path) -> None:
+    train = [
+        'window.kind="split"', "stimulation.bursts=5", "stimulation.burst_interval=50.0", "run.duration=252.0",
+        "split.checkpoint_every=0.0", "split.motif_tolerance=1e-2", "run.output_interval=20.0",
+    ]  # fmt: skip
+    whole = described(tmp_path, "whole", *train)
+    summary = split(whole)
+    assert summary.motifs_reused >= 1
+    stopped = described(tmp_path, "stopped", *train)
+    with pytest.raises(KeyboardInterrupt):
+        run_long(stopped, SerialCommunicator(), Silent(stop_after=4))
+    resumed = split(stopped, resume=tmp_path / "stopped.checkpoint.h5")
+    for name, values in arrays(whole.run.output).items():
+        assert np.array_equal(values, arrays(stopped.run.output)[name]), name
+    assert resumed.motifs_solved == summary.motifs_solved
+    assert resumed.windows == summary.windows
+
+
+def test_rest_stays_at_rest(tmp_path: Path) -> None:
+    quiet = load_config(None, [
+        "morphology.file=builtin:y_branch", 'window.kind="split"', "field.magnitude=0.0", "stimulation.start=1.0",
+        "run.duration=201.0", f"run.output={tmp_path}/quiet.h5",
+    ])  # fmt: skip
+    split(quiet)
+    calcium = read(tmp_path / "quiet.h5").calcium
+    assert np.abs(calcium / calcium[0] - 1.0).max() < 1e-9
+
+
+@pytest.mark.parametrize("key, extra", [
+    ("synapse", 'synapse=[{site="tip", start=1.0}]'),
+    ("clamp", 'clamp=[{site="soma", start=1.0, duration=1.0, current=1.0}]'),
+    ("physics.constants", "physics.constants.k_plus=30.0"),
+])  # fmt: skip
+def test_what_split_windows_lack_is_named(tmp_path: Path, key: str, extra: str) -> None:
+    with pytest.raises(InputError, match=key):
+        split(described(tmp_path, "refused", 'window.kind="split"', extra))
+
+
+def test_several_ranks_are_refused(tmp_path: Path) -> None:
+    class Two(SerialCommunicator):
+        size = 2
+
+    with pytest.raises(InputError, match=r"one rank .* 2 were started"):
+        run_long(described(tmp_path, "two", 'window.kind="split"'), Two(), Silent())
+
+
+def test_a_long_run_takes_the_whole_protocol_unless_told_otherwise() -> None:
+    from hpcpinn.workflows.membrane_voltage import stimulus_of
+
+    config = load_config(None, ["field.magnitude=1.0", 'stimulation.protocol="iTBS600"', "stimulation.start=5.0"])
+    filled = with_long_defaults(config, stimulus_of(config))
+    assert filled.run.duration == 5.0 + 192_000.0
+    assert filled.run.output_interval == pytest.approx(192_005.0 / 200)
+    assert filled.pieces.cells_per_piece == 1
+    told = load_config(None, ["field.magnitude=1.0", "run.duration=80.0", "run.output_interval=2.0"])
+    assert with_long_defaults(told, None).run.output_interval == 2.0
+    assert with_long_defaults(told, None).run.duration == 80.0
+
+
+def test_frames_fall_due_once() -> None:
+    rows, following = long_run._due(np.array([0.5, 1.0, 1.5, 3.2, 3.3]), 1.0, 1)
+    assert rows.tolist() == [1, 3]
+    assert following == 4
+    rows, following = long_run._due(np.array([3.4, 3.9]), 1.0, following)
+    assert (rows.tolist(), following) == ([], 4)
