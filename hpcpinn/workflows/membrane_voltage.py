@@ -25,7 +25,7 @@ from hpcpinn.timestepping.pulse_steps import Clamp, StepRule, steps_between
 _CHANNEL_KEYS = {1: "soma", 2: "axon", 3: "basal", 4: "apical"}
 """Keys of [channels] by SWC type."""
 
-_MOST_BYTES = 2**31
+_MOST_BYTES = 2**30
 """A voltage larger than this is refused: it has to fit beside everything else on every rank."""
 
 _STEPS_AT_ONCE = 20_000
