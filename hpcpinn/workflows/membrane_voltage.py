@@ -110,6 +110,17 @@ def driven_cable(config: RunConfig, cable: Cable) -> DrivenCable:
     )
 
 
+def switching_times(config: RunConfig) -> Float[ndarray, " k"]:
+    """When pulses and clamps begin and end within the run, ms: windows of the calcium end there."""
+    times = [edge for clamp in config.clamp for edge in (clamp.start, clamp.start + clamp.duration)]
+    if config.field.is_given:
+        stimulus = stimulus_of(config)
+        onsets = config.stimulation.start + stimulus.pulse_times
+        times += [*onsets, *(onsets + stimulus.waveform.duration)]
+    within = np.unique(np.round(times, 9))
+    return within[(within > 0.0) & (within < config.run.duration)]
+
+
 def channels_of(config: RunConfig, cells: Compartments) -> list[ChannelSet]:
     """The channels of every compartment by its type.
 

@@ -6,9 +6,10 @@ import pytest
 from hpcpinn.config import load_config
 from hpcpinn.errors import InputError
 from hpcpinn.morphology import parse_site
+from hpcpinn.parallel.communicator import make_communicator
 from hpcpinn.physics.voltage import voltage_at
 from hpcpinn.workflows.membrane_voltage import driven_cable, solve_voltage, stimulus_of
-from hpcpinn.workflows.problem import describe_cell, load_cable, site_weights
+from hpcpinn.workflows.problem import build_problem, describe_cell, load_cable, site_weights
 from hpcpinn.workflows.threshold import Search, find_threshold
 
 PASSIVE = "channels={soma='passive',axon='passive',basal='passive',apical='passive'}"
@@ -96,6 +97,15 @@ def test_the_calcium_run_is_driven_by_it():
     weights = site_weights(cell, np.array([place.frustum]), np.array([place.fraction]))
     np.testing.assert_allclose(voltage_at(cell.source, 0.7e-3, weights), alone.values[28, 3], atol=1e-9)
     assert cell.constants.rest_voltage == pytest.approx(float(alone.values[0].mean()))
+
+
+def test_windows_end_where_pulses_and_clamps_do():
+    """A window that steps over a pulse of 0.3 ms would not see it."""
+    clamp = "clamp=[{site='soma', start=0.7, duration=1.0, current=1.0}]"
+    release = "synapse=[{site='soma', start=0.5}]"
+    config = described(*PULSE, clamp, release, "pieces.max_length=50")
+    stops = 1e3 * build_problem(config, make_communicator("serial")).stops
+    np.testing.assert_allclose(stops, [0.5, 0.7, 0.808, 1.5, 1.7, 2.0], atol=1e-9)
 
 
 def test_protocols_by_name_and_by_numbers():
