@@ -9,7 +9,10 @@ uniform field (NEURON: `extracellular`). NEURON runs with steps of 0.001 ms; our
 a fourth of that. Prints spike times and the largest difference over the range of the voltage at
 every site, and what a step costs in both in processor time (NEURON at 0.025 ms with its tables, as users run it).
 
-Writes results/bench_voltage.json and .png.
+Processor time is that of one core only under `taskset -c 0 python scripts/bench_voltage.py ...`:
+with more of them XLA divides loops of microseconds among threads, which doubles what they cost.
+
+Writes results/bench_voltage.json, bench_voltage_clamp.png and bench_voltage_field.png.
 """
 
 import argparse
