@@ -49,13 +49,16 @@ def main() -> None:
         nonlocal done
         done += 1
         if done % 25 == 0:
-            print(f"{done:4d} steps, {time.perf_counter() - start:5.0f} s: sum of squares {value:.3e}", flush=True)
+            print(
+                f"{done:4d} steps, {time.perf_counter() - start:5.0f} s: sum of squares {value:.3e}",
+                flush=True,
+            )
 
     flow_map = training.train(reaction_constants(PRESETS[given.preset]), Box(), watch)
     seconds = time.perf_counter() - start
     measured = errors(flow_map, 500, seed=10_000 + given.seed)
     about = {
-        name: " ".join(map(str, value)) if isinstance(value, tuple) else value
+        name: value if isinstance(value, int | float | str) else str(value)
         for name, value in asdict(training).items()
     }
     about |= {

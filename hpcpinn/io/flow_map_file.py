@@ -1,17 +1,16 @@
 """A trained flow map as a file of its own: plain numbers in HDF5, readable without hpcpinn.
 
-    /layers/0/weight, bias …    the network's layers from input to output
-    /constants                  attributes: what it was trained for
-    /box                        attributes: where it holds, pairs (least, largest)
-    /error                      attributes: measured errors, triples (median, 95 %, worst)
-    /training                   attributes: how it came about
+/layers/0/weight, bias …    the network's layers from input to output
+/constants                  attributes: what it was trained for
+/box                        attributes: where it holds, pairs (least, largest)
+/error                      attributes: measured errors, triples (median, 95 %, worst)
+/training                   attributes: how it came about
 """
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
-import h5py
 import numpy as np
 from numpy import ndarray
 
@@ -60,7 +59,9 @@ def write_flow_map(path: str | Path, record: FlowMapRecord) -> Path:
                 file.create_group(name).attrs.update(getattr(record, name))
         partial.replace(path)
     except OSError as error:
-        raise OutputError(f"{path}: the flow map cannot be written ({error}); check folder and space") from error
+        raise OutputError(
+            f"{path}: the flow map cannot be written ({error}); check folder and space"
+        ) from error
     return path
 
 
@@ -91,8 +92,8 @@ def _numbers(value: ndarray) -> tuple:
     return tuple(float(x) for x in value)
 
 
-def _plain(value: object) -> float | int | str:
-    return value.item() if isinstance(value, np.generic) else value
+def _plain(value: np.generic | str) -> float | int | str:
+    return value if isinstance(value, str) else value.item()
 
 
 def _check_layers(path: Path, layers: tuple[tuple[ndarray, ndarray], ...]) -> None:

@@ -73,12 +73,17 @@ def test_rest_stays_to_the_last_bit_and_no_time_changes_nothing(shipped):
 @pytest.mark.parametrize("name", ["physical-L", "physical-T"])
 def test_one_map_serves_every_channel_type(name):
     """Gates, permeability, leak and diffusion are no business of the reaction."""
-    assert load_flow_map(SHIPPED, PRESETS[name].replace(D_c=1.0)).constants == shipped_flow_map(PHYSICAL).constants
+    assert (
+        load_flow_map(SHIPPED, PRESETS[name].replace(D_c=1.0)).constants
+        == shipped_flow_map(PHYSICAL).constants
+    )
 
 
 def test_other_constants_are_refused_by_name():
     other = PHYSICAL.replace(k_plus=30.0, pmca_K=0.1)
-    with pytest.raises(InputError, match=r"k_plus \(27 in the map, 30 in the run\), pmca_K \(0.06 in") as caught:
+    with pytest.raises(
+        InputError, match=r"k_plus \(27 in the map, 30 in the run\), pmca_K \(0.06 in"
+    ) as caught:
         load_flow_map(SHIPPED, other)
     assert "b_tot" not in str(caught.value)
 
@@ -130,7 +135,7 @@ def test_training_from_the_equation_reduces_the_error():
     """A small network, a few steps, a narrow box: no solver takes part, and the closed form is beaten."""
     k = pumped_binding.reaction_constants(PHYSICAL)
     box = Box((0.03, 5.0), (0.04, 0.5), (0.5, 20.0), (1e-4, 5e-3), (2.0, 12.0))
-    training = FlowMapTraining((6,), points=400, rounds=1, steps=60, chunk=400, seed=1)
+    training = FlowMapTraining((6,), points=400, rounds=1, steps=60, chunk=400, seed=1, wide=box)
     trained = training.train(k, box)
     assert n_parameters(trained.network) == 5 * 6 + 6 + 6 * 4 + 4
     state, _, end, h, ratio = fresh(trained, 500, seed=5)
