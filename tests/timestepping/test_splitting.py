@@ -193,7 +193,7 @@ def test_windows_follow_the_pulse_and_keep_the_tolerance(tree, diffusion, influx
         assert windows.errors.max() <= tolerance
     tight = found[4e-4]
     lengths = np.diff(tight.ends, prepend=0)
-    in_pulse = (tight.ends > 75) & (tight.ends < 150)
+    in_pulse = (tight.ends > 95) & (tight.ends <= 140)
     assert lengths[in_pulse].max() < lengths[~in_pulse].max() / 2
     assert len(tight.ends) > len(found[2e-3].ends)
     with pytest.raises(SolveError, match="finer tick"):
