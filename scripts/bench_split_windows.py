@@ -180,21 +180,22 @@ def draw(
     """Mean calcium over all periods and in the last one, windows, and the error."""
     figure, axes = pyplot.subplots(1, 4, figsize=(15, 3.6), layout="constrained")
     cycles = len(truth.c)
-    times = (PERIOD * np.arange(cycles)[:, None] + FRAMES).ravel()
-    mean = [np.average(x.reshape(-1, x.shape[-1]), axis=1, weights=volume) for x in (truth.c, course.c)]
-    for axis, rows, unit in ((axes[0], slice(None), 1.0), (axes[1], slice(-len(FRAMES), None), 1e3)):
-        shift = 0.0 if unit == 1.0 else PERIOD * (cycles - 1)
-        axis.semilogy(unit * (times[rows] - shift), mean[0][rows], "k-", lw=0.8, label="reference")
-        axis.semilogy(unit * (times[rows] - shift), mean[1][rows], "C1.", ms=3, label="split windows")
-        axis.set(
-            ylabel="mean calcium (µM)", xlabel="time (s)" if unit == 1.0 else "time in the last period (ms)"
-        )
+    of_truth, of_course = (np.average(x, axis=2, weights=volume) for x in (truth.c, course.c))
+    ends_of_periods = PERIOD * np.arange(1, cycles + 1)
+    for mean, style, label in ((of_truth, "k-", "reference"), (of_course, "C1.", "split windows")):
+        axes[0].plot(ends_of_periods, mean.max(axis=1), style, lw=0.8, ms=3, label=label)
+        axes[0].plot(ends_of_periods, mean[:, -1], style, lw=0.8, ms=3)
+        axes[1].plot(1e3 * FRAMES, mean[-1], style, lw=0.8, ms=4)
+    axes[0].set(xlabel="time (s)", ylabel="mean calcium (µM), peaks and ends of periods")
+    axes[1].set(xlabel="time in the last period (ms)", ylabel="mean calcium (µM)")
     axes[0].legend(frameon=False, fontsize=8)
     axes[2].step(1e3 * TICK * ends, 1e3 * TICK * np.diff(ends, prepend=0), where="pre", color="C2")
     axes[2].set(yscale="log", xlabel="time in the period (ms)", ylabel="window (ms)")
     axes[3].semilogy(1e3 * FRAMES, error.T, color="C0", alpha=0.15, lw=0.8)
     axes[3].axhline(1e-3, color="k", ls=":", lw=0.8)
-    axes[3].set(xlabel="time in the period (ms)", ylabel="rel. L2 error of c − c_rest (tree)")
+    axes[3].set(
+        ylim=(1e-5, 1e-2), xlabel="time in the period (ms)", ylabel="rel. L2 error of c − c_rest (tree)"
+    )
     figure.savefig(path, dpi=130)
 
 

@@ -35,14 +35,11 @@ def main() -> None:
     parser.add_argument("--preset", default="physical-N", choices=sorted(PRESETS))
     parser.add_argument("--hidden", type=int, nargs="+", default=list(FlowMapTraining.hidden))
     parser.add_argument("--points", type=int, default=FlowMapTraining.points)
-    parser.add_argument("--steps", type=int, default=FlowMapTraining.steps)
-    parser.add_argument("--rounds", type=int, default=FlowMapTraining.rounds)
+    parser.add_argument("--steps", type=int, nargs="+", default=list(FlowMapTraining.steps), help="per round")
     parser.add_argument("--seed", type=int, default=FlowMapTraining.seed)
     given = parser.parse_args()
 
-    training = FlowMapTraining(
-        tuple(given.hidden), given.points, rounds=given.rounds, steps=given.steps, seed=given.seed
-    )
+    training = FlowMapTraining(tuple(given.hidden), given.points, steps=tuple(given.steps), seed=given.seed)
     done, start = 0, time.perf_counter()
 
     def watch(flow_map: FlowMap, value: float) -> None:

@@ -29,8 +29,8 @@ class FlowMapTraining:
         points: Random states with times.
         near_rest: Share of them around rest.
         wide: Box that they are drawn from, wider than the map's: a fit is worst at its edges.
-        rounds: Times that the states are drawn anew; each round starts from the last.
-        steps: Levenberg-Marquardt steps per round.
+        steps: Most Levenberg-Marquardt steps of each round; every round draws the states anew and
+            starts from the last one's network.
         seed: Of weights and states.
         manifold_weight: Weight of the rows of u against those of w.
         chunk: States whose Jacobian is held in memory at once.
@@ -40,8 +40,7 @@ class FlowMapTraining:
     points: int = 8000
     near_rest: float = 0.25
     wide: Box = Box((0.03, 30.0), (0.03, 5.0), (0.4, 300.0), (1e-5, 2e-2), (0.1, 20.0))
-    rounds: int = 2
-    steps: int = 350
+    steps: tuple[int, ...] = (350, 350, 150)
     seed: int = 0
     manifold_weight: float = 1.0
     chunk: int = 500
@@ -73,8 +72,8 @@ class FlowMapTraining:
             watch(map_of(parameters), value)
             return False
 
-        solver = LevenbergMarquardt(self.steps, damping=1e-1, floor=1e-12, tries=12, tolerance=1e-6)
-        for turn in range(self.rounds):
+        for turn, steps in enumerate(self.steps):
+            solver = LevenbergMarquardt(steps, damping=1e-1, floor=1e-12, tries=12, tolerance=1e-6)
             count = -(-self.points // self.chunk) * self.chunk
             columns = sample_box(self.wide, k, count, self.seed + 1 + turn, self.near_rest)
             states = jnp.stack([jnp.asarray(x) for x in columns], axis=1)

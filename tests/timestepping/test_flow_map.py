@@ -135,9 +135,7 @@ def test_training_from_the_equation_reduces_the_error():
     """A small network, a few steps, a narrow box: no solver takes part, and the closed form is beaten."""
     k = pumped_binding.reaction_constants(PHYSICAL)
     box = Box((0.1, 5.0), (0.1, 0.5), (0.8, 10.0), (1e-4, 5e-3), (4.0, 12.0))
-    training = FlowMapTraining(
-        (8,), points=400, near_rest=0.0, wide=box, rounds=1, steps=60, seed=1, chunk=400
-    )
+    training = FlowMapTraining((8,), points=400, near_rest=0.0, wide=box, steps=(60,), seed=1, chunk=400)
     trained = training.train(k, box)
     assert n_parameters(trained.network) == 5 * 8 + 8 + 8 * 4 + 4
     state, _, end, h, ratio = fresh(trained, 500, seed=5)
