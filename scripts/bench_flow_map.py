@@ -75,7 +75,13 @@ def flow_errors(flow, columns: Columns, truth: ndarray, k: CalciumConstants) -> 
 
 def states(flow_map: FlowMap, n: int, seed: int, near_rest: float) -> tuple[Columns, ndarray]:
     """Random states of the box and where Radau takes them."""
-    columns = dict(zip(("c", "b", "h", "ratio"), sample_box(flow_map.box, flow_map.constants, n, seed, near_rest), strict=True))
+    columns = dict(
+        zip(
+            ("c", "b", "h", "ratio"),
+            sample_box(flow_map.box, flow_map.constants, n, seed, near_rest),
+            strict=True,
+        )
+    )
     truth = [exact(*row, flow_map.constants) for row in zip(*columns.values(), strict=True)]
     return columns, np.array(truth)
 

@@ -1,6 +1,6 @@
 """Benchmark: the voltage of the CA1 cell against NEURON, on the same compartments.
 
-    python scripts/bench_voltage.py --neuron PYTHON [--cell SWC] [--step 0.025] [--field 1500]
+    python scripts/bench_voltage.py --neuron PYTHON [--cell SWC] [--step 0.025] [--field 5000]
 
 PYTHON is an interpreter that can import `neuron` (it may live in an environment of its own). Both
 programs get the same chain of cylinders, one per compartment of the d_lambda rule, the same membrane
@@ -9,7 +9,10 @@ uniform field (NEURON: `extracellular`). NEURON runs with steps of 0.001 ms; our
 a fourth of that. Prints spike times and the largest difference over the range of the voltage at
 every site, and what a step costs in both in processor time (NEURON at 0.025 ms with its tables, as users run it).
 
-Writes results/bench_voltage.json and .png.
+Processor time is that of one core only under `taskset -c 0 python scripts/bench_voltage.py ...`:
+with more of them XLA divides loops of microseconds among threads, which doubles what they cost.
+
+Writes results/bench_voltage.json, bench_voltage_clamp.png and bench_voltage_field.png.
 """
 
 import argparse
@@ -160,7 +163,7 @@ def main() -> None:
     arguments.add_argument("--cell", type=Path, default=shared / "morphologies/rat_ca1_pyramidal_c91662.swc")
     arguments.add_argument("--step", type=float, default=0.025, help="ms")
     arguments.add_argument("--fraction", type=float, default=0.1, help="of the d_lambda rule")
-    arguments.add_argument("--field", type=float, default=1500.0, help="V/m along y")
+    arguments.add_argument("--field", type=float, default=5000.0, help="V/m along y")
     arguments.add_argument("--patience", type=float, default=600.0, help="seconds for a run of NEURON")
     given = arguments.parse_args()
     if not given.cell.is_file():

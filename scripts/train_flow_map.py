@@ -35,27 +35,27 @@ def main() -> None:
     parser.add_argument("--preset", default="physical-N", choices=sorted(PRESETS))
     parser.add_argument("--hidden", type=int, nargs="+", default=list(FlowMapTraining.hidden))
     parser.add_argument("--points", type=int, default=FlowMapTraining.points)
-    parser.add_argument("--steps", type=int, default=FlowMapTraining.steps)
-    parser.add_argument("--rounds", type=int, default=FlowMapTraining.rounds)
+    parser.add_argument("--steps", type=int, nargs="+", default=list(FlowMapTraining.steps), help="per round")
     parser.add_argument("--seed", type=int, default=FlowMapTraining.seed)
     given = parser.parse_args()
 
-    training = FlowMapTraining(
-        tuple(given.hidden), given.points, rounds=given.rounds, steps=given.steps, seed=given.seed
-    )
+    training = FlowMapTraining(tuple(given.hidden), given.points, steps=tuple(given.steps), seed=given.seed)
     done, start = 0, time.perf_counter()
 
     def watch(flow_map: FlowMap, value: float) -> None:
         nonlocal done
         done += 1
         if done % 25 == 0:
-            print(f"{done:4d} steps, {time.perf_counter() - start:5.0f} s: sum of squares {value:.3e}", flush=True)
+            print(
+                f"{done:4d} steps, {time.perf_counter() - start:5.0f} s: sum of squares {value:.3e}",
+                flush=True,
+            )
 
     flow_map = training.train(reaction_constants(PRESETS[given.preset]), Box(), watch)
     seconds = time.perf_counter() - start
     measured = errors(flow_map, 500, seed=10_000 + given.seed)
     about = {
-        name: " ".join(map(str, value)) if isinstance(value, tuple) else value
+        name: value if isinstance(value, int | float | str) else str(value)
         for name, value in asdict(training).items()
     }
     about |= {

@@ -59,7 +59,9 @@ def write_flow_map(path: str | Path, record: FlowMapRecord) -> Path:
                 file.create_group(name).attrs.update(getattr(record, name))
         partial.replace(path)
     except OSError as error:
-        raise OutputError(f"{path}: the flow map cannot be written ({error}); check folder and space") from error
+        raise OutputError(
+            f"{path}: the flow map cannot be written ({error}); check folder and space"
+        ) from error
     return path
 
 
@@ -90,8 +92,8 @@ def _numbers(value: ndarray) -> tuple:
     return tuple(float(x) for x in value)
 
 
-def _plain(value: object) -> float | int | str:
-    return value.item() if isinstance(value, np.generic) else value
+def _plain(value: np.generic | str) -> float | int | str:
+    return value if isinstance(value, str) else value.item()
 
 
 def _check_layers(path: Path, layers: tuple[tuple[ndarray, ndarray], ...]) -> None:

@@ -21,6 +21,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float, Int
+from scipy.sparse import csr_array
 
 from hpcpinn.errors import InputError
 from hpcpinn.physics.csv_rows import UNREADABLE, rows_of
@@ -86,11 +87,15 @@ def compact_weights(matrix: Any) -> SiteWeights:
     Args:
         matrix: (positions, sites), SciPy sparse or dense.
     """
-    rows = matrix.toarray() if hasattr(matrix, "toarray") else np.asarray(matrix, float)
-    width = max(1, int((rows != 0.0).sum(axis=1).max(initial=0)))
-    site = np.argsort(rows == 0.0, axis=1, kind="stable")[:, :width]
-    weight = np.take_along_axis(rows, site, axis=1)
-    return SiteWeights(jnp.asarray(np.where(weight == 0.0, 0, site)), jnp.asarray(weight))
+    rows = csr_array(matrix)
+    rows.eliminate_zeros()
+    rows.sort_indices()
+    count = np.diff(rows.indptr)
+    site = np.zeros((len(count), max(1, int(count.max(initial=0)))), int)
+    weight = np.zeros(site.shape)
+    filled = np.arange(site.shape[1]) < count[:, None]
+    site[filled], weight[filled] = rows.indices, rows.data
+    return SiteWeights(jnp.asarray(site), jnp.asarray(weight))
 
 
 def voltage_at(

@@ -105,7 +105,7 @@ class CableDiffusion:
     def _shifted(self, u: Float[Array, "species N"]) -> Float[Array, "species N"]:
         """X u."""
         s = self.stencil
-        out = sum(s.value[:, i] * u[:, s.column[:, i]] for i in range(s.column.shape[1]))
+        out = jnp.einsum("nw,knw->kn", s.value, u[:, s.column])
         if not s.value_of_rest.size:
             return out
         return out.at[:, s.row_of_rest].add(s.value_of_rest * u[:, s.column_of_rest])

@@ -80,9 +80,7 @@ class InfluxTable:
         return InfluxWindow(jnp.asarray(end - self.sink[first]), jnp.asarray(np.stack(moments, axis=1)))
 
 
-def add_influx(
-    c: Float[Array, " N"], window: InfluxWindow, ratio: Float[Array, " N"]
-) -> Float[Array, " N"]:
+def add_influx(c: Float[Array, " N"], window: InfluxWindow, ratio: Float[Array, " N"]) -> Float[Array, " N"]:
     """Calcium after the influx of one window (rows of an `InfluxWindow`).
 
     Args:
@@ -129,9 +127,9 @@ class Influx:
             start: Time at which the motif starts, s.
             state: Gates then; in equilibrium with the voltage where None.
         """
-        if state is None:
-            state = gates.steady(self.voltage(jnp.asarray(start)), self.constants)
-        source, sink, end = self._followed(jnp.asarray(state), jnp.asarray(float(start)))
+        steady = gates.steady(self.voltage(jnp.asarray(start)), self.constants)
+        gated = steady if state is None else jnp.asarray(state)
+        source, sink, end = self._followed(gated, jnp.asarray(float(start)))
         return _integrated(np.asarray(source), np.asarray(sink), self.tick, np.asarray(end))
 
     @cached_property

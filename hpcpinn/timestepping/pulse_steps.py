@@ -22,6 +22,10 @@ _DAMPED = 2
 Numer. Math. 43 (1984) 309): the trapezoidal rule alone would ring, and stays of second order."""
 
 
+_TAIL = 0.1
+"""Steps stay short so long after a pulse, ms, while the charge that it moved evens out along the cable."""
+
+
 class Steps(NamedTuple):
     """A sequence of time steps.
 
@@ -65,7 +69,7 @@ class StepRule:
 
     Attributes:
         longest: Between pulses, ms.
-        in_pulse: While a pulse lasts, ms.
+        in_pulse: While a pulse lasts, and a moment longer, ms.
 
     Raises:
         InputError: A length that is not positive.
@@ -100,12 +104,14 @@ def steps_between(
     if stimulus is not None:
         jumps += (onset + stimulus.breakpoints(since - onset, until - onset)).tolist()
         pulses = onset + stimulus.pulse_times
+        tails = pulses + stimulus.waveform.duration + _TAIL
+        marks = [*marks, *tails[(tails > since) & (tails < until)]]
     if any(clamp.start <= since < clamp.end for clamp in clamps) or since in pulses:
         jumps.append(since)
     edges = _distinct([since, *(t for t in [*jumps, *marks] if since < t < until), until])
     length, implicit = [], []
     for start, end in zip(edges[:-1], edges[1:], strict=True):
-        inside = stimulus is not None and _within_pulse(0.5 * (start + end), pulses, stimulus)
+        inside = stimulus is not None and _near_pulse(0.5 * (start + end), pulses, stimulus)
         own = _interval(start, end, rule.in_pulse if inside else rule.longest, _is_near(start, jumps))
         length.append(own[0])
         implicit.append(own[1])
@@ -130,9 +136,9 @@ def _is_near(time: float, others: Sequence[float]) -> bool:
     return bool(np.any(np.abs(np.asarray(others) - time) <= 1e-9)) if len(others) else False
 
 
-def _within_pulse(time: float, pulses: Float[ndarray, " p"], stimulus: Stimulus) -> bool:
+def _near_pulse(time: float, pulses: Float[ndarray, " p"], stimulus: Stimulus) -> bool:
     last = np.searchsorted(pulses, time, side="right") - 1
-    return bool(last >= 0 and time - pulses[last] < stimulus.waveform.duration)
+    return bool(last >= 0 and time - pulses[last] < stimulus.waveform.duration + _TAIL)
 
 
 def _interval(

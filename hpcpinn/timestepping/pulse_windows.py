@@ -98,15 +98,23 @@ def pulse_windows(
         SolveError: The tolerance is not met by the shortest window, four ticks.
     """
     if splitting.order != 2:
-        raise InputError(f"pulse windows: a splitting of order {splitting.order}; give one of order 2 (Strang)")
+        raise InputError(
+            f"pulse windows: a splitting of order {splitting.order}; give one of order 2 (Strang)"
+        )
     last = len(influx.sink) - 1
     stops = np.unique(np.append(np.asarray(stops, int), last))
-    if stops[0] <= 0 or stops[-1] > last or np.any(stops % 4):
+    if stops[0] <= 0 or stops[-1] > last or np.any(stops % _SHORTEST):
         raise InputError(f"pulse windows: stops {stops} must be multiples of 4 ticks within 1 … {last}")
     rule = WindowRule(
-        first=4.0, shortest=4.0, longest=max(4.0, longest / influx.tick), tolerance=tolerance, order=3.0,
-        safety=0.7, growth=2.5, keep=1.0, unit=1e-3 / influx.tick,
-    )  # fmt: skip
+        first=_SHORTEST,
+        shortest=_SHORTEST,
+        longest=max(_SHORTEST, longest / influx.tick),
+        tolerance=tolerance,
+        order=3.0,
+        safety=0.7,
+        growth=2.5,
+        keep=1.0,
+    )
     plan, now, rejected = first_plan(rule), 0, 0
     ends: list[int] = []
     errors: list[float] = []
@@ -115,15 +123,15 @@ def pulse_windows(
         length = _whole(next_length(rule, plan, now, stop), stop - now)
         coarse, fine = _whole_and_halves(splitting, state, influx, now, length)
         error = excursion.error(coarse, fine) / 3.0  # what is left in the halves, order 2
-        if not np.isfinite(error) or (error > tolerance and length > 4):
+        if not error <= tolerance:
+            if length <= _SHORTEST:
+                raise SolveError(
+                    f"split windows: error {error:.1e} above the tolerance {tolerance:g} at the shortest "
+                    f"window ({1e3 * length * influx.tick:g} ms); use a finer tick or a larger tolerance"
+                )
             plan = after_rejected(rule, Plan(float(length)), float(length), error, "split windows")
             rejected += 1
             continue
-        if error > 10.0 * tolerance:
-            raise SolveError(
-                f"split windows: error {error:.1e} at the shortest window ({4e3 * influx.tick:g} ms); use a "
-                "finer tick of the influx or a larger tolerance"
-            )
         now, state = now + length, fine
         ends.append(now)
         errors.append(error)
@@ -167,10 +175,13 @@ def _whole_and_halves(
     return ReactionState(*map(jnp.asarray, coarse)), ReactionState(*map(jnp.asarray, halves))
 
 
+_SHORTEST = 4
+"""Ticks: a window, its halves and the middles of these."""
+
 _TERMS = 48
 """Length to which diffusion's series is padded while windows are sought: one compilation for all."""
 
 
 def _whole(length: float, room: int) -> int:
     """A multiple of four ticks, at least four, no more than the room."""
-    return int(min(max(4, 4 * round(length / 4.0)), room))
+    return int(min(_SHORTEST * max(1, round(length / _SHORTEST)), room))

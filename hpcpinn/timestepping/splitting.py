@@ -80,7 +80,10 @@ def plan_windows(
     middle = (first + ends) // 2
     lengths = influx.tick * (ends - first)
     return WindowPlan(
-        jnp.asarray(lengths), diffusion.series(lengths, terms), influx.over(first, middle), influx.over(middle, ends)
+        jnp.asarray(lengths),
+        diffusion.series(lengths, terms),
+        influx.over(first, middle),
+        influx.over(middle, ends),
     )
 
 

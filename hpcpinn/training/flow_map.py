@@ -8,7 +8,7 @@ N(c, b, h, σ) a small network. Every correction multiplies something that vanis
 rest stays an exact fixed point, relaxation to it has a relative error, and Φ is the identity at h = 0.
 """
 
-from dataclasses import dataclass, fields
+from dataclasses import dataclass
 from typing import NamedTuple
 
 import jax.numpy as jnp
@@ -46,13 +46,6 @@ class Box:
     quotient: tuple[float, float] = (0.4, 200.0)
     step: tuple[float, float] = (1e-5, 2e-2)
     ratio: tuple[float, float] = (0.1, 16.0)
-
-    def widened(self, factor: float) -> "Box":
-        """The box with every limit moved outwards by a factor, but for the least ratio and step."""
-        pairs = {f.name: getattr(self, f.name) for f in fields(self)}
-        wide = {name: (low / factor, high * factor) for name, (low, high) in pairs.items()}
-        kept = {name: (pairs[name][0], wide[name][1]) for name in ("step", "ratio")}
-        return Box(**(wide | kept))
 
     def contains(
         self,
@@ -143,8 +136,8 @@ def sample_box(
     while sum(map(len, kept)) < n:
         size = 4 * n
         equilibrium, quotient, h, ratio = (
-            np.exp(rng.uniform(*np.log(pair), size))
-            for pair in (box.equilibrium, box.quotient, box.step, box.ratio)
+            np.exp(rng.uniform(np.log(low), np.log(high), size))
+            for low, high in (box.equilibrium, box.quotient, box.step, box.ratio)
         )
         close = rng.random(size) < near_rest
         equilibrium = np.where(close, k.c_rest * np.exp(rng.normal(0.0, 0.3, size)), equilibrium)

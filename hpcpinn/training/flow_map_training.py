@@ -28,9 +28,9 @@ class FlowMapTraining:
         hidden: Widths of the hidden layers.
         points: Random states with times.
         near_rest: Share of them around rest.
-        margin: Factor by which the box is widened for them: a fit is worst at its edges.
-        rounds: Times that the states are drawn anew; each round starts from the last.
-        steps: Levenberg-Marquardt steps per round.
+        wide: Box that they are drawn from, wider than the map's: a fit is worst at its edges.
+        steps: Most Levenberg-Marquardt steps of each round; every round draws the states anew and
+            starts from the last one's network.
         seed: Of weights and states.
         manifold_weight: Weight of the rows of u against those of w.
         chunk: States whose Jacobian is held in memory at once.
@@ -39,9 +39,8 @@ class FlowMapTraining:
     hidden: tuple[int, ...] = (20, 20)
     points: int = 8000
     near_rest: float = 0.25
-    margin: float = 1.3
-    rounds: int = 3
-    steps: int = 350
+    wide: Box = Box((0.03, 30.0), (0.03, 5.0), (0.4, 300.0), (1e-5, 2e-2), (0.1, 20.0))
+    steps: tuple[int, ...] = (350, 350, 150)
     seed: int = 0
     manifold_weight: float = 1.0
     chunk: int = 500
@@ -73,10 +72,10 @@ class FlowMapTraining:
             watch(map_of(parameters), value)
             return False
 
-        solver = LevenbergMarquardt(self.steps, damping=1e-1, floor=1e-12, tries=12, tolerance=1e-6)
-        for turn in range(self.rounds):
+        for turn, steps in enumerate(self.steps):
+            solver = LevenbergMarquardt(steps, damping=1e-1, floor=1e-12, tries=12, tolerance=1e-6)
             count = -(-self.points // self.chunk) * self.chunk
-            columns = sample_box(box.widened(self.margin), k, count, self.seed + 1 + turn, self.near_rest)
+            columns = sample_box(self.wide, k, count, self.seed + 1 + turn, self.near_rest)
             states = jnp.stack([jnp.asarray(x) for x in columns], axis=1)
             near, value = _sum_of_squares(rows, states.reshape(-1, self.chunk, 4))
             flat, _ = solver.minimise(near, value, flat, note)

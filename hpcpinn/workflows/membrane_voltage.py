@@ -25,7 +25,7 @@ from hpcpinn.timestepping.pulse_steps import Clamp, StepRule, steps_between
 _CHANNEL_KEYS = {1: "soma", 2: "axon", 3: "basal", 4: "apical"}
 """Keys of [channels] by SWC type."""
 
-_MOST_BYTES = 2**31
+_MOST_BYTES = 2**30
 """A voltage larger than this is refused: it has to fit beside everything else on every rank."""
 
 _STEPS_AT_ONCE = 20_000
@@ -108,6 +108,17 @@ def driven_cable(config: RunConfig, cable: Cable) -> DrivenCable:
         clamps=tuple(clamps),
         rule=StepRule(chosen.step, min(chosen.pulse_step, chosen.step)),
     )
+
+
+def switching_times(config: RunConfig) -> Float[ndarray, " k"]:
+    """When pulses and clamps begin and end within the run, ms: windows of the calcium end there."""
+    times = [edge for clamp in config.clamp for edge in (clamp.start, clamp.start + clamp.duration)]
+    if config.field.is_given:
+        stimulus = stimulus_of(config)
+        onsets = config.stimulation.start + stimulus.pulse_times
+        times += [*onsets, *(onsets + stimulus.waveform.duration)]
+    within = np.unique(np.round(times, 9))
+    return within[(within > 0.0) & (within < config.run.duration)]
 
 
 def channels_of(config: RunConfig, cells: Compartments) -> list[ChannelSet]:

@@ -36,7 +36,7 @@ from hpcpinn.timestepping.forcing import CalciumDrive, flux_ends
 from hpcpinn.training.collocation import Grid, Points, feature_table, gauss_grid, grid_points, random_points
 from hpcpinn.training.first_order import FirstOrder
 from hpcpinn.training.local import piece_geometry
-from hpcpinn.workflows.membrane_voltage import concerning, solve_voltage
+from hpcpinn.workflows.membrane_voltage import concerning, solve_voltage, switching_times
 
 PIECES_PER_BATCH = 1024
 """Pieces that an accelerator factorises together: some 100 MB of rows."""
@@ -310,7 +310,14 @@ def build_problem(
         unit=unit,
     )
     stops = np.append(sources.breakpoints([drive.releases, drive.fluxes], end), end)
+    if config.solves_voltage:
+        stops = _without_near_ones(np.union1d(stops, unit * switching_times(config)))
     return Problem(config, cell, shares, local, solver, drive, sampler, windows, stops)
+
+
+def _without_near_ones(stops: Float[np.ndarray, " S"]) -> Float[np.ndarray, " s"]:
+    """Of times that only rounding keeps apart the last: the end of the run stays exact."""
+    return stops[np.append(np.diff(stops) > 1e-9 * stops[-1], True)]
 
 
 def collocation_points(config: RunConfig, grid: Grid) -> Points:

@@ -8,10 +8,17 @@ import numpy as np
 from hpcpinn.config import RunConfig
 from hpcpinn.errors import InputError
 from hpcpinn.morphology import Cable, parse_site
+from hpcpinn.timestepping.cable_equation import VoltageState
 from hpcpinn.workflows.membrane_voltage import DrivenCable, concerning, driven_cable
 
 _FIRED = 0.0
-"""mV; a spike rises above it after the pulse has ended."""
+"""mV; a spike is above it some time after the pulse has ended."""
+
+_SETTLED = 0.25
+"""What the pulse itself does to the voltage has gone so long after its end, ms."""
+
+_LADDER = 6
+"""The bracket is climbed to by doubling from 2^-6 of the highest: far too strong a field blocks the spike."""
 
 
 @dataclass(frozen=True)
@@ -72,7 +79,7 @@ def find_threshold(
         watch: Told of every strength that was tried.
 
     Raises:
-        InputError: No field, no spike at the highest strength, or one without any field.
+        InputError: No spike up to the highest strength, or one without any field.
         SolveError: The cell has no rest.
     """
     unit_field = config.field.model_copy(update={"magnitude": 1.0})
@@ -88,15 +95,19 @@ def find_threshold(
         watch(*tried[-1])
         return time
 
-    first = spike(search.highest)
-    if first is None:
-        raise InputError(
-            f"threshold: no spike at {search.site} within {search.wait:g} ms at {search.highest:g} V/m; "
-            "raise --up-to or --wait, or turn field.direction"
-        )
     if spike(0.0) is not None:
         raise InputError(f"threshold: {search.site} fires without any field; take away the clamps")
-    low, high, time = 0.0, search.highest, first
+    low, high, time = 0.0, 0.0, None
+    for halvings in range(_LADDER, -1, -1):
+        low, high = high, search.highest / 2.0**halvings
+        time = spike(high)
+        if time is not None:
+            break
+    if time is None:
+        raise InputError(
+            f"threshold: no spike at {search.site} within {search.wait:g} ms up to {search.highest:g} V/m; "
+            "raise --up-to or --wait, or turn field.direction"
+        )
     while high - low > search.tolerance * high:
         middle = 0.5 * (low + high)
         found = spike(middle)
@@ -107,12 +118,14 @@ def find_threshold(
     return Threshold(low, high, time, tuple(tried))
 
 
-def _spike_time(driven: DrivenCable, rest, compartment: int, strength: float, wait: float) -> float | None:
-    """When the voltage first rises through `_FIRED` after the first pulse, ms since its onset."""
+def _spike_time(
+    driven: DrivenCable, rest: VoltageState, compartment: int, strength: float, wait: float
+) -> float | None:
+    """When the voltage is first above `_FIRED` after the first pulse, ms since its onset."""
     assert driven.stimulus is not None
-    pulse_end = driven.onset + driven.stimulus.waveform.duration
-    _, t, V = driven.march(rest, 0.0, driven.onset + wait, np.array([pulse_end]), strength)
+    settled = driven.onset + driven.stimulus.waveform.duration + _SETTLED
+    _, t, V = driven.march(rest, 0.0, driven.onset + wait, np.zeros(0), strength)
     here = V[:, compartment]
-    after = t >= pulse_end - 1e-9
+    after = t >= settled
     above = np.flatnonzero(after & (here >= _FIRED))
     return float(t[above[0]] - driven.onset) if len(above) else None

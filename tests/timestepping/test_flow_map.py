@@ -13,7 +13,7 @@ from hpcpinn.physics.constants import PRESETS
 from hpcpinn.physics.stiff_step import stiff_flow
 from hpcpinn.timestepping.flow_map_store import SHIPPED, load_flow_map, save_flow_map, shipped_flow_map
 from hpcpinn.timestepping.reaction import FlowMapReaction, StiffReaction
-from hpcpinn.training.flow_map import Box, ReactionState, sample_box
+from hpcpinn.training.flow_map import Box, FlowMap, ReactionState, sample_box
 from hpcpinn.training.flow_map_training import FlowMapTraining
 
 PHYSICAL = PRESETS["physical-N"]
@@ -73,12 +73,17 @@ def test_rest_stays_to_the_last_bit_and_no_time_changes_nothing(shipped):
 @pytest.mark.parametrize("name", ["physical-L", "physical-T"])
 def test_one_map_serves_every_channel_type(name):
     """Gates, permeability, leak and diffusion are no business of the reaction."""
-    assert load_flow_map(SHIPPED, PRESETS[name].replace(D_c=1.0)).constants == shipped_flow_map(PHYSICAL).constants
+    assert (
+        load_flow_map(SHIPPED, PRESETS[name].replace(D_c=1.0)).constants
+        == shipped_flow_map(PHYSICAL).constants
+    )
 
 
 def test_other_constants_are_refused_by_name():
     other = PHYSICAL.replace(k_plus=30.0, pmca_K=0.1)
-    with pytest.raises(InputError, match=r"k_plus \(27 in the map, 30 in the run\), pmca_K \(0.06 in") as caught:
+    with pytest.raises(
+        InputError, match=r"k_plus \(27 in the map, 30 in the run\), pmca_K \(0.06 in"
+    ) as caught:
         load_flow_map(SHIPPED, other)
     assert "b_tot" not in str(caught.value)
 
@@ -129,12 +134,12 @@ def test_states_outside_the_box_take_the_stiff_step_and_are_counted(shipped):
 def test_training_from_the_equation_reduces_the_error():
     """A small network, a few steps, a narrow box: no solver takes part, and the closed form is beaten."""
     k = pumped_binding.reaction_constants(PHYSICAL)
-    box = Box((0.03, 5.0), (0.04, 0.5), (0.5, 20.0), (1e-4, 5e-3), (2.0, 12.0))
-    training = FlowMapTraining((6,), points=400, rounds=1, steps=60, chunk=400, seed=1)
+    box = Box((0.1, 5.0), (0.1, 0.5), (0.8, 10.0), (1e-4, 5e-3), (4.0, 12.0))
+    training = FlowMapTraining((8,), points=400, near_rest=0.0, wide=box, steps=(60,), seed=1, chunk=400)
     trained = training.train(k, box)
-    assert n_parameters(trained.network) == 5 * 6 + 6 + 6 * 4 + 4
+    assert n_parameters(trained.network) == 5 * 8 + 8 + 8 * 4 + 4
     state, _, end, h, ratio = fresh(trained, 500, seed=5)
     c, _ = pumped_binding.state(end, k)
-    closed = trained.__class__(jax.tree.map(jnp.zeros_like, trained.network), k, box)
+    closed = FlowMap(jax.tree.map(jnp.zeros_like, trained.network), k, box)
     error, before = (np.abs(m(state, h, ratio).c - c) / c for m in (trained, closed))
-    assert np.sqrt(np.mean(error**2)) < 0.5 * np.sqrt(np.mean(before**2))
+    assert np.sqrt(np.mean(error**2)) < 0.4 * np.sqrt(np.mean(before**2))

@@ -24,7 +24,7 @@ def test_steps_end_at_every_breakpoint_and_are_short_within_pulses():
     edges = 1.0 + np.add.outer([0.0, 5.0], Monophasic().breakpoints).ravel()
     assert holds(ends, [*edges, 3.33, 10.0])
     middle = ends[:-1] + 0.5 * steps.length
-    inside = ((middle > 1.0) & (middle < 1.73)) | ((middle > 6.0) & (middle < 6.73))
+    inside = ((middle > 1.0) & (middle < 1.83)) | ((middle > 6.0) & (middle < 6.83))
     assert steps.length[inside].max() <= 0.005 + 1e-12
     assert steps.length.max() <= 0.025 + 1e-12
     assert steps.length[~inside].mean() > 0.024
