@@ -39,7 +39,7 @@ from hpcpinn.physics import voltage as given_voltage  # noqa: E402
 from hpcpinn.physics.constants import PRESETS, CalciumConstants  # noqa: E402
 from hpcpinn.reference.finite_volume import solve  # noqa: E402
 from hpcpinn.reference.forcing import Forcing, VoltageTable  # noqa: E402
-from hpcpinn.timestepping.compartments import compartments_of  # noqa: E402
+from hpcpinn.timestepping.cell_grid import cell_grid  # noqa: E402
 from hpcpinn.timestepping.diffusion import cable_diffusion  # noqa: E402
 from hpcpinn.timestepping.flow_map_store import shipped_flow_map  # noqa: E402
 from hpcpinn.timestepping.influx import Influx, InfluxTable  # noqa: E402
@@ -215,7 +215,7 @@ def main() -> None:
     k, cycles = PRESETS[given.preset], round(given.seconds / PERIOD)
     truth = reference(cable, k, cycles, given.reference_tolerance)
     looser = reference(cable, k, cycles, 10.0 * given.reference_tolerance)
-    cells = compartments_of(cable)
+    cells = cell_grid(cable)
     moved, _ = relative(looser.c - truth.c, truth.c - k.c_rest, cells.volume)
 
     begin = time.perf_counter()

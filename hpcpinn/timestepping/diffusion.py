@@ -20,7 +20,7 @@ from jaxtyping import Array, Float, Int
 from numpy import ndarray
 from scipy import sparse, special
 
-from hpcpinn.timestepping.compartments import Compartments
+from hpcpinn.timestepping.cell_grid import CellGrid
 
 _WIDTH = 3
 """Entries of a row that are gathered; rows of more neighbours add the rest one by one."""
@@ -112,7 +112,7 @@ class CableDiffusion:
 
 
 def cable_diffusion(
-    compartments: Compartments, coefficients: Sequence[float], tolerance: float = 1e-10
+    compartments: CellGrid, coefficients: Sequence[float], tolerance: float = 1e-10
 ) -> CableDiffusion:
     """The diffusion propagator of some compartments.
 

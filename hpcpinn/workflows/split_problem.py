@@ -18,7 +18,7 @@ from hpcpinn.physics import gates
 from hpcpinn.physics.constants import CalciumConstants
 from hpcpinn.physics.pumped_binding import reaction_constants
 from hpcpinn.physics.stimulation.stimulus import Stimulus
-from hpcpinn.timestepping.compartments import compartments_of
+from hpcpinn.timestepping.cell_grid import cell_grid
 from hpcpinn.timestepping.diffusion import cable_diffusion
 from hpcpinn.timestepping.flow_map_store import load_flow_map, shipped_flow_map
 from hpcpinn.timestepping.motifs import DriveState, MotifBook, SlotSolver, WindowLengths
@@ -94,7 +94,7 @@ def build_split_problem(config: RunConfig) -> SplitProblem:
     n = pieces.n_frusta
     parts = np.arange(1, chosen.cells_per_piece) / chosen.cells_per_piece
     cells = pieces.split([parts] * n)
-    geometry = compartments_of(cells)
+    geometry = cell_grid(cells)
     diffusion = cable_diffusion(geometry, (constants.D_c, constants.D_b))
     sites = [parse_site(site.name, cells) for site in driven.compartments.sites]
     middles = np.arange(cells.n_frusta), np.full(cells.n_frusta, 0.5)

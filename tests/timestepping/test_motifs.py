@@ -17,7 +17,7 @@ from hpcpinn.physics.stimulation.protocols import PulseProtocol, every
 from hpcpinn.physics.stimulation.stimulus import Stimulus
 from hpcpinn.physics.stimulation.waveforms import waveform_named
 from hpcpinn.timestepping.cable_equation import CableEquation
-from hpcpinn.timestepping.compartments import compartments_of
+from hpcpinn.timestepping.cell_grid import cell_grid
 from hpcpinn.timestepping.diffusion import cable_diffusion
 from hpcpinn.timestepping.influx import Influx, influx_of_trace
 from hpcpinn.timestepping.motifs import DriveState, MotifBook, SlotSolver, distance
@@ -35,7 +35,7 @@ def solver() -> SlotSolver:
     equation = CableEquation(cells, [channel_set_named("squid")] * cells.count, 100.0, 1.0)
     protocol = PulseProtocol("train", pulses=1, bursts=8, trains=1, burst_interval=every(20))
     psi = quasipotential(cells.cable, uniform_field(9000.0, (1.0, 1.0, 0.3)))[cells.node]
-    grid = compartments_of(cable.split([np.arange(1, 5) / 5] * cable.n_frusta))
+    grid = cell_grid(cable.split([np.arange(1, 5) / 5] * cable.n_frusta))
     return SlotSolver(
         cable=equation,
         sources=equation.field_source(psi)[None],

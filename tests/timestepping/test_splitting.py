@@ -15,7 +15,7 @@ from hpcpinn.physics.pumped_binding import reaction_constants
 from hpcpinn.reference.finite_volume import solve
 from hpcpinn.reference.forcing import Forcing, VoltageTable
 from hpcpinn.reference.mesh import make_mesh
-from hpcpinn.timestepping.compartments import compartments_of
+from hpcpinn.timestepping.cell_grid import cell_grid
 from hpcpinn.timestepping.diffusion import cable_diffusion
 from hpcpinn.timestepping.flow_map_store import shipped_flow_map
 from hpcpinn.timestepping.influx import Influx, InfluxTable, add_influx
@@ -46,7 +46,7 @@ def volume_norm(x, volume):
 
 @pytest.fixture(scope="module")
 def tree():
-    return compartments_of(small_tree())
+    return cell_grid(small_tree())
 
 
 @pytest.fixture(scope="module")
@@ -83,7 +83,7 @@ def test_compartments_are_those_of_the_reference():
     taper = Cable(
         **{**vars(cable), "radius": cable.radius * np.array([1.0, 0.8]), "er_radius": 0.3 * cable.radius}
     )
-    ours, theirs = compartments_of(taper), make_mesh(taper, 1)
+    ours, theirs = cell_grid(taper), make_mesh(taper, 1)
     np.testing.assert_allclose(ours.volume, theirs.volume, rtol=1e-13)
     np.testing.assert_allclose(ours.coupling.toarray(), theirs.coupling.toarray(), rtol=1e-12, atol=1e-14)
 

@@ -17,7 +17,7 @@ from hpcpinn.morphology.cable import Cable
 
 
 @dataclass(frozen=True)
-class Compartments:
+class CellGrid:
     """Geometry of split windows.
 
     Attributes:
@@ -41,7 +41,7 @@ class Compartments:
         return (sparse.diags(1.0 / self.volume) @ self.coupling).tocsr()
 
 
-def compartments_of(cable: Cable) -> Compartments:
+def cell_grid(cable: Cable) -> CellGrid:
     """One compartment per frustum.
 
     Raises:
@@ -55,7 +55,7 @@ def compartments_of(cable: Cable) -> Compartments:
             f"{cable.er_radius[row]} µm leave no volume; repair the morphology"
         )
     conductance = _half_conductance(cable.length, inner, outer)
-    return Compartments(
+    return CellGrid(
         cable.volume, cable.membrane / cable.volume, _star_coupling(cable.node, conductance, cable.n_nodes)
     )
 
