@@ -23,8 +23,8 @@ class SplitConfig(Table):
         checkpoint_every: Wall time between checkpoints, s.
     """
 
-    first: PositiveTime = 0.4
-    growth: Annotated[Finite, Field(ge=1)] = 1.4
+    first: PositiveTime = 0.2
+    growth: Annotated[Finite, Field(ge=1)] = 1.2
     longest: PositiveTime = 5.0
     quiet: PositiveTime = 10.0
     slot: PositiveTime = 100.0

@@ -79,9 +79,9 @@ class WindowLengths:
 
     tick: float = 0.1
     samples: int = 4
-    first: float = 0.5
+    first: float = 0.2
     first_for: float = 6.0
-    growth: float = 1.4
+    growth: float = 1.2
     longest: float = 5.0
     quiet: float = 10.0
 

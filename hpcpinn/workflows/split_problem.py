@@ -115,7 +115,9 @@ def build_split_problem(config: RunConfig) -> SplitProblem:
             seed=config.run.seed,
         ),
         constants=constants,
-        splitting=Splitting(FlowMapReaction(flow_map), diffusion, jnp.asarray(geometry.ratio), order=2),
+        splitting=Splitting(
+            FlowMapReaction(flow_map), diffusion, jnp.asarray(geometry.ratio), binding=flow_map.constants
+        ),
         solver=SlotSolver(
             cable=equation,
             sources=driven.sources,

@@ -139,10 +139,13 @@ def test_rest_is_steady_at_the_resting_voltage(diffusion, tree):
     assert outside == 0
 
 
-@pytest.mark.parametrize("order", [1, 2])
-def test_observed_order_against_the_independent_reference(order, tree, diffusion, influx, start, truth):
-    reaction = StiffReaction(reaction_constants(K))
-    splitting = Splitting(reaction, diffusion, jnp.asarray(tree.ratio), order)
+@pytest.mark.parametrize("order, spread", [(1, False), (2, False), (2, True)])
+def test_observed_order_against_the_independent_reference(
+    order, spread, tree, diffusion, influx, start, truth
+):
+    k = reaction_constants(K)
+    binding = k if spread else None
+    splitting = Splitting(StiffReaction(k), diffusion, jnp.asarray(tree.ratio), order, binding)
     errors = []
     for length in (20, 10, 4):
         ends = np.arange(length, 401, length)
@@ -152,6 +155,39 @@ def test_observed_order_against_the_independent_reference(order, tree, diffusion
     observed = np.log(np.array(errors[:-1]) / errors[1:]) / np.log([2.0, 2.5])
     assert np.all(np.abs(observed - order) < 0.25), (errors, observed)
     assert errors[-1] < (1e-3 if order == 1 else 1e-5)
+
+
+def test_steady_influx_is_in_balance_with_binding_in_windows_longer_than_it(tree, diffusion):
+    """What has just come in is not yet bound: 3 % of calcium in windows of 0.2 ms, if it all came at once."""
+    k = reaction_constants(K)
+    t = 1e-5 * np.arange(401)[:, None]
+    powers = np.zeros((401, 4, 1))
+    powers[:, 0] = 300.0 * t
+    steady = InfluxTable(1e-5, np.zeros((401, 1)), powers, np.zeros((1, 0)))
+    rest = ReactionState(np.full(tree.n, K.c_rest), np.full(tree.n, K.b_rest))
+    errors = {}
+    for spread in (False, True):
+        splitting = Splitting(
+            StiffReaction(k), diffusion, jnp.asarray(tree.ratio), binding=k if spread else None
+        )
+        _, fine, _ = splitting.follow(rest, plan_windows(np.arange(2, 401, 2), steady, diffusion))
+        _, coarse, _ = splitting.follow(rest, plan_windows(np.arange(20, 401, 20), steady, diffusion))
+        away = np.asarray(fine.c)[9::10] - K.c_rest
+        errors[spread] = np.abs(np.asarray(coarse.c) - np.asarray(fine.c)[9::10])[4:].max() / away.max()
+    assert errors[False] > 2e-2
+    assert errors[True] < 2e-3
+
+
+def test_spreading_the_influx_moves_no_calcium(tree, diffusion, influx, start):
+    """Only from free to bound or back: c − b is the same in every compartment."""
+    k = reaction_constants(K)
+    plan = plan_windows(np.array([20, 40]), influx, diffusion)
+    row = jax.tree.map(lambda x: x[0], plan)
+    splitting = Splitting(StiffReaction(k), diffusion, jnp.asarray(tree.ratio), binding=k)
+    plain = splitting._influx(start, row.second)
+    spread = splitting._spread(start, row.second, row.lengths)
+    assert np.abs(np.asarray(spread.c - plain.c)).max() > 0.0
+    np.testing.assert_allclose(spread.c - spread.b, plain.c - plain.b, rtol=0.0, atol=1e-12)
 
 
 def test_flow_map_in_the_loop_against_the_independent_reference(tree, diffusion, influx, start, truth):
