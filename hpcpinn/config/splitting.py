@@ -23,7 +23,7 @@ class SplitConfig(Table):
         checkpoint_every: Wall time between checkpoints, s.
     """
 
-    first: PositiveTime = 0.2
+    first: PositiveTime = 0.1
     growth: Annotated[Finite, Field(ge=1)] = 1.2
     longest: PositiveTime = 5.0
     quiet: PositiveTime = 10.0

@@ -50,6 +50,7 @@ class Motif(NamedTuple):
         begin, end: The drive at its start and its end.
         plan: Its windows, for all cells.
         coarse: The same slot in windows twice as long.
+        shared: Windows that end where those twice as long do.
         ends: Ends of the windows after the start, ms.
         voltage: At the ends of the windows, (K, P), mV.
     """
@@ -59,6 +60,7 @@ class Motif(NamedTuple):
     end: DriveState
     plan: WindowPlan
     coarse: WindowPlan
+    shared: Int[ndarray, " k"]
     ends: Float[ndarray, " K"]
     voltage: Float[ndarray, "K P"]
 
@@ -68,22 +70,25 @@ class WindowLengths:
     """Lengths of split windows, ms: short after a pulse, then growing.
 
     Attributes:
-        tick: Spacing of the times at which windows may end; the influx is integrated between them.
-        samples: Voltages per tick, linear between them.
         first: While action potentials last.
+        samples: Voltages per tick, linear between them; a tick is half of `first`.
         first_for: For how long after a pulse.
         growth: Ratio of successive lengths after that.
         longest: In a slot with pulses.
         quiet: In a slot without.
     """
 
-    tick: float = 0.1
-    samples: int = 4
-    first: float = 0.2
+    first: float = 0.1
+    samples: int = 2
     first_for: float = 6.0
     growth: float = 1.2
     longest: float = 5.0
     quiet: float = 10.0
+
+    @property
+    def tick(self) -> float:
+        """Spacing of the times at which windows may end; the influx is integrated between them."""
+        return 0.5 * self.first
 
     def ticks(self, slot: Slot) -> int:
         """Number of ticks of a slot, even."""
@@ -153,12 +158,14 @@ class SlotSolver:
             V, self.constants, tick=unit * slot.duration / ticks, per_tick=per_tick, state=begin.gates
         )
         ends = self.lengths.ends(slot)
+        shared = np.unique(np.append(np.arange(1, len(ends), 2), len(ends) - 1))
         return Motif(
             slot,
             begin,
             DriveState(state, influx.gates),
             self._plan(ends, influx),
-            self._plan(_every_other(ends), influx),
+            self._plan(ends[shared], influx),
+            shared,
             grid[per_tick * ends],
             V[per_tick * ends],
         )
@@ -173,11 +180,6 @@ class SlotSolver:
             return jnp.asarray((self.to_cells @ flat.T).T.reshape(*values.shape[:-1], -1))
 
         return InfluxWindow(mapped(window.sink), mapped(window.moments))
-
-
-def _every_other(ends: Int[ndarray, " K"]) -> Int[ndarray, " k"]:
-    """The ends of windows twice as long; the last one is kept."""
-    return np.unique(np.append(ends[1::2], ends[-1]))
 
 
 def _at(times: Float[ndarray, " T"], values: Float[ndarray, "T P"], wanted: Float[ndarray, " n"]) -> ndarray:

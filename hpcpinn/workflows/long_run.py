@@ -60,7 +60,7 @@ class LongTally:
         mismatch: Largest difference at the start of a slot with which an earlier one was reused.
         outside: States that the flow map's box did not hold, advanced by a stiff sub-step.
         evaluated: States that were advanced in all.
-        reach: Largest distance from rest so far, µM, root mean square over the volume.
+        reach: Largest distance from rest in a slot so far, µM, root mean square over tree and slot.
         error: Largest error estimate so far, relative to `reach`.
         next_frame, next_sample: Numbers of the next ones.
         seconds_voltage, seconds_windows, seconds_companion, seconds_output: Wall time of the parts.
@@ -213,9 +213,9 @@ class _Loop:
         calcium, frames, count = splitting.follow(state.calcium, motif.plan)
         outside = int(count)  # waits for the windows
         marks.append(clock.perf_counter())
-        companion, _ = splitting.advance(state.companion, motif.coarse)
+        companion, coarse, _ = splitting.follow(state.companion, motif.coarse)
         after = LongState(slot.end, calcium, companion, motif.end)
-        reach, apart = self._distances(after)
+        reach, apart = self._distances(motif, frames, coarse)
         if not np.isfinite(reach):
             raise SolveError(
                 f"calcium is not finite at t = {slot.end:.6g} ms; shorten split.first and split.longest"
@@ -246,12 +246,13 @@ class _Loop:
             seconds_output=tally.seconds_output + spent[3],
         )
 
-    def _distances(self, state: LongState) -> tuple[float, float]:
-        """Calcium's distance from rest and from the companion's, root mean square over the volume."""
+    def _distances(self, motif: Motif, frames: Frames, companion: Frames) -> tuple[float, float]:
+        """Calcium's distance from rest and from the companion's, root mean square over tree and slot."""
         share = self.problem.volume / self.problem.volume.sum()
-        c = np.asarray(state.calcium.c)
-        others = np.asarray(self.problem.rest.c), np.asarray(state.companion.c)
-        return tuple(float(np.sqrt(share @ (c - other) ** 2)) for other in others)  # type: ignore[return-value]
+        time = np.diff(motif.ends[motif.shared], prepend=0.0) / motif.ends[-1]
+        c = np.asarray(frames.c)[motif.shared]
+        away, apart = (c - other for other in (np.asarray(self.problem.rest.c), np.asarray(companion.c)))
+        return float(np.sqrt(time @ away**2 @ share)), float(np.sqrt(time @ apart**2 @ share))
 
     def _record(
         self, slot: Slot, motif: Motif, frames: Frames, error: float, tally: LongTally, spent: ndarray
