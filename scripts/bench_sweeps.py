@@ -319,7 +319,7 @@ def hard_cable(counts: tuple[int, ...]) -> dict[str, dict[str, list[int]]]:
 
 def draw(counts: tuple[int, ...], figures: dict[str, Any]) -> None:
     """Three panels, one per case."""
-    figure, axes = pyplot.subplots(1, 3, figsize=(11.0, 3.6), layout="constrained")
+    figure, axes = pyplot.subplots(1, 3, figsize=(12.5, 3.6), layout="constrained")
     for index, (name, values) in enumerate(figures["dendrite"].items()):
         style = {"color": f"C{index % 3}", "linestyle": "-" if index < 3 else "--"}
         axes[0].semilogx(counts, values, marker="o", markersize=4, base=2, label=name.replace("um", "µm"), **style)
@@ -337,8 +337,8 @@ def draw(counts: tuple[int, ...], figures: dict[str, Any]) -> None:
     for axis in axes[:2]:
         axis.set_ylim(0, 16)
         axis.axhline(8, color="0.7", linewidth=0.8)
-    for axis in axes[::2]:
-        axis.legend(frameon=False, fontsize=7)
+    axes[0].legend(frameon=False, fontsize=7)
+    axes[2].legend(frameon=False, fontsize=7, loc="center left", bbox_to_anchor=(1.0, 0.5))
     figure.savefig(RESULTS / "bench_sweeps.png", dpi=150)
     pyplot.close(figure)
 
