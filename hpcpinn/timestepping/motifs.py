@@ -24,7 +24,7 @@ from hpcpinn.timestepping.diffusion import CableDiffusion
 from hpcpinn.timestepping.influx import InfluxTable, InfluxWindow, influx_of_trace
 from hpcpinn.timestepping.pulse_steps import StepRule, steps_between
 from hpcpinn.timestepping.slots import Slot
-from hpcpinn.timestepping.splitting import WindowPlan, plan_windows
+from hpcpinn.timestepping.splitting import WindowPlan, padded, plan_windows
 
 VOLTAGE_RANGE = 100.0
 """mV: a voltage that is off by this much is as wrong as a gate that is off by one."""
@@ -48,7 +48,7 @@ class Motif(NamedTuple):
     Attributes:
         slot: The first that it was solved for.
         begin, end: The drive at its start and its end.
-        plan: Its windows, for all cells.
+        plan: Its windows, for all cells; then some of no length.
         coarse: The same slot in windows twice as long.
         shared: Windows that end where those twice as long do.
         ends: Ends of the windows after the start, ms.
@@ -171,8 +171,9 @@ class SlotSolver:
         )
 
     def _plan(self, ends: Int[ndarray, " K"], influx: InfluxTable) -> WindowPlan:
-        plan = plan_windows(ends, influx, self.diffusion)
-        return plan._replace(first=self._on_cells(plan.first), second=self._on_cells(plan.second))
+        plan = plan_windows(ends, influx, self.diffusion, terms=_TERMS)
+        plan = plan._replace(first=self._on_cells(plan.first), second=self._on_cells(plan.second))
+        return padded(plan, _few_sizes(len(ends)) - len(ends))
 
     def _on_cells(self, window: InfluxWindow) -> InfluxWindow:
         def mapped(values: Array) -> Array:
@@ -180,6 +181,18 @@ class SlotSolver:
             return jnp.asarray((self.to_cells @ flat.T).T.reshape(*values.shape[:-1], -1))
 
         return InfluxWindow(mapped(window.sink), mapped(window.moments))
+
+
+_TERMS = 24
+"""Terms of the diffusion's series that all plans have, so that they share a compilation."""
+
+
+def _few_sizes(count: int) -> int:
+    """The next of 6, 8, 12, 16, 24, 32, 48 and so on."""
+    size = 6
+    while size < count:
+        size = size * 4 // 3 if size % 3 == 0 else size * 3 // 2
+    return size
 
 
 def _at(times: Float[ndarray, " T"], values: Float[ndarray, "T P"], wanted: Float[ndarray, " n"]) -> ndarray:

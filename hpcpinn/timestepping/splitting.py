@@ -192,9 +192,14 @@ def _half_reactions_joined(plan: WindowPlan) -> tuple[Float[Array, " K+1"], Wind
     half = 0.5 * plan.lengths
     nothing = jnp.zeros(1)
     reacting = jnp.concatenate([half, nothing]) + jnp.concatenate([nothing, half])
-    padded = jax.tree.map(lambda x: jnp.concatenate([x, jnp.zeros_like(x[:1])]), plan)
-    identity = padded.series.coefficients.at[-1, 0].set(1.0)
-    return reacting, padded._replace(series=Series(identity, padded.series.terms))
+    return reacting, padded(plan, 1)
+
+
+def padded(plan: WindowPlan, more: int) -> WindowPlan:
+    """The plan with some more windows of no length at its end, so that plans share a compilation."""
+    longer = jax.tree.map(lambda x: jnp.concatenate([x, jnp.zeros((more, *x.shape[1:]), x.dtype)]), plan)
+    identity = longer.series.coefficients.at[len(plan.lengths) :, 0].set(1.0)
+    return longer._replace(series=Series(identity, longer.series.terms))
 
 
 def _strong_state(state: ReactionState) -> ReactionState:

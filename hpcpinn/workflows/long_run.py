@@ -250,8 +250,8 @@ class _Loop:
         """Calcium's distance from rest and from the companion's, root mean square over tree and slot."""
         share = self.problem.volume / self.problem.volume.sum()
         time = np.diff(motif.ends[motif.shared], prepend=0.0) / motif.ends[-1]
-        c = np.asarray(frames.c)[motif.shared]
-        away, apart = (c - other for other in (np.asarray(self.problem.rest.c), np.asarray(companion.c)))
+        c, coarse = np.asarray(frames.c)[motif.shared], np.asarray(companion.c)[: len(motif.shared)]
+        away, apart = c - np.asarray(self.problem.rest.c), c - coarse
         return float(np.sqrt(time @ away**2 @ share)), float(np.sqrt(time @ apart**2 @ share))
 
     def _record(

@@ -2,6 +2,7 @@
 
 from dataclasses import replace
 
+import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
@@ -12,6 +13,7 @@ from hpcpinn.morphology.synthetic import y_cable
 from hpcpinn.physics import gates
 from hpcpinn.physics.channel_sets import channel_set_named
 from hpcpinn.physics.constants import PRESETS
+from hpcpinn.physics.pumped_binding import reaction_constants
 from hpcpinn.physics.stimulation.field import quasipotential, uniform_field
 from hpcpinn.physics.stimulation.protocols import PulseProtocol, every
 from hpcpinn.physics.stimulation.stimulus import Stimulus
@@ -20,9 +22,12 @@ from hpcpinn.timestepping.cable_equation import CableEquation
 from hpcpinn.timestepping.cell_grid import cell_grid
 from hpcpinn.timestepping.diffusion import cable_diffusion
 from hpcpinn.timestepping.influx import Influx, influx_of_trace
-from hpcpinn.timestepping.motifs import DriveState, MotifBook, SlotSolver, distance
+from hpcpinn.timestepping.motifs import DriveState, MotifBook, SlotSolver, _few_sizes, distance
 from hpcpinn.timestepping.pulse_steps import StepRule
+from hpcpinn.timestepping.reaction import StiffReaction
 from hpcpinn.timestepping.slots import slots
+from hpcpinn.timestepping.splitting import Splitting, padded
+from hpcpinn.training.flow_map import ReactionState
 
 K = PRESETS["physical-N"].replace(rest_voltage=-65.0)
 UNTIL = 355.0
@@ -137,3 +142,23 @@ def test_without_pulses_rest_stays_and_its_influx_is_none() -> None:
     motif = one.solve(next(slots(None, 0.0, 20.0)), state)
     assert np.abs(motif.voltage - rest).max() < 1e-8
     assert np.abs(motif.end.gates - state.gates).max() < 1e-10
+
+
+def test_plans_come_in_few_sizes() -> None:
+    """Padded by less than half, with windows that change nothing."""
+    assert sorted({_few_sizes(count) for count in range(1, 97)}) == [6, 8, 12, 16, 24, 32, 48, 64, 96]
+    assert all(count <= _few_sizes(count) <= max(6, 1.5 * count) for count in range(1, 200))
+
+
+def test_windows_of_no_length_change_nothing() -> None:
+    one = solver()
+    motif = one.solve(next(slots(one.stimulus, one.onset, 40.0)), at_rest(one))
+    real = len(motif.ends)
+    bare = jax.tree.map(lambda x: x[:real], motif.plan)
+    grid_size = motif.plan.first.sink.shape[-1]
+    splitting = Splitting(StiffReaction(reaction_constants(K)), one.diffusion, jnp.full(grid_size, 2.0))
+    start = ReactionState(np.full(grid_size, 0.1), np.full(grid_size, 148.0))
+    ends = [splitting.advance(start, plan)[0] for plan in (bare, motif.plan, padded(bare, 30))]
+    for end in ends[1:]:
+        np.testing.assert_allclose(end.c, ends[0].c, rtol=1e-13)
+        np.testing.assert_allclose(end.b, ends[0].b, rtol=1e-13)
