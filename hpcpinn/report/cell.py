@@ -9,6 +9,7 @@ from matplotlib.axes import Axes
 from matplotlib.collections import LineCollection, PolyCollection
 from matplotlib.colors import Normalize
 from matplotlib.figure import Figure, SubFigure
+from matplotlib.patheffects import withStroke
 from numpy import ndarray
 
 from hpcpinn.errors import InputError
@@ -20,6 +21,8 @@ _MOST_IN_A_ROW = 4
 _THINNEST, _HOTTEST = 0.6, 2.4
 """Least width in points at the lowest and at the highest calcium: a hot micrometre of a cell of a
 millimetre would be less than a pixel."""
+_SEEN = 0.1
+"""Least change, as a share of the colours, that makes a frame look different."""
 
 
 def draw_cell(path: Path, result: Result, times: Sequence[float] | None = None) -> None:
@@ -102,21 +105,24 @@ def cell_ends(result: Result, piece_ends: Float[ndarray, "F 2 d"]) -> Float[ndar
 def telling_frames(result: Result, count: int = _MOST_IN_A_ROW) -> Int[ndarray, " k"]:
     """The frame with the highest calcium, then always the one that differs most from those chosen.
 
-    Distances are those of log c over the cells, so that small excursions count as large ones do;
-    frames too close in time to a chosen one are passed over.
+    Distances are those of the colours over the cells, so that small excursions count as large ones
+    do where colours are logarithmic. Frames too close in time to a chosen one are passed over, and
+    those that show nothing another does not: fewer come back where less happens.
 
     Raises:
         InputError: There are no frames.
     """
     if not len(result.time):
         raise InputError(f"{result.path}: has no frames yet; let the run go on, then plot")
-    field = np.log(np.maximum(result.calcium, 1e-12))
+    shade = np.asarray(scale_for(result.calcium)(result.calcium))
     apart = np.ptp(result.time) / (2 * count)
     chosen = [int(result.calcium.max(axis=1).argmax())]
     while len(chosen) < count:
-        distance = np.min([np.linalg.norm(field - field[frame], axis=1) for frame in chosen], axis=0)
+        change = [shade - shade[frame] for frame in chosen]
+        distance = np.min([np.linalg.norm(by, axis=1) for by in change], axis=0)
+        most = np.min([np.abs(by).max(axis=1) for by in change], axis=0)
         delay = np.min([np.abs(result.time - result.time[frame]) for frame in chosen], axis=0)
-        distance[delay <= apart] = -1.0
+        distance[(delay <= apart) | (most < _SEEN)] = -1.0
         if distance.max() < 0.0:
             break
         chosen.append(int(distance.argmax()))
@@ -142,7 +148,8 @@ def _mark_probes(axes: Axes, result: Result) -> None:
     places = (1.0 - fraction) * ends[:, 0] + fraction * ends[:, 1]
     axes.plot(places[:, 0], places[:, 1], "o", ms=5, mfc="none", mec="black", mew=0.6)
     for name, place in zip(result.probes.name, places, strict=True):
-        axes.annotate(name, place[:2], (5, 3), textcoords="offset points", fontsize=6)
+        written = axes.annotate(name, place[:2], (6, 4), textcoords="offset points", fontsize=6.5)
+        written.set_path_effects([withStroke(linewidth=2.5, foreground="white")])
 
 
 def _frame(axes: Axes, flat: Float[ndarray, "k 2"]) -> None:

@@ -16,7 +16,14 @@ from hpcpinn.report.canvas import scale_for
 from hpcpinn.report.cell import cell_ends, cells_into, draw_cell, frames_at, outlines, telling_frames
 from hpcpinn.report.convergence import draw_convergence, jumps_by_window
 from hpcpinn.report.gallery import draw_all
-from hpcpinn.report.kymograph import hot_place, kymograph_into, liveliest_tip, path_to_tip, strip_along
+from hpcpinn.report.kymograph import (
+    fill_between,
+    hot_place,
+    kymograph_into,
+    liveliest_tip,
+    path_to_tip,
+    strip_along,
+)
 from hpcpinn.report.summary import summary_lines
 from hpcpinn.report.traces import traces_into
 from tests.io import runs
@@ -60,7 +67,6 @@ def test_a_strip_holds_the_cells_of_its_pieces_in_order(result):
     np.testing.assert_allclose(
         np.diff(strip.edges), np.repeat(result.cable.length[pieces] / 3, 3), rtol=1e-12
     )
-    np.testing.assert_allclose(strip.junctions, [result.cable.length[:3].sum()], rtol=1e-12)
 
 
 def test_a_small_hot_place_is_shown_close_up(result):
@@ -79,14 +85,35 @@ def test_a_small_hot_place_is_shown_close_up(result):
     assert hot_place(rest) is None
 
 
-def test_the_kymograph_shows_every_value_once(result):
+def test_a_rise_begins_at_the_last_frame_before_it(result):
     figure = Figure()
     kymograph_into(figure, result)
     strip = strip_along(result, path_to_tip(result.cable, BASAL_TIP))
-    meshes = [mesh for axes in figure.axes for mesh in axes.collections if hasattr(mesh, "get_coordinates")]
-    np.testing.assert_array_equal(meshes[0].get_array(), strip.calcium.T)
-    borders = meshes[0].get_coordinates()[0, :, 0]
-    assert borders.tolist() == [0.5, 0.75, 1.25, 1.75, 2.25, 2.75, 3.25, 3.75, 4.0]
+    (mesh,) = (m for m in figure.axes[1].collections if hasattr(m, "get_coordinates"))
+    borders = mesh.get_coordinates()[0, :, 0]
+    middles = 0.5 * (borders[1:] + borders[:-1])
+    hot = int(strip.calcium.max(axis=0).argmax())
+    drawn = mesh.get_array()[hot]
+    assert (borders[0], borders[-1]) == (result.time[0], result.time[-1])
+    assert np.ptp(drawn[middles < 1.5]) < 1e-12  # at rest up to the frame before
+    assert np.all(np.diff(drawn[(middles > 1.5) & (middles < 2.0)]) > 0.0)
+    np.testing.assert_allclose(drawn, np.interp(middles, result.time, strip.calcium[:, hot]), rtol=1e-12)
+
+
+def test_frames_of_unlike_distance_keep_their_times():
+    time = np.array([0.0, 1.0, 11.0])
+    borders, values = fill_between(time, np.array([[0.0], [2.0], [3.0]]))
+    assert np.isin(time, borders).all()
+    middles = 0.5 * (borders[1:] + borders[:-1])
+    np.testing.assert_allclose(values[:, 0], np.interp(middles, time, [0.0, 2.0, 3.0]), atol=1e-12)
+
+
+def test_the_voltage_says_where_it_is_measured(result):
+    figure = Figure()
+    kymograph_into(figure, result)
+    assert figure.axes[0].get_title(loc="left") == "voltage at the soma"
+    (line,) = figure.axes[0].lines
+    np.testing.assert_array_equal(line.get_ydata(), result.probes.voltage[:, 0])
 
 
 def test_the_cell_is_drawn_to_scale_in_its_place(result):
@@ -127,6 +154,13 @@ def test_telling_frames_hold_the_peak_and_keep_apart(result):
     empty = dataclasses.replace(result, time=result.time[:0], calcium=result.calcium[:0])
     with pytest.raises(InputError, match="run.h5: has no frames"):
         telling_frames(empty)
+
+
+def test_frames_that_look_alike_are_shown_once(result):
+    frames = telling_frames(result)
+    assert len(frames) == 2 and 3 in frames, "at rest and the release, once each"
+    quiet = dataclasses.replace(result, calcium=np.full_like(result.calcium, 0.05))
+    assert len(telling_frames(quiet)) == 1
 
 
 def test_times_outside_the_run_are_refused(result):
