@@ -17,6 +17,7 @@ from numpy import ndarray
 
 from hpcpinn.errors import OutputError
 from hpcpinn.io import Result
+from hpcpinn.units import TIME
 
 STYLE: Any = {
     "font.size": 8.0,
@@ -117,6 +118,18 @@ def moment(result: Result, time: float) -> str:
     """``12.5 ms``, or ``t = 0.5`` for a dimensionless run."""
     unit = result.units.get("time")
     return f"{time:.4g} {unit}" if unit else f"t = {time:.4g}"
+
+
+def time_unit(result: Result) -> tuple[str, float]:
+    """The unit in which the axis of a run is short to read, and its worth in user time; "" for none."""
+    house = result.units.get("time", "")
+    windows = result.windows
+    end = windows["start"][-1] + windows["length"][-1] if len(windows["start"]) else 0.0
+    end = max(end, result.time[-1] if len(result.time) else 0.0)
+    if house != "ms" or end <= 2e3:
+        return house, 1.0
+    unit = "s" if end <= 2e5 else "min"
+    return unit, TIME[unit]
 
 
 def scale_bar(axes: Axes, flat: Float[ndarray, "k 2"], unit: str) -> None:

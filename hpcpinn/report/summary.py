@@ -8,6 +8,7 @@ from hpcpinn.io import Result
 from hpcpinn.io.sidecar import ReferenceTrace
 from hpcpinn.report.canvas import canvas, moment, scale_for
 from hpcpinn.report.cell import cells_into, telling_frames
+from hpcpinn.report.convergence import is_split
 from hpcpinn.report.kymograph import kymograph_into
 from hpcpinn.report.traces import traces_into
 
@@ -22,7 +23,13 @@ def summary_lines(result: Result) -> list[str]:
         f"{sections} sections, {result.cable.n_frusta} pieces, {len(result.cells.piece)} cells, "
         f"{_ranks(result)}, {_mebibytes(result.path):.1f} MiB",
     ]
-    if len(windows["start"]):
+    if len(windows["start"]) and is_split(result):
+        lines += [
+            f"split windows in {len(windows['start'])} slots of {windows['length'].min():.3g} to "
+            f"{windows['length'].max():.3g}{_unit(result)}, error estimate at most "
+            f"{windows['error_estimate'].max():.1e} of the largest excursion"
+        ]
+    elif len(windows["start"]):
         lines += [
             f"{len(windows['start'])} windows of {windows['length'].min():.3g} to "
             f"{windows['length'].max():.3g}{_unit(result)}, {windows['rejected'].sum()} rejected, "

@@ -1,6 +1,7 @@
 """What the pictures show, read back from what is drawn."""
 
 import dataclasses
+from contextlib import nullcontext
 
 import numpy as np
 import pytest
@@ -193,6 +194,40 @@ def test_sweeps_are_counted_through_the_newton_steps_of_a_window(result):
     }
     jumps = jumps_by_window(dataclasses.replace(result, sweeps=shuffled))
     assert {window: values.tolist() for window, values in jumps.items()} == {0: [1, 2, 3], 1: [4, 5]}
+
+
+def convergence_axes(result, monkeypatch, tmp_path):
+    """The axes of the convergence picture by their label of y."""
+    figure = Figure(layout="constrained")
+    monkeypatch.setattr("hpcpinn.report.convergence.canvas", lambda *_: nullcontext(figure))
+    draw_convergence(tmp_path / "convergence.png", result)
+    return {axes.get_ylabel(): axes for axes in figure.axes}
+
+
+def test_what_is_too_small_to_matter_is_left_out_and_said(result, monkeypatch, tmp_path):
+    windows = result.windows | {"balance": np.array([0.0, 1e-9, 1e-30, -1e-8])}
+    sweeps = result.sweeps | {"jump": np.where(result.sweeps["sweep"] == 2, 0.0, 1e-3)}
+    config = result.config | {"window": {"tolerance": 2e-3}, "schwarz": {"jump_tolerance": 3e-5}}
+    changed = dataclasses.replace(result, windows=windows, sweeps=sweeps, config=config)
+    axes = convergence_axes(changed, monkeypatch, tmp_path)
+    errors, jumps = axes["relative, per window"], axes["interface jump, relative"]
+    (balance,) = (line for line in errors.lines if line.get_label() == "calcium balance")
+    np.testing.assert_array_equal(balance.get_ydata(), [np.nan, 1e-9, np.nan, 1e-8])
+    assert [text.get_text() for text in errors.texts] == ["tolerance 0.002", "2 values below 1e-10 left out"]
+    assert [text.get_text() for text in jumps.texts] == ["tolerance 3e-05", "4 values below 1e-09 left out"]
+    legend = [text.get_text() for text in axes["wall time (s)"].get_legend().get_texts()]
+    assert "exchange 0.4 s, 16.4 %" in legend
+
+
+def test_split_windows_show_no_sweeps(result, monkeypatch, tmp_path):
+    split = dataclasses.replace(result, config={"window": {"kind": "split"}})
+    axes = convergence_axes(split, monkeypatch, tmp_path)
+    assert list(axes) == ["error estimate", "wall time (s)"]
+    (estimate,) = axes["error estimate"].lines
+    np.testing.assert_array_equal(estimate.get_ydata(), result.windows["error_estimate"])
+    text = "\n".join(summary_lines(split))
+    assert "split windows in 4 slots of 1 to 1 ms, error estimate at most 1.0e-05" in text
+    assert "sweeps" not in text
 
 
 def test_everything_is_drawn_from_the_file(result, tmp_path):
