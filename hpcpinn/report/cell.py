@@ -4,17 +4,19 @@ from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
-from jaxtyping import Float, Int
+from jaxtyping import Bool, Float, Int
 from matplotlib.axes import Axes
 from matplotlib.collections import LineCollection, PolyCollection
 from matplotlib.colors import Normalize
 from matplotlib.figure import Figure, SubFigure
+from matplotlib.patches import Circle
 from matplotlib.patheffects import withStroke
 from numpy import ndarray
 
 from hpcpinn.errors import InputError
 from hpcpinn.io import Result
 from hpcpinn.report.canvas import calcium_colours, canvas, colour_bar, label, moment, scale_bar, scale_for
+from hpcpinn.report.cell_outline import outlines, round_soma
 
 _HEIGHT = 3.4
 _MOST_IN_A_ROW = 4
@@ -70,29 +72,41 @@ def cells_into(
 
 
 def _draw_frame(axes: Axes, result: Result, frame: int, scale: Normalize) -> None:
-    ends = cell_ends(result, result.cable.xyz[..., :2])
-    radius = cell_ends(result, result.cable.radius[..., None])[..., 0]
-    calcium = result.calcium[frame]
-    order = np.argsort(calcium)  # the hottest on top
-    shared = {"array": calcium[order], "cmap": calcium_colours(), "norm": scale, "rasterized": True}
-    least = _THINNEST + (_HOTTEST - _THINNEST) * np.asarray(scale(calcium[order])) ** 3
-    axes.add_collection(LineCollection(list(ends[order]), linewidths=least, capstyle="round", **shared))
-    to_scale = outlines(ends[order], radius[order])
-    axes.add_collection(PolyCollection(list(to_scale), edgecolors="face", linewidths=0.3, **shared))
+    soma = round_soma(result.cable)
+    if soma is None:
+        _draw_cells(axes, result, frame, scale, np.ones(len(result.cells.piece), bool))
+    else:
+        in_soma = soma.rows[result.cells.piece]
+        _draw_cells(axes, result, frame, scale, ~in_soma)
+        _draw_cells(axes, result, frame, scale, in_soma, soma.outline(axes))
     axes.set_title(moment(result, result.time[frame]))
     _mark_probes(axes, result)
-    flat = ends.reshape(-1, 2)
+    flat = result.cable.xyz[..., :2].reshape(-1, 2)
     _frame(axes, flat)
     scale_bar(axes, flat, "µm" if result.units else "")
 
 
-def outlines(xy: Float[ndarray, "N 2 2"], radius: Float[ndarray, "N 2"]) -> Float[ndarray, "N 4 2"]:
-    """The four corners of every frustum in the plane, to scale."""
-    along = xy[:, 1] - xy[:, 0]
-    aside = np.stack([-along[:, 1], along[:, 0]], axis=1)
-    aside /= np.maximum(np.linalg.norm(aside, axis=1, keepdims=True), np.finfo(float).tiny)
-    start, end = aside * radius[:, :1], aside * radius[:, 1:]
-    return np.stack([xy[:, 0] + start, xy[:, 1] + end, xy[:, 1] - end, xy[:, 0] - start], axis=1)
+def _draw_cells(
+    axes: Axes,
+    result: Result,
+    frame: int,
+    scale: Normalize,
+    rows: Bool[ndarray, " N"],
+    within: Circle | None = None,
+) -> None:
+    """Some cells to scale in the colours of a frame, the hottest on top, clipped to a circle if one is given."""
+    ends = cell_ends(result, result.cable.xyz[..., :2])[rows]
+    radius = cell_ends(result, result.cable.radius[..., None])[rows, :, 0]
+    calcium = result.calcium[frame, rows]
+    order = np.argsort(calcium)
+    shared = {"array": calcium[order], "cmap": calcium_colours(), "norm": scale, "rasterized": True}
+    least = _THINNEST + (_HOTTEST - _THINNEST) * np.asarray(scale(calcium[order])) ** 3
+    lines = LineCollection(list(ends[order]), linewidths=least, capstyle="round", **shared)
+    to_scale = outlines(ends[order], radius[order])
+    for drawn in (lines, PolyCollection(list(to_scale), edgecolors="face", linewidths=0.3, **shared)):
+        axes.add_collection(drawn)
+        if within is not None:
+            drawn.set_clip_path(within)
 
 
 def cell_ends(result: Result, piece_ends: Float[ndarray, "F 2 d"]) -> Float[ndarray, "N 2 d"]:

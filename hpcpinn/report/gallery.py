@@ -10,6 +10,7 @@ from hpcpinn.errors import InputError
 from hpcpinn.io import Result
 from hpcpinn.io.sidecar import read_reference
 from hpcpinn.report.cell import draw_cell
+from hpcpinn.report.cell_outline import round_soma
 from hpcpinn.report.convergence import draw_convergence
 from hpcpinn.report.kymograph import draw_kymograph
 from hpcpinn.report.partition_map import draw_partition
@@ -72,6 +73,7 @@ def _draw_owners(path: Path, result: Result) -> None:
         xyz=cable.xyz,
         radius=cable.radius,
         owner=owner,
+        soma=round_soma(cable),
         cuts=cable.xyz.reshape(-1, 3)[cuts].reshape(-1, 3),
         neighbours=sorted(pairs),
         title=f"{n} rank{'s' * (n > 1)}, {len(cuts)} cut{'s' * (len(cuts) != 1)}",

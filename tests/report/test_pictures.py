@@ -14,7 +14,8 @@ from hpcpinn.io.layout import FIELDS
 from hpcpinn.io.results import ResultWriter
 from hpcpinn.io.sidecar import ReferenceTrace, write_reference
 from hpcpinn.report.canvas import scale_for
-from hpcpinn.report.cell import cell_ends, cells_into, draw_cell, frames_at, outlines, telling_frames
+from hpcpinn.report.cell import cell_ends, cells_into, draw_cell, frames_at, telling_frames
+from hpcpinn.report.cell_outline import outlines
 from hpcpinn.report.convergence import draw_convergence, jumps_by_window
 from hpcpinn.report.gallery import draw_all
 from hpcpinn.report.kymograph import (
