@@ -15,7 +15,7 @@ from hpcpinn.report.traces import traces_into
 
 def summary_lines(result: Result) -> list[str]:
     """What a result file holds and how its windows went, one fact a line."""
-    windows, sections = result.windows, len(result.cable.sections)
+    windows, sections = result.windows, result.cable.n_neurite_sections
     state = "complete" if result.complete else "not complete"
     end = result.time[-1] if len(result.time) else 0.0
     lines = [

@@ -286,7 +286,7 @@ def test_the_summary_counts_what_the_file_holds(result):
     text = "\n".join(summary_lines(result))
     for fact in (
         "complete, 8 frames up to 4 ms",
-        "3 sections, 11 pieces, 33 cells, 1 rank,",
+        "2 sections, 11 pieces, 33 cells, 1 rank,",
         "4 windows of 1 to 1 ms, 2 rejected, 8 Newton steps, 26 sweeps (at most 8 in a window)",
         "error estimate 1.0e-05, interface jump 1.0e-06, calcium balance 1.0e-09",
     ):
