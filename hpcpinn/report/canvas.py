@@ -115,9 +115,9 @@ def label(result: Result, name: str, text: str | None = None) -> str:
 
 
 def moment(result: Result, time: float) -> str:
-    """``12.5 ms``, or ``t = 0.5`` for a dimensionless run."""
-    unit = result.units.get("time")
-    return f"{time:.4g} {unit}" if unit else f"t = {time:.4g}"
+    """``12.5 ms``, in a long run ``3.25 s``, or ``t = 0.5`` for a dimensionless one."""
+    unit, worth = time_unit(result)
+    return f"{time / worth:.4g} {unit}" if unit else f"t = {time:.4g}"
 
 
 def time_unit(result: Result) -> tuple[str, float]:
@@ -130,6 +130,18 @@ def time_unit(result: Result) -> tuple[str, float]:
         return house, 1.0
     unit = "s" if end <= 2e5 else "min"
     return unit, TIME[unit]
+
+
+def frame_spacing(result: Result) -> str:
+    """The usual distance of frames, ``1 ms``."""
+    unit = result.units.get("time", "")
+    return f"{float(np.median(np.diff(result.time))):.3g} {unit}".rstrip()
+
+
+def time_label(result: Result) -> str:
+    """``time (s)``, the axis of what was divided by the worth of `time_unit`."""
+    unit, _ = time_unit(result)
+    return f"time ({unit})" if unit else "time"
 
 
 def scale_bar(axes: Axes, flat: Float[ndarray, "k 2"], unit: str) -> None:

@@ -11,6 +11,7 @@ from matplotlib.colors import Normalize
 from matplotlib.figure import Figure, SubFigure
 from matplotlib.patches import Circle
 from matplotlib.patheffects import withStroke
+from matplotlib.text import Text
 from numpy import ndarray
 
 from hpcpinn.errors import InputError
@@ -53,6 +54,7 @@ def cells_into(
     result: Result,
     frames: Int[ndarray, " k"],
     scale: Normalize,
+    titles: Sequence[str] | None = None,
 ) -> None:
     """The cell at some frames under one colour bar, on a figure or a part of one.
 
@@ -61,13 +63,16 @@ def cells_into(
         result: The run.
         frames: Numbers of the frames.
         scale: Of the colours.
+        titles: Of the panels; their times where None.
     """
+    titles = titles or [moment(result, result.time[frame]) for frame in frames]
     rows = -(-len(frames) // _MOST_IN_A_ROW)
     panels = figure.subplots(rows, -(-len(frames) // rows), squeeze=False)
     for axes in panels.flat:
         axes.set_axis_off()
-    for axes, frame in zip(panels.flat, frames, strict=False):
+    for axes, frame, title in zip(panels.flat, frames, titles, strict=False):
         _draw_frame(axes, result, frame, scale)
+        axes.set_title(title)
     colour_bar(figure, scale, panels, label(result, "calcium"), shrink=0.7)
 
 
@@ -79,7 +84,6 @@ def _draw_frame(axes: Axes, result: Result, frame: int, scale: Normalize) -> Non
         in_soma = soma.rows[result.cells.piece]
         _draw_cells(axes, result, frame, scale, ~in_soma)
         _draw_cells(axes, result, frame, scale, in_soma, soma.outline(axes))
-    axes.set_title(moment(result, result.time[frame]))
     _mark_probes(axes, result)
     flat = result.cable.xyz[..., :2].reshape(-1, 2)
     _frame(axes, flat)
@@ -156,14 +160,18 @@ def frames_at(result: Result, times: Sequence[float]) -> Int[ndarray, " k"]:
     return np.array([int(np.abs(result.time - time).argmin()) for time in times])
 
 
+def halo(text: Text) -> None:
+    """White around a text, so that what it crosses does not cross it."""
+    text.set_path_effects([withStroke(linewidth=2.5, foreground="white")])
+
+
 def _mark_probes(axes: Axes, result: Result) -> None:
     ends = result.cable.xyz[result.probes.piece]
     fraction = result.probes.fraction[:, None]
     places = (1.0 - fraction) * ends[:, 0] + fraction * ends[:, 1]
     axes.plot(places[:, 0], places[:, 1], "o", ms=5, mfc="none", mec="black", mew=0.6)
     for name, place in zip(result.probes.name, places, strict=True):
-        written = axes.annotate(name, place[:2], (6, 4), textcoords="offset points", fontsize=6.5)
-        written.set_path_effects([withStroke(linewidth=2.5, foreground="white")])
+        halo(axes.annotate(name, place[:2], (6, 4), textcoords="offset points", fontsize=6.5))
 
 
 def _frame(axes: Axes, flat: Float[ndarray, "k 2"]) -> None:

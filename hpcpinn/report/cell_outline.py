@@ -91,14 +91,20 @@ def draw_cell(
         raise OutputError(f"{path}: the picture cannot be written ({reason})") from None
 
 
+def colours_of_kinds(cable: Cable) -> dict[int, str]:
+    """A colour for every type of neurite that a cell has."""
+    other = iter(OTHERS * len(cable.sections))
+    return {int(kind): COLOURS.get(int(kind)) or next(other) for kind in np.unique(cable.kind)}
+
+
 def _draw_frusta(axes: Axes, cable: Cable, thinnest: float) -> list:
     """Puts the frusta on the axes, type by type, the soma on top; returns the legend's entries."""
     handles = []
-    other = iter(OTHERS * len(cable.sections))
+    colours = colours_of_kinds(cable)
     radius = np.maximum(cable.radius, 0.5 * thinnest)
     soma = round_soma(cable)
     for kind in sorted(map(int, np.unique(cable.kind)), key=lambda kind: (kind == SOMA, kind)):
-        colour = COLOURS.get(kind) or next(other)
+        colour = colours[kind]
         rows = cable.kind == kind
         handles.append(Patch(color=colour, label=kind_name(kind)))
         if kind == SOMA and soma is not None:

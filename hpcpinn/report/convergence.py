@@ -14,7 +14,7 @@ from numpy import ndarray
 
 from hpcpinn.errors import InputError
 from hpcpinn.io import Result
-from hpcpinn.report.canvas import CYCLE, canvas, label, time_unit
+from hpcpinn.report.canvas import CYCLE, canvas, label, time_label, time_unit
 
 _LEAST_JUMP, _LEAST_ERROR = 1e-9, 1e-10
 """What is smaller (a cell at rest has no error at all) is left out, so that the rest is seen."""
@@ -42,6 +42,7 @@ def draw_convergence(path: Path, result: Result) -> None:
         if split:
             errors, seconds = figure.subplots(1, 2)
             error_estimate_into(errors, result)
+            errors.set_title("windows against windows twice as long,\nshare of the largest excursion", fontsize=7)
         else:
             (sweeps, lengths), (errors, seconds) = figure.subplots(2, 2)
             _draw_sweeps(figure, sweeps, result)
@@ -59,11 +60,10 @@ def error_estimate_into(axes: Axes, result: Result) -> None:
     """The error estimate of split windows against time, one value per slot."""
     windows = result.windows
     end = windows["start"] + windows["length"]
-    unit, per_unit = time_unit(result)
+    _, per_unit = time_unit(result)
     axes.semilogy(end / per_unit, masked_below(windows["error_estimate"], _LEAST_ERROR), color=CYCLE[0])
-    axes.set_xlabel(f"time ({unit})" if unit else "time")
+    axes.set_xlabel(time_label(result))
     axes.set_ylabel("error estimate")
-    axes.set_title("windows against windows twice as long,\nshare of the largest excursion", fontsize=7)
     _decades_only(axes)
 
 
@@ -134,7 +134,7 @@ def _draw_errors(axes: Axes, result: Result) -> None:
 def _draw_seconds(axes: Axes, result: Result) -> None:
     """Where the wall time went; shares too thin to be seen are told in numbers."""
     windows = result.windows
-    unit, per_unit = time_unit(result)
+    _, per_unit = time_unit(result)
     end = (windows["start"] + windows["length"]) / per_unit
     train = "voltage, windows, estimate" if is_split(result) else "train"
     spent = {train: "seconds_train", "exchange": "seconds_exchange", "files": "seconds_io"}
@@ -147,7 +147,7 @@ def _draw_seconds(axes: Axes, result: Result) -> None:
         axes.stackplot(end, list(parts.values()), labels=labels, colors=shown, alpha=0.85)
     axes.margins(x=0.0)
     axes.set_ylim(0.0, 1.5 * total)  # room for the legend
-    axes.set_xlabel(f"time ({unit})" if unit else "time")
+    axes.set_xlabel(time_label(result))
     axes.set_ylabel("wall time (s)")
     if parts:
         axes.legend(loc="upper left", reverse=True, borderaxespad=0.2)

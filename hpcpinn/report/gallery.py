@@ -11,9 +11,10 @@ from hpcpinn.io import Result
 from hpcpinn.io.sidecar import read_reference
 from hpcpinn.report.cell import draw_cell
 from hpcpinn.report.cell_outline import round_soma
-from hpcpinn.report.convergence import draw_convergence
+from hpcpinn.report.convergence import draw_convergence, is_split
 from hpcpinn.report.kymograph import draw_kymograph
 from hpcpinn.report.partition_map import draw_partition
+from hpcpinn.report.protocol import draw_protocol
 from hpcpinn.report.summary import draw_overview
 from hpcpinn.report.traces import draw_traces
 
@@ -37,7 +38,10 @@ def draw_all(
         OutputError: A picture cannot be written.
     """
     reference = read_reference(result)
-    pictures: dict[str, Callable[[Path], None]] = {
+    pictures: dict[str, Callable[[Path], None]] = {}
+    if is_split(result):
+        pictures["protocol"] = lambda path: draw_protocol(path, result)
+    pictures |= {
         "overview": lambda path: draw_overview(path, result, reference),
         "cell": lambda path: draw_cell(path, result, times),
         "kymograph": lambda path: draw_kymograph(path, result),

@@ -13,7 +13,16 @@ from numpy import ndarray
 from hpcpinn.errors import InputError
 from hpcpinn.io import Result
 from hpcpinn.morphology.cable import Cable
-from hpcpinn.report.canvas import calcium_colours, canvas, colour_bar, label, moment, scale_for
+from hpcpinn.report.canvas import (
+    calcium_colours,
+    canvas,
+    colour_bar,
+    frame_spacing,
+    label,
+    scale_for,
+    time_label,
+    time_unit,
+)
 
 _SOMA = 1
 _AROUND = 5.0
@@ -69,12 +78,12 @@ def kymograph_into(
     for axes in maps:
         _draw_strip(axes, result, strip, shown)
     maps[0].set_title(f"from the {strip.origin} to the tip of {strip.tip}", loc="left", pad=3)
-    apart = moment(result, float(np.diff(result.time).max())).removeprefix("t = ")
-    maps[0].set_title(f"frames {apart} apart, linear between", loc="right", pad=3, fontsize=6, color="0.35")
+    between = f"frames {frame_spacing(result)} apart, linear between"
+    maps[0].set_title(between, loc="right", pad=3, fontsize=6, color="0.35")
     if close_up is not None:
         maps[1].set_ylim(*close_up)
         maps[1].set_title("close to its highest calcium", loc="left", pad=3)
-    maps[-1].set_xlabel(label(result, "time"))
+    maps[-1].set_xlabel(time_label(result))
     figure.align_ylabels(panels)
     if scale is None:
         colour_bar(figure, shown, list(maps), label(result, "calcium"))
@@ -167,14 +176,14 @@ def _draw_voltage(axes: Axes, result: Result, strip: Strip) -> None:
         time, voltage = result.probes.time, result.probes.voltage[:, probe]
         if result.probes.name[probe] != place:
             place = f"{place} (probe {result.probes.name[probe]})"
-    axes.plot(time, voltage, color="black", lw=0.8)
+    axes.plot(time / time_unit(result)[1], voltage, color="black", lw=0.8)
     axes.set_title(f"voltage at the {place}", loc="left", pad=3)
     axes.set_ylabel(label(result, "voltage"))
     axes.tick_params(bottom=False)
 
 
 def _draw_strip(axes: Axes, result: Result, strip: Strip, scale: Normalize) -> None:
-    borders, calcium = fill_between(result.time, strip.calcium)
+    borders, calcium = fill_between(result.time / time_unit(result)[1], strip.calcium)
     axes.set_xlim(borders[0], borders[-1])
     axes.set_ylim(strip.edges[0], strip.edges[-1])
     axes.set_ylabel(label(result, "path", "distance"))
