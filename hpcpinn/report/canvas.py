@@ -133,9 +133,11 @@ def time_unit(result: Result) -> tuple[str, float]:
 
 
 def frame_spacing(result: Result) -> str:
-    """The usual distance of frames, ``1 ms``."""
-    unit = result.units.get("time", "")
-    return f"{float(np.median(np.diff(result.time))):.3g} {unit}".rstrip()
+    """The usual distance of frames, ``1 ms`` or ``1.2 s``."""
+    apart, unit = float(np.median(np.diff(result.time))), result.units.get("time", "")
+    if unit == "ms" and apart >= TIME["s"]:
+        apart, unit = apart / TIME["s"], "s"
+    return f"{apart:.3g} {unit}".rstrip()
 
 
 def time_label(result: Result) -> str:

@@ -13,7 +13,7 @@ from hpcpinn.io import read
 from hpcpinn.io.layout import FIELDS
 from hpcpinn.io.results import ResultWriter
 from hpcpinn.io.sidecar import ReferenceTrace, write_reference
-from hpcpinn.report.canvas import scale_for
+from hpcpinn.report.canvas import frame_spacing, moment, scale_for, time_label
 from hpcpinn.report.cell import cell_ends, cells_into, draw_cell, frames_at, telling_frames
 from hpcpinn.report.cell_outline import outlines
 from hpcpinn.report.convergence import draw_convergence, jumps_by_window
@@ -203,6 +203,18 @@ def convergence_axes(result, monkeypatch, tmp_path):
     monkeypatch.setattr("hpcpinn.report.convergence.canvas", lambda *_: nullcontext(figure))
     draw_convergence(tmp_path / "convergence.png", result)
     return {axes.get_ylabel(): axes for axes in figure.axes}
+
+
+def test_a_long_run_is_told_in_seconds_or_minutes(result):
+    def lasting(milliseconds):
+        times = result.time / result.time[-1] * milliseconds
+        return dataclasses.replace(result, time=times, windows={name: x[:0] for name, x in result.windows.items()})
+
+    assert moment(lasting(50.0), 12.5) == "12.5 ms"
+    assert (moment(lasting(12e3), 1860.6), frame_spacing(lasting(12e3))) == ("1.861 s", "1.5 s")
+    assert (moment(lasting(6e5), 9e4), time_label(lasting(6e5))) == ("1.5 min", "time (min)")
+    without = dataclasses.replace(lasting(12e3), units={})
+    assert (moment(without, 3000.0), time_label(without)) == ("t = 3000", "time")
 
 
 def test_what_is_too_small_to_matter_is_left_out_and_said(result, monkeypatch, tmp_path):
