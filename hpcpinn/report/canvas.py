@@ -12,6 +12,8 @@ from matplotlib.axes import Axes
 from matplotlib.cm import ScalarMappable
 from matplotlib.colors import Colormap, LinearSegmentedColormap, LogNorm, Normalize
 from matplotlib.figure import Figure, SubFigure
+from matplotlib.patheffects import withStroke
+from matplotlib.text import Text
 from matplotlib.ticker import FuncFormatter, NullFormatter
 from numpy import ndarray
 
@@ -144,6 +146,11 @@ def time_label(result: Result) -> str:
     """``time (s)``, the axis of what was divided by the worth of `time_unit`."""
     unit, _ = time_unit(result)
     return f"time ({unit})" if unit else "time"
+
+
+def halo(text: Text) -> None:
+    """White around a text, so that what it crosses does not cross it."""
+    text.set_path_effects([withStroke(linewidth=2.5, foreground="white")])
 
 
 def scale_bar(axes: Axes, flat: Float[ndarray, "k 2"], unit: str) -> None:

@@ -10,13 +10,20 @@ from matplotlib.collections import LineCollection, PolyCollection
 from matplotlib.colors import Normalize
 from matplotlib.figure import Figure, SubFigure
 from matplotlib.patches import Circle
-from matplotlib.patheffects import withStroke
-from matplotlib.text import Text
 from numpy import ndarray
 
 from hpcpinn.errors import InputError
 from hpcpinn.io import Result
-from hpcpinn.report.canvas import calcium_colours, canvas, colour_bar, label, moment, scale_bar, scale_for
+from hpcpinn.report.canvas import (
+    calcium_colours,
+    canvas,
+    colour_bar,
+    halo,
+    label,
+    moment,
+    scale_bar,
+    scale_for,
+)
 from hpcpinn.report.cell_outline import outlines, round_soma
 
 _HEIGHT = 3.4
@@ -158,11 +165,6 @@ def frames_at(result: Result, times: Sequence[float]) -> Int[ndarray, " k"]:
             span = f"{result.time[0]:g} to {result.time[-1]:g}" if len(result.time) else "nothing"
             raise InputError(f"--times {time:g}: {result.path} holds {span}; choose a time in between")
     return np.array([int(np.abs(result.time - time).argmin()) for time in times])
-
-
-def halo(text: Text) -> None:
-    """White around a text, so that what it crosses does not cross it."""
-    text.set_path_effects([withStroke(linewidth=2.5, foreground="white")])
 
 
 def _mark_probes(axes: Axes, result: Result) -> None:

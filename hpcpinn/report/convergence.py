@@ -14,7 +14,7 @@ from numpy import ndarray
 
 from hpcpinn.errors import InputError
 from hpcpinn.io import Result
-from hpcpinn.report.canvas import CYCLE, canvas, label, time_label, time_unit
+from hpcpinn.report.canvas import CYCLE, canvas, halo, label, time_label, time_unit
 
 _LEAST_JUMP, _LEAST_ERROR = 1e-9, 1e-10
 """What is smaller (a cell at rest has no error at all) is left out, so that the rest is seen."""
@@ -161,7 +161,7 @@ def _tolerance(axes: Axes, result: Result, table: str, key: str) -> None:
     tolerance = result.config.get(table, {}).get(key)
     if tolerance:
         axes.axhline(tolerance, color="0.5", lw=0.8, ls="--", zorder=0)
-        axes.annotate(
+        text = axes.annotate(
             f"tolerance {tolerance:g}",
             (1.0, tolerance),
             (-2, 2),
@@ -171,6 +171,7 @@ def _tolerance(axes: Axes, result: Result, table: str, key: str) -> None:
             fontsize=6,
             color="0.35",
         )
+        halo(text)
 
 
 def masked_below(values: Float[ndarray, " n"], least: float) -> Float[ndarray, " n"]:

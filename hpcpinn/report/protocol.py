@@ -13,8 +13,8 @@ from hpcpinn.errors import InputError
 from hpcpinn.io import Result
 from hpcpinn.morphology.frusta import kind_name
 from hpcpinn.physics.stimulation.protocols import PulseProtocol
-from hpcpinn.report.canvas import canvas, frame_spacing, label, moment, scale_for, time_label, time_unit
-from hpcpinn.report.cell import cells_into, halo
+from hpcpinn.report.canvas import canvas, frame_spacing, halo, label, moment, scale_for, time_label, time_unit
+from hpcpinn.report.cell import cells_into
 from hpcpinn.report.cell_outline import colours_of_kinds
 from hpcpinn.report.convergence import error_estimate_into
 from hpcpinn.report.pulse_train import onset_bars
