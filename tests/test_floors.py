@@ -34,8 +34,8 @@ ALLOWED_SIDEWAYS = {"morphology"}
 LIMITED = {
     # The independent check of the solver shares the geometry and the constants with it, nothing else.
     "reference": {"errors", "morphology", "physics.constants"},
-    # Pictures are made from a result file.
-    "report": {"errors", "units", "config", "io", "morphology", "physics.constants"},
+    # Pictures are made from a result file; the names of protocols in it stand for pulses.
+    "report": {"errors", "units", "config", "io", "morphology", "physics.constants", "physics.stimulation.protocols"},
 }
 
 FORBIDDEN_LIBRARIES = {

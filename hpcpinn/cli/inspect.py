@@ -81,28 +81,41 @@ def _print_report(cell: "Inspection") -> None:
         f"volume {figures['volume_um3']:.1f} um3"
     )
     console.print(f"soma: {figures['soma']}")
-    console.print(_table(cell))
+    _print_whole(_table(cell), console)
+    if any(row.kind == "soma" and row.length > 0.0 for row in cell.by_kind()):
+        console.print("the length at the top is that of all rows but the soma's")
     console.print(f"as a run takes it: {cell.merged.n_frusta} frusta of {cell.cable.n_frusta}")
     for change in cell.merging:
         console.print(f"  {change}", markup=False)
     _print_repairs(cell, console)
 
 
+def _print_whole(table: "Table", console: "Console") -> None:
+    """Prints a table in its full width: a terminal may break its lines, but no figure is cut short."""
+    from rich.console import Console
+    from rich.measure import Measurement
+
+    wide = Measurement.get(console, console.options.update(max_width=1000), table).maximum
+    Console(width=max(wide, console.width), highlight=False).print(table)
+
+
 def _table(cell: "Inspection") -> "Table":
     from rich.table import Table
 
     table = Table(box=None, pad_edge=False)
-    table.add_column("type")
+    table.add_column("type", no_wrap=True)
     for heading in ("points", "sections", "length um", "area um2", "volume um3", "radius um"):
         table.add_column(heading, justify="right", no_wrap=True)
     for row in cell.by_kind():
         table.add_row(
             row.kind,
             str(row.points),
-            str(row.sections),
+            "-" if row.kind == "soma" else str(row.sections),
             *(f"{value:.1f}" for value in (row.length, row.area, row.volume)),
             "-" if row.radius is None else "{:.3g} to {:.3g}".format(*row.radius),
         )
+    if cell.gaps > 0.05:
+        table.add_row("gaps at soma", "-", "-", f"{cell.gaps:.1f}", "-", "-", "-")
     return table
 
 

@@ -83,6 +83,7 @@ def _print_table(cell: "SharedCell") -> None:
 
 
 def _draw(cell: "SharedCell", picture: Path, title: str) -> None:
+    from hpcpinn.report.cell_outline import round_soma
     from hpcpinn.report.partition_map import draw_partition
 
     cable, shares = cell.cable, cell.partition
@@ -93,6 +94,7 @@ def _draw(cell: "SharedCell", picture: Path, title: str) -> None:
         xyz=cable.xyz,
         radius=cable.radius,
         owner=shares.owner,
+        soma=round_soma(cable),
         cuts=cable.xyz.reshape(-1, 3)[first],
         neighbours=shares.neighbours,
         title=title,

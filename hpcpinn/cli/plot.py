@@ -21,7 +21,8 @@ def plot(
 ) -> None:
     """Draws the pictures of a run.
 
-    An overview, the cell coloured by calcium, kymograph, traces, partition, convergence.
+    An overview, the cell coloured by calcium, kymograph, traces, partition, convergence; before
+    them, for a long protocol in split windows, one page of all of it.
     """
     from hpcpinn.io import read
     from hpcpinn.io.sidecar import reference_path

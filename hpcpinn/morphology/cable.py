@@ -11,6 +11,8 @@ import numpy as np
 from jaxtyping import Float, Int
 from numpy import ndarray
 
+from hpcpinn.morphology.repair import SOMA
+
 
 @dataclass(frozen=True)
 class Section:
@@ -63,6 +65,11 @@ class Cable:
     @property
     def n_frusta(self) -> int:
         return len(self.length)
+
+    @property
+    def n_neurite_sections(self) -> int:
+        """Sections that are not soma: what people are told, since a soma may be stored as two."""
+        return sum(section.kind != SOMA for section in self.sections)
 
     @property
     def n_nodes(self) -> int:

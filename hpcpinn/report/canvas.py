@@ -12,11 +12,14 @@ from matplotlib.axes import Axes
 from matplotlib.cm import ScalarMappable
 from matplotlib.colors import Colormap, LinearSegmentedColormap, LogNorm, Normalize
 from matplotlib.figure import Figure, SubFigure
+from matplotlib.patheffects import withStroke
+from matplotlib.text import Text
 from matplotlib.ticker import FuncFormatter, NullFormatter
 from numpy import ndarray
 
 from hpcpinn.errors import OutputError
 from hpcpinn.io import Result
+from hpcpinn.units import TIME
 
 STYLE: Any = {
     "font.size": 8.0,
@@ -114,9 +117,40 @@ def label(result: Result, name: str, text: str | None = None) -> str:
 
 
 def moment(result: Result, time: float) -> str:
-    """``12.5 ms``, or ``t = 0.5`` for a dimensionless run."""
-    unit = result.units.get("time")
-    return f"{time:.4g} {unit}" if unit else f"t = {time:.4g}"
+    """``12.5 ms``, in a long run ``3.25 s``, or ``t = 0.5`` for a dimensionless one."""
+    unit, worth = time_unit(result)
+    return f"{time / worth:.4g} {unit}" if unit else f"t = {time:.4g}"
+
+
+def time_unit(result: Result) -> tuple[str, float]:
+    """The unit in which the axis of a run is short to read, and its worth in user time; "" for none."""
+    house = result.units.get("time", "")
+    windows = result.windows
+    end = windows["start"][-1] + windows["length"][-1] if len(windows["start"]) else 0.0
+    end = max(end, result.time[-1] if len(result.time) else 0.0)
+    if house != "ms" or end <= 2e3:
+        return house, 1.0
+    unit = "s" if end <= 2e5 else "min"
+    return unit, TIME[unit]
+
+
+def frame_spacing(result: Result) -> str:
+    """The usual distance of frames, ``1 ms`` or ``1.2 s``."""
+    apart, unit = float(np.median(np.diff(result.time))), result.units.get("time", "")
+    if unit == "ms" and apart >= TIME["s"]:
+        apart, unit = apart / TIME["s"], "s"
+    return f"{apart:.3g} {unit}".rstrip()
+
+
+def time_label(result: Result) -> str:
+    """``time (s)``, the axis of what was divided by the worth of `time_unit`."""
+    unit, _ = time_unit(result)
+    return f"time ({unit})" if unit else "time"
+
+
+def halo(text: Text) -> None:
+    """White around a text, so that what it crosses does not cross it."""
+    text.set_path_effects([withStroke(linewidth=2.5, foreground="white")])
 
 
 def scale_bar(axes: Axes, flat: Float[ndarray, "k 2"], unit: str) -> None:

@@ -1,13 +1,14 @@
 """The outline of a cell: every frustum to scale, coloured by its type."""
 
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
-from jaxtyping import Float
+from jaxtyping import Bool, Float
 from matplotlib.axes import Axes
 from matplotlib.collections import EllipseCollection, PolyCollection
 from matplotlib.figure import Figure
-from matplotlib.patches import Patch
+from matplotlib.patches import Circle, Patch
 from numpy import ndarray
 
 from hpcpinn.errors import OutputError
@@ -21,6 +22,35 @@ OTHERS = ("#009E73", "#E69F00", "#56B4E9", "#CC79A7")
 
 THINNEST = 1.0 / 900.0
 """Thinnest line, as a share of the cell's extent: thinner neurites would vanish on the page."""
+
+
+@dataclass(frozen=True)
+class RoundSoma:
+    """A soma that stands for a sphere: a cylinder as long as wide around the root.
+
+    Attributes:
+        rows: Its pieces among those of the cable.
+        centre: x and y, µm.
+        radius: µm.
+    """
+
+    rows: Bool[ndarray, " F"]
+    centre: tuple[float, float]
+    radius: float
+
+    def outline(self, axes: Axes) -> Circle:
+        """The circle that pieces of the soma are clipped to."""
+        return Circle(self.centre, self.radius, transform=axes.transData)
+
+
+def round_soma(cable: Cable) -> RoundSoma | None:
+    """The soma where it stands for a sphere, None where it was drawn by hand or there is none."""
+    if all(section.name != "soma[0]b" for section in cable.sections):
+        return None
+    rows = cable.kind == SOMA
+    first = int(rows.argmax())
+    x, y = cable.xyz[first, 0, :2].tolist()
+    return RoundSoma(rows, (x, y), float(cable.radius[first, 0]))
 
 
 def draw_cell(
@@ -61,22 +91,27 @@ def draw_cell(
         raise OutputError(f"{path}: the picture cannot be written ({reason})") from None
 
 
+def colours_of_kinds(cable: Cable) -> dict[int, str]:
+    """A colour for every type of neurite that a cell has."""
+    other = iter(OTHERS * len(cable.sections))
+    return {int(kind): COLOURS.get(int(kind)) or next(other) for kind in np.unique(cable.kind)}
+
+
 def _draw_frusta(axes: Axes, cable: Cable, thinnest: float) -> list:
     """Puts the frusta on the axes, type by type, the soma on top; returns the legend's entries."""
     handles = []
-    other = iter(OTHERS * len(cable.sections))
+    colours = colours_of_kinds(cable)
     radius = np.maximum(cable.radius, 0.5 * thinnest)
-    round_soma = any(section.name == "soma[0]b" for section in cable.sections)
+    soma = round_soma(cable)
     for kind in sorted(map(int, np.unique(cable.kind)), key=lambda kind: (kind == SOMA, kind)):
-        colour = COLOURS.get(kind) or next(other)
+        colour = colours[kind]
         rows = cable.kind == kind
         handles.append(Patch(color=colour, label=kind_name(kind)))
-        if kind == SOMA and round_soma:
-            # a cylinder as long as wide stands for a sphere: draw that
-            _discs(axes, cable.xyz[rows][:1, 0, :2], radius[rows][:1, 0], colour)
+        if kind == SOMA and soma is not None:
+            _discs(axes, np.array([soma.centre]), np.array([soma.radius]), colour)
             continue
         ends, width = cable.xyz[rows][..., :2], radius[rows]
-        axes.add_collection(PolyCollection(list(_outlines(ends, width)), facecolor=colour, edgecolor="none"))
+        axes.add_collection(PolyCollection(list(outlines(ends, width)), facecolor=colour, edgecolor="none"))
         _discs(axes, ends[:, 1], width[:, 1], colour)  # fill the gaps where a neurite bends
     return handles
 
@@ -97,7 +132,7 @@ def _discs(axes: Axes, centre: Float[ndarray, "k 2"], radius: Float[ndarray, " k
     )
 
 
-def _outlines(xy: Float[ndarray, "F 2 2"], radius: Float[ndarray, "F 2"]) -> Float[ndarray, "F 4 2"]:
+def outlines(xy: Float[ndarray, "F 2 2"], radius: Float[ndarray, "F 2"]) -> Float[ndarray, "F 4 2"]:
     """The four corners of every frustum in the plane."""
     along = xy[:, 1] - xy[:, 0]
     size = np.maximum(np.linalg.norm(along, axis=1, keepdims=True), np.finfo(float).tiny)

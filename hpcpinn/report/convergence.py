@@ -7,21 +7,25 @@ import numpy as np
 from jaxtyping import Float
 from matplotlib.axes import Axes
 from matplotlib.cm import ScalarMappable
-from matplotlib.colors import Normalize
+from matplotlib.colors import LinearSegmentedColormap, Normalize
 from matplotlib.figure import Figure
-from matplotlib.ticker import MaxNLocator
+from matplotlib.ticker import MaxNLocator, NullFormatter, NullLocator
 from numpy import ndarray
 
 from hpcpinn.errors import InputError
 from hpcpinn.io import Result
-from hpcpinn.report.canvas import CYCLE, canvas, label
+from hpcpinn.report.canvas import CYCLE, canvas, halo, label, time_label, time_unit
 
 _LEAST_JUMP, _LEAST_ERROR = 1e-9, 1e-10
-"""What is smaller (a cell at rest has no error at all) is drawn here, so that the rest is seen."""
+"""What is smaller (a cell at rest has no error at all) is left out, so that the rest is seen."""
+_DARK = LinearSegmentedColormap.from_list("dark viridis", matplotlib.colormaps["viridis"](np.linspace(0, 0.8, 256)))
+"""Without the yellow end, which white paper swallows."""
 
 
 def draw_convergence(path: Path, result: Result) -> None:
     """Draws jump against sweep, and window length, error estimate and balance against time.
+
+    Split windows sweep over nothing: of them the error estimate and the wall time are drawn.
 
     Args:
         path: Picture.
@@ -33,28 +37,51 @@ def draw_convergence(path: Path, result: Result) -> None:
     """
     if not len(result.windows["start"]):
         raise InputError(f"{result.path}: has no windows yet; let the run go on, then plot")
-    with canvas(path, 7.2, 5.0) as figure:
-        panels = figure.subplots(2, 2)
-        _draw_sweeps(figure, panels[0, 0], result)
-        _draw_lengths(panels[0, 1], result)
-        _draw_errors(panels[1, 0], result)
-        _draw_seconds(panels[1, 1], result)
+    split = is_split(result)
+    with canvas(path, 7.2, 2.6 if split else 5.2) as figure:
+        if split:
+            errors, seconds = figure.subplots(1, 2)
+            error_estimate_into(errors, result)
+            errors.set_title("windows against windows twice as long,\nshare of the largest excursion", fontsize=7)
+        else:
+            (sweeps, lengths), (errors, seconds) = figure.subplots(2, 2)
+            _draw_sweeps(figure, sweeps, result)
+            _draw_lengths(lengths, result)
+            _draw_errors(errors, result)
+        _draw_seconds(seconds, result)
+
+
+def is_split(result: Result) -> bool:
+    """Whether the run went in split windows, those of long protocols."""
+    return result.config.get("window", {}).get("kind") == "split"
+
+
+def error_estimate_into(axes: Axes, result: Result) -> None:
+    """The error estimate of split windows against time, one value per slot."""
+    windows = result.windows
+    end = windows["start"] + windows["length"]
+    _, per_unit = time_unit(result)
+    axes.semilogy(end / per_unit, masked_below(windows["error_estimate"], _LEAST_ERROR), color=CYCLE[0])
+    axes.set_xlabel(time_label(result))
+    axes.set_ylabel("error estimate")
+    _decades_only(axes)
 
 
 def _draw_sweeps(figure: Figure, axes: Axes, result: Result) -> None:
     """One line per window through all its Newton steps; the colour tells when in the run."""
     start = result.windows["start"]
     when = Normalize(start[0], max(start[-1], start[0] + 1e-12))
-    colours = matplotlib.colormaps["viridis"]
     for window, jumps in jumps_by_window(result).items():
         count = np.arange(1, 1 + len(jumps))
-        colour = colours(when(start[window]))
-        axes.semilogy(count, np.maximum(jumps, _LEAST_JUMP), ".-", color=colour, lw=0.7, alpha=0.7, ms=3)
+        shown = masked_below(jumps, _LEAST_JUMP)
+        axes.semilogy(count, shown, ".-", color=_DARK(when(start[window])), lw=0.7, alpha=0.7, ms=3)
     _tolerance(axes, result, "schwarz", "jump_tolerance")
     axes.xaxis.set_major_locator(MaxNLocator(integer=True))
     axes.set_xlabel("sweep of a window, all Newton steps")
     axes.set_ylabel("interface jump, relative")
-    figure.colorbar(ScalarMappable(when, colours), ax=axes, label=label(result, "time", "window at"))
+    _decades_only(axes)
+    _say_what_is_left_out(axes, np.concatenate([*jumps_by_window(result).values(), [1.0]]), _LEAST_JUMP)
+    figure.colorbar(ScalarMappable(when, _DARK), ax=axes, label=label(result, "time", "window at"))
 
 
 def jumps_by_window(result: Result) -> dict[int, Float[ndarray, " sweeps"]]:
@@ -77,6 +104,9 @@ def _draw_lengths(axes: Axes, result: Result) -> None:
         axes.plot(middle, windows["length"][tried], "v", ms=4, color=CYCLE[1], label="after a rejection")
         _legend_above(axes)
     axes.set_yscale("log")
+    axes.yaxis.set_major_formatter("{x:g}")
+    if windows["length"].max() > 10.0 * windows["length"].min():
+        axes.yaxis.set_minor_formatter(NullFormatter())
     axes.set_xlabel(label(result, "time"))
     axes.set_ylabel(label(result, "time", "window length"))
 
@@ -84,29 +114,43 @@ def _draw_lengths(axes: Axes, result: Result) -> None:
 def _draw_errors(axes: Axes, result: Result) -> None:
     windows = result.windows
     middle = windows["start"] + 0.5 * windows["length"]
+    shown: list[Float[ndarray, " windows"]] = []
     for name, text, colour in (
         ("error_estimate", "error estimate", CYCLE[0]),
         ("jump", "interface jump", CYCLE[2]),
         ("balance", "calcium balance", CYCLE[1]),
     ):
-        values = np.maximum(np.abs(windows[name]), _LEAST_ERROR)
+        values = masked_below(np.abs(windows[name]), _LEAST_ERROR)
         axes.semilogy(middle, values, ".-", color=colour, ms=3, lw=0.8, label=text)
+        shown.append(np.abs(windows[name]))
     _tolerance(axes, result, "window", "tolerance")
     axes.set_xlabel(label(result, "time"))
     axes.set_ylabel("relative, per window")
+    _decades_only(axes)
+    _say_what_is_left_out(axes, np.concatenate(shown), _LEAST_ERROR)
     _legend_above(axes)
 
 
 def _draw_seconds(axes: Axes, result: Result) -> None:
+    """Where the wall time went; shares too thin to be seen are told in numbers."""
     windows = result.windows
-    end = windows["start"] + windows["length"]
-    parts = {"train": "seconds_train", "exchange": "seconds_exchange", "files": "seconds_io"}
-    spent = [np.cumsum(windows[name]) for name in parts.values()]
-    axes.stackplot(end, spent, labels=list(parts), colors=[CYCLE[0], CYCLE[1], CYCLE[4]], alpha=0.85)
+    _, per_unit = time_unit(result)
+    end = (windows["start"] + windows["length"]) / per_unit
+    train = "voltage, windows, estimate" if is_split(result) else "train"
+    spent = {train: "seconds_train", "exchange": "seconds_exchange", "files": "seconds_io"}
+    parts = {name: np.cumsum(windows[column]) for name, column in spent.items() if windows[column].any()}
+    total = max(float(sum(part[-1] for part in parts.values())), 1e-12)
+    labels = [f"{name} {part[-1]:.3g} s, {100.0 * part[-1] / total:.1f} %" for name, part in parts.items()]
+    colours = {train: CYCLE[0], "exchange": CYCLE[1], "files": CYCLE[4]}
+    if parts:
+        shown = [colours[name] for name in parts]
+        axes.stackplot(end, list(parts.values()), labels=labels, colors=shown, alpha=0.85)
     axes.margins(x=0.0)
-    axes.set_xlabel(label(result, "time"))
+    axes.set_ylim(0.0, 1.5 * total)  # room for the legend
+    axes.set_xlabel(time_label(result))
     axes.set_ylabel("wall time (s)")
-    _legend_above(axes)
+    if parts:
+        axes.legend(loc="upper left", reverse=True, borderaxespad=0.2)
 
 
 def _legend_above(axes: Axes) -> None:
@@ -117,3 +161,34 @@ def _tolerance(axes: Axes, result: Result, table: str, key: str) -> None:
     tolerance = result.config.get(table, {}).get(key)
     if tolerance:
         axes.axhline(tolerance, color="0.5", lw=0.8, ls="--", zorder=0)
+        text = axes.annotate(
+            f"tolerance {tolerance:g}",
+            (1.0, tolerance),
+            (-2, 2),
+            xycoords=("axes fraction", "data"),
+            textcoords="offset points",
+            ha="right",
+            fontsize=6,
+            color="0.35",
+        )
+        halo(text)
+
+
+def masked_below(values: Float[ndarray, " n"], least: float) -> Float[ndarray, " n"]:
+    """The values, NaN where they are smaller than a least one: no curve is drawn there."""
+    return np.where(values < least, np.nan, values)
+
+
+def _say_what_is_left_out(axes: Axes, values: Float[ndarray, " n"], least: float) -> None:
+    count = int(np.count_nonzero(values < least))
+    if count:
+        axes.set_ylim(bottom=0.1 * axes.get_ylim()[0])  # room for the text
+        text = f"{count} value{'s' * (count != 1)} below {least:g} left out"
+        axes.annotate(text, (0.0, 0.0), (4, 3), "axes fraction", "offset points", fontsize=6, color="0.35")
+
+
+def _decades_only(axes: Axes) -> None:
+    """Ticks at powers of ten alone, where there are several: minor ones would crowd."""
+    low, high = axes.get_ylim()
+    if high > 1e3 * low:
+        axes.yaxis.set_minor_locator(NullLocator())

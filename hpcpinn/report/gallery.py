@@ -10,9 +10,11 @@ from hpcpinn.errors import InputError
 from hpcpinn.io import Result
 from hpcpinn.io.sidecar import read_reference
 from hpcpinn.report.cell import draw_cell
-from hpcpinn.report.convergence import draw_convergence
+from hpcpinn.report.cell_outline import round_soma
+from hpcpinn.report.convergence import draw_convergence, is_split
 from hpcpinn.report.kymograph import draw_kymograph
 from hpcpinn.report.partition_map import draw_partition
+from hpcpinn.report.protocol import draw_protocol
 from hpcpinn.report.summary import draw_overview
 from hpcpinn.report.traces import draw_traces
 
@@ -36,7 +38,10 @@ def draw_all(
         OutputError: A picture cannot be written.
     """
     reference = read_reference(result)
-    pictures: dict[str, Callable[[Path], None]] = {
+    pictures: dict[str, Callable[[Path], None]] = {}
+    if is_split(result):
+        pictures["protocol"] = lambda path: draw_protocol(path, result)
+    pictures |= {
         "overview": lambda path: draw_overview(path, result, reference),
         "cell": lambda path: draw_cell(path, result, times),
         "kymograph": lambda path: draw_kymograph(path, result),
@@ -72,6 +77,7 @@ def _draw_owners(path: Path, result: Result) -> None:
         xyz=cable.xyz,
         radius=cable.radius,
         owner=owner,
+        soma=round_soma(cable),
         cuts=cable.xyz.reshape(-1, 3)[cuts].reshape(-1, 3),
         neighbours=sorted(pairs),
         title=f"{n} rank{'s' * (n > 1)}, {len(cuts)} cut{'s' * (len(cuts) != 1)}",

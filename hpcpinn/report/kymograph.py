@@ -13,13 +13,24 @@ from numpy import ndarray
 from hpcpinn.errors import InputError
 from hpcpinn.io import Result
 from hpcpinn.morphology.cable import Cable
-from hpcpinn.report.canvas import calcium_colours, canvas, colour_bar, label, scale_for
+from hpcpinn.report.canvas import (
+    calcium_colours,
+    canvas,
+    colour_bar,
+    frame_spacing,
+    label,
+    scale_for,
+    time_label,
+    time_unit,
+)
 
 _SOMA = 1
 _AROUND = 5.0
 """Half-width, in sizes of the hot place, of the close-up."""
 _SMALL = 0.05
 """Share of the path below which a hot place is shown in a close-up too."""
+_COLUMNS = 600
+"""Least number of columns in time: steps that no eye can see on a page."""
 
 
 def draw_kymograph(path: Path, result: Result) -> None:
@@ -61,16 +72,18 @@ def kymograph_into(
     heights = [1.0] * voltage + [3.0] + [1.5] * (close_up is not None)
     panels = figure.subplots(len(heights), 1, sharex=True, squeeze=False, height_ratios=heights)[:, 0]
     if voltage:
-        _draw_voltage(panels[0], result, strip.pieces[0])
+        _draw_voltage(panels[0], result, strip)
     maps = panels[int(voltage) :]
     shown = scale or scale_for(strip.calcium)
     for axes in maps:
         _draw_strip(axes, result, strip, shown)
     maps[0].set_title(f"from the {strip.origin} to the tip of {strip.tip}", loc="left", pad=3)
+    between = f"frames {frame_spacing(result)} apart, linear between"
+    maps[0].set_title(between, loc="right", pad=3, fontsize=6, color="0.35")
     if close_up is not None:
         maps[1].set_ylim(*close_up)
         maps[1].set_title("close to its highest calcium", loc="left", pad=3)
-    maps[-1].set_xlabel(label(result, "time"))
+    maps[-1].set_xlabel(time_label(result))
     figure.align_ylabels(panels)
     if scale is None:
         colour_bar(figure, shown, list(maps), label(result, "calcium"))
@@ -83,7 +96,6 @@ class Strip:
     Attributes:
         pieces: The pieces from the root to the tip.
         edges: Distance from the root of the borders of the n cells along the path, µm.
-        junctions: Distance at which sections meet, µm.
         calcium: In the cells, µM.
         origin: What lies at distance 0, "soma" or "root".
         tip: Name of the last section.
@@ -91,7 +103,6 @@ class Strip:
 
     pieces: Int[ndarray, " k"]
     edges: Float[ndarray, " n+1"]
-    junctions: Float[ndarray, " j"]
     calcium: Float[ndarray, "T n"]
     origin: str
     tip: str
@@ -108,7 +119,6 @@ def strip_along(result: Result, pieces: Int[ndarray, " k"]) -> Strip:
     return Strip(
         pieces=pieces,
         edges=np.r_[starts.ravel(), ends[-1, 1]],
-        junctions=ends[1:, 0][np.diff(section) != 0],
         calcium=result.calcium[:, cells],
         origin="soma" if _SOMA in result.cable.kind[at_root] else "root",
         tip=result.cable.sections[section[-1]].name,
@@ -155,25 +165,46 @@ def liveliest_tip(result: Result) -> int:
     return int(best[cable.path[best, 1].argmax()])
 
 
-def _draw_voltage(axes: Axes, result: Result, first: int) -> None:
+def _draw_voltage(axes: Axes, result: Result, strip: Strip) -> None:
+    first = strip.pieces[0]
     cell = first * result.cells_per_piece
-    time, voltage = result.time, result.voltage[:, cell]
+    time, voltage, place = result.time, result.voltage[:, cell], strip.origin
     distance = result.cable.path[result.probes.piece, 0]
     if len(result.probes.time) and distance.min() < result.cable.path[first, 1]:
-        # A probe on the soma knows the voltage at finer times than the frames do.
-        time, voltage = result.probes.time, result.probes.voltage[:, distance.argmin()]
-    axes.plot(time, voltage, color="black", lw=0.8)
+        # A probe there knows the voltage at finer times than the frames do.
+        probe = int(distance.argmin())
+        time, voltage = result.probes.time, result.probes.voltage[:, probe]
+        if result.probes.name[probe] != place:
+            place = f"{place} (probe {result.probes.name[probe]})"
+    axes.plot(time / time_unit(result)[1], voltage, color="black", lw=0.8)
+    axes.set_title(f"voltage at the {place}", loc="left", pad=3)
     axes.set_ylabel(label(result, "voltage"))
     axes.tick_params(bottom=False)
 
 
 def _draw_strip(axes: Axes, result: Result, strip: Strip, scale: Normalize) -> None:
-    time = result.time
-    # Frames are points in time; each fills the span half-way to its neighbours.
-    borders = np.r_[time[0], 0.5 * (time[1:] + time[:-1]), time[-1]]
-    axes.hlines(strip.junctions, time[0], time[-1], colors="white", lw=0.3, alpha=0.3)
+    borders, calcium = fill_between(result.time / time_unit(result)[1], strip.calcium)
+    axes.set_xlim(borders[0], borders[-1])
     axes.set_ylim(strip.edges[0], strip.edges[-1])
     axes.set_ylabel(label(result, "path", "distance"))
-    axes.pcolormesh(
-        borders, strip.edges, strip.calcium.T, norm=scale, cmap=calcium_colours(), rasterized=True
-    )
+    axes.pcolormesh(borders, strip.edges, calcium.T, norm=scale, cmap=calcium_colours(), rasterized=True)
+
+
+def fill_between(
+    time: Float[ndarray, " T"], values: Float[ndarray, "T n"]
+) -> tuple[Float[ndarray, " m+1"], Float[ndarray, "m n"]]:
+    """Columns that lead linearly from frame to frame, so that a rise begins at the last frame before it.
+
+    Args:
+        time: Of the frames, increasing.
+        values: At the frames.
+
+    Returns:
+        Borders of the columns, all frames among them, and the values in their middles.
+    """
+    parts = -(-_COLUMNS // (len(time) - 1))
+    fine = np.arange(parts * (len(time) - 1) + 1) / parts
+    borders = np.interp(fine, np.arange(len(time)), time)
+    frame, share = np.divmod(0.5 * (fine[1:] + fine[:-1]), 1.0)
+    before, share = frame.astype(int), share[:, None]
+    return borders, (1.0 - share) * values[before] + share * values[before + 1]

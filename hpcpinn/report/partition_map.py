@@ -6,12 +6,15 @@ from pathlib import Path
 import matplotlib
 import numpy as np
 from jaxtyping import Float, Int
-from matplotlib.collections import LineCollection
+from matplotlib.axes import Axes
+from matplotlib.collections import LineCollection, PolyCollection
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
+from matplotlib.patches import Circle
 from numpy import ndarray
 
 from hpcpinn.errors import OutputError
+from hpcpinn.report.cell_outline import RoundSoma, outlines
 
 _PALETTE = matplotlib.colormaps["tab10"](np.arange(10))[:, :3]
 _THINNEST, _THICKEST = 0.9, 7.0
@@ -24,6 +27,7 @@ def draw_partition(
     xyz: Float[ndarray, "F 2 3"],
     radius: Float[ndarray, "F 2"],
     owner: Int[ndarray, " F"],
+    soma: RoundSoma | None = None,
     cuts: Float[ndarray, "k 3"],
     neighbours: Sequence[tuple[int, int]] = (),
     title: str = "",
@@ -35,6 +39,7 @@ def draw_partition(
         xyz: Ends of every piece, µm.
         radius: Radius at both ends, µm.
         owner: Rank of every piece.
+        soma: Drawn as a circle to scale, where it stands for a sphere.
         cuts: Where different ranks meet, µm.
         neighbours: Pairs of ranks that meet, to be given different colours.
         title: Written above.
@@ -47,11 +52,17 @@ def draw_partition(
     extent = np.ptp(xyz[..., :2].reshape(-1, 2), axis=0)
     figure = Figure(figsize=_figure_size(extent), dpi=160, layout="constrained")
     axes = figure.add_subplot()
+    shown = np.ones(len(owner), bool) if soma is None else ~soma.rows
     axes.add_collection(
         LineCollection(
-            list(xyz[..., :2]), colors=colour[owner], linewidths=_line_widths(radius), capstyle="round"
+            list(xyz[shown, :, :2]),
+            colors=colour[owner[shown]],
+            linewidths=_line_widths(radius)[shown],
+            capstyle="round",
         )
     )
+    if soma is not None:
+        _draw_soma(axes, soma, xyz[soma.rows], radius[soma.rows], colour[owner[soma.rows]])
     axes.plot(cuts[:, 0], cuts[:, 1], "o", ms=4.5, mfc="white", mec="black", mew=0.9, ls="none", zorder=3)
     axes.set_aspect("equal")
     axes.set_axis_off()
@@ -67,6 +78,20 @@ def draw_partition(
     except (OSError, ValueError) as error:
         reason = getattr(error, "strerror", None) or error
         raise OutputError(f"{path}: the picture cannot be written ({reason})") from None
+
+
+def _draw_soma(
+    axes: Axes,
+    soma: RoundSoma,
+    xyz: Float[ndarray, "k 2 3"],
+    radius: Float[ndarray, "k 2"],
+    colours: Float[ndarray, "k 3"],
+) -> None:
+    """The circle that the soma stands for, every part of it in the colour of its rank."""
+    axes.add_patch(Circle(soma.centre, soma.radius, facecolor=colours[0], edgecolor="none", zorder=2))
+    parts = PolyCollection(list(outlines(xyz[..., :2], radius)), facecolors=colours, edgecolors="face", zorder=2.1)
+    axes.add_collection(parts)
+    parts.set_clip_path(soma.outline(axes))
 
 
 def rank_colours(n: int, neighbours: Sequence[tuple[int, int]] = ()) -> Float[ndarray, "n 3"]:
@@ -95,7 +120,7 @@ def _figure_size(extent: Float[ndarray, " 2"]) -> tuple[float, float]:
     return float(max(side[0], 2.0)) + 1.0, float(max(side[1], 2.0)) + 0.6
 
 
-def _frame(axes: matplotlib.axes.Axes, xyz: Float[ndarray, "F 2 3"]) -> None:
+def _frame(axes: Axes, xyz: Float[ndarray, "F 2 3"]) -> None:
     """Room around the cell, also around a straight one, and a scale bar under it."""
     low, high = xyz.reshape(-1, 3).min(axis=0)[:2], xyz.reshape(-1, 3).max(axis=0)[:2]
     size = max((high - low).max(), 1e-12)

@@ -62,15 +62,24 @@ def draw_pulse_train(
 def _draw_onsets(axes: Axes, times: Float[ndarray, " pulses"], span: float) -> str:
     """A stroke for every pulse, a block for those that cannot be told apart; returns the unit of time."""
     unit = _time_axis(axes, span)
-    shown = times[times < _until(span)]
-    ends = np.flatnonzero(np.diff(shown, append=np.inf) > span / _STROKES)
-    starts = np.concatenate([[0], ends[:-1] + 1])
-    bars = np.stack([shown[starts], shown[ends] - shown[starts]], axis=1) / TIME[unit]
+    bars = onset_bars(times[times < _until(span)], span) / TIME[unit]
     axes.broken_barh(bars.tolist(), (0.0, 1.0), color=_PULSE, lw=0.8)
     axes.set_ylim(0.0, 1.2)
     axes.set_yticks([])
     axes.spines["left"].set_visible(False)
     return unit
+
+
+def onset_bars(times: Float[ndarray, " pulses"], span: float) -> Float[ndarray, "bars 2"]:
+    """Start and width of a stroke (no width) for every pulse, of a block for those too close for a panel.
+
+    Args:
+        times: Onsets, increasing.
+        span: What the panel shows, in the same unit.
+    """
+    ends = np.flatnonzero(np.diff(times, append=np.inf) > span / _STROKES)
+    starts = np.concatenate([[0], ends[:-1] + 1])
+    return np.stack([times[starts], times[ends] - times[starts]], axis=1)
 
 
 def _draw_field(

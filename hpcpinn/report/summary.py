@@ -8,13 +8,14 @@ from hpcpinn.io import Result
 from hpcpinn.io.sidecar import ReferenceTrace
 from hpcpinn.report.canvas import canvas, moment, scale_for
 from hpcpinn.report.cell import cells_into, telling_frames
+from hpcpinn.report.convergence import is_split
 from hpcpinn.report.kymograph import kymograph_into
 from hpcpinn.report.traces import traces_into
 
 
 def summary_lines(result: Result) -> list[str]:
     """What a result file holds and how its windows went, one fact a line."""
-    windows, sections = result.windows, len(result.cable.sections)
+    windows, sections = result.windows, result.cable.n_neurite_sections
     state = "complete" if result.complete else "not complete"
     end = result.time[-1] if len(result.time) else 0.0
     lines = [
@@ -22,7 +23,13 @@ def summary_lines(result: Result) -> list[str]:
         f"{sections} sections, {result.cable.n_frusta} pieces, {len(result.cells.piece)} cells, "
         f"{_ranks(result)}, {_mebibytes(result.path):.1f} MiB",
     ]
-    if len(windows["start"]):
+    if len(windows["start"]) and is_split(result):
+        lines += [
+            f"split windows in {len(windows['start'])} slots of {windows['length'].min():.3g} to "
+            f"{windows['length'].max():.3g}{_unit(result)}, error estimate at most "
+            f"{windows['error_estimate'].max():.1e} of the largest excursion"
+        ]
+    elif len(windows["start"]):
         lines += [
             f"{len(windows['start'])} windows of {windows['length'].min():.3g} to "
             f"{windows['length'].max():.3g}{_unit(result)}, {windows['rejected'].sum()} rejected, "

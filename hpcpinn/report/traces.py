@@ -12,7 +12,7 @@ from numpy import ndarray
 from hpcpinn.errors import InputError
 from hpcpinn.io import Result
 from hpcpinn.io.sidecar import ReferenceTrace
-from hpcpinn.report.canvas import CYCLE, canvas, label
+from hpcpinn.report.canvas import CYCLE, canvas, label, time_label, time_unit
 
 _WIDE = 30.0
 """Ratio of extremes from which calcium is drawn on a logarithmic axis."""
@@ -47,13 +47,14 @@ def traces_into(figure: Figure | SubFigure, result: Result, reference: Reference
     names = ["voltage", "calcium", "calbindin"] if _voltage_varies(result) else ["calcium", "calbindin"]
     ratios = [0.6 if name == "voltage" else 1.0 for name in names]
     panels = figure.subplots(len(names), 1, sharex=True, squeeze=False, height_ratios=ratios)[:, 0]
+    _, worth = time_unit(result)
     for axes, name in zip(panels, names, strict=True):
-        _draw_probes(axes, probes.time, getattr(probes, name))
+        _draw_probes(axes, probes.time / worth, getattr(probes, name))
         if reference is not None and name != "voltage":
-            _draw_reference(axes, reference.probe_time, getattr(reference, f"probe_{name}"))
+            _draw_reference(axes, reference.probe_time / worth, getattr(reference, f"probe_{name}"))
         axes.set_ylabel(label(result, name))
-    panels[-1].set_xlabel(label(result, "time"))
-    panels[-1].set_xlim(probes.time[0], probes.time[-1])
+    panels[-1].set_xlabel(time_label(result))
+    panels[-1].set_xlim(probes.time[0] / worth, probes.time[-1] / worth)
     figure.align_ylabels(panels)
     _legend(panels[0], probes.name, reference is not None)
 

@@ -281,7 +281,7 @@ class _Run:
         return RunSummary(
             result=config.run.output,
             ranks=self.communicator.size,
-            sections=len(problem.cell.pieces.cable.sections),
+            sections=problem.cell.pieces.cable.n_neurite_sections,
             pieces=problem.cell.pieces.cable.n_frusta,
             duration=config.run.duration,
             windows=tally.windows,

@@ -55,14 +55,16 @@ class Inspection:
 
         ``sections`` are unbranched runs of points that are not soma, a new one after a branch
         point and at the soma; ``length_um`` is the sum of the straight edges that end in such a
-        point; area (lateral, of the truncated cones, and the rings where the radius steps on an
-        edge of length zero) and volume include the soma as it was read.
+        point, those among them (``gaps_um``) that lead from the soma to the first point of a
+        neurite and are no cable; area (lateral, of the truncated cones, and the rings where the
+        radius steps on an edge of length zero) and volume include the soma as it was read.
         """
         return {
             "points": self.tree.n_points,
             "sections": int(np.count_nonzero(self._starts)),
             "branch_points": int(np.count_nonzero(self._branches & self._neurite)),
-            "length_um": float(self.tree.edge_length[self._neurite].sum()),
+            "length_um": self._length,
+            "gaps_um": self.gaps,
             "area_um2": float(lateral_area(self.cable).sum() + step_area(self.tree).sum()),
             "volume_um3": float(self.cable.volume.sum()),
             "soma": self.soma,
@@ -89,6 +91,15 @@ class Inspection:
                 )
             )
         return rows
+
+    @property
+    def gaps(self) -> float:
+        """Length of the wires from the soma to first points of neurites, µm: in ``length_um``, but no cable."""
+        return max(self._length - float(self.cable.length[self.cable.kind != SOMA].sum()), 0.0)
+
+    @property
+    def _length(self) -> float:
+        return float(self.tree.edge_length[self._neurite].sum())
 
     @cached_property
     def _neurite(self) -> Bool[ndarray, " n"]:

@@ -366,7 +366,7 @@ def _summary(problem: SplitProblem, tally: LongTally, seconds: float, setup: flo
         result=config.run.output,
         duration=duration,
         pulses=pulses,
-        sections=len(problem.header.cable.sections),
+        sections=problem.header.cable.n_neurite_sections,
         cells=len(problem.volume),
         voltage_compartments=problem.solver.cable.compartments.count,
         slots=tally.slots,

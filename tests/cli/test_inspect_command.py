@@ -59,6 +59,27 @@ def test_a_person_gets_a_table_and_a_picture(file: Path, tmp_path: Path) -> None
     assert (tmp_path / "results" / "cell.png").read_bytes().startswith(b"\x89PNG")
 
 
+def test_the_rows_of_the_table_add_up_to_the_line_above_it(file: Path, tmp_path: Path) -> None:
+    file.write_text("1 1 0 0 0 5 -1\n2 3 6 0 0 1 1\n3 3 16 0 0 1 2\n4 3 6 9 0 1 2\n")
+    done = hpcpinn("inspect", file, cwd=tmp_path)
+    assert "length 25.0 um" in done.stdout
+    rows = {line.split()[0]: line.split() for line in done.stdout.splitlines() if line}
+    assert rows["dend"][1:4] == ["3", "3", "19.0"]
+    assert rows["gaps"][3:6] == ["-", "-", "6.0"]
+    assert rows["soma"][1:4] == ["1", "-", "10.0"]
+    assert "the length at the top is that of all rows but the soma's" in done.stdout
+
+
+def test_no_figure_of_the_table_is_cut_short(file: Path, tmp_path: Path) -> None:
+    file.write_text(
+        "1 1 0 0 0 5e5 -1\n2 3 6e5 0 0 12345 1\n3 3 1234567.1 0 0 12345 2\n4 4 6e5 9e6 0 1 2\n"
+    )
+    done = hpcpinn("inspect", file, "--units", "um", cwd=tmp_path)
+    assert done.returncode == 0, done.stderr
+    assert "…" not in done.stdout
+    assert {"dend", "apic", "soma"} <= {line.split()[0] for line in done.stdout.splitlines() if line}
+
+
 def test_a_refused_file_is_one_line_and_exit_code_2(tmp_path: Path) -> None:
     (tmp_path / "cell.swc").write_text("1 1 0 0 0 5 -1\n2 3 6 0 0 1 7\n")
     done = hpcpinn("inspect", "cell.swc", cwd=tmp_path)

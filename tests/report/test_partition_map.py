@@ -5,6 +5,9 @@ import pytest
 from matplotlib.image import imread
 
 from hpcpinn.errors import OutputError
+from hpcpinn.morphology.build import cable_from_swc
+from hpcpinn.morphology.swc import read_swc
+from hpcpinn.report.cell_outline import round_soma
 from hpcpinn.report.partition_map import draw_partition, rank_colours
 
 
@@ -34,6 +37,26 @@ def test_pieces_are_drawn_in_the_colours_of_their_ranks(tmp_path):
     pixels = np.round(imread(path)[..., :3].reshape(-1, 3), 2)
     for colour in rank_colours(3):
         assert np.isclose(pixels, colour, atol=0.01).all(axis=1).sum() > 100
+
+
+def test_a_soma_that_stands_for_a_sphere_is_a_circle_to_scale_in_its_place(tmp_path):
+    text = "1 1 0 0 0 10 -1\n2 3 10 0 0 0.5 1\n3 3 100 0 0 0.5 2\n4 3 10 60 0 0.5 1\n5 3 10 99 0 0.5 4\n"
+    (tmp_path / "cell.swc").write_text(text)
+    cable, _ = cable_from_swc(read_swc(tmp_path / "cell.swc"))
+    soma = round_soma(cable)
+    assert (soma.centre, soma.radius, soma.rows.sum()) == ((0.0, 0.0), 10.0, 2)
+    path = tmp_path / "map.png"
+    owner = np.where(cable.kind == 1, 1, 0)
+    draw_partition(
+        path, xyz=cable.xyz, radius=cable.radius, owner=owner, soma=soma, cuts=np.zeros((0, 3)), title=""
+    )
+    pixels = imread(path)[..., :3]
+    painted = np.isclose(pixels, rank_colours(2)[1], atol=0.01).all(axis=-1)
+    painted[:, -150:] = False  # the legend
+    rows, columns = np.nonzero(painted)
+    height, width = np.ptp(rows) + 1, np.ptp(columns) + 1
+    assert width == pytest.approx(height, rel=0.05)
+    assert painted.sum() == pytest.approx(np.pi / 4.0 * width * height, rel=0.1), "a disc, neither bar nor square"
 
 
 def test_a_straight_cell_gets_a_frame_of_its_own(tmp_path):

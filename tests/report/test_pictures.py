@@ -1,6 +1,7 @@
 """What the pictures show, read back from what is drawn."""
 
 import dataclasses
+from contextlib import nullcontext
 
 import numpy as np
 import pytest
@@ -12,11 +13,19 @@ from hpcpinn.io import read
 from hpcpinn.io.layout import FIELDS
 from hpcpinn.io.results import ResultWriter
 from hpcpinn.io.sidecar import ReferenceTrace, write_reference
-from hpcpinn.report.canvas import scale_for
-from hpcpinn.report.cell import cell_ends, cells_into, draw_cell, frames_at, outlines, telling_frames
+from hpcpinn.report.canvas import frame_spacing, moment, scale_for, time_label
+from hpcpinn.report.cell import cell_ends, cells_into, draw_cell, frames_at, telling_frames
+from hpcpinn.report.cell_outline import outlines
 from hpcpinn.report.convergence import draw_convergence, jumps_by_window
 from hpcpinn.report.gallery import draw_all
-from hpcpinn.report.kymograph import hot_place, kymograph_into, liveliest_tip, path_to_tip, strip_along
+from hpcpinn.report.kymograph import (
+    fill_between,
+    hot_place,
+    kymograph_into,
+    liveliest_tip,
+    path_to_tip,
+    strip_along,
+)
 from hpcpinn.report.summary import summary_lines
 from hpcpinn.report.traces import traces_into
 from tests.io import runs
@@ -60,7 +69,6 @@ def test_a_strip_holds_the_cells_of_its_pieces_in_order(result):
     np.testing.assert_allclose(
         np.diff(strip.edges), np.repeat(result.cable.length[pieces] / 3, 3), rtol=1e-12
     )
-    np.testing.assert_allclose(strip.junctions, [result.cable.length[:3].sum()], rtol=1e-12)
 
 
 def test_a_small_hot_place_is_shown_close_up(result):
@@ -79,14 +87,35 @@ def test_a_small_hot_place_is_shown_close_up(result):
     assert hot_place(rest) is None
 
 
-def test_the_kymograph_shows_every_value_once(result):
+def test_a_rise_begins_at_the_last_frame_before_it(result):
     figure = Figure()
     kymograph_into(figure, result)
     strip = strip_along(result, path_to_tip(result.cable, BASAL_TIP))
-    meshes = [mesh for axes in figure.axes for mesh in axes.collections if hasattr(mesh, "get_coordinates")]
-    np.testing.assert_array_equal(meshes[0].get_array(), strip.calcium.T)
-    borders = meshes[0].get_coordinates()[0, :, 0]
-    assert borders.tolist() == [0.5, 0.75, 1.25, 1.75, 2.25, 2.75, 3.25, 3.75, 4.0]
+    (mesh,) = (m for m in figure.axes[1].collections if hasattr(m, "get_coordinates"))
+    borders = mesh.get_coordinates()[0, :, 0]
+    middles = 0.5 * (borders[1:] + borders[:-1])
+    hot = int(strip.calcium.max(axis=0).argmax())
+    drawn = mesh.get_array()[hot]
+    assert (borders[0], borders[-1]) == (result.time[0], result.time[-1])
+    assert np.ptp(drawn[middles < 1.5]) < 1e-12  # at rest up to the frame before
+    assert np.all(np.diff(drawn[(middles > 1.5) & (middles < 2.0)]) > 0.0)
+    np.testing.assert_allclose(drawn, np.interp(middles, result.time, strip.calcium[:, hot]), rtol=1e-12)
+
+
+def test_frames_of_unlike_distance_keep_their_times():
+    time = np.array([0.0, 1.0, 11.0])
+    borders, values = fill_between(time, np.array([[0.0], [2.0], [3.0]]))
+    assert np.isin(time, borders).all()
+    middles = 0.5 * (borders[1:] + borders[:-1])
+    np.testing.assert_allclose(values[:, 0], np.interp(middles, time, [0.0, 2.0, 3.0]), atol=1e-12)
+
+
+def test_the_voltage_says_where_it_is_measured(result):
+    figure = Figure()
+    kymograph_into(figure, result)
+    assert figure.axes[0].get_title(loc="left") == "voltage at the soma"
+    (line,) = figure.axes[0].lines
+    np.testing.assert_array_equal(line.get_ydata(), result.probes.voltage[:, 0])
 
 
 def test_the_cell_is_drawn_to_scale_in_its_place(result):
@@ -129,6 +158,13 @@ def test_telling_frames_hold_the_peak_and_keep_apart(result):
         telling_frames(empty)
 
 
+def test_frames_that_look_alike_are_shown_once(result):
+    frames = telling_frames(result)
+    assert len(frames) == 2 and 3 in frames, "at rest and the release, once each"
+    quiet = dataclasses.replace(result, calcium=np.full_like(result.calcium, 0.05))
+    assert len(telling_frames(quiet)) == 1
+
+
 def test_times_outside_the_run_are_refused(result):
     assert frames_at(result, [0.6, 4.0]).tolist() == [0, 7]
     with pytest.raises(InputError, match="--times 9: .*run.h5 holds 0.5 to 4; choose"):
@@ -159,6 +195,52 @@ def test_sweeps_are_counted_through_the_newton_steps_of_a_window(result):
     }
     jumps = jumps_by_window(dataclasses.replace(result, sweeps=shuffled))
     assert {window: values.tolist() for window, values in jumps.items()} == {0: [1, 2, 3], 1: [4, 5]}
+
+
+def convergence_axes(result, monkeypatch, tmp_path):
+    """The axes of the convergence picture by their label of y."""
+    figure = Figure(layout="constrained")
+    monkeypatch.setattr("hpcpinn.report.convergence.canvas", lambda *_: nullcontext(figure))
+    draw_convergence(tmp_path / "convergence.png", result)
+    return {axes.get_ylabel(): axes for axes in figure.axes}
+
+
+def test_a_long_run_is_told_in_seconds_or_minutes(result):
+    def lasting(milliseconds):
+        times = result.time / result.time[-1] * milliseconds
+        return dataclasses.replace(result, time=times, windows={name: x[:0] for name, x in result.windows.items()})
+
+    assert moment(lasting(50.0), 12.5) == "12.5 ms"
+    assert (moment(lasting(12e3), 1860.6), frame_spacing(lasting(12e3))) == ("1.861 s", "1.5 s")
+    assert (moment(lasting(6e5), 9e4), time_label(lasting(6e5))) == ("1.5 min", "time (min)")
+    without = dataclasses.replace(lasting(12e3), units={})
+    assert (moment(without, 3000.0), time_label(without)) == ("t = 3000", "time")
+
+
+def test_what_is_too_small_to_matter_is_left_out_and_said(result, monkeypatch, tmp_path):
+    windows = result.windows | {"balance": np.array([0.0, 1e-9, 1e-30, -1e-8])}
+    sweeps = result.sweeps | {"jump": np.where(result.sweeps["sweep"] == 2, 0.0, 1e-3)}
+    config = result.config | {"window": {"tolerance": 2e-3}, "schwarz": {"jump_tolerance": 3e-5}}
+    changed = dataclasses.replace(result, windows=windows, sweeps=sweeps, config=config)
+    axes = convergence_axes(changed, monkeypatch, tmp_path)
+    errors, jumps = axes["relative, per window"], axes["interface jump, relative"]
+    (balance,) = (line for line in errors.lines if line.get_label() == "calcium balance")
+    np.testing.assert_array_equal(balance.get_ydata(), [np.nan, 1e-9, np.nan, 1e-8])
+    assert [text.get_text() for text in errors.texts] == ["tolerance 0.002", "2 values below 1e-10 left out"]
+    assert [text.get_text() for text in jumps.texts] == ["tolerance 3e-05", "4 values below 1e-09 left out"]
+    legend = [text.get_text() for text in axes["wall time (s)"].get_legend().get_texts()]
+    assert "exchange 0.4 s, 16.4 %" in legend
+
+
+def test_split_windows_show_no_sweeps(result, monkeypatch, tmp_path):
+    split = dataclasses.replace(result, config={"window": {"kind": "split"}})
+    axes = convergence_axes(split, monkeypatch, tmp_path)
+    assert list(axes) == ["error estimate", "wall time (s)"]
+    (estimate,) = axes["error estimate"].lines
+    np.testing.assert_array_equal(estimate.get_ydata(), result.windows["error_estimate"])
+    text = "\n".join(summary_lines(split))
+    assert "split windows in 4 slots of 1 to 1 ms, error estimate at most 1.0e-05" in text
+    assert "sweeps" not in text
 
 
 def test_everything_is_drawn_from_the_file(result, tmp_path):
@@ -216,7 +298,7 @@ def test_the_summary_counts_what_the_file_holds(result):
     text = "\n".join(summary_lines(result))
     for fact in (
         "complete, 8 frames up to 4 ms",
-        "3 sections, 11 pieces, 33 cells, 1 rank,",
+        "2 sections, 11 pieces, 33 cells, 1 rank,",
         "4 windows of 1 to 1 ms, 2 rejected, 8 Newton steps, 26 sweeps (at most 8 in a window)",
         "error estimate 1.0e-05, interface jump 1.0e-06, calcium balance 1.0e-09",
     ):

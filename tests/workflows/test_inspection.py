@@ -45,6 +45,9 @@ def test_area_and_volume_are_those_of_neuron(shared: Path, name: str, area: floa
     np.testing.assert_allclose(sum(kind.volume for kind in kinds), volume, rtol=1e-6)
     assert sum(kind.sections for kind in kinds) == figures["sections"]
     assert sum(kind.points for kind in kinds) == figures["points"]
+    lengths = sum(kind.length for kind in kinds if kind.kind != "soma")
+    np.testing.assert_allclose(lengths + figures["gaps_um"], figures["length_um"], rtol=1e-12)
+    assert cell.merged.n_neurite_sections == figures["sections"], "a run counts as inspect does"
 
 
 def test_the_fly_is_reported_in_full(shared: Path) -> None:
