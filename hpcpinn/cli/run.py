@@ -1,16 +1,16 @@
 """``hpcpinn run``: one forward run of one cell."""
 
 import json
+from collections.abc import Mapping
 from pathlib import Path
-from tempfile import TemporaryFile
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 from rich.console import Console
 
 from hpcpinn.cli.progress import duration, make_progress
-from hpcpinn.config import bundled_job, load_config
-from hpcpinn.errors import InputError, OutputError
+from hpcpinn.config import bundled_job, load_with_origin
+from hpcpinn.errors import InputError
 
 if TYPE_CHECKING:
     from hpcpinn.workflows.forward import RunSummary
@@ -49,10 +49,9 @@ def run(
 
     Start it under mpirun for many ranks: mpirun -n 8 hpcpinn run --morphology cell.swc
     """
-    overrides = list(settings or [])
     flags = {"morphology.file": morphology, "morphology.units": units, "run.output": output}
-    overrides += [f"{key}={json.dumps(value)}" for key, value in flags.items() if value is not None]
-    config = load_config(job or bundled_job(DEFAULT_JOB), overrides)
+    chosen = job or bundled_job(DEFAULT_JOB)
+    config, origin = load_with_origin(chosen, [*(settings or []), *overrides_of(flags)])
     checkpoint = checkpoint_to_resume(resume, Path(config.run.output))
 
     from hpcpinn.parallel.device import prepare  # the device must be chosen before JAX is loaded
@@ -60,20 +59,36 @@ def run(
     prepare()
     from hpcpinn.parallel.communicator import make_communicator
     from hpcpinn.workflows import forward, long_run
+    from hpcpinn.workflows.places import refuse_unusable_places
 
     communicator = make_communicator(config.run.transport)
-    communicator.on_root(refuse_unwritable, Path(config.run.output))
-    with make_progress(communicator.rank) as progress:
-        if config.window.kind == "split":
-            long_summary = long_run.run_long(config, communicator, progress, resume=checkpoint)
-        else:
-            summary = forward.run(config, communicator, progress, resume=checkpoint)
+    with origin.naming_places():
+        communicator.on_root(refuse_unusable_places, config, chosen)
+        with make_progress(communicator.rank) as progress:
+            if config.window.kind == "split":
+                long_summary = long_run.run_long(config, communicator, progress, resume=checkpoint)
+            else:
+                summary = forward.run(config, communicator, progress, resume=checkpoint)
     if communicator.rank == 0:
         console = Console(highlight=False)
         if config.window.kind == "split":
             print_long_summary(long_summary, console)
         else:
             print_summary(summary, console)
+
+
+def overrides_of(flags: Mapping[str, str | None]) -> list[tuple[str, str]]:
+    """Flags that stand for keys of the run description, as overrides that remember the flag.
+
+    Args:
+        flags: Values by key; ``run.output`` is typed ``--output``, ``morphology.file`` ``--morphology``.
+    """
+    typed = {"morphology.file": "morphology"}
+    return [
+        (f"--{typed.get(key, key.rpartition('.')[2])} {value}", f"{key}={json.dumps(value)}")
+        for key, value in flags.items()
+        if value is not None
+    ]
 
 
 def checkpoint_to_resume(wish: str | None, output: Path) -> Path | None:
@@ -89,6 +104,8 @@ def checkpoint_to_resume(wish: str | None, output: Path) -> Path | None:
     """
     if wish is None:
         return None
+    if not output.name:
+        raise InputError(f"run.output: {output} is a directory; name a file with --output")
     own = output.with_suffix(".checkpoint.h5")
     checkpoint = own if wish in ("here", "auto") else Path(wish)
     if checkpoint.is_file():
@@ -96,24 +113,6 @@ def checkpoint_to_resume(wish: str | None, output: Path) -> Path | None:
     if wish == "auto":
         return None
     raise InputError(f"--resume: no checkpoint {checkpoint}; use --resume auto to start afresh then")
-
-
-def refuse_unwritable(output: Path) -> None:
-    """Finds out before the work starts that a result cannot be written. Leaves nothing behind.
-
-    Raises:
-        OutputError: The result is a directory, or its directory cannot be made or written to.
-    """
-    if output.is_dir():
-        raise OutputError(f"{output}: is a directory; name a file with --output")
-    folder = next(parent for parent in output.absolute().parents if parent.exists())
-    try:
-        with TemporaryFile(dir=folder):
-            pass
-    except OSError as error:
-        raise OutputError(
-            f"{output}: cannot be written in {folder} ({error.strerror}); name another place with --output"
-        ) from None
 
 
 def print_summary(summary: "RunSummary", console: Console) -> None:

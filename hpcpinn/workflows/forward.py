@@ -18,6 +18,7 @@ from hpcpinn.io.metrics import write_metrics
 from hpcpinn.parallel.communicator import Communicator
 from hpcpinn.timestepping.controller import Plan, after_accepted, after_rejected, next_length
 from hpcpinn.workflows.march import Attempt, Factors, March, State, Tally
+from hpcpinn.workflows.places import checkpoint_path
 from hpcpinn.workflows.problem import Problem, build_problem
 from hpcpinn.workflows.recorder import Recorder
 from hpcpinn.workflows.trunk_training import TrunkTraining
@@ -325,11 +326,6 @@ def measured_exchange(problem: Problem, communicator: Communicator, repeats: int
     begun = clock.perf_counter()
     jax.block_until_ready(many(jnp.zeros(shape)))
     return (clock.perf_counter() - begun) / repeats
-
-
-def checkpoint_path(config: RunConfig) -> Path:
-    """Where a run keeps its checkpoint: beside the result."""
-    return Path(config.run.output).with_suffix(".checkpoint.h5")
 
 
 def _settings(config: RunConfig) -> dict:

@@ -23,7 +23,8 @@ from hpcpinn.timestepping.motifs import DriveState, Motif, MotifBook
 from hpcpinn.timestepping.slots import Slot
 from hpcpinn.timestepping.splitting import Frames
 from hpcpinn.training.flow_map import ReactionState
-from hpcpinn.workflows.forward import ProgressDisplay, WindowReport, checkpoint_path
+from hpcpinn.workflows.forward import ProgressDisplay, WindowReport
+from hpcpinn.workflows.places import checkpoint_path
 from hpcpinn.workflows.split_problem import SplitProblem, build_split_problem
 
 RESUMABLE = ("morphology", "physics", "field", "stimulation", "channels", "cable", "pieces", "split")

@@ -20,7 +20,7 @@ from hpcpinn.domain.pieces import PieceRule, Pieces, cut_into_pieces
 from hpcpinn.domain.sampling import Sampler
 from hpcpinn.domain.schwarz import SweepSettings
 from hpcpinn.domain.window_solver import WindowSolver
-from hpcpinn.errors import InputError
+from hpcpinn.errors import InputError, concerning
 from hpcpinn.io.layout import ProbeSite, ResultHeader
 from hpcpinn.morphology import Cable, cable_from_swc, read_swc, refuse_implausible_units
 from hpcpinn.morphology.interpolation import tree_weights
@@ -36,7 +36,7 @@ from hpcpinn.timestepping.forcing import CalciumDrive, flux_ends
 from hpcpinn.training.collocation import Grid, Points, feature_table, gauss_grid, grid_points, random_points
 from hpcpinn.training.first_order import FirstOrder
 from hpcpinn.training.local import piece_geometry
-from hpcpinn.workflows.membrane_voltage import concerning, solve_voltage, switching_times
+from hpcpinn.workflows.membrane_voltage import solve_voltage, switching_times
 
 PIECES_PER_BATCH = 1024
 """Pieces that an accelerator factorises together: some 100 MB of rows."""
@@ -155,10 +155,10 @@ def describe_cell(config: RunConfig, n_ranks: int = 1, cable: Cable | None = Non
     patches, flux_sites = [], []
     for number, synapse in enumerate(config.synapse):
         length = constants.release_patch if synapse.patch is None else synapse.patch
-        with concerning(f"synapse.{number}.site"):
+        with concerning("synapse", number, "site"):
             patches.append((parse_site(synapse.site, cable), length))
     for number, flux in enumerate(config.flux):
-        with concerning(f"flux.{number}.site"):
+        with concerning("flux", number, "site"):
             flux_sites.append(free_end(parse_site(flux.site, cable), cable))
     rule = PieceRule(config.pieces.max_length, config.pieces.source_length, config.pieces.growth)
     pieces = cut_into_pieces(cable, patches, flux_sites, rule)
@@ -197,7 +197,7 @@ def probe_sites(config: RunConfig, pieces: Cable) -> tuple[ProbeSite, ...]:
         wanted += [(synapse.site, synapse.site) for synapse in config.synapse]
     found = []
     for number, (name, text) in enumerate(wanted):
-        with concerning(f"probe.{number}.site"):
+        with concerning("probe", number, "site"):
             site = parse_site(text, pieces)
         found.append(ProbeSite(name, int(site.frustum), float(site.fraction)))
     return tuple(found)

@@ -1,13 +1,10 @@
 """What a run says of itself."""
 
 import io
-from pathlib import Path
 
-import pytest
 from rich.console import Console
 
-from hpcpinn.cli.run import print_summary, refuse_unwritable
-from hpcpinn.errors import OutputError
+from hpcpinn.cli.run import print_summary
 from hpcpinn.workflows.forward import RunSummary
 
 
@@ -45,18 +42,3 @@ def test_summary_says_what_how_well_and_at_what_cost():
         "result results/run.h5 (3.1 MiB)",
         "next hpcpinn plot results/run.h5 or hpcpinn validate results/run.h5",
     ]
-
-
-def test_a_place_that_can_be_written_stays_untouched(tmp_path):
-    refuse_unwritable(tmp_path / "new" / "deeper" / "run.h5")
-    assert list(tmp_path.iterdir()) == []
-
-
-def test_places_that_cannot_be_written(tmp_path):
-    with pytest.raises(OutputError, match="is a directory"):
-        refuse_unwritable(tmp_path)
-    (tmp_path / "file").touch()
-    with pytest.raises(OutputError, match=r"run\.h5: cannot be written in .*file"):
-        refuse_unwritable(tmp_path / "file" / "run.h5")
-    with pytest.raises(OutputError, match="cannot be written in /proc"):
-        refuse_unwritable(Path("/proc/none/run.h5"))
