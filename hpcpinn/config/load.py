@@ -15,7 +15,7 @@ from typing import Any
 
 from pydantic import BaseModel, ValidationError
 
-from hpcpinn.config.checks import Problem, conflicts, fit_defaults
+from hpcpinn.config.checks import Problem, conflicts, fit_defaults, idle
 from hpcpinn.config.lines import Path, key_lines, line_of
 from hpcpinn.config.schema import RunConfig
 from hpcpinn.errors import InputError, spelled
@@ -111,6 +111,10 @@ class Origin:
                 return flag  # the flag made the table
         line = line_of(self.lines, path)
         return self.file if line is None else f"{self.file}, line {line}"
+
+    def warnings(self, config: RunConfig) -> list[str]:
+        """What the description holds that does nothing, one line each."""
+        return [f"{self.of(key)}: {spelled(key)}: {message}" for key, message in idle(config)]
 
     @contextmanager
     def naming_places(self) -> Iterator[None]:

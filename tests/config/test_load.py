@@ -129,6 +129,8 @@ def test_every_constant_can_be_changed_and_nothing_else():
         ("run.duration=true", ["run.duration", "true is not allowed", "number"]),
         ("run.duration=5 miles", ["run.duration", "'5 miles'", "ms, s, min"]),
         ("run.duration=-3", ["run.duration", "-3", "greater than 0"]),
+        ("voltage.constant=-0.07", ["voltage.constant: -0.07: mV are expected, and this looks like V; write -70"]),
+        ("voltage.constant=-501", ["voltage.constant", "-501", "greater than or equal to -500"]),
         ("run.duration=nan", ["run.duration", "nan", "finite"]),
         ("run.duration=inf", ["run.duration", "inf", "finite"]),
         ("run.seed=1.5", ["run.seed", "1.5", "integer"]),
@@ -202,6 +204,23 @@ def test_errors_found_later_get_the_place_of_their_key(job):
         with pytest.raises(InputError) as caught, origin.naming_places(), concerning(*key):
             raise InputError("no")
         assert str(caught.value) == place
+
+
+def test_what_begins_after_the_end_is_said(job):
+    config, origin = load_with_origin(job(), ["run.duration=10"])
+    assert origin.warnings(config) == [
+        f"{job()}, line 16: [[synapse]] number 2, start: 10 ms is not before the end of the run "
+        "(run.duration = 10 ms), so it does nothing"
+    ]
+    late = ["run.duration=10", "field.magnitude=1", "stimulation.start=11", "synapse=[]"]
+    late += ["flux=[{site='soma', value=1.0, start=12}]", "clamp=[{site='soma', start=13, duration=1, current=1}]"]
+    config, origin = load_with_origin(None, late)
+    keys = ["[[flux]] number 1, start", "[[clamp]] number 1, start", "stimulation.start"]
+    assert [line.split(": ")[1] for line in origin.warnings(config)] == keys
+    long = ["window.kind=split", "field.magnitude=1", "stimulation.start=60"]
+    for fine in (["synapse=[{site='soma', start=49}]"], long):
+        config, origin = load_with_origin(None, fine)
+        assert origin.warnings(config) == []
 
 
 def test_errors_without_a_key_of_the_description_stay_as_they_are(job):
