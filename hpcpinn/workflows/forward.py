@@ -21,11 +21,18 @@ from hpcpinn.workflows.march import Attempt, Factors, March, State, Tally
 from hpcpinn.workflows.places import checkpoint_path
 from hpcpinn.workflows.problem import Problem, build_problem
 from hpcpinn.workflows.recorder import Recorder
+from hpcpinn.workflows.resumption import stop_where_done
 from hpcpinn.workflows.trunk_training import TrunkTraining
 
 RESUMABLE = ("morphology", "physics", "voltage", "field", "stimulation", "clamp", "channels", "cable",
              "synapse", "flux", "network", "training", "pieces", "schwarz", "window")  # fmt: skip
 """Tables of the run description that shape the state: they must not change on resume."""
+
+REMEDIES = {
+    "adam": "give adam more training.steps and another training.learning_rate",
+    "lbfgs": "give lbfgs more training.steps (it reads no training.learning_rate)",
+}
+"""What helps trainers that seldom come to their end by themselves."""
 
 
 @dataclass(frozen=True)
@@ -107,6 +114,7 @@ def run(
 
     Raises:
         InputError: Something the user gave cannot be used.
+        NothingToDoError: The checkpoint is at the end of the run, or beyond.
         SolveError: A window does not reach its tolerance; what was accepted is in the file.
         OutputError: The result cannot be written; what was flushed is kept.
     """
@@ -116,10 +124,11 @@ def run(
     state, tally = march.begin(), Tally()
     settings = checkpoint.fingerprint(_settings(config), problem.cell.pieces.cable)
     training = TrunkTraining.of(problem)
+    unit = problem.cell.constants.time_unit
     if resume is not None:
         state, tally, problem = _restored(resume, problem, communicator, settings, training)
+        communicator.on_root(stop_where_done, config, state.time / unit, "" if unit == 1.0 else "ms")
         march = March(problem, communicator)
-    unit = problem.cell.constants.time_unit
     recorder = Recorder.open(problem, communicator, state.time / unit if resume else None)
     progress.start(config.run.duration, "" if unit == 1.0 else "ms")
     run_state = _Run(problem, march, communicator, recorder, progress, settings, began, training)
@@ -225,7 +234,8 @@ class _Run:
                 else f"no convergence (last change {attempt.solution.change:.2g}, "
                 f"interface jump {attempt.solution.jump:.2g})"
             )
-            plan = after_rejected(rule, plan, length, attempt.error, why)
+            remedy = REMEDIES.get(self.problem.config.training.trainer, "use more network.features")
+            plan = after_rejected(rule, plan, length, attempt.error, why, remedy)
             factors, rejected = None, rejected + 1
 
     def _row(self, before, attempt, tally, rejected, trained, exchange, written) -> dict[str, float]:

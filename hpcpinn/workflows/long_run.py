@@ -25,6 +25,7 @@ from hpcpinn.timestepping.splitting import Frames
 from hpcpinn.training.flow_map import ReactionState
 from hpcpinn.workflows.forward import ProgressDisplay, WindowReport
 from hpcpinn.workflows.places import checkpoint_path
+from hpcpinn.workflows.resumption import stop_where_done
 from hpcpinn.workflows.split_problem import SplitProblem, build_split_problem
 
 RESUMABLE = ("morphology", "physics", "field", "stimulation", "channels", "cable", "pieces", "split")
@@ -128,6 +129,7 @@ def run_long(
 
     Raises:
         InputError: Something the user gave cannot be used.
+        NothingToDoError: The checkpoint is at the end of the run, or beyond.
         SolveError: The solution is not finite; what came before is in the file.
         OutputError: The result cannot be written; what was flushed is kept.
     """
@@ -149,6 +151,7 @@ def run_long(
         writer = ResultWriter(path, communicator, problem.header)
     else:
         state, tally = _restored(resume, problem, communicator, settings, book)
+        stop_where_done(config, state.time)
         writer = ResultWriter.resume(path, communicator, problem.header, state.time)
     progress.start(config.run.duration, "ms")
     loop = _Loop(problem, book, writer, communicator, progress, settings)

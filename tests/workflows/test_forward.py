@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from hpcpinn.config import load_config
-from hpcpinn.errors import SolveError
+from hpcpinn.errors import NothingToDoError, SolveError
 from hpcpinn.io import read
 from hpcpinn.parallel.communicator import make_communicator
 from hpcpinn.workflows.forward import RunSummary, run
@@ -99,6 +99,21 @@ def test_windows_fill_the_run_and_end_where_the_release_begins_and_ends(fine) ->
     assert summary.sweeps == result.windows["sweeps"].sum() == len(result.sweeps["jump"])
 
 
+@pytest.mark.parametrize(
+    ("duration", "expected"),
+    [("2.0", "fine.h5: already at 2 ms; nothing to do"), ("1.5", "already at 2 ms, beyond run.duration = 1.5;")],
+)
+def test_resuming_what_is_there_says_so_and_touches_nothing(fine, folder: Path, duration: str, expected: str) -> None:
+    keys = ("network.features=64", "window.tolerance=5e-3", "window.longest=0.5", f"run.duration={duration}")
+    config = load_config(None, [*CELL, *RELEASE, *keys, f'run.output="{folder / "fine.h5"}"'])
+    names = ("fine.h5", "fine.checkpoint.h5", "metrics.json")
+    before = {name: (folder / name).read_bytes() for name in names}
+    with pytest.raises(NothingToDoError, match=expected) as caught:
+        run(config, make_communicator("serial"), Silent(), resume=folder / "fine.checkpoint.h5")
+    assert caught.value.exit_code == 0
+    assert {name: (folder / name).read_bytes() for name in names} == before
+
+
 def test_everything_that_is_written_is_float64(fine, folder: Path) -> None:
     narrow = []
 
@@ -151,3 +166,10 @@ def test_no_convergence_says_so(folder: Path) -> None:
             "training.newton_max=1",
         )  # fmt: skip
     assert not read(folder / "stuck.h5").complete
+
+
+def test_a_first_order_trainer_that_fails_names_its_own_keys(folder: Path) -> None:
+    keys = ["training.trainer=adam", "training.steps=2", "network.features=9", "window.shortest=0.1"]
+    named = r"window\.shortest = 0\.1\); .*more training\.steps and another training\.learning_rate"
+    with pytest.raises(SolveError, match=named):
+        solved(folder / "hasty.h5", *RELEASE, *keys, "schwarz.max_sweeps=1")
