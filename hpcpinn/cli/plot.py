@@ -23,6 +23,7 @@ def plot(
 
     An overview, the cell coloured by calcium, kymograph, traces, partition, convergence.
     """
+    from hpcpinn.cli.pictures import refuse_unusable_gallery
     from hpcpinn.io import read
     from hpcpinn.io.sidecar import reference_path
     from hpcpinn.report.gallery import draw_all
@@ -30,10 +31,11 @@ def plot(
 
     if suffix not in ("png", "pdf", "svg"):
         raise InputError(f"--format {suffix}: no such format; use png, pdf or svg")
+    folder = out or result.with_name(f"{result.stem}-pictures")
     run = read(result)
+    refuse_unusable_gallery(folder, suffix, result)
     for line in summary_lines(run):
         print(line)
-    folder = out or result.with_name(f"{result.stem}-pictures")
     drawn, left_out = draw_all(run, folder, times=_times(times), suffix=suffix)
     for picture in drawn:
         print(f"picture: {picture}")

@@ -19,6 +19,11 @@ if TYPE_CHECKING:
 
 DEFAULT_JOB = "default"
 
+MORE = (
+    "Every key of a job file, which --set can change, is in docs/run-description.md.\n\n"
+    "A site is soma, root, apic[12](0.5), point:123, xyz:1,2,3 or tip:apic."
+)
+
 
 def run(
     job: Annotated[
@@ -127,8 +132,9 @@ def print_summary(summary: "RunSummary", console: Console) -> None:
         "cell": f"{s.sections} sections in {s.pieces} pieces on {s.ranks} {_plural('rank', s.ranks)}",
         "solve": f"{time} in {s.windows} {_plural('window', s.windows)} ({s.rejected} rejected), "
         f"{s.newton_steps} Newton steps, {s.sweeps} sweeps (at most {s.most_sweeps_per_step} per step)",
-        "accuracy": f"error estimate {s.error_estimate:.1e}, calcium balance {s.calcium_balance:.1e}, "
-        f"interface jump {s.interface_jump:.1e}",
+        "accuracy": f"error estimate {s.error_estimate:.1e} of the excursion from rest over the run; windows at most "
+        f"{s.window_error:.1e} (window.tolerance {s.tolerance:.1e})",
+        "": f"calcium balance {s.calcium_balance:.1e}, interface jump {s.interface_jump:.1e}",
         "cost": f"{duration(s.seconds)} (set-up {duration(s.seconds_setup)}), "
         f"{100 * s.exchange_share:.1f} % of the windows in exchange, {s.memory_gib:.2f} GiB per rank",
         "result": f"{s.result} ({s.output_mib:.1f} MiB)",
@@ -148,7 +154,7 @@ def print_long_summary(summary: "LongSummary", console: Console) -> None:
         f"of biology, {s.windows} split windows",
         "voltage": f"solved for {s.motifs_solved} of {slots} slots, reused in the others "
         f"(start off by at most {s.motif_mismatch:.1e})",
-        "accuracy": f"error estimate of the windows {s.error_estimate:.1e}; "
+        "accuracy": f"error estimate of the windows at most {s.error_estimate:.1e} of calcium's distance from rest; "
         f"{100 * s.outside_flow_map:.2g} % of the states outside the flow map's box",
         "cost": f"{duration(s.seconds)} (set-up {duration(s.seconds_setup)}; voltage {s.seconds_voltage:.1f} s, "
         f"windows {s.seconds_windows:.1f} s, error estimate {s.seconds_companion:.1f} s, output "

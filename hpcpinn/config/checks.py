@@ -68,7 +68,7 @@ def idle(config: RunConfig) -> Iterator[Problem]:
     """What the user gave that does nothing, since it begins when the run is over: no mistake, but odd."""
     if config.window.kind == "split" and "duration" not in config.run.model_fields_set:
         return  # the run then lasts as long as its protocol
-    starts = [
+    starts: list[tuple[Path, float]] = [
         ((name, number, "start"), given.start)
         for name in ("synapse", "flux", "clamp")
         for number, given in enumerate(getattr(config, name))

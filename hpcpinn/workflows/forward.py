@@ -60,7 +60,11 @@ class RunSummary:
 
     Attributes:
         duration: Simulated time, user units.
-        error_estimate: Relative L2 error estimate over tree and time, of the worse species.
+        error_estimate: L2 error estimate over tree and time, of the worse species, relative to its
+            excursion from rest over the whole run: what `hpcpinn validate` measures of calcium.
+        window_error: Largest error estimate of a window, in the measure of `tolerance`, which takes
+            excursions for no smaller than 5 % of a species' scale (`march.QUIET`).
+        tolerance: `window.tolerance`; no window above it is accepted.
         calcium_balance: Calcium gained minus net inflow, over all that came in.
         interface_jump: Largest relative jump left in a window.
         seconds: Wall time from set-up to the end; `seconds_setup` of it before the first window
@@ -85,6 +89,8 @@ class RunSummary:
     most_sweeps_per_step: int
     most_sweeps_per_window: int
     error_estimate: float
+    window_error: float
+    tolerance: float
     calcium_balance: float
     interface_jump: float
     seconds: float
@@ -303,6 +309,8 @@ class _Run:
             most_sweeps_per_step=tally.most_sweeps_per_step,
             most_sweeps_per_window=tally.most_sweeps_per_window,
             error_estimate=tally.error,
+            window_error=tally.window_error,
+            tolerance=config.window.tolerance,
             calcium_balance=tally.balance,
             interface_jump=tally.jump,
             seconds=seconds,
@@ -353,7 +361,8 @@ def _restored(
 ) -> tuple[State, Tally, Problem]:
     arrays, scalars = checkpoint.load(path, communicator, problem.local, settings)
     kinds = {name: type(value) for name, value in asdict(Tally()).items()}
-    tally = Tally(**{name: kind(scalars[f"tally_{name}"]) for name, kind in kinds.items()})
+    known = {name: kind for name, kind in kinds.items() if f"tally_{name}" in scalars}  # older ones know fewer
+    tally = Tally(**{name: kind(scalars[f"tally_{name}"]) for name, kind in known.items()})
     state = State(
         time=float(scalars["time"]),
         field=jnp.asarray(arrays["field"]),

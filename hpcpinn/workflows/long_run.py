@@ -24,6 +24,7 @@ from hpcpinn.timestepping.slots import Slot
 from hpcpinn.timestepping.splitting import Frames
 from hpcpinn.training.flow_map import ReactionState
 from hpcpinn.workflows.forward import ProgressDisplay, WindowReport
+from hpcpinn.workflows.march import NOTHING
 from hpcpinn.workflows.places import checkpoint_path
 from hpcpinn.workflows.resumption import stop_where_done
 from hpcpinn.workflows.split_problem import SplitProblem, build_split_problem
@@ -225,7 +226,7 @@ class _Loop:
                 f"calcium is not finite at t = {slot.end:.6g} ms; shorten split.first and split.longest"
             )
         reach = max(reach, tally.reach)
-        error = apart / COMPANION_ORDER / max(reach, 1e-300)
+        error = apart / COMPANION_ORDER / max(reach, NOTHING * self.problem.constants.c_rest)
         marks.append(clock.perf_counter())
         tally = replace(
             tally,

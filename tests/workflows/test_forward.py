@@ -91,6 +91,7 @@ def test_windows_fill_the_run_and_end_where_the_release_begins_and_ends(fine) ->
     for moment in (0.5, 1.5):
         assert np.abs(start - moment).min() < 1e-12
     assert (result.windows["error_estimate"] <= 5e-3).all()
+    assert summary.window_error == result.windows["error_estimate"].max() <= summary.tolerance == 5e-3
     assert (result.windows["jump"] <= 1e-5).all()
     assert (result.windows["balance"][-1]) == pytest.approx(summary.calcium_balance)
     assert [report.window for report in display.windows] == list(range(1, summary.windows + 1))
@@ -137,6 +138,7 @@ def test_a_cell_at_rest_stays_at_rest(folder: Path) -> None:
     for values in (result.calcium, result.calbindin):
         np.testing.assert_allclose(values, values[0, 0], rtol=1e-12)
     assert summary.rejected == 0
+    assert summary.error_estimate < 1e-9  # round-off over nothing is no error
 
 
 def test_a_tolerance_out_of_reach_ends_the_run_and_keeps_what_was_solved(folder: Path) -> None:
