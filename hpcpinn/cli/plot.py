@@ -31,8 +31,8 @@ def plot(
 
     if suffix not in ("png", "pdf", "svg"):
         raise InputError(f"--format {suffix}: no such format; use png, pdf or svg")
-    folder = out or result.with_name(f"{result.stem}-pictures")
     run = read(result)
+    folder = out or result.with_name(f"{result.stem}-pictures")
     refuse_unusable_gallery(folder, suffix, result)
     for line in summary_lines(run):
         print(line)

@@ -300,7 +300,8 @@ class WindowConfig(Table):
         first: Length of the first window and of the first one after a source switches, ms.
         shortest: A window that fails at this length ends the run, ms.
         longest: No window is longer, ms.
-        tolerance: Relative error estimate above which a window is rejected and retried.
+        tolerance: Error estimate above which a window is rejected and retried, relative to the largest
+            excursion so far, or to 5 % of the species' scale where that is larger.
     """
 
     kind: Literal["coupled", "split"] = "coupled"

@@ -61,7 +61,7 @@ class RunSummary:
     Attributes:
         duration: Simulated time, user units.
         error_estimate: L2 error estimate over tree and time, of the worse species, relative to its
-            excursion from rest over the whole run: what `hpcpinn validate` measures of calcium.
+            excursion from rest over the whole run, which may be smaller than what a window is judged by.
         window_error: Largest error estimate of a window, in the measure of `tolerance`, which takes
             excursions for no smaller than 5 % of a species' scale (`march.QUIET`).
         tolerance: `window.tolerance`; no window above it is accepted.

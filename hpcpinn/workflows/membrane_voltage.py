@@ -132,7 +132,7 @@ def field_of(config: RunConfig) -> Field:
     if config.field.file is not None:
         with concerning("field", "file"):
             return read_field(config.field.file)
-    with concerning("field"):
+    with concerning("field", "direction"):
         return uniform_field(1.0, config.field.direction)
 
 

@@ -13,7 +13,7 @@ SECONDS_TO_END = 30.0
     [
         (["run", "--set", "run.durtion=5"], 2, "run.durtion: unknown key; did you mean 'duration'?"),
         (["run", "--morphology", "none.swc"], 2, "none.swc"),
-        (["run", "--set", 'synapse.0.site="dend[999]"'], 2, "dend[999]"),
+        (["run", "--set", 'synapse.0.site="dend[999]"'], 2, "[[synapse]] number 1, site: site 'dend[999]'"),
         (["run", "--set", "run.duration=500"], 2, "covers times 0 to 100"),
         (["run", "--output", "/proc/none/run.h5"], 2, "/proc/none/run.h5"),
         (["run", "--output", "train.h5", "--set", "voltage.file=train.h5"], 2, "train.h5 is the voltage file"),
