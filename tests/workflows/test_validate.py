@@ -152,6 +152,6 @@ def test_the_reference_replaces_neither_an_input_nor_another_file(solved, tmp_pa
     taken.write_text(Path(config.voltage.file).read_text())
     voltage = config.voltage.model_copy(update={"file": str(taken)})
     write_result(result, config.model_copy(update={"voltage": voltage}), cell)
-    with pytest.raises(InputError, match=r"run\.reference\.h5 is the voltage file .*would be lost; .*rename the result"):
+    with pytest.raises(InputError, match=r"run\.reference\.h5 is the voltage file .*lost; .*rename the result"):
         validate(result)
     assert taken.read_text().startswith("time_ms")
