@@ -1,5 +1,11 @@
 """The errors a user meets. Each message names the value, the place and the fix."""
 
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+Key = tuple[str | int, ...]
+"""Keys and list indices (from 0) from the top of a run description to one value."""
+
 
 class HpcpinnError(Exception):
     """Base of every error that is shown to a user as one line, without a traceback.
@@ -12,9 +18,24 @@ class HpcpinnError(Exception):
 
 
 class InputError(HpcpinnError):
-    """Something the user gave (file, line, key, flag) cannot be used."""
+    """Something the user gave (file, line, key, flag) cannot be used.
+
+    Attributes:
+        key: The key of the run description that is to blame, empty where it is none: whoever knows
+            where keys were given puts the file and line in front.
+    """
 
     exit_code = 2
+
+    def __init__(self, message: str = "", key: Key = ()):
+        super().__init__(message)
+        self.key = key
+
+
+class NothingToDoError(HpcpinnError):
+    """What was asked for is there already. No failure, but a person should know."""
+
+    exit_code = 0
 
 
 class SolveError(HpcpinnError):
@@ -27,3 +48,20 @@ class OutputError(HpcpinnError):
     """A result could not be written (full disk, no permission); what was written is kept."""
 
     exit_code = 1
+
+
+def spelled(key: Key) -> str:
+    """A key as a person finds it in a job file: ``run.output``, ``[[probe]] number 2, site``."""
+    if len(key) > 1 and isinstance(key[1], int):
+        inside = f", {'.'.join(map(str, key[2:]))}" if key[2:] else ""
+        return f"[[{key[0]}]] number {key[1] + 1}{inside}"
+    return ".".join(map(str, key))
+
+
+@contextmanager
+def concerning(*key: str | int) -> Iterator[None]:
+    """Puts the key that the user gave in front of what is wrong with its value."""
+    try:
+        yield
+    except InputError as error:
+        raise InputError(f"{spelled(key)}: {error}", key) from None

@@ -24,11 +24,12 @@ a unit, such as `duration = "10 min"`. Relative paths in a job file start at the
 of the result at the working directory.
 
 Places on the cell (`site`) are written `soma`, `root`, `apic[12](0.5)` (section and position on it,
-0 to 1), `point:123` (id in the SWC file), `xyz:1,2,3` (nearest place, µm) or `tip:apic` (farthest tip of
-a type; `tip` alone: of the cell). A place that the cell does not have is refused with the nearest ones.
+0 to 1), `point:123` (id in the SWC file), `xyz:1,2,3` (nearest place, µm, at most 50 µm from the cell) or
+`tip:apic` (farthest tip of a type; `tip` alone: of the cell). A place that the cell does not have is refused with
+the nearest ones.
 
-Voltage files are CSV, with a header `time_ms,soma,apic[12](0.5)` and one row per time in mV, or HDF5 with
-`/time`, `/voltage` (times × sites) and `/sites`; between sites the voltage follows the tree.
+Voltage files are CSV, with a header `time_ms,soma,apic[12](0.5)` and one row per time in mV (−500 to 500), or
+HDF5 with `/time`, `/voltage` (times × sites) and `/sites`; between sites the voltage follows the tree.
 """
 
 

@@ -10,7 +10,12 @@ from typer.core import TyperGroup
 from hpcpinn import __version__
 
 COMMANDS = ("run", "inspect", "partition", "protocols", "threshold", "validate", "plot", "submit")
-"""Every command NAME is the function NAME of ``hpcpinn.cli.NAME``; its docstring is its help."""
+"""Every command NAME is the function NAME of ``hpcpinn.cli.NAME``; its docstring is its help.
+
+A text MORE of the module stands at the end of the help."""
+
+
+DEBUG = "--debug behind any command shows the traceback of an error."
 
 
 class _Commands(TyperGroup):
@@ -50,7 +55,7 @@ def _application() -> typer.Typer:
     application = typer.Typer(
         cls=_Commands,
         help="Calcium in whole branched neurons: Schwarz-coupled local PINNs over many ranks.",
-        epilog="--debug behind any command shows the traceback of an error.",
+        epilog=DEBUG,
         add_completion=False,
         rich_markup_mode=None,
         pretty_exceptions_enable=False,
@@ -58,7 +63,8 @@ def _application() -> typer.Typer:
     application.callback()(_options)
     for name in COMMANDS:
         if find_spec(f"hpcpinn.cli.{name}") is not None:
-            application.command(name)(getattr(import_module(f"hpcpinn.cli.{name}"), name))
+            module = import_module(f"hpcpinn.cli.{name}")
+            application.command(name, epilog=f"{getattr(module, 'MORE', '')}\n\n{DEBUG}")(getattr(module, name))
     return application
 
 

@@ -28,11 +28,17 @@ def partition(
 
     Balance, cuts, and a map.
     """
+    from hpcpinn.cli.pictures import refuse_unusable_picture
     from hpcpinn.config import load_config
+    from hpcpinn.morphology.meshes import morphology_path
     from hpcpinn.workflows.partition import share_cell
 
     flags = {"morphology.file": file, "morphology.soma": soma, "morphology.units": units}
     config = load_config(None, [f"{key}={json.dumps(value)}" for key, value in flags.items()])
+    if picture is None and not as_json:
+        picture = Path("results") / f"{Path(file.replace(':', '-')).stem}-{ranks}-ranks.png"
+    if picture is not None:
+        refuse_unusable_picture(picture, {"the morphology file": morphology_path(file)})
     cell = share_cell(config.morphology, ranks, config.pieces)
     for warning in cell.warnings:
         print(f"hpcpinn: warning: {warning}", file=sys.stderr)
@@ -40,9 +46,8 @@ def partition(
         print(json.dumps(cell.figures()))
     else:
         _print_table(cell)
-        picture = picture or Path("results") / f"{Path(file.replace(':', '-')).stem}-{ranks}-ranks.png"
     if picture is not None:
-        _draw(cell, picture, title=f"{Path(file).name} on {ranks} ranks")
+        _draw(cell, picture, title=f"{Path(file).name} on {_count(ranks, 'rank')}")
         if not as_json:
             print(f"map: {picture}")
 
@@ -64,8 +69,13 @@ def _print_table(cell: "SharedCell") -> None:
     if len(rows) > _MOST_ROWS:
         console.print(f"... and {len(rows) - _MOST_ROWS} more ranks")
     console.print(
-        f"{figures['ranks']} ranks, imbalance {figures['imbalance']:.3f}, cut in {figures['cuts']} places, "
-        f"{figures['interfaces']} interfaces between ranks, {figures['subdomains']} connected subdomains",
+        f"{_count(figures['ranks'], 'rank')}, imbalance {figures['imbalance']:.3f} (largest share over the mean), "
+        f"{_count(figures['subdomains'], 'connected subdomain')}",
+        soft_wrap=True,
+    )
+    console.print(
+        f"{_count(figures['cuts'], 'cut')} (places where ranks meet), "
+        f"{_count(figures['interfaces'], 'interface')} (pairs of ranks that exchange traces)",
         soft_wrap=True,
     )
     if figures["subdomains"] > figures["ranks"]:
@@ -80,6 +90,10 @@ def _print_table(cell: "SharedCell") -> None:
             "a run does so only where ranks outnumber pieces",
             soft_wrap=True,
         )
+
+
+def _count(number: int, what: str) -> str:
+    return f"{number} {what}{'s' * (number != 1)}"
 
 
 def _draw(cell: "SharedCell", picture: Path, title: str) -> None:

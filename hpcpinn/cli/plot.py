@@ -24,6 +24,7 @@ def plot(
     An overview, the cell coloured by calcium, kymograph, traces, partition, convergence; before
     them, for a long protocol in split windows, one page of all of it.
     """
+    from hpcpinn.cli.pictures import refuse_unusable_gallery
     from hpcpinn.io import read
     from hpcpinn.io.sidecar import reference_path
     from hpcpinn.report.gallery import draw_all
@@ -32,9 +33,10 @@ def plot(
     if suffix not in ("png", "pdf", "svg"):
         raise InputError(f"--format {suffix}: no such format; use png, pdf or svg")
     run = read(result)
+    folder = out or result.with_name(f"{result.stem}-pictures")
+    refuse_unusable_gallery(folder, suffix, result)
     for line in summary_lines(run):
         print(line)
-    folder = out or result.with_name(f"{result.stem}-pictures")
     drawn, left_out = draw_all(run, folder, times=_times(times), suffix=suffix)
     for picture in drawn:
         print(f"picture: {picture}")

@@ -1,22 +1,28 @@
 """``hpcpinn run``: one forward run of one cell."""
 
 import json
+import sys
+from collections.abc import Mapping
 from pathlib import Path
-from tempfile import TemporaryFile
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 from rich.console import Console
 
 from hpcpinn.cli.progress import duration, make_progress
-from hpcpinn.config import bundled_job, load_config
-from hpcpinn.errors import InputError, OutputError
+from hpcpinn.config import bundled_job, load_with_origin
+from hpcpinn.errors import InputError
 
 if TYPE_CHECKING:
     from hpcpinn.workflows.forward import RunSummary
     from hpcpinn.workflows.long_run import LongSummary
 
 DEFAULT_JOB = "default"
+
+MORE = (
+    "Every key of a job file, which --set can change, is in docs/run-description.md.\n\n"
+    "A site is soma, root, apic[12](0.5), point:123, xyz:1,2,3 or tip:apic."
+)
 
 
 def run(
@@ -49,10 +55,9 @@ def run(
 
     Start it under mpirun for many ranks: mpirun -n 8 hpcpinn run --morphology cell.swc
     """
-    overrides = list(settings or [])
     flags = {"morphology.file": morphology, "morphology.units": units, "run.output": output}
-    overrides += [f"{key}={json.dumps(value)}" for key, value in flags.items() if value is not None]
-    config = load_config(job or bundled_job(DEFAULT_JOB), overrides)
+    chosen = job or bundled_job(DEFAULT_JOB)
+    config, origin = load_with_origin(chosen, [*(settings or []), *overrides_of(flags)])
     checkpoint = checkpoint_to_resume(resume, Path(config.run.output))
 
     from hpcpinn.parallel.device import prepare  # the device must be chosen before JAX is loaded
@@ -60,20 +65,39 @@ def run(
     prepare()
     from hpcpinn.parallel.communicator import make_communicator
     from hpcpinn.workflows import forward, long_run
+    from hpcpinn.workflows.places import refuse_unusable_places
 
     communicator = make_communicator(config.run.transport)
-    communicator.on_root(refuse_unwritable, Path(config.run.output))
-    with make_progress(communicator.rank) as progress:
-        if config.window.kind == "split":
-            long_summary = long_run.run_long(config, communicator, progress, resume=checkpoint)
-        else:
-            summary = forward.run(config, communicator, progress, resume=checkpoint)
+    with origin.naming_places():
+        communicator.on_root(refuse_unusable_places, config, chosen)
+        if communicator.rank == 0:
+            for warning in origin.warnings(config):
+                print(f"hpcpinn: warning: {warning}", file=sys.stderr)
+        with make_progress(communicator.rank) as progress:
+            if config.window.kind == "split":
+                long_summary = long_run.run_long(config, communicator, progress, resume=checkpoint)
+            else:
+                summary = forward.run(config, communicator, progress, resume=checkpoint)
     if communicator.rank == 0:
         console = Console(highlight=False)
         if config.window.kind == "split":
             print_long_summary(long_summary, console)
         else:
             print_summary(summary, console)
+
+
+def overrides_of(flags: Mapping[str, str | None]) -> list[tuple[str, str]]:
+    """Flags that stand for keys of the run description, as overrides that remember the flag.
+
+    Args:
+        flags: Values by key; ``run.output`` is typed ``--output``, ``morphology.file`` ``--morphology``.
+    """
+    typed = {"morphology.file": "morphology"}
+    return [
+        (f"--{typed.get(key, key.rpartition('.')[2])} {value}", f"{key}={json.dumps(value)}")
+        for key, value in flags.items()
+        if value is not None
+    ]
 
 
 def checkpoint_to_resume(wish: str | None, output: Path) -> Path | None:
@@ -89,6 +113,8 @@ def checkpoint_to_resume(wish: str | None, output: Path) -> Path | None:
     """
     if wish is None:
         return None
+    if not output.name:
+        raise InputError(f"run.output: {output} is a directory; name a file with --output")
     own = output.with_suffix(".checkpoint.h5")
     checkpoint = own if wish in ("here", "auto") else Path(wish)
     if checkpoint.is_file():
@@ -96,24 +122,6 @@ def checkpoint_to_resume(wish: str | None, output: Path) -> Path | None:
     if wish == "auto":
         return None
     raise InputError(f"--resume: no checkpoint {checkpoint}; use --resume auto to start afresh then")
-
-
-def refuse_unwritable(output: Path) -> None:
-    """Finds out before the work starts that a result cannot be written. Leaves nothing behind.
-
-    Raises:
-        OutputError: The result is a directory, or its directory cannot be made or written to.
-    """
-    if output.is_dir():
-        raise OutputError(f"{output}: is a directory; name a file with --output")
-    folder = next(parent for parent in output.absolute().parents if parent.exists())
-    try:
-        with TemporaryFile(dir=folder):
-            pass
-    except OSError as error:
-        raise OutputError(
-            f"{output}: cannot be written in {folder} ({error.strerror}); name another place with --output"
-        ) from None
 
 
 def print_summary(summary: "RunSummary", console: Console) -> None:
@@ -124,8 +132,9 @@ def print_summary(summary: "RunSummary", console: Console) -> None:
         "cell": f"{s.sections} sections in {s.pieces} pieces on {s.ranks} {_plural('rank', s.ranks)}",
         "solve": f"{time} in {s.windows} {_plural('window', s.windows)} ({s.rejected} rejected), "
         f"{s.newton_steps} Newton steps, {s.sweeps} sweeps (at most {s.most_sweeps_per_step} per step)",
-        "accuracy": f"error estimate {s.error_estimate:.1e}, calcium balance {s.calcium_balance:.1e}, "
-        f"interface jump {s.interface_jump:.1e}",
+        "accuracy": f"error estimate {s.error_estimate:.1e} of the excursion from rest over the run; windows at most "
+        f"{s.window_error:.1e} (window.tolerance {s.tolerance:.1e})",
+        "": f"calcium balance {s.calcium_balance:.1e}, interface jump {s.interface_jump:.1e}",
         "cost": f"{duration(s.seconds)} (set-up {duration(s.seconds_setup)}), "
         f"{100 * s.exchange_share:.1f} % of the windows in exchange, {s.memory_gib:.2f} GiB per rank",
         "result": f"{s.result} ({s.output_mib:.1f} MiB)",
@@ -145,7 +154,7 @@ def print_long_summary(summary: "LongSummary", console: Console) -> None:
         f"of biology, {s.windows} split windows",
         "voltage": f"solved for {s.motifs_solved} of {slots} slots, reused in the others "
         f"(start off by at most {s.motif_mismatch:.1e})",
-        "accuracy": f"error estimate of the windows {s.error_estimate:.1e}; "
+        "accuracy": f"error estimate of the windows at most {s.error_estimate:.1e} of calcium's distance from rest; "
         f"{100 * s.outside_flow_map:.2g} % of the states outside the flow map's box",
         "cost": f"{duration(s.seconds)} (set-up {duration(s.seconds_setup)}; voltage {s.seconds_voltage:.1f} s, "
         f"windows {s.seconds_windows:.1f} s, error estimate {s.seconds_companion:.1f} s, output "

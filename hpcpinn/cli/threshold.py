@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from hpcpinn.config import load_config
+from hpcpinn.config import load_with_origin
 
 
 def threshold(
@@ -36,7 +36,7 @@ def threshold(
     if morphology is not None:
         overrides.append(f"morphology.file={json.dumps(morphology)}")
     # The search needs no magnitude; the run description does, to know that there is a field.
-    config = load_config(job, ["field.magnitude=1.0", *overrides])
+    config, origin = load_with_origin(job, ["field.magnitude=1.0", *overrides])
 
     from hpcpinn.parallel.device import prepare  # float64 must be on before JAX is loaded
 
@@ -50,7 +50,8 @@ def threshold(
     def say(strength: float, fired: bool) -> None:
         print(f"hpcpinn: {strength:.6g} {unit}: {'a spike' if fired else 'no spike'}", file=sys.stderr)
 
-    found = find_threshold(config, load_cable(config), search, say)
+    with origin.naming_places():
+        found = find_threshold(config, load_cable(config), search, say)
     if as_json:
         print(
             json.dumps(

@@ -1,6 +1,6 @@
 """The typed run description and how it is read from a job file."""
 
-from hpcpinn.config.load import bundled_job, config_from_json, load_config
+from hpcpinn.config.load import Origin, bundled_job, config_from_json, load_config, load_with_origin
 from hpcpinn.config.schema import (
     FluxConfig,
     MorphologyConfig,
@@ -21,6 +21,7 @@ __all__ = [
     "FluxConfig",
     "MorphologyConfig",
     "NetworkConfig",
+    "Origin",
     "OutputConfig",
     "PhysicsConfig",
     "PiecesConfig",
@@ -34,4 +35,5 @@ __all__ = [
     "bundled_job",
     "config_from_json",
     "load_config",
+    "load_with_origin",
 ]

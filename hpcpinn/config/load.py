@@ -6,7 +6,8 @@ what would be accepted.
 
 import os
 import tomllib
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from difflib import get_close_matches
 from pathlib import Path as FilePath
@@ -14,10 +15,10 @@ from typing import Any
 
 from pydantic import BaseModel, ValidationError
 
-from hpcpinn.config.checks import Problem, conflicts, fit_defaults
+from hpcpinn.config.checks import Problem, conflicts, fit_defaults, idle
 from hpcpinn.config.lines import Path, key_lines, line_of
 from hpcpinn.config.schema import RunConfig
-from hpcpinn.errors import InputError
+from hpcpinn.errors import InputError, spelled
 
 _PATH_KEYS: tuple[tuple[str, str], ...] = (
     ("morphology", "file"),
@@ -29,7 +30,11 @@ _PATH_KEYS: tuple[tuple[str, str], ...] = (
 """Keys whose relative paths start at the job file."""
 
 
-def load_config(path: str | os.PathLike[str] | None = None, overrides: Sequence[str] = ()) -> RunConfig:
+Override = str | tuple[str, str]
+"""``table.key=value``; or the flag that a person typed for it, and that."""
+
+
+def load_config(path: str | os.PathLike[str] | None = None, overrides: Sequence[Override] = ()) -> RunConfig:
     """The run description of a job file, with overrides on top.
 
     Args:
@@ -41,13 +46,24 @@ def load_config(path: str | os.PathLike[str] | None = None, overrides: Sequence[
         InputError: Unreadable file, unknown or misspelt key, wrong type, value out of range,
             or keys that contradict each other: the first problem, and how many more there are.
     """
-    origin = _Origin()
+    return load_with_origin(path, overrides)[0]
+
+
+def load_with_origin(
+    path: str | os.PathLike[str] | None = None, overrides: Sequence[Override] = ()
+) -> tuple[RunConfig, "Origin"]:
+    """As `load_config`, with the place of every key: mistakes that only the cell shows need it, too.
+
+    Raises:
+        InputError: As `load_config`.
+    """
+    origin = Origin()
     document: dict[str, Any] = {}
     if path is not None:
         document, origin = _read(FilePath(path))
-    for text in overrides:
-        _override(document, text, origin)
-    return _validated(document, origin)
+    for override in overrides:
+        _override(document, override, origin)
+    return _validated(document, origin), origin
 
 
 def config_from_json(text: str, source: str = "stored configuration") -> RunConfig:
@@ -59,7 +75,7 @@ def config_from_json(text: str, source: str = "stored configuration") -> RunConf
     try:
         return RunConfig.model_validate_json(text)
     except ValidationError as error:
-        raise _one_line(error, _Origin(source)) from None
+        raise _one_line(error, Origin(source)) from None
 
 
 def bundled_job(name: str) -> FilePath:
@@ -78,7 +94,7 @@ def bundled_job(name: str) -> FilePath:
 
 
 @dataclass
-class _Origin:
+class Origin:
     """Where every value came from: lines of a file, and flags."""
 
     file: str = "configuration"
@@ -86,6 +102,7 @@ class _Origin:
     flags: dict[Path, str] = field(default_factory=dict)
 
     def of(self, path: Path) -> str:
+        """Where a key, or else the table around it, was given."""
         for length in range(len(path), 0, -1):
             if path[:length] in self.flags:
                 return self.flags[path[:length]]
@@ -95,24 +112,46 @@ class _Origin:
         line = line_of(self.lines, path)
         return self.file if line is None else f"{self.file}, line {line}"
 
+    def warnings(self, config: RunConfig) -> list[str]:
+        """What the description holds that does nothing, one line each."""
+        return [f"{self.of(key)}: {spelled(key)}: {message}" for key, message in idle(config)]
 
-def _read(file: FilePath) -> tuple[dict[str, Any], _Origin]:
+    @contextmanager
+    def naming_places(self) -> Iterator[None]:
+        """Puts file and line, or the flag, in front of errors that name a key of the run description."""
+        try:
+            yield
+        except InputError as error:
+            known = error.key and error.key[0] in RunConfig.model_fields
+            place = self.of(error.key) if known else ""
+            if not place or place == Origin.file:  # nobody gave it: there is no place to name
+                raise
+            raise InputError(f"{place}: {error}") from error
+
+
+def _read(file: FilePath) -> tuple[dict[str, Any], Origin]:
     try:
         text = file.read_text(encoding="utf-8-sig")
         document = tomllib.loads(text)
     except FileNotFoundError:
-        raise InputError(f"{file}: no such job file") from None
+        raise InputError(
+            f"{file}: no such job file; give the path of a TOML file, or none for the bundled job"
+        ) from None
+    except IsADirectoryError:
+        raise InputError(f"{file}: is a directory; give the path of a job file (TOML)") from None
     except OSError as error:
         raise InputError(f"{file}: cannot be read ({error.strerror})") from None
     except UnicodeDecodeError as error:
-        raise InputError(f"{file}: not a text file (byte {error.start} is not UTF-8)") from None
+        raise InputError(
+            f"{file}: not a text file (byte {error.start} is not UTF-8); give a TOML file, saved as UTF-8"
+        ) from None
     except tomllib.TOMLDecodeError as error:
         raise InputError(f"{file}: not valid TOML: {error}") from None
     for table, key in _PATH_KEYS:
         section = document.get(table)
         if isinstance(section, dict) and isinstance(name := section.get(key), str):
             section[key] = name if _is_waveform_name(key, name) else _beside(file, name)
-    return document, _Origin(str(file), key_lines(text))
+    return document, Origin(str(file), key_lines(text))
 
 
 def _is_waveform_name(key: str, name: str) -> bool:
@@ -127,9 +166,10 @@ def _beside(job: FilePath, name: str) -> str:
     return os.path.normpath(job.parent / FilePath(name).expanduser())
 
 
-def _override(document: dict[str, Any], text: str, origin: _Origin) -> None:
+def _override(document: dict[str, Any], override: Override, origin: Origin) -> None:
     """Writes one ``a.b=value`` into the document and remembers the flag."""
-    flag = f"--set {text if text.isprintable() else repr(text)}"
+    typed, text = ("", override) if isinstance(override, str) else override
+    flag = typed or f"--set {text if text.isprintable() else repr(text)}"
     dotted, equals, spelled = text.partition("=")
     path: Path = tuple(int(k) if k.isdecimal() else k for k in dotted.strip().split("."))
     if not equals or not all(str(key) for key in path):
@@ -160,7 +200,7 @@ def _value(spelled: str) -> Any:
         return spelled
 
 
-def _validated(document: Mapping[str, Any], origin: _Origin) -> RunConfig:
+def _validated(document: Mapping[str, Any], origin: Origin) -> RunConfig:
     try:
         config = RunConfig.model_validate(document)
     except ValidationError as error:
@@ -170,7 +210,7 @@ def _validated(document: Mapping[str, Any], origin: _Origin) -> RunConfig:
     return config
 
 
-def _one_line(error: ValidationError, origin: _Origin) -> InputError:
+def _one_line(error: ValidationError, origin: Origin) -> InputError:
     try:
         unknown_first = sorted(error.errors(), key=lambda detail: detail["type"] != "extra_forbidden")
         _refuse([_problem(detail) for detail in unknown_first], origin)
@@ -179,14 +219,14 @@ def _one_line(error: ValidationError, origin: _Origin) -> InputError:
     raise AssertionError("a validation error without details")
 
 
-def _refuse(problems: Iterable[Problem], origin: _Origin) -> None:
+def _refuse(problems: Iterable[Problem], origin: Origin) -> None:
     """Raises the first problem, saying how many more there are; nothing without problems."""
     found = list(problems)
     if not found:
         return
     path, message = found[0]
     more = f" (and {len(found) - 1} more)" if len(found) > 1 else ""
-    raise InputError(f"{origin.of(path)}: {'.'.join(map(str, path))}: {message}{more}")
+    raise InputError(f"{origin.of(path)}: {spelled(path)}: {message}{more}")
 
 
 def _problem(detail: Mapping[str, Any]) -> Problem:
@@ -199,19 +239,24 @@ def _problem(detail: Mapping[str, Any]) -> Problem:
         case "missing":
             return path, "missing; it has no default"
         case "model_type" | "model_attributes_type" | "dict_type":
-            return path, f"{value!r} is not a table of keys"
+            return path, f"{_shown(value)} is not a table of keys"
         case "tuple_type":
             return path, f"expected a list of tables, written [[{'.'.join(map(str, path))}]]"
         case "literal_error":
-            return path, f"{value!r} is not one of {limits['expected']}"
+            return path, f"{_shown(value)} is not one of {limits['expected']}"
         case "value_error":
             return path, str(limits["error"])
         case "finite_number":
-            return path, f"{value!r} is not a finite number"
+            return path, f"{_shown(value)} is not a finite number"
         case "string_too_short":
             return path, "must not be empty"
     message = detail["msg"].removeprefix("Input should be ")
-    return path, f"{value!r} is not allowed: must be {message}"
+    return path, f"{_shown(value)} is not allowed: must be {message}"
+
+
+def _shown(value: Any) -> str:
+    """A value as it is written in TOML."""
+    return str(value).lower() if isinstance(value, bool) else repr(value)
 
 
 def _suggestion(path: Path) -> str:

@@ -9,7 +9,7 @@ overrides of the command line into a `RunConfig`; whatever is wrong ends in one 
 import math
 from typing import Annotated, Literal
 
-from pydantic import Field
+from pydantic import AfterValidator, Field
 
 from hpcpinn.config.splitting import SplitConfig
 from hpcpinn.config.stimulation import (
@@ -31,6 +31,7 @@ from hpcpinn.config.values import (
     Text,
     Time,
     TimeOrForever,
+    in_mV,
 )
 
 
@@ -120,11 +121,11 @@ class VoltageConfig(Table):
     Neither is read where a field or a clamp drives the voltage: it is then solved on the cable.
 
     Attributes:
-        constant: Voltage everywhere and always, mV; not read where `file` is given.
-        file: CSV or HDF5 table. In a job file a relative path starts at the job file.
+        constant: Voltage everywhere and always, mV (−500 to 500); not read where `file` is given.
+        file: CSV or HDF5 table in mV. In a job file a relative path starts at the job file.
     """
 
-    constant: Finite = -70.0
+    constant: Annotated[Finite, Field(ge=-500.0, le=500.0), AfterValidator(in_mV)] = -70.0
     file: Text | None = None
 
 
@@ -150,7 +151,8 @@ class FluxConfig(Table):
     """A given calcium flux J through a free end, D ∂c/∂s (inward) = J.
 
     Attributes:
-        site: A free end, such as ``soma`` or ``tip:apic``.
+        site: A free end: of a section (``soma``, ``dend[3]``), a tip (``tip:apic``), or the position of
+            one (``dend[3](1)``); other positions are refused.
         value: J, µM·µm/s, positive inwards.
         start: When it begins, ms.
         duration: How long it lasts, ms.
@@ -186,7 +188,8 @@ class OutputConfig(Table):
         duration: How long is simulated, ms.
         output_interval: Between two frames of the whole cell, ms.
         probe_interval: Between two samples of the probes, ms.
-        output: Result file, relative to the working directory.
+        output: Result file, relative to the working directory. It replaces an older result or an empty
+            file, and nothing else.
         seed: Seed of every random number in the run.
         checkpoint_every: Windows between checkpoints.
         transport: How ranks talk; ``auto`` takes mpi4jax under mpirun, nothing with one rank.
@@ -297,7 +300,8 @@ class WindowConfig(Table):
         first: Length of the first window and of the first one after a source switches, ms.
         shortest: A window that fails at this length ends the run, ms.
         longest: No window is longer, ms.
-        tolerance: Relative error estimate above which a window is rejected and retried.
+        tolerance: Error estimate above which a window is rejected and retried, relative to the largest
+            excursion so far, or to 5 % of the species' scale where that is larger.
     """
 
     kind: Literal["coupled", "split"] = "coupled"

@@ -26,6 +26,17 @@ def _with_unit(value: object, table: Mapping[str, float]) -> object:
         raise ValueError(str(error)) from None
 
 
+def in_mV(value: float) -> float:
+    """The value, unless it looks like volts.
+
+    Raises:
+        ValueError: It is below 1 mV, but not 0.
+    """
+    if 0.0 < abs(value) < 1.0:
+        raise ValueError(f"{value!r}: mV are expected, and this looks like V; write {1000.0 * value:g}")
+    return value
+
+
 Finite = Annotated[float, Field(allow_inf_nan=False)]
 Positive = Annotated[Finite, Field(gt=0)]
 NonNegative = Annotated[Finite, Field(ge=0)]

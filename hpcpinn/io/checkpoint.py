@@ -33,6 +33,9 @@ if TYPE_CHECKING:
 FORMAT = "hpcpinn-checkpoint"
 FORMAT_VERSION = 1
 
+GEOMETRY = "geometry"
+"""Key of the fingerprint for the pieces themselves."""
+
 Scalars = dict[str, float | int | bool | str | ndarray]
 
 
@@ -50,7 +53,7 @@ def fingerprint(settings: Mapping[str, Any], cable: Cable) -> dict[str, str]:
     digest = hashlib.sha256()
     for name in PIECE_ARRAYS:
         digest.update(np.ascontiguousarray(getattr(cable, name)).tobytes())
-    return _flat("", settings) | {"geometry": digest.hexdigest()[:16]}
+    return _flat("", settings) | {GEOMETRY: digest.hexdigest()[:16]}
 
 
 def _flat(prefix: str, settings: Mapping[str, Any]) -> dict[str, str]:
@@ -126,7 +129,7 @@ def load(
 
     Raises:
         InputError: On all ranks: there is no such file, it is damaged, of another version, or
-            was made with other settings; the message names the first that differs.
+            was made with other settings or for another cell; the message names the first that differs.
     """
     path = Path(path)
     loaded, error = None, None
@@ -203,13 +206,21 @@ def _force_to_disk(path: Path) -> None:
 
 def _check_fingerprint(path: Path, file: h5py.File, wanted: Mapping[str, str]) -> None:
     saved = json.loads(file["settings"].asstr()[()])
-    for key in sorted(saved.keys() | wanted.keys()):
-        before, now = saved.get(key, "not set"), wanted.get(key, "not set")
-        if before != now:
-            raise InputError(
-                f"{path}: does not fit this run: {key} was {before} and is now {now}; "
-                "set it back, or start without --resume"
-            )
+    differing = [key for key in sorted(saved.keys() | wanted.keys()) if saved.get(key) != wanted.get(key)]
+    if not differing:
+        return
+    # The cell follows from the rest: a person can do something about a key, not about its hash.
+    key = min(differing, key=lambda key: (key == GEOMETRY, not key.startswith("morphology"), key))
+    if key == GEOMETRY:
+        raise InputError(
+            f"{path}: does not fit this run: the cell is another one: the file of `morphology` has changed, or how "
+            "`pieces` are cut; restore the file, or start without --resume"
+        )
+    before, now = saved.get(key, "not set"), wanted.get(key, "not set")
+    raise InputError(
+        f"{path}: does not fit this run: {key} was {before} and is now {now}; "
+        "set it back, or start without --resume"
+    )
 
 
 def _read(file: h5py.File, pieces: Int[ndarray, " n"]) -> tuple[dict[str, ndarray], Scalars]:

@@ -5,6 +5,7 @@ the collective steps write raw data into places that exist already. A job that d
 leaves a file that opens.
 """
 
+import contextlib
 import errno
 import os
 import re
@@ -62,6 +63,8 @@ def open_existing(path: Path, kind: str, version: int) -> Iterator[h5py.File]:
     Raises:
         InputError: It does not exist, is damaged, or is something else.
     """
+    if path.is_dir():
+        raise InputError(f"{path}: is a directory; give the path of an {kind} file")
     if not path.is_file():
         raise InputError(f"{path}: no such file; give the path of an {kind} file")
     try:
@@ -78,10 +81,19 @@ def open_existing(path: Path, kind: str, version: int) -> Iterator[h5py.File]:
                 )
             yield file
     except (OSError, KeyError) as error:
-        reason = " ".join(str(error).strip("'\"").split())
-        raise InputError(
-            f"{path}: cannot be read, it is truncated, damaged or no {kind} file ({reason})"
-        ) from error
+        raise InputError(_what_is_wrong(path, kind, error)) from error
+
+
+def _what_is_wrong(path: Path, kind: str, error: Exception) -> str:
+    """Why a file cannot be opened, in the words of a person; HDF5's own come with --debug."""
+    if isinstance(error, PermissionError):
+        return f"{path}: cannot be read ({error.strerror}); make it readable"
+    with contextlib.suppress(OSError):
+        if path.stat().st_size == 0:
+            return f"{path}: is empty; run the job again"
+        if not h5py.is_hdf5(path):
+            return f"{path}: is no HDF5 file; give the path of an {kind} file"
+    return f"{path}: cannot be read, it is truncated or damaged; restore it from a copy, or run the job again"
 
 
 @contextmanager

@@ -1,5 +1,6 @@
 """The cells that come with the package, as SWC files in ``meshes/``."""
 
+from difflib import get_close_matches
 from pathlib import Path
 
 from hpcpinn.errors import InputError
@@ -29,9 +30,17 @@ def builtin_path(name: str) -> Path:
     for folder in FOLDERS:
         if stem in builtin_names() and (file := folder / f"{stem}.swc").is_file():
             return file
-    raise InputError(f"no bundled cell '{stem}'; there are: {', '.join(builtin_names())}")
+    near = get_close_matches(stem, builtin_names(), n=1)
+    meant = f" did you mean {PREFIX}{near[0]}?" if near else ""
+    raise InputError(f"no bundled cell '{stem}';{meant} there are: {', '.join(builtin_names())}")
 
 
 def morphology_path(text: str) -> Path:
-    """The file that a user means: ``builtin:NAME`` or a path (which need not exist)."""
+    """The file that a user means: ``builtin:NAME`` or a path (which need not exist).
+
+    Raises:
+        InputError: There is no bundled cell of that name, or no name at all.
+    """
+    if not text.strip():
+        raise InputError(f"the name of the morphology file is empty; give an SWC file, or {PREFIX}pyramidal")
     return builtin_path(text) if text.startswith(PREFIX) else Path(text).expanduser()

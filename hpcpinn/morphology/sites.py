@@ -5,7 +5,7 @@
 ``root``           root of the tree
 ``apic[12](0.5)``  section and position on it, 0 at its start, 1 at its end (default 0.5)
 ``point:123``      point of the SWC file by its id
-``xyz:1,2,3``      nearest place to a position in µm
+``xyz:1,2,3``      nearest place to a position in µm, at most 50 µm from the cable
 ``tip:apic``       farthest tip of a type along the tree; ``tip`` alone: of the whole cell
 =================  ==================================================================
 """
@@ -25,6 +25,9 @@ from hpcpinn.morphology.repair import SOMA
 from hpcpinn.morphology.swc import SwcTree
 
 GRAMMAR = "soma, root, apic[12](0.5), point:123, xyz:1,2,3 or tip:apic"
+
+FARTHEST = 50.0
+"""µm from the surface of the cable; a position farther away was meant for another cell, or in another unit."""
 
 _SECTION = re.compile(r"(?P<name>[a-z]+\d*\[\d+\]b?)(\((?P<x>[^()]*)\))?\Z")
 _ALIASES = {"axon": 2, "dend": 3, "basal": 3, "apic": 4, "apical": 4, "soma": 1}
@@ -67,7 +70,7 @@ def parse_site(text: str, cable: Cable, tree: SwcTree | None = None) -> Site:
     if words.startswith("point:"):
         return _point(words, cable, tree)
     if words.startswith("xyz:"):
-        return _nearest(cable, _numbers(words.removeprefix("xyz:"), 3, words), words)
+        return _at_position(cable, _numbers(words.removeprefix("xyz:"), 3, words), words)
     return _on_section(words, cable)
 
 
@@ -99,7 +102,8 @@ def _suggestion(wanted: str, names: list[str]) -> str:
     if "[" in wanted and same_kind:
         return f"no section {wanted}; {stem}[] runs from {same_kind[0]} to {same_kind[-1]}"
     close = get_close_matches(wanted, [*names, "soma", "root", "tip"], n=3, cutoff=0.5)
-    return f"did you mean {' or '.join(close)}?" if close else f"write {GRAMMAR}"
+    meant = f"did you mean {' or '.join(close)}? " if close else ""
+    return f"{meant}Write {GRAMMAR}" if close else f"no such place; write {GRAMMAR}"
 
 
 def _at(section: str, x: float, cable: Cable, name: str) -> Site:
@@ -160,6 +164,20 @@ def _point_of_tree(wanted: int, words: str, cable: Cable, tree: SwcTree) -> Site
         raise InputError(f"site '{words}': no point {wanted} in {tree.path}; the nearest id is {near}")
     same = cable.kind == tree.kind[rows[0]]
     return _nearest(cable, tree.xyz[rows[0]], words, same if same.any() else None)
+
+
+def _at_position(cable: Cable, position: Float[ndarray, " 3"], words: str) -> Site:
+    """The nearest place to a position, which must be near the cable."""
+    site = _nearest(cable, position, words)
+    x, (inner, outer) = site.fraction, cable.radius[site.frustum]
+    reach = np.linalg.norm(place(site, cable)[2] - position) - ((1.0 - x) * inner + x * outer)
+    if reach > FARTHEST:
+        name, along, (near_x, near_y, near_z) = place(site, cable)
+        raise InputError(
+            f"site '{words}': {reach:.4g} um from the cell; the nearest place is {name}, {along:.1f} um from its "
+            f"start, at xyz:{near_x:.1f},{near_y:.1f},{near_z:.1f}; give a position within {FARTHEST:g} um"
+        )
+    return site
 
 
 def _nearest(cable: Cable, position: Float[ndarray, " 3"], name: str, among: ndarray | None = None) -> Site:

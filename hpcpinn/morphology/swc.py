@@ -19,6 +19,9 @@ from hpcpinn.morphology.swc_units import MICROMETRES, suspect_unit
 
 UNITS = ("auto", *MICROMETRES)
 
+LARGEST = 1e30
+"""Coordinates and radii beyond it, in any unit, belong to no cell, and their cubes would overflow."""
+
 
 @dataclass(frozen=True)
 class SwcTree:
@@ -94,6 +97,7 @@ def read_swc(path: str | Path, *, units: str = "auto") -> SwcTree:
     lines = read_lines(path)
     _refuse_duplicates(lines, path)
     _refuse_missing_parents(lines, path)
+    _refuse_gigantic(lines, path)
     points, parent = _ordered(lines.points, path)
     tree = SwcTree(
         path=str(path),
@@ -135,6 +139,16 @@ def _refuse_duplicates(lines: SwcLines, path: str | Path) -> None:
                 f"{first[point.id]}; give every point its own id"
             )
         first[point.id] = point.line
+
+
+def _refuse_gigantic(lines: SwcLines, path: str | Path) -> None:
+    for point in lines.points:
+        for name, value in zip(("x", "y", "z", "radius"), (*point.xyz, point.radius), strict=True):
+            if abs(value) > LARGEST:
+                raise InputError(
+                    f"{path}:{point.line}: {name} of point {point.id} is {value:g}, larger than any cell; "
+                    "give it in um"
+                )
 
 
 def _refuse_missing_parents(lines: SwcLines, path: str | Path) -> None:

@@ -66,6 +66,8 @@ def _text(path: str | Path) -> str:
         raw = Path(path).read_bytes()
     except FileNotFoundError:
         raise InputError(f"{path}: no such file; give the path of an SWC file") from None
+    except IsADirectoryError:
+        raise InputError(f"{path}: is a directory; give the path of an SWC file") from None
     except OSError as error:
         raise InputError(f"{path}: cannot be read: {error.strerror}") from None
     if not raw.strip():
@@ -94,7 +96,7 @@ def _real(word: str, column: str, place: str) -> float:
     if word.lstrip("+-").lower() in ("nan", "inf", "infinity"):
         raise InputError(f"{place}: {column} is {word}; give a finite number")
     if not _NUMBER.match(word):
-        raise InputError(f"{place}: {column} is '{word}', not a number")
+        raise InputError(f"{place}: {column} is '{word}', not a number; give one")
     value = float(word)
     if value in (float("inf"), float("-inf")):
         raise InputError(f"{place}: {column} is {word}, too large; give a finite number")

@@ -42,6 +42,8 @@ def columns_of(path: Path, header: Sequence[str], what: str) -> list[tuple[int, 
             that is not a finite number; one line with the place.
     """
     wanted = ",".join(header)
+    if path.is_dir():
+        raise InputError(f"{path}: is a directory; give a CSV file with the columns {wanted}")
     if not path.is_file():
         raise InputError(f"{path}: no such {what} file; give a CSV file with the columns {wanted}")
     try:
@@ -61,10 +63,12 @@ def columns_of(path: Path, header: Sequence[str], what: str) -> list[tuple[int, 
 
 
 def _number(place: str, cell: str) -> float:
+    if not cell:
+        raise InputError(f"{place} is empty; give a number in every row")
     try:
         value = float(cell)
     except ValueError:
-        raise InputError(f"{place} is {cell!r}, which is not a number") from None
+        raise InputError(f"{place} is {cell!r}, which is not a number; give one") from None
     if not math.isfinite(value):
         raise InputError(f"{place} is {cell}; every number must be finite")
     return value

@@ -30,6 +30,11 @@ Site = TypeVar("Site")
 
 _TIME_HEADERS = ("time_ms", "time")
 
+HIGHEST = 500.0
+"""mV; no membrane survives more."""
+LOWEST = 1.0
+"""mV; a whole table below it is in volts."""
+
 
 @jax.tree_util.register_dataclass
 @dataclass(frozen=True)
@@ -129,14 +134,25 @@ def read_voltage(path: str | Path, *, time_unit: float = 1e-3) -> VoltageSource:
             numbers, a site named twice; one line with the place.
     """
     path = Path(path)
+    if path.is_dir():
+        raise InputError(f"{path}: is a directory; name a CSV or HDF5 file with voltage.file")
     if not path.is_file():
         raise InputError(f"{path}: no such voltage file; check voltage.file")
     try:
         times, values, sites, place = _read_hdf5(path) if _is_hdf5(path) else _read_csv(path)
     except UNREADABLE as error:
-        raise InputError(f"{path}: cannot be read as CSV or HDF5 ({error}); is the file complete?") from error
+        raise InputError(f"{path}: cannot be read as CSV or HDF5: {_unreadable(error)}") from error
     _check_table(path, times, values, sites, place)
     return VoltageSource(jnp.asarray(times * time_unit), jnp.asarray(values), sites, str(path), time_unit)
+
+
+def _unreadable(error: Exception) -> str:
+    """Why, in the words of a person."""
+    if isinstance(error, UnicodeDecodeError):
+        return "not a text file; save it as plain CSV"
+    if isinstance(error, PermissionError):
+        return f"{error.strerror}; make it readable"
+    return "it is truncated or damaged; write it again"
 
 
 def check_covers(source: VoltageSource, duration: float) -> None:
@@ -207,10 +223,14 @@ def _read_csv(path: Path) -> _Table:
 
 
 def _number(path: Path, line: int, column: str, cell: str) -> float:
+    if not cell:
+        raise InputError(f"{path}:{line}: column {column!r} is empty; give a number in every row")
     try:
         return float(cell)
     except ValueError:
-        raise InputError(f"{path}:{line}: column {column!r} holds {cell!r}, which is not a number") from None
+        raise InputError(
+            f"{path}:{line}: column {column!r} holds {cell!r}, which is not a number; give one"
+        ) from None
 
 
 def _read_hdf5(path: Path) -> _Table:
@@ -259,10 +279,24 @@ def _check_table(
         row, column = broken[0]
         name = ("time", *sites)[column]
         raise InputError(f"{place(row)}: {name} is {numbers[row, column]}; every value must be finite")
+    _check_unit(values, sites, place)
     backwards = np.flatnonzero(np.diff(times) <= 0.0)
     if len(backwards):
         row = int(backwards[0]) + 1
         raise InputError(
             f"{place(row)}: time {times[row]:g} does not follow {times[row - 1]:g}; "
             "sort the rows, one per time"
+        )
+
+
+def _check_unit(values: np.ndarray, sites: tuple[str, ...], place: Callable[[int], str]) -> None:
+    """Raises InputError where voltages are not in mV."""
+    row, column = np.unravel_index(np.argmax(np.abs(values)), values.shape)
+    largest = values[row, column]
+    where = f"{place(int(row))}: {sites[int(column)]} is {largest:g}"
+    if abs(largest) > HIGHEST:
+        raise InputError(f"{where}: mV are expected, at most {HIGHEST:g} either way; correct it, or the unit")
+    if 0.0 < abs(largest) < LOWEST:
+        raise InputError(
+            f"{where}, the largest of the table: mV are expected, and this looks like V; multiply by 1000"
         )

@@ -89,12 +89,15 @@ def after_accepted(
     return Plan(max(wanted, length / rule.growth) if wanted < length / 1.1 else length)
 
 
-def after_rejected(rule: WindowRule, plan: Plan, length: float, error: float, why: str) -> Plan:
+def after_rejected(
+    rule: WindowRule, plan: Plan, length: float, error: float, why: str, remedy: str = "use more network.features"
+) -> Plan:
     """Plan after a rejected window.
 
     Args:
         error: Its relative error estimate; NaN or infinite where the solve failed.
         why: What went wrong, for the message.
+        remedy: What else may help, for its end.
 
     Raises:
         SolveError: The window was as short as allowed.
@@ -102,7 +105,7 @@ def after_rejected(rule: WindowRule, plan: Plan, length: float, error: float, wh
     if length <= rule.shortest * (1.0 + 1e-9):
         raise SolveError(
             f"{why} at the shortest window allowed (window.shortest = {rule.shortest / rule.unit:.3g}); "
-            "lower window.shortest, raise window.tolerance, or use more network.features"
+            f"lower window.shortest, raise window.tolerance, or {remedy}"
         )
     factor = 0.25
     if math.isfinite(error) and error > 0.0:

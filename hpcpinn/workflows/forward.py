@@ -18,13 +18,21 @@ from hpcpinn.io.metrics import write_metrics
 from hpcpinn.parallel.communicator import Communicator
 from hpcpinn.timestepping.controller import Plan, after_accepted, after_rejected, next_length
 from hpcpinn.workflows.march import Attempt, Factors, March, State, Tally
+from hpcpinn.workflows.places import checkpoint_path
 from hpcpinn.workflows.problem import Problem, build_problem
 from hpcpinn.workflows.recorder import Recorder
+from hpcpinn.workflows.resumption import stop_where_done
 from hpcpinn.workflows.trunk_training import TrunkTraining
 
 RESUMABLE = ("morphology", "physics", "voltage", "field", "stimulation", "clamp", "channels", "cable",
              "synapse", "flux", "network", "training", "pieces", "schwarz", "window")  # fmt: skip
 """Tables of the run description that shape the state: they must not change on resume."""
+
+REMEDIES = {
+    "adam": "give adam more training.steps and another training.learning_rate",
+    "lbfgs": "give lbfgs more training.steps (it reads no training.learning_rate)",
+}
+"""What helps trainers that seldom come to their end by themselves."""
 
 
 @dataclass(frozen=True)
@@ -52,7 +60,11 @@ class RunSummary:
 
     Attributes:
         duration: Simulated time, user units.
-        error_estimate: Relative L2 error estimate over tree and time, of the worse species.
+        error_estimate: L2 error estimate over tree and time, of the worse species, relative to its
+            excursion from rest over the whole run, which may be smaller than what a window is judged by.
+        window_error: Largest error estimate of a window, in the measure of `tolerance`, which takes
+            excursions for no smaller than 5 % of a species' scale (`march.QUIET`).
+        tolerance: `window.tolerance`; no window above it is accepted.
         calcium_balance: Calcium gained minus net inflow, over all that came in.
         interface_jump: Largest relative jump left in a window.
         seconds: Wall time from set-up to the end; `seconds_setup` of it before the first window
@@ -77,6 +89,8 @@ class RunSummary:
     most_sweeps_per_step: int
     most_sweeps_per_window: int
     error_estimate: float
+    window_error: float
+    tolerance: float
     calcium_balance: float
     interface_jump: float
     seconds: float
@@ -106,6 +120,7 @@ def run(
 
     Raises:
         InputError: Something the user gave cannot be used.
+        NothingToDoError: The checkpoint is at the end of the run, or beyond.
         SolveError: A window does not reach its tolerance; what was accepted is in the file.
         OutputError: The result cannot be written; what was flushed is kept.
     """
@@ -115,10 +130,11 @@ def run(
     state, tally = march.begin(), Tally()
     settings = checkpoint.fingerprint(_settings(config), problem.cell.pieces.cable)
     training = TrunkTraining.of(problem)
+    unit = problem.cell.constants.time_unit
     if resume is not None:
         state, tally, problem = _restored(resume, problem, communicator, settings, training)
+        communicator.on_root(stop_where_done, config, state.time / unit, "" if unit == 1.0 else "ms")
         march = March(problem, communicator)
-    unit = problem.cell.constants.time_unit
     recorder = Recorder.open(problem, communicator, state.time / unit if resume else None)
     progress.start(config.run.duration, "" if unit == 1.0 else "ms")
     run_state = _Run(problem, march, communicator, recorder, progress, settings, began, training)
@@ -224,7 +240,8 @@ class _Run:
                 else f"no convergence (last change {attempt.solution.change:.2g}, "
                 f"interface jump {attempt.solution.jump:.2g})"
             )
-            plan = after_rejected(rule, plan, length, attempt.error, why)
+            remedy = REMEDIES.get(self.problem.config.training.trainer, "use more network.features")
+            plan = after_rejected(rule, plan, length, attempt.error, why, remedy)
             factors, rejected = None, rejected + 1
 
     def _row(self, before, attempt, tally, rejected, trained, exchange, written) -> dict[str, float]:
@@ -292,6 +309,8 @@ class _Run:
             most_sweeps_per_step=tally.most_sweeps_per_step,
             most_sweeps_per_window=tally.most_sweeps_per_window,
             error_estimate=tally.error,
+            window_error=tally.window_error,
+            tolerance=config.window.tolerance,
             calcium_balance=tally.balance,
             interface_jump=tally.jump,
             seconds=seconds,
@@ -327,11 +346,6 @@ def measured_exchange(problem: Problem, communicator: Communicator, repeats: int
     return (clock.perf_counter() - begun) / repeats
 
 
-def checkpoint_path(config: RunConfig) -> Path:
-    """Where a run keeps its checkpoint: beside the result."""
-    return Path(config.run.output).with_suffix(".checkpoint.h5")
-
-
 def _settings(config: RunConfig) -> dict:
     settings = config.model_dump(mode="json", include=set(RESUMABLE))
     settings["run"] = {"seed": config.run.seed}
@@ -347,7 +361,8 @@ def _restored(
 ) -> tuple[State, Tally, Problem]:
     arrays, scalars = checkpoint.load(path, communicator, problem.local, settings)
     kinds = {name: type(value) for name, value in asdict(Tally()).items()}
-    tally = Tally(**{name: kind(scalars[f"tally_{name}"]) for name, kind in kinds.items()})
+    known = {name: kind for name, kind in kinds.items() if f"tally_{name}" in scalars}  # older ones know fewer
+    tally = Tally(**{name: kind(scalars[f"tally_{name}"]) for name, kind in known.items()})
     state = State(
         time=float(scalars["time"]),
         field=jnp.asarray(arrays["field"]),

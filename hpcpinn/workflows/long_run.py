@@ -23,7 +23,10 @@ from hpcpinn.timestepping.motifs import DriveState, Motif, MotifBook
 from hpcpinn.timestepping.slots import Slot
 from hpcpinn.timestepping.splitting import Frames
 from hpcpinn.training.flow_map import ReactionState
-from hpcpinn.workflows.forward import ProgressDisplay, WindowReport, checkpoint_path
+from hpcpinn.workflows.forward import ProgressDisplay, WindowReport
+from hpcpinn.workflows.march import NOTHING
+from hpcpinn.workflows.places import checkpoint_path
+from hpcpinn.workflows.resumption import stop_where_done
 from hpcpinn.workflows.split_problem import SplitProblem, build_split_problem
 
 RESUMABLE = ("morphology", "physics", "field", "stimulation", "channels", "cable", "pieces", "split")
@@ -127,6 +130,7 @@ def run_long(
 
     Raises:
         InputError: Something the user gave cannot be used.
+        NothingToDoError: The checkpoint is at the end of the run, or beyond.
         SolveError: The solution is not finite; what came before is in the file.
         OutputError: The result cannot be written; what was flushed is kept.
     """
@@ -148,6 +152,7 @@ def run_long(
         writer = ResultWriter(path, communicator, problem.header)
     else:
         state, tally = _restored(resume, problem, communicator, settings, book)
+        stop_where_done(config, state.time)
         writer = ResultWriter.resume(path, communicator, problem.header, state.time)
     progress.start(config.run.duration, "ms")
     loop = _Loop(problem, book, writer, communicator, progress, settings)
@@ -221,7 +226,7 @@ class _Loop:
                 f"calcium is not finite at t = {slot.end:.6g} ms; shorten split.first and split.longest"
             )
         reach = max(reach, tally.reach)
-        error = apart / COMPANION_ORDER / max(reach, 1e-300)
+        error = apart / COMPANION_ORDER / max(reach, NOTHING * self.problem.constants.c_rest)
         marks.append(clock.perf_counter())
         tally = replace(
             tally,

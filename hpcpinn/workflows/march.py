@@ -22,6 +22,8 @@ FORGOTTEN = 10.0
 """First windows (1 ms by default) from which an error counts in full, see `March.attempt`."""
 QUIET = 0.05
 """Excursions below this share of a species' scale are measured as if they had that size."""
+NOTHING = 1e-6
+"""An excursion below this share of a species' scale is none: round-off over round-off says nothing."""
 
 
 class Factors(NamedTuple):
@@ -79,6 +81,7 @@ class Tally:
             went out, and that came in (channels, releases, leak, ends); µM·µm³.
         error_square, away_square: Time integrals of the squared norms of error and excursion, of
             the species with the largest ratio.
+        window_error: Largest error estimate of a window, as `Attempt.error` has it.
         seconds_train, seconds_exchange, seconds_io: Wall time of the parts.
     """
 
@@ -94,6 +97,7 @@ class Tally:
     came_in: float = 0.0
     error_square: float = 0.0
     away_square: float = 0.0
+    window_error: float = 0.0
     jump: float = 0.0
     seconds_train: float = 0.0
     seconds_exchange: float = 0.0
@@ -106,7 +110,7 @@ class Tally:
 
     @property
     def error(self) -> float:
-        """Relative L2 error estimate over tree and time."""
+        """L2 error estimate over tree and time, over the same norm of the run's excursion from rest."""
         return math.sqrt(self.error_square / max(self.away_square, 1e-300))
 
 
@@ -122,16 +126,20 @@ class March:
         equation, drive = self.problem.solver.equation, self.problem.drive
         shape = (len(self.problem.local), len(equation.rest), len(drive.grid.space))
         rest = jnp.broadcast_to(jnp.asarray(equation.rest)[None, :, None], shape)
-        quiet = QUIET * np.array(equation.scale)
-        volume = float(self.problem.cell.pieces.cable.volume.sum())
         return State(
             time=0.0,
             field=rest,
             gates=drive.steady_gates(0.0),
             plan=first_plan(self.problem.windows),
-            size=quiet,
-            reach=quiet * math.sqrt(volume),
+            size=QUIET * np.array(equation.scale),
+            reach=QUIET * self._unit_reach,
         )
+
+    @cached_property
+    def _unit_reach(self) -> Float[np.ndarray, " K"]:
+        """Norm of an excursion by every species' scale everywhere."""
+        volume = float(self.problem.cell.pieces.cable.volume.sum())
+        return np.array(self.problem.solver.equation.scale) * math.sqrt(volume)
 
     def attempt(self, state: State, length: float, factors: Factors | None) -> Attempt:
         """Solves the window of the given length that starts at the state."""
@@ -180,6 +188,7 @@ class March:
         gained, net, came_in = (float(x) for x in self._flows(window, heads, attempt.drive.end_flux))
         per_step = np.isfinite(solution.histories).sum(axis=1)
         worst = int(np.argmax(attempt.error_norm / np.maximum(state.reach, attempt.away_norm)))
+        away = max(float(attempt.away_norm[worst]), NOTHING * float(self._unit_reach[worst]))
         after = State(
             time=state.time + length,
             field=self.problem.solver.at_end(heads),
@@ -200,6 +209,7 @@ class March:
             net=tally.net + net,
             came_in=tally.came_in + came_in,
             error_square=tally.error_square + length * float(attempt.error_norm[worst]) ** 2,
-            away_square=tally.away_square + length * float(attempt.away_norm[worst]) ** 2,
+            away_square=tally.away_square + length * away**2,
+            window_error=max(tally.window_error, attempt.error),
             jump=max(tally.jump, solution.jump),
         )

@@ -1,7 +1,5 @@
 """From a run description to the voltage of the whole cell under a field or clamps."""
 
-from collections.abc import Iterator
-from contextlib import contextmanager
 from dataclasses import dataclass
 
 import jax.numpy as jnp
@@ -10,7 +8,7 @@ from jaxtyping import Float
 from numpy import ndarray
 
 from hpcpinn.config import RunConfig
-from hpcpinn.errors import InputError
+from hpcpinn.errors import InputError, concerning
 from hpcpinn.morphology import Cable, parse_site
 from hpcpinn.morphology.compartments import Compartments, compartments, d_lambda_counts
 from hpcpinn.physics.channel_sets import ChannelSet, channel_set_named
@@ -29,15 +27,6 @@ _MOST_BYTES = 2**30
 """A voltage larger than this is refused: it has to fit beside everything else on every rank."""
 
 _STEPS_AT_ONCE = 20_000
-
-
-@contextmanager
-def concerning(key: str) -> Iterator[None]:
-    """Puts the key that the user gave in front of what is wrong with it."""
-    try:
-        yield
-    except InputError as error:
-        raise InputError(f"{key}: {error}") from None
 
 
 @dataclass(frozen=True)
@@ -95,7 +84,7 @@ def driven_cable(config: RunConfig, cable: Cable) -> DrivenCable:
         rows.append(_strength(config) * equation.field_source(psi))
     clamps = []
     for number, clamp in enumerate(config.clamp):
-        with concerning(f"clamp.{number}.site"):
+        with concerning("clamp", number, "site"):
             compartment = cells.nearest(parse_site(clamp.site, cable), cable)
         rows.append(equation.clamp_source(compartment, clamp.current))
         clamps.append(Clamp(clamp.start, clamp.duration))
@@ -129,7 +118,7 @@ def channels_of(config: RunConfig, cells: Compartments) -> list[ChannelSet]:
     """
     sets = {}
     for key in (*_CHANNEL_KEYS.values(), "other"):
-        with concerning(f"channels.{key}"):
+        with concerning("channels", key):
             sets[key] = channel_set_named(getattr(config.channels, key))
     return [sets[_CHANNEL_KEYS.get(int(kind), "other")] for kind in cells.kind]
 
@@ -141,9 +130,9 @@ def field_of(config: RunConfig) -> Field:
         InputError: An unusable direction or file.
     """
     if config.field.file is not None:
-        with concerning("field.file"):
+        with concerning("field", "file"):
             return read_field(config.field.file)
-    with concerning("field"):
+    with concerning("field", "direction"):
         return uniform_field(1.0, config.field.direction)
 
 
@@ -160,7 +149,7 @@ def stimulus_of(config: RunConfig) -> Stimulus:
     """
     given = config.stimulation
     if given.protocol is not None:
-        with concerning("stimulation.protocol"):
+        with concerning("stimulation", "protocol"):
             protocol = protocol_named(given.protocol)
     else:
         protocol = PulseProtocol(
@@ -172,7 +161,7 @@ def stimulus_of(config: RunConfig) -> Stimulus:
             pulse_interval=given.pulse_interval,
             train_interval=given.train_interval,
         )
-    with concerning("stimulation.waveform"):
+    with concerning("stimulation", "waveform"):
         waveform = waveform_named(given.waveform or protocol.waveform)
     return Stimulus(protocol, waveform)
 

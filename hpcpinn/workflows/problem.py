@@ -20,12 +20,12 @@ from hpcpinn.domain.pieces import PieceRule, Pieces, cut_into_pieces
 from hpcpinn.domain.sampling import Sampler
 from hpcpinn.domain.schwarz import SweepSettings
 from hpcpinn.domain.window_solver import WindowSolver
-from hpcpinn.errors import InputError
+from hpcpinn.errors import InputError, concerning
 from hpcpinn.io.layout import ProbeSite, ResultHeader
 from hpcpinn.morphology import Cable, cable_from_swc, read_swc, refuse_implausible_units
 from hpcpinn.morphology.interpolation import tree_weights
 from hpcpinn.morphology.meshes import morphology_path
-from hpcpinn.morphology.sites import Site, parse_site
+from hpcpinn.morphology.sites import Site, parse_site, place
 from hpcpinn.networks.trunk import Trunk, make_separable_trunk, make_trunk, split_features
 from hpcpinn.parallel.communicator import Communicator
 from hpcpinn.physics import calcium, sources, voltage
@@ -36,7 +36,7 @@ from hpcpinn.timestepping.forcing import CalciumDrive, flux_ends
 from hpcpinn.training.collocation import Grid, Points, feature_table, gauss_grid, grid_points, random_points
 from hpcpinn.training.first_order import FirstOrder
 from hpcpinn.training.local import piece_geometry
-from hpcpinn.workflows.membrane_voltage import concerning, solve_voltage, switching_times
+from hpcpinn.workflows.membrane_voltage import solve_voltage, switching_times
 
 PIECES_PER_BATCH = 1024
 """Pieces that an accelerator factorises together: some 100 MB of rows."""
@@ -155,10 +155,10 @@ def describe_cell(config: RunConfig, n_ranks: int = 1, cable: Cable | None = Non
     patches, flux_sites = [], []
     for number, synapse in enumerate(config.synapse):
         length = constants.release_patch if synapse.patch is None else synapse.patch
-        with concerning(f"synapse.{number}.site"):
+        with concerning("synapse", number, "site"):
             patches.append((parse_site(synapse.site, cable), length))
     for number, flux in enumerate(config.flux):
-        with concerning(f"flux.{number}.site"):
+        with concerning("flux", number, "site"):
             flux_sites.append(free_end(parse_site(flux.site, cable), cable))
     rule = PieceRule(config.pieces.max_length, config.pieces.source_length, config.pieces.growth)
     pieces = cut_into_pieces(cable, patches, flux_sites, rule)
@@ -197,32 +197,48 @@ def probe_sites(config: RunConfig, pieces: Cable) -> tuple[ProbeSite, ...]:
         wanted += [(synapse.site, synapse.site) for synapse in config.synapse]
     found = []
     for number, (name, text) in enumerate(wanted):
-        with concerning(f"probe.{number}.site"):
+        with concerning("probe", number, "site"):
             site = parse_site(text, pieces)
         found.append(ProbeSite(name, int(site.frustum), float(site.fraction)))
     return tuple(found)
 
 
+AT_AN_END = 1e-3
+"""A place this near to the end of its section, as a share of its length, is the end."""
+
+
 def free_end(site: Site, cable: Cable) -> Site:
-    """The free end of the site's section nearest to the site.
+    """The free end that a site names.
+
+    A section (``dend[3]``), ``soma``, ``root`` and tips stand for the free end of theirs; a position
+    (``dend[3](1)``, a point, a coordinate) must be one.
 
     Raises:
-        InputError: The section has none.
+        InputError: The section has no free end, or the position is none.
     """
     degree = np.bincount(cable.node.ravel())
     kind = cable.kind[site.frustum]
-    same = cable.section == cable.section[site.frustum]
-    if kind == 1:  # the soma may be several sections: any of its ends will do
-        same = cable.kind == 1
+    own = cable.section == cable.section[site.frustum]
+    # The soma may be several sections: any of its ends will do.
+    same = cable.kind == 1 if kind == 1 else own
     rows, ends = np.nonzero(same[:, None] & (degree[cable.node] == 1))
     if not len(rows):
         raise InputError(
-            f"flux at {site.name}: its section has no free end; name a tip (tip:apic) or the soma"
+            f"site '{site.name}': its section has no free end; name a tip (tip:apic) or the soma"
         )
     here = cable.path[site.frustum] @ np.array([1.0 - site.fraction, site.fraction])
-    own = cable.section[rows] != cable.section[site.frustum]
-    nearest = np.lexsort((np.abs(cable.path[rows, ends] - here), own))[0]
-    return Site(int(rows[nearest]), float(ends[nearest]), site.name)
+    away = np.abs(cable.path[rows, ends] - here)
+    elsewhere = ~own[rows]
+    nearest = np.lexsort((away, elsewhere))[0]
+    found = Site(int(rows[nearest]), float(ends[nearest]), site.name)
+    has_position = "(" in site.name or site.name.startswith(("point:", "xyz:"))
+    if has_position and (elsewhere[nearest] or away[nearest] > AT_AN_END * float(cable.length[own].sum())):
+        section, _, (x, y, z) = place(found, cable)
+        raise InputError(
+            f"site '{site.name}': no free end, and a flux goes through one; the nearest is that of {section}, at "
+            f"({x:.1f}, {y:.1f}, {z:.1f}) um: write {section} without a position, or tip:TYPE"
+        )
+    return found
 
 
 def build_problem(

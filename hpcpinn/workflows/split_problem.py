@@ -10,7 +10,7 @@ from numpy import ndarray
 
 from hpcpinn.config import RunConfig
 from hpcpinn.domain.pieces import PieceRule, cut_into_pieces
-from hpcpinn.errors import InputError
+from hpcpinn.errors import InputError, concerning
 from hpcpinn.io.results import ResultHeader
 from hpcpinn.morphology import parse_site
 from hpcpinn.morphology.interpolation import tree_weights
@@ -26,7 +26,7 @@ from hpcpinn.timestepping.reaction import FlowMapReaction
 from hpcpinn.timestepping.slots import Slot, slots
 from hpcpinn.timestepping.splitting import Splitting
 from hpcpinn.training.flow_map import ReactionState
-from hpcpinn.workflows.membrane_voltage import concerning, driven_cable, stimulus_of
+from hpcpinn.workflows.membrane_voltage import driven_cable, stimulus_of
 from hpcpinn.workflows.problem import constants_of, load_cable, probe_sites
 
 FRAMES, SAMPLES = 200, 50_000
@@ -99,7 +99,7 @@ def build_split_problem(config: RunConfig) -> SplitProblem:
     sites = [parse_site(site.name, cells) for site in driven.compartments.sites]
     middles = np.arange(cells.n_frusta), np.full(cells.n_frusta, 0.5)
     split = config.split
-    with concerning("split.flow_map" if split.flow_map else "physics.constants"):
+    with concerning(*(("split", "flow_map") if split.flow_map else ("physics", "constants"))):
         flow_map = load_flow_map(split.flow_map, constants) if split.flow_map else shipped_flow_map(constants)
     probes = probe_sites(config, pieces)
     per = chosen.cells_per_piece

@@ -8,8 +8,9 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-from hpcpinn.config import load_config
+from hpcpinn.config import load_with_origin
 from hpcpinn.errors import InputError
+from hpcpinn.workflows.places import refuse_unusable_places
 
 _PACKAGE = Path(__file__).resolve().parents[1]
 _FOLDERS = (_PACKAGE / "jobs", _PACKAGE.parent / "jobs")
@@ -149,9 +150,11 @@ def check_run(job: Path | None, overrides: list[str]) -> None:
     """Find mistakes in the run description now rather than after hours in the queue.
 
     Raises:
-        InputError: As `load_config`.
+        InputError: As `load_config`, or the result would replace an input or another file.
     """
-    load_config(job, overrides)
+    config, origin = load_with_origin(job, overrides)
+    with origin.naming_places():
+        refuse_unusable_places(config, job)
 
 
 def _fill(template: str, values: Mapping[str, object]) -> str:

@@ -6,10 +6,10 @@ from dataclasses import dataclass, field
 import numpy as np
 
 from hpcpinn.config import RunConfig
-from hpcpinn.errors import InputError
+from hpcpinn.errors import InputError, concerning
 from hpcpinn.morphology import Cable, parse_site
 from hpcpinn.timestepping.cable_equation import VoltageState
-from hpcpinn.workflows.membrane_voltage import DrivenCable, concerning, driven_cable
+from hpcpinn.workflows.membrane_voltage import DrivenCable, driven_cable
 
 _FIRED = 0.0
 """mV; a spike is above it some time after the pulse has ended."""
@@ -84,7 +84,7 @@ def find_threshold(
     """
     unit_field = config.field.model_copy(update={"magnitude": 1.0})
     driven = driven_cable(config.model_copy(update={"field": unit_field}), cable)
-    with concerning("threshold site"):
+    with concerning("--site"):
         compartment = driven.compartments.nearest(parse_site(search.site, cable), cable)
     rest = driven.equation.resting_state()
     tried: list[tuple[float, bool]] = []

@@ -13,8 +13,9 @@ from pydantic import ValidationError
 
 from hpcpinn.config import RunConfig
 from hpcpinn.errors import InputError
+from hpcpinn.io.places import refuse_unusable
 from hpcpinn.io.read import Result, read
-from hpcpinn.io.sidecar import ReferenceTrace, write_reference
+from hpcpinn.io.sidecar import FORMAT, ReferenceTrace, reference_path, write_reference
 from hpcpinn.morphology.interpolation import tree_weights
 from hpcpinn.morphology.sites import Site
 from hpcpinn.physics.constants import PRESETS, CalciumConstants
@@ -22,6 +23,7 @@ from hpcpinn.reference.forcing import EndFlux, Forcing, Synapse, VoltageTable
 from hpcpinn.reference.mesh import Mesh
 from hpcpinn.reference.price import Price, price_of
 from hpcpinn.reference.refinement import Norms, Settled, Task, settle
+from hpcpinn.workflows.places import input_files
 from hpcpinn.workflows.problem import Cell, describe_cell
 
 
@@ -108,7 +110,8 @@ def validate(
 
     Raises:
         InputError: The file is no result or holds nothing to compare, the files that the run was
-            made from are gone, or they no longer give the cell of the result.
+            made from are gone, or they no longer give the cell of the result; or the reference would
+            replace one of them, or another file.
         SolveError: The reference cannot solve it.
         OutputError: The reference cannot be written beside the result.
     """
@@ -116,6 +119,9 @@ def validate(
     if len(result.time) < 2:
         raise InputError(f"{result.path}: holds {len(result.time)} frames; nothing to compare yet")
     config = _config(result)
+    refuse_unusable(
+        reference_path(result.path), input_files(config), "the reference goes there: rename the result", FORMAT
+    )
     cell = describe_cell(config, int(result.attributes["ranks"]))
     _check_same_cell(result, cell)
     task = reference_task(result, config, cell)

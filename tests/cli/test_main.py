@@ -7,12 +7,14 @@ import sys
 from pathlib import Path
 
 import pytest
+from typer.testing import CliRunner
 
 from hpcpinn import __version__
-from hpcpinn.cli.main import COMMANDS, with_resume_value
+from hpcpinn.cli.main import COMMANDS, DEBUG, app, with_resume_value
 from hpcpinn.cli.run import DEFAULT_JOB, checkpoint_to_resume
 from hpcpinn.config import bundled_job, load_config
 from hpcpinn.errors import InputError
+from hpcpinn.morphology.sites import GRAMMAR
 
 REPOSITORY = Path(__file__).resolve().parents[2]
 
@@ -91,7 +93,7 @@ def test_debug_shows_the_traceback(tmp_path):
     done = hpcpinn("run", "cell.toml", "--debug", cwd=tmp_path)
     assert done.returncode == 2
     assert "Traceback" in done.stderr
-    assert done.stderr.splitlines()[-1].endswith("cell.toml: no such job file")
+    assert "cell.toml: no such job file" in done.stderr.splitlines()[-1]
 
 
 def test_partition_prints_one_json_object(tmp_path):
@@ -112,6 +114,9 @@ def test_partition_prints_a_table_and_draws_a_map(tmp_path):
     rows = [line.split() for line in done.stdout.splitlines()]
     assert [row[0] for row in rows[1:4]] == ["0", "1", "2"]
     assert "3 ranks, imbalance 1.0" in done.stdout
+    assert "interfaces (pairs of ranks that exchange traces)" in done.stdout
+    two = hpcpinn("partition", "builtin:y_branch", "-n", "2", cwd=tmp_path)
+    assert "1 interface (pairs of ranks that exchange traces)" in two.stdout
     picture = tmp_path / "results" / "builtin-y_branch-3-ranks.png"
     assert str(picture.relative_to(tmp_path)) in done.stdout
     assert picture.read_bytes().startswith(b"\x89PNG")
@@ -135,12 +140,26 @@ def test_partition_refuses(arguments, expected, tmp_path):
 def test_partition_says_why_a_picture_cannot_be_written(tmp_path):
     (tmp_path / "file").write_text("")
     done = hpcpinn("partition", "builtin:y_branch", "-n", "2", "--picture", "file/map.png", cwd=tmp_path)
-    assert done.returncode == 1
-    assert "file/map.png" in done.stderr
-    assert "Traceback" not in done.stderr
+    assert "file/map.png cannot be written in" in (line := refused(done))
+    assert "(Not a directory); name another file with --picture" in line
     done = hpcpinn("partition", "builtin:y_branch", "-n", "2", "--picture", "map.docx", cwd=tmp_path)
-    assert done.returncode == 1
-    assert "map.docx" in done.stderr
+    assert "map.docx: no format of pictures; let it end in .png" in refused(done)
+    (tmp_path / "cell.png").write_text("1 1 0 0 0 5 -1")
+    done = hpcpinn("partition", "cell.png", "-n", "2", "--picture", "cell.png", cwd=tmp_path)
+    assert "cell.png is the morphology file, which would be lost" in refused(done)
+    assert (tmp_path / "cell.png").read_text() == "1 1 0 0 0 5 -1"
+
+
+@pytest.mark.parametrize("command", COMMANDS)
+def test_help_of_every_command_tells_of_debug(command):
+    shown = CliRunner().invoke(app, [command, "--help"]).output
+    assert DEBUG in " ".join(shown.split())
+
+
+def test_help_of_run_points_to_the_keys_and_spells_sites():
+    shown = " ".join(CliRunner().invoke(app, ["run", "--help"]).output.split())
+    assert "docs/run-description.md" in shown.replace("- ", "-")
+    assert GRAMMAR in shown
 
 
 @pytest.mark.parametrize(

@@ -57,3 +57,21 @@ def test_a_missing_result_is_named(tmp_path):
     done = plot(tmp_path / "gone.h5")
     assert done.returncode == 2
     assert "gone.h5: no such file" in done.stderr
+
+
+def test_a_folder_that_cannot_be_is_refused_with_the_flag(path):
+    done = plot(path, "--out", path)
+    assert done.returncode == 2
+    assert f"{path} is a file, not a directory; name another folder with --out" in done.stderr
+    done = plot(path, "--out", path / "pictures")
+    assert done.returncode == 2
+    assert "(Not a directory); name another folder with --out" in done.stderr
+
+
+def test_no_picture_replaces_the_result(path):
+    result = path.rename(path.with_name("overview.png"))
+    before = result.read_bytes()
+    done = plot(result, "--out", path.parent)
+    assert done.returncode == 2
+    assert "overview.png: a picture could replace it; name another folder with --out" in done.stderr
+    assert result.read_bytes() == before

@@ -35,7 +35,7 @@ def test_the_bracket_holds_the_threshold(tmp_path):
 
 def test_what_cannot_be_used_is_one_line(tmp_path):
     for arguments, message in (
-        (("--site", "apic[3]"), "threshold site: site 'apic[3]'"),
+        (("--site", "apic[3]"), "--site: site 'apic[3]'"),
         (("--tolerance", "0"), "threshold: tolerance = 0.0; give a positive number"),
         (("--set", "channels.soma='squit'"), "channels.soma: channels 'squit'"),
     ):

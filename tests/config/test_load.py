@@ -7,10 +7,10 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from hpcpinn.config import RunConfig, bundled_job, config_from_json, load_config
+from hpcpinn.config import RunConfig, bundled_job, config_from_json, load_config, load_with_origin
 from hpcpinn.config.lines import key_lines, line_of
 from hpcpinn.config.schema import ConstantsConfig, GateConfig
-from hpcpinn.errors import InputError
+from hpcpinn.errors import InputError, concerning
 from hpcpinn.physics.constants import CalciumConstants, Gate
 
 JOB = """\
@@ -124,11 +124,13 @@ def test_every_constant_can_be_changed_and_nothing_else():
         ("run.durtion=5", ["run.durtion", "unknown key", "'duration'"]),
         ("duration=5", ["unknown key", "[run]"]),
         ("windw.first=1", ["windw", "'window'"]),
-        ("synapse=[{sit='a', start=1}]", ["synapse.0.sit", "'site'"]),
+        ("synapse=[{sit='a', start=1}]", ["[[synapse]] number 1, sit:", "'site'"]),
         ("physics.constants.D_x=1", ["physics.constants.D_x", "'D_"]),
-        ("run.duration=true", ["run.duration", "True", "number"]),
+        ("run.duration=true", ["run.duration", "true is not allowed", "number"]),
         ("run.duration=5 miles", ["run.duration", "'5 miles'", "ms, s, min"]),
         ("run.duration=-3", ["run.duration", "-3", "greater than 0"]),
+        ("voltage.constant=-0.07", ["voltage.constant: -0.07: mV are expected, and this looks like V; write -70"]),
+        ("voltage.constant=-501", ["voltage.constant", "-501", "greater than or equal to -500"]),
         ("run.duration=nan", ["run.duration", "nan", "finite"]),
         ("run.duration=inf", ["run.duration", "inf", "finite"]),
         ("run.seed=1.5", ["run.seed", "1.5", "integer"]),
@@ -137,14 +139,14 @@ def test_every_constant_can_be_changed_and_nothing_else():
         ("physics.constants.D_c=-1", ["physics.constants.D_c", "-1", "greater than 0"]),
         ("physics.constants.k_plus=-2.0", ["physics.constants.k_plus", "-2.0", "0"]),
         ("morphology.er_fraction=1", ["morphology.er_fraction", "1", "less than 1"]),
-        ("synapse=[{site='soma'}]", ["synapse.0.start", "missing"]),
+        ("synapse=[{site='soma'}]", ["[[synapse]] number 1, start: missing"]),
         ("synapse={site='soma', start=1}", ["synapse", "[[synapse]]"]),
         ("run=3", ["run: 3 is not a table"]),
         ("window.longest=60", ["window.longest", "60 ms", "run.duration = 50 ms"]),
         ("window.shortest=6", ["window.shortest", "6 ms", "window.longest = 5 ms"]),
         ("run.output_interval=51", ["run.output_interval", "51 ms", "at most 50"]),
         ("pieces.source_length=30", ["pieces.source_length", "30 µm", "pieces.max_length = 20 µm"]),
-        ("probe=[{site='a'}, {site='a'}]", ["probe.1.name", "'a' names 2 probes"]),
+        ("probe=[{site='a'}, {site='a'}]", ["[[probe]] number 2, name: 'a' names 2 probes"]),
         (
             "schwarz={acceleration='stars', transmission='dirichlet-neumann'}",
             ["schwarz.acceleration", "'stars'", "'robin'", "'anderson'"],
@@ -174,21 +176,59 @@ def test_place_in_the_file(job):
     path = job(JOB + 'sede = 8\noutput = ""\n')
     assert message(path) == f"{path}, line 22: run.sede: unknown key; did you mean 'seed'? (and 1 more)"
     path = job(JOB.replace("start = 5", "strt = 5"))
-    assert message(path).startswith(f"{path}, line 12: synapse.0.strt: unknown key; did you mean 'start'?")
+    assert message(path).startswith(f"{path}, line 12: [[synapse]] number 1, strt: unknown key; did you mean 'start'?")
     path = job(JOB.replace("flux = 3000.0", 'flux = "strong"'))
-    assert message(path).startswith(f"{path}, line 17: synapse.1.flux: 'strong'")
+    assert message(path).startswith(f"{path}, line 17: [[synapse]] number 2, flux: 'strong'")
     path = job(JOB.replace("D_c = 200.0", "D_c = -200.0"))
     assert message(path).startswith(f"{path}, line 8: physics.constants.D_c: -200.0")
 
 
 def test_a_file_that_is_no_job(tmp_path, job):
-    assert message(tmp_path / "none.toml") == f"{tmp_path / 'none.toml'}: no such job file"
-    assert message(tmp_path).startswith(f"{tmp_path}: cannot be read")
+    missing = message(tmp_path / "none.toml")
+    assert missing.startswith(f"{tmp_path / 'none.toml'}: no such job file; give the path of a TOML file")
+    assert message(tmp_path) == f"{tmp_path}: is a directory; give the path of a job file (TOML)"
     assert "not valid TOML" in message(job("[run\nduration = 5"))
     assert "line 2" in message(job("[run]\nduration = = 5"))
     binary = tmp_path / "binary.toml"
     binary.write_bytes(b"\x89HDF\xff\xfe")
     assert "not a text file" in message(binary)
+    assert "saved as UTF-8" in message(binary)
+
+
+def test_errors_found_later_get_the_place_of_their_key(job):
+    _, origin = load_with_origin(job(), [("--output a.h5", 'run.output="a.h5"')])
+    for key, place in (
+        (("synapse", 1, "site"), f"{job()}, line 15: [[synapse]] number 2, site: no"),
+        (("run", "output"), "--output a.h5: run.output: no"),
+    ):
+        with pytest.raises(InputError) as caught, origin.naming_places(), concerning(*key):
+            raise InputError("no")
+        assert str(caught.value) == place
+
+
+def test_what_begins_after_the_end_is_said(job):
+    config, origin = load_with_origin(job(), ["run.duration=10"])
+    assert origin.warnings(config) == [
+        f"{job()}, line 16: [[synapse]] number 2, start: 10 ms is not before the end of the run "
+        "(run.duration = 10 ms), so it does nothing"
+    ]
+    late = ["run.duration=10", "field.magnitude=1", "stimulation.start=11", "synapse=[]"]
+    late += ["flux=[{site='soma', value=1.0, start=12}]", "clamp=[{site='soma', start=13, duration=1, current=1}]"]
+    config, origin = load_with_origin(None, late)
+    keys = ["[[flux]] number 1, start", "[[clamp]] number 1, start", "stimulation.start"]
+    assert [line.split(": ")[1] for line in origin.warnings(config)] == keys
+    long = ["window.kind=split", "field.magnitude=1", "stimulation.start=60"]
+    for fine in (["synapse=[{site='soma', start=49}]"], long):
+        config, origin = load_with_origin(None, fine)
+        assert origin.warnings(config) == []
+
+
+def test_errors_without_a_key_of_the_description_stay_as_they_are(job):
+    _, origin = load_with_origin(job())
+    for error in (InputError("cell.swc:3: no"), InputError("--site: no", ("--site",))):
+        with pytest.raises(InputError) as caught, origin.naming_places():
+            raise error
+        assert caught.value is error
 
 
 def test_byte_order_mark_and_windows_line_ends(tmp_path):

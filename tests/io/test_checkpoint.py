@@ -29,10 +29,10 @@ def own(communicator):
     return np.flatnonzero(runs.header(communicator.size).owner == communicator.rank)[::-1]
 
 
-def save(path, communicator, **changes):
+def save(path, communicator, settings=None, **changes):
     arrays, scalars = state()
     pieces = own(communicator)
-    wanted = checkpoint.fingerprint(SETTINGS, runs.y_cable())
+    wanted = checkpoint.fingerprint(settings or SETTINGS, runs.y_cable())
     shares = {name: array[pieces] for name, array in arrays.items()}
     checkpoint.save(path, communicator, pieces, N, shares, scalars | changes, wanted)
     return wanted
@@ -95,7 +95,7 @@ def test_another_geometry_is_noticed(communicator, tmp_path):
     save(path, communicator)
     cable = runs.y_cable()
     cable.radius[4, 1] += 1e-12
-    with pytest.raises(InputError, match="geometry was"):
+    with pytest.raises(InputError, match="the file of `morphology` has changed, or how `pieces` are cut; restore"):
         checkpoint.load(path, communicator, own(communicator), checkpoint.fingerprint(SETTINGS, cable))
 
 
@@ -124,3 +124,14 @@ def test_missing_foreign_and_damaged_checkpoints_are_named(communicator, common_
     communicator.barrier()
     with pytest.raises(InputError, match="cannot be read"):
         checkpoint.load(path, communicator, pieces, wanted)
+
+
+def test_another_cell_is_named_by_its_key_and_not_by_its_hash(communicator, tmp_path):
+    path = tmp_path / "run.checkpoint.h5"
+    settings = {"cable": {"step": 1.0}, "morphology": {"file": "a.swc"}}
+    save(path, communicator, settings)
+    cable = runs.y_cable()
+    cable.radius[4, 1] *= 2.0
+    now = checkpoint.fingerprint({"cable": {"step": 2.0}, "morphology": {"file": "b.swc"}}, cable)
+    with pytest.raises(InputError, match=r'morphology\.file was "a\.swc" and is now "b\.swc"; set it back'):
+        checkpoint.load(path, communicator, own(communicator), now)

@@ -110,7 +110,7 @@ def test_missing_foreign_and_damaged_files_are_named(communicator, tmp_path):
     with pytest.raises(InputError, match="nothing.h5: no such file"):
         read(tmp_path / "nothing.h5")
     (tmp_path / "text.h5").write_text("soma 1 2 3")
-    with pytest.raises(InputError, match="text.h5: cannot be read, it is truncated, damaged or no"):
+    with pytest.raises(InputError, match="text.h5: is no HDF5 file; give the path of an hpcpinn-result file"):
         read(tmp_path / "text.h5")
     with h5py.File(tmp_path / "foreign.h5", "w") as file:
         file["x"] = 1.0
@@ -118,8 +118,12 @@ def test_missing_foreign_and_damaged_files_are_named(communicator, tmp_path):
         read(tmp_path / "foreign.h5")
     path = written(communicator, tmp_path / "run.h5")
     os.truncate(path, path.stat().st_size // 2)
-    with pytest.raises(InputError, match="run.h5: cannot be read, it is truncated"):
+    with pytest.raises(InputError) as caught:
         read(path)
+    expected = "run.h5: cannot be read, it is truncated or damaged; restore it from a copy, or run the job again"
+    assert str(caught.value).endswith(expected)  # and none of HDF5's own words
+    with pytest.raises(InputError, match="is a directory; give the path of an hpcpinn-result file"):
+        read(tmp_path)
 
 
 def test_another_version_is_named_with_the_fix(communicator, tmp_path):

@@ -44,7 +44,7 @@ def test_names_lead_to_files() -> None:
     assert builtin_names() == sorted(CELLS)
     assert morphology_path("builtin:pyramidal") == builtin_path("pyramidal")
     assert morphology_path("some/cell.swc") == Path("some/cell.swc")
-    with pytest.raises(InputError, match="no bundled cell 'piramidal'; there are: ball_and_stick, pyr"):
+    with pytest.raises(InputError, match="no bundled cell 'piramidal'; did you mean .* there are: ball_and_stick, pyr"):
         builtin_path("builtin:piramidal")
     with pytest.raises(InputError, match="no bundled cell"):
         builtin_path("builtin:../meshes/pyramidal")
@@ -86,3 +86,11 @@ def test_the_pyramidal_cell_is_a_plausible_one(tmp_path: Path) -> None:
 
 def test_another_seed_grows_another_cell() -> None:
     assert synthetic.pyramidal_cell(1) != synthetic.pyramidal_cell(2)
+
+
+def test_a_misspelt_cell_and_no_name_at_all_are_refused_with_what_there_is() -> None:
+    with pytest.raises(InputError, match=r"'pyramidl'; did you mean builtin:pyramidal\? there are: ball"):
+        morphology_path("builtin:pyramidl")
+    for text in ("", " "):
+        with pytest.raises(InputError, match="name of the morphology file is empty; give an SWC file, or builtin:"):
+            morphology_path(text)

@@ -119,7 +119,9 @@ REFUSED = {
     "only blanks": (" \n\r\n", r"empty"),
     "only comments": ("# 1 1 0 0 0 5 -1\n\n", r"no points"),
     "one point that is no soma": ("3 3 0 0 0 1 -1\n", r":1: the only point is of type 3"),
-    "text in a column": ("1 1 0 0 0 5 -1\n2 3 six 0 0 1 1\n", r":2: x is 'six', not a number"),
+    "text in a column": ("1 1 0 0 0 5 -1\n2 3 six 0 0 1 1\n", r":2: x is 'six', not a number; give one"),
+    "a place beyond all": ("1 1 0 0 0 5 -1\n2 3 6 0 0 1 1\n3 3 6 1e155 0 1 2\n", ":3: y of point 3 is 1e[+]155"),
+    "a radius beyond all": ("1 1 0 0 0 5 -1\n2 3 6 0 0 1e200 1\n", r":2: radius of point 2 is 1e[+]200, larger"),
     "a decimal comma": ("1 1 0 0 0 5 -1\n2 3 6,5 0 0 1 1\n", r":2: x is '6,5', not a number"),
     "NaN": ("1 1 0 0 0 5 -1\n2 3 6 0 0 nan 1\n", r":2: radius is nan"),
     "infinity": ("1 1 0 0 0 5 -1\n2 3 6 0 -inf 1 1\n", r":2: z is -inf"),
@@ -166,7 +168,7 @@ def test_a_parent_that_was_commented_out_is_named(tmp_path: Path) -> None:
 
 
 def test_a_folder_and_a_missing_file_are_refused(tmp_path: Path) -> None:
-    with pytest.raises(InputError, match="cannot be read"):
+    with pytest.raises(InputError, match="is a directory; give the path of an SWC file"):
         read_swc(tmp_path)
     with pytest.raises(InputError, match="no such file"):
         read_swc(tmp_path / "cell.swc")

@@ -7,7 +7,7 @@ import sys
 
 import pytest
 
-from hpcpinn.errors import HpcpinnError, InputError, OutputError, SolveError
+from hpcpinn.errors import HpcpinnError, InputError, NothingToDoError, OutputError, SolveError
 from hpcpinn.parallel.abort import Outcome, attempt
 
 
@@ -24,6 +24,7 @@ def fail_with(error: BaseException):
         (InputError("job.toml:4: run.duration = -1"), 2, "job.toml:4: run.duration = -1"),
         (SolveError("window 3"), 1, "window 3"),
         (OutputError("disk\n  full"), 1, "disk full"),
+        (NothingToDoError("it is there"), 0, "it is there"),
         (HpcpinnError("x"), 1, "x"),
         (SystemExit(), 0, ""),
         (SystemExit(5), 5, ""),

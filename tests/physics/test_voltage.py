@@ -126,6 +126,12 @@ def test_unknown_site_is_reported_with_file_and_column(table):
         ("time_ms,soma\n0,-70\n1\n", r"csv:3: 1 values where the header names 2 columns"),
         ("time_ms,xyz:1,2,3\n0,-70\n1,-70\n", r"csv:2: 2 values .* quote site names"),
         ("time_ms,soma\n0,-70\n\n1,high\n", r"csv:4: column 'soma' holds 'high', .* not a number"),
+        ("time_ms,soma\n0,-70\n1,\n", r"csv:3: column 'soma' is empty; give a number"),
+        (
+            "time_ms,soma,root\n0,-0.07,-0.06\n1,0.02,-0.05\n",
+            r"csv:2: soma is -0\.07, the largest of the table: mV are expected, and this looks like V",
+        ),
+        ("time_ms,soma\n0,-70\n1,-700\n", r"csv:3: soma is -700: mV are expected, at most 500"),
         ("time_ms,soma\n0,-70\n1,nan\n", r"csv:3: soma is nan; every value must be finite"),
         ("time_ms,soma\n0,-70\ninf,-70\n", r"csv:3: time is inf"),
         ("time_ms,soma\n0,-70\n2,-70\n2,-60\n", r"csv:4: time 2 does not follow 2; sort"),
@@ -141,7 +147,14 @@ def test_unusable_csv_is_refused_in_one_line(table, text, message):
     assert "train.csv" in str(caught.value)
 
 
-def test_missing_file():
+def test_voltages_of_a_few_mV_and_none_at_all_are_taken(table):
+    for text in ("time_ms,soma\n0,0\n1,0\n", "time_ms,soma\n0,0.1\n1,-500\n"):
+        assert voltage.read_voltage(table(text)).sites == ("soma",)
+
+
+def test_missing_file(tmp_path):
+    with pytest.raises(InputError, match=r"is a directory; name a CSV or HDF5 file with voltage\.file"):
+        voltage.read_voltage(tmp_path)
     with pytest.raises(InputError, match=r"nowhere\.csv: no such voltage file; check voltage\.file"):
         voltage.read_voltage("nowhere.csv")
 

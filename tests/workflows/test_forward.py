@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from hpcpinn.config import load_config
-from hpcpinn.errors import SolveError
+from hpcpinn.errors import NothingToDoError, SolveError
 from hpcpinn.io import read
 from hpcpinn.parallel.communicator import make_communicator
 from hpcpinn.workflows.forward import RunSummary, run
@@ -91,12 +91,28 @@ def test_windows_fill_the_run_and_end_where_the_release_begins_and_ends(fine) ->
     for moment in (0.5, 1.5):
         assert np.abs(start - moment).min() < 1e-12
     assert (result.windows["error_estimate"] <= 5e-3).all()
+    assert summary.window_error == result.windows["error_estimate"].max() <= summary.tolerance == 5e-3
     assert (result.windows["jump"] <= 1e-5).all()
     assert (result.windows["balance"][-1]) == pytest.approx(summary.calcium_balance)
     assert [report.window for report in display.windows] == list(range(1, summary.windows + 1))
     assert [report.time for report in display.windows] == pytest.approx(list(start + length))
     assert summary.windows == len(start) and summary.rejected == result.windows["rejected"].sum()
     assert summary.sweeps == result.windows["sweeps"].sum() == len(result.sweeps["jump"])
+
+
+@pytest.mark.parametrize(
+    ("duration", "expected"),
+    [("2.0", "fine.h5: already at 2 ms; nothing to do"), ("1.5", "already at 2 ms, beyond run.duration = 1.5;")],
+)
+def test_resuming_what_is_there_says_so_and_touches_nothing(fine, folder: Path, duration: str, expected: str) -> None:
+    keys = ("network.features=64", "window.tolerance=5e-3", "window.longest=0.5", f"run.duration={duration}")
+    config = load_config(None, [*CELL, *RELEASE, *keys, f'run.output="{folder / "fine.h5"}"'])
+    names = ("fine.h5", "fine.checkpoint.h5", "metrics.json")
+    before = {name: (folder / name).read_bytes() for name in names}
+    with pytest.raises(NothingToDoError, match=expected) as caught:
+        run(config, make_communicator("serial"), Silent(), resume=folder / "fine.checkpoint.h5")
+    assert caught.value.exit_code == 0
+    assert {name: (folder / name).read_bytes() for name in names} == before
 
 
 def test_everything_that_is_written_is_float64(fine, folder: Path) -> None:
@@ -122,6 +138,7 @@ def test_a_cell_at_rest_stays_at_rest(folder: Path) -> None:
     for values in (result.calcium, result.calbindin):
         np.testing.assert_allclose(values, values[0, 0], rtol=1e-12)
     assert summary.rejected == 0
+    assert summary.error_estimate < 1e-9  # round-off over nothing is no error
 
 
 def test_a_tolerance_out_of_reach_ends_the_run_and_keeps_what_was_solved(folder: Path) -> None:
@@ -151,3 +168,10 @@ def test_no_convergence_says_so(folder: Path) -> None:
             "training.newton_max=1",
         )  # fmt: skip
     assert not read(folder / "stuck.h5").complete
+
+
+def test_a_first_order_trainer_that_fails_names_its_own_keys(folder: Path) -> None:
+    keys = ["training.trainer=adam", "training.steps=2", "network.features=9", "window.shortest=0.1"]
+    named = r"window\.shortest = 0\.1\); .*more training\.steps and another training\.learning_rate"
+    with pytest.raises(SolveError, match=named):
+        solved(folder / "hasty.h5", *RELEASE, *keys, "schwarz.max_sweeps=1")

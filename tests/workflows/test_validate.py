@@ -1,6 +1,7 @@
 """A made-up result whose error is known must be found to have just that error."""
 
 import json
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -139,3 +140,18 @@ def test_a_file_that_is_no_result_is_refused(tmp_path):
     path.write_text("no HDF5")
     with pytest.raises(InputError, match=r"run\.h5"):
         validate(path)
+
+
+def test_the_reference_replaces_neither_an_input_nor_another_file(solved, tmp_path):
+    config, cell, _ = solved
+    result = write_result(tmp_path / "run.h5", config, cell)
+    taken = tmp_path / "run.reference.h5"
+    taken.write_text("notes")
+    with pytest.raises(InputError, match=r"run\.reference\.h5 is there already and is no hpcpinn reference"):
+        validate(result)
+    taken.write_text(Path(config.voltage.file).read_text())
+    voltage = config.voltage.model_copy(update={"file": str(taken)})
+    write_result(result, config.model_copy(update={"voltage": voltage}), cell)
+    with pytest.raises(InputError, match=r"run\.reference\.h5 is the voltage file .*lost; .*rename the result"):
+        validate(result)
+    assert taken.read_text().startswith("time_ms")

@@ -1,0 +1,37 @@
+"""Going on from a checkpoint: is there anything left to do?"""
+
+from pathlib import Path
+
+from hpcpinn.config import RunConfig
+from hpcpinn.errors import NothingToDoError
+from hpcpinn.io import layout, storage
+
+
+def stop_where_done(config: RunConfig, time: float, time_unit: str = "ms") -> None:
+    """Ends a run whose checkpoint is at its end already, or beyond; leaves its files as they are. Serial.
+
+    A run that was cut short between its last checkpoint and its end goes on: its result is not marked
+    as complete yet.
+
+    Args:
+        config: The run description.
+        time: Of the checkpoint, user units.
+        time_unit: What a person calls them.
+
+    Raises:
+        NothingToDoError: The run is there.
+        InputError: The result that the checkpoint belongs to is not.
+    """
+    duration, output = config.run.duration, config.run.output
+    if time < duration * (1.0 - 1e-12):
+        return
+    there = f"{output}: already at {time:g} {time_unit}".rstrip()
+    if time > duration * (1.0 + 1e-9):
+        raise NothingToDoError(
+            f"{there}, beyond run.duration = {duration:g}; nothing to do: go on to a later time, or start a "
+            "shorter run without --resume"
+        )
+    with storage.open_existing(Path(output), layout.FORMAT, layout.FORMAT_VERSION) as file:
+        complete = bool(file.attrs["complete"])
+    if complete:
+        raise NothingToDoError(f"{there}; nothing to do: --set run.duration=... goes on to a later time")
