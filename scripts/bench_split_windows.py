@@ -1,6 +1,6 @@
 """Benchmark: split windows on a CA1 cell, 10 s of 10 Hz, against the independent reference.
 
-    python scripts/bench_split_windows.py [--seconds 10] [--tolerance 1e-3] [--swc FILE]
+    python scripts/bench_split_windows.py [--seconds 10] [--tolerance 3e-4] [--swc FILE]
                                           [--reference-tolerance 1e-6] [--preset physical-N]
 
 The cell is cut into compartments of some 20 µm (frusta shorter than that are merged). An action
