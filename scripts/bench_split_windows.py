@@ -202,7 +202,7 @@ def draw(
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
     parser.add_argument("--seconds", type=float, default=10.0)
-    parser.add_argument("--tolerance", type=float, default=8e-5, help="largest local error of a window")
+    parser.add_argument("--tolerance", type=float, default=3e-4, help="largest local error of a window")
     parser.add_argument("--longest", type=float, default=10.0, help="longest window, ms")
     parser.add_argument("--reference-tolerance", type=float, default=1e-6)
     parser.add_argument("--preset", default="physical-N", choices=["physical-N", "physical-L", "physical-T"])
