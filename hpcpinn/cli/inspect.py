@@ -34,6 +34,11 @@ def inspect(
     """
     from hpcpinn.workflows.inspect import inspect as look_at
 
+    if picture is not None:
+        from hpcpinn.cli.pictures import refuse_unusable_picture
+        from hpcpinn.morphology.meshes import morphology_path
+
+        refuse_unusable_picture(picture, {"the morphology file": morphology_path(file)})
     cell = look_at(file, soma=soma, units=units)
     for warning in cell.tree.warnings:
         print(f"hpcpinn: warning: {cell.tree.path}: {warning}", file=sys.stderr)

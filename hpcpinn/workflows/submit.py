@@ -10,7 +10,6 @@ from pathlib import Path
 
 from hpcpinn.config import load_with_origin
 from hpcpinn.errors import InputError
-from hpcpinn.workflows.places import refuse_unusable_places
 
 _PACKAGE = Path(__file__).resolve().parents[1]
 _FOLDERS = (_PACKAGE / "jobs", _PACKAGE.parent / "jobs")
@@ -154,6 +153,8 @@ def check_run(job: Path | None, overrides: list[str]) -> None:
     """
     config, origin = load_with_origin(job, overrides)
     with origin.naming_places():
+        from hpcpinn.workflows.places import refuse_unusable_places  # loads NumPy and h5py
+
         refuse_unusable_places(config, job)
 
 

@@ -98,8 +98,14 @@ def test_a_wrong_option_is_one_line_and_exit_code_2(
     assert len(done.stderr.strip().splitlines()) == 1 and f"'{value}'" in done.stderr
 
 
-def test_a_picture_that_cannot_be_written_is_exit_code_1(file: Path, tmp_path: Path) -> None:
-    (tmp_path / "taken").write_text("")
-    done = hpcpinn("inspect", file, "--picture", "taken/cell.png", cwd=tmp_path)
-    assert done.returncode == 1
-    assert "taken/cell.png: the picture cannot be written" in done.stderr
+def test_a_picture_never_replaces_the_morphology(tmp_path: Path) -> None:
+    """And a place that cannot be used is bad input, found before anything is printed."""
+    cell = tmp_path / "cell.png"
+    cell.write_text(CELL)
+    for picture in (cell, tmp_path, cell / "x.png", Path("/proc/nowhere/x.png")):
+        done = hpcpinn("inspect", cell, "--picture", picture, cwd=tmp_path)
+        assert done.returncode == 2
+        assert done.stdout == ""
+        assert str(picture) in done.stderr and "--picture" in done.stderr
+        assert done.stderr.count("\n") == 1
+    assert cell.read_text() == CELL
