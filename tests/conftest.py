@@ -1,11 +1,13 @@
 """Fixtures for every test. Surroundings first: they must stand before JAX is loaded."""
 
 import os
+import tempfile
 from pathlib import Path
 
 os.environ.setdefault("JAX_PLATFORMS", "cpu")
 os.environ.setdefault("MPLBACKEND", "Agg")
 
+import jax
 import pytest
 
 from hpcpinn.parallel.communicator import Communicator, make_communicator
@@ -13,6 +15,13 @@ from hpcpinn.parallel.device import prepare
 from tests.mpi.runner import NOTES, REPOSITORY, is_rank
 
 prepare()
+
+# Many tests compile the same programs. A folder of this process alone: ranks would read what another has
+# half written. Removed when the process ends.
+COMPILED = tempfile.TemporaryDirectory(prefix="hpcpinn-tests-")
+jax.config.update("jax_compilation_cache_dir", COMPILED.name)
+jax.config.update("jax_persistent_cache_min_compile_time_secs", 0.05)
+jax.config.update("jax_persistent_cache_min_entry_size_bytes", -1)
 
 pytest_plugins = ["tests.mpi.plugin"]
 
