@@ -6,6 +6,9 @@ Strang splitting: gates live half a step away from the voltage and move with the
 of a constant voltage, the voltage moves with constant gates by the trapezoidal rule (backward
 Euler where a step asks for it): both are linear. A step costs one elimination on the tree.
 Inside: nF, µS, nA, mV, ms; and arrays of points in the order of the elimination.
+
+Several cells are one forest of compartments, and compartments may be spread over ranks: a rank holds
+its own and takes part in the elimination of all (`tree_shares`).
 """
 
 from collections.abc import Sequence
@@ -21,10 +24,11 @@ from numpy import ndarray
 
 from hpcpinn.errors import InputError, SolveError
 from hpcpinn.morphology.compartments import Compartments
+from hpcpinn.parallel.communicator import Communicator, SerialCommunicator
 from hpcpinn.physics import channel_sets
 from hpcpinn.physics.channel_sets import ChannelSet
 from hpcpinn.timestepping.pulse_steps import Steps
-from hpcpinn.timestepping.tree_elimination import Elimination, plan_elimination
+from hpcpinn.timestepping.tree_shares import TreeShare, share_tree
 
 _PER_AREA = 1e-5
 """nF per µF/cm² µm², µS per mS/cm² µm², nA per µA/cm² µm²."""
@@ -33,7 +37,7 @@ _US_OHM_CM_PER_UM = 100.0
 
 
 class VoltageState(NamedTuple):
-    """Voltage and gates.
+    """Voltage and gates of a rank's points.
 
     Attributes:
         V: At all points in the order of the elimination, mV; at junctions of the last step's.
@@ -48,93 +52,132 @@ class VoltageState(NamedTuple):
 
 @dataclass(frozen=True)
 class Group:
-    """Compartments with the same channels.
+    """Compartments of a rank with the same channels.
 
     Attributes:
         channels: The channels.
         rows: Positions of the compartments in the order of the elimination.
         area: Their membrane in units that make mS/cm² µS.
+        compartments: Which they are among all of the forest.
     """
 
     channels: ChannelSet
     rows: Int[ndarray, " n"]
     area: Float[ndarray, " n"]
+    compartments: Int[ndarray, " n"]
 
 
 class CableEquation:
-    """The cable equation of one cell.
+    """The cable equation of a rank's compartments. What steps or solves is collective over all ranks.
 
     Attributes:
-        compartments: Its geometry.
+        compartments: The whole geometry.
+        own: Compartments of this rank, increasing.
     """
 
     def __init__(
         self,
         compartments: Compartments,
         channels: Sequence[ChannelSet],
-        R_i: float,
-        C_m: float,
+        R_i: float | Float[ndarray, " n"],
+        C_m: float | Float[ndarray, " n"],
         celsius: float | None = None,
+        *,
+        owner: Int[ndarray, " n"] | None = None,
+        communicator: Communicator | None = None,
     ):
-        """Arguments: the channels of every compartment, Ω·cm, µF/cm², °C (None: each set's own).
+        """Sets up the equation; not collective.
+
+        Args:
+            compartments: The geometry of all cells.
+            channels: The channels of every compartment.
+            R_i: Axial resistivity, Ω·cm; one number or one per compartment.
+            C_m: Capacitance, µF/cm²; likewise.
+            celsius: Temperature; None takes every channel set's own.
+            owner: Rank of every compartment; None: all are this rank's.
+            communicator: All ranks.
 
         Raises:
             InputError: R_i or C_m is not positive.
         """
         for name, value in (("R_i", R_i), ("C_m", C_m)):
-            if not (np.isfinite(value) and value > 0.0):
+            if not np.all(np.isfinite(value) & (np.asarray(value) > 0.0)):
                 raise InputError(f"cable: {name} = {value}; give a positive number")
+        communicator = communicator or SerialCommunicator()
+        n = compartments.count
+        owner = np.full(n, communicator.rank) if owner is None else np.asarray(owner, int)
         self.compartments = compartments
+        self.own = np.flatnonzero(owner == communicator.rank)
         self._celsius = celsius
-        self._plan: Elimination = plan_elimination(compartments.parent)
-        order, n = self._plan.order, compartments.count
+        self._communicator = communicator
+        self._share: TreeShare = share_tree(
+            compartments.parent, _with_junctions(compartments, owner), communicator
+        )
+        parent = compartments.parent
         area = np.zeros(compartments.n_points)
         area[:n] = _PER_AREA * compartments.area
-        self._capacitance = (C_m * area)[order]
-        has_parent = compartments.parent >= 0
+        capacitance = area.copy()
+        capacitance[:n] *= C_m
+        self._capacitance = jnp.asarray(self._of_own(capacitance))
+        has_parent = parent >= 0
         axial = np.where(has_parent, compartments.axial, 1.0)
-        coupling = np.where(has_parent, _US_OHM_CM_PER_UM / (R_i * axial), 0.0)
-        self._coupling = coupling[order]
-        up = compartments.parent[has_parent]
-        self._axial_sum = (coupling + np.bincount(up, coupling[has_parent], len(coupling)))[order]
+        resistivity = np.broadcast_to(np.asarray(R_i, float), n)
+        along = resistivity[_compartment_near(compartments)]
+        coupling = np.where(has_parent, _US_OHM_CM_PER_UM / (along * axial), 0.0)
+        self._coupling = jnp.asarray(self._of_own(coupling))
+        up = parent[has_parent]
+        axial_sum = coupling + np.bincount(up, coupling[has_parent], len(coupling))
+        self._axial_sum = jnp.asarray(self._of_own(axial_sum))
         self._point_coupling = coupling
         self._groups = self._grouped(channels, area[:n])
+        weight = area[:n] / area[:n].sum()
+        self._rest_guess = float(weight @ np.array([chosen.rest for chosen in channels]))
+
+    def _of_own(self, values: Float[ndarray, " points"]) -> Float[ndarray, " m"]:
+        """Values of all points at this rank's, zero at ghosts: their owners have them."""
+        return np.where(self._share.is_own, values[self._share.order], 0.0)
 
     def _grouped(self, channels: Sequence[ChannelSet], area: Float[ndarray, " n"]) -> tuple[Group, ...]:
+        """All sets of the forest, in the order in which they first come; some may have no row here."""
         names = np.array([chosen.name for chosen in channels])
         by_name = {chosen.name: chosen for chosen in channels}
         groups = []
         for name, chosen in by_name.items():
-            own = np.flatnonzero(names == name)
-            rows = self._plan.position[own]
+            here = self.own[names[self.own] == name]
+            rows = self._share.positions(here)
             by_row = np.argsort(rows)
-            groups.append(Group(chosen, rows[by_row], area[own[by_row]]))
+            groups.append(Group(chosen, rows[by_row], area[here[by_row]], here[by_row]))
         return tuple(groups)
 
     @cached_property
     def rows(self) -> Int[ndarray, " n"]:
-        """Position of every compartment in the order of the elimination."""
-        return self._plan.position[: self.compartments.count]
+        """Position of every own compartment in the order of the elimination."""
+        return self._share.positions(self.own)
 
-    def field_source(self, psi: Float[ndarray, " points"]) -> Float[ndarray, " points"]:
-        """The axial current that a quasipotential (mV) drives into every point, nA; it adds up to zero."""
+    @property
+    def groups(self) -> tuple[Group, ...]:
+        """Own compartments by their channels, in the order of `VoltageState.gates`."""
+        return self._groups
+
+    def field_source(self, psi: Float[ndarray, " points"]) -> Float[ndarray, " m"]:
+        """The axial current that a quasipotential (mV) of all points drives into this rank's, nA."""
         parent = self.compartments.parent
         child = np.flatnonzero(parent >= 0)
         current = self._point_coupling[child] * (psi[parent[child]] - psi[child])
         into = np.zeros(len(parent))
         into[child] += current
         np.subtract.at(into, parent[child], current)
-        return into[self._plan.order]
+        return self._of_own(into)
 
-    def clamp_source(self, compartment: int, current: float) -> Float[ndarray, " points"]:
-        """A current (nA) into one compartment."""
+    def clamp_source(self, compartment: int, current: float) -> Float[ndarray, " m"]:
+        """A current (nA) into one compartment, whoever owns it."""
         into = np.zeros(self.compartments.n_points)
-        into[self.rows[compartment]] = current
-        return into
+        into[compartment] = current
+        return self._of_own(into)
 
     def uniform_state(self, V: float) -> VoltageState:
         """One voltage everywhere, gates steady there."""
-        voltage = jnp.full(self.compartments.n_points, float(V))
+        voltage = jnp.full(len(self._share.order), float(V))
         return VoltageState(voltage, self._steady_gates(voltage), jnp.zeros(()))
 
     def resting_state(self, tolerance: float = 1e-10, most: int = 50) -> VoltageState:
@@ -143,16 +186,13 @@ class CableEquation:
         Raises:
             SolveError: There is no rest near them.
         """
-        V = np.zeros(self.compartments.n_points)
-        weight = sum(group.area.sum() for group in self._groups)
-        V[:] = sum(group.area.sum() * group.channels.rest for group in self._groups) / weight
-        voltage, step = jnp.asarray(V), self._newton_step
+        voltage = jnp.full(len(self._share.order), self._rest_guess)
         for _ in range(most):
-            change = step(voltage)
+            change, largest = self._newton_step(voltage)
             voltage = voltage + jnp.clip(change, -5.0, 5.0)
-            if not bool(jnp.all(jnp.isfinite(voltage))):
+            if not np.isfinite(float(largest)):
                 break
-            if float(jnp.abs(change).max()) < tolerance:
+            if float(largest) < tolerance:
                 return VoltageState(voltage, self._steady_gates(voltage), jnp.zeros(()))
         raise SolveError(
             "voltage: these channels have no resting state near their own; give a start voltage (voltage.constant)"
@@ -172,16 +212,14 @@ class CableEquation:
 
         def step(V):
             current, slope = jax.jvp(ionic, (V,), (jnp.ones_like(V),))
-            return self._plan.solve(
-                self._axial_sum + slope, jnp.asarray(self._coupling), -current - self._axial(V)
-            )
+            change = self._share.solve(self._axial_sum + slope, self._coupling, -current - self._axial(V))
+            return change, self._communicator.max(jnp.max(jnp.abs(change), initial=0.0))
 
         return jax.jit(step)
 
     def _axial(self, V: Float[Array, " points"]) -> Float[Array, " points"]:
-        """Axial current out of every point, nA."""
-        parent = self.compartments.parent[self._plan.order]
-        up = np.where(parent >= 0, self._plan.position[parent], 0)
+        """Axial current out of every point, nA; at ghosts what their children here make of it."""
+        up = np.maximum(self._share.parent, 0)
         current = self._coupling * (V - V[up])
         return current - jnp.zeros_like(V).at[up].add(current)
 
@@ -204,7 +242,7 @@ class CableEquation:
     def _from_groups(self) -> Int[ndarray, " points"]:
         """Where every point finds its conductance among those of the groups; junctions find zero."""
         rows = np.concatenate([group.rows for group in self._groups])
-        place = np.full(self.compartments.n_points, len(rows))
+        place = np.full(len(self._share.order), len(rows))
         place[rows] = np.arange(len(rows))
         return place
 
@@ -219,9 +257,9 @@ class CableEquation:
         )
         g, current = self._ionic(gates)
         inertia = self._capacitance / (implicit * dt)
-        V = self._plan.solve(
+        V = self._share.solve(
             self._axial_sum + inertia + g,
-            jnp.asarray(self._coupling),
+            self._coupling,
             inertia * state.V + current + drive @ sources,
         )
         # The implicit value is that of the middle of a trapezoidal step; junctions have no memory.
@@ -260,7 +298,7 @@ class CableEquation:
             steps: Their drive has one column per source.
             sources: Current of every source into every point at drive 1, nA (`field_source`,
                 `clamp_source`).
-            record: Compartments to record; None records all.
+            record: Compartments of this rank to record, as positions among `own`; None records all.
 
         Returns:
             The state at the end, and the voltage at the end of every step, mV.
@@ -270,10 +308,29 @@ class CableEquation:
         room = -count % max(64, 2 ** max(0, count.bit_length() - 3))
         padded = tuple(jnp.asarray(np.concatenate([a, np.ones((room, *a.shape[1:]))])) for a in steps)
         wanted = self.rows if record is None else self.rows[np.asarray(record, int)]
-        sources = np.reshape(sources, (steps.drive.shape[1], self.compartments.n_points))
+        sources = np.reshape(sources, (steps.drive.shape[1], len(self._share.order)))
         state, V = self._march(state, padded, count, jnp.asarray(sources), jnp.asarray(wanted))
         return state, np.asarray(V[:count])
 
     def voltage(self, state: VoltageState) -> Float[ndarray, " n"]:
-        """Voltage of every compartment, mV."""
+        """Voltage of every own compartment, mV."""
         return np.asarray(state.V)[self.rows]
+
+
+def _compartment_near(cells: Compartments) -> Int[ndarray, " points"]:
+    """A compartment of the same cell for every point: itself, or for a junction the first that hangs there."""
+    near = np.full(cells.n_points, -1)
+    near[: cells.count] = np.arange(cells.count)
+    while np.any(near < 0):
+        child = np.flatnonzero((cells.parent >= 0) & (near >= 0))[::-1]
+        above = cells.parent[child]
+        fresh = near[above] < 0
+        if not np.any(fresh):
+            break
+        near[above[fresh]] = near[child[fresh]]
+    return near
+
+
+def _with_junctions(cells: Compartments, owner: Int[ndarray, " n"]) -> Int[ndarray, " points"]:
+    """The rank of every point: junctions belong to a rank that has a compartment below them."""
+    return owner[_compartment_near(cells)]

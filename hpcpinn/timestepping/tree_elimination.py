@@ -6,8 +6,12 @@ many points at once, leaves and points with one child of which no two are neighb
 the points go per round. The rounds depend on the tree alone and are planned once, on the host.
 The arithmetic is that of Gaussian elimination in another order: exact, no pivots needed for a
 symmetric, diagonally dominant matrix.
+
+Across ranks every rank eliminates what only it knows (`hpcpinn.timestepping.tree_shares`); what is
+left of all ranks is a small tree that every rank solves for itself after one sum over the ranks.
 """
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import NamedTuple
 
@@ -42,29 +46,43 @@ class Round(NamedTuple):
     child_goes: Bool[ndarray, "k first"]
 
 
+Rest = Callable[[Float[Array, "3 left"]], Float[Array, " left"]]
+"""Solves what an elimination leaves: from its diagonal, coupling and right-hand side to its values."""
+
+
 @dataclass(frozen=True)
 class Elimination:
-    """The plan for one tree.
+    """The plan for one forest.
 
     Attributes:
         order: Point at every position; arrays of the solve are in this order.
         position: Position of every point.
-        rounds: In the order of elimination; the point at position 0 is left.
+        rounds: In the order of elimination.
+        left: Number of points that no round eliminates, at the first positions: roots, the points
+            that were to be kept, and forks between those.
+        left_parent: Position of the parent of each among them, -1 for none.
     """
 
     order: Int[ndarray, " m"]
     position: Int[ndarray, " m"]
     rounds: tuple[Round, ...]
+    left: int
+    left_parent: Int[ndarray, " left"]
 
     def solve(
-        self, diagonal: Float[Array, " m"], coupling: Float[Array, " m"], right: Float[Array, " m"]
+        self,
+        diagonal: Float[Array, " m"],
+        coupling: Float[Array, " m"],
+        right: Float[Array, " m"],
+        rest: Rest | None = None,
     ) -> Float[Array, " m"]:
         """Solves diagonal_i x_i − coupling_i x_parent(i) − Σ_children coupling_c x_c = right_i.
 
         Args:
             diagonal: Positive, at least the sum of a point's couplings; in elimination order.
-            coupling: Of every point to its parent; not read for the root.
+            coupling: Of every point to its parent; not read for roots.
             right: Right-hand side.
+            rest: Solves what is left; None where that is roots without children alone.
 
         Returns:
             x, in elimination order. Traceable.
@@ -89,7 +107,7 @@ class Elimination:
                     stay[2] + through * given + jnp.sum(share * child_given, axis=0),
                 ]
             )
-        x = rows[2] / rows[0]
+        x = rows[2] / rows[0] if rest is None else rest(rows)
         for r, (gone, coupling) in zip(reversed(self.rounds), reversed(kept), strict=True):
             inverse, coupled, given = gone
             from_child = jnp.where(r.has_child, coupling[r.child] * x[r.child], 0.0)
@@ -97,28 +115,33 @@ class Elimination:
         return x
 
 
-def plan_elimination(parent: Int[ndarray, " m"]) -> Elimination:
-    """Plans the elimination for a tree.
+def plan_elimination(parent: Int[ndarray, " m"], keep: Bool[ndarray, " m"] | None = None) -> Elimination:
+    """Plans the elimination for a forest.
 
     Args:
-        parent: Parent of every point, -1 for the one root.
+        parent: Parent of every point, -1 for roots.
+        keep: Points that must not be eliminated, besides the roots.
     """
     m = len(parent)
     above = np.asarray(parent).copy()
+    kept = np.zeros(m, bool) if keep is None else np.asarray(keep, bool)
     alive = np.ones(m, bool)
     depth = _depths(above)
     levels: list[ndarray] = []
     links: list[tuple[ndarray, ndarray]] = []  # parent and only child of the eliminated, then
     before: list[ndarray] = []  # parents of all points, before the round
-    while alive.sum() > 1:
-        chosen, only_child = _independent(above, alive, depth)
+    while True:
+        chosen, only_child = _independent(above, alive, kept, depth)
+        if not len(chosen):
+            break
         levels.append(chosen)
         before.append(above.copy())
         links.append((above[chosen], only_child[chosen]))
         inner = chosen[only_child[chosen] >= 0]
         above[only_child[inner]] = above[inner]
         alive[chosen] = False
-    order = np.concatenate([np.flatnonzero(alive), *reversed(levels)])
+    left = np.flatnonzero(alive)
+    order = np.concatenate([left, *reversed(levels)])
     position = np.empty(m, int)
     position[order] = np.arange(m)
     rounds, last = [], m
@@ -126,7 +149,8 @@ def plan_elimination(parent: Int[ndarray, " m"]) -> Elimination:
         first = last - len(chosen)
         rounds.append(_round(first, last, up, down, parents, order, position))
         last = first
-    return Elimination(order, position, tuple(rounds))
+    left_parent = np.where(above[left] >= 0, position[above[left]], -1)
+    return Elimination(order, position, tuple(rounds), len(left), left_parent)
 
 
 def _depths(parent: Int[ndarray, " m"]) -> Int[ndarray, " m"]:
@@ -144,7 +168,10 @@ def _depths(parent: Int[ndarray, " m"]) -> Int[ndarray, " m"]:
 
 
 def _independent(
-    parent: Int[ndarray, " m"], alive: Bool[ndarray, " m"], depth: Int[ndarray, " m"]
+    parent: Int[ndarray, " m"],
+    alive: Bool[ndarray, " m"],
+    kept: Bool[ndarray, " m"],
+    depth: Int[ndarray, " m"],
 ) -> tuple[Int[ndarray, " e"], Int[ndarray, " m"]]:
     """Points to eliminate together, no two of them neighbours, and the only child of every point."""
     points = np.flatnonzero(alive)
@@ -153,7 +180,7 @@ def _independent(
     only_child = np.full(len(parent), -1)
     only_child[parent[inner]] = inner
     only_child[children != 1] = -1
-    candidates = inner[children[inner] <= 1]
+    candidates = inner[(children[inner] <= 1) & ~kept[inner]]
     # Leaves first, then upwards: along a run every other point goes.
     candidates = candidates[np.lexsort((-depth[candidates], children[candidates]))]
     goes = np.zeros(len(parent), bool)
