@@ -1,6 +1,13 @@
 """The typed run description and how it is read from a job file."""
 
-from hpcpinn.config.load import Origin, bundled_job, config_from_json, load_config, load_with_origin
+from hpcpinn.config.load import (
+    Origin,
+    bundled_job,
+    config_from_json,
+    load_config,
+    load_with_origin,
+    with_changes,
+)
 from hpcpinn.config.schema import (
     FluxConfig,
     MorphologyConfig,
@@ -36,4 +43,5 @@ __all__ = [
     "config_from_json",
     "load_config",
     "load_with_origin",
+    "with_changes",
 ]

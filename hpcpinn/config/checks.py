@@ -48,6 +48,7 @@ def conflicts(config: RunConfig) -> Iterator[Problem]:
     yield from _times(config)
     yield from _physics(config)
     yield from _stimulation(config)
+    yield from _population(config)
     yield from _interfaces(config)
     if config.pieces.source_length > config.pieces.max_length:
         yield (
@@ -132,6 +133,16 @@ def _stimulation(config: RunConfig) -> Iterator[Problem]:
             )
         if config.physics.preset == "seed":
             yield ("physics", "preset"), f"'seed' is dimensionless, but {why} is not; take a physical preset"
+
+
+def _population(config: RunConfig) -> Iterator[Problem]:
+    given = config.population
+    if given.is_given and config.window.kind != "split":
+        yield ("population",), "members run together in split windows; set window.kind = 'split'"
+    if given.directions and config.field.file is not None:
+        yield ("population", "directions"), "a sampled field has its own; leave them away, or field.file"
+    if (given.magnitudes or given.directions) and not config.field.is_given:
+        yield ("population",), "members differ in the field, and there is none; set field.magnitude or field.file"
 
 
 def _interfaces(config: RunConfig) -> Iterator[Problem]:

@@ -78,6 +78,27 @@ def config_from_json(text: str, source: str = "stored configuration") -> RunConf
         raise _one_line(error, Origin(source)) from None
 
 
+def with_changes(config: RunConfig, changes: Mapping[str, Any], where: str) -> RunConfig:
+    """A run description with some keys changed.
+
+    Args:
+        config: The description.
+        changes: Values by dotted key, such as ``cable.R_i``.
+        where: What errors say of the place where they were given.
+
+    Raises:
+        InputError: A value that a key cannot take, or keys that then contradict each other.
+    """
+    document = config.model_dump(exclude_unset=True)
+    for key, value in changes.items():
+        *tables, name = key.split(".")
+        place = document
+        for table in tables:
+            place = place.setdefault(table, {})
+        place[name] = value
+    return _validated(document, Origin(where))
+
+
 def bundled_job(name: str) -> FilePath:
     """The job file ``NAME.toml`` that comes with hpcpinn, installed or in a checkout.
 
@@ -151,6 +172,9 @@ def _read(file: FilePath) -> tuple[dict[str, Any], Origin]:
         section = document.get(table)
         if isinstance(section, dict) and isinstance(name := section.get(key), str):
             section[key] = name if _is_waveform_name(key, name) else _beside(file, name)
+    population = document.get("population")
+    if isinstance(population, dict) and isinstance(cells := population.get("cells"), list):
+        population["cells"] = [_beside(file, x) if isinstance(x, str) else x for x in cells]
     return document, Origin(str(file), key_lines(text))
 
 

@@ -11,6 +11,7 @@ from typing import Annotated, Literal
 
 from pydantic import AfterValidator, Field
 
+from hpcpinn.config.population import PopulationConfig
 from hpcpinn.config.splitting import SplitConfig
 from hpcpinn.config.stimulation import (
     CableConfig,
@@ -332,6 +333,7 @@ class RunConfig(Table):
     schwarz: SchwarzConfig = SchwarzConfig()
     window: WindowConfig = WindowConfig()
     split: SplitConfig = SplitConfig()
+    population: PopulationConfig = PopulationConfig()
 
     @property
     def solves_voltage(self) -> bool:

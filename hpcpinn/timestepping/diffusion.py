@@ -112,7 +112,10 @@ class CableDiffusion:
 
 
 def cable_diffusion(
-    compartments: CellGrid, coefficients: Sequence[float], tolerance: float = 1e-10
+    compartments: CellGrid,
+    coefficients: Sequence[float],
+    tolerance: float = 1e-10,
+    radius: float | None = None,
 ) -> CableDiffusion:
     """The diffusion propagator of some compartments.
 
@@ -120,9 +123,10 @@ def cable_diffusion(
         compartments: Geometry.
         coefficients: D of every species, µm²/s.
         tolerance: What may be left out, relative to the field.
+        radius: ρ of all compartments, where these are only some of them.
     """
     laplacian = compartments.laplacian
-    radius = 2.0 * float(np.abs(laplacian.diagonal()).max(initial=0.0)) or 1.0
+    radius = radius or 2.0 * float(np.abs(laplacian.diagonal()).max(initial=0.0)) or 1.0
     shifted = (2.0 / radius * laplacian).tocsr()
     shifted = (shifted + sparse.identity(compartments.n)).tocsr()
     return CableDiffusion(_stencil(shifted), radius, tuple(map(float, coefficients)), tolerance)

@@ -1,0 +1,58 @@
+"""The table of the run description for populations: many cells, fields and parameter sets in one run."""
+
+from typing import Annotated
+
+from pydantic import Field
+
+from hpcpinn.config.values import Finite, Table, Text
+
+SHARED_BUT = (
+    "cable.R_i",
+    "cable.C_m",
+    "channels.soma",
+    "channels.axon",
+    "channels.basal",
+    "channels.apical",
+    "channels.other",
+    "field.direction",
+    "field.file",
+    "field.magnitude",
+    "physics.constants.vdcc_density",
+    "physics.constants.vdcc_permeability",
+)
+"""Keys in which the members of a population may differ; all else they share."""
+
+Direction = Annotated[tuple[Finite, Finite, Finite], Field(strict=False)]
+
+
+class ParameterSet(Table):
+    """One set of parameters of a population.
+
+    Attributes:
+        name: What pictures and files call it; its numbers where left out.
+        set: What differs from the rest of the run description, such as ``{"cable.R_i" = 150.0}``.
+    """
+
+    set: dict[str, float | str]
+    name: Text | None = None
+
+
+class PopulationConfig(Table):
+    """Members of one run, in split windows: every cell with every magnitude, direction and set of parameters.
+
+    Attributes:
+        cells: Morphology files, or ``builtin:NAME``. In a job file relative paths start at the job file.
+        magnitudes: Of the field, V/m.
+        directions: Of the field.
+        parameters: Sets of parameters, tables of their own: ``[[population.parameters]]``.
+    """
+
+    cells: Annotated[tuple[Text, ...], Field(strict=False)] = ()
+    magnitudes: Annotated[tuple[Finite, ...], Field(strict=False)] = ()
+    directions: Annotated[tuple[Direction, ...], Field(strict=False)] = ()
+    parameters: Annotated[tuple[ParameterSet, ...], Field(strict=False)] = ()
+
+    @property
+    def is_given(self) -> bool:
+        """Whether there is more than the one cell of the run description."""
+        return bool(self.cells or self.magnitudes or self.directions or self.parameters)
