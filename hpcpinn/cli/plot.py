@@ -17,12 +17,17 @@ def plot(
     times: Annotated[
         str | None, typer.Option(help="When to show the cell, such as 2.5,10,50.", metavar="T,T,...")
     ] = None,
+    member: Annotated[
+        str | None,
+        typer.Option(help="A member of a population, by its name or number from 0.", metavar="MEMBER"),
+    ] = None,
     suffix: Annotated[str, typer.Option("--format", help="png, pdf or svg.")] = "png",
 ) -> None:
     """Draws the pictures of a run.
 
     An overview, the cell coloured by calcium, kymograph, traces, partition, convergence; before
-    them, for a long protocol in split windows, one page of all of it.
+    them, for a long protocol in split windows, one page of all of it. Of a population one page of
+    all members; --member draws the pictures of one.
     """
     from hpcpinn.cli.pictures import refuse_unusable_gallery
     from hpcpinn.io import read
@@ -34,6 +39,9 @@ def plot(
         raise InputError(f"--format {suffix}: no such format; use png, pdf or svg")
     run = read(result)
     folder = out or result.with_name(f"{result.stem}-pictures")
+    if member is not None:
+        number = run.member_number(int(member) if member.isdecimal() else member)
+        run, folder = run.member(number), out or folder / f"member-{number}"
     refuse_unusable_gallery(folder, suffix, result)
     for line in summary_lines(run):
         print(line)
@@ -42,7 +50,11 @@ def plot(
         print(f"picture: {picture}")
     for reason in left_out:
         print(reason)
-    if not reference_path(result).is_file():
+    if run.members:
+        names = ", ".join(f"{number} {name!r}" for number, name in enumerate(run.members[:6]))
+        more = ", …" if len(run.members) > 6 else ""
+        print(f"one member by itself: --member NUMBER ({names}{more})")
+    elif not reference_path(result).is_file():
         print(f"the traces show no reference: hpcpinn validate {result} computes it")
 
 

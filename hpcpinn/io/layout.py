@@ -11,6 +11,7 @@ of a piece, `cells_per_piece` of them, piece after piece. N = pieces × cells_pe
     /calcium /calbindin /voltage (T, N)
     /probes/{name,piece,fraction,time,calcium,calbindin,voltage}
     /windows/*  /sweeps/*      one row per accepted window, one per Schwarz sweep
+    /members/{name,first_piece,pieces,config}   where a run holds several cells
     /committed (4,)            how many frames, probe samples, windows and sweeps count
 """
 
@@ -92,6 +93,21 @@ class ProbeSite:
 
 
 @dataclass(frozen=True)
+class MemberEntry:
+    """One cell of a run that holds several.
+
+    Attributes:
+        name: What tells it from the others.
+        pieces: Number of its pieces; members lie one after the other.
+        config: Its own run description as JSON text.
+    """
+
+    name: str
+    pieces: int
+    config: str
+
+
+@dataclass(frozen=True)
 class ResultHeader:
     """All that is known before the first frame; the same on every rank.
 
@@ -103,6 +119,7 @@ class ResultHeader:
         config: The run description as JSON text.
         seed: Random seed of the run.
         dimensionless: True for the `seed` preset, which has no units.
+        members: Of a population; empty for one cell.
     """
 
     cable: Cable
@@ -112,6 +129,7 @@ class ResultHeader:
     config: str = "{}"
     seed: int = 0
     dimensionless: bool = False
+    members: tuple[MemberEntry, ...] = ()
 
     @property
     def n_cells(self) -> int:
@@ -166,6 +184,16 @@ def create(path: Path, header: ResultHeader, ranks: int) -> None:
         _write_provenance(file, header, ranks)
         _write_geometry(file, header)
         _create_tables(file, header)
+        if header.members:
+            _write_members(file, header.members)
+
+
+def _write_members(file: h5py.File, members: tuple[MemberEntry, ...]) -> None:
+    counts = np.array([member.pieces for member in members], np.int64)
+    file["members/pieces"] = counts
+    file["members/first_piece"] = np.cumsum(counts) - counts
+    write_strings(file, "members/name", [member.name for member in members])
+    write_strings(file, "members/config", [member.config for member in members])
 
 
 def _write_provenance(file: h5py.File, header: ResultHeader, ranks: int) -> None:

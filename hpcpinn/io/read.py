@@ -1,7 +1,7 @@
 """Reads result files into plain arrays. Needs neither MPI nor JAX."""
 
 import json
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -61,6 +61,9 @@ class Result:
         units: Unit by array name; empty for a dimensionless run.
         attributes: Version, git commit, seed, ranks, creation date.
         complete: Whether the run came to its end.
+        members: Names of the cells of a population; empty for a run of one cell.
+        member_pieces: How many pieces each of them has, one member after the other.
+        member_configs: The run description of each.
     """
 
     path: Path
@@ -79,6 +82,64 @@ class Result:
     units: dict[str, str]
     attributes: dict[str, Any]
     complete: bool
+    members: tuple[str, ...] = ()
+    member_pieces: tuple[int, ...] = ()
+    member_configs: tuple[dict[str, Any], ...] = ()
+
+    def member(self, which: int | str) -> "Result":
+        """One cell of a population as a result of its own.
+
+        Args:
+            which: Its number, from 0, or its name.
+
+        Raises:
+            InputError: There is no such member.
+        """
+        number = self.member_number(which)
+        first = sum(self.member_pieces[:number])
+        pieces = np.arange(first, first + self.member_pieces[number])
+        cells = np.flatnonzero(np.isin(self.cells.piece, pieces))
+        probes = np.flatnonzero(np.isin(self.probes.piece, pieces))
+        prefix = f"{self.members[number]}: "
+        return replace(
+            self,
+            cable=_numbered_anew(self.cable.take(pieces)),
+            owner=self.owner[pieces],
+            cells=Cells(
+                **{
+                    name: values[cells] - (first if name == "piece" else 0)
+                    for name, values in vars(self.cells).items()
+                }
+            ),
+            **{name: getattr(self, name)[:, cells] for name in layout.FIELDS},
+            probes=replace(
+                self.probes,
+                name=tuple(self.probes.name[i].removeprefix(prefix) for i in probes),
+                piece=self.probes.piece[probes] - first,
+                fraction=self.probes.fraction[probes],
+                **{name: getattr(self.probes, name)[:, probes] for name in layout.FIELDS},
+            ),
+            config=self.member_configs[number],
+            members=(),
+            member_pieces=(),
+            member_configs=(),
+        )
+
+    def member_number(self, which: int | str) -> int:
+        """The number of a member, from 0.
+
+        Raises:
+            InputError: There is no such member.
+        """
+        if isinstance(which, str) and which in self.members:
+            return self.members.index(which)
+        if isinstance(which, int) and 0 <= which < len(self.members):
+            return which
+        if not self.members:
+            raise InputError(f"{self.path}: no member {which!r}; it holds one cell, not a population")
+        listed = ", ".join(f"{number} {name!r}" for number, name in enumerate(self.members[:6]))
+        more = ", …" if len(self.members) > 6 else ""
+        raise InputError(f"{self.path}: no member {which!r}; it holds {listed}{more}")
 
     def to_xarray(self) -> "xarray.Dataset":
         """The fields as a Dataset with dimensions time and cell.
@@ -145,6 +206,28 @@ def _result(path: Path, file: h5py.File) -> Result:
         units=_units(file),
         attributes=attributes,
         complete=bool(attributes["complete"]),
+        **_members(file),
+    )
+
+
+def _members(file: h5py.File) -> dict[str, Any]:
+    if "members" not in file:
+        return {}
+    group = file["members"]
+    return {
+        "members": tuple(group["name"].asstr()[:]),
+        "member_pieces": tuple(group["pieces"][:].tolist()),
+        "member_configs": tuple(json.loads(text) for text in group["config"].asstr()[:]),
+    }
+
+
+def _numbered_anew(cable: Cable) -> Cable:
+    """A cable that was taken out of a forest, with its own numbers of sections and nodes."""
+    first = int(cable.section.min())
+    own = cable.sections[first : int(cable.section.max()) + 1]
+    sections = tuple(replace(s, parent=s.parent - first if s.parent >= 0 else -1) for s in own)
+    return replace(
+        cable, sections=sections, section=cable.section - first, node=cable.node - int(cable.node.min())
     )
 
 

@@ -14,6 +14,7 @@ from hpcpinn.report.cell_outline import round_soma
 from hpcpinn.report.convergence import draw_convergence, is_split
 from hpcpinn.report.kymograph import draw_kymograph
 from hpcpinn.report.partition_map import draw_partition
+from hpcpinn.report.population import draw_population
 from hpcpinn.report.protocol import draw_protocol
 from hpcpinn.report.summary import draw_overview
 from hpcpinn.report.traces import draw_traces
@@ -22,7 +23,7 @@ from hpcpinn.report.traces import draw_traces
 def draw_all(
     result: Result, folder: Path, *, times: Sequence[float] | None = None, suffix: str = "png"
 ) -> tuple[list[Path], list[str]]:
-    """Draws everything that the result has the data for.
+    """Draws everything that the result has the data for; of a population its one page.
 
     Args:
         result: The run.
@@ -37,6 +38,9 @@ def draw_all(
         InputError: `times` lie outside the run, or there is nothing to draw.
         OutputError: A picture cannot be written.
     """
+    if result.members:
+        draw_population(folder / f"population.{suffix}", result)
+        return [folder / f"population.{suffix}"], []
     reference = read_reference(result)
     pictures: dict[str, Callable[[Path], None]] = {}
     if is_split(result):

@@ -20,7 +20,7 @@ def summary_lines(result: Result) -> list[str]:
     end = result.time[-1] if len(result.time) else 0.0
     lines = [
         f"{result.path}: {state}, {len(result.time)} frames up to {moment(result, end)}",
-        f"{sections} sections, {result.cable.n_frusta} pieces, {len(result.cells.piece)} cells, "
+        f"{_members(result)}{sections} sections, {result.cable.n_frusta} pieces, {len(result.cells.piece)} cells, "
         f"{_ranks(result)}, {_mebibytes(result.path):.1f} MiB",
     ]
     if len(windows["start"]) and is_split(result):
@@ -65,6 +65,10 @@ def draw_overview(path: Path, result: Result, reference: ReferenceTrace | None) 
             traces_into(below, result, reference)
         else:
             kymograph_into(right, result, scale)
+
+
+def _members(result: Result) -> str:
+    return f"{len(result.members)} members, " if result.members else ""
 
 
 def _ranks(result: Result) -> str:
