@@ -198,6 +198,25 @@ class CableEquation:
             "voltage: these channels have no resting state near their own; give a start voltage (voltage.constant)"
         )
 
+    def rows_of(self, state: VoltageState) -> Float[ndarray, "n quantities"]:
+        """Voltage and gates of every own compartment, one row each, zeros where a set has fewer gates."""
+        most = max((len(own) for own in state.gates), default=0)
+        rows = np.zeros((len(self.own), 1 + most))
+        rows[:, 0] = self.voltage(state)
+        for group, own in zip(self._groups, state.gates, strict=True):
+            rows[np.searchsorted(self.own, group.compartments), 1 : 1 + len(own)] = np.asarray(own).T
+        return rows
+
+    def state_of(self, rows: Float[ndarray, "n quantities"], lag: float) -> VoltageState:
+        """The state that `rows_of` made rows of; junctions, which have no memory, are at zero."""
+        V = np.zeros(len(self._share.order))
+        V[self.rows] = rows[:, 0]
+        gates = []
+        for group in self._groups:
+            own = rows[np.searchsorted(self.own, group.compartments)]
+            gates.append(jnp.asarray(own[:, 1 : 1 + len(group.channels.gates)].T))
+        return VoltageState(jnp.asarray(V), tuple(gates), jnp.asarray(float(lag)))
+
     @cached_property
     def _newton_step(self):
         def ionic(V):

@@ -1,0 +1,97 @@
+"""The compartments whose voltage the cells of a rank follow: its own and, along cuts, some of others.
+
+Calcium's cells take their voltage from compartments nearby, and where a tree is cut some of these belong
+to another rank. What is known of a rank's own compartments is told to those who hear of them, once per
+slot and never within.
+"""
+
+from dataclasses import dataclass
+from functools import cached_property
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jaxtyping import Float, Int
+from numpy import ndarray
+from scipy import sparse
+
+from hpcpinn.parallel.communicator import Communicator
+from hpcpinn.parallel.exchange import ExchangePlan, plan_exchange
+
+
+@dataclass(frozen=True, eq=False)
+class HeardVoltage:
+    """What a rank hears of.
+
+    Attributes:
+        own: Its own compartments, increasing.
+        others: Those of other ranks, increasing.
+        to_cells: Weights of own and then others' compartments in each of its cells, rows add up to one.
+        plan: Who tells whom; None where no rank hears of another.
+        communicator: All ranks.
+    """
+
+    own: Int[ndarray, " n"]
+    others: Int[ndarray, " m"]
+    to_cells: sparse.csr_matrix
+    plan: ExchangePlan | None
+    communicator: Communicator
+
+    @property
+    def compartments(self) -> Int[ndarray, " n+m"]:
+        """All that are heard of, in the order of the columns of `to_cells`."""
+        return np.concatenate([self.own, self.others])
+
+    def heard(self, values: Float[ndarray, "n ..."]) -> Float[ndarray, "n+m ..."]:
+        """Values at own compartments, and those of others below them. Collective over all ranks."""
+        if self.plan is None:
+            return np.asarray(values)
+        blank = np.zeros((len(self.others), *values.shape[1:]))
+        return np.asarray(self._exchanged(jnp.asarray(np.concatenate([values, blank]))))
+
+    @cached_property
+    def _exchanged(self):
+        plan = self.plan
+        assert plan is not None
+        return jax.jit(lambda rows: self.communicator.exchange(rows, plan))
+
+
+def heard_voltage(
+    to_cells: sparse.csr_matrix,
+    cell_owner: Int[ndarray, " N"],
+    owner: Int[ndarray, " P"],
+    communicator: Communicator,
+) -> HeardVoltage:
+    """What this rank hears of. Every rank plans for all; not collective.
+
+    Args:
+        to_cells: Weights of all compartments in all cells.
+        cell_owner: Rank of every cell.
+        owner: Rank of every compartment.
+        communicator: All ranks.
+    """
+    ranks = range(communicator.size)
+    own = [np.flatnonzero(owner == rank) for rank in ranks]
+    needed = [np.unique(to_cells[np.flatnonzero(cell_owner == rank)].indices) for rank in ranks]
+    others = [np.setdiff1d(wanted, mine) for wanted, mine in zip(needed, own, strict=True)]
+    place = np.empty(len(owner), int)
+    for compartments in own:
+        place[compartments] = np.arange(len(compartments))
+    messages = {}
+    for receiver, wanted in enumerate(others):
+        for sender in np.unique(owner[wanted]).tolist():
+            rows = np.flatnonzero(owner[wanted] == sender)
+            messages[sender, receiver] = (
+                place[wanted[rows]].tolist(),
+                (len(own[receiver]) + rows).tolist(),
+            )
+    rank = communicator.rank
+    mine = to_cells[np.flatnonzero(cell_owner == rank)]
+    columns = np.concatenate([own[rank], others[rank]])
+    return HeardVoltage(
+        own[rank],
+        others[rank],
+        mine[:, columns].tocsr(),
+        plan_exchange(messages, rank) if messages else None,
+        communicator,
+    )
