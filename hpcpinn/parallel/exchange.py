@@ -122,6 +122,25 @@ def plan_exchange(messages: Messages, rank: int) -> ExchangePlan:
     return plan
 
 
+def messages_for_ghosts(owner: Int[ndarray, " N"], ghosts: Sequence[Int[ndarray, " g"]]) -> Messages:
+    """Messages where every rank holds its own things, increasing, and copies of others' behind them.
+
+    Args:
+        owner: Rank of every thing.
+        ghosts: For every rank the things of others that it holds copies of, in its order.
+    """
+    place, count = np.empty(len(owner), int), np.zeros(len(ghosts), int)
+    for rank in range(len(ghosts)):
+        own = np.flatnonzero(owner == rank)
+        place[own], count[rank] = np.arange(len(own)), len(own)
+    messages = {}
+    for receiver, held in enumerate(ghosts):
+        for sender in np.unique(owner[held]).tolist():
+            rows = np.flatnonzero(owner[held] == sender)
+            messages[sender, receiver] = place[held[rows]].tolist(), (count[receiver] + rows).tolist()
+    return messages
+
+
 def _check_rows_written_once(plan: ExchangePlan, rank: int) -> None:
     rows, count = np.unique(plan.receive_rows, return_counts=True)
     if np.any(count > 1):

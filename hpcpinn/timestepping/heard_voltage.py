@@ -16,7 +16,7 @@ from numpy import ndarray
 from scipy import sparse
 
 from hpcpinn.parallel.communicator import Communicator
-from hpcpinn.parallel.exchange import ExchangePlan, plan_exchange
+from hpcpinn.parallel.exchange import ExchangePlan, messages_for_ghosts, plan_exchange
 
 
 @dataclass(frozen=True, eq=False)
@@ -74,17 +74,7 @@ def heard_voltage(
     own = [np.flatnonzero(owner == rank) for rank in ranks]
     needed = [np.unique(to_cells[np.flatnonzero(cell_owner == rank)].indices) for rank in ranks]
     others = [np.setdiff1d(wanted, mine) for wanted, mine in zip(needed, own, strict=True)]
-    place = np.empty(len(owner), int)
-    for compartments in own:
-        place[compartments] = np.arange(len(compartments))
-    messages = {}
-    for receiver, wanted in enumerate(others):
-        for sender in np.unique(owner[wanted]).tolist():
-            rows = np.flatnonzero(owner[wanted] == sender)
-            messages[sender, receiver] = (
-                place[wanted[rows]].tolist(),
-                (len(own[receiver]) + rows).tolist(),
-            )
+    messages = messages_for_ghosts(owner, others)
     rank = communicator.rank
     mine = to_cells[np.flatnonzero(cell_owner == rank)]
     columns = np.concatenate([own[rank], others[rank]])

@@ -16,7 +16,7 @@ from numpy import ndarray
 from scipy import sparse
 
 from hpcpinn.parallel.communicator import Communicator
-from hpcpinn.parallel.exchange import ExchangePlan, plan_exchange
+from hpcpinn.parallel.exchange import ExchangePlan, messages_for_ghosts, plan_exchange
 from hpcpinn.timestepping.cell_grid import CellGrid
 from hpcpinn.timestepping.diffusion import CableDiffusion, Series, cable_diffusion
 
@@ -51,8 +51,8 @@ class SharedDiffusion:
         self, fields: Float[Array, "species n"], coefficients: Float[Array, "terms species"], terms: Array
     ) -> Float[Array, "species n"]:
         """The rank's own fields after a window."""
-        room = self.local_count - self.n_own
-        rows = jnp.concatenate([fields.T, jnp.zeros((room, len(fields)))])
+        halo = jnp.zeros((self.local_count - self.n_own, len(fields)))
+        rows = jnp.concatenate([fields.T, halo])
         rows = self.communicator.exchange(rows, self.plan)
         return self.local(rows.T, coefficients, terms)[:, : self.n_own]
 
@@ -84,24 +84,13 @@ def shared_diffusion(
     depth = int(np.max(whole.series(np.array([longest])).terms)) - 1
     neighbours = (grid.coupling != 0).astype(np.int8).tocsr()
     halos = [_halo(neighbours, owner, rank, depth) for rank in range(communicator.size)]
-    own = [np.flatnonzero(owner == rank) for rank in range(communicator.size)]
+    own = np.flatnonzero(owner == communicator.rank)
     if not any(len(halo) for halo in halos):
-        return cable_diffusion(_taken(grid, own[communicator.rank]), coefficients, radius=whole.radius)
-    place = np.empty(grid.n, int)
-    for cells in own:
-        place[cells] = np.arange(len(cells))
-    messages = {}
-    for receiver, halo in enumerate(halos):
-        for sender in np.unique(owner[halo]).tolist():
-            rows = np.flatnonzero(owner[halo] == sender)
-            messages[sender, receiver] = (
-                place[halo[rows]].tolist(),
-                (len(own[receiver]) + rows).tolist(),
-            )
-    mine = np.concatenate([own[communicator.rank], halos[communicator.rank]])
+        return cable_diffusion(_taken(grid, own), coefficients, radius=whole.radius)
+    mine = np.concatenate([own, halos[communicator.rank]])
     local = cable_diffusion(_taken(grid, mine), coefficients, radius=whole.radius)
-    plan = plan_exchange(messages, communicator.rank)
-    return SharedDiffusion(local, len(own[communicator.rank]), depth, plan, communicator)
+    plan = plan_exchange(messages_for_ghosts(owner, halos), communicator.rank)
+    return SharedDiffusion(local, len(own), depth, plan, communicator)
 
 
 def _halo(
