@@ -48,6 +48,7 @@ def conflicts(config: RunConfig) -> Iterator[Problem]:
     yield from _times(config)
     yield from _physics(config)
     yield from _stimulation(config)
+    yield from _repeats(config)
     yield from _interfaces(config)
     if config.pieces.source_length > config.pieces.max_length:
         yield (
@@ -132,6 +133,23 @@ def _stimulation(config: RunConfig) -> Iterator[Problem]:
             )
         if config.physics.preset == "seed":
             yield ("physics", "preset"), f"'seed' is dimensionless, but {why} is not; take a physical preset"
+
+
+def _repeats(config: RunConfig) -> Iterator[Problem]:
+    """Trains of releases, and the period of a voltage file."""
+    for number, synapse in enumerate(config.synapse):
+        if synapse.count > 1 and synapse.interval is None:
+            yield ("synapse", number, "interval"), f"missing; {synapse.count} releases need one, in ms"
+        if synapse.count == 1 and synapse.interval is not None:
+            yield (
+                ("synapse", number, "interval"),
+                f"{synapse.interval:g} ms between releases, but there is one; give count, or leave it away",
+            )
+    if config.voltage.period is not None and config.voltage.file is None:
+        yield (
+            ("voltage", "period"),
+            f"{config.voltage.period:g} ms, but there is no table that could repeat; give voltage.file",
+        )
 
 
 def _interfaces(config: RunConfig) -> Iterator[Problem]:
