@@ -49,6 +49,7 @@ def conflicts(config: RunConfig) -> Iterator[Problem]:
     yield from _physics(config)
     yield from _stimulation(config)
     yield from _population(config)
+    yield from _repeats(config)
     yield from _interfaces(config)
     if config.pieces.source_length > config.pieces.max_length:
         yield (
@@ -143,6 +144,23 @@ def _population(config: RunConfig) -> Iterator[Problem]:
         yield ("population", "directions"), "a sampled field has its own; leave them away, or field.file"
     if (given.magnitudes or given.directions) and not config.field.is_given:
         yield ("population",), "members differ in the field, and there is none; set field.magnitude or field.file"
+
+
+def _repeats(config: RunConfig) -> Iterator[Problem]:
+    """Trains of releases, and the period of a voltage file."""
+    for number, synapse in enumerate(config.synapse):
+        if synapse.count > 1 and synapse.interval is None:
+            yield ("synapse", number, "interval"), f"missing; {synapse.count} releases need one, in ms"
+        if synapse.count == 1 and synapse.interval is not None:
+            yield (
+                ("synapse", number, "interval"),
+                f"{synapse.interval:g} ms between releases, but there is one; give count, or leave it away",
+            )
+    if config.voltage.period is not None and config.voltage.file is None:
+        yield (
+            ("voltage", "period"),
+            f"{config.voltage.period:g} ms, but there is no table that could repeat; give voltage.file",
+        )
 
 
 def _interfaces(config: RunConfig) -> Iterator[Problem]:

@@ -124,14 +124,17 @@ class VoltageConfig(Table):
     Attributes:
         constant: Voltage everywhere and always, mV (−500 to 500); not read where `file` is given.
         file: CSV or HDF5 table in mV. In a job file a relative path starts at the job file.
+        period: The table's voltage from 0 to here repeats until the run ends, ms; without it the table
+            covers the run.
     """
 
     constant: Annotated[Finite, Field(ge=-500.0, le=500.0), AfterValidator(in_mV)] = -70.0
     file: Text | None = None
+    period: PositiveTime | None = None
 
 
 class SynapseConfig(Table):
-    """One synaptic release; what is left out comes from the constants.
+    """One synaptic release, or a train of them; what is left out comes from the constants.
 
     Attributes:
         site: Where, such as ``apic[12](0.5)``.
@@ -139,6 +142,8 @@ class SynapseConfig(Table):
         flux: Peak of j_SYN, µM·µm/s.
         duration: How long it lasts, falling linearly to zero, ms.
         patch: Length of cable that takes part, µm.
+        count: Releases, one after the other.
+        interval: From one to the next, ms.
     """
 
     site: Text
@@ -146,6 +151,13 @@ class SynapseConfig(Table):
     flux: Finite | None = None
     duration: PositiveTime | None = None
     patch: PositiveLength | None = None
+    count: Count = 1
+    interval: PositiveTime | None = None
+
+    @property
+    def onsets(self) -> tuple[float, ...]:
+        """When every release begins, ms."""
+        return tuple(self.start + number * (self.interval or 0.0) for number in range(self.count))
 
 
 class FluxConfig(Table):
@@ -339,6 +351,16 @@ class RunConfig(Table):
     def solves_voltage(self) -> bool:
         """Whether a field or a clamp drives the voltage, which is then solved on the cable."""
         return bool(self.field.is_given or self.clamp)
+
+    @property
+    def releases(self) -> tuple[SynapseConfig, ...]:
+        """Every release by itself: the trains of `synapse` written out."""
+        alone = {"count": 1, "interval": None}
+        return tuple(
+            synapse if synapse.count == 1 else synapse.model_copy(update={**alone, "start": start})
+            for synapse in self.synapse
+            for start in synapse.onsets
+        )
 
     def to_json(self) -> str:
         """The description as JSON text, as it is stored in a result file."""

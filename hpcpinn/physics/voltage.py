@@ -12,7 +12,7 @@ Times in files are user times: ms for the physical presets, dimensionless for `s
 """
 
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -34,6 +34,8 @@ HIGHEST = 500.0
 """mV; no membrane survives more."""
 LOWEST = 1.0
 """mV; a whole table below it is in volts."""
+LARGEST_JUMP = 1.0
+"""mV: a table whose ends differ by more is no period of anything."""
 
 
 @jax.tree_util.register_dataclass
@@ -171,6 +173,56 @@ def check_covers(source: VoltageSource, duration: float) -> None:
             f"{source.path}: covers times {first:g} to {last:g}, the run needs 0 to {wanted:g}; "
             "extend the table or change run.duration"
         )
+
+
+def check_period(source: VoltageSource, period: float) -> None:
+    """Refuses a table that cannot repeat with a period (internal time).
+
+    Raises:
+        InputError: It does not span [0, period], or its voltage jumps where one period ends and
+            the next begins.
+    """
+    first, last = (float(source.times[i]) / source.time_unit for i in (0, -1))
+    wanted = period / source.time_unit
+    slack = 1e-9 * wanted
+    if first > slack or last < wanted - slack:
+        raise InputError(
+            f"{source.path}: covers times {first:g} to {last:g}, a period of {wanted:g} needs 0 to {wanted:g}; "
+            "extend the table or shorten voltage.period"
+        )
+    begin, end = _rows_at(source, 0.0), _rows_at(source, period)
+    worst = int(np.argmax(np.abs(end - begin)))
+    if abs(end[worst] - begin[worst]) > LARGEST_JUMP:
+        raise InputError(
+            f"{source.path}: {source.sites[worst]} is {begin[worst]:g} mV at time 0 and {end[worst]:g} mV at "
+            f"{wanted:g}, where the next period begins; a jump of {LARGEST_JUMP:g} mV is the most: choose "
+            "another voltage.period, or correct the table"
+        )
+
+
+def repeated(source: VoltageSource, period: float, duration: float) -> VoltageSource:
+    """The table whose rows within [0, period) repeat until the duration is covered (internal time).
+
+    Where one period ends the voltage is that of the next one's beginning.
+    """
+    times, values = np.asarray(source.times), np.asarray(source.values)
+    inside = (times > 1e-9 * period) & (times < period * (1.0 - 1e-9))
+    once = np.append(0.0, times[inside])
+    begin = _rows_at(source, 0.0)
+    rows = np.vstack([begin, values[inside]])
+    count = max(1, int(np.ceil(duration / period * (1.0 - 1e-12))))
+    starts = period * np.arange(count)
+    return replace(
+        source,
+        times=jnp.asarray(np.append((starts[:, None] + once).ravel(), period * count)),
+        values=jnp.asarray(np.vstack([np.tile(rows, (count, 1)), begin])),
+    )
+
+
+def _rows_at(source: VoltageSource, time: float) -> Float[np.ndarray, " sites"]:
+    """The table's voltages at one time (host)."""
+    times, values = np.asarray(source.times), np.asarray(source.values)
+    return np.array([np.interp(time, times, column) for column in values.T])
 
 
 def resolve_sites(source: VoltageSource, parse: Callable[[str], Site]) -> list[Site]:

@@ -1,13 +1,14 @@
 """Voltage and influx of a protocol, slot by slot, solved once per motif and reused where that is allowed.
 
 A *motif* is a slot together with the state of membrane and gates at its start: the voltage, all
-channels' gates, and so the influx of calcium follow from them and from nothing else. Before a slot is
+channels' gates, and so the influx of calcium follow from them and from nothing else. The voltage is
+solved on the cable, or given. Before a slot is
 solved, the motifs of slots of the same kind are looked through: one whose start differs by no more
 than a stated tolerance is taken as it is, and its end is the start of the next slot. So a train
 is solved until it is periodic, and solved anew as soon as it is not.
 """
 
-from collections import defaultdict
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import NamedTuple
 
@@ -21,13 +22,18 @@ from hpcpinn.physics.constants import CalciumConstants
 from hpcpinn.physics.stimulation.stimulus import Stimulus
 from hpcpinn.timestepping.cable_equation import CableEquation, VoltageState
 from hpcpinn.timestepping.diffusion import CableDiffusion
+from hpcpinn.timestepping.given_voltage import GivenVoltage
 from hpcpinn.timestepping.influx import InfluxTable, InfluxWindow, influx_of_trace
-from hpcpinn.timestepping.pulse_steps import StepRule, steps_between
+from hpcpinn.timestepping.pulse_steps import Clamp, StepRule, steps_between
+from hpcpinn.timestepping.releases import CellSources, added
 from hpcpinn.timestepping.slots import Slot
 from hpcpinn.timestepping.splitting import WindowPlan, padded, plan_windows
 
 VOLTAGE_RANGE = 100.0
 """mV: a voltage that is off by this much is as wrong as a gate that is off by one."""
+
+_FIRING = -40.0
+"""mV: where a voltage passes it, something moves that short windows must follow."""
 
 
 class DriveState(NamedTuple):
@@ -94,14 +100,19 @@ class WindowLengths:
         """Number of ticks of a slot, even."""
         return 2 * max(1, int(np.ceil(slot.duration / (2.0 * self.tick) * (1.0 - 1e-9))))
 
-    def ends(self, slot: Slot) -> Int[ndarray, " K"]:
-        """Ticks at which the windows of a slot end, each after an even number of ticks."""
+    def ends(self, slot: Slot, marks: Sequence[float] = ()) -> Int[ndarray, " K"]:
+        """Ticks at which the windows of a slot end, each after an even number of ticks.
+
+        Args:
+            slot: Windows are short after all its pulses and switches.
+            marks: Further times after which they are.
+        """
         ticks = self.ticks(slot)
         pair = 2.0 * slot.duration / ticks
-        marks = [*slot.pulses, slot.duration] if slot.pulses else [slot.duration]
+        moments = sorted({*slot.switches, *marks})
         edges: list[float] = [0.0]
-        for start, end in zip([0.0, *marks[:-1]] if slot.pulses else [0.0], marks, strict=True):
-            edges += self._stretch(start, end, bool(slot.pulses) and start in slot.pulses)
+        for start, end in zip([0.0, *moments], [*moments, slot.duration], strict=True):
+            edges += self._stretch(start, end, start in moments)
         pairs = np.unique(np.round(np.array(edges) / pair).astype(int))
         return 2 * pairs[pairs > 0]
 
@@ -123,7 +134,8 @@ class SlotSolver:
 
     Attributes:
         cable: The membrane.
-        sources: Current that the field's peak drives into every point, nA; no row without a field.
+        sources: Currents that the field's peak (where there is one) and every clamp drive into every
+            point, nA, one row each.
         stimulus: The pulses; None for none.
         onset: Time of the first, ms.
         steps: Lengths of the voltage's steps.
@@ -131,6 +143,9 @@ class SlotSolver:
         to_cells: Weights of the voltage's compartments in every cell, (N, P), rows add up to one.
         diffusion: Of the cells.
         lengths: Of the split windows.
+        clamps: In the order of their rows.
+        given: The voltage where it is not solved.
+        releases: Calcium that comes into single cells; None for none.
     """
 
     cable: CableEquation
@@ -142,38 +157,77 @@ class SlotSolver:
     to_cells: sparse.csr_matrix
     diffusion: CableDiffusion
     lengths: WindowLengths = field(default_factory=WindowLengths)
+    clamps: tuple[Clamp, ...] = ()
+    given: GivenVoltage | None = None
+    releases: CellSources | None = None
 
     def solve(self, slot: Slot, begin: DriveState) -> Motif:
         """The motif of a slot that starts from `begin`."""
         ticks = self.lengths.ticks(slot)
-        steps = steps_between(slot.start, slot.end, self.steps, self.stimulus, self.onset)
-        state, V = self.cable.march(begin.voltage, steps, self.sources)
-        times = np.append(0.0, steps.ends)
-        trace = np.concatenate([self.cable.voltage(begin.voltage)[None], V])
         per_tick = self.lengths.samples
         grid = np.linspace(0.0, slot.duration, ticks * per_tick + 1)
-        V = _at(times, trace, grid)
+        state, V = self._voltage(slot, begin.voltage, grid)
         unit = self.constants.time_unit
         influx = influx_of_trace(
             V, self.constants, tick=unit * slot.duration / ticks, per_tick=per_tick, state=begin.gates
         )
-        ends = self.lengths.ends(slot)
+        ends = self.lengths.ends(slot, self._firing(grid, V))
+        released = self._released(slot, influx)
         shared = np.unique(np.append(np.arange(1, len(ends), 2), len(ends) - 1))
         return Motif(
             slot,
             begin,
             DriveState(state, influx.gates),
-            self._plan(ends, influx),
-            self._plan(ends[shared], influx),
+            self._plan(ends, influx, released),
+            self._plan(ends[shared], influx, released),
             shared,
             grid[per_tick * ends],
             V[per_tick * ends],
         )
 
-    def _plan(self, ends: Int[ndarray, " K"], influx: InfluxTable) -> WindowPlan:
-        plan = plan_windows(ends, influx, self.diffusion, terms=_TERMS)
-        plan = plan._replace(first=self._on_cells(plan.first), second=self._on_cells(plan.second))
-        return padded(plan, _few_sizes(len(ends)) - len(ends))
+    def _voltage(
+        self, slot: Slot, begin: VoltageState, grid: Float[ndarray, " n"]
+    ) -> tuple[VoltageState, Float[ndarray, "n P"]]:
+        """The membrane at the end of a slot, and the voltage at times after its start, mV."""
+        if self.given is not None:
+            V = self.given.at(slot.start + grid)
+            return given_state(self.cable, V[-1]), V
+        steps = steps_between(slot.start, slot.end, self.steps, self.stimulus, self.onset, self.clamps)
+        state, V = self.cable.march(begin, steps, self.sources)
+        times = np.append(0.0, steps.ends)
+        return state, _at(times, np.concatenate([self.cable.voltage(begin)[None], V]), grid)
+
+    def _firing(self, grid: Float[ndarray, " n"], V: Float[ndarray, "n P"]) -> list[float]:
+        """When the voltage moves fast though no pulse says so: under clamps, and where it is given."""
+        if not self.clamps and self.given is None:
+            return []
+        above = V > _FIRING
+        passed = np.append(above[:1].any(axis=1), (above[1:] != above[:-1]).any(axis=1))
+        marks: list[float] = []
+        for time in grid[passed]:
+            if not marks or time >= marks[-1] + 0.5 * self.lengths.first_for:
+                marks.append(float(time))
+        return marks
+
+    def _released(self, slot: Slot, influx: InfluxTable) -> InfluxTable | None:
+        """What comes into single cells during a slot."""
+        if self.releases is None or not self.releases.acting(slot):
+            return None
+        return self.releases.table(slot, influx, influx.sink @ self.to_cells[self.releases.cells].T)
+
+    def _plan(
+        self, ends: Int[ndarray, " K"], influx: InfluxTable, released: InfluxTable | None
+    ) -> WindowPlan:
+        begins = np.append(0, ends[:-1])
+        longest = influx.tick * np.max(ends - begins)
+        terms = self.diffusion.series(np.array([longest])).coefficients.shape[1]
+        plan = plan_windows(ends, influx, self.diffusion, terms=_few_sizes(max(_TERMS, terms)))
+        first, second = self._on_cells(plan.first), self._on_cells(plan.second)
+        if released is not None and self.releases is not None:
+            middle, cells = (begins + ends) // 2, self.releases.cells
+            first = added(first, released.over(begins, middle), cells)
+            second = added(second, released.over(middle, ends), cells)
+        return padded(plan._replace(first=first, second=second), _few_sizes(len(ends)) - len(ends))
 
     def _on_cells(self, window: InfluxWindow) -> InfluxWindow:
         def mapped(values: Array) -> Array:
@@ -183,8 +237,15 @@ class SlotSolver:
         return InfluxWindow(mapped(window.sink), mapped(window.moments))
 
 
+def given_state(cable: CableEquation, V: Float[ndarray, " P"]) -> VoltageState:
+    """The membrane where its voltage is given (mV, of every compartment): it has no gates."""
+    points = np.zeros(cable.compartments.n_points)
+    points[cable.rows] = V
+    return VoltageState(jnp.asarray(points), (), jnp.zeros(()))
+
+
 _TERMS = 24
-"""Terms of the diffusion's series that all plans have, so that they share a compilation."""
+"""Least number of terms of the diffusion's series, so that plans share a compilation."""
 
 
 def _few_sizes(count: int) -> int:
@@ -211,7 +272,8 @@ class MotifBook:
         solver: Solves new ones.
         tolerance: Largest difference at the start with which a motif is reused: of gates, and of
             voltages in units of `VOLTAGE_RANGE`. 0: nothing is reused but what is the same to the bit.
-        most: Motifs that are kept of every kind of slot, the newest.
+        most: Motifs that are kept of every kind of slot, those used last.
+        most_in_all: Motifs that are kept.
         solved, reused: Slots so far.
         mismatch: Largest difference with which one was reused.
     """
@@ -219,35 +281,40 @@ class MotifBook:
     solver: SlotSolver
     tolerance: float = 1e-4
     most: int = 12
+    most_in_all: int = 48
     solved: int = 0
     reused: int = 0
     mismatch: float = 0.0
-    _pages: dict[tuple[float, ...], list[Motif]] = field(default_factory=lambda: defaultdict(list))
+    _motifs: list[Motif] = field(default_factory=list)
 
     @property
     def starts(self) -> list[tuple[Slot, DriveState]]:
-        """From what all motifs in the book can be solved again, the oldest first."""
-        return [(motif.slot, motif.begin) for page in self._pages.values() for motif in page]
+        """From what all motifs in the book can be solved again, the one used last at the end."""
+        return [(motif.slot, motif.begin) for motif in self._motifs]
 
     def learn(self, starts: list[tuple[Slot, DriveState]]) -> None:
         """Solves motifs again, from what another book's `starts` have said."""
-        for slot, begin in starts:
-            self._pages[slot.kind].append(self.solver.solve(slot, begin))
+        self._motifs += [self.solver.solve(slot, begin) for slot, begin in starts]
 
     def motif(self, slot: Slot, begin: DriveState) -> Motif:
         """What happens in a slot, solved or reused."""
-        page = self._pages[slot.kind]
-        if page:
-            distances = [distance(motif.begin, begin) for motif in page]
+        places = [place for place, motif in enumerate(self._motifs) if motif.slot.kind == slot.kind]
+        if places:
+            distances = [distance(self._motifs[place].begin, begin) for place in places]
             nearest = int(np.argmin(distances))
             if distances[nearest] <= self.tolerance:
                 self.reused += 1
                 self.mismatch = max(self.mismatch, distances[nearest])
-                return page[nearest]
+                self._motifs.append(self._motifs.pop(places[nearest]))
+                return self._motifs[-1]
         motif = self.solver.solve(slot, begin)
-        page.append(motif)
-        del page[: -self.most]
         self.solved += 1
+        if self.solver.given is None or not self.solver.given.never_repeats:
+            self._motifs.append(motif)
+            if len(places) == self.most:
+                del self._motifs[places[0]]
+            elif len(self._motifs) > self.most_in_all:
+                del self._motifs[0]
         return motif
 
 

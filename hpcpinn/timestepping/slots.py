@@ -1,12 +1,15 @@
 """A protocol cut into slots: short stretches of time, most of which are repeated many times.
 
-A slot begins at a burst, or where the last one reached its longest allowed length, and never
-inside a pulse. Two slots with the same length and the same pulses do the same to a cell that is in
-the same state: that is what `motifs` makes use of. Times in ms.
+A slot begins at a burst, where something else switches (a clamp, a release, a flux) or a given
+voltage begins a new period, or where the last one reached its longest allowed length, and never
+inside a pulse. Two slots with the same length, the same pulses and the same sources in the same
+places do the same to a cell that is in the same state: that is what `motifs` makes use of. Times
+in ms.
 """
 
 from collections.abc import Iterator
 from dataclasses import dataclass
+from typing import NamedTuple
 
 import numpy as np
 from jaxtyping import Float
@@ -16,6 +19,98 @@ from hpcpinn.physics.stimulation.stimulus import Stimulus
 
 _DIGITS = 6
 """Slots that differ by less than a nanosecond are the same."""
+_SAME = 1e-9
+_NEAR = 1e-6
+"""Moments this close are one where slots begin."""
+
+
+@dataclass(frozen=True)
+class Source:
+    """What is on now and then besides the pulses: a clamp, the releases of a synapse, a flux.
+
+    Attributes:
+        onsets: When it switches on, increasing.
+        duration: For how long; may be infinite.
+        steady: It stays the same while it lasts, and then jumps to nothing; otherwise it ends smoothly.
+    """
+
+    onsets: Float[ndarray, " n"]
+    duration: float
+    steady: bool
+
+    def acting(self, since: float, until: float) -> list[tuple[float, float]]:
+        """When it goes on and off for all that it does in [since, until), relative to `since`.
+
+        One that is steady and has been on for longer, or stays on, does so forever.
+        """
+        off = self.onsets + self.duration
+        left = off >= since - _SAME if self.steady else off > since + _SAME
+        rows = np.flatnonzero((self.onsets < until - _SAME) & left)
+        found = []
+        for on, end in zip(self.onsets[rows] - since, off[rows] - since, strict=True):
+            if self.steady:
+                on = -np.inf if on < -_SAME else on
+                end = np.inf if end >= until - since - _SAME else end
+            found.append((float(on), float(end)))
+        return found
+
+    @property
+    def switches(self) -> Float[ndarray, " m"]:
+        """When it jumps."""
+        return np.append(self.onsets, self.onsets + self.duration) if self.steady else self.onsets
+
+
+@dataclass(frozen=True)
+class Course:
+    """All that happens to a cell besides pulses.
+
+    Attributes:
+        sources: What is on now and then.
+        period: After which a given voltage repeats; infinite where it never does, None where the
+            voltage is not given as a course in time.
+    """
+
+    sources: tuple[Source, ...] = ()
+    period: float | None = None
+
+    def acting(self, since: float, until: float) -> tuple["Acting", ...]:
+        """All sources that do something in [since, until)."""
+        return tuple(
+            Acting(number, *times)
+            for number, source in enumerate(self.sources)
+            for times in source.acting(since, until)
+        )
+
+    def phase(self, time: float) -> float:
+        """Where a given voltage is in its period."""
+        if self.period is None:
+            return 0.0
+        if np.isinf(self.period):
+            return time
+        return max(0.0, time - self.period * np.floor(time / self.period + _SAME))
+
+    def begins(self, until: float, longest: float) -> Float[ndarray, " m"]:
+        """When slots have to begin."""
+        moments = [source.switches for source in self.sources]
+        if self.period is not None and np.isfinite(self.period):
+            block = self.period * max(1, int(longest / self.period * (1.0 + _SAME)))
+            moments.append(block * np.arange(1, int(until / block) + 1))
+        times = np.unique(np.concatenate([np.zeros(0), *moments]))
+        return times[times < until]
+
+
+class Acting(NamedTuple):
+    """A source that does something in a slot.
+
+    Attributes:
+        source: Its number.
+        on, off: When it goes on and off after the start of the slot; infinite where that does not
+            matter.
+    """
+
+    source: int
+    on: float
+    off: float
 
 
 @dataclass(frozen=True)
@@ -26,11 +121,15 @@ class Slot:
         start: ms.
         duration: ms.
         pulses: Onsets of its pulses after its start, ms.
+        acting: What else is on.
+        phase: Where a given voltage is in its period at the start, ms.
     """
 
     start: float
     duration: float
     pulses: tuple[float, ...] = ()
+    acting: tuple[Acting, ...] = ()
+    phase: float = 0.0
 
     @property
     def end(self) -> float:
@@ -38,12 +137,34 @@ class Slot:
         return self.start + self.duration
 
     @property
-    def kind(self) -> tuple[float, ...]:
+    def kind(self) -> tuple[tuple[float, ...], ...]:
         """The same for slots that do the same."""
-        return tuple(round(x, _DIGITS) + 0.0 for x in (self.duration, *self.pulses))
+        parts = (self.duration, self.phase), self.pulses, *self.acting
+        return tuple(tuple(round(x, _DIGITS) + 0.0 for x in part) for part in parts)
+
+    @property
+    def switches(self) -> tuple[float, ...]:
+        """When something goes on or off, or a pulse begins, after the start of the slot."""
+        times = [t for acting in self.acting for t in (acting.on, acting.off)]
+        return tuple(sorted({*self.pulses, *(t for t in times if -_SAME <= t < self.duration - _SAME)}))
+
+    def packed(self) -> Float[ndarray, " n"]:
+        """All of it as one row of numbers."""
+        head = self.start, self.duration, self.phase, len(self.pulses), *self.pulses
+        return np.array([*head, *(x for acting in self.acting for x in acting)], float)
 
 
-def slots(stimulus: Stimulus | None, onset: float, until: float, longest: float = 100.0) -> Iterator[Slot]:
+def unpacked(row: Float[ndarray, " n"]) -> Slot:
+    """The slot that `Slot.packed` made a row of."""
+    start, duration, phase, count, *rest = np.asarray(row, float).tolist()
+    pulses, others = rest[: int(count)], np.reshape(rest[int(count) :], (-1, 3))
+    acting = tuple(Acting(int(number), on, off) for number, on, off in others.tolist())
+    return Slot(start, duration, tuple(pulses), acting, phase)
+
+
+def slots(
+    stimulus: Stimulus | None, onset: float, until: float, longest: float = 100.0, course: Course | None = None
+) -> Iterator[Slot]:
     """The slots of [0, until].
 
     Args:
@@ -51,10 +172,12 @@ def slots(stimulus: Stimulus | None, onset: float, until: float, longest: float 
         onset: Time of its first pulse.
         until: End of the last slot.
         longest: No slot is longer, but for a pulse that it must not cut.
+        course: What else happens.
     """
+    course = course or Course()
     pulses = np.zeros(0) if stimulus is None else onset + stimulus.pulse_times
     length = 0.0 if stimulus is None else stimulus.waveform.duration
-    begins = _bursts(pulses, stimulus)
+    begins = _begins(pulses, length, stimulus, course.begins(until, longest))
     start = 0.0
     while start < until * (1.0 - 1e-12):
         later = begins[begins > start + 1e-9]
@@ -63,11 +186,26 @@ def slots(stimulus: Stimulus | None, onset: float, until: float, longest: float 
         cut = pulses[(pulses < end - 1e-9) & (pulses + length > end + 1e-9)]
         end = min(stop, max(end, float(cut[0]) + length)) if len(cut) else end
         inside = pulses[(pulses >= start - 1e-9) & (pulses < end - 1e-9)]
-        yield Slot(start, end - start, tuple((inside - start).clip(min=0.0).tolist()))
+        yield Slot(
+            start,
+            end - start,
+            tuple((inside - start).clip(min=0.0).tolist()),
+            course.acting(start, end),
+            course.phase(start),
+        )
         start = float(end)
 
 
-def _bursts(pulses: Float[ndarray, " p"], stimulus: Stimulus | None) -> Float[ndarray, " b"]:
-    """Onsets of the bursts."""
-    return pulses if stimulus is None else pulses[:: stimulus.protocol.pulses]
-
+def _begins(
+    pulses: Float[ndarray, " p"], length: float, stimulus: Stimulus | None, others: Float[ndarray, " m"]
+) -> Float[ndarray, " b"]:
+    """Onsets of the bursts, and other moments unless they are in a pulse or near another one."""
+    if stimulus is None or not len(pulses):
+        return others[np.diff(others, prepend=-np.inf) > _NEAR]
+    bursts = pulses[:: stimulus.protocol.pulses]
+    last = np.clip(np.searchsorted(pulses, others, side="right") - 1, 0, None)
+    inside = (others > pulses[last] - _SAME) & (others < pulses[last] + length - _SAME)
+    after = np.clip(np.searchsorted(bursts, others), 0, len(bursts) - 1)
+    near = np.abs(bursts[after] - others) <= _NEAR
+    times = np.sort(np.append(bursts, others[~inside & ~near]))
+    return times[np.diff(times, prepend=-np.inf) > _NEAR]

@@ -20,7 +20,7 @@ from hpcpinn.io.results import ResultWriter
 from hpcpinn.parallel.communicator import Communicator
 from hpcpinn.timestepping.cable_equation import VoltageState
 from hpcpinn.timestepping.motifs import DriveState, Motif, MotifBook
-from hpcpinn.timestepping.slots import Slot
+from hpcpinn.timestepping.slots import Slot, unpacked
 from hpcpinn.timestepping.splitting import Frames
 from hpcpinn.training.flow_map import ReactionState
 from hpcpinn.workflows.forward import ProgressDisplay, WindowReport
@@ -29,7 +29,10 @@ from hpcpinn.workflows.places import checkpoint_path
 from hpcpinn.workflows.resumption import stop_where_done
 from hpcpinn.workflows.split_problem import SplitProblem, build_split_problem
 
-RESUMABLE = ("morphology", "physics", "field", "stimulation", "channels", "cable", "pieces", "split")
+RESUMABLE = (
+    "morphology", "physics", "voltage", "field", "stimulation", "clamp", "channels", "cable", "synapse", "flux",
+    "pieces", "split",
+)  # fmt: skip
 """Tables of the run description that shape the state: they must not change on resume."""
 
 COMPANION_ORDER = 3.0
@@ -308,7 +311,7 @@ class _Loop:
         scalars: dict[str, Any] = {"time": state.time, "motifs": len(starts)}
         scalars |= _packed("drive", state.drive)
         for number, (slot, begin) in enumerate(starts):
-            scalars[f"motif{number}_slot"] = np.array([slot.start, slot.duration, *slot.pulses])
+            scalars[f"motif{number}_slot"] = slot.packed()
             scalars |= _packed(f"motif{number}", begin)
         scalars |= {f"tally_{name}": value for name, value in asdict(tally).items()}
         path = checkpoint_path(self.problem.config)
@@ -350,8 +353,8 @@ def _restored(
     groups = len(problem.drive.voltage.gates)
     starts = []
     for number in range(int(scalars["motifs"])):
-        start, duration, *pulses = np.asarray(scalars[f"motif{number}_slot"]).tolist()
-        starts.append((Slot(start, duration, tuple(pulses)), _unpacked(f"motif{number}", scalars, groups)))
+        slot = unpacked(np.asarray(scalars[f"motif{number}_slot"]))
+        starts.append((slot, _unpacked(f"motif{number}", scalars, groups)))
     book.learn(starts)
     kinds = {name: type(value) for name, value in asdict(LongTally()).items()}
     tally = LongTally(**{name: kind(scalars[f"tally_{name}"]) for name, kind in kinds.items()})

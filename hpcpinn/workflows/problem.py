@@ -145,21 +145,16 @@ def describe_cell(config: RunConfig, n_ranks: int = 1, cable: Cable | None = Non
     if config.physics.constants.time_unit is not None:
         unit = config.physics.constants.time_unit
     if config.voltage.file is not None:
-        source = voltage.read_voltage(Path(config.voltage.file), time_unit=unit)
-        voltage.check_covers(source, config.run.duration * unit)
+        source = voltage_of_file(config, unit)
+        if config.voltage.period is not None:
+            source = voltage.repeated(source, config.voltage.period * unit, config.run.duration * unit)
     elif config.solves_voltage:
         source = solve_voltage(config, cable, unit)
     constants = constants_of(config, source)
     source = source or voltage.constant_voltage(config.voltage.constant)
 
-    patches, flux_sites = [], []
-    for number, synapse in enumerate(config.synapse):
-        length = constants.release_patch if synapse.patch is None else synapse.patch
-        with concerning("synapse", number, "site"):
-            patches.append((parse_site(synapse.site, cable), length))
-    for number, flux in enumerate(config.flux):
-        with concerning("flux", number, "site"):
-            flux_sites.append(free_end(parse_site(flux.site, cable), cable))
+    patches, flux_sites = places_of_sources(config, cable, constants)
+    patches = [patch for patch, synapse in zip(patches, config.synapse, strict=True) for _ in synapse.onsets]
     rule = PieceRule(config.pieces.max_length, config.pieces.source_length, config.pieces.growth)
     pieces = cut_into_pieces(cable, patches, flux_sites, rule)
     if pieces.cable.n_frusta < n_ranks:
@@ -168,13 +163,7 @@ def describe_cell(config: RunConfig, n_ranks: int = 1, cable: Cable | None = Non
         pieces = cut_into_pieces(cable, patches, flux_sites, rule)
 
     refined = pieces.cable
-    area = np.pi * (refined.radius**2 - refined.er_radius**2)
-    nodes, areas = [], []
-    for site in flux_sites:
-        node = int(cable.node[site.frustum, round(site.fraction)])
-        piece, end = np.argwhere(refined.node == node)[0]
-        nodes.append(node)
-        areas.append(float(area[piece, end]))
+    ends = ends_of_fluxes(flux_sites, cable, refined)
     return Cell(
         constants=constants,
         pieces=pieces,
@@ -182,10 +171,58 @@ def describe_cell(config: RunConfig, n_ranks: int = 1, cable: Cable | None = Non
         voltage_sites=tuple(
             voltage.resolve_sites(source, lambda text: parse_site(text, refined))
         ),
-        flux_nodes=tuple(nodes),
-        flux_areas=tuple(areas),
+        flux_nodes=tuple(int(refined.node[piece, end]) for piece, end, _ in ends),
+        flux_areas=tuple(area for _, _, area in ends),
         probes=probe_sites(config, refined),
     )
+
+
+def voltage_of_file(config: RunConfig, unit: float) -> voltage.VoltageSource:
+    """The table of a run description; it covers the run, or its period.
+
+    Args:
+        config: With `voltage.file`.
+        unit: Internal time per user time.
+
+    Raises:
+        InputError: The file cannot be used, or is too short.
+    """
+    source = voltage.read_voltage(Path(config.voltage.file or ""), time_unit=unit)
+    if config.voltage.period is None:
+        voltage.check_covers(source, config.run.duration * unit)
+    else:
+        voltage.check_period(source, config.voltage.period * unit)
+    return source
+
+
+def places_of_sources(
+    config: RunConfig, cable: Cable, constants: CalciumConstants
+) -> tuple[list[tuple[Site, float]], list[Site]]:
+    """Centre and length of the patch of every synapse, and the end of every flux.
+
+    Raises:
+        InputError: A place that the cell does not have, or a flux that is not at a free end.
+    """
+    patches, ends = [], []
+    for number, synapse in enumerate(config.synapse):
+        length = constants.release_patch if synapse.patch is None else synapse.patch
+        with concerning("synapse", number, "site"):
+            patches.append((parse_site(synapse.site, cable), length))
+    for number, flux in enumerate(config.flux):
+        with concerning("flux", number, "site"):
+            ends.append(free_end(parse_site(flux.site, cable), cable))
+    return patches, ends
+
+
+def ends_of_fluxes(sites: list[Site], cable: Cable, pieces: Cable) -> list[tuple[int, int, float]]:
+    """Piece, its end (0 or 1) and the cross-section there (µm²) of every flux, from its place on the cable."""
+    area = np.pi * (pieces.radius**2 - pieces.er_radius**2)
+    found = []
+    for site in sites:
+        node = int(cable.node[site.frustum, round(site.fraction)])
+        piece, end = np.argwhere(pieces.node == node)[0]
+        found.append((int(piece), int(end), float(area[piece, end])))
+    return found
 
 
 def probe_sites(config: RunConfig, pieces: Cable) -> tuple[ProbeSite, ...]:
@@ -302,7 +339,7 @@ def build_problem(
         geometry=geometry,
         source=cell.source,
         weights=site_weights(cell, np.repeat(local, fraction.shape[1]), fraction.ravel()),
-        releases=sources.releases(config.synapse, k),
+        releases=sources.releases(config.releases, k),
         release_share=jnp.asarray(cell.pieces.release[:, local].T),
         fluxes=sources.end_fluxes(config.flux, k),
         flux_end=flux_ends(mine.node, list(cell.flux_nodes), list(cell.flux_areas)),

@@ -14,7 +14,6 @@ from hpcpinn.errors import InputError, concerning
 from hpcpinn.io.results import ResultHeader
 from hpcpinn.morphology import parse_site
 from hpcpinn.morphology.interpolation import tree_weights
-from hpcpinn.physics import gates
 from hpcpinn.physics.constants import CalciumConstants
 from hpcpinn.physics.pumped_binding import reaction_constants
 from hpcpinn.physics.stimulation.stimulus import Stimulus
@@ -23,11 +22,12 @@ from hpcpinn.timestepping.diffusion import cable_diffusion
 from hpcpinn.timestepping.flow_map_store import load_flow_map, shipped_flow_map
 from hpcpinn.timestepping.motifs import DriveState, MotifBook, SlotSolver, WindowLengths
 from hpcpinn.timestepping.reaction import FlowMapReaction
-from hpcpinn.timestepping.slots import Slot, slots
+from hpcpinn.timestepping.slots import Course, Slot, slots
 from hpcpinn.timestepping.splitting import Splitting
 from hpcpinn.training.flow_map import ReactionState
+from hpcpinn.workflows.long_drive import cell_sources, course_of, start_of
 from hpcpinn.workflows.membrane_voltage import driven_cable, stimulus_of
-from hpcpinn.workflows.problem import constants_of, load_cable, probe_sites
+from hpcpinn.workflows.problem import ends_of_fluxes, load_cable, places_of_sources, probe_sites
 
 FRAMES, SAMPLES = 200, 50_000
 """About how many frames and probe samples a long run keeps where nothing is said."""
@@ -43,6 +43,7 @@ class SplitProblem:
         constants: Of calcium; the leak balances the influx at the resting voltage.
         splitting: Advances calcium and calbindin over a slot.
         solver: Solves voltage and influx of a slot.
+        course: What happens besides the pulses.
         volume: Of the cells, µm³.
         probe_cell: Cell that holds every probe.
         rest: Calcium and calbindin at the start.
@@ -54,6 +55,7 @@ class SplitProblem:
     constants: CalciumConstants
     splitting: Splitting
     solver: SlotSolver
+    course: Course
     volume: Float[ndarray, " N"]
     probe_cell: Int[ndarray, " p"]
     rest: ReactionState
@@ -61,8 +63,8 @@ class SplitProblem:
 
     def slots(self) -> Iterator[Slot]:
         """All slots of the run."""
-        config = self.config
-        return slots(self.solver.stimulus, self.solver.onset, config.run.duration, config.split.slot)
+        run, split = self.config.run, self.config.split
+        return slots(self.solver.stimulus, self.solver.onset, run.duration, split.slot, self.course)
 
     def new_book(self) -> MotifBook:
         """A book without motifs."""
@@ -82,17 +84,18 @@ def build_split_problem(config: RunConfig) -> SplitProblem:
     cable = load_cable(config)
     driven = driven_cable(config, cable)
     equation = driven.equation
-    membrane = equation.resting_state()
-    V = equation.voltage(membrane)
-    weights = driven.compartments.area / driven.compartments.area.sum()
-    constants = constants_of(config.model_copy(update={"voltage": _resting(config, float(V @ weights))}))
+    start = start_of(config, driven, cable)
+    constants = start.constants
 
     chosen = config.pieces
-    pieces = cut_into_pieces(
-        cable, [], [], PieceRule(chosen.max_length, chosen.source_length, chosen.growth)
-    ).cable
+    per = chosen.cells_per_piece
+    patches, ends = places_of_sources(config, cable, constants)
+    cut = cut_into_pieces(
+        cable, patches, ends, PieceRule(chosen.max_length, chosen.source_length, chosen.growth)
+    )
+    pieces = cut.cable
     n = pieces.n_frusta
-    parts = np.arange(1, chosen.cells_per_piece) / chosen.cells_per_piece
+    parts = np.arange(1, per) / per
     cells = pieces.split([parts] * n)
     geometry = cell_grid(cells)
     diffusion = cable_diffusion(geometry, (constants.D_c, constants.D_b))
@@ -102,7 +105,6 @@ def build_split_problem(config: RunConfig) -> SplitProblem:
     with concerning(*(("split", "flow_map") if split.flow_map else ("physics", "constants"))):
         flow_map = load_flow_map(split.flow_map, constants) if split.flow_map else shipped_flow_map(constants)
     probes = probe_sites(config, pieces)
-    per = chosen.cells_per_piece
     rest = reaction_constants(constants)
     return SplitProblem(
         config=config,
@@ -130,32 +132,23 @@ def build_split_problem(config: RunConfig) -> SplitProblem:
             lengths=WindowLengths(
                 first=split.first, growth=split.growth, longest=split.longest, quiet=split.quiet
             ),
+            clamps=driven.clamps,
+            given=start.given,
+            releases=cell_sources(
+                config, constants, cells, cut.release, ends_of_fluxes(ends, cable, pieces)
+            ),
         ),
+        course=course_of(config, constants, start.given),
         volume=geometry.volume,
         probe_cell=np.array([p.piece * per + min(int(p.fraction * per), per - 1) for p in probes], int),
         rest=ReactionState(
             jnp.full(cells.n_frusta, rest.c_rest), jnp.full(cells.n_frusta, rest.b_rest)
         ),
-        drive=DriveState(membrane, np.asarray(gates.steady(jnp.asarray(V), constants))),
+        drive=start.drive,
     )
 
 
-def _resting(config: RunConfig, V: float):
-    return config.voltage.model_copy(update={"constant": V})
-
-
 def _refuse_what_split_windows_lack(config: RunConfig) -> None:
-    lacking = {
-        "synapse": config.synapse,
-        "flux": config.flux,
-        "clamp": config.clamp,
-        "voltage.file": config.voltage.file,
-    }
-    for key, given in lacking.items():
-        if given:
-            raise InputError(
-                f"{key}: split windows do not have it yet; use window.kind = 'coupled' or leave it away"
-            )
     if config.physics.preset == "seed":
         raise InputError("physics.preset: 'seed' is dimensionless; split windows need a physical preset")
 

@@ -187,7 +187,7 @@ def reference_constants(config: RunConfig, cell: Cell) -> CalciumConstants:
 def reference_forcing(config: RunConfig, cell: Cell, k: CalciumConstants) -> Forcing:
     """Voltage, releases and fluxes in the reference's own words."""
     synapses = []
-    for synapse, acts in zip(config.synapse, cell.pieces.release, strict=True):
+    for synapse, acts in zip(config.releases, cell.pieces.release, strict=True):
         duration = k.release_duration if synapse.duration is None else synapse.duration * k.time_unit
         flux = k.j_release if synapse.flux is None else synapse.flux
         for weight in np.unique(acts[acts > 0.0]):

@@ -1,0 +1,38 @@
+"""A voltage that is given, not solved: constant, or a table over time that may repeat. Times in ms."""
+
+from dataclasses import dataclass
+
+import numpy as np
+from jaxtyping import Float
+from numpy import ndarray
+from scipy import sparse
+
+
+@dataclass(frozen=True)
+class GivenVoltage:
+    """V(t) at some sites, linear in time, carried to the compartments of the voltage.
+
+    Attributes:
+        times: Of the rows, increasing.
+        values: At the sites, mV.
+        weights: Of the sites in every compartment, (P, sites), rows add up to one.
+        period: After which the table begins again; None where it does not.
+    """
+
+    times: Float[ndarray, " T"]
+    values: Float[ndarray, "T sites"]
+    weights: sparse.csr_matrix
+    period: float | None = None
+
+    def at(self, times: Float[ndarray, " n"]) -> Float[ndarray, "n P"]:
+        """The voltage at times, mV; where a period ends, that of the next one's beginning."""
+        phase = np.asarray(times, float)
+        if self.period is not None:
+            phase = np.maximum(0.0, phase - self.period * np.floor(phase / self.period + 1e-9))
+        at_sites = np.stack([np.interp(phase, self.times, column) for column in self.values.T])
+        return np.asarray((self.weights @ at_sites).T)
+
+    @property
+    def never_repeats(self) -> bool:
+        """Whether what it does at one time it does at no other."""
+        return len(self.times) > 1 and self.period is None

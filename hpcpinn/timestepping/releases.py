@@ -1,0 +1,85 @@
+"""Calcium that releases and fluxes through free ends bring into a few cells, in split windows.
+
+It adds to the source of the influx (`influx`), but on cells and not on the compartments of the voltage.
+What comes in during a tick is exact, wherever in it a source goes on or off, and is taken to come
+at its mean time: within a tick the channel's sink changes calcium by 1e-4 at most.
+"""
+
+from dataclasses import dataclass
+from math import factorial
+
+import numpy as np
+from jaxtyping import Bool, Float, Int
+from numpy import ndarray
+
+from hpcpinn.timestepping.influx import InfluxTable, InfluxWindow
+from hpcpinn.timestepping.slots import Acting, Slot
+
+
+@dataclass(frozen=True)
+class CellSources:
+    """Sources of calcium on cells.
+
+    Attributes:
+        cells: Those that any source reaches.
+        density: What every source brings through the membrane of each of them at its peak, µM·µm/s.
+        duration: Of every source, ms; infinite: it is steady.
+        falls: Whether it falls to zero while it lasts.
+        first: Number of the first among the sources of a slot.
+    """
+
+    cells: Int[ndarray, " m"]
+    density: Float[ndarray, "n m"]
+    duration: Float[ndarray, " n"]
+    falls: Bool[ndarray, " n"]
+    first: int
+
+    def acting(self, slot: Slot) -> list[Acting]:
+        """Those of a slot's sources that are among these."""
+        last = self.first + len(self.density)
+        return [acting for acting in slot.acting if self.first <= acting.source < last]
+
+    def table(self, slot: Slot, influx: InfluxTable, sink: Float[ndarray, "T m"]) -> InfluxTable | None:
+        """What the sources bring during a slot; None where none is on.
+
+        Args:
+            slot: The slot.
+            influx: Its influx through channels.
+            sink: Running integral of the channels' sink at its ticks on `cells`, µm.
+
+        Returns:
+            The source alone; without sink it would not be complete.
+        """
+        acting = self.acting(slot)
+        if not acting:
+            return None
+        powers = np.zeros((*influx.powers.shape[:2], len(self.cells)))
+        edges = np.linspace(0.0, slot.duration, len(sink))
+        seconds = influx.tick / (edges[1] - edges[0])
+        for source in acting:
+            amount, place = self._per_tick(source, edges)
+            at_mean = sink[:-1] + place[:, None] * (sink[1:] - sink[:-1])
+            density = self.density[source.source - self.first]
+            for n in range(powers.shape[1]):
+                gained = (seconds * amount)[:, None] * density * at_mean**n / factorial(n)
+                powers[1:, n] += np.cumsum(gained, axis=0)
+        return InfluxTable(influx.tick, sink, powers, np.zeros((0, 0)))
+
+    def _per_tick(self, acting: Acting, edges: Float[ndarray, " T"]) -> tuple[ndarray, ndarray]:
+        """What a source of peak one brings in every tick, ms, and its mean time as a share of the tick."""
+        number = acting.source - self.first
+        on = max(acting.on, 0.0) if np.isinf(acting.on) else acting.on
+        elapsed = np.clip(edges, on, max(on, acting.off)) - on
+        slope = 1.0 / self.duration[number] if self.falls[number] else 0.0
+        since, until = elapsed[:-1], elapsed[1:]
+        lasted, middle = until - since, 0.5 * (since + until)
+        amount = lasted * (1.0 - slope * middle)
+        # about the middle of what it lasts: −slope ∫(t − middle)² dt
+        later = -slope * lasted**3 / 12.0 / np.where(amount > 0.0, amount, 1.0)
+        place = (on + middle + later - edges[:-1]) / np.diff(edges)
+        return amount, np.where(amount > 0.0, place, 0.0)
+
+
+def added(window: InfluxWindow, more: InfluxWindow, cells: Int[ndarray, " m"]) -> InfluxWindow:
+    """The influx with that of a few cells on top."""
+    return window._replace(moments=window.moments.at[..., cells].add(more.moments))

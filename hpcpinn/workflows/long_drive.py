@@ -1,0 +1,128 @@
+"""What drives a long run besides the field: clamps, synapses, fluxes, a voltage that is given."""
+
+from typing import NamedTuple
+
+import jax.numpy as jnp
+import numpy as np
+from jaxtyping import Float
+from numpy import ndarray
+from scipy import sparse
+
+from hpcpinn.config import RunConfig
+from hpcpinn.morphology import Cable, parse_site
+from hpcpinn.morphology.interpolation import tree_weights
+from hpcpinn.physics import gates, sources, voltage
+from hpcpinn.physics.constants import PRESETS, CalciumConstants
+from hpcpinn.timestepping.given_voltage import GivenVoltage
+from hpcpinn.timestepping.motifs import DriveState, given_state
+from hpcpinn.timestepping.releases import CellSources
+from hpcpinn.timestepping.slots import Course, Source
+from hpcpinn.workflows.membrane_voltage import DrivenCable
+from hpcpinn.workflows.problem import constants_of, voltage_of_file
+
+
+class Start(NamedTuple):
+    """How a long run begins.
+
+    Attributes:
+        given: The voltage where it is not solved.
+        constants: Of calcium; the leak balances the influx at the first voltage.
+        drive: Membrane and channels.
+    """
+
+    given: GivenVoltage | None
+    constants: CalciumConstants
+    drive: DriveState
+
+
+def start_of(config: RunConfig, driven: DrivenCable, cable: Cable) -> Start:
+    """The membrane at rest, or what is given of it.
+
+    Raises:
+        InputError: A voltage file that cannot be used.
+        SolveError: The cell has no rest.
+    """
+    equation, given = driven.equation, None
+    if config.solves_voltage:
+        membrane = equation.resting_state()
+        V = equation.voltage(membrane)
+        mean = float(V @ (driven.compartments.area / driven.compartments.area.sum()))
+        rest = config.voltage.model_copy(update={"constant": mean})
+        constants = constants_of(config.model_copy(update={"voltage": rest}))
+    else:
+        source, given = _given(config, driven, cable)
+        V = given.at(np.zeros(1))[0]
+        membrane = given_state(equation, V)
+        constants = constants_of(config, source)
+    channels = np.asarray(gates.steady(jnp.asarray(V), constants))
+    return Start(given, constants, DriveState(membrane, channels))
+
+
+def _given(
+    config: RunConfig, driven: DrivenCable, cable: Cable
+) -> tuple[voltage.VoltageSource | None, GivenVoltage]:
+    """The voltage of a file, or the constant one."""
+    cells = driven.compartments
+    if config.voltage.file is None:
+        everywhere = sparse.csr_matrix(np.ones((cells.count, 1)))
+        return None, GivenVoltage(np.zeros(1), np.array([[config.voltage.constant]]), everywhere)
+    unit = config.physics.constants.time_unit or PRESETS[config.physics.preset].time_unit
+    source = voltage_of_file(config, unit)
+    sites = voltage.resolve_sites(source, lambda text: parse_site(text, cells.cable))
+    middles = np.array([site.frustum for site in cells.sites]), np.ones(cells.count)
+    weights = tree_weights(cells.cable, sites, middles)
+    given = GivenVoltage(
+        times=np.asarray(source.times) / unit,
+        values=np.asarray(source.values),
+        weights=sparse.csr_matrix(weights),
+        period=config.voltage.period,
+    )
+    return source, given
+
+
+def course_of(config: RunConfig, k: CalciumConstants, given: GivenVoltage | None) -> Course:
+    """When clamps, synapses and fluxes are on, in this order, and when a given voltage repeats."""
+    found = [Source(np.array([clamp.start]), clamp.duration, True) for clamp in config.clamp]
+    for synapse, duration in zip(config.synapse, _release_durations(config, k), strict=True):
+        found.append(Source(np.array(synapse.onsets), float(duration), bool(np.isinf(duration))))
+    found += [Source(np.array([flux.start]), flux.duration, True) for flux in config.flux]
+    period = None
+    if given is not None and len(given.times) > 1:
+        period = np.inf if given.period is None else given.period
+    return Course(tuple(found), period)
+
+
+def cell_sources(
+    config: RunConfig,
+    k: CalciumConstants,
+    cells: Cable,
+    release: Float[ndarray, "synapses pieces"],
+    ends: list[tuple[int, int, float]],
+) -> CellSources | None:
+    """What synapses and fluxes bring into cells; None without any.
+
+    Args:
+        config: The run description.
+        k: Constants.
+        cells: One frustum per cell, piece after piece.
+        release: How synapses act on pieces (`Pieces.release`).
+        ends: Piece, end and cross-section of every flux.
+    """
+    if not (config.synapse or config.flux):
+        return None
+    per = cells.n_frusta // release.shape[1]
+    peak = np.asarray(sources.releases(config.synapse, k).flux)
+    density = np.zeros((len(config.synapse) + len(config.flux), cells.n_frusta))
+    density[: len(peak)] = peak[:, None] * np.repeat(release, per, axis=1)
+    for row, flux, (piece, end, area) in zip(density[len(peak) :], config.flux, ends, strict=True):
+        cell = piece * per + end * (per - 1)
+        row[cell] = flux.value * area / cells.membrane[cell]
+    reached = np.flatnonzero(np.any(density != 0.0, axis=0))
+    durations = np.append(_release_durations(config, k), [flux.duration for flux in config.flux])
+    falls = np.isfinite(durations) & (np.arange(len(durations)) < len(peak))
+    return CellSources(reached, density[:, reached], durations, falls, first=len(config.clamp))
+
+
+def _release_durations(config: RunConfig, k: CalciumConstants) -> Float[ndarray, " n"]:
+    """ms."""
+    return np.asarray(sources.releases(config.synapse, k).duration) / k.time_unit
