@@ -148,8 +148,10 @@ def print_long_summary(summary: "LongSummary", console: Console) -> None:
     """What a long run computed, how well, and what it cost."""
     s = summary
     slots = s.motifs_solved + s.motifs_reused
+    members = f"{s.members} members, " if s.members > 1 else ""
     lines = {
-        "cell": f"{s.sections} sections in {s.cells} cells, voltage on {s.voltage_compartments} compartments",
+        "cell": f"{members}{s.sections} sections in {s.cells} cells, voltage on {s.voltage_compartments} "
+        f"compartments, {s.ranks} {_plural('rank', s.ranks)}",
         "protocol": f"{s.pulses} {_plural('pulse', s.pulses)} in {duration(1e-3 * s.duration)} "
         f"of biology, {s.windows} split windows",
         "voltage": f"solved for {s.motifs_solved} of {slots} slots, reused in the others "

@@ -40,7 +40,7 @@ class VoltageState(NamedTuple):
     """Voltage and gates of a rank's points.
 
     Attributes:
-        V: At all points in the order of the elimination, mV; at junctions of the last step's.
+        V: At all points in the order of the elimination, mV; 0 at junctions, which have no memory.
         gates: Per channel set, (gates, its compartments).
         lag: How far the gates are behind the voltage, ms.
     """
@@ -178,7 +178,7 @@ class CableEquation:
     def uniform_state(self, V: float) -> VoltageState:
         """One voltage everywhere, gates steady there."""
         voltage = jnp.full(len(self._share.order), float(V))
-        return VoltageState(voltage, self._steady_gates(voltage), jnp.zeros(()))
+        return VoltageState(self._remembered(voltage), self._steady_gates(voltage), jnp.zeros(()))
 
     def resting_state(self, tolerance: float = 1e-10, most: int = 50) -> VoltageState:
         """Rest: the voltage at which nothing changes, by Newton's method from the sets' own rests.
@@ -193,7 +193,8 @@ class CableEquation:
             if not np.isfinite(float(largest)):
                 break
             if float(largest) < tolerance:
-                return VoltageState(voltage, self._steady_gates(voltage), jnp.zeros(()))
+                gates = self._steady_gates(voltage)
+                return VoltageState(self._remembered(voltage), gates, jnp.zeros(()))
         raise SolveError(
             "voltage: these channels have no resting state near their own; give a start voltage (voltage.constant)"
         )
@@ -208,7 +209,7 @@ class CableEquation:
         return rows
 
     def state_of(self, rows: Float[ndarray, "n quantities"], lag: float) -> VoltageState:
-        """The state that `rows_of` made rows of; junctions, which have no memory, are at zero."""
+        """The state that `rows_of` made rows of."""
         V = np.zeros(len(self._share.order))
         V[self.rows] = rows[:, 0]
         gates = []
@@ -281,9 +282,12 @@ class CableEquation:
             self._coupling,
             inertia * state.V + current + drive @ sources,
         )
-        # The implicit value is that of the middle of a trapezoidal step; junctions have no memory.
-        further = jnp.where(self._capacitance > 0.0, (V - state.V) * (1.0 / implicit - 1.0), 0.0)
-        return VoltageState(V + further, gates, 0.5 * dt)
+        # The implicit value is that of the middle of a trapezoidal step.
+        end = V + (V - state.V) * (1.0 / implicit - 1.0)
+        return VoltageState(self._remembered(end), gates, 0.5 * dt)
+
+    def _remembered(self, V: Float[Array, " points"]) -> Float[Array, " points"]:
+        return jnp.where(self._capacitance > 0.0, V, 0.0)
 
     @partial(jax.jit, static_argnums=0)
     def _march(

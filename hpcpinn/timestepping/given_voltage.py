@@ -1,9 +1,10 @@
 """A voltage that is given, not solved: constant, or a table over time that may repeat. Times in ms."""
 
-from dataclasses import dataclass
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
 
 import numpy as np
-from jaxtyping import Float
+from jaxtyping import Float, Int
 from numpy import ndarray
 from scipy import sparse
 
@@ -32,7 +33,16 @@ class GivenVoltage:
         at_sites = np.stack([np.interp(phase, self.times, column) for column in self.values.T])
         return np.asarray((self.weights @ at_sites).T)
 
+    def taken(self, compartments: Int[ndarray, " n"]) -> "GivenVoltage":
+        """The same on some compartments only."""
+        return replace(self, weights=self.weights[compartments])
+
     @property
     def never_repeats(self) -> bool:
         """Whether what it does at one time it does at no other."""
         return len(self.times) > 1 and self.period is None
+
+
+def join_given(parts: Sequence[GivenVoltage]) -> GivenVoltage:
+    """One table on the compartments of several cells, one cell after the other."""
+    return replace(parts[0], weights=sparse.vstack([part.weights for part in parts]).tocsr())

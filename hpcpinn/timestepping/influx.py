@@ -184,6 +184,18 @@ def _integration() -> Float[ndarray, "n n"]:
     return grown @ np.linalg.inv(powers)
 
 
+class ChannelScale(NamedTuple):
+    """How compartments differ from the constants in their channels.
+
+    Attributes:
+        strength: Density times permeability, as a multiple of that of the constants.
+        surplus: Leak that balances the channel at rest, see `surplus_leak`, µm/s.
+    """
+
+    strength: Float[ndarray, " P"]
+    surplus: Float[ndarray, " P"]
+
+
 def influx_of_trace(
     V: Float[ndarray, "T P"],
     k: CalciumConstants,
@@ -191,6 +203,7 @@ def influx_of_trace(
     tick: float,
     per_tick: int = 1,
     state: Float[ndarray, "P gates"] | None = None,
+    channels: ChannelScale | None = None,
 ) -> InfluxTable:
     """The influx of a voltage known at equal intervals and linear between them.
 
@@ -202,10 +215,11 @@ def influx_of_trace(
         tick: s.
         per_tick: Intervals of the voltage in a tick.
         state: Gates at the start; in equilibrium with the voltage where None.
+        channels: How compartments differ; None: not at all.
     """
     trace = jnp.asarray(V)
     gated = gates.steady(trace[0], k) if state is None else jnp.asarray(state)
-    source, sink, after = _channels_along(trace, gated, tick, k, per_tick)
+    source, sink, after = _channels_along(trace, gated, tick, channels, k, per_tick)
     return _integrated(np.asarray(source), np.asarray(sink), tick, np.asarray(after))
 
 
@@ -214,6 +228,7 @@ def _channels_along(
     V: Float[Array, "T P"],
     gated: Float[Array, "P gates"],
     tick: Float[Array, ""],
+    channels: ChannelScale | None,
     k: CalciumConstants,
     per_tick: int,
 ) -> tuple[Float[Array, "n P"], Float[Array, "n P"], Float[Array, "P gates"]]:
@@ -230,6 +245,9 @@ def _channels_along(
         return (1.0 - share) * V[first] + share * V[first + 1]
 
     followed = gates.follow(gated, lambda t: at(t / tick), 0.0, times * tick, k, jnp.inf)
-    source, sink = ghk.channel(jax.vmap(at)(times[:-1]), gates.opening(followed[:-1], k), k)
-    surplus = surplus_leak(k)
+    opening = gates.opening(followed[:-1], k)
+    surplus: Array | float = surplus_leak(k)
+    if channels is not None:
+        opening, surplus = opening * channels.strength, jnp.asarray(channels.surplus)
+    source, sink = ghk.channel(jax.vmap(at)(times[:-1]), opening, k)
     return source + surplus * k.c_o, sink + surplus, followed[-1]

@@ -18,14 +18,17 @@ from jaxtyping import Array, Float, Int
 from numpy import ndarray
 from scipy import sparse
 
+from hpcpinn.parallel.communicator import Communicator, SerialCommunicator
 from hpcpinn.physics.constants import CalciumConstants
 from hpcpinn.physics.stimulation.stimulus import Stimulus
 from hpcpinn.timestepping.cable_equation import CableEquation, VoltageState
 from hpcpinn.timestepping.diffusion import CableDiffusion
 from hpcpinn.timestepping.given_voltage import GivenVoltage
-from hpcpinn.timestepping.influx import InfluxTable, InfluxWindow, influx_of_trace
+from hpcpinn.timestepping.heard_voltage import HeardVoltage
+from hpcpinn.timestepping.influx import ChannelScale, InfluxTable, InfluxWindow, influx_of_trace
 from hpcpinn.timestepping.pulse_steps import Clamp, StepRule, steps_between
 from hpcpinn.timestepping.releases import CellSources, added
+from hpcpinn.timestepping.shared_diffusion import SharedDiffusion
 from hpcpinn.timestepping.slots import Slot
 from hpcpinn.timestepping.splitting import WindowPlan, padded, plan_windows
 
@@ -144,8 +147,10 @@ class SlotSolver:
         diffusion: Of the cells.
         lengths: Of the split windows.
         clamps: In the order of their rows.
-        given: The voltage where it is not solved.
+        given: The voltage where it is not solved, on all compartments that are heard of.
         releases: Calcium that comes into single cells; None for none.
+        heard: Where compartments are spread over ranks, those that `to_cells` has columns for.
+        channels: How the calcium channels of compartments differ; None where they do not.
     """
 
     cable: CableEquation
@@ -155,29 +160,36 @@ class SlotSolver:
     steps: StepRule
     constants: CalciumConstants
     to_cells: sparse.csr_matrix
-    diffusion: CableDiffusion
+    diffusion: CableDiffusion | SharedDiffusion
     lengths: WindowLengths = field(default_factory=WindowLengths)
     clamps: tuple[Clamp, ...] = ()
     given: GivenVoltage | None = None
     releases: CellSources | None = None
+    heard: HeardVoltage | None = None
+    channels: ChannelScale | None = None
+
+    def hear(self, values: Float[ndarray, "n ..."]) -> Float[ndarray, "P ..."]:
+        """Values at own compartments and at those heard of. Collective over all ranks."""
+        return values if self.heard is None else self.heard.heard(values)
 
     def solve(self, slot: Slot, begin: DriveState) -> Motif:
-        """The motif of a slot that starts from `begin`."""
+        """The motif of a slot that starts from `begin`. Collective over all ranks."""
         ticks = self.lengths.ticks(slot)
         per_tick = self.lengths.samples
         grid = np.linspace(0.0, slot.duration, ticks * per_tick + 1)
         state, V = self._voltage(slot, begin.voltage, grid)
         unit = self.constants.time_unit
         influx = influx_of_trace(
-            V, self.constants, tick=unit * slot.duration / ticks, per_tick=per_tick, state=begin.gates
-        )
+            V, self.constants, tick=unit * slot.duration / ticks, per_tick=per_tick, state=begin.gates,
+            channels=self.channels,
+        )  # fmt: skip
         ends = self.lengths.ends(slot, self._firing(grid, V))
         released = self._released(slot, influx)
         shared = np.unique(np.append(np.arange(1, len(ends), 2), len(ends) - 1))
         return Motif(
             slot,
             begin,
-            DriveState(state, influx.gates),
+            DriveState(state, self._agreed(influx.gates)),
             self._plan(ends, influx, released),
             self._plan(ends[shared], influx, released),
             shared,
@@ -191,11 +203,16 @@ class SlotSolver:
         """The membrane at the end of a slot, and the voltage at times after its start, mV."""
         if self.given is not None:
             V = self.given.at(slot.start + grid)
-            return given_state(self.cable, V[-1]), V
+            return given_state(self.cable, V[-1, : len(self.cable.own)]), V
         steps = steps_between(slot.start, slot.end, self.steps, self.stimulus, self.onset, self.clamps)
         state, V = self.cable.march(begin, steps, self.sources)
         times = np.append(0.0, steps.ends)
-        return state, _at(times, np.concatenate([self.cable.voltage(begin)[None], V]), grid)
+        V = _at(times, np.concatenate([self.cable.voltage(begin)[None], V]), grid)
+        return state, self.hear(V.T).T
+
+    def _agreed(self, gates: Float[ndarray, "P gates"]) -> Float[ndarray, "P gates"]:
+        """Gates as their owners have them, to the last bit."""
+        return gates if self.heard is None else self.heard.heard(gates[: len(self.heard.own)])
 
     def _firing(self, grid: Float[ndarray, " n"], V: Float[ndarray, "n P"]) -> list[float]:
         """When the voltage moves fast though no pulse says so: under clamps, and where it is given."""
@@ -203,6 +220,8 @@ class SlotSolver:
             return []
         above = V > _FIRING
         passed = np.append(above[:1].any(axis=1), (above[1:] != above[:-1]).any(axis=1))
+        if self.heard is not None:
+            passed = np.any(self.heard.communicator.share(passed), axis=0)
         marks: list[float] = []
         for time in grid[passed]:
             if not marks or time >= marks[-1] + 0.5 * self.lengths.first_for:
@@ -237,11 +256,10 @@ class SlotSolver:
         return InfluxWindow(mapped(window.sink), mapped(window.moments))
 
 
-def given_state(cable: CableEquation, V: Float[ndarray, " P"]) -> VoltageState:
-    """The membrane where its voltage is given (mV, of every compartment): it has no gates."""
-    points = np.zeros(cable.compartments.n_points)
-    points[cable.rows] = V
-    return VoltageState(jnp.asarray(points), (), jnp.zeros(()))
+def given_state(cable: CableEquation, V: Float[ndarray, " n"]) -> VoltageState:
+    """The membrane where its voltage is given (mV, of every own compartment): its gates stand still."""
+    most = max((len(group.channels.gates) for group in cable.groups), default=0)
+    return cable.state_of(np.column_stack([V, np.zeros((len(V), most))]), 0.0)
 
 
 _TERMS = 24
@@ -276,6 +294,7 @@ class MotifBook:
         most_in_all: Motifs that are kept.
         solved, reused: Slots so far.
         mismatch: Largest difference with which one was reused.
+        communicator: All ranks, which reuse and solve together.
     """
 
     solver: SlotSolver
@@ -285,6 +304,7 @@ class MotifBook:
     solved: int = 0
     reused: int = 0
     mismatch: float = 0.0
+    communicator: Communicator = field(default_factory=SerialCommunicator)
     _motifs: list[Motif] = field(default_factory=list)
 
     @property
@@ -297,14 +317,15 @@ class MotifBook:
         self._motifs += [self.solver.solve(slot, begin) for slot, begin in starts]
 
     def motif(self, slot: Slot, begin: DriveState) -> Motif:
-        """What happens in a slot, solved or reused."""
+        """What happens in a slot, solved or reused. Collective over all ranks."""
         places = [place for place, motif in enumerate(self._motifs) if motif.slot.kind == slot.kind]
         if places:
-            distances = [distance(self._motifs[place].begin, begin) for place in places]
+            own = [distance(self._motifs[place].begin, begin) for place in places]
+            distances = np.max(self.communicator.share(own), axis=0)
             nearest = int(np.argmin(distances))
             if distances[nearest] <= self.tolerance:
                 self.reused += 1
-                self.mismatch = max(self.mismatch, distances[nearest])
+                self.mismatch = max(self.mismatch, float(distances[nearest]))
                 self._motifs.append(self._motifs.pop(places[nearest]))
                 return self._motifs[-1]
         motif = self.solver.solve(slot, begin)

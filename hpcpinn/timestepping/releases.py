@@ -5,7 +5,8 @@ What comes in during a tick is exact, wherever in it a source goes on or off, an
 at its mean time: within a tick the channel's sink changes calcium by 1e-4 at most.
 """
 
-from dataclasses import dataclass
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
 from math import factorial
 
 import numpy as np
@@ -33,6 +34,11 @@ class CellSources:
     duration: Float[ndarray, " n"]
     falls: Bool[ndarray, " n"]
     first: int
+
+    def taken(self, cells: Int[ndarray, " n"]) -> "CellSources":
+        """The same on some cells only, numbered in their order."""
+        _, rows, own = np.intersect1d(self.cells, cells, return_indices=True)
+        return replace(self, cells=own, density=self.density[:, rows])
 
     def acting(self, slot: Slot) -> list[Acting]:
         """Those of a slot's sources that are among these."""
@@ -78,6 +84,21 @@ class CellSources:
         later = -slope * lasted**3 / 12.0 / np.where(amount > 0.0, amount, 1.0)
         place = (on + middle + later - edges[:-1]) / np.diff(edges)
         return amount, np.where(amount > 0.0, place, 0.0)
+
+
+def join_sources(parts: Sequence[CellSources], counts: Sequence[int]) -> CellSources:
+    """The sources of several cells that share their times, on all compartments.
+
+    Args:
+        parts: Of every cell.
+        counts: Compartments of every cell.
+    """
+    first = np.cumsum(counts) - counts
+    return replace(
+        parts[0],
+        cells=np.concatenate([part.cells + begin for part, begin in zip(parts, first, strict=True)]),
+        density=np.concatenate([part.density for part in parts], axis=1),
+    )
 
 
 def added(window: InfluxWindow, more: InfluxWindow, cells: Int[ndarray, " m"]) -> InfluxWindow:

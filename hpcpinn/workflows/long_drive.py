@@ -1,8 +1,5 @@
 """What drives a long run besides the field: clamps, synapses, fluxes, a voltage that is given."""
 
-from typing import NamedTuple
-
-import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Float
 from numpy import ndarray
@@ -10,59 +7,24 @@ from scipy import sparse
 
 from hpcpinn.config import RunConfig
 from hpcpinn.morphology import Cable, parse_site
+from hpcpinn.morphology.compartments import Compartments
 from hpcpinn.morphology.interpolation import tree_weights
-from hpcpinn.physics import gates, sources, voltage
+from hpcpinn.physics import sources, voltage
 from hpcpinn.physics.constants import PRESETS, CalciumConstants
 from hpcpinn.timestepping.given_voltage import GivenVoltage
-from hpcpinn.timestepping.motifs import DriveState, given_state
 from hpcpinn.timestepping.releases import CellSources
 from hpcpinn.timestepping.slots import Course, Source
-from hpcpinn.workflows.membrane_voltage import DrivenCable
-from hpcpinn.workflows.problem import constants_of, voltage_of_file
+from hpcpinn.workflows.problem import voltage_of_file
 
 
-class Start(NamedTuple):
-    """How a long run begins.
-
-    Attributes:
-        given: The voltage where it is not solved.
-        constants: Of calcium; the leak balances the influx at the first voltage.
-        drive: Membrane and channels.
-    """
-
-    given: GivenVoltage | None
-    constants: CalciumConstants
-    drive: DriveState
-
-
-def start_of(config: RunConfig, driven: DrivenCable, cable: Cable) -> Start:
-    """The membrane at rest, or what is given of it.
+def given_voltage(
+    config: RunConfig, cells: Compartments
+) -> tuple[voltage.VoltageSource | None, GivenVoltage]:
+    """The voltage of a file, or the constant one, on the compartments.
 
     Raises:
         InputError: A voltage file that cannot be used.
-        SolveError: The cell has no rest.
     """
-    equation, given = driven.equation, None
-    if config.solves_voltage:
-        membrane = equation.resting_state()
-        V = equation.voltage(membrane)
-        mean = float(V @ (driven.compartments.area / driven.compartments.area.sum()))
-        rest = config.voltage.model_copy(update={"constant": mean})
-        constants = constants_of(config.model_copy(update={"voltage": rest}))
-    else:
-        source, given = _given(config, driven, cable)
-        V = given.at(np.zeros(1))[0]
-        membrane = given_state(equation, V)
-        constants = constants_of(config, source)
-    channels = np.asarray(gates.steady(jnp.asarray(V), constants))
-    return Start(given, constants, DriveState(membrane, channels))
-
-
-def _given(
-    config: RunConfig, driven: DrivenCable, cable: Cable
-) -> tuple[voltage.VoltageSource | None, GivenVoltage]:
-    """The voltage of a file, or the constant one."""
-    cells = driven.compartments
     if config.voltage.file is None:
         everywhere = sparse.csr_matrix(np.ones((cells.count, 1)))
         return None, GivenVoltage(np.zeros(1), np.array([[config.voltage.constant]]), everywhere)

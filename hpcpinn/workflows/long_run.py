@@ -7,114 +7,27 @@ from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
-import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Float
 from numpy import ndarray
 
 from hpcpinn.config import RunConfig
-from hpcpinn.errors import InputError, OutputError, SolveError
-from hpcpinn.io import checkpoint
+from hpcpinn.errors import OutputError, SolveError
 from hpcpinn.io.metrics import write_metrics
 from hpcpinn.io.results import ResultWriter
 from hpcpinn.parallel.communicator import Communicator
-from hpcpinn.timestepping.cable_equation import VoltageState
-from hpcpinn.timestepping.motifs import DriveState, Motif, MotifBook
-from hpcpinn.timestepping.slots import Slot, unpacked
+from hpcpinn.timestepping.motifs import Motif, MotifBook
+from hpcpinn.timestepping.slots import Slot
 from hpcpinn.timestepping.splitting import Frames
-from hpcpinn.training.flow_map import ReactionState
+from hpcpinn.workflows import long_checkpoint
 from hpcpinn.workflows.forward import ProgressDisplay, WindowReport
+from hpcpinn.workflows.long_state import LongState, LongSummary, LongTally
 from hpcpinn.workflows.march import NOTHING
-from hpcpinn.workflows.places import checkpoint_path
 from hpcpinn.workflows.resumption import stop_where_done
 from hpcpinn.workflows.split_problem import SplitProblem, build_split_problem
 
-RESUMABLE = (
-    "morphology", "physics", "voltage", "field", "stimulation", "clamp", "channels", "cable", "synapse", "flux",
-    "pieces", "split",
-)  # fmt: skip
-"""Tables of the run description that shape the state: they must not change on resume."""
-
 COMPANION_ORDER = 3.0
 """2² − 1: windows twice as long are off by this many times the error of the windows themselves."""
-
-
-@dataclass(frozen=True)
-class LongState:
-    """Where a long run is.
-
-    Attributes:
-        time: ms.
-        calcium: Calcium and calbindin.
-        companion: The same, followed in windows twice as long: their distance is the error estimate.
-        drive: Membrane and channels.
-    """
-
-    time: float
-    calcium: ReactionState
-    companion: ReactionState
-    drive: DriveState
-
-
-@dataclass(frozen=True)
-class LongTally:
-    """Sums over the slots; plain numbers, kept in checkpoints.
-
-    Attributes:
-        slots, windows: So far.
-        solved, reused: Slots whose voltage was solved, and was that of an earlier one.
-        mismatch: Largest difference at the start of a slot with which an earlier one was reused.
-        outside: States that the flow map's box did not hold, advanced by a stiff sub-step.
-        evaluated: States that were advanced in all.
-        reach: Largest distance from rest in a slot so far, µM, root mean square over tree and slot.
-        error: Largest error estimate so far, relative to `reach`.
-        next_frame, next_sample: Numbers of the next ones.
-        seconds_voltage, seconds_windows, seconds_companion, seconds_output: Wall time of the parts.
-    """
-
-    slots: int = 0
-    windows: int = 0
-    solved: int = 0
-    reused: int = 0
-    mismatch: float = 0.0
-    outside: int = 0
-    evaluated: int = 0
-    reach: float = 0.0
-    error: float = 0.0
-    next_frame: int = 1
-    next_sample: int = 1
-    seconds_voltage: float = 0.0
-    seconds_windows: float = 0.0
-    seconds_companion: float = 0.0
-    seconds_output: float = 0.0
-
-
-@dataclass(frozen=True)
-class LongSummary:
-    """What a long run says of itself at the end; also in metrics.json. Times in ms, wall times in s."""
-
-    result: str
-    duration: float
-    pulses: int
-    sections: int
-    cells: int
-    voltage_compartments: int
-    slots: int
-    windows: int
-    motifs_solved: int
-    motifs_reused: int
-    motif_mismatch: float
-    error_estimate: float
-    outside_flow_map: float
-    seconds: float
-    seconds_setup: float
-    seconds_voltage: float
-    seconds_windows: float
-    seconds_companion: float
-    seconds_output: float
-    seconds_per_second: float
-    memory_gib: float
-    output_mib: float
 
 
 def run_long(
@@ -123,11 +36,11 @@ def run_long(
     progress: ProgressDisplay,
     resume: Path | None = None,
 ) -> LongSummary:
-    """Runs a long protocol from its description to its result file.
+    """Runs a long protocol from its description to its result file. Collective over all ranks.
 
     Args:
         config: The run description, with ``window.kind = "split"``.
-        communicator: One rank.
+        communicator: All ranks.
         progress: Told about the slots.
         resume: Checkpoint to go on from.
 
@@ -137,28 +50,21 @@ def run_long(
         SolveError: The solution is not finite; what came before is in the file.
         OutputError: The result cannot be written; what was flushed is kept.
     """
-    if communicator.size > 1:
-        raise InputError(
-            f"window.kind = 'split' runs one cell on one rank so far, and {communicator.size} were started; "
-            "start it without mpirun, or use window.kind = 'coupled'"
-        )
     began = clock.perf_counter()
-    problem = build_split_problem(config)
+    problem = build_split_problem(config, communicator)
     config = problem.config
-    settings = checkpoint.fingerprint(
-        config.model_dump(mode="json", include=set(RESUMABLE)), problem.header.cable
-    )
     book, tally = problem.new_book(), LongTally()
-    state = LongState(0.0, problem.rest, problem.rest, problem.drive)
+    reach = np.zeros(len(problem.member_volume))
+    state = LongState(0.0, problem.rest, problem.rest, problem.drive, reach)
     path = Path(config.run.output)
     if resume is None:
         writer = ResultWriter(path, communicator, problem.header)
     else:
-        state, tally = _restored(resume, problem, communicator, settings, book)
+        state, tally = long_checkpoint.load(resume, problem, book)
         stop_where_done(config, state.time)
         writer = ResultWriter.resume(path, communicator, problem.header, state.time)
     progress.start(config.run.duration, "ms")
-    loop = _Loop(problem, book, writer, communicator, progress, settings)
+    loop = _Loop(problem, book, writer, progress)
     if resume is None:
         loop.first_frame(state)
     ready = clock.perf_counter()
@@ -182,14 +88,13 @@ class _Loop:
     problem: SplitProblem
     book: MotifBook
     writer: ResultWriter
-    communicator: Communicator
     progress: ProgressDisplay
-    settings: dict[str, str]
     last_saved: float = field(default_factory=clock.perf_counter)
 
     def first_frame(self, state: LongState) -> None:
         """Writes the state of rest."""
-        V = self.problem.solver.cable.voltage(state.drive.voltage)
+        solver = self.problem.solver
+        V = solver.hear(solver.cable.voltage(state.drive.voltage))
         frame = Frames(*(x[None] for x in state.calcium))
         self._write(np.zeros(1), frame, V[None], np.zeros(1, int), np.zeros(1, int))
 
@@ -200,36 +105,44 @@ class _Loop:
             state, tally = self.one_slot(slot, state, tally)
             self._report(slot, tally, began, since)
             last = slot.end >= self.problem.config.run.duration * (1.0 - 1e-12)
-            waited = clock.perf_counter() - self.last_saved
-            if last or waited >= self.problem.config.split.checkpoint_every:
+            if last or self._is_time_to_save():
                 began_output = clock.perf_counter()
                 self.writer.flush()
-                self._save(state, tally)
+                long_checkpoint.save(self.problem, self.book, state, tally)
                 self.last_saved = clock.perf_counter()
                 tally = replace(tally, seconds_output=tally.seconds_output + self.last_saved - began_output)
         return tally
+
+    def _is_time_to_save(self) -> bool:
+        """Rank 0 looks at the clock for all."""
+        waited = clock.perf_counter() - self.last_saved
+        return self.problem.communicator.broadcast(waited >= self.problem.config.split.checkpoint_every)
 
     def _left(self, time: float) -> Iterator[Slot]:
         return (slot for slot in self.problem.slots() if slot.start >= time - 1e-6)
 
     def one_slot(self, slot: Slot, state: LongState, tally: LongTally) -> tuple[LongState, LongTally]:
-        """Voltage and influx, the windows, the companion's, and what is written of them."""
+        """Voltage and influx, the windows, the companion's, and what is written of them.
+
+        Collective over all ranks.
+        """
         splitting = self.problem.splitting
         marks = [clock.perf_counter()]
         motif = self.book.motif(slot, state.drive)
         marks.append(clock.perf_counter())
         calcium, frames, count = splitting.follow(state.calcium, motif.plan)
-        outside = int(count)  # waits for the windows
+        outside = sum(self.problem.communicator.share(int(count)))  # waits for the windows
         marks.append(clock.perf_counter())
         companion, coarse, _ = splitting.follow(state.companion, motif.coarse)
-        after = LongState(slot.end, calcium, companion, motif.end)
         reach, apart = self._distances(motif, frames, coarse)
-        if not np.isfinite(reach):
+        if not np.all(np.isfinite(reach)):
             raise SolveError(
                 f"calcium is not finite at t = {slot.end:.6g} ms; shorten split.first and split.longest"
             )
-        reach = max(reach, tally.reach)
-        error = apart / COMPANION_ORDER / max(reach, NOTHING * self.problem.constants.c_rest)
+        reach = np.maximum(reach, state.reach)
+        after = LongState(slot.end, calcium, companion, motif.end, reach)
+        nothing = NOTHING * self.problem.constants.c_rest
+        error = float(np.max(apart / COMPANION_ORDER / np.maximum(reach, nothing)))
         marks.append(clock.perf_counter())
         tally = replace(
             tally,
@@ -239,8 +152,7 @@ class _Loop:
             reused=self.book.reused,
             mismatch=self.book.mismatch,
             outside=tally.outside + outside,
-            evaluated=tally.evaluated + (len(motif.ends) + 1) * len(self.problem.volume),
-            reach=reach,
+            evaluated=tally.evaluated + (len(motif.ends) + 1) * self.problem.header.n_cells,
             error=max(tally.error, error),
         )
         tally = self._record(slot, motif, frames, error, tally, np.diff(marks))
@@ -254,13 +166,15 @@ class _Loop:
             seconds_output=tally.seconds_output + spent[3],
         )
 
-    def _distances(self, motif: Motif, frames: Frames, companion: Frames) -> tuple[float, float]:
-        """Calcium's distance from rest and from the companion's, root mean square over tree and slot."""
-        share = self.problem.volume / self.problem.volume.sum()
+    def _distances(
+        self, motif: Motif, frames: Frames, companion: Frames
+    ) -> tuple[Float[ndarray, " M"], Float[ndarray, " M"]]:
+        """Every member's calcium from rest and from the companion's, root mean square over tree and slot."""
         time = np.diff(motif.ends[motif.shared], prepend=0.0) / motif.ends[-1]
         c, coarse = np.asarray(frames.c)[motif.shared], np.asarray(companion.c)[: len(motif.shared)]
         away, apart = c - np.asarray(self.problem.rest.c), c - coarse
-        return float(np.sqrt(time @ away**2 @ share)), float(np.sqrt(time @ apart**2 @ share))
+        per_member = self.problem.per_member
+        return np.sqrt(per_member(time @ away**2)), np.sqrt(per_member(time @ apart**2))
 
     def _record(
         self, slot: Slot, motif: Motif, frames: Frames, error: float, tally: LongTally, spent: ndarray
@@ -300,23 +214,6 @@ class _Loop:
         left = (clock.perf_counter() - began) / (slot.end - since) * (end - slot.end)
         self.progress.window(WindowReport(tally.windows, slot.end, 0, 0.0, tally.error, left))
 
-    def _save(self, state: LongState, tally: LongTally) -> None:
-        n = self.problem.header.cable.n_frusta
-        arrays = {
-            f"{who}_{name}": np.asarray(values).reshape(n, -1)
-            for who, pair in (("calcium", state.calcium), ("companion", state.companion))
-            for name, values in zip(ReactionState._fields, pair, strict=True)
-        }
-        starts = self.book.starts
-        scalars: dict[str, Any] = {"time": state.time, "motifs": len(starts)}
-        scalars |= _packed("drive", state.drive)
-        for number, (slot, begin) in enumerate(starts):
-            scalars[f"motif{number}_slot"] = slot.packed()
-            scalars |= _packed(f"motif{number}", begin)
-        scalars |= {f"tally_{name}": value for name, value in asdict(tally).items()}
-        path = checkpoint_path(self.problem.config)
-        checkpoint.save(path, self.communicator, np.arange(n), n, arrays, scalars, self.settings)
-
 
 def _due(times: Float[ndarray, " K"], interval: float, following: int) -> tuple[ndarray, int]:
     """Rows at which, or right after which, a multiple of the interval falls due; and the next multiple."""
@@ -326,57 +223,20 @@ def _due(times: Float[ndarray, " K"], interval: float, following: int) -> tuple[
     return rows, max(following, int(passed[-1]) + 1)
 
 
-def _packed(name: str, drive: DriveState) -> dict[str, Any]:
-    packed = {f"{name}_V": np.asarray(drive.voltage.V), f"{name}_lag": float(drive.voltage.lag)}
-    packed |= {f"{name}_gates{i}": np.asarray(x) for i, x in enumerate(drive.voltage.gates)}
-    return packed | {f"{name}_channels": np.asarray(drive.gates)}
-
-
-def _unpacked(name: str, scalars: dict[str, Any], groups: int) -> DriveState:
-    voltage_gates = tuple(jnp.asarray(scalars[f"{name}_gates{i}"]) for i in range(groups))
-    voltage = VoltageState(
-        jnp.asarray(scalars[f"{name}_V"]), voltage_gates, jnp.asarray(float(scalars[f"{name}_lag"]))
-    )
-    return DriveState(voltage, np.asarray(scalars[f"{name}_channels"]))
-
-
-def _restored(
-    path: Path,
-    problem: SplitProblem,
-    communicator: Communicator,
-    settings: dict[str, str],
-    book: MotifBook,
-) -> tuple[LongState, LongTally]:
-    """The state of a checkpoint; the book learns the motifs that were known then."""
-    pieces = np.arange(problem.header.cable.n_frusta)
-    arrays, scalars = checkpoint.load(path, communicator, pieces, settings)
-    groups = len(problem.drive.voltage.gates)
-    starts = []
-    for number in range(int(scalars["motifs"])):
-        slot = unpacked(np.asarray(scalars[f"motif{number}_slot"]))
-        starts.append((slot, _unpacked(f"motif{number}", scalars, groups)))
-    book.learn(starts)
-    kinds = {name: type(value) for name, value in asdict(LongTally()).items()}
-    tally = LongTally(**{name: kind(scalars[f"tally_{name}"]) for name, kind in kinds.items()})
-    book.solved, book.reused, book.mismatch = tally.solved, tally.reused, tally.mismatch
-    calcium, companion = (
-        ReactionState(*(jnp.asarray(arrays[f"{who}_{name}"].ravel()) for name in ReactionState._fields))
-        for who in ("calcium", "companion")
-    )
-    return LongState(float(scalars["time"]), calcium, companion, _unpacked("drive", scalars, groups)), tally
-
-
 def _summary(problem: SplitProblem, tally: LongTally, seconds: float, setup: float) -> LongSummary:
     config, stimulus = problem.config, problem.solver.stimulus
     onset, duration = problem.solver.onset, config.run.duration
+    memory = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 2**20
     pulses = 0 if stimulus is None else int(np.sum(onset + stimulus.pulse_times < duration))
     return LongSummary(
         result=config.run.output,
         duration=duration,
         pulses=pulses,
+        ranks=problem.communicator.size,
+        members=len(problem.member_volume),
         sections=problem.header.cable.n_neurite_sections,
-        cells=len(problem.volume),
-        voltage_compartments=problem.solver.cable.compartments.count,
+        cells=problem.header.n_cells,
+        voltage_compartments=problem.n_compartments,
         slots=tally.slots,
         windows=tally.windows,
         motifs_solved=tally.solved,
@@ -391,6 +251,6 @@ def _summary(problem: SplitProblem, tally: LongTally, seconds: float, setup: flo
         seconds_companion=tally.seconds_companion,
         seconds_output=tally.seconds_output,
         seconds_per_second=(seconds - setup) / max(1e-3 * duration, 1e-300),
-        memory_gib=resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 2**20,
+        memory_gib=max(problem.communicator.share(memory)),
         output_mib=Path(config.run.output).stat().st_size / 2**20,
     )

@@ -11,7 +11,7 @@ from hpcpinn.config import RunConfig
 from hpcpinn.errors import InputError, concerning
 from hpcpinn.morphology import Cable, parse_site
 from hpcpinn.morphology.compartments import Compartments, compartments, d_lambda_counts
-from hpcpinn.physics.channel_sets import ChannelSet, channel_set_named
+from hpcpinn.physics.channel_sets import channel_set_named
 from hpcpinn.physics.stimulation.field import Field, quasipotential, read_field, uniform_field
 from hpcpinn.physics.stimulation.protocols import PulseProtocol, protocol_named
 from hpcpinn.physics.stimulation.stimulus import Stimulus
@@ -74,29 +74,63 @@ def driven_cable(config: RunConfig, cable: Cable) -> DrivenCable:
         InputError: Anything the user gave that cannot be used.
     """
     chosen = config.cable
-    cells = compartments(cable, d_lambda_counts(cable, chosen.R_i, chosen.C_m, fraction=chosen.d_lambda))
-    equation = CableEquation(cells, channels_of(config, cells), chosen.R_i, chosen.C_m, chosen.temperature)
+    cells = compartments_of(config, cable)
+    channels = [channel_set_named(name) for name in channel_names(config, cells)]
+    equation = CableEquation(cells, channels, chosen.R_i, chosen.C_m, chosen.temperature)
     rows = []
     stimulus = None
     if config.field.is_given:
         stimulus = stimulus_of(config)
-        psi = quasipotential(cells.cable, field_of(config))[cells.node]
-        rows.append(_strength(config) * equation.field_source(psi))
-    clamps = []
-    for number, clamp in enumerate(config.clamp):
-        with concerning("clamp", number, "site"):
-            compartment = cells.nearest(parse_site(clamp.site, cable), cable)
-        rows.append(equation.clamp_source(compartment, clamp.current))
-        clamps.append(Clamp(clamp.start, clamp.duration))
+        rows.append(equation.field_source(peak_quasipotential(config, cells)))
+    where = clamped_compartments(config, cells, cable)
+    rows += [equation.clamp_source(at, clamp.current) for at, clamp in zip(where, config.clamp, strict=True)]
     return DrivenCable(
         compartments=cells,
         equation=equation,
         sources=np.reshape(rows, (len(rows), cells.n_points)),
         stimulus=stimulus,
         onset=config.stimulation.start,
-        clamps=tuple(clamps),
-        rule=StepRule(chosen.step, min(chosen.pulse_step, chosen.step)),
+        clamps=clamps_of(config),
+        rule=step_rule(config),
     )
+
+
+def compartments_of(config: RunConfig, cable: Cable) -> Compartments:
+    """The compartments of the voltage, by the d_lambda rule."""
+    chosen = config.cable
+    return compartments(cable, d_lambda_counts(cable, chosen.R_i, chosen.C_m, fraction=chosen.d_lambda))
+
+
+def peak_quasipotential(config: RunConfig, cells: Compartments) -> Float[ndarray, " points"]:
+    """ψ of the field's peak at all points, mV (EQUATIONS §2).
+
+    Raises:
+        InputError: A direction or a file that cannot be used.
+    """
+    return _strength(config) * quasipotential(cells.cable, field_of(config))[cells.node]
+
+
+def clamped_compartments(config: RunConfig, cells: Compartments, cable: Cable) -> tuple[int, ...]:
+    """The compartment of every clamp.
+
+    Raises:
+        InputError: A place that the cell does not have.
+    """
+    found = []
+    for number, clamp in enumerate(config.clamp):
+        with concerning("clamp", number, "site"):
+            found.append(cells.nearest(parse_site(clamp.site, cable), cable))
+    return tuple(found)
+
+
+def clamps_of(config: RunConfig) -> tuple[Clamp, ...]:
+    """When clamps are on."""
+    return tuple(Clamp(clamp.start, clamp.duration) for clamp in config.clamp)
+
+
+def step_rule(config: RunConfig) -> StepRule:
+    """Lengths of the voltage's steps."""
+    return StepRule(config.cable.step, min(config.cable.pulse_step, config.cable.step))
 
 
 def switching_times(config: RunConfig) -> Float[ndarray, " k"]:
@@ -110,8 +144,8 @@ def switching_times(config: RunConfig) -> Float[ndarray, " k"]:
     return within[(within > 0.0) & (within < config.run.duration)]
 
 
-def channels_of(config: RunConfig, cells: Compartments) -> list[ChannelSet]:
-    """The channels of every compartment by its type.
+def channel_names(config: RunConfig, cells: Compartments) -> tuple[str, ...]:
+    """The channel set of every compartment by its type, as the sets call themselves.
 
     Raises:
         InputError: A name that no channel set has.
@@ -119,8 +153,8 @@ def channels_of(config: RunConfig, cells: Compartments) -> list[ChannelSet]:
     sets = {}
     for key in (*_CHANNEL_KEYS.values(), "other"):
         with concerning("channels", key):
-            sets[key] = channel_set_named(getattr(config.channels, key))
-    return [sets[_CHANNEL_KEYS.get(int(kind), "other")] for kind in cells.kind]
+            sets[key] = channel_set_named(getattr(config.channels, key)).name
+    return tuple(sets[_CHANNEL_KEYS.get(int(kind), "other")] for kind in cells.kind)
 
 
 def field_of(config: RunConfig) -> Field:

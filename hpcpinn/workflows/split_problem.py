@@ -1,33 +1,49 @@
-"""From a run description to everything that a long protocol in split windows needs."""
+"""From a run description to what one rank needs of a long protocol in split windows.
 
-from collections.abc import Iterator
+All members of a run are one forest, of which every rank computes a share: whole cells where there are as
+many as ranks, else parts of them. On a rank they lie side by side in the same arrays, so that a device
+steps all of them at once.
+"""
+
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Float, Int
 from numpy import ndarray
+from scipy import sparse
 
 from hpcpinn.config import RunConfig
-from hpcpinn.domain.pieces import PieceRule, cut_into_pieces
+from hpcpinn.domain.member_shares import share_members
 from hpcpinn.errors import InputError, concerning
+from hpcpinn.io.layout import MemberEntry, ProbeSite
 from hpcpinn.io.results import ResultHeader
-from hpcpinn.morphology import parse_site
-from hpcpinn.morphology.interpolation import tree_weights
+from hpcpinn.morphology.forest import join_cables, join_compartments, points_of
+from hpcpinn.parallel.communicator import Communicator
+from hpcpinn.physics import gates
+from hpcpinn.physics.channel_sets import channel_set_named
 from hpcpinn.physics.constants import CalciumConstants
 from hpcpinn.physics.pumped_binding import reaction_constants
 from hpcpinn.physics.stimulation.stimulus import Stimulus
-from hpcpinn.timestepping.cell_grid import cell_grid
-from hpcpinn.timestepping.diffusion import cable_diffusion
+from hpcpinn.timestepping.cable_equation import CableEquation, VoltageState
+from hpcpinn.timestepping.cell_grid import CellGrid, cell_grid
 from hpcpinn.timestepping.flow_map_store import load_flow_map, shipped_flow_map
-from hpcpinn.timestepping.motifs import DriveState, MotifBook, SlotSolver, WindowLengths
+from hpcpinn.timestepping.given_voltage import GivenVoltage, join_given
+from hpcpinn.timestepping.heard_voltage import HeardVoltage, heard_voltage
+from hpcpinn.timestepping.influx import ChannelScale, surplus_leak
+from hpcpinn.timestepping.motifs import DriveState, MotifBook, SlotSolver, WindowLengths, given_state
 from hpcpinn.timestepping.reaction import FlowMapReaction
+from hpcpinn.timestepping.releases import CellSources, join_sources
+from hpcpinn.timestepping.shared_diffusion import shared_diffusion
 from hpcpinn.timestepping.slots import Course, Slot, slots
 from hpcpinn.timestepping.splitting import Splitting
-from hpcpinn.training.flow_map import ReactionState
-from hpcpinn.workflows.long_drive import cell_sources, course_of, start_of
-from hpcpinn.workflows.membrane_voltage import driven_cable, stimulus_of
-from hpcpinn.workflows.problem import ends_of_fluxes, load_cable, places_of_sources, probe_sites
+from hpcpinn.training.flow_map import FlowMap, ReactionState
+from hpcpinn.workflows.long_drive import course_of
+from hpcpinn.workflows.membrane_voltage import clamps_of, step_rule, stimulus_of
+from hpcpinn.workflows.population import Member, members_of
+from hpcpinn.workflows.problem import constants_of
+from hpcpinn.workflows.split_cell import SplitCell, describe_split_cell
 
 FRAMES, SAMPLES = 200, 50_000
 """About how many frames and probe samples a long run keeps where nothing is said."""
@@ -35,31 +51,50 @@ FRAMES, SAMPLES = 200, 50_000
 
 @dataclass(frozen=True)
 class SplitProblem:
-    """A long run.
+    """A long run on one rank.
 
     Attributes:
         config: The run description, with its duration and output intervals filled in.
+        communicator: All ranks.
         header: What the result file knows before the first frame; its cells are the compartments.
-        constants: Of calcium; the leak balances the influx at the resting voltage.
+        constants: Of calcium; the leak balances the influx at the resting voltage of the first member.
         splitting: Advances calcium and calbindin over a slot.
         solver: Solves voltage and influx of a slot.
         course: What happens besides the pulses.
-        volume: Of the cells, µm³.
-        probe_cell: Cell that holds every probe.
+        pieces: Pieces of this rank, increasing; its cells are theirs, in this order.
+        volume: Of its cells, µm³.
+        member: Member of each of its cells.
+        member_volume: Of every member, µm³.
+        probe_cell: Its cell that holds each of its probes.
         rest: Calcium and calbindin at the start.
         drive: Membrane and channels at the start.
     """
 
     config: RunConfig
+    communicator: Communicator
     header: ResultHeader
     constants: CalciumConstants
     splitting: Splitting
     solver: SlotSolver
     course: Course
+    pieces: Int[ndarray, " p"]
     volume: Float[ndarray, " N"]
+    member: Int[ndarray, " N"]
+    member_volume: Float[ndarray, " M"]
     probe_cell: Int[ndarray, " p"]
     rest: ReactionState
     drive: DriveState
+
+    @property
+    def heard_compartments(self) -> Int[ndarray, " P"]:
+        """Compartments that this rank follows: its own, then those of others that its cells hear of."""
+        heard, own = self.solver.heard, self.solver.cable.own
+        return own if heard is None else heard.compartments
+
+    @property
+    def n_compartments(self) -> int:
+        """Compartments of the voltage, of all members."""
+        return self.solver.cable.compartments.count
 
     def slots(self) -> Iterator[Slot]:
         """All slots of the run."""
@@ -68,84 +103,249 @@ class SplitProblem:
 
     def new_book(self) -> MotifBook:
         """A book without motifs."""
-        return MotifBook(self.solver, self.config.split.motif_tolerance)
+        tolerance = self.config.split.motif_tolerance
+        return MotifBook(self.solver, tolerance, communicator=self.communicator)
+
+    def per_member(self, values: Float[ndarray, " N"]) -> Float[ndarray, " M"]:
+        """Means over the volume of every member, of values at own cells. Collective over all ranks."""
+        own = np.bincount(self.member, self.volume * values, len(self.member_volume))
+        return np.sum(self.communicator.share(own), axis=0) / self.member_volume
 
 
-def build_split_problem(config: RunConfig) -> SplitProblem:
-    """Sets up a long run. Serial.
+@dataclass(frozen=True)
+class _Shares:
+    """Who computes what of the forest.
+
+    Attributes:
+        piece: Rank of every piece.
+        cell: Rank of every cell.
+        compartment: Rank of every compartment: of the piece that holds its centre.
+    """
+
+    piece: Int[ndarray, " F"]
+    cell: Int[ndarray, " N"]
+    compartment: Int[ndarray, " P"]
+
+
+def build_split_problem(config: RunConfig, communicator: Communicator) -> SplitProblem:
+    """Sets up a long run. Collective over all ranks.
 
     Raises:
-        InputError: Anything the user gave that cannot be used.
-        SolveError: The cell has no rest.
+        InputError: On all ranks: anything the user gave that cannot be used.
+        SolveError: A cell has no rest.
     """
     _refuse_what_split_windows_lack(config)
     stimulus = stimulus_of(config) if config.field.is_given else None
     config = with_long_defaults(config, stimulus)
-    cable = load_cable(config)
-    driven = driven_cable(config, cable)
-    equation = driven.equation
-    start = start_of(config, driven, cable)
-    constants = start.constants
-
-    chosen = config.pieces
-    per = chosen.cells_per_piece
-    patches, ends = places_of_sources(config, cable, constants)
-    cut = cut_into_pieces(
-        cable, patches, ends, PieceRule(chosen.max_length, chosen.source_length, chosen.growth)
+    described = communicator.on_root(_described, members_of(config), communicator.size)
+    shares = _shared(described, communicator.size)
+    split, per = config.split, config.pieces.cells_per_piece
+    equation = _cable_equation(config, described, shares, communicator)
+    to_cells = sparse.block_diag([cell.to_cells for cell in described], format="csr")
+    heard = heard_voltage(to_cells, shares.cell, shares.compartment, communicator)
+    grid = _joined_grid(described)
+    given = [cell.given for cell in described if cell.given is not None]
+    voltage = join_given(given).taken(heard.compartments) if given else None
+    membrane, V = _at_start(equation, heard, voltage)
+    constants = _constants(described, _mean_by_member(described, equation, V, communicator))
+    flow_map = _flow_map(config, constants[0])
+    releases = [cell.releases for cell in described if cell.releases is not None]
+    own = np.flatnonzero(shares.cell == communicator.rank)
+    lengths = WindowLengths(
+        first=split.first, growth=split.growth, longest=split.longest, quiet=split.quiet
     )
-    pieces = cut.cable
-    n = pieces.n_frusta
-    parts = np.arange(1, per) / per
-    cells = pieces.split([parts] * n)
-    geometry = cell_grid(cells)
-    diffusion = cable_diffusion(geometry, (constants.D_c, constants.D_b))
-    sites = [parse_site(site.name, cells) for site in driven.compartments.sites]
-    middles = np.arange(cells.n_frusta), np.full(cells.n_frusta, 0.5)
-    split = config.split
-    with concerning(*(("split", "flow_map") if split.flow_map else ("physics", "constants"))):
-        flow_map = load_flow_map(split.flow_map, constants) if split.flow_map else shipped_flow_map(constants)
-    probes = probe_sites(config, pieces)
-    rest = reaction_constants(constants)
+    # The companion's windows are twice as long, and ends are rounded to pairs of ticks.
+    longest = 2.0 * (max(split.longest, split.quiet, split.first) + 2.0 * split.first)
+    diffusion = shared_diffusion(
+        grid,
+        shares.cell,
+        (constants[0].D_c, constants[0].D_b),
+        longest * constants[0].time_unit,
+        communicator,
+    )
+    first = described[0]
+    pieces = np.flatnonzero(shares.piece == communicator.rank)
+    probes = _joined_probes(described)
+    member = np.repeat(np.arange(len(described)), [cell.grid.n for cell in described])
+    rest = reaction_constants(constants[0])
     return SplitProblem(
         config=config,
+        communicator=communicator,
         header=ResultHeader(
-            cable=pieces,
-            owner=np.zeros(n, int),
+            cable=join_cables([cell.pieces for cell in described]),
+            owner=shares.piece,
             cells_per_piece=per,
             probes=probes,
             config=config.to_json(),
             seed=config.run.seed,
+            members=_entries(described),
         ),
-        constants=constants,
+        constants=constants[0],
         splitting=Splitting(
-            FlowMapReaction(flow_map), diffusion, jnp.asarray(geometry.ratio), binding=flow_map.constants
+            FlowMapReaction(flow_map), diffusion, jnp.asarray(grid.ratio[own]), binding=flow_map.constants
         ),
         solver=SlotSolver(
             cable=equation,
-            sources=driven.sources,
+            sources=_sources(described, equation),
             stimulus=stimulus,
-            onset=driven.onset,
-            steps=driven.rule,
-            constants=constants,
-            to_cells=tree_weights(cells, sites, middles).tocsr(),
+            onset=config.stimulation.start,
+            steps=step_rule(config),
+            constants=constants[0],
+            to_cells=heard.to_cells,
             diffusion=diffusion,
-            lengths=WindowLengths(
-                first=split.first, growth=split.growth, longest=split.longest, quiet=split.quiet
-            ),
-            clamps=driven.clamps,
-            given=start.given,
-            releases=cell_sources(
-                config, constants, cells, cut.release, ends_of_fluxes(ends, cable, pieces)
-            ),
+            lengths=lengths,
+            clamps=clamps_of(config),
+            given=voltage,
+            releases=_own_releases(releases, described, own),
+            heard=heard if communicator.size > 1 else None,
+            channels=_channel_scale(described, constants, heard.compartments),
         ),
-        course=course_of(config, constants, start.given),
-        volume=geometry.volume,
-        probe_cell=np.array([p.piece * per + min(int(p.fraction * per), per - 1) for p in probes], int),
-        rest=ReactionState(
-            jnp.full(cells.n_frusta, rest.c_rest), jnp.full(cells.n_frusta, rest.b_rest)
-        ),
-        drive=start.drive,
+        course=course_of(config, constants[0], first.given),
+        pieces=pieces,
+        volume=grid.volume[own],
+        member=member[own],
+        member_volume=np.bincount(member, grid.volume),
+        probe_cell=_probe_cells(probes, pieces, per),
+        rest=ReactionState(jnp.full(len(own), rest.c_rest), jnp.full(len(own), rest.b_rest)),
+        drive=DriveState(membrane, np.asarray(gates.steady(jnp.asarray(V), constants[0]))),
     )
+
+
+def _described(members: Sequence[Member], ranks: int) -> list[SplitCell]:
+    """All members, with as many pieces as ranks may fall to one of them."""
+    least = max(1, ranks - len(members) + 1)
+    return [describe_split_cell(member, least) for member in members]
+
+
+def _shared(cells: Sequence[SplitCell], ranks: int) -> _Shares:
+    owners = share_members([cell.pieces for cell in cells], ranks)
+    per = cells[0].config.pieces.cells_per_piece
+    compartments = [owner[cell.nearest_piece] for owner, cell in zip(owners, cells, strict=True)]
+    piece = np.concatenate(owners)
+    return _Shares(piece, np.repeat(piece, per), np.concatenate(compartments))
+
+
+def _cable_equation(
+    config: RunConfig, cells: Sequence[SplitCell], shares: _Shares, communicator: Communicator
+) -> CableEquation:
+    counts = [cell.compartments.count for cell in cells]
+    sets = {name: channel_set_named(name) for cell in cells for name in cell.channels}
+    return CableEquation(
+        join_compartments([cell.compartments for cell in cells]),
+        [sets[name] for cell in cells for name in cell.channels],
+        np.repeat([cell.config.cable.R_i for cell in cells], counts),
+        np.repeat([cell.config.cable.C_m for cell in cells], counts),
+        config.cable.temperature,
+        owner=shares.compartment,
+        communicator=communicator,
+    )
+
+
+def _sources(cells: Sequence[SplitCell], equation: CableEquation) -> Float[ndarray, "k points"]:
+    """Currents of the field, where there is one, and of every clamp, into this rank's points."""
+    rows = []
+    psi = [cell.psi for cell in cells if cell.psi is not None]
+    if psi:
+        rows.append(equation.field_source(points_of([cell.compartments for cell in cells], psi)))
+    first = np.cumsum([0, *(cell.compartments.count for cell in cells)])
+    for number, clamp in enumerate(cells[0].config.clamp):
+        into = [
+            equation.clamp_source(int(begin) + cell.clamped[number], clamp.current)
+            for begin, cell in zip(first[:-1], cells, strict=True)
+        ]
+        rows.append(np.sum(into, axis=0))
+    return np.array(rows)
+
+
+def _joined_grid(cells: Sequence[SplitCell]) -> CellGrid:
+    return cells[0].grid if len(cells) == 1 else cell_grid(join_cables([cell.cells for cell in cells]))
+
+
+def _at_start(
+    equation: CableEquation, heard: HeardVoltage, given: GivenVoltage | None
+) -> tuple[VoltageState, Float[ndarray, " P"]]:
+    """The membrane at rest, or what is given of it, and the voltage of all that is heard of."""
+    if given is not None:
+        V = given.at(np.zeros(1))[0]
+        return given_state(equation, V[: len(equation.own)]), V
+    membrane = equation.resting_state()
+    return membrane, heard.heard(equation.voltage(membrane))
+
+
+def _mean_by_member(
+    cells: Sequence[SplitCell], equation: CableEquation, V: Float[ndarray, " P"], communicator: Communicator
+) -> Float[ndarray, " M"]:
+    """Mean voltage over the membrane of every member."""
+    member = np.repeat(np.arange(len(cells)), [cell.compartments.count for cell in cells])
+    area, own = equation.compartments.area, equation.own
+    weighted = np.bincount(member[own], area[own] * V[: len(own)], len(cells))
+    return np.sum(communicator.share(weighted), axis=0) / np.bincount(member, area)
+
+
+def _constants(cells: Sequence[SplitCell], mean: Float[ndarray, " M"]) -> list[CalciumConstants]:
+    """Of every member; the leak balances the influx at its first voltage."""
+    found = []
+    for cell, V in zip(cells, mean, strict=True):
+        config = cell.config
+        if cell.given is None:
+            at_rest = config.voltage.model_copy(update={"constant": float(V)})
+            config = config.model_copy(update={"voltage": at_rest})
+        found.append(constants_of(config, cell.source))
+    return found
+
+
+def _channel_scale(
+    cells: Sequence[SplitCell], constants: Sequence[CalciumConstants], heard: Int[ndarray, " P"]
+) -> ChannelScale | None:
+    """How members differ from the first in their calcium channels, at the compartments heard of."""
+    if len(cells) == 1:
+        return None
+    member = np.repeat(np.arange(len(cells)), [cell.compartments.count for cell in cells])[heard]
+    strength = np.array([k.vdcc_density * k.vdcc_permeability for k in constants])
+    if strength[0] == 0.0 and np.any(strength > 0.0):
+        raise InputError(
+            "population.parameters: the first member has no calcium channels (vdcc_density or "
+            "vdcc_permeability 0) and others have; put one that has some first"
+        )
+    relative = strength / strength[0] if strength[0] > 0.0 else np.ones(len(cells))
+    surplus = np.array([surplus_leak(k) for k in constants])
+    return ChannelScale(relative[member], surplus[member])
+
+
+def _flow_map(config: RunConfig, k: CalciumConstants) -> FlowMap:
+    file = config.split.flow_map
+    with concerning(*(("split", "flow_map") if file else ("physics", "constants"))):
+        return load_flow_map(file, k) if file else shipped_flow_map(k)
+
+
+def _own_releases(
+    parts: list[CellSources], cells: Sequence[SplitCell], own: Int[ndarray, " N"]
+) -> CellSources | None:
+    return join_sources(parts, [cell.grid.n for cell in cells]).taken(own) if parts else None
+
+
+def _joined_probes(cells: Sequence[SplitCell]) -> tuple[ProbeSite, ...]:
+    """Of all members; those of a population bear the name of theirs."""
+    found, first = [], 0
+    for cell in cells:
+        prefix = f"{cell.name}: " if len(cells) > 1 else ""
+        found += [ProbeSite(f"{prefix}{p.name}", first + p.piece, p.fraction) for p in cell.probes]
+        first += cell.pieces.n_frusta
+    return tuple(found)
+
+
+def _probe_cells(probes: Sequence[ProbeSite], pieces: Int[ndarray, " p"], per: int) -> Int[ndarray, " k"]:
+    """Own cells that hold the probes on own pieces."""
+    row = {int(piece): number for number, piece in enumerate(pieces)}
+    return np.array(
+        [row[p.piece] * per + min(int(p.fraction * per), per - 1) for p in probes if p.piece in row], int
+    )
+
+
+def _entries(cells: Sequence[SplitCell]) -> tuple[MemberEntry, ...]:
+    if not cells[0].config.population.is_given:
+        return ()
+    return tuple(MemberEntry(c.name, c.pieces.n_frusta, c.config.to_json()) for c in cells)
 
 
 def _refuse_what_split_windows_lack(config: RunConfig) -> None:

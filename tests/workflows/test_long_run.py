@@ -110,14 +110,6 @@ def test_what_split_windows_lack_is_named(tmp_path: Path, key: str, extra: str) 
         split(described(tmp_path, "refused", 'window.kind="split"', extra))
 
 
-def test_several_ranks_are_refused(tmp_path: Path) -> None:
-    class Two(SerialCommunicator):
-        size = 2
-
-    with pytest.raises(InputError, match=r"one rank .* 2 were started"):
-        run_long(described(tmp_path, "two", 'window.kind="split"'), Two(), Silent())
-
-
 def test_a_long_run_takes_the_whole_protocol_unless_told_otherwise() -> None:
     from hpcpinn.workflows.membrane_voltage import stimulus_of
 

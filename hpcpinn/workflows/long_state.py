@@ -1,0 +1,90 @@
+"""Where a long run is, what it has counted, and what it says of itself at the end."""
+
+from dataclasses import dataclass
+
+from jaxtyping import Float
+from numpy import ndarray
+
+from hpcpinn.timestepping.motifs import DriveState
+from hpcpinn.training.flow_map import ReactionState
+
+
+@dataclass(frozen=True)
+class LongState:
+    """Where a long run is.
+
+    Attributes:
+        time: ms.
+        calcium: Calcium and calbindin.
+        companion: The same, followed in windows twice as long: their distance is the error estimate.
+        drive: Membrane and channels.
+        reach: Largest distance of every member's calcium from rest in a slot so far, µM, root mean
+            square over tree and slot.
+    """
+
+    time: float
+    calcium: ReactionState
+    companion: ReactionState
+    drive: DriveState
+    reach: Float[ndarray, " M"]
+
+
+@dataclass(frozen=True)
+class LongTally:
+    """Sums over the slots; plain numbers, kept in checkpoints.
+
+    Attributes:
+        slots, windows: So far.
+        solved, reused: Slots whose voltage was solved, and was that of an earlier one.
+        mismatch: Largest difference at the start of a slot with which an earlier one was reused.
+        outside: States that the flow map's box did not hold, advanced by a stiff sub-step.
+        evaluated: States that were advanced in all.
+        error: Largest error estimate of a slot and member so far, relative to the member's `reach`.
+        next_frame, next_sample: Numbers of the next ones.
+        seconds_voltage, seconds_windows, seconds_companion, seconds_output: Wall time of the parts.
+    """
+
+    slots: int = 0
+    windows: int = 0
+    solved: int = 0
+    reused: int = 0
+    mismatch: float = 0.0
+    outside: int = 0
+    evaluated: int = 0
+    error: float = 0.0
+    next_frame: int = 1
+    next_sample: int = 1
+    seconds_voltage: float = 0.0
+    seconds_windows: float = 0.0
+    seconds_companion: float = 0.0
+    seconds_output: float = 0.0
+
+
+@dataclass(frozen=True)
+class LongSummary:
+    """What a long run says of itself at the end; also in metrics.json. Times in ms, wall times in s."""
+
+    result: str
+    duration: float
+    pulses: int
+    ranks: int
+    members: int
+    sections: int
+    cells: int
+    voltage_compartments: int
+    slots: int
+    windows: int
+    motifs_solved: int
+    motifs_reused: int
+    motif_mismatch: float
+    error_estimate: float
+    outside_flow_map: float
+    seconds: float
+    seconds_setup: float
+    seconds_voltage: float
+    seconds_windows: float
+    seconds_companion: float
+    seconds_output: float
+    seconds_per_second: float
+    memory_gib: float
+    output_mib: float
