@@ -165,7 +165,8 @@ class Splitting:
 
         def window(carry, row):
             now, count = carry
-            now, seen, outside = step(now, *row, stored)
+            reacting, of_window = row
+            now, seen, outside = step(now, reacting, of_window, stored)
             return (now, count + outside), seen if keep else None
 
         start = (state, jnp.zeros((), int))
