@@ -45,11 +45,13 @@ class Eliminated(NamedTuple):
     Attributes:
         inverse: A_pp⁻¹ of the nodes that went.
         outward: A_pq towards their neighbours.
+        factor: A_qp A_pp⁻¹, which takes right-hand sides to the neighbours.
         right: r_p.
     """
 
     inverse: Float[Array, "steps W E E"]
     outward: Float[Array, "steps W 2 E E"]
+    factor: Float[Array, "steps W 2 E E"]
     right: Float[Array, "steps W E"]
 
 
@@ -71,7 +73,7 @@ def eliminate(steps: Elimination, system: NodeSystem) -> tuple[Eliminated, NodeS
         diagonal = diagonal.at[places.neighbour].add(jnp.stack([fill[:, 0, 0], fill[:, 1, 1]], axis=1))
         links = links.at[places.inward].set(jnp.stack([fill[:, 0, 1], fill[:, 1, 0]], axis=1))
         right = right.at[places.neighbour].add(-jnp.einsum("waij,wj->wai", factor, own))
-        return NodeSystem(diagonal, links, right), Eliminated(inverse, outward, own)
+        return NodeSystem(diagonal, links, right), Eliminated(inverse, outward, factor, own)
 
     size = system.right.shape[-1]
     padded = NodeSystem(
@@ -112,9 +114,9 @@ def tree_solve(
     tree = interfaces.tree
     assert tree is not None, "Robin's rule only"
     inner = interfaces.rule.coefficient[:, :, 0, None] != 0.0
-    solved = _solved_pieces(transfer, inner)
+    solved = solved_pieces(transfer, inner)
     heard = jnp.einsum("paibj,pbj->pai", solved, given - jnp.where(inner, base, 0.0))
-    system = _node_system(interfaces, tree, solved, heard - given)
+    system = node_system(interfaces, tree, solved, heard - given)
     record, rest = eliminate(tree.own, system)
     values = jnp.zeros_like(system.right)
     if tree.n_kept:
@@ -125,7 +127,7 @@ def tree_solve(
     return heard + jnp.einsum("paibj,pbj->pai", solved, common)
 
 
-def _solved_pieces(
+def solved_pieces(
     transfer: Float[Array, "P S S"], inner: Float[Array, "P 2 1"]
 ) -> Float[Array, "P 2 E 2 E"]:
     """R of every piece."""
@@ -135,7 +137,7 @@ def _solved_pieces(
     return jnp.linalg.inv(matrix).reshape(n_pieces, 2, size // 2, 2, size // 2)
 
 
-def _node_system(
+def node_system(
     interfaces: Interfaces, tree: TreePlan, solved: Float[Array, "P 2 E 2 E"], right: Float[Array, "P 2 E"]
 ) -> NodeSystem:
     """This rank's part of the equations at its nodes."""

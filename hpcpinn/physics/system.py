@@ -20,12 +20,18 @@ class ReactionDiffusion(Protocol):
         content: Weights with which Σ_k content_k u_k is conserved by the reaction.
     """
 
-    names: tuple[str, ...]
-    diffusion: tuple[float, ...]
-    scale: tuple[float, ...]
-    rate: tuple[float, ...]
-    rest: tuple[float, ...]
-    content: tuple[float, ...]
+    @property
+    def names(self) -> tuple[str, ...]: ...
+    @property
+    def diffusion(self) -> tuple[float, ...]: ...
+    @property
+    def scale(self) -> tuple[float, ...]: ...
+    @property
+    def rate(self) -> tuple[float, ...]: ...
+    @property
+    def rest(self) -> tuple[float, ...]: ...
+    @property
+    def content(self) -> tuple[float, ...]: ...
 
     def source(self, u: Float[Array, " K"], forcing: Any) -> Float[Array, " K"]:
         """Reaction and membrane flux at one point, per time; `forcing` is the point's data."""

@@ -52,6 +52,12 @@ class Series(NamedTuple):
     coefficients: Float[Array, "K terms species"]
     terms: Int[Array, " K"]
 
+    def padded(self, more: int) -> "Series":
+        """With some windows of no length at the end: one times the field, no term that counts."""
+        coefficients = jnp.pad(self.coefficients, ((0, more), (0, 0), (0, 0)))
+        coefficients = coefficients.at[len(self.terms) :, 0].set(1.0)
+        return Series(coefficients, jnp.pad(self.terms, (0, more)))
+
 
 @dataclass(frozen=True)
 class CableDiffusion:
@@ -68,6 +74,11 @@ class CableDiffusion:
     radius: float
     coefficients: tuple[float, ...]
     tolerance: float = 1e-10
+
+    @property
+    def stored(self) -> tuple[()]:
+        """Nothing that windows share beside the operator itself."""
+        return ()
 
     def series(self, lengths: Float[ndarray, " K"], padded: int = 0) -> Series:
         """Coefficients for windows of the given lengths (s), rows padded to a length. Host side.

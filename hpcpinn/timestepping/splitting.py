@@ -11,7 +11,7 @@ a window costs one flow map, and a recorded one another half.
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import cached_property
-from typing import Literal, NamedTuple
+from typing import Any, Literal, NamedTuple, Protocol
 
 import jax
 import jax.numpy as jnp
@@ -22,7 +22,6 @@ from numpy import ndarray
 from hpcpinn.errors import InputError
 from hpcpinn.physics import pumped_binding
 from hpcpinn.physics.pumped_binding import ReactionConstants
-from hpcpinn.timestepping.diffusion import CableDiffusion, Series
 from hpcpinn.timestepping.influx import InfluxTable, InfluxWindow, add_influx
 from hpcpinn.training.flow_map import ReactionState
 
@@ -30,6 +29,33 @@ _MOST_DECAY = 4.0
 """Beyond this many decay times per half window the correction of `_spread` stays what it is there."""
 
 Reaction = Callable[[ReactionState, Array, Array], tuple[ReactionState, Array]]
+
+
+class DiffusionRows(Protocol):
+    """What a diffusion needs of every window: arrays with one row per window, a named tuple."""
+
+    def padded(self, more: int) -> Any:
+        """With some windows of no length at the end: they change no bit."""
+        ...
+
+
+class Diffusion(Protocol):
+    """What takes fields over a window by diffusion: `CableDiffusion`, or networks on pieces.
+
+    Attributes:
+        stored: What all windows share and a compiled scan is handed as arguments, a tuple.
+    """
+
+    @property
+    def stored(self) -> tuple[Any, ...]: ...
+
+    def series(self, lengths: Float[ndarray, " K"], padded: int = 0) -> Any:
+        """`DiffusionRows` of windows of the given lengths, s; `padded` as `terms` of `plan_windows`."""
+        ...
+
+    def __call__(self, fields: Float[Array, "species N"], *row: Any) -> Float[Array, "species N"]:
+        """The fields after the window of one row, which `stored` follows."""
+        ...
 
 
 class WindowPlan(NamedTuple):
@@ -42,7 +68,7 @@ class WindowPlan(NamedTuple):
     """
 
     lengths: Float[Array, " K"]
-    series: Series
+    series: Any
     first: InfluxWindow
     second: InfluxWindow
 
@@ -55,7 +81,7 @@ class Frames(NamedTuple):
 
 
 def plan_windows(
-    ends: Int[ndarray, " K"], influx: InfluxTable, diffusion: CableDiffusion, terms: int = 0
+    ends: Int[ndarray, " K"], influx: InfluxTable, diffusion: Diffusion, terms: int = 0
 ) -> WindowPlan:
     """Prepares windows that end at the given ticks of a motif, the first one starting at tick 0.
 
@@ -98,58 +124,59 @@ class Splitting:
 
     Attributes:
         reaction: What takes a state over h and says how many compartments needed a stiff sub-step.
-        diffusion: Exact diffusion.
+        diffusion: What diffuses them.
         ratio: σ of every compartment, 1/µm.
         order: 1 Lie, 2 Strang.
         binding: With it, Strang windows take what comes in as spread over the window, see `_spread`.
     """
 
     reaction: Reaction
-    diffusion: CableDiffusion
+    diffusion: Diffusion
     ratio: Float[Array, " N"]
     order: Literal[1, 2] = 2
     binding: ReactionConstants | None = None
 
     def advance(self, state: ReactionState, plan: WindowPlan) -> tuple[ReactionState, Array]:
         """The state after all windows of a plan, and the number of stiff sub-steps taken."""
-        return self._advance(_strong_state(state), plan)
+        return self._advance(_strong_state(state), plan, self.diffusion.stored)
 
     def follow(self, state: ReactionState, plan: WindowPlan) -> tuple[ReactionState, Frames, Array]:
         """The same with the states at the end of every window."""
-        return self._follow(_strong_state(state), plan)
+        return self._follow(_strong_state(state), plan, self.diffusion.stored)
 
     @cached_property
     def _advance(self):
-        return jax.jit(lambda state, plan: self._scan(state, plan, keep=False)[::2])
+        return jax.jit(lambda state, plan, stored: self._scan(state, plan, stored, keep=False)[::2])
 
     @cached_property
     def _follow(self):
-        def run(state: ReactionState, plan: WindowPlan) -> tuple[ReactionState, Frames, Array]:
-            end, frames, count = self._scan(state, plan, keep=True)
+        def run(state: ReactionState, plan: WindowPlan, stored: tuple) -> tuple[ReactionState, Frames, Array]:
+            end, frames, count = self._scan(state, plan, stored, keep=True)
             if self.order == 2:
                 frames, _ = self.reaction(ReactionState(*frames), 0.5 * plan.lengths[:, None], self.ratio)
             return end, Frames(*frames), count
 
         return jax.jit(run)
 
-    def _scan(self, state: ReactionState, plan: WindowPlan, keep: bool):
+    def _scan(self, state: ReactionState, plan: WindowPlan, stored: tuple, keep: bool):
         """End state, the states after every window (Strang: before its closing reaction), count."""
         step = self._strang_step if self.order == 2 else self._lie_step
         rows = _half_reactions_joined(plan) if self.order == 2 else (plan.lengths, plan)
 
         def window(carry, row):
             now, count = carry
-            now, seen, outside = step(now, *row)
+            reacting, of_window = row
+            now, seen, outside = step(now, reacting, of_window, stored)
             return (now, count + outside), seen if keep else None
 
         start = (state, jnp.zeros((), int))
         (state, count), seen = jax.lax.scan(window, start, rows)
         return state, jax.tree.map(lambda x: x[: len(plan.lengths)], seen), count
 
-    def _strang_step(self, state: ReactionState, reacting: Array, row: WindowPlan):
+    def _strang_step(self, state: ReactionState, reacting: Array, row: WindowPlan, stored: tuple):
         state, outside = self.reaction(state, reacting, self.ratio)
         state = self._spread(state, row.first, -row.lengths)
-        state = self._diffused(state, row.series)
+        state = self._diffused(state, row.series, stored)
         state = self._spread(state, row.second, row.lengths)
         return state, state, outside
 
@@ -172,16 +199,16 @@ class Splitting:
         freed = share * (after.c - state.c)
         return ReactionState(after.c + freed, after.b + freed)
 
-    def _lie_step(self, state: ReactionState, reacting: Array, row: WindowPlan):
-        state = self._influx(self._influx(self._diffused(state, row.series), row.first), row.second)
+    def _lie_step(self, state: ReactionState, reacting: Array, row: WindowPlan, stored: tuple):
+        state = self._influx(self._influx(self._diffused(state, row.series, stored), row.first), row.second)
         state, outside = self.reaction(state, reacting, self.ratio)
         return state, state, outside
 
     def _influx(self, state: ReactionState, window: InfluxWindow) -> ReactionState:
         return ReactionState(add_influx(state.c, window, self.ratio), state.b)
 
-    def _diffused(self, state: ReactionState, row: Series) -> ReactionState:
-        return ReactionState(*self.diffusion(jnp.stack(state), row.coefficients, row.terms))
+    def _diffused(self, state: ReactionState, row: tuple, stored: tuple) -> ReactionState:
+        return ReactionState(*self.diffusion(jnp.stack(state), *row, *stored))
 
 
 def _half_reactions_joined(plan: WindowPlan) -> tuple[Float[Array, " K+1"], WindowPlan]:
@@ -197,9 +224,9 @@ def _half_reactions_joined(plan: WindowPlan) -> tuple[Float[Array, " K+1"], Wind
 
 def padded(plan: WindowPlan, more: int) -> WindowPlan:
     """The plan with some more windows of no length at its end, so that plans share a compilation."""
-    longer = jax.tree.map(lambda x: jnp.concatenate([x, jnp.zeros((more, *x.shape[1:]), x.dtype)]), plan)
-    identity = longer.series.coefficients.at[len(plan.lengths) :, 0].set(1.0)
-    return longer._replace(series=Series(identity, longer.series.terms))
+    bare = plan._replace(series=())
+    longer = jax.tree.map(lambda x: jnp.concatenate([x, jnp.zeros((more, *x.shape[1:]), x.dtype)]), bare)
+    return longer._replace(series=plan.series.padded(more))
 
 
 def _strong_state(state: ReactionState) -> ReactionState:
