@@ -42,12 +42,17 @@ def make_perceptron(sizes: tuple[int, ...], seed: int, last_scale: float = 1e-3)
     return (*layers[:-1], Layer(last_scale * last.weight, last.bias))
 
 
-def evaluate(network: Perceptron, inputs: Float[Array, "... inputs"]) -> Float[Array, "... outputs"]:
-    """The network's outputs, batched over the leading axes."""
+def evaluate(network: Perceptron, inputs: Float[Array, "inputs ..."]) -> Float[Array, "outputs ..."]:
+    """The network's outputs, batched over the trailing axes: long rows are what processors like."""
     hidden = inputs
     for layer in network[:-1]:
-        hidden = jnp.tanh(hidden @ layer.weight + layer.bias)
-    return hidden @ network[-1].weight + network[-1].bias
+        hidden = jnp.tanh(_affine(layer, hidden))
+    return _affine(network[-1], hidden)
+
+
+def _affine(layer: Layer, inputs: Float[Array, "inputs ..."]) -> Float[Array, "outputs ..."]:
+    bias = layer.bias.reshape(-1, *(1,) * (inputs.ndim - 1))
+    return jnp.tensordot(layer.weight, inputs, axes=(0, 0)) + bias
 
 
 def n_parameters(network: Perceptron) -> int:

@@ -158,6 +158,7 @@ class ClosedFlow(NamedTuple):
     Attributes:
         q: Slow manifold at the start.
         rate: Rate at which the excess over it decays, 1/s.
+        gone: 1 − e^{−rate h}.
         slow: Calcium extruded along the slow manifold, µM.
         fast: Calcium extruded beyond that while the excess lasts, µM.
         excess: u − q at the end.
@@ -165,6 +166,7 @@ class ClosedFlow(NamedTuple):
 
     q: Float[Array, "..."]
     rate: Float[Array, "..."]
+    gone: Float[Array, "..."]
     slow: Float[Array, "..."]
     fast: Float[Array, "..."]
     excess: Float[Array, "..."]
@@ -185,21 +187,21 @@ def closed_flow(
     held = k.k_minus + k.k_plus * (k.c_rest + k.b_rest + 2.0 * q - d.w)
     chord = _clearance_chord(q, d.u, k)
     first = held + ratio * chord
-    excess = _riccati(z, first, h, k)[1]
+    excess = _riccati(z, first, -jnp.expm1(-first * h), k)[1]
     rate = held + 0.5 * ratio * (chord + _clearance_chord(q, q + excess, k))
-    fallen, excess = _riccati(z, rate, h, k)
+    gone = -jnp.expm1(-rate * h)
+    fallen, excess = _riccati(z, rate, gone, k)
     fast = ratio * _extruded_excess(q, excess, fallen, rate, k)
     # most of the fast part is gone before half the time is over
-    early = 1.0 - _share_left(rate * h)
+    early = 1.0 - _share_left(rate * h, gone)
     middle = quasi_steady(d.w - 0.5 * h * ratio * clearance(q, k) * q - early * fast, ratio, k)
-    return ClosedFlow(q, rate, h * ratio * clearance(middle, k) * middle, fast, excess)
+    return ClosedFlow(q, rate, gone, h * ratio * clearance(middle, k) * middle, fast, excess)
 
 
 def _riccati(
-    z: Float[Array, "..."], rate: Float[Array, "..."], h: Float[Array, "..."], k: ReactionConstants
+    z: Float[Array, "..."], rate: Float[Array, "..."], gone: Float[Array, "..."], k: ReactionConstants
 ) -> tuple[Float[Array, "..."], Float[Array, "..."]]:
-    """What z' = −rate z − k⁺z² has lost after h, and what is left."""
-    gone = -jnp.expm1(-rate * h)
+    """What z' = −rate z − k⁺z² has lost after h, and what is left; gone = 1 − e^{−rate h}."""
     spent = k.k_plus * z / rate * gone
     return z * (gone + spent) / (1.0 + spent), z * (1.0 - gone) / (1.0 + spent)
 
@@ -229,19 +231,68 @@ def _extruded_excess(
     low = x + left
     high = low + fallen
     gamma = rate / k.k_plus - x  # rate + k⁺z = k⁺(γ + x + z)
-    log_gamma = jnp.log1p(fallen / (gamma + low))
-    log_ncx = jnp.log1p(fallen / (k.ncx_K + low))
+    log_gamma = _log_one_more(fallen / (gamma + low))
+    log_ncx = _log_one_more(fallen / (k.ncx_K + low))
     ncx = k.ncx_max * k.ncx_K / (k.ncx_K + x) * (log_ncx - log_gamma) / (gamma - k.ncx_K)
     C = (x - gamma) / (gamma * gamma + half)
     B = (x - C * half) / gamma
-    log_pmca = 0.5 * jnp.log1p(fallen * (high + low) / (half + low * low))
-    arc = jnp.arctan2(k.pmca_K * fallen, half + high * low) / k.pmca_K
+    log_pmca = 0.5 * _log_one_more(fallen * (high + low) / (half + low * low))
+    arc = _angle(k.pmca_K * fallen, half + high * low) / k.pmca_K
     pmca = k.pmca_max * half / (half + x * x) * (B * arc + C * (log_gamma - log_pmca))
     return (k.leak * log_gamma + ncx + pmca) / k.k_plus
 
 
-def _share_left(x: Float[Array, "..."]) -> Float[Array, "..."]:
-    """(1 − e^{−x})/x for x ≥ 0, one at zero."""
+def _log_one_more(x: Float[Array, "..."]) -> Float[Array, "..."]:
+    """log(1 + x) to the rounding of 1 + x; half the price of `log1p`, whose last digits of a small x no
+    sum with the other extrusion keeps."""
+    return jnp.log(1.0 + x)
+
+
+def _angle(y: Float[Array, "..."], x: Float[Array, "..."]) -> Float[Array, "..."]:
+    """atan(y/x) for x > 0 to a few units of the last digit, at a seventh of the price of `arctan2`.
+
+    The octant by comparisons, one division, and the rational function of S. L. Moshier's Cephes library.
+    """
+    negative = y < 0.0
+    size = jnp.where(negative, -y, y)
+    steep, middle = size > 2.414213562373095 * x, size > 0.66 * x
+    upper = jnp.where(steep, -x, jnp.where(middle, size - x, size))
+    lower = jnp.where(steep, size, jnp.where(middle, size + x, x))
+    base = jnp.where(steep, 0.5 * jnp.pi, jnp.where(middle, 0.25 * jnp.pi, 0.0))
+    t = upper / lower
+    z = t * t
+    numerator, denominator = _horner(z, _ATAN_ABOVE), _horner(z, _ATAN_BELOW)
+    angle = base + (t + t * z * numerator / denominator)
+    return jnp.where(negative, -angle, angle)
+
+
+def _horner(z: Float[Array, "..."], coefficients: tuple[float, ...]) -> Float[Array, "..."]:
+    """A polynomial, its highest power first."""
+    value = coefficients[0] * z + coefficients[1]
+    for coefficient in coefficients[2:]:
+        value = value * z + coefficient
+    return value
+
+
+_ATAN_ABOVE = (
+    -8.750608600031904122785e-1,
+    -1.615753718733365076637e1,
+    -7.500855792314704667340e1,
+    -1.228866684490136173410e2,
+    -6.485021904942025371773e1,
+)
+_ATAN_BELOW = (
+    1.0,
+    2.485846490142306297962e1,
+    1.650270098316988542046e2,
+    4.328810604912902668951e2,
+    4.853903996359136964868e2,
+    1.945506571482613964425e2,
+)
+"""Of atan(t)/t − 1 over t² for |t| ≤ 0.66 and below (Cephes, atan.c)."""
+
+
+def _share_left(x: Float[Array, "..."], gone: Float[Array, "..."]) -> Float[Array, "..."]:
+    """(1 − e^{−x})/x for x ≥ 0, one at zero; gone = 1 − e^{−x}."""
     small = x < 1e-6
-    away = jnp.where(small, 1.0, x)
-    return jnp.where(small, 1.0 - 0.5 * x, -jnp.expm1(-away) / away)
+    return jnp.where(small, 1.0 - 0.5 * x, gone / jnp.where(small, 1.0, x))

@@ -22,30 +22,34 @@ from scipy import sparse, special
 
 from hpcpinn.timestepping.cell_grid import CellGrid
 
-_WIDTH = 3
-"""Entries of a row that are gathered; rows of more neighbours add the rest one by one."""
+_UNROLLED = 4
+"""Terms of the series per round of the loop: a round has a price of its own."""
 
 
 class Stencil(NamedTuple):
-    """Λ in padded rows, and the entries that did not fit.
+    """X = 1 + 2Λ/ρ: what a compartment has from itself and its neighbours in the list, and the rest.
+
+    Compartments come section by section, so nearly all neighbours stand side by side: shifted arrays
+    instead of gathers. What is left belongs to junctions.
 
     Attributes:
-        column, value: (N, width).
-        row_of_rest, column_of_rest, value_of_rest: (R,).
+        own, before, after: Weights of a compartment itself, the one before it and the one after it, (N,).
+        row, column, value: All other entries, (R,).
     """
 
-    column: Int[Array, "N width"]
-    value: Float[Array, "N width"]
-    row_of_rest: Int[Array, " R"]
-    column_of_rest: Int[Array, " R"]
-    value_of_rest: Float[Array, " R"]
+    own: Float[Array, " N"]
+    before: Float[Array, " N"]
+    after: Float[Array, " N"]
+    row: Int[Array, " R"]
+    column: Int[Array, " R"]
+    value: Float[Array, " R"]
 
 
 class Series(NamedTuple):
     """Chebyshev coefficients of every window.
 
     Attributes:
-        coefficients: (windows, terms, species), rows padded with zeros.
+        coefficients: (windows, terms, species), rows padded with zeros to whole rounds of the loop.
         terms: Terms that count, per window.
     """
 
@@ -64,7 +68,7 @@ class CableDiffusion:
     """Diffusion of several species on the same compartments.
 
     Attributes:
-        stencil: X − diagonal part and all: 1 + 2Λ/ρ.
+        stencil: X = 1 + 2Λ/ρ.
         radius: ρ, 1/µm².
         coefficients: D of every species, µm²/s.
         tolerance: What may be left out of the series, relative to the field.
@@ -96,30 +100,41 @@ class CableDiffusion:
         kept = np.arange(values.shape[1]) < terms[:, None]
         values = values * kept[:, :, None]
         values = values / values.sum(axis=1, keepdims=True)
-        values = np.pad(values, ((0, 0), (0, max(0, padded - values.shape[1])), (0, 0)))
+        most = max(padded, values.shape[1])
+        room = most - values.shape[1] + (1 - most) % _UNROLLED
+        values = np.pad(values, ((0, 0), (0, room), (0, 0)))
         return Series(jnp.asarray(values), jnp.asarray(terms))
 
     def __call__(
         self, fields: Float[Array, "species N"], coefficients: Float[Array, "terms species"], terms: Array
     ) -> Float[Array, "species N"]:
-        """The fields after the window that one row of `series` belongs to."""
+        """The fields after the window that one row of `series` belongs to.
 
-        def next_term(n: Array, carry: tuple[Array, Array, Array]) -> tuple[Array, Array, Array]:
-            before, now, total = carry
-            after = 2.0 * self._shifted(now) - before
-            return now, after, total + coefficients[n][:, None] * after
+        By C. W. Clenshaw's recurrence, from the last term to the first: one array less than forwards.
+        """
+        rounds = -(-(terms - 1) // _UNROLLED)
 
-        first = self._shifted(fields)
-        total = coefficients[0][:, None] * fields + coefficients[1][:, None] * first
-        return jax.lax.fori_loop(2, terms, next_term, (fields, first, total))[2]
+        def one_round(index: Array, carry: tuple[Array, Array]) -> tuple[Array, Array]:
+            now, later = carry
+            top = _UNROLLED * (rounds - index)
+            for n in range(_UNROLLED):
+                before = coefficients[top - n][:, None] * fields + 2.0 * self._shifted(now) - later
+                now, later = before, now
+            return now, later
+
+        nothing = jnp.zeros_like(fields)
+        first, second = jax.lax.fori_loop(0, rounds, one_round, (nothing, nothing))
+        return coefficients[0][:, None] * fields + self._shifted(first) - second
 
     def _shifted(self, u: Float[Array, "species N"]) -> Float[Array, "species N"]:
         """X u."""
         s = self.stencil
-        out = jnp.einsum("nw,knw->kn", s.value, u[:, s.column])
-        if not s.value_of_rest.size:
+        around = jnp.pad(u, ((0, 0), (1, 1)))
+        out = s.own * u + s.before * around[:, :-2] + s.after * around[:, 2:]
+        if not s.value.size:
             return out
-        return out.at[:, s.row_of_rest].add(s.value_of_rest * u[:, s.column_of_rest])
+        more = s.value * u.at[:, s.column].get(mode="promise_in_bounds")
+        return out.at[:, s.row].add(more, mode="promise_in_bounds")
 
 
 def cable_diffusion(
@@ -144,15 +159,11 @@ def cable_diffusion(
 
 
 def _stencil(matrix: sparse.csr_matrix) -> Stencil:
-    """Rows of a sparse matrix, the largest entries of each padded to one width."""
+    """A sparse matrix: three diagonals, and its other entries one by one."""
+    before, after = (np.zeros(matrix.shape[0]) for _ in range(2))
+    before[1:], after[:-1] = matrix.diagonal(-1), matrix.diagonal(1)
     entries = matrix.tocoo()
-    order = np.lexsort((-np.abs(entries.data), entries.row))
-    row, column, value = entries.row[order], entries.col[order], entries.data[order]
-    place = np.arange(len(row)) - np.searchsorted(row, row)
-    fits = place < _WIDTH
-    columns = np.repeat(np.arange(matrix.shape[0])[:, None], _WIDTH, axis=1)
-    values = np.zeros(columns.shape)
-    columns[row[fits], place[fits]] = column[fits]
-    values[row[fits], place[fits]] = value[fits]
-    rest = (row[~fits], column[~fits], value[~fits])
-    return Stencil(jnp.asarray(columns), jnp.asarray(values), *map(jnp.asarray, rest))
+    apart = np.abs(entries.row - entries.col) > 1
+    row, column = (jnp.asarray(x[apart], jnp.int32) for x in (entries.row, entries.col))
+    diagonals = (jnp.asarray(x) for x in (matrix.diagonal(), before, after))
+    return Stencil(*diagonals, row, column, jnp.asarray(entries.data[apart]))

@@ -5,7 +5,7 @@
 
 The stiff reaction ends every window, so that calcium leaves it in balance with its buffer whatever
 the window's length. Between two Strang windows the half reactions are one, R((h_i + h_{i+1})/2):
-a window costs one flow map, and a recorded one another half.
+a window costs one flow map, and a recorded one another half: say which ones are wanted.
 """
 
 from collections.abc import Callable
@@ -79,6 +79,16 @@ class Frames(NamedTuple):
     c: Float[Array, "K N"]
     b: Float[Array, "K N"]
 
+    def in_rows(self, rows: Int[ndarray, " K"], count: int) -> "Frames":
+        """The frames as rows of longer arrays, on the host; NaN where there is none."""
+
+        def placed(x: Array) -> Array:
+            full = np.full((count, x.shape[1]), np.nan)
+            full[rows] = x
+            return full
+
+        return Frames(*map(placed, self))
+
 
 def plan_windows(
     ends: Int[ndarray, " K"], influx: InfluxTable, diffusion: Diffusion, terms: int = 0
@@ -140,9 +150,22 @@ class Splitting:
         """The state after all windows of a plan, and the number of stiff sub-steps taken."""
         return self._advance(_strong_state(state), plan, self.diffusion.stored)
 
-    def follow(self, state: ReactionState, plan: WindowPlan) -> tuple[ReactionState, Frames, Array]:
-        """The same with the states at the end of every window."""
-        return self._follow(_strong_state(state), plan, self.diffusion.stored)
+    def follow(
+        self, state: ReactionState, plan: WindowPlan, rows: Int[ndarray, " r"] | None = None
+    ) -> tuple[ReactionState, Frames, Array]:
+        """The same with the states at the ends of windows.
+
+        Args:
+            state: At the start.
+            plan: Its windows.
+            rows: Which windows; all where None. Every frame of Strang windows costs a half reaction.
+        """
+        wanted = np.arange(len(plan.lengths)) if rows is None else np.asarray(rows, int)
+        # Powers of two, so that few programs are compiled.
+        room = 0 if rows is None else max(4, 1 << (len(wanted) - 1).bit_length()) - len(wanted)
+        asked = jnp.asarray(np.pad(wanted, (0, room)), jnp.int32)
+        end, frames, count = self._follow(_strong_state(state), plan, asked, self.diffusion.stored)
+        return end, frames if room == 0 else Frames(*(x[: len(wanted)] for x in frames)), count
 
     @cached_property
     def _advance(self):
@@ -150,11 +173,18 @@ class Splitting:
 
     @cached_property
     def _follow(self):
-        def run(state: ReactionState, plan: WindowPlan, stored: tuple) -> tuple[ReactionState, Frames, Array]:
-            end, frames, count = self._scan(state, plan, stored, keep=True)
-            if self.order == 2:
-                frames, _ = self.reaction(ReactionState(*frames), 0.5 * plan.lengths[:, None], self.ratio)
-            return end, Frames(*frames), count
+        def run(
+            state: ReactionState, plan: WindowPlan, rows: Array, stored: tuple
+        ) -> tuple[ReactionState, Frames, Array]:
+            end, seen, count = self._scan(state, plan, stored, keep=True)
+            if self.order == 1:
+                return end, Frames(*(x[rows] for x in seen)), count
+
+            def closed(row: Array) -> ReactionState:
+                before = ReactionState(*(x[row] for x in seen))
+                return self.reaction(before, 0.5 * plan.lengths[row], self.ratio)[0]
+
+            return end, Frames(*jax.lax.map(closed, rows)), count
 
         return jax.jit(run)
 

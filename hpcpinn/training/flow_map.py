@@ -96,8 +96,7 @@ class FlowMap:
         k = self.constants
         closed = pumped_binding.closed_flow(d, h, ratio, k)
         correction = evaluate(self.network, self._inputs(d, closed, h, ratio))
-        correction = correction * -jnp.expm1(-closed.rate * h)[..., None]
-        of_slow, of_fast, of_manifold, of_excess = (1.0 + correction[..., i] for i in range(N_OUTPUTS))
+        of_slow, of_fast, of_manifold, of_excess = 1.0 + correction * closed.gone
         w = d.w - closed.slow * of_slow - closed.fast * of_fast
         q = pumped_binding.quasi_steady(w, ratio, k)
         return Deviation(q * of_manifold + closed.excess * of_excess, w)
@@ -109,11 +108,11 @@ class FlowMap:
         columns = (
             jnp.log((k.c_rest + d.u) / (6.0 * scale)) / 2.0,
             jnp.log((k.c_rest + closed.q) / (6.0 * scale)) / 2.0,
-            jnp.log(jnp.broadcast_to(ratio, closed.q.shape) / 2.0) / 1.5,
+            jnp.log(ratio / 2.0) / 1.5,
             jnp.log(closed.rate * h + 0.05) / 2.0 - 0.5,
             jnp.log(closed.rate / (k.k_plus * k.b_rest)),
         )
-        return jnp.stack(columns, axis=-1)
+        return jnp.stack(jnp.broadcast_arrays(*columns))
 
 
 def sample_box(

@@ -130,11 +130,13 @@ class _Loop:
         marks = [clock.perf_counter()]
         motif = self.book.motif(slot, state.drive)
         marks.append(clock.perf_counter())
-        calcium, frames, count = splitting.follow(state.calcium, motif.plan)
+        rows, checked = self._rows(slot, motif, tally)
+        calcium, frames, count = splitting.follow(state.calcium, motif.plan, rows)
         outside = sum(self.problem.communicator.share(int(count)))  # waits for the windows
         marks.append(clock.perf_counter())
-        companion, coarse, _ = splitting.follow(state.companion, motif.coarse)
-        reach, apart = self._distances(motif, frames, coarse)
+        companion, coarse, _ = splitting.follow(state.companion, motif.coarse, checked)
+        frames = frames.in_rows(rows, len(motif.ends))
+        reach, apart = self._distances(motif, checked, frames, coarse)
         if not np.all(np.isfinite(reach)):
             raise SolveError(
                 f"calcium is not finite at t = {slot.end:.6g} ms; shorten split.first and split.longest"
@@ -166,12 +168,21 @@ class _Loop:
             seconds_output=tally.seconds_output + spent[3],
         )
 
+    def _rows(self, slot: Slot, motif: Motif, tally: LongTally) -> tuple[ndarray, ndarray]:
+        """Windows whose ends are looked at, and those of the companion's."""
+        run, times = self.problem.config.run, slot.start + motif.ends
+        checked = compared(motif.ends[motif.shared])
+        frame_rows, _ = _due(times, run.output_interval, tally.next_frame)
+        sample_rows, _ = _due(times, run.probe_interval, tally.next_sample)
+        return np.unique(np.concatenate([motif.shared[checked], frame_rows, sample_rows])), checked
+
     def _distances(
-        self, motif: Motif, frames: Frames, companion: Frames
+        self, motif: Motif, checked: ndarray, frames: Frames, companion: Frames
     ) -> tuple[Float[ndarray, " M"], Float[ndarray, " M"]]:
         """Every member's calcium from rest and from the companion's, root mean square over tree and slot."""
-        time = np.diff(motif.ends[motif.shared], prepend=0.0) / motif.ends[-1]
-        c, coarse = np.asarray(frames.c)[motif.shared], np.asarray(companion.c)[: len(motif.shared)]
+        rows = motif.shared[checked]
+        time = np.diff(motif.ends[rows], prepend=0.0) / motif.ends[-1]
+        c, coarse = np.asarray(frames.c)[rows], np.asarray(companion.c)
         away, apart = c - np.asarray(self.problem.rest.c), c - coarse
         per_member = self.problem.per_member
         return np.sqrt(per_member(time @ away**2)), np.sqrt(per_member(time @ apart**2))
@@ -213,6 +224,20 @@ class _Loop:
         end = self.problem.config.run.duration
         left = (clock.perf_counter() - began) / (slot.end - since) * (end - slot.end)
         self.progress.window(WindowReport(tally.windows, slot.end, 0, 0.0, tally.error, left))
+
+
+def compared(ends: Float[ndarray, " k"]) -> ndarray:
+    """Ends of windows (ms after the slot's start) at which two solutions are compared.
+
+    Every fourth, all that stand alone, and the last: each costs a half reaction in both.
+    """
+    alone = np.diff(ends, prepend=0.0) > _ALONE * ends[-1]
+    alone[3::4] = alone[-1] = True
+    return np.flatnonzero(alone)
+
+
+_ALONE = 0.05
+"""Part of a slot: windows longer than this are all compared."""
 
 
 def _due(times: Float[ndarray, " K"], interval: float, following: int) -> tuple[ndarray, int]:
