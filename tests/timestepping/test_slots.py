@@ -7,7 +7,7 @@ from hpcpinn.physics.stimulation.protocols import PROTOCOLS, PulseProtocol
 from hpcpinn.physics.stimulation.stimulus import Stimulus
 from hpcpinn.physics.stimulation.waveforms import waveform_named
 from hpcpinn.timestepping.motifs import WindowLengths
-from hpcpinn.timestepping.slots import Slot, slots
+from hpcpinn.timestepping.slots import Course, Slot, Source, slots, unpacked
 
 ONSET = 3.0
 
@@ -73,3 +73,50 @@ def test_windows_end_with_the_slot_and_have_middles(slot: Slot) -> None:
     for pulse in slot.pulses:  # no window is long where action potentials last
         during = (ends * tick > pulse + 1e-9) & (ends * tick <= pulse + lengths.first_for)
         assert np.diff(ends, prepend=0)[during].max() * tick <= lengths.first + 2.0 * tick
+
+
+def busy(*onsets: float) -> Course:
+    """A clamp of 7 ms, a train of releases of 1 ms at the given onsets, and a flux from 40 ms on."""
+    return Course((
+        Source(np.array([12.0]), 7.0, True),
+        Source(np.array(onsets), 1.0, False),
+        Source(np.array([40.0]), np.inf, True),
+    ))  # fmt: skip
+
+
+def test_slots_begin_where_something_switches_and_say_what_is_on() -> None:
+    stimulus = stimulus_of(PROTOCOLS["10Hz"])
+    found = list(slots(stimulus, ONSET, 310.0, course=busy(30.0, 130.0, 230.0)))
+    starts = [slot.start for slot in found]
+    assert {0.0, 3.0, 12.0, 19.0, 30.0, 40.0, 103.0, 130.0, 203.0, 230.0} <= set(starts)
+    assert np.allclose([a.end for a in found[:-1]], starts[1:], rtol=0.0, atol=1e-9)
+    by_start = {slot.start: slot for slot in found}
+    assert by_start[12.0].acting == ((0, 0.0, np.inf),)  # switched on here, on to the end
+    assert by_start[19.0].acting == ((0, -np.inf, 0.0),)  # off here
+    assert by_start[30.0].acting == ((1, 0.0, 1.0),)
+    assert by_start[130.0].acting == ((1, 0.0, 1.0), (2, -np.inf, np.inf))
+    assert by_start[130.0].kind == by_start[230.0].kind
+    assert by_start[30.0].kind != by_start[130.0].kind
+    assert by_start[103.0].kind == by_start[203.0].kind  # the flux has been on for other times, but is steady
+    assert all(again == slot for slot, again in ((slot, unpacked(slot.packed())) for slot in found))
+
+
+def test_what_switches_inside_a_pulse_does_not_cut_it() -> None:
+    stimulus = stimulus_of(PROTOCOLS["10Hz"])
+    course = Course((Source(np.array([ONSET + 0.1]), 0.1, True),))
+    slot = next(slot for slot in slots(stimulus, ONSET, 90.0, course=course) if slot.pulses)
+    assert slot.start == ONSET and slot.duration == pytest.approx(87.0)
+    assert slot.acting[0][1:] == pytest.approx((0.1, 0.2))
+    assert slot.switches == pytest.approx((0.0, 0.1, 0.2))
+
+
+@pytest.mark.parametrize("period, lengths", [(30.0, [90.0]), (250.0, [100.0, 100.0, 50.0])])
+def test_slots_follow_a_given_voltage_that_repeats(period: float, lengths: list[float]) -> None:
+    """Several short periods make one slot, a long one several."""
+    found = list(slots(None, 0.0, 1000.0, course=Course(period=period)))
+    assert [slot.duration for slot in found[: 2 * len(lengths)]] == pytest.approx(2 * lengths)
+    count = len(lengths)
+    assert [slot.kind for slot in found[:count]] == [slot.kind for slot in found[count : 2 * count]]
+    assert len({slot.kind for slot in found[:count]}) == count
+    once = list(slots(None, 0.0, 1000.0, course=Course(period=np.inf)))
+    assert len({slot.kind for slot in once}) == len(once)

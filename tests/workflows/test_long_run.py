@@ -101,9 +101,8 @@ def test_rest_stays_at_rest(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("key, extra", [
-    ("synapse", 'synapse=[{site="tip", start=1.0}]'),
-    ("clamp", 'clamp=[{site="soma", start=1.0, duration=1.0, current=1.0}]'),
     ("physics.constants", "physics.constants.k_plus=30.0"),
+    ("physics.preset", "physics.preset=seed"),
 ])  # fmt: skip
 def test_what_split_windows_lack_is_named(tmp_path: Path, key: str, extra: str) -> None:
     with pytest.raises(InputError, match=key):

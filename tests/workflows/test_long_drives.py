@@ -1,0 +1,166 @@
+"""Long runs under clamps, releases, fluxes and given voltages: against coupled windows, and resumed."""
+
+from dataclasses import replace
+from pathlib import Path
+
+import h5py
+import numpy as np
+import pytest
+
+from hpcpinn.config import RunConfig, load_config
+from hpcpinn.errors import InputError
+from hpcpinn.io.read import read
+from hpcpinn.parallel.communicator import SerialCommunicator
+from hpcpinn.workflows import forward
+from hpcpinn.workflows.long_run import LongSummary, run_long
+from hpcpinn.workflows.membrane_voltage import solve_voltage
+from hpcpinn.workflows.problem import load_cable
+from hpcpinn.workflows.split_problem import build_split_problem
+from tests.workflows.test_long_run import Silent, arrays
+
+CELL = ["morphology.file=builtin:y_branch", "cable.step=0.05"]
+CLAMP = 'clamp=[{site="root", start=1.5, duration=2.0, current=2.0}]'
+SPLIT = 'window.kind="split"'
+
+
+def described(tmp_path: Path, name: str, *more: str) -> RunConfig:
+    return load_config(None, [*CELL, f"run.output={tmp_path / name}.h5", *more])
+
+
+def split(config: RunConfig, **options) -> LongSummary:
+    return run_long(config, SerialCommunicator(), Silent(), **options)
+
+
+def both_ways(tmp_path: Path, *settings: str) -> tuple[LongSummary, dict[str, float]]:
+    """The same run in split and in coupled windows: relative distance at its end, by species."""
+    summary = split(described(tmp_path, "split", SPLIT, *settings))
+    forward.run(described(tmp_path, "coupled", *settings), SerialCommunicator(), Silent())
+    ours, theirs = (read(tmp_path / f"{name}.h5") for name in ("split", "coupled"))
+    weight = ours.cells.volume / ours.cells.volume.sum()
+    apart = {}
+    for name in ("calcium", "calbindin"):
+        mine, coupled = getattr(ours, name), getattr(theirs, name)
+        size = np.sqrt(weight @ (coupled[-1] - coupled[0]) ** 2)
+        apart[name] = float(np.sqrt(weight @ (mine[-1] - coupled[-1]) ** 2) / size)
+    return summary, apart
+
+
+def test_a_clamp_without_a_field_agrees_with_coupled_windows(tmp_path: Path) -> None:
+    """The clamp makes the cell fire, once it is on: no pulse tells the windows when."""
+    run = ["run.duration=9.0", "pieces.cells_per_piece=2", CLAMP]
+    summary, apart = both_ways(tmp_path, *run)
+    assert max(apart.values()) < 5e-3
+    assert summary.slots == 3
+    assert summary.pulses == 0
+
+
+def voltage_file(path: Path, times: np.ndarray, values: np.ndarray, sites: list[str]) -> Path:
+    with h5py.File(path, "w") as file:
+        file["time"], file["voltage"] = times, values
+        file["sites"] = np.array(sites, dtype=h5py.string_dtype())
+    return path
+
+
+def test_a_voltage_from_a_file_does_what_the_same_voltage_does_solved(tmp_path: Path) -> None:
+    solved = described(tmp_path, "solved", SPLIT, CLAMP, "run.duration=6.0", "cable.sample=0.025")
+    source = solve_voltage(solved, load_cable(solved), 1e-3)
+    times = np.asarray(source.times) * 1e3
+    path = voltage_file(tmp_path / "voltage.h5", times, np.asarray(source.values), list(source.sites))
+    given = described(tmp_path, "given", SPLIT, f"voltage.file={path}", "run.duration=6.0")
+    one, other = build_split_problem(solved), build_split_problem(given)
+    assert other.constants.leak == pytest.approx(one.constants.leak, rel=1e-6)
+    drives, marks = [one.drive, other.drive], {}
+    for slot in one.slots():
+        for number, problem in enumerate((one, other)):
+            motif = problem.solver.solve(slot, drives[number])
+            drives[number] = motif.end
+            marks[number] = motif
+        assert np.array_equal(marks[0].ends, marks[1].ends) or slot.start > 0.0
+        if np.array_equal(marks[0].ends, marks[1].ends):
+            assert np.abs(marks[0].voltage - marks[1].voltage).max() < 0.3  # mV, of 100
+    assert np.asarray(source.values).max() > 0.0
+    assert np.abs(drives[0].gates - drives[1].gates).max() < 2e-3
+
+
+def test_a_voltage_that_repeats_is_the_table_written_out(tmp_path: Path) -> None:
+    """And is solved once it does the same, where it may be reused."""
+    times = np.linspace(0.0, 20.0, 201)
+    spike = -70.0 + 80.0 * np.exp(-(((times - 5.0) / 1.0) ** 2))
+    once = voltage_file(tmp_path / "once.h5", times, np.stack([spike, spike - 5.0], axis=1), ["root", "tip"])
+    long_times = np.linspace(0.0, 60.0, 601)
+    long_spike = np.append(np.tile(spike[:-1], 3), spike[-1])
+    rows = np.stack([long_spike, long_spike - 5.0], axis=1)
+    whole = voltage_file(tmp_path / "whole.h5", long_times, rows, ["root", "tip"])
+    run = [SPLIT, "run.duration=60.0", "split.slot=20.0", "run.output_interval=10.0"]
+    periodic = [*run, f"voltage.file={once}", "voltage.period=20.0", "split.motif_tolerance=0.0"]
+    again = described(tmp_path, "again", *periodic)
+    split(again)
+    out = described(tmp_path, "out", *run, f"voltage.file={whole}")
+    split(out)
+    for name, values in arrays(again.run.output).items():
+        np.testing.assert_allclose(values, arrays(out.run.output)[name], rtol=1e-9, atol=1e-12, err_msg=name)
+    reusing = build_split_problem(again)
+    book, drive = replace(reusing.new_book(), tolerance=1.0), reusing.drive
+    for slot in reusing.slots():
+        drive = book.motif(slot, drive).end
+    assert (book.solved, book.reused) == (1, 2)
+    never = build_split_problem(out).new_book()
+    for slot in reusing.slots():
+        never.motif(slot, reusing.drive)
+    assert never.starts == []  # memory stays flat
+
+
+def test_releases_and_fluxes_agree_with_coupled_windows(tmp_path: Path) -> None:
+    """Two releases at one tip, and a flux through the root; the patch is cut finely."""
+    run = [
+        "run.duration=4.0", "pieces.cells_per_piece=4",
+        'synapse=[{site="tip", start=0.53, flux=500.0, count=2, interval=1.5}]',
+        'flux=[{site="root", value=5.0, start=0.53, duration=2.0}]',
+    ]  # fmt: skip
+    summary, apart = both_ways(tmp_path, *run)
+    assert summary.slots == 4  # before, from the first release, from the second, from the end of the flux
+    assert apart["calcium"] < 2e-2 and apart["calbindin"] < 1e-2, apart
+
+
+def test_stopped_and_resumed_to_the_bit_with_all_drives_on(tmp_path: Path) -> None:
+    everything = [
+        SPLIT, "field.magnitude=9000.0", "field.direction=[1.0, 1.0, 0.3]", "stimulation.start=2.0",
+        "stimulation.waveform=monophasic", "stimulation.bursts=4", "stimulation.burst_interval=40.0",
+        'clamp=[{site="root", start=62.0, duration=20.0, current=0.1}]', "run.duration=162.0",
+        'synapse=[{site="tip", start=22.0, flux=100.0, count=4, interval=40.0}]',
+        'flux=[{site="root", value=1.0, start=42.0}]',
+        "split.checkpoint_every=0.0", "split.motif_tolerance=2e-2", "run.output_interval=20.0",
+    ]  # fmt: skip
+    whole = described(tmp_path, "whole", *everything)
+    summary = split(whole)
+    assert summary.motifs_reused >= 1
+    stopped = described(tmp_path, "stopped", *everything)
+    with pytest.raises(KeyboardInterrupt):
+        run_long(stopped, SerialCommunicator(), Silent(stop_after=5))
+    resumed = split(stopped, resume=tmp_path / "stopped.checkpoint.h5")
+    for name, values in arrays(whole.run.output).items():
+        assert np.array_equal(values, arrays(stopped.run.output)[name]), name
+    assert resumed.motifs_solved == summary.motifs_solved
+    other = described(tmp_path, "stopped", *everything, "synapse.0.flux=101.0")
+    with pytest.raises(InputError, match=r"synapse was .* and is now"):
+        split(other, resume=tmp_path / "stopped.checkpoint.h5")
+
+
+def test_a_constant_voltage_needs_no_field(tmp_path: Path) -> None:
+    """Held at −70 mV everywhere, calcium stays at rest, and one slot serves all."""
+    quiet = described(tmp_path, "quiet", SPLIT, "run.duration=301.0", "voltage.constant=-70.0")
+    problem = build_split_problem(quiet)
+    assert problem.constants.rest_voltage == -70.0
+    summary = split(quiet)
+    assert (summary.motifs_solved, summary.motifs_reused) == (2, 2)
+    calcium = read(tmp_path / "quiet.h5").calcium
+    assert np.abs(calcium / calcium[0] - 1.0).max() < 1e-9
+
+
+def test_a_train_of_releases_is_its_releases_one_by_one() -> None:
+    train = load_config(
+        None, ['synapse=[{site="tip", start=1.0, count=3, interval=2.5}, {site="root", start=4.0}]']
+    )
+    assert [(s.site, s.start, s.count) for s in train.releases] == [
+        ("tip", 1.0, 1), ("tip", 3.5, 1), ("tip", 6.0, 1), ("root", 4.0, 1),
+    ]  # fmt: skip
