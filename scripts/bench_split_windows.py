@@ -15,9 +15,9 @@ Writes results/bench_split_windows.json and .png.
 """
 
 import argparse
-import hashlib
 import json
 import os
+import sys
 import time
 from dataclasses import dataclass
 from pathlib import Path
@@ -26,23 +26,21 @@ from hpcpinn.parallel.device import prepare
 
 prepare()
 
+sys.path.insert(0, str(Path(__file__).resolve().parent))
+
 import jax  # noqa: E402
 import jax.numpy as jnp  # noqa: E402
 import matplotlib  # noqa: E402
 import numpy as np  # noqa: E402
+from given_voltage import RESULTS, TICK, Train, Truth  # noqa: E402
 from numpy import ndarray  # noqa: E402
 
 from hpcpinn.morphology.build import cable_from_swc  # noqa: E402
-from hpcpinn.morphology.cable import Cable  # noqa: E402
 from hpcpinn.morphology.swc import read_swc  # noqa: E402
-from hpcpinn.physics import voltage as given_voltage  # noqa: E402
 from hpcpinn.physics.constants import PRESETS, CalciumConstants  # noqa: E402
-from hpcpinn.reference.finite_volume import solve  # noqa: E402
-from hpcpinn.reference.forcing import Forcing, VoltageTable  # noqa: E402
 from hpcpinn.timestepping.cell_grid import cell_grid  # noqa: E402
 from hpcpinn.timestepping.diffusion import cable_diffusion  # noqa: E402
 from hpcpinn.timestepping.flow_map_store import shipped_flow_map  # noqa: E402
-from hpcpinn.timestepping.influx import Influx, InfluxTable  # noqa: E402
 from hpcpinn.timestepping.pulse_windows import Excursion, halving_error, pulse_windows  # noqa: E402
 from hpcpinn.timestepping.reaction import FlowMapReaction, StiffReaction  # noqa: E402
 from hpcpinn.timestepping.splitting import Splitting, WindowPlan, plan_windows  # noqa: E402
@@ -52,82 +50,12 @@ matplotlib.use("Agg")
 from matplotlib import pyplot  # noqa: E402
 
 ROOT = Path(__file__).resolve().parents[1]
-RESULTS = ROOT / "results"
 SHARED = Path(os.environ.get("HPCPINN_SHARED", ROOT.parent / "shared"))
-PERIOD = 0.1
-"""s."""
-TICK = 5e-6
-"""s; four of them lie between two rows of the voltage's table."""
 FLOOR = 5e-3
 """µM: excursions below it are not told apart when windows are sought."""
 FRAMES = 1e-3 * np.array([9.8, 10.2, 10.6, 11, 11.4, 11.8, 12.2, 12.6, 13, 14, 16, 20, 30, 50, 75, 100])
 """Times within a period at which answers are compared, s."""
-
-
-def action_potential(t: ndarray) -> ndarray:
-    """mV at times t (s) within a period: a spike of 1 ms at 10 ms and its afterpotential."""
-    late = 1e3 * t - 10.0
-    spike = 100.0 * np.exp(-(np.clip(late / 0.6, 0.0, None) ** 1.5)) / (1.0 + np.exp(-late / 0.08))
-    return -70.0 + spike - 10.0 * np.exp(-(((late - 4.0) / 3.0) ** 2)) * (late > 0.0)
-
-
-def voltage_rows(cycles: int) -> tuple[ndarray, ndarray]:
-    """The voltage as a table over some periods; fine where the spike is."""
-    once = 1e-3 * np.unique(np.round(np.r_[np.arange(0.0, 100.0, 0.5), np.arange(9.0, 20.0, 0.02)], 6))
-    times = np.concatenate([once + i * PERIOD for i in range(cycles)] + [[cycles * PERIOD]])
-    value = action_potential(once)
-    return times, np.concatenate([np.tile(value, cycles), value[:1]])
-
-
-@dataclass(frozen=True)
-class Truth:
-    """The reference at FRAMES of every period; arrays (cycles, frames, N)."""
-
-    c: ndarray
-    b: ndarray
-    seconds: float
-    steps: int
-
-
-def reference(cable: Cable, k: CalciumConstants, cycles: int, tolerance: float) -> Truth:
-    """Solved, or read where it has been solved before."""
-    key = hashlib.sha256(
-        repr((k, cycles, tolerance, FRAMES.tolist(), cable.length.sum())).encode()
-    ).hexdigest()
-    path = RESULTS / f"reference_split_{key[:12]}.npz"
-    if not path.is_file():
-        times, values = voltage_rows(cycles)
-        table = VoltageTable(times, values[:, None], lambda mesh: np.ones((mesh.n_cells, 1)))
-        frames = (PERIOD * np.arange(cycles)[:, None] + FRAMES).ravel()
-        found = solve(cable, k, Forcing(table), frames, tolerance=tolerance)
-        shape = cycles, len(FRAMES), cable.n_frusta
-        RESULTS.mkdir(exist_ok=True)
-        np.savez(
-            path,
-            c=found.c.reshape(shape),
-            b=found.b.reshape(shape),
-            seconds=found.seconds,
-            steps=found.work.steps,
-        )
-    with np.load(path) as kept:
-        return Truth(kept["c"], kept["b"], float(kept["seconds"]), int(kept["steps"]))
-
-
-def influx_of_periods(k: CalciumConstants, cycles: int) -> tuple[list[InfluxTable], int]:
-    """The influx of every period; followed until the gates repeat within 1e-10, then used again."""
-    times, values = voltage_rows(1)
-    source = given_voltage.VoltageSource(jnp.asarray(times), jnp.asarray(values[:, None]), ("all",), "", 1e-3)
-    everywhere = given_voltage.uniform_weights(1)
-    influx = Influx(
-        lambda t: given_voltage.voltage_at(source, t, everywhere), k, round(PERIOD / TICK), TICK, 2e-5
-    )
-    tables, state = [], None
-    for cycle in range(cycles):
-        tables.append(influx.table(0.0, state))
-        if cycle and np.max(np.abs(tables[-1].gates - state)) < 1e-10:
-            break
-        state = tables[-1].gates
-    return tables + [tables[-1]] * (cycles - len(tables)), len(tables)
+TRAIN = Train(0.1, 0.01, tuple(FRAMES.tolist()))
 
 
 @dataclass(frozen=True)
@@ -143,7 +71,7 @@ class Course:
 
 def run(splitting: Splitting, start: ReactionState, plans: list[WindowPlan], ends: ndarray) -> Course:
     """All periods twice after compilation: without frames for the time, and with them."""
-    rows = np.searchsorted(ends, np.round(FRAMES / TICK))
+    rows = np.searchsorted(ends, TRAIN.ticks())
     jax.block_until_ready((splitting.advance(start, plans[0]), splitting.follow(start, plans[0])))
     best = np.inf
     for _ in range(3):
@@ -181,7 +109,7 @@ def draw(
     figure, axes = pyplot.subplots(1, 4, figsize=(15, 3.6), layout="constrained")
     cycles = len(truth.c)
     of_truth, of_course = (np.average(x, axis=2, weights=volume) for x in (truth.c, course.c))
-    ends_of_periods = PERIOD * np.arange(1, cycles + 1)
+    ends_of_periods = TRAIN.period * np.arange(1, cycles + 1)
     for mean, style, label in ((of_truth, "k-", "reference"), (of_course, "C1.", "split windows")):
         axes[0].plot(ends_of_periods, mean.max(axis=1), style, lw=0.8, ms=3, label=label)
         axes[0].plot(ends_of_periods, mean[:, -1], style, lw=0.8, ms=3)
@@ -212,15 +140,15 @@ def main() -> None:
         parser.error(f"{given.swc}: no such file; set HPCPINN_SHARED or give --swc")
 
     cable = cable_from_swc(read_swc(given.swc), merge_below=20.0)[0]
-    k, cycles = PRESETS[given.preset], round(given.seconds / PERIOD)
-    truth = reference(cable, k, cycles, given.reference_tolerance)
-    looser = reference(cable, k, cycles, 10.0 * given.reference_tolerance)
+    k, cycles = PRESETS[given.preset], round(given.seconds / TRAIN.period)
+    truth = TRAIN.reference(cable, k, cycles, given.reference_tolerance)
+    looser = TRAIN.reference(cable, k, cycles, 10.0 * given.reference_tolerance)
     cells = cell_grid(cable)
     moved, _ = relative(looser.c - truth.c, truth.c - k.c_rest, cells.volume)
 
     begin = time.perf_counter()
     diffusion = cable_diffusion(cells, (k.D_c, k.D_b))
-    tables, followed = influx_of_periods(k, cycles)
+    tables, followed = TRAIN.influx(k, cycles)
     seconds_influx = time.perf_counter() - begin
 
     flow_map = shipped_flow_map(k)
@@ -232,7 +160,7 @@ def main() -> None:
     search = {
         "tolerance": given.tolerance,
         "longest": 1e-3 * given.longest,
-        "stops": np.round(FRAMES / TICK).astype(int),
+        "stops": TRAIN.ticks(),
     }
     first = pulse_windows(splitting, rest, tables[0], excursion, **search)
     found = pulse_windows(splitting, first.state, tables[min(1, cycles - 1)], excursion, **search)

@@ -9,8 +9,10 @@ from typer.core import TyperGroup
 
 from hpcpinn import __version__
 
-COMMANDS = ("run", "inspect", "partition", "protocols", "threshold", "validate", "plot", "submit")
-"""Every command NAME is the function NAME of ``hpcpinn.cli.NAME``; its docstring is its help.
+COMMANDS = ("run", "inspect", "partition", "protocols", "threshold", "flow-map", "validate", "plot", "submit")
+"""Every command NAME is the function NAME of ``hpcpinn.cli.NAME`` (with _ for -); its docstring is its help.
+
+A command of several actions is a tuple of functions ACTIONS there, with its help in HELP.
 
 A text MORE of the module stands at the end of the help."""
 
@@ -62,9 +64,17 @@ def _application() -> typer.Typer:
     )
     application.callback()(_options)
     for name in COMMANDS:
-        if find_spec(f"hpcpinn.cli.{name}") is not None:
-            module = import_module(f"hpcpinn.cli.{name}")
-            application.command(name, epilog=f"{getattr(module, 'MORE', '')}\n\n{DEBUG}")(getattr(module, name))
+        plain = name.replace("-", "_")
+        if find_spec(f"hpcpinn.cli.{plain}") is not None:
+            module = import_module(f"hpcpinn.cli.{plain}")
+            epilog = f"{getattr(module, 'MORE', '')}\n\n{DEBUG}"
+            if hasattr(module, "ACTIONS"):
+                actions = typer.Typer(cls=_Commands, rich_markup_mode=None, help=module.HELP, epilog=epilog)
+                for action in module.ACTIONS:
+                    actions.command(epilog=epilog)(action)
+                application.add_typer(actions, name=name)
+            else:
+                application.command(name, epilog=epilog)(getattr(module, plain))
     return application
 
 

@@ -99,7 +99,7 @@ def _plain(value: np.generic | str) -> float | int | str:
 def _check_layers(path: Path, layers: tuple[tuple[ndarray, ndarray], ...]) -> None:
     """Raises InputError unless the layers fit each other and are finite."""
     if not layers:
-        raise InputError(f"{path}: holds no layer; train the flow map again (scripts/train_flow_map.py)")
+        raise InputError(f"{path}: holds no layer; train the flow map again (hpcpinn flow-map train)")
     for index, (weight, bias) in enumerate(layers):
         fits = weight.ndim == 2 and bias.shape == weight.shape[1:]
         fits = fits and (index == 0 or weight.shape[0] == layers[index - 1][0].shape[1])

@@ -8,12 +8,13 @@ from tempfile import TemporaryFile
 import h5py
 
 from hpcpinn.errors import InputError
-from hpcpinn.io import checkpoint, layout, sidecar
+from hpcpinn.io import checkpoint, flow_map_file, layout, sidecar
 
 REPLACEABLE = {
     layout.FORMAT: "result",
     checkpoint.FORMAT: "checkpoint",
     sidecar.FORMAT: "reference",
+    flow_map_file.FORMAT: "flow map",
 }
 """Kinds of files that a newer one may replace, and what a person calls them."""
 

@@ -175,7 +175,7 @@ class Driver:
                 f"voltage table: {len(times)} times, {len(values)} rows; "
                 "give at least two rows, times increasing"
             )
-        self._times, self._values = times.tolist(), values
+        self._times, self._values, self._rows = times.tolist(), values, times
         self._weights = None if table.weights is None else table.weights(mesh)
         change = np.abs(np.diff(values, axis=0)).max(axis=1)
         self._travel = np.r_[0.0, np.cumsum(change)]
@@ -218,7 +218,7 @@ class Driver:
         """Longest step from t that crosses no more than `step_travel` of voltage."""
         if not self._times:
             return np.inf
-        aim = np.interp(t, self._times, self._travel) + self.step_travel
+        aim = np.interp(t, self._rows, self._travel) + self.step_travel
         i = int(np.searchsorted(self._travel, aim))
         if i == len(self._travel):
             return np.inf

@@ -10,12 +10,27 @@ import numpy as np
 from hpcpinn.errors import InputError
 from hpcpinn.io.flow_map_file import FlowMapRecord, read_flow_map, write_flow_map
 from hpcpinn.networks.perceptron import Layer
-from hpcpinn.physics.constants import CalciumConstants
+from hpcpinn.physics.constants import PRESETS, CalciumConstants
 from hpcpinn.physics.pumped_binding import ReactionConstants, reaction_constants
 from hpcpinn.training.flow_map import N_INPUTS, N_OUTPUTS, Box, FlowMap
 
 SHIPPED = Path(__file__).resolve().parent / "flow_map_physical.h5"
 """Trained for the presets physical-N, physical-L and physical-T, whose reaction is the same."""
+
+
+OWN = "flow_map.h5"
+"""What `training_command` calls its file."""
+
+
+def training_command(k: CalciumConstants) -> str:
+    """What a person types to train a flow map for constants, whatever job they come from."""
+    usual = asdict(reaction_constants(PRESETS["physical-N"]))
+    changes = [
+        f"--set physics.constants.{name}={value!r}"
+        for name, value in asdict(reaction_constants(k)).items()
+        if value != usual[name]
+    ]
+    return " ".join(["hpcpinn flow-map train", *changes, f"--output {OWN}"])
 
 
 def save_flow_map(
@@ -65,15 +80,15 @@ def load_flow_map(path: str | Path, k: CalciumConstants) -> FlowMap:
     ]
     if different:
         raise InputError(
-            f"{path}: trained for other constants: {', '.join(different)}; train one for these "
-            "(scripts/train_flow_map.py) or set the constants back"
+            f"{path}: trained for other constants: {', '.join(different)}; train one for these, "
+            f"`{training_command(k)}`, and run with --set split.flow_map={OWN}, or set the constants back"
         )
     network = tuple(Layer(jnp.asarray(weight), jnp.asarray(bias)) for weight, bias in record.layers)
     shape = network[0].weight.shape[0], network[-1].weight.shape[1]
     if shape != (N_INPUTS, N_OUTPUTS):
         raise InputError(
             f"{path}: a network of {shape[0]} inputs and {shape[1]} outputs; this hpcpinn's flow maps "
-            f"have {N_INPUTS} and {N_OUTPUTS}; train it again (scripts/train_flow_map.py)"
+            f"have {N_INPUTS} and {N_OUTPUTS}; train it again (hpcpinn flow-map train)"
         )
     return FlowMap(network, ReactionConstants(**record.constants), Box(**record.box))
 
@@ -92,5 +107,5 @@ def _check_names(path: str | Path, group: str, found: Mapping, wanted: Mapping) 
         odd = sorted(found.keys() ^ wanted.keys())
         raise InputError(
             f"{path}: /{group} names {', '.join(odd)} where this hpcpinn does not, or the other way "
-            "round; train the flow map again (scripts/train_flow_map.py)"
+            "round; train the flow map again (hpcpinn flow-map train)"
         )

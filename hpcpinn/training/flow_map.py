@@ -8,7 +8,7 @@ N(c, b, h, σ) a small network. Every correction multiplies something that vanis
 rest stays an exact fixed point, relaxation to it has a relative error, and Φ is the identity at h = 0.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import NamedTuple
 
 import jax.numpy as jnp
@@ -62,6 +62,17 @@ class Box:
         for (low, high), x in zip(pairs, (state.c, equilibrium, quotient, ratio), strict=True):
             inside = inside & (x >= low) & (x <= high)
         return inside
+
+
+_REST = 0.05
+"""Calcium at rest for which the boxes' lower ends were chosen, µM."""
+
+
+def box_around(k: ReactionConstants, box: Box) -> Box:
+    """The box for other constants: with a lower rest its lower ends of calcium are lower by as much."""
+    share = min(1.0, k.c_rest / _REST)
+    (calcium, most), (equilibrium, highest) = box.calcium, box.equilibrium
+    return replace(box, calcium=(share * calcium, most), equilibrium=(share * equilibrium, highest))
 
 
 @dataclass(frozen=True, eq=False)

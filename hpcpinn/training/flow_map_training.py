@@ -5,8 +5,11 @@ states and times, each relative to what it should be compared with, so that a ro
 error of about 1e-4 of the deviation from rest, however close to rest it is.
 """
 
+import math
+import time
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 
 import jax
 import jax.numpy as jnp
@@ -50,6 +53,7 @@ class FlowMapTraining:
         k: ReactionConstants,
         box: Box,
         watch: Callable[[FlowMap, float], None] = lambda flow_map, value: None,
+        budget: float = math.inf,
     ) -> FlowMap:
         """A flow map for the constants over the box.
 
@@ -57,6 +61,7 @@ class FlowMapTraining:
             k: Constants.
             box: Where it shall hold.
             watch: Told the map and the sum of squares after every accepted step.
+            budget: Wall time that the rounds may take in all, s; each takes its share of the steps.
         """
         network = make_perceptron((N_INPUTS, *self.hidden, N_OUTPUTS), self.seed)
         flat, unravel = ravel_pytree(network)
@@ -68,18 +73,31 @@ class FlowMapTraining:
             weight = jnp.array([self.manifold_weight, 1.0]) / self.points**0.5
             return weight * residual(map_of(parameters), *state)
 
+        deadline = math.inf
+
         def note(parameters: Float[Array, " N"], value: float) -> bool:
             watch(map_of(parameters), value)
-            return False
+            return time.monotonic() >= deadline
 
+        near, value = _sum_of_squares(rows)
+        began = time.monotonic()
         for turn, steps in enumerate(self.steps):
+            deadline = began + budget * sum(self.steps[: turn + 1]) / sum(self.steps)
             solver = LevenbergMarquardt(steps, damping=1e-1, floor=1e-12, tries=12, tolerance=1e-6)
             count = -(-self.points // self.chunk) * self.chunk
             columns = sample_box(self.wide, k, count, self.seed + 1 + turn, self.near_rest)
             states = jnp.stack([jnp.asarray(x) for x in columns], axis=1)
-            near, value = _sum_of_squares(rows, states.reshape(-1, self.chunk, 4))
-            flat, _ = solver.minimise(near, value, flat, note)
+            states = states.reshape(-1, self.chunk, 4)
+            flat, _ = solver.minimise(partial(near, states), partial(value, states), flat, note)
         return map_of(flat)
+
+
+def rounds(steps: int) -> tuple[int, ...]:
+    """A number of steps in the proportions of the usual rounds; none of them empty."""
+    usual = FlowMapTraining.steps
+    cuts = [round(steps * sum(usual[: turn + 1]) / sum(usual)) for turn in range(len(usual))]
+    parts = [end - start for start, end in zip([0, *cuts[:-1]], cuts, strict=True)]
+    return tuple(part for part in parts if part > 0)
 
 
 def residual(
@@ -110,9 +128,9 @@ def residual(
 
 
 def _sum_of_squares(
-    rows: Callable[[Array, Array], Float[Array, " 2"]], states: Float[Array, "chunks n 4"]
-) -> tuple[Callable[[Array], Quadratic], Callable[[Array], Float[Array, ""]]]:
-    """`near` and `value` for `LevenbergMarquardt`, the Jacobian by chunks."""
+    rows: Callable[[Array, Array], Float[Array, " 2"]],
+) -> tuple[Callable[[Array, Array], Quadratic], Callable[[Array, Array], Float[Array, ""]]]:
+    """`near` and `value` for `LevenbergMarquardt` of states (chunks, n, 4), the Jacobian by chunks."""
 
     def part(parameters: Array, chunk: Float[Array, "n 4"]) -> Quadratic:
         row = jax.vmap(rows, (None, 0))(parameters, chunk).ravel()
@@ -120,7 +138,7 @@ def _sum_of_squares(
         return Quadratic(jacobian.T @ jacobian, jacobian.T @ row, row @ row)
 
     @jax.jit
-    def near(parameters: Float[Array, " N"]) -> Quadratic:
+    def near(states: Float[Array, "chunks n 4"], parameters: Float[Array, " N"]) -> Quadratic:
         def add(total: Quadratic, chunk: Array) -> tuple[Quadratic, None]:
             return jax.tree.map(jnp.add, total, part(parameters, chunk)), None
 
@@ -129,7 +147,7 @@ def _sum_of_squares(
         return jax.lax.scan(add, nothing, states)[0]
 
     @jax.jit
-    def value(parameters: Float[Array, " N"]) -> Float[Array, ""]:
+    def value(states: Float[Array, "chunks n 4"], parameters: Float[Array, " N"]) -> Float[Array, ""]:
         squares = jax.vmap(jax.vmap(rows, (None, 0)), (None, 0))(parameters, states)
         return jnp.sum(squares**2)
 

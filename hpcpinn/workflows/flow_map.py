@@ -1,0 +1,120 @@
+"""A flow map for a user's own constants: trained from the equation, measured, written."""
+
+import time
+from collections.abc import Callable
+from dataclasses import asdict, dataclass, replace
+from pathlib import Path
+
+import numpy as np
+
+from hpcpinn.config import RunConfig
+from hpcpinn.errors import InputError, SolveError
+from hpcpinn.io import flow_map_file, places
+from hpcpinn.networks.perceptron import n_parameters
+from hpcpinn.physics.pumped_binding import ReactionConstants, reaction_constants
+from hpcpinn.timestepping.flow_map_error import errors, quantiles, random_states
+from hpcpinn.timestepping.flow_map_store import save_flow_map
+from hpcpinn.training.flow_map import Box, FlowMap, box_around
+from hpcpinn.training.flow_map_training import FlowMapTraining
+from hpcpinn.workflows.places import input_files
+from hpcpinn.workflows.problem import constants_of
+
+MEASURED_FROM = 10_000
+"""Seeds of the states that errors are measured on start here: none of them was trained on."""
+
+
+@dataclass(frozen=True)
+class TrainingReport:
+    """Where a training is.
+
+    Attributes:
+        step: Accepted steps so far.
+        steps: Most that there can be.
+        residual: Root mean square of the equation's residual, relative.
+        seconds: Since it began.
+        seconds_left: At most.
+    """
+
+    step: int
+    steps: int
+    residual: float
+    seconds: float
+    seconds_left: float
+
+
+def train_flow_map(
+    config: RunConfig,
+    output: Path,
+    training: FlowMapTraining,
+    *,
+    budget: float = np.inf,
+    states: int = 500,
+    job: Path | None = None,
+    watch: Callable[[TrainingReport], None] = lambda report: None,
+) -> dict[str, tuple[float, float, float]]:
+    """Trains a flow map for the constants of a run description and writes it with its measured errors.
+
+    Args:
+        config: The run description.
+        output: The file.
+        training: How it is trained; boxes are moved to where the constants' rest is.
+        budget: Wall time for the training, s.
+        states: Fresh random states that the errors are measured on.
+        job: File of the run description: it must not be written over.
+        watch: Told about the training after every accepted step.
+
+    Returns:
+        Errors (median, 95 %, worst) by name.
+
+    Raises:
+        InputError: The constants have no flow map, or the file cannot be written there.
+        SolveError: The training ended in numbers that are not finite.
+        OutputError: The file cannot be written.
+    """
+    k = _trainable_constants(config)
+    places.refuse_unusable(
+        output, input_files(config, job), "name another file with --output", flow_map_file.FORMAT
+    )
+    box, training = box_around(k, Box()), replace(training, wide=box_around(k, training.wide))
+    done, began, most = 0, time.monotonic(), sum(training.steps)
+
+    def note(_: FlowMap, value: float) -> None:
+        nonlocal done
+        done += 1
+        spent = time.monotonic() - began
+        left = min(spent / done * (most - done), max(0.0, budget - spent))
+        watch(TrainingReport(done, most, value**0.5, spent, left))
+
+    flow_map = training.train(k, box, note, budget)
+    seconds = time.monotonic() - began
+    measured = errors(flow_map.flow, random_states(flow_map, states, MEASURED_FROM + training.seed), k)
+    found = quantiles(measured)
+    if not np.isfinite(list(found.values())).all():
+        raise SolveError("flow map: the training ended in numbers that are not finite; try another --seed")
+    about = {
+        name: value if isinstance(value, int | float | str) else str(value)
+        for name, value in asdict(training).items()
+    }
+    about |= {
+        "accepted_steps": done,
+        "seconds": seconds,
+        "preset": config.physics.preset,
+        "parameters": n_parameters(flow_map.network),
+        "measured_states": states,
+    }
+    output.parent.mkdir(parents=True, exist_ok=True)
+    save_flow_map(output, flow_map, error=found, training=about)
+    return found
+
+
+def _trainable_constants(config: RunConfig) -> ReactionConstants:
+    if config.physics.preset == "seed":
+        raise InputError("physics.preset: 'seed' is dimensionless; a flow map needs a physical preset")
+    k = reaction_constants(constants_of(config))
+    for name in ("k_plus", "b_tot"):
+        if getattr(k, name) == 0.0:
+            raise InputError(
+                f"physics.constants.{name}: 0 means that nothing binds, and a flow map is one of binding; "
+                "give a positive number, or use window.kind = 'coupled'"
+            )
+    return k
