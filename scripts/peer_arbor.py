@@ -20,11 +20,11 @@ from typing import Any, NamedTuple
 
 import arbor
 import numpy as np
-from arbor import units as U
+from arbor import units
 
 MICRO_PER_MILLI = 1e3
 KELVIN = 273.15
-UM2_PER_MS = 1e-9 * U.m2 / U.s
+UM2_PER_MS = 1e-9 * units.m2 / units.s
 UM_PER_MS = 10.0
 """µm/ms per cm/s."""
 MECHANISM = "calcium_with_buffer"
@@ -119,7 +119,9 @@ class Places:
 
     def holding(self, branch: int, x: float) -> int:
         """The compartment that holds a place."""
-        return next(n for n in self._of_branch[branch] if self.compartments[n][1] <= x <= self.compartments[n][2])
+        return next(
+            n for n in self._of_branch[branch] if self.compartments[n][1] <= x <= self.compartments[n][2]
+        )
 
 
 class Recipe(arbor.recipe):
@@ -133,8 +135,8 @@ class Recipe(arbor.recipe):
         self._properties.catalogue.extend(arbor.load_catalogue(catalogue), "")
         for ion, valence, rest, spread in (("cc", 2, "c_rest", "D_c"), ("bb", 1, "b_rest", "D_b")):
             self._properties.set_ion(
-                ion, valence=valence, int_con=float(job[rest]) * U.mM, ext_con=1.0 * U.mM,
-                rev_pot=0.0 * U.mV, diff=float(job[spread]) * UM2_PER_MS,
+                ion, valence=valence, int_con=float(job[rest]) * units.mM, ext_con=1.0 * units.mM,
+                rev_pot=0.0 * units.mV, diff=float(job[spread]) * UM2_PER_MS,
             )  # fmt: skip
         given = job | {"permeability": UM_PER_MS * float(job["permeability"])}
         constants = ",".join(f"{name}={float(given[name])!r}" for name in CONSTANTS)
@@ -144,14 +146,14 @@ class Recipe(arbor.recipe):
     def _described(self, job: dict[str, Any], places: Places) -> Any:
         decor = arbor.decor()
         decor.set_property(
-            Vm=float(job["start"]) * U.mV, cm=0.01 * float(job["C_m"]) * U.F / U.m2,
-            rL=float(job["R_i"]) * U.Ohm * U.cm, tempK=(KELVIN + float(job["celsius"])) * U.Kelvin,
+            Vm=float(job["start"]) * units.mV, cm=0.01 * float(job["C_m"]) * units.F / units.m2,
+            rL=float(job["R_i"]) * units.Ohm * units.cm, tempK=(KELVIN + float(job["celsius"])) * units.Kelvin,
         )  # fmt: skip
         for region, scale in places.diffusivities():
             for ion, spread in (("cc", "D_c"), ("bb", "D_b")):
                 decor.paint(region, ion=ion, diff=scale * float(job[spread]) * UM2_PER_MS)
-        decor.set_ion("na", rev_pot=50.0 * U.mV)
-        decor.set_ion("k", rev_pot=-77.0 * U.mV)
+        decor.set_ion("na", rev_pot=50.0 * units.mV)
+        decor.set_ion("k", rev_pot=-77.0 * units.mV)
         decor.paint("(all)", arbor.density("hh"))
         for section, diameter in enumerate(job["diameter"]):
             own = arbor.mechanism(self._mechanism, {"per_volume": 4.0 / float(diameter)})
@@ -160,7 +162,7 @@ class Recipe(arbor.recipe):
         corners = []  # straight in between; two at one time are a jump
         for start in map(float, job["pulses"]):
             corners += [(start, 0.0), (start, height), (start + width, height), (start + width, 0.0)]
-        clamp = arbor.i_clamp([(t * U.ms, current * U.nA) for t, current in corners])
+        clamp = arbor.i_clamp([(t * units.ms, current * units.nA) for t, current in corners])
         branch, a, b = places.compartments[0]
         decor.place(f"(location {branch} {0.5 * (a + b)})", clamp)
         return arbor.cable_cell(places.morphology, decor, arbor.label_dict(), places.policy())
@@ -187,11 +189,9 @@ class Recipe(arbor.recipe):
 def recorded(job: dict[str, Any], places: Places, catalogue: str) -> dict[str, np.ndarray]:
     """All compartments at the times."""
     simulation = arbor.simulation(Recipe(job, places, catalogue, True))
-    times = [float(t) * U.ms for t in job["times"]]
-    handles = {
-        name: simulation.sample((0, name), arbor.explicit_schedule(times)) for name in ("c", "b", "V")
-    }
-    simulation.run((float(job["times"][-1]) + float(job["step"])) * U.ms, float(job["step"]) * U.ms)
+    times = [float(t) * units.ms for t in job["times"]]
+    handles = {name: simulation.sample((0, name), arbor.explicit_schedule(times)) for name in ("c", "b", "V")}
+    simulation.run((float(job["times"][-1]) + float(job["step"])) * units.ms, float(job["step"]) * units.ms)
     found = {}
     for name, handle in handles.items():
         data, places_read = simulation.samples(handle)[0]
@@ -207,10 +207,10 @@ def recorded(job: dict[str, Any], places: Places, catalogue: str) -> dict[str, n
 def timed(job: dict[str, Any], places: Places, catalogue: str) -> float:
     """Seconds of a run without recording between the two times."""
     simulation = arbor.simulation(Recipe(job, places, catalogue, False))
-    step = float(job["step"]) * U.ms
-    simulation.run(float(job["timed_from"]) * U.ms, step)
+    step = float(job["step"]) * units.ms
+    simulation.run(float(job["timed_from"]) * units.ms, step)
     began = time.perf_counter()
-    simulation.run(float(job["timed_until"]) * U.ms, step)
+    simulation.run(float(job["timed_until"]) * units.ms, step)
     return time.perf_counter() - began
 
 

@@ -47,9 +47,7 @@ def species_of(job: dict[str, Any], sections: list[Any]) -> tuple[Any, Any, list
         "pmca", "pmca_half", "ncx", "ncx_half",
     )}  # fmt: skip
     cytosol = rxd.Region(sections, nrn_region="i")
-    c = rxd.Species(
-        cytosol, d=k["D_c"], name="ca", charge=2, initial=k["c_rest"], atolscale=CALCIUM_SCALE
-    )
+    c = rxd.Species(cytosol, d=k["D_c"], name="ca", charge=2, initial=k["c_rest"], atolscale=CALCIUM_SCALE)
     b = rxd.Species(cytosol, d=k["D_b"], name="calbindin", initial=k["b_rest"], atolscale=BUFFER_SCALE)
     per_volume = rxd.Parameter(cytosol, value=lambda node: 4.0 / node.segment.diam)
     binding = k["unbinding"] * (k["total"] - b) - k["binding"] * c * b
