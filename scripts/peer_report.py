@@ -140,12 +140,24 @@ def draw(rows: list[Row], file: Path) -> None:
             ]  # fmt: skip
             own.sort(key=lambda r: r.relative)
             if own:
-                panel.loglog([r.seconds for r in own], [r.relative for r in own], style, color=colour,
-                             markersize=5, label=program)  # fmt: skip
+                panel.loglog(
+                    [r.seconds for r in own], [r.relative for r in own], style, color=colour, markersize=5,
+                    label=program,
+                )  # fmt: skip
+            for r in own if program in PEERS else ():
+                panel.annotate(r.label.removeprefix("atol "), (r.seconds, r.relative), xytext=(5, 3),
+                               textcoords="offset points", fontsize=6, color=colour)  # fmt: skip
         panel.axhline(TIGHT, color="0.6", linestyle=":", linewidth=0.8)
         panel.set(title=f"{compartments} compartments", xlabel="wall clock per second of biology (s)")
         panel.grid(alpha=0.2)
     axes[0, 0].set(ylabel="relative L2 error of calcium above rest")
-    axes[0, -1].legend(frameon=False, fontsize=8)
+    handles = {
+        label: line
+        for panel in axes[0]
+        for line, label in zip(*panel.get_legend_handles_labels(), strict=True)
+    }
+    figure.legend(
+        handles.values(), handles.keys(), loc="outside lower center", ncols=4, frameon=False, fontsize=8
+    )
     figure.savefig(file, dpi=150)
     pyplot.close(figure)
