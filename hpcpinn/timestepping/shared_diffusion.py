@@ -39,6 +39,11 @@ class SharedDiffusion:
     plan: ExchangePlan
     communicator: Communicator
 
+    @property
+    def stored(self) -> tuple[()]:
+        """Nothing that windows share beside the operator itself."""
+        return ()
+
     def series(self, lengths: Float[ndarray, " K"], padded: int = 0) -> Series:
         """See `CableDiffusion.series`; windows that need more terms than the halo is deep are a mistake."""
         found = self.local.series(lengths, padded)

@@ -82,12 +82,12 @@ class Frames(NamedTuple):
     def in_rows(self, rows: Int[ndarray, " K"], count: int) -> "Frames":
         """The frames as rows of longer arrays, on the host; NaN where there is none."""
 
-        def placed(x: Array) -> Array:
+        def placed(x: Array) -> ndarray:
             full = np.full((count, x.shape[1]), np.nan)
             full[rows] = x
             return full
 
-        return Frames(*map(placed, self))
+        return Frames(*map(placed, self))  # type: ignore[arg-type]
 
 
 def plan_windows(
