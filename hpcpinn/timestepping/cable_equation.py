@@ -34,6 +34,8 @@ _PER_AREA = 1e-5
 """nF per µF/cm² µm², µS per mS/cm² µm², nA per µA/cm² µm²."""
 _US_OHM_CM_PER_UM = 100.0
 """µS per 1/(Ω·cm · 1/µm)."""
+_STEPS_AT_ONCE = 1024
+"""Steps of one compiled call: all numbers of steps share one compilation."""
 
 
 class VoltageState(NamedTuple):
@@ -177,8 +179,12 @@ class CableEquation:
 
     def uniform_state(self, V: float) -> VoltageState:
         """One voltage everywhere, gates steady there."""
-        voltage = jnp.full(len(self._share.order), float(V))
+        voltage = self._everywhere(V)
         return VoltageState(self._remembered(voltage), self._steady_gates(voltage), jnp.zeros(()))
+
+    def _everywhere(self, V: float) -> Float[Array, " points"]:
+        """One voltage at all points; strongly typed, so that what follows is compiled once."""
+        return jnp.asarray(np.full(len(self._share.order), float(V)))
 
     def resting_state(self, tolerance: float = 1e-10, most: int = 50) -> VoltageState:
         """Rest: the voltage at which nothing changes, by Newton's method from the sets' own rests.
@@ -186,7 +192,7 @@ class CableEquation:
         Raises:
             SolveError: There is no rest near them.
         """
-        voltage = jnp.full(len(self._share.order), self._rest_guess)
+        voltage = self._everywhere(self._rest_guess)
         for _ in range(most):
             change, largest = self._newton_step(voltage)
             voltage = voltage + jnp.clip(change, -5.0, 5.0)
@@ -326,14 +332,17 @@ class CableEquation:
         Returns:
             The state at the end, and the voltage at the end of every step, mV.
         """
-        count = len(steps.length)
-        # Numbers of steps that differ little share one compilation.
-        room = -count % max(64, 2 ** max(0, count.bit_length() - 3))
-        padded = tuple(jnp.asarray(np.concatenate([a, np.ones((room, *a.shape[1:]))])) for a in steps)
         wanted = self.rows if record is None else self.rows[np.asarray(record, int)]
         sources = np.reshape(sources, (steps.drive.shape[1], len(self._share.order)))
-        state, V = self._march(state, padded, count, jnp.asarray(sources), jnp.asarray(wanted))
-        return state, np.asarray(V[:count])
+        kept = [np.zeros((0, len(wanted)))]
+        for first in range(0, len(steps.length), _STEPS_AT_ONCE):
+            part = [a[first : first + _STEPS_AT_ONCE] for a in steps]
+            count = len(part[0])
+            room = _STEPS_AT_ONCE - count
+            padded = tuple(jnp.asarray(np.concatenate([a, np.ones((room, *a.shape[1:]))])) for a in part)
+            state, V = self._march(state, padded, count, jnp.asarray(sources), jnp.asarray(wanted))
+            kept.append(np.asarray(V[:count]))
+        return state, np.concatenate(kept)
 
     def voltage(self, state: VoltageState) -> Float[ndarray, " n"]:
         """Voltage of every own compartment, mV."""
