@@ -18,7 +18,7 @@ from hpcpinn.physics.ghk import per_millivolt
 _SERIES_TERMS = 18  # 1/19! is below the rounding of float64
 
 _Drive = tuple[Float[Array, "... gates"], Float[Array, "... gates"]]
-"""What the voltage asks of the gates: (x∞, 1/τ)."""
+"""What the voltage asks of the gates: (x∞, 1/τ); rates that do not depend on it have no positions."""
 
 _Carry = tuple[Float[Array, "... gates"], _Drive]
 """Gates and the drive at the moment they belong to."""
@@ -114,6 +114,9 @@ def follow(
 
 
 def _drive(V: Float[Array, "..."], k: CalciumConstants) -> _Drive:
+    if all(gate.rate is None for gate in k.gates):
+        # One row serves all positions: what depends on the rates alone is done once.
+        return steady(V, k), 1.0 / jnp.array([gate.tau for gate in k.gates])
     return steady(V, k), 1.0 / time_constants(V, k)
 
 

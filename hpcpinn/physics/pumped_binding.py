@@ -243,9 +243,9 @@ def _extruded_excess(
 
 
 def _log_one_more(x: Float[Array, "..."]) -> Float[Array, "..."]:
-    """log(1 + x) to the rounding of 1 + x; half the price of `log1p`.
+    """log(1 + x) to the rounding of 1 + x, at half the price of `log1p`.
 
-    The last digits of a small x are lost in the sum with the other extrusion anyway.
+    The last digits of a small x, which that one keeps, are lost in the sum with what is extruded slowly.
     """
     return jnp.log(1.0 + x)
 

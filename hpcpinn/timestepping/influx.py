@@ -129,8 +129,8 @@ class Influx:
         """
         steady = gates.steady(self.voltage(jnp.asarray(start)), self.constants)
         gated = steady if state is None else jnp.asarray(state)
-        source, sink, end = self._followed(gated, jnp.asarray(float(start)))
-        return _integrated(np.asarray(source), np.asarray(sink), self.tick, np.asarray(end))
+        own, end = self._followed(gated, jnp.asarray(float(start)))
+        return _running(own, self.tick, end)
 
     @cached_property
     def _followed(self):
@@ -140,7 +140,7 @@ class Influx:
         surplus = surplus_leak(k)
 
         @jax.jit
-        def run(state: Array, start: Array) -> tuple[Array, Array, Array]:
+        def run(state: Array, start: Array) -> tuple[_Ticks, Array]:
             times = start + inside
             followed = gates.follow(state, self.voltage, start, times, k, self.gate_step)
             voltage = jax.vmap(self.voltage)(times[:-1])
@@ -148,7 +148,7 @@ class Influx:
             source, sink = source + surplus * k.c_o, sink + surplus
             if self.release is not None:
                 source = source + self.release(times[:-1])
-            return source, sink, followed[-1]
+            return _of_ticks(source, sink, jnp.asarray(self.tick)), followed[-1]
 
         return run
 
@@ -161,20 +161,44 @@ def surplus_leak(k: CalciumConstants) -> float:
     return calcium.balanced_leak(k) - reaction_constants(k).leak
 
 
-def _integrated(source: ndarray, sink: ndarray, tick: float, gated: ndarray) -> InfluxTable:
-    """Running integrals from values at the Gauss nodes, (ticks·nodes, P)."""
-    n = len(_NODES)
-    source, sink = (x.reshape(-1, n, x.shape[-1]) for x in (source, sink))
-    within = tick * np.einsum("ij,tjp->tip", _integration(), sink)
-    whole = np.cumsum(tick * np.einsum("j,tjp->tp", _WEIGHTS, sink), axis=0)
-    running = np.concatenate([np.zeros_like(whole[:1]), whole])
-    at_nodes = running[:-1, None] + within
+class _Ticks(NamedTuple):
+    """S over every tick (ticks, P), and ∫ source sⁿ/n! dt with s = ∫sink from the tick's own start."""
+
+    sink: Float[Array, "T P"]
+    powers: tuple[Float[Array, "T P"], ...]
+
+
+def _of_ticks(source: Float[Array, "n P"], sink: Float[Array, "n P"], tick: Float[Array, ""]) -> _Ticks:
+    """From values at the Gauss nodes, (ticks·nodes, P). Traceable."""
+    count = len(_NODES)
+    source, sink = (tick * x.reshape(-1, count, x.shape[-1]) for x in (source, sink))
+    nodes = [(source[:, i], sink[:, i]) for i in range(count)]
+    own = [sum(row[j] * nodes[j][1] for j in range(count)) for row in _integration()]
+    powers = tuple(
+        sum(_WEIGHTS[i] / factorial(n) * nodes[i][0] * own[i] ** n for i in range(count))
+        for n in range(_MOMENTS)
+    )
+    return _Ticks(sum(_WEIGHTS[i] * nodes[i][1] for i in range(count)), powers)
+
+
+def _running(own: _Ticks, tick: float, gated: Float[Array, "P gates"]) -> InfluxTable:
+    """Running integrals from those of the ticks, by the binomial theorem. Host side."""
+    sink = _summed(np.asarray(own.sink))
+    parts = [np.asarray(x) for x in own.powers]
+    before = [np.ones(1), sink[:-1]]
+    before += [before[1] ** n / factorial(n) for n in range(2, _MOMENTS)]
     powers = [
-        np.cumsum(tick * np.einsum("j,tjp->tp", _WEIGHTS, source * at_nodes**m / factorial(m)), axis=0)
-        for m in range(_MOMENTS)
+        _summed(sum(before[n - j] * parts[j] for j in range(n + 1)))
+        for n in range(_MOMENTS)
     ]
-    stacked = np.stack(powers, axis=1)
-    return InfluxTable(tick, running, np.concatenate([np.zeros_like(stacked[:1]), stacked]), gated)
+    return InfluxTable(tick, sink, np.stack(powers, axis=1), np.asarray(gated))
+
+
+def _summed(values: Float[ndarray, "T P"]) -> Float[ndarray, "T+1 P"]:
+    """Sums of the rows so far, from nothing on."""
+    out = np.zeros((len(values) + 1, *values.shape[1:]))
+    np.cumsum(values, axis=0, out=out[1:])
+    return out
 
 
 def _integration() -> Float[ndarray, "n n"]:
@@ -219,8 +243,8 @@ def influx_of_trace(
     """
     trace = jnp.asarray(V)
     gated = gates.steady(trace[0], k) if state is None else jnp.asarray(state)
-    source, sink, after = _channels_along(trace, gated, tick, channels, k, per_tick)
-    return _integrated(np.asarray(source), np.asarray(sink), tick, np.asarray(after))
+    own, after = _channels_along(trace, gated, tick, channels, k, per_tick)
+    return _running(own, tick, after)
 
 
 @partial(jax.jit, static_argnames=("k", "per_tick"))
@@ -231,8 +255,8 @@ def _channels_along(
     channels: ChannelScale | None,
     k: CalciumConstants,
     per_tick: int,
-) -> tuple[Float[Array, "n P"], Float[Array, "n P"], Float[Array, "P gates"]]:
-    """Source and sink at the Gauss nodes of all ticks, and the gates at the end."""
+) -> tuple[_Ticks, Float[Array, "P gates"]]:
+    """Source and sink integrated over all ticks, and the gates at the end."""
     intervals = V.shape[0] - 1
     count = intervals // per_tick
     begin = jnp.arange(count, dtype=float)
@@ -250,4 +274,4 @@ def _channels_along(
     if channels is not None:
         opening, surplus = opening * channels.strength, jnp.asarray(channels.surplus)
     source, sink = ghk.channel(jax.vmap(at)(times[:-1]), opening, k)
-    return source + surplus * k.c_o, sink + surplus, followed[-1]
+    return _of_ticks(source + surplus * k.c_o, sink + surplus, tick), followed[-1]

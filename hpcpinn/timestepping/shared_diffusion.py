@@ -73,6 +73,7 @@ def shared_diffusion(
     coefficients: Sequence[float],
     longest: float,
     communicator: Communicator,
+    tolerance: float = 1e-10,
 ) -> CableDiffusion | SharedDiffusion:
     """The diffusion of this rank's cells. Every rank plans for all; not collective.
 
@@ -82,8 +83,9 @@ def shared_diffusion(
         coefficients: D of every species, µm²/s.
         longest: Longest window there will be, s.
         communicator: All ranks.
+        tolerance: What the series may leave out, relative to the field.
     """
-    whole = cable_diffusion(grid, coefficients)
+    whole = cable_diffusion(grid, coefficients, tolerance)
     if communicator.size == 1:
         return whole
     depth = int(np.max(whole.series(np.array([longest])).terms)) - 1
@@ -91,9 +93,9 @@ def shared_diffusion(
     halos = [_halo(neighbours, owner, rank, depth) for rank in range(communicator.size)]
     own = np.flatnonzero(owner == communicator.rank)
     if not any(len(halo) for halo in halos):
-        return cable_diffusion(_taken(grid, own), coefficients, radius=whole.radius)
+        return cable_diffusion(_taken(grid, own), coefficients, tolerance, whole.radius)
     mine = np.concatenate([own, halos[communicator.rank]])
-    local = cable_diffusion(_taken(grid, mine), coefficients, radius=whole.radius)
+    local = cable_diffusion(_taken(grid, mine), coefficients, tolerance, whole.radius)
     plan = plan_exchange(messages_for_ghosts(owner, halos), communicator.rank)
     return SharedDiffusion(local, len(own), depth, plan, communicator)
 
