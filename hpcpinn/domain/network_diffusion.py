@@ -22,11 +22,11 @@ from typing import NamedTuple
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 from jaxtyping import Array, Float, Int
 from numpy import ndarray
 
 from hpcpinn.domain.interfaces import Interfaces, build_interfaces, storage_order
-from hpcpinn.domain.partition import colour
 from hpcpinn.domain.tree_factors import TreeFactors, factorise, substitute, together
 from hpcpinn.domain.tree_solve import node_system, solved_pieces
 from hpcpinn.errors import InputError
@@ -298,6 +298,7 @@ def network_diffusion(
     *,
     features: tuple[int, int] = (7, 4),
     nodes: int | None = None,
+    colours: Int[ndarray, " F"] | None = None,
     seed: int = 0,
     batch: int | None = None,
 ) -> NetworkDiffusion:
@@ -311,13 +312,15 @@ def network_diffusion(
         features: Of space and of time. There are as many nodes in time as features.
         nodes: Space nodes of a piece, where the field is known; two more than features by default, as
             in coupled windows.
+        colours: Colour of every piece, where the pieces are those of coupled windows and lie in their
+            order (`storage_order`); by default a rank's pieces lie in the order of the tree.
         seed: Of the trunk.
         batch: Pieces that are factorised together, see `linearise`.
     """
     n_space, n_time = features
     trunk = make_separable_trunk(n_space, n_time, seed=seed, scale=(WAVE_NUMBER, WAVE_NUMBER))
     table = feature_table(trunk, gauss_grid(nodes or n_space + 2, n_time))
-    colours = colour(pieces)
+    colours = np.zeros(pieces.n_frusta, int) if colours is None else colours
     mine = pieces.take(storage_order(owner, colours, communicator.rank))
     return NetworkDiffusion(
         table=table,
