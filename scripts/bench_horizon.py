@@ -160,11 +160,16 @@ def draw(courses: dict[str, Course], truth: Truth, k: CalciumConstants, volume: 
     top.loglog(times[shown], mean.ravel()[shown], color="0.75", lw=0.7, label="reference")
     for column, label in ((int(np.argmax(mean[0])), "peak of every period"), (-1, "end of every period")):
         top.loglog(times[column % len(FRAMES) :: len(FRAMES)], mean[:, column], "o", ms=2.5, label=label)
-    top.set(ylabel="mean calcium (µM)", title="an action potential per second, split windows against finite volumes")
+    top.set(
+        ylabel="mean calcium (µM)",
+        title="an action potential per second, split windows against finite volumes",
+    )
     top.legend(frameon=False, fontsize=8)
     for number, (name, course) in enumerate(courses.items()):
         times, off, of = by_time(course.c - truth.c, truth.c - k.c_rest, volume)
-        per_period = np.sqrt(off.reshape(len(truth.c), -1).sum(axis=1) / of.reshape(len(truth.c), -1).sum(axis=1))
+        per_period = np.sqrt(
+            off.reshape(len(truth.c), -1).sum(axis=1) / of.reshape(len(truth.c), -1).sum(axis=1)
+        )
         ends = TRAIN.period * np.arange(1, len(truth.c) + 1)
         bottom.loglog(ends, per_period, color=f"C{number}", lw=1.2, label=f"{name}, error of every period")
         if not number:

@@ -3,9 +3,10 @@
     python neuron_cable.py JOB.npz RESULT.npz
 
 JOB holds the cylinders (length, diameter, parent: -1 at the root), the membrane (R_i, C_m, celsius),
-a clamp (compartment, start, duration, amplitude) or a field (psi, times, waveform), the sites, the
-end, the step and how often it is timed. One section of one segment per cylinder; squid channels
-with exact rates, or NEURON's tables where `tables` is set.
+a clamp (compartment, start, duration, amplitude), a field (psi, times, waveform) or the currents that
+it drives (currents, times, waveform), the sites, the end, the step and how often it is timed. One
+section of one segment per cylinder; squid channels with exact rates, or NEURON's tables where
+`tables` is set.
 """
 
 import sys
@@ -43,6 +44,12 @@ def main(job_file: str, result_file: str) -> None:
             course = h.Vector(float(psi) * job["waveform"])
             course.play(section(0.5)._ref_e_extracellular, times, 1)
             kept.append(course)
+    for section, current in zip(cells, job["currents"], strict=False):
+        clamp = h.IClamp(section(0.5))
+        clamp.delay, clamp.dur = 0.0, 1e9
+        course = h.Vector(float(current) * job["waveform"])
+        course.play(clamp._ref_amp, h.Vector(job["waveform_times"]), 1)
+        kept += [clamp, course]
     end, step = float(job["end"]), float(job["step"])
     h.dt, h.steps_per_ms, h.secondorder = step, 1.0 / step, int(job["order"])
     traces = [h.Vector().record(cells[int(site)](0.5)._ref_v) for site in job["sites"]]
