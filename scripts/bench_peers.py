@@ -96,7 +96,11 @@ def settings(periods: int, short: int, quick: bool) -> list[Setting]:
             *(ours(name, classical, periods, reaction="stiff", parts=1) for name in (DEFAULT, FINE)),
             *(ours(name, alone, periods, motif_tolerance=-1.0, more=3) for name in (DEFAULT, FINE)),
         ]
-        fixed, tolerances, steps = [0.1, 0.025, 0.005], [1e-2, 1e-3, 1e-4, 1e-5, 1e-6], [0.025, 0.005, 0.001]
+        fixed, tolerances, steps = (
+            [0.1, 0.025, 0.005],
+            [1e-2, 1e-3, 5e-4, 1e-4, 3e-5, 1e-5, 1e-6],
+            [0.025, 0.01, 0.005, 0.001],
+        )
         references += [(1e-4, 0.025), (1e-5, 0.0125)]
     for tolerance, step in references:
         job = {"tolerance": tolerance, "step": step}
