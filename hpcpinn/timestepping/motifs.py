@@ -240,7 +240,7 @@ class SlotSolver:
         begins = np.append(0, ends[:-1])
         longest = influx.tick * np.max(ends - begins)
         terms = self.diffusion.series(np.array([longest])).coefficients.shape[1]
-        plan = plan_windows(ends, influx, self.diffusion, terms=_few_sizes(max(_TERMS, terms)))
+        plan = plan_windows(ends, influx, self.diffusion, terms=max(_TERMS, -(-terms // 8) * 8))
         first, second = self._on_cells(plan.first), self._on_cells(plan.second)
         if released is not None and self.releases is not None:
             middle, cells = (begins + ends) // 2, self.releases.cells
@@ -267,11 +267,8 @@ _TERMS = 24
 
 
 def _few_sizes(count: int) -> int:
-    """The next of 6, 8, 12, 16, 24, 32, 48 and so on."""
-    size = 6
-    while size < count:
-        size = size * 4 // 3 if size % 3 == 0 else size * 3 // 2
-    return size
+    """The next of 16, 64, 128, 256 and so on: what is compiled once serves most slots."""
+    return 16 if count <= 16 else max(64, 1 << (count - 1).bit_length())
 
 
 def _at(times: Float[ndarray, " T"], values: Float[ndarray, "T P"], wanted: Float[ndarray, " n"]) -> ndarray:

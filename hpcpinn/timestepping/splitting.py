@@ -160,12 +160,14 @@ class Splitting:
             plan: Its windows.
             rows: Which windows; all where None. Every frame of Strang windows costs a half reaction.
         """
-        wanted = np.arange(len(plan.lengths)) if rows is None else np.asarray(rows, int)
-        # Powers of two, so that few programs are compiled.
-        room = 0 if rows is None else max(4, 1 << (len(wanted) - 1).bit_length()) - len(wanted)
-        asked = jnp.asarray(np.pad(wanted, (0, room)), jnp.int32)
-        end, frames, count = self._follow(_strong_state(state), plan, asked, self.diffusion.stored)
-        return end, frames if room == 0 else Frames(*(x[: len(wanted)] for x in frames)), count
+        room = len(plan.lengths)
+        wanted = np.arange(room) if rows is None else np.asarray(rows, int)
+        asked = jnp.asarray(np.pad(wanted, (0, room - len(wanted))), jnp.int32)
+        number = jnp.asarray(len(wanted), jnp.int32)
+        end, frames, count = self._follow(
+            _strong_state(state), plan, (asked, number), self.diffusion.stored
+        )
+        return end, Frames(*(x[: len(wanted)] for x in frames)), count
 
     @cached_property
     def _advance(self):
@@ -174,17 +176,21 @@ class Splitting:
     @cached_property
     def _follow(self):
         def run(
-            state: ReactionState, plan: WindowPlan, rows: Array, stored: tuple
+            state: ReactionState, plan: WindowPlan, rows: tuple[Array, Array], stored: tuple
         ) -> tuple[ReactionState, Frames, Array]:
+            asked, number = rows
             end, seen, count = self._scan(state, plan, stored, keep=True)
             if self.order == 1:
-                return end, Frames(*(x[rows] for x in seen)), count
+                return end, Frames(*(x[asked] for x in seen)), count
 
-            def closed(row: Array) -> ReactionState:
+            def close(place: Array, frames: Frames) -> Frames:
+                row = asked[place]
                 before = ReactionState(*(x[row] for x in seen))
-                return self.reaction(before, 0.5 * plan.lengths[row], self.ratio)[0]
+                after, _ = self.reaction(before, 0.5 * plan.lengths[row], self.ratio)
+                return Frames(*(x.at[place].set(y) for x, y in zip(frames, after, strict=True)))
 
-            return end, Frames(*jax.lax.map(closed, rows)), count
+            blank = jnp.zeros((len(asked), len(state.c)))
+            return end, jax.lax.fori_loop(0, number, close, Frames(blank, blank)), count
 
         return jax.jit(run)
 

