@@ -150,5 +150,5 @@ def _stencil(matrix: sparse.csr_matrix) -> Stencil:
     entries = matrix.tocoo()
     apart = np.abs(entries.row - entries.col) > 1
     row, column = (jnp.asarray(x[apart], jnp.int32) for x in (entries.row, entries.col))
-    diagonals = (jnp.asarray(x) for x in (matrix.diagonal(), before, after))
-    return Stencil(*diagonals, row, column, jnp.asarray(entries.data[apart]))
+    own, value = matrix.diagonal(), entries.data[apart]
+    return Stencil(jnp.asarray(own), jnp.asarray(before), jnp.asarray(after), row, column, jnp.asarray(value))

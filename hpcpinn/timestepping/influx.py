@@ -168,7 +168,9 @@ class _Ticks(NamedTuple):
     powers: tuple[Float[Array, "T P"], ...]
 
 
-def _of_ticks(source: Float[Array, "n P"], sink: Float[Array, "n P"], tick: Float[Array, ""]) -> _Ticks:
+def _of_ticks(
+    source: Float[Array, "n P"], sink: Float[Array, "n P"], tick: Float[Array, ""] | float
+) -> _Ticks:
     """From values at the Gauss nodes, (ticks·nodes, P). Traceable."""
     count = len(_NODES)
     source, sink = (tick * x.reshape(-1, count, x.shape[-1]) for x in (source, sink))
@@ -187,10 +189,7 @@ def _running(own: _Ticks, tick: float, gated: Float[Array, "P gates"]) -> Influx
     parts = [np.asarray(x) for x in own.powers]
     before = [np.ones(1), sink[:-1]]
     before += [before[1] ** n / factorial(n) for n in range(2, _MOMENTS)]
-    powers = [
-        _summed(sum(before[n - j] * parts[j] for j in range(n + 1)))  # type: ignore[arg-type]
-        for n in range(_MOMENTS)
-    ]
+    powers = [_summed(sum(before[n - j] * parts[j] for j in range(n + 1))) for n in range(_MOMENTS)]
     return InfluxTable(tick, sink, np.stack(powers, axis=1), np.asarray(gated))
 
 

@@ -11,7 +11,7 @@ a window costs one flow map, and a recorded one another half: say which ones are
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import cached_property
-from typing import Literal, NamedTuple
+from typing import Any, Literal, NamedTuple
 
 import jax
 import jax.numpy as jnp
@@ -56,7 +56,7 @@ class Frames(NamedTuple):
     def in_rows(self, rows: Int[ndarray, " K"], count: int) -> "Frames":
         """The frames as rows of longer arrays, on the host; NaN where there is none."""
 
-        def placed(x: Array) -> Array:
+        def placed(x: Array) -> Any:
             full = np.full((count, x.shape[1]), np.nan)
             full[rows] = x
             return full
