@@ -187,10 +187,7 @@ def _running(own: _Ticks, tick: float, gated: Float[Array, "P gates"]) -> Influx
     parts = [np.asarray(x) for x in own.powers]
     before = [np.ones(1), sink[:-1]]
     before += [before[1] ** n / factorial(n) for n in range(2, _MOMENTS)]
-    powers = [
-        _summed(sum(before[n - j] * parts[j] for j in range(n + 1)))
-        for n in range(_MOMENTS)
-    ]
+    powers = [_summed(sum(before[n - j] * parts[j] for j in range(n + 1))) for n in range(_MOMENTS)]
     return InfluxTable(tick, sink, np.stack(powers, axis=1), np.asarray(gated))
 
 
