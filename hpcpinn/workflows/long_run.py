@@ -20,6 +20,7 @@ from hpcpinn.io.results import ResultWriter
 from hpcpinn.parallel.communicator import Communicator
 from hpcpinn.timestepping.cable_equation import VoltageState
 from hpcpinn.timestepping.motifs import DriveState, Motif, MotifBook
+from hpcpinn.timestepping.slot_windows import packed_windows, restore_windows
 from hpcpinn.timestepping.slots import Slot, unpacked
 from hpcpinn.timestepping.splitting import Frames
 from hpcpinn.training.flow_map import ReactionState
@@ -27,7 +28,7 @@ from hpcpinn.workflows.forward import ProgressDisplay, WindowReport
 from hpcpinn.workflows.march import NOTHING
 from hpcpinn.workflows.places import checkpoint_path
 from hpcpinn.workflows.resumption import stop_where_done
-from hpcpinn.workflows.split_problem import SplitProblem, build_split_problem
+from hpcpinn.workflows.split_problem import SMALL, SplitProblem, build_split_problem
 
 RESUMABLE = (
     "morphology", "physics", "voltage", "field", "stimulation", "clamp", "channels", "cable", "synapse", "flux",
@@ -216,18 +217,19 @@ class _Loop:
         """Voltage and influx, the windows, the companion's, and what is written of them."""
         splitting = self.problem.splitting
         marks = [clock.perf_counter()]
-        motif = self.book.motif(slot, state.drive)
+        motif = self.book.motif(slot, state.drive, state.calcium)
         marks.append(clock.perf_counter())
         calcium, frames, count = splitting.follow(state.calcium, motif.plan)
         outside = int(count)  # waits for the windows
         marks.append(clock.perf_counter())
         companion, coarse, _ = splitting.follow(state.companion, motif.coarse)
         after = LongState(slot.end, calcium, companion, motif.end)
-        reach, apart = self._distances(motif, frames, coarse)
+        reach, apart, own = self._distances(motif, frames, coarse, state)
         if not np.isfinite(reach):
             raise SolveError(
                 f"calcium is not finite at t = {slot.end:.6g} ms; shorten split.first and split.longest"
             )
+        self.book.judge(slot, own / COMPANION_ORDER / max(reach, SMALL * self.problem.constants.c_rest))
         reach = max(reach, tally.reach)
         error = apart / COMPANION_ORDER / max(reach, NOTHING * self.problem.constants.c_rest)
         marks.append(clock.perf_counter())
@@ -254,13 +256,21 @@ class _Loop:
             seconds_output=tally.seconds_output + spent[3],
         )
 
-    def _distances(self, motif: Motif, frames: Frames, companion: Frames) -> tuple[float, float]:
-        """Calcium's distance from rest and from the companion's, root mean square over tree and slot."""
+    def _distances(
+        self, motif: Motif, frames: Frames, companion: Frames, begin: LongState
+    ) -> tuple[float, float, float]:
+        """Calcium's distance from rest, from the companion's, and what the slot itself adds to that.
+
+        Root mean squares over tree and slot.
+        """
         share = self.problem.volume / self.problem.volume.sum()
         time = np.diff(motif.ends[motif.shared], prepend=0.0) / motif.ends[-1]
         c, coarse = np.asarray(frames.c)[motif.shared], np.asarray(companion.c)[: len(motif.shared)]
-        away, apart = c - np.asarray(self.problem.rest.c), c - coarse
-        return float(np.sqrt(time @ away**2 @ share)), float(np.sqrt(time @ apart**2 @ share))
+        apart = c - coarse
+        own = apart - (np.asarray(begin.calcium.c) - np.asarray(begin.companion.c))
+        sizes = (np.sqrt(time @ x**2 @ share) for x in (c - np.asarray(self.problem.rest.c), apart, own))
+        reach, distance, added = (float(size) for size in sizes)
+        return reach, distance, added
 
     def _record(
         self, slot: Slot, motif: Motif, frames: Frames, error: float, tally: LongTally, spent: ndarray
@@ -309,9 +319,10 @@ class _Loop:
         }
         starts = self.book.starts
         scalars: dict[str, Any] = {"time": state.time, "motifs": len(starts)}
-        scalars |= _packed("drive", state.drive)
-        for number, (slot, begin) in enumerate(starts):
+        scalars |= _packed("drive", state.drive) | packed_windows(self.book.windows)
+        for number, (slot, begin, ends) in enumerate(starts):
             scalars[f"motif{number}_slot"] = slot.packed()
+            scalars[f"motif{number}_ends"] = ends
             scalars |= _packed(f"motif{number}", begin)
         scalars |= {f"tally_{name}": value for name, value in asdict(tally).items()}
         path = checkpoint_path(self.problem.config)
@@ -354,8 +365,10 @@ def _restored(
     starts = []
     for number in range(int(scalars["motifs"])):
         slot = unpacked(np.asarray(scalars[f"motif{number}_slot"]))
-        starts.append((slot, _unpacked(f"motif{number}", scalars, groups)))
+        begin = _unpacked(f"motif{number}", scalars, groups)
+        starts.append((slot, begin, np.asarray(scalars[f"motif{number}_ends"])))
     book.learn(starts)
+    restore_windows(book.windows, scalars)
     kinds = {name: type(value) for name, value in asdict(LongTally()).items()}
     tally = LongTally(**{name: kind(scalars[f"tally_{name}"]) for name, kind in kinds.items()})
     book.solved, book.reused, book.mismatch = tally.solved, tally.reused, tally.mismatch

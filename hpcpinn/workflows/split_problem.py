@@ -21,13 +21,18 @@ from hpcpinn.timestepping.cell_grid import cell_grid
 from hpcpinn.timestepping.diffusion import cable_diffusion
 from hpcpinn.timestepping.flow_map_store import load_flow_map, shipped_flow_map
 from hpcpinn.timestepping.motifs import DriveState, MotifBook, SlotSolver, WindowLengths
+from hpcpinn.timestepping.pulse_windows import Excursion
 from hpcpinn.timestepping.reaction import FlowMapReaction
+from hpcpinn.timestepping.slot_windows import WindowBook, WindowSearch
 from hpcpinn.timestepping.slots import Course, Slot, slots
 from hpcpinn.timestepping.splitting import Splitting
 from hpcpinn.training.flow_map import ReactionState
 from hpcpinn.workflows.long_drive import cell_sources, course_of, start_of
 from hpcpinn.workflows.membrane_voltage import driven_cable, stimulus_of
 from hpcpinn.workflows.problem import ends_of_fluxes, load_cable, places_of_sources, probe_sites
+
+SMALL = 0.02
+"""Distances from rest below this share of it are not told apart when windows are sought."""
 
 FRAMES, SAMPLES = 200, 50_000
 """About how many frames and probe samples a long run keeps where nothing is said."""
@@ -44,6 +49,7 @@ class SplitProblem:
         splitting: Advances calcium and calbindin over a slot.
         solver: Solves voltage and influx of a slot.
         course: What happens besides the pulses.
+        search: Finds windows; None where their lengths are fixed.
         volume: Of the cells, µm³.
         probe_cell: Cell that holds every probe.
         rest: Calcium and calbindin at the start.
@@ -56,6 +62,7 @@ class SplitProblem:
     splitting: Splitting
     solver: SlotSolver
     course: Course
+    search: WindowSearch | None
     volume: Float[ndarray, " N"]
     probe_cell: Int[ndarray, " p"]
     rest: ReactionState
@@ -68,7 +75,8 @@ class SplitProblem:
 
     def new_book(self) -> MotifBook:
         """A book without motifs."""
-        return MotifBook(self.solver, self.config.split.motif_tolerance)
+        windows = None if self.search is None else WindowBook(self.search)
+        return MotifBook(self.solver, self.config.split.motif_tolerance, windows=windows)
 
 
 def build_split_problem(config: RunConfig) -> SplitProblem:
@@ -106,6 +114,17 @@ def build_split_problem(config: RunConfig) -> SplitProblem:
         flow_map = load_flow_map(split.flow_map, constants) if split.flow_map else shipped_flow_map(constants)
     probes = probe_sites(config, pieces)
     rest = reaction_constants(constants)
+    splitting = Splitting(
+        FlowMapReaction(flow_map), diffusion, jnp.asarray(geometry.ratio), binding=flow_map.constants
+    )
+    half_box = 0.5 * flow_map.box.step[1] / constants.time_unit
+    search = WindowSearch(
+        splitting,
+        Excursion(geometry.volume, rest.c_rest, rest.b_rest, floor=SMALL * rest.c_rest),
+        tolerance=split.tolerance,
+        longest=min(split.longest, half_box),
+        quiet=min(split.quiet, half_box),
+    )
     return SplitProblem(
         config=config,
         header=ResultHeader(
@@ -117,9 +136,7 @@ def build_split_problem(config: RunConfig) -> SplitProblem:
             seed=config.run.seed,
         ),
         constants=constants,
-        splitting=Splitting(
-            FlowMapReaction(flow_map), diffusion, jnp.asarray(geometry.ratio), binding=flow_map.constants
-        ),
+        splitting=splitting,
         solver=SlotSolver(
             cable=equation,
             sources=driven.sources,
@@ -130,7 +147,11 @@ def build_split_problem(config: RunConfig) -> SplitProblem:
             to_cells=tree_weights(cells, sites, middles).tocsr(),
             diffusion=diffusion,
             lengths=WindowLengths(
-                first=split.first, growth=split.growth, longest=split.longest, quiet=split.quiet
+                first=split.first,
+                growth=split.growth,
+                longest=split.longest,
+                quiet=split.quiet,
+                multiple=2 if split.windows == "fixed" else 4,
             ),
             clamps=driven.clamps,
             given=start.given,
@@ -139,6 +160,7 @@ def build_split_problem(config: RunConfig) -> SplitProblem:
             ),
         ),
         course=course_of(config, constants, start.given),
+        search=None if split.windows == "fixed" else search,
         volume=geometry.volume,
         probe_cell=np.array([p.piece * per + min(int(p.fraction * per), per - 1) for p in probes], int),
         rest=ReactionState(
