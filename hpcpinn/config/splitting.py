@@ -1,18 +1,21 @@
 """The table of the run description for split windows: long protocols."""
 
-from typing import Annotated
+from typing import Annotated, Literal
 
 from pydantic import Field
 
-from hpcpinn.config.values import Finite, NonNegative, PositiveTime, Table, Text
+from hpcpinn.config.values import Finite, NonNegative, Positive, PositiveTime, Table, Text
 
 
 class SplitConfig(Table):
     """Split windows (``window.kind = "split"``): reaction, influx and diffusion one after the other.
 
     Attributes:
-        first: Windows while action potentials last, ms.
-        growth: Ratio of the lengths of the windows that follow.
+        windows: Lengths from the local error, found once per kind of slot, or fixed ones that
+            follow pulses and action potentials.
+        tolerance: Local error of adaptive windows, relative to the distance from rest.
+        first: Windows while action potentials last, ms; of adaptive ones the shortest.
+        growth: Ratio of the lengths of the fixed windows that follow.
         longest: Longest window of a slot with pulses, ms.
         quiet: Windows where there are no pulses, ms.
         slot: Longest stretch whose voltage is solved, and reused, as one, ms.
@@ -23,6 +26,8 @@ class SplitConfig(Table):
         checkpoint_every: Wall time between checkpoints, s.
     """
 
+    windows: Literal["adaptive", "fixed"] = "fixed"
+    tolerance: Positive = 1e-4
     first: PositiveTime = 0.1
     growth: Annotated[Finite, Field(ge=1)] = 1.2
     longest: PositiveTime = 5.0

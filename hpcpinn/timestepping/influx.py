@@ -12,7 +12,7 @@ They are kept as running integrals over a motif, from which those of any window 
 """
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property, partial
 from math import comb, factorial
 from typing import NamedTuple
@@ -65,6 +65,10 @@ class InfluxTable:
     def duration(self) -> float:
         """Length of the motif, s."""
         return self.tick * (len(self.sink) - 1)
+
+    def after(self, tick: int) -> "InfluxTable":
+        """What is left of the motif after a tick."""
+        return replace(self, sink=self.sink[tick:], powers=self.powers[tick:])
 
     def over(self, first: Int[ndarray, " K"], last: Int[ndarray, " K"]) -> InfluxWindow:
         """The influx between pairs of ticks."""

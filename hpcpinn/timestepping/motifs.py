@@ -9,12 +9,12 @@ is solved until it is periodic, and solved anew as soon as it is not.
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
+from functools import cached_property
 from typing import NamedTuple
 
-import jax.numpy as jnp
 import numpy as np
-from jaxtyping import Array, Float, Int
+from jaxtyping import Float, Int
 from numpy import ndarray
 from scipy import sparse
 
@@ -25,12 +25,14 @@ from hpcpinn.timestepping.cable_equation import CableEquation, VoltageState
 from hpcpinn.timestepping.diffusion import CableDiffusion
 from hpcpinn.timestepping.given_voltage import GivenVoltage
 from hpcpinn.timestepping.heard_voltage import HeardVoltage
-from hpcpinn.timestepping.influx import ChannelScale, InfluxTable, InfluxWindow, influx_of_trace
+from hpcpinn.timestepping.influx import ChannelScale, InfluxTable, influx_of_trace
 from hpcpinn.timestepping.pulse_steps import Clamp, StepRule, steps_between
-from hpcpinn.timestepping.releases import CellSources, added
+from hpcpinn.timestepping.releases import CellInflux, CellSources
 from hpcpinn.timestepping.shared_diffusion import SharedDiffusion
+from hpcpinn.timestepping.slot_windows import WindowBook
 from hpcpinn.timestepping.slots import Slot
 from hpcpinn.timestepping.splitting import WindowPlan, padded, plan_windows
+from hpcpinn.training.flow_map import ReactionState
 
 VOLTAGE_RANGE = 100.0
 """mV: a voltage that is off by this much is as wrong as a gate that is off by one."""
@@ -62,6 +64,7 @@ class Motif(NamedTuple):
         shared: Windows that end where those twice as long do.
         ends: Ends of the windows after the start, ms.
         voltage: At the ends of the windows, (K, P), mV.
+        ticks: Ends of the windows as ticks.
     """
 
     slot: Slot
@@ -72,6 +75,26 @@ class Motif(NamedTuple):
     shared: Int[ndarray, " k"]
     ends: Float[ndarray, " K"]
     voltage: Float[ndarray, "K P"]
+    ticks: Int[ndarray, " K"]
+
+
+class DrivenSlot(NamedTuple):
+    """A slot whose voltage and influx are known, but not its windows.
+
+    Attributes:
+        slot: The slot.
+        begin, end: The drive at its start and its end.
+        influx: Into the cells.
+        voltage: At the ticks, (T, P), mV.
+        firing: Times after the start at which the voltage moves fast though no pulse says so, ms.
+    """
+
+    slot: Slot
+    begin: DriveState
+    end: DriveState
+    influx: CellInflux
+    voltage: Float[ndarray, "T P"]
+    firing: list[float]
 
 
 @dataclass(frozen=True)
@@ -85,6 +108,7 @@ class WindowLengths:
         growth: Ratio of successive lengths after that.
         longest: In a slot with pulses.
         quiet: In a slot without.
+        multiple: Of which the number of ticks of a slot is one: 2, or 4 where windows are sought.
     """
 
     first: float = 0.1
@@ -93,6 +117,7 @@ class WindowLengths:
     growth: float = 1.2
     longest: float = 5.0
     quiet: float = 10.0
+    multiple: int = 2
 
     @property
     def tick(self) -> float:
@@ -101,7 +126,8 @@ class WindowLengths:
 
     def ticks(self, slot: Slot) -> int:
         """Number of ticks of a slot, even."""
-        return 2 * max(1, int(np.ceil(slot.duration / (2.0 * self.tick) * (1.0 - 1e-9))))
+        least = self.multiple * self.tick
+        return self.multiple * max(1, int(np.ceil(slot.duration / least * (1.0 - 1e-9))))
 
     def ends(self, slot: Slot, marks: Sequence[float] = ()) -> Int[ndarray, " K"]:
         """Ticks at which the windows of a slot end, each after an even number of ticks.
@@ -172,8 +198,15 @@ class SlotSolver:
         """Values at own compartments and at those heard of. Collective over all ranks."""
         return values if self.heard is None else self.heard.heard(values)
 
-    def solve(self, slot: Slot, begin: DriveState) -> Motif:
-        """The motif of a slot that starts from `begin`. Collective over all ranks."""
+    def solve(self, slot: Slot, begin: DriveState, ends: Int[ndarray, " K"] | None = None) -> Motif:
+        """The motif of a slot that starts from `begin`, with given windows or those of fixed lengths.
+
+        Collective over all ranks.
+        """
+        return self.planned(self.driven(slot, begin), ends)
+
+    def driven(self, slot: Slot, begin: DriveState) -> DrivenSlot:
+        """Voltage and influx of a slot. Collective over all ranks."""
         ticks = self.lengths.ticks(slot)
         per_tick = self.lengths.samples
         grid = np.linspace(0.0, slot.duration, ticks * per_tick + 1)
@@ -183,18 +216,29 @@ class SlotSolver:
             V, self.constants, tick=unit * slot.duration / ticks, per_tick=per_tick, state=begin.gates,
             channels=self.channels,
         )  # fmt: skip
-        ends = self.lengths.ends(slot, self._firing(grid, V))
+        on_cells = CellInflux(influx.tick, influx.sink, influx.powers, influx.gates, self.to_cells)
         released = self._released(slot, influx)
+        if self.releases is not None and released is not None:
+            on_cells = replace(on_cells, released=released, cells=self.releases.cells)
+        end = DriveState(state, self._agreed(influx.gates))
+        return DrivenSlot(slot, begin, end, on_cells, V[::per_tick], self._firing(grid, V))
+
+    def planned(self, driven: DrivenSlot, ends: Int[ndarray, " K"] | None = None) -> Motif:
+        """A driven slot with its windows; every second one ends where those twice as long do."""
+        slot = driven.slot
+        ends = self.lengths.ends(slot, driven.firing) if ends is None else ends
         shared = np.unique(np.append(np.arange(1, len(ends), 2), len(ends) - 1))
+        tick = slot.duration / (len(driven.voltage) - 1)
         return Motif(
             slot,
-            begin,
-            DriveState(state, self._agreed(influx.gates)),
-            self._plan(ends, influx, released),
-            self._plan(ends[shared], influx, released),
+            driven.begin,
+            driven.end,
+            self._plan(ends, driven.influx),
+            self._plan(ends[shared], driven.influx),
             shared,
-            grid[per_tick * ends],
-            V[per_tick * ends],
+            tick * ends,
+            driven.voltage[ends],
+            ends,
         )
 
     def _voltage(
@@ -234,26 +278,15 @@ class SlotSolver:
             return None
         return self.releases.table(slot, influx, influx.sink @ self.to_cells[self.releases.cells].T)
 
-    def _plan(
-        self, ends: Int[ndarray, " K"], influx: InfluxTable, released: InfluxTable | None
-    ) -> WindowPlan:
-        begins = np.append(0, ends[:-1])
-        longest = influx.tick * np.max(ends - begins)
-        terms = self.diffusion.series(np.array([longest])).coefficients.shape[1]
-        plan = plan_windows(ends, influx, self.diffusion, terms=max(_TERMS, -(-terms // 8) * 8))
-        first, second = self._on_cells(plan.first), self._on_cells(plan.second)
-        if released is not None and self.releases is not None:
-            middle, cells = (begins + ends) // 2, self.releases.cells
-            first = added(first, released.over(begins, middle), cells)
-            second = added(second, released.over(middle, ends), cells)
-        return padded(plan._replace(first=first, second=second), _few_sizes(len(ends)) - len(ends))
+    @cached_property
+    def _terms(self) -> int:
+        """Terms of the diffusion's series in all plans, so that they share compilations."""
+        longest = 2.0 * max(self.lengths.longest, self.lengths.quiet) * self.constants.time_unit
+        return max(_TERMS, self.diffusion.series(np.array([longest])).coefficients.shape[1])
 
-    def _on_cells(self, window: InfluxWindow) -> InfluxWindow:
-        def mapped(values: Array) -> Array:
-            flat = np.asarray(values).reshape(-1, self.to_cells.shape[1])
-            return jnp.asarray((self.to_cells @ flat.T).T.reshape(*values.shape[:-1], -1))
-
-        return InfluxWindow(mapped(window.sink), mapped(window.moments))
+    def _plan(self, ends: Int[ndarray, " K"], influx: CellInflux) -> WindowPlan:
+        plan = plan_windows(ends, influx, self.diffusion, terms=self._terms)
+        return padded(plan, _few_sizes(len(ends)) - len(ends))
 
 
 def given_state(cable: CableEquation, V: Float[ndarray, " n"]) -> VoltageState:
@@ -263,7 +296,7 @@ def given_state(cable: CableEquation, V: Float[ndarray, " n"]) -> VoltageState:
 
 
 _TERMS = 24
-"""Least number of terms of the diffusion's series, so that plans share a compilation."""
+"""Least number of terms of the diffusion's series."""
 
 
 def _few_sizes(count: int) -> int:
@@ -289,6 +322,7 @@ class MotifBook:
             voltages in units of `VOLTAGE_RANGE`. 0: nothing is reused but what is the same to the bit.
         most: Motifs that are kept of every kind of slot, those used last.
         most_in_all: Motifs that are kept.
+        windows: Seeks the windows of slots; None where their lengths are fixed.
         solved, reused: Slots so far.
         mismatch: Largest difference with which one was reused.
         communicator: All ranks, which reuse and solve together.
@@ -298,6 +332,7 @@ class MotifBook:
     tolerance: float = 1e-4
     most: int = 12
     most_in_all: int = 48
+    windows: WindowBook | None = None
     solved: int = 0
     reused: int = 0
     mismatch: float = 0.0
@@ -305,16 +340,27 @@ class MotifBook:
     _motifs: list[Motif] = field(default_factory=list)
 
     @property
-    def starts(self) -> list[tuple[Slot, DriveState]]:
-        """From what all motifs in the book can be solved again, the one used last at the end."""
-        return [(motif.slot, motif.begin) for motif in self._motifs]
+    def starts(self) -> list[tuple[Slot, DriveState, Int[ndarray, " K"]]]:
+        """From what all motifs in the book can be solved again, with their windows; last the one used last."""
+        return [(motif.slot, motif.begin, motif.ticks) for motif in self._motifs]
 
-    def learn(self, starts: list[tuple[Slot, DriveState]]) -> None:
+    def learn(self, starts: list[tuple[Slot, DriveState, Int[ndarray, " K"]]]) -> None:
         """Solves motifs again, from what another book's `starts` have said."""
-        self._motifs += [self.solver.solve(slot, begin) for slot, begin in starts]
+        self._motifs += [self.solver.solve(*start) for start in starts]
 
-    def motif(self, slot: Slot, begin: DriveState) -> Motif:
-        """What happens in a slot, solved or reused. Collective over all ranks."""
+    def motif(self, slot: Slot, begin: DriveState, calcium: ReactionState | None = None) -> Motif:
+        """What happens in a slot, solved or reused. Collective over all ranks.
+
+        Args:
+            slot: The slot.
+            begin: The drive at its start.
+            calcium: Calcium then, where windows are sought.
+        """
+        ends = None
+        if self.windows is not None and calcium is not None:
+            if self.windows.must_seek(slot):
+                return self._sought(slot, begin, calcium)
+            ends = self.windows.known[slot.kind].ends
         places = [place for place, motif in enumerate(self._motifs) if motif.slot.kind == slot.kind]
         if places:
             own = [distance(self._motifs[place].begin, begin) for place in places]
@@ -325,14 +371,35 @@ class MotifBook:
                 self.mismatch = max(self.mismatch, float(distances[nearest]))
                 self._motifs.append(self._motifs.pop(places[nearest]))
                 return self._motifs[-1]
-        motif = self.solver.solve(slot, begin)
+        return self._kept(self.solver.solve(slot, begin, ends))
+
+    def judge(self, slot: Slot, estimate: float) -> None:
+        """Takes note of a slot's own error estimate, relative to its distance from rest."""
+        if self.windows is not None:
+            self.windows.judge(slot, estimate)
+
+    def _sought(self, slot: Slot, begin: DriveState, calcium: ReactionState) -> Motif:
+        """A motif whose windows are sought; those of its kind that have others are forgotten."""
+        assert self.windows is not None
+        driven = self.solver.driven(slot, begin)
+        ends = self.windows.seek(slot, driven.influx, calcium, driven.firing)
+        self._motifs = [motif for motif in self._motifs if motif.slot.kind != slot.kind]
+        if self._never_again:
+            self.windows.known.pop(slot.kind)
+        return self._kept(self.solver.planned(driven, ends))
+
+    @property
+    def _never_again(self) -> bool:
+        """Whether no slot does what another did."""
+        return self.solver.given is not None and self.solver.given.never_repeats
+
+    def _kept(self, motif: Motif) -> Motif:
         self.solved += 1
-        if self.solver.given is None or not self.solver.given.never_repeats:
-            self._motifs.append(motif)
-            if len(places) == self.most:
-                del self._motifs[places[0]]
-            elif len(self._motifs) > self.most_in_all:
-                del self._motifs[0]
+        if not self._never_again:
+            same = [place for place, other in enumerate(self._motifs) if other.slot.kind == motif.slot.kind]
+            if len(same) == self.most:
+                del self._motifs[same[0]]
+            self._motifs = [*self._motifs, motif][-self.most_in_all :]
         return motif
 
 

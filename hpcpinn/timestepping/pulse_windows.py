@@ -6,7 +6,7 @@ later repetition; whether they still serve is checked there by the same comparis
 motif, `halving_error`. Lengths are even numbers of ticks of the influx's table.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import NamedTuple
 
 import jax.numpy as jnp
@@ -15,6 +15,7 @@ from jaxtyping import Float, Int
 from numpy import ndarray
 
 from hpcpinn.errors import InputError, SolveError
+from hpcpinn.parallel.communicator import Communicator, SerialCommunicator
 from hpcpinn.timestepping.controller import (
     Plan,
     WindowRule,
@@ -52,15 +53,20 @@ class Excursion:
         volume: Of the compartments, µm³.
         c_rest, b_rest: Rest, µM.
         floor: Excursion of c below which errors are absolute, µM (root mean square).
+        communicator: All ranks, where the compartments are spread over them.
     """
 
     volume: Float[ndarray, " N"]
     c_rest: float
     b_rest: float
     floor: float = 1e-3
+    communicator: Communicator = field(default_factory=SerialCommunicator)
 
     def error(self, one: ReactionState, other: ReactionState) -> float:
-        """The larger of the relative differences of free calcium and of the total c − b."""
+        """The larger of the relative differences of free calcium and of the total c − b.
+
+        Collective over all ranks.
+        """
         bound = np.asarray(other.b) - self.b_rest
         free = np.asarray(other.c) - self.c_rest
         of_c = self._size(np.asarray(one.c) - np.asarray(other.c)) / (self._size(free) + self.floor)
@@ -69,7 +75,9 @@ class Excursion:
         return float(max(of_c, self._size(moved) / (self._size(free - bound) + floor)))
 
     def _size(self, x: ndarray) -> float:
-        return float(np.sqrt(np.average(x * x, weights=self.volume)))
+        parts = self.communicator.share((float(self.volume @ (x * x)), float(self.volume.sum())))
+        square, volume = np.sum(parts, axis=0)
+        return float(np.sqrt(square / volume))
 
 
 def pulse_windows(
@@ -81,6 +89,7 @@ def pulse_windows(
     tolerance: float,
     longest: float,
     stops: Int[ndarray, " S"] | tuple[int, ...] = (),
+    settle: bool = False,
 ) -> PulseWindows:
     """Walks through a motif and finds its windows.
 
@@ -92,10 +101,11 @@ def pulse_windows(
         tolerance: Largest relative local error of a window.
         longest: Longest window, s: no more than the flow map's box allows.
         stops: Ticks at which windows must end besides the last: onsets of pulses, times to record.
+        settle: Take the shortest window where it does not meet the tolerance either.
 
     Raises:
         InputError: The splitting is not of order 2, or a stop is odd or outside the motif.
-        SolveError: The tolerance is not met by the shortest window, four ticks.
+        SolveError: The tolerance is not met by the shortest window, four ticks, or an error is not finite.
     """
     if splitting.order != 2:
         raise InputError(
@@ -115,15 +125,17 @@ def pulse_windows(
         growth=2.5,
         keep=1.0,
     )
+    most = min(rule.longest, float(last)) * influx.tick
+    terms = max(_TERMS, splitting.diffusion.series(np.array([most])).coefficients.shape[1])
     plan, now, rejected = first_plan(rule), 0, 0
     ends: list[int] = []
     errors: list[float] = []
     while now < last:
         stop = int(stops[np.searchsorted(stops, now, side="right")])
         length = _whole(next_length(rule, plan, now, stop), stop - now)
-        coarse, fine = _whole_and_halves(splitting, state, influx, now, length)
+        coarse, fine = _whole_and_halves(splitting, state, influx.after(now), length, terms)
         error = excursion.error(coarse, fine) / 3.0  # what is left in the halves, order 2
-        if not error <= tolerance:
+        if not (error <= tolerance or (settle and length <= _SHORTEST and np.isfinite(error))):
             if length <= _SHORTEST:
                 raise SolveError(
                     f"split windows: error {error:.1e} above the tolerance {tolerance:g} at the shortest "
@@ -137,6 +149,12 @@ def pulse_windows(
         errors.append(error)
         plan = after_accepted(rule, plan, float(length), max(error, 1e-12), at_stop=False)
     return PulseWindows(np.array(ends), np.array(errors), rejected, state)
+
+
+def halved(ends: Int[ndarray, " K"]) -> Int[ndarray, " 2K"]:
+    """The ends of the halves of windows that start at tick 0."""
+    ends = np.asarray(ends, int)
+    return np.sort(np.append(ends, (np.append(0, ends[:-1]) + ends) // 2))
 
 
 def halving_error(
@@ -156,20 +174,18 @@ def halving_error(
         excursion: How errors are measured.
     """
     ends = np.asarray(ends, int)
-    halves = np.sort(np.append(ends, (np.append(0, ends[:-1]) + ends) // 2))
+    halves = halved(ends)
     coarse, _ = splitting.advance(state, plan_windows(ends, influx, splitting.diffusion))
     fine, _ = splitting.advance(state, plan_windows(halves, influx, splitting.diffusion))
     return excursion.error(coarse, fine) * 4.0 / 3.0
 
 
 def _whole_and_halves(
-    splitting: Splitting, state: ReactionState, influx: InfluxTable, now: int, length: int
+    splitting: Splitting, state: ReactionState, influx: InfluxTable, length: int, terms: int
 ) -> tuple[ReactionState, ReactionState]:
     """State after one window, and after two of half the length, two compilations for all lengths."""
-    part = InfluxTable(influx.tick, influx.sink[now:], influx.powers[now:], influx.gates)
-    half = length // 2
-    fine = plan_windows(np.array([half, length]), part, splitting.diffusion, terms=_TERMS)
-    one = plan_windows(np.array([length]), part, splitting.diffusion, terms=_TERMS)
+    fine = plan_windows(np.array([length // 2, length]), influx, splitting.diffusion, terms)
+    one = plan_windows(np.array([length]), influx, splitting.diffusion, terms)
     coarse, _ = splitting.advance(state, one)
     halves, _ = splitting.advance(state, fine)
     return ReactionState(*map(jnp.asarray, coarse)), ReactionState(*map(jnp.asarray, halves))
@@ -179,7 +195,7 @@ _SHORTEST = 4
 """Ticks: a window, its halves and the middles of these."""
 
 _TERMS = 48
-"""Length to which diffusion's series is padded while windows are sought: one compilation for all."""
+"""Least length to which diffusion's series is padded while windows are sought: one compilation for all."""
 
 
 def _whole(length: float, room: int) -> int:

@@ -6,12 +6,14 @@ at its mean time: within a tick the channel's sink changes calcium by 1e-4 at mo
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from math import factorial
 
+import jax.numpy as jnp
 import numpy as np
-from jaxtyping import Bool, Float, Int
+from jaxtyping import Array, Bool, Float, Int
 from numpy import ndarray
+from scipy import sparse
 
 from hpcpinn.timestepping.influx import InfluxTable, InfluxWindow
 from hpcpinn.timestepping.slots import Acting, Slot
@@ -101,6 +103,33 @@ def join_sources(parts: Sequence[CellSources], counts: Sequence[int]) -> CellSou
     )
 
 
-def added(window: InfluxWindow, more: InfluxWindow, cells: Int[ndarray, " m"]) -> InfluxWindow:
-    """The influx with that of a few cells on top."""
-    return window._replace(moments=window.moments.at[..., cells].add(more.moments))
+@dataclass(frozen=True)
+class CellInflux(InfluxTable):
+    """The influx of a motif into cells, from that into the compartments of the voltage.
+
+    Attributes:
+        to_cells: Weights of the compartments in every cell, (N, P).
+        released: What comes into `cells` besides; None for nothing.
+        cells: Where.
+    """
+
+    to_cells: sparse.csr_matrix
+    released: InfluxTable | None = None
+    cells: Int[ndarray, " m"] = field(default_factory=lambda: np.zeros(0, int))
+
+    def after(self, tick: int) -> "CellInflux":
+        """What is left of the motif after a tick."""
+        released = None if self.released is None else self.released.after(tick)
+        return replace(self, sink=self.sink[tick:], powers=self.powers[tick:], released=released)
+
+    def over(self, first: Int[ndarray, " K"], last: Int[ndarray, " K"]) -> InfluxWindow:
+        """The influx between pairs of ticks, on cells."""
+        window = InfluxWindow(*map(self._on_cells, super().over(first, last)))
+        if self.released is None:
+            return window
+        more = self.released.over(first, last).moments
+        return window._replace(moments=window.moments.at[..., self.cells].add(more))
+
+    def _on_cells(self, values: Array) -> Array:
+        flat = np.asarray(values).reshape(-1, self.to_cells.shape[1])
+        return jnp.asarray((self.to_cells @ flat.T).T.reshape(*values.shape[:-1], -1))

@@ -15,6 +15,7 @@ from numpy import ndarray
 
 from hpcpinn.io import checkpoint
 from hpcpinn.timestepping.motifs import DriveState, MotifBook
+from hpcpinn.timestepping.slot_windows import packed_windows, restore_windows
 from hpcpinn.timestepping.slots import unpacked
 from hpcpinn.training.flow_map import ReactionState
 from hpcpinn.workflows.long_state import LongState, LongTally
@@ -50,9 +51,10 @@ def save(problem: SplitProblem, book: MotifBook, state: LongState, tally: LongTa
     }
     starts = book.starts
     scalars: dict[str, Any] = {"time": state.time, "reach": state.reach, "motifs": len(starts)}
-    scalars |= _packed("drive", state.drive, problem)
-    for number, (slot, begin) in enumerate(starts):
+    scalars |= _packed("drive", state.drive, problem) | packed_windows(book.windows)
+    for number, (slot, begin, ends) in enumerate(starts):
         scalars[f"motif{number}_slot"] = slot.packed()
+        scalars[f"motif{number}_ends"] = ends
         scalars |= _packed(f"motif{number}", begin, problem)
     scalars |= {f"tally_{name}": value for name, value in asdict(tally).items()}
     checkpoint.save(
@@ -76,8 +78,10 @@ def load(path: Path, problem: SplitProblem, book: MotifBook) -> tuple[LongState,
     starts = []
     for number in range(int(scalars["motifs"])):
         slot = unpacked(np.asarray(scalars[f"motif{number}_slot"]))
-        starts.append((slot, _unpacked(f"motif{number}", scalars, problem)))
+        begin = _unpacked(f"motif{number}", scalars, problem)
+        starts.append((slot, begin, np.asarray(scalars[f"motif{number}_ends"])))
     book.learn(starts)
+    restore_windows(book.windows, scalars)
     kinds = {name: type(value) for name, value in asdict(LongTally()).items()}
     tally = LongTally(**{name: kind(scalars[f"tally_{name}"]) for name, kind in kinds.items()})
     book.solved, book.reused, book.mismatch = tally.solved, tally.reused, tally.mismatch

@@ -24,7 +24,7 @@ from hpcpinn.workflows.forward import ProgressDisplay, WindowReport
 from hpcpinn.workflows.long_state import LongState, LongSummary, LongTally
 from hpcpinn.workflows.march import NOTHING
 from hpcpinn.workflows.resumption import stop_where_done
-from hpcpinn.workflows.split_problem import SplitProblem, build_split_problem
+from hpcpinn.workflows.split_problem import SMALL, SplitProblem, build_split_problem
 
 COMPANION_ORDER = 3.0
 """2² − 1: windows twice as long are off by this many times the error of the windows themselves."""
@@ -128,7 +128,7 @@ class _Loop:
         """
         splitting = self.problem.splitting
         marks = [clock.perf_counter()]
-        motif = self.book.motif(slot, state.drive)
+        motif = self.book.motif(slot, state.drive, state.calcium)
         marks.append(clock.perf_counter())
         rows, checked = self._rows(slot, motif, tally)
         calcium, frames, count = splitting.follow(state.calcium, motif.plan, rows)
@@ -136,14 +136,15 @@ class _Loop:
         marks.append(clock.perf_counter())
         companion, coarse, _ = splitting.follow(state.companion, motif.coarse, checked)
         frames = frames.in_rows(rows, len(motif.ends))
-        reach, apart = self._distances(motif, checked, frames, coarse)
+        reach, apart, own = self._distances(motif, checked, frames, coarse, state)
         if not np.all(np.isfinite(reach)):
             raise SolveError(
                 f"calcium is not finite at t = {slot.end:.6g} ms; shorten split.first and split.longest"
             )
+        small, nothing = (share * self.problem.constants.c_rest for share in (SMALL, NOTHING))
+        self.book.judge(slot, float(np.max(own / COMPANION_ORDER / np.maximum(reach, small))))
         reach = np.maximum(reach, state.reach)
         after = LongState(slot.end, calcium, companion, motif.end, reach)
-        nothing = NOTHING * self.problem.constants.c_rest
         error = float(np.max(apart / COMPANION_ORDER / np.maximum(reach, nothing)))
         marks.append(clock.perf_counter())
         tally = replace(
@@ -177,15 +178,21 @@ class _Loop:
         return np.unique(np.concatenate([motif.shared[checked], frame_rows, sample_rows])), checked
 
     def _distances(
-        self, motif: Motif, checked: ndarray, frames: Frames, companion: Frames
-    ) -> tuple[Float[ndarray, " M"], Float[ndarray, " M"]]:
-        """Every member's calcium from rest and from the companion's, root mean square over tree and slot."""
+        self, motif: Motif, checked: ndarray, frames: Frames, companion: Frames, begin: LongState
+    ) -> tuple[Float[ndarray, " M"], Float[ndarray, " M"], Float[ndarray, " M"]]:
+        """Every member's calcium from rest, from the companion's, and what the slot itself adds to that.
+
+        Root mean squares over tree and slot.
+        """
         rows = motif.shared[checked]
         time = np.diff(motif.ends[rows], prepend=0.0) / motif.ends[-1]
         c, coarse = np.asarray(frames.c)[rows], np.asarray(companion.c)
-        away, apart = c - np.asarray(self.problem.rest.c), c - coarse
-        per_member = self.problem.per_member
-        return np.sqrt(per_member(time @ away**2)), np.sqrt(per_member(time @ apart**2))
+        apart = c - coarse
+        added = apart - (np.asarray(begin.calcium.c) - np.asarray(begin.companion.c))
+        away = c - np.asarray(self.problem.rest.c)
+        squares = (self.problem.per_member(time @ x**2) for x in (away, apart, added))
+        reach, distance, own = (np.sqrt(square) for square in squares)
+        return reach, distance, own
 
     def _record(
         self, slot: Slot, motif: Motif, frames: Frames, error: float, tally: LongTally, spent: ndarray

@@ -33,9 +33,11 @@ from hpcpinn.timestepping.given_voltage import GivenVoltage, join_given
 from hpcpinn.timestepping.heard_voltage import HeardVoltage, heard_voltage
 from hpcpinn.timestepping.influx import ChannelScale, surplus_leak
 from hpcpinn.timestepping.motifs import DriveState, MotifBook, SlotSolver, WindowLengths, given_state
+from hpcpinn.timestepping.pulse_windows import Excursion
 from hpcpinn.timestepping.reaction import FlowMapReaction
 from hpcpinn.timestepping.releases import CellSources, join_sources
 from hpcpinn.timestepping.shared_diffusion import shared_diffusion
+from hpcpinn.timestepping.slot_windows import WindowBook, WindowSearch
 from hpcpinn.timestepping.slots import Course, Slot, slots
 from hpcpinn.timestepping.splitting import Splitting
 from hpcpinn.training.flow_map import FlowMap, ReactionState
@@ -44,6 +46,9 @@ from hpcpinn.workflows.membrane_voltage import clamps_of, step_rule, stimulus_of
 from hpcpinn.workflows.population import Member, members_of
 from hpcpinn.workflows.problem import constants_of
 from hpcpinn.workflows.split_cell import SplitCell, describe_split_cell
+
+SMALL = 0.02
+"""Distances from rest below this share of it are not told apart when windows are sought."""
 
 FRAMES, SAMPLES = 200, 50_000
 """About how many frames and probe samples a long run keeps where nothing is said."""
@@ -65,6 +70,7 @@ class SplitProblem:
         splitting: Advances calcium and calbindin over a slot.
         solver: Solves voltage and influx of a slot.
         course: What happens besides the pulses.
+        search: Finds windows; None where their lengths are fixed.
         pieces: Pieces of this rank, increasing; its cells are theirs, in this order.
         volume: Of its cells, µm³.
         member: Member of each of its cells.
@@ -81,6 +87,7 @@ class SplitProblem:
     splitting: Splitting
     solver: SlotSolver
     course: Course
+    search: WindowSearch | None
     pieces: Int[ndarray, " p"]
     volume: Float[ndarray, " N"]
     member: Int[ndarray, " N"]
@@ -107,8 +114,9 @@ class SplitProblem:
 
     def new_book(self) -> MotifBook:
         """A book without motifs."""
+        windows = None if self.search is None else WindowBook(self.search)
         tolerance = self.config.split.motif_tolerance
-        return MotifBook(self.solver, tolerance, communicator=self.communicator)
+        return MotifBook(self.solver, tolerance, windows=windows, communicator=self.communicator)
 
     def per_member(self, values: Float[ndarray, " N"]) -> Float[ndarray, " M"]:
         """Means over the volume of every member, of values at own cells. Collective over all ranks."""
@@ -156,7 +164,11 @@ def build_split_problem(config: RunConfig, communicator: Communicator) -> SplitP
     releases = [cell.releases for cell in described if cell.releases is not None]
     own = np.flatnonzero(shares.cell == communicator.rank)
     lengths = WindowLengths(
-        first=split.first, growth=split.growth, longest=split.longest, quiet=split.quiet
+        first=split.first,
+        growth=split.growth,
+        longest=split.longest,
+        quiet=split.quiet,
+        multiple=2 if split.windows == "fixed" else 4,
     )
     # The companion's windows are twice as long, and ends are rounded to pairs of ticks.
     longest = 2.0 * (max(split.longest, split.quiet, split.first) + 2.0 * split.first)
@@ -173,6 +185,23 @@ def build_split_problem(config: RunConfig, communicator: Communicator) -> SplitP
     probes = _joined_probes(described)
     member = np.repeat(np.arange(len(described)), [cell.grid.n for cell in described])
     rest = reaction_constants(constants[0])
+    splitting = Splitting(
+        FlowMapReaction(flow_map), diffusion, jnp.asarray(grid.ratio[own]), binding=flow_map.constants
+    )
+    half_box = 0.5 * flow_map.box.step[1] / constants[0].time_unit
+    search = WindowSearch(
+        splitting,
+        Excursion(
+            grid.volume[own],
+            rest.c_rest,
+            rest.b_rest,
+            floor=SMALL * rest.c_rest,
+            communicator=communicator,
+        ),
+        tolerance=split.tolerance,
+        longest=min(split.longest, half_box),
+        quiet=min(split.quiet, half_box),
+    )
     return SplitProblem(
         config=config,
         communicator=communicator,
@@ -186,9 +215,7 @@ def build_split_problem(config: RunConfig, communicator: Communicator) -> SplitP
             members=_entries(described),
         ),
         constants=constants[0],
-        splitting=Splitting(
-            FlowMapReaction(flow_map), diffusion, jnp.asarray(grid.ratio[own]), binding=flow_map.constants
-        ),
+        splitting=splitting,
         solver=SlotSolver(
             cable=equation,
             sources=_sources(described, equation),
@@ -206,6 +233,7 @@ def build_split_problem(config: RunConfig, communicator: Communicator) -> SplitP
             channels=_channel_scale(described, constants, heard.compartments),
         ),
         course=course_of(config, constants[0], first.given),
+        search=None if split.windows == "fixed" else search,
         pieces=pieces,
         volume=grid.volume[own],
         member=member[own],
