@@ -44,11 +44,12 @@ def main(job_file: str, result_file: str) -> None:
             course = h.Vector(float(psi) * job["waveform"])
             course.play(section(0.5)._ref_e_extracellular, times, 1)
             kept.append(course)
+    moments = h.Vector(job["waveform_times"])
     for section, current in zip(cells, job["currents"], strict=False):
         clamp = h.IClamp(section(0.5))
         clamp.delay, clamp.dur = 0.0, 1e9
         course = h.Vector(float(current) * job["waveform"])
-        course.play(clamp._ref_amp, h.Vector(job["waveform_times"]), 1)
+        course.play(clamp._ref_amp, moments, 1)
         kept += [clamp, course]
     end, step = float(job["end"]), float(job["step"])
     h.dt, h.steps_per_ms, h.secondorder = step, 1.0 / step, int(job["order"])
