@@ -99,7 +99,7 @@ def settings(periods: int, short: int, quick: bool) -> list[Setting]:
         fixed, tolerances, steps = (
             [0.1, 0.025, 0.005],
             [1e-2, 1e-3, 5e-4, 1e-4, 3e-5, 1e-5, 1e-6],
-            [0.025, 0.01, 0.005, 0.001],
+            [0.025, 0.1 / 12, 0.005, 0.001],
         )
         references += [(1e-4, 0.025), (1e-5, 0.0125)]
     for tolerance, step in references:
@@ -115,7 +115,7 @@ def settings(periods: int, short: int, quick: bool) -> list[Setting]:
         found.append(Setting("NEURON, CVODE", f"atol {tolerance:.0e}", job, span))
     for step in steps:
         span = periods if step >= 0.005 else short
-        found.append(Setting("Arbor", f"{step} ms", {"step": step, "repeats": 1}, span))
+        found.append(Setting("Arbor", f"{step:.3g} ms", {"step": step, "repeats": 1}, span))
     return found
 
 
