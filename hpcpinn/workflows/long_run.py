@@ -219,7 +219,7 @@ class _Loop:
         for row in frame_rows:
             values = {"calcium": c[row], "calbindin": b[row], "voltage": to_cells @ V[row]}
             self.writer.frame(float(times[row]), values)
-        if len(sample_rows) and len(probes):
+        if len(sample_rows) and self.problem.header.probes:  # every rank, with a probe or without
             at_probes = {
                 "calcium": c[np.ix_(sample_rows, probes)],
                 "calbindin": b[np.ix_(sample_rows, probes)],

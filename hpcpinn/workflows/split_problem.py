@@ -20,7 +20,7 @@ from hpcpinn.errors import InputError, concerning
 from hpcpinn.io.layout import MemberEntry, ProbeSite
 from hpcpinn.io.results import ResultHeader
 from hpcpinn.morphology.forest import join_cables, join_compartments, points_of
-from hpcpinn.parallel.communicator import Communicator
+from hpcpinn.parallel.communicator import Communicator, SerialCommunicator
 from hpcpinn.physics import gates
 from hpcpinn.physics.channel_sets import channel_set_named
 from hpcpinn.physics.constants import CalciumConstants
@@ -139,13 +139,18 @@ class _Shares:
     compartment: Int[ndarray, " P"]
 
 
-def build_split_problem(config: RunConfig, communicator: Communicator) -> SplitProblem:
+def build_split_problem(config: RunConfig, communicator: Communicator | None = None) -> SplitProblem:
     """Sets up a long run. Collective over all ranks.
+
+    Args:
+        config: The run description.
+        communicator: All ranks; None for one.
 
     Raises:
         InputError: On all ranks: anything the user gave that cannot be used.
         SolveError: A cell has no rest.
     """
+    communicator = communicator or SerialCommunicator()
     _refuse_what_split_windows_lack(config)
     stimulus = stimulus_of(config) if config.field.is_given else None
     config = with_long_defaults(config, stimulus)
