@@ -80,7 +80,9 @@ def driven_cable(config: RunConfig, cable: Cable) -> DrivenCable:
     stimulus = None
     if config.field.is_given:
         stimulus = stimulus_of(config)
-        psi = quasipotential(cells.cable, field_of(config))[cells.node]
+        field = field_of(config)
+        with concerning("field", "file" if config.field.file is not None else "direction"):
+            psi = quasipotential(cells.cable, field)[cells.node]
         rows.append(_strength(config) * equation.field_source(psi))
     clamps = []
     for number, clamp in enumerate(config.clamp):
