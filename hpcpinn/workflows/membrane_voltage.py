@@ -107,7 +107,9 @@ def peak_quasipotential(config: RunConfig, cells: Compartments) -> Float[ndarray
     Raises:
         InputError: A direction or a file that cannot be used.
     """
-    return _strength(config) * quasipotential(cells.cable, field_of(config))[cells.node]
+    field = field_of(config)
+    with concerning("field", "file" if config.field.file is not None else "direction"):
+        return _strength(config) * quasipotential(cells.cable, field)[cells.node]
 
 
 def clamped_compartments(config: RunConfig, cells: Compartments, cable: Cable) -> tuple[int, ...]:
