@@ -1,6 +1,6 @@
 """Benchmark: the voltage of the CA1 cell against NEURON, on the same compartments.
 
-    python scripts/bench_voltage.py --neuron PYTHON [--cell SWC] [--steps 0.025 0.0125 0.00625] [--field 5000]
+    python scripts/bench_voltage.py --neuron PYTHON [--cell SWC] [--steps 0.025 0.0125 0.00625] [--field 8000]
 
 PYTHON is an interpreter that can import `neuron` (it may live in an environment of its own). Both
 programs get the same chain of cylinders, one per compartment of the d_lambda rule, the same membrane
@@ -176,7 +176,7 @@ def main() -> None:
     arguments.add_argument("--cell", type=Path, default=shared / "morphologies/rat_ca1_pyramidal_c91662.swc")
     arguments.add_argument("--steps", type=float, nargs="+", default=[0.025, 0.0125, 0.00625], help="ms")
     arguments.add_argument("--fraction", type=float, default=0.1, help="of the d_lambda rule")
-    arguments.add_argument("--field", type=float, default=5000.0, help="V/m along y")
+    arguments.add_argument("--field", type=float, default=8000.0, help="V/m along y; 5000 is too weak for CA1")
     arguments.add_argument("--quick", action="store_true", help="leave `extracellular` away")
     arguments.add_argument("--patience", type=float, default=600.0, help="seconds for a run of NEURON")
     given = arguments.parse_args()
