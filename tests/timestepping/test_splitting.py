@@ -6,9 +6,11 @@ import numpy as np
 import pytest
 from scipy.sparse.linalg import expm_multiply
 
+from hpcpinn.domain.network_diffusion import network_diffusion
 from hpcpinn.errors import InputError, SolveError
 from hpcpinn.morphology.cable import Cable
 from hpcpinn.morphology.synthetic import y_cable
+from hpcpinn.parallel.communicator import SerialCommunicator
 from hpcpinn.physics import voltage
 from hpcpinn.physics.constants import PRESETS
 from hpcpinn.physics.pumped_binding import reaction_constants
@@ -21,7 +23,7 @@ from hpcpinn.timestepping.flow_map_store import shipped_flow_map
 from hpcpinn.timestepping.influx import Influx, InfluxTable, add_influx
 from hpcpinn.timestepping.pulse_windows import Excursion, halving_error, pulse_windows
 from hpcpinn.timestepping.reaction import FlowMapReaction, StiffReaction
-from hpcpinn.timestepping.splitting import Splitting, plan_windows
+from hpcpinn.timestepping.splitting import Splitting, padded, plan_windows
 from hpcpinn.training.flow_map import ReactionState
 
 K = PRESETS["physical-N"]
@@ -155,6 +157,35 @@ def test_observed_order_against_the_independent_reference(
     observed = np.log(np.array(errors[:-1]) / errors[1:]) / np.log([2.0, 2.5])
     assert np.all(np.abs(observed - order) < 0.25), (errors, observed)
     assert errors[-1] < (1e-3 if order == 1 else 1e-5)
+
+
+def test_observed_order_with_networks_for_diffusion(influx):
+    """Strang's order in the windows' length, at the nodes of the pieces.
+
+    Where flows balance at the fork: a layer that starts there is resolved in time to first order only.
+    """
+    cable = y_cable((100.0, 50.0, 50.0), (1.0, 1.0, 1.0)).split([np.arange(1, n) / n for n in (5, 3, 3)])
+    networks = network_diffusion(cable, np.zeros(cable.n_frusta, int), SerialCommunicator(), (K.D_c, K.D_b))
+    geometry = networks.geometry
+    ratio = geometry.membrane_ratio.ravel()
+    volume = np.asarray(geometry.length[:, None] * geometry.area * networks.table.grid.space_weight).ravel()
+    share = (networks.table.grid.space + 1.0) / 2.0
+    place = (cable.path[:, :1] + share * np.diff(cable.path, axis=1)).ravel()
+    c = K.c_rest + 0.25 * (1.0 - np.cos(2.0 * np.pi * place / 100.0))
+    start = ReactionState(c, K.k_minus * K.b_tot / (K.k_minus + K.k_plus * c))
+    k = reaction_constants(K)
+    splitting = Splitting(StiffReaction(k), networks, ratio, binding=k)
+    plans = {n: plan_windows(np.arange(n, 401, n), influx, networks) for n in (20, 10, 4, 2)}
+    # All as long as the longest: one program for all.
+    alike = {n: padded(plan, 200 - len(plan.lengths)) for n, plan in plans.items()}
+    ends = {n: np.asarray(splitting.advance(start, plan)[0].c) for n, plan in alike.items()}
+    size = volume_norm(ends[2] - K.c_rest, volume)
+    errors = [volume_norm(ends[n] - ends[2], volume) / size for n in (20, 10, 4)]
+    # The finest is not the limit: an error in n² shows as n² − 2².
+    observed = np.log(np.array(errors[:-1]) / errors[1:]) / np.log([396.0 / 96.0, 96.0 / 12.0]) * 2.0
+    assert np.all(np.abs(observed - 2.0) < 0.25), (errors, observed)
+    assert errors[-1] < 1e-5
+    assert networks.factorisations == 4
 
 
 def test_steady_influx_is_in_balance_with_binding_in_windows_longer_than_it(tree, diffusion):
