@@ -105,6 +105,6 @@ class CableConfig(Table):
     C_m: Positive = 1.0
     temperature: NonNegative | None = None
     d_lambda: Positive = 0.1
-    step: PositiveTime = 0.025
+    step: PositiveTime = 0.0125
     pulse_step: PositiveTime = 0.005
     sample: PositiveTime = 0.025

@@ -77,6 +77,11 @@ class Motif(NamedTuple):
     voltage: Float[ndarray, "K P"]
     ticks: Int[ndarray, " K"]
 
+    @property
+    def bytes(self) -> int:
+        """Memory that it takes on this rank."""
+        return sum(x.nbytes for x in jax.tree.leaves((self.plan, self.coarse, self.voltage)))
+
 
 class DrivenSlot(NamedTuple):
     """A slot whose voltage and influx are known, but not its windows.
@@ -295,6 +300,9 @@ def given_state(cable: CableEquation, V: Float[ndarray, " n"]) -> VoltageState:
     return cable.state_of(np.column_stack([V, np.zeros((len(V), most))]), 0.0)
 
 
+_LEAST = 6
+"""Motifs that are kept whatever they take: those of a train and of the pause after it."""
+
 _TERMS = 24
 """Least number of terms of the diffusion's series."""
 
@@ -322,6 +330,7 @@ class MotifBook:
             voltages in units of `VOLTAGE_RANGE`. 0: nothing is reused but what is the same to the bit.
         most: Motifs that are kept of every kind of slot, those used last.
         most_in_all: Motifs that are kept.
+        most_bytes: Memory that they may take on a rank, if there are more than a few.
         windows: Seeks the windows of slots; None where their lengths are fixed.
         solved, reused: Slots so far.
         mismatch: Largest difference with which one was reused.
@@ -332,6 +341,7 @@ class MotifBook:
     tolerance: float = 1e-4
     most: int = 12
     most_in_all: int = 48
+    most_bytes: float = 5e8
     windows: WindowBook | None = None
     solved: int = 0
     reused: int = 0
@@ -400,7 +410,16 @@ class MotifBook:
             if len(same) == self.most:
                 del self._motifs[same[0]]
             self._motifs = [*self._motifs, motif][-self.most_in_all :]
+            self._forget_what_is_too_much()
         return motif
+
+    def _forget_what_is_too_much(self) -> None:
+        """Lets go of the motifs not used for longest, the same ones on every rank."""
+        own = [motif.bytes for motif in self._motifs]
+        sizes = np.max(self.communicator.share(own), axis=0)
+        while len(self._motifs) > _LEAST and sizes.sum() > self.most_bytes:
+            del self._motifs[0]
+            sizes = sizes[1:]
 
 
 def distance(one: DriveState, other: DriveState) -> float:

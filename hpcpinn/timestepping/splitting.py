@@ -164,62 +164,73 @@ class Splitting:
         wanted = np.arange(room) if rows is None else np.asarray(rows, int)
         asked = jnp.asarray(np.pad(wanted, (0, room - len(wanted))), jnp.int32)
         number = jnp.asarray(len(wanted), jnp.int32)
-        end, frames, count = self._follow(
-            _strong_state(state), plan, (asked, number), self.diffusion.stored
-        )
+        end, frames, count = self._follow(_strong_state(state), plan, (asked, number), self.diffusion.stored)
         return end, Frames(*(x[: len(wanted)] for x in frames)), count
 
     @cached_property
     def _advance(self):
-        return jax.jit(lambda state, plan, stored: self._scan(state, plan, stored, keep=False)[::2])
-
-    @cached_property
-    def _follow(self):
-        def run(
-            state: ReactionState, plan: WindowPlan, rows: tuple[Array, Array], stored: tuple
-        ) -> tuple[ReactionState, Frames, Array]:
-            asked, number = rows
-            end, seen, count = self._scan(state, plan, stored, keep=True)
-            if self.order == 1:
-                return end, Frames(*(x[asked] for x in seen)), count
-
-            def close(place: Array, frames: Frames) -> Frames:
-                row = asked[place]
-                before = ReactionState(*(x[row] for x in seen))
-                after, _ = self.reaction(before, 0.5 * plan.lengths[row], self.ratio)
-                return Frames(*(x.at[place].set(y) for x, y in zip(frames, after, strict=True)))
-
-            blank = jnp.zeros((len(asked), len(state.c)))
-            return end, jax.lax.fori_loop(0, number, close, Frames(blank, blank)), count
+        def run(state: ReactionState, plan: WindowPlan, stored: tuple) -> tuple[ReactionState, Array]:
+            none = jnp.zeros(0, jnp.int32), jnp.zeros((), jnp.int32)
+            end, _, count = self._loop(state, plan, none, stored)
+            return end, count
 
         return jax.jit(run)
 
-    def _scan(self, state: ReactionState, plan: WindowPlan, stored: tuple, keep: bool):
-        """End state, the states after every window (Strang: before its closing reaction), count."""
+    @cached_property
+    def _follow(self):
+        return jax.jit(self._loop)
+
+    def _loop(
+        self, state: ReactionState, plan: WindowPlan, rows: tuple[Array, Array], stored: tuple
+    ) -> tuple[ReactionState, Frames, Array]:
+        """End state, frames of the rows asked for, and the count of sub-steps.
+
+        First come the windows, each with its state kept where frames are asked for, then the frames. A
+        frame of Strang windows still lacks its closing reaction: another window from what was kept, of no
+        length but for that. So one body serves both, and the reaction is compiled once.
+        """
         step = self._strang_step if self.order == 2 else self._lie_step
-        rows = _half_reactions_joined(plan) if self.order == 2 else (plan.lengths, plan)
+        reacting, windows = (
+            _half_reactions_joined(plan) if self.order == 2 else (plan.lengths, padded(plan, 1))
+        )
+        asked, number = rows
+        last = len(plan.lengths)
         # Windows that plans are padded with are not computed, and so cost nothing.
         used = jnp.sum(plan.lengths > 0.0) + (self.order - 1)
+        keeps = len(asked) > 0
 
-        def window(index: Array, carry):
-            now, count, kept = carry
-            reacting, of_window = jax.tree.map(lambda x: x[index], rows)
-            now, seen, outside = step(now, reacting, of_window, stored)
-            if keep:
-                kept = jax.tree.map(lambda all_, x: all_.at[index].set(x), kept, seen)
-            return now, count + outside, kept
+        def one(index: Array, carry):
+            now, kept, frames, count = carry
+            is_window = index < used
+            if keeps:
+                row = asked[jnp.clip(index - used, 0, len(asked) - 1)]
+                start = ReactionState(
+                    *(jnp.where(is_window, x, k[row]) for x, k in zip(now, kept, strict=True))
+                )
+                closing = 0.5 * plan.lengths[row] if self.order == 2 else 0.0
+                time = jnp.where(is_window, reacting[jnp.minimum(index, len(reacting) - 1)], closing)
+            else:
+                start, time = now, reacting[index]
+            place = jnp.where(is_window, index, last)
+            seen, outside = step(start, time, jax.tree.map(lambda x: x[place], windows), stored)
+            now = ReactionState(*(jnp.where(is_window, x, y) for x, y in zip(seen, now, strict=True)))
+            if keeps:
+                kept = tuple(k.at[place].set(x) for k, x in zip(kept, seen, strict=True))
+                frame = jnp.where(is_window, len(asked), index - used)
+                frames = Frames(*(f.at[frame].set(x) for f, x in zip(frames, seen, strict=True)))
+            return now, kept, frames, count + jnp.where(is_window, outside, 0)
 
-        room = jnp.zeros((len(plan.lengths) + 1, len(state.c))) if keep else jnp.zeros((0, 0))
-        start = (state, jnp.zeros((), int), ReactionState(room, room))
-        state, count, seen = jax.lax.fori_loop(0, used, window, start)
-        return state, seen, count
+        cells = len(state.c)
+        blank, room = jnp.zeros((last + 1, cells)) if keeps else None, jnp.zeros((len(asked) + 1, cells))
+        start = (state, (blank, blank), Frames(room, room), jnp.zeros((), int))
+        end, _, frames, count = jax.lax.fori_loop(0, used + number, one, start)
+        return end, frames, count
 
     def _strang_step(self, state: ReactionState, reacting: Array, row: WindowPlan, stored: tuple):
         state, outside = self.reaction(state, reacting, self.ratio)
         state = self._spread(state, row.first, -row.lengths)
         state = self._diffused(state, row.series, stored)
-        state = self._spread(state, row.second, row.lengths)
-        return state, state, outside
+        return self._spread(state, row.second, row.lengths), outside
 
     def _spread(self, state: ReactionState, window: InfluxWindow, h: Array) -> ReactionState:
         """The influx of one half of a window (h negative: the first), in balance with binding.
@@ -242,8 +253,7 @@ class Splitting:
 
     def _lie_step(self, state: ReactionState, reacting: Array, row: WindowPlan, stored: tuple):
         state = self._influx(self._influx(self._diffused(state, row.series, stored), row.first), row.second)
-        state, outside = self.reaction(state, reacting, self.ratio)
-        return state, state, outside
+        return self.reaction(state, reacting, self.ratio)
 
     def _influx(self, state: ReactionState, window: InfluxWindow) -> ReactionState:
         return ReactionState(add_influx(state.c, window, self.ratio), state.b)
