@@ -1,0 +1,107 @@
+"""Windows of slots from the local error: within the tolerance, found twice, kept, and found anew when worse."""
+
+from dataclasses import replace
+
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+from hpcpinn.morphology.synthetic import y_cable
+from hpcpinn.physics.pumped_binding import reaction_constants
+from hpcpinn.timestepping.cell_grid import cell_grid
+from hpcpinn.timestepping.flow_map_store import shipped_flow_map
+from hpcpinn.timestepping.motifs import MotifBook, SlotSolver, WindowLengths
+from hpcpinn.timestepping.pulse_windows import Excursion
+from hpcpinn.timestepping.reaction import FlowMapReaction
+from hpcpinn.timestepping.slot_windows import WORSE, WindowBook, WindowSearch, packed_windows, restore_windows
+from hpcpinn.timestepping.slots import Slot, slots
+from hpcpinn.timestepping.splitting import Splitting, plan_windows
+from hpcpinn.training.flow_map import ReactionState
+from tests.timestepping.test_motifs import K, at_rest, solver
+
+GRID = cell_grid(y_cable(radii=(1.0, 0.63, 0.5), lengths=(200.0, 150.0, 100.0)).split([np.arange(1, 5) / 5] * 3))
+REST = ReactionState(np.full(GRID.n, K.c_rest), np.full(GRID.n, K.b_rest))
+
+
+@pytest.fixture(scope="module")
+def one() -> SlotSolver:
+    return replace(solver(), lengths=WindowLengths(multiple=4))
+
+
+@pytest.fixture(scope="module")
+def splitting(one: SlotSolver) -> Splitting:
+    reaction, k = FlowMapReaction(shipped_flow_map(K)), reaction_constants(K)
+    return Splitting(reaction, one.diffusion, jnp.asarray(GRID.ratio), binding=k)
+
+
+def search(splitting: Splitting, tolerance: float) -> WindowSearch:
+    excursion = Excursion(GRID.volume, K.c_rest, K.b_rest)
+    return WindowSearch(splitting, excursion, tolerance=tolerance, longest=5.0, quiet=10.0)
+
+
+def pulse_slot(one: SlotSolver) -> Slot:
+    return next(slot for slot in slots(one.stimulus, one.onset, 56.0, longest=20.0) if slot.pulses)
+
+
+def test_windows_that_are_found_keep_their_tolerance_and_are_fewer_than_fixed_ones(
+    one: SlotSolver, splitting: Splitting
+) -> None:
+    """Against windows of 0.05 ms all through: local errors can add up to no more than their number."""
+    slot, begin = pulse_slot(one), at_rest(one)
+    driven = one.driven(slot, begin)
+    sharp = replace(one, lengths=WindowLengths(first=0.05)).driven(slot, begin)
+    every = np.arange(2, len(sharp.voltage), 2)
+    truth, _ = splitting.advance(REST, plan_windows(every, sharp.influx, one.diffusion))
+    excursion = search(splitting, 1.0).excursion
+    errors, counts = {}, {}
+    for tolerance in (3e-3, 3e-4):
+        ends = search(splitting, tolerance).ends(slot, driven.influx, REST, driven.firing)
+        lengths = np.diff(ends, prepend=0)
+        assert np.array_equal(lengths[::2], lengths[1::2])  # pairs: those twice as long end there, too
+        assert ends[-1] == len(driven.voltage) - 1
+        end, _ = splitting.advance(REST, plan_windows(ends, driven.influx, one.diffusion))
+        errors[tolerance] = excursion.error(ReactionState(*end), truth)
+        counts[tolerance] = len(ends)
+        assert errors[tolerance] < tolerance * len(ends) / 2
+    assert errors[3e-3] < 2e-3
+    fixed = one.lengths.ends(slot)
+    end, _ = splitting.advance(REST, plan_windows(fixed, driven.influx, one.diffusion))
+    assert counts[3e-3] < counts[3e-4]
+    assert counts[3e-3] < len(fixed)
+    assert errors[3e-3] < 2.0 * excursion.error(ReactionState(*end), truth)
+
+
+def test_windows_are_sought_twice_then_kept_until_they_are_worse(one: SlotSolver, splitting: Splitting) -> None:
+    book = MotifBook(one, 1.0, windows=WindowBook(search(splitting, 3e-3)))
+    assert book.windows is not None
+    slot, begin = pulse_slot(one), at_rest(one)
+    excited = ReactionState(REST.c * 4.0, REST.b * 0.97)
+    first = book.motif(slot, begin, REST)
+    book.judge(slot, 1e-3)
+    second = book.motif(slot, begin, excited)
+    book.judge(slot, 2e-3)
+    assert not np.array_equal(first.ticks, second.ticks)
+    third = book.motif(slot, begin, REST)
+    book.judge(slot, 0.9 * WORSE * 3e-3)
+    assert third is second and (book.solved, book.reused) == (2, 1)
+    again = WindowBook(book.windows.search)
+    restore_windows(again, packed_windows(book.windows))
+    assert [*again.known] == [*book.windows.known]
+    assert np.array_equal(again.known[slot.kind].ends, second.ticks)
+    assert not again.must_seek(slot)
+    book.judge(slot, 1.1 * WORSE * 3e-3)
+    assert book.windows.must_seek(slot)
+    fourth = book.motif(slot, begin, REST)
+    assert fourth is not second and np.array_equal(fourth.ticks, first.ticks)
+
+
+def test_windows_that_were_never_better_are_not_sought_again(one: SlotSolver, splitting: Splitting) -> None:
+    """Where the shortest windows do not meet the tolerance, seeking them once more would not help."""
+    book = WindowBook(search(splitting, 3e-3))
+    slot, begin = pulse_slot(one), at_rest(one)
+    driven = one.driven(slot, begin)
+    for _ in range(2):
+        book.seek(slot, driven.influx, REST, driven.firing)
+        book.judge(slot, 10.0 * WORSE * 3e-3)
+    book.judge(slot, 11.0 * WORSE * 3e-3)
+    assert not book.must_seek(slot)
