@@ -332,6 +332,9 @@ def main() -> None:
     parser.add_argument("--cells", type=int, nargs="+", default=[542, 2061], choices=[542, 2061])
     parser.add_argument("--periods", type=int, default=10, help="of 100 ms, over which errors are measured")
     parser.add_argument("--short", type=int, default=3, help="the same for slow settings")
+    parser.add_argument(
+        "--leave-out", nargs="+", default=[], metavar="TEXT", help="settings whose name holds one of these"
+    )
     parser.add_argument("--patience", type=float, default=1500.0, help="seconds for one process")
     given = parser.parse_args()
     if given.quick:
@@ -339,7 +342,11 @@ def main() -> None:
     folder = RESULTS / "peers"
     folder.mkdir(parents=True, exist_ok=True)
     peers = Peers.built(given.neuron, given.arbor, folder, given.patience)
-    chosen = settings(given.periods, given.short, given.quick)
+    chosen = [
+        setting
+        for setting in settings(given.periods, given.short, given.quick)
+        if not any(text in f"{setting.program} {setting.label}" for text in given.leave_out)
+    ]
     moments = np.round(window_ends(WINDOWS[DEFAULT]), DIGITS)
     rows: list[Row] = []
     checks: list[Row] = []

@@ -48,6 +48,7 @@ from hpcpinn.timestepping.reaction import FlowMapReaction, StiffReaction  # noqa
 from hpcpinn.timestepping.slots import Slot, slots  # noqa: E402
 from hpcpinn.timestepping.splitting import Splitting, WindowPlan  # noqa: E402
 from hpcpinn.training.flow_map import ReactionState  # noqa: E402
+from hpcpinn.workflows.long_run import compared  # noqa: E402
 
 FRAMES_EVERY = 10.0
 """ms between the frames that the timed loop keeps, as a long run does."""
@@ -158,14 +159,16 @@ class Loop:
             self.calcium, _ = splitting.advance(self.calcium, motif.plan)
             jax.block_until_ready(self.calcium)
         else:
-            self.calcium, seen, _ = splitting.follow(self.calcium, motif.plan)
-            c, b = (np.asarray(x)[:K] for x in seen)
             due = np.floor(motif.ends / FRAMES_EVERY + 1e-9)
             chosen = np.flatnonzero(np.diff(due, prepend=0.0) > 0.0) if frames == "kept" else np.arange(K)
-            rows = [c[chosen].copy(), b[chosen].copy()]
+            checked = compared(motif.ends[motif.shared])
+            looked_at = np.union1d(chosen, motif.shared[checked]) if companion else chosen
+            self.calcium, seen, _ = splitting.follow(self.calcium, motif.plan, looked_at)
+            seen = seen.in_rows(looked_at, K)
+            rows = [np.asarray(x)[chosen] for x in seen]
         if companion:
-            self.companion, coarse, _ = splitting.follow(self.companion, motif.coarse)
-            apart = c[motif.shared] - np.asarray(coarse.c)[: len(motif.shared)]
+            self.companion, coarse, _ = splitting.follow(self.companion, motif.coarse, checked)
+            apart = np.asarray(seen.c)[motif.shared[checked]] - np.asarray(coarse.c)
             float(np.sqrt(np.mean(apart**2)))
         self.drive = motif.end
         return motif, rows
@@ -200,7 +203,7 @@ def parts(ours: Ours, motif: Motif, state: ReactionState) -> dict[str, float]:
     @jax.jit
     def react(start: ReactionState, plan: WindowPlan) -> ReactionState:
         # as many as the joined half reactions of the windows: one more than those
-        lengths = jnp.append(plan.lengths, plan.lengths[0])
+        lengths = jnp.append(plan.lengths[: len(motif.ends)], plan.lengths[0])
         return jax.lax.scan(
             lambda s, h: (splitting.reaction(s, h, splitting.ratio)[0], None), start, lengths
         )[0]
@@ -210,7 +213,8 @@ def parts(ours: Ours, motif: Motif, state: ReactionState) -> dict[str, float]:
         def one(fields, row):
             return splitting.diffusion(fields, row.coefficients, row.terms), None
 
-        return jax.lax.scan(one, jnp.stack(start), plan.series)[0]
+        series = jax.tree.map(lambda x: x[: len(motif.ends)], plan.series)
+        return jax.lax.scan(one, jnp.stack(start), series)[0]
 
     whole = best(lambda: splitting.advance(state, plan))
     kept = best(lambda: [np.asarray(x) for x in splitting.follow(state, plan)[1]])
