@@ -49,6 +49,7 @@ from hpcpinn.timestepping.slots import Slot, slots  # noqa: E402
 from hpcpinn.timestepping.splitting import Splitting, WindowPlan  # noqa: E402
 from hpcpinn.training.flow_map import ReactionState  # noqa: E402
 from hpcpinn.workflows.long_run import compared  # noqa: E402
+from hpcpinn.workflows.split_problem import LEFT_OUT  # noqa: E402
 
 FRAMES_EVERY = 10.0
 """ms between the frames that the timed loop keeps, as a long run does."""
@@ -103,7 +104,7 @@ class Ours:
         """From a job; so many periods."""
         cable = read_cell(Path(str(job["folder"])), float(job["finer"])).cable()
         grid, equation, stimulus = cell_grid(cable), membrane(cable), pulses(periods)
-        diffusion = cable_diffusion(grid, (CONSTANTS.D_c, CONSTANTS.D_b))
+        diffusion = cable_diffusion(grid, (CONSTANTS.D_c, CONSTANTS.D_b), LEFT_OUT)
         flow_map = shipped_flow_map(CONSTANTS)
         k = flow_map.constants
         reaction = FlowMapReaction(flow_map) if str(job["reaction"]) == "map" else StiffReaction(k)

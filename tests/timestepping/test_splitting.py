@@ -159,6 +159,7 @@ def test_observed_order_against_the_independent_reference(
     assert errors[-1] < (1e-3 if order == 1 else 1e-5)
 
 
+@pytest.mark.slow
 def test_observed_order_with_networks_for_diffusion(influx):
     """Strang's order in the windows' length, at the nodes of the pieces.
 

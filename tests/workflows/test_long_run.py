@@ -55,6 +55,7 @@ def arrays(path: str) -> dict[str, np.ndarray]:
     return found
 
 
+@pytest.mark.slow
 def test_split_windows_agree_with_coupled_ones(tmp_path: Path) -> None:
     """Two ways that share the voltage and the constants, and nothing else: 12 ms with an action potential."""
     same = ["run.duration=12.0", "run.output_interval=0.4", "pieces.cells_per_piece=2", "pieces.max_length=5.0"]
