@@ -40,7 +40,7 @@ def search(splitting: Splitting, tolerance: float) -> WindowSearch:
 
 
 def pulse_slot(one: SlotSolver) -> Slot:
-    return next(slot for slot in slots(one.stimulus, one.onset, 56.0, longest=20.0) if slot.pulses)
+    return next(slot for slot in slots(one.stimulus, one.onset, 56.0, longest=50.0) if slot.pulses)
 
 
 def test_windows_that_are_found_keep_their_tolerance_and_are_fewer_than_fixed_ones(

@@ -31,30 +31,32 @@ def split(config: RunConfig, **options) -> LongSummary:
     return run_long(config, SerialCommunicator(), Silent(), **options)
 
 
-def test_clamp_releases_and_flux_agree_with_coupled_windows(tmp_path: Path) -> None:
-    """No field: a clamp makes the cell fire, a synapse releases twice at a tip, calcium flows in at the root.
+def test_clamp_release_and_flux_agree_with_coupled_windows(tmp_path: Path) -> None:
+    """No field: a clamp makes the cell fire, a synapse releases at a tip, calcium flows in at the root.
 
-    What is left near the patch is the cells' length there, 0.125 µm across edges of the source.
+    On the whole cell and near the patch; 0.2 to 0.3 % were measured. Both see the voltage in steps of
+    0.025 ms: in steps of 0.05 ms the influx of the action potential would differ by 1 %.
     """
     run = [
-        "run.duration=4.0", "pieces.cells_per_piece=4", "pieces.max_length=10.0",
+        "morphology.file=builtin:y_branch", "run.duration=3.0", "pieces.cells_per_piece=4",
         'clamp=[{site="root", start=0.53, duration=2.0, current=2.0}]',
-        'synapse=[{site="tip", start=0.53, flux=500.0, count=2, interval=1.0}]',
-        'flux=[{site="root", value=5.0, start=1.53, duration=1.0}]',
+        'synapse=[{site="tip", start=0.53, flux=500.0}]',
+        'flux=[{site="root", value=5.0, start=0.53}]',
     ]  # fmt: skip
-    summary = split(described(tmp_path, "split", SPLIT, *run))
-    forward.run(described(tmp_path, "coupled", *run), SerialCommunicator(), Silent())
-    assert summary.slots == 4 and summary.pulses == 0
+    summary = split(load_config(None, [*run, SPLIT, f"run.output={tmp_path}/split.h5"]))
+    coupled = load_config(None, [*run, f"run.output={tmp_path}/coupled.h5"])
+    forward.run(coupled, SerialCommunicator(), Silent())
+    assert summary.slots == 3 and summary.pulses == 0
     ours, theirs = (read(tmp_path / f"{name}.h5") for name in ("split", "coupled"))
     assert theirs.voltage.max() > 0.0
     cells = ours.cells
     patch = cells.path > cells.path.max() - 4.0
-    for where, bound in ((np.ones_like(patch), 5e-3), (patch, 2e-2)):
+    for where in (np.ones_like(patch), patch):
         weight = np.where(where, cells.volume, 0.0)
         for name in ("calcium", "calbindin"):
-            mine, coupled = getattr(ours, name), getattr(theirs, name)
-            away, apart = coupled[-1] - coupled[0], mine[-1] - coupled[-1]
-            assert np.sqrt(weight @ apart**2) < bound * np.sqrt(weight @ away**2), (name, bound)
+            mine, other = getattr(ours, name), getattr(theirs, name)
+            away, apart = other[-1] - other[0], mine[-1] - other[-1]
+            assert np.sqrt(weight @ apart**2) < 5e-3 * np.sqrt(weight @ away**2), (name, where.sum())
 
 
 def voltage_file(path: Path, times: np.ndarray, values: np.ndarray, sites: list[str]) -> Path:
