@@ -48,6 +48,8 @@ from hpcpinn.training.local import PieceGeometry, Window, piece_geometry, robin_
 WAVE_NUMBER = 1.0
 """Largest wave number of the trunk's first layer: diffusion leaves nothing sharp within a piece, and with
 1 a wave of five pieces is represented a hundred times better than with the 2.2 of coupled windows."""
+FEW, MANY = 16, 64
+"""Lengths for which there is room at first: the many of a long run, where that takes little memory."""
 _DIGITS = 9
 """Lengths that agree to so many digits are one."""
 
@@ -91,7 +93,7 @@ class NetworkDiffusion:
         communicator: All ranks.
         coefficients: D of every species, µm²/s.
         weights: Of initial and edge rows beside the equation's.
-        most_bytes: What may be kept on this rank.
+        most_bytes: What may be kept on a rank.
         batch: Pieces that are factorised together, see `linearise`.
         factorisations: Lengths that were factorised so far.
     """
@@ -263,10 +265,10 @@ class NetworkDiffusion:
         room = 0 if self._windows is None else len(self._windows.keep)
         if count <= room:
             return
-        more = 8
+        more = MANY if 8 * MANY * self._most_per_length <= self.most_bytes else FEW
         while more < count:
             more *= 2
-        self.communicator.agree(self._too_much(more))
+        self._refuse_too_much(more)
         shapes = self._shapes
         if self._windows is None:
             empty = jax.tree.map(lambda x: jnp.zeros((more, *x.shape)), shapes)
@@ -276,11 +278,16 @@ class NetworkDiffusion:
             lambda old, x: jnp.concatenate([old, jnp.zeros((more - room, *x.shape))]), self._windows, shapes
         )
 
-    def _too_much(self, count: int) -> InputError | None:
-        wanted = count * self.bytes_per_length
+    @cached_property
+    def _most_per_length(self) -> int:
+        """`bytes_per_length` of the rank that has most: all ranks make room at the same time."""
+        return max(self.communicator.share(self.bytes_per_length))
+
+    def _refuse_too_much(self, count: int) -> None:
+        wanted = count * self._most_per_length
         if wanted <= self.most_bytes:
-            return None
-        return InputError(
+            return
+        raise InputError(
             f"diffusion by networks: factors for {count} window lengths take {wanted / 1e9:.3g} GB, more than "
             f"{self.most_bytes / 1e9:.3g} GB; use fewer network.features, longer pieces or more ranks, or "
             "split.diffusion = 'exact'"
