@@ -289,8 +289,8 @@ class NetworkDiffusion:
             return
         raise InputError(
             f"diffusion by networks: factors for {count} window lengths take {wanted / 1e9:.3g} GB, more than "
-            f"{self.most_bytes / 1e9:.3g} GB; use fewer network.features, longer pieces or more ranks, or "
-            "split.diffusion = 'exact'"
+            f"{self.most_bytes / 1e9:.3g} GB; use fewer features, longer pieces or more ranks, or "
+            "the exact operator"
         )
 
     def _put(self, number: int, made: StoredWindows) -> None:

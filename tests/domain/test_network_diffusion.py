@@ -181,7 +181,7 @@ def test_absurd_amounts_are_refused() -> None:
     diffusion = alone(equivalent_cylinder())
     diffusion.most_bytes = 20.0 * diffusion.bytes_per_length
     diffusion.series(np.linspace(1e-3, 2e-3, 10))
-    with pytest.raises(InputError, match=r"32 window lengths.*use fewer network\.features"):
+    with pytest.raises(InputError, match=r"32 window lengths.*use fewer features"):
         diffusion.series(np.linspace(3e-3, 4e-3, 10))
     assert diffusion.factorisations == 10
 
