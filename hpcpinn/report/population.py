@@ -114,4 +114,4 @@ def _bars_into(figure: SubFigure, result: Result, found: MemberCalcium) -> None:
     said = f", the {len(order)} highest" if left_out else ""
     axes.set_title(f"b  by member{said}", loc="left")
     axes.set_xlabel(label(result, "calcium", "mean calcium"))
-    axes.legend(loc="lower right")
+    axes.legend(loc="lower right", bbox_to_anchor=(1.0, 1.0), ncols=2, borderaxespad=0.2)
