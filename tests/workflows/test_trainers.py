@@ -91,7 +91,7 @@ def test_trainers_and_collocations_agree(name: str) -> None:
 
 
 @pytest.mark.mpi_ranks(2, limit=300)
-@pytest.mark.parametrize("name", ["lbfgs", "levenberg-marquardt"])
+@pytest.mark.parametrize("name", [pytest.param("lbfgs", marks=pytest.mark.slow), "levenberg-marquardt"])
 def test_two_ranks_find_what_one_finds(name: str, communicator: Communicator) -> None:
     """To round-off, as every piece is trained by itself and told the same.
 
