@@ -34,6 +34,7 @@ from hpcpinn.config import RunConfig, load_config  # noqa: E402
 from hpcpinn.domain.member_shares import share_members  # noqa: E402
 from hpcpinn.morphology.forest import join_cables, join_compartments  # noqa: E402
 from hpcpinn.parallel.communicator import SerialCommunicator  # noqa: E402
+from hpcpinn.timestepping.cable_equation import owner_of_points  # noqa: E402
 from hpcpinn.timestepping.cell_grid import cell_grid  # noqa: E402
 from hpcpinn.timestepping.shared_diffusion import SharedDiffusion, shared_diffusion  # noqa: E402
 from hpcpinn.timestepping.tree_shares import share_tree  # noqa: E402
@@ -94,13 +95,7 @@ def planned(members: list[SplitCell], ranks: int) -> Plan:
     one = One(busiest, ranks)
     diffusion = shared_diffusion(grid, cell_owner, (220.0, 20.0), LONGEST_WINDOW, one, 1e-7)
     compartments = join_compartments([cell.compartments for cell in members])
-    owner = np.full(compartments.n_points, -1)
-    owner[: compartments.count] = of_compartments
-    children = np.flatnonzero(compartments.parent >= 0)[::-1]
-    while np.any(owner < 0):
-        up = compartments.parent[children]
-        fresh = (owner[up] < 0) & (owner[children] >= 0)
-        owner[up[fresh]] = owner[children[fresh]]
+    owner = owner_of_points(compartments, of_compartments)
     share = share_tree(compartments.parent, owner, one)
     shared = isinstance(diffusion, SharedDiffusion)
     return Plan(

@@ -113,7 +113,7 @@ class CableEquation:
         self._celsius = celsius
         self._communicator = communicator
         self._share: TreeShare = share_tree(
-            compartments.parent, _with_junctions(compartments, owner), communicator
+            compartments.parent, owner_of_points(compartments, owner), communicator
         )
         parent = compartments.parent
         area = np.zeros(compartments.n_points)
@@ -363,6 +363,6 @@ def _compartment_near(cells: Compartments) -> Int[ndarray, " points"]:
     return near
 
 
-def _with_junctions(cells: Compartments, owner: Int[ndarray, " n"]) -> Int[ndarray, " points"]:
+def owner_of_points(cells: Compartments, owner: Int[ndarray, " n"]) -> Int[ndarray, " points"]:
     """The rank of every point: junctions belong to a rank that has a compartment below them."""
     return owner[_compartment_near(cells)]
