@@ -98,6 +98,7 @@ class CableConfig(Table):
         d_lambda: Longest compartment, as a share of the length constant at 100 Hz.
         step: Longest step between pulses, ms.
         pulse_step: Longest step within pulses, ms.
+        quiet_step: In long runs, longest step while the voltage hardly moves, ms.
         sample: Between two voltages that are kept for the calcium, ms.
     """
 
@@ -107,4 +108,5 @@ class CableConfig(Table):
     d_lambda: Positive = 0.1
     step: PositiveTime = 0.0125
     pulse_step: PositiveTime = 0.005
+    quiet_step: PositiveTime = 0.1
     sample: PositiveTime = 0.025

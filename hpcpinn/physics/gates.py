@@ -113,6 +113,30 @@ def follow(
     return jax.lax.scan(to_next, first, (origins, times))[1]
 
 
+def follow_samples(
+    state: Float[Array, "P gates"],
+    V: Float[Array, "2T+1 P"],
+    steps: Float[Array, " T"],
+    k: CalciumConstants,
+) -> Float[Array, "T P gates"]:
+    """The gates after every step, from a voltage sampled at the start, the middle and the end of each.
+
+    Args:
+        state: Gates at the start.
+        V: At the start, then in the middle and at the end of every step, mV.
+        steps: Lengths, internal units; zero is allowed.
+        k: Constants.
+    """
+
+    def one(carry: _Carry, row: tuple[Array, Array, Array]) -> tuple[_Carry, Array]:
+        gates, drive = carry
+        middle, end = _drive(row[0], k), _drive(row[1], k)
+        after = _advance(gates, drive, middle, end, row[2])
+        return (after, end), after
+
+    return jax.lax.scan(one, (state, _drive(V[0], k)), (V[1::2], V[2::2], steps))[1]
+
+
 def _drive(V: Float[Array, "..."], k: CalciumConstants) -> _Drive:
     if all(gate.rate is None for gate in k.gates):
         # One row serves all positions: what depends on the rates alone is done once.

@@ -8,10 +8,11 @@ not hold). With S = ∫sink from the window's start,
          = e^{−σS(h)} c(0) + σ (J₀ − σJ₁ + σ²J₂ …),   J_n = ∫ source (S(h) − S(t))ⁿ/n! dt.
 
 The moments know nothing of the geometry; σS ≪ 1 in a window, so four of them give all digits.
-They are kept as running integrals over a motif, from which those of any window follow.
+They are kept as running integrals over a motif, from which those of any window follow: at every tick, or
+only at those where windows and their halves end and as many more as the voltage moves.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property, partial
 from math import comb, factorial
@@ -31,6 +32,8 @@ from hpcpinn.physics.pumped_binding import reaction_constants
 _MOMENTS = 4
 _NODES, _WEIGHTS = np.polynomial.legendre.leggauss(4)
 _NODES, _WEIGHTS = 0.5 * (_NODES + 1.0), 0.5 * _WEIGHTS
+_MOST_MOVED = 4.0
+"""mV that the voltage may move between two rows of a table that could be closer."""
 
 
 class InfluxWindow(NamedTuple):
@@ -47,31 +50,56 @@ class InfluxWindow(NamedTuple):
 
 @dataclass(frozen=True)
 class InfluxTable:
-    """Running integrals of source and sink at equally spaced ticks of a motif.
+    """Running integrals of source and sink at ticks of a motif.
 
     Attributes:
-        tick: Spacing, s.
-        sink: S at every tick, (ticks + 1, P), µm.
-        powers: ∫ source Sⁿ/n! dt at every tick, (ticks + 1, moments, P).
+        tick: Their spacing, s.
+        sink: S at ticks, (T, P), µm.
+        powers: ∫ source Sⁿ/n! dt at ticks, (T, moments, P).
         gates: Gates at the end of the motif, (P, gates).
+        edges: Ticks of the rows, increasing from 0; None: every tick has one.
     """
 
     tick: float
     sink: Float[ndarray, "T P"]
     powers: Float[ndarray, "T moments P"]
     gates: Float[ndarray, "P gates"]
+    edges: Int[ndarray, " T"] | None = None
 
     @property
-    def duration(self) -> float:
-        """Length of the motif, s."""
-        return self.tick * (len(self.sink) - 1)
+    def ticks(self) -> int:
+        """Ticks of the motif."""
+        return len(self.sink) - 1 if self.edges is None else int(self.edges[-1])
+
+    @property
+    def at(self) -> Int[ndarray, " T"]:
+        """Ticks of the rows."""
+        return np.arange(len(self.sink)) if self.edges is None else self.edges
 
     def after(self, tick: int) -> "InfluxTable":
-        """What is left of the motif after a tick."""
-        return replace(self, sink=self.sink[tick:], powers=self.powers[tick:])
+        """What is left of the motif after a tick that has a row."""
+        first = int(self._rows(np.array([tick]))[0])
+        edges = None if self.edges is None else self.edges[first:] - tick
+        return replace(self, sink=self.sink[first:], powers=self.powers[first:], edges=edges)
+
+    def _rows(self, ticks: Int[ndarray, " K"]) -> Int[ndarray, " K"]:
+        """Where ticks have their rows."""
+        ticks = np.asarray(ticks, int)
+        if self.edges is None:
+            return ticks
+        rows = np.searchsorted(self.edges, ticks)
+        missing = ticks[self.edges[np.minimum(rows, len(self.edges) - 1)] != ticks]
+        if len(missing):
+            raise InputError(f"influx: no row for tick {missing[0]}; give `table_edges` all windows")
+        return rows
 
     def over(self, first: Int[ndarray, " K"], last: Int[ndarray, " K"]) -> InfluxWindow:
-        """The influx between pairs of ticks."""
+        """The influx between pairs of ticks.
+
+        Raises:
+            InputError: A tick has no row.
+        """
+        first, last = self._rows(first), self._rows(last)
         end = self.sink[last]
         gained = self.powers[last] - self.powers[first]
         moments = [
@@ -172,11 +200,13 @@ class _Ticks(NamedTuple):
     powers: tuple[Float[Array, "T P"], ...]
 
 
-def _of_ticks(source: Float[Array, "n P"], sink: Float[Array, "n P"], tick: Float[Array, ""]) -> _Ticks:
-    """From values at the Gauss nodes, (ticks·nodes, P). Traceable."""
+def _of_ticks(
+    source: Float[Array, "n P"], sink: Float[Array, "n P"], width: Float[Array, "..."]
+) -> _Ticks:
+    """From values at the Gauss nodes, (intervals·nodes, P); `width` of the intervals, s. Traceable."""
     count = len(_NODES)
-    source, sink = (tick * x.reshape(-1, count, x.shape[-1]) for x in (source, sink))
-    nodes = [(source[:, i], sink[:, i]) for i in range(count)]
+    source, sink = (x.reshape(-1, count, x.shape[-1]) for x in (source, sink))
+    nodes = [(width * source[:, i], width * sink[:, i]) for i in range(count)]
     own = [sum(row[j] * nodes[j][1] for j in range(count)) for row in _integration()]
     powers = tuple(
         sum(_WEIGHTS[i] / factorial(n) * nodes[i][0] * own[i] ** n for i in range(count))
@@ -221,58 +251,86 @@ class ChannelScale(NamedTuple):
     surplus: Float[ndarray, " P"]
 
 
-def influx_of_trace(
-    V: Float[ndarray, "T P"],
+def table_edges(
+    plans: Sequence[Int[ndarray, " K"]], moved: Float[ndarray, " T"], most: int
+) -> Int[ndarray, " t"]:
+    """Ticks at which a table needs rows, so that windows and their halves end on one and none is too far.
+
+    Args:
+        plans: Ends of windows, all up to the same last tick.
+        moved: How far the voltage has moved by every tick, mV, not decreasing.
+        most: Ticks from one row to the next, where the voltage hardly moves.
+    """
+    starts = [np.append(0, ends[:-1]) for ends in plans]
+    middles = [(start + ends) // 2 for start, ends in zip(starts, plans, strict=True)]
+    needed = np.unique(np.concatenate([[0], *plans, *middles]))
+    gap = np.diff(needed)
+    parts = np.maximum(gap / most, np.diff(moved[needed]) / _MOST_MOVED)
+    parts = np.clip(np.ceil(parts).astype(int), 1, gap)
+    inner = np.arange(parts.sum()) - np.repeat(np.cumsum(parts) - parts, parts)
+    within = inner * np.repeat(gap, parts) // np.repeat(parts, parts)
+    return np.append(np.repeat(needed[:-1], parts) + within, needed[-1])
+
+
+def sample_ticks(edges: Int[ndarray, " T+1"]) -> Float[ndarray, " n"]:
+    """When `influx_of_samples` wants the voltage, in ticks: the start, then pairs up to the end.
+
+    Four Gauss nodes stand between two edges, and steps lead from one to the next: every step asks for the
+    voltage in its middle and at its end.
+    """
+    ends = _step_ends(edges)
+    middles = 0.5 * (np.append(edges[0], ends[:-1]) + ends)
+    return np.append(float(edges[0]), np.column_stack([middles, ends]).ravel())
+
+
+def _step_ends(edges: Int[ndarray, " T+1"]) -> Float[ndarray, " n"]:
+    nodes = edges[:-1, None] + np.diff(edges)[:, None] * _NODES
+    return np.append(nodes.ravel(), float(edges[-1]))
+
+
+def influx_of_samples(
+    V: Float[ndarray, "n P"],
     k: CalciumConstants,
     *,
+    edges: Int[ndarray, " T+1"],
     tick: float,
-    per_tick: int = 1,
     state: Float[ndarray, "P gates"] | None = None,
     channels: ChannelScale | None = None,
 ) -> InfluxTable:
-    """The influx of a voltage known at equal intervals and linear between them.
-
-    Traces of the same length share one compilation.
+    """The influx of a voltage sampled at `sample_ticks`; tables of as many rows share one compilation.
 
     Args:
-        V: At the start and after every interval, mV.
+        V: At the samples, mV.
         k: Constants.
+        edges: Ticks of the table's rows, from 0; the last may be repeated to fill up.
         tick: s.
-        per_tick: Intervals of the voltage in a tick.
         state: Gates at the start; in equilibrium with the voltage where None.
         channels: How compartments differ; None: not at all.
     """
     trace = jnp.asarray(V)
     gated = gates.steady(trace[0], k) if state is None else jnp.asarray(state)
-    own, after = _channels_along(trace, gated, tick, channels, k, per_tick)
-    return _running(own, tick, after)
+    steps = tick * np.diff(_step_ends(edges), prepend=float(edges[0]))
+    widths = jnp.asarray(tick * np.diff(edges))[:, None]
+    own, after = _channels_along(trace, gated, jnp.asarray(steps), widths, channels, k)
+    count = int(np.searchsorted(edges, edges[-1]))
+    own = _Ticks(own.sink[:count], tuple(x[:count] for x in own.powers))
+    return replace(_running(own, tick, after), edges=edges[: count + 1])
 
 
-@partial(jax.jit, static_argnames=("k", "per_tick"))
+@partial(jax.jit, static_argnames=("k",))
 def _channels_along(
-    V: Float[Array, "T P"],
+    V: Float[Array, "n P"],
     gated: Float[Array, "P gates"],
-    tick: Float[Array, ""],
+    steps: Float[Array, " s"],
+    widths: Float[Array, "T 1"],
     channels: ChannelScale | None,
     k: CalciumConstants,
-    per_tick: int,
 ) -> tuple[_Ticks, Float[Array, "P gates"]]:
-    """Source and sink integrated over all ticks, and the gates at the end."""
-    intervals = V.shape[0] - 1
-    count = intervals // per_tick
-    begin = jnp.arange(count, dtype=float)
-    times = jnp.append((begin[:, None] + jnp.asarray(_NODES)).ravel(), float(count))
-
-    def at(t: Float[Array, ""]) -> Float[Array, " P"]:
-        place = per_tick * t
-        first = jnp.clip(place.astype(int), 0, intervals - 1)
-        share = place - first
-        return (1.0 - share) * V[first] + share * V[first + 1]
-
-    followed = gates.follow(gated, lambda t: at(t / tick), 0.0, times * tick, k, jnp.inf)
+    """Source and sink integrated between all edges, and the gates at the end."""
+    followed = gates.follow_samples(gated, V, steps, k)
     opening = gates.opening(followed[:-1], k)
     surplus: Array | float = surplus_leak(k)
     if channels is not None:
         opening, surplus = opening * channels.strength, jnp.asarray(channels.surplus)
-    source, sink = ghk.channel(jax.vmap(at)(times[:-1]), opening, k)
-    return _of_ticks(source + surplus * k.c_o, sink + surplus, tick), followed[-1]
+    source, sink = ghk.channel(V[2:-1:2], opening, k)
+    return _of_ticks(source + surplus * k.c_o, sink + surplus, widths), followed[-1]

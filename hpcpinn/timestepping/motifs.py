@@ -26,13 +26,20 @@ from hpcpinn.timestepping.cable_equation import CableEquation, VoltageState
 from hpcpinn.timestepping.diffusion import CableDiffusion
 from hpcpinn.timestepping.given_voltage import GivenVoltage
 from hpcpinn.timestepping.heard_voltage import HeardVoltage
-from hpcpinn.timestepping.influx import ChannelScale, InfluxTable, influx_of_trace
-from hpcpinn.timestepping.pulse_steps import Clamp, StepRule, steps_between
+from hpcpinn.timestepping.influx import (
+    ChannelScale,
+    InfluxTable,
+    influx_of_samples,
+    sample_ticks,
+    table_edges,
+)
+from hpcpinn.timestepping.pulse_steps import Clamp, StepRule
 from hpcpinn.timestepping.releases import CellInflux, CellSources
 from hpcpinn.timestepping.shared_diffusion import SharedDiffusion
 from hpcpinn.timestepping.slot_windows import WindowBook
 from hpcpinn.timestepping.slots import Slot
 from hpcpinn.timestepping.splitting import WindowPlan, padded, plan_windows
+from hpcpinn.timestepping.voltage_course import voltage_course
 from hpcpinn.training.flow_map import ReactionState
 
 VOLTAGE_RANGE = 100.0
@@ -40,6 +47,9 @@ VOLTAGE_RANGE = 100.0
 
 _FIRING = -40.0
 """mV: where a voltage passes it, something moves that short windows must follow."""
+
+_ROWS_APART = 1.0
+"""ms between two rows of the influx's table where windows are long and the voltage hardly moves."""
 
 
 class DriveState(NamedTuple):
@@ -84,23 +94,31 @@ class Motif(NamedTuple):
         return sum(x.nbytes for x in jax.tree.leaves((self.plan, self.coarse, self.voltage)))
 
 
-class DrivenSlot(NamedTuple):
-    """A slot whose voltage and influx are known, but not its windows.
+class Course(NamedTuple):
+    """The voltage of a slot.
 
     Attributes:
         slot: The slot.
-        begin, end: The drive at its start and its end.
-        influx: Into the cells.
-        voltage: At the ticks, (T, P), mV.
+        begin: The drive at its start.
+        end: The membrane at its end.
+        times: From the slot's start on, ms.
+        voltage: Then, linear between them, of own compartments (of all heard of, where it is given), mV.
+        moved: How far any compartment has moved by every tick, mV.
         firing: Times after the start at which the voltage moves fast though no pulse says so, ms.
     """
 
     slot: Slot
     begin: DriveState
-    end: DriveState
-    influx: CellInflux
-    voltage: Float[ndarray, "T P"]
+    end: VoltageState
+    times: Float[ndarray, " S"]
+    voltage: Float[ndarray, "S P"]
+    moved: Float[ndarray, " T"]
     firing: list[float]
+
+    @property
+    def ticks(self) -> int:
+        """Ticks of the slot."""
+        return len(self.moved) - 1
 
 
 @dataclass(frozen=True)
@@ -108,8 +126,8 @@ class WindowLengths:
     """Lengths of split windows, ms: short after a pulse, then growing.
 
     Attributes:
-        first: While action potentials last.
-        samples: Voltages per tick, linear between them; a tick is half of `first`.
+        first: While action potentials last; a tick is half of it.
+        samples: Of a given voltage per tick, linear between them.
         first_for: For how long after a pulse.
         growth: Ratio of successive lengths after that.
         longest: In a slot with pulses.
@@ -209,71 +227,86 @@ class SlotSolver:
 
         Collective over all ranks.
         """
-        return self.planned(self.driven(slot, begin), ends)
+        return self.planned(self.course(slot, begin), ends)
 
-    def driven(self, slot: Slot, begin: DriveState) -> DrivenSlot:
-        """Voltage and influx of a slot. Collective over all ranks."""
-        ticks = self.lengths.ticks(slot)
-        per_tick = self.lengths.samples
-        grid = np.linspace(0.0, slot.duration, ticks * per_tick + 1)
-        state, V = self._voltage(slot, begin.voltage, grid)
-        unit = self.constants.time_unit
-        influx = influx_of_trace(
-            V, self.constants, tick=unit * slot.duration / ticks, per_tick=per_tick, state=begin.gates,
-            channels=self.channels,
-        )  # fmt: skip
-        on_cells = CellInflux(influx.tick, influx.sink, influx.powers, influx.gates, self.to_cells)
-        released = self._released(slot, influx)
-        if self.releases is not None and released is not None:
-            on_cells = replace(on_cells, released=released, cells=self.releases.cells)
-        end = DriveState(state, self._agreed(influx.gates))
-        return DrivenSlot(slot, begin, end, on_cells, V[::per_tick], self._firing(grid, V))
-
-    def planned(self, driven: DrivenSlot, ends: Int[ndarray, " K"] | None = None) -> Motif:
-        """A driven slot with its windows; every second one ends where those twice as long do."""
-        slot = driven.slot
-        ends = self.lengths.ends(slot, driven.firing) if ends is None else ends
+    def planned(self, course: Course, ends: Int[ndarray, " K"] | None = None) -> Motif:
+        """A slot with its windows; every second one ends where those twice as long do. Collective."""
+        slot = course.slot
+        ends = self.lengths.ends(slot, course.firing) if ends is None else np.asarray(ends, int)
         shared = np.unique(np.append(np.arange(1, len(ends), 2), len(ends) - 1))
-        tick = slot.duration / (len(driven.voltage) - 1)
+        tick = slot.duration / course.ticks
+        most = max(1, round(_ROWS_APART / tick))
+        influx = self.influx(course, table_edges([ends, ends[shared]], course.moved, most))
         return Motif(
             slot,
-            driven.begin,
-            driven.end,
-            self._plan(ends, driven.influx),
-            self._plan(ends[shared], driven.influx),
+            course.begin,
+            DriveState(course.end, self._agreed(influx.gates)),
+            self._plan(ends, influx),
+            self._plan(ends[shared], influx),
             shared,
             tick * ends,
-            driven.voltage[ends],
+            self._sampled(course, tick * ends),
             ends,
         )
 
-    def _voltage(
-        self, slot: Slot, begin: VoltageState, grid: Float[ndarray, " n"]
-    ) -> tuple[VoltageState, Float[ndarray, "n P"]]:
-        """The membrane at the end of a slot, and the voltage at times after its start, mV."""
+    def course(self, slot: Slot, begin: DriveState) -> Course:
+        """The voltage of a slot. Collective over all ranks."""
+        ticks = self.lengths.ticks(slot)
         if self.given is not None:
-            V = self.given.at(slot.start + grid)
-            return given_state(self.cable, V[-1, : len(self.cable.own)]), V
-        steps = steps_between(slot.start, slot.end, self.steps, self.stimulus, self.onset, self.clamps)
-        state, V = self.cable.march(begin, steps, self.sources)
-        times = np.append(0.0, steps.ends)
-        V = _at(times, np.concatenate([self.cable.voltage(begin)[None], V]), grid)
-        return state, self.hear(V.T).T
+            times = np.linspace(0.0, slot.duration, ticks * self.lengths.samples + 1)
+            V = self.given.at(slot.start + times)
+            end = given_state(self.cable, V[-1, : len(self.cable.own)])
+        else:
+            end, times, V = voltage_course(
+                self.cable, begin.voltage, slot.start, slot.end, self.steps, self.sources, self.stimulus,
+                self.onset, self.clamps, lambda moved: float(self._all(np.array([moved]))[0]),
+            )  # fmt: skip
+        at_ticks = _at(times, V, np.linspace(0.0, slot.duration, ticks + 1))
+        changed = self._all(np.abs(np.diff(at_ticks, axis=0)).max(axis=1, initial=0.0))
+        moved = np.append(0.0, np.cumsum(changed))
+        return Course(slot, begin, end, times, V, moved, self._firing(times, V))
+
+    def influx(self, course: Course, edges: Int[ndarray, " T"] | None = None) -> CellInflux:
+        """The influx of a slot, its table with rows at some ticks or at all. Collective over all ranks."""
+        slot, ticks = course.slot, course.ticks
+        edges = np.arange(ticks + 1) if edges is None else edges
+        filled = np.pad(edges, (0, -len(edges) % _ROWS_AT_ONCE), mode="edge")
+        V = self._sampled(course, slot.duration / ticks * sample_ticks(filled))
+        influx = influx_of_samples(
+            V, self.constants, edges=filled, tick=self.constants.time_unit * slot.duration / ticks,
+            state=course.begin.gates, channels=self.channels,
+        )  # fmt: skip
+        on_cells = CellInflux(
+            influx.tick, influx.sink, influx.powers, influx.gates, influx.edges, to_cells=self.to_cells
+        )
+        released = self._released(slot, influx)
+        if self.releases is not None and released is not None:
+            on_cells = replace(on_cells, released=released, cells=self.releases.cells)
+        return on_cells
+
+    def _sampled(self, course: Course, times: Float[ndarray, " n"]) -> Float[ndarray, "n P"]:
+        """The voltage at times after the start, at own compartments and those heard of."""
+        V = _at(course.times, course.voltage, times)
+        return V if self.given is not None else self.hear(V.T).T
+
+    def _all(self, values: Float[ndarray, " n"]) -> Float[ndarray, " n"]:
+        """The largest of all ranks."""
+        if self.heard is None:
+            return values
+        return np.max(self.heard.communicator.share(values), axis=0)
 
     def _agreed(self, gates: Float[ndarray, "P gates"]) -> Float[ndarray, "P gates"]:
         """Gates as their owners have them, to the last bit."""
         return gates if self.heard is None else self.heard.heard(gates[: len(self.heard.own)])
 
-    def _firing(self, grid: Float[ndarray, " n"], V: Float[ndarray, "n P"]) -> list[float]:
+    def _firing(self, times: Float[ndarray, " n"], V: Float[ndarray, "n P"]) -> list[float]:
         """When the voltage moves fast though no pulse says so: under clamps, and where it is given."""
         if not self.clamps and self.given is None:
             return []
         above = V > _FIRING
         passed = np.append(above[:1].any(axis=1), (above[1:] != above[:-1]).any(axis=1))
-        if self.heard is not None:
-            passed = np.any(self.heard.communicator.share(passed), axis=0)
         marks: list[float] = []
-        for time in grid[passed]:
+        for time in times[self._all(passed)]:
             if not marks or time >= marks[-1] + 0.5 * self.lengths.first_for:
                 marks.append(float(time))
         return marks
@@ -306,6 +339,10 @@ _LEAST = 6
 
 _TERMS = 24
 """Least number of terms of the diffusion's series."""
+
+
+_ROWS_AT_ONCE = 96
+"""Numbers of rows of a table are multiples of it: few compilations, little done in vain."""
 
 
 def _few_sizes(count: int) -> int:
@@ -392,12 +429,12 @@ class MotifBook:
     def _sought(self, slot: Slot, begin: DriveState, calcium: ReactionState) -> Motif:
         """A motif whose windows are sought; those of its kind that have others are forgotten."""
         assert self.windows is not None
-        driven = self.solver.driven(slot, begin)
-        ends = self.windows.seek(slot, driven.influx, calcium, driven.firing)
+        course = self.solver.course(slot, begin)
+        ends = self.windows.seek(slot, self.solver.influx(course), calcium, course.firing)
         self._motifs = [motif for motif in self._motifs if motif.slot.kind != slot.kind]
         if self._never_again:
             self.windows.known.pop(slot.kind)
-        return self._kept(self.solver.planned(driven, ends))
+        return self._kept(self.solver.planned(course, ends))
 
     @property
     def _never_again(self) -> bool:

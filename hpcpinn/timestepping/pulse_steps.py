@@ -70,6 +70,7 @@ class StepRule:
     Attributes:
         longest: Between pulses, ms.
         in_pulse: While a pulse lasts, and a moment longer, ms.
+        quiet: Where the voltage hardly moves, in `voltage_course`, ms; 0: nowhere longer.
 
     Raises:
         InputError: A length that is not positive.
@@ -77,6 +78,7 @@ class StepRule:
 
     longest: float = 0.025
     in_pulse: float = 0.005
+    quiet: float = 0.0
 
     def __post_init__(self) -> None:
         for name in ("longest", "in_pulse"):
@@ -106,7 +108,7 @@ def steps_between(
         pulses = onset + stimulus.pulse_times
         tails = pulses + stimulus.waveform.duration + _TAIL
         marks = [*marks, *tails[(tails > since) & (tails < until)]]
-    if any(clamp.start <= since < clamp.end for clamp in clamps) or since in pulses:
+    if any(clamp.start <= since <= clamp.end for clamp in clamps) or since in pulses:
         jumps.append(since)
     edges = _distinct([since, *(t for t in [*jumps, *marks] if since < t < until), until])
     length, implicit = [], []

@@ -111,7 +111,7 @@ def pulse_windows(
         raise InputError(
             f"pulse windows: a splitting of order {splitting.order}; give one of order 2 (Strang)"
         )
-    last = len(influx.sink) - 1
+    last = influx.ticks
     stops = np.unique(np.append(np.asarray(stops, int), last))
     if stops[0] <= 0 or stops[-1] > last or np.any(stops % _SHORTEST):
         raise InputError(f"pulse windows: stops {stops} must be multiples of 4 ticks within 1 … {last}")

@@ -1,8 +1,8 @@
 """Calcium that releases and fluxes through free ends bring into a few cells, in split windows.
 
 It adds to the source of the influx (`influx`), but on cells and not on the compartments of the voltage.
-What comes in during a tick is exact, wherever in it a source goes on or off, and is taken to come
-at its mean time: within a tick the channel's sink changes calcium by 1e-4 at most.
+What comes in between two rows of the table is exact, wherever a source goes on or off there, and is taken
+to come at its mean time: from one row to the next the channel's sink changes calcium by 1e-3 at most.
 """
 
 from collections.abc import Sequence
@@ -62,19 +62,19 @@ class CellSources:
         if not acting:
             return None
         powers = np.zeros((*influx.powers.shape[:2], len(self.cells)))
-        edges = np.linspace(0.0, slot.duration, len(sink))
-        seconds = influx.tick / (edges[1] - edges[0])
+        edges = slot.duration / influx.ticks * influx.at
+        seconds = influx.ticks * influx.tick / slot.duration
         for source in acting:
-            amount, place = self._per_tick(source, edges)
+            amount, place = self._per_interval(source, edges)
             at_mean = sink[:-1] + place[:, None] * (sink[1:] - sink[:-1])
             density = self.density[source.source - self.first]
             for n in range(powers.shape[1]):
                 gained = (seconds * amount)[:, None] * density * at_mean**n / factorial(n)
                 powers[1:, n] += np.cumsum(gained, axis=0)
-        return InfluxTable(influx.tick, sink, powers, np.zeros((0, 0)))
+        return InfluxTable(influx.tick, sink, powers, np.zeros((0, 0)), influx.edges)
 
-    def _per_tick(self, acting: Acting, edges: Float[ndarray, " T"]) -> tuple[ndarray, ndarray]:
-        """What a source of peak one brings in every tick, ms, and its mean time as a share of the tick."""
+    def _per_interval(self, acting: Acting, edges: Float[ndarray, " T"]) -> tuple[ndarray, ndarray]:
+        """What a source of peak one brings between two edges, ms, and its mean time as a share of that."""
         number = acting.source - self.first
         on = max(acting.on, 0.0) if np.isinf(acting.on) else acting.on
         elapsed = np.clip(edges, on, max(on, acting.off)) - on
@@ -113,14 +113,16 @@ class CellInflux(InfluxTable):
         cells: Where.
     """
 
-    to_cells: sparse.csr_matrix
+    to_cells: sparse.csr_matrix = field(kw_only=True)
     released: InfluxTable | None = None
     cells: Int[ndarray, " m"] = field(default_factory=lambda: np.zeros(0, int))
 
     def after(self, tick: int) -> "CellInflux":
-        """What is left of the motif after a tick."""
+        """What is left of the motif after a tick that has a row."""
+        left = super().after(tick)
+        assert isinstance(left, CellInflux)
         released = None if self.released is None else self.released.after(tick)
-        return replace(self, sink=self.sink[tick:], powers=self.powers[tick:], released=released)
+        return replace(left, released=released)
 
     def over(self, first: Int[ndarray, " K"], last: Int[ndarray, " K"]) -> InfluxWindow:
         """The influx between pairs of ticks, on cells."""

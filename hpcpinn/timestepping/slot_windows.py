@@ -60,7 +60,7 @@ class WindowSearch:
             state: Calcium at the start.
             firing: Further times at which windows end, ms.
         """
-        ticks = len(influx.sink) - 1
+        ticks = influx.ticks
         per_tick = slot.duration / ticks
         moments = np.array([*slot.switches, *firing])
         stops = 4 * np.unique(np.round(moments / (4.0 * per_tick)).astype(int))

@@ -108,10 +108,10 @@ def plan_windows(
     """
     ends = np.asarray(ends, int)
     first = np.concatenate([[0], ends[:-1]])
-    if len(ends) == 0 or np.any(ends <= first) or ends[-1] >= len(influx.sink):
+    if len(ends) == 0 or np.any(ends <= first) or ends[-1] > influx.ticks:
         raise InputError(
             f"split windows: ends {ends} must increase from 0 and stay within the motif's "
-            f"{len(influx.sink) - 1} ticks"
+            f"{influx.ticks} ticks"
         )
     if np.any((ends - first) % 2):
         row = int(np.argmax((ends - first) % 2))

@@ -132,7 +132,8 @@ def clamps_of(config: RunConfig) -> tuple[Clamp, ...]:
 
 def step_rule(config: RunConfig) -> StepRule:
     """Lengths of the voltage's steps."""
-    return StepRule(config.cable.step, min(config.cable.pulse_step, config.cable.step))
+    own = config.cable
+    return StepRule(own.step, min(own.pulse_step, own.step), own.quiet_step)
 
 
 def switching_times(config: RunConfig) -> Float[ndarray, " k"]:

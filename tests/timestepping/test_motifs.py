@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 from scipy import sparse
 
+from hpcpinn.errors import InputError
 from hpcpinn.morphology.compartments import compartments
 from hpcpinn.morphology.synthetic import y_cable
 from hpcpinn.physics import gates
@@ -21,12 +22,12 @@ from hpcpinn.physics.stimulation.waveforms import waveform_named
 from hpcpinn.timestepping.cable_equation import CableEquation
 from hpcpinn.timestepping.cell_grid import cell_grid
 from hpcpinn.timestepping.diffusion import cable_diffusion
-from hpcpinn.timestepping.influx import Influx, influx_of_trace
+from hpcpinn.timestepping.influx import Influx, InfluxTable, influx_of_samples, sample_ticks, table_edges
 from hpcpinn.timestepping.motifs import DriveState, MotifBook, SlotSolver, _few_sizes, distance
 from hpcpinn.timestepping.pulse_steps import StepRule
 from hpcpinn.timestepping.reaction import StiffReaction
 from hpcpinn.timestepping.slots import slots
-from hpcpinn.timestepping.splitting import Splitting, padded
+from hpcpinn.timestepping.splitting import Splitting, padded, plan_windows
 from hpcpinn.training.flow_map import ReactionState
 
 K = PRESETS["physical-N"].replace(rest_voltage=-65.0)
@@ -59,24 +60,56 @@ def at_rest(one: SlotSolver) -> DriveState:
     return DriveState(state, np.asarray(gates.steady(V, K)))
 
 
-@pytest.mark.parametrize("per_tick", [1, 4])
-def test_influx_of_a_trace_is_that_of_the_voltage_it_samples(per_tick: int) -> None:
-    """Of one that is linear between samples."""
+def test_influx_of_samples_is_that_of_the_voltage_they_are_of() -> None:
+    """At every tick and at some of them, filled up or not."""
     rng = np.random.default_rng(1)
     tick, count = 1e-4, 12
-    trace = rng.uniform(-80.0, 20.0, (count * per_tick + 1, 3))
-    place = jnp.asarray(np.arange(len(trace)) * tick / per_tick)
+    trace = rng.uniform(-80.0, 20.0, (count + 1, 3))
+    place = np.arange(count + 1) * tick
 
     def voltage(t):
-        return jnp.stack([jnp.interp(t, place, jnp.asarray(column)) for column in trace.T])
+        return jnp.stack([jnp.interp(t, jnp.asarray(place), jnp.asarray(column)) for column in trace.T])
 
     start = np.full((3, len(K.gates)), 0.3)
     expected = Influx(voltage, K, count, tick).table(0.0, start)
-    found = influx_of_trace(trace, K, tick=tick, per_tick=per_tick, state=start)
-    scale = np.abs(expected.powers).max(axis=(0, 2), keepdims=True)
-    assert np.abs((found.powers - expected.powers) / scale).max() < 1e-12
-    assert np.abs(found.sink - expected.sink).max() < 1e-12 * np.abs(expected.sink).max()
-    assert np.abs(found.gates - expected.gates).max() < 1e-13
+    every, filled = np.arange(count + 1), np.append(np.arange(count + 1), [count] * 5)
+    for edges in (every, filled):
+        V = np.stack([np.interp(tick * sample_ticks(edges), place, column) for column in trace.T], axis=1)
+        found = influx_of_samples(V, K, edges=edges, tick=tick, state=start)
+        scale = np.abs(expected.powers).max(axis=(0, 2), keepdims=True)
+        assert np.abs((found.powers - expected.powers) / scale).max() < 1e-12
+        assert np.abs(found.sink - expected.sink).max() < 1e-12 * np.abs(expected.sink).max()
+        assert np.abs(found.gates - expected.gates).max() < 1e-13
+        np.testing.assert_array_equal(found.at, every)
+
+
+def test_rows_where_windows_end_give_the_moments_of_rows_at_every_tick() -> None:
+    """Through action potentials: whatever windows are long there, their influx is not coarse."""
+    one = solver()
+    state = at_rest(one)
+    for slot in slots(one.stimulus, one.onset, 105.0, longest=50.0):
+        course = one.course(slot, state)
+        few = np.array([2, 40, course.ticks // 4 * 2, course.ticks])  # long windows right after a pulse
+        for ends in (one.lengths.ends(slot), few):
+            motif = one.planned(course, ends)
+            assert len(motif.ticks) == len(ends)
+            whole = plan_windows(ends, one.influx(course), one.diffusion)
+            for half in ("first", "second"):
+                ours, wanted = getattr(motif.plan, half), getattr(whole, half)
+                for a, b in zip(ours, wanted, strict=True):
+                    a, b = np.asarray(a)[: len(ends)], np.asarray(b)
+                    assert np.abs(a - b).max() < 1e-5 * np.abs(b).max()
+        assert len(one.influx(course, table_edges([few], course.moved, 20)).sink) < 0.6 * course.ticks
+        state = motif.end
+
+
+def test_a_tick_without_a_row_is_refused() -> None:
+    edges = table_edges([np.array([4, 10])], np.zeros(11), 20)
+    np.testing.assert_array_equal(edges, [0, 2, 4, 7, 10])
+    table = InfluxTable(1e-5, np.zeros((5, 1)), np.zeros((5, 4, 1)), np.zeros((1, 0)), edges)
+    np.testing.assert_array_equal(table.after(4).at, [0, 3, 6])
+    with pytest.raises(InputError, match="no row for tick 6"):
+        table.over(np.array([4]), np.array([6]))
 
 
 def followed(tolerance: float) -> tuple[MotifBook, list[np.ndarray], DriveState]:

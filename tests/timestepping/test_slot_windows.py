@@ -10,9 +10,10 @@ from hpcpinn.morphology.synthetic import y_cable
 from hpcpinn.physics.pumped_binding import reaction_constants
 from hpcpinn.timestepping.cell_grid import cell_grid
 from hpcpinn.timestepping.flow_map_store import shipped_flow_map
-from hpcpinn.timestepping.motifs import MotifBook, SlotSolver, WindowLengths
+from hpcpinn.timestepping.motifs import DriveState, MotifBook, SlotSolver, WindowLengths
 from hpcpinn.timestepping.pulse_windows import Excursion
 from hpcpinn.timestepping.reaction import FlowMapReaction
+from hpcpinn.timestepping.releases import CellInflux
 from hpcpinn.timestepping.slot_windows import WORSE, WindowBook, WindowSearch, packed_windows, restore_windows
 from hpcpinn.timestepping.slots import Slot, slots
 from hpcpinn.timestepping.splitting import Splitting, plan_windows
@@ -43,29 +44,35 @@ def pulse_slot(one: SlotSolver) -> Slot:
     return next(slot for slot in slots(one.stimulus, one.onset, 56.0, longest=50.0) if slot.pulses)
 
 
+def driven(one: SlotSolver, slot: Slot, begin: DriveState) -> tuple[CellInflux, list[float]]:
+    """The influx of a slot, at every tick, and when it fires."""
+    course = one.course(slot, begin)
+    return one.influx(course), course.firing
+
+
 def test_windows_that_are_found_keep_their_tolerance_and_are_fewer_than_fixed_ones(
     one: SlotSolver, splitting: Splitting
 ) -> None:
     """Against windows of 0.05 ms all through: local errors can add up to no more than their number."""
     slot, begin = pulse_slot(one), at_rest(one)
-    driven = one.driven(slot, begin)
-    sharp = replace(one, lengths=WindowLengths(first=0.05)).driven(slot, begin)
-    every = np.arange(2, len(sharp.voltage), 2)
-    truth, _ = splitting.advance(REST, plan_windows(every, sharp.influx, one.diffusion))
+    influx, firing = driven(one, slot, begin)
+    sharp, _ = driven(replace(one, lengths=WindowLengths(first=0.05)), slot, begin)
+    every = np.arange(2, sharp.ticks + 1, 2)
+    truth, _ = splitting.advance(REST, plan_windows(every, sharp, one.diffusion))
     excursion = search(splitting, 1.0).excursion
     errors, counts = {}, {}
     for tolerance in (3e-3, 3e-4):
-        ends = search(splitting, tolerance).ends(slot, driven.influx, REST, driven.firing)
+        ends = search(splitting, tolerance).ends(slot, influx, REST, firing)
         lengths = np.diff(ends, prepend=0)
         assert np.array_equal(lengths[::2], lengths[1::2])  # pairs: those twice as long end there, too
-        assert ends[-1] == len(driven.voltage) - 1
-        end, _ = splitting.advance(REST, plan_windows(ends, driven.influx, one.diffusion))
+        assert ends[-1] == influx.ticks
+        end, _ = splitting.advance(REST, plan_windows(ends, influx, one.diffusion))
         errors[tolerance] = excursion.error(ReactionState(*end), truth)
         counts[tolerance] = len(ends)
         assert errors[tolerance] < tolerance * len(ends) / 2
     assert errors[3e-3] < 2e-3
     fixed = one.lengths.ends(slot)
-    end, _ = splitting.advance(REST, plan_windows(fixed, driven.influx, one.diffusion))
+    end, _ = splitting.advance(REST, plan_windows(fixed, influx, one.diffusion))
     assert counts[3e-3] < counts[3e-4]
     assert counts[3e-3] < len(fixed)
     assert errors[3e-3] < 2.0 * excursion.error(ReactionState(*end), truth)
@@ -99,9 +106,9 @@ def test_windows_that_were_never_better_are_not_sought_again(one: SlotSolver, sp
     """Where the shortest windows do not meet the tolerance, seeking them once more would not help."""
     book = WindowBook(search(splitting, 3e-3))
     slot, begin = pulse_slot(one), at_rest(one)
-    driven = one.driven(slot, begin)
+    influx, firing = driven(one, slot, begin)
     for _ in range(2):
-        book.seek(slot, driven.influx, REST, driven.firing)
+        book.seek(slot, influx, REST, firing)
         book.judge(slot, 10.0 * WORSE * 3e-3)
     book.judge(slot, 11.0 * WORSE * 3e-3)
     assert not book.must_seek(slot)

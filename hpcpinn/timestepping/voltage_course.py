@@ -1,0 +1,118 @@
+"""The voltage of a slot in steps that are long while it hardly moves.
+
+Long steps are tried in short blocks some time after all pulses and clamps, and taken where no compartment
+moved by more than a little within any of them; otherwise the block is done again in short ones. So what
+fires by itself is followed as closely as what a pulse makes fire.
+"""
+
+from collections.abc import Callable, Sequence
+from dataclasses import replace
+
+import numpy as np
+from jaxtyping import Float
+from numpy import ndarray
+
+from hpcpinn.physics.stimulation.stimulus import Stimulus
+from hpcpinn.timestepping.cable_equation import CableEquation, VoltageState
+from hpcpinn.timestepping.pulse_steps import Clamp, StepRule, steps_between
+
+_LIVELY = 6.0
+"""ms after a pulse or a switch in which long steps are not tried."""
+_BLOCK = 6.0
+"""ms that are tried at a time."""
+_HARDLY = 0.3
+"""mV by which the voltage may move within a long step."""
+
+
+def voltage_course(
+    cable: CableEquation,
+    begin: VoltageState,
+    since: float,
+    until: float,
+    rule: StepRule,
+    sources: Float[ndarray, "k points"],
+    stimulus: Stimulus | None = None,
+    onset: float = 0.0,
+    clamps: Sequence[Clamp] = (),
+    largest: Callable[[float], float] = float,
+) -> tuple[VoltageState, Float[ndarray, " n"], Float[ndarray, "n P"]]:
+    """The voltage of a rank's compartments over [since, until]. Collective over all ranks.
+
+    Args:
+        cable: The membrane.
+        begin: Its state at `since`.
+        since, until: ms.
+        rule: Steps; where `rule.quiet` is longer than `rule.longest`, it is tried.
+        sources: As of `CableEquation.march`: the field (if there is a stimulus), then the clamps.
+        stimulus: Pulses, the first of them at `onset`.
+        onset: ms.
+        clamps: Currents.
+        largest: Of the numbers of all ranks.
+
+    Returns:
+        The state at `until`, times after `since` (the first is 0, ms) and the voltage then, mV.
+    """
+    state, times, values = begin, [np.zeros(1)], [cable.voltage(begin)[None]]
+
+    def marched(start: float, end: float, step: float):
+        own = replace(rule, longest=step, in_pulse=min(rule.in_pulse, step))
+        steps = steps_between(start, end, own, stimulus, onset, clamps)
+        after, V = cable.march(state, steps, sources)
+        return after, start - since + steps.ends, V
+
+    for start, end, quiet in _stretches(since, until, rule, stimulus, onset, clamps):
+        after, t, V = marched(start, end, rule.quiet if quiet else rule.longest)
+        if quiet:
+            moved = np.abs(np.diff(V, axis=0, prepend=values[-1][-1:])).max(initial=0.0)
+            if not largest(float(moved)) <= _HARDLY:
+                after, t, V = marched(start, end, rule.longest)
+        state = after
+        times.append(t)
+        values.append(V)
+    return state, np.concatenate(times), np.concatenate(values)
+
+
+def _stretches(
+    since: float,
+    until: float,
+    rule: StepRule,
+    stimulus: Stimulus | None,
+    onset: float,
+    clamps: Sequence[Clamp],
+) -> list[tuple[float, float, bool]]:
+    """What is marched at a time, and whether long steps are tried."""
+    if rule.quiet <= rule.longest:
+        return [(since, until, False)]
+    events = [edge for clamp in clamps for edge in (clamp.start, clamp.end)]
+    if stimulus is not None:
+        pulses = onset + stimulus.pulse_times
+        events += pulses[(pulses > since - _LIVELY - stimulus.waveform.duration) & (pulses < until)].tolist()
+        lasting = stimulus.waveform.duration
+    else:
+        lasting = 0.0
+    found, now = [], since
+    for event in [*sorted(events), np.inf]:
+        begin, end = max(now, since), min(event, until)
+        while begin < end:
+            after = min(begin + _BLOCK, end)
+            after = end if end - after < 0.5 * _BLOCK else after
+            found.append((begin, after, True))
+            begin = after
+        if event >= until:
+            break
+        lively = min(max(event, since), until), min(event + lasting + _LIVELY, until)
+        if lively[1] > max(lively[0], now):
+            found.append((max(lively[0], now), lively[1], False))
+        now = max(now, lively[1])
+    return _joined(found)
+
+
+def _joined(stretches: list[tuple[float, float, bool]]) -> list[tuple[float, float, bool]]:
+    """Lively stretches that follow each other as one."""
+    found: list[tuple[float, float, bool]] = []
+    for start, end, quiet in stretches:
+        if found and not quiet and not found[-1][2]:
+            found[-1] = (found[-1][0], end, False)
+        else:
+            found.append((start, end, quiet))
+    return found
