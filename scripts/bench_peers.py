@@ -34,8 +34,8 @@ from numpy import ndarray  # noqa: E402
 from peer_cell import CONSTANTS, FINER, PERIOD, Cell, job_of, read_cell  # noqa: E402
 from peer_report import COARSE, Row, draw, goals, markdown, part_table  # noqa: E402
 
-from hpcpinn.timestepping.motifs import WindowLengths  # noqa: E402
 from hpcpinn.timestepping.slots import Slot  # noqa: E402
+from hpcpinn.timestepping.window_lengths import WindowLengths  # noqa: E402
 
 ROOT = Path(__file__).resolve().parents[1]
 RESULTS = ROOT / "results"

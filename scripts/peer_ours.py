@@ -42,11 +42,12 @@ from hpcpinn.timestepping.cable_equation import CableEquation  # noqa: E402
 from hpcpinn.timestepping.cell_grid import cell_grid  # noqa: E402
 from hpcpinn.timestepping.diffusion import cable_diffusion  # noqa: E402
 from hpcpinn.timestepping.flow_map_store import shipped_flow_map  # noqa: E402
-from hpcpinn.timestepping.motifs import DriveState, Motif, MotifBook, SlotSolver, WindowLengths  # noqa: E402
+from hpcpinn.timestepping.motifs import DriveState, Motif, MotifBook, SlotSolver  # noqa: E402
 from hpcpinn.timestepping.pulse_steps import StepRule, steps_between  # noqa: E402
 from hpcpinn.timestepping.reaction import FlowMapReaction, StiffReaction  # noqa: E402
 from hpcpinn.timestepping.slots import Slot, slots  # noqa: E402
 from hpcpinn.timestepping.splitting import Splitting, WindowPlan  # noqa: E402
+from hpcpinn.timestepping.window_lengths import WindowLengths  # noqa: E402
 from hpcpinn.training.flow_map import ReactionState  # noqa: E402
 from hpcpinn.workflows.long_run import compared  # noqa: E402
 from hpcpinn.workflows.split_problem import LEFT_OUT  # noqa: E402

@@ -8,7 +8,6 @@ than a stated tolerance is taken as it is, and its end is the start of the next 
 is solved until it is periodic, and solved anew as soon as it is not.
 """
 
-from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 from typing import NamedTuple
@@ -40,13 +39,11 @@ from hpcpinn.timestepping.slot_windows import WindowBook
 from hpcpinn.timestepping.slots import Slot
 from hpcpinn.timestepping.splitting import WindowPlan, padded, plan_windows
 from hpcpinn.timestepping.voltage_course import voltage_course
+from hpcpinn.timestepping.window_lengths import Stretch, WindowLengths, firing_times, stretches
 from hpcpinn.training.flow_map import ReactionState
 
 VOLTAGE_RANGE = 100.0
 """mV: a voltage that is off by this much is as wrong as a gate that is off by one."""
-
-_FIRING = -40.0
-"""mV: where a voltage passes it, something moves that short windows must follow."""
 
 _ROWS_APART = 1.0
 """ms between two rows of the influx's table where windows are long and the voltage hardly moves."""
@@ -104,7 +101,7 @@ class Course(NamedTuple):
         times: From the slot's start on, ms.
         voltage: Then, linear between them, of own compartments (of all heard of, where it is given), mV.
         moved: How far any compartment has moved by every tick, mV.
-        firing: Times after the start at which the voltage moves fast though no pulse says so, ms.
+        firing: When action potentials last, anywhere.
     """
 
     slot: Slot
@@ -113,72 +110,12 @@ class Course(NamedTuple):
     times: Float[ndarray, " S"]
     voltage: Float[ndarray, "S P"]
     moved: Float[ndarray, " T"]
-    firing: list[float]
+    firing: list[Stretch]
 
     @property
     def ticks(self) -> int:
         """Ticks of the slot."""
         return len(self.moved) - 1
-
-
-@dataclass(frozen=True)
-class WindowLengths:
-    """Lengths of split windows, ms: short after a pulse, then growing.
-
-    Attributes:
-        first: While action potentials last; a tick is half of it.
-        samples: Of a given voltage per tick, linear between them.
-        first_for: For how long after a pulse.
-        growth: Ratio of successive lengths after that.
-        longest: In a slot with pulses.
-        quiet: In a slot without.
-        multiple: Of which the number of ticks of a slot is one: 2, or 4 where windows are sought.
-    """
-
-    first: float = 0.1
-    samples: int = 2
-    first_for: float = 6.0
-    growth: float = 1.2
-    longest: float = 5.0
-    quiet: float = 10.0
-    multiple: int = 2
-
-    @property
-    def tick(self) -> float:
-        """Spacing of the times at which windows may end; the influx is integrated between them."""
-        return 0.5 * self.first
-
-    def ticks(self, slot: Slot) -> int:
-        """Number of ticks of a slot, even."""
-        least = self.multiple * self.tick
-        return self.multiple * max(1, int(np.ceil(slot.duration / least * (1.0 - 1e-9))))
-
-    def ends(self, slot: Slot, marks: Sequence[float] = ()) -> Int[ndarray, " K"]:
-        """Ticks at which the windows of a slot end, each after an even number of ticks.
-
-        Args:
-            slot: Windows are short after all its pulses and switches.
-            marks: Further times after which they are.
-        """
-        ticks = self.ticks(slot)
-        pair = 2.0 * slot.duration / ticks
-        moments = sorted({*slot.switches, *marks})
-        edges: list[float] = [0.0]
-        for start, end in zip([0.0, *moments], [*moments, slot.duration], strict=True):
-            edges += self._stretch(start, end, start in moments)
-        pairs = np.unique(np.round(np.array(edges) / pair).astype(int))
-        return 2 * pairs[pairs > 0]
-
-    def _stretch(self, start: float, end: float, pulsed: bool) -> list[float]:
-        if end <= start:
-            return []
-        edges, t, length = [], start, self.first if pulsed else self.quiet
-        while t < end:
-            t += length
-            edges.append(min(t, end))
-            if pulsed and t >= start + self.first_for:
-                length = min(length * self.growth, self.longest)
-        return edges
 
 
 @dataclass(frozen=True)
@@ -263,8 +200,9 @@ class SlotSolver:
             )  # fmt: skip
         at_ticks = _at(times, V, np.linspace(0.0, slot.duration, ticks + 1))
         changed = self._all(np.abs(np.diff(at_ticks, axis=0)).max(axis=1, initial=0.0))
-        moved = np.append(0.0, np.cumsum(changed))
-        return Course(slot, begin, end, times, V, moved, self._firing(times, V))
+        moved, tick = np.append(0.0, np.cumsum(changed)), slot.duration / ticks
+        firing = stretches(self._all(firing_times(at_ticks, tick)), tick, self.lengths.settle)
+        return Course(slot, begin, end, times, V, moved, firing)
 
     def influx(self, course: Course, edges: Int[ndarray, " T"] | None = None) -> CellInflux:
         """The influx of a slot, its table with rows at some ticks or at all. Collective over all ranks."""
@@ -298,18 +236,6 @@ class SlotSolver:
     def _agreed(self, gates: Float[ndarray, "P gates"]) -> Float[ndarray, "P gates"]:
         """Gates as their owners have them, to the last bit."""
         return gates if self.heard is None else self.heard.heard(gates[: len(self.heard.own)])
-
-    def _firing(self, times: Float[ndarray, " n"], V: Float[ndarray, "n P"]) -> list[float]:
-        """When the voltage moves fast though no pulse says so: under clamps, and where it is given."""
-        if not self.clamps and self.given is None:
-            return []
-        above = V > _FIRING
-        passed = np.append(above[:1].any(axis=1), (above[1:] != above[:-1]).any(axis=1))
-        marks: list[float] = []
-        for time in times[self._all(passed)]:
-            if not marks or time >= marks[-1] + 0.5 * self.lengths.first_for:
-                marks.append(float(time))
-        return marks
 
     def _released(self, slot: Slot, influx: InfluxTable) -> InfluxTable | None:
         """What comes into single cells during a slot."""

@@ -19,6 +19,7 @@ from hpcpinn.timestepping.influx import InfluxTable
 from hpcpinn.timestepping.pulse_windows import Excursion, halved, pulse_windows
 from hpcpinn.timestepping.slots import Slot, unpacked
 from hpcpinn.timestepping.splitting import Splitting
+from hpcpinn.timestepping.window_lengths import Stretch
 from hpcpinn.training.flow_map import ReactionState
 
 WORSE = 4.0
@@ -50,7 +51,7 @@ class WindowSearch:
     quiet: float
 
     def ends(
-        self, slot: Slot, influx: InfluxTable, state: ReactionState, firing: list[float]
+        self, slot: Slot, influx: InfluxTable, state: ReactionState, firing: list[Stretch]
     ) -> Int[ndarray, " K"]:
         """Ticks at which windows end.
 
@@ -58,11 +59,11 @@ class WindowSearch:
             slot: The slot; windows end at its pulses and switches.
             influx: Of the cells.
             state: Calcium at the start.
-            firing: Further times at which windows end, ms.
+            firing: When action potentials last; windows end where they begin.
         """
         ticks = influx.ticks
         per_tick = slot.duration / ticks
-        moments = np.array([*slot.switches, *firing])
+        moments = np.array([*slot.switches, *(start for start, _ in firing)])
         stops = 4 * np.unique(np.round(moments / (4.0 * per_tick)).astype(int))
         lively = len(moments) > 0
         found = pulse_windows(
@@ -115,7 +116,7 @@ class WindowBook:
         return found is None or found.worse or found.searches < _SEARCHES
 
     def seek(
-        self, slot: Slot, influx: InfluxTable, state: ReactionState, firing: list[float]
+        self, slot: Slot, influx: InfluxTable, state: ReactionState, firing: list[Stretch]
     ) -> Int[ndarray, " K"]:
         """Finds the windows of a slot and keeps them for its kind; arguments as `WindowSearch.ends`."""
         ends = self.search.ends(slot, influx, state, firing)

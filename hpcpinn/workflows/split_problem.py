@@ -32,7 +32,7 @@ from hpcpinn.timestepping.flow_map_store import load_flow_map, shipped_flow_map
 from hpcpinn.timestepping.given_voltage import GivenVoltage, join_given
 from hpcpinn.timestepping.heard_voltage import HeardVoltage, heard_voltage
 from hpcpinn.timestepping.influx import ChannelScale, surplus_leak
-from hpcpinn.timestepping.motifs import DriveState, MotifBook, SlotSolver, WindowLengths, given_state
+from hpcpinn.timestepping.motifs import DriveState, MotifBook, SlotSolver, given_state
 from hpcpinn.timestepping.pulse_windows import Excursion
 from hpcpinn.timestepping.reaction import FlowMapReaction
 from hpcpinn.timestepping.releases import CellSources, join_sources
@@ -40,6 +40,7 @@ from hpcpinn.timestepping.shared_diffusion import shared_diffusion
 from hpcpinn.timestepping.slot_windows import WindowBook, WindowSearch
 from hpcpinn.timestepping.slots import Course, Slot, slots
 from hpcpinn.timestepping.splitting import Splitting
+from hpcpinn.timestepping.window_lengths import WindowLengths
 from hpcpinn.training.flow_map import FlowMap, ReactionState
 from hpcpinn.workflows.long_drive import course_of
 from hpcpinn.workflows.membrane_voltage import clamps_of, step_rule, stimulus_of

@@ -16,12 +16,13 @@ from hpcpinn.timestepping.cell_grid import cell_grid
 from hpcpinn.timestepping.diffusion import cable_diffusion
 from hpcpinn.timestepping.given_voltage import GivenVoltage
 from hpcpinn.timestepping.influx import InfluxTable
-from hpcpinn.timestepping.motifs import DriveState, SlotSolver, WindowLengths, given_state
+from hpcpinn.timestepping.motifs import DriveState, SlotSolver, given_state
 from hpcpinn.timestepping.pulse_steps import StepRule
 from hpcpinn.timestepping.reaction import StiffReaction
 from hpcpinn.timestepping.releases import CellSources
 from hpcpinn.timestepping.slots import Course, Slot, Source, slots
 from hpcpinn.timestepping.splitting import Splitting
+from hpcpinn.timestepping.window_lengths import WindowLengths
 from hpcpinn.training.flow_map import ReactionState
 
 PASSIVE = PRESETS["physical-N"].replace(pmca_max=0.0, ncx_max=0.0, vdcc_permeability=0.0)

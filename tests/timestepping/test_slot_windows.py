@@ -10,13 +10,14 @@ from hpcpinn.morphology.synthetic import y_cable
 from hpcpinn.physics.pumped_binding import reaction_constants
 from hpcpinn.timestepping.cell_grid import cell_grid
 from hpcpinn.timestepping.flow_map_store import shipped_flow_map
-from hpcpinn.timestepping.motifs import DriveState, MotifBook, SlotSolver, WindowLengths
+from hpcpinn.timestepping.motifs import DriveState, MotifBook, SlotSolver
 from hpcpinn.timestepping.pulse_windows import Excursion
 from hpcpinn.timestepping.reaction import FlowMapReaction
 from hpcpinn.timestepping.releases import CellInflux
 from hpcpinn.timestepping.slot_windows import WORSE, WindowBook, WindowSearch, packed_windows, restore_windows
 from hpcpinn.timestepping.slots import Slot, slots
 from hpcpinn.timestepping.splitting import Splitting, plan_windows
+from hpcpinn.timestepping.window_lengths import WindowLengths
 from hpcpinn.training.flow_map import ReactionState
 from tests.timestepping.test_motifs import K, at_rest, solver
 

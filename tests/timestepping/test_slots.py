@@ -6,8 +6,8 @@ import pytest
 from hpcpinn.physics.stimulation.protocols import PROTOCOLS, PulseProtocol
 from hpcpinn.physics.stimulation.stimulus import Stimulus
 from hpcpinn.physics.stimulation.waveforms import waveform_named
-from hpcpinn.timestepping.motifs import WindowLengths
 from hpcpinn.timestepping.slots import Course, Slot, Source, slots, unpacked
+from hpcpinn.timestepping.window_lengths import WindowLengths
 
 ONSET = 3.0
 

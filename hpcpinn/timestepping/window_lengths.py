@@ -1,0 +1,116 @@
+"""Lengths of split windows that follow pulses and action potentials."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from jaxtyping import Float, Int
+from numpy import ndarray
+
+from hpcpinn.timestepping.slots import Slot
+
+_OPEN = -40.0
+"""mV: above it channels let calcium in."""
+_FAST = 1.0
+"""mV/ms: a voltage that is above and moves faster is that of an action potential."""
+
+Stretch = tuple[float, float]
+"""Start and end after the start of a slot, ms."""
+
+
+@dataclass(frozen=True)
+class WindowLengths:
+    """Lengths of split windows, ms: short while something happens, then growing.
+
+    Attributes:
+        first: After pulses and while action potentials last; a tick is half of it.
+        samples: Of a given voltage per tick, linear between them.
+        first_for: For how long after a pulse or a switch.
+        settle: For how long after an action potential has ended everywhere.
+        growth: Ratio of successive lengths after that.
+        longest: In a slot in which something happens.
+        quiet: In a slot in which nothing does.
+        multiple: Of which the number of ticks of a slot is one: 2, or 4 where windows are sought.
+    """
+
+    first: float = 0.1
+    samples: int = 2
+    first_for: float = 6.0
+    settle: float = 4.0
+    growth: float = 1.2
+    longest: float = 5.0
+    quiet: float = 10.0
+    multiple: int = 2
+
+    @property
+    def tick(self) -> float:
+        """Spacing of the times at which windows may end."""
+        return 0.5 * self.first
+
+    def ticks(self, slot: Slot) -> int:
+        """Number of ticks of a slot, even."""
+        least = self.multiple * self.tick
+        return self.multiple * max(1, int(np.ceil(slot.duration / least * (1.0 - 1e-9))))
+
+    def ends(self, slot: Slot, firing: Sequence[Stretch] = ()) -> Int[ndarray, " K"]:
+        """Ticks at which the windows of a slot end, each after an even number of ticks.
+
+        Args:
+            slot: Windows end at its pulses and switches and are short after them.
+            firing: When action potentials last.
+        """
+        pair = 2.0 * slot.duration / self.ticks(slot)
+        lively = [(start, start + self.first_for) for start in slot.switches]
+        lively += [(start, end + self.settle) for start, end in firing]
+        edges, now = list(slot.switches), 0.0
+        for start, end in [*_joined(lively, slot.duration), (slot.duration, slot.duration)]:
+            edges += self._growing(now, start)
+            edges += np.append(np.arange(start, end, self.first), end).tolist()
+            now = end
+        pairs = np.unique(np.round(np.array(edges) / pair).astype(int))
+        return 2 * pairs[pairs > 0]
+
+    def _growing(self, start: float, end: float) -> list[float]:
+        edges, t, length = [], start, self.quiet if start == 0.0 else self.first
+        while t < end:
+            if start > 0.0:
+                length = min(length * self.growth, self.longest)
+            t += length
+            edges.append(min(t, end))
+        return edges
+
+
+def firing_times(V: Float[ndarray, "T P"], tick: float) -> Float[ndarray, " T-1"]:
+    """Between ticks, 1 where any compartment has an action potential, else 0.
+
+    Args:
+        V: At ticks, mV.
+        tick: ms.
+    """
+    still_open = (V[1:] > _OPEN) | (V[:-1] > _OPEN)
+    fast = np.abs(np.diff(V, axis=0)) > _FAST * tick
+    return (still_open & fast).any(axis=1).astype(float)
+
+
+def stretches(firing: Float[ndarray, " T"], tick: float, settle: float) -> list[Stretch]:
+    """When action potentials last, those that are less than `settle` ms apart as one.
+
+    Args:
+        firing: As `firing_times` says.
+        tick: ms.
+        settle: ms.
+    """
+    on = np.flatnonzero(firing > 0.0)
+    return _joined([(tick * i, tick * (i + 1)) for i in on], tick * len(firing), settle)
+
+
+def _joined(parts: Sequence[Stretch], until: float, apart: float = 0.0) -> list[Stretch]:
+    """Stretches in order, cut off at `until`; those that overlap, or nearly so, as one."""
+    found: list[Stretch] = []
+    for start, end in sorted(parts):
+        start, end = max(start, 0.0), min(end, until)
+        if found and start <= found[-1][1] + apart + 1e-9:
+            found[-1] = found[-1][0], max(end, found[-1][1])
+        elif start < until:
+            found.append((start, end))
+    return found
