@@ -34,9 +34,6 @@ from numpy import ndarray  # noqa: E402
 from peer_cell import CONSTANTS, FINER, PERIOD, Cell, job_of, read_cell  # noqa: E402
 from peer_report import COARSE, Row, draw, goals, markdown, part_table  # noqa: E402
 
-from hpcpinn.timestepping.slots import Slot  # noqa: E402
-from hpcpinn.timestepping.window_lengths import WindowLengths  # noqa: E402
-
 ROOT = Path(__file__).resolve().parents[1]
 RESULTS = ROOT / "results"
 SHARED = Path(os.environ.get("HPCPINN_SHARED", ROOT.parent / "shared"))
@@ -45,7 +42,7 @@ DIGITS = 6
 """Of times in ms."""
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Setting:
     """One way to run one program.
 
@@ -65,14 +62,14 @@ class Setting:
 
 
 WINDOWS = {
-    "0.2 to 10 ms": {"first": 0.2, "growth": 1.3, "longest": 10.0, "step": 0.025},
-    "0.1 to 5 ms": {"first": 0.1, "growth": 1.2, "longest": 5.0, "step": 0.025},
-    "0.1 to 5 ms, voltage 0.0125 ms": {"first": 0.1, "growth": 1.2, "longest": 5.0, "step": 0.0125},
-    "0.05 to 5 ms": {"first": 0.05, "growth": 1.15, "longest": 5.0, "step": 0.0125},
-    "0.025 to 2 ms": {"first": 0.025, "growth": 1.1, "longest": 2.0, "step": 0.00625},
+    "0.4 to 10 ms": {"first": 0.4, "growth": 1.4, "longest": 10.0, "step": 0.0125},
+    "0.2 to 10 ms, voltage 0.025 ms": {"first": 0.2, "growth": 1.3, "longest": 10.0, "step": 0.025},
+    "0.2 to 10 ms": {"first": 0.2, "growth": 1.3, "longest": 10.0, "step": 0.0125},
+    "0.1 to 5 ms": {"first": 0.1, "growth": 1.2, "longest": 5.0, "step": 0.0125},
+    "0.05 to 5 ms": {"first": 0.05, "growth": 1.15, "longest": 5.0, "step": 0.00625},
 }
-"""Lengths of split windows and steps of the voltage; the second are the defaults of a run description."""
-DEFAULT, FINE = "0.1 to 5 ms", "0.05 to 5 ms"
+"""Lengths of split windows and steps of the voltage; the fourth are the defaults of a run description."""
+FAST, DEFAULT = "0.2 to 10 ms", "0.1 to 5 ms"
 
 
 def ours(name: str, program: str, periods: int, **changes: Any) -> Setting:
@@ -91,10 +88,10 @@ def settings(periods: int, short: int, quick: bool) -> list[Setting]:
     references = [(1e-3, 0.025)]
     if not quick:
         found = [
-            *(ours(name, split, periods, parts=int(name in (DEFAULT, FINE))) for name in WINDOWS),
-            *(ours(name, split, periods, pinned=True, parts=1) for name in (DEFAULT, FINE)),
-            *(ours(name, classical, periods, reaction="stiff", parts=1) for name in (DEFAULT, FINE)),
-            *(ours(name, alone, periods, motif_tolerance=-1.0, more=3) for name in (DEFAULT, FINE)),
+            *(ours(name, split, periods, parts=int(name in (FAST, DEFAULT))) for name in WINDOWS),
+            *(ours(name, split, periods, pinned=True, parts=1) for name in (FAST, DEFAULT)),
+            *(ours(name, classical, periods, reaction="stiff", parts=1) for name in (FAST, DEFAULT)),
+            *(ours(name, alone, periods, motif_tolerance=-1.0, more=3) for name in (FAST, DEFAULT)),
         ]
         fixed, tolerances, steps = (
             [0.1, 0.025, 0.005],
@@ -125,16 +122,13 @@ def check_setting(short: int, tolerance: float) -> Setting:
     return Setting("check", f"NEURON, CVODE, atol {tolerance:.0e}, no tables", job, short)
 
 
-def window_ends(job: dict[str, Any]) -> Float[ndarray, " K"]:
-    """Ends of the windows of a period, ms."""
-    lengths = WindowLengths(**{name: job[name] for name in ("first", "growth", "longest")})
-    slot = Slot(0.0, PERIOD, (0.0,))
-    return PERIOD / lengths.ticks(slot) * lengths.ends(slot)
+MOMENTS = np.round(np.concatenate([np.arange(0.2, 8.1, 0.2), np.geomspace(8.5, PERIOD, 30)]), DIGITS)
+"""When peers are sampled in every period, ms; ourselves where windows end, which is about as often."""
 
 
-def over_periods(ends: Float[ndarray, " K"], periods: int) -> Float[ndarray, " T"]:
-    """The same moments of every period."""
-    return np.round((PERIOD * np.arange(periods)[:, None] + ends).ravel(), DIGITS)
+def over_periods(periods: int) -> Float[ndarray, " T"]:
+    """The moments of every period."""
+    return np.round((PERIOD * np.arange(periods)[:, None] + MOMENTS).ravel(), DIGITS)
 
 
 @dataclass(frozen=True)
@@ -195,7 +189,6 @@ class Bench:
         peers: The other programs.
         folder: For jobs and results.
         patience: Seconds for a process.
-        moments: When peers are sampled in every period, ms.
     """
 
     cell: Cell
@@ -203,7 +196,6 @@ class Bench:
     peers: Peers
     folder: Path
     patience: float
-    moments: Float[ndarray, " K"]
 
     def command(self, setting: Setting, given: Path, made: Path) -> tuple[list[str], Path] | None:
         """What runs a setting and where; None where the program is absent."""
@@ -223,7 +215,7 @@ class Bench:
         self, setting: Setting, times: Float[ndarray, " T"] | None = None
     ) -> dict[str, ndarray] | str | None:
         """What a program found, or one line that says why nothing; None where the program is absent."""
-        times = over_periods(self.moments, setting.periods) if times is None else times
+        times = over_periods(setting.periods) if times is None else times
         timed_until = PERIOD * min(setting.periods, 3)
         job = job_of(self.cell, CONSTANTS, setting.periods) | {
             "times": times, "periods": setting.periods, "finer": self.finer, "folder": str(SHARED / "reference"),
@@ -262,20 +254,19 @@ class Bench:
     def row(self, setting: Setting, found: dict[str, ndarray], truth_times: ndarray, truth: ndarray) -> Row:
         """The line of the table."""
         compartments = int(self.cell.count.sum())
-        times = found.get("times", over_periods(self.moments, setting.periods))
+        times = found.get("times", over_periods(setting.periods))
         relative, largest = self.errors(times, found["c"], truth_times, truth)
         row = Row(
             compartments, setting.program, setting.label, 1e-3 * PERIOD * setting.periods, relative, largest
         )
         per_second = 1e3 / PERIOD
         if "seconds_kept" in found:
-            windows, kept, companion = (
-                float(per_second * found[f"seconds_{name}"].mean())
-                for name in ("windows", "kept", "companion")
+            windows, kept = (
+                float(per_second * found[f"seconds_{name}"].mean()) for name in ("windows", "kept")
             )
             names, seconds = found["part_names"].tolist(), per_second * found["part_seconds"]
             return replace(
-                row, seconds=kept, seconds_without_output=windows, seconds_with_companion=companion,
+                row, seconds=kept, seconds_windows_alone=windows,
                 setup=float(found["setup"] + found["first_pass"]),
                 parts=dict(zip(names, seconds.tolist(), strict=True)),
                 solved=int(found["solved"]), windows=int(found["windows"]),
@@ -294,8 +285,9 @@ def one_cell(
     bench: Bench, chosen: list[Setting], periods: int, short: int, quick: bool
 ) -> tuple[list[Row], Row | None]:
     """All settings on one cell, and the check of the truth."""
-    ends = [window_ends(s.job) for s in chosen if "first" in s.job]
-    truth_times = np.unique(over_periods(np.unique(np.round(np.concatenate(ends), DIGITS)), periods))
+    mine = {setting: bench.outcome(setting) for setting in chosen if "first" in setting.job}
+    own = [np.round(found["times"], DIGITS) for found in mine.values() if isinstance(found, dict)]
+    truth_times = np.unique(np.concatenate([over_periods(periods), *own]))
     exact = {"tolerance": COARSE if quick else 1e-7, "step": 0.01 if quick else 0.0025}
     found = bench.outcome(Setting("truth", "", exact, periods), truth_times)
     if not isinstance(found, dict):
@@ -306,7 +298,7 @@ def one_cell(
     check, rows = None, []
     independent = check_setting(1 if quick else short, COARSE if quick else 1e-7)
     for setting in [independent, *chosen]:
-        found = bench.outcome(setting)
+        found = mine[setting] if setting in mine else bench.outcome(setting)
         if found is None:
             continue
         if isinstance(found, str):
@@ -347,12 +339,11 @@ def main() -> None:
         for setting in settings(given.periods, given.short, given.quick)
         if not any(text in f"{setting.program} {setting.label}" for text in given.leave_out)
     ]
-    moments = np.round(window_ends(WINDOWS[DEFAULT]), DIGITS)
     rows: list[Row] = []
     checks: list[Row] = []
     for number in given.cells:
         finer = 1.0 if number == 542 else FINER
-        bench = Bench(read_cell(SHARED / "reference", finer), finer, peers, folder, given.patience, moments)
+        bench = Bench(read_cell(SHARED / "reference", finer), finer, peers, folder, given.patience)
         more, check = one_cell(bench, chosen, given.periods, given.short, given.quick)
         rows += more
         checks += [check] if check else []

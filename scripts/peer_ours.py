@@ -6,9 +6,9 @@ JOB holds, beside what peer_cell.py says, `finer` and how to solve: window lengt
 `longest`, ms), the voltage's `step`, `reaction` (map: the flow map; stiff: the classical stiff sub-step in the same
 windows), `motif_tolerance` (negative: nothing is reused) and how many further periods are timed.
 
-The loop is that of a long run: the motif of a slot, the windows, on request the companion in windows twice as long
-that estimates the error, and the frames that are kept. RESULT: c and b (µM) at the ends of all windows and the
-seconds per period of the loop, of its variants and of every part by itself.
+The loop is that of a long run: the motif of a slot, the windows, the companion in windows twice as long that
+estimates the error, and the frames that are kept, extrapolated from both. RESULT: c and b (µM) at the ends of all
+windows that both have and the seconds per period of the loop, of the windows alone and of every part by itself.
 """
 
 import sys
@@ -46,7 +46,7 @@ from hpcpinn.timestepping.motifs import DriveState, Motif, MotifBook, SlotSolver
 from hpcpinn.timestepping.pulse_steps import StepRule, steps_between  # noqa: E402
 from hpcpinn.timestepping.reaction import FlowMapReaction, StiffReaction  # noqa: E402
 from hpcpinn.timestepping.slots import Slot, slots  # noqa: E402
-from hpcpinn.timestepping.splitting import Splitting, WindowPlan  # noqa: E402
+from hpcpinn.timestepping.splitting import Splitting, WindowPlan, extrapolated  # noqa: E402
 from hpcpinn.timestepping.window_lengths import WindowLengths  # noqa: E402
 from hpcpinn.training.flow_map import ReactionState  # noqa: E402
 from hpcpinn.workflows.long_run import compared  # noqa: E402
@@ -147,39 +147,38 @@ class Loop:
         book = MotifBook(solver=ours.solver, tolerance=tolerance)
         return cls(ours, book, ours.drive, ours.rest, ours.rest)
 
-    def slot(self, slot: Slot, frames: str, companion: bool) -> tuple[Motif, list[ndarray]]:
+    def slot(self, slot: Slot, frames: str) -> tuple[Motif, list[ndarray]]:
         """One slot.
 
         Args:
             slot: Which.
-            frames: "none", "kept" (those due, on the host) or "all".
-            companion: Follow it, too, and compare.
+            frames: "none": the windows alone; "kept": with the companion, extrapolated where frames are due and
+                brought to the host, the error estimated; "all": extrapolated wherever both end.
         """
         splitting, motif = self.ours.splitting, self.book.motif(slot, self.drive)
-        K, rows = len(motif.ends), []
+        rows: list[ndarray] = []
         if frames == "none":
             self.calcium, _ = splitting.advance(self.calcium, motif.plan)
             jax.block_until_ready(self.calcium)
         else:
-            due = np.floor(motif.ends / FRAMES_EVERY + 1e-9)
-            chosen = np.flatnonzero(np.diff(due, prepend=0.0) > 0.0) if frames == "kept" else np.arange(K)
-            checked = compared(motif.ends[motif.shared])
-            looked_at = np.union1d(chosen, motif.shared[checked]) if companion else chosen
-            self.calcium, seen, _ = splitting.follow(self.calcium, motif.plan, looked_at)
-            seen = seen.in_rows(looked_at, K)
-            rows = [np.asarray(x)[chosen] for x in seen]
-        if companion:
-            self.companion, coarse, _ = splitting.follow(self.companion, motif.coarse, checked)
-            apart = np.asarray(seen.c)[motif.shared[checked]] - np.asarray(coarse.c)
+            ends = motif.ends[motif.shared]
+            checked = compared(ends)
+            due = np.floor(ends / FRAMES_EVERY + 1e-9)
+            chosen = np.flatnonzero(np.diff(due, prepend=0.0) > 0.0)
+            asked = np.union1d(chosen, checked) if frames == "kept" else np.arange(len(ends))
+            self.calcium, fine, _ = splitting.follow(self.calcium, motif.plan, motif.shared[asked])
+            self.companion, coarse, _ = splitting.follow(self.companion, motif.coarse, asked)
+            apart = np.asarray(fine.c) - np.asarray(coarse.c)
             float(np.sqrt(np.mean(apart**2)))
+            rows = [np.asarray(x) for x in extrapolated(fine, coarse)]
         self.drive = motif.end
         return motif, rows
 
-    def seconds(self, some: list[Slot], frames: str, companion: bool) -> ndarray:
+    def seconds(self, some: list[Slot], frames: str) -> ndarray:
         """Wall time of every slot."""
         marks = [time.perf_counter()]
         for slot in some:
-            self.slot(slot, frames, companion)
+            self.slot(slot, frames)
             marks.append(time.perf_counter())
         return np.diff(marks)
 
@@ -241,26 +240,22 @@ def main(job_file: str, result_file: str) -> None:
     setup, began = time.perf_counter() - began, time.perf_counter()
     times, courses = [], []
     for slot in ours.slots[:periods]:
-        motif, rows = loop.slot(slot, "all", False)
-        times.append(slot.start + motif.ends)
+        motif, rows = loop.slot(slot, "all")
+        times.append(slot.start + motif.ends[motif.shared])
         courses.append(rows)
     first_pass = time.perf_counter() - began
     solved = loop.book.solved
-    loop.companion, left = loop.calcium, iter(ours.slots[periods:])
+    left = iter(ours.slots[periods:])
     if loop.book.tolerance >= 0.0:
         for slot in islice(left, WARM):  # until it is periodic
             before = loop.book.reused
-            loop.slot(slot, "none", False)
+            loop.slot(slot, "none")
             if loop.book.reused > before:
                 break
     figures = {}
-    for name, frames, companion in [
-        ("windows", "none", False),
-        ("kept", "kept", False),
-        ("companion", "kept", True),
-    ]:
-        loop.slot(next(left), frames, companion)  # compiles
-        figures[f"seconds_{name}"] = loop.seconds(list(islice(left, more)), frames, companion)
+    for name, frames in [("windows", "none"), ("kept", "kept")]:
+        loop.slot(next(left), frames)  # compiles
+        figures[f"seconds_{name}"] = loop.seconds(list(islice(left, more)), frames)
     by_part = parts(ours, motif, loop.calcium) if int(job["parts"]) else {}
     np.savez(
         result_file,

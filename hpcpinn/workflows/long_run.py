@@ -18,7 +18,7 @@ from hpcpinn.io.results import ResultWriter
 from hpcpinn.parallel.communicator import Communicator
 from hpcpinn.timestepping.motifs import Motif, MotifBook
 from hpcpinn.timestepping.slots import Slot
-from hpcpinn.timestepping.splitting import Frames
+from hpcpinn.timestepping.splitting import Frames, extrapolated
 from hpcpinn.workflows import long_checkpoint
 from hpcpinn.workflows.forward import ProgressDisplay, WindowReport
 from hpcpinn.workflows.long_state import LongState, LongSummary, LongTally
@@ -130,12 +130,13 @@ class _Loop:
         marks = [clock.perf_counter()]
         motif = self.book.motif(slot, state.drive, state.calcium)
         marks.append(clock.perf_counter())
-        rows, checked = self._rows(slot, motif, tally)
-        calcium, frames, count = splitting.follow(state.calcium, motif.plan, rows)
+        asked, checked = self._rows(slot, motif, tally)
+        calcium, frames, count = splitting.follow(state.calcium, motif.plan, motif.shared[asked])
         outside = sum(self.problem.communicator.share(int(count)))  # waits for the windows
         marks.append(clock.perf_counter())
-        companion, coarse, _ = splitting.follow(state.companion, motif.coarse, checked)
-        frames = frames.in_rows(rows, len(motif.ends))
+        companion, coarse, _ = splitting.follow(state.companion, motif.coarse, asked)
+        rows = asked, len(motif.shared)
+        frames, coarse = frames.in_rows(*rows), coarse.in_rows(*rows)
         reach, apart, own = self._distances(motif, checked, frames, coarse, state)
         if not np.all(np.isfinite(reach)):
             raise SolveError(
@@ -158,7 +159,7 @@ class _Loop:
             evaluated=tally.evaluated + (len(motif.ends) + 1) * self.problem.header.n_cells,
             error=max(tally.error, error),
         )
-        tally = self._record(slot, motif, frames, error, tally, np.diff(marks))
+        tally = self._record(slot, motif, extrapolated(frames, coarse), error, tally, np.diff(marks))
         marks.append(clock.perf_counter())
         spent = np.diff(marks)
         return after, replace(
@@ -170,12 +171,12 @@ class _Loop:
         )
 
     def _rows(self, slot: Slot, motif: Motif, tally: LongTally) -> tuple[ndarray, ndarray]:
-        """Windows whose ends are looked at, and those of the companion's."""
-        run, times = self.problem.config.run, slot.start + motif.ends
-        checked = compared(motif.ends[motif.shared])
-        frame_rows, _ = _due(times, run.output_interval, tally.next_frame)
-        sample_rows, _ = _due(times, run.probe_interval, tally.next_sample)
-        return np.unique(np.concatenate([motif.shared[checked], frame_rows, sample_rows])), checked
+        """Windows of the companion's whose ends are looked at, and those that are compared."""
+        ends = motif.ends[motif.shared]
+        run, checked = self.problem.config.run, compared(ends)
+        frame_rows, _ = _due(slot.start + ends, run.output_interval, tally.next_frame)
+        sample_rows, _ = _due(slot.start + ends, run.probe_interval, tally.next_sample)
+        return np.unique(np.concatenate([checked, frame_rows, sample_rows])), checked
 
     def _distances(
         self, motif: Motif, checked: ndarray, frames: Frames, companion: Frames, begin: LongState
@@ -184,9 +185,9 @@ class _Loop:
 
         Root mean squares over tree and slot.
         """
-        rows = motif.shared[checked]
-        time = np.diff(motif.ends[rows], prepend=0.0) / motif.ends[-1]
-        c, coarse = np.asarray(frames.c)[rows], np.asarray(companion.c)
+        ends = motif.ends[motif.shared][checked]
+        time = np.diff(ends, prepend=0.0) / ends[-1]
+        c, coarse = frames.c[checked], companion.c[checked]
         apart = c - coarse
         added = apart - (np.asarray(begin.calcium.c) - np.asarray(begin.companion.c))
         away = c - np.asarray(self.problem.rest.c)
@@ -197,12 +198,12 @@ class _Loop:
     def _record(
         self, slot: Slot, motif: Motif, frames: Frames, error: float, tally: LongTally, spent: ndarray
     ) -> LongTally:
-        """Remembers the frames and samples of a slot, at the ends of the windows where they fall due."""
+        """Remembers the frames and samples of a slot, at ends that the companion has, too, when they are due."""
         run = self.problem.config.run
-        times = slot.start + motif.ends
+        times = slot.start + motif.ends[motif.shared]
         frame_rows, next_frame = _due(times, run.output_interval, tally.next_frame)
         sample_rows, next_sample = _due(times, run.probe_interval, tally.next_sample)
-        self._write(times, frames, motif.voltage, frame_rows, sample_rows)
+        self._write(times, frames, motif.voltage[motif.shared], frame_rows, sample_rows)
         row: dict[str, Any] = {
             "start": slot.start, "length": slot.duration, "newton_steps": 0, "sweeps": 0, "jump": 0.0,
             "error_estimate": error, "balance": 0.0, "rejected": 0,
