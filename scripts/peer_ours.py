@@ -162,10 +162,9 @@ class Loop:
             jax.block_until_ready(self.calcium)
         else:
             ends = motif.ends[motif.shared]
-            checked = compared(ends)
-            due = np.floor(ends / FRAMES_EVERY + 1e-9)
-            chosen = np.flatnonzero(np.diff(due, prepend=0.0) > 0.0)
-            asked = np.union1d(chosen, checked) if frames == "kept" else np.arange(len(ends))
+            passed = np.floor(ends / FRAMES_EVERY + 1e-9)
+            due = np.flatnonzero(np.diff(passed, prepend=0.0) > 0.0)
+            asked = compared(ends, due) if frames == "kept" else np.arange(len(ends))
             self.calcium, fine, _ = splitting.follow(self.calcium, motif.plan, motif.shared[asked])
             self.companion, coarse, _ = splitting.follow(self.companion, motif.coarse, asked)
             apart = np.asarray(fine.c) - np.asarray(coarse.c)

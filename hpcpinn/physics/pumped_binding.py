@@ -20,6 +20,7 @@ from jaxtyping import Array, Float
 
 from hpcpinn.errors import InputError
 from hpcpinn.physics.constants import CalciumConstants
+from hpcpinn.physics.logarithm import log
 
 
 @dataclass(frozen=True)
@@ -243,11 +244,11 @@ def _extruded_excess(
 
 
 def _log_one_more(x: Float[Array, "..."]) -> Float[Array, "..."]:
-    """log(1 + x) to the rounding of 1 + x, at half the price of `log1p`.
+    """log(1 + x) to the rounding of 1 + x.
 
-    The last digits of a small x, which that one keeps, are lost in the sum with what is extruded slowly.
+    The last digits of a small x, which `log1p` keeps, are lost in the sum with what is extruded slowly.
     """
-    return jnp.log(1.0 + x)
+    return log(1.0 + x)
 
 
 def _angle(y: Float[Array, "..."], x: Float[Array, "..."]) -> Float[Array, "..."]:

@@ -17,6 +17,7 @@ from jaxtyping import Array, Bool, Float
 
 from hpcpinn.networks.perceptron import Perceptron, evaluate
 from hpcpinn.physics import pumped_binding
+from hpcpinn.physics.logarithm import log
 from hpcpinn.physics.pumped_binding import Deviation, ReactionConstants
 
 N_INPUTS, N_OUTPUTS = 5, 4
@@ -117,11 +118,11 @@ class FlowMap:
         k = self.constants
         scale = max(k.c_rest, 1e-300)
         columns = (
-            jnp.log((k.c_rest + d.u) / (6.0 * scale)) / 2.0,
-            jnp.log((k.c_rest + closed.q) / (6.0 * scale)) / 2.0,
-            jnp.log(ratio / 2.0) / 1.5,
-            jnp.log(closed.rate * h + 0.05) / 2.0 - 0.5,
-            jnp.log(closed.rate / (k.k_plus * k.b_rest)),
+            log((k.c_rest + d.u) / (6.0 * scale)) / 2.0,
+            log((k.c_rest + closed.q) / (6.0 * scale)) / 2.0,
+            log(ratio / 2.0) / 1.5,
+            log(closed.rate * h + 0.05) / 2.0 - 0.5,
+            log(closed.rate / (k.k_plus * k.b_rest)),
         )
         return jnp.stack(jnp.broadcast_arrays(*columns))
 

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from jaxtyping import Float
+from jaxtyping import Float, Int
 from numpy import ndarray
 
 from hpcpinn.config import RunConfig
@@ -26,6 +26,7 @@ from hpcpinn.workflows.march import NOTHING
 from hpcpinn.workflows.resumption import stop_where_done
 from hpcpinn.workflows.split_problem import SMALL, SplitProblem, build_split_problem
 
+_NONE = np.zeros(0, int)
 COMPANION_ORDER = 3.0
 """2² − 1: windows twice as long are off by this many times the error of the windows themselves."""
 
@@ -130,14 +131,12 @@ class _Loop:
         marks = [clock.perf_counter()]
         motif = self.book.motif(slot, state.drive, state.calcium)
         marks.append(clock.perf_counter())
-        asked, checked = self._rows(slot, motif, tally)
+        asked = self._rows(slot, motif, tally)
         calcium, frames, count = splitting.follow(state.calcium, motif.plan, motif.shared[asked])
         outside = sum(self.problem.communicator.share(int(count)))  # waits for the windows
         marks.append(clock.perf_counter())
         companion, coarse, _ = splitting.follow(state.companion, motif.coarse, asked)
-        rows = asked, len(motif.shared)
-        frames, coarse = frames.in_rows(*rows), coarse.in_rows(*rows)
-        reach, apart, own = self._distances(motif, checked, frames, coarse, state)
+        reach, apart, own = self._distances(motif.ends[motif.shared[asked]], frames, coarse, state)
         if not np.all(np.isfinite(reach)):
             raise SolveError(
                 f"calcium is not finite at t = {slot.end:.6g} ms; shorten split.first and split.longest"
@@ -159,7 +158,8 @@ class _Loop:
             evaluated=tally.evaluated + (len(motif.ends) + 1) * self.problem.header.n_cells,
             error=max(tally.error, error),
         )
-        tally = self._record(slot, motif, extrapolated(frames, coarse), error, tally, np.diff(marks))
+        written = extrapolated(frames, coarse).in_rows(asked, len(motif.shared))
+        tally = self._record(slot, motif, written, error, tally, np.diff(marks))
         marks.append(clock.perf_counter())
         spent = np.diff(marks)
         return after, replace(
@@ -170,24 +170,23 @@ class _Loop:
             seconds_output=tally.seconds_output + spent[3],
         )
 
-    def _rows(self, slot: Slot, motif: Motif, tally: LongTally) -> tuple[ndarray, ndarray]:
-        """Windows of the companion's whose ends are looked at, and those that are compared."""
+    def _rows(self, slot: Slot, motif: Motif, tally: LongTally) -> Int[ndarray, " n"]:
+        """Windows of the companion's at whose ends both are looked at."""
         ends = motif.ends[motif.shared]
-        run, checked = self.problem.config.run, compared(ends)
+        run = self.problem.config.run
         frame_rows, _ = _due(slot.start + ends, run.output_interval, tally.next_frame)
         sample_rows, _ = _due(slot.start + ends, run.probe_interval, tally.next_sample)
-        return np.unique(np.concatenate([checked, frame_rows, sample_rows])), checked
+        return compared(ends, np.concatenate([frame_rows, sample_rows]))
 
     def _distances(
-        self, motif: Motif, checked: ndarray, frames: Frames, companion: Frames, begin: LongState
+        self, ends: Float[ndarray, " n"], frames: Frames, companion: Frames, begin: LongState
     ) -> tuple[Float[ndarray, " M"], Float[ndarray, " M"], Float[ndarray, " M"]]:
         """Every member's calcium from rest, from the companion's, and what the slot itself adds to that.
 
         Root mean squares over tree and slot.
         """
-        ends = motif.ends[motif.shared][checked]
         time = np.diff(ends, prepend=0.0) / ends[-1]
-        c, coarse = frames.c[checked], companion.c[checked]
+        c, coarse = np.asarray(frames.c), np.asarray(companion.c)
         apart = c - coarse
         added = apart - (np.asarray(begin.calcium.c) - np.asarray(begin.companion.c))
         away = c - np.asarray(self.problem.rest.c)
@@ -234,18 +233,15 @@ class _Loop:
         self.progress.window(WindowReport(tally.windows, slot.end, 0, 0.0, tally.error, left))
 
 
-def compared(ends: Float[ndarray, " k"]) -> ndarray:
+def compared(ends: Float[ndarray, " k"], due: Int[ndarray, " d"] = _NONE) -> Int[ndarray, " n"]:
     """Ends of windows (ms after the slot's start) at which two solutions are compared.
 
-    Every fourth, all that stand alone, and the last: each costs a half reaction in both.
+    Each costs a half reaction in both: those that are due anyway, every eighth, as many as leave no gap of
+    more than an eighth of the slot that windows do not, and the last.
     """
-    alone = np.diff(ends, prepend=0.0) > _ALONE * ends[-1]
-    alone[3::4] = alone[-1] = True
-    return np.flatnonzero(alone)
-
-
-_ALONE = 0.05
-"""Part of a slot: windows longer than this are all compared."""
+    eighth = 8.0 * ends / ends[-1]
+    passed = np.flatnonzero(np.diff(np.floor(eighth + 1e-9), prepend=0.0) > 0.0)
+    return np.unique(np.concatenate([due, np.arange(7, len(ends), 8), passed, [len(ends) - 1]]))
 
 
 def _due(times: Float[ndarray, " K"], interval: float, following: int) -> tuple[ndarray, int]:
