@@ -19,7 +19,7 @@ prepare()
 # Many tests, and the processes and ranks that they start, compile the same programs: they share a folder that
 # goes when this process ends. Who comes upon what another has half written notices (a checksum) and compiles
 # it; the warning must not stand among the lines that tests read.
-if not is_rank():
+if not is_rank() and "PYTEST_XDIST_WORKER" not in os.environ:
     COMPILED = tempfile.TemporaryDirectory(prefix="hpcpinn-tests-")
     for name, value in {
         "jax_compilation_cache_dir": COMPILED.name,
