@@ -70,15 +70,21 @@ def volumes(diffusion: NetworkDiffusion) -> np.ndarray:
     return np.asarray(geometry.length[:, None] * geometry.area * diffusion.table.grid.space_weight).ravel()
 
 
+@cache
+def marcher(diffusion: NetworkDiffusion):
+    """Compiled once for every number of windows."""
+
+    @jax.jit
+    def run(fields, number, count, stored):
+        return jax.lax.fori_loop(0, count, lambda _, u: diffusion(u, number, *stored), fields)
+
+    return run
+
+
 def march(diffusion: NetworkDiffusion, fields: np.ndarray, length: float, count: int) -> np.ndarray:
     """The fields after some windows of one length. Collective over all ranks."""
     number = diffusion.series(np.array([length])).number[0]
-
-    @jax.jit
-    def run(fields, number, stored):
-        return jax.lax.fori_loop(0, count, lambda _, u: diffusion(u, number, *stored), fields)
-
-    return np.asarray(run(jnp.asarray(fields), number, diffusion.stored))
+    return np.asarray(marcher(diffusion)(jnp.asarray(fields), number, count, diffusion.stored))
 
 
 def mode(diffusion: NetworkDiffusion) -> np.ndarray:

@@ -24,19 +24,19 @@ direction = [1.0, 1.0, 0.3]
 
 [stimulation]
 waveform = "monophasic"
-start = 2.0
+start = 5.0
 bursts = 2
-burst_interval = 20.0
+burst_interval = 10.0
 
 [[clamp]]
 site = "dend[1](0.9)"
-start = 30.0
-duration = 1.0
+start = 20.0
+duration = 5.0
 current = 0.2
 
 [[synapse]]
 site = "dend[2](0.5)"
-start = 5.0
+start = 10.0
 
 [[probe]]
 site = "tip"
@@ -55,13 +55,14 @@ kind = "split"
 checkpoint_every = 0.0
 
 [run]
-duration = 42.0
-output_interval = 4.0
+duration = 30.0
+output_interval = 5.0
 probe_interval = 1.0
 
 [population]
 magnitudes = [9000.0, 5000.0]
 """
+"""Slots of 5 ms: a solver is compiled for every length."""
 LIMIT = 500.0
 """Seconds; several times what a run takes on a busy machine."""
 

@@ -95,12 +95,11 @@ def test_trainers_and_collocations_agree(name: str) -> None:
 def test_two_ranks_find_what_one_finds(name: str, communicator: Communicator) -> None:
     """To round-off, as every piece is trained by itself and told the same.
 
-    But for L-BFGS: its line search turns round-off into another path to the same minimum.
+    L-BFGS takes a few steps only: sooner or later its line search turns round-off into another path.
     """
-    tolerance = 5e-3 if name == "lbfgs" else 1e-7
-    overrides = (*CHOICES[name][0], "training.steps=120", "schwarz.max_sweeps=4")
-    if name == "levenberg-marquardt":
-        overrides = CHOICES[name][0]
+    overrides, tolerance = CHOICES[name][0], 1e-7
+    if name == "lbfgs":
+        overrides, tolerance = (*overrides, "training.steps=8", "schwarz.max_sweeps=2"), 1e-10
     found = []
     for ranks in (communicator, SerialCommunicator()):
         problem, state, attempt = solved(overrides, ranks)
@@ -109,5 +108,6 @@ def test_two_ranks_find_what_one_finds(name: str, communicator: Communicator) ->
         found.append(dict(zip(problem.local.tolist(), averages(problem, attempt).swapaxes(0, 1), strict=True)))
     ours, alone = found
     assert 0 < len(ours) < len(alone)
+    assert (np.ptp(np.stack(list(ours.values())), axis=(0, 2)) > 0.1).all()  # the wave was learnt
     for piece, values in ours.items():
         np.testing.assert_allclose(values, alone[piece], rtol=0, atol=tolerance)

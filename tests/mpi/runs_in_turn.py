@@ -1,0 +1,34 @@
+"""Runs of one description one after another, by the same ranks: what the first compiles serves the others.
+
+mpi4jax writes the address of its communicator into compiled programs, so that they are good for one process.
+"""
+
+import sys
+from pathlib import Path
+
+from hpcpinn.cli.run import checkpoint_to_resume
+from hpcpinn.config import load_config
+from hpcpinn.parallel.communicator import make_communicator
+from hpcpinn.parallel.device import prepare
+from hpcpinn.workflows import forward
+
+
+class Silent:
+    """No progress."""
+
+    def start(self, total_time: float, unit: str = "ms") -> None: ...
+
+    def window(self, report: forward.WindowReport) -> None: ...
+
+
+def main(job: str, transport: str, *outputs: str) -> None:
+    """Runs into every output; goes on from the checkpoint of an output that has one."""
+    prepare()
+    communicator = make_communicator(transport)
+    for output in outputs:
+        config = load_config(Path(job), [f"run.output={output}"])
+        forward.run(config, communicator, Silent(), resume=checkpoint_to_resume("auto", Path(output)))
+
+
+if __name__ == "__main__":
+    main(*sys.argv[1:])
