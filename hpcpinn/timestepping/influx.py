@@ -248,6 +248,54 @@ def influx_of_trace(
     return _running(own, tick, after)
 
 
+class ChannelCourse(NamedTuple):
+    """What channels do in the course of a motif, at the four Gauss nodes of every tick.
+
+    Attributes:
+        tick: s.
+        source, sink: As in a window of everything at once, where the leak belongs to the membrane:
+            (ticks, 4, P); µM·µm/s and µm/s.
+    """
+
+    tick: float
+    source: Float[ndarray, "T 4 P"]
+    sink: Float[ndarray, "T 4 P"]
+
+
+def course_of_trace(
+    V: Float[ndarray, "T P"],
+    k: CalciumConstants,
+    *,
+    tick: float,
+    per_tick: int,
+    state: Float[ndarray, "P gates"],
+    channels: ChannelScale | None = None,
+) -> ChannelCourse:
+    """The channels of a voltage; arguments as those of `influx_of_trace`, of which it is the integrand."""
+    source, sink = _course_along(jnp.asarray(V), jnp.asarray(state), tick, channels, k, per_tick)
+    shape = (-1, len(_NODES), V.shape[1])
+    return ChannelCourse(tick, np.asarray(source).reshape(shape), np.asarray(sink).reshape(shape))
+
+
+def course_at(course: ChannelCourse, times: Float[Array, " n"]) -> tuple[Array, Array]:
+    """Source and sink at times after the start of the motif (s), each (n, P). Traceable."""
+    place = times / course.tick
+    number = jnp.clip(jnp.floor(place).astype(int), 0, len(course.source) - 1)
+    powers = (place - number)[:, None] ** np.arange(len(_NODES))
+    through = powers @ jnp.asarray(np.linalg.inv(np.vander(_NODES, increasing=True)))
+    source, sink = (jnp.einsum("tn,tnp->tp", through, jnp.asarray(x)[number]) for x in course[1:])
+    return source, sink
+
+
+@partial(jax.jit, static_argnames=("k", "per_tick"))
+def _course_along(V, gated, tick, channels: ChannelScale | None, k: CalciumConstants, per_tick: int):
+    source, sink, _ = _channels_at_nodes(V, gated, tick, channels, k, per_tick)
+    if channels is None:
+        return source, sink
+    surplus = jnp.asarray(channels.surplus) - surplus_leak(k)
+    return source + surplus * k.c_o, sink + surplus
+
+
 @partial(jax.jit, static_argnames=("k", "per_tick"))
 def _channels_along(
     V: Float[Array, "T P"],
@@ -258,6 +306,20 @@ def _channels_along(
     per_tick: int,
 ) -> tuple[_Ticks, Float[Array, "P gates"]]:
     """Source and sink integrated over all ticks, and the gates at the end."""
+    source, sink, end = _channels_at_nodes(V, gated, tick, channels, k, per_tick)
+    surplus = surplus_leak(k) if channels is None else jnp.asarray(channels.surplus)
+    return _of_ticks(source + surplus * k.c_o, sink + surplus, tick), end
+
+
+def _channels_at_nodes(
+    V: Float[Array, "T P"],
+    gated: Float[Array, "P gates"],
+    tick: Float[Array, ""],
+    channels: ChannelScale | None,
+    k: CalciumConstants,
+    per_tick: int,
+) -> tuple[Float[Array, "n P"], Float[Array, "n P"], Float[Array, "P gates"]]:
+    """Source and sink of the channels at the Gauss nodes of all ticks, and the gates at the end."""
     intervals = V.shape[0] - 1
     count = intervals // per_tick
     begin = jnp.arange(count, dtype=float)
@@ -271,8 +333,7 @@ def _channels_along(
 
     followed = gates.follow(gated, lambda t: at(t / tick), 0.0, times * tick, k, jnp.inf)
     opening = gates.opening(followed[:-1], k)
-    surplus: Array | float = surplus_leak(k)
     if channels is not None:
-        opening, surplus = opening * channels.strength, jnp.asarray(channels.surplus)
+        opening = opening * channels.strength
     source, sink = ghk.channel(jax.vmap(at)(times[:-1]), opening, k)
-    return _of_ticks(source + surplus * k.c_o, sink + surplus, tick), followed[-1]
+    return source, sink, followed[-1]

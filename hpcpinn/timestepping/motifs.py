@@ -23,16 +23,21 @@ from hpcpinn.parallel.communicator import Communicator, SerialCommunicator
 from hpcpinn.physics.constants import CalciumConstants
 from hpcpinn.physics.stimulation.stimulus import Stimulus
 from hpcpinn.timestepping.cable_equation import CableEquation, VoltageState
-from hpcpinn.timestepping.diffusion import CableDiffusion
 from hpcpinn.timestepping.given_voltage import GivenVoltage
 from hpcpinn.timestepping.heard_voltage import HeardVoltage
-from hpcpinn.timestepping.influx import ChannelScale, InfluxTable, influx_of_trace
+from hpcpinn.timestepping.influx import (
+    ChannelCourse,
+    ChannelScale,
+    InfluxTable,
+    InfluxWindow,
+    course_of_trace,
+    influx_of_trace,
+)
 from hpcpinn.timestepping.pulse_steps import Clamp, StepRule, steps_between
 from hpcpinn.timestepping.releases import CellInflux, CellSources
-from hpcpinn.timestepping.shared_diffusion import SharedDiffusion
 from hpcpinn.timestepping.slot_windows import WindowBook
 from hpcpinn.timestepping.slots import Slot
-from hpcpinn.timestepping.splitting import WindowPlan, padded, plan_windows
+from hpcpinn.timestepping.splitting import Diffusion, WindowPlan, padded, plan_windows
 from hpcpinn.training.flow_map import ReactionState
 
 VOLTAGE_RANGE = 100.0
@@ -66,6 +71,8 @@ class Motif(NamedTuple):
         ends: Ends of the windows after the start, ms.
         voltage: At the ends of the windows, (K, P), mV.
         ticks: Ends of the windows as ticks.
+        channels: Of a slot for coupled windows, which find their lengths by themselves: then `plan` and
+            `coarse` are empty, and the ends are those at which its states are looked at.
     """
 
     slot: Slot
@@ -77,11 +84,13 @@ class Motif(NamedTuple):
     ends: Float[ndarray, " K"]
     voltage: Float[ndarray, "K P"]
     ticks: Int[ndarray, " K"]
+    channels: ChannelCourse | None = None
 
     @property
     def bytes(self) -> int:
         """Memory that it takes on this rank."""
-        return sum(x.nbytes for x in jax.tree.leaves((self.plan, self.coarse, self.voltage)))
+        parts = self.plan, self.coarse, self.voltage, () if self.channels is None else self.channels[1:]
+        return sum(x.nbytes for x in jax.tree.leaves(parts))
 
 
 class DrivenSlot(NamedTuple):
@@ -93,6 +102,7 @@ class DrivenSlot(NamedTuple):
         influx: Into the cells.
         voltage: At the ticks, (T, P), mV.
         firing: Times after the start at which the voltage moves fast though no pulse says so, ms.
+        channels: Of a slot for coupled windows.
     """
 
     slot: Slot
@@ -101,6 +111,7 @@ class DrivenSlot(NamedTuple):
     influx: CellInflux
     voltage: Float[ndarray, "T P"]
     firing: list[float]
+    channels: ChannelCourse | None = None
 
 
 @dataclass(frozen=True)
@@ -115,6 +126,8 @@ class WindowLengths:
         longest: In a slot with pulses.
         quiet: In a slot without.
         multiple: Of which the number of ticks of a slot is one: 2, or 4 where windows are sought.
+        coupled_for: How long coupled slots last, where there are any: windows after them go on as if they were
+            split ones.
     """
 
     first: float = 0.1
@@ -124,6 +137,7 @@ class WindowLengths:
     longest: float = 5.0
     quiet: float = 10.0
     multiple: int = 2
+    coupled_for: float = 0.0
 
     @property
     def tick(self) -> float:
@@ -147,18 +161,24 @@ class WindowLengths:
         moments = sorted({*slot.switches, *marks})
         edges: list[float] = [0.0]
         for start, end in zip([0.0, *moments], [*moments, slot.duration], strict=True):
-            edges += self._stretch(start, end, start in moments)
+            if start in moments or slot.coupled:
+                edges += self._stretch(start, end, self.first, self.first_for)
+            elif slot.after_coupled and start == 0.0:
+                edges += self._stretch(start, end, self.first, max(0.0, self.first_for - self.coupled_for))
+            else:
+                edges += self._stretch(start, end, self.quiet, np.inf)
         pairs = np.unique(np.round(np.array(edges) / pair).astype(int))
         return 2 * pairs[pairs > 0]
 
-    def _stretch(self, start: float, end: float, pulsed: bool) -> list[float]:
+    def _stretch(self, start: float, end: float, length: float, held_for: float) -> list[float]:
+        """Ends of windows of a length, which grows after some time."""
         if end <= start:
             return []
-        edges, t, length = [], start, self.first if pulsed else self.quiet
+        edges, t = [], start
         while t < end:
             t += length
             edges.append(min(t, end))
-            if pulsed and t >= start + self.first_for:
+            if t >= start + held_for:
                 length = min(length * self.growth, self.longest)
         return edges
 
@@ -192,7 +212,7 @@ class SlotSolver:
     steps: StepRule
     constants: CalciumConstants
     to_cells: sparse.csr_matrix
-    diffusion: CableDiffusion | SharedDiffusion
+    diffusion: Diffusion
     lengths: WindowLengths = field(default_factory=WindowLengths)
     clamps: tuple[Clamp, ...] = ()
     given: GivenVoltage | None = None
@@ -227,7 +247,12 @@ class SlotSolver:
         if self.releases is not None and released is not None:
             on_cells = replace(on_cells, released=released, cells=self.releases.cells)
         end = DriveState(state, self._agreed(influx.gates))
-        return DrivenSlot(slot, begin, end, on_cells, V[::per_tick], self._firing(grid, V))
+        channels = None
+        if slot.coupled:
+            channels = course_of_trace(
+                V, self.constants, tick=influx.tick, per_tick=per_tick, state=begin.gates, channels=self.channels
+            )
+        return DrivenSlot(slot, begin, end, on_cells, V[::per_tick], self._firing(grid, V), channels)
 
     def planned(self, driven: DrivenSlot, ends: Int[ndarray, " K"] | None = None) -> Motif:
         """A driven slot with its windows; every second one ends where those twice as long do."""
@@ -239,12 +264,13 @@ class SlotSolver:
             slot,
             driven.begin,
             driven.end,
-            self._plan(ends, driven.influx),
-            self._plan(ends[shared], driven.influx),
+            self._plan(ends, driven),
+            self._plan(ends[shared], driven),
             shared,
             tick * ends,
             driven.voltage[ends],
             ends,
+            driven.channels,
         )
 
     def _voltage(
@@ -288,10 +314,12 @@ class SlotSolver:
     def _terms(self) -> int:
         """Terms of the diffusion's series in all plans, so that they share compilations."""
         longest = 2.0 * max(self.lengths.longest, self.lengths.quiet) * self.constants.time_unit
-        return max(_TERMS, self.diffusion.series(np.array([longest])).coefficients.shape[1])
+        return max(_TERMS, self.diffusion.width(longest))
 
-    def _plan(self, ends: Int[ndarray, " K"], influx: CellInflux) -> WindowPlan:
-        plan = plan_windows(ends, influx, self.diffusion, terms=self._terms)
+    def _plan(self, ends: Int[ndarray, " K"], driven: DrivenSlot) -> WindowPlan:
+        if driven.slot.coupled:
+            return _NO_WINDOWS
+        plan = plan_windows(ends, driven.influx, self.diffusion, terms=self._terms)
         return padded(plan, _few_sizes(len(ends)) - len(ends))
 
 
@@ -300,6 +328,9 @@ def given_state(cable: CableEquation, V: Float[ndarray, " n"]) -> VoltageState:
     most = max((len(group.channels.gates) for group in cable.groups), default=0)
     return cable.state_of(np.column_stack([V, np.zeros((len(V), most))]), 0.0)
 
+
+_NO_WINDOWS = WindowPlan(*(np.zeros(0),) * 2, *(InfluxWindow(*(np.zeros((0, 0)),) * 2),) * 2)  # type: ignore[arg-type]
+"""The plan of a slot whose windows are not planned."""
 
 _LEAST = 6
 """Motifs that are kept whatever they take: those of a train and of the pause after it."""
