@@ -118,7 +118,7 @@ class CoupledSlots:
             factors = Factors(attempt.solution.linear, attempt.length)
             work = work.and_window(attempt, rejected)
             heads, until = attempt.solution.traces.heads, state.time + attempt.length
-            past = wanted > until * (1.0 + 1e-12)
+            past = wanted > until * (1.0 + 1e-9)
             seen, wanted = wanted[~past], wanted[past]
             if len(seen):
                 tau = 2.0 * (seen - state.time) / attempt.length - 1.0

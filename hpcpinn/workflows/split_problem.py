@@ -5,7 +5,6 @@ many as ranks, else parts of them. On a rank they lie side by side in the same a
 steps all of them at once.
 """
 
-import math
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
@@ -192,8 +191,6 @@ def build_split_problem(config: RunConfig, communicator: Communicator | None = N
     own = np.flatnonzero(shares.point == here)
     lengths = WindowLengths(
         first=split.first,
-        # An action potential's influx is off by 0.3 % where every second step of the voltage is left out.
-        samples=max(2, math.ceil(0.5 * split.first / config.cable.step * (1.0 - 1e-9))),
         growth=split.growth,
         longest=split.longest,
         quiet=split.quiet,
