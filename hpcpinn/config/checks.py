@@ -155,6 +155,8 @@ def _split(config: RunConfig) -> Iterator[Problem]:
             "'exact' is on cells, and coupled windows hand over at the nodes of networks; leave it out where "
             "window.kind = 'mixed'",
         )
+    if mixed and config.population.is_given:
+        yield ("population",), "members run together in split windows alone; set window.kind = 'split'"
     if mixed and split.windows == "adaptive":
         yield ("split", "windows"), "'adaptive' ones cannot be mixed with coupled windows; use 'fixed'"
     if mixed and config.training.trainer != "least-squares":

@@ -54,6 +54,10 @@ FILES = {
         ),
         (["window.kind=mixed", "split.windows=adaptive"], ["split.windows: 'adaptive'", "use 'fixed'"]),
         (["window.kind=mixed", "training.trainer=adam"], ["training.trainer: 'adam'", "take 'least-squares'"]),
+        (
+            [*FIELD, "window.kind=mixed", "population.magnitudes=[1.0, 2.0]"],
+            ["population: members run together in split windows alone", "set window.kind = 'split'"],
+        ),
         (["window.kind=mixed", "split.coupled_for=0"], ["split.coupled_for: ", "greater than 0"]),
         (
             ["split.diffusion=networks", 'flux=[{site="root", value=5.0}]'],
