@@ -34,7 +34,7 @@ def test_a_run_that_was_stopped_goes_on_to_the_same_bits(
     with pytest.raises(KeyboardInterrupt):
         run_long(stopped, SerialCommunicator(), Silent(stop_after=2))
     checkpoint = tmp_path / "stopped.checkpoint.h5"
-    with pytest.raises(InputError, match=r"split\.diffusion was networks and is now exact"):
+    with pytest.raises(InputError, match=r'split\.diffusion was "networks" and is now "exact"'):
         split(described(tmp_path, "stopped", *TRAIN), resume=checkpoint)
     resumed = split(stopped, resume=checkpoint)
     for name, values in arrays(config.run.output).items():
