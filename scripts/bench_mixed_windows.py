@@ -32,10 +32,10 @@ RELEASES = np.array([3.0, 23.0])
 PEAKS = RELEASES + 2.0
 """Of the action potentials, ms."""
 WAYS = {
-    "coupled": ['window.kind="coupled"'],
+    "mixed": ['window.kind="mixed"'],
     "split, exact operator": ['window.kind="split"'],
     "split, networks": ['window.kind="split"', 'split.diffusion="networks"'],
-    "mixed": ['window.kind="mixed"'],
+    "coupled": ['window.kind="coupled"'],
 }
 
 
