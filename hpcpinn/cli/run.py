@@ -74,13 +74,13 @@ def run(
             for warning in origin.warnings(config):
                 print(f"hpcpinn: warning: {warning}", file=sys.stderr)
         with make_progress(communicator.rank) as progress:
-            if config.window.kind == "split":
+            if config.is_long:
                 long_summary = long_run.run_long(config, communicator, progress, resume=checkpoint)
             else:
                 summary = forward.run(config, communicator, progress, resume=checkpoint)
     if communicator.rank == 0:
         console = Console(highlight=False)
-        if config.window.kind == "split":
+        if config.is_long:
             print_long_summary(long_summary, console)
         else:
             print_summary(summary, console)
@@ -149,11 +149,12 @@ def print_long_summary(summary: "LongSummary", console: Console) -> None:
     s = summary
     slots = s.motifs_solved + s.motifs_reused
     members = f"{s.members} members, " if s.members > 1 else ""
+    coupled = f", {s.coupled_windows} coupled ones" if s.coupled_windows else ""
     lines = {
         "cell": f"{members}{s.sections} sections in {s.cells} cells, voltage on {s.voltage_compartments} "
         f"compartments, {s.ranks} {_plural('rank', s.ranks)}",
         "protocol": f"{s.pulses} {_plural('pulse', s.pulses)} in {duration(1e-3 * s.duration)} "
-        f"of biology, {s.windows} split windows",
+        f"of biology, {s.windows - s.coupled_windows} split windows{coupled}",
         "voltage": f"solved for {s.motifs_solved} of {slots} slots, reused in the others "
         f"(start off by at most {s.motif_mismatch:.1e})",
         "accuracy": f"error estimate of the windows at most {s.error_estimate:.1e} of calcium's distance from rest; "

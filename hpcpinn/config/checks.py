@@ -49,6 +49,7 @@ def conflicts(config: RunConfig) -> Iterator[Problem]:
     yield from _physics(config)
     yield from _stimulation(config)
     yield from _population(config)
+    yield from _split(config)
     yield from _repeats(config)
     yield from _interfaces(config)
     if config.pieces.source_length > config.pieces.max_length:
@@ -68,7 +69,7 @@ def conflicts(config: RunConfig) -> Iterator[Problem]:
 
 def idle(config: RunConfig) -> Iterator[Problem]:
     """What the user gave that does nothing, since it begins when the run is over: no mistake, but odd."""
-    if config.window.kind == "split" and "duration" not in config.run.model_fields_set:
+    if config.is_long and "duration" not in config.run.model_fields_set:
         return  # the run then lasts as long as its protocol
     starts: list[tuple[Path, float]] = [
         ((name, number, "start"), given.start)
@@ -138,12 +139,37 @@ def _stimulation(config: RunConfig) -> Iterator[Problem]:
 
 def _population(config: RunConfig) -> Iterator[Problem]:
     given = config.population
-    if given.is_given and config.window.kind != "split":
+    if given.is_given and not config.is_long:
         yield ("population",), "members run together in split windows; set window.kind = 'split'"
     if given.directions and config.field.file is not None:
         yield ("population", "directions"), "a sampled field has its own; leave them away, or field.file"
     if (given.magnitudes or given.directions) and not config.field.is_given:
         yield ("population",), "members differ in the field, and there is none; set field.magnitude or field.file"
+
+
+def _split(config: RunConfig) -> Iterator[Problem]:
+    split, mixed = config.split, config.window.kind == "mixed"
+    if mixed and split.diffusion == "exact" and "diffusion" in split.model_fields_set:
+        yield (
+            ("split", "diffusion"),
+            "'exact' is on cells, and coupled windows hand over at the nodes of networks; leave it out where "
+            "window.kind = 'mixed'",
+        )
+    if mixed and config.population.is_given:
+        yield ("population",), "members run together in split windows alone; set window.kind = 'split'"
+    if mixed and split.windows == "adaptive":
+        yield ("split", "windows"), "'adaptive' ones cannot be mixed with coupled windows; use 'fixed'"
+    if mixed and config.training.trainer != "least-squares":
+        yield (
+            ("training", "trainer"),
+            f"{config.training.trainer!r} is for coupled windows alone; mixed ones take 'least-squares'",
+        )
+    if config.is_long and config.by_networks and config.flux:
+        yield (
+            ("flux",),
+            "networks take no fluxes through free ends in split windows; use window.kind = 'split' with "
+            "split.diffusion = 'exact'",
+        )
 
 
 def _repeats(config: RunConfig) -> Iterator[Problem]:

@@ -309,7 +309,7 @@ class WindowConfig(Table):
 
     Attributes:
         kind: ``coupled`` windows solve everything at once, ``split`` ones (table [split]) are for
-            long protocols.
+            long protocols; ``mixed``: coupled for a while after pulses and releases, split between.
         first: Length of the first window and of the first one after a source switches, ms.
         shortest: A window that fails at this length ends the run, ms.
         longest: No window is longer, ms.
@@ -317,7 +317,7 @@ class WindowConfig(Table):
             excursion so far, or to 5 % of the species' scale where that is larger.
     """
 
-    kind: Literal["coupled", "split"] = "coupled"
+    kind: Literal["coupled", "split", "mixed"] = "coupled"
     first: PositiveTime = 0.1
     shortest: PositiveTime = 1e-3
     longest: PositiveTime = 5.0
@@ -351,6 +351,16 @@ class RunConfig(Table):
     def solves_voltage(self) -> bool:
         """Whether a field or a clamp drives the voltage, which is then solved on the cable."""
         return bool(self.field.is_given or self.clamp)
+
+    @property
+    def is_long(self) -> bool:
+        """Whether it is run slot by slot, as long protocols are: in split windows, at least in part."""
+        return self.window.kind != "coupled"
+
+    @property
+    def by_networks(self) -> bool:
+        """Whether calcium of a long run is followed at the nodes of networks, and not on cells."""
+        return self.window.kind == "mixed" or self.split.diffusion == "networks"
 
     @property
     def releases(self) -> tuple[SynapseConfig, ...]:

@@ -8,7 +8,7 @@ from hpcpinn.config.values import Finite, NonNegative, Positive, PositiveTime, T
 
 
 class SplitConfig(Table):
-    """Split windows (``window.kind = "split"``): reaction, influx and diffusion one after the other.
+    """Split windows (``window.kind`` ``"split"`` or ``"mixed"``): reaction, influx and diffusion one after the other.
 
     Attributes:
         windows: Lengths from the local error, found once per kind of slot, or fixed ones that
@@ -21,6 +21,10 @@ class SplitConfig(Table):
         slot: Longest stretch whose voltage is solved, and reused, as one, ms.
         motif_tolerance: Largest difference of gates, and of voltages over 100 mV, at the start of a slot
             with which an earlier one's voltage is reused.
+        diffusion: By the ``exact`` operator on cells, or by ``networks`` on the pieces (`network.features` of
+            them) with factors that are kept for every length of window; mixed windows take ``networks``.
+        coupled_for: How long mixed windows are coupled after every pulse, and after every clamp or
+            release that goes on or off, ms.
         flow_map: File of the reaction's flow map; the one that comes with hpcpinn where left out. In
             a job file a relative path starts at the job file.
         checkpoint_every: Wall time between checkpoints, s.
@@ -34,5 +38,7 @@ class SplitConfig(Table):
     quiet: PositiveTime = 10.0
     slot: PositiveTime = 100.0
     motif_tolerance: NonNegative = 1e-4
+    diffusion: Literal["exact", "networks"] = "exact"
+    coupled_for: PositiveTime = 5.0
     flow_map: Text | None = None
     checkpoint_every: NonNegative = 60.0

@@ -127,6 +127,10 @@ class NetworkDiffusion:
         """Points of this rank: the nodes of all pieces, piece by piece."""
         return int(self.geometry.area.size)
 
+    def width(self, longest: float) -> int:
+        """Rows are numbers: nothing is padded."""
+        return 0
+
     def series(self, lengths: Float[ndarray, " K"], padded: int = 0) -> Rows:
         """Which kept factors windows of the given lengths (s) use; makes those that are missing.
 

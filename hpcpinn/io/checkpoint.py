@@ -209,8 +209,10 @@ def _check_fingerprint(path: Path, file: h5py.File, wanted: Mapping[str, str]) -
     differing = [key for key in sorted(saved.keys() | wanted.keys()) if saved.get(key) != wanted.get(key)]
     if not differing:
         return
-    # The cell follows from the rest: a person can do something about a key, not about its hash.
-    key = min(differing, key=lambda key: (key == GEOMETRY, not key.startswith("morphology"), key))
+    # The cell follows from the rest: a person can do something about a key, not about its hash. And keys
+    # that only one of the two has are so because of another.
+    alone = saved.keys() ^ wanted.keys()
+    key = min(differing, key=lambda key: (key == GEOMETRY, key in alone, not key.startswith("morphology"), key))
     if key == GEOMETRY:
         raise InputError(
             f"{path}: does not fit this run: the cell is another one: the file of `morphology` has changed, or how "

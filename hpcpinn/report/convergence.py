@@ -53,7 +53,7 @@ def draw_convergence(path: Path, result: Result) -> None:
 
 def is_split(result: Result) -> bool:
     """Whether the run went in split windows, those of long protocols."""
-    return result.config.get("window", {}).get("kind") == "split"
+    return result.config.get("window", {}).get("kind") in ("split", "mixed")
 
 
 def error_estimate_into(axes: Axes, result: Result) -> None:

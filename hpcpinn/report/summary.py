@@ -25,7 +25,8 @@ def summary_lines(result: Result) -> list[str]:
     ]
     if len(windows["start"]) and is_split(result):
         lines += [
-            f"split windows in {len(windows['start'])} slots of {windows['length'].min():.3g} to "
+            f"{result.config['window']['kind']} windows in {len(windows['start'])} slots of "
+            f"{windows['length'].min():.3g} to "
             f"{windows['length'].max():.3g}{_unit(result)}, error estimate at most "
             f"{windows['error_estimate'].max():.1e} of the largest excursion"
         ]

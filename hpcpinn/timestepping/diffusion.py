@@ -84,6 +84,10 @@ class CableDiffusion:
         """Nothing that windows share beside the operator itself."""
         return ()
 
+    def width(self, longest: float) -> int:
+        """Terms of a row of windows up to a length, s."""
+        return self.series(np.array([longest])).coefficients.shape[1]
+
     def series(self, lengths: Float[ndarray, " K"], padded: int = 0) -> Series:
         """Coefficients for windows of the given lengths (s), rows padded to a length. Host side.
 

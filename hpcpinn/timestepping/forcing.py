@@ -71,7 +71,6 @@ class CalciumDrive:
     @cached_property
     def _window(self):
         grid, k = self.grid, self.constants
-        n_space = len(grid.space)
         # Collocation and check times interleaved, then the end: one pass of the gates serves all.
         tau = np.concatenate([grid.time, self.check_time, [1.0]])
         order = np.argsort(tau, kind="stable")
@@ -91,28 +90,15 @@ class CalciumDrive:
             channel_source, channel_sink = ghk.channel(at(times[back]), opening, k)
             release = sources.release_flux(self.releases, times[back]) @ self.release_share.T
 
-            def block(rows: slice, to_space: Array | None) -> CalciumForcing:
-                def fields(values):  # (times, P·X) -> (P, times·space)
-                    values = values[rows].reshape(-1, state.shape[0], n_space)
-                    values = values if to_space is None else values @ to_space.T
-                    return jnp.swapaxes(values, 0, 1).reshape(state.shape[0], -1)
-
-                count = len(range(*rows.indices(len(tau))))
-                ratio = self.geometry.membrane_ratio
-                ratio = ratio if to_space is None else ratio @ to_space.T
-                width = ratio.shape[1]
-                return CalciumForcing(
-                    membrane_ratio=jnp.tile(ratio, (1, count)),
-                    channel_source=fields(channel_source),
-                    channel_sink=fields(channel_sink),
-                    release=jnp.repeat(release[rows].T, width, axis=1),
-                )
-
+            ratio = self.geometry.membrane_ratio
             n_time, n_check = len(grid.time), len(self.check_time)
+            inside, checks = slice(0, n_time), slice(n_time, n_time + n_check)
             density = sources.end_flux(self.fluxes, times[back][:n_time])
             return WindowDrive(
-                inside=block(slice(0, n_time), None),
-                checks=block(slice(n_time, n_time + n_check), to_checks),
+                inside=laid_out(ratio, channel_source[inside], channel_sink[inside], release[inside]),
+                checks=laid_out(
+                    ratio, channel_source[checks], channel_sink[checks], release[checks], to_checks
+                ),
                 gates=followed[-1].reshape(state.shape),
                 end_flux=jnp.einsum("pef,tf->pet", self.flux_end, density),
             )
@@ -122,6 +108,37 @@ class CalciumDrive:
     def window(self, state: Float[Array, "P X gates"], start: float, duration: float) -> WindowDrive:
         """The forcing of the window [start, start + duration] from the gates at its start."""
         return self._window(state, start, duration)
+
+
+def laid_out(
+    ratio: Float[Array, "P X"],
+    channel_source: Float[Array, "T PX"],
+    channel_sink: Float[Array, "T PX"],
+    release: Float[Array, "T P"],
+    to_space: Float[Array, "x X"] | None = None,
+) -> CalciumForcing:
+    """What acts at the space nodes of pieces at some times, as the equation wants it.
+
+    Args:
+        ratio: Membrane per volume, 1/µm.
+        channel_source, channel_sink: Of channels.
+        release: Of every piece.
+        to_space: Takes values at the space nodes to the wanted places; None: these are wanted.
+    """
+    times, pieces = release.shape
+
+    def fields(values: Float[Array, "T PX"]) -> Float[Array, "P n"]:
+        by_piece = values.reshape(times, pieces, -1)
+        by_piece = by_piece if to_space is None else by_piece @ to_space.T
+        return jnp.swapaxes(by_piece, 0, 1).reshape(pieces, -1)
+
+    ratio = ratio if to_space is None else ratio @ to_space.T
+    return CalciumForcing(
+        membrane_ratio=jnp.tile(ratio, (1, times)),
+        channel_source=fields(channel_source),
+        channel_sink=fields(channel_sink),
+        release=jnp.repeat(release.T, ratio.shape[1], axis=1),
+    )
 
 
 def flux_ends(

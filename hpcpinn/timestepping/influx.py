@@ -317,6 +317,65 @@ def influx_of_samples(
     return replace(_running(own, tick, after), edges=edges[: count + 1])
 
 
+class ChannelCourse(NamedTuple):
+    """What channels do in the course of a motif, at the four Gauss nodes of every tick.
+
+    Attributes:
+        tick: s.
+        source, sink: As in a window of everything at once, where the leak belongs to the membrane:
+            (ticks, 4, P); µM·µm/s and µm/s.
+    """
+
+    tick: float
+    source: Float[ndarray, "T 4 P"]
+    sink: Float[ndarray, "T 4 P"]
+
+
+def course_of_samples(
+    V: Float[ndarray, "n P"],
+    k: CalciumConstants,
+    *,
+    ticks: int,
+    tick: float,
+    state: Float[ndarray, "P gates"],
+    channels: ChannelScale | None = None,
+) -> ChannelCourse:
+    """The channels of a voltage sampled at `sample_ticks` of every tick: the integrand of its influx.
+
+    Args:
+        V: At the samples, mV.
+        k: Constants.
+        ticks: Their number.
+        tick: s.
+        state: Gates at the start.
+        channels: How compartments differ; None: not at all.
+    """
+    every = np.arange(ticks + 1)
+    steps = jnp.asarray(tick * np.diff(_step_ends(every), prepend=0.0))
+    source, sink = _course_along(jnp.asarray(V), jnp.asarray(state), steps, channels, k)
+    shape = (-1, len(_NODES), V.shape[1])
+    return ChannelCourse(tick, np.asarray(source).reshape(shape), np.asarray(sink).reshape(shape))
+
+
+def course_at(course: ChannelCourse, times: Float[Array, " n"]) -> tuple[Array, Array]:
+    """Source and sink at times after the start of the motif (s), each (n, P). Traceable."""
+    place = times / course.tick
+    number = jnp.clip(jnp.floor(place).astype(int), 0, len(course.source) - 1)
+    powers = (place - number)[:, None] ** np.arange(len(_NODES))
+    through = powers @ jnp.asarray(np.linalg.inv(np.vander(_NODES, increasing=True)))
+    source, sink = (jnp.einsum("tn,tnp->tp", through, jnp.asarray(x)[number]) for x in course[1:])
+    return source, sink
+
+
+@partial(jax.jit, static_argnames=("k",))
+def _course_along(V, gated, steps, channels: ChannelScale | None, k: CalciumConstants):
+    source, sink, _ = _channels_at_nodes(V, gated, steps, channels, k)
+    if channels is None:
+        return source, sink
+    surplus = jnp.asarray(channels.surplus) - surplus_leak(k)
+    return source + surplus * k.c_o, sink + surplus
+
+
 @partial(jax.jit, static_argnames=("k",))
 def _channels_along(
     V: Float[Array, "n P"],
@@ -327,10 +386,22 @@ def _channels_along(
     k: CalciumConstants,
 ) -> tuple[_Ticks, Float[Array, "P gates"]]:
     """Source and sink integrated between all edges, and the gates at the end."""
+    source, sink, end = _channels_at_nodes(V, gated, steps, channels, k)
+    surplus = surplus_leak(k) if channels is None else jnp.asarray(channels.surplus)
+    return _of_ticks(source + surplus * k.c_o, sink + surplus, widths), end
+
+
+def _channels_at_nodes(
+    V: Float[Array, "n P"],
+    gated: Float[Array, "P gates"],
+    steps: Float[Array, " s"],
+    channels: ChannelScale | None,
+    k: CalciumConstants,
+) -> tuple[Float[Array, "n P"], Float[Array, "n P"], Float[Array, "P gates"]]:
+    """Source and sink of the channels at the Gauss nodes between all edges, and the gates at the end."""
     followed = gates.follow_samples(gated, V, steps, k)
     opening = gates.opening(followed[:-1], k)
-    surplus: Array | float = surplus_leak(k)
     if channels is not None:
-        opening, surplus = opening * channels.strength, jnp.asarray(channels.surplus)
+        opening = opening * channels.strength
     source, sink = ghk.channel(V[2:-1:2], opening, k)
-    return _of_ticks(source + surplus * k.c_o, sink + surplus, widths), followed[-1]
+    return source, sink, followed[-1]

@@ -22,22 +22,23 @@ from hpcpinn.parallel.communicator import Communicator, SerialCommunicator
 from hpcpinn.physics.constants import CalciumConstants
 from hpcpinn.physics.stimulation.stimulus import Stimulus
 from hpcpinn.timestepping.cable_equation import CableEquation, VoltageState
-from hpcpinn.timestepping.diffusion import CableDiffusion
 from hpcpinn.timestepping.given_voltage import GivenVoltage
 from hpcpinn.timestepping.heard_voltage import HeardVoltage
 from hpcpinn.timestepping.influx import (
+    ChannelCourse,
     ChannelScale,
     InfluxTable,
+    InfluxWindow,
+    course_of_samples,
     influx_of_samples,
     sample_ticks,
     table_edges,
 )
 from hpcpinn.timestepping.pulse_steps import Clamp, StepRule
 from hpcpinn.timestepping.releases import CellInflux, CellSources
-from hpcpinn.timestepping.shared_diffusion import SharedDiffusion
 from hpcpinn.timestepping.slot_windows import WindowBook
 from hpcpinn.timestepping.slots import Slot
-from hpcpinn.timestepping.splitting import WindowPlan, padded, plan_windows
+from hpcpinn.timestepping.splitting import Diffusion, WindowPlan, padded, plan_windows
 from hpcpinn.timestepping.voltage_course import voltage_course
 from hpcpinn.timestepping.window_lengths import Stretch, WindowLengths, firing_times, stretches
 from hpcpinn.training.flow_map import ReactionState
@@ -73,6 +74,8 @@ class Motif(NamedTuple):
         ends: Ends of the windows after the start, ms.
         voltage: At the ends of the windows, (K, P), mV.
         ticks: Ends of the windows as ticks.
+        channels: Of a slot for coupled windows, which find their lengths by themselves: then `plan` and
+            `coarse` are empty, and the ends are those at which its states are looked at.
     """
 
     slot: Slot
@@ -84,11 +87,13 @@ class Motif(NamedTuple):
     ends: Float[ndarray, " K"]
     voltage: Float[ndarray, "K P"]
     ticks: Int[ndarray, " K"]
+    channels: ChannelCourse | None = None
 
     @property
     def bytes(self) -> int:
         """Memory that it takes on this rank."""
-        return sum(x.nbytes for x in jax.tree.leaves((self.plan, self.coarse, self.voltage)))
+        parts = self.plan, self.coarse, self.voltage, () if self.channels is None else self.channels[1:]
+        return sum(x.nbytes for x in jax.tree.leaves(parts))
 
 
 class Course(NamedTuple):
@@ -147,7 +152,7 @@ class SlotSolver:
     steps: StepRule
     constants: CalciumConstants
     to_cells: sparse.csr_matrix
-    diffusion: CableDiffusion | SharedDiffusion
+    diffusion: Diffusion
     lengths: WindowLengths = field(default_factory=WindowLengths)
     clamps: tuple[Clamp, ...] = ()
     given: GivenVoltage | None = None
@@ -178,12 +183,13 @@ class SlotSolver:
             slot,
             course.begin,
             DriveState(course.end, self._agreed(influx.gates)),
-            self._plan(ends, influx),
-            self._plan(ends[shared], influx),
+            self._plan(ends, slot, influx),
+            self._plan(ends[shared], slot, influx),
             shared,
             tick * ends,
             self._sampled(course, tick * ends),
             ends,
+            self._channels(course) if slot.coupled else None,
         )
 
     def course(self, slot: Slot, begin: DriveState) -> Course:
@@ -222,6 +228,15 @@ class SlotSolver:
             on_cells = replace(on_cells, released=released, cells=self.releases.cells)
         return on_cells
 
+    def _channels(self, course: Course) -> ChannelCourse:
+        """What channels do in a slot for coupled windows. Collective over all ranks."""
+        slot, ticks = course.slot, course.ticks
+        V = self._sampled(course, slot.duration / ticks * sample_ticks(np.arange(ticks + 1)))
+        tick = self.constants.time_unit * slot.duration / ticks
+        return course_of_samples(
+            V, self.constants, ticks=ticks, tick=tick, state=course.begin.gates, channels=self.channels
+        )
+
     def _sampled(self, course: Course, times: Float[ndarray, " n"]) -> Float[ndarray, "n P"]:
         """The voltage at times after the start, at own compartments and those heard of."""
         V = _at(course.times, course.voltage, times)
@@ -247,9 +262,11 @@ class SlotSolver:
     def _terms(self) -> int:
         """Terms of the diffusion's series in all plans, so that they share compilations."""
         longest = 2.0 * max(self.lengths.longest, self.lengths.quiet) * self.constants.time_unit
-        return max(_TERMS, self.diffusion.series(np.array([longest])).coefficients.shape[1])
+        return max(_TERMS, self.diffusion.width(longest))
 
-    def _plan(self, ends: Int[ndarray, " K"], influx: CellInflux) -> WindowPlan:
+    def _plan(self, ends: Int[ndarray, " K"], slot: Slot, influx: CellInflux) -> WindowPlan:
+        if slot.coupled:
+            return _NO_WINDOWS
         plan = plan_windows(ends, influx, self.diffusion, terms=self._terms)
         return padded(plan, _few_sizes(len(ends)) - len(ends))
 
@@ -259,6 +276,9 @@ def given_state(cable: CableEquation, V: Float[ndarray, " n"]) -> VoltageState:
     most = max((len(group.channels.gates) for group in cable.groups), default=0)
     return cable.state_of(np.column_stack([V, np.zeros((len(V), most))]), 0.0)
 
+
+_NO_WINDOWS = WindowPlan(*(np.zeros(0),) * 2, *(InfluxWindow(*(np.zeros((0, 0)),) * 2),) * 2)  # type: ignore[arg-type]
+"""The plan of a slot whose windows are not planned."""
 
 _LEAST = 6
 """Motifs that are kept whatever they take: those of a train and of the pause after it."""

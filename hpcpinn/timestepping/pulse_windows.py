@@ -126,7 +126,7 @@ def pulse_windows(
         keep=1.0,
     )
     most = min(rule.longest, float(last)) * influx.tick
-    terms = max(_TERMS, splitting.diffusion.series(np.array([most])).coefficients.shape[1])
+    terms = max(_TERMS, splitting.diffusion.width(most))
     plan, now, rejected = first_plan(rule), 0, 0
     ends: list[int] = []
     errors: list[float] = []

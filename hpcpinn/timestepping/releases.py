@@ -73,6 +73,16 @@ class CellSources:
                 powers[1:, n] += np.cumsum(gained, axis=0)
         return InfluxTable(influx.tick, sink, powers, np.zeros((0, 0)), influx.edges)
 
+    def flux_at(self, slot: Slot, times: Float[ndarray, " T"]) -> Float[ndarray, "T m"]:
+        """What they bring to `cells` at times (ms after the slot's start), µM·µm/s."""
+        flux = np.zeros((len(times), len(self.cells)))
+        for acting in self.acting(slot):
+            number = acting.source - self.first
+            is_on = (times >= acting.on) & (times < acting.off)
+            lasted = (times - acting.on) / self.duration[number] if self.falls[number] else 0.0
+            flux += np.where(is_on, 1.0 - lasted, 0.0)[:, None] * self.density[number]
+        return flux
+
     def _per_interval(self, acting: Acting, edges: Float[ndarray, " T"]) -> tuple[ndarray, ndarray]:
         """What a source of peak one brings between two edges, ms, and its mean time as a share of that."""
         number = acting.source - self.first

@@ -44,6 +44,10 @@ class SharedDiffusion:
         """Nothing that windows share beside the operator itself."""
         return ()
 
+    def width(self, longest: float) -> int:
+        """See `CableDiffusion.width`."""
+        return self.local.width(longest)
+
     def series(self, lengths: Float[ndarray, " K"], padded: int = 0) -> Series:
         """See `CableDiffusion.series`; windows that need more terms than the halo is deep are a mistake."""
         found = self.local.series(lengths, padded)

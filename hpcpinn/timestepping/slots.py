@@ -5,6 +5,9 @@ voltage begins a new period, or where the last one reached its longest allowed l
 inside a pulse. Two slots with the same length, the same pulses and the same sources in the same
 places do the same to a cell that is in the same state: that is what `motifs` makes use of. Times
 in ms.
+
+Where coupled and split windows are mixed, slots also begin and end with the stretches after pulses and
+switches that are coupled: a slot is one or the other.
 """
 
 from collections.abc import Iterator
@@ -22,6 +25,8 @@ _DIGITS = 6
 _SAME = 1e-9
 _NEAR = 1e-6
 """Moments this close are one where slots begin."""
+_SLIVER = 1.0
+"""ms: what is left between two coupled stretches is coupled as well where it is shorter."""
 
 
 @dataclass(frozen=True)
@@ -123,6 +128,8 @@ class Slot:
         pulses: Onsets of its pulses after its start, ms.
         acting: What else is on.
         phase: Where a given voltage is in its period at the start, ms.
+        coupled: It is for coupled windows.
+        after_coupled: It is not, but the one before it is: everything still moves.
     """
 
     start: float
@@ -130,6 +137,8 @@ class Slot:
     pulses: tuple[float, ...] = ()
     acting: tuple[Acting, ...] = ()
     phase: float = 0.0
+    coupled: bool = False
+    after_coupled: bool = False
 
     @property
     def end(self) -> float:
@@ -139,7 +148,7 @@ class Slot:
     @property
     def kind(self) -> tuple[tuple[float, ...], ...]:
         """The same for slots that do the same."""
-        parts = (self.duration, self.phase), self.pulses, *self.acting
+        parts = (self.duration, self.phase, self.coupled, self.after_coupled), self.pulses, *self.acting
         return tuple(tuple(round(x, _DIGITS) + 0.0 for x in part) for part in parts)
 
     @property
@@ -150,20 +159,26 @@ class Slot:
 
     def packed(self) -> Float[ndarray, " n"]:
         """All of it as one row of numbers."""
-        head = self.start, self.duration, self.phase, len(self.pulses), *self.pulses
-        return np.array([*head, *(x for acting in self.acting for x in acting)], float)
+        head = self.start, self.duration, self.phase, self.coupled, self.after_coupled
+        rest = *self.pulses, *(x for acting in self.acting for x in acting)
+        return np.array([*head, len(self.pulses), *rest], float)
 
 
 def unpacked(row: Float[ndarray, " n"]) -> Slot:
     """The slot that `Slot.packed` made a row of."""
-    start, duration, phase, count, *rest = np.asarray(row, float).tolist()
+    start, duration, phase, coupled, after_coupled, count, *rest = np.asarray(row, float).tolist()
     pulses, others = rest[: int(count)], np.reshape(rest[int(count) :], (-1, 3))
     acting = tuple(Acting(int(number), on, off) for number, on, off in others.tolist())
-    return Slot(start, duration, tuple(pulses), acting, phase)
+    return Slot(start, duration, tuple(pulses), acting, phase, bool(coupled), bool(after_coupled))
 
 
 def slots(
-    stimulus: Stimulus | None, onset: float, until: float, longest: float = 100.0, course: Course | None = None
+    stimulus: Stimulus | None,
+    onset: float,
+    until: float,
+    longest: float = 100.0,
+    course: Course | None = None,
+    coupled_for: float = 0.0,
 ) -> Iterator[Slot]:
     """The slots of [0, until].
 
@@ -173,11 +188,14 @@ def slots(
         until: End of the last slot.
         longest: No slot is longer, but for a pulse that it must not cut.
         course: What else happens.
+        coupled_for: How long slots are coupled after a pulse or a switch; 0: none is.
     """
     course = course or Course()
     pulses = np.zeros(0) if stimulus is None else onset + stimulus.pulse_times
     length = 0.0 if stimulus is None else stimulus.waveform.duration
     begins = _begins(pulses, length, stimulus, course.begins(until, longest))
+    first, last = _coupled(pulses, length, course, coupled_for)
+    begins = _apart(np.concatenate([begins, first, last]))
     start = 0.0
     while start < until * (1.0 - 1e-12):
         later = begins[begins > start + 1e-9]
@@ -192,6 +210,8 @@ def slots(
             tuple((inside - start).clip(min=0.0).tolist()),
             course.acting(start, end),
             course.phase(start),
+            coupled=bool(np.any((first < start + _NEAR) & (last > start + _NEAR))),
+            after_coupled=bool(np.any(np.abs(last - start) <= _NEAR)),
         )
         start = float(end)
 
@@ -201,11 +221,32 @@ def _begins(
 ) -> Float[ndarray, " b"]:
     """Onsets of the bursts, and other moments unless they are in a pulse or near another one."""
     if stimulus is None or not len(pulses):
-        return others[np.diff(others, prepend=-np.inf) > _NEAR]
+        return _apart(others)
     bursts = pulses[:: stimulus.protocol.pulses]
     last = np.clip(np.searchsorted(pulses, others, side="right") - 1, 0, None)
     inside = (others > pulses[last] - _SAME) & (others < pulses[last] + length - _SAME)
     after = np.clip(np.searchsorted(bursts, others), 0, len(bursts) - 1)
     near = np.abs(bursts[after] - others) <= _NEAR
-    times = np.sort(np.append(bursts, others[~inside & ~near]))
+    return _apart(np.append(bursts, others[~inside & ~near]))
+
+
+def _coupled(
+    pulses: Float[ndarray, " p"], length: float, course: Course, coupled_for: float
+) -> tuple[Float[ndarray, " s"], Float[ndarray, " s"]]:
+    """Begins and ends of the stretches that are coupled; none of them begins or ends inside a pulse."""
+    if coupled_for <= 0.0:
+        return np.zeros(0), np.zeros(0)
+    switches = np.concatenate([np.zeros(0), *(source.switches for source in course.sources)])
+    switches = switches[np.isfinite(switches)]
+    first = np.append(pulses, switches)
+    last = first + np.append(np.full(len(pulses), max(coupled_for, length)), np.full(len(switches), coupled_for))
+    order = np.argsort(first, kind="stable")
+    first, last = first[order], np.maximum.accumulate(last[order])
+    gap = first[1:] > last[:-1] + _SLIVER
+    return first[np.append(True, gap)[: len(first)]], last[np.append(gap, True)[: len(first)]]
+
+
+def _apart(times: Float[ndarray, " n"]) -> Float[ndarray, " m"]:
+    """Increasing, of those that only rounding keeps apart the first."""
+    times = np.sort(times)
     return times[np.diff(times, prepend=-np.inf) > _NEAR]

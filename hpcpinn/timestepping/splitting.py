@@ -49,7 +49,11 @@ class Diffusion(Protocol):
     @property
     def stored(self) -> tuple[Any, ...]: ...
 
-    def series(self, lengths: Float[ndarray, " K"], padded: int = 0) -> Any:
+    def width(self, longest: float) -> int:
+        """To what plans of windows up to a length (s) pad their rows so that they share compilations; 0: to none."""
+        ...
+
+    def series(self, lengths: Float[ndarray, " K"], padded: int = 0) -> DiffusionRows:
         """`DiffusionRows` of windows of the given lengths, s; `padded` as `terms` of `plan_windows`."""
         ...
 

@@ -31,6 +31,8 @@ class WindowLengths:
         longest: In a slot in which something happens.
         quiet: In a slot in which nothing does.
         multiple: Of which the number of ticks of a slot is one: 2, or 4 where windows are sought.
+        coupled_for: How long coupled slots last, where there are any: windows after them go on as if they were
+            split ones.
     """
 
     first: float = 0.1
@@ -41,6 +43,7 @@ class WindowLengths:
     longest: float = 5.0
     quiet: float = 10.0
     multiple: int = 2
+    coupled_for: float = 0.0
 
     @property
     def tick(self) -> float:
@@ -62,6 +65,10 @@ class WindowLengths:
         pair = 2.0 * slot.duration / self.ticks(slot)
         lively = [(start, start + self.first_for) for start in slot.switches]
         lively += [(start, end + self.settle) for start, end in firing]
+        if slot.coupled:
+            lively.append((0.0, slot.duration))
+        elif slot.after_coupled:
+            lively.append((0.0, max(self.first, self.first_for - self.coupled_for)))
         edges, now = list(slot.switches), 0.0
         for start, end in [*_joined(lively, slot.duration), (slot.duration, slot.duration)]:
             edges += self._growing(now, start)

@@ -17,7 +17,7 @@ from hpcpinn.io import checkpoint
 from hpcpinn.io.metrics import write_metrics
 from hpcpinn.parallel.communicator import Communicator
 from hpcpinn.timestepping.controller import Plan, after_accepted, after_rejected, next_length
-from hpcpinn.workflows.march import Attempt, Factors, March, State, Tally
+from hpcpinn.workflows.march import Attempt, Factors, March, State, Tally, why_rejected
 from hpcpinn.workflows.places import checkpoint_path
 from hpcpinn.workflows.problem import Problem, build_problem
 from hpcpinn.workflows.recorder import Recorder
@@ -234,12 +234,7 @@ class _Run:
                     rule, plan, length, attempt.error, at_stop and more_stops, effort
                 )
                 return attempt, plan, rejected
-            why = f"window at t = {state.time / self.problem.cell.constants.time_unit:.6g}: " + (
-                f"error estimate {attempt.error:.2g} above window.tolerance = {rule.tolerance:.2g}"
-                if math.isfinite(attempt.error)
-                else f"no convergence (last change {attempt.solution.change:.2g}, "
-                f"interface jump {attempt.solution.jump:.2g})"
-            )
+            why = why_rejected(attempt, state.time / self.problem.cell.constants.time_unit, rule.tolerance)
             remedy = REMEDIES.get(self.problem.config.training.trainer, "use more network.features")
             plan = after_rejected(rule, plan, length, attempt.error, why, remedy)
             factors, rejected = None, rejected + 1

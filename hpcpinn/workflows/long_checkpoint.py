@@ -24,7 +24,7 @@ from hpcpinn.workflows.split_problem import SplitProblem
 
 RESUMABLE = (
     "morphology", "physics", "voltage", "field", "stimulation", "clamp", "channels", "cable", "synapse", "flux",
-    "pieces", "split", "population",
+    "pieces", "split", "network", "training", "schwarz", "window", "population",
 )  # fmt: skip
 """Tables of the run description that shape the state: they must not change on resume."""
 
@@ -34,6 +34,12 @@ def settings_of(problem: SplitProblem) -> dict[str, str]:
     tables = problem.config.model_dump(mode="json", include=set(RESUMABLE))
     # How often checkpoints are written shapes nothing.
     tables["split"].pop("checkpoint_every")
+    if problem.coupled is None:
+        del tables["schwarz"], tables["window"]
+    if problem.config.by_networks:
+        tables["run"] = {"seed": problem.config.run.seed}
+    else:
+        del tables["network"], tables["training"]
     return checkpoint.fingerprint(tables, problem.header.cable)
 
 

@@ -6,7 +6,7 @@ from numpy import ndarray
 from scipy import sparse
 
 from hpcpinn.config import RunConfig
-from hpcpinn.morphology import Cable, parse_site
+from hpcpinn.morphology import parse_site
 from hpcpinn.morphology.compartments import Compartments
 from hpcpinn.morphology.interpolation import tree_weights
 from hpcpinn.physics import sources, voltage
@@ -57,28 +57,29 @@ def course_of(config: RunConfig, k: CalciumConstants, given: GivenVoltage | None
 def cell_sources(
     config: RunConfig,
     k: CalciumConstants,
-    cells: Cable,
+    per_piece: int,
+    membrane: Float[ndarray, " N"],
     release: Float[ndarray, "synapses pieces"],
     ends: list[tuple[int, int, float]],
 ) -> CellSources | None:
-    """What synapses and fluxes bring into cells; None without any.
+    """What synapses and fluxes bring to the points of a split run; None without any.
 
     Args:
         config: The run description.
         k: Constants.
-        cells: One frustum per cell, piece after piece.
+        per_piece: Points per piece; they lie piece after piece.
+        membrane: That every point stands for, µm².
         release: How synapses act on pieces (`Pieces.release`).
         ends: Piece, end and cross-section of every flux.
     """
     if not (config.synapse or config.flux):
         return None
-    per = cells.n_frusta // release.shape[1]
     peak = np.asarray(sources.releases(config.synapse, k).flux)
-    density = np.zeros((len(config.synapse) + len(config.flux), cells.n_frusta))
-    density[: len(peak)] = peak[:, None] * np.repeat(release, per, axis=1)
+    density = np.zeros((len(config.synapse) + len(config.flux), len(membrane)))
+    density[: len(peak)] = peak[:, None] * np.repeat(release, per_piece, axis=1)
     for row, flux, (piece, end, area) in zip(density[len(peak) :], config.flux, ends, strict=True):
-        cell = piece * per + end * (per - 1)
-        row[cell] = flux.value * area / cells.membrane[cell]
+        point = piece * per_piece + end * (per_piece - 1)
+        row[point] = flux.value * area / membrane[point]
     reached = np.flatnonzero(np.any(density != 0.0, axis=0))
     durations = np.append(_release_durations(config, k), [flux.duration for flux in config.flux])
     falls = np.isfinite(durations) & (np.arange(len(durations)) < len(peak))

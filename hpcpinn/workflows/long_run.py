@@ -1,4 +1,4 @@
-"""A long protocol in split windows: slot after slot into one result file, with flat memory."""
+"""A long protocol in split windows, or mixed ones: slot after slot into one result file, with flat memory."""
 
 import resource
 import time as clock
@@ -19,9 +19,10 @@ from hpcpinn.parallel.communicator import Communicator
 from hpcpinn.timestepping.motifs import Motif, MotifBook
 from hpcpinn.timestepping.slots import Slot
 from hpcpinn.timestepping.splitting import Frames, extrapolated
+from hpcpinn.training.flow_map import ReactionState
 from hpcpinn.workflows import long_checkpoint
 from hpcpinn.workflows.forward import ProgressDisplay, WindowReport
-from hpcpinn.workflows.long_state import LongState, LongSummary, LongTally
+from hpcpinn.workflows.long_state import LongState, LongSummary, LongTally, SlotWork
 from hpcpinn.workflows.march import NOTHING
 from hpcpinn.workflows.resumption import stop_where_done
 from hpcpinn.workflows.split_problem import SMALL, SplitProblem, build_split_problem
@@ -40,7 +41,7 @@ def run_long(
     """Runs a long protocol from its description to its result file. Collective over all ranks.
 
     Args:
-        config: The run description, with ``window.kind = "split"``.
+        config: The run description, with ``window.kind`` ``"split"`` or ``"mixed"``.
         communicator: All ranks.
         progress: Told about the slots.
         resume: Checkpoint to go on from.
@@ -127,15 +128,13 @@ class _Loop:
 
         Collective over all ranks.
         """
-        splitting = self.problem.splitting
         marks = [clock.perf_counter()]
         motif = self.book.motif(slot, state.drive, state.calcium)
         marks.append(clock.perf_counter())
         asked = self._rows(slot, motif, tally)
-        calcium, frames, count = splitting.follow(state.calcium, motif.plan, motif.shared[asked])
-        outside = sum(self.problem.communicator.share(int(count)))  # waits for the windows
+        calcium, frames, done = self._windows(state, motif, motif.shared[asked])
         marks.append(clock.perf_counter())
-        companion, coarse, _ = splitting.follow(state.companion, motif.coarse, asked)
+        companion, coarse = self._companion(state, motif, asked)
         reach, apart, own = self._distances(motif.ends[motif.shared[asked]], frames, coarse, state)
         if not np.all(np.isfinite(reach)):
             raise SolveError(
@@ -148,18 +147,17 @@ class _Loop:
         error = float(np.max(apart / COMPANION_ORDER / np.maximum(reach, nothing)))
         marks.append(clock.perf_counter())
         tally = replace(
-            tally,
+            tally.with_windows(done),
             slots=tally.slots + 1,
-            windows=tally.windows + len(motif.ends),
             solved=self.book.solved,
             reused=self.book.reused,
             mismatch=self.book.mismatch,
-            outside=tally.outside + outside,
-            evaluated=tally.evaluated + (len(motif.ends) + 1) * self.problem.header.n_cells,
             error=max(tally.error, error),
         )
-        written = extrapolated(frames, coarse).in_rows(asked, len(motif.shared))
-        tally = self._record(slot, motif, written, error, tally, np.diff(marks))
+        # the companion of coupled windows has another tolerance, and not windows of twice the length
+        written = frames if self.problem.coupled is not None else extrapolated(frames, coarse)
+        found = written.in_rows(asked, len(motif.shared)), done, error
+        tally = self._record(slot, motif, found, tally, np.diff(marks))
         marks.append(clock.perf_counter())
         spent = np.diff(marks)
         return after, replace(
@@ -169,6 +167,28 @@ class _Loop:
             seconds_companion=tally.seconds_companion + spent[2],
             seconds_output=tally.seconds_output + spent[3],
         )
+
+    def _windows(
+        self, state: LongState, motif: Motif, rows: ndarray
+    ) -> tuple[ReactionState, Frames, SlotWork]:
+        """Goes through a slot; waits for it to be done. Collective over all ranks."""
+        problem, begin = self.problem, state.calcium
+        if problem.coupled is not None and motif.slot.coupled:
+            end, frames, work = problem.coupled.follow(begin, motif, rows, problem.norm(state.reach))
+            return end, frames, SlotWork(coupled=work)
+        end, frames, count = problem.splitting.follow(begin, motif.plan, rows)
+        outside = sum(problem.communicator.share(int(count)))
+        return end, frames, SlotWork(len(motif.ends), outside, (len(motif.ends) + 1) * problem.n_points)
+
+    def _companion(
+        self, state: LongState, motif: Motif, asked: ndarray
+    ) -> tuple[ReactionState, Frames]:
+        """The same in windows about twice as long. Collective over all ranks."""
+        problem, begin = self.problem, state.companion
+        if problem.coupled is not None and motif.slot.coupled:
+            rows, reach = motif.shared[asked], problem.norm(state.reach)
+            return problem.coupled.follow(begin, motif, rows, reach, loosely=True)[:2]
+        return problem.splitting.follow(begin, motif.coarse, asked)[:2]
 
     def _rows(self, slot: Slot, motif: Motif, tally: LongTally) -> Int[ndarray, " n"]:
         """Windows of the companion's at whose ends both are looked at."""
@@ -195,17 +215,25 @@ class _Loop:
         return reach, distance, own
 
     def _record(
-        self, slot: Slot, motif: Motif, frames: Frames, error: float, tally: LongTally, spent: ndarray
+        self,
+        slot: Slot,
+        motif: Motif,
+        found: tuple[Frames, SlotWork, float],
+        tally: LongTally,
+        spent: ndarray,
     ) -> LongTally:
         """Remembers the frames and samples of a slot, at ends that the companion has, too, when they are due."""
         run = self.problem.config.run
+        frames, done, error = found
+        work = done.coupled
         times = slot.start + motif.ends[motif.shared]
         frame_rows, next_frame = _due(times, run.output_interval, tally.next_frame)
         sample_rows, next_sample = _due(times, run.probe_interval, tally.next_sample)
         self._write(times, frames, motif.voltage[motif.shared], frame_rows, sample_rows)
         row: dict[str, Any] = {
-            "start": slot.start, "length": slot.duration, "newton_steps": 0, "sweeps": 0, "jump": 0.0,
-            "error_estimate": error, "balance": 0.0, "rejected": 0,
+            "start": slot.start, "length": slot.duration, "newton_steps": work.newton_steps,
+            "sweeps": work.sweeps, "jump": work.jump, "error_estimate": error, "balance": 0.0,
+            "rejected": work.rejected,
             "seconds_train": float(spent[:3].sum()), "seconds_exchange": 0.0, "seconds_io": 0.0,
         }  # fmt: skip
         self.writer.windows([row])
@@ -215,15 +243,18 @@ class _Loop:
         self, times: Float[ndarray, " K"], frames: Frames, V: Float[ndarray, "K P"], frame_rows, sample_rows
     ) -> None:
         c, b = (np.asarray(x) for x in frames)
-        to_cells, probes = self.problem.solver.to_cells, self.problem.probe_cell
+        to_points, output = self.problem.solver.to_cells, self.problem.to_output
         for row in frame_rows:
-            values = {"calcium": c[row], "calbindin": b[row], "voltage": to_cells @ V[row]}
-            self.writer.frame(float(times[row]), values)
+            points = {"calcium": c[row], "calbindin": b[row], "voltage": to_points @ V[row]}
+            self.writer.frame(float(times[row]), {name: output @ values for name, values in points.items()})
         if len(sample_rows) and self.problem.header.probes:  # every rank, with a probe or without
+            # Few points are near a probe: take those alone out of the long arrays.
+            near = np.unique(self.problem.to_probes.indices)
+            weights = self.problem.to_probes[:, near].toarray().T
             at_probes = {
-                "calcium": c[np.ix_(sample_rows, probes)],
-                "calbindin": b[np.ix_(sample_rows, probes)],
-                "voltage": (to_cells[probes] @ V[sample_rows].T).T,
+                "calcium": c[np.ix_(sample_rows, near)] @ weights,
+                "calbindin": b[np.ix_(sample_rows, near)] @ weights,
+                "voltage": (to_points[near] @ V[sample_rows].T).T @ weights,
             }
             self.writer.probes(times[sample_rows], at_probes)
 
@@ -268,6 +299,8 @@ def _summary(problem: SplitProblem, tally: LongTally, seconds: float, setup: flo
         voltage_compartments=problem.n_compartments,
         slots=tally.slots,
         windows=tally.windows,
+        coupled_windows=tally.coupled_windows,
+        coupled_error=tally.coupled_error,
         motifs_solved=tally.solved,
         motifs_reused=tally.reused,
         motif_mismatch=tally.mismatch,

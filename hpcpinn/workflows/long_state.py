@@ -1,12 +1,14 @@
 """Where a long run is, what it has counted, and what it says of itself at the end."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from typing import NamedTuple
 
 from jaxtyping import Float
 from numpy import ndarray
 
 from hpcpinn.timestepping.motifs import DriveState
 from hpcpinn.training.flow_map import ReactionState
+from hpcpinn.workflows.coupled_slots import CoupledWork
 
 
 @dataclass(frozen=True)
@@ -29,35 +31,64 @@ class LongState:
     reach: Float[ndarray, " M"]
 
 
+class SlotWork(NamedTuple):
+    """What a slot took.
+
+    Attributes:
+        split_windows: Their number.
+        outside, evaluated: As of `LongTally`.
+        coupled: Of coupled windows.
+    """
+
+    split_windows: int = 0
+    outside: int = 0
+    evaluated: int = 0
+    coupled: CoupledWork = CoupledWork()
+
+
 @dataclass(frozen=True)
 class LongTally:
     """Sums over the slots; plain numbers, kept in checkpoints.
 
     Attributes:
-        slots, windows: So far.
+        slots, windows: So far; of the windows `coupled_windows` were coupled.
         solved, reused: Slots whose voltage was solved, and was that of an earlier one.
         mismatch: Largest difference at the start of a slot with which an earlier one was reused.
         outside: States that the flow map's box did not hold, advanced by a stiff sub-step.
         evaluated: States that were advanced in all.
         error: Largest error estimate of a slot and member so far, relative to the member's `reach`.
+        coupled_error: Largest error estimate of a coupled window, in the measure of `window.tolerance`.
         next_frame, next_sample: Numbers of the next ones.
         seconds_voltage, seconds_windows, seconds_companion, seconds_output: Wall time of the parts.
     """
 
     slots: int = 0
     windows: int = 0
+    coupled_windows: int = 0
     solved: int = 0
     reused: int = 0
     mismatch: float = 0.0
     outside: int = 0
     evaluated: int = 0
     error: float = 0.0
+    coupled_error: float = 0.0
     next_frame: int = 1
     next_sample: int = 1
     seconds_voltage: float = 0.0
     seconds_windows: float = 0.0
     seconds_companion: float = 0.0
     seconds_output: float = 0.0
+
+    def with_windows(self, done: SlotWork) -> "LongTally":
+        """With the windows of one more slot."""
+        return replace(
+            self,
+            windows=self.windows + done.split_windows + done.coupled.windows,
+            coupled_windows=self.coupled_windows + done.coupled.windows,
+            coupled_error=max(self.coupled_error, done.coupled.error),
+            outside=self.outside + done.outside,
+            evaluated=self.evaluated + done.evaluated,
+        )
 
 
 @dataclass(frozen=True)
@@ -74,6 +105,8 @@ class LongSummary:
     voltage_compartments: int
     slots: int
     windows: int
+    coupled_windows: int
+    coupled_error: float
     motifs_solved: int
     motifs_reused: int
     motif_mismatch: float

@@ -11,7 +11,7 @@ import numpy as np
 from jaxtyping import Array, Float
 
 from hpcpinn.domain.flows import calcium_content, membrane_flows
-from hpcpinn.domain.window_solver import WindowSolution
+from hpcpinn.domain.window_solver import WindowSolution, WindowSolver
 from hpcpinn.parallel.communicator import Communicator
 from hpcpinn.timestepping.controller import Plan, first_plan
 from hpcpinn.timestepping.forcing import WindowDrive
@@ -19,7 +19,7 @@ from hpcpinn.training.local import Window
 from hpcpinn.workflows.problem import Problem
 
 FORGOTTEN = 10.0
-"""First windows (1 ms by default) from which an error counts in full, see `March.attempt`."""
+"""First windows (1 ms by default) from which an error counts in full, see `attempted`."""
 QUIET = 0.05
 """Excursions below this share of a species' scale are measured as if they had that size."""
 NOTHING = 1e-6
@@ -114,6 +114,49 @@ class Tally:
         return math.sqrt(self.error_square / max(self.away_square, 1e-300))
 
 
+def attempted(
+    solver: WindowSolver, first: float, drive: WindowDrive, state: State, length: float, factors: Factors | None
+) -> Attempt:
+    """Solves a window and estimates its error. Collective over all ranks.
+
+    Args:
+        solver: Of the windows.
+        first: Length of first windows (`WindowRule.first`).
+        drive: Forcing of the window.
+        state: At its start.
+        length: Its length.
+        factors: Of the last window, used again where it was as long.
+    """
+    window = Window(jnp.asarray(length), state.field, drive.inside)
+    reuse = factors is not None and math.isclose(factors.length, length, rel_tol=1e-9)
+    solution = solver.solve(
+        window,
+        solver.continued(state.field, length),
+        solver.given_flux(drive.end_flux, 0, length),
+        jnp.asarray(state.size),
+        factors.linear if factors is not None and reuse else None,
+    )
+    error_norm, away_norm = solver.estimate(drive.checks, length, solution.traces.heads)
+    relative = error_norm / np.maximum(state.reach, away_norm)
+    # What counts is the error over tree and time. A species with a fast loss forgets, so that
+    # in a short window (a layer that has just begun to grow) it weighs as little as it lasts.
+    forgets = np.array(solver.equation.rate) > 0.0
+    share = math.sqrt(min(1.0, length / (FORGOTTEN * first)))
+    weighted = float(np.max(np.where(forgets, share, 1.0) * relative))
+    error = weighted if solution.converged else math.nan
+    return Attempt(length, solution, drive, error, error_norm, away_norm)
+
+
+def why_rejected(attempt: Attempt, time: float, tolerance: float) -> str:
+    """What is wrong with a window that starts at a time (user units), for messages."""
+    return f"window at t = {time:.6g}: " + (
+        f"error estimate {attempt.error:.2g} above window.tolerance = {tolerance:.2g}"
+        if math.isfinite(attempt.error)
+        else f"no convergence (last change {attempt.solution.change:.2g}, "
+        f"interface jump {attempt.solution.jump:.2g})"
+    )
+
+
 @dataclass(frozen=True)
 class March:
     """The steps of a run on one rank; every method is collective over all ranks."""
@@ -143,26 +186,9 @@ class March:
 
     def attempt(self, state: State, length: float, factors: Factors | None) -> Attempt:
         """Solves the window of the given length that starts at the state."""
-        solver = self.problem.solver
-        drive = self.problem.drive.window(state.gates, state.time, length)
-        window = Window(jnp.asarray(length), state.field, drive.inside)
-        reuse = factors is not None and math.isclose(factors.length, length, rel_tol=1e-9)
-        solution = solver.solve(
-            window,
-            solver.continued(state.field, length),
-            solver.given_flux(drive.end_flux, 0, length),
-            jnp.asarray(state.size),
-            factors.linear if factors is not None and reuse else None,
-        )
-        error_norm, away_norm = solver.estimate(drive.checks, length, solution.traces.heads)
-        relative = error_norm / np.maximum(state.reach, away_norm)
-        # What counts is the error over tree and time. A species with a fast loss forgets, so that
-        # in a short window (a layer that has just begun to grow) it weighs as little as it lasts.
-        forgets = np.array(solver.equation.rate) > 0.0
-        share = math.sqrt(min(1.0, length / (FORGOTTEN * self.problem.windows.first)))
-        weighted = float(np.max(np.where(forgets, share, 1.0) * relative))
-        error = weighted if solution.converged else math.nan
-        return Attempt(length, solution, drive, error, error_norm, away_norm)
+        problem = self.problem
+        drive = problem.drive.window(state.gates, state.time, length)
+        return attempted(problem.solver, problem.windows.first, drive, state, length, factors)
 
     @cached_property
     def _flows(self):

@@ -294,9 +294,75 @@ def build_problem(
     cell = communicator.on_root(describe_cell, config, communicator.size, cable)
     refined, k = cell.pieces.cable, cell.constants
     shares = partition(refined, np.ones(refined.n_frusta), communicator.size)
-    colours = colour(refined)
-    local = storage_order(shares.owner, colours, communicator.rank)
-    mine = refined.take(local)
+    solver, local = coupled_solver(config, k, refined, shares.owner, communicator)
+    mine, table = refined.take(local), solver.table
+    fraction = np.tile((table.grid.space + 1.0) / 2.0, (len(local), 1))
+    drive = CalciumDrive(
+        constants=k,
+        grid=table.grid,
+        check_space=solver.checks[0],
+        check_time=solver.checks[1],
+        geometry=solver.geometry,
+        source=cell.source,
+        weights=site_weights(cell, np.repeat(local, fraction.shape[1]), fraction.ravel()),
+        releases=sources.releases(config.releases, k),
+        release_share=jnp.asarray(cell.pieces.release[:, local].T),
+        fluxes=sources.end_fluxes(config.flux, k),
+        flux_end=flux_ends(mine.node, list(cell.flux_nodes), list(cell.flux_areas)),
+    )
+    where = {int(piece): row for row, piece in enumerate(local)}
+    probes = [p for p in cell.probes if p.piece in where]
+    sampler = Sampler(
+        equation=solver.equation,
+        trunk=table.trunk,
+        pieces=mine,
+        cells_per_piece=config.pieces.cells_per_piece,
+        probe_piece=np.array([where[p.piece] for p in probes], int),
+        probe_xi=np.array([2.0 * p.fraction - 1.0 for p in probes]),
+    )
+    unit, end = k.time_unit, config.run.duration * k.time_unit
+    windows = window_rule(config, unit)
+    stops = np.append(sources.breakpoints([drive.releases, drive.fluxes], end), end)
+    if config.solves_voltage:
+        stops = _without_near_ones(np.union1d(stops, unit * switching_times(config)))
+    return Problem(config, cell, shares, local, solver, drive, sampler, windows, stops)
+
+
+def window_rule(config: RunConfig, unit: float) -> WindowRule:
+    """Lengths and tolerance of coupled windows.
+
+    Args:
+        config: The run description.
+        unit: Internal time per user time.
+    """
+    return WindowRule(
+        first=config.window.first * unit,
+        shortest=config.window.shortest * unit,
+        longest=config.window.longest * unit,
+        tolerance=config.window.tolerance,
+        unit=unit,
+    )
+
+
+def coupled_solver(
+    config: RunConfig,
+    k: CalciumConstants,
+    pieces: Cable,
+    owner: Int[np.ndarray, " F"],
+    communicator: Communicator,
+) -> tuple[WindowSolver, Int[np.ndarray, " P"]]:
+    """What solves coupled windows on this rank's pieces, and these as it stores them. Not collective.
+
+    Args:
+        config: The run description.
+        k: Constants, with the leak that balances rest.
+        pieces: Of the whole tree.
+        owner: Rank of every piece.
+        communicator: All ranks.
+    """
+    colours = colour(pieces)
+    local = storage_order(owner, colours, communicator.rank)
+    mine = pieces.take(local)
 
     chosen, training = config.network, config.training
     n_space, n_time = split_features(chosen.features)
@@ -318,7 +384,7 @@ def build_problem(
         table=table,
         geometry=geometry,
         interfaces=build_interfaces(
-            refined, shares.owner, colours, communicator.rank, config.schwarz.transmission
+            pieces, owner, colours, communicator.rank, config.schwarz.transmission
         ),
         communicator=communicator,
         sweeping=SweepSettings(
@@ -330,42 +396,7 @@ def build_problem(
             most_per_window=2 * config.schwarz.max_sweeps,
         ),
     )
-    fraction = np.tile((table.grid.space + 1.0) / 2.0, (len(local), 1))
-    drive = CalciumDrive(
-        constants=k,
-        grid=table.grid,
-        check_space=solver.checks[0],
-        check_time=solver.checks[1],
-        geometry=geometry,
-        source=cell.source,
-        weights=site_weights(cell, np.repeat(local, fraction.shape[1]), fraction.ravel()),
-        releases=sources.releases(config.releases, k),
-        release_share=jnp.asarray(cell.pieces.release[:, local].T),
-        fluxes=sources.end_fluxes(config.flux, k),
-        flux_end=flux_ends(mine.node, list(cell.flux_nodes), list(cell.flux_areas)),
-    )
-    where = {int(piece): row for row, piece in enumerate(local)}
-    probes = [p for p in cell.probes if p.piece in where]
-    sampler = Sampler(
-        equation=solver.equation,
-        trunk=trunk,
-        pieces=mine,
-        cells_per_piece=config.pieces.cells_per_piece,
-        probe_piece=np.array([where[p.piece] for p in probes], int),
-        probe_xi=np.array([2.0 * p.fraction - 1.0 for p in probes]),
-    )
-    unit, end = k.time_unit, config.run.duration * k.time_unit
-    windows = WindowRule(
-        first=config.window.first * unit,
-        shortest=config.window.shortest * unit,
-        longest=config.window.longest * unit,
-        tolerance=config.window.tolerance,
-        unit=unit,
-    )
-    stops = np.append(sources.breakpoints([drive.releases, drive.fluxes], end), end)
-    if config.solves_voltage:
-        stops = _without_near_ones(np.union1d(stops, unit * switching_times(config)))
-    return Problem(config, cell, shares, local, solver, drive, sampler, windows, stops)
+    return solver, local
 
 
 def _without_near_ones(stops: Float[np.ndarray, " S"]) -> Float[np.ndarray, " s"]:

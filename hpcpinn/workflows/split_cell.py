@@ -18,7 +18,7 @@ from hpcpinn.morphology import Cable, parse_site
 from hpcpinn.morphology.compartments import Compartments
 from hpcpinn.morphology.interpolation import tree_weights
 from hpcpinn.physics.voltage import VoltageSource
-from hpcpinn.timestepping.cell_grid import CellGrid, cell_grid
+from hpcpinn.timestepping.cell_grid import cell_grid
 from hpcpinn.timestepping.given_voltage import GivenVoltage
 from hpcpinn.timestepping.releases import CellSources
 from hpcpinn.workflows.long_drive import cell_sources, given_voltage
@@ -36,6 +36,7 @@ from hpcpinn.workflows.problem import (
     places_of_sources,
     probe_sites,
 )
+from hpcpinn.workflows.split_points import SplitPoints, cell_points, node_points, split_nodes
 
 
 @dataclass(frozen=True)
@@ -47,24 +48,24 @@ class SplitCell:
         config: Its run description.
         pieces: Pieces, the rows of the result.
         cells: One frustum per output cell, piece after piece.
-        grid: Geometry of the cells.
+        points: Where calcium is followed: these cells, or the nodes of networks on the pieces.
         compartments: Of the voltage.
         channels: Name of the channel set of every compartment.
         psi: Quasipotential of the field's peak at the points of the compartments, mV; None without a field.
         clamped: Compartment of every clamp.
-        to_cells: Weights of the compartments in every cell, (N, P), rows add up to one.
+        to_cells: Weights of the compartments at every point, (N, P), rows add up to one.
         nearest_piece: Piece that holds the centre of every compartment.
         source, given: The voltage of a file; the same on the compartments, or constant there. None
             where it is solved.
-        releases: What synapses and fluxes bring into cells; None without any.
-        probes: Recorded points.
+        releases: What synapses and fluxes bring to points; None without any.
+        probes: Recorded places.
     """
 
     name: str
     config: RunConfig
     pieces: Cable
     cells: Cable
-    grid: CellGrid
+    points: SplitPoints
     compartments: Compartments
     channels: tuple[str, ...]
     psi: Float[ndarray, " points"] | None
@@ -101,22 +102,33 @@ def describe_split_cell(member: Member, least_pieces: int = 1) -> SplitCell:
         cut = cut_into_pieces(cable, patches, ends, PieceRule(finer, rule.source_length, rule.growth))
     pieces, per = cut.cable, chosen.cells_per_piece
     cells = pieces.split([np.arange(1, per) / per] * pieces.n_frusta)
-    sites = [parse_site(site.name, cells) for site in compartments.sites]
-    middles = np.arange(cells.n_frusta), np.full(cells.n_frusta, 0.5)
+    probes = probe_sites(config, pieces)
+    if config.by_networks:
+        points = node_points(pieces, split_nodes(config), per, probes)
+    else:
+        points = cell_points(cell_grid(cells), per, probes)
+    sites = [parse_site(site.name, pieces) for site in compartments.sites]
     return SplitCell(
         name=member.name,
         config=config,
         pieces=pieces,
         cells=cells,
-        grid=cell_grid(cells),
+        points=points,
         compartments=compartments,
         channels=channel_names(config, compartments),
         psi=peak_quasipotential(config, compartments) if config.field.is_given else None,
         clamped=clamped_compartments(config, compartments, cable),
-        to_cells=sparse.csr_matrix(tree_weights(cells, sites, middles)),
-        nearest_piece=np.array([site.frustum for site in sites], int) // per,
+        to_cells=sparse.csr_matrix(tree_weights(pieces, sites, points.places)),
+        nearest_piece=np.array([site.frustum for site in sites], int),
         source=source,
         given=given,
-        releases=cell_sources(config, constants, cells, cut.release, ends_of_fluxes(ends, cable, pieces)),
-        probes=probe_sites(config, pieces),
+        releases=cell_sources(
+            config,
+            constants,
+            points.per_piece,
+            points.volume * points.ratio,
+            cut.release,
+            ends_of_fluxes(ends, cable, pieces),
+        ),
+        probes=probes,
     )

@@ -16,10 +16,12 @@ from scipy import sparse
 
 from hpcpinn.config import RunConfig
 from hpcpinn.domain.member_shares import share_members
+from hpcpinn.domain.network_diffusion import network_diffusion
 from hpcpinn.errors import InputError, concerning
 from hpcpinn.io.layout import MemberEntry, ProbeSite
 from hpcpinn.io.results import ResultHeader
 from hpcpinn.morphology.forest import join_cables, join_compartments, points_of
+from hpcpinn.networks.trunk import split_features
 from hpcpinn.parallel.communicator import Communicator, SerialCommunicator
 from hpcpinn.physics import gates
 from hpcpinn.physics.channel_sets import channel_set_named
@@ -27,7 +29,7 @@ from hpcpinn.physics.constants import CalciumConstants
 from hpcpinn.physics.pumped_binding import reaction_constants
 from hpcpinn.physics.stimulation.stimulus import Stimulus
 from hpcpinn.timestepping.cable_equation import CableEquation, VoltageState
-from hpcpinn.timestepping.cell_grid import CellGrid, cell_grid
+from hpcpinn.timestepping.cell_grid import cell_grid
 from hpcpinn.timestepping.flow_map_store import load_flow_map, shipped_flow_map
 from hpcpinn.timestepping.given_voltage import GivenVoltage, join_given
 from hpcpinn.timestepping.heard_voltage import HeardVoltage, heard_voltage
@@ -39,9 +41,10 @@ from hpcpinn.timestepping.releases import CellSources, join_sources
 from hpcpinn.timestepping.shared_diffusion import shared_diffusion
 from hpcpinn.timestepping.slot_windows import WindowBook, WindowSearch
 from hpcpinn.timestepping.slots import Course, Slot, slots
-from hpcpinn.timestepping.splitting import Splitting
+from hpcpinn.timestepping.splitting import Diffusion, Splitting
 from hpcpinn.timestepping.window_lengths import WindowLengths
 from hpcpinn.training.flow_map import FlowMap, ReactionState
+from hpcpinn.workflows.coupled_slots import CoupledSlots, build_coupled_slots
 from hpcpinn.workflows.long_drive import course_of
 from hpcpinn.workflows.membrane_voltage import clamps_of, step_rule, stimulus_of
 from hpcpinn.workflows.population import Member, members_of
@@ -72,11 +75,13 @@ class SplitProblem:
         solver: Solves voltage and influx of a slot.
         course: What happens besides the pulses.
         search: Finds windows; None where their lengths are fixed.
+        coupled: Goes through slots for coupled windows; None where there are none.
         pieces: Pieces of this rank, increasing; its cells are theirs, in this order.
-        volume: Of its cells, µm³.
-        member: Member of each of its cells.
+        volume: That its points stand for, µm³. Points are its cells, or nodes of networks (`split_points`).
+        member: Member of each of its points.
         member_volume: Of every member, µm³.
-        probe_cell: Its cell that holds each of its probes.
+        to_output: From its points to its output cells: means, (cells, N).
+        to_probes: From its points to its probes, (k, N).
         rest: Calcium and calbindin at the start.
         drive: Membrane and channels at the start.
     """
@@ -89,11 +94,13 @@ class SplitProblem:
     solver: SlotSolver
     course: Course
     search: WindowSearch | None
+    coupled: CoupledSlots | None
     pieces: Int[ndarray, " p"]
     volume: Float[ndarray, " N"]
     member: Int[ndarray, " N"]
     member_volume: Float[ndarray, " M"]
-    probe_cell: Int[ndarray, " p"]
+    to_output: sparse.csr_matrix
+    to_probes: sparse.csr_matrix
     rest: ReactionState
     drive: DriveState
 
@@ -104,6 +111,12 @@ class SplitProblem:
         return own if heard is None else heard.compartments
 
     @property
+    def n_points(self) -> int:
+        """Points of calcium, of all members and ranks."""
+        per_piece = len(self.volume) // max(len(self.pieces), 1)
+        return per_piece * self.header.cable.n_frusta
+
+    @property
     def n_compartments(self) -> int:
         """Compartments of the voltage, of all members."""
         return self.solver.cable.compartments.count
@@ -111,7 +124,8 @@ class SplitProblem:
     def slots(self) -> Iterator[Slot]:
         """All slots of the run."""
         run, split = self.config.run, self.config.split
-        return slots(self.solver.stimulus, self.solver.onset, run.duration, split.slot, self.course)
+        coupled_for = 0.0 if self.coupled is None else split.coupled_for
+        return slots(self.solver.stimulus, self.solver.onset, run.duration, split.slot, self.course, coupled_for)
 
     def new_book(self) -> MotifBook:
         """A book without motifs."""
@@ -124,6 +138,10 @@ class SplitProblem:
         own = np.bincount(self.member, self.volume * values, len(self.member_volume))
         return np.sum(self.communicator.share(own), axis=0) / self.member_volume
 
+    def norm(self, root_mean_square: Float[ndarray, " M"]) -> float:
+        """L2 norm over the volume of all members, from the root mean square of each."""
+        return float(np.sqrt(self.member_volume @ root_mean_square**2))
+
 
 @dataclass(frozen=True)
 class _Shares:
@@ -131,12 +149,12 @@ class _Shares:
 
     Attributes:
         piece: Rank of every piece.
-        cell: Rank of every cell.
+        point: Rank of every point.
         compartment: Rank of every compartment: of the piece that holds its centre.
     """
 
     piece: Int[ndarray, " F"]
-    cell: Int[ndarray, " N"]
+    point: Int[ndarray, " N"]
     compartment: Int[ndarray, " P"]
 
 
@@ -160,45 +178,40 @@ def build_split_problem(config: RunConfig, communicator: Communicator | None = N
     split, per = config.split, config.pieces.cells_per_piece
     equation = _cable_equation(config, described, shares, communicator)
     to_cells = sparse.block_diag([cell.to_cells for cell in described], format="csr")
-    heard = heard_voltage(to_cells, shares.cell, shares.compartment, communicator)
-    grid = _joined_grid(described)
+    heard = heard_voltage(to_cells, shares.point, shares.compartment, communicator)
+    volume, ratio = (
+        np.concatenate([getattr(cell.points, name) for cell in described]) for name in ("volume", "ratio")
+    )
     given = [cell.given for cell in described if cell.given is not None]
     voltage = join_given(given).taken(heard.compartments) if given else None
     membrane, V = _at_start(equation, heard, voltage)
     constants = _constants(described, _mean_by_member(described, equation, V, communicator))
     flow_map = _flow_map(config, constants[0])
     releases = [cell.releases for cell in described if cell.releases is not None]
-    own = np.flatnonzero(shares.cell == communicator.rank)
+    here = communicator.rank
+    own = np.flatnonzero(shares.point == here)
     lengths = WindowLengths(
         first=split.first,
         growth=split.growth,
         longest=split.longest,
         quiet=split.quiet,
         multiple=2 if split.windows == "fixed" else 4,
+        coupled_for=split.coupled_for,
     )
-    # The companion's windows are twice as long, and ends are rounded to pairs of ticks.
-    longest = 2.0 * (max(split.longest, split.quiet, split.first) + 2.0 * split.first)
-    diffusion = shared_diffusion(
-        grid,
-        shares.cell,
-        (constants[0].D_c, constants[0].D_b),
-        longest * constants[0].time_unit,
-        communicator,
-        LEFT_OUT,
-    )
+    diffusion = _diffusion(config, described, shares, constants[0], communicator)
     first = described[0]
     pieces = np.flatnonzero(shares.piece == communicator.rank)
     probes = _joined_probes(described)
-    member = np.repeat(np.arange(len(described)), [cell.grid.n for cell in described])
+    member = np.repeat(np.arange(len(described)), [cell.points.n for cell in described])
     rest = reaction_constants(constants[0])
     splitting = Splitting(
-        FlowMapReaction(flow_map), diffusion, jnp.asarray(grid.ratio[own]), binding=flow_map.constants
+        FlowMapReaction(flow_map), diffusion, jnp.asarray(ratio[own]), binding=flow_map.constants
     )
     half_box = 0.5 * flow_map.box.step[1] / constants[0].time_unit
     search = WindowSearch(
         splitting,
         Excursion(
-            grid.volume[own],
+            volume[own],
             rest.c_rest,
             rest.b_rest,
             floor=SMALL * rest.c_rest,
@@ -208,11 +221,28 @@ def build_split_problem(config: RunConfig, communicator: Communicator | None = N
         longest=min(split.longest, half_box),
         quiet=min(split.quiet, half_box),
     )
+    solver = SlotSolver(
+        cable=equation,
+        sources=_sources(described, equation),
+        stimulus=stimulus,
+        onset=config.stimulation.start,
+        steps=step_rule(config),
+        constants=constants[0],
+        to_cells=heard.to_cells,
+        diffusion=diffusion,
+        lengths=lengths,
+        clamps=clamps_of(config),
+        given=voltage,
+        releases=_own_releases(releases, described, own),
+        heard=heard if communicator.size > 1 else None,
+        channels=_channel_scale(described, constants, heard.compartments),
+    )
+    joined = join_cables([cell.pieces for cell in described])
     return SplitProblem(
         config=config,
         communicator=communicator,
         header=ResultHeader(
-            cable=join_cables([cell.pieces for cell in described]),
+            cable=joined,
             owner=shares.piece,
             cells_per_piece=per,
             probes=probes,
@@ -222,29 +252,20 @@ def build_split_problem(config: RunConfig, communicator: Communicator | None = N
         ),
         constants=constants[0],
         splitting=splitting,
-        solver=SlotSolver(
-            cable=equation,
-            sources=_sources(described, equation),
-            stimulus=stimulus,
-            onset=config.stimulation.start,
-            steps=step_rule(config),
-            constants=constants[0],
-            to_cells=heard.to_cells,
-            diffusion=diffusion,
-            lengths=lengths,
-            clamps=clamps_of(config),
-            given=voltage,
-            releases=_own_releases(releases, described, own),
-            heard=heard if communicator.size > 1 else None,
-            channels=_channel_scale(described, constants, heard.compartments),
-        ),
+        solver=solver,
         course=course_of(config, constants[0], first.given),
         search=None if split.windows == "fixed" else search,
+        coupled=build_coupled_slots(config, constants[0], joined, shares.piece, solver, communicator)
+        if config.window.kind == "mixed"
+        else None,
         pieces=pieces,
-        volume=grid.volume[own],
+        volume=volume[own],
         member=member[own],
-        member_volume=np.bincount(member, grid.volume),
-        probe_cell=_probe_cells(probes, pieces, per),
+        member_volume=np.bincount(member, volume),
+        to_output=_own_part([cell.points.to_output for cell in described], np.repeat(shares.piece, per), own, here),
+        to_probes=_own_part(
+            [cell.points.to_probes for cell in described], shares.piece[[p.piece for p in probes]], own, here
+        ),
         rest=ReactionState(jnp.full(len(own), rest.c_rest), jnp.full(len(own), rest.b_rest)),
         drive=DriveState(membrane, np.asarray(gates.steady(jnp.asarray(V), constants[0]))),
     )
@@ -258,7 +279,7 @@ def _described(members: Sequence[Member], ranks: int) -> list[SplitCell]:
 
 def _shared(cells: Sequence[SplitCell], ranks: int) -> _Shares:
     owners = share_members([cell.pieces for cell in cells], ranks)
-    per = cells[0].config.pieces.cells_per_piece
+    per = cells[0].points.per_piece
     compartments = [owner[cell.nearest_piece] for owner, cell in zip(owners, cells, strict=True)]
     piece = np.concatenate(owners)
     return _Shares(piece, np.repeat(piece, per), np.concatenate(compartments))
@@ -296,8 +317,29 @@ def _sources(cells: Sequence[SplitCell], equation: CableEquation) -> Float[ndarr
     return np.array(rows)
 
 
-def _joined_grid(cells: Sequence[SplitCell]) -> CellGrid:
-    return cells[0].grid if len(cells) == 1 else cell_grid(join_cables([cell.cells for cell in cells]))
+def _diffusion(
+    config: RunConfig,
+    cells: Sequence[SplitCell],
+    shares: _Shares,
+    k: CalciumConstants,
+    communicator: Communicator,
+) -> Diffusion:
+    """The propagator that the run description asks for, on this rank's points."""
+    split, species = config.split, (k.D_c, k.D_b)
+    if config.by_networks:
+        return network_diffusion(
+            join_cables([cell.pieces for cell in cells]),
+            shares.piece,
+            communicator,
+            species,
+            features=split_features(config.network.features),
+            nodes=cells[0].points.per_piece,
+            seed=config.run.seed,
+        )
+    # The companion's windows are twice as long, and ends are rounded to pairs of ticks.
+    longest = 2.0 * (max(split.longest, split.quiet, split.first) + 2.0 * split.first)
+    grid = cell_grid(join_cables([cell.cells for cell in cells]))
+    return shared_diffusion(grid, shares.point, species, longest * k.time_unit, communicator, LEFT_OUT)
 
 
 def _at_start(
@@ -360,7 +402,7 @@ def _flow_map(config: RunConfig, k: CalciumConstants) -> FlowMap:
 def _own_releases(
     parts: list[CellSources], cells: Sequence[SplitCell], own: Int[ndarray, " N"]
 ) -> CellSources | None:
-    return join_sources(parts, [cell.grid.n for cell in cells]).taken(own) if parts else None
+    return join_sources(parts, [cell.points.n for cell in cells]).taken(own) if parts else None
 
 
 def _joined_probes(cells: Sequence[SplitCell]) -> tuple[ProbeSite, ...]:
@@ -373,12 +415,12 @@ def _joined_probes(cells: Sequence[SplitCell]) -> tuple[ProbeSite, ...]:
     return tuple(found)
 
 
-def _probe_cells(probes: Sequence[ProbeSite], pieces: Int[ndarray, " p"], per: int) -> Int[ndarray, " k"]:
-    """Own cells that hold the probes on own pieces."""
-    row = {int(piece): number for number, piece in enumerate(pieces)}
-    return np.array(
-        [row[p.piece] * per + min(int(p.fraction * per), per - 1) for p in probes if p.piece in row], int
-    )
+def _own_part(
+    parts: list[sparse.csr_matrix], rank: Int[ndarray, " r"], own: Int[ndarray, " N"], here: int
+) -> sparse.csr_matrix:
+    """Rows of a rank, in its own points, of the matrices of all members."""
+    whole = sparse.block_diag(parts, format="csr")
+    return whole[np.flatnonzero(rank == here)][:, own]
 
 
 def _entries(cells: Sequence[SplitCell]) -> tuple[MemberEntry, ...]:

@@ -120,3 +120,42 @@ def test_slots_follow_a_given_voltage_that_repeats(period: float, lengths: list[
     assert len({slot.kind for slot in found[:count]}) == count
     once = list(slots(None, 0.0, 1000.0, course=Course(period=np.inf)))
     assert len({slot.kind for slot in once}) == len(once)
+
+
+@pytest.mark.parametrize("name", PROTOCOLS)
+def test_slots_after_pulses_and_switches_are_coupled(name: str) -> None:
+    """Each pulse and switch is followed by 5 ms of coupled slots, and nothing else is coupled."""
+    protocol = PROTOCOLS[name]
+    stimulus, until, course = stimulus_of(protocol), min(ONSET + protocol.duration, 5_000.0), busy(30.0, 131.0)
+    found = list(slots(stimulus, ONSET, until, course=course, coupled_for=5.0))
+    assert np.allclose([a.end for a in found[:-1]], [b.start for b in found[1:]], rtol=0.0, atol=1e-6)
+    held = np.array([slot.start + pulse for slot in found for pulse in slot.pulses])
+    pulses = ONSET + stimulus.pulse_times
+    assert held == pytest.approx(pulses[pulses < until - 1e-9], abs=1e-6)
+    moments = np.concatenate([pulses, [12.0, 19.0, 30.0, 40.0, 131.0]])
+    coupled = sum(slot.duration for slot in found if slot.coupled)
+    times = np.arange(0.05, until, 0.1)
+    wanted = np.any((times[:, None] > moments) & (times[:, None] < moments + 5.0), axis=1)
+    starts = np.array([slot.start for slot in found])
+    ours = np.array([slot.coupled for slot in found])[np.searchsorted(starts, times, side="right") - 1]
+    assert not np.any(wanted & ~ours)
+    assert 0.0 < coupled == pytest.approx(0.1 * wanted.sum(), rel=0.03)
+    for before, slot in zip(found[:-1], found[1:], strict=True):
+        assert slot.after_coupled == (before.coupled and not slot.coupled)
+        assert not (slot.switches and not slot.coupled)
+    assert all(unpacked(slot.packed()) == slot for slot in found)
+    assert len({slot.kind for slot in found}) < 25
+
+
+def test_windows_after_a_coupled_slot_grow_as_if_it_were_split() -> None:
+    lengths = WindowLengths(coupled_for=5.0)
+    after, quiet = (Slot(8.0, 90.0, after_coupled=after) for after in (True, False))
+    tick = 90.0 / lengths.ticks(after)
+    grown = tick * np.diff(lengths.ends(after), prepend=0)
+    assert grown[:10] == pytest.approx(lengths.first)
+    split = lengths.ends(Slot(3.0, 95.0, (0.0,))) * 95.0 / lengths.ticks(Slot(3.0, 95.0))
+    assert np.abs(np.cumsum(grown)[:-1] + 5.0 - split[split > 5.0 + 1e-9][: len(grown) - 1]).max() < 2.0 * tick
+    assert grown.max() <= lengths.longest + 2.0 * tick
+    assert len(lengths.ends(quiet)) == 9
+    every = np.diff(lengths.ends(Slot(3.0, 5.0, (0.0,), coupled=True)), prepend=0)
+    assert every.max() == 2  # where its states are looked at

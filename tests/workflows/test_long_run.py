@@ -72,6 +72,14 @@ def test_split_windows_agree_with_coupled_ones(tmp_path: Path) -> None:
     assert summary.pulses == 1
     assert summary.error_estimate < 1e-2
 
+    split(described(tmp_path, "networks", 'window.kind="split"', 'split.diffusion="networks"', *same))
+    networks = read(tmp_path / "networks.h5")
+    np.testing.assert_allclose(networks.voltage, ours.voltage, atol=1.0)
+    for name in ("calcium", "calbindin"):
+        mine, cells = getattr(networks, name), getattr(ours, name)
+        away, apart = cells[-1] - cells[0], mine[-1] - cells[-1]
+        assert np.sqrt(weight @ apart**2) < 5e-4 * np.sqrt(weight @ away**2), name
+
 
 def test_a_run_that_was_stopped_goes_on_to_the_same_bits(tmp_path: Path) -> None:
     train = [

@@ -48,6 +48,21 @@ FILES = {
             ["physics.constants.k_plus=30.0", "physics.constants.pmca_K=0.07"],
             ["k_plus (27 in the map, 30 in the run)", "pmca_K (0.06 in the map, 0.07 in the run)", "train one"],
         ),
+        (
+            ["window.kind=mixed", "split.diffusion=exact"],
+            ["split.diffusion: 'exact' is on cells", "coupled windows hand over at the nodes", "leave it out"],
+        ),
+        (["window.kind=mixed", "split.windows=adaptive"], ["split.windows: 'adaptive'", "use 'fixed'"]),
+        (["window.kind=mixed", "training.trainer=adam"], ["training.trainer: 'adam'", "take 'least-squares'"]),
+        (
+            [*FIELD, "window.kind=mixed", "population.magnitudes=[1.0, 2.0]"],
+            ["population: members run together in split windows alone", "set window.kind = 'split'"],
+        ),
+        (["window.kind=mixed", "split.coupled_for=0"], ["split.coupled_for: ", "greater than 0"]),
+        (
+            ["split.diffusion=networks", 'flux=[{site="root", value=5.0}]'],
+            ["flux: networks take no fluxes through free ends", "split.diffusion = 'exact'"],
+        ),
         (["physics.preset=seed"], ["physics.preset: 'seed' is dimensionless; split windows need a physical preset"]),
     ],
 )
