@@ -15,8 +15,6 @@ that traffic takes. Writes results/bench_batch.json and .png.
 
 import argparse
 import json
-import time
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -28,6 +26,7 @@ import jax  # noqa: E402
 import jax.numpy as jnp  # noqa: E402
 import matplotlib  # noqa: E402
 import numpy as np  # noqa: E402
+from timing import best  # noqa: E402
 
 from hpcpinn.config import load_config  # noqa: E402
 from hpcpinn.morphology.forest import join_cables, join_compartments, points_of  # noqa: E402
@@ -52,17 +51,6 @@ STEPS = 512
 """Of the voltage, per measurement."""
 TRANSCENDENTAL = 20
 """Operations that an exponential, a logarithm or a hyperbolic tangent is taken for."""
-
-
-def best(run: Callable[[], Any], repeats: int) -> float:
-    """Shortest wall time of a call that has been compiled, s."""
-    jax.block_until_ready(run())
-    seconds = []
-    for _ in range(repeats):
-        began = time.perf_counter()
-        jax.block_until_ready(run())
-        seconds.append(time.perf_counter() - began)
-    return min(seconds)
 
 
 def limits(repeats: int) -> tuple[float, float]:

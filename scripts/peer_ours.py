@@ -13,7 +13,6 @@ windows that both have and the seconds per period of the loop, of the windows al
 
 import sys
 import time
-from collections.abc import Callable
 from dataclasses import dataclass
 from itertools import islice
 from pathlib import Path
@@ -30,6 +29,7 @@ from jaxtyping import Array, Float  # noqa: E402
 from numpy import ndarray  # noqa: E402
 from peer_cell import C_M, CELSIUS, CONSTANTS, CURRENT, PERIOD, R_I, START, WIDTH, read_cell  # noqa: E402
 from scipy import sparse  # noqa: E402
+from timing import best  # noqa: E402
 
 from hpcpinn.morphology.cable import Cable  # noqa: E402
 from hpcpinn.morphology.compartments import compartments  # noqa: E402
@@ -180,17 +180,6 @@ class Loop:
             self.slot(slot, frames)
             marks.append(time.perf_counter())
         return np.diff(marks)
-
-
-def best(run: Callable[[], Any], repeats: int = 5) -> float:
-    """Shortest wall time of a call that has been compiled, s."""
-    jax.block_until_ready(run())
-    seconds = []
-    for _ in range(repeats):
-        began = time.perf_counter()
-        jax.block_until_ready(run())
-        seconds.append(time.perf_counter() - began)
-    return min(seconds)
 
 
 def parts(ours: Ours, motif: Motif, state: ReactionState) -> dict[str, float]:

@@ -33,6 +33,16 @@ if not is_rank() and "PYTEST_XDIST_WORKER" not in os.environ:
 
 pytest_plugins = ["tests.mpi.plugin"]
 
+LONGEST = ("mpi", "workflows")
+"""Folders whose files take longest: they go first, so that two processes end at about the same time."""
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    def place(item: pytest.Item) -> int:
+        return next((i for i, name in enumerate(LONGEST) if name in item.path.parts), len(LONGEST))
+
+    items.sort(key=place)
+
 
 @pytest.fixture(scope="session")
 def shared() -> Path:
