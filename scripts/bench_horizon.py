@@ -48,7 +48,7 @@ from hpcpinn.timestepping.flow_map_store import shipped_flow_map  # noqa: E402
 from hpcpinn.timestepping.influx import InfluxTable  # noqa: E402
 from hpcpinn.timestepping.pulse_windows import Excursion, pulse_windows  # noqa: E402
 from hpcpinn.timestepping.reaction import FlowMapReaction, StiffReaction  # noqa: E402
-from hpcpinn.timestepping.splitting import Splitting, plan_windows  # noqa: E402
+from hpcpinn.timestepping.splitting import COMPANION_ORDER, Splitting, plan_windows  # noqa: E402
 from hpcpinn.training.flow_map import ReactionState  # noqa: E402
 
 matplotlib.use("Agg")
@@ -60,8 +60,6 @@ FRAMES = 1e-3 * np.array(
 """Times within a period at which answers are compared, s."""
 TRAIN = Train(1.0, 1e-3, tuple(FRAMES.tolist()))
 BOUND = 1e-3
-COMPANION_ORDER = 3.0
-"""2² − 1: windows twice as long are off by this many times the error of the windows themselves."""
 
 
 @dataclass(frozen=True)

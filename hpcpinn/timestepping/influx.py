@@ -288,6 +288,11 @@ def _step_ends(edges: Int[ndarray, " T+1"]) -> Float[ndarray, " n"]:
     return np.append(nodes.ravel(), float(edges[-1]))
 
 
+def _steps(edges: Int[ndarray, " T+1"], tick: float) -> Float[Array, " n"]:
+    """Lengths of the steps, s."""
+    return jnp.asarray(tick * np.diff(_step_ends(edges), prepend=float(edges[0])))
+
+
 def influx_of_samples(
     V: Float[ndarray, "n P"],
     k: CalciumConstants,
@@ -309,9 +314,8 @@ def influx_of_samples(
     """
     trace = jnp.asarray(V)
     gated = gates.steady(trace[0], k) if state is None else jnp.asarray(state)
-    steps = tick * np.diff(_step_ends(edges), prepend=float(edges[0]))
     widths = jnp.asarray(tick * np.diff(edges))[:, None]
-    own, after = _channels_along(trace, gated, jnp.asarray(steps), widths, channels, k)
+    own, after = _channels_along(trace, gated, _steps(edges, tick), widths, channels, k)
     count = int(np.searchsorted(edges, edges[-1]))
     own = _Ticks(own.sink[:count], tuple(x[:count] for x in own.powers))
     return replace(_running(own, tick, after), edges=edges[: count + 1])
@@ -350,8 +354,7 @@ def course_of_samples(
         state: Gates at the start.
         channels: How compartments differ; None: not at all.
     """
-    every = np.arange(ticks + 1)
-    steps = jnp.asarray(tick * np.diff(_step_ends(every), prepend=0.0))
+    steps = _steps(np.arange(ticks + 1), tick)
     source, sink = _course_along(jnp.asarray(V), jnp.asarray(state), steps, channels, k)
     shape = (-1, len(_NODES), V.shape[1])
     return ChannelCourse(tick, np.asarray(source).reshape(shape), np.asarray(sink).reshape(shape))

@@ -122,6 +122,11 @@ class Course(NamedTuple):
         """Ticks of the slot."""
         return len(self.moved) - 1
 
+    @property
+    def tick(self) -> float:
+        """Their spacing, ms."""
+        return self.slot.duration / self.ticks
+
 
 @dataclass(frozen=True)
 class SlotSolver:
@@ -176,8 +181,7 @@ class SlotSolver:
         slot = course.slot
         ends = self.lengths.ends(slot, course.firing) if ends is None else np.asarray(ends, int)
         shared = np.unique(np.append(np.arange(1, len(ends), 2), len(ends) - 1))
-        tick = slot.duration / course.ticks
-        most = max(1, round(_ROWS_APART / tick))
+        most = max(1, round(_ROWS_APART / course.tick))
         influx = self.influx(course, table_edges([ends, ends[shared]], course.moved, most))
         return Motif(
             slot,
@@ -186,8 +190,8 @@ class SlotSolver:
             self._plan(ends, slot, influx),
             self._plan(ends[shared], slot, influx),
             shared,
-            tick * ends,
-            self._sampled(course, tick * ends),
+            course.tick * ends,
+            self._sampled(course, ends),
             ends,
             self._channels(course) if slot.coupled else None,
         )
@@ -212,34 +216,31 @@ class SlotSolver:
 
     def influx(self, course: Course, edges: Int[ndarray, " T"] | None = None) -> CellInflux:
         """The influx of a slot, its table with rows at some ticks or at all. Collective over all ranks."""
-        slot, ticks = course.slot, course.ticks
-        edges = np.arange(ticks + 1) if edges is None else edges
+        edges = np.arange(course.ticks + 1) if edges is None else edges
         filled = np.pad(edges, (0, -len(edges) % _ROWS_AT_ONCE), mode="edge")
-        V = self._sampled(course, slot.duration / ticks * sample_ticks(filled))
         influx = influx_of_samples(
-            V, self.constants, edges=filled, tick=self.constants.time_unit * slot.duration / ticks,
-            state=course.begin.gates, channels=self.channels,
+            self._sampled(course, sample_ticks(filled)), self.constants, edges=filled,
+            tick=self.constants.time_unit * course.tick, state=course.begin.gates, channels=self.channels,
         )  # fmt: skip
         on_cells = CellInflux(
             influx.tick, influx.sink, influx.powers, influx.gates, influx.edges, to_cells=self.to_cells
         )
-        released = self._released(slot, influx)
+        released = self._released(course.slot, influx)
         if self.releases is not None and released is not None:
             on_cells = replace(on_cells, released=released, cells=self.releases.cells)
         return on_cells
 
     def _channels(self, course: Course) -> ChannelCourse:
         """What channels do in a slot for coupled windows. Collective over all ranks."""
-        slot, ticks = course.slot, course.ticks
-        V = self._sampled(course, slot.duration / ticks * sample_ticks(np.arange(ticks + 1)))
-        tick = self.constants.time_unit * slot.duration / ticks
         return course_of_samples(
-            V, self.constants, ticks=ticks, tick=tick, state=course.begin.gates, channels=self.channels
-        )
+            self._sampled(course, sample_ticks(np.arange(course.ticks + 1))), self.constants,
+            ticks=course.ticks, tick=self.constants.time_unit * course.tick, state=course.begin.gates,
+            channels=self.channels,
+        )  # fmt: skip
 
-    def _sampled(self, course: Course, times: Float[ndarray, " n"]) -> Float[ndarray, "n P"]:
-        """The voltage at times after the start, at own compartments and those heard of."""
-        V = _at(course.times, course.voltage, times)
+    def _sampled(self, course: Course, ticks: Float[ndarray, " n"]) -> Float[ndarray, "n P"]:
+        """The voltage at moments in ticks after the start, at own compartments and those heard of."""
+        V = _at(course.times, course.voltage, course.tick * ticks)
         return V if self.given is not None else self.hear(V.T).T
 
     def _all(self, values: Float[ndarray, " n"]) -> Float[ndarray, " n"]:

@@ -15,6 +15,7 @@ from numpy import ndarray
 from hpcpinn.physics.stimulation.stimulus import Stimulus
 from hpcpinn.timestepping.cable_equation import CableEquation, VoltageState
 from hpcpinn.timestepping.pulse_steps import Clamp, StepRule, steps_between
+from hpcpinn.timestepping.window_lengths import Stretch, joined
 
 _LIVELY = 6.0
 """ms after a pulse or a switch in which long steps are not tried."""
@@ -83,36 +84,24 @@ def _stretches(
     """What is marched at a time, and whether long steps are tried."""
     if rule.quiet <= rule.longest:
         return [(since, until, False)]
-    events = [edge for clamp in clamps for edge in (clamp.start, clamp.end)]
+    events, lasting = [edge for clamp in clamps for edge in (clamp.start, clamp.end)], 0.0
     if stimulus is not None:
-        pulses = onset + stimulus.pulse_times
-        events += pulses[(pulses > since - _LIVELY - stimulus.waveform.duration) & (pulses < until)].tolist()
+        events += (onset + stimulus.pulse_times).tolist()
         lasting = stimulus.waveform.duration
-    else:
-        lasting = 0.0
+    lively = joined([(event, event + lasting + _LIVELY) for event in events], since, until)
     found, now = [], since
-    for event in [*sorted(events), np.inf]:
-        begin, end = max(now, since), min(event, until)
-        while begin < end:
-            after = min(begin + _BLOCK, end)
-            after = end if end - after < 0.5 * _BLOCK else after
-            found.append((begin, after, True))
-            begin = after
-        if event >= until:
-            break
-        lively = min(max(event, since), until), min(event + lasting + _LIVELY, until)
-        if lively[1] > max(lively[0], now):
-            found.append((max(lively[0], now), lively[1], False))
-        now = max(now, lively[1])
-    return _joined(found)
+    for start, end in [*lively, (until, until)]:
+        found += [(*block, True) for block in _blocks(now, start)]
+        found += [(start, end, False)] if end > start else []
+        now = end
+    return found
 
 
-def _joined(stretches: list[tuple[float, float, bool]]) -> list[tuple[float, float, bool]]:
-    """Lively stretches that follow each other as one."""
-    found: list[tuple[float, float, bool]] = []
-    for start, end, quiet in stretches:
-        if found and not quiet and not found[-1][2]:
-            found[-1] = (found[-1][0], end, False)
-        else:
-            found.append((start, end, quiet))
+def _blocks(start: float, end: float) -> list[Stretch]:
+    """A stretch in blocks, the last one up to half as long again."""
+    found = []
+    while start < end:
+        after = start + _BLOCK if end - start >= 1.5 * _BLOCK else end
+        found.append((start, after))
+        start = after
     return found

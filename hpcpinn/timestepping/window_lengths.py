@@ -15,7 +15,7 @@ _FAST = 1.0
 """mV/ms: a voltage that is above and moves faster is that of an action potential."""
 
 Stretch = tuple[float, float]
-"""Start and end after the start of a slot, ms."""
+"""Start and end, ms; of windows after the start of a slot."""
 
 
 @dataclass(frozen=True)
@@ -70,7 +70,7 @@ class WindowLengths:
         elif slot.after_coupled:
             lively.append((0.0, max(self.first, self.first_for - self.coupled_for)))
         edges, now = list(slot.switches), 0.0
-        for start, end in [*_joined(lively, slot.duration), (slot.duration, slot.duration)]:
+        for start, end in [*joined(lively, 0.0, slot.duration), (slot.duration, slot.duration)]:
             edges += self._growing(now, start)
             edges += np.append(np.arange(start, end, self.first), end).tolist()
             now = end
@@ -108,16 +108,16 @@ def stretches(firing: Float[ndarray, " T"], tick: float, settle: float) -> list[
         settle: ms.
     """
     on = np.flatnonzero(firing > 0.0)
-    return _joined([(tick * i, tick * (i + 1)) for i in on], tick * len(firing), settle)
+    return joined([(tick * i, tick * (i + 1)) for i in on], 0.0, tick * len(firing), settle)
 
 
-def _joined(parts: Sequence[Stretch], until: float, apart: float = 0.0) -> list[Stretch]:
-    """Stretches in order, cut off at `until`; those that overlap, or nearly so, as one."""
+def joined(parts: Sequence[Stretch], since: float, until: float, apart: float = 0.0) -> list[Stretch]:
+    """Stretches in order, what lies in [since, until] of them; those no more than `apart` apart as one."""
     found: list[Stretch] = []
     for start, end in sorted(parts):
-        start, end = max(start, 0.0), min(end, until)
+        start, end = max(start, since), min(end, until)
         if found and start <= found[-1][1] + apart + 1e-9:
             found[-1] = found[-1][0], max(end, found[-1][1])
-        elif start < until:
+        elif start < until and end >= start:
             found.append((start, end))
     return found

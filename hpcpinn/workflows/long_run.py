@@ -18,7 +18,7 @@ from hpcpinn.io.results import ResultWriter
 from hpcpinn.parallel.communicator import Communicator
 from hpcpinn.timestepping.motifs import Motif, MotifBook
 from hpcpinn.timestepping.slots import Slot
-from hpcpinn.timestepping.splitting import Frames, extrapolated
+from hpcpinn.timestepping.splitting import COMPANION_ORDER, Frames, extrapolated
 from hpcpinn.training.flow_map import ReactionState
 from hpcpinn.workflows import long_checkpoint
 from hpcpinn.workflows.forward import ProgressDisplay, WindowReport
@@ -28,8 +28,6 @@ from hpcpinn.workflows.resumption import stop_where_done
 from hpcpinn.workflows.split_problem import SMALL, SplitProblem, build_split_problem
 
 _NONE = np.zeros(0, int)
-COMPANION_ORDER = 3.0
-"""2² − 1: windows twice as long are off by this many times the error of the windows themselves."""
 
 
 def run_long(
