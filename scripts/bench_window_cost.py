@@ -84,6 +84,8 @@ def parts(problem: SplitProblem, repeats: int) -> dict[str, float]:
             now = ReactionState(add_influx(now.c, half, splitting.ratio), now.b)
         return now
 
+    stored = splitting.diffusion.stored
+
     def spread(now, _, row):
         return splitting._spread(splitting._spread(now, row.first, -row.lengths), row.second, row.lengths)
 
@@ -91,17 +93,13 @@ def parts(problem: SplitProblem, repeats: int) -> dict[str, float]:
         "reaction": over_windows(lambda now, h, _: splitting.reaction(now, h, splitting.ratio)[0]),
         "influx": over_windows(influx),
         "influx, spread over the window": over_windows(spread),
-        "diffusion": over_windows(lambda now, _, row: splitting._diffused(now, row.series)),
+        "diffusion": over_windows(lambda now, _, row: splitting._diffused(now, row.series, stored)),
         "all windows": least(lambda: splitting.advance(state, plan), repeats),
         "motif, when solved anew": least(lambda: problem.solver.solve(slot, begin).plan.lengths, 3),
     }
-    if hasattr(long_run, "compared"):
-        checked = long_run.compared(motif.ends[motif.shared])
-        seen = least(lambda: splitting.follow(state, plan, motif.shared[checked]), repeats)
-        found["companion"] = least(lambda: splitting.follow(state, motif.coarse, checked), repeats)
-    else:  # every window's end, as it was
-        seen = least(lambda: splitting.follow(state, plan), repeats)
-        found["companion"] = least(lambda: splitting.follow(state, motif.coarse), repeats)
+    checked = long_run.compared(motif.ends[motif.shared])
+    seen = least(lambda: splitting.follow(state, plan, motif.shared[checked]), repeats)
+    found["companion"] = least(lambda: splitting.follow(state, motif.coarse, checked), repeats)
     found["frames"] = seen - found["all windows"]
     found["windows"] = len(motif.ends)
     return found
