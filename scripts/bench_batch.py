@@ -26,6 +26,7 @@ import jax  # noqa: E402
 import jax.numpy as jnp  # noqa: E402
 import matplotlib  # noqa: E402
 import numpy as np  # noqa: E402
+from scipy import sparse  # noqa: E402
 from timing import best  # noqa: E402
 
 from hpcpinn.config import load_config  # noqa: E402
@@ -33,6 +34,7 @@ from hpcpinn.morphology.forest import join_cables, join_compartments, points_of 
 from hpcpinn.physics.channel_sets import channel_set_named  # noqa: E402
 from hpcpinn.timestepping.cable_equation import CableEquation  # noqa: E402
 from hpcpinn.timestepping.cell_grid import cell_grid  # noqa: E402
+from hpcpinn.timestepping.cell_weights import cell_weights  # noqa: E402
 from hpcpinn.timestepping.diffusion import cable_diffusion  # noqa: E402
 from hpcpinn.timestepping.motifs import Motif  # noqa: E402
 from hpcpinn.timestepping.pulse_steps import steps_between  # noqa: E402
@@ -77,9 +79,15 @@ def operations(problem: SplitProblem, terms: float, species: int = 2) -> float:
     return reaction + influx + species * 9 * terms
 
 
-def bytes_moved() -> float:
-    """That one cell's window must move: two fields in and out, two sinks and eight moments, three constants."""
-    return 8.0 * (2 * 2 + 2 + 8 + 3)
+def bytes_moved(problem: SplitProblem) -> float:
+    """That one cell's window must move: two fields in and out, three constants, its share of the influx.
+
+    The influx of a compartment is two sinks and eight moments; a cell's place and weight in one take 12 bytes.
+    """
+    cells, compartments = problem.solver.to_cells.shape
+    weights = problem.splitting.cells
+    width = 0 if weights is None else len(weights.column)
+    return 8.0 * (2 * 2 + 3 + 10 * compartments / cells) + 12.0 * width
 
 
 def bytes_of_series(terms: float, species: int = 2) -> float:
@@ -94,10 +102,7 @@ def many(plan: WindowPlan, copies: int) -> WindowPlan:
     def wide(x: jax.Array) -> jax.Array:
         return (x[..., None, :] * strength[:, None]).reshape(*x.shape[:-1], -1)
 
-    return plan._replace(
-        first=type(plan.first)(*(wide(x) for x in plan.first)),
-        second=type(plan.second)(*(wide(x) for x in plan.second)),
-    )
+    return plan._replace(first=jax.tree.map(wide, plan.first), second=jax.tree.map(wide, plan.second))
 
 
 def windows(problem: SplitProblem, cell: SplitCell, motif: Motif, copies: int, repeats: int) -> dict[str, float]:
@@ -106,7 +111,13 @@ def windows(problem: SplitProblem, cell: SplitCell, motif: Motif, copies: int, r
     k = problem.constants
     diffusion = cable_diffusion(grid, (k.D_c, k.D_b), LEFT_OUT)
     reaction = problem.splitting.reaction
-    splitting = Splitting(reaction, diffusion, jnp.asarray(grid.ratio), binding=reaction.flow_map.constants)  # type: ignore[attr-defined]
+    splitting = Splitting(
+        reaction,
+        diffusion,
+        jnp.asarray(grid.ratio),
+        binding=reaction.flow_map.constants,  # type: ignore[attr-defined]
+        cells=cell_weights(sparse.block_diag([cell.to_cells] * copies, format="csr")),
+    )
     plan = many(motif.plan, copies)
     rest = problem.rest
     state = ReactionState(jnp.full(grid.n, rest.c[0]), jnp.full(grid.n, rest.b[0]))
@@ -163,8 +174,8 @@ def main() -> None:
         row = windows(problem, cell, motif, copies, given.repeats)
         work = row["cells"] * row["windows"]
         by_operations = work * operations(problem, row["terms"]) / peak
-        by_bytes = work * bytes_moved() / bandwidth
-        loop = work * (bytes_moved() + bytes_of_series(row["terms"])) / bandwidth
+        by_bytes = work * bytes_moved(problem) / bandwidth
+        loop = work * (bytes_moved(problem) + bytes_of_series(row["terms"])) / bandwidth
         row |= {
             "bound": "float64" if by_operations > by_bytes else "bandwidth",
             "share of the bound": max(by_operations, by_bytes) / row["seconds"],

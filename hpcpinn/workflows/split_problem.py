@@ -30,6 +30,7 @@ from hpcpinn.physics.pumped_binding import reaction_constants
 from hpcpinn.physics.stimulation.stimulus import Stimulus
 from hpcpinn.timestepping.cable_equation import CableEquation, VoltageState
 from hpcpinn.timestepping.cell_grid import cell_grid
+from hpcpinn.timestepping.cell_weights import cell_weights
 from hpcpinn.timestepping.flow_map_store import load_flow_map, shipped_flow_map
 from hpcpinn.timestepping.given_voltage import GivenVoltage, join_given
 from hpcpinn.timestepping.heard_voltage import HeardVoltage, heard_voltage
@@ -60,6 +61,9 @@ FRAMES, SAMPLES = 200, 50_000
 LEFT_OUT = 1e-7
 """What the series of diffusion may leave out in a window, relative to calcium; content is kept anyway.
 Two thirds of the terms of 1e-10, and no more than a hundredth of what the flow map is off by."""
+
+
+_NONE = np.zeros(0, int)
 
 
 @dataclass(frozen=True)
@@ -204,8 +208,13 @@ def build_split_problem(config: RunConfig, communicator: Communicator | None = N
     probes = _joined_probes(described)
     member = np.repeat(np.arange(len(described)), [cell.points.n for cell in described])
     rest = reaction_constants(constants[0])
+    own_releases = _own_releases(releases, described, own)
     splitting = Splitting(
-        FlowMapReaction(flow_map), diffusion, jnp.asarray(ratio[own]), binding=flow_map.constants
+        FlowMapReaction(flow_map),
+        diffusion,
+        jnp.asarray(ratio[own]),
+        binding=flow_map.constants,
+        cells=cell_weights(heard.to_cells, _NONE if own_releases is None else own_releases.cells),
     )
     half_box = 0.5 * flow_map.box.step[1] / constants[0].time_unit
     search = WindowSearch(
@@ -233,7 +242,7 @@ def build_split_problem(config: RunConfig, communicator: Communicator | None = N
         lengths=lengths,
         clamps=clamps_of(config),
         given=voltage,
-        releases=_own_releases(releases, described, own),
+        releases=own_releases,
         heard=heard if communicator.size > 1 else None,
         channels=_channel_scale(described, constants, heard.compartments),
     )
