@@ -265,11 +265,11 @@ class _Loop:
 def compared(ends: Float[ndarray, " k"], due: Int[ndarray, " d"] = _NONE) -> Int[ndarray, " n"]:
     """Ends of windows (ms after the slot's start) at which two solutions are compared.
 
-    Each costs a half reaction in both: those that are due anyway, every eighth, as many as leave no gap of
-    more than an eighth of the slot that windows do not, and the last.
+    Each costs as much as a window in both: those that are due anyway, every eighth, one in every half of the
+    slot, and the last.
     """
-    eighth = 8.0 * ends / ends[-1]
-    passed = np.flatnonzero(np.diff(np.floor(eighth + 1e-9), prepend=0.0) > 0.0)
+    halves = np.floor(2.0 * ends / ends[-1] + 1e-9)
+    passed = np.flatnonzero(np.diff(halves, prepend=0.0) > 0.0)
     return np.unique(np.concatenate([due, np.arange(7, len(ends), 8), passed, [len(ends) - 1]]))
 
 

@@ -345,10 +345,9 @@ def _diffusion(
             nodes=cells[0].points.per_piece,
             seed=config.run.seed,
         )
-    # The companion's windows are twice as long, and ends are rounded to pairs of ticks.
-    longest = 2.0 * (max(split.longest, split.quiet, split.first) + 2.0 * split.first)
+    short = 2.0 * split.first * k.time_unit  # the companion's windows are twice as long
     grid = cell_grid(join_cables([cell.cells for cell in cells]))
-    return shared_diffusion(grid, shares.point, species, longest * k.time_unit, communicator, LEFT_OUT)
+    return shared_diffusion(grid, shares.point, species, short, communicator, LEFT_OUT)
 
 
 def _at_start(
