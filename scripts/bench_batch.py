@@ -4,7 +4,8 @@
 
 A member is the bundled pyramidal cell (or FILE) with its own field and its own density of channels. All are one
 forest, as a population of `hpcpinn run` is. Timed, each compiled beforehand: the split windows of a whole 100 ms
-slot of 10 Hz (reaction, influx, diffusion; nothing kept), and steps of the voltage. JAX_PLATFORMS=cpu takes the CPU.
+slot of 10 Hz (reaction, influx, diffusion; nothing kept), steps of the voltage, and what else a slot that is solved
+anew takes. JAX_PLATFORMS=cpu takes the CPU.
 
 Limits are measured on the same device: a large copy for the bytes per second, a large float64 product for the
 operations. What a window must move is its state and its influx, once; what it must compute is counted below. The
@@ -15,6 +16,7 @@ that traffic takes. Writes results/bench_batch.json and .png.
 
 import argparse
 import json
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -36,7 +38,8 @@ from hpcpinn.timestepping.cable_equation import CableEquation  # noqa: E402
 from hpcpinn.timestepping.cell_grid import cell_grid  # noqa: E402
 from hpcpinn.timestepping.cell_weights import cell_weights  # noqa: E402
 from hpcpinn.timestepping.diffusion import cable_diffusion  # noqa: E402
-from hpcpinn.timestepping.motifs import Motif  # noqa: E402
+from hpcpinn.timestepping.influx import ChannelScale, surplus_leak  # noqa: E402
+from hpcpinn.timestepping.motifs import Course, Motif  # noqa: E402
 from hpcpinn.timestepping.pulse_steps import steps_between  # noqa: E402
 from hpcpinn.timestepping.splitting import Splitting, WindowPlan  # noqa: E402
 from hpcpinn.training.flow_map import ReactionState  # noqa: E402
@@ -51,6 +54,9 @@ ROOT = Path(__file__).resolve().parents[1]
 RESULTS = ROOT / "results"
 STEPS = 512
 """Of the voltage, per measurement."""
+MOST_PLANNED = 64
+"""Members for which a slot is solved anew; its tables of 1024 would take many GB."""
+ANEW = "seconds, influx of a slot solved anew"
 TRANSCENDENTAL = 20
 """Operations that an exponential, a logarithm or a hyperbolic tangent is taken for."""
 
@@ -133,6 +139,24 @@ def windows(problem: SplitProblem, cell: SplitCell, motif: Motif, copies: int, r
     }  # fmt: skip
 
 
+def planned(problem: SplitProblem, cell: SplitCell, course: Course, copies: int) -> dict[str, float]:
+    """Seconds of a slot solved anew besides its voltage: gates, influx, windows; for batches that are not too large."""
+    if copies > MOST_PLANNED:
+        return {}
+    solver, gates = problem.solver, np.tile(course.begin.gates, (copies, 1))
+    strength = np.repeat(np.linspace(0.6, 1.4, copies), len(course.begin.gates))
+    wide = replace(
+        solver,
+        to_cells=sparse.block_diag([cell.to_cells] * copies, format="csr"),
+        channels=ChannelScale(strength, np.full(len(strength), surplus_leak(problem.constants))),
+    )
+    course = course._replace(
+        voltage=np.tile(course.voltage, (1, copies)), begin=course.begin._replace(gates=gates)
+    )
+    seconds = best(lambda: wide.planned(course).plan, 2)
+    return {ANEW: seconds}
+
+
 def voltage(problem: SplitProblem, cell: SplitCell, copies: int, repeats: int) -> dict[str, float]:
     """Seconds of steps of the voltage."""
     config = problem.config
@@ -165,7 +189,8 @@ def main() -> None:
     cell = describe_split_cell(members_of(problem.config.model_copy(update={"pieces": pieces}))[0])
     slots = list(problem.slots())
     drive = problem.solver.solve(slots[0], problem.drive).end
-    motif = problem.solver.solve(slots[1], drive)
+    course = problem.solver.course(slots[1], drive)
+    motif = problem.solver.planned(course)
     device, (bandwidth, peak) = jax.devices()[0], limits(given.repeats)
     print(f"{device.device_kind}: {bandwidth / 1e9:.0f} GB/s, {peak / 1e12:.2f} TFLOP/s in float64", flush=True)
     report: dict[str, Any] = {"device": device.device_kind, "GB/s": bandwidth / 1e9, "TFLOP/s": peak / 1e12}
@@ -182,6 +207,7 @@ def main() -> None:
             "share of bandwidth": loop / row["seconds"],
         }  # fmt: skip
         row |= {"members": copies} | voltage(problem, cell, copies, given.repeats)
+        row |= planned(problem, cell, course, copies)
         rows.append(row)
         print(
             f"{copies} members, {row['cells']} cells: {1e3 * row['seconds']:.1f} ms per slot of 100 ms, "
@@ -190,7 +216,8 @@ def main() -> None:
             f"{100 * row['share of the bound']:.1f} % of the {row['bound']} bound, "
             f"{100 * row['share of bandwidth']:.0f} % of the bandwidth "
             f"with the series' traffic; voltage {1e6 * row['seconds per step']:.0f} µs per step of "
-            f"{row['compartments']} compartments", flush=True,
+            f"{row['compartments']} compartments"
+            + (f"; influx of a slot solved anew {row[ANEW]:.2f} s" if ANEW in row else ""), flush=True,
         )  # fmt: skip
     report["rows"] = rows
     RESULTS.mkdir(exist_ok=True)
