@@ -3,9 +3,10 @@
     python scripts/bench_scaling.py [--ranks 1 2 4 8] [--seconds 0.5] [--swc FILE]
 
 Strong: one cell, cut among the ranks. Weak: as many cells as ranks, one each (a population over the
-field's magnitude). Each run is `hpcpinn run` under mpirun; times are those that its result holds. What
-ranks send each other is counted from their plans: cells of the halo once per short window (the companion's of
-10 ms exchange three times), points shared in the elimination once per voltage step.
+field's magnitude). Each run is `hpcpinn run` under mpirun, every rank on a core of its own where there are
+enough; times are those that its result holds. What ranks send each other is counted from their plans: cells of
+the halo once per short window (the companion's of 10 ms exchange three times), points shared in the elimination
+once per voltage step.
 
 Model, fitted to all runs: a window costs a rank  a·cells + b  (and  m·messages + bytes/β  across ranks). More
 ranks than cores take turns, so wall time is divided by how many share a core. Predictions for 64 to 4096 ranks
@@ -137,7 +138,7 @@ def measured(name: str, ranks: int, changes: list[str]) -> tuple[float, float]:
     Of slots whose voltage is reused, the first of them left out: everything is compiled by then.
     """
     output = RESULTS / f"bench_scaling_{name}_{ranks}" / "run.h5"
-    command = [sys.executable, "-m", "hpcpinn", "run", str(ROOT / "jobs" / "rtms_10hz.toml")]
+    command = [sys.executable, str(ROOT / "scripts" / "one_core.py"), "run", str(ROOT / "jobs" / "rtms_10hz.toml")]
     command += ["--output", str(output), *(part for change in changes for part in ("--set", change))]
     subprocess.run(
         ["bash", "-c", UNDER_MPI, str(ranks), *command], check=True, timeout=LIMIT, cwd=ROOT,

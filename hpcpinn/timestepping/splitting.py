@@ -20,6 +20,7 @@ from jaxtyping import Array, Float, Int
 from numpy import ndarray
 
 from hpcpinn.errors import InputError
+from hpcpinn.parallel.threads import loop_options
 from hpcpinn.physics import pumped_binding
 from hpcpinn.physics.pumped_binding import ReactionConstants
 from hpcpinn.timestepping.cell_weights import CellWeights
@@ -193,11 +194,11 @@ class Splitting:
             end, _, count = self._loop(state, plan, none, stored)
             return end, count
 
-        return jax.jit(run)
+        return jax.jit(run, compiler_options=loop_options(len(self.ratio)))
 
     @cached_property
     def _follow(self):
-        return jax.jit(self._loop)
+        return jax.jit(self._loop, compiler_options=loop_options(len(self.ratio)))
 
     def _loop(
         self, state: ReactionState, plan: WindowPlan, rows: tuple[Array, Array], stored: tuple
