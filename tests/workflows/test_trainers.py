@@ -97,16 +97,18 @@ def test_two_ranks_find_what_one_finds(name: str, communicator: Communicator) ->
 
     L-BFGS takes a few steps only: sooner or later its line search turns round-off into another path.
     """
-    overrides, tolerance = CHOICES[name][0], 1e-7
+    overrides, tolerance = (*CHOICES[name][0], "network.features=24"), 1e-7
     if name == "lbfgs":
         overrides, tolerance = (*overrides, "training.steps=8", "schwarz.max_sweeps=2"), 1e-10
-    found = []
-    for ranks in (communicator, SerialCommunicator()):
+
+    def found(ranks: Communicator) -> dict[int, np.ndarray]:
         problem, state, attempt = solved(overrides, ranks)
         if name == "levenberg-marquardt":
             problem, attempt = TrunkTraining.of(problem).improved(problem, ranks, state, attempt, 0)
-        found.append(dict(zip(problem.local.tolist(), averages(problem, attempt).swapaxes(0, 1), strict=True)))
-    ours, alone = found
+        return dict(zip(problem.local.tolist(), averages(problem, attempt).swapaxes(0, 1), strict=True))
+
+    ours = found(communicator)
+    alone = communicator.on_root(lambda: found(SerialCommunicator()))
     assert 0 < len(ours) < len(alone)
     assert (np.ptp(np.stack(list(ours.values())), axis=(0, 2)) > 0.1).all()  # the wave was learnt
     for piece, values in ours.items():
