@@ -81,10 +81,12 @@ def test_split_windows_agree_with_coupled_ones(tmp_path: Path) -> None:
         assert np.sqrt(weight @ apart**2) < 5e-4 * np.sqrt(weight @ away**2), name
 
 
+@pytest.mark.slow
 def test_a_run_that_was_stopped_goes_on_to_the_same_bits(tmp_path: Path) -> None:
+    """Under pulses alone; `test_long_drives` does it under everything at once."""
     train = [
-        'window.kind="split"', "stimulation.bursts=5", "stimulation.burst_interval=50.0", "run.duration=252.0",
-        "split.checkpoint_every=0.0", "split.motif_tolerance=1e-2", "run.output_interval=20.0",
+        'window.kind="split"', "stimulation.bursts=5", "stimulation.start=20.0", "stimulation.burst_interval=20.0",
+        "run.duration=120.0", "split.checkpoint_every=0.0", "split.motif_tolerance=1e-2", "run.output_interval=10.0",
     ]  # fmt: skip
     whole = described(tmp_path, "whole", *train)
     summary = split(whole)
