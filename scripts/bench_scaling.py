@@ -234,7 +234,7 @@ def main() -> None:
         row["model"] = float(np.dot(window_row(Plan(**{k: row[k] for k in Plan.__annotations__})), costs))
     predictions = []
     base = described(load_config(ROOT / "jobs" / "rtms_10hz.toml", settings(given.swc, given.seconds, 1)), 8)
-    whole = base[0].grid.n
+    whole = base[0].points.n
     for ranks in PREDICTED:
         fine = described(load_config(
             ROOT / "jobs" / "rtms_10hz.toml",
