@@ -254,7 +254,7 @@ def make_separable_trunk(
     parameters = _with_constants(parameters, activation)
     line = jnp.linspace(-1.0, 1.0, grid)
     raw = jax.jit(partial(network.apply, method="separately"))(parameters, line)
-    mixing = [_leading(part, n) for part, n in zip(raw, (n_space, n_time), strict=True)]
+    mixing = [leading(part, n) for part, n in zip(raw, (n_space, n_time), strict=True)]
     return Trunk(network, parameters, jnp.kron(*mixing))
 
 
@@ -264,16 +264,19 @@ def _with_constants(parameters: Any, activation: str) -> Any:
     A field that is even on a piece, as most are, is then exact: without it the error of the nearest
     combination, divided by the square of a short piece's length, would dominate the residual.
     """
-    one = {"sine": 0.5 * jnp.pi, "tanh": 20.0}[activation]
-    networks = dict(parameters["params"])
-    for name, layers in networks.items():
-        first = layers["Dense_0"]
-        constant = {"kernel": first["kernel"].at[:, 0].set(0.0), "bias": first["bias"].at[0].set(one)}
-        networks[name] = {**layers, "Dense_0": constant}
+    networks = {name: constant_first(layers, activation) for name, layers in parameters["params"].items()}
     return {"params": networks}
 
 
-def _leading(raw: Float[Array, "n width"], count: int) -> Float[Array, "width count"]:
+def constant_first(layers: Any, activation: str) -> Any:
+    """θ of one network with its first unit constant."""
+    one = {"sine": 0.5 * jnp.pi, "tanh": 20.0}[activation]
+    first = layers["Dense_0"]
+    constant = {"kernel": first["kernel"].at[:, 0].set(0.0), "bias": first["bias"].at[0].set(one)}
+    return {**layers, "Dense_0": constant}
+
+
+def leading(raw: Float[Array, "n width"], count: int) -> Float[Array, "width count"]:
     """Mixing to the first feature and the `count` − 1 leading directions of the others beside it.
 
     Orthonormal (mean square 1) on the line.

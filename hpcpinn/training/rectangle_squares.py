@@ -1,0 +1,267 @@
+"""Trains all heads of a rank's rectangles by physics least squares, as `least_squares` does on cables.
+
+The normal matrix is a sum of a few Kronecker products of small matrices, one factor per axis, with the
+source's Jacobian at rest: no row is ever formed. Pieces whose sides are walls alike have the same one, so
+there are at most nine factorisations. The gradient is that of the rows themselves.
+"""
+
+from typing import NamedTuple
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jax.lax.linalg import triangular_solve
+from jaxtyping import Array, Float
+
+from hpcpinn.networks.axis import AxisFeatures
+from hpcpinn.physics.system import ReactionDiffusion
+from hpcpinn.training.least_squares import Correction, Linearisation, RowWeights
+from hpcpinn.training.local import EdgeRows, combine, robin_parameter
+from hpcpinn.training.rectangles import (
+    RectangleGeometry,
+    RectangleTable,
+    Window,
+    residual,
+    resolvent_at_rest,
+    rest_jacobian,
+    side_values,
+    start_values,
+)
+
+N_SIDES = 4
+
+
+class _Block(NamedTuple):
+    """What the normal matrix of one kind of piece depends on.
+
+    Attributes:
+        walls: Kinds of both axes, (2,).
+        receive, send: Rows of the sides, (4, 2).
+    """
+
+    walls: Array
+    receive: Array
+    send: Array
+
+
+def linearise(
+    equation: ReactionDiffusion,
+    table: RectangleTable,
+    geometry: RectangleGeometry,
+    edges: EdgeRows,
+    window: Window,
+    weights: RowWeights,
+) -> Linearisation:
+    """Factorises every kind of piece and condenses it to its sides.
+
+    Returns:
+        Factors by kind, (C, KM², KM²); the transfer operators are those of all pieces.
+    """
+    first = jnp.array([jnp.argmax(geometry.block == kind) for kind in range(len(geometry.blocks))])
+    blocks = _Block(geometry.blocks, edges.receive[first], edges.send[first])
+    resolvent = resolvent_at_rest(equation, window)
+
+    def one_kind(block: _Block) -> tuple[Array, Array]:
+        normal = _normal(equation, table, geometry, block, window, resolvent, weights)
+        cholesky = jnp.linalg.cholesky(normal)
+        return cholesky, _transfer(equation, table, geometry, block, window.duration, cholesky, weights)
+
+    cholesky, transfer = jax.lax.map(one_kind, blocks)
+    return Linearisation(resolvent, cholesky, transfer[geometry.block])
+
+
+def _normal(
+    equation, table: RectangleTable, geometry: RectangleGeometry, block: _Block, window, resolvent, weights
+) -> Float[Array, "N N"]:
+    """Normal matrix of all rows of one kind of piece, in units of the scale."""
+    x, y = _weighted(table, block.walls[0]), _weighted(table, block.walls[1])
+    root = jnp.sqrt(jnp.asarray(table.grid.time_weight))[:, None]
+    t_value, t_slope = root * table.time.value, root * table.time.slope
+    scale, diffusion = jnp.asarray(equation.scale), jnp.asarray(equation.diffusion)
+    mixed = resolvent @ rest_jacobian(equation, window.forcing)
+    ratio = scale[None, :] / scale[:, None]
+    per_x, per_y = (2.0 / geometry.size[0]) ** 2, (2.0 / geometry.size[1]) ** 2
+    # Row k is Σ_l of (held·value + moved·dt + spread·(∂ξξ + ∂ηη)) of species l.
+    held, moved, spread = -mixed * ratio, resolvent * ratio * 2.0 / window.duration, -resolvent * diffusion * ratio
+    n_species = len(equation.scale)
+    slope = 2.0 / geometry.size[:, None] / robin_parameter(equation, window.duration)
+
+    def space(left: tuple[Array, Array], right: tuple[Array, Array]) -> Array:
+        """Products of two operators value·c₀ + (∂ξξ + ∂ηη)·c₁ over the plane, (M², M²)."""
+
+        def parts(of):
+            kept, bent = of
+            return ((kept, x.value, y.value), (bent * per_x, x.bend, y.value), (bent * per_y, x.value, y.bend))
+
+        pairs = [(a, b) for a in parts(left) for b in parts(right)]
+        return sum(a[0] * b[0] * jnp.kron(a[1].T @ b[1], a[2].T @ b[2]) for a, b in pairs)
+
+    def sides(k: int) -> Array:
+        """Products of what the sides are told, over the plane."""
+        total = 0.0
+        for side in range(N_SIDES):
+            axis, end = divmod(side, 2)
+            ends = AxisFeatures(*(part[block.walls[axis], end] for part in table.ends))
+            row = block.receive[side, 0] * ends.value + block.receive[side, 1] * slope[axis, k] * ends.slope
+            across = jnp.outer(row, row)
+            along = (y if axis == 0 else x).value
+            total += jnp.kron(across, along.T @ along) if axis == 0 else jnp.kron(along.T @ along, across)
+        return weights.edge**2 * total
+
+    def with_time(in_space: Array, in_time: Array) -> Array:
+        return jnp.kron(in_space, in_time)
+
+    none = (jnp.zeros(()), jnp.zeros(()))
+    rows = []
+    for a in range(n_species):
+        row = []
+        for b in range(n_species):
+            total = 0.0
+            still = crossed = crossed_back = changing = 0.0
+            for k in range(n_species):
+                left, right = (held[k, a], spread[k, a]), (held[k, b], spread[k, b])
+                still = still + space(left, right)
+                change_a, change_b = (moved[k, a], none[1]), (moved[k, b], none[1])
+                crossed = crossed + space(left, change_b)
+                crossed_back = crossed_back + space(change_a, right)
+                changing = changing + space(change_a, change_b)
+            if a == b:
+                still = still + sides(a)
+                begun = weights.initial**2 * jnp.outer(table.start, table.start)
+                total = total + with_time(jnp.kron(x.value.T @ x.value, y.value.T @ y.value), begun)
+            total = total + with_time(still, t_value.T @ t_value) + with_time(changing, t_slope.T @ t_slope)
+            total = total + with_time(crossed, t_value.T @ t_slope) + with_time(crossed_back, t_slope.T @ t_value)
+            row.append(total)
+        rows.append(row)
+    normal = jnp.block(rows)
+    return 0.5 * (normal + normal.T)
+
+
+def _weighted(table: RectangleTable, kind: Array) -> AxisFeatures:
+    """Features along a side times the root of the quadrature weight."""
+    root = jnp.sqrt(jnp.asarray(table.grid.space_weight))[:, None]
+    return AxisFeatures(*(root * part[kind] for part in table.line))
+
+
+def _transfer(
+    equation, table: RectangleTable, geometry: RectangleGeometry, block: _Block, duration, cholesky, weights
+) -> Float[Array, "E E"]:
+    """S: what the sides report per unit of what they are told, in units of the scale."""
+    n_species = len(equation.scale)
+    slope = 2.0 / geometry.size[:, None] / robin_parameter(equation, duration)
+    lines = [table.line.value[block.walls[axis]] for axis in range(2)]
+
+    def rows(of: Array) -> Array:
+        """Reading of the sides that `of` (4, 2) asks for, (4, K, N, K M²L)."""
+        sides = []
+        for side in range(N_SIDES):
+            axis, end = divmod(side, 2)
+            ends = AxisFeatures(*(part[block.walls[axis], end] for part in table.ends))
+            species = []
+            for k in range(n_species):
+                across = of[side, 0] * ends.value + of[side, 1] * slope[axis, k] * ends.slope
+                along = lines[1 - axis]
+                letters = "i,yj,tl->ytijl" if axis == 0 else "j,xi,tl->xtijl"
+                flat = jnp.einsum(letters, across, along, table.time.value)
+                flat = flat.reshape(along.shape[0] * table.time.value.shape[0], -1)
+                placed = jnp.zeros((flat.shape[0], n_species, flat.shape[1])).at[:, k].set(flat)
+                species.append(placed.reshape(flat.shape[0], -1))
+            sides.append(jnp.stack(species))
+        return jnp.stack(sides)
+
+    told = rows(block.receive) * (weights.edge**2 * side_weight(table))[:, None]
+    told, sent = (part.reshape(-1, part.shape[-1]) for part in (told, rows(block.send)))
+
+    def solved(flat: Array) -> Array:
+        return triangular_solve(cholesky, flat, left_side=False, lower=True, transpose_a=True)
+
+    return solved(sent) @ solved(told).T
+
+
+def side_weight(table: RectangleTable) -> Float[Array, " N"]:
+    """Quadrature weights of the nodes of a side, time fast; they sum to 1."""
+    return jnp.asarray(np.outer(table.grid.space_weight, table.grid.time_weight).ravel())
+
+
+def loss(
+    equation: ReactionDiffusion,
+    table: RectangleTable,
+    geometry: RectangleGeometry,
+    edges: EdgeRows,
+    window: Window,
+    told: Float[Array, "P 4 K N"],
+    heads: Float[Array, "P K M M L"],
+    weights: RowWeights,
+) -> Float[Array, ""]:
+    """Half the sum of squares of all rows of all pieces, in units of the scale."""
+    scale = jnp.asarray(equation.scale)[:, None, None]
+    space, time = jnp.asarray(table.grid.space_weight), jnp.asarray(table.grid.time_weight)
+    miss = residual(equation, geometry, table.line, table.time, window, heads)
+    miss = jnp.einsum("kl,plxyt->pkxyt", resolvent_at_rest(equation, window), miss) / scale[..., None]
+    start = (start_values(equation, table, geometry, heads, table.start) - window.initial) / scale
+    value, slope = side_values(equation, table, geometry, window.duration, heads)
+    sides = (combine(edges.receive, value, slope) - told) / scale[:, 0]
+    return 0.5 * (
+        jnp.einsum("pkxyt,x,y,t->", miss**2, space, space, time)
+        + weights.initial**2 * jnp.einsum("pkxy,x,y->", start**2, space, space)
+        + weights.edge**2 * jnp.einsum("pskn,n->", sides**2, side_weight(table))
+    )
+
+
+def correct(
+    equation: ReactionDiffusion,
+    table: RectangleTable,
+    geometry: RectangleGeometry,
+    edges: EdgeRows,
+    window: Window,
+    heads: Float[Array, "P K M M L"],
+    linear: Linearisation,
+    weights: RowWeights,
+) -> Correction:
+    """One Gauss-Newton step from `heads` with all sides told zero."""
+    nothing = jnp.zeros((heads.shape[0], N_SIDES, heads.shape[1], len(side_weight(table))))
+
+    def squares(heads: Array) -> Array:
+        return loss(equation, table, geometry, edges, window, nothing, heads, weights)
+
+    moved = heads - _solve(linear.cholesky, geometry, jax.grad(squares)(heads))
+    value, slope = side_values(equation, table, geometry, window.duration, moved)
+    return Correction(moved, combine(edges.send, value, slope))
+
+
+def accept(
+    equation: ReactionDiffusion,
+    table: RectangleTable,
+    geometry: RectangleGeometry,
+    edges: EdgeRows,
+    window: Window,
+    linear: Linearisation,
+    correction: Correction,
+    told: Float[Array, "P 4 K N"],
+    weights: RowWeights,
+) -> Float[Array, "P K M M L"]:
+    """The heads after the step, with the sides told `told`."""
+    scale = jnp.asarray(equation.scale)[:, None]
+    weighted = weights.edge**2 * side_weight(table) * told / scale
+
+    def heard(heads: Array) -> Array:
+        value, slope = side_values(equation, table, geometry, window.duration, heads)
+        return jnp.sum(combine(edges.receive, value, slope) / scale * weighted)
+
+    pull = jax.grad(heard)(jnp.zeros_like(correction.heads))
+    return correction.heads + _solve(linear.cholesky, geometry, pull)
+
+
+def _solve(
+    cholesky: Float[Array, "C N N"], geometry: RectangleGeometry, right: Float[Array, "P K M M L"]
+) -> Float[Array, "P K M M L"]:
+    """Solves with the normal matrices, piece by piece."""
+
+    def one_piece(piece: tuple[Array, Array]) -> Array:
+        kind, row = piece
+        lower = cholesky[kind]
+        half = triangular_solve(lower, row[None], left_side=False, lower=True, transpose_a=True)
+        return triangular_solve(lower, half, left_side=False, lower=True)[0]
+
+    flat = right.reshape(right.shape[0], -1)
+    return jax.lax.map(one_piece, (geometry.block, flat)).reshape(right.shape)
