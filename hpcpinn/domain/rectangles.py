@@ -2,13 +2,19 @@
 
 from dataclasses import dataclass
 
-import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Float, Int
 
 from hpcpinn.domain.interfaces import Interfaces, interfaces_between, storage_order
 from hpcpinn.errors import InputError
-from hpcpinn.training.rectangles import WALLS, RectangleGeometry
+from hpcpinn.training.rectangles import (
+    NO_WALL,
+    TWO_WALLS,
+    WALL_FIRST,
+    WALL_LAST,
+    RectangleGeometry,
+    rectangle_geometry,
+)
 
 
 @dataclass(frozen=True)
@@ -50,9 +56,10 @@ class Rectangles:
 
     @property
     def walls(self) -> Int[np.ndarray, "P 2"]:
-        """Kind of both axes of every piece, a row of `WALLS`."""
+        """Kind of both axes of every piece, see `training.rectangles`."""
         first, last = self.place == 0, self.place == np.array(self.count) - 1
-        return np.where(first & last, 3, np.where(last, 2, np.where(first, 1, 0)))
+        one = np.where(last, WALL_LAST, np.where(first, WALL_FIRST, NO_WALL))
+        return np.where(first & last, TWO_WALLS, one)
 
     @property
     def node(self) -> Int[np.ndarray, "P 4"]:
@@ -88,13 +95,4 @@ class Rectangles:
 
     def geometry(self, pieces: Int[np.ndarray, " p"]) -> RectangleGeometry:
         """Geometry of some pieces."""
-        walls = self.walls[pieces]
-        blocks, block = np.unique(walls, axis=0, return_inverse=True)
-        assert walls.max(initial=0) < len(WALLS)
-        return RectangleGeometry(
-            size=jnp.asarray(self.size),
-            centre=jnp.asarray(self.centre[pieces]),
-            walls=jnp.asarray(walls),
-            block=jnp.asarray(block.ravel()),
-            blocks=jnp.asarray(blocks),
-        )
+        return rectangle_geometry(self.size, self.centre[pieces], self.walls[pieces])

@@ -50,6 +50,14 @@ class AxisTrunk:
         return AxisFeatures(*(part @ self.mixing for part in raw))
 
 
+def mirrored(trunk: AxisTrunk) -> AxisTrunk:
+    """The trunk with the features φ(−ξ)."""
+    layers = dict(trunk.parameters["params"])
+    first = layers["Dense_0"]
+    layers["Dense_0"] = {**first, "kernel": -first["kernel"]}
+    return AxisTrunk(trunk.network, {"params": layers}, trunk.mixing)
+
+
 @partial(jax.jit, static_argnums=0)
 def _along(network: HiddenLayers, parameters: Any, line: Float[Array, " n"]) -> AxisFeatures:
     def hidden(x: Array) -> Any:

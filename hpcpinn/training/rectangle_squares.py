@@ -1,8 +1,8 @@
 """Trains all heads of a rank's rectangles by physics least squares, as `least_squares` does on cables.
 
 The normal matrix is a sum of a few Kronecker products of small matrices, one factor per axis, with the
-source's Jacobian at rest: no row is ever formed. Pieces whose sides are walls alike have the same one, so
-there are at most nine factorisations. The gradient is that of the rows themselves.
+source's Jacobian at rest: no row is ever formed. Pieces whose sides are walls alike have the same one, but
+for mirror images; there are at most four factorisations. The gradient is that of the rows themselves.
 """
 
 from typing import NamedTuple
@@ -57,8 +57,7 @@ def linearise(
     Returns:
         Factors by kind, (C, KM², KM²); the transfer operators are those of all pieces.
     """
-    first = jnp.array([jnp.argmax(geometry.block == kind) for kind in range(len(geometry.blocks))])
-    blocks = _Block(geometry.blocks, edges.receive[first], edges.send[first])
+    blocks = _blocks(geometry, edges)
     resolvent = resolvent_at_rest(equation, window)
 
     def one_kind(block: _Block) -> tuple[Array, Array]:
@@ -67,7 +66,43 @@ def linearise(
         return cholesky, _transfer(equation, table, geometry, block, window.duration, cholesky, weights)
 
     cholesky, transfer = jax.lax.map(one_kind, blocks)
-    return Linearisation(resolvent, cholesky, transfer[geometry.block])
+    return Linearisation(resolvent, cholesky, _of_pieces(table, geometry, len(equation.scale), transfer))
+
+
+def _blocks(geometry: RectangleGeometry, edges: EdgeRows) -> _Block:
+    """Every kind that occurs, with the rows of a piece of it, seen in the mirror where that is an image."""
+    kinds = jnp.arange(len(geometry.blocks))
+    first = jnp.argmax(geometry.block == kinds[:, None], axis=1)
+    flipped = geometry.flipped[first]
+    swap = jnp.repeat(flipped, 2, axis=1)
+    sides = jnp.where(swap, jnp.array([1, 0, 3, 2]), jnp.arange(N_SIDES))
+    receive, send = (rows[first[:, None], sides] for rows in (edges.receive, edges.send))
+    return _Block(geometry.blocks, receive, send)
+
+
+def _of_pieces(
+    table: RectangleTable, geometry: RectangleGeometry, n_species: int, transfer: Float[Array, "C E E"]
+) -> Float[Array, "P E E"]:
+    """The transfer operators of all pieces: of a mirror image, sides and nodes change places."""
+    shape = (N_SIDES, n_species, len(table.grid.space), len(table.grid.time))
+    plain = np.arange(np.prod(shape)).reshape(shape)
+
+    def flipped(order: np.ndarray, axis: int) -> np.ndarray:
+        across, along = slice(2 * axis, 2 * axis + 2), slice(2 - 2 * axis, 4 - 2 * axis)
+        image = order.copy()
+        image[across] = order[across][::-1]
+        image[along] = order[along][:, :, ::-1]
+        return image
+
+    images = [plain, flipped(plain, 0), flipped(plain, 1), flipped(flipped(plain, 0), 1)]
+    order = jnp.asarray(np.stack([image.ravel() for image in images]))
+    image = geometry.flipped[:, 0] + 2 * geometry.flipped[:, 1]
+
+    def one_piece(piece: tuple[Array, Array]) -> Array:
+        block, image = piece
+        return transfer[block][order[image]][:, order[image]]
+
+    return jax.lax.map(one_piece, (geometry.block, image))
 
 
 def _normal(

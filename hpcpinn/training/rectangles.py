@@ -9,23 +9,24 @@ and L features in time. Ends are sides here: 0, 1 at ξ = −1, 1 and 2, 3 at η
 N = X·T nodes of a side, time fast.
 """
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
 import numpy as np
-from jaxtyping import Array, Float, Int
+from jaxtyping import Array, Bool, Float, Int
 
-from hpcpinn.networks.axis import AxisFeatures, AxisTrunk
+from hpcpinn.networks.axis import AxisFeatures, AxisTrunk, mirrored
 from hpcpinn.physics.system import ReactionDiffusion
 from hpcpinn.training.collocation import Grid, gauss_grid
 from hpcpinn.training.local import EdgeRows, robin_parameter
 
 SIDES = (-1.0, 1.0)
 
-WALLS = ((False, False), (True, False), (False, True), (True, True))
-"""Which ends of an axis are walls: the kinds of an axis, by number."""
+NO_WALL, WALL_FIRST, WALL_LAST, TWO_WALLS = range(4)
+"""Which ends of an axis are walls: the kinds of an axis."""
 
 
 class Window(NamedTuple):
@@ -44,7 +45,7 @@ class Window(NamedTuple):
 
 @dataclass(frozen=True)
 class RectangleTable:
-    """Features of the trunks wherever a piece needs them; the first axis is the kind of `WALLS`.
+    """Features of the trunks wherever a piece needs them; the first axis is the kind of a side's axis.
 
     Attributes:
         trunks: Along a side, one per kind.
@@ -76,15 +77,17 @@ class RectangleTable:
 
 
 def rectangle_table(
-    trunks: tuple[AxisTrunk, ...], clock: AxisTrunk, n_space: int, n_time: int
+    trunk: Callable[..., AxisTrunk], clock: AxisTrunk, n_space: int, n_time: int
 ) -> RectangleTable:
     """Evaluates the trunks at Gauss nodes and at the ends of their axes.
 
     Args:
-        trunks: Along a side, one per entry of `WALLS`.
+        trunk: Makes a trunk along a side that is flat at the given ends.
         clock: In time.
         n_space, n_time: Nodes along a side and in time.
     """
+    walled = trunk(flat_at=SIDES[:1])
+    trunks = (trunk(flat_at=()), walled, mirrored(walled), trunk(flat_at=SIDES))
     grid = gauss_grid(n_space, n_time)
     ends = _stacked([trunk.features(np.array(SIDES)) for trunk in trunks])
     outward = jnp.asarray(SIDES)[None, :, None]
@@ -113,7 +116,8 @@ class RectangleGeometry(NamedTuple):
         centre: Of every piece, (P, 2).
         walls: Kind of both axes of every piece, (P, 2).
         block: Row of every piece in `blocks`, (P,).
-        blocks: Kinds that occur: pieces of one are alike, (C, 2).
+        blocks: Kinds that occur, but for mirror images: pieces of one are alike, (C, 2).
+        flipped: Whether a piece is the image in ξ and in η, (P, 2).
     """
 
     size: Float[Array, " 2"]
@@ -121,6 +125,17 @@ class RectangleGeometry(NamedTuple):
     walls: Int[Array, "P 2"]
     block: Int[Array, " P"]
     blocks: Int[Array, "C 2"]
+    flipped: Bool[Array, "P 2"]
+
+
+def rectangle_geometry(
+    size: Float[np.ndarray, " 2"], centre: Float[np.ndarray, "P 2"], walls: Int[np.ndarray, "P 2"]
+) -> RectangleGeometry:
+    """Sorts pieces of equal size by what their sides are; arguments as the attributes."""
+    flipped = walls == WALL_LAST
+    blocks, block = np.unique(np.where(flipped, WALL_FIRST, walls), axis=0, return_inverse=True)
+    arrays = (size, centre, walls, block.ravel(), blocks.reshape(-1, 2), flipped)
+    return RectangleGeometry(*map(jnp.asarray, arrays))
 
 
 def read_out(
@@ -228,8 +243,3 @@ def start_values(
 ) -> Float[Array, "P K X X"]:
     """The field at the nodes in space where the features of time are `at`."""
     return field_on(equation, geometry, table.line, at[None], heads)[..., 0]
-
-
-def edge_rows_of(edges: EdgeRows, piece: int | Array) -> EdgeRows:
-    """The rows of one piece."""
-    return EdgeRows(edges.receive[piece], edges.send[piece])
