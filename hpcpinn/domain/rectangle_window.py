@@ -33,10 +33,6 @@ from hpcpinn.training.rectangles import (
 )
 
 
-class Checks(tuple[Array, Array, AxisFeatures, AxisFeatures]):
-    """Weights in space and time and features at the places where the residual is checked."""
-
-
 @dataclass(frozen=True)
 class RectangleWindow:
     """Trains the heads of a rank's rectangles by least squares, coupled to those of other ranks.

@@ -112,64 +112,63 @@ def _normal(
     x, y = _weighted(table, block.walls[0]), _weighted(table, block.walls[1])
     root = jnp.sqrt(jnp.asarray(table.grid.time_weight))[:, None]
     t_value, t_slope = root * table.time.value, root * table.time.slope
-    scale, diffusion = jnp.asarray(equation.scale), jnp.asarray(equation.diffusion)
-    mixed = resolvent @ rest_jacobian(equation, window.forcing)
-    ratio = scale[None, :] / scale[:, None]
+    begun = weights.initial**2 * jnp.outer(table.start, table.start)
     per_x, per_y = (2.0 / geometry.size[0]) ** 2, (2.0 / geometry.size[1]) ** 2
-    # Row k is Σ_l of (held·value + moved·dt + spread·(∂ξξ + ∂ηη)) of species l.
-    held, moved, spread = -mixed * ratio, resolvent * ratio * 2.0 / window.duration, -resolvent * diffusion * ratio
-    n_species = len(equation.scale)
-    slope = 2.0 / geometry.size[:, None] / robin_parameter(equation, window.duration)
+    plain, bent = _over_plane(x, y, per_x, per_y)
+    # Row k is Σ_l of (held·value + moved·∂τ + spread·∇²) of species l, in units of the scale.
+    scale = jnp.asarray(equation.scale)
+    ratio = scale[None, :] / scale[:, None]
+    held = -(resolvent @ rest_jacobian(equation, window.forcing)) * ratio
+    moved = resolvent * ratio * 2.0 / window.duration
+    spread = -resolvent * jnp.asarray(equation.diffusion) * ratio
 
-    def space(left: tuple[Array, Array], right: tuple[Array, Array]) -> Array:
-        """Products of two operators value·c₀ + (∂ξξ + ∂ηη)·c₁ over the plane, (M², M²)."""
+    def block_of(a: int, b: int) -> Array:
+        def products(left: Array, right: Array) -> Array:
+            return left[:, a] @ right[:, b]
 
-        def parts(of):
-            kept, bent = of
-            return ((kept, x.value, y.value), (bent * per_x, x.bend, y.value), (bent * per_y, x.value, y.bend))
+        still = products(held, held) * plain + products(spread, spread) * bent[1]
+        still = still + products(held, spread) * bent[0] + products(spread, held) * bent[0].T
+        crossed = products(moved, held) * plain + products(moved, spread) * bent[0]
+        back = products(held, moved) * plain + products(spread, moved) * bent[0].T
+        if a == b:
+            still = still + _sides(equation, table, geometry, block, x, y, window.duration, weights, a)
+        total = jnp.kron(still, t_value.T @ t_value)
+        total = total + jnp.kron(products(moved, moved) * plain, t_slope.T @ t_slope)
+        total = total + jnp.kron(crossed, t_slope.T @ t_value) + jnp.kron(back, t_value.T @ t_slope)
+        return total + jnp.kron(plain, begun) if a == b else total
 
-        pairs = [(a, b) for a in parts(left) for b in parts(right)]
-        return sum(a[0] * b[0] * jnp.kron(a[1].T @ b[1], a[2].T @ b[2]) for a, b in pairs)
-
-    def sides(k: int) -> Array:
-        """Products of what the sides are told, over the plane."""
-        total = 0.0
-        for side in range(N_SIDES):
-            axis, end = divmod(side, 2)
-            ends = AxisFeatures(*(part[block.walls[axis], end] for part in table.ends))
-            row = block.receive[side, 0] * ends.value + block.receive[side, 1] * slope[axis, k] * ends.slope
-            across = jnp.outer(row, row)
-            along = (y if axis == 0 else x).value
-            total += jnp.kron(across, along.T @ along) if axis == 0 else jnp.kron(along.T @ along, across)
-        return weights.edge**2 * total
-
-    def with_time(in_space: Array, in_time: Array) -> Array:
-        return jnp.kron(in_space, in_time)
-
-    none = (jnp.zeros(()), jnp.zeros(()))
-    rows = []
-    for a in range(n_species):
-        row = []
-        for b in range(n_species):
-            total = 0.0
-            still = crossed = crossed_back = changing = 0.0
-            for k in range(n_species):
-                left, right = (held[k, a], spread[k, a]), (held[k, b], spread[k, b])
-                still = still + space(left, right)
-                change_a, change_b = (moved[k, a], none[1]), (moved[k, b], none[1])
-                crossed = crossed + space(left, change_b)
-                crossed_back = crossed_back + space(change_a, right)
-                changing = changing + space(change_a, change_b)
-            if a == b:
-                still = still + sides(a)
-                begun = weights.initial**2 * jnp.outer(table.start, table.start)
-                total = total + with_time(jnp.kron(x.value.T @ x.value, y.value.T @ y.value), begun)
-            total = total + with_time(still, t_value.T @ t_value) + with_time(changing, t_slope.T @ t_slope)
-            total = total + with_time(crossed, t_value.T @ t_slope) + with_time(crossed_back, t_slope.T @ t_value)
-            row.append(total)
-        rows.append(row)
-    normal = jnp.block(rows)
+    species = range(len(equation.scale))
+    normal = jnp.block([[block_of(a, b) for b in species] for a in species])
     return 0.5 * (normal + normal.T)
+
+
+def _over_plane(
+    x: AxisFeatures, y: AxisFeatures, per_x: Array, per_y: Array
+) -> tuple[Float[Array, "MM MM"], tuple[Float[Array, "MM MM"], Float[Array, "MM MM"]]]:
+    """Products over the plane of values with values, and of values and of ∇² with ∇²."""
+    x_v, x_b, x_bb = x.value.T @ x.value, x.value.T @ x.bend, x.bend.T @ x.bend
+    y_v, y_b, y_bb = y.value.T @ y.value, y.value.T @ y.bend, y.bend.T @ y.bend
+    value_bend = per_x * jnp.kron(x_b, y_v) + per_y * jnp.kron(x_v, y_b)
+    crossed = jnp.kron(x_b.T, y_b) + jnp.kron(x_b, y_b.T)
+    bend_bend = per_x**2 * jnp.kron(x_bb, y_v) + per_y**2 * jnp.kron(x_v, y_bb) + per_x * per_y * crossed
+    return jnp.kron(x_v, y_v), (value_bend, bend_bend)
+
+
+def _sides(
+    equation, table: RectangleTable, geometry: RectangleGeometry, block: _Block, x, y, duration, weights, k: int
+) -> Float[Array, "MM MM"]:
+    """Products over the plane of what species k is told at the sides."""
+    slope = 2.0 / geometry.size / robin_parameter(equation, duration)[k]
+    total = jnp.zeros((x.value.shape[1] * y.value.shape[1],) * 2)
+    for side in range(N_SIDES):
+        axis, end = divmod(side, 2)
+        ends = AxisFeatures(*(part[block.walls[axis], end] for part in table.ends))
+        row = block.receive[side, 0] * ends.value + block.receive[side, 1] * slope[axis] * ends.slope
+        across = jnp.outer(row, row)
+        along = (y if axis == 0 else x).value
+        along = along.T @ along
+        total = total + (jnp.kron(across, along) if axis == 0 else jnp.kron(along, across))
+    return weights.edge**2 * total
 
 
 def _weighted(table: RectangleTable, kind: Array) -> AxisFeatures:

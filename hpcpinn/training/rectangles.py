@@ -21,7 +21,7 @@ from jaxtyping import Array, Bool, Float, Int
 from hpcpinn.networks.axis import AxisFeatures, AxisTrunk, mirrored
 from hpcpinn.physics.system import ReactionDiffusion
 from hpcpinn.training.collocation import Grid, gauss_grid
-from hpcpinn.training.local import EdgeRows, robin_parameter
+from hpcpinn.training.local import robin_parameter
 
 SIDES = (-1.0, 1.0)
 
