@@ -32,11 +32,15 @@ def plot(
     from hpcpinn.cli.pictures import refuse_unusable_gallery
     from hpcpinn.io import read
     from hpcpinn.io.sidecar import reference_path
+    from hpcpinn.io.square import is_square
     from hpcpinn.report.gallery import draw_all
     from hpcpinn.report.summary import summary_lines
 
     if suffix not in ("png", "pdf", "svg"):
         raise InputError(f"--format {suffix}: no such format; use png, pdf or svg")
+    if is_square(result):
+        _plot_square(result, out or result.with_name(f"{result.stem}-pictures"), times, member, suffix)
+        return
     run = read(result)
     folder = out or result.with_name(f"{result.stem}-pictures")
     if member is not None:
@@ -56,6 +60,24 @@ def plot(
         print(f"one member by itself: --member NUMBER ({names}{more})")
     elif not reference_path(result).is_file():
         print(f"the traces show no reference: hpcpinn validate {result} computes it")
+
+
+def _plot_square(result: Path, folder: Path, times: str | None, member: str | None, suffix: str) -> None:
+    from hpcpinn.cli.pictures import refuse_unusable_gallery
+    from hpcpinn.io.square import read_square
+    from hpcpinn.report.square import draw_square
+
+    if member is not None:
+        raise InputError(f"--member {member}: a run on a square has no members; leave it away")
+    run = read_square(result)
+    refuse_unusable_gallery(folder, suffix, result)
+    state = "complete" if run.complete else "not complete"
+    print(f"{result}: {state}, {len(run.time)} frames of {len(run.x)} x {len(run.y)} cells")
+    drawn, left_out = draw_square(run, folder, times=_times(times), suffix=suffix)
+    for picture in drawn:
+        print(f"picture: {picture}")
+    for reason in left_out:
+        print(reason)
 
 
 def _times(text: str | None) -> list[float] | None:

@@ -154,7 +154,7 @@ class SquareWindowConfig(Table):
     growth: Annotated[Finite, Field(gt=1)] = 1.6
     shortest: PositiveTime = 1e-3
     longest: PositiveTime = 20.0
-    tolerance: Positive = 1e-4
+    tolerance: Positive = 3e-4
 
 
 class ParameterConfig(Table):

@@ -107,16 +107,15 @@ class RectangleWindow:
             size: Excursion of every species, the measure of jumps and changes.
             linear: Those of an earlier window of the same length.
         """
-        given = jnp.zeros_like(guess.told)
+        given = jnp.asarray(np.zeros(guess.told.shape))
         return iterate(
             self._linearise, self._step, self.newton, self.sweeping, window, guess, given, size, linear
         )
 
     @cached_property
     def _continued(self) -> Callable[..., Traces]:
-        line = self.table.line.value
-        to_features = jnp.linalg.pinv(line)
-        constant = jnp.linalg.pinv(self.table.time.value) @ jnp.ones(len(self.table.grid.time))
+        to_features = jnp.asarray(np.linalg.pinv(np.asarray(self.table.line.value)))
+        constant = jnp.asarray(np.linalg.pinv(np.asarray(self.table.time.value)).sum(axis=1))
 
         def run(field: Float[Array, "P K X X"], duration) -> Traces:
             rest = jnp.asarray(self.equation.rest)[:, None, None]
@@ -166,6 +165,13 @@ class RectangleWindow:
         error, away = self._estimate(window, heads)
         return np.asarray(error), np.asarray(away)
 
+    @cached_property
+    def _at_end(self) -> Callable[..., Array]:
+        def run(heads: Array) -> Array:
+            return start_values(self.equation, self.table, self.geometry, heads, self.table.final)
+
+        return jax.jit(run)
+
     def at_end(self, heads: Float[Array, "P K M M L"]) -> Float[Array, "P K X X"]:
         """The field at the end of the window, at the nodes in space."""
-        return start_values(self.equation, self.table, self.geometry, heads, self.table.final)
+        return self._at_end(heads)

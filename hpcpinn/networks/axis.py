@@ -17,6 +17,9 @@ from jaxtyping import Array, Float
 
 from hpcpinn.networks.trunk import HiddenLayers, constant_first, leading
 
+AT_ONCE = 128
+"""Places along an axis that are evaluated together."""
+
 
 class AxisFeatures(NamedTuple):
     """Features of one coordinate and their derivatives at n places, each (n, M)."""
@@ -46,8 +49,8 @@ class AxisTrunk:
 
     def features(self, line: Float[ArrayLike, " n"]) -> AxisFeatures:
         """Features at the places of a line, with derivatives by forward mode."""
-        raw = _along(self.network, self.parameters, jnp.asarray(line))
-        return AxisFeatures(*(part @ self.mixing for part in raw))
+        raw = _padded(self.network, self.parameters, np.asarray(line, np.float64))
+        return AxisFeatures(*(jnp.asarray(part @ np.asarray(self.mixing)) for part in raw))
 
 
 def mirrored(trunk: AxisTrunk) -> AxisTrunk:
@@ -56,6 +59,14 @@ def mirrored(trunk: AxisTrunk) -> AxisTrunk:
     first = layers["Dense_0"]
     layers["Dense_0"] = {**first, "kernel": -first["kernel"]}
     return AxisTrunk(trunk.network, {"params": layers}, trunk.mixing)
+
+
+def _padded(network: HiddenLayers, parameters: Any, line: Float[np.ndarray, " n"]) -> AxisFeatures:
+    """The network's own features, evaluated for a multiple of `AT_ONCE` places: few programs to compile."""
+    places = np.zeros(-(-max(len(line), 1) // AT_ONCE) * AT_ONCE)
+    places[: len(line)] = line
+    raw = _along(network, parameters, jnp.asarray(places))
+    return AxisFeatures(*(part[: len(line)] for part in jax.tree.map(np.asarray, raw)))
 
 
 @partial(jax.jit, static_argnums=0)
@@ -80,7 +91,7 @@ def make_axis_trunk(
     activation: str = "sine",
     scale: float = 2.2,
     surplus: int = 3,
-    grid: int = 129,
+    grid: int = AT_ONCE,
 ) -> AxisTrunk:
     """A frozen random trunk along one axis, orthonormal on [−1, 1]; the first feature is constant.
 

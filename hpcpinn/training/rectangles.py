@@ -90,22 +90,22 @@ def rectangle_table(
     trunks = (trunk(flat_at=()), walled, mirrored(walled), trunk(flat_at=SIDES))
     grid = gauss_grid(n_space, n_time)
     ends = _stacked([trunk.features(np.array(SIDES)) for trunk in trunks])
-    outward = jnp.asarray(SIDES)[None, :, None]
-    borders = clock.features(np.array(SIDES)).value
+    outward = np.array(SIDES)[None, :, None]
+    borders = np.asarray(clock.features(np.array(SIDES)).value)
     return RectangleTable(
         trunks=trunks,
         clock=clock,
         grid=grid,
         line=_stacked([trunk.features(grid.space) for trunk in trunks]),
-        ends=ends._replace(slope=ends.slope * outward),
+        ends=ends._replace(slope=jnp.asarray(np.asarray(ends.slope) * outward)),
         time=clock.features(grid.time),
-        start=borders[0],
-        final=borders[1],
+        start=jnp.asarray(borders[0]),
+        final=jnp.asarray(borders[1]),
     )
 
 
 def _stacked(features: list[AxisFeatures]) -> AxisFeatures:
-    return AxisFeatures(*(jnp.stack(parts) for parts in zip(*features, strict=True)))
+    return AxisFeatures(*(jnp.asarray(np.stack(parts)) for parts in zip(*features, strict=True)))
 
 
 class RectangleGeometry(NamedTuple):

@@ -2,6 +2,7 @@
 
 import resource
 import time as clock
+from collections.abc import Callable
 from dataclasses import asdict, dataclass
 from functools import partial
 from pathlib import Path
@@ -228,11 +229,11 @@ def _march(
     given = config.window
     rule = WindowRule(
         first=min(given.first, end), shortest=given.shortest, longest=given.longest,
-        tolerance=given.tolerance, growth=given.growth, order=float(config.network.features_time - 1),
+        tolerance=given.tolerance, growth=given.growth,
     )  # fmt: skip
     plan, time, tally = first_plan(rule), 0.0, _Tally()
     x, y = _places(solver.geometry, solver.table.grid.space)
-    field = exact(x, y, 0.0, constants)[:, None]
+    field = _release(constants, x, y)[:, None]
     size = jnp.asarray(solver.equation.scale)
     against = _Comparison(problem, communicator)
     progress.start(end)
@@ -285,15 +286,19 @@ def _accepted(
         plan, rejected = after_rejected(rule, plan, length, error, why, remedy), rejected + 1
 
 
+@partial(jax.jit, static_argnums=0)
+def _release(constants: DopamineConstants, x: Float[Array, "..."], y: Float[Array, "..."]) -> Float[Array, "..."]:
+    return exact(x, y, 0.0, constants)
+
+
 def _places(
     geometry: RectangleGeometry, line: Float[np.ndarray, " n"]
-) -> tuple[Float[Array, "P n n"], Float[Array, "P n n"]]:
+) -> tuple[Float[np.ndarray, "P n n"], Float[np.ndarray, "P n n"]]:
     """x and y at places (ξ, η) of the pieces, both from `line`."""
-    along = 0.5 * geometry.size[:, None] * jnp.asarray(line)
-    x = geometry.centre[:, 0, None] + along[0]
-    y = geometry.centre[:, 1, None] + along[1]
+    centre, along = np.asarray(geometry.centre), 0.5 * np.asarray(geometry.size)[:, None] * line
+    x, y = (centre[:, axis, None] + along[axis] for axis in range(2))
     n = len(line)
-    return jnp.tile(x[:, :, None], (1, 1, n)), jnp.tile(y[:, None, :], (1, n, 1))
+    return np.tile(x[:, :, None], (1, 1, n)), np.tile(y[:, None, :], (1, n, 1))
 
 
 class _Comparison:
@@ -323,6 +328,19 @@ class _Comparison:
         return float(missed), float(norm), float(largest)
 
 
+def _read_in_space(solver: RectangleWindow, line: Float[np.ndarray, " n"]) -> Callable[[Array], Array]:
+    """What heads make of places (ξ, η), both from `line`: (p, n, n, L), a head for every feature in time.
+
+    The times of frames differ from window to window; this part does not and is compiled once.
+    """
+    along, all_features = solver.table.along(line), jnp.eye(solver.table.clock.n_features)
+
+    def run(heads: Array) -> Array:
+        return field_on(solver.equation, solver.geometry, along, all_features, heads)[:, 0]
+
+    return jax.jit(run)
+
+
 class _Output:
     """Frames of the whole square, put together on rank 0."""
 
@@ -336,7 +354,7 @@ class _Output:
                 ("run", "output_interval"),
             )
         self._line = (2.0 * np.arange(cells) + 1.0) / cells - 1.0
-        self._along = problem.solver.table.along(self._line)
+        self._in_space = _read_in_space(problem.solver, self._line)
         frames = np.arange(0, np.floor(end / interval * (1.0 + 1e-12)) + 1) * interval
         self._times = frames if frames[-1] > end * (1.0 - 1e-9) else np.append(frames, end)
         low, size, count = np.array(problem.domain.low), problem.domain.size, problem.domain.count
@@ -348,7 +366,7 @@ class _Output:
     def frame_at_start(self, writer: square.SquareWriter) -> None:
         """The release itself. Collective over all ranks."""
         x, y = np.meshgrid(self.x, self.y)
-        frame = np.asarray(exact(x, y, 0.0, self._problem.constants))
+        frame = np.asarray(_release(self._problem.constants, x, y))
         writer.append(np.zeros(1), frame[None], None)
 
     def window(
@@ -360,9 +378,8 @@ class _Output:
         frames = None
         if len(due):
             in_time = self._problem.solver.table.clock.features(2.0 * (due - start) / length - 1.0).value
-            solver = self._problem.solver
-            local = field_on(solver.equation, solver.geometry, self._along, in_time, heads)[:, 0]
-            frames = self._assembled(np.asarray(local))
+            in_space = np.asarray(self._in_space(heads))
+            frames = self._assembled(in_space @ np.asarray(in_time).T)
         writer.append(due, frames, row)
 
     def _assembled(self, local: Float[np.ndarray, "p X Y T"]) -> Float[np.ndarray, "T Y X"] | None:
