@@ -206,7 +206,7 @@ class InferenceConfig(Table):
             reported as undetermined.
     """
 
-    features: Annotated[int, Field(ge=8, le=80)] = 36
+    features: Annotated[int, Field(ge=8, le=40)] = 30
     tolerance: Positive = 1e-6
     max_steps: Count = 60
     undetermined_above: Positive = 1.0

@@ -99,13 +99,17 @@ class DopamineSystem:
 
 
 def profile(
-    x: Float[ArrayLike, "..."], variance: Float[ArrayLike, "..."], constants: DopamineConstants
+    x: Float[ArrayLike, "..."],
+    variance: Float[ArrayLike, "..."],
+    constants: DopamineConstants,
+    sigma: Float[ArrayLike, ""] | None = None,
 ) -> Float[Array, "..."]:
-    """g of the closed form where s² is `variance`, along one axis."""
+    """g of the closed form where s² is `variance`, along one axis; `sigma` instead of the constants' σ."""
+    sigma = jnp.asarray(constants.sigma if sigma is None else sigma)
     x, variance = jnp.asarray(x)[..., None], jnp.asarray(variance)[..., None]
     centres = 2.0 * constants.half_width * jnp.arange(-IMAGES, IMAGES + 1)
     bells = jnp.exp(-((x - centres) ** 2) / (2.0 * variance))
-    return constants.sigma / jnp.sqrt(variance[..., 0]) * jnp.sum(bells, axis=-1)
+    return sigma / jnp.sqrt(variance[..., 0]) * jnp.sum(bells, axis=-1)
 
 
 def exact(
