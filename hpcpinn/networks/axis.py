@@ -103,14 +103,18 @@ def make_axis_trunk(
         grid: Points on the line on which the features are made orthonormal.
     """
     raised = scale * max(1.0, n_features / 6.0)
-    network = HiddenLayers(surplus * n_features + len(flat_at), layers, activation, (raised,))
-    parameters = jax.jit(network.init)(jax.random.PRNGKey(seed), jnp.zeros(1))
-    parameters = {"params": constant_first(parameters["params"], activation)}
-    raw = _along(network, parameters, jnp.linspace(-1.0, 1.0, grid)).value
-    flat = jnp.eye(raw.shape[1])
+    network = HiddenLayers(surplus * n_features, layers, activation, (raised,))
+    parameters = {"params": constant_first(_initial(network, seed)["params"], activation)}
+    raw = _padded(network, parameters, np.linspace(-1.0, 1.0, grid)).value
+    flat = np.eye(raw.shape[1])
     if flat_at:
-        slopes = np.asarray(_along(network, parameters, jnp.asarray(flat_at)).slope)
+        slopes = _padded(network, parameters, np.array(flat_at)).slope
         # Directions with a slope at an end are taken away; the constant feature has none.
         basis = np.linalg.qr(slopes.T)[0]
-        flat = jnp.asarray(np.eye(raw.shape[1]) - basis @ basis.T)
-    return AxisTrunk(network, parameters, flat @ leading(raw @ flat, n_features))
+        flat -= basis @ basis.T
+    return AxisTrunk(network, parameters, jnp.asarray(flat @ leading(raw @ flat, n_features)))
+
+
+@partial(jax.jit, static_argnums=0)
+def _initial(network: HiddenLayers, seed: int) -> Any:
+    return network.init(jax.random.PRNGKey(seed), jnp.zeros(1))
