@@ -52,8 +52,8 @@ def _print_outcome(outcome: "Inference", output: str) -> None:
     for i, name in enumerate(result.names):
         if not result.determined[i]:
             print(
-                f"{name:<12}not determined by the data (standard deviation of its logarithm "
-                f"{result.data_sd_log[i]:.2g}); fix it, or give more data"
+                f"{name:<12}not determined by the data: other values of it fit them as well (standard deviation of its "
+                f"logarithm {result.data_sd_log[i]:.2g}, linearised); fix it, or give more data"
             )
             continue
         truth = f", truth {outcome.truth[name]:.4g}" if name in outcome.truth else ""

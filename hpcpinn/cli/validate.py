@@ -60,7 +60,7 @@ def _validate_square(result: Path, grids: int, as_json: bool) -> None:
 
     def say(level: Level) -> None:
         print(
-            f"hpcpinn: finite differences on {level.cells} x {level.cells} cells in {level.seconds:.2f} s: "
+            f"hpcpinn: finite differences on {level.cells[0]} x {level.cells[1]} cells in {level.seconds:.2f} s: "
             f"{level.error:.1e} from the closed form",
             file=sys.stderr,
         )
@@ -75,7 +75,7 @@ def _validate_square(result: Path, grids: int, as_json: bool) -> None:
         "largest in a frame": f"{outcome.frame_error.max():.2e} at {worst:g} ms",
         "largest error at a point": f"{outcome.error_exact_max:.2e} uM",
         "finite differences, all frames": f"{finest.error:.2e} against the closed form "
-        f"({finest.cells} x {finest.cells} cells, {finest.seconds:.1f} s)",
+        f"({finest.cells[0]} x {finest.cells[1]} cells, {finest.seconds:.1f} s)",
         "ours against finite differences": f"{outcome.error_difference:.2e}",
         "both kept in": str(outcome.sidecar),
     }

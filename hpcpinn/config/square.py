@@ -202,14 +202,17 @@ class InferenceConfig(Table):
         features: Features along each side of the square; the heads follow the equation exactly in time.
         tolerance: Step of the logarithms, in standard deviations, at which the iteration stops.
         max_steps: Most Gauss-Newton steps.
-        undetermined_above: A logarithm whose standard deviation from the data alone is above this is
-            reported as undetermined.
+        undetermined_above: A constant whose logarithm has a standard deviation above this by the data alone
+            (Fisher information) is reported as undetermined.
+        undetermined_factor: So is one that, this many times smaller or larger, fits the data as well (profile
+            likelihood, 95 %).
     """
 
     features: Annotated[int, Field(ge=8, le=40)] = 30
     tolerance: Positive = 1e-6
     max_steps: Count = 60
     undetermined_above: Positive = 1.0
+    undetermined_factor: Annotated[Finite, Field(gt=1)] = 10.0
 
 
 class SquareConfig(Table):

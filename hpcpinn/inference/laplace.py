@@ -5,7 +5,7 @@ from dataclasses import dataclass
 import numpy as np
 from jaxtyping import Bool, Float
 from numpy import ndarray
-from scipy.stats import norm
+from scipy.stats import chi2, norm
 
 _SINGULAR = 1e-13
 """Information below this part of the largest is none: round-off."""
@@ -49,6 +49,7 @@ def laplace(
     centre: Float[ndarray, " p"],
     fisher: Float[ndarray, "p p"],
     precision: Float[ndarray, " p"],
+    profile: Float[ndarray, "p 2"] | None = None,
     undetermined_above: float = 1.0,
 ) -> Posterior:
     """The posterior around its mode.
@@ -57,12 +58,17 @@ def laplace(
         centre: The mode, logarithms.
         fisher: Information of the data on the logarithms.
         precision: Of the priors; 0 for none.
+        profile: By how much the negative log likelihood of the data rises far below and above the mode: the
+            information at the mode alone is deceived where the fit has followed the noise.
         undetermined_above: Standard deviation of a logarithm, by the data alone, above which its constant
             counts as undetermined.
     """
     data_sd = np.sqrt(np.diag(_inverse(fisher)))
     covariance = _inverse(fisher + np.diag(precision))
-    return Posterior(centre, covariance, data_sd, data_sd <= undetermined_above)
+    determined = data_sd <= undetermined_above
+    if profile is not None:
+        determined &= profile.min(axis=1) > 0.5 * chi2.ppf(0.95, 1)
+    return Posterior(centre, covariance, data_sd, determined)
 
 
 def _inverse(information: Float[ndarray, "p p"]) -> Float[ndarray, "p p"]:

@@ -9,7 +9,7 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float
 
-from hpcpinn.inference.gauss_newton import Fit, Prior, minimise
+from hpcpinn.inference.gauss_newton import Fit, Prior, Rows, minimise
 from hpcpinn.inference.square_model import SquareModel
 from hpcpinn.io.observations import Table
 from hpcpinn.physics.dopamine import DopamineConstants, exact
@@ -29,6 +29,9 @@ class Seen(NamedTuple):
     t: Float[Array, " N"]
     at: Any
 
+
+_PINNED = 1e12
+"""Precision with which a constant is held."""
 
 Model = Callable[[dict[str, Array], Seen], Float[Array, " N"]]
 """Dopamine at the places and times of observations, from the learned constants by name."""
@@ -90,11 +93,46 @@ def make_many_fits(
 def _fit(
     model: Model, names: tuple[str, ...], prior: Prior, tolerance: float, max_steps: int, seen: Seen, start: Array
 ) -> Fit:
+    return minimise(_rows(model, names, seen), prior, start, tolerance=tolerance, max_steps=max_steps)
+
+
+def _rows(model: Model, names: tuple[str, ...], seen: Seen) -> Rows:
     def rows(z: Array) -> Array:
         values = dict(zip(names, jnp.exp(z), strict=True))
         return (model(values, seen) - seen.value) / seen.noise
 
-    return minimise(rows, prior, start, tolerance=tolerance, max_steps=max_steps)
+    return rows
+
+
+def make_profile(
+    model: Model, names: tuple[str, ...], factor: float, *, tolerance: float = 1e-6, max_steps: int = 60
+) -> Callable[[Seen, Float[Array, " p"]], Float[Array, "p 2"]]:
+    """How much worse data are fitted where one constant is `factor` times smaller and larger.
+
+    The profile of the likelihood (Raue et al. 2009, doi:10.1093/bioinformatics/btp358): the other constants
+    are fitted again, without priors. Of a constant that data determine, both values are excluded.
+
+    Returns:
+        Compiled: by how much the negative log likelihood rises, from observations and the best logarithms.
+    """
+    pins = jnp.log(factor) * jnp.array([[-1.0, 1.0]] * len(names))
+
+    def run(seen: Seen, z: Array) -> Array:
+        rows = _rows(model, names, seen)
+
+        def misfit(z: Array) -> Array:
+            row = rows(z)
+            return 0.5 * row @ row
+
+        def pinned(number: Array, shift: Array) -> Array:
+            start = z.at[number].add(shift)
+            prior = Prior(start, jnp.zeros_like(z).at[number].set(_PINNED))
+            return misfit(minimise(rows, prior, start, tolerance=tolerance, max_steps=max_steps).z)
+
+        many = jax.vmap(jax.vmap(pinned, in_axes=(None, 0)))
+        return many(jnp.arange(len(names)), pins) - misfit(z)
+
+    return jax.jit(run)
 
 
 def stacked(sets: list[Seen]) -> Seen:

@@ -17,7 +17,7 @@ from hpcpinn.errors import InputError, SolveError, concerning
 from hpcpinn.inference import observations
 from hpcpinn.inference.gauss_newton import Fit, Prior
 from hpcpinn.inference.laplace import Posterior, laplace
-from hpcpinn.inference.square_fit import by_networks, make_fit, seen_by_networks
+from hpcpinn.inference.square_fit import by_networks, make_fit, make_profile, seen_by_networks
 from hpcpinn.inference.square_model import SquareModel, make_square_model
 from hpcpinn.io import inference, places
 from hpcpinn.io.inference import InferenceResult, write_inference
@@ -134,9 +134,14 @@ def infer(config: SquareConfig, communicator: Communicator) -> Inference:
     begun = clock.perf_counter()
     fit: Fit = jax.block_until_ready(fitting(seen, jnp.asarray(start)))
     seconds_fit = clock.perf_counter() - begun
+    profile = make_profile(
+        by_networks(model), names, settings.undetermined_factor, tolerance=settings.tolerance,
+        max_steps=settings.max_steps,
+    )(seen, fit.z)  # fmt: skip
     posterior = laplace(
-        np.asarray(fit.z), np.asarray(fit.fisher), np.asarray(prior.precision), settings.undetermined_above
-    )
+        np.asarray(fit.z), np.asarray(fit.fisher), np.asarray(prior.precision), np.asarray(profile),
+        settings.undetermined_above,
+    )  # fmt: skip
     if not bool(fit.converged) and bool(np.all(posterior.determined)):
         raise SolveError(
             f"infer: not converged after {int(fit.steps)} steps (inference.tolerance = {settings.tolerance:g}); "

@@ -27,12 +27,12 @@ class Level:
     """Finite differences on one grid.
 
     Attributes:
-        cells: Along a side.
+        cells: Along x and y.
         error: L2 difference from the closed form over all frames, relative.
         seconds: Wall time.
     """
 
-    cells: int
+    cells: tuple[int, int]
     error: float
     seconds: float
 
@@ -93,13 +93,11 @@ def validate_square(
     constants = constants_of(config)
     wanted = np.asarray(_closed_form(constants, result.x, result.y, result.time))
     levels, frames = [], wanted
-    if len(result.x) != len(result.y):
-        raise InputError(f"{path}: {len(result.x)} x {len(result.y)} cells; finite differences need a square grid")
     for number in range(refinement):
         factor = 2 * number + 1
         begun = clock.perf_counter()
         frames = _finite_differences(constants, result, factor)
-        level = Level(factor * len(result.x), _relative(frames, wanted), clock.perf_counter() - begun)
+        level = Level(_cells(result, factor), _relative(frames, wanted), clock.perf_counter() - begun)
         levels.append(level)
         watch(level)
     sidecar = write_square_reference(result, SquareReference(wanted, frames))
@@ -129,9 +127,12 @@ def _finite_differences(constants: DopamineConstants, result: SquareResult, fact
 
     problem = Square(constants.D, constants.k, constants.half_width, release)
     settling = constants.sigma**2 / (2.0 * constants.D)
-    cells = factor * len(result.x)
-    frames = solve_square(problem, result.time, cells, step=_STEP / factor, settling=settling)
+    frames = solve_square(problem, result.time, _cells(result, factor), step=_STEP / factor, settling=settling)
     return frames[:, factor // 2 :: factor, factor // 2 :: factor]
+
+
+def _cells(result: SquareResult, factor: int) -> tuple[int, int]:
+    return factor * len(result.x), factor * len(result.y)
 
 
 def _bells(constants: DopamineConstants, x: ndarray) -> ndarray:
