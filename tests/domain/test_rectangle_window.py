@@ -15,7 +15,7 @@ from hpcpinn.domain.rectangles import Rectangles
 from hpcpinn.domain.schwarz import SweepSettings
 from hpcpinn.errors import InputError
 from hpcpinn.networks.axis import make_axis_trunk
-from hpcpinn.parallel.communicator import Communicator, SerialCommunicator
+from hpcpinn.parallel.communicator import Communicator
 from hpcpinn.training.local import combine
 from hpcpinn.training.rectangle_squares import loss
 from hpcpinn.training.rectangles import Window, rectangle_table, side_values
@@ -124,9 +124,9 @@ def test_sides_answer_as_condensed(small):
     np.testing.assert_allclose(answer - correction.reported, expected, atol=1e-8)
 
 
-@pytest.mark.parametrize("count", [(3, 3), (2, 4), (1, 1)], ids=str)
+@pytest.mark.parametrize("count", [(3, 3), (1, 1)], ids=str)
 def test_a_window_follows_the_closed_form(communicator, count):
-    features = {(3, 3): 7, (2, 4): 8, (1, 1): 12}[count]
+    features = {(3, 3): 7, (1, 1): 12}[count]
     window, _ = solver(communicator, count, features, 6)
     length = 0.3
     data = started(window, length)
@@ -136,21 +136,6 @@ def test_a_window_follows_the_closed_form(communicator, count):
     error = np.abs(np.asarray(window.at_end(solution.traces.heads)) - wanted).max(axis=(0, 2, 3))
     assert solution.converged
     assert np.all(error < 2e-5 * np.array([1.0, 4.0])), error
-
-
-@pytest.mark.mpi_ranks(2, limit=300)
-def test_the_answer_does_not_depend_on_the_number_of_ranks(communicator):
-    shared, local = solver(communicator)
-    alone, order = solver(SerialCommunicator())
-    answers = []
-    for window in (shared, alone):
-        data = started(window, 0.3)
-        solution = window.solve(data, window.continued(data.initial, 0.3), jnp.array([1.0, 4.0]))
-        answers.append((np.asarray(window.at_end(solution.traces.heads)), solution.sweeps))
-    (mine, sweeps), (whole, sweeps_alone) = answers
-    assert sweeps == sweeps_alone
-    place = {piece: row for row, piece in enumerate(order)}
-    np.testing.assert_allclose(mine, whole[[place[piece] for piece in local]], atol=1e-11)
 
 
 def test_sides_that_meet_lie_on_one_edge():

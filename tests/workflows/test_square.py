@@ -88,14 +88,12 @@ def test_the_file_says_what_it_holds(folder: Path):
 
 
 def test_pictures_are_drawn(tmp_path: Path, folder: Path):
-    (tmp_path / "job.toml").write_text(JOB)
-    hpcpinn("run", tmp_path / "job.toml", "--output", tmp_path / "small.h5", "--set", "run.duration=0.5",
-            "--set", "domain.subdomains=[3,3]")  # fmt: skip
-    hpcpinn("validate", tmp_path / "small.h5")
-    result = read_square(tmp_path / "small.h5")
-    assert read_square_reference(result) is not None
-    hpcpinn("plot", tmp_path / "small.h5", "--out", tmp_path / "pictures")
-    assert {file.name for file in (tmp_path / "pictures").iterdir()} == {"snapshots.png", "heat_map.png", "errors.png"}
+    hpcpinn("validate", folder / "alone.h5")
+    assert read_square_reference(read_square(folder / "alone.h5")) is not None
+    hpcpinn("plot", folder / "alone.h5", "--out", tmp_path)
+    assert {file.name for file in tmp_path.iterdir()} == {"snapshots.png", "heat_map.png", "errors.png"}
+    with pytest.raises(InputError, match=r"--times 7: the run is from 0 to 1.5 ms"):
+        hpcpinn("plot", folder / "alone.h5", "--out", tmp_path, "--times", "7")
 
 
 def test_an_inference_from_a_file(tmp_path: Path, capsys):
