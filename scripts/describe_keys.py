@@ -8,7 +8,7 @@ import re
 from pathlib import Path
 from typing import Any, Literal, get_args, get_origin
 
-from hpcpinn.config import schema
+from hpcpinn.config import schema, square
 from hpcpinn.physics.constants import PRESETS, CalciumConstants
 
 PAGE = Path(__file__).resolve().parents[1] / "docs" / "run-description.md"
@@ -30,6 +30,13 @@ the nearest ones.
 
 Voltage files are CSV, with a header `time_ms,soma,apic[12](0.5)` and one row per time in mV (−500 to 500), or
 HDF5 with `/time`, `/voltage` (times × sites) and `/sites`; between sites the voltage follows the tree.
+"""
+
+SQUARE = """
+# On a square
+
+With `domain.kind = "square"` a description has these tables and no others. Observation files are CSV with a
+header `value_uM,x_um,y_um,t_ms,noise_uM` (the units may be left out) and one row per observation.
 """
 
 
@@ -93,16 +100,25 @@ def constants() -> str:
 
 def page() -> str:
     """The whole page."""
-    parts = [INTRODUCTION]
-    for name, field in schema.RunConfig.model_fields.items():
+    parts = [INTRODUCTION, *tables(schema.RunConfig), SQUARE, *tables(square.SquareConfig)]
+    return "".join(parts)
+
+
+def tables(whole: type[schema.Table]) -> list[str]:
+    """The tables of one kind of domain."""
+    parts = []
+    for name, field in whole.model_fields.items():
         model = field.annotation
         several = get_origin(field.annotation) is tuple
         if several:
             model = get_args(field.annotation)[0]
         parts.append(table(f"[[{name}]]" if several else f"[{name}]", model))
-        if name == "physics":
+        if name == "physics" and whole is schema.RunConfig:
             parts.append(constants())
-    return "".join(parts)
+        for inner, value in model.model_fields.items():
+            if isinstance(value.default, square.DopamineConstantsConfig):
+                parts.append(table(f"[{name}.{inner}]", square.DopamineConstantsConfig))
+    return parts
 
 
 if __name__ == "__main__":

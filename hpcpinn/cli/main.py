@@ -9,7 +9,9 @@ from typer.core import TyperGroup
 
 from hpcpinn import __version__
 
-COMMANDS = ("run", "inspect", "partition", "protocols", "threshold", "flow-map", "validate", "plot", "submit")
+COMMANDS = (
+    "run", "inspect", "partition", "protocols", "threshold", "flow-map", "infer", "validate", "plot", "submit",
+)  # fmt: skip
 """Every command NAME is the function NAME of ``hpcpinn.cli.NAME`` (with _ for -); its docstring is its help.
 
 A command of several actions is a tuple of functions ACTIONS there, with its help in HELP.

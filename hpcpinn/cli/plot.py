@@ -31,12 +31,20 @@ def plot(
     """
     from hpcpinn.cli.pictures import refuse_unusable_gallery
     from hpcpinn.io import read
+    from hpcpinn.io.inference import is_inference
     from hpcpinn.io.sidecar import reference_path
+    from hpcpinn.io.square import is_square
     from hpcpinn.report.gallery import draw_all
     from hpcpinn.report.summary import summary_lines
 
     if suffix not in ("png", "pdf", "svg"):
         raise InputError(f"--format {suffix}: no such format; use png, pdf or svg")
+    if is_square(result):
+        _plot_square(result, out or result.with_name(f"{result.stem}-pictures"), times, member, suffix)
+        return
+    if is_inference(result):
+        _plot_inference(result, out or result.with_name(f"{result.stem}-pictures"), times, member, suffix)
+        return
     run = read(result)
     folder = out or result.with_name(f"{result.stem}-pictures")
     if member is not None:
@@ -56,6 +64,41 @@ def plot(
         print(f"one member by itself: --member NUMBER ({names}{more})")
     elif not reference_path(result).is_file():
         print(f"the traces show no reference: hpcpinn validate {result} computes it")
+
+
+def _plot_square(result: Path, folder: Path, times: str | None, member: str | None, suffix: str) -> None:
+    from hpcpinn.cli.pictures import refuse_unusable_gallery
+    from hpcpinn.io.square import read_square
+    from hpcpinn.report.square import draw_square
+
+    if member is not None:
+        raise InputError(f"--member {member}: a run on a square has no members; leave it away")
+    run = read_square(result)
+    refuse_unusable_gallery(folder, suffix, result)
+    state = "complete" if run.complete else "not complete"
+    print(f"{result}: {state}, {len(run.time)} frames of {len(run.x)} x {len(run.y)} cells")
+    _say(*draw_square(run, folder, times=_times(times), suffix=suffix))
+
+
+def _plot_inference(result: Path, folder: Path, times: str | None, member: str | None, suffix: str) -> None:
+    from hpcpinn.cli.pictures import refuse_unusable_gallery
+    from hpcpinn.io.inference import read_inference
+    from hpcpinn.report.inference import draw_inference
+
+    for flag, given in (("--times", times), ("--member", member)):
+        if given is not None:
+            raise InputError(f"{flag} {given}: an inference has none to choose from; leave it away")
+    outcome = read_inference(result)
+    refuse_unusable_gallery(folder, suffix, result)
+    print(f"{result}: {', '.join(outcome.names)} from {len(outcome.observations['value'])} observations")
+    _say(*draw_inference(outcome, folder, suffix=suffix))
+
+
+def _say(drawn: list[Path], left_out: list[str]) -> None:
+    for picture in drawn:
+        print(f"picture: {picture}")
+    for reason in left_out:
+        print(reason)
 
 
 def _times(text: str | None) -> list[float] | None:

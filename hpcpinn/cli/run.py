@@ -10,12 +10,14 @@ import typer
 from rich.console import Console
 
 from hpcpinn.cli.progress import duration, make_progress
-from hpcpinn.config import bundled_job, load_with_origin
+from hpcpinn.config import SquareConfig, bundled_job, load_any
 from hpcpinn.errors import InputError
 
 if TYPE_CHECKING:
+    from hpcpinn.config import Origin
     from hpcpinn.workflows.forward import RunSummary
     from hpcpinn.workflows.long_run import LongSummary
+    from hpcpinn.workflows.square import SquareSummary
 
 DEFAULT_JOB = "default"
 
@@ -51,13 +53,18 @@ def run(
         typer.Option("--set", help="Change one key, such as run.duration=20.", metavar="KEY=VALUE"),
     ] = None,
 ) -> None:
-    """Solves calcium and calbindin on a cell.
+    """Solves calcium and calbindin on a cell, or dopamine on a square.
 
     Start it under mpirun for many ranks: mpirun -n 8 hpcpinn run --morphology cell.swc
     """
     flags = {"morphology.file": morphology, "morphology.units": units, "run.output": output}
     chosen = job or bundled_job(DEFAULT_JOB)
-    config, origin = load_with_origin(chosen, [*(settings or []), *overrides_of(flags)])
+    config, origin = load_any(chosen, [*(settings or []), *overrides_of(flags)])
+    if isinstance(config, SquareConfig):
+        if resume is not None:
+            raise InputError("--resume: runs on a square take seconds and keep no checkpoints; start without it")
+        run_on_square(config, origin, chosen)
+        return
     checkpoint = checkpoint_to_resume(resume, Path(config.run.output))
 
     from hpcpinn.parallel.device import prepare  # the device must be chosen before JAX is loaded
@@ -84,6 +91,23 @@ def run(
             print_long_summary(long_summary, console)
         else:
             print_summary(summary, console)
+
+
+def run_on_square(config: SquareConfig, origin: "Origin", job: Path) -> None:
+    """A forward run on a square. Collective over all ranks."""
+    from hpcpinn.parallel.device import prepare  # the device must be chosen before JAX is loaded
+
+    prepare()
+    from hpcpinn.parallel.communicator import make_communicator
+    from hpcpinn.workflows import square
+
+    communicator = make_communicator(config.run.transport)
+    with origin.naming_places():
+        communicator.on_root(square.refuse_unusable_places, config, job)
+        with make_progress(communicator.rank) as progress:
+            summary = square.run_square(config, communicator, progress)
+    if communicator.rank == 0:
+        print_square_summary(summary, Console(highlight=False))
 
 
 def overrides_of(flags: Mapping[str, str | None]) -> list[tuple[str, str]]:
@@ -139,6 +163,26 @@ def print_summary(summary: "RunSummary", console: Console) -> None:
         f"{100 * s.exchange_share:.1f} % of the windows in exchange, {s.memory_gib:.2f} GiB per rank",
         "result": f"{s.result} ({s.output_mib:.1f} MiB)",
         "next": f"hpcpinn plot {s.result}  or  hpcpinn validate {s.result}",
+    }
+    for label, text in lines.items():
+        console.print(f"{label:<10}{text}", soft_wrap=True)
+
+
+def print_square_summary(summary: "SquareSummary", console: Console) -> None:
+    """What was computed on a square, how well, and what it cost."""
+    s = summary
+    lines = {
+        "square": f"{s.subdomains[0]} x {s.subdomains[1]} subdomains on {s.ranks} {_plural('rank', s.ranks)}",
+        "solve": f"{s.duration:g} ms in {s.windows} {_plural('window', s.windows)} ({s.rejected} rejected), "
+        f"{s.newton_steps} Newton steps, {s.sweeps} sweeps",
+        "accuracy": f"{s.exact_error:.1e} from the closed form (relative L2 over the square and all times; at most "
+        f"{s.exact_error_worst:.1e} in a window), {s.exact_error_max:.1e} uM at most",
+        "": f"error estimate at most {s.error_estimate:.1e} (window.tolerance {s.tolerance:.1e}), interface jump "
+        f"{s.interface_jump:.1e}",
+        "cost": f"{duration(s.seconds)} (first window with compilation {duration(s.seconds_setup)}), "
+        f"{s.memory_gib:.2f} GiB per rank",
+        "result": s.result,
+        "next": f"hpcpinn validate {s.result}  and then  hpcpinn plot {s.result}",
     }
     for label, text in lines.items():
         console.print(f"{label:<10}{text}", soft_wrap=True)

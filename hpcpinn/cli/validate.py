@@ -11,6 +11,8 @@ if TYPE_CHECKING:
     from hpcpinn.reference.refinement import Settled
     from hpcpinn.workflows.validate import Validation
 
+_SQUARE_GRIDS = 3
+"""Finite-difference grids on a square, at most."""
 _MOST_ROWS = 10
 """Frames listed in the table; ``--json`` gives all."""
 
@@ -28,11 +30,15 @@ def validate(
     """Compares a run with finite volumes.
 
     The independent reference is refined until it no longer moves; errors, calcium balance and the
-    time of both at equal error.
+    time of both at equal error. A run on a square: with the closed form and finite differences.
     """
+    from hpcpinn.io.square import is_square
     from hpcpinn.parallel.device import prepare  # float64 must be on before JAX is loaded
 
     prepare()
+    if is_square(result):
+        _validate_square(result, min(refinement, _SQUARE_GRIDS), as_json)
+        return
     from hpcpinn.workflows.validate import validate as hold_against_reference
 
     outcome = hold_against_reference(result, refinement=refinement, patience=patience, watch=_say_level)
@@ -47,6 +53,35 @@ def validate(
         print(json.dumps(outcome.figures()))
     else:
         _print_report(outcome)
+
+
+def _validate_square(result: Path, grids: int, as_json: bool) -> None:
+    from hpcpinn.workflows.square_validate import Level, validate_square
+
+    def say(level: Level) -> None:
+        print(
+            f"hpcpinn: finite differences on {level.cells[0]} x {level.cells[1]} cells in {level.seconds:.2f} s: "
+            f"{level.error:.1e} from the closed form",
+            file=sys.stderr,
+        )
+
+    outcome = validate_square(result, refinement=grids, watch=say)
+    if as_json:
+        print(json.dumps(outcome.figures()))
+        return
+    finest, worst = outcome.levels[-1], outcome.result.time[outcome.frame_error.argmax()]
+    figures = {
+        "relative L2 error, all frames": f"{outcome.error_exact:.2e} against the closed form",
+        "largest in a frame": f"{outcome.frame_error.max():.2e} at {worst:g} ms",
+        "largest error at a point": f"{outcome.error_exact_max:.2e} uM",
+        "finite differences, all frames": f"{finest.error:.2e} against the closed form "
+        f"({finest.cells[0]} x {finest.cells[1]} cells, {finest.seconds:.1f} s)",
+        "ours against finite differences": f"{outcome.error_difference:.2e}",
+        "both kept in": str(outcome.sidecar),
+    }
+    print(f"{result}: to {outcome.result.time[-1]:g} ms")
+    for name, value in figures.items():
+        print(f"{name:<36}{value}")
 
 
 def _say_level(settled: "Settled") -> None:

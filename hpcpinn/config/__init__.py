@@ -4,8 +4,10 @@ from hpcpinn.config.load import (
     Origin,
     bundled_job,
     config_from_json,
+    load_any,
     load_config,
     load_with_origin,
+    square_from_json,
     with_changes,
 )
 from hpcpinn.config.schema import (
@@ -23,6 +25,7 @@ from hpcpinn.config.schema import (
     VoltageConfig,
     WindowConfig,
 )
+from hpcpinn.config.square import SquareConfig
 
 __all__ = [
     "FluxConfig",
@@ -35,13 +38,16 @@ __all__ = [
     "ProbeConfig",
     "RunConfig",
     "SchwarzConfig",
+    "SquareConfig",
     "SynapseConfig",
     "TrainingConfig",
     "VoltageConfig",
     "WindowConfig",
     "bundled_job",
     "config_from_json",
+    "load_any",
     "load_config",
     "load_with_origin",
+    "square_from_json",
     "with_changes",
 ]

@@ -15,9 +15,11 @@ from typing import Any
 
 from pydantic import BaseModel, ValidationError
 
+from hpcpinn.config import square_checks
 from hpcpinn.config.checks import Problem, conflicts, fit_defaults, idle
 from hpcpinn.config.lines import Path, key_lines, line_of
 from hpcpinn.config.schema import RunConfig
+from hpcpinn.config.square import SquareConfig
 from hpcpinn.errors import InputError, spelled
 
 _PATH_KEYS: tuple[tuple[str, str], ...] = (
@@ -26,6 +28,7 @@ _PATH_KEYS: tuple[tuple[str, str], ...] = (
     ("field", "file"),
     ("stimulation", "waveform"),
     ("split", "flow_map"),
+    ("data", "file"),
 )
 """Keys whose relative paths start at the job file."""
 
@@ -57,13 +60,48 @@ def load_with_origin(
     Raises:
         InputError: As `load_config`.
     """
+    document, origin = _document(path, overrides)
+    if _schema(document) is SquareConfig:
+        raise InputError(
+            f"{origin.of(('domain', 'kind'))}: domain.kind: 'square' has no cell, which this command needs; "
+            "squares are for hpcpinn run, infer, validate and plot",
+            ("domain", "kind"),
+        )
+    return _validated(document, origin), origin
+
+
+def load_any(
+    path: str | os.PathLike[str] | None = None, overrides: Sequence[Override] = ()
+) -> tuple[RunConfig | SquareConfig, "Origin"]:
+    """As `load_with_origin`, of whatever domain the description has.
+
+    Raises:
+        InputError: As `load_config`.
+    """
+    document, origin = _document(path, overrides)
+    if _schema(document) is SquareConfig:
+        origin.schema = SquareConfig
+        return _validated_square(document, origin), origin
+    return _validated(document, origin), origin
+
+
+def _document(
+    path: str | os.PathLike[str] | None, overrides: Sequence[Override]
+) -> tuple[dict[str, Any], "Origin"]:
     origin = Origin()
     document: dict[str, Any] = {}
     if path is not None:
         document, origin = _read(FilePath(path))
     for override in overrides:
         _override(document, override, origin)
-    return _validated(document, origin), origin
+    return document, origin
+
+
+def _schema(document: Mapping[str, Any]) -> type[RunConfig] | type[SquareConfig]:
+    """The class of a description: its domain says which keys there are."""
+    domain = document.get("domain")
+    square = isinstance(domain, Mapping) and domain.get("kind") == "square"
+    return SquareConfig if square else RunConfig
 
 
 def config_from_json(text: str, source: str = "stored configuration") -> RunConfig:
@@ -121,6 +159,7 @@ class Origin:
     file: str = "configuration"
     lines: dict[Path, int] = field(default_factory=dict)
     flags: dict[Path, str] = field(default_factory=dict)
+    schema: type[BaseModel] = RunConfig
 
     def of(self, path: Path) -> str:
         """Where a key, or else the table around it, was given."""
@@ -143,7 +182,7 @@ class Origin:
         try:
             yield
         except InputError as error:
-            known = error.key and error.key[0] in RunConfig.model_fields
+            known = error.key and error.key[0] in self.schema.model_fields
             place = self.of(error.key) if known else ""
             if not place or place == Origin.file:  # nobody gave it: there is no place to name
                 raise
@@ -234,10 +273,31 @@ def _validated(document: Mapping[str, Any], origin: Origin) -> RunConfig:
     return config
 
 
+def _validated_square(document: Mapping[str, Any], origin: Origin) -> SquareConfig:
+    try:
+        config = SquareConfig.model_validate(document)
+    except ValidationError as error:
+        raise _one_line(error, origin) from None
+    _refuse(square_checks.conflicts(config), origin)
+    return config
+
+
+def square_from_json(text: str, source: str = "stored configuration") -> SquareConfig:
+    """The run description that `SquareConfig.to_json` wrote.
+
+    Raises:
+        InputError: The text does not describe a run of this version.
+    """
+    try:
+        return SquareConfig.model_validate_json(text)
+    except ValidationError as error:
+        raise _one_line(error, Origin(source, schema=SquareConfig)) from None
+
+
 def _one_line(error: ValidationError, origin: Origin) -> InputError:
     try:
         unknown_first = sorted(error.errors(), key=lambda detail: detail["type"] != "extra_forbidden")
-        _refuse([_problem(detail) for detail in unknown_first], origin)
+        _refuse([_problem(detail, origin.schema) for detail in unknown_first], origin)
     except InputError as line:
         return line
     raise AssertionError("a validation error without details")
@@ -253,13 +313,13 @@ def _refuse(problems: Iterable[Problem], origin: Origin) -> None:
     raise InputError(f"{origin.of(path)}: {spelled(path)}: {message}{more}")
 
 
-def _problem(detail: Mapping[str, Any]) -> Problem:
+def _problem(detail: Mapping[str, Any], schema: type[BaseModel]) -> Problem:
     """Pydantic's finding in the words of a user."""
     path: Path = tuple(detail["loc"])
     value, limits = detail["input"], detail.get("ctx", {})
     match detail["type"]:
         case "extra_forbidden":
-            return path, f"unknown key{_suggestion(path)}"
+            return path, f"unknown key{_suggestion(path, schema)}"
         case "missing":
             return path, "missing; it has no default"
         case "model_type" | "model_attributes_type" | "dict_type":
@@ -283,14 +343,14 @@ def _shown(value: Any) -> str:
     return str(value).lower() if isinstance(value, bool) else repr(value)
 
 
-def _suggestion(path: Path) -> str:
+def _suggestion(path: Path, schema: type[BaseModel]) -> str:
     """The nearest key of the table that `path` points into, or all of its keys."""
-    table = _table_at(path[:-1])
+    table = _table_at(path[:-1], schema)
     known = list(table.model_fields)
     elsewhere = [
         name
-        for name, inner in _tables(RunConfig)
-        if str(path[-1]) in inner.model_fields and isinstance(getattr(RunConfig(), name), inner)
+        for name, inner in _tables(schema)
+        if str(path[-1]) in inner.model_fields and isinstance(getattr(schema(), name), inner)
     ]
     if elsewhere:
         return f"; it belongs into [{elsewhere[0]}]"
@@ -300,9 +360,9 @@ def _suggestion(path: Path) -> str:
     return f"; known here: {', '.join(known)}"
 
 
-def _table_at(path: Path) -> type[BaseModel]:
+def _table_at(path: Path, schema: type[BaseModel]) -> type[BaseModel]:
     """The class of the table that `path` leads to."""
-    table: type[BaseModel] = RunConfig
+    table = schema
     for key in path:
         if isinstance(key, str):
             table = dict(_tables(table)).get(key, table)

@@ -36,6 +36,16 @@ from hpcpinn.config.values import (
 )
 
 
+class DomainConfig(Table):
+    """What is solved on.
+
+    Attributes:
+        kind: A ``cell`` (the tables below), or a ``square``, which has tables of its own.
+    """
+
+    kind: Literal["cell", "square"] = "cell"
+
+
 class MorphologyConfig(Table):
     """The cell and how its file is read.
 
@@ -325,8 +335,9 @@ class WindowConfig(Table):
 
 
 class RunConfig(Table):
-    """A whole run description."""
+    """A whole run description of a cell."""
 
+    domain: DomainConfig = DomainConfig()
     morphology: MorphologyConfig = MorphologyConfig()
     physics: PhysicsConfig = PhysicsConfig()
     voltage: VoltageConfig = VoltageConfig()

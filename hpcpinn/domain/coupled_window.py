@@ -1,19 +1,17 @@
-"""Solves one space-time window on all pieces: Gauss-Newton outside, Schwarz sweeps inside."""
+"""Solves one space-time window on all pieces of a cable: Gauss-Newton outside, Schwarz sweeps inside."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from functools import cached_property
-from typing import NamedTuple
+from functools import cached_property, partial
 
 import jax
-import jax.numpy as jnp
-import numpy as np
 from jaxtyping import Array, Float
 
-from hpcpinn.domain.schwarz import sweep_until_agreed
-from hpcpinn.domain.stars import Stars, condense_stars
+from hpcpinn.domain.newton import Condensed, NewtonSettings, NewtonStep, iterate, newton_step
+from hpcpinn.domain.stars import condense_stars
 from hpcpinn.domain.window_solver import Traces, WindowSolution, WindowSolver
 from hpcpinn.training.least_squares import (
+    Correction,
     Linearisation,
     RowWeights,
     accept,
@@ -22,58 +20,6 @@ from hpcpinn.training.least_squares import (
 )
 from hpcpinn.training.local import Window, collocated, evaluate
 from hpcpinn.training.rows import residual_emphasis
-
-SETTLED = 10.0
-"""How much a field may move, over the jump of its traces, when traces are agreed to a tolerance."""
-
-
-class Condensed(NamedTuple):
-    """All that a Gauss-Newton step takes from a linearisation.
-
-    Attributes:
-        linear: Factors and transfer operators of the pieces.
-        stars: Operators of the stars, where sweeps go over them.
-    """
-
-    linear: Linearisation
-    stars: Stars | None
-
-
-class NewtonStep(NamedTuple):
-    """Outcome of one Gauss-Newton step.
-
-    Attributes:
-        traces: The new heads and traces.
-        change: Largest change of the field relative to its excursion, over all ranks.
-        size: Excursion of every species, at least what was given.
-        sweeps, jump, history: Of the Schwarz iteration, see `Sweeps`.
-    """
-
-    traces: Traces
-    change: Float[Array, ""]
-    size: Float[Array, " K"]
-    sweeps: Array
-    jump: Float[Array, ""]
-    history: Float[Array, " S"]
-
-
-@dataclass(frozen=True)
-class NewtonSettings:
-    """When the Gauss-Newton iteration stops.
-
-    Attributes:
-        tolerance: Relative change of the field.
-        max_steps: Steps per window.
-        renew_above: Contraction of the change per step above which the factors are made anew.
-        renew_first: Change in the first step above which they are made anew at once.
-        inexact: Jump, relative to the last change, at which sweeps pause for the next step.
-    """
-
-    tolerance: float = 1e-6
-    max_steps: int = 8
-    renew_above: float = 0.3
-    renew_first: float = 0.1
-    inexact: float = 0.02
 
 
 @dataclass(frozen=True)
@@ -120,38 +66,27 @@ class CoupledWindow(WindowSolver):
 
         return jax.jit(run)
 
+    def corrected(self, window: Window, heads: Array, linear: Linearisation) -> Correction:
+        """A Gauss-Newton step from `heads` with all ends told zero."""
+        return correct(
+            self.equation, self.table, self.geometry, self.interfaces.rows,
+            window, heads, linear, self.weights, batch=self.batch,
+        )  # fmt: skip
+
+    def accepted(self, window: Window, linear: Linearisation, correction: Correction, told: Array) -> Array:
+        """The heads after the step, with the ends told `told`."""
+        return accept(
+            self.equation, self.table, self.geometry, self.interfaces.rows,
+            window, linear, correction, told, self.weights, batch=self.batch,
+        )  # fmt: skip
+
+    def departure(self, heads: Array) -> Float[Array, "P K Q"]:
+        """How far the field is from rest at the collocation points."""
+        return evaluate(self.table.inside.value, heads, self.equation)
+
     @cached_property
     def _step(self) -> Callable[..., NewtonStep]:
-        def run(window: Window, traces: Traces, condensed: Condensed, given, size, tolerance, limit):
-            linear = condensed.linear
-            correction = correct(
-                self.equation, self.table, self.geometry, self.interfaces.rows,
-                window, traces.heads, linear, self.weights, batch=self.batch,
-            )  # fmt: skip
-            sweeps = sweep_until_agreed(
-                self.equation, self.interfaces, self.communicator, self.sweeping,
-                linear.transfer, correction.reported, given, traces.told, size, tolerance, limit,
-                condensed.stars,
-            )  # fmt: skip
-            heads = accept(
-                self.equation, self.table, self.geometry, self.interfaces.rows,
-                window, linear, correction, sweeps.told, self.weights, batch=self.batch,
-            )  # fmt: skip
-            away = jnp.abs(evaluate(self.table.inside.value, heads, self.equation))
-            moved = evaluate(self.table.inside.value, heads - traces.heads, self.equation)
-            extent = jnp.max(jnp.stack([jnp.abs(moved), away]), axis=(1, 3), initial=0.0)
-            change, reach = self.communicator.max(extent)
-            size = jnp.maximum(size, reach)
-            return NewtonStep(
-                Traces(heads, sweeps.told),
-                jnp.max(change / size),
-                size,
-                sweeps.made,
-                sweeps.jump,
-                sweeps.history,
-            )
-
-        return jax.jit(run)
+        return jax.jit(partial(newton_step, self))
 
     def solve(
         self,
@@ -170,42 +105,7 @@ class CoupledWindow(WindowSolver):
             size: Excursion of every species, the measure of jumps and changes.
             linear: Those of an earlier window of the same length, tried first.
         """
-        window = collocated(self.table, window)
-        traces, histories, sweeps, made = guess, [], 0, 0
-        if linear is None:
-            linear, made = self._linearise(window, traces.heads), 1
-        agreed, steps = False, 0
-        change = jump = contraction = np.inf
-        for steps in range(1, self.newton.max_steps + 1):
-            # Far from the solution there is no use in traces that agree to the last digit.
-            loose = self.newton.inexact * min(change, 1.0)
-            tolerance = max(self.sweeping.tolerance, loose if steps > 1 else self.newton.inexact)
-            left = self.sweeping.most_per_window - sweeps
-            step = self._step(window, traces, linear, given, size, tolerance, left)
-            before, change = change, float(step.change)
-            jump, traces, size = float(step.jump), step.traces, step.size
-            sweeps += int(step.sweeps)
-            histories.append(np.asarray(step.history))
-            if not np.isfinite(change):
-                break
-            spent = sweeps >= self.sweeping.most_per_window
-            if self.adaptive and steps == 1 and change > self.newton.tolerance:
-                window = self._emphasised(window, traces.heads)
-                linear, made = self._linearise(window, traces.heads), made + 1
-                continue
-            contraction = min(change / before, 1.0) if np.isfinite(before) else 1.0
-            remaining = change if contraction > 0.5 else change * contraction / (1.0 - contraction)
-            # Traces that agreed at once leave a change of the order of their tolerance: no more to gain.
-            settled = int(step.sweeps) <= 1 and change <= SETTLED * self.sweeping.tolerance
-            if (remaining <= self.newton.tolerance or settled) and jump <= self.sweeping.tolerance:
-                agreed = True
-            if agreed or spent:
-                break
-            far = change > self.newton.tolerance
-            slow = steps > 1 and contraction > self.newton.renew_above
-            if far and (slow or (steps == 1 and change > self.newton.renew_first)):
-                linear, made = self._linearise(window, traces.heads), made + 1
-        return WindowSolution(
-            traces, linear, np.asarray(size), steps, sweeps, made, jump, change, agreed,
-            np.stack(histories),
+        return iterate(
+            self._linearise, self._step, self.newton, self.sweeping, collocated(self.table, window), guess,
+            given, size, linear, self._emphasised if self.adaptive else None,
         )  # fmt: skip

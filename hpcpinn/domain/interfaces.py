@@ -10,7 +10,7 @@ where the weights depend on the transmission condition. All sums run over the en
 the order of the whole tree, so the iterates are the same on any number of ranks.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import NamedTuple
 
 import jax
@@ -71,13 +71,12 @@ class Interfaces:
     tree: TreePlan | None = None
 
 
-def _end_tables(pieces: Cable, transmission: str):
-    """Per end of the whole tree: receive, send, entry weights, coefficients, source weight."""
-    n_ends = 2 * pieces.n_frusta
-    node = pieces.node.ravel()
-    area = (np.pi * (pieces.radius**2 - pieces.er_radius**2)).ravel()
-    degree = np.bincount(node, minlength=pieces.n_nodes)[node]
-    total = np.bincount(node, weights=area, minlength=pieces.n_nodes)[node]
+def _end_tables(ends_at: Int[np.ndarray, "F ends"], areas: Float[np.ndarray, "F ends"], transmission: str):
+    """Per end of the whole domain: receive, send, entry weights, coefficients, source weight, relaxation."""
+    node, area = ends_at.ravel(), areas.ravel()
+    n_ends = len(node)
+    degree = np.bincount(node)[node]
+    total = np.bincount(node, weights=area)[node]
     receive = np.tile(ROBIN_RECEIVE, (n_ends, 1))
     send = np.tile(ROBIN_SEND, (n_ends, 1))
     weight = np.stack([area / total, np.zeros(n_ends)], axis=1)
@@ -126,16 +125,40 @@ def build_interfaces(
         rank: This rank.
         transmission: "robin" or "dirichlet-neumann".
     """
-    receive, send, weight, coefficient, source, relaxation = _end_tables(pieces, transmission)
-    node = pieces.node.ravel()
+    area = np.pi * (pieces.radius**2 - pieces.er_radius**2)
+    interfaces = interfaces_between(pieces.node, area, owner, colour, rank, transmission)
+    if transmission != "robin":
+        return interfaces
+    weight = _end_tables(pieces.node, area, transmission)[2][:, 0]
+    return replace(interfaces, tree=_tree_plan(pieces, owner, colour, rank, weight))
+
+
+def interfaces_between(
+    ends_at: Int[np.ndarray, "F ends"],
+    areas: Float[np.ndarray, "F ends"],
+    owner: Int[np.ndarray, " F"],
+    colour: Int[np.ndarray, " F"],
+    rank: int,
+    transmission: str = "robin",
+) -> Interfaces:
+    """As `build_interfaces`, for pieces of any kind with as many ends each, without a tree.
+
+    Args:
+        ends_at: Node of every end of every piece; where ends meet they have it in common, and an end that
+            is alone at its node is free.
+        areas: Through which an end exchanges.
+        owner, colour, rank, transmission: As in `build_interfaces`.
+    """
+    receive, send, weight, coefficient, source, relaxation = _end_tables(ends_at, areas, transmission)
+    node, n_ends = ends_at.ravel(), ends_at.shape[1]
     by_node = np.lexsort((np.arange(len(node)), node))
-    slots = _end_slots(node, owner, colour, rank)
-    local_ends = _local_ends(owner, colour, rank)
+    slots = _end_slots(node, owner, colour, rank, n_ends)
+    local_ends = _local_ends(owner, colour, rank, n_ends)
     local_nodes = np.unique(node[local_ends])
     entries = by_node[np.isin(node[by_node], local_nodes)]
 
     def per_end(table):
-        return jnp.asarray(table[local_ends].reshape(-1, 2, *table.shape[1:]))
+        return jnp.asarray(table[local_ends].reshape(-1, n_ends, *table.shape[1:]))
 
     rule = TransmissionRule(
         entry_slot=jnp.asarray([slots[int(end)] for end in entries], jnp.int32),
@@ -148,11 +171,10 @@ def build_interfaces(
     return Interfaces(
         rows=EdgeRows(per_end(receive), per_end(send)),
         rule=rule,
-        plan=plan_exchange(_messages(node, by_node, owner, colour), rank),
+        plan=plan_exchange(_messages(node, by_node, owner, colour, n_ends), rank),
         n_ghosts=len(slots) - len(local_ends),
         n_nodes=len(local_nodes),
         relaxation=per_end(relaxation),
-        tree=_tree_plan(pieces, owner, colour, rank, weight[:, 0]) if transmission == "robin" else None,
     )
 
 
@@ -161,30 +183,30 @@ def _tree_plan(pieces: Cable, owner, colour, rank: int, weight: Float[np.ndarray
     return plan_tree(stored, pieces.node, weight.reshape(-1, 2), rank)
 
 
-def _local_ends(owner, colour, rank) -> Int[np.ndarray, " E"]:
-    return (2 * storage_order(owner, colour, rank)[:, None] + np.arange(2)).ravel()
+def _local_ends(owner, colour, rank, n_ends: int) -> Int[np.ndarray, " E"]:
+    return (n_ends * storage_order(owner, colour, rank)[:, None] + np.arange(n_ends)).ravel()
 
 
-def _end_slots(node, owner, colour, rank) -> dict[int, int]:
+def _end_slots(node, owner, colour, rank, n_ends: int) -> dict[int, int]:
     """Slot of every end that a rank knows: its own in storage order, then the ghosts in tree order."""
-    own = _local_ends(owner, colour, rank)
+    own = _local_ends(owner, colour, rank, n_ends)
     touching = np.flatnonzero(np.isin(node, node[own]))
-    ghosts = touching[owner[touching // 2] != rank]
+    ghosts = touching[owner[touching // n_ends] != rank]
     return {int(end): slot for slot, end in enumerate(np.r_[own, ghosts])}
 
 
-def _messages(node, by_node, owner, colour) -> dict[tuple[int, int], tuple[list, list]]:
+def _messages(node, by_node, owner, colour, n_ends: int) -> dict[tuple[int, int], tuple[list, list]]:
     """Every rank that touches a node gets the reports of all ends that meet there."""
     slots: dict[int, dict[int, int]] = {}
     messages: dict[tuple[int, int], tuple[list, list]] = {}
     for ends in np.split(by_node, np.flatnonzero(np.diff(node[by_node])) + 1):
-        ranks = {int(owner[end // 2]) for end in ends}
+        ranks = {int(owner[end // n_ends]) for end in ends}
         if len(ranks) == 1:
             continue
         for rank in ranks - slots.keys():
-            slots[rank] = _end_slots(node, owner, colour, rank)
+            slots[rank] = _end_slots(node, owner, colour, rank, n_ends)
         for end in ends:
-            sender = int(owner[end // 2])
+            sender = int(owner[end // n_ends])
             for receiver in ranks - {sender}:
                 sent, received = messages.setdefault((sender, receiver), ([], []))
                 sent.append(slots[sender][int(end)])
@@ -193,7 +215,7 @@ def _messages(node, by_node, owner, colour) -> dict[tuple[int, int], tuple[list,
 
 
 def exchanged(
-    interfaces: Interfaces, communicator: Communicator, ends: Float[Array, "P 2 ..."]
+    interfaces: Interfaces, communicator: Communicator, ends: Float[Array, "P ends ..."]
 ) -> Float[Array, "S ..."]:
     """Data of ends in all slots: the local ones', then the ghosts' from other ranks.
 

@@ -8,13 +8,16 @@ from tempfile import TemporaryFile
 import h5py
 
 from hpcpinn.errors import InputError
-from hpcpinn.io import checkpoint, flow_map_file, layout, sidecar
+from hpcpinn.io import checkpoint, flow_map_file, inference, layout, sidecar, square
 
 REPLACEABLE = {
     layout.FORMAT: "result",
     checkpoint.FORMAT: "checkpoint",
     sidecar.FORMAT: "reference",
     flow_map_file.FORMAT: "flow map",
+    square.FORMAT: "result on a square",
+    inference.FORMAT: "inference",
+    square.REFERENCE_FORMAT: "reference",
 }
 """Kinds of files that a newer one may replace, and what a person calls them."""
 

@@ -13,6 +13,7 @@ from typing import Any, NamedTuple
 import flax.linen as nn
 import jax
 import jax.numpy as jnp
+import numpy as np
 from jax.flatten_util import ravel_pytree
 from jax.typing import ArrayLike
 from jaxtyping import Array, Float
@@ -254,8 +255,8 @@ def make_separable_trunk(
     parameters = _with_constants(parameters, activation)
     line = jnp.linspace(-1.0, 1.0, grid)
     raw = jax.jit(partial(network.apply, method="separately"))(parameters, line)
-    mixing = [_leading(part, n) for part, n in zip(raw, (n_space, n_time), strict=True)]
-    return Trunk(network, parameters, jnp.kron(*mixing))
+    mixing = [leading(part, n) for part, n in zip(raw, (n_space, n_time), strict=True)]
+    return Trunk(network, parameters, jnp.asarray(np.kron(*mixing)))
 
 
 def _with_constants(parameters: Any, activation: str) -> Any:
@@ -264,25 +265,30 @@ def _with_constants(parameters: Any, activation: str) -> Any:
     A field that is even on a piece, as most are, is then exact: without it the error of the nearest
     combination, divided by the square of a short piece's length, would dominate the residual.
     """
-    one = {"sine": 0.5 * jnp.pi, "tanh": 20.0}[activation]
-    networks = dict(parameters["params"])
-    for name, layers in networks.items():
-        first = layers["Dense_0"]
-        constant = {"kernel": first["kernel"].at[:, 0].set(0.0), "bias": first["bias"].at[0].set(one)}
-        networks[name] = {**layers, "Dense_0": constant}
+    networks = {name: constant_first(layers, activation) for name, layers in parameters["params"].items()}
     return {"params": networks}
 
 
-def _leading(raw: Float[Array, "n width"], count: int) -> Float[Array, "width count"]:
+def constant_first(layers: Any, activation: str) -> Any:
+    """θ of one network with its first unit constant."""
+    kernel, bias = (np.array(layers["Dense_0"][name]) for name in ("kernel", "bias"))
+    kernel[:, 0], bias[0] = 0.0, {"sine": 0.5 * np.pi, "tanh": 20.0}[activation]
+    return {**layers, "Dense_0": {"kernel": jnp.asarray(kernel), "bias": jnp.asarray(bias)}}
+
+
+def leading(raw: Float[ArrayLike, "n width"], count: int) -> Float[np.ndarray, "width count"]:
     """Mixing to the first feature and the `count` − 1 leading directions of the others beside it.
 
-    Orthonormal (mean square 1) on the line.
+    Orthonormal (mean square 1) on the line. On the host: there is nothing to compile for one use.
     """
+    raw = np.asarray(raw)
     points = raw.shape[0]
-    size = jnp.sqrt(jnp.mean(raw[:, 0] ** 2))
+    size = np.sqrt(np.mean(raw[:, 0] ** 2))
     first = raw[:, 0] / size
     share = first @ raw[:, 1:] / points
-    _, singular, right = jnp.linalg.svd(raw[:, 1:] - jnp.outer(first, share), full_matrices=False)
+    _, singular, right = np.linalg.svd(raw[:, 1:] - np.outer(first, share), full_matrices=False)
     others = right[: count - 1].T / singular[: count - 1] * points**0.5
-    mixing = jnp.zeros((raw.shape[1], count)).at[0, 0].set(1.0 / size)
-    return mixing.at[1:, 1:].set(others).at[0, 1:].set(-(share @ others) / size)
+    mixing = np.zeros((raw.shape[1], count))
+    mixing[0, 0] = 1.0 / size
+    mixing[1:, 1:], mixing[0, 1:] = others, -(share @ others) / size
+    return mixing

@@ -1,0 +1,234 @@
+"""The run description of a square (``domain.kind = "square"``): dopamine, forward and inverse.
+
+Times in ms, lengths in µm, concentrations in µM, as in `hpcpinn.config.schema`, whose tables these are
+beside: a key that means nothing on a square is unknown here.
+"""
+
+from typing import Annotated, Literal
+
+from pydantic import Field
+
+from hpcpinn.config.values import (
+    Count,
+    Finite,
+    NonNegative,
+    Positive,
+    PositiveLength,
+    PositiveTime,
+    Table,
+    Text,
+    Time,
+)
+
+
+class SquareDomainConfig(Table):
+    """What is solved on.
+
+    Attributes:
+        kind: A ``cell`` (the tables above), or a ``square``.
+        subdomains: Equal rectangles along x and y; the ranks share them.
+    """
+
+    kind: Literal["square"] = "square"
+    subdomains: Annotated[tuple[Count, Count], Field(strict=False)] = (5, 5)
+
+
+class DopamineConstantsConfig(Table):
+    """Constants that differ from the preset; None keeps the preset's.
+
+    Attributes:
+        D: Diffusion, µm²/ms.
+        k: Uptake, 1/ms.
+        C0: Peak of the release, µM.
+        sigma: Its width, µm.
+        half_width: Half of the square's side, µm.
+    """
+
+    D: Positive | None = None
+    k: NonNegative | None = None
+    C0: Positive | None = None
+    sigma: PositiveLength | None = None
+    half_width: PositiveLength | None = None
+
+    @property
+    def changes(self) -> dict[str, float]:
+        """What differs from the preset."""
+        return self.model_dump(exclude_none=True)
+
+
+class SquarePhysicsConfig(Table):
+    """Which constants.
+
+    Attributes:
+        preset: Set of constants: one of the two published settings.
+        constants: What differs from it.
+    """
+
+    preset: Literal["dopamine", "dopamine-slow"] = "dopamine"
+    constants: DopamineConstantsConfig = DopamineConstantsConfig()
+
+
+class SquareOutputConfig(Table):
+    """How long, and what is written.
+
+    Attributes:
+        duration: How long is simulated, ms; that of the preset's publication where left out.
+        output_interval: Between two frames, ms.
+        cells: Output cells along a side of a subdomain; a frame holds the values in their middles.
+        output: Result file, relative to the working directory. It replaces an older result or an empty
+            file, and nothing else.
+        seed: Seed of every random number in the run.
+        transport: How ranks talk; ``auto`` takes mpi4jax under mpirun, nothing with one rank.
+    """
+
+    duration: PositiveTime | None = None
+    output_interval: PositiveTime = 0.5
+    cells: Count = 12
+    output: Text = "results/dopamine.h5"
+    seed: Annotated[int, Field(ge=0, lt=2**32)] = 0
+    transport: Literal["auto", "serial", "mpi4jax", "mpi4py"] = "auto"
+
+
+class SquareNetworkConfig(Table):
+    """The trunks along the axes, whose products are the features of a subdomain.
+
+    Attributes:
+        features_space: Features along each side of a subdomain; flat where the side lies on a wall.
+        features_time: Features in time.
+        activation: Activation of the hidden layers.
+        layers: Number of hidden layers.
+        scale: Largest wave number of the first layer on [−1, 1] for up to six features, more for more.
+    """
+
+    features_space: Annotated[int, Field(ge=4, le=24)] = 10
+    features_time: Annotated[int, Field(ge=3, le=24)] = 9
+    activation: Literal["sine", "tanh"] = "sine"
+    layers: Count = 1
+    scale: Positive = 2.2
+
+
+class SquareTrainingConfig(Table):
+    """How heads are trained: by least squares.
+
+    Attributes:
+        points_space, points_time: Collocation points along a side and in time; by default two more
+            than there are features.
+        newton_tolerance: Relative update at which Gauss-Newton stops.
+        newton_max: Its largest number of steps per window.
+    """
+
+    points_space: Annotated[int | None, Field(ge=4, le=40)] = None
+    points_time: Annotated[int | None, Field(ge=3, le=40)] = None
+    newton_tolerance: Positive = 1e-8
+    newton_max: Count = 4
+
+
+class SquareSchwarzConfig(Table):
+    """How subdomains agree: Robin traces on their common sides.
+
+    Attributes:
+        order: Red and black in turn, as on a chessboard, or all at once.
+        acceleration: ``anderson`` mixes the last sweeps.
+        jump_tolerance: Relative interface jump at which sweeps stop.
+        max_sweeps: Most sweeps per window.
+    """
+
+    order: Literal["red-black", "additive"] = "red-black"
+    acceleration: Literal["anderson", "none"] = "anderson"
+    jump_tolerance: Positive = 1e-9
+    max_sweeps: Count = 100
+
+
+class SquareWindowConfig(Table):
+    """Time windows, short at first and longer as the field smooths.
+
+    Attributes:
+        first: Length of the first window, ms.
+        growth: Largest ratio of the lengths of a window and the next.
+        shortest: A window that fails at this length ends the run, ms.
+        longest: No window is longer, ms.
+        tolerance: Error estimate above which a window is rejected and retried, relative to the field.
+    """
+
+    first: PositiveTime = 0.3
+    growth: Annotated[Finite, Field(gt=1)] = 1.6
+    shortest: PositiveTime = 1e-3
+    longest: PositiveTime = 20.0
+    tolerance: Positive = 3e-4
+
+
+class ParameterConfig(Table):
+    """A constant that is to be inferred, as its logarithm.
+
+    Attributes:
+        name: Which constant of [physics.constants].
+        start: Where the iteration begins; the preset's value where left out.
+        prior: Median of a log-normal prior; none where left out.
+        prior_factor: The prior says that the constant is within this factor of the median, 68 %.
+    """
+
+    name: Literal["D", "k", "C0", "sigma"]
+    start: Positive | None = None
+    prior: Positive | None = None
+    prior_factor: Annotated[Finite, Field(gt=1)] = 3.0
+
+
+class DataConfig(Table):
+    """Where observations come from: a file, or the closed form and a seed.
+
+    Attributes:
+        file: CSV with the columns value, x, y, t, noise in µM, µm, ms, µM (``x_um`` and so on say the
+            same). In a job file a relative path starts at the job file.
+        count: Synthetic observations, at random places and times.
+        noise: Standard deviation of their noise, in units of the release's peak C0.
+        first, last: When they are made, ms.
+        seed: Of places, times and noise.
+        truth: Constants they are made with where these are not the preset's.
+    """
+
+    file: Text | None = None
+    count: Count = 400
+    noise: Positive = 0.02
+    first: Time = 0.5
+    last: PositiveTime = 18.0
+    seed: Annotated[int, Field(ge=0, lt=2**32)] = 0
+    truth: DopamineConstantsConfig = DopamineConstantsConfig()
+
+
+class InferenceConfig(Table):
+    """How constants are inferred (``hpcpinn infer``).
+
+    Attributes:
+        features: Features along each side of the square; the heads follow the equation exactly in time.
+        tolerance: Step of the logarithms, in standard deviations, at which the iteration stops.
+        max_steps: Most Gauss-Newton steps.
+        undetermined_above: A constant whose logarithm has a standard deviation above this by the data alone
+            (Fisher information) is reported as undetermined.
+        undetermined_factor: So is one that, this many times smaller or larger, fits the data as well (profile
+            likelihood, 95 %).
+    """
+
+    features: Annotated[int, Field(ge=8, le=40)] = 30
+    tolerance: Positive = 1e-6
+    max_steps: Count = 60
+    undetermined_above: Positive = 1.0
+    undetermined_factor: Annotated[Finite, Field(gt=1)] = 10.0
+
+
+class SquareConfig(Table):
+    """A whole run description on a square."""
+
+    domain: SquareDomainConfig = SquareDomainConfig()
+    physics: SquarePhysicsConfig = SquarePhysicsConfig()
+    run: SquareOutputConfig = SquareOutputConfig()
+    network: SquareNetworkConfig = SquareNetworkConfig()
+    training: SquareTrainingConfig = SquareTrainingConfig()
+    schwarz: SquareSchwarzConfig = SquareSchwarzConfig()
+    window: SquareWindowConfig = SquareWindowConfig()
+    parameter: Annotated[tuple[ParameterConfig, ...], Field(strict=False)] = ()
+    data: DataConfig = DataConfig()
+    inference: InferenceConfig = InferenceConfig()
+
+    def to_json(self) -> str:
+        """The description as JSON text, as it is stored in a result file."""
+        return self.model_dump_json()

@@ -1,0 +1,86 @@
+"""What single keys of a square's run description cannot tell: contradictions between keys."""
+
+from collections.abc import Iterator
+
+from hpcpinn.config.lines import Path
+from hpcpinn.config.square import SquareConfig
+
+Problem = tuple[Path, str]
+
+
+def conflicts(config: SquareConfig) -> Iterator[Problem]:
+    """The keys that contradict each other, most basic first."""
+    yield from _windows(config)
+    yield from _network(config)
+    yield from _parameters(config)
+    yield from _data(config)
+
+
+def _windows(config: SquareConfig) -> Iterator[Problem]:
+    window, duration = config.window, config.run.duration
+    for lower, upper in (("shortest", "first"), ("first", "longest")):
+        low, high = getattr(window, lower), getattr(window, upper)
+        if low > high:
+            given = lower if lower in window.model_fields_set else upper
+            yield (
+                ("window", given),
+                f"window.{lower} = {low:g} ms is longer than window.{upper} = {high:g} ms; "
+                "expected shortest <= first <= longest",
+            )
+    if duration is not None and config.run.output_interval > duration:
+        yield (
+            ("run", "output_interval"),
+            f"{config.run.output_interval:g} ms is longer than the run (run.duration = {duration:g} ms); "
+            f"use at most {duration:g}",
+        )
+
+
+def _network(config: SquareConfig) -> Iterator[Problem]:
+    for axis in ("space", "time"):
+        features = getattr(config.network, f"features_{axis}")
+        points = getattr(config.training, f"points_{axis}")
+        if points is not None and points < features:
+            yield (
+                ("training", f"points_{axis}"),
+                f"{points} points cannot tell network.features_{axis} = {features} features apart; "
+                f"use at least {features}",
+            )
+
+
+def _parameters(config: SquareConfig) -> Iterator[Problem]:
+    names = [parameter.name for parameter in config.parameter]
+    for number, parameter in enumerate(config.parameter):
+        name = parameter.name
+        if name in names[:number]:
+            yield ("parameter", number, "name"), f"{name!r} is learned twice; leave one away"
+        fixed = getattr(config.physics.constants, name)
+        if fixed is not None:
+            yield (
+                ("parameter", number, "name"),
+                f"{name!r} is fixed too: physics.constants.{name} = {fixed:g}; give one of the two "
+                "(parameter.start is where the iteration begins, data.truth what data are made with)",
+            )
+        if parameter.prior is None and "prior_factor" in parameter.model_fields_set:
+            yield (
+                ("parameter", number, "prior_factor"),
+                f"{parameter.prior_factor:g} around no median; give prior, or leave it away",
+            )
+
+
+def _data(config: SquareConfig) -> Iterator[Problem]:
+    data = config.data
+    if data.file is not None:
+        made = sorted(data.model_fields_set - {"file"})
+        if made:
+            yield (
+                ("data", made[0]),
+                f"is for synthetic data, and data.file = {data.file!r} is given; give one of the two",
+            )
+        return
+    if data.first >= data.last:
+        yield ("data", "first"), f"{data.first:g} ms is not before data.last = {data.last:g} ms"
+    if config.parameter and data.count < len(config.parameter):
+        yield (
+            ("data", "count"),
+            f"{data.count} observations for {len(config.parameter)} parameters; give at least as many",
+        )

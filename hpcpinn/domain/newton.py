@@ -1,0 +1,192 @@
+"""Gauss-Newton outside, Schwarz sweeps inside: how a window is solved, whatever the pieces are."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any, NamedTuple, Protocol
+
+import jax.numpy as jnp
+import numpy as np
+from jaxtyping import Array, Float
+
+from hpcpinn.domain.interfaces import Interfaces
+from hpcpinn.domain.schwarz import SweepSettings, sweep_until_agreed
+from hpcpinn.domain.stars import Stars
+from hpcpinn.domain.window_solver import Traces, WindowSolution
+from hpcpinn.parallel.communicator import Communicator
+from hpcpinn.physics.system import ReactionDiffusion
+from hpcpinn.training.least_squares import Correction, Linearisation
+
+SETTLED = 10.0
+"""How much a field may move, over the jump of its traces, when traces are agreed to a tolerance."""
+
+
+class Condensed(NamedTuple):
+    """All that a Gauss-Newton step takes from a linearisation.
+
+    Attributes:
+        linear: Factors and transfer operators of the pieces.
+        stars: Operators of the stars, where sweeps go over them.
+    """
+
+    linear: Linearisation
+    stars: Stars | None
+
+
+class NewtonStep(NamedTuple):
+    """Outcome of one Gauss-Newton step.
+
+    Attributes:
+        traces: The new heads and traces.
+        change: Largest change of the field relative to its excursion, over all ranks.
+        size: Excursion of every species, at least what was given.
+        sweeps, jump, history: Of the Schwarz iteration, see `Sweeps`.
+    """
+
+    traces: Traces
+    change: Float[Array, ""]
+    size: Float[Array, " K"]
+    sweeps: Array
+    jump: Float[Array, ""]
+    history: Float[Array, " S"]
+
+
+@dataclass(frozen=True)
+class NewtonSettings:
+    """When the Gauss-Newton iteration stops.
+
+    Attributes:
+        tolerance: Relative change of the field.
+        max_steps: Steps per window.
+        renew_above: Contraction of the change per step above which the factors are made anew.
+        renew_first: Change in the first step above which they are made anew at once.
+        inexact: Jump, relative to the last change, at which sweeps pause for the next step.
+    """
+
+    tolerance: float = 1e-6
+    max_steps: int = 8
+    renew_above: float = 0.3
+    renew_first: float = 0.1
+    inexact: float = 0.02
+
+
+class LocalTraining(Protocol):
+    """What the iteration asks of those who train the heads of a rank's pieces.
+
+    Attributes:
+        equation, interfaces, communicator, sweeping: See `WindowSolver`.
+    """
+
+    @property
+    def equation(self) -> ReactionDiffusion: ...
+    @property
+    def interfaces(self) -> Interfaces: ...
+    @property
+    def communicator(self) -> Communicator: ...
+    @property
+    def sweeping(self) -> SweepSettings: ...
+
+    def corrected(self, window: Any, heads: Array, linear: Linearisation) -> Correction:
+        """A Gauss-Newton step from `heads` with all ends told zero. Traceable."""
+        ...
+
+    def accepted(self, window: Any, linear: Linearisation, correction: Correction, told: Array) -> Array:
+        """The heads after the step, with the ends told `told`. Traceable."""
+        ...
+
+    def departure(self, heads: Array) -> Float[Array, "P K Q"]:
+        """How far the field is from rest at the collocation points. Traceable."""
+        ...
+
+
+def newton_step(
+    local: LocalTraining,
+    window: Any,
+    traces: Traces,
+    condensed: Condensed,
+    given: Float[Array, "P ends K T"],
+    size: Float[Array, " K"],
+    tolerance: Float[Array, ""] | float,
+    limit: Array | int,
+) -> NewtonStep:
+    """One Gauss-Newton step of all pieces. Traceable; collective over all ranks.
+
+    Args:
+        given, size, tolerance, limit: As in `sweep_until_agreed`.
+    """
+    linear, communicator = condensed.linear, local.communicator
+    correction = local.corrected(window, traces.heads, linear)
+    sweeps = sweep_until_agreed(
+        local.equation, local.interfaces, communicator, local.sweeping,
+        linear.transfer, correction.reported, given, traces.told, size, tolerance, limit, condensed.stars,
+    )  # fmt: skip
+    heads = local.accepted(window, linear, correction, sweeps.told)
+    away = jnp.abs(local.departure(heads))
+    moved = local.departure(heads - traces.heads)
+    extent = jnp.max(jnp.stack([jnp.abs(moved), away]), axis=(1, 3), initial=0.0)
+    change, reach = communicator.max(extent)
+    size = jnp.maximum(size, reach)
+    return NewtonStep(
+        Traces(heads, sweeps.told), jnp.max(change / size), size, sweeps.made, sweeps.jump, sweeps.history
+    )
+
+
+def iterate(
+    linearise: Callable[..., Condensed],
+    step: Callable[..., NewtonStep],
+    newton: NewtonSettings,
+    sweeping: SweepSettings,
+    window: Any,
+    guess: Traces,
+    given: Float[Array, "P ends K T"],
+    size: Float[Array, " K"],
+    linear: Condensed | None = None,
+    emphasised: Callable[..., Any] | None = None,
+) -> WindowSolution:
+    """Steps until the heads no longer move and the traces agree. Collective over all ranks.
+
+    Args:
+        linearise: Of (window, heads).
+        step: Compiled `newton_step`, without its first argument.
+        newton: When to stop.
+        sweeping: How the pieces agree.
+        window, guess, given, size, linear: As in `WindowSolver.solve`.
+        emphasised: Gives the window other weights of its rows after the first step, from (window, heads).
+    """
+    traces, histories, sweeps, made = guess, [], 0, 0
+    if linear is None:
+        linear, made = linearise(window, traces.heads), 1
+    agreed, steps = False, 0
+    change = jump = contraction = np.inf
+    for steps in range(1, newton.max_steps + 1):
+        # Far from the solution there is no use in traces that agree to the last digit.
+        loose = newton.inexact * min(change, 1.0)
+        tolerance = max(sweeping.tolerance, loose if steps > 1 else newton.inexact)
+        left = sweeping.most_per_window - sweeps
+        done = step(window, traces, linear, given, size, tolerance, left)
+        before, change = change, float(done.change)
+        jump, traces, size = float(done.jump), done.traces, done.size
+        sweeps += int(done.sweeps)
+        histories.append(np.asarray(done.history))
+        if not np.isfinite(change):
+            break
+        spent = sweeps >= sweeping.most_per_window
+        if emphasised is not None and steps == 1 and change > newton.tolerance:
+            window = emphasised(window, traces.heads)
+            linear, made = linearise(window, traces.heads), made + 1
+            continue
+        contraction = min(change / before, 1.0) if np.isfinite(before) else 1.0
+        remaining = change if contraction > 0.5 else change * contraction / (1.0 - contraction)
+        # Traces that agreed at once leave a change of the order of their tolerance: no more to gain.
+        settled = int(done.sweeps) <= 1 and change <= SETTLED * sweeping.tolerance
+        if (remaining <= newton.tolerance or settled) and jump <= sweeping.tolerance:
+            agreed = True
+        if agreed or spent:
+            break
+        far = change > newton.tolerance
+        slow = steps > 1 and contraction > newton.renew_above
+        if far and (slow or (steps == 1 and change > newton.renew_first)):
+            linear, made = linearise(window, traces.heads), made + 1
+    return WindowSolution(
+        traces, linear, np.asarray(size), steps, sweeps, made, jump, change, agreed,
+        np.stack(histories),
+    )  # fmt: skip

@@ -1,0 +1,82 @@
+"""Laplace's approximation of the posterior, and what the data can tell at all (Fisher information)."""
+
+from dataclasses import dataclass
+
+import numpy as np
+from jaxtyping import Bool, Float
+from numpy import ndarray
+from scipy.stats import chi2, norm
+
+_SINGULAR = 1e-13
+"""Information below this part of the largest is none: round-off."""
+
+
+@dataclass(frozen=True)
+class Posterior:
+    """A normal distribution of the logarithms.
+
+    Attributes:
+        centre: Most probable logarithms.
+        covariance: Theirs, prior included; infinite variances where neither data nor prior say anything.
+        data_sd: Standard deviations by the data alone (the Cramér-Rao bound), infinite where they say nothing.
+        determined: Which constants the data determine.
+    """
+
+    centre: Float[ndarray, " p"]
+    covariance: Float[ndarray, "p p"]
+    data_sd: Float[ndarray, " p"]
+    determined: Bool[ndarray, " p"]
+
+    @property
+    def sd(self) -> Float[ndarray, " p"]:
+        """Standard deviations of the logarithms."""
+        return np.sqrt(np.diag(self.covariance))
+
+    @property
+    def correlation(self) -> Float[ndarray, "p p"]:
+        """NaN with what has an infinite variance."""
+        with np.errstate(invalid="ignore"):
+            return self.covariance / np.outer(self.sd, self.sd)
+
+    def interval(self, probability: float = 0.95) -> Float[ndarray, "p 2"]:
+        """Central intervals of the constants themselves."""
+        reach = norm.ppf(0.5 + 0.5 * probability) * self.sd
+        with np.errstate(over="ignore"):
+            return np.exp(np.stack([self.centre - reach, self.centre + reach], axis=1))
+
+
+def laplace(
+    centre: Float[ndarray, " p"],
+    fisher: Float[ndarray, "p p"],
+    precision: Float[ndarray, " p"],
+    profile: Float[ndarray, "p 2"] | None = None,
+    undetermined_above: float = 1.0,
+) -> Posterior:
+    """The posterior around its mode.
+
+    Args:
+        centre: The mode, logarithms.
+        fisher: Information of the data on the logarithms.
+        precision: Of the priors; 0 for none.
+        profile: By how much the negative log likelihood of the data rises far below and above the mode: the
+            information at the mode alone is deceived where the fit has followed the noise.
+        undetermined_above: Standard deviation of a logarithm, by the data alone, above which its constant
+            counts as undetermined.
+    """
+    data_sd = np.sqrt(np.diag(_inverse(fisher)))
+    covariance = _inverse(fisher + np.diag(precision))
+    determined = data_sd <= undetermined_above
+    if profile is not None:
+        determined &= profile.min(axis=1) > 0.5 * chi2.ppf(0.95, 1)
+    return Posterior(centre, covariance, data_sd, determined)
+
+
+def _inverse(information: Float[ndarray, "p p"]) -> Float[ndarray, "p p"]:
+    """The inverse; constants that take part in a direction without information get an infinite variance."""
+    values, vectors = np.linalg.eigh(0.5 * (information + information.T))
+    known = values > _SINGULAR * max(float(values.max(initial=0.0)), 1e-300)
+    inverse = (vectors[:, known] / values[known]) @ vectors[:, known].T
+    lost = np.any(np.abs(vectors[:, ~known]) > 1e-6, axis=1)
+    inverse[lost, :] = inverse[:, lost] = 0.0
+    inverse[lost, lost] = np.inf
+    return inverse

@@ -1,0 +1,120 @@
+"""The trunk along one axis: a frozen network of one coordinate, for products over the axes of a box.
+
+A box in space and time takes a product of such trunks, one per axis, and a head for every product.
+The features of an axis can be made flat at its ends: a field that is read out of them has no flux
+there, whatever its heads are.
+"""
+
+from dataclasses import dataclass
+from functools import partial
+from typing import Any, NamedTuple
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jax.typing import ArrayLike
+from jaxtyping import Array, Float
+
+from hpcpinn.networks.trunk import HiddenLayers, constant_first, leading
+
+AT_ONCE = 128
+"""Places along an axis that are evaluated together."""
+
+
+class AxisFeatures(NamedTuple):
+    """Features of one coordinate and their derivatives at n places, each (n, M)."""
+
+    value: Float[Array, "n M"]
+    slope: Float[Array, "n M"]
+    bend: Float[Array, "n M"]
+
+
+@dataclass(frozen=True)
+class AxisTrunk:
+    """A network of one coordinate with the mixing that makes its features orthonormal on [−1, 1].
+
+    Attributes:
+        network: The hidden layers.
+        parameters: θ.
+        mixing: (width, features) matrix absorbed into the heads.
+    """
+
+    network: HiddenLayers
+    parameters: Any
+    mixing: Float[Array, "width M"]
+
+    @property
+    def n_features(self) -> int:
+        return self.mixing.shape[1]
+
+    def features(self, line: Float[ArrayLike, " n"]) -> AxisFeatures:
+        """Features at the places of a line, with derivatives by forward mode."""
+        raw = _padded(self.network, self.parameters, np.asarray(line, np.float64))
+        return AxisFeatures(*(jnp.asarray(part @ np.asarray(self.mixing)) for part in raw))
+
+
+def mirrored(trunk: AxisTrunk) -> AxisTrunk:
+    """The trunk with the features φ(−ξ)."""
+    layers = dict(trunk.parameters["params"])
+    first = layers["Dense_0"]
+    layers["Dense_0"] = {**first, "kernel": -first["kernel"]}
+    return AxisTrunk(trunk.network, {"params": layers}, trunk.mixing)
+
+
+def _padded(network: HiddenLayers, parameters: Any, line: Float[np.ndarray, " n"]) -> AxisFeatures:
+    """The network's own features, evaluated for a multiple of `AT_ONCE` places: few programs to compile."""
+    places = np.zeros(-(-max(len(line), 1) // AT_ONCE) * AT_ONCE)
+    places[: len(line)] = line
+    raw = _along(network, parameters, jnp.asarray(places))
+    return AxisFeatures(*(part[: len(line)] for part in jax.tree.map(np.asarray, raw)))
+
+
+@partial(jax.jit, static_argnums=0)
+def _along(network: HiddenLayers, parameters: Any, line: Float[Array, " n"]) -> AxisFeatures:
+    def hidden(x: Array) -> Any:
+        return network.apply(parameters, x[None])
+
+    def at_place(x: Array) -> AxisFeatures:
+        one = jnp.ones_like(x)
+        (value, slope), (_, bend) = jax.jvp(lambda s: jax.jvp(hidden, (s,), (one,)), (x,), (one,))
+        return AxisFeatures(value, slope, bend)
+
+    return jax.vmap(at_place)(line)
+
+
+def make_axis_trunk(
+    n_features: int,
+    *,
+    flat_at: tuple[float, ...] = (),
+    seed: int = 0,
+    layers: int = 1,
+    activation: str = "sine",
+    scale: float = 2.2,
+    surplus: int = 3,
+    grid: int = AT_ONCE,
+) -> AxisTrunk:
+    """A frozen random trunk along one axis, orthonormal on [−1, 1]; the first feature is constant.
+
+    Args:
+        n_features: Number of features after mixing.
+        flat_at: Ends (−1.0, 1.0) at which every feature has slope zero.
+        seed, layers, activation, surplus: As in `make_trunk`.
+        scale: Largest frequency for up to six features; raised in proportion for more.
+        grid: Points on the line on which the features are made orthonormal.
+    """
+    raised = scale * max(1.0, n_features / 6.0)
+    network = HiddenLayers(surplus * n_features, layers, activation, (raised,))
+    parameters = {"params": constant_first(_initial(network, seed)["params"], activation)}
+    raw = _padded(network, parameters, np.linspace(-1.0, 1.0, grid)).value
+    flat = np.eye(raw.shape[1])
+    if flat_at:
+        slopes = _padded(network, parameters, np.array(flat_at)).slope
+        # Directions with a slope at an end are taken away; the constant feature has none.
+        basis = np.linalg.qr(slopes.T)[0]
+        flat -= basis @ basis.T
+    return AxisTrunk(network, parameters, jnp.asarray(flat @ leading(raw @ flat, n_features)))
+
+
+@partial(jax.jit, static_argnums=0)
+def _initial(network: HiddenLayers, seed: int) -> Any:
+    return network.init(jax.random.PRNGKey(seed), jnp.zeros(1))

@@ -1,0 +1,132 @@
+"""Dopamine that diffuses from a point of release and is taken up, on a square (EQUATIONS §3).
+
+    C_t = D ∇²C − k C   on [−a, a]²,   ∂C/∂n = 0 on all edges
+
+The release is a Gaussian with its mirror images in the edges, so that the start has no flux through
+them either: C(0) = C0 g(x, 0) g(y, 0). Then the solution on the bounded square is known,
+
+    C = C0 e^{−kt} g(x, t) g(y, t),   g = (σ/s) Σ_m exp(−(x − 2am)²/(2s²)),   s² = σ² + 2Dt.
+
+Units: µm, ms, µM.
+"""
+
+from dataclasses import dataclass, replace
+from typing import Any, Self
+
+import jax.numpy as jnp
+from jax.typing import ArrayLike
+from jaxtyping import Array, Float
+
+IMAGES = 16
+"""Mirror images on either side that are summed: exact to round-off up to s = 4a."""
+
+
+@dataclass(frozen=True)
+class DopamineConstants:
+    """Every constant of EQUATIONS §3.
+
+    Attributes:
+        name: Preset name.
+        D: Diffusion, µm²/ms.
+        k: Uptake, 1/ms.
+        C0: Peak of the release, µM.
+        sigma: Its width σ, µm.
+        half_width: Half of the square's side a, µm.
+        duration: How long the published run of these constants is, ms.
+    """
+
+    name: str
+    D: float = 0.32
+    k: float = 0.05
+    C0: float = 1.0
+    sigma: float = 0.5
+    half_width: float = 2.5
+    duration: float = 20.0
+
+    def replace(self, **changes: float) -> Self:
+        """A copy with some constants changed."""
+        return replace(self, **changes)  # type: ignore[arg-type]
+
+
+PRESETS = {
+    preset.name: preset
+    for preset in (DopamineConstants("dopamine"), DopamineConstants("dopamine-slow", k=0.02, duration=50.0))
+}
+"""The two published settings."""
+
+
+@dataclass(frozen=True)
+class DopamineSystem:
+    """The equation for solvers, see `ReactionDiffusion`; D and k may be traced.
+
+    Attributes:
+        D, k: Diffusion and uptake.
+        C0: Typical size of the field.
+    """
+
+    D: Any
+    k: Any
+    C0: float = 1.0
+
+    names = ("dopamine",)
+    rest = (0.0,)
+    content = (1.0,)
+
+    @classmethod
+    def of(cls, constants: DopamineConstants) -> Self:
+        """The system of some constants."""
+        return cls(constants.D, constants.k, constants.C0)
+
+    @property
+    def diffusion(self) -> tuple[Any, ...]:
+        return (self.D,)
+
+    @property
+    def scale(self) -> tuple[float, ...]:
+        return (self.C0,)
+
+    @property
+    def rate(self) -> tuple[Any, ...]:
+        return (self.k,)
+
+    def source(self, u: Float[Array, " 1"], forcing: Any) -> Float[Array, " 1"]:
+        """Uptake."""
+        return -self.k * u
+
+    def passage(self, u: Float[Array, " 1"], forcing: Any) -> Float[Array, " 2"]:
+        """What uptake takes away; nothing comes in."""
+        return jnp.stack([-self.k * u[0], 0.0 * u[0]])
+
+
+def profile(
+    x: Float[ArrayLike, "..."],
+    variance: Float[ArrayLike, "..."],
+    constants: DopamineConstants,
+    sigma: Float[ArrayLike, ""] | None = None,
+) -> Float[Array, "..."]:
+    """g of the closed form where s² is `variance`, along one axis; `sigma` instead of the constants' σ."""
+    sigma = jnp.asarray(constants.sigma if sigma is None else sigma)
+    x, variance = jnp.asarray(x)[..., None], jnp.asarray(variance)[..., None]
+    centres = 2.0 * constants.half_width * jnp.arange(-IMAGES, IMAGES + 1)
+    bells = jnp.exp(-((x - centres) ** 2) / (2.0 * variance))
+    return sigma / jnp.sqrt(variance[..., 0]) * jnp.sum(bells, axis=-1)
+
+
+def exact(
+    x: Float[ArrayLike, "..."],
+    y: Float[ArrayLike, "..."],
+    t: Float[ArrayLike, "..."],
+    constants: DopamineConstants,
+    D: Float[ArrayLike, ""] | None = None,
+    k: Float[ArrayLike, ""] | None = None,
+) -> Float[Array, "..."]:
+    """The closed form at points and times, µM; shapes are broadcast.
+
+    Args:
+        D, k: Instead of the constants' (they may be traced).
+    """
+    D, k = (constants.D if D is None else D), (constants.k if k is None else k)
+    t = jnp.asarray(t)
+    variance = constants.sigma**2 + 2.0 * jnp.asarray(D) * t
+    spread = profile(x, variance, constants) * profile(y, variance, constants)
+    return constants.C0 * jnp.exp(-jnp.asarray(k) * t) * spread

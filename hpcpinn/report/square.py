@@ -1,0 +1,159 @@
+"""Pictures of a run on a square: snapshots beside other solutions, heat maps, errors against time."""
+
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from jaxtyping import Int
+from matplotlib.cm import ScalarMappable
+from matplotlib.colors import LogNorm, Normalize
+from numpy import ndarray
+
+from hpcpinn.errors import InputError
+from hpcpinn.io.square import SquareReference, SquareResult, read_square_reference
+from hpcpinn.report.canvas import CYCLE, calcium_colours, canvas
+
+_SNAPSHOTS = 4
+_SMALLEST = 1e-12
+"""Errors below this part of the peak are shown as this."""
+
+
+def draw_square(
+    result: SquareResult, folder: Path, *, times: Sequence[float] | None = None, suffix: str = "png"
+) -> tuple[list[Path], list[str]]:
+    """Draws every picture that the result has the data for.
+
+    Args:
+        result: The run.
+        folder: Where the pictures go.
+        times: When to show the square, ms; early, middle and late where None.
+        suffix: Format of the pictures: png, pdf, svg.
+
+    Returns:
+        The pictures drawn, and for each that was left out the reason.
+
+    Raises:
+        InputError: `times` lie outside the run, or there are no frames.
+        OutputError: A picture cannot be written.
+    """
+    if not len(result.time):
+        raise InputError(f"{result.path}: holds no frames; run the job again")
+    reference = read_square_reference(result)
+    frames = _frames(result, times)
+    pictures: dict[str, Callable[[Path], None]] = {
+        "snapshots": lambda path: draw_snapshots(path, result, reference, frames),
+        "heat_map": lambda path: draw_heat_map(path, result, reference),
+        "errors": lambda path: draw_errors(path, result, reference),
+    }
+    drawn = []
+    for name, draw in pictures.items():
+        draw(folder / f"{name}.{suffix}")
+        drawn.append(folder / f"{name}.{suffix}")
+    missing = f"no other solutions in the pictures: run hpcpinn validate {result.path} first"
+    return drawn, [] if reference is not None else [missing]
+
+
+def _frames(result: SquareResult, times: Sequence[float] | None) -> Int[ndarray, " n"]:
+    end = float(result.time[-1])
+    if times is None:
+        wanted = [0.0, *(end * np.array([0.025, 0.1, 1.0]))][:_SNAPSHOTS]
+    else:
+        for time in times:
+            if not result.time[0] <= time <= end * (1.0 + 1e-9):
+                raise InputError(f"--times {time:g}: the run is from {result.time[0]:g} to {end:g} ms")
+        wanted = list(times)
+    return np.array([int(np.argmin(np.abs(result.time - time))) for time in wanted])
+
+
+def draw_snapshots(
+    path: Path, result: SquareResult, reference: SquareReference | None, frames: Int[ndarray, " n"]
+) -> None:
+    """The square at some times, a column each: ours, closed form, finite differences, and our error."""
+    rows: list[tuple[str, ndarray]] = [("networks", result.dopamine)]
+    if reference is not None:
+        rows += [("closed form", reference.exact), ("finite differences", reference.finite_difference)]
+    error = None if reference is None else np.abs(result.dopamine - reference.exact)
+    n_rows = len(rows) + (error is not None)
+    with canvas(path, 1.75 * len(frames) + 1.1, 1.7 * n_rows + 0.3) as figure:
+        axes = figure.subplots(n_rows, len(frames), squeeze=False, sharex=True, sharey=True)
+        for column, frame in enumerate(frames):
+            scale = Normalize(0.0, float(result.dopamine[frame].max()))
+            for row, (_, values) in enumerate(rows):
+                _square_into(axes[row, column], result, values[frame], scale)
+            axes[0, column].set_title(f"{result.time[frame]:.4g} ms")
+            shown = ScalarMappable(Normalize(0.0, float(result.dopamine[frame].max())), calcium_colours())
+            figure.colorbar(shown, ax=axes[: len(rows), column], shrink=0.6, pad=0.02, aspect=30, location="right")
+        if error is not None:
+            high = max(float(error[frames].max()), _SMALLEST)
+            scale_error = LogNorm(1e-4 * high, high)
+            for column, frame in enumerate(frames):
+                _square_into(axes[-1, column], result, np.maximum(error[frame], 1e-4 * high), scale_error, "viridis")
+            shown = ScalarMappable(scale_error, "viridis")
+            figure.colorbar(shown, ax=axes[-1], label="|error| (µM)", shrink=0.9, pad=0.01)
+        names = [name for name, _ in rows] + ([] if error is None else ["error"])
+        for row, name in enumerate(names):
+            axes[row, 0].set_ylabel(f"{name}\ny (µm)")
+        for axis in axes[-1]:
+            axis.set_xlabel("x (µm)")
+
+
+def _square_into(axes: Any, result: SquareResult, values: ndarray, scale: Any, colours: Any = None) -> None:
+    half_x, half_y = (0.5 * (line[1] - line[0]) for line in (result.x, result.y))
+    extent = (result.x[0] - half_x, result.x[-1] + half_x, result.y[0] - half_y, result.y[-1] + half_y)
+    colours = calcium_colours() if colours is None else colours
+    axes.imshow(values, origin="lower", extent=extent, norm=scale, cmap=colours, interpolation="nearest")
+
+
+def draw_heat_map(path: Path, result: SquareResult, reference: SquareReference | None) -> None:
+    """The line y ≈ 0 against time: ours, and our error where the closed form is at hand."""
+    middle = len(result.y) // 2
+    ours = result.dopamine[:, middle, :]
+    with canvas(path, 7.2, 3.0) as figure:
+        axes = figure.subplots(1, 1 if reference is None else 2, squeeze=False, sharey=True)[0]
+        high = float(ours.max())
+        _map_into(figure, axes[0], result, ours, LogNorm(1e-5 * high, high), calcium_colours(), "dopamine (µM)")
+        axes[0].set_ylabel(f"x (µm) at y = {result.y[middle]:.2g} µm")
+        if reference is not None:
+            error = np.abs(result.dopamine[:, middle, :] - reference.exact[:, middle, :])
+            top = max(float(error.max()), _SMALLEST)
+            _map_into(figure, axes[1], result, error, LogNorm(1e-4 * top, top), "viridis", "|error| (µM)")
+
+
+def _map_into(
+    figure: Any, axes: Any, result: SquareResult, values: ndarray, scale: Normalize, colours: Any, label: str
+) -> None:
+    lowest = float(scale.inverse(0.0))
+    shown = axes.pcolormesh(
+        result.time, result.x, np.maximum(values, lowest).T, norm=scale, cmap=colours, shading="nearest",
+        rasterized=True,
+    )  # fmt: skip
+    axes.set_xlabel("time (ms)")
+    figure.colorbar(shown, ax=axes, label=label, pad=0.02)
+
+
+def draw_errors(path: Path, result: SquareResult, reference: SquareReference | None) -> None:
+    """Errors against time, with the error estimate of every window, and what windows took."""
+    windows = result.windows
+    edges = np.append(windows["start"], windows["start"][-1:] + windows["length"][-1:])
+    with canvas(path, 6.8, 3.0) as figure:
+        left, right = figure.subplots(1, 2)
+        if reference is not None:
+            for values, name, colour in (
+                (result.dopamine, "networks", CYCLE[0]),
+                (reference.finite_difference, "finite differences", CYCLE[1]),
+            ):
+                missed = np.linalg.norm(values - reference.exact, axis=(1, 2))
+                relative = missed / np.linalg.norm(reference.exact, axis=(1, 2))
+                left.plot(result.time[1:], relative[1:], color=colour, label=name)
+        left.stairs(windows["error_estimate"], edges, baseline=None, color=CYCLE[6], ls=":", label="error estimate")
+        left.set(yscale="log", xlabel="time (ms)", ylabel="relative L2 error of a frame")
+        left.legend()
+        right.stairs(windows["length"], edges, baseline=None, color=CYCLE[0])
+        right.set(xlabel="time (ms)", ylabel="window (ms)", yscale="log")
+        right.yaxis.label.set_color(CYCLE[0])
+        sweeps = right.twinx()
+        sweeps.plot(0.5 * (edges[1:] + edges[:-1]), windows["sweeps"], "o", ms=3, color=CYCLE[1])
+        sweeps.set_ylabel("sweeps", color=CYCLE[1])
+        sweeps.set_ylim(bottom=0)
+        sweeps.spines["right"].set_visible(True)

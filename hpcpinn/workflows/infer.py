@@ -1,0 +1,220 @@
+"""From noisy measurements to constants with intervals: joint Gauss-Newton, Laplace, Fisher information."""
+
+import time as clock
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jaxtyping import Float
+from numpy import ndarray
+
+from hpcpinn.config import SquareConfig
+from hpcpinn.config.square import ParameterConfig
+from hpcpinn.errors import InputError, SolveError, concerning
+from hpcpinn.inference import observations
+from hpcpinn.inference.gauss_newton import Fit, Prior
+from hpcpinn.inference.laplace import Posterior, laplace
+from hpcpinn.inference.square_fit import by_networks, make_fit, make_profile, seen_by_networks
+from hpcpinn.inference.square_model import SquareModel, make_square_model
+from hpcpinn.io import inference, places
+from hpcpinn.io.inference import InferenceResult, write_inference
+from hpcpinn.io.metrics import metrics_path, write_metrics
+from hpcpinn.io.observations import Table, read_observations
+from hpcpinn.parallel.communicator import Communicator
+from hpcpinn.physics.dopamine import DopamineConstants
+from hpcpinn.workflows.square import constants_of
+
+UNITS = {"D": "um2/ms", "k": "1/ms", "C0": "uM", "sigma": "um"}
+"""Of the constants that can be learned."""
+ANOTHER = "name another file with --output (run.output)"
+
+
+@dataclass(frozen=True)
+class Inference:
+    """An inference and its cost.
+
+    Attributes:
+        result: What was inferred; also in the result file.
+        posterior: Of the logarithms.
+        misfit: Mean square of (data − model)/noise; 1 where the noise is what it is said to be.
+        steps: Gauss-Newton steps.
+        truth: What synthetic data were made with; empty for data from a file.
+        source: What data are called.
+        seconds: Wall time of the whole, and
+        seconds_fit: of the fit once it is compiled.
+    """
+
+    result: InferenceResult
+    posterior: Posterior
+    misfit: float
+    steps: int
+    truth: dict[str, float]
+    source: str
+    seconds: float
+    seconds_fit: float
+
+
+def refuse_unusable_places(config: SquareConfig, job: Path | None = None) -> None:
+    """Finds out before the work starts that a result cannot, or must not, be written.
+
+    Raises:
+        InputError: It is an input, a directory or a file of another kind, or cannot be made.
+    """
+    given = {"the job file": job, "the data file (data.file)": config.data.file}
+    inputs = {name: Path(file) for name, file in given.items() if file is not None}
+    output = Path(config.run.output)
+    with concerning("run", "output"):
+        places.refuse_unusable(output, inputs, ANOTHER, inference.FORMAT)
+        places.refuse_unusable(metrics_path(output), inputs, f"the metrics go there: {ANOTHER}")
+
+
+def truth_of(config: SquareConfig) -> DopamineConstants:
+    """What synthetic data are made with."""
+    return constants_of(config).replace(**config.data.truth.changes)
+
+
+def observed(config: SquareConfig) -> tuple[Table, str]:
+    """The observations of a run description, checked, and what they are called.
+
+    Raises:
+        InputError: They cannot be used.
+    """
+    data, constants = config.data, constants_of(config)
+    if data.file is not None:
+        table, source = read_observations(data.file), data.file
+    else:
+        table = observations.synthesised(
+            truth_of(config), count=data.count, noise=data.noise, first=data.first, last=data.last, seed=data.seed
+        )
+        source = f"{data.count} synthetic observations (seed {data.seed})"
+    observations.refuse_unusable(table, constants.half_width, len(config.parameter), source)
+    return table, source
+
+
+def starts_and_prior(config: SquareConfig) -> tuple[Float[ndarray, " p"], Prior]:
+    """Logarithms to begin with, and the priors."""
+    constants = constants_of(config)
+    parameters = config.parameter
+
+    def start(parameter: ParameterConfig) -> float:
+        return parameter.start or parameter.prior or float(getattr(constants, parameter.name))
+
+    z = np.log([start(parameter) for parameter in parameters])
+    centre = np.array([np.log(p.prior) if p.prior else 0.0 for p in parameters])
+    precision = np.array([np.log(p.prior_factor) ** -2.0 if p.prior else 0.0 for p in parameters])
+    return z, Prior(jnp.asarray(centre), jnp.asarray(precision))
+
+
+def infer(config: SquareConfig, communicator: Communicator) -> Inference:
+    """Infers the constants of a run description and writes the result. Collective over all ranks.
+
+    The model is small: every rank computes the same, and rank 0 writes.
+
+    Raises:
+        InputError: No parameters, or data that cannot be used.
+        SolveError: The iteration does not come to an end.
+        OutputError: The result cannot be written.
+    """
+    began = clock.perf_counter()
+    if not config.parameter:
+        raise InputError("[[parameter]]: none is given, so there is nothing to infer; name at least one, such as D")
+    table, source = communicator.on_root(observed, config)
+    model = make_square_model(constants_of(config), config.inference.features, config.run.seed)
+    names = tuple(parameter.name for parameter in config.parameter)
+    start, prior = starts_and_prior(config)
+    settings = config.inference
+    fitting = make_fit(
+        by_networks(model), names, prior, tolerance=settings.tolerance, max_steps=settings.max_steps
+    )
+    seen = seen_by_networks(model, table)
+    jax.block_until_ready(fitting(seen, jnp.asarray(start)))
+    begun = clock.perf_counter()
+    fit: Fit = jax.block_until_ready(fitting(seen, jnp.asarray(start)))
+    seconds_fit = clock.perf_counter() - begun
+    profile = make_profile(
+        by_networks(model), names, settings.undetermined_factor, tolerance=settings.tolerance,
+        max_steps=settings.max_steps,
+    )(seen, fit.z)  # fmt: skip
+    posterior = laplace(
+        np.asarray(fit.z), np.asarray(fit.fisher), np.asarray(prior.precision), np.asarray(profile),
+        settings.undetermined_above,
+    )  # fmt: skip
+    if not bool(fit.converged) and bool(np.all(posterior.determined)):
+        raise SolveError(
+            f"infer: not converged after {int(fit.steps)} steps (inference.tolerance = {settings.tolerance:g}); "
+            "raise inference.max_steps, or begin elsewhere with parameter.start"
+        )
+    result = _result(config, names, start, fit, posterior, table, model)
+    write_inference(config.run.output, communicator, result)
+    misses = (np.asarray(result.observations["predicted"]) - table.value) / table.noise
+    outcome = Inference(
+        result=result,
+        posterior=posterior,
+        misfit=float(np.mean(misses**2)),
+        steps=int(fit.steps),
+        truth={} if config.data.file else {name: float(getattr(truth_of(config), name)) for name in names},
+        source=source,
+        seconds=clock.perf_counter() - began,
+        seconds_fit=seconds_fit,
+    )
+    write_metrics(config.run.output, communicator, figures(outcome))
+    return outcome
+
+
+def _result(
+    config: SquareConfig, names: tuple[str, ...], start: ndarray, fit: Fit, posterior: Posterior, table: Table,
+    model: SquareModel,
+) -> InferenceResult:  # fmt: skip
+    estimate = np.exp(np.asarray(fit.z))
+    interval = posterior.interval()
+    values = {name: jnp.asarray(value) for name, value in zip(names, estimate, strict=True)}
+    at_x, at_y = (jnp.asarray(model.along(line)) for line in (table.x, table.y))
+    predicted = model.predicted(values, at_x, at_y, jnp.asarray(table.t))
+    path = np.asarray(fit.path)
+    return InferenceResult(
+        names=names,
+        units=tuple(UNITS[name] for name in names),
+        start=np.exp(start),
+        estimate=estimate,
+        low=interval[:, 0],
+        high=interval[:, 1],
+        sd_log=posterior.sd,
+        data_sd_log=posterior.data_sd,
+        determined=posterior.determined,
+        covariance=posterior.covariance,
+        path=np.exp(path[np.isfinite(path).all(axis=1)]),
+        observations={
+            "value": table.value, "noise": table.noise, "x": table.x, "y": table.y, "t": table.t,
+            "predicted": np.asarray(predicted),
+        },
+        config=config.to_json(),
+    )  # fmt: skip
+
+
+def figures(outcome: Inference) -> dict[str, Any]:
+    """The numbers of an inference, for metrics.json; an undetermined constant has no estimate."""
+    result = outcome.result
+    parameters = {}
+    for i, name in enumerate(result.names):
+        known = bool(result.determined[i])
+        parameters[name] = {
+            "unit": result.units[i],
+            "determined_by_data": known,
+            "estimate": float(result.estimate[i]) if known else None,
+            "interval_95": [float(result.low[i]), float(result.high[i])] if known else None,
+            "sd_log": float(result.sd_log[i]),
+            "data_sd_log": float(result.data_sd_log[i]),
+            "truth": outcome.truth.get(name),
+        }
+    return {
+        "parameters": parameters,
+        "correlation": outcome.posterior.correlation,
+        "misfit": outcome.misfit,
+        "observations": len(result.observations["value"]),
+        "steps": outcome.steps,
+        "seconds": outcome.seconds,
+        "seconds_fit": outcome.seconds_fit,
+    }

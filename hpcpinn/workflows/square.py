@@ -1,0 +1,421 @@
+"""A forward run on a square: dopamine, window after window, on all ranks, into one result file."""
+
+import resource
+import time as clock
+from collections.abc import Callable
+from dataclasses import asdict, dataclass
+from functools import partial
+from pathlib import Path
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jaxtyping import Array, Float, Int
+
+from hpcpinn.config import SquareConfig
+from hpcpinn.domain.newton import NewtonSettings
+from hpcpinn.domain.rectangle_window import RectangleWindow
+from hpcpinn.domain.rectangles import Rectangles
+from hpcpinn.domain.schwarz import SweepSettings
+from hpcpinn.domain.window_solver import WindowSolution
+from hpcpinn.errors import InputError, SolveError, concerning
+from hpcpinn.io import places, square
+from hpcpinn.io.metrics import metrics_path, write_metrics
+from hpcpinn.networks.axis import make_axis_trunk
+from hpcpinn.parallel.communicator import Communicator
+from hpcpinn.physics.dopamine import PRESETS, DopamineConstants, DopamineSystem, exact
+from hpcpinn.timestepping.controller import (
+    Plan,
+    WindowRule,
+    after_accepted,
+    after_rejected,
+    first_plan,
+    next_length,
+)
+from hpcpinn.training.collocation import gauss_grid
+from hpcpinn.training.rectangles import RectangleGeometry, Window, field_on, rectangle_table
+from hpcpinn.workflows.forward import ProgressDisplay, WindowReport
+
+ANOTHER = "name another file with --output (run.output)"
+
+
+@dataclass(frozen=True)
+class SquareSummary:
+    """What a run says of itself at the end; also in metrics.json.
+
+    Attributes:
+        duration: Simulated time, ms.
+        exact_error: L2 difference from the closed form over the box and all times, relative to its L2 norm.
+        exact_error_worst: The largest of a single window, in the same measure.
+        exact_error_max: Largest difference at any point and time, µM.
+        error_estimate: Largest error estimate of a window.
+        interface_jump: Largest relative jump left in a window.
+        seconds: Wall time from set-up to the end; `seconds_setup` of it before the first window was done
+            (compilation).
+        memory_gib: Largest resident memory of a rank.
+    """
+
+    result: str
+    ranks: int
+    subdomains: tuple[int, int]
+    duration: float
+    windows: int
+    rejected: int
+    newton_steps: int
+    sweeps: int
+    exact_error: float
+    exact_error_worst: float
+    exact_error_max: float
+    error_estimate: float
+    tolerance: float
+    interface_jump: float
+    seconds: float
+    seconds_setup: float
+    memory_gib: float
+
+
+def constants_of(config: SquareConfig) -> DopamineConstants:
+    """The preset with what the run description changes."""
+    return PRESETS[config.physics.preset].replace(**config.physics.constants.changes)
+
+
+def duration_of(config: SquareConfig) -> float:
+    """How long is simulated, ms."""
+    return config.run.duration or PRESETS[config.physics.preset].duration
+
+
+def refuse_unusable_places(config: SquareConfig, job: Path | None = None) -> None:
+    """Finds out before the work starts that a run cannot, or must not, write its files.
+
+    Raises:
+        InputError: One of them is an input, a directory or a file of another kind, or cannot be made.
+    """
+    given = {"the job file": job, "the data file (data.file)": config.data.file}
+    inputs = {name: Path(file) for name, file in given.items() if file is not None}
+    output = Path(config.run.output)
+    with concerning("run", "output"):
+        places.refuse_unusable(output, inputs, ANOTHER, square.FORMAT)
+        places.refuse_unusable(metrics_path(output), inputs, f"the metrics go there: {ANOTHER}")
+
+
+@dataclass(frozen=True)
+class SquareProblem:
+    """All that is fixed for a run, as one rank sees it.
+
+    Attributes:
+        config: The run description.
+        constants: Of the equation.
+        domain: The subdomains.
+        owner: Rank of every subdomain.
+        local: This rank's, in the order in which it stores them.
+        solver: Solves windows on them.
+    """
+
+    config: SquareConfig
+    constants: DopamineConstants
+    domain: Rectangles
+    owner: Int[np.ndarray, " P"]
+    local: Int[np.ndarray, " p"]
+    solver: RectangleWindow
+
+
+def build_square(config: SquareConfig, communicator: Communicator) -> SquareProblem:
+    """Sets up a run; the same on all ranks but for what each owns.
+
+    Raises:
+        InputError: More ranks than subdomains.
+    """
+    constants = constants_of(config)
+    a = constants.half_width
+    domain = Rectangles((-a, -a), (a, a), config.domain.subdomains)
+    owner = domain.owners(communicator.size)
+    local = domain.stored(owner, communicator.rank)
+    network, training = config.network, config.training
+    trunk = partial(
+        make_axis_trunk, network.features_space, seed=config.run.seed,
+        layers=network.layers, activation=network.activation, scale=network.scale,
+    )  # fmt: skip
+    clock_trunk = make_axis_trunk(
+        network.features_time, seed=config.run.seed + 1,
+        layers=network.layers, activation=network.activation, scale=network.scale,
+    )  # fmt: skip
+    table = rectangle_table(
+        trunk,
+        clock_trunk,
+        training.points_space or network.features_space + 2,
+        training.points_time or network.features_time + 2,
+    )
+    schwarz = config.schwarz
+    sweeping = SweepSettings(
+        n_red=int(np.sum(domain.colour[local] == 0)),
+        order=schwarz.order,
+        acceleration=schwarz.acceleration,
+        tolerance=schwarz.jump_tolerance,
+        max_sweeps=schwarz.max_sweeps,
+        most_per_window=schwarz.max_sweeps,
+        memory=30,
+    )
+    # The equation is linear: one set of factors is right for a window, and sweeps need not pause.
+    newton = NewtonSettings(
+        training.newton_tolerance, training.newton_max, renew_above=np.inf, renew_first=np.inf, inexact=0.0
+    )
+    solver = RectangleWindow(
+        equation=DopamineSystem.of(constants),
+        table=table,
+        geometry=domain.geometry(local),
+        interfaces=domain.interfaces(owner, communicator.rank),
+        communicator=communicator,
+        sweeping=sweeping,
+        newton=newton,
+    )
+    return SquareProblem(config, constants, domain, owner, local, solver)
+
+
+def run_square(
+    config: SquareConfig, communicator: Communicator, progress: ProgressDisplay
+) -> SquareSummary:
+    """Runs a job from its description to its result file. Collective over all ranks.
+
+    Raises:
+        InputError: Something the user gave cannot be used.
+        SolveError: A window does not reach its tolerance; what was accepted is in the file.
+        OutputError: The result cannot be written.
+    """
+    began = clock.perf_counter()
+    problem = build_square(config, communicator)
+    output = _Output(problem, communicator)
+    header = square.SquareHeader(
+        output.x, output.y, problem.domain.centre, problem.owner, config.to_json(), config.run.seed
+    )
+    writer = square.SquareWriter(config.run.output, communicator, header)
+    try:
+        tally = _march(problem, communicator, progress, writer, output, began)
+    except SolveError:
+        writer.close(complete=False)  # all ranks come here together
+        raise
+    writer.close()
+    summary = _summary(problem, communicator, tally, clock.perf_counter() - began)
+    write_metrics(config.run.output, communicator, asdict(summary))
+    return summary
+
+
+@dataclass
+class _Tally:
+    """Sums and largest values over the accepted windows."""
+
+    windows: int = 0
+    rejected: int = 0
+    newton_steps: int = 0
+    sweeps: int = 0
+    estimate: float = 0.0
+    jump: float = 0.0
+    missed: float = 0.0
+    norm: float = 0.0
+    worst: float = 0.0
+    largest: float = 0.0
+    seconds_setup: float = 0.0
+
+
+def _march(
+    problem: SquareProblem,
+    communicator: Communicator,
+    progress: ProgressDisplay,
+    writer: square.SquareWriter,
+    output: "_Output",
+    began: float,
+) -> _Tally:
+    config, solver, constants = problem.config, problem.solver, problem.constants
+    end = duration_of(config)
+    given = config.window
+    rule = WindowRule(
+        first=min(given.first, end), shortest=given.shortest, longest=given.longest,
+        tolerance=given.tolerance, growth=given.growth,
+    )  # fmt: skip
+    plan, time, tally = first_plan(rule), 0.0, _Tally()
+    x, y = _places(solver.geometry, solver.table.grid.space)
+    field = _release(constants, x, y)[:, None]
+    size = jnp.asarray(solver.equation.scale)
+    against = _Comparison(problem, communicator)
+    progress.start(end)
+    output.frame_at_start(writer)
+    while time < end * (1.0 - 1e-12):
+        begun = clock.perf_counter()
+        length, solution, error, plan, rejected = _accepted(problem, rule, plan, time, end, field, size)
+        field = solver.at_end(solution.traces.heads)
+        missed, norm, largest = against(solution.traces.heads, time, length)
+        tally.windows, tally.rejected = tally.windows + 1, tally.rejected + rejected
+        tally.newton_steps += solution.newton_steps
+        tally.sweeps += solution.sweeps
+        tally.estimate, tally.jump = max(tally.estimate, error), max(tally.jump, solution.jump)
+        tally.missed, tally.norm = tally.missed + missed * length, tally.norm + norm * length
+        tally.worst = max(tally.worst, (missed / norm) ** 0.5)
+        tally.largest = max(tally.largest, largest)
+        row = {
+            "start": time, "length": length, "newton_steps": solution.newton_steps, "sweeps": solution.sweeps,
+            "jump": solution.jump, "error_estimate": error, "exact_error": (missed / norm) ** 0.5,
+            "rejected": rejected, "seconds": clock.perf_counter() - begun,
+        }  # fmt: skip
+        output.window(writer, solution.traces.heads, time, length, row)
+        time += length
+        if not tally.seconds_setup:
+            tally.seconds_setup = clock.perf_counter() - began
+        progress.window(WindowReport(tally.windows, time, solution.sweeps, solution.jump, error, None))
+    return tally
+
+
+def _accepted(
+    problem: SquareProblem, rule: WindowRule, plan: Plan, time: float, end: float, field: Array, size: Array
+) -> tuple[float, WindowSolution, float, Plan, int]:
+    """Tries shorter and shorter windows until one is within the tolerance."""
+    solver, rejected = problem.solver, 0
+    while True:
+        length = next_length(rule, plan, time, end)
+        window = Window(jnp.asarray(length), field)
+        solution = solver.solve(window, solver.continued(field, length), size)
+        missed, away = solver.estimate(window, solution.traces.heads)
+        error = float(np.max(missed / away)) if solution.converged else float("inf")
+        if error <= rule.tolerance:
+            return length, solution, error, after_accepted(rule, plan, length, error, False), rejected
+        why = f"t = {time:.4g} ms: error estimate {error:.1e} is above window.tolerance = {rule.tolerance:.1e}"
+        if not solution.converged:
+            why = (
+                f"t = {time:.4g} ms: sides disagree by {solution.jump:.1e} after {solution.sweeps} sweeps "
+                f"(schwarz.jump_tolerance = {solver.sweeping.tolerance:.1e})"
+            )
+        remedy = "use more network.features_space, domain.subdomains or schwarz.max_sweeps"
+        plan, rejected = after_rejected(rule, plan, length, error, why, remedy), rejected + 1
+
+
+@partial(jax.jit, static_argnums=0)
+def _release(constants: DopamineConstants, x: Float[Array, "..."], y: Float[Array, "..."]) -> Float[Array, "..."]:
+    return exact(x, y, 0.0, constants)
+
+
+def _places(
+    geometry: RectangleGeometry, line: Float[np.ndarray, " n"]
+) -> tuple[Float[np.ndarray, "P n n"], Float[np.ndarray, "P n n"]]:
+    """x and y at places (ξ, η) of the pieces, both from `line`."""
+    centre, along = np.asarray(geometry.centre), 0.5 * np.asarray(geometry.size)[:, None] * line
+    x, y = (centre[:, axis, None] + along[axis] for axis in range(2))
+    n = len(line)
+    return np.tile(x[:, :, None], (1, 1, n)), np.tile(y[:, None, :], (1, n, 1))
+
+
+class _Comparison:
+    """Holds windows against the closed form, at points that were not trained on."""
+
+    def __init__(self, problem: SquareProblem, communicator: Communicator):
+        solver, table = problem.solver, problem.solver.table
+        grid = gauss_grid(len(table.grid.space) + 3, len(table.grid.time) + 3)
+        along, in_time = table.along(grid.space), table.clock.features(grid.time).value
+        x, y = _places(solver.geometry, grid.space)
+        weights = [jnp.asarray(weight) for weight in (grid.space_weight, grid.space_weight, grid.time_weight)]
+        moments = jnp.asarray(0.5 * (grid.time + 1.0))
+
+        @jax.jit
+        def compare(heads: Array, start: Array, length: Array) -> tuple[Array, Array, Array]:
+            field = field_on(solver.equation, solver.geometry, along, in_time, heads)[:, 0]
+            wanted = exact(x[..., None], y[..., None], start + length * moments, problem.constants)
+            squares = jnp.stack([(field - wanted) ** 2, wanted**2])
+            total = communicator.sum(jnp.einsum("spxyt,x,y,t->s", squares, *weights))
+            return total[0], total[1], communicator.max(jnp.max(jnp.abs(field - wanted), initial=0.0))
+
+        self._compare = compare
+
+    def __call__(self, heads: Array, start: float, length: float) -> tuple[float, float, float]:
+        """Squared difference and norm, mean over the window, and the largest difference. Collective."""
+        missed, norm, largest = self._compare(heads, start, length)
+        return float(missed), float(norm), float(largest)
+
+
+def _read_in_space(solver: RectangleWindow, line: Float[np.ndarray, " n"]) -> Callable[[Array], Array]:
+    """What heads make of places (ξ, η), both from `line`: (p, n, n, L), a head for every feature in time.
+
+    The times of frames differ from window to window; this part does not and is compiled once.
+    """
+    along, all_features = solver.table.along(line), jnp.eye(solver.table.clock.n_features)
+
+    def run(heads: Array) -> Array:
+        return field_on(solver.equation, solver.geometry, along, all_features, heads)[:, 0]
+
+    return jax.jit(run)
+
+
+class _Output:
+    """Frames of the whole square, put together on rank 0."""
+
+    def __init__(self, problem: SquareProblem, communicator: Communicator):
+        self._problem, self._communicator = problem, communicator
+        cells, end = problem.config.run.cells, duration_of(problem.config)
+        interval = problem.config.run.output_interval
+        if interval > end:
+            raise InputError(
+                f"run.output_interval: {interval:g} ms is longer than the run ({end:g} ms); use at most {end:g}",
+                ("run", "output_interval"),
+            )
+        self._line = (2.0 * np.arange(cells) + 1.0) / cells - 1.0
+        self._in_space = _read_in_space(problem.solver, self._line)
+        frames = np.arange(0, np.floor(end / interval * (1.0 + 1e-12)) + 1) * interval
+        self._times = frames if frames[-1] > end * (1.0 - 1e-9) else np.append(frames, end)
+        low, size, count = np.array(problem.domain.low), problem.domain.size, problem.domain.count
+        self.x, self.y = (
+            low[axis] + ((np.arange(count[axis])[:, None] + 0.5 + 0.5 * self._line) * size[axis]).ravel()
+            for axis in range(2)
+        )
+
+    def frame_at_start(self, writer: square.SquareWriter) -> None:
+        """The release itself. Collective over all ranks."""
+        x, y = np.meshgrid(self.x, self.y)
+        frame = np.asarray(_release(self._problem.constants, x, y))
+        writer.append(np.zeros(1), frame[None], None)
+
+    def window(
+        self, writer: square.SquareWriter, heads: Array, start: float, length: float, row: dict[str, float]
+    ) -> None:
+        """The frames that are due in a window, and its row. Collective over all ranks."""
+        late = 1e-9 * max(length, 1e-300)
+        due = self._times[(self._times > start + late) & (self._times <= start + length + late)]
+        frames = None
+        if len(due):
+            in_time = self._problem.solver.table.clock.features(2.0 * (due - start) / length - 1.0).value
+            in_space = np.asarray(self._in_space(heads))
+            frames = self._assembled(in_space @ np.asarray(in_time).T)
+        writer.append(due, frames, row)
+
+    def _assembled(self, local: Float[np.ndarray, "p X Y T"]) -> Float[np.ndarray, "T Y X"] | None:
+        parts = self._communicator.gather((self._problem.local, local))
+        if parts is None:
+            return None
+        cells, n_times = local.shape[1], local.shape[-1]
+        frames = np.empty((n_times, len(self.y), len(self.x)))
+        for pieces, values in parts:
+            for piece, value in zip(pieces, values, strict=True):
+                column, row = self._problem.domain.place[piece] * cells
+                frames[:, row : row + cells, column : column + cells] = value.transpose(2, 1, 0)
+        return frames
+
+
+def _summary(
+    problem: SquareProblem, communicator: Communicator, tally: _Tally, seconds: float
+) -> SquareSummary:
+    config = problem.config
+    memory = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 2**20
+    return SquareSummary(
+        result=config.run.output,
+        ranks=communicator.size,
+        subdomains=config.domain.subdomains,
+        duration=duration_of(config),
+        windows=tally.windows,
+        rejected=tally.rejected,
+        newton_steps=tally.newton_steps,
+        sweeps=tally.sweeps,
+        exact_error=(tally.missed / tally.norm) ** 0.5,
+        exact_error_worst=tally.worst,
+        exact_error_max=tally.largest,
+        error_estimate=tally.estimate,
+        tolerance=config.window.tolerance,
+        interface_jump=tally.jump,
+        seconds=seconds,
+        seconds_setup=tally.seconds_setup,
+        memory_gib=max(communicator.share(memory)),
+    )

@@ -1,0 +1,147 @@
+"""Holds a result on a square against the closed form and against finite differences."""
+
+import time as clock
+from collections.abc import Callable
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+import jax
+import numpy as np
+from jaxtyping import Float
+from numpy import ndarray
+
+from hpcpinn.config import square_from_json
+from hpcpinn.errors import InputError
+from hpcpinn.io.square import SquareReference, SquareResult, read_square, write_square_reference
+from hpcpinn.physics.dopamine import DopamineConstants, exact
+from hpcpinn.reference.square import Square, solve_square
+from hpcpinn.workflows.square import constants_of
+
+_STEP = 0.1
+"""Time steps of the coarsest finite differences, as a share of the time since the release began to spread."""
+
+
+@dataclass(frozen=True)
+class Level:
+    """Finite differences on one grid.
+
+    Attributes:
+        cells: Along x and y.
+        error: L2 difference from the closed form over all frames, relative.
+        seconds: Wall time.
+    """
+
+    cells: tuple[int, int]
+    error: float
+    seconds: float
+
+
+@dataclass(frozen=True)
+class SquareValidation:
+    """How a result compares.
+
+    Attributes:
+        result: The run.
+        error_exact: L2 difference from the closed form over all frames, relative.
+        error_exact_max: Largest difference at any frame and place, µM.
+        error_difference: L2 difference from the finest finite differences, relative.
+        frame_error: Of every frame, relative to the frame.
+        levels: Finite differences, coarsest first.
+        sidecar: Where the other solutions are kept.
+    """
+
+    result: SquareResult
+    error_exact: float
+    error_exact_max: float
+    error_difference: float
+    frame_error: Float[ndarray, " T"]
+    levels: tuple[Level, ...]
+    sidecar: Path
+
+    def figures(self) -> dict[str, Any]:
+        """Plain numbers."""
+        return {
+            "result": str(self.result.path),
+            "error_exact": self.error_exact,
+            "error_exact_max": self.error_exact_max,
+            "error_difference": self.error_difference,
+            "time": self.result.time.tolist(),
+            "frame_error": self.frame_error.tolist(),
+            "finite_differences": [asdict(level) for level in self.levels],
+            "sidecar": str(self.sidecar),
+        }
+
+
+def validate_square(
+    path: Path, *, refinement: int = 3, watch: Callable[[Level], None] = lambda level: None
+) -> SquareValidation:
+    """Compares a result with the closed form and with finite differences on finer and finer grids. Serial.
+
+    Args:
+        path: The result.
+        refinement: How many grids: 1, 3, 5, ... times as fine as the output's cells, so that middles meet.
+        watch: Told of every grid.
+
+    Raises:
+        InputError: There is no such result, or it has no frames.
+    """
+    result = read_square(path)
+    if len(result.time) < 2:
+        raise InputError(f"{path}: holds no frames after the start; run the job again")
+    config = square_from_json(result.config, str(path))
+    constants = constants_of(config)
+    wanted = np.asarray(_closed_form(constants, result.x, result.y, result.time))
+    levels, frames = [], wanted
+    for number in range(refinement):
+        factor = 2 * number + 1
+        begun = clock.perf_counter()
+        frames = _finite_differences(constants, result, factor)
+        level = Level(_cells(result, factor), _relative(frames, wanted), clock.perf_counter() - begun)
+        levels.append(level)
+        watch(level)
+    sidecar = write_square_reference(result, SquareReference(wanted, frames))
+    missed = result.dopamine - wanted
+    per_frame = np.linalg.norm(missed, axis=(1, 2)) / np.linalg.norm(wanted, axis=(1, 2))
+    return SquareValidation(
+        result=result,
+        error_exact=_relative(result.dopamine, wanted),
+        error_exact_max=float(np.abs(missed).max()),
+        error_difference=_relative(result.dopamine, frames),
+        frame_error=per_frame,
+        levels=tuple(levels),
+        sidecar=sidecar,
+    )
+
+
+def _closed_form(constants: DopamineConstants, x: ndarray, y: ndarray, t: ndarray) -> Any:
+    def run(x, y, t):
+        return exact(x[None, None, :], y[None, :, None], t[:, None, None], constants)
+
+    return jax.jit(run)(x, y, t)
+
+
+def _finite_differences(constants: DopamineConstants, result: SquareResult, factor: int) -> ndarray:
+    def release(x: ndarray, y: ndarray) -> ndarray:
+        return constants.C0 * _bells(constants, x) * _bells(constants, y)
+
+    problem = Square(constants.D, constants.k, constants.half_width, release)
+    settling = constants.sigma**2 / (2.0 * constants.D)
+    frames = solve_square(problem, result.time, _cells(result, factor), step=_STEP / factor, settling=settling)
+    return frames[:, factor // 2 :: factor, factor // 2 :: factor]
+
+
+def _cells(result: SquareResult, factor: int) -> tuple[int, int]:
+    return factor * len(result.x), factor * len(result.y)
+
+
+def _bells(constants: DopamineConstants, x: ndarray) -> ndarray:
+    """The release along one axis with its nearest images, for a solver that shares nothing with ours."""
+    side = 2.0 * constants.half_width
+    centres = side * np.arange(-2, 3)
+    bells: ndarray = np.exp(-((x[..., None] - centres) ** 2) / (2.0 * constants.sigma**2)).sum(axis=-1)
+    return bells
+
+
+def _relative(values: ndarray, wanted: ndarray) -> float:
+    return float(np.linalg.norm(values - wanted) / np.linalg.norm(wanted))

@@ -1,0 +1,153 @@
+"""Rectangles: the factors are those of the rows, sides answer as condensed, windows follow closed forms."""
+
+from dataclasses import dataclass
+from functools import partial
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+from hpcpinn.domain.newton import NewtonSettings
+from hpcpinn.domain.rectangle_window import RectangleWindow
+from hpcpinn.domain.rectangles import Rectangles
+from hpcpinn.domain.schwarz import SweepSettings
+from hpcpinn.errors import InputError
+from hpcpinn.networks.axis import make_axis_trunk
+from hpcpinn.parallel.communicator import Communicator
+from hpcpinn.training.local import combine
+from hpcpinn.training.rectangle_squares import loss
+from hpcpinn.training.rectangles import Window, rectangle_table, side_values
+
+SIDE = 2.0
+
+
+@dataclass(frozen=True)
+class Exchange:
+    """Two species that turn into each other and diffuse at their own pace; `rest` is not zero."""
+
+    names = ("u", "v")
+    diffusion = (0.3, 0.05)
+    scale = (1.0, 4.0)
+    rate = (0.5, 0.2)
+    rest = (1.0, 2.5)
+    content = (1.0, 1.0)
+
+    def source(self, u: Any, forcing: Any) -> Any:
+        flow = 0.5 * (u[0] - 1.0) - 0.2 * (u[1] - 2.5)
+        return jnp.stack([-flow, flow])
+
+    def passage(self, u: Any, forcing: Any) -> Any:
+        return jnp.zeros(2)
+
+
+def solver(communicator: Communicator, count=(3, 3), features=6, in_time=5) -> tuple[RectangleWindow, np.ndarray]:
+    domain = Rectangles((0.0, 0.0), (SIDE, SIDE), count)
+    owner = domain.owners(communicator.size)
+    local = domain.stored(owner, communicator.rank)
+    table = rectangle_table(
+        partial(make_axis_trunk, features), make_axis_trunk(in_time, seed=1), features + 2, in_time + 2
+    )
+    sweeping = SweepSettings(int(np.sum(domain.colour[local] == 0)), tolerance=1e-10, max_sweeps=80,
+                             most_per_window=80, memory=30)  # fmt: skip
+    newton = NewtonSettings(1e-9, 4, renew_above=np.inf, renew_first=np.inf, inexact=0.0)
+    window = RectangleWindow(
+        Exchange(), table, domain.geometry(local), domain.interfaces(owner, communicator.rank), communicator,
+        sweeping, newton,
+    )  # fmt: skip
+    return window, local
+
+
+def modes(x: np.ndarray, y: np.ndarray, t: float) -> np.ndarray:
+    """An even part of both species and one cos-shaped mode, exactly, (2, ...)."""
+    shape = np.cos(np.pi * x / SIDE) * np.cos(2 * np.pi * y / SIDE)
+    turning = np.array([[-0.5, 0.2], [0.5, -0.2]])
+    wave = (np.pi / SIDE) ** 2 + (2 * np.pi / SIDE) ** 2
+    even = jax.scipy.linalg.expm(turning * t) @ np.array([0.4, 1.0])
+    shaped = jax.scipy.linalg.expm((turning - wave * np.diag([0.3, 0.05])) * t) @ np.array([0.5, -0.8])
+    rest = np.array([1.0, 2.5])
+    columns = (slice(None), *(None,) * x.ndim)
+    return (rest + even)[columns] + np.asarray(shaped)[columns] * shape
+
+
+def nodes(window: RectangleWindow) -> tuple[np.ndarray, np.ndarray]:
+    centre, line = np.asarray(window.geometry.centre), window.table.grid.space
+    half = 0.5 * np.asarray(window.geometry.size)
+    x, y = (centre[:, axis, None] + half[axis] * line for axis in range(2))
+    return np.broadcast_arrays(x[:, :, None], y[:, None, :])
+
+
+def started(window: RectangleWindow, length: float) -> Window:
+    x, y = nodes(window)
+    return Window(jnp.asarray(length), jnp.asarray(np.moveaxis(modes(x, y, 0.0), 0, 1)))
+
+
+@pytest.fixture
+def small(communicator) -> RectangleWindow:
+    return solver(communicator, features=3, in_time=3)[0]
+
+
+def test_factors_are_those_of_the_rows_of_every_piece(small):
+    """Of all nine kinds of piece, mirror images among them, and two species that turn into each other."""
+    data = started(small, 0.4)
+    heads = jnp.zeros((9, 2, 3, 3, 3))
+    told = jnp.zeros((9, 4, 2, 5 * 5))
+    linear = small._linearise(data, heads).linear
+
+    def squares(heads):
+        return loss(small.equation, small.table, small.geometry, small.interfaces.rows, data, told, heads,
+                    small.weights)  # fmt: skip
+
+    # The sum of squares is quadratic: differences of its gradient are the normal matrix times a vector.
+    pull = jax.jit(jax.grad(squares))
+    trial = jax.random.normal(jax.random.PRNGKey(5), heads.shape)
+    pulled = (pull(trial) - pull(heads)).reshape(9, -1)
+    for piece, flat in enumerate(trial.reshape(9, -1)):
+        factor = linear.cholesky[small.geometry.block[piece]]
+        wanted = factor @ (factor.T @ flat)
+        np.testing.assert_allclose(pulled[piece], wanted, atol=1e-10 * float(jnp.abs(wanted).max()))
+
+
+def test_sides_answer_as_condensed(small):
+    """S applied to what the sides are told is what the trained heads report."""
+    data, heads = started(small, 0.4), jnp.zeros((9, 2, 3, 3, 3))
+    linear = small._linearise(data, heads).linear
+    told = jax.random.normal(jax.random.PRNGKey(0), (9, 4, 2, 25))
+    correction = small.corrected(data, heads, linear)
+    trained = small.accepted(data, linear, correction, told)
+    value, slope = side_values(small.equation, small.table, small.geometry, data.duration, trained)
+    answer = combine(small.interfaces.rows.send, value, slope)
+    scale = np.array(small.equation.scale)[:, None]
+    flat = np.asarray(told / scale).reshape(9, -1)
+    expected = np.einsum("pij,pj->pi", linear.transfer, flat).reshape(told.shape) * scale
+    np.testing.assert_allclose(answer - correction.reported, expected, atol=1e-8)
+
+
+@pytest.mark.parametrize("count", [(3, 3), (1, 1)], ids=str)
+def test_a_window_follows_the_closed_form(communicator, count):
+    features = {(3, 3): 7, (1, 1): 12}[count]
+    window, _ = solver(communicator, count, features, 6)
+    length = 0.3
+    data = started(window, length)
+    solution = window.solve(data, window.continued(data.initial, length), jnp.array([1.0, 4.0]))
+    x, y = nodes(window)
+    wanted = np.moveaxis(modes(x, y, length), 0, 1)
+    error = np.abs(np.asarray(window.at_end(solution.traces.heads)) - wanted).max(axis=(0, 2, 3))
+    assert solution.converged
+    assert np.all(error < 2e-5 * np.array([1.0, 4.0])), error
+
+
+def test_sides_that_meet_lie_on_one_edge():
+    domain = Rectangles((-1.0, -1.0), (2.0, 1.0), (3, 2))
+    node = domain.node
+    assert node[0, 1] == node[1, 0] and node[0, 3] == node[3, 2]  # right of 0 is left of 1, above 0 is below 3
+    assert np.all(np.bincount(node.ravel()) <= 2)
+    inner = np.sum(np.bincount(node.ravel()) == 2)
+    assert inner == 2 * 2 + 3  # upright, level
+    np.testing.assert_allclose(domain.centre[4], [0.5, 0.5])
+
+
+def test_more_ranks_than_subdomains_are_refused():
+    with pytest.raises(InputError, match=r"domain.subdomains: 1 x 2 = 2 for 3 ranks"):
+        Rectangles((0.0, 0.0), (1.0, 1.0), (1, 2)).owners(3)
