@@ -71,8 +71,8 @@ def test_the_table_holds_the_trunk_at_every_place_with_outward_slopes() -> None:
     def value(xi, tau):
         return np.asarray(trunk.features(np.atleast_1d(xi), np.atleast_1d(tau)).value)[0]
 
-    assert np.array_equal(table.inside.value[4], value(table.points.xi[4], table.points.tau[4]))
-    assert np.array_equal(table.on_grid[1 * 4 + 2], value(grid.space[2], grid.time[1]))
+    np.testing.assert_allclose(table.inside.value[4], value(table.points.xi[4], table.points.tau[4]), atol=1e-13)
+    np.testing.assert_allclose(table.on_grid[1 * 4 + 2], value(grid.space[2], grid.time[1]), atol=1e-13)
     np.testing.assert_allclose(table.initial[1], value(grid.space[1], -1.0), atol=1e-13)
     np.testing.assert_allclose(table.final[3], value(grid.space[3], 1.0), atol=1e-13)
     h = 1e-5
