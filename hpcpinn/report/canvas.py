@@ -102,7 +102,7 @@ def colour_bar(
     if isinstance(scale, LogNorm):
         axis.set_major_formatter("{x:g}")
         low, high = scale.inverse(np.array([0.0, 1.0]))
-        axis.set_minor_formatter(FuncFormatter(_one_two_five) if high < 12.0 * low else NullFormatter())
+        axis.set_minor_formatter(FuncFormatter(_one_two_five) if high < 100.0 * low else NullFormatter())
 
 
 def _one_two_five(value: float, _: int | None) -> str:

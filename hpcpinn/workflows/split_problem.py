@@ -451,12 +451,11 @@ def _refuse_what_split_windows_lack(config: RunConfig) -> None:
         raise InputError("physics.preset: 'seed' is dimensionless; split windows need a physical preset")
 
 
-def _in_step(interval: float, stimulus: Stimulus | None) -> float:
-    """An interval about as long that trains are a multiple of, or the other way round: all are seen alike."""
-    if stimulus is None or stimulus.protocol.trains == 1 or stimulus.protocol.train_interval is None:
+def _in_step(interval: float, period: float | None) -> float:
+    """An interval about as long that a period is a multiple of, or the other way round: all are seen alike."""
+    if period is None:
         return interval
-    train = float(stimulus.protocol.train_interval)
-    return train / round(train / interval) if interval < train else train * round(interval / train)
+    return period / round(period / interval) if interval < period else period * round(interval / period)
 
 
 def _ends_of_trains(config: RunConfig, stimulus: Stimulus | None) -> Float[ndarray, " t"]:
@@ -471,17 +470,22 @@ def with_long_defaults(config: RunConfig, stimulus: Stimulus | None) -> RunConfi
     """The run description with what a long run takes where nothing is said.
 
     The whole protocol, one cell per piece, about `FRAMES` frames, in step with the trains, and `SAMPLES` probe
-    samples.
+    samples, in step with the bursts.
     """
     run, pieces = config.run, config.pieces
     changes: dict[str, float] = {}
     if "duration" not in run.model_fields_set and stimulus is not None:
         changes["duration"] = config.stimulation.start + stimulus.protocol.duration
     duration = changes.get("duration", run.duration)
+    trains = bursts = None
+    if stimulus is not None and stimulus.protocol.trains > 1 and stimulus.protocol.train_interval is not None:
+        trains = float(stimulus.protocol.train_interval)
+    if stimulus is not None and stimulus.protocol.bursts > 1:
+        bursts = float(stimulus.protocol.burst_interval)
     if "output_interval" not in run.model_fields_set:
-        changes["output_interval"] = _in_step(max(1.0, duration / FRAMES), stimulus)
+        changes["output_interval"] = _in_step(max(1.0, duration / FRAMES), trains)
     if "probe_interval" not in run.model_fields_set:
-        changes["probe_interval"] = max(0.1, duration / SAMPLES)
+        changes["probe_interval"] = _in_step(max(0.1, duration / SAMPLES), bursts)
     if "cells_per_piece" not in pieces.model_fields_set:
         pieces = pieces.model_copy(update={"cells_per_piece": 1})
     return config.model_copy(update={"run": run.model_copy(update=changes), "pieces": pieces})

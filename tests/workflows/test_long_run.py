@@ -131,6 +131,7 @@ def test_a_long_run_takes_the_whole_protocol_unless_told_otherwise() -> None:
     filled = with_long_defaults(config, stimulus_of(config))
     assert filled.run.duration == 5.0 + 192_000.0
     assert filled.run.output_interval == 1000.0  # in step with trains that begin every 10 s
+    assert filled.run.probe_interval == 200.0 / 52.0  # and with bursts
     assert filled.pieces.cells_per_piece == 1
     told = load_config(None, ["field.magnitude=1.0", "run.duration=80.0", "run.output_interval=2.0"])
     assert with_long_defaults(told, None).run.output_interval == 2.0
