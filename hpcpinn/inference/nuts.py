@@ -112,7 +112,7 @@ def sample(log_density: LogDensity, start: Float[Array, " p"], key: Key[Array, "
         return state, kept
 
     _, kept = jax.lax.scan(step, state, jax.random.split(for_draws, effort.draws))
-    return Chain(*kept, jnp.asarray(parameters["step_size"]))
+    return Chain(*(*kept, jnp.asarray(parameters["step_size"])))
 
 
 def dispersed_start(key: Key[Array, ""], size: int) -> Float[Array, " p"]:
