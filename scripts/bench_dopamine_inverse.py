@@ -215,7 +215,8 @@ def draw_studies(path: Path, cells: list[dict]) -> None:
                 counts = np.array([cell["observations"] for cell in row]) * 1.06 ** (number - 1.5)
                 ratio = np.array([cell["ratio"][column] for cell in row])
                 low, high = np.array([cell["ratio_95"][column] for cell in row]).T
-                over.errorbar(counts, ratio, [ratio - low, high - ratio], fmt="o", ms=3, lw=1, color=colour, label=legend)
+                bars = [ratio - low, high - ratio]
+                over.errorbar(counts, ratio, bars, fmt="o", ms=3, lw=1, color=colour, label=legend)
                 band = 100.0 * np.array([cell["error_2.5_50_97.5"][column] for cell in row])
                 errors.fill_between(counts, band[:, 0], band[:, 2], color=colour, alpha=0.2, lw=0)
                 errors.plot(counts, band[:, 1], color=colour)

@@ -27,7 +27,7 @@ class Mixing:
 def mixing_of(z: Float[ndarray, "C S p"]) -> Mixing:
     """The figures of draws. Needs ArviZ."""
     arviz = import_arviz()
-    columns = [z[..., i] for i in range(z.shape[-1])]
+    columns = [np.asarray(z[..., i]) for i in range(z.shape[-1])]
     return Mixing(
         np.array([float(arviz.rhat(column, method="rank")) for column in columns]),
         np.array([float(arviz.ess(column, method="bulk")) for column in columns]),
