@@ -1,17 +1,20 @@
 """D and k of dopamine over many noise draws: held against the Cramér-Rao bound and the closed form as model.
 
-    python scripts/bench_dopamine_inverse.py [--draws 400] [--studies]
+    python scripts/bench_dopamine_inverse.py [--draws 400] [--studies] [--out results/dopamine-studies]
 
 Every draw has its own places, times and noise (published setting: 400 observations, 2 % of the peak). For
 both settings: root-mean-square error of the logarithms over the bound, bias, coverage of 95 % intervals,
 distance of the estimate from the one with the closed form as model, starts 0.5 to 2 times off, time.
---studies: noise 1, 2, 5, 10 % times 100 to 1600 observations, and no noise.
+--studies: instead, noise 0, 1, 2, 5, 10 % times 100 to 1600 observations, errors of the constants themselves over
+the bound with 95 % intervals, as JSON and a picture; under mpirun the ranks share the cells.
 """
 
 import argparse
 import json
 import time
 from dataclasses import dataclass
+from itertools import product
+from pathlib import Path
 
 import numpy as np
 
@@ -35,7 +38,9 @@ from hpcpinn.inference.square_fit import (  # noqa: E402
     stacked,
 )
 from hpcpinn.inference.square_model import make_square_model  # noqa: E402
+from hpcpinn.parallel.communicator import make_communicator  # noqa: E402
 from hpcpinn.physics.dopamine import PRESETS, DopamineConstants  # noqa: E402
+from hpcpinn.report.canvas import CYCLE, canvas  # noqa: E402
 
 NAMES = ("D", "k")
 FLAT = Prior(jnp.zeros(2), jnp.zeros(2))
@@ -137,29 +142,132 @@ def starts_off(setting: Setting, count: int = 20) -> dict:
     }  # fmt: skip
 
 
-def without_noise(setting: Setting, count: int) -> float:
-    """Largest relative error of D and k from data without noise."""
-    model = make_square_model(setting.constants, FEATURES)
-    table = synthesised(setting.constants, count=count, noise=1e-300, first=0.5, last=setting.last, seed=0)
-    seen = seen_by_networks(model, table)._replace(noise=jnp.full(count, 0.02))
-    fit = make_fit(by_networks(model), NAMES, FLAT)(seen, jnp.asarray(PUBLISHED_START))
-    return float(np.abs(np.expm1(np.asarray(fit.z) - np.log([setting.constants.D, setting.constants.k]))).max())
+COUNTS = (100, 200, 400, 800, 1600)
+NOISES = (0.0, 0.01, 0.02, 0.05, 0.10)
+TOGETHER = 20
+"""Data sets that are fitted at once, so that large ones fit into memory and caches."""
+LESS = 1e-3
+"""Noise that data without any are said to have."""
+
+
+class Studies:
+    """Cells of the studies; what is compiled for a number of observations is kept."""
+
+    def __init__(self, setting: Setting, draws: int):
+        self.setting, self.draws = setting, draws
+        self.model = make_square_model(setting.constants, FEATURES)
+        self.truth = np.log([setting.constants.D, setting.constants.k])
+        self.fit = make_many_fits(by_networks(self.model), NAMES, FLAT)
+        self.at_truth = make_many_fits(by_networks(self.model), NAMES, FLAT, max_steps=0)
+
+    def cell(self, count: int, noise: float) -> dict:
+        """Errors of D and k relative to the truth, over the Cramér-Rao bound of their places and times."""
+        draws = self.draws if noise else TOGETHER
+        parts = [self._part(count, noise, first) for first in range(0, draws, TOGETHER)]
+        z, sd, bound, converged = (np.concatenate([part[i] for part in parts]) for i in range(4))
+        error = np.expm1(z - self.truth)
+        told = {"noise": noise, "observations": count, "draws": draws, "converged": float(converged.mean())}
+        if not noise:
+            return told | {"largest_error": float(np.abs(error).max())}
+        ratio = root_mean_square(error) / root_mean_square(bound)
+        likely = np.sqrt(draws / chi2.ppf([0.975, 0.025], draws))
+        bands = percentiles(error)
+        return told | {
+            "bound": root_mean_square(bound).tolist(), "ratio": ratio.tolist(),
+            "ratio_95": (ratio[:, None] * likely).tolist(), "ratio_of_logarithms":
+            (root_mean_square(z - self.truth) / root_mean_square(bound)).tolist(),
+            "coverage_95": np.mean(np.abs(z - self.truth) <= norm.ppf(0.975) * sd, axis=0).tolist(),
+            "error_2.5_50_97.5": bands, "sd_above_1": np.mean(sd > 1.0, axis=0).tolist(),
+        }  # fmt: skip
+
+    def _part(self, count: int, noise: float, first: int) -> tuple[np.ndarray, ...]:
+        """Logarithms, their standard deviations, bounds and convergence of some draws."""
+        drawn = [
+            synthesised(
+                self.setting.constants, count=count, noise=noise, first=0.5, last=self.setting.last, seed=seed
+            )
+            for seed in range(first, first + TOGETHER)
+        ]
+        seen = stacked([seen_by_networks(self.model, table) for table in drawn])
+        if not noise:
+            seen = seen._replace(noise=jnp.full_like(seen.noise, LESS))
+        fit = self.fit(seen, jnp.tile(jnp.asarray(PUBLISHED_START), (TOGETHER, 1)))
+        exactly = self.at_truth(seen, jnp.tile(jnp.asarray(self.truth), (TOGETHER, 1)))
+        z, fisher = np.asarray(fit.z), np.asarray(fit.fisher)
+        return z, bounds(fisher), bounds(np.asarray(exactly.fisher)), np.asarray(fit.converged)
+
+
+def percentiles(error: np.ndarray) -> list:
+    """2.5, 50 and 97.5 % of the errors of every constant."""
+    return np.percentile(error, [2.5, 50.0, 97.5], axis=0).T.tolist()
+
+
+def draw_studies(path: Path, cells: list[dict]) -> None:
+    """Ratio of error and bound against the number of observations, and the band of errors, by noise."""
+    with canvas(path, 7.0, 4.4) as figure:
+        panels = figure.subplots(2, 2, sharex=True, sharey="row")
+        for column, name in enumerate(NAMES):
+            over, errors = panels[:, column]
+            for number, noise in enumerate(NOISES[1:]):
+                row = [cell for cell in cells if cell["noise"] == noise]
+                colour, legend = CYCLE[number], f"{100 * noise:g} %"
+                # Side by side, or the bars would hide each other.
+                counts = np.array([cell["observations"] for cell in row]) * 1.06 ** (number - 1.5)
+                ratio = np.array([cell["ratio"][column] for cell in row])
+                low, high = np.array([cell["ratio_95"][column] for cell in row]).T
+                bars = [ratio - low, high - ratio]
+                over.errorbar(counts, ratio, bars, fmt="o", ms=3, lw=1, color=colour, label=legend)
+                band = 100.0 * np.array([cell["error_2.5_50_97.5"][column] for cell in row])
+                errors.fill_between(counts, band[:, 0], band[:, 2], color=colour, alpha=0.2, lw=0)
+                errors.plot(counts, band[:, 1], color=colour)
+            over.axhline(1.0, color=CYCLE[6], lw=0.6)
+            over.axhline(1.1, color=CYCLE[6], lw=0.6, ls="--")
+            over.set(xscale="log", title=name, ylabel="" if column else "error / Cramér-Rao bound")
+            errors.axhline(0.0, color=CYCLE[6], lw=0.6)
+            errors.set(xlabel="observations", ylabel="" if column else "error (%), median and 95 %")
+            errors.set_xticks(COUNTS, [str(count) for count in COUNTS])
+            errors.minorticks_off()
+        panels[0, 1].legend(title="noise", ncols=2)
+
+
+def studies(draws: int, folder: Path) -> None:
+    """Every cell, dealt to the ranks. Collective over all ranks."""
+    communicator = make_communicator()
+    work = Studies(SETTINGS[0], draws)
+    # The largest first, one after another to the ranks: none waits long at the end.
+    every = sorted(product(COUNTS, NOISES), reverse=True)
+    mine = []
+    for count, noise in every[communicator.rank :: communicator.size]:
+        mine.append(work.cell(count, noise))
+        if communicator.size == 1:
+            print(json.dumps(mine[-1]), flush=True)
+    found = communicator.gather(mine)
+    if found is None:
+        return
+    cells = sorted((cell for share in found for cell in share), key=lambda cell: (cell["noise"], cell["observations"]))
+    folder.mkdir(parents=True, exist_ok=True)
+    (folder / "studies.json").write_text(json.dumps(cells, indent=2) + "\n")
+    draw_studies(folder / "studies.png", cells)
+    for cell in cells:
+        shown = f"{cell['largest_error']:.1e}" if not cell["noise"] else " ".join(
+            f"{name} {ratio:.3f} ({low:.3f} to {high:.3f})"
+            for name, ratio, (low, high) in zip(NAMES, cell["ratio"], cell["ratio_95"], strict=True)
+        )
+        print(f"{100 * cell['noise']:>3g} % {cell['observations']:>5}  {shown}")
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--draws", type=int, default=400)
     parser.add_argument("--studies", action="store_true")
+    parser.add_argument("--out", type=Path, default=Path("results/dopamine-studies"), help="where studies go")
     arguments = parser.parse_args()
+    if arguments.studies:
+        studies(arguments.draws, arguments.out)
+        return
     for setting in SETTINGS:
         print(json.dumps(study(setting, arguments.draws, 400, 0.02)), flush=True)
     print(json.dumps(starts_off(SETTINGS[0])), flush=True)
-    if not arguments.studies:
-        return
-    for count in (100, 200, 400, 800, 1600):
-        print(json.dumps({"noise": 0.0, "observations": count, "error": without_noise(SETTINGS[0], count)}))
-        for noise in (0.01, 0.02, 0.05, 0.10):
-            print(json.dumps(study(SETTINGS[0], arguments.draws, count, noise, closed_form=False)), flush=True)
 
 
 if __name__ == "__main__":

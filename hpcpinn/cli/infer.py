@@ -69,6 +69,11 @@ def _print_outcome(outcome: "Inference", output: str) -> None:
     print(f"cost        {outcome.steps} steps in {outcome.seconds_fit:.3f} s, with compilation {outcome.seconds:.1f} s")
     print(f"result      {output}")
     print(f"next        hpcpinn plot {output}")
+    warn_of_misfit(outcome)
+
+
+def warn_of_misfit(outcome: "Inference") -> None:
+    """Says that the model misses the data by more than their noise."""
     if outcome.misfit > 1.5:
         print(
             f"hpcpinn: warning: the model misses the data by {outcome.misfit**0.5:.1f} times their noise; the model "

@@ -10,7 +10,7 @@ from typer.core import TyperGroup
 from hpcpinn import __version__
 
 COMMANDS = (
-    "run", "inspect", "partition", "protocols", "threshold", "flow-map", "infer", "validate", "plot", "submit",
+    "run", "inspect", "partition", "protocols", "threshold", "flow-map", "infer", "uq", "validate", "plot", "submit",
 )  # fmt: skip
 """Every command NAME is the function NAME of ``hpcpinn.cli.NAME`` (with _ for -); its docstring is its help.
 

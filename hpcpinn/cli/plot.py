@@ -82,16 +82,20 @@ def _plot_square(result: Path, folder: Path, times: str | None, member: str | No
 
 def _plot_inference(result: Path, folder: Path, times: str | None, member: str | None, suffix: str) -> None:
     from hpcpinn.cli.pictures import refuse_unusable_gallery
+    from hpcpinn.io.draws import read_draws
     from hpcpinn.io.inference import read_inference
+    from hpcpinn.report.draws import draw_draws
     from hpcpinn.report.inference import draw_inference
 
     for flag, given in (("--times", times), ("--member", member)):
         if given is not None:
             raise InputError(f"{flag} {given}: an inference has none to choose from; leave it away")
-    outcome = read_inference(result)
+    outcome, drawn = read_inference(result), read_draws(result)
     refuse_unusable_gallery(folder, suffix, result)
     print(f"{result}: {', '.join(outcome.names)} from {len(outcome.observations['value'])} observations")
     _say(*draw_inference(outcome, folder, suffix=suffix))
+    if drawn is not None:
+        _say(draw_draws(outcome, *drawn, folder, suffix=suffix), [])
 
 
 def _say(drawn: list[Path], left_out: list[str]) -> None:

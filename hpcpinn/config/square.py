@@ -215,6 +215,27 @@ class InferenceConfig(Table):
     undetermined_factor: Annotated[Finite, Field(gt=1)] = 10.0
 
 
+class UncertaintyConfig(Table):
+    """How the posterior is drawn from (``hpcpinn uq``).
+
+    Attributes:
+        chains: Chains of the no-U-turn sampler; the ranks share them.
+        warmup: Steps that adapt a chain, and are thrown away.
+        draws: Draws that a chain keeps.
+        acceptance: Acceptance rate that the step size is adapted to; closer to 1 for posteriors where chains
+            diverge.
+        rhat_most: Chains with a larger R-hat (rank-normalised) do not mix, and nothing is reported.
+        ess_least: Nor is it with fewer effective draws than this per chain (bulk and tails).
+    """
+
+    chains: Annotated[int, Field(ge=2, le=10_000)] = 4
+    warmup: Annotated[int, Field(ge=100)] = 1000
+    draws: Annotated[int, Field(ge=4)] = 1000
+    acceptance: Annotated[Finite, Field(gt=0, lt=1)] = 0.9
+    rhat_most: Annotated[Finite, Field(gt=1)] = 1.01
+    ess_least: Positive = 100.0
+
+
 class SquareConfig(Table):
     """A whole run description on a square."""
 
@@ -228,6 +249,7 @@ class SquareConfig(Table):
     parameter: Annotated[tuple[ParameterConfig, ...], Field(strict=False)] = ()
     data: DataConfig = DataConfig()
     inference: InferenceConfig = InferenceConfig()
+    uq: UncertaintyConfig = UncertaintyConfig()
 
     def to_json(self) -> str:
         """The description as JSON text, as it is stored in a result file."""

@@ -93,10 +93,12 @@ def make_many_fits(
 def _fit(
     model: Model, names: tuple[str, ...], prior: Prior, tolerance: float, max_steps: int, seen: Seen, start: Array
 ) -> Fit:
-    return minimise(_rows(model, names, seen), prior, start, tolerance=tolerance, max_steps=max_steps)
+    return minimise(rows_of(model, names, seen), prior, start, tolerance=tolerance, max_steps=max_steps)
 
 
-def _rows(model: Model, names: tuple[str, ...], seen: Seen) -> Rows:
+def rows_of(model: Model, names: tuple[str, ...], seen: Seen) -> Rows:
+    """Misfits over noise, as a function of the logarithms."""
+
     def rows(z: Array) -> Array:
         values = dict(zip(names, jnp.exp(z), strict=True))
         return (model(values, seen) - seen.value) / seen.noise
@@ -118,7 +120,7 @@ def make_profile(
     pins = jnp.log(factor) * jnp.array([[-1.0, 1.0]] * len(names))
 
     def run(seen: Seen, z: Array) -> Array:
-        rows = _rows(model, names, seen)
+        rows = rows_of(model, names, seen)
 
         def misfit(z: Array) -> Array:
             row = rows(z)

@@ -70,8 +70,8 @@ class SquareModel:
         known = {name: getattr(self.constants, name) for name in ("D", "k", "C0", "sigma")} | dict(values)
         start = jnp.asarray(self.projection) @ self._release(known["sigma"])
         left, right = (at * jnp.exp(-known["D"] * t[:, None] * self.decay) for at in (at_x, at_y))
-        heads = known["C0"] * jnp.outer(start, start)
-        return jnp.exp(-known["k"] * t) * jnp.einsum("ni,ij,nj->n", left, heads, right)
+        # The heads of a release that is a product are one too: a_ij = C0 start_i start_j.
+        return known["C0"] * jnp.exp(-known["k"] * t) * (left @ start) * (right @ start)
 
     def _release(self, sigma: Any) -> Float[Array, " Q"]:
         """The release along an axis at the quadrature nodes."""

@@ -34,7 +34,8 @@ def draw_inference(result: InferenceResult, folder: Path, *, suffix: str = "png"
     return drawn, left_out
 
 
-def _label(result: InferenceResult, number: int) -> str:
+def label(result: InferenceResult, number: int) -> str:
+    """Name and unit of a constant, for an axis."""
     unit = result.units[number].replace("um", "µm").replace("uM", "µM").replace("2/", "²/")
     return f"{result.names[number]} ({unit})"
 
@@ -49,7 +50,7 @@ def draw_path(path: Path, result: InferenceResult) -> None:
                 axes.axhspan(result.low[number], result.high[number], color=CYCLE[5], alpha=0.25, lw=0)
             else:
                 axes.set_title("not determined by the data", color=CYCLE[1])
-            axes.set(xlabel="step", ylabel=_label(result, number))
+            axes.set(xlabel="step", ylabel=label(result, number))
 
 
 def draw_posterior(path: Path, result: InferenceResult) -> None:
@@ -79,7 +80,7 @@ def _marginal_into(axes: Axes, result: InferenceResult, number: int) -> None:
     axes.plot(np.exp(z), norm.pdf(z, centre, sd) * np.exp(-z), color=CYCLE[0])
     axes.axvspan(result.low[number], result.high[number], color=CYCLE[5], alpha=0.25, lw=0)
     axes.axvline(result.estimate[number], color=CYCLE[6], lw=0.8)
-    axes.set(xlabel=_label(result, number), ylabel="probability density", yticks=[])
+    axes.set(xlabel=label(result, number), ylabel="probability density", yticks=[])
 
 
 def _pair_into(axes: Axes, result: InferenceResult, first: int, second: int) -> None:
@@ -91,7 +92,7 @@ def _pair_into(axes: Axes, result: InferenceResult, first: int, second: int) -> 
         log = np.log(result.estimate[both])[:, None] + np.sqrt(chi2.ppf(probability, 2)) * (root @ circle)
         axes.plot(*np.exp(log), color=CYCLE[0], lw=width, label=f"{100 * probability:.0f} %")
     axes.plot(*result.estimate[both], "+", color=CYCLE[6])
-    axes.set(xlabel=_label(result, first), ylabel=_label(result, second))
+    axes.set(xlabel=label(result, first), ylabel=label(result, second))
     axes.legend(loc="best")
 
 

@@ -17,7 +17,7 @@ from hpcpinn.errors import InputError, SolveError, concerning
 from hpcpinn.inference import observations
 from hpcpinn.inference.gauss_newton import Fit, Prior
 from hpcpinn.inference.laplace import Posterior, laplace
-from hpcpinn.inference.square_fit import by_networks, make_fit, make_profile, seen_by_networks
+from hpcpinn.inference.square_fit import Seen, by_networks, make_fit, make_profile, seen_by_networks
 from hpcpinn.inference.square_model import SquareModel, make_square_model
 from hpcpinn.io import inference, places
 from hpcpinn.io.inference import InferenceResult, write_inference
@@ -108,17 +108,44 @@ def starts_and_prior(config: SquareConfig) -> tuple[Float[ndarray, " p"], Prior]
     return z, Prior(jnp.asarray(centre), jnp.asarray(precision))
 
 
-def infer(config: SquareConfig, communicator: Communicator) -> Inference:
-    """Infers the constants of a run description and writes the result. Collective over all ranks.
+@dataclass(frozen=True)
+class Fitted:
+    """The most probable constants of a run description, and what was needed to find them.
 
-    The model is small: every rank computes the same, and rank 0 writes.
+    Attributes:
+        names: What is learned.
+        start: Logarithms that the iteration began with.
+        prior: Of the logarithms.
+        table: The observations.
+        source: What they are called.
+        model: Of the square.
+        seen: The observations as the model needs them.
+        fit: Where the iteration ended.
+        posterior: Around it.
+        seconds_fit: Wall time of the fit once it is compiled.
+    """
+
+    names: tuple[str, ...]
+    start: Float[ndarray, " p"]
+    prior: Prior
+    table: Table
+    source: str
+    model: SquareModel
+    seen: Seen
+    fit: Fit
+    posterior: Posterior
+    seconds_fit: float
+
+
+def fitted(config: SquareConfig, communicator: Communicator) -> Fitted:
+    """Finds the most probable constants of a run description. Collective over all ranks.
+
+    The model is small: every rank computes the same.
 
     Raises:
         InputError: No parameters, or data that cannot be used.
         SolveError: The iteration does not come to an end.
-        OutputError: The result cannot be written.
     """
-    began = clock.perf_counter()
     if not config.parameter:
         raise InputError("[[parameter]]: none is given, so there is nothing to infer; name at least one, such as D")
     table, source = communicator.on_root(observed, config)
@@ -147,37 +174,58 @@ def infer(config: SquareConfig, communicator: Communicator) -> Inference:
             f"infer: not converged after {int(fit.steps)} steps (inference.tolerance = {settings.tolerance:g}); "
             "raise inference.max_steps, or begin elsewhere with parameter.start"
         )
-    result = _result(config, names, start, fit, posterior, table, model)
-    write_inference(config.run.output, communicator, result)
-    misses = (np.asarray(result.observations["predicted"]) - table.value) / table.noise
-    outcome = Inference(
-        result=result,
-        posterior=posterior,
-        misfit=float(np.mean(misses**2)),
-        steps=int(fit.steps),
-        truth={} if config.data.file else {name: float(getattr(truth_of(config), name)) for name in names},
-        source=source,
-        seconds=clock.perf_counter() - began,
-        seconds_fit=seconds_fit,
-    )
+    return Fitted(names, start, prior, table, source, model, seen, fit, posterior, seconds_fit)
+
+
+def infer(config: SquareConfig, communicator: Communicator) -> Inference:
+    """Infers the constants of a run description and writes the result. Collective over all ranks.
+
+    Raises:
+        InputError: No parameters, or data that cannot be used.
+        SolveError: The iteration does not come to an end.
+        OutputError: The result cannot be written.
+    """
+    began = clock.perf_counter()
+    outcome = inferred(config, fitted(config, communicator), began)
+    write_inference(config.run.output, communicator, outcome.result)
     write_metrics(config.run.output, communicator, figures(outcome))
     return outcome
 
 
-def _result(
-    config: SquareConfig, names: tuple[str, ...], start: ndarray, fit: Fit, posterior: Posterior, table: Table,
-    model: SquareModel,
-) -> InferenceResult:  # fmt: skip
-    estimate = np.exp(np.asarray(fit.z))
+def inferred(config: SquareConfig, found: Fitted, began: float) -> Inference:
+    """What is reported of a fit.
+
+    Args:
+        config: The run description.
+        found: The fit.
+        began: When the work began, on the clock of `time.perf_counter`.
+    """
+    table, names = found.table, found.names
+    result = _result(config, found)
+    misses = (np.asarray(result.observations["predicted"]) - table.value) / table.noise
+    return Inference(
+        result=result,
+        posterior=found.posterior,
+        misfit=float(np.mean(misses**2)),
+        steps=int(found.fit.steps),
+        truth={} if config.data.file else {name: float(getattr(truth_of(config), name)) for name in names},
+        source=found.source,
+        seconds=clock.perf_counter() - began,
+        seconds_fit=found.seconds_fit,
+    )
+
+
+def _result(config: SquareConfig, found: Fitted) -> InferenceResult:
+    names, table, posterior = found.names, found.table, found.posterior
+    estimate = np.exp(np.asarray(found.fit.z))
     interval = posterior.interval()
     values = {name: jnp.asarray(value) for name, value in zip(names, estimate, strict=True)}
-    at_x, at_y = (jnp.asarray(model.along(line)) for line in (table.x, table.y))
-    predicted = model.predicted(values, at_x, at_y, jnp.asarray(table.t))
-    path = np.asarray(fit.path)
+    predicted = by_networks(found.model)(values, found.seen)
+    path = np.asarray(found.fit.path)
     return InferenceResult(
         names=names,
         units=tuple(UNITS[name] for name in names),
-        start=np.exp(start),
+        start=np.exp(found.start),
         estimate=estimate,
         low=interval[:, 0],
         high=interval[:, 1],

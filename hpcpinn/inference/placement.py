@@ -1,0 +1,66 @@
+"""Where and when the next observation tells most, by the Fisher information."""
+
+from collections.abc import Callable
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jaxtyping import Array, Float
+from numpy import ndarray
+
+from hpcpinn.io.draws import Placement
+
+Predicted = Callable[[Float[Array, " p"], Float[ndarray, " N"], Float[ndarray, " N"], Float[ndarray, " N"]], Array]
+"""What the model says at logarithms z, in places x, y at times t."""
+
+
+def gains(sensitivity: Float[ndarray, "N p"], covariance: Float[ndarray, "p p"], noise: float) -> Float[ndarray, " N"]:
+    """By how much one observation shrinks the log-volume of the posterior: ½ log(1 + gᵀ Σ g/noise²).
+
+    Exact for a linear model (the determinant of a rank-one change of the information).
+
+    Args:
+        sensitivity: Derivatives g of what is observed by the logarithms.
+        covariance: Σ of the logarithms before.
+        noise: Standard deviation of the observation.
+    """
+    scaled = sensitivity / noise
+    return 0.5 * np.log1p(np.einsum("np,pq,nq->n", scaled, covariance, scaled))
+
+
+def next_observation(
+    predicted: Predicted,
+    centre: Float[ndarray, " p"],
+    covariance: Float[ndarray, "p p"],
+    *,
+    noise: float,
+    half_width: float,
+    last: float,
+    places: int = 41,
+    times: int = 60,
+) -> Placement:
+    """The best of a grid of places and times for one more observation.
+
+    Args:
+        predicted: The model.
+        centre, covariance: Of the logarithms, by the observations there are.
+        noise: Standard deviation of the next, µM.
+        half_width: Of the square, µm.
+        last: Until when it may be made, ms.
+        places, times: How many of each are tried along x, y and t.
+    """
+    x = np.linspace(-half_width, half_width, places)
+    t = last * (np.arange(1, times + 1) / times) ** 2  # what changes, changes early
+    every_t, every_y, every_x = (grid.ravel() for grid in np.meshgrid(t, x, x, indexing="ij"))
+    ways = np.eye(len(centre))
+    columns = [
+        jax.jvp(lambda z: predicted(z, every_x, every_y, every_t), (jnp.asarray(centre),), (jnp.asarray(way),))[1]
+        for way in ways
+    ]
+    gain = gains(np.stack([np.asarray(column) for column in columns], axis=1), covariance, noise)
+    gain = gain.reshape(times, places, places)
+    when, row, column = np.unravel_index(int(np.argmax(gain)), gain.shape)
+    return Placement(
+        x=x, y=x, t=t, over_places=gain[when], over_times=gain[:, row, column],
+        best=np.array([x[column], x[row], t[when]]), gain=float(gain[when, row, column]),
+    )  # fmt: skip
