@@ -4,7 +4,8 @@
 
 A member is the bundled pyramidal cell (or FILE) with its own field and its own density of channels. All are one
 forest, as a population of `hpcpinn run` is. Timed, each compiled beforehand: the split windows of a whole 100 ms
-slot of 10 Hz (reaction, influx, diffusion; nothing kept), and steps of the voltage. JAX_PLATFORMS=cpu takes the CPU.
+slot of 10 Hz (reaction, influx, diffusion; nothing kept), steps of the voltage, and what else a slot that is solved
+anew takes. JAX_PLATFORMS=cpu takes the CPU.
 
 Limits are measured on the same device: a large copy for the bytes per second, a large float64 product for the
 operations. What a window must move is its state and its influx, once; what it must compute is counted below. The
@@ -15,6 +16,7 @@ that traffic takes. Writes results/bench_batch.json and .png.
 
 import argparse
 import json
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -26,6 +28,7 @@ import jax  # noqa: E402
 import jax.numpy as jnp  # noqa: E402
 import matplotlib  # noqa: E402
 import numpy as np  # noqa: E402
+from scipy import sparse  # noqa: E402
 from timing import best  # noqa: E402
 
 from hpcpinn.config import load_config  # noqa: E402
@@ -33,8 +36,10 @@ from hpcpinn.morphology.forest import join_cables, join_compartments, points_of 
 from hpcpinn.physics.channel_sets import channel_set_named  # noqa: E402
 from hpcpinn.timestepping.cable_equation import CableEquation  # noqa: E402
 from hpcpinn.timestepping.cell_grid import cell_grid  # noqa: E402
+from hpcpinn.timestepping.cell_weights import cell_weights  # noqa: E402
 from hpcpinn.timestepping.diffusion import cable_diffusion  # noqa: E402
-from hpcpinn.timestepping.motifs import Motif  # noqa: E402
+from hpcpinn.timestepping.influx import ChannelScale, surplus_leak  # noqa: E402
+from hpcpinn.timestepping.motifs import Course, Motif  # noqa: E402
 from hpcpinn.timestepping.pulse_steps import steps_between  # noqa: E402
 from hpcpinn.timestepping.splitting import Splitting, WindowPlan  # noqa: E402
 from hpcpinn.training.flow_map import ReactionState  # noqa: E402
@@ -49,6 +54,9 @@ ROOT = Path(__file__).resolve().parents[1]
 RESULTS = ROOT / "results"
 STEPS = 512
 """Of the voltage, per measurement."""
+MOST_PLANNED = 64
+"""Members for which a slot is solved anew; its tables of 1024 would take many GB."""
+ANEW = "seconds, influx of a slot solved anew"
 TRANSCENDENTAL = 20
 """Operations that an exponential, a logarithm or a hyperbolic tangent is taken for."""
 
@@ -77,9 +85,15 @@ def operations(problem: SplitProblem, terms: float, species: int = 2) -> float:
     return reaction + influx + species * 9 * terms
 
 
-def bytes_moved() -> float:
-    """That one cell's window must move: two fields in and out, two sinks and eight moments, three constants."""
-    return 8.0 * (2 * 2 + 2 + 8 + 3)
+def bytes_moved(problem: SplitProblem) -> float:
+    """That one cell's window must move: two fields in and out, three constants, its share of the influx.
+
+    The influx of a compartment is two sinks and eight moments; a cell's place and weight in one take 12 bytes.
+    """
+    cells, compartments = problem.solver.to_cells.shape
+    weights = problem.splitting.cells
+    width = 0 if weights is None else len(weights.column)
+    return 8.0 * (2 * 2 + 3 + 10 * compartments / cells) + 12.0 * width
 
 
 def bytes_of_series(terms: float, species: int = 2) -> float:
@@ -94,10 +108,7 @@ def many(plan: WindowPlan, copies: int) -> WindowPlan:
     def wide(x: jax.Array) -> jax.Array:
         return (x[..., None, :] * strength[:, None]).reshape(*x.shape[:-1], -1)
 
-    return plan._replace(
-        first=type(plan.first)(*(wide(x) for x in plan.first)),
-        second=type(plan.second)(*(wide(x) for x in plan.second)),
-    )
+    return plan._replace(first=jax.tree.map(wide, plan.first), second=jax.tree.map(wide, plan.second))
 
 
 def windows(problem: SplitProblem, cell: SplitCell, motif: Motif, copies: int, repeats: int) -> dict[str, float]:
@@ -106,7 +117,13 @@ def windows(problem: SplitProblem, cell: SplitCell, motif: Motif, copies: int, r
     k = problem.constants
     diffusion = cable_diffusion(grid, (k.D_c, k.D_b), LEFT_OUT)
     reaction = problem.splitting.reaction
-    splitting = Splitting(reaction, diffusion, jnp.asarray(grid.ratio), binding=reaction.flow_map.constants)  # type: ignore[attr-defined]
+    splitting = Splitting(
+        reaction,
+        diffusion,
+        jnp.asarray(grid.ratio),
+        binding=reaction.flow_map.constants,  # type: ignore[attr-defined]
+        cells=cell_weights(sparse.block_diag([cell.to_cells] * copies, format="csr")),
+    )
     plan = many(motif.plan, copies)
     rest = problem.rest
     state = ReactionState(jnp.full(grid.n, rest.c[0]), jnp.full(grid.n, rest.b[0]))
@@ -120,6 +137,24 @@ def windows(problem: SplitProblem, cell: SplitCell, motif: Motif, copies: int, r
         "members x s of biology per s": copies * 1e-3 * motif.slot.duration / seconds,
         "cells x windows per s": grid.n * count / seconds,
     }  # fmt: skip
+
+
+def planned(problem: SplitProblem, cell: SplitCell, course: Course, copies: int) -> dict[str, float]:
+    """Seconds of a slot solved anew besides its voltage: gates, influx, windows; for batches that are not too large."""
+    if copies > MOST_PLANNED:
+        return {}
+    solver, gates = problem.solver, np.tile(course.begin.gates, (copies, 1))
+    strength = np.repeat(np.linspace(0.6, 1.4, copies), len(course.begin.gates))
+    wide = replace(
+        solver,
+        to_cells=sparse.block_diag([cell.to_cells] * copies, format="csr"),
+        channels=ChannelScale(strength, np.full(len(strength), surplus_leak(problem.constants))),
+    )
+    course = course._replace(
+        voltage=np.tile(course.voltage, (1, copies)), begin=course.begin._replace(gates=gates)
+    )
+    seconds = best(lambda: wide.planned(course).plan, 2)
+    return {ANEW: seconds}
 
 
 def voltage(problem: SplitProblem, cell: SplitCell, copies: int, repeats: int) -> dict[str, float]:
@@ -154,7 +189,8 @@ def main() -> None:
     cell = describe_split_cell(members_of(problem.config.model_copy(update={"pieces": pieces}))[0])
     slots = list(problem.slots())
     drive = problem.solver.solve(slots[0], problem.drive).end
-    motif = problem.solver.solve(slots[1], drive)
+    course = problem.solver.course(slots[1], drive)
+    motif = problem.solver.planned(course)
     device, (bandwidth, peak) = jax.devices()[0], limits(given.repeats)
     print(f"{device.device_kind}: {bandwidth / 1e9:.0f} GB/s, {peak / 1e12:.2f} TFLOP/s in float64", flush=True)
     report: dict[str, Any] = {"device": device.device_kind, "GB/s": bandwidth / 1e9, "TFLOP/s": peak / 1e12}
@@ -163,14 +199,15 @@ def main() -> None:
         row = windows(problem, cell, motif, copies, given.repeats)
         work = row["cells"] * row["windows"]
         by_operations = work * operations(problem, row["terms"]) / peak
-        by_bytes = work * bytes_moved() / bandwidth
-        loop = work * (bytes_moved() + bytes_of_series(row["terms"])) / bandwidth
+        by_bytes = work * bytes_moved(problem) / bandwidth
+        loop = work * (bytes_moved(problem) + bytes_of_series(row["terms"])) / bandwidth
         row |= {
             "bound": "float64" if by_operations > by_bytes else "bandwidth",
             "share of the bound": max(by_operations, by_bytes) / row["seconds"],
             "share of bandwidth": loop / row["seconds"],
         }  # fmt: skip
         row |= {"members": copies} | voltage(problem, cell, copies, given.repeats)
+        row |= planned(problem, cell, course, copies)
         rows.append(row)
         print(
             f"{copies} members, {row['cells']} cells: {1e3 * row['seconds']:.1f} ms per slot of 100 ms, "
@@ -179,7 +216,8 @@ def main() -> None:
             f"{100 * row['share of the bound']:.1f} % of the {row['bound']} bound, "
             f"{100 * row['share of bandwidth']:.0f} % of the bandwidth "
             f"with the series' traffic; voltage {1e6 * row['seconds per step']:.0f} µs per step of "
-            f"{row['compartments']} compartments", flush=True,
+            f"{row['compartments']} compartments"
+            + (f"; influx of a slot solved anew {row[ANEW]:.2f} s" if ANEW in row else ""), flush=True,
         )  # fmt: skip
     report["rows"] = rows
     RESULTS.mkdir(exist_ok=True)

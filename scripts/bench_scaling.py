@@ -3,9 +3,10 @@
     python scripts/bench_scaling.py [--ranks 1 2 4 8] [--seconds 0.5] [--swc FILE]
 
 Strong: one cell, cut among the ranks. Weak: as many cells as ranks, one each (a population over the
-field's magnitude). Each run is `hpcpinn run` under mpirun; times are those that its result holds. What
-ranks send each other is counted from their plans: cells of the halo once per window, points shared in
-the elimination once per voltage step.
+field's magnitude). Each run is `hpcpinn run` under mpirun, every rank on a core of its own where there are
+enough; times are those that its result holds. What ranks send each other is counted from their plans: cells of
+the halo once per short window (the companion's of 10 ms exchange three times), points shared in the elimination
+once per voltage step.
 
 Model, fitted to all runs: a window costs a rank  a·cells + b  (and  m·messages + bytes/β  across ranks). More
 ranks than cores take turns, so wall time is divided by how many share a core. Predictions for 64 to 4096 ranks
@@ -49,8 +50,8 @@ RESULTS = ROOT / "results"
 UNDER_MPI = '. scripts/mpi_environment.sh && exec mpirun -n "$0" "$@"'
 LIMIT = 1500
 """Seconds per run."""
-LONGEST_WINDOW = 20.4e-3
-"""s: the companion's longest with the defaults of [split]."""
+SHORT_WINDOW = 0.2e-3
+"""s: the companion's shortest with the defaults of [split]."""
 SPECIES, NUMBER = 2, 8
 PREDICTED = (64, 256, 1024, 4096)
 KEPT = 3
@@ -95,7 +96,7 @@ def planned(members: list[SplitCell], ranks: int) -> Plan:
     busiest = int(np.argmax(load))
     grid = cell_grid(join_cables([cell.cells for cell in members]))
     one = One(busiest, ranks)
-    diffusion = shared_diffusion(grid, cell_owner, (220.0, 20.0), LONGEST_WINDOW, one, 1e-7)
+    diffusion = shared_diffusion(grid, cell_owner, (220.0, 20.0), SHORT_WINDOW, one, 1e-7)
     compartments = join_compartments([cell.compartments for cell in members])
     owner = owner_of_points(compartments, of_compartments)
     share = share_tree(compartments.parent, owner, one)
@@ -137,7 +138,7 @@ def measured(name: str, ranks: int, changes: list[str]) -> tuple[float, float]:
     Of slots whose voltage is reused, the first of them left out: everything is compiled by then.
     """
     output = RESULTS / f"bench_scaling_{name}_{ranks}" / "run.h5"
-    command = [sys.executable, "-m", "hpcpinn", "run", str(ROOT / "jobs" / "rtms_10hz.toml")]
+    command = [sys.executable, str(ROOT / "scripts" / "one_core.py"), "run", str(ROOT / "jobs" / "rtms_10hz.toml")]
     command += ["--output", str(output), *(part for change in changes for part in ("--set", change))]
     subprocess.run(
         ["bash", "-c", UNDER_MPI, str(ranks), *command], check=True, timeout=LIMIT, cwd=ROOT,
@@ -233,7 +234,7 @@ def main() -> None:
         row["model"] = float(np.dot(window_row(Plan(**{k: row[k] for k in Plan.__annotations__})), costs))
     predictions = []
     base = described(load_config(ROOT / "jobs" / "rtms_10hz.toml", settings(given.swc, given.seconds, 1)), 8)
-    whole = base[0].grid.n
+    whole = base[0].points.n
     for ranks in PREDICTED:
         fine = described(load_config(
             ROOT / "jobs" / "rtms_10hz.toml",

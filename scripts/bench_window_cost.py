@@ -28,7 +28,6 @@ import numpy as np  # noqa: E402
 
 from hpcpinn.config import load_config  # noqa: E402
 from hpcpinn.domain.pieces import PieceRule, cut_into_pieces  # noqa: E402
-from hpcpinn.timestepping.influx import add_influx  # noqa: E402
 from hpcpinn.timestepping.splitting import _half_reactions_joined  # noqa: E402
 from hpcpinn.training.flow_map import ReactionState  # noqa: E402
 from hpcpinn.workflows import long_run  # noqa: E402
@@ -81,7 +80,7 @@ def parts(problem: SplitProblem, repeats: int) -> dict[str, float]:
 
     def influx(now, _, row):
         for half in (row.first, row.second):
-            now = ReactionState(add_influx(now.c, half, splitting.ratio), now.b)
+            now = splitting._influx(now, half)
         return now
 
     stored = splitting.diffusion.stored

@@ -4,15 +4,17 @@ import os
 import tempfile
 from pathlib import Path
 
+from tests.mpi.runner import NOTES, QUICK_TO_COMPILE, REPOSITORY, is_rank
+
 os.environ.setdefault("JAX_PLATFORMS", "cpu")
 os.environ.setdefault("MPLBACKEND", "Agg")
+os.environ.setdefault("XLA_FLAGS", QUICK_TO_COMPILE)
 
 import jax
 import pytest
 
 from hpcpinn.parallel.communicator import Communicator, make_communicator
 from hpcpinn.parallel.device import prepare
-from tests.mpi.runner import NOTES, REPOSITORY, is_rank
 
 prepare()
 

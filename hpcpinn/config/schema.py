@@ -209,7 +209,7 @@ class OutputConfig(Table):
 
     Attributes:
         duration: How long is simulated, ms.
-        output_interval: Between two frames of the whole cell, ms.
+        output_interval: Between two frames of the whole cell, ms. Long runs add one at the end of every train.
         probe_interval: Between two samples of the probes, ms.
         output: Result file, relative to the working directory. It replaces an older result or an empty
             file, and nothing else.

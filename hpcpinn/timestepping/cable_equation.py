@@ -13,7 +13,7 @@ its own and takes part in the elimination of all (`tree_shares`).
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from functools import cached_property, partial
+from functools import cached_property
 from typing import NamedTuple
 
 import jax
@@ -25,6 +25,7 @@ from numpy import ndarray
 from hpcpinn.errors import InputError, SolveError
 from hpcpinn.morphology.compartments import Compartments
 from hpcpinn.parallel.communicator import Communicator, SerialCommunicator
+from hpcpinn.parallel.threads import loop_options
 from hpcpinn.physics import channel_sets
 from hpcpinn.physics.channel_sets import ChannelSet
 from hpcpinn.timestepping.pulse_steps import Steps
@@ -295,8 +296,11 @@ class CableEquation:
     def _remembered(self, V: Float[Array, " points"]) -> Float[Array, " points"]:
         return jnp.where(self._capacitance > 0.0, V, 0.0)
 
-    @partial(jax.jit, static_argnums=0)
-    def _march(
+    @cached_property
+    def _march(self):
+        return jax.jit(self._steps, compiler_options=loop_options(len(self._capacitance)))
+
+    def _steps(
         self,
         state: VoltageState,
         steps: tuple[Array, ...],

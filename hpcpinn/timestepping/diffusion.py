@@ -22,8 +22,8 @@ from scipy import sparse, special
 
 from hpcpinn.timestepping.cell_grid import CellGrid
 
-_UNROLLED = 4
-"""Terms of the series per round of the loop: a round has a price of its own."""
+TERMS_PER_ROUND = 4
+"""Of the series, in the loop: a round has a price of its own."""
 
 
 class Stencil(NamedTuple):
@@ -105,7 +105,7 @@ class CableDiffusion:
         values = values * kept[:, :, None]
         values = values / values.sum(axis=1, keepdims=True)
         most = max(padded, values.shape[1])
-        room = most - values.shape[1] + (1 - most) % _UNROLLED
+        room = most - values.shape[1] + (1 - most) % TERMS_PER_ROUND
         values = np.pad(values, ((0, 0), (0, room), (0, 0)))
         return Series(jnp.asarray(values), jnp.asarray(terms))
 
@@ -116,19 +116,41 @@ class CableDiffusion:
 
         By C. W. Clenshaw's recurrence, from the last term to the first: one array less than forwards.
         """
-        rounds = -(-(terms - 1) // _UNROLLED)
+        rounds, nothing = rounds_of(terms), jnp.zeros_like(fields)
+        sums = self.recur(fields, coefficients, (nothing, nothing), rounds, 0)
+        return self.close(fields, coefficients, sums)
+
+    def recur(
+        self,
+        fields: Float[Array, "species N"],
+        coefficients: Float[Array, "terms species"],
+        sums: tuple[Array, Array],
+        top: Array | int,
+        bottom: Array | int,
+    ) -> tuple[Array, Array]:
+        """Rounds of the recurrence, from above `top` down to above `bottom`: `TERMS_PER_ROUND` terms in each.
+
+        A term looks one neighbour further.
+        """
 
         def one_round(index: Array, carry: tuple[Array, Array]) -> tuple[Array, Array]:
             now, later = carry
-            top = _UNROLLED * (rounds - index)
-            for n in range(_UNROLLED):
-                before = coefficients[top - n][:, None] * fields + 2.0 * self._shifted(now) - later
+            first = TERMS_PER_ROUND * (top - index)
+            for n in range(TERMS_PER_ROUND):
+                before = coefficients[first - n][:, None] * fields + 2.0 * self._shifted(now) - later
                 now, later = before, now
             return now, later
 
-        nothing = jnp.zeros_like(fields)
-        first, second = jax.lax.fori_loop(0, rounds, one_round, (nothing, nothing))
-        return coefficients[0][:, None] * fields + self._shifted(first) - second
+        return jax.lax.fori_loop(0, top - bottom, one_round, sums)
+
+    def close(
+        self,
+        fields: Float[Array, "species N"],
+        coefficients: Float[Array, "terms species"],
+        sums: tuple[Array, Array],
+    ) -> Float[Array, "species N"]:
+        """The first term, which ends the recurrence."""
+        return coefficients[0][:, None] * fields + self._shifted(sums[0]) - sums[1]
 
     def _shifted(self, u: Float[Array, "species N"]) -> Float[Array, "species N"]:
         """X u."""
@@ -139,6 +161,11 @@ class CableDiffusion:
             return out
         more = s.value * u.at[:, s.column].get(mode="promise_in_bounds")
         return out.at[:, s.row].add(more, mode="promise_in_bounds")
+
+
+def rounds_of(terms: Array | int) -> Array | int:
+    """Rounds of the recurrence for a series of so many terms, of which the first is not in a round."""
+    return -(-(terms - 1) // TERMS_PER_ROUND)
 
 
 def cable_diffusion(

@@ -42,10 +42,12 @@ class InfluxWindow(NamedTuple):
     Attributes:
         sink: S(h), µm.
         moments: J_0 … J_3.
+        released: The same of what comes into some cells besides (`CellWeights.released`); None for nothing.
     """
 
     sink: Float[Array, "K P"]
     moments: Float[Array, "K moments P"]
+    released: Float[Array, "K moments m"] | None = None
 
 
 @dataclass(frozen=True)

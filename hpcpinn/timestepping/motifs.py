@@ -8,7 +8,7 @@ than a stated tolerance is taken as it is, and its end is the start of the next 
 is solved until it is periodic, and solved anew as soon as it is not.
 """
 
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from functools import cached_property
 from typing import NamedTuple
 
@@ -68,7 +68,7 @@ class Motif(NamedTuple):
     Attributes:
         slot: The first that it was solved for.
         begin, end: The drive at its start and its end.
-        plan: Its windows, for all cells; then some of no length.
+        plan: Its windows, on the compartments of the voltage; then some of no length.
         coarse: The same slot in windows twice as long.
         shared: Windows that end where those twice as long do.
         ends: Ends of the windows after the start, ms.
@@ -214,7 +214,7 @@ class SlotSolver:
         firing = stretches(self._all(firing_times(at_ticks, tick)), tick, self.lengths.settle)
         return Course(slot, begin, end, times, V, moved, firing)
 
-    def influx(self, course: Course, edges: Int[ndarray, " T"] | None = None) -> CellInflux:
+    def influx(self, course: Course, edges: Int[ndarray, " T"] | None = None) -> InfluxTable:
         """The influx of a slot, its table with rows at some ticks or at all. Collective over all ranks."""
         edges = np.arange(course.ticks + 1) if edges is None else edges
         filled = np.pad(edges, (0, -len(edges) % _ROWS_AT_ONCE), mode="edge")
@@ -222,13 +222,11 @@ class SlotSolver:
             self._sampled(course, sample_ticks(filled)), self.constants, edges=filled,
             tick=self.constants.time_unit * course.tick, state=course.begin.gates, channels=self.channels,
         )  # fmt: skip
-        on_cells = CellInflux(
-            influx.tick, influx.sink, influx.powers, influx.gates, influx.edges, to_cells=self.to_cells
-        )
-        released = self._released(course.slot, influx)
-        if self.releases is not None and released is not None:
-            on_cells = replace(on_cells, released=released, cells=self.releases.cells)
-        return on_cells
+        if self.releases is None:
+            return influx
+        near = influx.sink @ self.to_cells[self.releases.cells].T
+        released = self.releases.table(course.slot, influx, near)
+        return CellInflux(**vars(influx), cells=len(self.releases.cells), released=released)
 
     def _channels(self, course: Course) -> ChannelCourse:
         """What channels do in a slot for coupled windows. Collective over all ranks."""
@@ -253,19 +251,13 @@ class SlotSolver:
         """Gates as their owners have them, to the last bit."""
         return gates if self.heard is None else self.heard.heard(gates[: len(self.heard.own)])
 
-    def _released(self, slot: Slot, influx: InfluxTable) -> InfluxTable | None:
-        """What comes into single cells during a slot."""
-        if self.releases is None or not self.releases.acting(slot):
-            return None
-        return self.releases.table(slot, influx, influx.sink @ self.to_cells[self.releases.cells].T)
-
     @cached_property
     def _terms(self) -> int:
         """Terms of the diffusion's series in all plans, so that they share compilations."""
         longest = 2.0 * max(self.lengths.longest, self.lengths.quiet) * self.constants.time_unit
         return max(_TERMS, self.diffusion.width(longest))
 
-    def _plan(self, ends: Int[ndarray, " K"], slot: Slot, influx: CellInflux) -> WindowPlan:
+    def _plan(self, ends: Int[ndarray, " K"], slot: Slot, influx: InfluxTable) -> WindowPlan:
         if slot.coupled:
             return _NO_WINDOWS
         plan = plan_windows(ends, influx, self.diffusion, terms=self._terms)
@@ -326,7 +318,7 @@ class MotifBook:
     tolerance: float = 1e-4
     most: int = 12
     most_in_all: int = 48
-    most_bytes: float = 5e8
+    most_bytes: float = 1.5e9
     windows: WindowBook | None = None
     solved: int = 0
     reused: int = 0

@@ -11,9 +11,8 @@ from math import factorial
 
 import jax.numpy as jnp
 import numpy as np
-from jaxtyping import Array, Bool, Float, Int
+from jaxtyping import Bool, Float, Int
 from numpy import ndarray
-from scipy import sparse
 
 from hpcpinn.timestepping.influx import InfluxTable, InfluxWindow
 from hpcpinn.timestepping.slots import Acting, Slot
@@ -115,17 +114,15 @@ def join_sources(parts: Sequence[CellSources], counts: Sequence[int]) -> CellSou
 
 @dataclass(frozen=True)
 class CellInflux(InfluxTable):
-    """The influx of a motif into cells, from that into the compartments of the voltage.
+    """The influx of a motif into the compartments of the voltage, and what comes into cells besides.
 
     Attributes:
-        to_cells: Weights of the compartments in every cell, (N, P).
-        released: What comes into `cells` besides; None for nothing.
-        cells: Where.
+        cells: Number of cells that sources reach.
+        released: What comes into them; None for nothing.
     """
 
-    to_cells: sparse.csr_matrix = field(kw_only=True)
+    cells: int = field(kw_only=True)
     released: InfluxTable | None = None
-    cells: Int[ndarray, " m"] = field(default_factory=lambda: np.zeros(0, int))
 
     def after(self, tick: int) -> "CellInflux":
         """What is left of the motif after a tick that has a row."""
@@ -135,13 +132,8 @@ class CellInflux(InfluxTable):
         return replace(left, released=released)
 
     def over(self, first: Int[ndarray, " K"], last: Int[ndarray, " K"]) -> InfluxWindow:
-        """The influx between pairs of ticks, on cells."""
-        window = InfluxWindow(*map(self._on_cells, super().over(first, last)))
+        """The influx between pairs of ticks."""
+        window = super().over(first, last)
         if self.released is None:
-            return window
-        more = self.released.over(first, last).moments
-        return window._replace(moments=window.moments.at[..., self.cells].add(more))
-
-    def _on_cells(self, values: Array) -> Array:
-        flat = np.asarray(values).reshape(-1, self.to_cells.shape[1])
-        return jnp.asarray((self.to_cells @ flat.T).T.reshape(*values.shape[:-1], -1))
+            return window._replace(released=jnp.zeros((*window.moments.shape[:2], self.cells)))
+        return window._replace(released=self.released.over(first, last).moments)

@@ -1,14 +1,17 @@
-"""Diffusion of cells that are spread over ranks: one exchange per window, whatever its length.
+"""Diffusion of cells that are spread over ranks: one exchange per short window.
 
 A term of the Chebyshev series looks one neighbour further. A rank that knows, besides its own cells,
 all those within as many steps of them as the series has terms can do a whole window by itself: it
 computes that *halo* too, in which the unknown outside creeps inwards by one cell per term and never
-reaches the rank's own. Message: two species at the cells of the halo, once per window.
+reaches the rank's own. The halo is as deep as the shortest windows ask, of which there are most; the series
+of longer ones exchange its sums again whenever the halo is used up. Message: two species at the cells of the
+halo, and four numbers instead of two in every exchange after a window's first.
 """
 
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+import jax
 import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float, Int
@@ -18,7 +21,7 @@ from scipy import sparse
 from hpcpinn.parallel.communicator import Communicator
 from hpcpinn.parallel.exchange import ExchangePlan, messages_for_ghosts, plan_exchange
 from hpcpinn.timestepping.cell_grid import CellGrid
-from hpcpinn.timestepping.diffusion import CableDiffusion, Series, cable_diffusion
+from hpcpinn.timestepping.diffusion import TERMS_PER_ROUND, CableDiffusion, Series, cable_diffusion, rounds_of
 
 
 @dataclass(frozen=True, eq=False)
@@ -28,14 +31,14 @@ class SharedDiffusion:
     Attributes:
         local: On the rank's cells, then those of its halo.
         n_own: Number of its own.
-        depth: How many neighbours away the halo reaches: the largest number of terms.
+        rounds: Rounds of the recurrence that the halo serves.
         plan: Who sends which cells to whom.
         communicator: All ranks.
     """
 
     local: CableDiffusion
     n_own: int
-    depth: int
+    rounds: int
     plan: ExchangePlan
     communicator: Communicator
 
@@ -49,21 +52,33 @@ class SharedDiffusion:
         return self.local.width(longest)
 
     def series(self, lengths: Float[ndarray, " K"], padded: int = 0) -> Series:
-        """See `CableDiffusion.series`; windows that need more terms than the halo is deep are a mistake."""
-        found = self.local.series(lengths, padded)
-        most = int(np.max(found.terms, initial=0))
-        if most - 1 > self.depth:
-            raise ValueError(f"a window needs {most} terms, the halo is {self.depth} cells deep")
-        return found
+        """See `CableDiffusion.series`."""
+        return self.local.series(lengths, padded)
 
     def __call__(
         self, fields: Float[Array, "species n"], coefficients: Float[Array, "terms species"], terms: Array
     ) -> Float[Array, "species n"]:
         """The rank's own fields after a window."""
-        halo = jnp.zeros((self.local_count - self.n_own, len(fields)))
-        rows = jnp.concatenate([fields.T, halo])
-        rows = self.communicator.exchange(rows, self.plan)
-        return self.local(rows.T, coefficients, terms)[:, : self.n_own]
+        left = jnp.asarray(rounds_of(terms))
+        known = self._with_halo(fields)
+        nothing = jnp.zeros_like(known)
+        # the first stretch takes what is over, so that no exchange is for less than it could serve
+        later = jnp.maximum(left - 1, 0) // self.rounds
+        sums = self.local.recur(known, coefficients, (nothing, nothing), left, later * self.rounds)
+
+        def one_stretch(index: Array, sums: tuple[Array, Array]) -> tuple[Array, Array]:
+            own = jnp.concatenate([x[:, : self.n_own] for x in sums])
+            both = self._with_halo(own).reshape(2, *known.shape)
+            top = (later - index) * self.rounds
+            return self.local.recur(known, coefficients, (both[0], both[1]), top, top - self.rounds)
+
+        sums = jax.lax.fori_loop(0, later, one_stretch, sums)
+        return self.local.close(known, coefficients, sums)[:, : self.n_own]
+
+    def _with_halo(self, own: Float[Array, "k n"]) -> Float[Array, "k m"]:
+        """Own values, and those of the halo from their owners. Collective over all ranks."""
+        halo = jnp.zeros((self.local_count - self.n_own, len(own)))
+        return self.communicator.exchange(jnp.concatenate([own.T, halo]), self.plan).T
 
     @property
     def local_count(self) -> int:
@@ -75,7 +90,7 @@ def shared_diffusion(
     grid: CellGrid,
     owner: Int[ndarray, " N"],
     coefficients: Sequence[float],
-    longest: float,
+    short: float,
     communicator: Communicator,
     tolerance: float = 1e-10,
 ) -> CableDiffusion | SharedDiffusion:
@@ -85,14 +100,15 @@ def shared_diffusion(
         grid: All cells.
         owner: Rank of each.
         coefficients: D of every species, µm²/s.
-        longest: Longest window there will be, s.
+        short: Windows up to this length (s) need one exchange, longer ones more.
         communicator: All ranks.
         tolerance: What the series may leave out, relative to the field.
     """
     whole = cable_diffusion(grid, coefficients, tolerance)
     if communicator.size == 1:
         return whole
-    depth = int(np.max(whole.series(np.array([longest])).terms)) - 1
+    rounds = max(1, int(rounds_of(int(np.max(whole.series(np.array([short])).terms)))))
+    depth = rounds * TERMS_PER_ROUND + 1
     neighbours = (grid.coupling != 0).astype(np.int8).tocsr()
     halos = [_halo(neighbours, owner, rank, depth) for rank in range(communicator.size)]
     own = np.flatnonzero(owner == communicator.rank)
@@ -101,7 +117,7 @@ def shared_diffusion(
     mine = np.concatenate([own, halos[communicator.rank]])
     local = cable_diffusion(_taken(grid, mine), coefficients, tolerance, whole.radius)
     plan = plan_exchange(messages_for_ghosts(owner, halos), communicator.rank)
-    return SharedDiffusion(local, len(own), depth, plan, communicator)
+    return SharedDiffusion(local, len(own), rounds, plan, communicator)
 
 
 def _halo(

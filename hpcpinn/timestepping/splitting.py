@@ -20,8 +20,10 @@ from jaxtyping import Array, Float, Int
 from numpy import ndarray
 
 from hpcpinn.errors import InputError
+from hpcpinn.parallel.threads import loop_options
 from hpcpinn.physics import pumped_binding
 from hpcpinn.physics.pumped_binding import ReactionConstants
+from hpcpinn.timestepping.cell_weights import CellWeights
 from hpcpinn.timestepping.influx import InfluxTable, InfluxWindow, add_influx
 from hpcpinn.training.flow_map import ReactionState
 
@@ -154,6 +156,7 @@ class Splitting:
         ratio: σ of every compartment, 1/µm.
         order: 1 Lie, 2 Strang.
         binding: With it, Strang windows take what comes in as spread over the window, see `_spread`.
+        cells: From the compartments of the influx to those of calcium; None: they are the same.
     """
 
     reaction: Reaction
@@ -161,6 +164,7 @@ class Splitting:
     ratio: Float[Array, " N"]
     order: Literal[1, 2] = 2
     binding: ReactionConstants | None = None
+    cells: CellWeights | None = None
 
     def advance(self, state: ReactionState, plan: WindowPlan) -> tuple[ReactionState, Array]:
         """The state after all windows of a plan, and the number of stiff sub-steps taken."""
@@ -190,11 +194,11 @@ class Splitting:
             end, _, count = self._loop(state, plan, none, stored)
             return end, count
 
-        return jax.jit(run)
+        return jax.jit(run, compiler_options=loop_options(len(self.ratio)))
 
     @cached_property
     def _follow(self):
-        return jax.jit(self._loop)
+        return jax.jit(self._loop, compiler_options=loop_options(len(self.ratio)))
 
     def _loop(
         self, state: ReactionState, plan: WindowPlan, rows: tuple[Array, Array], stored: tuple
@@ -272,6 +276,7 @@ class Splitting:
         return self.reaction(state, reacting, self.ratio)
 
     def _influx(self, state: ReactionState, window: InfluxWindow) -> ReactionState:
+        window = window if self.cells is None else self.cells.on_cells(window)
         return ReactionState(add_influx(state.c, window, self.ratio), state.b)
 
     def _diffused(self, state: ReactionState, row: tuple, stored: tuple) -> ReactionState:

@@ -5,7 +5,7 @@ import time as clock
 from collections.abc import Iterator
 from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 from jaxtyping import Float, Int
@@ -21,6 +21,7 @@ from hpcpinn.timestepping.slots import Slot
 from hpcpinn.timestepping.splitting import COMPANION_ORDER, Frames, extrapolated
 from hpcpinn.training.flow_map import ReactionState
 from hpcpinn.workflows import long_checkpoint
+from hpcpinn.workflows.coupled_slots import CoupledWork
 from hpcpinn.workflows.forward import ProgressDisplay, WindowReport
 from hpcpinn.workflows.long_state import LongState, LongSummary, LongTally, SlotWork
 from hpcpinn.workflows.march import NOTHING
@@ -81,6 +82,20 @@ def run_long(
     return summary
 
 
+class Due(NamedTuple):
+    """What is written of a slot.
+
+    Attributes:
+        frames, samples: Rows of the ends of windows, for the whole cell and for the probes.
+        next_frame, next_sample: Which multiple of their interval is due next.
+    """
+
+    frames: Int[ndarray, " f"]
+    next_frame: int
+    samples: Int[ndarray, " s"]
+    next_sample: int
+
+
 @dataclass
 class _Loop:
     """The loop over slots and what it holds on to."""
@@ -96,7 +111,7 @@ class _Loop:
         solver = self.problem.solver
         V = solver.hear(solver.cable.voltage(state.drive.voltage))
         frame = Frames(*(x[None] for x in state.calcium))
-        self._write(np.zeros(1), frame, V[None], np.zeros(1, int), np.zeros(1, int))
+        self._write(np.zeros(1), frame, V[None], Due(np.zeros(1, int), 1, np.zeros(1, int), 1))
 
     def to_end(self, state: LongState, tally: LongTally) -> LongTally:
         """Goes through the slots that are left."""
@@ -129,11 +144,13 @@ class _Loop:
         marks = [clock.perf_counter()]
         motif = self.book.motif(slot, state.drive, state.calcium)
         marks.append(clock.perf_counter())
-        asked = self._rows(slot, motif, tally)
+        ends = motif.ends[motif.shared]
+        due = self._due(slot, ends, tally)
+        asked = compared(ends, np.concatenate([due.frames, due.samples]))
         calcium, frames, done = self._windows(state, motif, motif.shared[asked])
         marks.append(clock.perf_counter())
         companion, coarse = self._companion(state, motif, asked)
-        reach, apart, own = self._distances(motif.ends[motif.shared[asked]], frames, coarse, state)
+        reach, apart, own = self._distances(ends[asked], frames, coarse, state)
         if not np.all(np.isfinite(reach)):
             raise SolveError(
                 f"calcium is not finite at t = {slot.end:.6g} ms; shorten split.first and split.longest"
@@ -151,11 +168,13 @@ class _Loop:
             reused=self.book.reused,
             mismatch=self.book.mismatch,
             error=max(tally.error, error),
+            next_frame=due.next_frame,
+            next_sample=due.next_sample,
         )
         # the companion of coupled windows has another tolerance, and not windows of twice the length
         written = frames if self.problem.coupled is not None else extrapolated(frames, coarse)
-        found = written.in_rows(asked, len(motif.shared)), done, error
-        tally = self._record(slot, motif, found, tally, np.diff(marks))
+        self._write(slot.start + ends, written.in_rows(asked, len(ends)), motif.voltage[motif.shared], due)
+        self._record(slot, done.coupled, error, np.diff(marks))
         marks.append(clock.perf_counter())
         spent = np.diff(marks)
         return after, replace(
@@ -188,13 +207,15 @@ class _Loop:
             return problem.coupled.follow(begin, motif, rows, reach, loosely=True)[:2]
         return problem.splitting.follow(begin, motif.coarse, asked)[:2]
 
-    def _rows(self, slot: Slot, motif: Motif, tally: LongTally) -> Int[ndarray, " n"]:
-        """Windows of the companion's at whose ends both are looked at."""
-        ends = motif.ends[motif.shared]
-        run = self.problem.config.run
-        frame_rows, _ = _due(slot.start + ends, run.output_interval, tally.next_frame)
-        sample_rows, _ = _due(slot.start + ends, run.probe_interval, tally.next_sample)
-        return compared(ends, np.concatenate([frame_rows, sample_rows]))
+    def _due(self, slot: Slot, ends: Float[ndarray, " k"], tally: LongTally) -> "Due":
+        """What is written of a slot, at ends of windows that the companion has, too."""
+        run, times = self.problem.config.run, slot.start + ends
+        frames, next_frame = _due(times, run.output_interval, tally.next_frame)
+        samples, next_sample = _due(times, run.probe_interval, tally.next_sample)
+        wanted = self.problem.frame_times
+        wanted = wanted[(wanted > slot.start) & (wanted <= slot.end)]
+        passed = np.searchsorted(times, wanted * (1.0 - 1e-12)).clip(max=len(times) - 1)
+        return Due(np.union1d(frames, passed), next_frame, samples, next_sample)
 
     def _distances(
         self, ends: Float[ndarray, " n"], frames: Frames, companion: Frames, begin: LongState
@@ -212,22 +233,8 @@ class _Loop:
         reach, distance, own = (np.sqrt(square) for square in squares)
         return reach, distance, own
 
-    def _record(
-        self,
-        slot: Slot,
-        motif: Motif,
-        found: tuple[Frames, SlotWork, float],
-        tally: LongTally,
-        spent: ndarray,
-    ) -> LongTally:
-        """Remembers the frames and samples of a slot, at ends that the companion has, too, when they are due."""
-        run = self.problem.config.run
-        frames, done, error = found
-        work = done.coupled
-        times = slot.start + motif.ends[motif.shared]
-        frame_rows, next_frame = _due(times, run.output_interval, tally.next_frame)
-        sample_rows, next_sample = _due(times, run.probe_interval, tally.next_sample)
-        self._write(times, frames, motif.voltage[motif.shared], frame_rows, sample_rows)
+    def _record(self, slot: Slot, work: CoupledWork, error: float, spent: ndarray) -> None:
+        """Notes how a slot went."""
         row: dict[str, Any] = {
             "start": slot.start, "length": slot.duration, "newton_steps": work.newton_steps,
             "sweeps": work.sweeps, "jump": work.jump, "error_estimate": error, "balance": 0.0,
@@ -235,26 +242,25 @@ class _Loop:
             "seconds_train": float(spent[:3].sum()), "seconds_exchange": 0.0, "seconds_io": 0.0,
         }  # fmt: skip
         self.writer.windows([row])
-        return replace(tally, next_frame=next_frame, next_sample=next_sample)
 
     def _write(
-        self, times: Float[ndarray, " K"], frames: Frames, V: Float[ndarray, "K P"], frame_rows, sample_rows
+        self, times: Float[ndarray, " K"], frames: Frames, V: Float[ndarray, "K P"], due: "Due"
     ) -> None:
         c, b = (np.asarray(x) for x in frames)
         to_points, output = self.problem.solver.to_cells, self.problem.to_output
-        for row in frame_rows:
+        for row in due.frames:
             points = {"calcium": c[row], "calbindin": b[row], "voltage": to_points @ V[row]}
             self.writer.frame(float(times[row]), {name: output @ values for name, values in points.items()})
-        if len(sample_rows) and self.problem.header.probes:  # every rank, with a probe or without
+        if len(due.samples) and self.problem.header.probes:  # every rank, with a probe or without
             # Few points are near a probe: take those alone out of the long arrays.
             near = np.unique(self.problem.to_probes.indices)
             weights = self.problem.to_probes[:, near].toarray().T
             at_probes = {
-                "calcium": c[np.ix_(sample_rows, near)] @ weights,
-                "calbindin": b[np.ix_(sample_rows, near)] @ weights,
-                "voltage": (to_points[near] @ V[sample_rows].T).T @ weights,
+                "calcium": c[np.ix_(due.samples, near)] @ weights,
+                "calbindin": b[np.ix_(due.samples, near)] @ weights,
+                "voltage": (to_points[near] @ V[due.samples].T).T @ weights,
             }
-            self.writer.probes(times[sample_rows], at_probes)
+            self.writer.probes(times[due.samples], at_probes)
 
     def _report(self, slot: Slot, tally: LongTally, began: float, since: float) -> None:
         end = self.problem.config.run.duration
@@ -265,11 +271,11 @@ class _Loop:
 def compared(ends: Float[ndarray, " k"], due: Int[ndarray, " d"] = _NONE) -> Int[ndarray, " n"]:
     """Ends of windows (ms after the slot's start) at which two solutions are compared.
 
-    Each costs a half reaction in both: those that are due anyway, every eighth, as many as leave no gap of
-    more than an eighth of the slot that windows do not, and the last.
+    Each costs as much as a window in both: those that are due anyway, every eighth, one in every half of the
+    slot, and the last.
     """
-    eighth = 8.0 * ends / ends[-1]
-    passed = np.flatnonzero(np.diff(np.floor(eighth + 1e-9), prepend=0.0) > 0.0)
+    halves = np.floor(2.0 * ends / ends[-1] + 1e-9)
+    passed = np.flatnonzero(np.diff(halves, prepend=0.0) > 0.0)
     return np.unique(np.concatenate([due, np.arange(7, len(ends), 8), passed, [len(ends) - 1]]))
 
 

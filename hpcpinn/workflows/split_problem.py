@@ -30,6 +30,7 @@ from hpcpinn.physics.pumped_binding import reaction_constants
 from hpcpinn.physics.stimulation.stimulus import Stimulus
 from hpcpinn.timestepping.cable_equation import CableEquation, VoltageState
 from hpcpinn.timestepping.cell_grid import cell_grid
+from hpcpinn.timestepping.cell_weights import cell_weights
 from hpcpinn.timestepping.flow_map_store import load_flow_map, shipped_flow_map
 from hpcpinn.timestepping.given_voltage import GivenVoltage, join_given
 from hpcpinn.timestepping.heard_voltage import HeardVoltage, heard_voltage
@@ -57,9 +58,18 @@ SMALL = 0.02
 FRAMES, SAMPLES = 200, 50_000
 """About how many frames and probe samples a long run keeps where nothing is said."""
 
+AFTER_TRAIN = 10.0
+"""ms after the last pulse of a train: a frame is written then."""
+
+MOST_TRAINS = 500
+"""Where there are more, their ends get no frames of their own."""
+
 LEFT_OUT = 1e-7
 """What the series of diffusion may leave out in a window, relative to calcium; content is kept anyway.
 Two thirds of the terms of 1e-10, and no more than a hundredth of what the flow map is off by."""
+
+
+_NONE = np.zeros(0, int)
 
 
 @dataclass(frozen=True)
@@ -82,6 +92,7 @@ class SplitProblem:
         member_volume: Of every member, µm³.
         to_output: From its points to its output cells: means, (cells, N).
         to_probes: From its points to its probes, (k, N).
+        frame_times: When a frame of the whole cell is written whatever the interval, ms.
         rest: Calcium and calbindin at the start.
         drive: Membrane and channels at the start.
     """
@@ -101,6 +112,7 @@ class SplitProblem:
     member_volume: Float[ndarray, " M"]
     to_output: sparse.csr_matrix
     to_probes: sparse.csr_matrix
+    frame_times: Float[ndarray, " t"]
     rest: ReactionState
     drive: DriveState
 
@@ -204,8 +216,13 @@ def build_split_problem(config: RunConfig, communicator: Communicator | None = N
     probes = _joined_probes(described)
     member = np.repeat(np.arange(len(described)), [cell.points.n for cell in described])
     rest = reaction_constants(constants[0])
+    own_releases = _own_releases(releases, described, own)
     splitting = Splitting(
-        FlowMapReaction(flow_map), diffusion, jnp.asarray(ratio[own]), binding=flow_map.constants
+        FlowMapReaction(flow_map),
+        diffusion,
+        jnp.asarray(ratio[own]),
+        binding=flow_map.constants,
+        cells=cell_weights(heard.to_cells, _NONE if own_releases is None else own_releases.cells),
     )
     half_box = 0.5 * flow_map.box.step[1] / constants[0].time_unit
     search = WindowSearch(
@@ -233,7 +250,7 @@ def build_split_problem(config: RunConfig, communicator: Communicator | None = N
         lengths=lengths,
         clamps=clamps_of(config),
         given=voltage,
-        releases=_own_releases(releases, described, own),
+        releases=own_releases,
         heard=heard if communicator.size > 1 else None,
         channels=_channel_scale(described, constants, heard.compartments),
     )
@@ -266,6 +283,7 @@ def build_split_problem(config: RunConfig, communicator: Communicator | None = N
         to_probes=_own_part(
             [cell.points.to_probes for cell in described], shares.piece[[p.piece for p in probes]], own, here
         ),
+        frame_times=_ends_of_trains(config, stimulus),
         rest=ReactionState(jnp.full(len(own), rest.c_rest), jnp.full(len(own), rest.b_rest)),
         drive=DriveState(membrane, np.asarray(gates.steady(jnp.asarray(V), constants[0]))),
     )
@@ -336,10 +354,9 @@ def _diffusion(
             nodes=cells[0].points.per_piece,
             seed=config.run.seed,
         )
-    # The companion's windows are twice as long, and ends are rounded to pairs of ticks.
-    longest = 2.0 * (max(split.longest, split.quiet, split.first) + 2.0 * split.first)
+    short = 2.0 * split.first * k.time_unit  # the companion's windows are twice as long
     grid = cell_grid(join_cables([cell.cells for cell in cells]))
-    return shared_diffusion(grid, shares.point, species, longest * k.time_unit, communicator, LEFT_OUT)
+    return shared_diffusion(grid, shares.point, species, short, communicator, LEFT_OUT)
 
 
 def _at_start(
@@ -434,10 +451,27 @@ def _refuse_what_split_windows_lack(config: RunConfig) -> None:
         raise InputError("physics.preset: 'seed' is dimensionless; split windows need a physical preset")
 
 
+def _in_step(interval: float, stimulus: Stimulus | None) -> float:
+    """An interval about as long that trains are a multiple of, or the other way round: all are seen alike."""
+    if stimulus is None or stimulus.protocol.trains == 1 or stimulus.protocol.train_interval is None:
+        return interval
+    train = float(stimulus.protocol.train_interval)
+    return train / round(train / interval) if interval < train else train * round(interval / train)
+
+
+def _ends_of_trains(config: RunConfig, stimulus: Stimulus | None) -> Float[ndarray, " t"]:
+    """Shortly after the last pulse of every train, ms, when its calcium is there."""
+    if stimulus is None or stimulus.protocol.trains > MOST_TRAINS:
+        return np.zeros(0)
+    per_train = stimulus.protocol.pulses * stimulus.protocol.bursts
+    return config.stimulation.start + stimulus.pulse_times[per_train - 1 :: per_train] + AFTER_TRAIN
+
+
 def with_long_defaults(config: RunConfig, stimulus: Stimulus | None) -> RunConfig:
     """The run description with what a long run takes where nothing is said.
 
-    The whole protocol, one cell per piece, about `FRAMES` frames and `SAMPLES` probe samples.
+    The whole protocol, one cell per piece, about `FRAMES` frames, in step with the trains, and `SAMPLES` probe
+    samples.
     """
     run, pieces = config.run, config.pieces
     changes: dict[str, float] = {}
@@ -445,7 +479,7 @@ def with_long_defaults(config: RunConfig, stimulus: Stimulus | None) -> RunConfi
         changes["duration"] = config.stimulation.start + stimulus.protocol.duration
     duration = changes.get("duration", run.duration)
     if "output_interval" not in run.model_fields_set:
-        changes["output_interval"] = max(1.0, duration / FRAMES)
+        changes["output_interval"] = _in_step(max(1.0, duration / FRAMES), stimulus)
     if "probe_interval" not in run.model_fields_set:
         changes["probe_interval"] = max(0.1, duration / SAMPLES)
     if "cells_per_piece" not in pieces.model_fields_set:

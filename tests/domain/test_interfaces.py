@@ -57,7 +57,7 @@ def shared_trees(draw) -> tuple[Cable, np.ndarray]:
     return pieces, np.unique(owner, return_inverse=True)[1]
 
 
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=15, deadline=None)
 @given(shared=shared_trees(), transmission=st.sampled_from(TRANSMISSIONS))
 def test_any_partition_sums_the_same_reports_in_the_same_order(shared, transmission) -> None:
     pieces, owner = shared
@@ -93,7 +93,7 @@ def test_any_partition_sums_the_same_reports_in_the_same_order(shared, transmiss
                 assert np.array_equal(mine_rows[at, end % 2], all_rows[there, end % 2])
 
 
-@settings(max_examples=30, deadline=None)
+@settings(max_examples=10, deadline=None)
 @given(shared=shared_trees())
 def test_only_what_meets_at_a_shared_node_travels(shared) -> None:
     pieces, owner = shared
@@ -189,7 +189,7 @@ def test_a_given_flux_is_what_the_slopes_carry_away(transmission: str) -> None:
     np.testing.assert_allclose(told, received(case, value, slope), atol=1e-14)
 
 
-@settings(max_examples=20, deadline=None)
+@settings(max_examples=10, deadline=None)
 @given(parents=parent_lists(20), seed=st.integers(0, 99), transmission=st.sampled_from(TRANSMISSIONS))
 def test_constants_are_kept_by_every_tree(parents, seed, transmission) -> None:
     """A field of one value and no slope is told to stay so (in NumPy: many trees, no compilation)."""

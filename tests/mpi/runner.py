@@ -18,6 +18,16 @@ TIMED_OUT = 124
 NOTES = "HPCPINN_TEST_NOTES"
 """Names, on a rank of a test, the folder that all its ranks share and where each notes its results."""
 
+QUICK_TO_COMPILE = " ".join(
+    [
+        "--xla_backend_optimization_level=0",
+        "--xla_cpu_use_fusion_emitters=false",
+        "--xla_cpu_parallel_codegen_split_count=1",
+    ]
+)
+"""Small problems spend most of their time in the compiler: tests let it off optimising, which changes results
+by rounding only. ``XLA_FLAGS=`` (empty) before a call of pytest compiles as users do."""
+
 _NESTED = ("OMPI_COMM_", "OMPI_MCA_ess_", "PMIX_", "PRTE_", "PMI_", "SLURM_")
 """State of an MPI or SLURM job around us, which a job inside it must not see."""
 
@@ -37,8 +47,9 @@ _SURROUNDINGS = {
     "NO_COLOR": "1",
     "TERM": "dumb",
     "COLUMNS": "100",
-    "XLA_FLAGS": "--xla_cpu_multi_thread_eigen=false intra_op_parallelism_threads=1",
 }
+
+_ONE_THREAD = "--xla_cpu_multi_thread_eigen=false intra_op_parallelism_threads=1"
 
 
 @dataclass(frozen=True)
@@ -72,7 +83,8 @@ def surroundings(extra: Mapping[str, str] | None = None) -> dict[str, str]:
     """Environment for a job on one small machine: more ranks than processors, loopback only."""
     inherited = {name: value for name, value in os.environ.items() if not name.startswith(_NESTED)}
     searched = os.pathsep.join(filter(None, [str(REPOSITORY), os.environ.get("PYTHONPATH")]))
-    return inherited | _SURROUNDINGS | {"PYTHONPATH": searched} | dict(extra or {})
+    flags = f"{os.environ.get('XLA_FLAGS', QUICK_TO_COMPILE)} {_ONE_THREAD}".strip()
+    return inherited | _SURROUNDINGS | {"PYTHONPATH": searched, "XLA_FLAGS": flags} | dict(extra or {})
 
 
 def python_under_mpi(arguments: Sequence[str], ranks: int) -> list[str]:

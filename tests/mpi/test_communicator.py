@@ -9,7 +9,7 @@ from hpcpinn.errors import InputError
 from hpcpinn.parallel.communicator import Communicator, make_communicator
 from hpcpinn.parallel.exchange import plan_exchange
 
-pytestmark = pytest.mark.mpi_ranks(2, 3, 4)
+pytestmark = pytest.mark.mpi_ranks(2, 3, pytest.param(4, marks=pytest.mark.slow))
 
 
 @pytest.fixture(params=["mpi4jax", "mpi4py"])

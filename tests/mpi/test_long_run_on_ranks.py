@@ -30,7 +30,7 @@ burst_interval = 10.0
 
 [[clamp]]
 site = "dend[1](0.9)"
-start = 20.0
+start = 15.0
 duration = 5.0
 current = 0.2
 
@@ -55,7 +55,7 @@ kind = "split"
 checkpoint_every = 0.0
 
 [run]
-duration = 30.0
+duration = 20.0
 output_interval = 5.0
 probe_interval = 1.0
 
@@ -76,14 +76,14 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="module")
 def alone(folder: Path) -> Result:
-    """On one rank, in this process; what it had after its third slot is kept in ``begun``."""
+    """On one rank, in this process; what it had after its second slot is kept in ``begun``."""
 
     class Keeper(Silent):
         slots = 0
 
         def window(self, report) -> None:
             self.slots += 1
-            if self.slots == 4:  # the checkpoint of the third slot is written, that of the fourth is not
+            if self.slots == 3:  # the checkpoint of the second slot is written, that of the third is not
                 (folder / "begun").mkdir()
                 for name in ("run.h5", "run.checkpoint.h5"):
                     shutil.copy(folder / name, folder / "begun" / name)

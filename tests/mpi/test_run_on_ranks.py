@@ -1,4 +1,4 @@
-"""A whole run on one, two, three and four ranks; killed in the middle, and resumed."""
+"""A whole run on one, two and three ranks (and, where there is time, on four); killed in the middle, and resumed."""
 
 import os
 import shutil
@@ -30,9 +30,9 @@ name = "far"
 site = "dend[2](0.9)"
 
 [run]
-duration = 5.0
-output_interval = 0.5
-checkpoint_every = 10
+duration = 2.0
+output_interval = 0.2
+checkpoint_every = 5
 
 [network]
 features = 36
@@ -105,10 +105,10 @@ def pair(on_two: list[Result]) -> Result:
 
 
 @pytest.fixture(scope="module")
-def on_four(killed: tuple[runner.Finished, Path], folder: Path) -> list[Result]:
-    """The whole run, and the rest of the one that was killed on two."""
+def on_three(killed: tuple[runner.Finished, Path], folder: Path) -> list[Result]:
+    """With the other transport: the whole run, and the rest of the one that was killed on two."""
     shutil.copytree(killed[1], folder / "more")
-    return in_turn(folder, 4, "mpi4jax", "four", "more/run")
+    return in_turn(folder, 3, "mpi4py", "three", "more/run")
 
 
 def difference(one: Result, other: Result) -> float:
@@ -141,9 +141,9 @@ def assert_same_bits(one: Result, other: Result) -> None:
 
 def test_the_run_is_worth_comparing(alone: Result) -> None:
     assert alone.complete
-    assert len(alone.time) == 11 and len(alone.probes.time) == 51
+    assert len(alone.time) == 11 and len(alone.probes.time) == 21
     assert alone.probes.calcium[:, 0].max() > 1.0  # µM at the release
-    assert len(alone.windows["start"]) >= 50
+    assert len(alone.windows["start"]) >= 20
 
 
 def assert_same_answer_and_iterates(alone: Result, other: Result) -> None:
@@ -158,15 +158,16 @@ def test_two_ranks(alone: Result, pair: Result) -> None:
     assert_same_answer_and_iterates(alone, pair)
 
 
-def test_three_ranks_with_the_other_transport(alone: Result, folder: Path) -> None:
-    (three,) = in_turn(folder, 3, "mpi4py", "three")
-    assert set(three.owner) == {0, 1, 2}
-    assert_same_answer_and_iterates(alone, three)
+def test_three_ranks_with_the_other_transport(alone: Result, on_three: list[Result]) -> None:
+    assert set(on_three[0].owner) == {0, 1, 2}
+    assert_same_answer_and_iterates(alone, on_three[0])
 
 
-def test_four_ranks(alone: Result, on_four: list[Result]) -> None:
-    assert set(on_four[0].owner) == {0, 1, 2, 3}
-    assert_same_answer_and_iterates(alone, on_four[0])
+@pytest.mark.slow
+def test_four_ranks(alone: Result, folder: Path) -> None:
+    (four,) = in_turn(folder, 4, "mpi4jax", "four")
+    assert set(four.owner) == {0, 1, 2, 3}
+    assert_same_answer_and_iterates(alone, four)
 
 
 def test_a_killed_rank_ends_the_job_and_leaves_what_was_solved(killed, pair: Result) -> None:
@@ -186,7 +187,7 @@ def test_resumed_on_as_many_ranks_it_is_the_same_run_to_the_last_bit(on_two: lis
     assert_same_bits(again, pair)
 
 
-def test_resumed_on_other_ranks_it_is_the_same_run(alone: Result, on_four: list[Result]) -> None:
-    more = on_four[1]
-    assert set(more.owner) == {0, 1, 2, 3}
+def test_resumed_on_other_ranks_it_is_the_same_run(alone: Result, on_three: list[Result]) -> None:
+    more = on_three[1]
+    assert set(more.owner) == {0, 1, 2}
     assert difference(alone, more) < 1e-8

@@ -13,6 +13,7 @@ from hpcpinn.physics.constants import PRESETS
 from hpcpinn.physics.pumped_binding import reaction_constants
 from hpcpinn.timestepping.cable_equation import CableEquation
 from hpcpinn.timestepping.cell_grid import cell_grid
+from hpcpinn.timestepping.cell_weights import cell_weights
 from hpcpinn.timestepping.diffusion import cable_diffusion
 from hpcpinn.timestepping.given_voltage import GivenVoltage
 from hpcpinn.timestepping.influx import InfluxTable
@@ -92,7 +93,8 @@ def test_without_pumps_the_cell_gains_what_came_in() -> None:
     )
     V = np.full(points.count, -70.0)
     drive = DriveState(given_state(equation, V), np.zeros((points.count, len(k.gates))))
-    splitting = Splitting(StiffReaction(reaction_constants(k)), diffusion, jnp.asarray(grid.ratio))
+    on_cells = cell_weights(solver.to_cells, one.cells)
+    splitting = Splitting(StiffReaction(reaction_constants(k)), diffusion, jnp.asarray(grid.ratio), cells=on_cells)
     state = ReactionState(np.full(grid.n, k.c_rest), np.full(grid.n, k.b_rest))
     before = np.asarray(state.c - state.b) @ grid.volume
     for slot in slots(None, 0.0, until, course=course(1.25, 2.5)):

@@ -1,5 +1,9 @@
-"""Diffusion spread over ranks is that of the whole, after one exchange of a halo."""
+"""Diffusion spread over ranks is that of the whole: by one exchange of a halo, or several."""
 
+from concurrent.futures import ThreadPoolExecutor
+from threading import Barrier
+
+import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
@@ -18,10 +22,26 @@ WINDOWS = np.array([1e-4, 2e-3, 2e-2])
 
 
 class One(SerialCommunicator):
-    """One of several ranks that exchanges nothing by itself."""
+    """One of several ranks, each a thread; all meet for every exchange."""
 
-    def __init__(self, rank: int, size: int) -> None:
-        self.rank, self.size = rank, size
+    def __init__(self, rank: int, size: int, meeting: Barrier | None = None, table: dict | None = None) -> None:
+        self.rank, self.size, self.meeting, self.table, self.exchanges = rank, size, meeting, table, 0
+
+    def exchange(self, rows, plan):
+        assert self.meeting is not None and self.table is not None
+        self.exchanges += 1
+        self.table[self.rank] = np.asarray(rows), plan
+        self.meeting.wait(60)
+        after = np.array(rows)
+        after[:] = np.nan
+        after[: len(after) - len(plan.receive_rows)] = rows[: len(after) - len(plan.receive_rows)]
+        for meeting in plan.rounds:
+            theirs, other = self.table[meeting.partner]
+            sent = next(r for r in other.rounds if r.index == meeting.index)
+            assert sent.partner == self.rank
+            after[meeting.receive_rows] = theirs[sent.send_rows]
+        self.meeting.wait(60)
+        return jnp.asarray(after)
 
 
 @pytest.fixture(scope="module")
@@ -30,47 +50,36 @@ def cable():
     return whole.split([np.arange(1, 8) / 8] * whole.n_frusta)
 
 
-def exchanged(shares: list[SharedDiffusion], rows: list[np.ndarray]) -> list[np.ndarray]:
-    """What a network would do: every meeting of two ranks in the round that both plan it for."""
-    after = [x.copy() for x in rows]
-    for rank, share in enumerate(shares):
-        for meeting in share.plan.rounds:
-            partner = next(r for r in shares[meeting.partner].plan.rounds if r.index == meeting.index)
-            assert partner.partner == rank
-            after[rank][meeting.receive_rows] = rows[meeting.partner][partner.send_rows]
-    return after
-
-
-@pytest.mark.parametrize("n", [2, 3])
-def test_one_exchange_serves_a_window_of_any_length(cable, n):
+@pytest.mark.parametrize(("n", "short"), [(2, 1e-4), (3, 1e-4), (3, 2e-3)])
+def test_shares_do_what_the_whole_does(cable, n, short):
+    """Windows of all lengths, one exchange in those that are short; what nobody sent is not a number."""
     grid = cell_grid(cable)
     owner = partition(cable, np.ones(cable.n_frusta), n).owner
-    shares = [shared_diffusion(grid, owner, D, float(WINDOWS.max()), One(rank, n)) for rank in range(n)]
     fields = np.random.default_rng(0).random((2, grid.n))
-    own = [np.flatnonzero(owner == rank) for rank in range(n)]
-    blank = [
-        np.concatenate([fields[:, mine].T, np.full((share.local_count - len(mine), 2), np.nan)])
-        for mine, share in zip(own, shares, strict=True)
-    ]
-    known = exchanged(shares, blank)
-    assert not any(np.isnan(x).any() for x in known)
+    meeting, table = Barrier(n), {}
+    ranks = [One(rank, n, meeting, table) for rank in range(n)]
+
+    def one_rank(communicator):
+        share = shared_diffusion(grid, owner, D, short, communicator)
+        assert isinstance(share, SharedDiffusion)
+        series, found = share.series(WINDOWS).padded(1), []
+        own = jnp.asarray(fields[:, owner == communicator.rank])
+        with jax.disable_jit():
+            for coefficients, terms in zip(series.coefficients, series.terms, strict=True):
+                before = communicator.exchanges
+                found.append((share(own, coefficients, terms), communicator.exchanges - before))
+        return found
+
+    with ThreadPoolExecutor(n) as pool:
+        shares = list(pool.map(one_rank, ranks))
     whole = cable_diffusion(grid, D)
-    series = whole.series(WINDOWS)
-    for row in range(len(WINDOWS)):
+    series = whole.series(WINDOWS).padded(1)
+    for row, length in enumerate([*WINDOWS, 0.0]):
         expected = whole(jnp.asarray(fields), series.coefficients[row], series.terms[row])
-        for mine, share, x in zip(own, shares, known, strict=True):
-            one = share.series(WINDOWS)
-            found = share.local(jnp.asarray(x.T), one.coefficients[row], one.terms[row])[:, : share.n_own]
-            np.testing.assert_allclose(found, expected[:, mine], rtol=1e-13)
-
-
-def test_a_halo_is_no_deeper_than_the_longest_window_asks(cable):
-    grid = cell_grid(cable)
-    owner = partition(cable, np.ones(cable.n_frusta), 2).owner
-    short, long = (shared_diffusion(grid, owner, D, length, One(0, 2)) for length in (1e-4, 2e-2))
-    assert 0 < len(short.plan.receive_rows) < len(long.plan.receive_rows)
-    with pytest.raises(ValueError, match="halo"):
-        short.series(np.array([2e-2]))
+        for rank in range(n):
+            found, exchanges = shares[rank][row]
+            np.testing.assert_allclose(found, expected[:, owner == rank], rtol=1e-13)
+            assert (exchanges == 1) == (length <= short)
 
 
 def test_whole_cells_need_no_halo(cable):

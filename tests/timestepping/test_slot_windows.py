@@ -10,10 +10,10 @@ from hpcpinn.morphology.synthetic import y_cable
 from hpcpinn.physics.pumped_binding import reaction_constants
 from hpcpinn.timestepping.cell_grid import cell_grid
 from hpcpinn.timestepping.flow_map_store import shipped_flow_map
+from hpcpinn.timestepping.influx import InfluxTable
 from hpcpinn.timestepping.motifs import DriveState, MotifBook, SlotSolver
 from hpcpinn.timestepping.pulse_windows import Excursion
 from hpcpinn.timestepping.reaction import FlowMapReaction
-from hpcpinn.timestepping.releases import CellInflux
 from hpcpinn.timestepping.slot_windows import WORSE, WindowBook, WindowSearch, packed_windows, restore_windows
 from hpcpinn.timestepping.slots import Slot, slots
 from hpcpinn.timestepping.splitting import Splitting, plan_windows
@@ -45,7 +45,7 @@ def pulse_slot(one: SlotSolver) -> Slot:
     return next(slot for slot in slots(one.stimulus, one.onset, 56.0, longest=50.0) if slot.pulses)
 
 
-def driven(one: SlotSolver, slot: Slot, begin: DriveState) -> tuple[CellInflux, list[float]]:
+def driven(one: SlotSolver, slot: Slot, begin: DriveState) -> tuple[InfluxTable, list[float]]:
     """The influx of a slot, at every tick, and when it fires."""
     course = one.course(slot, begin)
     return one.influx(course), course.firing

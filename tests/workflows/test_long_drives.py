@@ -39,9 +39,9 @@ def test_clamp_release_and_flux_agree_with_coupled_windows(tmp_path: Path) -> No
     """
     run = [
         "morphology.file=builtin:y_branch", "run.duration=3.0", "pieces.cells_per_piece=4",
-        'clamp=[{site="root", start=0.53, duration=2.0, current=2.0}]',
-        'synapse=[{site="tip", start=0.53, flux=500.0}]',
-        'flux=[{site="root", value=5.0, start=0.53}]',
+        'clamp=[{site="root", start=1.0, duration=1.0, current=4.0}]',
+        'synapse=[{site="tip", start=1.0, flux=500.0}]',
+        'flux=[{site="root", value=5.0, start=1.0}]',
     ]  # fmt: skip
     summary = split(load_config(None, [*run, SPLIT, f"run.output={tmp_path}/split.h5"]))
     coupled = load_config(None, [*run, f"run.output={tmp_path}/coupled.h5"])
@@ -117,12 +117,12 @@ def test_a_voltage_that_repeats_is_the_table_written_out(tmp_path: Path) -> None
 
 def test_stopped_and_resumed_to_the_bit_with_all_drives_on(tmp_path: Path) -> None:
     everything = [
-        SPLIT, "field.magnitude=9000.0", "field.direction=[1.0, 1.0, 0.3]", "stimulation.start=2.0",
-        "stimulation.waveform=monophasic", "stimulation.bursts=5", "stimulation.burst_interval=20.0",
-        'clamp=[{site="root", start=2.0, duration=20.0, current=0.1}]', "run.duration=102.0",
-        'synapse=[{site="tip", start=2.0, flux=100.0, count=5, interval=20.0}]',
-        'flux=[{site="root", value=1.0, start=2.0}]', "split.windows=adaptive", "split.tolerance=1e-3",
-        "split.checkpoint_every=0.0", "split.motif_tolerance=1.0", "run.output_interval=10.0",
+        SPLIT, "field.magnitude=9000.0", "field.direction=[1.0, 1.0, 0.3]", "stimulation.start=10.0",
+        "stimulation.waveform=monophasic", "stimulation.bursts=5", "stimulation.burst_interval=10.0",
+        'clamp=[{site="root", start=10.0, duration=10.0, current=0.1}]', "run.duration=60.0",
+        'synapse=[{site="tip", start=10.0, flux=100.0, count=5, interval=10.0}]',
+        'flux=[{site="root", value=1.0, start=10.0}]', "split.windows=adaptive", "split.tolerance=1e-3",
+        "split.checkpoint_every=0.0", "split.motif_tolerance=1.0", "run.output_interval=5.0",
     ]  # fmt: skip
     whole = described(tmp_path, "whole", *everything)
     summary = split(whole)
@@ -134,6 +134,7 @@ def test_stopped_and_resumed_to_the_bit_with_all_drives_on(tmp_path: Path) -> No
     for name, values in arrays(whole.run.output).items():
         assert np.array_equal(values, arrays(stopped.run.output)[name]), name
     assert resumed.motifs_solved == summary.motifs_solved
+    assert resumed.windows == summary.windows
     other = described(tmp_path, "stopped", *everything, "synapse.0.flux=101.0")
     with pytest.raises(InputError, match=r"synapse was .* and is now"):
         split(other, resume=tmp_path / "stopped.checkpoint.h5")

@@ -1,6 +1,8 @@
 """Long runs in split windows: against coupled windows, resumed to the bit, refused where they cannot."""
 
+from dataclasses import replace
 from pathlib import Path
+from types import SimpleNamespace
 
 import h5py
 import numpy as np
@@ -10,9 +12,11 @@ from hpcpinn.config import RunConfig, load_config
 from hpcpinn.errors import InputError
 from hpcpinn.io.read import read
 from hpcpinn.parallel.communicator import SerialCommunicator
+from hpcpinn.timestepping.slots import Slot
 from hpcpinn.workflows import forward, long_run
 from hpcpinn.workflows.long_run import LongSummary, run_long
-from hpcpinn.workflows.split_problem import with_long_defaults
+from hpcpinn.workflows.long_state import LongTally
+from hpcpinn.workflows.split_problem import _ends_of_trains, with_long_defaults
 
 FIRING = [
     "morphology.file=builtin:y_branch",
@@ -81,10 +85,12 @@ def test_split_windows_agree_with_coupled_ones(tmp_path: Path) -> None:
         assert np.sqrt(weight @ apart**2) < 5e-4 * np.sqrt(weight @ away**2), name
 
 
+@pytest.mark.slow
 def test_a_run_that_was_stopped_goes_on_to_the_same_bits(tmp_path: Path) -> None:
+    """Under pulses alone; `test_long_drives` does it under everything at once."""
     train = [
-        'window.kind="split"', "stimulation.bursts=5", "stimulation.burst_interval=50.0", "run.duration=252.0",
-        "split.checkpoint_every=0.0", "split.motif_tolerance=1e-2", "run.output_interval=20.0",
+        'window.kind="split"', "stimulation.bursts=5", "stimulation.start=20.0", "stimulation.burst_interval=20.0",
+        "run.duration=120.0", "split.checkpoint_every=0.0", "split.motif_tolerance=1e-2", "run.output_interval=10.0",
     ]  # fmt: skip
     whole = described(tmp_path, "whole", *train)
     summary = split(whole)
@@ -124,7 +130,7 @@ def test_a_long_run_takes_the_whole_protocol_unless_told_otherwise() -> None:
     config = load_config(None, ["field.magnitude=1.0", 'stimulation.protocol="iTBS600"', "stimulation.start=5.0"])
     filled = with_long_defaults(config, stimulus_of(config))
     assert filled.run.duration == 5.0 + 192_000.0
-    assert filled.run.output_interval == pytest.approx(192_005.0 / 200)
+    assert filled.run.output_interval == 1000.0  # in step with trains that begin every 10 s
     assert filled.pieces.cells_per_piece == 1
     told = load_config(None, ["field.magnitude=1.0", "run.duration=80.0", "run.output_interval=2.0"])
     assert with_long_defaults(told, None).run.output_interval == 2.0
@@ -137,3 +143,25 @@ def test_frames_fall_due_once() -> None:
     assert following == 4
     rows, following = long_run._due(np.array([3.4, 3.9]), 1.0, following)
     assert (rows.tolist(), following) == ([], 4)
+
+
+def test_the_end_of_every_train_has_a_frame() -> None:
+    """At the first end of windows after it, once; also between the multiples of the interval."""
+    from hpcpinn.workflows.membrane_voltage import stimulus_of
+
+    config = load_config(None, [
+        "field.magnitude=1.0", "stimulation.start=5.0", "stimulation.bursts=2", "stimulation.burst_interval=20.0",
+        "stimulation.trains=3", "stimulation.train_interval=100.0", "run.output_interval=50.0",
+        "run.probe_interval=50.0", "run.duration=300.0",
+    ])  # fmt: skip
+    wanted = _ends_of_trains(config, stimulus_of(config))
+    assert wanted.tolist() == [35.0, 135.0, 235.0]
+    loop = long_run._Loop(SimpleNamespace(config=config, frame_times=wanted), None, None, None)  # type: ignore[arg-type]
+    ends, tally, frames, samples = np.array([7.0, 13.0, 30.0]), LongTally(), [], []
+    for start in np.arange(0.0, 300.0, 30.0):
+        due = loop._due(Slot(float(start), 30.0), ends, tally)
+        tally = replace(tally, next_frame=due.next_frame, next_sample=due.next_sample)
+        frames += (start + ends[due.frames]).tolist()
+        samples += (start + ends[due.samples]).tolist()
+    assert samples == [60.0, 103.0, 150.0, 210.0, 253.0, 300.0]
+    assert frames == sorted([*samples, 37.0, 240.0])  # the second train's end is seen at 150 ms

@@ -13,9 +13,10 @@ from hpcpinn.workflows.long_run import LongSummary, run_long
 from tests.workflows.test_long_run import Silent, arrays, described, split
 
 TRAIN = [
-    'window.kind="split"', "stimulation.bursts=3", "stimulation.burst_interval=20.0", "run.duration=46.0",
-    "split.checkpoint_every=0.0", "split.motif_tolerance=1e-2", "run.output_interval=8.0", "pieces.max_length=10.0",
-    "pieces.cells_per_piece=4", 'synapse=[{site="tip", start=5.0}]',
+    'window.kind="split"', "stimulation.start=10.0", "stimulation.bursts=2", "stimulation.burst_interval=10.0",
+    "run.duration=30.0",
+    "split.checkpoint_every=0.0", "split.motif_tolerance=1e-2", "run.output_interval=5.0", "pieces.max_length=10.0",
+    "pieces.cells_per_piece=4", 'synapse=[{site="tip", start=10.0}]',
 ]  # fmt: skip
 NETWORKS = 'split.diffusion="networks"'
 

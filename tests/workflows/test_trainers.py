@@ -29,7 +29,7 @@ LOOSE = (FEW, "schwarz.jump_tolerance=3e-3", "schwarz.max_sweeps=12")
 CHOICES = {
     "random": ((FEW, 'training.collocation="random"'), 2e-3),
     "residual-adaptive": ((FEW, 'training.collocation="residual-adaptive"'), 2e-3),
-    "levenberg-marquardt": ((FEW, 'training.trainer="levenberg-marquardt"'), 2e-3),
+    "levenberg-marquardt": (("network.features=36", 'training.trainer="levenberg-marquardt"'), 2e-3),
     "adam": (
         (*LOOSE, 'training.trainer="adam"', "training.steps=6000", "training.learning_rate=1e-2"),
         1e-2,
@@ -90,23 +90,27 @@ def test_trainers_and_collocations_agree(name: str) -> None:
     assert (excess(averages(problem, attempt), wanted) < tolerance).all()
 
 
+@pytest.mark.slow
 @pytest.mark.mpi_ranks(2, limit=300)
-@pytest.mark.parametrize("name", [pytest.param("lbfgs", marks=pytest.mark.slow), "levenberg-marquardt"])
+@pytest.mark.parametrize("name", ["lbfgs", "levenberg-marquardt"])
 def test_two_ranks_find_what_one_finds(name: str, communicator: Communicator) -> None:
     """To round-off, as every piece is trained by itself and told the same.
 
+    Quick tests do the step of a shared trunk on two ranks (`test_variable_projection`).
     L-BFGS takes a few steps only: sooner or later its line search turns round-off into another path.
     """
-    overrides, tolerance = CHOICES[name][0], 1e-7
+    overrides, tolerance = (*CHOICES[name][0], "network.features=24"), 1e-7
     if name == "lbfgs":
         overrides, tolerance = (*overrides, "training.steps=8", "schwarz.max_sweeps=2"), 1e-10
-    found = []
-    for ranks in (communicator, SerialCommunicator()):
+
+    def found(ranks: Communicator) -> dict[int, np.ndarray]:
         problem, state, attempt = solved(overrides, ranks)
         if name == "levenberg-marquardt":
             problem, attempt = TrunkTraining.of(problem).improved(problem, ranks, state, attempt, 0)
-        found.append(dict(zip(problem.local.tolist(), averages(problem, attempt).swapaxes(0, 1), strict=True)))
-    ours, alone = found
+        return dict(zip(problem.local.tolist(), averages(problem, attempt).swapaxes(0, 1), strict=True))
+
+    ours = found(communicator)
+    alone = communicator.on_root(lambda: found(SerialCommunicator()))
     assert 0 < len(ours) < len(alone)
     assert (np.ptp(np.stack(list(ours.values())), axis=(0, 2)) > 0.1).all()  # the wave was learnt
     for piece, values in ours.items():
