@@ -26,6 +26,8 @@ from hpcpinn.training.local import Window, combine, edge_values, evaluate, field
 
 CALCIUM = 0
 """Species that is seen."""
+LINEARISATIONS = 3
+"""Of a window, at most."""
 
 
 class WindowSequence(NamedTuple):
@@ -36,6 +38,7 @@ class WindowSequence(NamedTuple):
         resolvent: Weights of the rows, (W, P, K, K).
         unit: Forcing with channels of unit strength, leaves (W, P, Q).
         end_flux: Calcium given at the ends, (W, P, 2, T).
+        guess: Heads to begin with, (W, P, K, M).
     """
 
     start: Float[Array, " W"]
@@ -43,6 +46,7 @@ class WindowSequence(NamedTuple):
     resolvent: Float[Array, "W P K K"]
     unit: CalciumForcing
     end_flux: Float[Array, "W P 2 T"]
+    guess: Float[Array, "W P K M"]
 
 
 class Marched(NamedTuple):
@@ -54,7 +58,7 @@ class Marched(NamedTuple):
         mean: Calcium over every piece at the end of every window, µM, (W, P).
         mean_slope: (p, W, P).
         change: Last change of the field in a window, over the species' scale, (W,).
-        slope_change: Last change of the derivatives, likewise, (W,).
+        slope_change: Last change of the derivatives of the heads, over the largest, (W,).
     """
 
     heads: Float[Array, "W S M"]
@@ -75,8 +79,8 @@ class FixedMarch:
         sequence: The windows.
         site_piece: Local pieces on which calcium is wanted.
         tolerance: Change of the field, over the species' scale, at which a window is solved.
-        max_steps: Most steps of a window.
-        slope_steps: Steps of the derivatives in a window.
+        max_steps: Most steps with one linearisation.
+        slope_tolerance: Change of the derivatives, over the largest, at which they stand still.
     """
 
     solver: CoupledWindow
@@ -85,77 +89,83 @@ class FixedMarch:
     site_piece: Int[np.ndarray, " S"]
     tolerance: float = 1e-8
     max_steps: int = 10
-    slope_steps: int = 3
+    slope_tolerance: float = 1e-6
+
+    def run(self, z: Float[Array, " p"]) -> Marched:
+        """The march at logarithms of the learned constants."""
+        field, slope = self._begin(z)
+        kept = []
+        for window in self._windows:
+            for _ in range(LINEARISATIONS):
+                heads, after, kept_here = self._window(z, field, slope, window)
+                if float(kept_here.change) <= self.tolerance:
+                    break
+                window = window._replace(guess=heads)
+            field, slope = after
+            kept.append(kept_here)
+        parts = jax.tree.map(lambda *leaves: np.stack([np.asarray(leaf) for leaf in leaves]), *kept)
+        return parts._replace(
+            heads_slope=np.moveaxis(parts.heads_slope, 1, 0), mean_slope=np.moveaxis(parts.mean_slope, 1, 0)
+        )
 
     @cached_property
-    def run(self):
-        """Compiled; of logarithms of the learned constants."""
-        return jax.jit(self._march)
+    def _windows(self) -> list[WindowSequence]:
+        return [jax.tree.map(lambda leaf, n=n: leaf[n], self.sequence) for n in range(len(self.sequence.start))]
 
-    def _march(self, z: Float[Array, " p"]) -> Marched:
+    @cached_property
+    def _begin(self):
         shape = (len(self.constants.kind), 2, len(self.solver.table.grid.space))
 
         def at_rest(z: Array) -> Array:
             rest = self.constants.learned(jnp.exp(z)).at_rest()
             return jnp.broadcast_to(rest[None, :, None], shape)
 
-        field = at_rest(z)
-        slope = jnp.moveaxis(jax.jacfwd(at_rest)(z), -1, 0)
+        return jax.jit(lambda z: (at_rest(z), jnp.moveaxis(jax.jacfwd(at_rest)(z), -1, 0)))
 
-        def one(carry: tuple[Array, Array], window: WindowSequence) -> tuple[tuple[Array, Array], tuple]:
-            return self._window(z, *carry, window)
+    @cached_property
+    def _window(self):
+        return jax.jit(self._solved)
 
-        _, parts = jax.lax.scan(one, (field, slope), self.sequence)
-        heads, heads_slope, mean, mean_slope, change, slope_change = parts
-        return Marched(
-            heads, jnp.moveaxis(heads_slope, 1, 0), mean, jnp.moveaxis(mean_slope, 1, 0), change, slope_change
-        )
-
-    def _window(self, z: Array, field: Array, slope: Array, given: WindowSequence):
-        solver, table = self.solver, self.solver.table
-        length, scale = given.length, jnp.asarray(self._measure.scale)
+    def _solved(
+        self, z: Array, field: Array, slope: Array, given: WindowSequence
+    ) -> tuple[Array, tuple[Array, Array], Marched]:
+        """Heads of one window, field and derivatives at its end, and what is kept of it."""
+        solver, table, scale = self.solver, self.solver.table, jnp.asarray(self._measure.scale)
+        length = given.length
         learned = self.constants.learned(jnp.exp(z))
-        window = Window(length, field, learned.forcing(given.unit))
-        heads = self._constant_heads((field - jnp.asarray(self._measure.rest)[:, None]) / scale[:, None])
-        system = learned.system
+        system, window = learned.system, Window(length, field, learned.forcing(given.unit))
         told_given = self._given(system, given)
+        linear = linearise(
+            system, table, solver.geometry, solver.interfaces.rows, window, given.guess, solver.weights,
+            batch=solver.batch, exact_above=solver.exact_above, resolvent=given.resolvent,
+        )  # fmt: skip
 
-        def stepped(state, linear: Linearisation):
-            heads, _, _, steps = state
-            correction = correct(
+        def corrected(system: LearnedCalcium, window: Window, heads: Array) -> Correction:
+            return correct(
                 system, table, solver.geometry, solver.interfaces.rows, window, heads, linear, solver.weights,
                 batch=solver.batch,
             )  # fmt: skip
+
+        def stepped(state: tuple) -> tuple:
+            heads, _, _, steps = state
+            correction = corrected(system, window, heads)
             told = self._agreed(linear, correction.reported, told_given)
             new = self._accepted(system, window, linear, correction, told)
             moved = jnp.max(jnp.abs(jnp.einsum("pkm,nm->pkn", new - heads, table.inside.value)), initial=0.0)
             return new, told, self._communicator.max(moved), steps + 1
 
-        def linearised(heads: Array) -> Linearisation:
-            return linearise(
-                system, table, solver.geometry, solver.interfaces.rows, window, heads, solver.weights,
-                batch=solver.batch, exact_above=solver.exact_above, resolvent=given.resolvent,
-            )  # fmt: skip
-
-        told = jnp.zeros_like(told_given)
-        state = (heads, told, jnp.asarray(jnp.inf), jnp.zeros((), int))
-        state = stepped(state, linearised(heads))
-        linear = linearised(state[0])
+        none, far = jnp.zeros((), int), jnp.asarray(jnp.inf)
         heads, told, change, _ = jax.lax.while_loop(
             lambda state: (state[2] > self.tolerance) & (state[3] < self.max_steps),
-            lambda state: stepped(state, linear),
-            state,
+            stepped,
+            (given.guess, jnp.zeros_like(told_given), far, none),
         )
 
         def answered(z: Array, field: Array, heads: Array) -> tuple[Array, Array, Array]:
             """A step from converged heads with the ends told what they are: heads, reports, given."""
             learned = self.constants.learned(jnp.exp(z))
             system, window = learned.system, Window(length, field, learned.forcing(given.unit))
-            correction = correct(
-                system, table, solver.geometry, solver.interfaces.rows, window, heads, linear, solver.weights,
-                batch=solver.batch,
-            )  # fmt: skip
-            new = self._accepted(system, window, linear, correction, told)
+            new = self._accepted(system, window, linear, corrected(system, window, heads), told)
             value, edge_slope = edge_values(system, table, solver.geometry, length, new)
             return new, combine(solver.interfaces.rows.send, value, edge_slope), self._given(system, given)
 
@@ -166,25 +176,31 @@ class FixedMarch:
             told = self._agreed(linear, reported, more)
             return self._accepted(system, window, linear, Correction(new, reported), told)
 
-        def slope_step(dheads: Array, _: None) -> tuple[Array, Array]:
+        def slope_step(state: tuple) -> tuple:
+            dheads, _, steps = state
             new = jax.vmap(pushed_further)(jnp.eye(len(z)), slope, dheads)
-            moved = jnp.max(jnp.abs(new - dheads), initial=0.0)
-            return new, moved
+            extent = jnp.stack([jnp.max(jnp.abs(new - dheads), initial=0.0), jnp.max(jnp.abs(new), initial=1e-12)])
+            moved, size = self._communicator.max(extent)
+            return new, moved / size, steps + 1
 
-        first = jax.vmap(self._constant_heads)(slope / scale[:, None])
-        dheads, moved = jax.lax.scan(slope_step, first, None, length=self.slope_steps)
-        final = table.final
-        after = field_at(final, heads, self._measure)
-        after_slope = jax.vmap(lambda d: evaluate(final, d, self._measure))(dheads)
-        share = self._volume_share
-        mean = jnp.einsum("px,px->p", after[:, CALCIUM], share)
-        mean_slope = jnp.einsum("zpx,px->zp", after_slope[:, :, CALCIUM], share)
+        dheads, slope_change, _ = jax.lax.while_loop(
+            lambda state: (state[1] > self.slope_tolerance) & (state[2] < self.max_steps),
+            slope_step,
+            (jax.vmap(self._constant_heads)(slope / scale[:, None]), far, none),
+        )
+        after = field_at(table.final, heads, self._measure)
+        after_slope = jax.vmap(lambda d: evaluate(table.final, d, self._measure))(dheads)
+        share = jnp.asarray(self._volume_share)
         sites = jnp.asarray(self.site_piece)
-        kept = (
-            heads[sites, CALCIUM], dheads[:, sites, CALCIUM], mean, mean_slope, change,
-            self._communicator.max(moved[-1]),
-        )  # fmt: skip
-        return (after, after_slope), kept
+        kept = Marched(
+            heads=heads[sites, CALCIUM],
+            heads_slope=dheads[:, sites, CALCIUM],
+            mean=jnp.einsum("px,px->p", after[:, CALCIUM], share),
+            mean_slope=jnp.einsum("zpx,px->zp", after_slope[:, :, CALCIUM], share),
+            change=change,
+            slope_change=slope_change,
+        )
+        return heads, (after, after_slope), kept
 
     def _agreed(self, linear: Linearisation, reported: Array, given: Array) -> Float[Array, "P 2 K T"]:
         """What all ends must be told so that all agree, tree solve."""
@@ -204,7 +220,7 @@ class FixedMarch:
         )  # fmt: skip
 
     def _given(self, system: LearnedCalcium, given: WindowSequence) -> Float[Array, "P 2 K T"]:
-        return replace(self.solver, equation=system).given_flux(given.end_flux, CALCIUM, given.length)
+        return replace(self.solver, equation=system).given_flux(given.end_flux, CALCIUM, given.length)  # type: ignore[arg-type]
 
     def _constant_heads(self, departure: Float[Array, "P K X"]) -> Float[Array, "P K M"]:
         """Heads of a departure from rest (in units of the scale) that is held over the window."""
@@ -224,6 +240,6 @@ class FixedMarch:
         return BatchedCommunicator(self.solver.communicator)
 
     @cached_property
-    def _volume_share(self) -> Float[Array, "P X"]:
+    def _volume_share(self) -> Float[np.ndarray, "P X"]:
         weight = np.asarray(self.solver.geometry.area) * self.solver.table.grid.space_weight
-        return jnp.asarray(weight / weight.sum(axis=1, keepdims=True))
+        return weight / weight.sum(axis=1, keepdims=True)

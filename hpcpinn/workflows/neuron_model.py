@@ -8,18 +8,20 @@ from functools import cached_property
 import jax
 import jax.numpy as jnp
 import numpy as np
-from jaxtyping import Array, Float, Int
+from jaxtyping import Float, Int
 from numpy import ndarray
 
 from hpcpinn.config import RunConfig
 from hpcpinn.domain.coupled_window import CoupledWindow
-from hpcpinn.errors import SolveError, concerning
+from hpcpinn.errors import InputError, SolveError, concerning
 from hpcpinn.inference.neuron_march import CALCIUM, FixedMarch, Marched, WindowSequence
+from hpcpinn.morphology import Cable
+from hpcpinn.morphology.frusta import kind_name
 from hpcpinn.morphology.sites import Site, parse_site
 from hpcpinn.parallel.communicator import Communicator
 from hpcpinn.physics.calcium_system import CalciumSystem
 from hpcpinn.physics.constants import PRESETS, CalciumConstants
-from hpcpinn.physics.learned_calcium import PieceConstants, cell_constants, unit_constants
+from hpcpinn.physics.learned_calcium import PieceConstants, base_name, cell_constants, unit_constants
 from hpcpinn.timestepping.controller import Plan, after_accepted, after_rejected, next_length
 from hpcpinn.timestepping.forcing import CalciumDrive, WindowDrive
 from hpcpinn.workflows.march import Attempt, Factors, March, State, attempted, why_rejected
@@ -70,7 +72,7 @@ class NeuronModel:
         Raises:
             SolveError: A window could not be solved.
         """
-        marched = jax.block_until_ready(self.march.run(jnp.asarray(z)))
+        marched = self.march.run(jnp.asarray(z))
         change = np.asarray(marched.change)
         if not np.all(change < 1e3 * self.march.tolerance):
             window = int(np.argmax(~(change < 1e3 * self.march.tolerance)))
@@ -109,6 +111,30 @@ class NeuronModel:
         everything = np.asarray(self.communicator.sum(jnp.asarray(np.column_stack([value, slope]))))
         return Seen(everything[:, 0], everything[:, 1:])
 
+    def learning(self, names: Sequence[str]) -> "NeuronModel":
+        """The same with other constants learned."""
+        constants = replace(self.march.constants, names=tuple(names))
+        return replace(self, names=tuple(names), march=replace(self.march, constants=constants))
+
+    def over_the_cell(
+        self, marched: Marched, spread: Float[ndarray, "p p"]
+    ) -> tuple[Float[ndarray, " W"], Float[ndarray, "W F"], Float[ndarray, "W F"]]:
+        """Calcium on all pieces at the ends of windows: times (ms), means and standard deviations (µM).
+
+        Args:
+            marched: Of `solved`.
+            spread: Covariance of the logarithms.
+        """
+        slope = np.asarray(marched.mean_slope)
+        sd = np.sqrt(np.einsum("pwf,pq,qwf->wf", slope, spread, slope))
+        mine = (self.problem.local, np.asarray(marched.mean), sd)
+        shape = (len(sd), self.problem.cell.pieces.cable.n_frusta)
+        mean, deviation = np.zeros(shape), np.zeros(shape)
+        for local, values, spreads in self.communicator.share(mine):
+            mean[:, local], deviation[:, local] = values, spreads
+        start, length = (np.asarray(x) for x in self.march.sequence[:2])
+        return (start + length) / self.problem.cell.constants.time_unit, mean, deviation
+
     @cached_property
     def _row_of_site(self) -> Int[ndarray, " S"]:
         """Row of a site among this rank's, −1 for those of other ranks."""
@@ -120,7 +146,7 @@ class NeuronModel:
 
 
 def build_model(
-    config: RunConfig, communicator: Communicator, names: Sequence[str], start: Float[ndarray, " p"],
+    config: RunConfig, communicator: Communicator, names: Sequence[str], start: Sequence[float | None],
     sites: Sequence[str],
 ) -> NeuronModel:  # fmt: skip
     """Sets up the model and finds its windows by a run with the starting constants. Collective over all ranks.
@@ -129,7 +155,7 @@ def build_model(
         config: The run description: coupled windows by least squares with Robin's rule.
         communicator: All ranks.
         names: What is learned.
-        start: Logarithms of the starting values.
+        start: Starting values; None where the run's own.
         sites: Where calcium is seen.
 
     Raises:
@@ -141,17 +167,35 @@ def build_model(
     assert isinstance(solver, CoupledWindow)
     pieces = problem.cell.pieces.cable
     known = known_constants(config, problem)
+    communicator.on_root(_refuse_absent_types, names, pieces)
+    own = [float(getattr(problem.cell.constants, base_name(name))) for name in names]
+    values = jnp.asarray([given or value for given, value in zip(start, own, strict=True)])
+    if len(np.flatnonzero(np.asarray(values) <= 0.0)):
+        name = names[int(np.argmin(np.asarray(values)))]
+        raise InputError(f"[[parameter]]: {name} is 0 in the run, and no logarithm begins there; give parameter.start")
+    found = communicator.on_root(_sites, sites, pieces)
     constants = cell_constants(known, names, pieces.kind[problem.local])
     unit_drive = replace(problem.drive, constants=unit_constants(known))
-    sequence = _pilot(problem, communicator, solver, unit_drive, constants.learned(jnp.exp(jnp.asarray(start))))
-    found = communicator.on_root(_sites, sites, pieces)
+    sequence = _pilot(problem, communicator, solver, unit_drive, constants.learned(values))
     local = {int(piece): row for row, piece in enumerate(problem.local)}
     site_piece = np.array([local[site.frustum] for site in found if site.frustum in local], int)
     march = FixedMarch(solver, constants, sequence, site_piece)
     return NeuronModel(problem, communicator, tuple(names), found, march)
 
 
-def _sites(names: Sequence[str], pieces) -> tuple[Site, ...]:
+def _refuse_absent_types(names: Sequence[str], pieces: Cable) -> None:
+    there = sorted({kind_name(int(kind)) for kind in pieces.kind})
+    for number, name in enumerate(names):
+        wanted = name.partition(".")[2]
+        if wanted and wanted not in there:
+            raise InputError(
+                f"[[parameter]] number {number + 1}, name: {name!r}: this cell has no neurite of type {wanted!r}; "
+                f"there are {', '.join(there)}",
+                ("parameter", number, "name"),
+            )
+
+
+def _sites(names: Sequence[str], pieces: Cable) -> tuple[Site, ...]:
     found = []
     for number, name in enumerate(names):
         with concerning("data", "sites", number):
@@ -170,7 +214,7 @@ def _pilot(
     field = jnp.broadcast_to(learned.at_rest()[None, :, None], (len(problem.local), 2, space))
     state = begun._replace(field=field, gates=unit_drive.steady_gates(0.0))
     stops, factors = problem.stops, None
-    starts, lengths, resolvents, units, fluxes = [], [], [], [], []
+    starts, lengths, resolvents, units, fluxes, guesses = [], [], [], [], [], []
     while state.time < stops[-1] * (1.0 - 1e-12):
         next_stop = float(stops[np.searchsorted(stops, state.time * (1.0 + 1e-12), side="right")])
         attempt, unit, plan = _accepted(problem, solver, unit_drive, learned, state, next_stop, factors)
@@ -181,6 +225,7 @@ def _pilot(
         resolvents.append(linear.linear.resolvent)
         units.append(unit.inside)
         fluxes.append(unit.end_flux)
+        guesses.append(attempt.solution.traces.heads)
         state = State(
             time=state.time + attempt.length,
             field=solver.at_end(attempt.solution.traces.heads),
@@ -191,7 +236,7 @@ def _pilot(
         )
     return WindowSequence(
         jnp.asarray(starts), jnp.asarray(lengths), jnp.stack(resolvents),
-        jax.tree.map(lambda *leaves: jnp.stack(leaves), *units), jnp.stack(fluxes),
+        jax.tree.map(lambda *leaves: jnp.stack(leaves), *units), jnp.stack(fluxes), jnp.stack(guesses),
     )  # fmt: skip
 
 
