@@ -77,7 +77,7 @@ class CellDataConfig(Table):
         sites: Where synthetic traces are made.
         first, last: First and last time of synthetic traces, ms; the last is the run's end where left out.
         interval: Between two samples of them, ms.
-        noise: Standard deviation of their noise, in units of the largest excursion of all traces from rest.
+        noise: Standard deviation of their noise, in units of the largest excursion of its trace from rest.
         seed: Of the noise.
         truth: Constants they are made with where these are not the run's.
     """

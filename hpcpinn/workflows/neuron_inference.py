@@ -204,7 +204,8 @@ def synthesiser(study: Study) -> Callable[[int], SiteTable]:
     site, t = np.repeat(np.arange(n_sites), len(times)), np.tile(times, n_sites)
     value = seeing.seen(marched, site, t).value
     rest = seeing.seen(marched, np.arange(n_sites), np.zeros(n_sites)).value
-    deviation = np.full(len(value), data.noise * float(np.abs(value - rest[site]).max()))
+    largest = np.abs(value - rest[site]).reshape(n_sites, -1).max(axis=1)
+    deviation = data.noise * largest[site]
     labels = tuple(study.model.sites[s].name for s in site)
 
     def made(seed: int) -> SiteTable:
