@@ -80,13 +80,13 @@ def on_ranks(counts: list[int], overrides: list[str]) -> None:
     estimates, spread = {}, np.ones(1)
     with tempfile.TemporaryDirectory() as folder:
         for count in counts:
-            result = Path(folder) / f"ranks{count}.h5"
+            result = Path(folder) / f"ranks{count}" / "result.h5"
             command = [sys.executable, "-m", "hpcpinn", "infer", str(JOB), "--output", str(result)]
             command += [word for text in overrides for word in ("--set", text)]
             launch = ["mpirun", "-n", str(count), *command] if count > 1 else command
             begun = time.perf_counter()
             subprocess.run(launch, check=True, env=dict(os.environ))
-            metrics = json.loads(result.with_suffix(".metrics.json").read_text())
+            metrics = json.loads(result.with_name("metrics.json").read_text())
             parameters = metrics["parameters"]
             estimates[count] = np.log([one["estimate"] for one in parameters.values()])
             spread = np.array([one["sd_log"] for one in parameters.values()])
