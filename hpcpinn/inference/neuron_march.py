@@ -26,8 +26,10 @@ from hpcpinn.training.local import Window, combine, edge_values, evaluate, field
 
 CALCIUM = 0
 """Species that is seen."""
-LINEARISATIONS = 3
+LINEARISATIONS = 6
 """Of a window, at most."""
+SLOW = 0.5
+"""Contraction of a step above which the window is linearised anew."""
 
 
 class WindowSequence(NamedTuple):
@@ -147,19 +149,21 @@ class FixedMarch:
             )  # fmt: skip
 
         def stepped(state: tuple) -> tuple:
-            heads, _, _, steps = state
+            heads, _, before, _, steps = state
             correction = corrected(system, window, heads)
             told = self._agreed(linear, correction.reported, told_given)
             new = self._accepted(system, window, linear, correction, told)
             moved = jnp.max(jnp.abs(jnp.einsum("pkm,nm->pkn", new - heads, table.inside.value)), initial=0.0)
-            return new, told, self._communicator.max(moved), steps + 1
+            return new, told, self._communicator.max(moved), before, steps + 1
+
+        def unfinished(state: tuple) -> Array:
+            _, _, change, before, steps = state
+            gains = (change < SLOW * before) | (steps < 2)
+            return (change > self.tolerance) & gains & (steps < self.max_steps)
 
         none, far = jnp.zeros((), int), jnp.asarray(jnp.inf)
-        heads, told, change, _ = jax.lax.while_loop(
-            lambda state: (state[2] > self.tolerance) & (state[3] < self.max_steps),
-            stepped,
-            (given.guess, jnp.zeros_like(told_given), far, none),
-        )
+        begin = (given.guess, jnp.zeros_like(told_given), far, far, none)
+        heads, told, change, _, _ = jax.lax.while_loop(unfinished, stepped, begin)
 
         def answered(z: Array, field: Array, heads: Array) -> tuple[Array, Array, Array]:
             """A step from converged heads with the ends told what they are: heads, reports, given."""
