@@ -61,6 +61,7 @@ class Marched(NamedTuple):
         mean_slope: (p, W, P).
         change: Last change of the field in a window, over the species' scale, (W,).
         slope_change: Last change of the derivatives of the heads, over the largest, (W,).
+        all_heads: Of all pieces, to begin another march with, (W, P, K, M).
     """
 
     heads: Float[Array, "W S M"]
@@ -69,6 +70,7 @@ class Marched(NamedTuple):
     mean_slope: Float[Array, "p W P"]
     change: Float[Array, " W"]
     slope_change: Float[Array, " W"]
+    all_heads: Float[Array, "W P K M"]
 
 
 @dataclass(frozen=True)
@@ -93,11 +95,17 @@ class FixedMarch:
     max_steps: int = 10
     slope_tolerance: float = 1e-6
 
-    def run(self, z: Float[Array, " p"]) -> Marched:
-        """The march at logarithms of the learned constants."""
+    def run(self, z: Float[Array, " p"], near: Marched | None = None) -> Marched:
+        """The march at logarithms of the learned constants.
+
+        Args:
+            near: A march with constants nearby: its heads are better to begin with.
+        """
         field, slope = self._begin(z)
         kept = []
-        for window in self._windows:
+        for number, window in enumerate(self._windows):
+            if near is not None:
+                window = window._replace(guess=jnp.asarray(near.all_heads[number]))
             for _ in range(LINEARISATIONS):
                 heads, after, kept_here = self._window(z, field, slope, window)
                 if float(kept_here.change) <= self.tolerance:
@@ -203,6 +211,7 @@ class FixedMarch:
             mean_slope=jnp.einsum("zpx,px->zp", after_slope[:, :, CALCIUM], share),
             change=change,
             slope_change=slope_change,
+            all_heads=heads,
         )
         return heads, (after, after_slope), kept
 

@@ -66,13 +66,17 @@ class NeuronModel:
     sites: tuple[Site, ...]
     march: FixedMarch
 
-    def solved(self, z: Float[ndarray, " p"]) -> Marched:
+    def solved(self, z: Float[ndarray, " p"], near: Marched | None = None) -> Marched:
         """The heads at given logarithms.
+
+        Args:
+            z: The logarithms.
+            near: The heads at others nearby, to begin with.
 
         Raises:
             SolveError: A window could not be solved.
         """
-        marched = self.march.run(jnp.asarray(z))
+        marched = self.march.run(jnp.asarray(z), near)
         change = np.asarray(marched.change)
         if not np.all(change < 1e3 * self.march.tolerance):
             window = int(np.argmax(~(change < 1e3 * self.march.tolerance)))
