@@ -8,7 +8,7 @@ import re
 from pathlib import Path
 from typing import Any, Literal, get_args, get_origin
 
-from hpcpinn.config import schema, square
+from hpcpinn.config import inverse, schema, square
 from hpcpinn.physics.constants import PRESETS, CalciumConstants
 
 PAGE = Path(__file__).resolve().parents[1] / "docs" / "run-description.md"
@@ -116,8 +116,9 @@ def tables(whole: type[schema.Table]) -> list[str]:
         if name == "physics" and whole is schema.RunConfig:
             parts.append(constants())
         for inner, value in model.model_fields.items():
-            if isinstance(value.default, square.DopamineConstantsConfig):
-                parts.append(table(f"[{name}.{inner}]", square.DopamineConstantsConfig))
+            for constants_of in (square.DopamineConstantsConfig, inverse.CellTruthConfig):
+                if isinstance(value.default, constants_of):
+                    parts.append(table(f"[{name}.{inner}]", constants_of))
     return parts
 
 

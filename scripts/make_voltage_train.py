@@ -1,5 +1,7 @@
 """Writes jobs/voltage_train.csv: 50 Hz action potentials at the root that fade towards the tip.
 
+And jobs/neuron_pair.csv: two broad ones that hardly fade, for traces of calcium.
+
 A stand-in for a recording or a simulation of the same cell, plain enough to be read by eye. The
 sites `root` and `tip` exist on every cell.
 """
@@ -16,24 +18,32 @@ SPIKES = np.arange(5.0, 100.0, 20.0)
 """ms, at the root."""
 
 
-def train(amplitude: float, width: float, delay: float) -> np.ndarray:
+PAIR = np.array([4.0, 14.0])
+"""ms, likewise."""
+
+
+def train(amplitude: float, width: float, delay: float, spikes: np.ndarray = SPIKES) -> np.ndarray:
     """Membrane voltage (mV): spikes of a Gaussian shape, each followed by a 5 mV dip of 4 ms."""
-    since = TIMES[:, None] - (SPIKES + delay)
+    since = TIMES[:, None] - (spikes + delay)
     spike = amplitude * np.exp(-0.5 * (since / width) ** 2)
     later = np.maximum(since - 2.0 * width, 0.0)
     dip = -5.0 * (later / 4.0) * np.exp(1.0 - later / 4.0)
     return REST + (spike + dip).sum(axis=1)
 
 
-def main() -> None:
-    """Writes the table."""
-    path = Path(__file__).resolve().parent.parent / "jobs" / "voltage_train.csv"
-    columns = [TIMES, train(100.0, 0.4, 0.0), train(35.0, 1.0, 1.5)]
+def write(name: str, root: np.ndarray, tip: np.ndarray) -> None:
+    """Writes one table."""
     rows = [
         "time_ms,root,tip",
-        *(f"{t:.1f},{root:.3f},{tip:.3f}" for t, root, tip in zip(*columns, strict=True)),
+        *(f"{t:.1f},{near:.3f},{far:.3f}" for t, near, far in zip(TIMES, root, tip, strict=True)),
     ]
-    path.write_text("\n".join(rows) + "\n")
+    (Path(__file__).resolve().parent.parent / "jobs" / name).write_text("\n".join(rows) + "\n")
+
+
+def main() -> None:
+    """Writes the tables."""
+    write("voltage_train.csv", train(100.0, 0.4, 0.0), train(35.0, 1.0, 1.5))
+    write("neuron_pair.csv", train(95.0, 1.0, 0.0, PAIR), train(80.0, 1.2, 0.4, PAIR))
 
 
 if __name__ == "__main__":

@@ -7,11 +7,14 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from hpcpinn.cli.run import overrides_of
-from hpcpinn.config import SquareConfig, load_any
+from hpcpinn.config import RunConfig, SquareConfig, load_any
+from hpcpinn.config.load import Origin
 from hpcpinn.errors import InputError
 
 if TYPE_CHECKING:
+    from hpcpinn.parallel.communicator import Communicator
     from hpcpinn.workflows.infer import Inference
+    from hpcpinn.workflows.neuron_inference import NeuronInference
 
 
 def infer(
@@ -26,11 +29,14 @@ def infer(
 ) -> None:
     """Infers constants of the equation, with intervals, from measurements.
 
-    For now on a square (domain.kind = "square"). What the data cannot determine is said, not guessed.
+    On a square (domain.kind = "square") or on a cell, from traces at its sites.
+    What the data cannot determine is said, not guessed.
     """
     config, origin = load_any(job, [*(settings or []), *overrides_of({"run.output": output})])
-    if not isinstance(config, SquareConfig):
-        raise InputError(f"{job}: domain.kind = 'cell': constants of cells cannot be inferred yet; use a square")
+    if not isinstance(config, SquareConfig) and not config.parameter:
+        raise InputError(
+            f"{job}: [[parameter]]: none is given, so there is nothing to infer; name at least one, such as D_c"
+        )
 
     from hpcpinn.parallel.device import prepare  # float64 must be on before JAX is loaded
 
@@ -39,6 +45,9 @@ def infer(
     from hpcpinn.workflows import infer as workflow
 
     communicator = make_communicator(config.run.transport)
+    if not isinstance(config, SquareConfig):
+        _infer_on_cell(config, origin, job, communicator)
+        return
     with origin.naming_places():
         communicator.on_root(workflow.refuse_unusable_places, config, job)
         outcome = workflow.infer(config, communicator)
@@ -46,7 +55,28 @@ def infer(
         _print_outcome(outcome, config.run.output)
 
 
-def _print_outcome(outcome: "Inference", output: str) -> None:
+def _infer_on_cell(config: RunConfig, origin: Origin, job: Path, communicator: "Communicator") -> None:
+    from hpcpinn.workflows import neuron_inference as workflow
+
+    with origin.naming_places():
+        communicator.on_root(workflow.refuse_unusable_places, config, job)
+        outcome = workflow.infer_on_cell(config, communicator)
+    if communicator.rank != 0:
+        return
+    _print_outcome(outcome, config.run.output)
+    check = outcome.check
+    print(f"check       probability of data as far from the model as these: {check.probability:.2g}")
+    if check.model_is_wrong:
+        worst = min(check.each, key=lambda name: check.each[name])
+        print(
+            f"hpcpinn: warning: the model could hardly have made these data (posterior predictive check, most by "
+            f"{worst}: {check.each[worst]:.2g} < {check.level:g}); a part of it is missing or wrong, and the "
+            "intervals are not to be trusted",
+            file=sys.stderr,
+        )
+
+
+def _print_outcome(outcome: "Inference | NeuronInference", output: str) -> None:
     result, posterior = outcome.result, outcome.posterior
     print(f"data        {outcome.source}, mean square misfit over noise {outcome.misfit:.2f}")
     for i, name in enumerate(result.names):
@@ -72,7 +102,7 @@ def _print_outcome(outcome: "Inference", output: str) -> None:
     warn_of_misfit(outcome)
 
 
-def warn_of_misfit(outcome: "Inference") -> None:
+def warn_of_misfit(outcome: "Inference | NeuronInference") -> None:
     """Says that the model misses the data by more than their noise."""
     if outcome.misfit > 1.5:
         print(

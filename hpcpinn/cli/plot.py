@@ -32,6 +32,7 @@ def plot(
     from hpcpinn.cli.pictures import refuse_unusable_gallery
     from hpcpinn.io import read
     from hpcpinn.io.inference import is_inference
+    from hpcpinn.io.neuron_inference import is_neuron_inference
     from hpcpinn.io.sidecar import reference_path
     from hpcpinn.io.square import is_square
     from hpcpinn.report.gallery import draw_all
@@ -39,6 +40,9 @@ def plot(
 
     if suffix not in ("png", "pdf", "svg"):
         raise InputError(f"--format {suffix}: no such format; use png, pdf or svg")
+    if is_neuron_inference(result):
+        _plot_neuron_inference(result, out or result.with_name(f"{result.stem}-pictures"), suffix)
+        return
     if is_square(result):
         _plot_square(result, out or result.with_name(f"{result.stem}-pictures"), times, member, suffix)
         return
@@ -103,6 +107,19 @@ def _say(drawn: list[Path], left_out: list[str]) -> None:
         print(f"picture: {picture}")
     for reason in left_out:
         print(reason)
+
+
+def _plot_neuron_inference(result: Path, folder: Path, suffix: str) -> None:
+    from hpcpinn.cli.pictures import refuse_unusable_gallery
+    from hpcpinn.io.neuron_inference import read_neuron_inference
+    from hpcpinn.report.neuron_inference import draw_neuron_inference
+
+    found = read_neuron_inference(result)
+    refuse_unusable_gallery(folder, suffix, result)
+    count, sites = len(found.data.value), len(found.band_sites)
+    print(f"{result}: {len(found.names)} constants from {count} values at {sites} sites")
+    for picture in draw_neuron_inference(found, folder, suffix):
+        print(f"picture: {picture}")
 
 
 def _times(text: str | None) -> list[float] | None:

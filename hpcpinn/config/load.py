@@ -15,7 +15,7 @@ from typing import Any
 
 from pydantic import BaseModel, ValidationError
 
-from hpcpinn.config import square_checks
+from hpcpinn.config import inverse_checks, square_checks
 from hpcpinn.config.checks import Problem, conflicts, fit_defaults, idle
 from hpcpinn.config.lines import Path, key_lines, line_of
 from hpcpinn.config.schema import RunConfig
@@ -269,7 +269,7 @@ def _validated(document: Mapping[str, Any], origin: Origin) -> RunConfig:
     except ValidationError as error:
         raise _one_line(error, origin) from None
     config = fit_defaults(config)
-    _refuse(conflicts(config), origin)
+    _refuse([*conflicts(config), *inverse_checks.conflicts(config)], origin)
     return config
 
 

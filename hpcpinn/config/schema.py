@@ -11,6 +11,7 @@ from typing import Annotated, Literal
 
 from pydantic import AfterValidator, Field
 
+from hpcpinn.config.inverse import CellDataConfig, CellInferenceConfig, CellParameterConfig
 from hpcpinn.config.population import PopulationConfig
 from hpcpinn.config.splitting import SplitConfig
 from hpcpinn.config.stimulation import (
@@ -357,6 +358,9 @@ class RunConfig(Table):
     window: WindowConfig = WindowConfig()
     split: SplitConfig = SplitConfig()
     population: PopulationConfig = PopulationConfig()
+    parameter: Annotated[tuple[CellParameterConfig, ...], Field(strict=False)] = ()
+    data: CellDataConfig = CellDataConfig()
+    inference: CellInferenceConfig = CellInferenceConfig()
 
     @property
     def solves_voltage(self) -> bool:

@@ -174,7 +174,7 @@ def iterate(
             window = emphasised(window, traces.heads)
             linear, made = linearise(window, traces.heads), made + 1
             continue
-        contraction = min(change / before, 1.0) if np.isfinite(before) else 1.0
+        contraction = min(change / before, 1.0) if 0.0 < before < np.inf else 1.0
         remaining = change if contraction > 0.5 else change * contraction / (1.0 - contraction)
         # Traces that agreed at once leave a change of the order of their tolerance: no more to gain.
         settled = int(done.sweeps) <= 1 and change <= SETTLED * sweeping.tolerance

@@ -8,7 +8,7 @@ from tempfile import TemporaryFile
 import h5py
 
 from hpcpinn.errors import InputError
-from hpcpinn.io import checkpoint, draws, flow_map_file, inference, layout, sidecar, square
+from hpcpinn.io import checkpoint, draws, flow_map_file, inference, layout, neuron_inference, sidecar, square
 
 REPLACEABLE = {
     layout.FORMAT: "result",
@@ -18,6 +18,7 @@ REPLACEABLE = {
     square.FORMAT: "result on a square",
     inference.FORMAT: "inference",
     draws.FORMAT: "file of draws",
+    neuron_inference.FORMAT: "inference on a cell",
     square.REFERENCE_FORMAT: "reference",
 }
 """Kinds of files that a newer one may replace, and what a person calls them."""

@@ -1,6 +1,7 @@
 """Pictures of draws from a posterior: against Laplace's approximation, chain by chain, and where to measure next."""
 
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from matplotlib.axes import Axes
@@ -54,7 +55,8 @@ def _histogram_into(axes: Axes, result: InferenceResult, draws: Draws, number: i
     values = draws.together[:, number]
     axes.hist(values, 40, density=True, color=CYCLE[5], alpha=0.6)
     sd, centre = result.sd_log[number], np.log(result.estimate[number])
-    grid = np.linspace(*np.quantile(values, [0.0005, 0.9995]), 200)
+    low, high = np.quantile(values, [0.0005, 0.9995])
+    grid = np.linspace(low, high, 200)
     axes.plot(grid, norm.pdf(np.log(grid), centre, sd) / grid, color=CYCLE[1])
     for edge in draws.interval()[number]:
         axes.axvline(edge, color=CYCLE[0], lw=0.8, ls="--")
@@ -75,7 +77,7 @@ def _cloud_into(axes: Axes, result: InferenceResult, draws: Draws, first: int, s
 
 
 def _legend(figure: Figure) -> None:
-    kinds = {
+    kinds: dict[str, dict[str, Any]] = {
         "draws": {"marker": "s", "ls": "", "color": CYCLE[5]},
         "95 % of the draws": {"ls": "--", "lw": 0.8, "color": CYCLE[0]},
         "Laplace": {"color": CYCLE[1]},

@@ -92,6 +92,7 @@ def linearise(
     *,
     batch: int | None = None,
     exact_above: float = 0.1,
+    resolvent: Float[Array, "P K K"] | None = None,
 ) -> Linearisation:
     """Linearises at `heads`, factorises every piece and condenses it to its ends.
 
@@ -103,6 +104,8 @@ def linearise(
             piece and forms rows only where needed (processors).
         exact_above: Variation of the Jacobian within a piece, times the resolvent, above which
             rows are formed.
+        resolvent: Weights of the rows to take instead of those at `heads`: what least squares find is then
+            a function of the window's data alone.
     """
     field = field_at(table.inside.value, heads, equation)
     jacobian = source_jacobian(equation, field, window.forcing)
@@ -110,7 +113,8 @@ def linearise(
     weight = quadrature * jnp.broadcast_to(window.emphasis, jacobian.shape[:2])
     mean = jnp.einsum("pqkl,q->pkl", jacobian, quadrature)
     identity = jnp.eye(len(equation.scale))
-    resolvent = jnp.linalg.inv(identity / window.duration - mean)
+    if resolvent is None:
+        resolvent = jnp.linalg.inv(identity / window.duration - mean)
     spread = jnp.einsum("pkl,pqlm->pqkm", resolvent, jacobian - mean[:, None])
     ratio = jnp.asarray(equation.scale)[None, :] / jnp.asarray(equation.scale)[:, None]
     varies = jnp.max(jnp.abs(spread) * ratio, axis=(1, 2, 3)) > exact_above

@@ -1,0 +1,258 @@
+"""Calcium of a cell at its sites as a smooth function of constants, with its derivatives. One rank's view.
+
+A forward run chooses its windows as it goes. Here their sequence and the weights of the rows are fixed, so that
+least squares find heads that are a smooth function of the constants. Every window is solved by Gauss-Newton
+steps and tree solves; the derivatives then follow from the same factors (implicit function theorem): the
+step's own derivative by the constants, by the field at the window's start and by the heads, repeated until the
+derivatives stand still. What comes out is the exact derivative of the discrete solution.
+"""
+
+from dataclasses import dataclass, replace
+from functools import cached_property
+from typing import NamedTuple
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jaxtyping import Array, Float, Int
+
+from hpcpinn.domain.coupled_window import CoupledWindow
+from hpcpinn.domain.tree_solve import tree_solve
+from hpcpinn.parallel.batched import BatchedCommunicator
+from hpcpinn.physics.calcium_system import CalciumForcing
+from hpcpinn.physics.learned_calcium import CellConstants, LearnedCalcium
+from hpcpinn.training.least_squares import Correction, Linearisation, accept, correct, linearise
+from hpcpinn.training.local import Window, combine, edge_values, evaluate, field_at
+
+CALCIUM = 0
+"""Species that is seen."""
+LINEARISATIONS = 6
+"""Of a window, at most."""
+SLOW = 0.5
+"""Contraction of a step above which the window is linearised anew."""
+
+
+class WindowSequence(NamedTuple):
+    """Windows of a run, W of them, on this rank's pieces.
+
+    Attributes:
+        start, length: Internal time, (W,).
+        resolvent: Weights of the rows, (W, P, K, K).
+        unit: Forcing with channels of unit strength, leaves (W, P, Q).
+        end_flux: Calcium given at the ends, (W, P, 2, T).
+        guess: Heads to begin with, (W, P, K, M).
+    """
+
+    start: Float[Array, " W"]
+    length: Float[Array, " W"]
+    resolvent: Float[Array, "W P K K"]
+    unit: CalciumForcing
+    end_flux: Float[Array, "W P 2 T"]
+    guess: Float[Array, "W P K M"]
+
+
+class Marched(NamedTuple):
+    """What a march leaves, and its derivatives by the logarithms of the constants (a leading axis p).
+
+    Attributes:
+        heads: Of calcium on the pieces of the sites, (W, S, M).
+        heads_slope: (p, W, S, M).
+        mean: Calcium over every piece at the end of every window, µM, (W, P).
+        mean_slope: (p, W, P).
+        change: Last change of the field in a window, over the species' scale, (W,).
+        slope_change: Last change of the derivatives of the heads, over the largest, (W,).
+        all_heads: Of all pieces, to begin another march with, (W, P, K, M).
+    """
+
+    heads: Float[Array, "W S M"]
+    heads_slope: Float[Array, "p W S M"]
+    mean: Float[Array, "W P"]
+    mean_slope: Float[Array, "p W P"]
+    change: Float[Array, " W"]
+    slope_change: Float[Array, " W"]
+    all_heads: Float[Array, "W P K M"]
+
+
+@dataclass(frozen=True)
+class FixedMarch:
+    """Marches over a fixed sequence of windows. Collective over all ranks.
+
+    Attributes:
+        solver: Of the windows, with Robin's rule; its equation is not used.
+        constants: Of the pieces.
+        sequence: The windows.
+        site_piece: Local pieces on which calcium is wanted.
+        tolerance: Change of the field, over the species' scale, at which a window is solved.
+        max_steps: Most steps with one linearisation.
+        slope_tolerance: Change of the derivatives, over the largest, at which they stand still.
+    """
+
+    solver: CoupledWindow
+    constants: CellConstants
+    sequence: WindowSequence
+    site_piece: Int[np.ndarray, " S"]
+    tolerance: float = 1e-8
+    max_steps: int = 10
+    slope_tolerance: float = 1e-6
+
+    def run(self, z: Float[Array, " p"], near: Marched | None = None) -> Marched:
+        """The march at logarithms of the learned constants.
+
+        Args:
+            near: A march with constants nearby: its heads are better to begin with.
+        """
+        field, slope = self._begin(z)
+        kept = []
+        for number, window in enumerate(self._windows):
+            if near is not None:
+                window = window._replace(guess=jnp.asarray(near.all_heads[number]))
+            for _ in range(LINEARISATIONS):
+                heads, after, kept_here = self._window(z, field, slope, window)
+                if float(kept_here.change) <= self.tolerance:
+                    break
+                window = window._replace(guess=heads)
+            field, slope = after
+            kept.append(kept_here)
+        parts = jax.tree.map(lambda *leaves: np.stack([np.asarray(leaf) for leaf in leaves]), *kept)
+        return parts._replace(
+            heads_slope=np.moveaxis(parts.heads_slope, 1, 0), mean_slope=np.moveaxis(parts.mean_slope, 1, 0)
+        )
+
+    @cached_property
+    def _windows(self) -> list[WindowSequence]:
+        return [jax.tree.map(lambda leaf, n=n: leaf[n], self.sequence) for n in range(len(self.sequence.start))]
+
+    @cached_property
+    def _begin(self):
+        shape = (len(self.constants.kind), 2, len(self.solver.table.grid.space))
+
+        def at_rest(z: Array) -> Array:
+            rest = self.constants.learned(jnp.exp(z)).at_rest()
+            return jnp.broadcast_to(rest[None, :, None], shape)
+
+        return jax.jit(lambda z: (at_rest(z), jnp.moveaxis(jax.jacfwd(at_rest)(z), -1, 0)))
+
+    @cached_property
+    def _window(self):
+        return jax.jit(self._solved)
+
+    def _solved(
+        self, z: Array, field: Array, slope: Array, given: WindowSequence
+    ) -> tuple[Array, tuple[Array, Array], Marched]:
+        """Heads of one window, field and derivatives at its end, and what is kept of it."""
+        solver, table, scale = self.solver, self.solver.table, jnp.asarray(self._measure.scale)
+        length = given.length
+        learned = self.constants.learned(jnp.exp(z))
+        system, window = learned.system, Window(length, field, learned.forcing(given.unit))
+        told_given = self._given(system, given)
+        linear = linearise(
+            system, table, solver.geometry, solver.interfaces.rows, window, given.guess, solver.weights,
+            batch=solver.batch, exact_above=solver.exact_above, resolvent=given.resolvent,
+        )  # fmt: skip
+
+        def corrected(system: LearnedCalcium, window: Window, heads: Array) -> Correction:
+            return correct(
+                system, table, solver.geometry, solver.interfaces.rows, window, heads, linear, solver.weights,
+                batch=solver.batch,
+            )  # fmt: skip
+
+        def stepped(state: tuple) -> tuple:
+            heads, _, before, _, steps = state
+            correction = corrected(system, window, heads)
+            told = self._agreed(linear, correction.reported, told_given)
+            new = self._accepted(system, window, linear, correction, told)
+            moved = jnp.max(jnp.abs(jnp.einsum("pkm,nm->pkn", new - heads, table.inside.value)), initial=0.0)
+            return new, told, self._communicator.max(moved), before, steps + 1
+
+        def unfinished(state: tuple) -> Array:
+            _, _, change, before, steps = state
+            gains = (change < SLOW * before) | (steps < 2)
+            return (change > self.tolerance) & gains & (steps < self.max_steps)
+
+        none, far = jnp.zeros((), int), jnp.asarray(jnp.inf)
+        begin = (given.guess, jnp.zeros_like(told_given), far, far, none)
+        heads, told, change, _, _ = jax.lax.while_loop(unfinished, stepped, begin)
+
+        def answered(z: Array, field: Array, heads: Array) -> tuple[Array, Array, Array]:
+            """A step from converged heads with the ends told what they are: heads, reports, given."""
+            learned = self.constants.learned(jnp.exp(z))
+            system, window = learned.system, Window(length, field, learned.forcing(given.unit))
+            new = self._accepted(system, window, linear, corrected(system, window, heads), told)
+            value, edge_slope = edge_values(system, table, solver.geometry, length, new)
+            return new, combine(solver.interfaces.rows.send, value, edge_slope), self._given(system, given)
+
+        _, pushed = jax.linearize(answered, z, field, heads)
+
+        def pushed_further(dz: Array, dfield: Array, dheads: Array) -> Array:
+            new, reported, more = pushed(dz, dfield, dheads)
+            told = self._agreed(linear, reported, more)
+            return self._accepted(system, window, linear, Correction(new, reported), told)
+
+        def slope_step(state: tuple) -> tuple:
+            dheads, _, steps = state
+            new = jax.vmap(pushed_further)(jnp.eye(len(z)), slope, dheads)
+            extent = jnp.stack([jnp.max(jnp.abs(new - dheads), initial=0.0), jnp.max(jnp.abs(new), initial=1e-12)])
+            moved, size = self._communicator.max(extent)
+            return new, moved / size, steps + 1
+
+        dheads, slope_change, _ = jax.lax.while_loop(
+            lambda state: (state[1] > self.slope_tolerance) & (state[2] < self.max_steps),
+            slope_step,
+            (jax.vmap(self._constant_heads)(slope / scale[:, None]), far, none),
+        )
+        after = field_at(table.final, heads, self._measure)
+        after_slope = jax.vmap(lambda d: evaluate(table.final, d, self._measure))(dheads)
+        share = jnp.asarray(self._volume_share)
+        sites = jnp.asarray(self.site_piece)
+        kept = Marched(
+            heads=heads[sites, CALCIUM],
+            heads_slope=dheads[:, sites, CALCIUM],
+            mean=jnp.einsum("px,px->p", after[:, CALCIUM], share),
+            mean_slope=jnp.einsum("zpx,px->zp", after_slope[:, :, CALCIUM], share),
+            change=change,
+            slope_change=slope_change,
+            all_heads=heads,
+        )
+        return heads, (after, after_slope), kept
+
+    def _agreed(self, linear: Linearisation, reported: Array, given: Array) -> Float[Array, "P 2 K T"]:
+        """What all ends must be told so that all agree, tree solve."""
+        scale = jnp.asarray(self._measure.scale)[:, None]
+
+        def flat(ends: Array) -> Array:
+            return (ends / scale).reshape(ends.shape[0], 2, linear.transfer.shape[-1] // 2)
+
+        told = tree_solve(self.solver.interfaces, self._communicator, linear.transfer, flat(reported), flat(given))
+        return told.reshape(reported.shape) * scale
+
+    def _accepted(self, system, window, linear, correction, told) -> Array:
+        solver = self.solver
+        return accept(
+            system, solver.table, solver.geometry, solver.interfaces.rows, window, linear, correction, told,
+            solver.weights, batch=solver.batch,
+        )  # fmt: skip
+
+    def _given(self, system: LearnedCalcium, given: WindowSequence) -> Float[Array, "P 2 K T"]:
+        return replace(self.solver, equation=system).given_flux(given.end_flux, CALCIUM, given.length)  # type: ignore[arg-type]
+
+    def _constant_heads(self, departure: Float[Array, "P K X"]) -> Float[Array, "P K M"]:
+        """Heads of a departure from rest (in units of the scale) that is held over the window."""
+        return jnp.tile(departure, (1, 1, len(self.solver.table.grid.time))) @ jnp.asarray(self._inverse)
+
+    @cached_property
+    def _inverse(self) -> Float[np.ndarray, "XT M"]:
+        return np.linalg.pinv(np.asarray(self.solver.table.on_grid)).T
+
+    @cached_property
+    def _measure(self) -> LearnedCalcium:
+        known = self.constants.known.replace(leak=0.0)
+        return LearnedCalcium(known, known)
+
+    @cached_property
+    def _communicator(self) -> BatchedCommunicator:
+        return BatchedCommunicator(self.solver.communicator)
+
+    @cached_property
+    def _volume_share(self) -> Float[np.ndarray, "P X"]:
+        weight = np.asarray(self.solver.geometry.area) * self.solver.table.grid.space_weight
+        return weight / weight.sum(axis=1, keepdims=True)

@@ -1,0 +1,100 @@
+"""Gauss-Newton on the logarithms of constants for models that solve a run at every step. Not traced.
+
+The same problem as in `gauss_newton`: half of |rows|² plus log-normal priors. The model gives rows and their
+derivatives together, and each evaluation is a whole run, so none is wasted: a step that is refused costs one.
+The heads of the networks are eliminated at every step (variable projection): the equation's rows, of which an
+exact model is asked, weigh infinitely more than noisy data. The steps are those of the joint problem in heads
+and constants.
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import numpy as np
+from jaxtyping import Float
+from numpy import ndarray
+
+from hpcpinn.errors import SolveError
+
+Evaluated = tuple[Float[ndarray, " N"], Float[ndarray, "N p"]]
+"""(model − data)/noise and its derivatives by the logarithms."""
+
+
+@dataclass(frozen=True)
+class StepwiseFit:
+    """Where the iteration ended.
+
+    Attributes:
+        z: Logarithms of the constants.
+        rows, jacobian: There.
+        steps: Evaluations after the first.
+        converged: The last step was shorter than the tolerance.
+        path: z after every step, (S, p).
+    """
+
+    z: Float[ndarray, " p"]
+    rows: Float[ndarray, " N"]
+    jacobian: Float[ndarray, "N p"]
+    steps: int
+    converged: bool
+    path: Float[ndarray, "S p"]
+
+    @property
+    def fisher(self) -> Float[ndarray, "p p"]:
+        """Information of the data alone."""
+        return self.jacobian.T @ self.jacobian
+
+
+def minimise_stepwise(
+    evaluate: Callable[[Float[ndarray, " p"]], Evaluated],
+    centre: Float[ndarray, " p"],
+    precision: Float[ndarray, " p"],
+    start: Float[ndarray, " p"],
+    *,
+    tolerance: float,
+    max_steps: int,
+    longest: float = 1.0,
+) -> StepwiseFit:
+    """Finds the most probable logarithms.
+
+    Args:
+        evaluate: The rows and their derivatives; SolveError where the model cannot be solved, which counts as a
+            step that is refused.
+        centre, precision: Of the priors; precision 0 for none.
+        start: Logarithms to begin with.
+        tolerance: Length of a step in standard deviations at which to stop.
+        max_steps: Most steps, refused ones included.
+        longest: Largest change of a logarithm in a step.
+
+    Raises:
+        SolveError: The model cannot be solved at the start.
+    """
+
+    def cost_of(rows: ndarray, z: ndarray) -> float:
+        return 0.5 * float(rows @ rows + np.sum(precision * (z - centre) ** 2))
+
+    z = np.array(start, float)
+    rows, jacobian = evaluate(z)
+    cost, damping, converged, steps, path = cost_of(rows, z), 1e-3, False, 0, [z]
+    while steps < max_steps and not converged:
+        gradient = jacobian.T @ rows + precision * (z - centre)
+        curvature = jacobian.T @ jacobian + np.diag(precision)
+        diagonal = np.diag(curvature)
+        floor = 1e-12 * float(diagonal.max()) + 1e-300
+        step = -np.linalg.solve(curvature + np.diag(damping * np.maximum(diagonal, floor) + floor), gradient)
+        step = step * min(1.0, longest / max(float(np.abs(step).max()), 1e-300))
+        length = float(np.sqrt(max(step @ curvature @ step, 0.0)))
+        steps += 1
+        try:
+            trial_rows, trial_jacobian = evaluate(z + step)
+            trial = cost_of(trial_rows, z + step)
+        except SolveError:
+            trial = np.inf
+        if trial <= cost:
+            z, rows, jacobian, cost, damping = z + step, trial_rows, trial_jacobian, trial, damping / 10.0
+        else:
+            damping = max(4.0 * damping, 1e-6)
+        # Round-off may refuse the last steps, which are shorter than matters.
+        converged = length < tolerance
+        path.append(z)
+    return StepwiseFit(z, rows, jacobian, steps, converged, np.stack(path))

@@ -1,0 +1,151 @@
+"""Traces at sites of a cell: value, site, time and noise, from CSV or HDF5."""
+
+from dataclasses import dataclass
+from pathlib import Path
+
+import h5py
+import numpy as np
+from jaxtyping import Float
+from numpy import ndarray
+
+from hpcpinn.errors import InputError
+from hpcpinn.io import storage
+from hpcpinn.physics.csv_rows import UNREADABLE, rows_of
+from hpcpinn.units import TIME
+
+COLUMNS = ("value", "site", "t", "noise")
+_UNIT = {"value": "uM", "t": "ms", "noise": "uM"}
+
+
+@dataclass(frozen=True)
+class SiteTable:
+    """Observations, one row each.
+
+    Attributes:
+        value: Measured: µM, or fluorescence between 0 and 1.
+        site: Name of the place of every row.
+        t: When, ms.
+        noise: Standard deviation of its error, as `value`.
+        lines: Line of the file that a row comes from; empty where it is no text.
+    """
+
+    value: Float[ndarray, " N"]
+    site: tuple[str, ...]
+    t: Float[ndarray, " N"]
+    noise: Float[ndarray, " N"]
+    lines: tuple[int, ...] = ()
+
+    def place(self, row: int | np.integer, where: str) -> str:
+        """What messages call a row."""
+        return f"{where}, line {self.lines[row]}" if self.lines else f"{where}, row {row + 1}"
+
+
+def read_site_observations(path: str | Path) -> SiteTable:
+    """Reads a CSV file with a header such as ``value,site,t_ms,noise``, or HDF5 with ``/observations``.
+
+    Raises:
+        InputError: It cannot be read, a column is missing, unknown or in another unit, or a cell is no number.
+    """
+    path = Path(path)
+    if not path.is_file():
+        raise InputError(f"{path}: no such data file; give CSV or HDF5 with {','.join(COLUMNS)}")
+    if h5py.is_hdf5(path):
+        return _read_hdf5(path)
+    try:
+        rows = rows_of(path)
+    except UNREADABLE as error:
+        raise InputError(f"{path}: cannot be read as CSV ({' '.join(str(error).split())})") from None
+    if not rows:
+        raise InputError(f"{path}: is empty; the first line names {','.join(COLUMNS)}")
+    order = _columns(path, rows[0][1])
+    columns: dict[str, list[str]] = {name: [] for name in COLUMNS}
+    for line, row in rows[1:]:
+        if len(row) != len(order):
+            raise InputError(
+                f"{path}, line {line}: {len(row)} cells, but the header has {len(order)} "
+                "(a site with commas needs quotes)"
+            )
+        for name, cell in zip(order, row, strict=True):
+            columns[name].append(cell)
+    lines = tuple(line for line, _ in rows[1:])
+
+    def numbers(name: str) -> ndarray:
+        return np.array([_number(path, line, name, cell) for line, cell in zip(lines, columns[name], strict=True)])
+
+    return SiteTable(numbers("value"), tuple(columns["site"]), numbers("t"), numbers("noise"), lines)
+
+
+def _columns(path: Path, header: list[str]) -> list[str]:
+    order: list[str] = []
+    for spelled in (cell.strip().replace("µ", "u").replace("μ", "u") for cell in header):
+        name, _, unit = spelled.partition("_")
+        if name not in COLUMNS:
+            raise InputError(f"{path}, line 1: column {spelled!r} is unknown; the columns are {','.join(COLUMNS)}")
+        wanted = _UNIT.get(name)
+        if unit and unit != wanted:
+            factor = TIME.get(unit) if name == "t" else None
+            hint = f"multiply by {factor:g} and" if factor else "convert the values and"
+            raise InputError(
+                f"{path}, line 1: column {spelled!r} is in {unit}, but {name} is read in {wanted}; {hint} "
+                f"call it {name}_{wanted}"
+            )
+        if name in order:
+            raise InputError(f"{path}, line 1: column {name!r} is there twice; leave one away")
+        order.append(name)
+    missing = [name for name in COLUMNS if name not in order]
+    if missing:
+        raise InputError(f"{path}, line 1: no column {missing[0]!r}; the columns are {','.join(COLUMNS)}")
+    return order
+
+
+def _number(path: Path, line: int, name: str, cell: str) -> float:
+    try:
+        return float(cell)
+    except ValueError:
+        raise InputError(f"{path}, line {line}: {name} {cell!r} is not a number") from None
+
+
+def _read_hdf5(path: Path) -> SiteTable:
+    with storage.open_serial(path, "r") as file:
+        missing = [name for name in COLUMNS if f"observations/{name}" not in file]
+        if missing:
+            raise InputError(f"{path}: no dataset observations/{missing[0]}; give {','.join(COLUMNS)} there")
+        value, t, noise = (np.asarray(file[f"observations/{name}"][:], float) for name in ("value", "t", "noise"))
+        site = tuple(x.decode() if isinstance(x, bytes) else str(x) for x in file["observations/site"][:])
+    if not len(value) == len(t) == len(noise) == len(site):
+        raise InputError(f"{path}: the datasets under observations differ in length; give one entry per row")
+    return SiteTable(value, site, t, noise)
+
+
+def refuse_unusable(table: SiteTable, duration: float, n_parameters: int, where: str) -> None:
+    """Finds out that traces cannot be used. Sites are the cell's affair.
+
+    Args:
+        table: The traces.
+        duration: Of the run, ms.
+        n_parameters: How many constants they are to determine.
+        where: What messages call their source.
+
+    Raises:
+        InputError: A value that is no number, no positive noise, a time outside the run, or fewer rows than
+            parameters.
+    """
+    for name, values in (("value", table.value), ("t", table.t), ("noise", table.noise)):
+        for row in np.flatnonzero(~np.isfinite(values)):
+            raise InputError(
+                f"{table.place(row, where)}: {name} is {values[row]}; leave the row away or give a number"
+            )
+    for row in np.flatnonzero(table.noise <= 0.0):
+        raise InputError(
+            f"{table.place(row, where)}: noise {table.noise[row]:g}; give the standard deviation of the error, above 0"
+        )
+    for row in np.flatnonzero((table.t < 0.0) | (table.t > duration * (1.0 + 1e-12))):
+        raise InputError(
+            f"{table.place(row, where)}: t = {table.t[row]:g} ms lies outside the run (0 to {duration:g} ms); "
+            "leave the row away or change run.duration"
+        )
+    if len(table.value) < n_parameters:
+        raise InputError(
+            f"{where}: {len(table.value)} observations for {n_parameters} parameters; give at least as many, "
+            "or learn fewer"
+        )

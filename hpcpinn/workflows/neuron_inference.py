@@ -1,0 +1,337 @@
+"""From traces at sites of a cell to constants with intervals, bands and a check of the model."""
+
+import time as clock
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from jaxtyping import Float
+from numpy import ndarray
+
+from hpcpinn.config import RunConfig
+from hpcpinn.errors import InputError, SolveError, concerning
+from hpcpinn.inference.laplace import Posterior, laplace
+from hpcpinn.inference.neuron_march import Marched
+from hpcpinn.inference.predictive_check import PredictiveCheck, predictive_check
+from hpcpinn.inference.stepwise import StepwiseFit, minimise_stepwise
+from hpcpinn.io import neuron_inference, places
+from hpcpinn.io.metrics import metrics_path, write_metrics
+from hpcpinn.io.neuron_inference import NeuronInferenceResult, write_neuron_inference
+from hpcpinn.io.site_observations import SiteTable, read_site_observations, refuse_unusable
+from hpcpinn.parallel.communicator import Communicator
+from hpcpinn.physics.learned_calcium import UNITS, base_name
+from hpcpinn.workflows.neuron_model import NeuronModel, Seen, build_model
+
+ANOTHER = "name another file with --output (run.output)"
+
+
+@dataclass(frozen=True)
+class NeuronInference:
+    """An inference on a cell and its cost.
+
+    Attributes:
+        result: What was inferred; also in the result file.
+        posterior: Of the logarithms.
+        check: Whether the model could have made the data.
+        misfit: Mean square of (data − model)/noise; 1 where the noise is what it is said to be.
+        steps: Gauss-Newton steps.
+        truth: What synthetic data were made with; empty for data from a file.
+        source: What data are called.
+        seconds: Wall time of the whole, and
+        seconds_fit: of the fit once it is compiled.
+    """
+
+    result: NeuronInferenceResult
+    posterior: Posterior
+    check: PredictiveCheck
+    misfit: float
+    steps: int
+    truth: dict[str, float]
+    source: str
+    seconds: float
+    seconds_fit: float
+
+
+@dataclass(frozen=True)
+class Study:
+    """A model with its priors, ready for data sets: all that does not change from one to the next.
+
+    Attributes:
+        config: The run description.
+        communicator: All ranks.
+        model: Of the traces.
+        start: Logarithms to begin with.
+        centre, precision: Of the priors.
+    """
+
+    config: RunConfig
+    communicator: Communicator
+    model: NeuronModel
+    start: Float[ndarray, " p"]
+    centre: Float[ndarray, " p"]
+    precision: Float[ndarray, " p"]
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        return self.model.names
+
+    @cached_property
+    def at_start(self) -> Marched:
+        """The model at the start, the same for all data sets."""
+        return self.model.solved(self.start)
+
+    def seen(self, marched: Marched, site: ndarray, time: ndarray) -> Seen:
+        """What is measured at sites (by number) and times: calcium, or an indicator's fluorescence."""
+        found = self.model.seen(marched, site, time)
+        K = self.config.data.indicator
+        if K is None:
+            return found
+        c = found.value
+        return Seen(c / (c + K), found.slope * (K / (c + K) ** 2)[:, None])
+
+    def numbers(self, table: SiteTable) -> ndarray:
+        """Numbers of the sites of a table among those of the model."""
+        order = {site.name: i for i, site in enumerate(self.model.sites)}
+        return np.array([order[name.strip()] for name in table.site], int)
+
+    def fitted(self, table: SiteTable) -> tuple[StepwiseFit, Marched]:
+        """The most probable constants. Collective over all ranks.
+
+        Raises:
+            SolveError: The iteration does not come to an end, or the model cannot be solved at its start.
+        """
+        site = self.numbers(table)
+        solved: dict[bytes, Marched] = {self.start.tobytes(): self.at_start}
+
+        def evaluate(z: ndarray) -> tuple[ndarray, ndarray]:
+            key = z.tobytes()
+            if key not in solved:
+                solved[key] = self.model.solved(z, next(reversed(solved.values())))
+            seen = self.seen(solved[key], site, table.t)
+            return (seen.value - table.value) / table.noise, seen.slope / table.noise[:, None]
+
+        settings = self.config.inference
+        fit = minimise_stepwise(
+            evaluate, self.centre, self.precision, self.start,
+            tolerance=settings.tolerance, max_steps=settings.max_steps,
+        )  # fmt: skip
+        return fit, solved[fit.z.tobytes()]
+
+    def checked(self, fit: StepwiseFit, table: SiteTable) -> PredictiveCheck:
+        """Whether the model could have made the data."""
+        settings = self.config.inference
+        return predictive_check(
+            fit.rows, fit.jacobian, self.precision, self.numbers(table), table.t,
+            level=settings.check_level, replicates=settings.replicates, seed=self.config.run.seed,
+        )  # fmt: skip
+
+    def posterior(self, fit: StepwiseFit) -> Posterior:
+        """Laplace's approximation at a fit."""
+        return laplace(
+            fit.z, fit.fisher, self.precision, undetermined_above=self.config.inference.undetermined_above
+        )
+
+
+def refuse_unusable_places(config: RunConfig, job: Path | None = None) -> None:
+    """Finds out before the work starts that a result cannot, or must not, be written.
+
+    Raises:
+        InputError: It is an input, a directory or a file of another kind, or cannot be made.
+    """
+    given = {
+        "the job file": job,
+        "the data file (data.file)": config.data.file,
+        "the voltage (voltage.file)": config.voltage.file,
+    }
+    inputs = {name: Path(file) for name, file in given.items() if file is not None}
+    output = Path(config.run.output)
+    with concerning("run", "output"):
+        places.refuse_unusable(output, inputs, ANOTHER, neuron_inference.FORMAT)
+        places.refuse_unusable(metrics_path(output), inputs, f"the metrics go there: {ANOTHER}")
+
+
+def build_study(config: RunConfig, communicator: Communicator, sites: tuple[str, ...]) -> Study:
+    """Sets up an inference. Collective over all ranks; the run with the starting constants is the long part.
+
+    Args:
+        config: The run description with [[parameter]].
+        communicator: All ranks.
+        sites: Where traces are, or will be, measured.
+
+    Raises:
+        InputError: What the user gave cannot be used.
+        SolveError: The run with the starting constants does not reach its tolerance.
+    """
+    names = tuple(parameter.name for parameter in config.parameter)
+    if not names:
+        raise InputError("[[parameter]]: none is given, so there is nothing to infer; name at least one, such as D_c")
+    starts = [parameter.start or parameter.prior for parameter in config.parameter]
+    model = build_model(config, communicator, names, starts, sites)
+    known = model.problem.cell.constants
+    start = np.log([s or float(getattr(known, base_name(n))) for s, n in zip(starts, names, strict=True)])
+    centre = np.array([np.log(p.prior) if p.prior else 0.0 for p in config.parameter])
+    precision = np.array([np.log(p.prior_factor) ** -2.0 if p.prior else 0.0 for p in config.parameter])
+    return Study(config, communicator, model, start, centre, precision)
+
+
+def truth_of(study: Study) -> dict[str, float]:
+    """What synthetic data are made with, of the learned constants and of others that differ from the run's."""
+    known, changes = study.model.problem.cell.constants, study.config.data.truth.changes
+    learned = {
+        name: changes.get(name, changes.get(base_name(name), float(getattr(known, base_name(name)))))
+        for name in study.names
+    }
+    covered = set(study.names)
+    return learned | {name: value for name, value in changes.items() if name not in covered}
+
+
+def synthesiser(study: Study) -> Callable[[int], SiteTable]:
+    """Makes synthetic traces of a run description from a seed. Collective over all ranks.
+
+    Raises:
+        SolveError: The model cannot be solved with the true constants.
+    """
+    config, truth = study.config, truth_of(study)
+    names = tuple(truth)
+    model = study.model if names == study.names else study.model.learning(names)
+    marched = model.solved(np.log(list(truth.values())))
+    seeing = replace(study, model=model)
+    data = config.data
+    last = config.run.duration if data.last is None else data.last
+    times = data.first + data.interval * np.arange(int((last - data.first) / data.interval * (1.0 + 1e-12)) + 1)
+    n_sites = len(study.model.sites)
+    site, t = np.repeat(np.arange(n_sites), len(times)), np.tile(times, n_sites)
+    value = seeing.seen(marched, site, t).value
+    rest = seeing.seen(marched, np.arange(n_sites), np.zeros(n_sites)).value
+    largest = np.abs(value - rest[site]).reshape(n_sites, -1).max(axis=1)
+    deviation = data.noise * largest[site]
+    labels = tuple(study.model.sites[s].name for s in site)
+
+    def made(seed: int) -> SiteTable:
+        noise = np.random.default_rng(seed).standard_normal(len(value))
+        return SiteTable(value + deviation * noise, labels, t, deviation)
+
+    return made
+
+
+def infer_on_cell(config: RunConfig, communicator: Communicator) -> NeuronInference:
+    """Infers the constants of a run description and writes the result. Collective over all ranks.
+
+    Raises:
+        InputError: No parameters, or data that cannot be used.
+        SolveError: The iteration does not come to an end.
+        OutputError: The result cannot be written.
+    """
+    began = clock.perf_counter()
+    table: SiteTable | None = None
+    sites = tuple(name.strip() for name in config.data.sites)
+    if config.data.file is not None:
+        table = communicator.on_root(read_site_observations, config.data.file)
+        refuse_unusable(table, config.run.duration, len(config.parameter), config.data.file)
+        sites = tuple(dict.fromkeys(name.strip() for name in table.site))
+    study = build_study(config, communicator, sites)
+    truth: dict[str, float] = {}
+    source = config.data.file or ""
+    if table is None:
+        table, truth = synthesiser(study)(config.data.seed), truth_of(study)
+        source = f"{len(table.value)} synthetic observations (seed {config.data.seed})"
+        refuse_unusable(table, config.run.duration, len(config.parameter), source)
+    _ = study.at_start  # compiles
+    begun = clock.perf_counter()
+    fit, marched = study.fitted(table)
+    seconds_fit = clock.perf_counter() - begun
+    posterior = study.posterior(fit)
+    if not fit.converged and bool(np.all(posterior.determined)):
+        raise SolveError(
+            f"infer: not converged after {fit.steps} steps (inference.tolerance = {config.inference.tolerance:g}); "
+            "raise inference.max_steps, or begin elsewhere with parameter.start"
+        )
+    check = study.checked(fit, table)
+    result = _result(study, fit, marched, posterior, check, table)
+    write_neuron_inference(config.run.output, communicator, result)
+    outcome = NeuronInference(
+        result, posterior, check, float(np.mean(fit.rows**2)), fit.steps, truth, source,
+        clock.perf_counter() - began, seconds_fit,
+    )  # fmt: skip
+    write_metrics(config.run.output, communicator, figures(outcome))
+    return outcome
+
+
+def _result(
+    study: Study, fit: StepwiseFit, marched: Marched, posterior: Posterior, check: PredictiveCheck, table: SiteTable
+) -> NeuronInferenceResult:
+    config, model = study.config, study.model
+    # A direction of which nothing is known has no influence either: the bands leave it out.
+    spread = np.linalg.pinv(fit.fisher + np.diag(study.precision), rcond=1e-12, hermitian=True)
+    n_sites = len(model.sites)
+    every = config.inference.band_interval
+    times = np.minimum(every * np.arange(int(np.ceil(config.run.duration / every)) + 1), config.run.duration)
+    seen = study.seen(marched, np.repeat(np.arange(n_sites), len(times)), np.tile(times, n_sites))
+    sd = np.sqrt(np.einsum("np,pq,nq->n", seen.slope, spread, seen.slope))
+    cell_time, mean, cell_sd = model.over_the_cell(marched, spread)
+    interval = posterior.interval()
+    pieces = model.problem.cell.pieces.cable
+    return NeuronInferenceResult(
+        names=study.names,
+        units=tuple(UNITS[base_name(name)] for name in study.names),
+        start=np.exp(study.start),
+        estimate=np.exp(fit.z),
+        low=interval[:, 0],
+        high=interval[:, 1],
+        sd_log=posterior.sd,
+        data_sd_log=posterior.data_sd,
+        determined=posterior.determined,
+        covariance=posterior.covariance,
+        path=np.exp(fit.path),
+        data=table,
+        predicted=table.value + fit.rows * table.noise,
+        unit="uM" if config.data.indicator is None else "1",
+        band_sites=tuple(site.name for site in model.sites),
+        band_time=times,
+        band_mean=seen.value.reshape(n_sites, -1),
+        band_sd=sd.reshape(n_sites, -1),
+        xyz=pieces.xyz,
+        radius=pieces.radius,
+        cell_time=cell_time,
+        cell_mean=mean,
+        cell_sd=cell_sd,
+        check=check.each,
+        check_probability=check.probability,
+        check_level=check.level,
+        config=config.to_json(),
+    )
+
+
+def figures(outcome: NeuronInference) -> dict[str, Any]:
+    """The numbers of an inference, for metrics.json; an undetermined constant has no estimate."""
+    result = outcome.result
+    parameters = {}
+    for i, name in enumerate(result.names):
+        known = bool(result.determined[i])
+        parameters[name] = {
+            "unit": result.units[i],
+            "determined_by_data": known,
+            "estimate": float(result.estimate[i]) if known else None,
+            "interval_95": [float(result.low[i]), float(result.high[i])] if known else None,
+            "sd_log": float(result.sd_log[i]),
+            "data_sd_log": float(result.data_sd_log[i]),
+            "truth": outcome.truth.get(name),
+        }
+    return {
+        "parameters": parameters,
+        "correlation": outcome.posterior.correlation,
+        "misfit": outcome.misfit,
+        "check": {
+            "probability": outcome.check.probability,
+            "model_is_wrong": outcome.check.model_is_wrong,
+            **outcome.check.each,
+        },
+        "observations": len(result.data.value),
+        "sites": len(result.band_sites),
+        "steps": outcome.steps,
+        "seconds": outcome.seconds,
+        "seconds_fit": outcome.seconds_fit,
+    }

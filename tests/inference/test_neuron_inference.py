@@ -1,0 +1,98 @@
+"""Constants of a forked dendrite from traces at its sites: exact derivatives, truth recovered, silence kept."""
+
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from hpcpinn.config import RunConfig, load_config
+from hpcpinn.errors import InputError
+from hpcpinn.io.neuron_inference import read_neuron_inference
+from hpcpinn.io.site_observations import SiteTable
+from hpcpinn.parallel.communicator import SerialCommunicator
+from hpcpinn.workflows.neuron_inference import Study, build_study, infer_on_cell, synthesiser, truth_of
+
+JOBS = Path(__file__).resolve().parents[2] / "jobs"
+NAMES = ("D_c", "pmca_max", "vdcc_density.dend", "vdcc_density.apic")
+SITES = ("dend[0](0.5)", "dend[1](0.7)", "dend[1](0.8)", "dend[1](0.9)", "apic[0](0.6)")
+SMALL = [
+    f"morphology.file={JOBS / 'neuron_fork.swc'}",
+    f"voltage.file={JOBS / 'neuron_pair.csv'}",
+    "synapse=[{site='dend[1](0.8)', start=0.5, duration=5.0, flux=400.0}]",
+    "parameter=[{name='D_c', start=150.0}, {name='pmca_max', start=12.0}, {name='vdcc_density.dend', start=4.0}, "
+    "{name='vdcc_density.apic', start=6.0}]",
+    f"data.sites={list(SITES)}",
+    "data.interval=0.5",
+    "data.truth={vdcc_density={dend=6.0, apic=4.0}}",
+    "window.tolerance=3e-2",
+    "run.duration=6.0",
+]
+"""Until just after an action potential, at 4 ms."""
+
+
+def small(*more: str) -> RunConfig:
+    return load_config(None, [*SMALL, *more])
+
+
+@pytest.fixture(scope="module")
+def study() -> Study:
+    return build_study(small(), SerialCommunicator(), SITES)
+
+
+@pytest.fixture(scope="module")
+def exact(study: Study) -> SiteTable:
+    """Traces without noise, said to be good to a part in 10⁴."""
+    table = synthesiser(replace(study, config=small("data.noise=1e-14")))(0)
+    return replace(table, noise=table.noise / 1e-14 * 1e-4)
+
+
+def test_sensitivities_are_those_of_differences(study: Study, exact: SiteTable):
+    z, site = study.start, study.numbers(exact)
+    slope = study.seen(study.at_start, site, exact.t).slope
+    for i, name in enumerate(NAMES):
+        step = np.where(np.arange(len(z)) == i, 1e-3, 0.0)
+        ahead, behind = (study.seen(study.model.solved(z + s), site, exact.t).value for s in (step, -step))
+        differences = (ahead - behind) / 2e-3
+        assert np.abs(slope[:, i] - differences).max() < 1e-5 * np.abs(differences).max(), name
+
+
+def test_exact_data_give_the_truth(study: Study, exact: SiteTable):
+    fit, _ = study.fitted(exact)
+    truth = truth_of(study)
+    assert fit.converged
+    np.testing.assert_allclose(np.exp(fit.z), [truth[name] for name in NAMES], rtol=1e-3)
+    assert study.posterior(fit).determined.all()
+
+
+def test_what_the_data_do_not_see_is_said_to_be_undetermined(study: Study, exact: SiteTable):
+    """A few ms at the far end of one branch say nothing about the channels of the other."""
+    far = np.array([site in SITES[1:4] for site in exact.site])
+    table = SiteTable(exact.value[far], tuple(np.array(exact.site)[far]), exact.t[far], 100.0 * exact.noise[far])
+    fit, _ = study.fitted(table)
+    assert study.posterior(fit).determined.tolist() == [True, False, True, False]
+
+
+def test_a_run_on_a_cell_is_written_and_read(tmp_path, study: Study):
+    """By way of a file of traces through an indicator; what is read is what was put in."""
+    output = tmp_path / "inference.h5"
+    outcome = infer_on_cell(
+        small(f"run.output={output}", "data.indicator=0.5", "parameter=[{name='vdcc_density.dend', start=5.0}]",
+              "data.truth={vdcc_density={dend=6.0}}", "data.noise=0.02"),
+        SerialCommunicator(),
+    )  # fmt: skip
+    result = read_neuron_inference(output)
+    assert result.unit == "1" and result.band_sites == SITES
+    assert result.low[0] < 6.0 < result.high[0] and not outcome.check.model_is_wrong
+    at = np.searchsorted(result.band_time, result.data.t)
+    row = np.array([SITES.index(site) for site in result.data.site])
+    np.testing.assert_allclose(result.band_mean[row, at], result.predicted, atol=1e-12)
+    assert 0.6 < outcome.misfit < 1.6
+    assert result.cell_mean.shape == (len(result.cell_time), len(result.xyz)) and np.all(result.cell_sd >= 0.0)
+
+
+def test_places_and_types_that_do_not_exist_are_refused():
+    with pytest.raises(InputError, match=r"data.*sites.*no section dend\[9\]"):
+        build_study(small(), SerialCommunicator(), ("dend[9](0.5)",))
+    with pytest.raises(InputError, match="no neurite of type 'axon'; there are apic, dend"):
+        build_study(small("parameter=[{name='vdcc_density.axon'}]"), SerialCommunicator(), SITES)
