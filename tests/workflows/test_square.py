@@ -135,7 +135,7 @@ def test_mistakes_are_told_before_work_starts(tmp_path: Path):
     (tmp_path / "seen.csv").write_text("value,x,y,t,noise\n0.1,0,0,1,0.02\n0.1,3.5,0,1,0.02\n")
     with pytest.raises(InputError, match=r"seen.csv, line 3: x = 3.5 um lies outside the square"):
         hpcpinn("infer", job)
-    with pytest.raises(InputError, match=r"\[\[parameter\]\]: none is given, so there is nothing to infer; name at least one, such as D_c"):
+    with pytest.raises(InputError, match=r"\[\[parameter\]\]: none is given, .* such as D_c"):
         hpcpinn("infer", Path("jobs/default.toml").resolve())
     job.write_text('[domain]\nkind = "square"\n')
     with pytest.raises(InputError, match=r"\[\[parameter\]\]: none is given"):
