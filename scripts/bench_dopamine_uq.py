@@ -1,6 +1,6 @@
 """Whether posteriors of dopamine's D and k can be trusted: coverage of intervals, simulation-based calibration.
 
-    python scripts/bench_dopamine_uq.py [--sets 120] [--out results/dopamine-uq]
+    python scripts/bench_dopamine_uq.py [--sets 120] [--seed 0] [--only calibration] [--out results/dopamine-uq]
 
 Coverage: 95 % intervals by the no-U-turn sampler and by Laplace, over data sets of the published setting (400
 observations, 2 % of the peak, flat prior); so many of them should hold the truth. Calibration (Talts et al. 2018,
@@ -88,12 +88,15 @@ def model_error(model) -> float:
     return float(jnp.abs(model.predicted({}, *at, table.t) - exact(table.x, table.y, table.t, CONSTANTS)).max())
 
 
-def coverage(communicator, sets: int) -> dict:
+def coverage(communicator, sets: int, seed: int) -> dict:
     """Share of 95 % intervals that hold the truth."""
     model = make_square_model(CONSTANTS, FEATURES)
     mine = list(range(communicator.rank, sets, communicator.size))
-    tables = [synthesised(CONSTANTS, count=400, noise=0.02, first=0.5, last=18.0, seed=seed) for seed in mine]
-    found = posteriors(model, FLAT, tables, np.tile(TRUTH, (len(mine), 1)), mine, 1)
+    tables = [
+        synthesised(CONSTANTS, count=400, noise=0.02, first=0.5, last=18.0, seed=seed + number)
+        for number in mine
+    ]
+    found = posteriors(model, FLAT, tables, np.tile(TRUTH, (len(mine), 1)), mine, seed + 1)
     low, high = np.quantile(found["z"], [0.025, 0.975], axis=1)
     by_draws = (low <= TRUTH) & (high >= TRUTH)
     by_laplace = np.abs(found["centre"] - TRUTH) <= norm.ppf(0.975) * found["sd"]
@@ -113,20 +116,20 @@ def coverage(communicator, sets: int) -> dict:
     return told
 
 
-def calibration(communicator, sets: int) -> dict:
+def calibration(communicator, sets: int, seed: int) -> dict:
     """Ranks of truths among the draws of their posteriors."""
     model = make_square_model(CONSTANTS, FEATURES)
     prior = Prior(jnp.asarray(TRUTH), jnp.full(2, WIDTH**-2.0))
     mine = list(range(communicator.rank, sets, communicator.size))
-    truths = TRUTH + WIDTH * np.random.default_rng(77).standard_normal((sets, 2))[mine]
+    truths = TRUTH + WIDTH * np.random.default_rng(77 + seed).standard_normal((sets, 2))[mine]
     tables = [
         synthesised(
             CONSTANTS.replace(D=float(np.exp(z[0])), k=float(np.exp(z[1]))),
-            count=100, noise=0.05, first=0.5, last=18.0, seed=20_000 + seed,
+            count=100, noise=0.05, first=0.5, last=18.0, seed=20_000 + seed + number,
         )
-        for seed, z in zip(mine, truths, strict=True)
+        for number, z in zip(mine, truths, strict=True)
     ]  # fmt: skip
-    found = posteriors(model, prior, tables, truths, mine, 2)
+    found = posteriors(model, prior, tables, truths, mine, seed + 2)
     draws = found["z"][:, THIN - 1 :: THIN]
     ranks = [np.sum(draws < truths[:, None, :], axis=1)]
     with_truth = jnp.asarray(np.concatenate([draws, truths[:, None]], axis=1))
@@ -164,6 +167,8 @@ def draw(path: Path, told: dict) -> None:
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--sets", type=int, default=120, help="data sets of the coverage; twice as many for ranks")
+    parser.add_argument("--seed", type=int, default=0, help="of places, times, noise, truths and chains")
+    parser.add_argument("--only", choices=("coverage", "calibration"), help="one of the two studies")
     parser.add_argument("--out", type=Path, default=Path("results/dopamine-uq"))
     arguments = parser.parse_args()
     communicator = make_communicator()
@@ -172,14 +177,17 @@ def main() -> None:
         ("coverage", coverage, arguments.sets),
         ("calibration", calibration, 2 * arguments.sets),
     ):
+        if arguments.only not in (None, name):
+            continue
         begun = time.perf_counter()
-        told[name] = study(communicator, sets) | {"seconds": time.perf_counter() - begun}
+        told[name] = study(communicator, sets, arguments.seed) | {"seconds": time.perf_counter() - begun}
         if communicator.rank == 0:
             print(json.dumps({name: told[name]}), flush=True)
     if communicator.rank == 0:
         arguments.out.mkdir(parents=True, exist_ok=True)
         (arguments.out / "uq.json").write_text(json.dumps(told, indent=2) + "\n")
-        draw(arguments.out / "ranks.png", told["calibration"])
+        if "calibration" in told:
+            draw(arguments.out / "ranks.png", told["calibration"])
 
 
 if __name__ == "__main__":
