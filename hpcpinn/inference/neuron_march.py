@@ -27,7 +27,7 @@ from hpcpinn.training.local import Window, combine, edge_values, evaluate, field
 CALCIUM = 0
 """Species that is seen."""
 LINEARISATIONS = 6
-"""Of a window from one guess, at most."""
+"""Of a window, at most."""
 SLOW = 0.5
 """Contraction of a step above which the window is linearised anew."""
 
@@ -106,9 +106,7 @@ class FixedMarch:
         for number, window in enumerate(self._windows):
             if near is not None:
                 window = window._replace(guess=jnp.asarray(near.all_heads[number]))
-            for attempt in range(2 * LINEARISATIONS):
-                if attempt == LINEARISATIONS:  # the guess was too far away: the field at the start is nearer
-                    window = window._replace(guess=self._held(field))
+            for _ in range(LINEARISATIONS):
                 heads, after, kept_here = self._window(z, field, slope, window)
                 if float(kept_here.change) <= self.tolerance:
                     break
@@ -133,11 +131,6 @@ class FixedMarch:
             return jnp.broadcast_to(rest[None, :, None], shape)
 
         return jax.jit(lambda z: (at_rest(z), jnp.moveaxis(jax.jacfwd(at_rest)(z), -1, 0)))
-
-    @cached_property
-    def _held(self):
-        rest, scale = (jnp.asarray(x)[:, None] for x in (self._measure.rest, self._measure.scale))
-        return jax.jit(lambda field: self._constant_heads((field - rest) / scale))
 
     @cached_property
     def _window(self):
