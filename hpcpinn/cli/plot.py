@@ -30,38 +30,33 @@ def plot(
     all members; --member draws the pictures of one.
     """
     from hpcpinn.cli.pictures import refuse_unusable_gallery
-    from hpcpinn.io import read
-    from hpcpinn.io.inference import is_inference
-    from hpcpinn.io.neuron_inference import is_neuron_inference
+    from hpcpinn.io import inference, neuron_inference, read, square
     from hpcpinn.io.sidecar import reference_path
-    from hpcpinn.io.square import is_square
+    from hpcpinn.io.storage import format_of
     from hpcpinn.report.gallery import draw_all
     from hpcpinn.report.summary import summary_lines
 
     if suffix not in ("png", "pdf", "svg"):
         raise InputError(f"--format {suffix}: no such format; use png, pdf or svg")
-    if is_neuron_inference(result):
-        _plot_neuron_inference(result, out or result.with_name(f"{result.stem}-pictures"), suffix)
+    folder = out or result.parent / f"{result.stem}-pictures"
+    kind = format_of(result)
+    if kind == neuron_inference.FORMAT:
+        _plot_neuron_inference(result, folder, suffix)
         return
-    if is_square(result):
-        _plot_square(result, out or result.with_name(f"{result.stem}-pictures"), times, member, suffix)
+    if kind == square.FORMAT:
+        _plot_square(result, folder, times, member, suffix)
         return
-    if is_inference(result):
-        _plot_inference(result, out or result.with_name(f"{result.stem}-pictures"), times, member, suffix)
+    if kind == inference.FORMAT:
+        _plot_inference(result, folder, times, member, suffix)
         return
     run = read(result)
-    folder = out or result.with_name(f"{result.stem}-pictures")
     if member is not None:
         number = run.member_number(int(member) if member.isdecimal() else member)
         run, folder = run.member(number), out or folder / f"member-{number}"
     refuse_unusable_gallery(folder, suffix, result)
     for line in summary_lines(run):
         print(line)
-    drawn, left_out = draw_all(run, folder, times=_times(times), suffix=suffix)
-    for picture in drawn:
-        print(f"picture: {picture}")
-    for reason in left_out:
-        print(reason)
+    _say(*draw_all(run, folder, times=_times(times), suffix=suffix))
     if run.members:
         names = ", ".join(f"{number} {name!r}" for number, name in enumerate(run.members[:6]))
         more = ", …" if len(run.members) > 6 else ""
@@ -118,8 +113,7 @@ def _plot_neuron_inference(result: Path, folder: Path, suffix: str) -> None:
     refuse_unusable_gallery(folder, suffix, result)
     count, sites = len(found.data.value), len(found.band_sites)
     print(f"{result}: {len(found.names)} constants from {count} values at {sites} sites")
-    for picture in draw_neuron_inference(found, folder, suffix):
-        print(f"picture: {picture}")
+    _say(draw_neuron_inference(found, folder, suffix), [])
 
 
 def _times(text: str | None) -> list[float] | None:

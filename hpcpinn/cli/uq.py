@@ -3,7 +3,6 @@
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
-import numpy as np
 import typer
 
 from hpcpinn.cli.infer import warn_of_misfit
@@ -32,7 +31,9 @@ def uq(
     """
     config, origin = load_any(job, [*(settings or []), *overrides_of({"run.output": output})])
     if not isinstance(config, SquareConfig):
-        raise InputError(f"{job}: domain.kind = 'cell': constants of cells cannot be inferred yet; use a square")
+        raise InputError(
+            f"{job}: domain.kind = 'cell': draws are made on squares only; hpcpinn infer gives intervals for cells"
+        )
 
     from hpcpinn.parallel.device import prepare  # float64 must be on before JAX is loaded
 
@@ -49,6 +50,8 @@ def uq(
 
 
 def _print_outcome(outcome: "Uncertainty", output: str) -> None:
+    import numpy as np
+
     from hpcpinn.io.draws import netcdf_path
 
     inference, draws, placement = outcome.inference, outcome.draws, outcome.placement

@@ -3,10 +3,8 @@
 from collections.abc import Iterator
 
 from hpcpinn.config.inverse import LEARNABLE
-from hpcpinn.config.lines import Path
+from hpcpinn.config.inverse_conflicts import Problem, of_data_from_file, of_parameter
 from hpcpinn.config.schema import RunConfig
-
-Problem = tuple[Path, str]
 
 BY_TYPE = "vdcc_density."
 
@@ -40,18 +38,7 @@ def _parameters(config: RunConfig) -> Iterator[Problem]:
             yield key, f"{name!r} is learned twice; leave one away"
         if name.startswith(BY_TYPE) and "vdcc_density" in names:
             yield key, f"{name!r} and 'vdcc_density' of all types are learned at once; leave one away"
-        fixed = getattr(config.physics.constants, name, None)
-        if fixed is not None:
-            yield (
-                key,
-                f"{name!r} is fixed too: physics.constants.{name} = {fixed:g}; give one of the two "
-                "(parameter.start is where the iteration begins, data.truth what data are made with)",
-            )
-        if parameter.prior is None and "prior_factor" in parameter.model_fields_set:
-            yield (
-                ("parameter", number, "prior_factor"),
-                f"{parameter.prior_factor:g} around no median; give prior, or leave it away",
-            )
+        yield from of_parameter(parameter, number, config.physics.constants)
 
 
 def _run(config: RunConfig) -> Iterator[Problem]:
@@ -71,12 +58,7 @@ def _run(config: RunConfig) -> Iterator[Problem]:
 def _data(config: RunConfig) -> Iterator[Problem]:
     data, duration = config.data, config.run.duration
     if data.file is not None:
-        made = sorted(data.model_fields_set - {"file", "indicator"})
-        if made:
-            yield (
-                ("data", made[0]),
-                f"is for synthetic data, and data.file = {data.file!r} is given; give one of the two",
-            )
+        yield from of_data_from_file(data, data.file, "indicator")
         return
     if not data.sites:
         yield ("data", "sites"), "missing; synthetic traces need places, such as [\"dend[0](0.5)\"], or give data.file"

@@ -2,10 +2,8 @@
 
 from collections.abc import Iterator
 
-from hpcpinn.config.lines import Path
+from hpcpinn.config.inverse_conflicts import Problem, of_data_from_file, of_parameter
 from hpcpinn.config.square import SquareConfig
-
-Problem = tuple[Path, str]
 
 
 def conflicts(config: SquareConfig) -> Iterator[Problem]:
@@ -53,29 +51,13 @@ def _parameters(config: SquareConfig) -> Iterator[Problem]:
         name = parameter.name
         if name in names[:number]:
             yield ("parameter", number, "name"), f"{name!r} is learned twice; leave one away"
-        fixed = getattr(config.physics.constants, name)
-        if fixed is not None:
-            yield (
-                ("parameter", number, "name"),
-                f"{name!r} is fixed too: physics.constants.{name} = {fixed:g}; give one of the two "
-                "(parameter.start is where the iteration begins, data.truth what data are made with)",
-            )
-        if parameter.prior is None and "prior_factor" in parameter.model_fields_set:
-            yield (
-                ("parameter", number, "prior_factor"),
-                f"{parameter.prior_factor:g} around no median; give prior, or leave it away",
-            )
+        yield from of_parameter(parameter, number, config.physics.constants)
 
 
 def _data(config: SquareConfig) -> Iterator[Problem]:
     data = config.data
     if data.file is not None:
-        made = sorted(data.model_fields_set - {"file"})
-        if made:
-            yield (
-                ("data", made[0]),
-                f"is for synthetic data, and data.file = {data.file!r} is given; give one of the two",
-            )
+        yield from of_data_from_file(data, data.file)
         return
     if data.first >= data.last:
         yield ("data", "first"), f"{data.first:g} ms is not before data.last = {data.last:g} ms"

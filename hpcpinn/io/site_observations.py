@@ -10,11 +10,11 @@ from numpy import ndarray
 
 from hpcpinn.errors import InputError
 from hpcpinn.io import storage
-from hpcpinn.physics.csv_rows import UNREADABLE, rows_of
+from hpcpinn.io.data_columns import number_in, read_columns
 from hpcpinn.units import TIME
 
-COLUMNS = ("value", "site", "t", "noise")
-_UNIT = {"value": "uM", "t": "ms", "noise": "uM"}
+_UNITS = {"value": "uM", "site": None, "t": "ms", "noise": "uM"}
+COLUMNS = tuple(_UNITS)
 
 
 @dataclass(frozen=True)
@@ -51,58 +51,12 @@ def read_site_observations(path: str | Path) -> SiteTable:
         raise InputError(f"{path}: no such data file; give CSV or HDF5 with {','.join(COLUMNS)}")
     if h5py.is_hdf5(path):
         return _read_hdf5(path)
-    try:
-        rows = rows_of(path)
-    except UNREADABLE as error:
-        raise InputError(f"{path}: cannot be read as CSV ({' '.join(str(error).split())})") from None
-    if not rows:
-        raise InputError(f"{path}: is empty; the first line names {','.join(COLUMNS)}")
-    order = _columns(path, rows[0][1])
-    columns: dict[str, list[str]] = {name: [] for name in COLUMNS}
-    for line, row in rows[1:]:
-        if len(row) != len(order):
-            raise InputError(
-                f"{path}, line {line}: {len(row)} cells, but the header has {len(order)} "
-                "(a site with commas needs quotes)"
-            )
-        for name, cell in zip(order, row, strict=True):
-            columns[name].append(cell)
-    lines = tuple(line for line, _ in rows[1:])
+    columns, lines = read_columns(path, _UNITS, {"ms": TIME}, " (a site with commas needs quotes)")
 
     def numbers(name: str) -> ndarray:
-        return np.array([_number(path, line, name, cell) for line, cell in zip(lines, columns[name], strict=True)])
+        return np.array([number_in(path, line, name, cell) for line, cell in zip(lines, columns[name], strict=True)])
 
     return SiteTable(numbers("value"), tuple(columns["site"]), numbers("t"), numbers("noise"), lines)
-
-
-def _columns(path: Path, header: list[str]) -> list[str]:
-    order: list[str] = []
-    for spelled in (cell.strip().replace("µ", "u").replace("μ", "u") for cell in header):
-        name, _, unit = spelled.partition("_")
-        if name not in COLUMNS:
-            raise InputError(f"{path}, line 1: column {spelled!r} is unknown; the columns are {','.join(COLUMNS)}")
-        wanted = _UNIT.get(name)
-        if unit and unit != wanted:
-            factor = TIME.get(unit) if name == "t" else None
-            hint = f"multiply by {factor:g} and" if factor else "convert the values and"
-            raise InputError(
-                f"{path}, line 1: column {spelled!r} is in {unit}, but {name} is read in {wanted}; {hint} "
-                f"call it {name}_{wanted}"
-            )
-        if name in order:
-            raise InputError(f"{path}, line 1: column {name!r} is there twice; leave one away")
-        order.append(name)
-    missing = [name for name in COLUMNS if name not in order]
-    if missing:
-        raise InputError(f"{path}, line 1: no column {missing[0]!r}; the columns are {','.join(COLUMNS)}")
-    return order
-
-
-def _number(path: Path, line: int, name: str, cell: str) -> float:
-    try:
-        return float(cell)
-    except ValueError:
-        raise InputError(f"{path}, line {line}: {name} {cell!r} is not a number") from None
 
 
 def _read_hdf5(path: Path) -> SiteTable:

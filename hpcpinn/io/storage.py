@@ -215,6 +215,16 @@ def _claim(path: Path, start: int, n_bytes: int) -> None:
         os.close(descriptor)
 
 
+def format_of(path: Path) -> str | None:
+    """What kind of file of ours it is; None where it is none or cannot be read."""
+    try:
+        with open_serial(path, "r") as file:
+            kind = file.attrs.get("format")
+    except OSError:
+        return None
+    return None if kind is None else str(kind)
+
+
 def on_root(communicator: "Communicator", path: Path, kept: str, action: Callable, *arguments: Any) -> Any:
     """Runs a serial file operation on rank 0. Collective over all ranks.
 

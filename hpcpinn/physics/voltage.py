@@ -94,7 +94,7 @@ def compact_weights(matrix: Any) -> SiteWeights:
     Args:
         matrix: (positions, sites), SciPy sparse or dense.
     """
-    rows = csr_array(matrix)
+    rows = csr_array(matrix, copy=True)
     rows.eliminate_zeros()
     rows.sort_indices()
     count = np.diff(rows.indptr)

@@ -12,6 +12,7 @@ from jaxtyping import Array, Float, Int
 from numpy import ndarray
 from scipy import sparse
 
+from hpcpinn.physics.voltage import compact_weights
 from hpcpinn.timestepping.influx import InfluxWindow
 
 _FEW = 0.02
@@ -59,23 +60,20 @@ def cell_weights(to_cells: sparse.csr_matrix, released: Int[ndarray, " m"] = _NO
         released: Cells that sources reach besides.
     """
     matrix = sparse.csr_matrix(to_cells)
-    matrix.sum_duplicates()
     if not len(released) and _is_identity(matrix):
         return None
-    count = np.diff(matrix.indptr)
-    width = int(np.sort(count)[int((1.0 - _FEW) * (len(count) - 1))]) if len(count) else 1
-    row = np.repeat(np.arange(len(count)), count)
-    place = np.arange(len(row)) - matrix.indptr[row]
-    first = place < width
-    column, weight = np.zeros((width, len(count)), np.int32), np.zeros((width, len(count)))
-    column[place[first], row[first]] = matrix.indices[first]
-    weight[place[first], row[first]] = matrix.data[first]
+    compact = compact_weights(matrix)
+    column, weight = np.asarray(compact.site).T, np.asarray(compact.weight).T
+    count = np.count_nonzero(weight, axis=0)
+    width = max(1, int(np.sort(count)[int((1.0 - _FEW) * (len(count) - 1))])) if len(count) else 1
+    row, place = np.nonzero(weight[width:].T)
+    place += width
     return CellWeights(
-        jnp.asarray(column),
-        jnp.asarray(weight),
-        row=jnp.asarray(row[~first], jnp.int32),
-        column_left=jnp.asarray(matrix.indices[~first], jnp.int32),
-        weight_left=jnp.asarray(matrix.data[~first]),
+        jnp.asarray(column[:width], jnp.int32),
+        jnp.asarray(weight[:width]),
+        row=jnp.asarray(row, jnp.int32),
+        column_left=jnp.asarray(column[place, row], jnp.int32),
+        weight_left=jnp.asarray(weight[place, row]),
         released=jnp.asarray(released, jnp.int32),
     )
 

@@ -13,23 +13,22 @@ from numpy import ndarray
 
 from hpcpinn.config import SquareConfig
 from hpcpinn.config.square import ParameterConfig
-from hpcpinn.errors import InputError, SolveError, concerning
+from hpcpinn.errors import InputError
 from hpcpinn.inference import observations
 from hpcpinn.inference.gauss_newton import Fit, Prior
 from hpcpinn.inference.laplace import Posterior, laplace
 from hpcpinn.inference.square_fit import Seen, by_networks, make_fit, make_profile, seen_by_networks
 from hpcpinn.inference.square_model import SquareModel, make_square_model
-from hpcpinn.io import inference, places
-from hpcpinn.io.inference import InferenceResult, write_inference
-from hpcpinn.io.metrics import metrics_path, write_metrics
+from hpcpinn.io.inference import FORMAT, InferenceResult, write_inference
+from hpcpinn.io.metrics import write_metrics
 from hpcpinn.io.observations import Table, read_observations
 from hpcpinn.parallel.communicator import Communicator
 from hpcpinn.physics.dopamine import DopamineConstants
+from hpcpinn.workflows import estimates
 from hpcpinn.workflows.square import constants_of
 
 UNITS = {"D": "um2/ms", "k": "1/ms", "C0": "uM", "sigma": "um"}
 """Of the constants that can be learned."""
-ANOTHER = "name another file with --output (run.output)"
 
 
 @dataclass(frozen=True)
@@ -64,11 +63,7 @@ def refuse_unusable_places(config: SquareConfig, job: Path | None = None) -> Non
         InputError: It is an input, a directory or a file of another kind, or cannot be made.
     """
     given = {"the job file": job, "the data file (data.file)": config.data.file}
-    inputs = {name: Path(file) for name, file in given.items() if file is not None}
-    output = Path(config.run.output)
-    with concerning("run", "output"):
-        places.refuse_unusable(output, inputs, ANOTHER, inference.FORMAT)
-        places.refuse_unusable(metrics_path(output), inputs, f"the metrics go there: {ANOTHER}")
+    estimates.refuse_unusable_places(config.run.output, given, FORMAT)
 
 
 def truth_of(config: SquareConfig) -> DopamineConstants:
@@ -103,9 +98,7 @@ def starts_and_prior(config: SquareConfig) -> tuple[Float[ndarray, " p"], Prior]
         return parameter.start or parameter.prior or float(getattr(constants, parameter.name))
 
     z = np.log([start(parameter) for parameter in parameters])
-    centre = np.array([np.log(p.prior) if p.prior else 0.0 for p in parameters])
-    precision = np.array([np.log(p.prior_factor) ** -2.0 if p.prior else 0.0 for p in parameters])
-    return z, Prior(jnp.asarray(centre), jnp.asarray(precision))
+    return z, Prior(*map(jnp.asarray, estimates.prior_of(parameters)))
 
 
 @dataclass(frozen=True)
@@ -169,11 +162,7 @@ def fitted(config: SquareConfig, communicator: Communicator) -> Fitted:
         np.asarray(fit.z), np.asarray(fit.fisher), np.asarray(prior.precision), np.asarray(profile),
         settings.undetermined_above,
     )  # fmt: skip
-    if not bool(fit.converged) and bool(np.all(posterior.determined)):
-        raise SolveError(
-            f"infer: not converged after {int(fit.steps)} steps (inference.tolerance = {settings.tolerance:g}); "
-            "raise inference.max_steps, or begin elsewhere with parameter.start"
-        )
+    estimates.refuse_unfinished(bool(fit.converged), posterior, int(fit.steps), settings.tolerance)
     return Fitted(names, start, prior, table, source, model, seen, fit, posterior, seconds_fit)
 
 
@@ -216,49 +205,28 @@ def inferred(config: SquareConfig, found: Fitted, began: float) -> Inference:
 
 
 def _result(config: SquareConfig, found: Fitted) -> InferenceResult:
-    names, table, posterior = found.names, found.table, found.posterior
+    table = found.table
     estimate = np.exp(np.asarray(found.fit.z))
-    interval = posterior.interval()
-    values = {name: jnp.asarray(value) for name, value in zip(names, estimate, strict=True)}
+    values = {name: jnp.asarray(value) for name, value in zip(found.names, estimate, strict=True)}
     predicted = by_networks(found.model)(values, found.seen)
     path = np.asarray(found.fit.path)
     return InferenceResult(
-        names=names,
-        units=tuple(UNITS[name] for name in names),
-        start=np.exp(found.start),
-        estimate=estimate,
-        low=interval[:, 0],
-        high=interval[:, 1],
-        sd_log=posterior.sd,
-        data_sd_log=posterior.data_sd,
-        determined=posterior.determined,
-        covariance=posterior.covariance,
-        path=np.exp(path[np.isfinite(path).all(axis=1)]),
         observations={
             "value": table.value, "noise": table.noise, "x": table.x, "y": table.y, "t": table.t,
             "predicted": np.asarray(predicted),
         },
-        config=config.to_json(),
+        **estimates.estimates_of(
+            found.posterior, found.names, tuple(UNITS[name] for name in found.names), found.start,
+            path[np.isfinite(path).all(axis=1)], config.to_json(),
+        ),
     )  # fmt: skip
 
 
 def figures(outcome: Inference) -> dict[str, Any]:
     """The numbers of an inference, for metrics.json; an undetermined constant has no estimate."""
     result = outcome.result
-    parameters = {}
-    for i, name in enumerate(result.names):
-        known = bool(result.determined[i])
-        parameters[name] = {
-            "unit": result.units[i],
-            "determined_by_data": known,
-            "estimate": float(result.estimate[i]) if known else None,
-            "interval_95": [float(result.low[i]), float(result.high[i])] if known else None,
-            "sd_log": float(result.sd_log[i]),
-            "data_sd_log": float(result.data_sd_log[i]),
-            "truth": outcome.truth.get(name),
-        }
     return {
-        "parameters": parameters,
+        "parameters": estimates.figures_of(result, outcome.truth),
         "correlation": outcome.posterior.correlation,
         "misfit": outcome.misfit,
         "observations": len(result.observations["value"]),

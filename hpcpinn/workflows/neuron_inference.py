@@ -12,20 +12,18 @@ from jaxtyping import Float
 from numpy import ndarray
 
 from hpcpinn.config import RunConfig
-from hpcpinn.errors import InputError, SolveError, concerning
+from hpcpinn.errors import InputError
 from hpcpinn.inference.laplace import Posterior, laplace
 from hpcpinn.inference.neuron_march import Marched
 from hpcpinn.inference.predictive_check import PredictiveCheck, predictive_check
 from hpcpinn.inference.stepwise import StepwiseFit, minimise_stepwise
-from hpcpinn.io import neuron_inference, places
-from hpcpinn.io.metrics import metrics_path, write_metrics
-from hpcpinn.io.neuron_inference import NeuronInferenceResult, write_neuron_inference
+from hpcpinn.io.metrics import write_metrics
+from hpcpinn.io.neuron_inference import FORMAT, NeuronInferenceResult, write_neuron_inference
 from hpcpinn.io.site_observations import SiteTable, read_site_observations, refuse_unusable
 from hpcpinn.parallel.communicator import Communicator
 from hpcpinn.physics.learned_calcium import UNITS, base_name
+from hpcpinn.workflows import estimates
 from hpcpinn.workflows.neuron_model import NeuronModel, Seen, build_model
-
-ANOTHER = "name another file with --output (run.output)"
 
 
 @dataclass(frozen=True)
@@ -146,11 +144,7 @@ def refuse_unusable_places(config: RunConfig, job: Path | None = None) -> None:
         "the data file (data.file)": config.data.file,
         "the voltage (voltage.file)": config.voltage.file,
     }
-    inputs = {name: Path(file) for name, file in given.items() if file is not None}
-    output = Path(config.run.output)
-    with concerning("run", "output"):
-        places.refuse_unusable(output, inputs, ANOTHER, neuron_inference.FORMAT)
-        places.refuse_unusable(metrics_path(output), inputs, f"the metrics go there: {ANOTHER}")
+    estimates.refuse_unusable_places(config.run.output, given, FORMAT)
 
 
 def build_study(config: RunConfig, communicator: Communicator, sites: tuple[str, ...]) -> Study:
@@ -172,9 +166,7 @@ def build_study(config: RunConfig, communicator: Communicator, sites: tuple[str,
     model = build_model(config, communicator, names, starts, sites)
     known = model.problem.cell.constants
     start = np.log([s or float(getattr(known, base_name(n))) for s, n in zip(starts, names, strict=True)])
-    centre = np.array([np.log(p.prior) if p.prior else 0.0 for p in config.parameter])
-    precision = np.array([np.log(p.prior_factor) ** -2.0 if p.prior else 0.0 for p in config.parameter])
-    return Study(config, communicator, model, start, centre, precision)
+    return Study(config, communicator, model, start, *estimates.prior_of(config.parameter))
 
 
 def truth_of(study: Study) -> dict[str, float]:
@@ -244,11 +236,7 @@ def infer_on_cell(config: RunConfig, communicator: Communicator) -> NeuronInfere
     fit, marched = study.fitted(table)
     seconds_fit = clock.perf_counter() - begun
     posterior = study.posterior(fit)
-    if not fit.converged and bool(np.all(posterior.determined)):
-        raise SolveError(
-            f"infer: not converged after {fit.steps} steps (inference.tolerance = {config.inference.tolerance:g}); "
-            "raise inference.max_steps, or begin elsewhere with parameter.start"
-        )
+    estimates.refuse_unfinished(fit.converged, posterior, fit.steps, config.inference.tolerance)
     check = study.checked(fit, table)
     result = _result(study, fit, marched, posterior, check, table)
     write_neuron_inference(config.run.output, communicator, result)
@@ -272,20 +260,8 @@ def _result(
     seen = study.seen(marched, np.repeat(np.arange(n_sites), len(times)), np.tile(times, n_sites))
     sd = np.sqrt(np.einsum("np,pq,nq->n", seen.slope, spread, seen.slope))
     cell_time, mean, cell_sd = model.over_the_cell(marched, spread)
-    interval = posterior.interval()
     pieces = model.problem.cell.pieces.cable
     return NeuronInferenceResult(
-        names=study.names,
-        units=tuple(UNITS[base_name(name)] for name in study.names),
-        start=np.exp(study.start),
-        estimate=np.exp(fit.z),
-        low=interval[:, 0],
-        high=interval[:, 1],
-        sd_log=posterior.sd,
-        data_sd_log=posterior.data_sd,
-        determined=posterior.determined,
-        covariance=posterior.covariance,
-        path=np.exp(fit.path),
         data=table,
         predicted=table.value + fit.rows * table.noise,
         unit="uM" if config.data.indicator is None else "1",
@@ -301,27 +277,18 @@ def _result(
         check=check.each,
         check_probability=check.probability,
         check_level=check.level,
-        config=config.to_json(),
-    )
+        **estimates.estimates_of(
+            posterior, study.names, tuple(UNITS[base_name(name)] for name in study.names), study.start, fit.path,
+            config.to_json(),
+        ),
+    )  # fmt: skip
 
 
 def figures(outcome: NeuronInference) -> dict[str, Any]:
     """The numbers of an inference, for metrics.json; an undetermined constant has no estimate."""
     result = outcome.result
-    parameters = {}
-    for i, name in enumerate(result.names):
-        known = bool(result.determined[i])
-        parameters[name] = {
-            "unit": result.units[i],
-            "determined_by_data": known,
-            "estimate": float(result.estimate[i]) if known else None,
-            "interval_95": [float(result.low[i]), float(result.high[i])] if known else None,
-            "sd_log": float(result.sd_log[i]),
-            "data_sd_log": float(result.data_sd_log[i]),
-            "truth": outcome.truth.get(name),
-        }
     return {
-        "parameters": parameters,
+        "parameters": estimates.figures_of(result, outcome.truth),
         "correlation": outcome.posterior.correlation,
         "misfit": outcome.misfit,
         "check": {

@@ -33,7 +33,8 @@ from hpcpinn.io.metrics import write_metrics
 from hpcpinn.parallel.communicator import Communicator
 from hpcpinn.parallel.threads import loop_options
 from hpcpinn.workflows import infer
-from hpcpinn.workflows.infer import ANOTHER, Fitted, Inference
+from hpcpinn.workflows.estimates import ANOTHER
+from hpcpinn.workflows.infer import Fitted, Inference
 
 _TOGETHER = 50
 """Draws whose likelihoods are computed at once."""

@@ -125,7 +125,8 @@ def test_states_outside_the_box_take_the_stiff_step_and_are_counted(shipped):
     assert outside == 3  # calcium, ratio, calbindin
     exact, none = StiffReaction(shipped.constants)(state, 1e-3, ratio)
     assert none == 0
-    np.testing.assert_array_equal(got.c[1:], exact.c[1:])
+    # compiled, and not: the same to round-off; the map itself is off by 1e-5 and more out there
+    np.testing.assert_allclose(got.c[1:], exact.c[1:], rtol=1e-13)
     np.testing.assert_allclose(got.c[0], exact.c[0], rtol=1e-4)
     _, outside = reaction(state, 1.0, ratio)  # a window longer than the box
     assert outside == 4

@@ -1,0 +1,79 @@
+"""Tables of measurements as CSV: columns by name and unit, cells with the lines that they come from."""
+
+from collections.abc import Mapping
+from pathlib import Path
+
+from hpcpinn.errors import InputError
+from hpcpinn.physics.csv_rows import UNREADABLE, rows_of
+
+
+def read_columns(
+    path: Path, units: Mapping[str, str | None], known: Mapping[str, Mapping[str, float]], hint: str = ""
+) -> tuple[dict[str, list[str]], tuple[int, ...]]:
+    """The cells of a CSV file whose header names columns, such as ``value_uM,t_ms``, and the lines of its rows.
+
+    Columns come in the order of the header.
+
+    Args:
+        path: The file.
+        units: Of every column that there must be; None for none.
+        known: By unit, others and what they are multiplied by, for messages.
+        hint: Ends the message about a row of another length.
+
+    Raises:
+        InputError: It cannot be read, or a column is missing, unknown, doubled or in another unit.
+    """
+    named = ",".join(units)
+    try:
+        rows = rows_of(path)
+    except UNREADABLE as error:
+        raise InputError(f"{path}: cannot be read as CSV ({' '.join(str(error).split())})") from None
+    if not rows:
+        raise InputError(f"{path}: is empty; the first line names {named}")
+    order = _order(path, rows[0][1], units, known)
+    columns: dict[str, list[str]] = {name: [] for name in order}
+    for line, row in rows[1:]:
+        if len(row) != len(order):
+            raise InputError(f"{path}, line {line}: {len(row)} cells, but the header has {len(order)}{hint}")
+        for name, cell in zip(order, row, strict=True):
+            columns[name].append(cell)
+    return columns, tuple(line for line, _ in rows[1:])
+
+
+def _order(
+    path: Path, header: list[str], units: Mapping[str, str | None], known: Mapping[str, Mapping[str, float]]
+) -> list[str]:
+    """Which quantity every column holds."""
+    order: list[str] = []
+    named = ",".join(units)
+    for spelled in (cell.strip().replace("µ", "u").replace("μ", "u") for cell in header):
+        name, _, unit = spelled.partition("_")
+        if name not in units:
+            raise InputError(f"{path}, line 1: column {spelled!r} is unknown; the columns are {named}")
+        wanted = units[name]
+        if unit and unit != wanted:
+            factor = known.get(wanted or "", {}).get(unit)
+            hint = f"multiply by {factor:g} and" if factor else "convert the values and"
+            raise InputError(
+                f"{path}, line 1: column {spelled!r} is in {unit}, but {name} is read in {wanted}; {hint} "
+                f"call it {name}_{wanted}"
+            )
+        if name in order:
+            raise InputError(f"{path}, line 1: column {name!r} is there twice; leave one away")
+        order.append(name)
+    missing = [name for name in units if name not in order]
+    if missing:
+        raise InputError(f"{path}, line 1: no column {missing[0]!r}; the columns are {named}")
+    return order
+
+
+def number_in(path: Path, line: int, name: str, cell: str) -> float:
+    """The number of a cell.
+
+    Raises:
+        InputError: It is none.
+    """
+    try:
+        return float(cell)
+    except ValueError:
+        raise InputError(f"{path}, line {line}: {name} {cell!r} is not a number") from None

@@ -1,0 +1,84 @@
+"""Estimates of constants as every inference has them, and their part of its result file.
+
+/config                                        run description, JSON text
+/parameters/{name,unit,start,estimate,low,high,sd_log,data_sd_log,determined}
+/covariance (p, p)                             of the logarithms
+/path (S, p)                                   constants after every step
+"""
+
+import datetime
+from dataclasses import dataclass
+from typing import Any
+
+import h5py
+import numpy as np
+from jaxtyping import Bool, Float
+from numpy import ndarray
+
+from hpcpinn import __version__
+from hpcpinn.io.layout import git_revision, write_strings
+
+_PARAMETERS = ("start", "estimate", "low", "high", "sd_log", "data_sd_log", "determined")
+
+
+@dataclass(frozen=True, kw_only=True)
+class Estimates:
+    """What was inferred of constants.
+
+    Attributes:
+        names, units: Of the constants.
+        start, estimate: Where the iteration began, and the most probable values.
+        low, high: 95 % intervals by Laplace's approximation.
+        sd_log: Standard deviations of the logarithms, priors included.
+        data_sd_log: By the data alone.
+        determined: Which the data determine.
+        covariance: Of the logarithms.
+        path: Constants after every step.
+        config: The run description, JSON text.
+    """
+
+    names: tuple[str, ...]
+    units: tuple[str, ...]
+    start: Float[ndarray, " p"]
+    estimate: Float[ndarray, " p"]
+    low: Float[ndarray, " p"]
+    high: Float[ndarray, " p"]
+    sd_log: Float[ndarray, " p"]
+    data_sd_log: Float[ndarray, " p"]
+    determined: Bool[ndarray, " p"]
+    covariance: Float[ndarray, "p p"]
+    path: Float[ndarray, "S p"]
+    config: str
+
+
+def write_estimates(file: h5py.File, kind: str, version: int, estimates: Estimates) -> None:
+    """Writes what kind of file it is, who made it, and the estimates."""
+    file.attrs["format"] = kind
+    file.attrs["format_version"] = version
+    file.attrs["hpcpinn"] = __version__
+    file.attrs["created"] = datetime.datetime.now(datetime.UTC).isoformat()
+    file.attrs["git"] = git_revision()
+    file["config"] = estimates.config
+    write_strings(file, "parameters/name", list(estimates.names))
+    write_strings(file, "parameters/unit", list(estimates.units))
+    for name in _PARAMETERS:
+        file[f"parameters/{name}"] = getattr(estimates, name)
+    file["covariance"], file["path"] = estimates.covariance, estimates.path
+
+
+def estimates_in(file: h5py.File) -> dict[str, Any]:
+    """The fields of `Estimates` that a file holds."""
+    config = file["config"][()]
+    return {
+        "names": text_in(file, "parameters/name"),
+        "units": text_in(file, "parameters/unit"),
+        **{name: np.asarray(file[f"parameters/{name}"][:]) for name in _PARAMETERS},
+        "covariance": np.asarray(file["covariance"][:]),
+        "path": np.asarray(file["path"][:]),
+        "config": config.decode() if isinstance(config, bytes) else str(config),
+    }
+
+
+def text_in(file: h5py.File, name: str) -> tuple[str, ...]:
+    """The strings of a dataset."""
+    return tuple(entry.decode() for entry in file[name][:])

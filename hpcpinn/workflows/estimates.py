@@ -1,0 +1,114 @@
+"""What every inference does with what it found: checks, priors, estimates and their figures."""
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any, Protocol
+
+import numpy as np
+from jaxtyping import Float
+from numpy import ndarray
+
+from hpcpinn.errors import SolveError, concerning
+from hpcpinn.inference.laplace import Posterior
+from hpcpinn.io import places
+from hpcpinn.io.estimates import Estimates
+from hpcpinn.io.metrics import metrics_path
+
+ANOTHER = "name another file with --output (run.output)"
+
+
+class Parameter(Protocol):
+    """A constant that is to be inferred, as run descriptions have it."""
+
+    @property
+    def prior(self) -> float | None: ...
+    @property
+    def prior_factor(self) -> float: ...
+
+
+def refuse_unusable_places(output: str, given: Mapping[str, Path | str | None], kind: str) -> None:
+    """Finds out before the work starts that a result cannot, or must not, be written.
+
+    Args:
+        output: The result file.
+        given: What was given as input, by what messages call it.
+        kind: Of the result; an older one may be replaced.
+
+    Raises:
+        InputError: It is an input, a directory or a file of another kind, or cannot be made.
+    """
+    inputs = {name: Path(file) for name, file in given.items() if file is not None}
+    with concerning("run", "output"):
+        places.refuse_unusable(Path(output), inputs, ANOTHER, kind)
+        places.refuse_unusable(metrics_path(output), inputs, f"the metrics go there: {ANOTHER}")
+
+
+def prior_of(parameters: Sequence[Parameter]) -> tuple[Float[ndarray, " p"], Float[ndarray, " p"]]:
+    """Centre and precision of the priors of the logarithms; precision 0 where there is none."""
+    centre = [np.log(p.prior) if p.prior else 0.0 for p in parameters]
+    precision = [np.log(p.prior_factor) ** -2.0 if p.prior else 0.0 for p in parameters]
+    return np.array(centre), np.array(precision)
+
+
+def refuse_unfinished(converged: bool, posterior: Posterior, steps: int, tolerance: float) -> None:
+    """Finds out that an iteration has not come to an end, though the data determine all that is learned.
+
+    Raises:
+        SolveError: That is so.
+    """
+    if not converged and bool(np.all(posterior.determined)):
+        raise SolveError(
+            f"infer: not converged after {steps} steps (inference.tolerance = {tolerance:g}); "
+            "raise inference.max_steps, or begin elsewhere with parameter.start"
+        )
+
+
+def estimates_of(
+    posterior: Posterior,
+    names: tuple[str, ...],
+    units: tuple[str, ...],
+    start: Float[ndarray, " p"],
+    path: Float[ndarray, "S p"],
+    config: str,
+) -> dict[str, Any]:
+    """The fields of `Estimates`.
+
+    Args:
+        posterior: Of the logarithms.
+        names, units: Of the constants.
+        start: Logarithms that the iteration began with.
+        path: Logarithms after every step.
+        config: The run description, JSON text.
+    """
+    interval = posterior.interval()
+    return {
+        "names": names,
+        "units": units,
+        "start": np.exp(start),
+        "estimate": np.exp(posterior.centre),
+        "low": interval[:, 0],
+        "high": interval[:, 1],
+        "sd_log": posterior.sd,
+        "data_sd_log": posterior.data_sd,
+        "determined": posterior.determined,
+        "covariance": posterior.covariance,
+        "path": np.exp(path),
+        "config": config,
+    }
+
+
+def figures_of(estimates: Estimates, truth: Mapping[str, float]) -> dict[str, Any]:
+    """The numbers of constants by name, for metrics.json; an undetermined constant has no estimate."""
+    figures = {}
+    for i, name in enumerate(estimates.names):
+        known = bool(estimates.determined[i])
+        figures[name] = {
+            "unit": estimates.units[i],
+            "determined_by_data": known,
+            "estimate": float(estimates.estimate[i]) if known else None,
+            "interval_95": [float(estimates.low[i]), float(estimates.high[i])] if known else None,
+            "sd_log": float(estimates.sd_log[i]),
+            "data_sd_log": float(estimates.data_sd_log[i]),
+            "truth": truth.get(name),
+        }
+    return figures
