@@ -145,8 +145,11 @@ class FixedMarch:
         learned = self.constants.learned(jnp.exp(z))
         system, window = learned.system, Window(length, field, learned.forcing(given.unit))
         told_given = self._given(system, given)
+        # A guess that begins elsewhere than the window would have to jump, and may cross the pumps' pole below 0.
+        jump = field - field_at(table.initial, given.guess, self._measure)
+        guess = given.guess + self._constant_heads(jump / scale[:, None])
         linear = linearise(
-            system, table, solver.geometry, solver.interfaces.rows, window, given.guess, solver.weights,
+            system, table, solver.geometry, solver.interfaces.rows, window, guess, solver.weights,
             batch=solver.batch, exact_above=solver.exact_above, resolvent=given.resolvent,
         )  # fmt: skip
 
@@ -170,7 +173,7 @@ class FixedMarch:
             return (change > self.tolerance) & gains & (steps < self.max_steps)
 
         none, far = jnp.zeros((), int), jnp.asarray(jnp.inf)
-        begin = (given.guess, jnp.zeros_like(told_given), far, far, none)
+        begin = (guess, jnp.zeros_like(told_given), far, far, none)
         heads, told, change, _, _ = jax.lax.while_loop(unfinished, stepped, begin)
 
         def answered(z: Array, field: Array, heads: Array) -> tuple[Array, Array, Array]:

@@ -16,6 +16,10 @@ from numpy import ndarray
 
 from hpcpinn.errors import SolveError
 
+SILENT_ABOVE = 3.0
+"""Standard deviation of a direction of the logarithms above which neither data nor priors say anything of it,"""
+LITTLE = 0.1
+"""if the longest step along it would gain less than this in half of |rows|²."""
 Evaluated = tuple[Float[ndarray, " N"], Float[ndarray, "N p"]]
 """(model − data)/noise and its derivatives by the logarithms."""
 
@@ -79,10 +83,7 @@ def minimise_stepwise(
     while steps < max_steps and not converged:
         gradient = jacobian.T @ rows + precision * (z - centre)
         curvature = jacobian.T @ jacobian + np.diag(precision)
-        diagonal = np.diag(curvature)
-        floor = 1e-12 * float(diagonal.max()) + 1e-300
-        step = -np.linalg.solve(curvature + np.diag(damping * np.maximum(diagonal, floor) + floor), gradient)
-        step = step * min(1.0, longest / max(float(np.abs(step).max()), 1e-300))
+        step = _damped_step(gradient, curvature, damping, longest)
         length = float(np.sqrt(max(step @ curvature @ step, 0.0)))
         steps += 1
         try:
@@ -98,3 +99,19 @@ def minimise_stepwise(
         converged = length < tolerance
         path.append(z)
     return StepwiseFit(z, rows, jacobian, steps, converged, np.stack(path))
+
+
+def _damped_step(
+    gradient: Float[ndarray, " p"], curvature: Float[ndarray, "p p"], damping: float, longest: float
+) -> Float[ndarray, " p"]:
+    """The Levenberg-Marquardt step among the directions on which data or priors say something.
+
+    Along the others the model is let be: a fit that wandered there would not end, or would leave the range
+    in which the model can be solved, for nothing.
+    """
+    values, ways = np.linalg.eigh(curvature)
+    speaks = (values > SILENT_ABOVE**-2) | (longest * np.abs(ways.T @ gradient) > LITTLE)
+    ways = ways[:, speaks]
+    scaled = ways.T @ (curvature + damping * np.diag(np.diag(curvature))) @ ways
+    step = -ways @ np.linalg.solve(scaled, ways.T @ gradient)
+    return step * min(1.0, longest / max(float(np.abs(step).max(initial=0.0)), 1e-300))
