@@ -1,9 +1,12 @@
-"""Tables of measurements as CSV: columns by name and unit, cells with the lines that they come from."""
+"""Tables of measurements as CSV (cells with the lines that they come from) or HDF5: columns by name and unit."""
 
 from collections.abc import Mapping
 from pathlib import Path
 
+import numpy as np
+
 from hpcpinn.errors import InputError
+from hpcpinn.io import storage
 from hpcpinn.physics.csv_rows import UNREADABLE, rows_of
 
 
@@ -52,11 +55,9 @@ def _order(
             raise InputError(f"{path}, line 1: column {spelled!r} is unknown; the columns are {named}")
         wanted = units[name]
         if unit and unit != wanted:
-            factor = known.get(wanted or "", {}).get(unit)
-            hint = f"multiply by {factor:g} and" if factor else "convert the values and"
             raise InputError(
-                f"{path}, line 1: column {spelled!r} is in {unit}, but {name} is read in {wanted}; {hint} "
-                f"call it {name}_{wanted}"
+                f"{path}, line 1: column {spelled!r} is in {unit}, but {name} is read in {wanted}; "
+                f"{_conversion(unit, wanted, known)} call it {name}_{wanted}"
             )
         if name in order:
             raise InputError(f"{path}, line 1: column {name!r} is there twice; leave one away")
@@ -65,6 +66,54 @@ def _order(
     if missing:
         raise InputError(f"{path}, line 1: no column {missing[0]!r}; the columns are {named}")
     return order
+
+
+def _conversion(unit: str, wanted: str | None, known: Mapping[str, Mapping[str, float]]) -> str:
+    factor = known.get(wanted or "", {}).get(unit)
+    return f"multiply by {factor:g} and" if factor else "convert the values and"
+
+
+def read_datasets(
+    path: Path, units: Mapping[str, str | None], known: Mapping[str, Mapping[str, float]]
+) -> dict[str, np.ndarray]:
+    """The datasets of ``/observations`` in an HDF5 file, numbers as float64; an attribute ``unit`` is checked.
+
+    Args:
+        path: The file.
+        units: Of every dataset that there must be; None for text.
+        known: By unit, others and what they are multiplied by, for messages.
+
+    Raises:
+        InputError: One is missing, of another unit or no list of numbers, or they differ in length.
+    """
+    found = {}
+    with storage.open_serial(path, "r") as file:
+        for name, wanted in units.items():
+            place = f"observations/{name}"
+            if place not in file:
+                raise InputError(f"{path}: no dataset {place}; give {','.join(units)} there")
+            unit = file[place].attrs.get("unit")
+            unit = unit.decode() if isinstance(unit, bytes) else unit
+            if unit is not None and wanted is not None and unit.replace("µ", "u").replace("μ", "u") != wanted:
+                raise InputError(
+                    f"{path}: {place} is in {unit}, but {name} is read in {wanted}; "
+                    f"{_conversion(unit, wanted, known)} set its attribute unit to {wanted}"
+                )
+            found[name] = _column(path, place, file[place][()], text=wanted is None)
+    if len({len(column) for column in found.values()}) > 1:
+        raise InputError(f"{path}: the datasets under observations differ in length; give one entry per row")
+    return found
+
+
+def _column(path: Path, place: str, values: object, text: bool) -> np.ndarray:
+    column = np.asarray(values)
+    if column.ndim != 1:
+        raise InputError(f"{path}: {place} has {column.ndim} dimensions; give a list, one entry per row")
+    if text:
+        return np.array([x.decode() if isinstance(x, bytes) else str(x) for x in column])
+    if column.dtype.kind not in "fiu":
+        raise InputError(f"{path}: {place} does not hold numbers")
+    return column.astype(float)
 
 
 def number_in(path: Path, line: int, name: str, cell: str) -> float:

@@ -1,14 +1,15 @@
-"""Observations from a CSV file: value, place, time and noise, in the house units."""
+"""Observations from CSV or HDF5: value, place, time and noise, in the house units."""
 
 from dataclasses import dataclass
 from pathlib import Path
 
+import h5py
 import numpy as np
 from jaxtyping import Float
 from numpy import ndarray
 
 from hpcpinn.errors import InputError
-from hpcpinn.io.data_columns import number_in, read_columns
+from hpcpinn.io.data_columns import number_in, read_columns, read_datasets
 from hpcpinn.units import CONCENTRATION, LENGTH, TIME
 
 COLUMNS = {"value": "uM", "x": "um", "y": "um", "t": "ms", "noise": "uM"}
@@ -38,14 +39,20 @@ class Table:
 
 
 def read_observations(path: str | Path) -> Table:
-    """Reads a CSV file with a header such as ``value_uM,x_um,y_um,t_ms,noise_uM``.
+    """Reads a CSV file with a header such as ``value_uM,x_um,y_um,t_ms,noise_uM``, or HDF5 with ``/observations``.
 
     Raises:
         InputError: It cannot be read, a column is missing, unknown or in another unit, or a cell is no number.
     """
     path = Path(path)
     if not path.is_file():
-        raise InputError(f"{path}: no such data file; give a CSV file with the columns {','.join(COLUMNS)}")
+        raise InputError(f"{path}: no such data file; give CSV or HDF5 with {','.join(COLUMNS)}")
+    if h5py.is_hdf5(path):
+        given = read_datasets(path, COLUMNS, _TABLES)
+        for name, column in given.items():
+            for row in np.flatnonzero(~np.isfinite(column)):
+                raise InputError(f"{path}, row {row + 1}: {name} is {column[row]}; leave the row away or give a number")
+        return Table(given["value"], given["x"], given["y"], given["t"], given["noise"])
     columns, lines = read_columns(path, COLUMNS, _TABLES)
     rows = [
         [_number(path, line, name, cell) for name, cell in zip(columns, cells, strict=True)]

@@ -9,11 +9,11 @@ from jaxtyping import Float
 from numpy import ndarray
 
 from hpcpinn.errors import InputError
-from hpcpinn.io import storage
-from hpcpinn.io.data_columns import number_in, read_columns
+from hpcpinn.io.data_columns import number_in, read_columns, read_datasets
 from hpcpinn.units import TIME
 
 _UNITS = {"value": "uM", "site": None, "t": "ms", "noise": "uM"}
+_TABLES = {"ms": TIME}
 COLUMNS = tuple(_UNITS)
 
 
@@ -50,25 +50,14 @@ def read_site_observations(path: str | Path) -> SiteTable:
     if not path.is_file():
         raise InputError(f"{path}: no such data file; give CSV or HDF5 with {','.join(COLUMNS)}")
     if h5py.is_hdf5(path):
-        return _read_hdf5(path)
-    columns, lines = read_columns(path, _UNITS, {"ms": TIME}, " (a site with commas needs quotes)")
+        given = read_datasets(path, _UNITS, _TABLES)
+        return SiteTable(given["value"], tuple(map(str, given["site"])), given["t"], given["noise"])
+    columns, lines = read_columns(path, _UNITS, _TABLES, " (a site with commas needs quotes)")
 
     def numbers(name: str) -> ndarray:
         return np.array([number_in(path, line, name, cell) for line, cell in zip(lines, columns[name], strict=True)])
 
     return SiteTable(numbers("value"), tuple(columns["site"]), numbers("t"), numbers("noise"), lines)
-
-
-def _read_hdf5(path: Path) -> SiteTable:
-    with storage.open_serial(path, "r") as file:
-        missing = [name for name in COLUMNS if f"observations/{name}" not in file]
-        if missing:
-            raise InputError(f"{path}: no dataset observations/{missing[0]}; give {','.join(COLUMNS)} there")
-        value, t, noise = (np.asarray(file[f"observations/{name}"][:], float) for name in ("value", "t", "noise"))
-        site = tuple(x.decode() if isinstance(x, bytes) else str(x) for x in file["observations/site"][:])
-    if not len(value) == len(t) == len(noise) == len(site):
-        raise InputError(f"{path}: the datasets under observations differ in length; give one entry per row")
-    return SiteTable(value, site, t, noise)
 
 
 def refuse_unusable(table: SiteTable, duration: float, n_parameters: int, where: str) -> None:

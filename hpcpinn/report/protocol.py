@@ -24,6 +24,8 @@ _SOMA = 1
 _MOST_CURVES = 4
 _PULSE, _CLAMP = "#0072B2", "#E69F00"
 _MOMENT = "0.6"
+_SAME_PHASE = 2.0
+"""ms: frames stand at the ends of windows, which are no longer than this while much moves."""
 _WIDE = 30.0
 """Ratio of extremes from which calcium is drawn on a logarithmic axis."""
 
@@ -72,7 +74,8 @@ def draw_protocol(path: Path, result: Result) -> None:
 def telling_moments(result: Result, protocol: PulseProtocol | None) -> list[tuple[int, str]]:
     """Frames at the end of the first, the middle and the last train, and what to call them.
 
-    Of a single train, or without pulses, frames after one, two and three thirds of it.
+    Of a single train, or without pulses, frames after one, two and three thirds of it; as long after a pulse as
+    the last, where there are such frames.
     """
     end = float(result.time[-1])
     onsets = np.zeros(0) if protocol is None else pulses_within(result, protocol, end)
@@ -81,8 +84,21 @@ def telling_moments(result: Result, protocol: PulseProtocol | None) -> list[tupl
         trains = sorted({0, (len(ends) - 1) // 2, len(ends) - 1})
         return [(_frame_after(result, ends[train]), f"end of train {train + 1}") for train in trains]
     first, last = (onsets[0], onsets[-1]) if len(onsets) > 2 else (result.time[0], end)
-    frames = [_frame_after(result, first + share * (last - first)) for share in (1 / 3, 2 / 3, 1.0)]
+    times = [first + share * (last - first) for share in (1 / 3, 2 / 3, 1.0)]
+    alike = _in_phase(result, onsets, _frame_after(result, last))
+    if len(alike) < len(times):
+        frames = [_frame_after(result, time) for time in times]
+    else:
+        frames = [int(alike[np.argmin(np.abs(result.time[alike] - time))]) for time in times]
     return [(frame, "") for frame in sorted(set(frames))]
+
+
+def _in_phase(result: Result, onsets: Float[ndarray, " pulses"], frame: int) -> Int[ndarray, " k"]:
+    """Frames as long after a pulse as the given one; none where no pulse comes before it."""
+    if not len(onsets) or result.time[frame] < onsets[0]:
+        return np.zeros(0, int)
+    since = result.time - np.append(-np.inf, onsets)[np.searchsorted(onsets, result.time, side="right")]
+    return np.flatnonzero(np.abs(since - since[frame]) <= _SAME_PHASE)
 
 
 def _frame_after(result: Result, time: float) -> int:

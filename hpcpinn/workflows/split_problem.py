@@ -61,8 +61,9 @@ FRAMES, SAMPLES = 200, 50_000
 AFTER_TRAIN = 10.0
 """ms after the last pulse of a train: a frame is written then."""
 
-MOST_TRAINS = 500
-"""Where there are more, their ends get no frames of their own."""
+MOST_TRAINS, MOST_BURSTS = 500, 150
+"""Where there are more trains, their ends get no frames of their own; of the bursts of a single train, about as
+many get one."""
 
 LEFT_OUT = 1e-7
 """What the series of diffusion may leave out in a window, relative to calcium; content is kept anyway.
@@ -459,18 +460,25 @@ def _in_step(interval: float, period: float | None) -> float:
 
 
 def _ends_of_trains(config: RunConfig, stimulus: Stimulus | None) -> Float[ndarray, " t"]:
-    """Shortly after the last pulse of every train, ms, when its calcium is there."""
+    """Shortly after the last pulse of every train, ms, when its calcium is there.
+
+    Of a single train after bursts spread over it, its last among them.
+    """
     if stimulus is None or stimulus.protocol.trains > MOST_TRAINS:
         return np.zeros(0)
-    per_train = stimulus.protocol.pulses * stimulus.protocol.bursts
-    return config.stimulation.start + stimulus.pulse_times[per_train - 1 :: per_train] + AFTER_TRAIN
+    protocol, last = stimulus.protocol, stimulus.pulse_times[::-1]
+    if protocol.trains > 1:
+        ends = last[:: protocol.pulses * protocol.bursts]
+    else:
+        ends = last[:: protocol.pulses * -(-protocol.bursts // MOST_BURSTS)]
+    return config.stimulation.start + ends[::-1] + AFTER_TRAIN
 
 
 def with_long_defaults(config: RunConfig, stimulus: Stimulus | None) -> RunConfig:
     """The run description with what a long run takes where nothing is said.
 
-    The whole protocol, one cell per piece, about `FRAMES` frames, in step with the trains, and `SAMPLES` probe
-    samples, in step with the bursts.
+    The whole protocol, one cell per piece, about `FRAMES` frames, in step with the trains, or with the bursts of a
+    single one, and `SAMPLES` probe samples, in step with the bursts.
     """
     run, pieces = config.run, config.pieces
     changes: dict[str, float] = {}
@@ -483,7 +491,7 @@ def with_long_defaults(config: RunConfig, stimulus: Stimulus | None) -> RunConfi
     if stimulus is not None and stimulus.protocol.bursts > 1:
         bursts = float(stimulus.protocol.burst_interval)
     if "output_interval" not in run.model_fields_set:
-        changes["output_interval"] = _in_step(max(1.0, duration / FRAMES), trains)
+        changes["output_interval"] = _in_step(max(1.0, duration / FRAMES), trains or bursts)
     if "probe_interval" not in run.model_fields_set:
         changes["probe_interval"] = _in_step(max(0.1, duration / SAMPLES), bursts)
     if "cells_per_piece" not in pieces.model_fields_set:

@@ -1,5 +1,6 @@
 """Observation files: units, columns and cells that cannot be used are one clear line each."""
 
+import h5py
 import numpy as np
 import pytest
 
@@ -45,3 +46,46 @@ def test_columns_may_stand_in_any_order(tmp_path):
 def test_no_such_file(tmp_path):
     with pytest.raises(InputError, match=r"no such data file"):
         read_observations(tmp_path / "seen.csv")
+
+
+def hdf5(path, **changes):
+    given = {"value": [0.3, 0.2], "x": [-1.0, 1.0], "y": [2, 0], "t": [1.5, 2.5], "noise": [0.02, 0.03]} | changes
+    with h5py.File(path, "w") as file:
+        for name, values in given.items():
+            if values is not None:
+                file[f"observations/{name}"] = values
+    return path
+
+
+def test_hdf5_holds_the_same(tmp_path):
+    path = hdf5(tmp_path / "seen.h5")
+    with h5py.File(path, "a") as file:
+        file["observations/value"].attrs["unit"] = "µM"
+        file["observations/t"].attrs["unit"] = "ms"
+    table = read_observations(path)
+    np.testing.assert_array_equal(np.stack([table.value, table.x, table.y, table.t, table.noise]),
+                                  [[0.3, 0.2], [-1.0, 1.0], [2.0, 0.0], [1.5, 2.5], [0.02, 0.03]])  # fmt: skip
+    assert table.lines == () and table.y.dtype == np.float64
+
+
+@pytest.mark.parametrize(
+    ("changes", "wanted"),
+    [
+        ({"noise": None}, r"no dataset observations/noise; give value,x,y,t,noise there"),
+        ({"t": [1.5]}, r"the datasets under observations differ in length"),
+        ({"t": [[1.5, 2.5]]}, r"observations/t has 2 dimensions; give a list"),
+        ({"x": [b"a", b"b"]}, r"observations/x does not hold numbers"),
+        ({"value": [0.3, np.nan]}, r"row 2: value is nan; leave the row away"),
+    ],
+)
+def test_mistakes_in_hdf5_are_one_line(tmp_path, changes, wanted):
+    with pytest.raises(InputError, match=wanted):
+        read_observations(hdf5(tmp_path / "seen.h5", **changes))
+
+
+def test_another_unit_in_hdf5_is_refused(tmp_path):
+    path = hdf5(tmp_path / "seen.h5")
+    with h5py.File(path, "a") as file:
+        file["observations/t"].attrs["unit"] = "s"
+    with pytest.raises(InputError, match=r"observations/t is in s, but t is read in ms; multiply by 1000 and set"):
+        read_observations(path)

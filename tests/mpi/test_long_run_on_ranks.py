@@ -58,6 +58,7 @@ checkpoint_every = 0.0
 duration = 20.0
 output_interval = 5.0
 probe_interval = 1.0
+transport = "mpi4py"
 
 [population]
 magnitudes = [9000.0, 5000.0]

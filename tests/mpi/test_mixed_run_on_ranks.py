@@ -111,6 +111,7 @@ def test_it_goes_on_to_the_same_bits(alone: LongSummary, folder: Path) -> None:
     assert (resumed.windows, resumed.coupled_windows) == (alone.windows, alone.coupled_windows)
 
 
+@pytest.mark.slow
 def test_two_ranks_go_on_to_the_same_answer(alone: LongSummary, folder: Path) -> None:
     output = folder / "ranks" / "run.h5"
     command = ["-m", "hpcpinn", "run", str(folder / "job.toml"), "--output", str(output), "--resume", "here"]

@@ -1,4 +1,4 @@
-"""A whole run on one, two and three ranks (and, where there is time, on four); killed in the middle, and resumed."""
+"""A whole run on one and two ranks (and, where there is time, on three and four); killed in the middle, and resumed."""
 
 import os
 import shutil
@@ -158,6 +158,7 @@ def test_two_ranks(alone: Result, pair: Result) -> None:
     assert_same_answer_and_iterates(alone, pair)
 
 
+@pytest.mark.slow
 def test_three_ranks_with_the_other_transport(alone: Result, on_three: list[Result]) -> None:
     assert set(on_three[0].owner) == {0, 1, 2}
     assert_same_answer_and_iterates(alone, on_three[0])
@@ -187,6 +188,7 @@ def test_resumed_on_as_many_ranks_it_is_the_same_run_to_the_last_bit(on_two: lis
     assert_same_bits(again, pair)
 
 
+@pytest.mark.slow
 def test_resumed_on_other_ranks_it_is_the_same_run(alone: Result, on_three: list[Result]) -> None:
     more = on_three[1]
     assert set(more.owner) == {0, 1, 2}

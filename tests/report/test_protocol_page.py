@@ -83,6 +83,14 @@ def test_the_trees_stand_at_the_ends_of_the_first_the_middle_and_the_last_train(
     assert result.time[[frame for frame, _ in thirds]].tolist() == [2.5, 4.5, 6.5]
 
 
+def test_trees_of_a_single_train_are_as_long_after_a_pulse(result):
+    slow = dataclasses.replace(result, time=100.0 * result.time)  # frames every 50 ms
+    bursts = protocol_of(split_config(pulses=1, bursts=5, burst_interval=150.0, start=40.0))
+    onsets = dataclasses.replace(slow, config=split_config(bursts=5, burst_interval=150.0, start=40.0))
+    shown = telling_moments(onsets, bursts)
+    assert slow.time[[frame for frame, _ in shown]].tolist() == [200.0, 500.0, 650.0]
+
+
 def test_a_place_off_the_soma_is_taken_from_the_frames_where_no_probe_is(result):
     assert [curve.name for curve in curves_of(result)] == ["probe soma", "probe tip", "probe fork"]
     calcium = np.full_like(result.calcium, 0.05)

@@ -166,3 +166,16 @@ def test_the_end_of_every_train_has_a_frame() -> None:
         samples += (start + ends[due.samples]).tolist()
     assert samples == [60.0, 103.0, 150.0, 210.0, 253.0, 300.0]
     assert frames == sorted([*samples, 37.0, 240.0])  # the second train's end is seen at 150 ms
+
+
+def test_bursts_of_a_single_train_have_frames_in_phase_with_its_last() -> None:
+    from hpcpinn.workflows.membrane_voltage import stimulus_of
+
+    config = load_config(None, ["field.magnitude=1.0", "stimulation.protocol=1Hz", "stimulation.start=5.0"])
+    filled = with_long_defaults(config, stimulus_of(config))
+    wanted = _ends_of_trains(filled, stimulus_of(filled))
+    assert len(wanted) == 150 and np.all(np.diff(wanted) == 4000.0) and wanted[-1] == 599_015.0
+    assert filled.run.output_interval == 3000.0
+    few = load_config(None, ["field.magnitude=1.0", "stimulation.bursts=3", "stimulation.burst_interval=200.0",
+                             "stimulation.pulses=2", "stimulation.pulse_interval=20.0"])  # fmt: skip
+    assert (_ends_of_trains(few, stimulus_of(few)) - few.stimulation.start).tolist() == [30.0, 230.0, 430.0]
