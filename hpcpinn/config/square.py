@@ -178,7 +178,8 @@ class DataConfig(Table):
 
     Attributes:
         file: CSV with the columns value, x, y, t, noise in µM, µm, ms, µM (``x_um`` and so on say the
-            same). In a job file a relative path starts at the job file.
+            same), or HDF5 with these under ``/observations``, such as the result of an inference. In a job
+            file a relative path starts at the job file.
         count: Synthetic observations, at random places and times.
         noise: Standard deviation of their noise, in units of the release's peak C0.
         first, last: When they are made, ms.

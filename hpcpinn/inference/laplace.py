@@ -5,7 +5,7 @@ from dataclasses import dataclass
 import numpy as np
 from jaxtyping import Bool, Float
 from numpy import ndarray
-from scipy.stats import chi2, norm
+from scipy.special import chdtri, ndtri
 
 _SINGULAR = 1e-13
 """Information below this part of the largest is none: round-off."""
@@ -43,7 +43,7 @@ class Posterior:
 
     def interval(self, probability: float = 0.95) -> Float[ndarray, "p 2"]:
         """Central intervals of the constants themselves."""
-        reach = norm.ppf(0.5 + 0.5 * probability) * self.sd
+        reach = ndtri(0.5 + 0.5 * probability) * self.sd
         with np.errstate(over="ignore"):
             return np.exp(np.stack([self.centre - reach, self.centre + reach], axis=1))
 
@@ -70,7 +70,7 @@ def laplace(
     covariance = _inverse(fisher + np.diag(precision))
     determined = data_sd <= undetermined_above
     if profile is not None:
-        determined &= profile.min(axis=1) > 0.5 * chi2.ppf(0.95, 1)
+        determined &= profile.min(axis=1) > 0.5 * chdtri(1, 0.05)
     return Posterior(centre, covariance, data_sd, determined)
 
 

@@ -9,6 +9,9 @@ from hpcpinn.errors import InputError
 from hpcpinn.io import storage
 from hpcpinn.physics.csv_rows import UNREADABLE, rows_of
 
+FLUORESCENCE = "1"
+"""Unit of what an indicator shows, which may stand for a concentration."""
+
 
 def read_columns(
     path: Path, units: Mapping[str, str | None], known: Mapping[str, Mapping[str, float]], hint: str = ""
@@ -76,7 +79,7 @@ def _conversion(unit: str, wanted: str | None, known: Mapping[str, Mapping[str, 
 def read_datasets(
     path: Path, units: Mapping[str, str | None], known: Mapping[str, Mapping[str, float]]
 ) -> dict[str, np.ndarray]:
-    """The datasets of ``/observations`` in an HDF5 file, numbers as float64; an attribute ``unit`` is checked.
+    """The datasets of ``/observations`` in an HDF5 file, numbers as float64; an attribute ``units`` is checked.
 
     Args:
         path: The file.
@@ -92,12 +95,12 @@ def read_datasets(
             place = f"observations/{name}"
             if place not in file:
                 raise InputError(f"{path}: no dataset {place}; give {','.join(units)} there")
-            unit = file[place].attrs.get("unit")
+            unit = file[place].attrs.get("units", wanted)
             unit = unit.decode() if isinstance(unit, bytes) else unit
-            if unit is not None and wanted is not None and unit.replace("µ", "u").replace("μ", "u") != wanted:
+            if wanted is not None and unit.replace("µ", "u").replace("μ", "u") not in (wanted, FLUORESCENCE):
                 raise InputError(
                     f"{path}: {place} is in {unit}, but {name} is read in {wanted}; "
-                    f"{_conversion(unit, wanted, known)} set its attribute unit to {wanted}"
+                    f"{_conversion(unit, wanted, known)} set its attribute units to {wanted}"
                 )
             found[name] = _column(path, place, file[place][()], text=wanted is None)
     if len({len(column) for column in found.values()}) > 1:

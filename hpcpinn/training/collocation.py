@@ -12,7 +12,6 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float
 from numpy.polynomial.legendre import leggauss
-from scipy.stats import qmc
 
 from hpcpinn.networks.trunk import Features, Trunk
 
@@ -87,6 +86,8 @@ def grid_points(grid: Grid) -> Points:
 
 def random_points(grid: Grid, count: int, seed: int) -> Points:
     """Scrambled Sobol points of equal weight (quasi Monte Carlo); the same for the same seed."""
+    from scipy.stats import qmc  # takes longer to load than most of this package
+
     unit = qmc.Sobol(2, seed=seed).random_base2(max(1, (count - 1).bit_length()))[:count]
     xi, tau = 2.0 * unit.T - 1.0
     space, time = lagrange(grid.space, xi), lagrange(grid.time, tau)

@@ -16,7 +16,6 @@ import jax.numpy as jnp
 import numpy as np
 from jax.flatten_util import ravel_pytree
 from jaxtyping import Array, Float, PyTree
-from scipy.stats import qmc
 
 from hpcpinn.networks.trunk import HiddenLayers
 from hpcpinn.physics.system import ReactionDiffusion
@@ -107,6 +106,8 @@ class Monolithic:
 
     @cached_property
     def _points(self) -> tuple[Float[np.ndarray, "n 2"], Float[np.ndarray, " m"]]:
+        from scipy.stats import qmc  # takes longer to load than most of this package
+
         inside = qmc.Sobol(2, seed=self.seed).random_base2((self.n_inside - 1).bit_length())
         return 2.0 * inside[: self.n_inside] - 1.0, np.linspace(-1.0, 1.0, self.n_edge)
 

@@ -60,8 +60,8 @@ def hdf5(path, **changes):
 def test_hdf5_holds_the_same(tmp_path):
     path = hdf5(tmp_path / "seen.h5")
     with h5py.File(path, "a") as file:
-        file["observations/value"].attrs["unit"] = "µM"
-        file["observations/t"].attrs["unit"] = "ms"
+        file["observations/value"].attrs["units"] = "µM"
+        file["observations/t"].attrs["units"] = "ms"
     table = read_observations(path)
     np.testing.assert_array_equal(np.stack([table.value, table.x, table.y, table.t, table.noise]),
                                   [[0.3, 0.2], [-1.0, 1.0], [2.0, 0.0], [1.5, 2.5], [0.02, 0.03]])  # fmt: skip
@@ -86,6 +86,6 @@ def test_mistakes_in_hdf5_are_one_line(tmp_path, changes, wanted):
 def test_another_unit_in_hdf5_is_refused(tmp_path):
     path = hdf5(tmp_path / "seen.h5")
     with h5py.File(path, "a") as file:
-        file["observations/t"].attrs["unit"] = "s"
+        file["observations/t"].attrs["units"] = "s"
     with pytest.raises(InputError, match=r"observations/t is in s, but t is read in ms; multiply by 1000 and set"):
         read_observations(path)

@@ -13,7 +13,6 @@ from typing import Protocol
 import numpy as np
 from jaxtyping import Float
 from numpy import ndarray
-from scipy.interpolate import LinearNDInterpolator
 from scipy.spatial import KDTree, QhullError
 
 from hpcpinn.errors import InputError
@@ -78,6 +77,8 @@ class SampledField:
         """Arguments: positions in µm, vectors in V/m, and the file's name for messages."""
         self._positions, self._vectors, self._path = positions, vectors, path
         self._nearest = KDTree(positions)
+        from scipy.interpolate import LinearNDInterpolator  # takes long to load, and few runs have a file
+
         try:
             self._linear = LinearNDInterpolator(positions, vectors)
         except (QhullError, ValueError):  # flat, or fewer than five points
