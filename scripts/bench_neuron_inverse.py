@@ -28,7 +28,11 @@ from hpcpinn.config import load_config  # noqa: E402
 from hpcpinn.parallel.communicator import make_communicator  # noqa: E402
 from hpcpinn.workflows.neuron_inference import build_study, synthesiser, truth_of  # noqa: E402
 
-JOB = Path(__file__).resolve().parents[1] / "jobs" / "neuron_inverse.toml"
+ROOT = Path(__file__).resolve().parents[1]
+JOB = ROOT / "jobs" / "neuron_inverse.toml"
+UNDER_MPI = '. scripts/mpi_environment.sh && exec mpirun -n "$0" "$@"'
+LIMIT = 900.0
+"""Of a job, s."""
 
 
 def fitted(study, table, truth: np.ndarray | None) -> dict:
@@ -83,9 +87,11 @@ def on_ranks(counts: list[int], overrides: list[str]) -> None:
             result = Path(folder) / f"ranks{count}" / "result.h5"
             command = [sys.executable, "-m", "hpcpinn", "infer", str(JOB), "--output", str(result)]
             command += [word for text in overrides for word in ("--set", text)]
-            launch = ["mpirun", "-n", str(count), *command] if count > 1 else command
             begun = time.perf_counter()
-            subprocess.run(launch, check=True, env=dict(os.environ))
+            environment = os.environ | {"PYTHONPATH": os.pathsep.join([str(ROOT), os.environ.get("PYTHONPATH", "")])}
+            subprocess.run(
+                ["bash", "-c", UNDER_MPI, str(count), *command], check=True, env=environment, cwd=ROOT, timeout=LIMIT
+            )
             metrics = json.loads(result.with_name("metrics.json").read_text())
             parameters = metrics["parameters"]
             estimates[count] = np.log([one["estimate"] for one in parameters.values()])
