@@ -79,7 +79,7 @@ def train(
         float | None, typer.Option(help="Minutes that the training may take; until done if left out.")
     ] = None,
     steps: Annotated[
-        int | None, typer.Option(help="Most steps, in three rounds on fresh states; 850 if left out.")
+        int | None, typer.Option(help="Most steps, in four rounds on fresh states; 1000 if left out.")
     ] = None,
     hidden: Annotated[str, typer.Option(help="Widths of the hidden layers.", metavar="N,N")] = "20,20",
     points: Annotated[int, typer.Option(help="States that are trained on.")] = 8000,

@@ -22,6 +22,9 @@ from hpcpinn.physics.pumped_binding import Deviation, ReactionConstants
 from hpcpinn.training.flow_map import N_INPUTS, N_OUTPUTS, Box, FlowMap, sample_box
 from hpcpinn.training.levenberg_marquardt import LevenbergMarquardt, Quadratic
 
+LAST = 4
+"""States of the last round, over those of the others: the map is worst where few states were seen."""
+
 
 @dataclass(frozen=True)
 class FlowMapTraining:
@@ -29,7 +32,7 @@ class FlowMapTraining:
 
     Attributes:
         hidden: Widths of the hidden layers.
-        points: Random states with times.
+        points: Random states with times; of the last of several rounds `LAST` times as many.
         near_rest: Share of them around rest.
         wide: Box that they are drawn from, wider than the map's: a fit is worst at its edges.
         steps: Most Levenberg-Marquardt steps of each round; every round draws the states anew and
@@ -43,7 +46,7 @@ class FlowMapTraining:
     points: int = 8000
     near_rest: float = 0.25
     wide: Box = Box((0.03, 30.0), (0.03, 5.0), (0.4, 300.0), (1e-5, 2e-2), (0.1, 20.0))
-    steps: tuple[int, ...] = (350, 350, 150)
+    steps: tuple[int, ...] = (350, 350, 150, 150)
     seed: int = 0
     manifold_weight: float = 1.0
     chunk: int = 500
@@ -84,7 +87,8 @@ class FlowMapTraining:
         for turn, steps in enumerate(self.steps):
             deadline = began + budget * sum(self.steps[: turn + 1]) / sum(self.steps)
             solver = LevenbergMarquardt(steps, damping=1e-1, floor=1e-12, tries=12, tolerance=1e-6)
-            count = -(-self.points // self.chunk) * self.chunk
+            points = self.points * (LAST if 0 < turn == len(self.steps) - 1 else 1)
+            count = -(-points // self.chunk) * self.chunk
             columns = sample_box(self.wide, k, count, self.seed + 1 + turn, self.near_rest)
             states = jnp.stack([jnp.asarray(x) for x in columns], axis=1)
             states = states.reshape(-1, self.chunk, 4)

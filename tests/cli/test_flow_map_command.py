@@ -130,5 +130,5 @@ def test_rest_lies_in_the_box_of_other_constants():
 
 
 def test_rounds_add_up():
-    assert rounds(850) == FlowMapTraining.steps
+    assert rounds(1000) == FlowMapTraining.steps
     assert rounds(2) == (1, 1) and sum(rounds(17)) == 17
