@@ -16,6 +16,7 @@ import sys
 from pathlib import Path
 
 import numpy as np
+from under_mpi import under_mpi
 
 from hpcpinn.io.read import read
 
@@ -28,7 +29,6 @@ CELLS = {
 }
 RELEASES = [2.0, 12.0, 30.0]
 SECONDS_PER_RUN = 3000
-UNDER_MPI = '. scripts/mpi_environment.sh && exec mpirun -n "$0" "$@"'
 
 
 def job_file(name: str, folder: Path, duration: float) -> Path:
@@ -54,7 +54,7 @@ def run(name: str, job: Path, ranks: int) -> tuple[Path, dict]:
     output = RESULTS / f"bench_{name}_{ranks}" / "run.h5"
     command = [sys.executable, "-m", "hpcpinn", "run", str(job), "--output", str(output)]
     subprocess.run(
-        ["bash", "-c", UNDER_MPI, str(ranks), *command], check=True, timeout=SECONDS_PER_RUN, cwd=ROOT,
+        under_mpi(ranks, command), check=True, timeout=SECONDS_PER_RUN, cwd=ROOT,
         env=dict(os.environ, OMP_NUM_THREADS="1"),
     )  # fmt: skip
     return output, json.loads(output.with_name("metrics.json").read_text())

@@ -28,7 +28,8 @@ prepare()
 import numpy as np  # noqa: E402
 
 from hpcpinn.io.square import SquareResult, read_square  # noqa: E402
-from hpcpinn.physics.dopamine import PRESETS, exact  # noqa: E402
+from hpcpinn.physics.dopamine import PRESETS  # noqa: E402
+from hpcpinn.workflows.square_validate import closed_form, relative_difference  # noqa: E402
 
 ROOT = Path(__file__).resolve().parents[1]
 RESULTS = ROOT / "results"
@@ -39,9 +40,8 @@ LIMIT = 600.0
 
 def relative_error(values: np.ndarray, result: SquareResult, preset: str) -> float:
     """Relative L2 distance from the closed form over all frames, values as (frame, y, x)."""
-    x, y, t = result.x[None, None, :], result.y[None, :, None], result.time[:, None, None]
-    truth = np.asarray(exact(x, y, t, PRESETS[preset]))
-    return float(np.linalg.norm(values - truth) / np.linalg.norm(truth))
+    wanted = np.asarray(closed_form(PRESETS[preset], result.x, result.y, result.time))
+    return relative_difference(values, wanted)
 
 
 def ours(preset: str, folder: Path) -> tuple[dict[str, Any], SquareResult]:

@@ -24,13 +24,14 @@ from hpcpinn.parallel.device import prepare
 
 prepare()
 
+from under_mpi import under_mpi  # noqa: E402
+
 from hpcpinn.config import load_config  # noqa: E402
 from hpcpinn.parallel.communicator import make_communicator  # noqa: E402
 from hpcpinn.workflows.neuron_inference import build_study, synthesiser, truth_of  # noqa: E402
 
 ROOT = Path(__file__).resolve().parents[1]
 JOB = ROOT / "jobs" / "neuron_inverse.toml"
-UNDER_MPI = '. scripts/mpi_environment.sh && exec mpirun -n "$0" "$@"'
 LIMIT = 900.0
 """Of a job, s."""
 
@@ -90,7 +91,7 @@ def on_ranks(counts: list[int], overrides: list[str]) -> None:
             begun = time.perf_counter()
             environment = os.environ | {"PYTHONPATH": os.pathsep.join([str(ROOT), os.environ.get("PYTHONPATH", "")])}
             subprocess.run(
-                ["bash", "-c", UNDER_MPI, str(count), *command], check=True, env=environment, cwd=ROOT, timeout=LIMIT
+                under_mpi(count, command), check=True, env=environment, cwd=ROOT, timeout=LIMIT
             )
             metrics = json.loads(result.with_name("metrics.json").read_text())
             parameters = metrics["parameters"]

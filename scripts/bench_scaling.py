@@ -29,6 +29,7 @@ prepare()
 import matplotlib  # noqa: E402
 import numpy as np  # noqa: E402
 from scipy.optimize import nnls  # noqa: E402
+from under_mpi import under_mpi  # noqa: E402
 
 from hpcpinn.config import RunConfig, load_config  # noqa: E402
 from hpcpinn.domain.member_shares import share_members  # noqa: E402
@@ -47,7 +48,6 @@ from matplotlib import pyplot  # noqa: E402
 
 ROOT = Path(__file__).resolve().parents[1]
 RESULTS = ROOT / "results"
-UNDER_MPI = '. scripts/mpi_environment.sh && exec mpirun -n "$0" "$@"'
 LIMIT = 1500
 """Seconds per run."""
 SHORT_WINDOW = 0.2e-3
@@ -141,7 +141,7 @@ def measured(name: str, ranks: int, changes: list[str]) -> tuple[float, float]:
     command = [sys.executable, str(ROOT / "scripts" / "one_core.py"), "run", str(ROOT / "jobs" / "rtms_10hz.toml")]
     command += ["--output", str(output), *(part for change in changes for part in ("--set", change))]
     subprocess.run(
-        ["bash", "-c", UNDER_MPI, str(ranks), *command], check=True, timeout=LIMIT, cwd=ROOT,
+        under_mpi(ranks, command), check=True, timeout=LIMIT, cwd=ROOT,
         env=dict(os.environ, OMP_NUM_THREADS="1"), stdout=subprocess.DEVNULL,
     )  # fmt: skip
     metrics = json.loads(output.with_name("metrics.json").read_text())

@@ -3,6 +3,7 @@
 import numpy as np
 
 from hpcpinn.errors import InputError
+from hpcpinn.io.data_columns import row_of
 from hpcpinn.io.observations import Table
 from hpcpinn.physics.dopamine import DopamineConstants, exact
 
@@ -43,7 +44,7 @@ def refuse_unusable(table: Table, half_width: float, n_parameters: int, where: s
     """
 
     def place(row: int | np.integer) -> str:
-        return f"{where}, line {table.lines[row]}" if table.lines else f"{where}, row {row + 1}"
+        return row_of(where, table.lines, row)
 
     for name, values in (("noise", table.noise), ("value", table.value), ("t", table.t)):
         for row in np.flatnonzero(~np.isfinite(values)):

@@ -1,6 +1,6 @@
 """Tables of measurements as CSV (cells with the lines that they come from) or HDF5: columns by name and unit."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -52,7 +52,7 @@ def _order(
     """Which quantity every column holds."""
     order: list[str] = []
     named = ",".join(units)
-    for spelled in (cell.strip().replace("µ", "u").replace("μ", "u") for cell in header):
+    for spelled in (_plain(cell.strip()) for cell in header):
         name, _, unit = spelled.partition("_")
         if name not in units:
             raise InputError(f"{path}, line 1: column {spelled!r} is unknown; the columns are {named}")
@@ -69,6 +69,11 @@ def _order(
     if missing:
         raise InputError(f"{path}, line 1: no column {missing[0]!r}; the columns are {named}")
     return order
+
+
+def _plain(text: str) -> str:
+    """With u for either of the two micro signs."""
+    return text.replace("µ", "u").replace("μ", "u")
 
 
 def _conversion(unit: str, wanted: str | None, known: Mapping[str, Mapping[str, float]]) -> str:
@@ -97,7 +102,7 @@ def read_datasets(
                 raise InputError(f"{path}: no dataset {place}; give {','.join(units)} there")
             unit = file[place].attrs.get("units", wanted)
             unit = unit.decode() if isinstance(unit, bytes) else unit
-            if wanted is not None and unit.replace("µ", "u").replace("μ", "u") not in (wanted, FLUORESCENCE):
+            if wanted is not None and _plain(unit) not in (wanted, FLUORESCENCE):
                 raise InputError(
                     f"{path}: {place} is in {unit}, but {name} is read in {wanted}; "
                     f"{_conversion(unit, wanted, known)} set its attribute units to {wanted}"
@@ -119,13 +124,21 @@ def _column(path: Path, place: str, values: object, text: bool) -> np.ndarray:
     return column.astype(float)
 
 
-def number_in(path: Path, line: int, name: str, cell: str) -> float:
-    """The number of a cell.
+def numbers_in(path: Path, lines: Sequence[int], name: str, cells: Sequence[str]) -> np.ndarray:
+    """The numbers of a column's cells.
 
     Raises:
-        InputError: It is none.
+        InputError: One is none.
     """
-    try:
-        return float(cell)
-    except ValueError:
-        raise InputError(f"{path}, line {line}: {name} {cell!r} is not a number") from None
+    values = np.empty(len(cells))
+    for row, (line, cell) in enumerate(zip(lines, cells, strict=True)):
+        try:
+            values[row] = float(cell)
+        except ValueError:
+            raise InputError(f"{path}, line {line}: {name} {cell!r} is not a number") from None
+    return values
+
+
+def row_of(where: str | Path, lines: Sequence[int], row: int | np.integer) -> str:
+    """What messages call a row: by its line where it comes from text."""
+    return f"{where}, line {lines[int(row)]}" if lines else f"{where}, row {row + 1}"

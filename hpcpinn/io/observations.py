@@ -9,7 +9,7 @@ from jaxtyping import Float
 from numpy import ndarray
 
 from hpcpinn.errors import InputError
-from hpcpinn.io.data_columns import number_in, read_columns, read_datasets
+from hpcpinn.io.data_columns import numbers_in, read_columns, read_datasets, row_of
 from hpcpinn.units import CONCENTRATION, LENGTH, TIME
 
 COLUMNS = {"value": "uM", "x": "um", "y": "um", "t": "ms", "noise": "uM"}
@@ -47,23 +47,14 @@ def read_observations(path: str | Path) -> Table:
     path = Path(path)
     if not path.is_file():
         raise InputError(f"{path}: no such data file; give CSV or HDF5 with {','.join(COLUMNS)}")
+    lines: tuple[int, ...] = ()
     if h5py.is_hdf5(path):
-        given = read_datasets(path, COLUMNS, _TABLES)
-        for name, column in given.items():
-            for row in np.flatnonzero(~np.isfinite(column)):
-                raise InputError(f"{path}, row {row + 1}: {name} is {column[row]}; leave the row away or give a number")
-        return Table(given["value"], given["x"], given["y"], given["t"], given["noise"])
-    columns, lines = read_columns(path, COLUMNS, _TABLES)
-    rows = [
-        [_number(path, line, name, cell) for name, cell in zip(columns, cells, strict=True)]
-        for line, *cells in zip(lines, *columns.values(), strict=True)
-    ]
-    values = np.reshape(rows, (-1, len(columns))).T
-    return Table(**dict(zip(columns, values, strict=True)), lines=lines)
-
-
-def _number(path: Path, line: int, name: str, cell: str) -> float:
-    value = number_in(path, line, name, cell)
-    if not np.isfinite(value):
-        raise InputError(f"{path}, line {line}: {name} is {cell.strip()}; leave the row away or give a number")
-    return value
+        columns = read_datasets(path, COLUMNS, _TABLES)
+    else:
+        cells, lines = read_columns(path, COLUMNS, _TABLES)
+        columns = {name: numbers_in(path, lines, name, column) for name, column in cells.items()}
+    for name, column in columns.items():
+        for row in np.flatnonzero(~np.isfinite(column)):
+            place = row_of(path, lines, row)
+            raise InputError(f"{place}: {name} is {column[row]}; leave the row away or give a number")
+    return Table(columns["value"], columns["x"], columns["y"], columns["t"], columns["noise"], lines)

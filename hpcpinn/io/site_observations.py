@@ -9,7 +9,7 @@ from jaxtyping import Float
 from numpy import ndarray
 
 from hpcpinn.errors import InputError
-from hpcpinn.io.data_columns import number_in, read_columns, read_datasets
+from hpcpinn.io.data_columns import numbers_in, read_columns, read_datasets, row_of
 from hpcpinn.units import TIME
 
 _UNITS = {"value": "uM", "site": None, "t": "ms", "noise": "uM"}
@@ -37,7 +37,7 @@ class SiteTable:
 
     def place(self, row: int | np.integer, where: str) -> str:
         """What messages call a row."""
-        return f"{where}, line {self.lines[row]}" if self.lines else f"{where}, row {row + 1}"
+        return row_of(where, self.lines, row)
 
 
 def read_site_observations(path: str | Path) -> SiteTable:
@@ -54,10 +54,8 @@ def read_site_observations(path: str | Path) -> SiteTable:
         return SiteTable(given["value"], tuple(map(str, given["site"])), given["t"], given["noise"])
     columns, lines = read_columns(path, _UNITS, _TABLES, " (a site with commas needs quotes)")
 
-    def numbers(name: str) -> ndarray:
-        return np.array([number_in(path, line, name, cell) for line, cell in zip(lines, columns[name], strict=True)])
-
-    return SiteTable(numbers("value"), tuple(columns["site"]), numbers("t"), numbers("noise"), lines)
+    value, t, noise = (numbers_in(path, lines, name, columns[name]) for name in ("value", "t", "noise"))
+    return SiteTable(value, tuple(columns["site"]), t, noise, lines)
 
 
 def refuse_unusable(table: SiteTable, duration: float, n_parameters: int, where: str) -> None:

@@ -466,12 +466,10 @@ def _ends_of_trains(config: RunConfig, stimulus: Stimulus | None) -> Float[ndarr
     """
     if stimulus is None or stimulus.protocol.trains > MOST_TRAINS:
         return np.zeros(0)
-    protocol, last = stimulus.protocol, stimulus.pulse_times[::-1]
-    if protocol.trains > 1:
-        ends = last[:: protocol.pulses * protocol.bursts]
-    else:
-        ends = last[:: protocol.pulses * -(-protocol.bursts // MOST_BURSTS)]
-    return config.stimulation.start + ends[::-1] + AFTER_TRAIN
+    protocol = stimulus.protocol
+    bursts = protocol.bursts if protocol.trains > 1 else -(-protocol.bursts // MOST_BURSTS)
+    backwards = stimulus.pulse_times[:: -protocol.pulses * bursts]
+    return config.stimulation.start + backwards[::-1] + AFTER_TRAIN
 
 
 def with_long_defaults(config: RunConfig, stimulus: Stimulus | None) -> RunConfig:

@@ -91,13 +91,13 @@ def validate_square(
         raise InputError(f"{path}: holds no frames after the start; run the job again")
     config = square_from_json(result.config, str(path))
     constants = constants_of(config)
-    wanted = np.asarray(_closed_form(constants, result.x, result.y, result.time))
+    wanted = np.asarray(closed_form(constants, result.x, result.y, result.time))
     levels, frames = [], wanted
     for number in range(refinement):
         factor = 2 * number + 1
         begun = clock.perf_counter()
         frames = _finite_differences(constants, result, factor)
-        level = Level(_cells(result, factor), _relative(frames, wanted), clock.perf_counter() - begun)
+        level = Level(_cells(result, factor), relative_difference(frames, wanted), clock.perf_counter() - begun)
         levels.append(level)
         watch(level)
     sidecar = write_square_reference(result, SquareReference(wanted, frames))
@@ -105,16 +105,18 @@ def validate_square(
     per_frame = np.linalg.norm(missed, axis=(1, 2)) / np.linalg.norm(wanted, axis=(1, 2))
     return SquareValidation(
         result=result,
-        error_exact=_relative(result.dopamine, wanted),
+        error_exact=relative_difference(result.dopamine, wanted),
         error_exact_max=float(np.abs(missed).max()),
-        error_difference=_relative(result.dopamine, frames),
+        error_difference=relative_difference(result.dopamine, frames),
         frame_error=per_frame,
         levels=tuple(levels),
         sidecar=sidecar,
     )
 
 
-def _closed_form(constants: DopamineConstants, x: ndarray, y: ndarray, t: ndarray) -> Any:
+def closed_form(constants: DopamineConstants, x: ndarray, y: ndarray, t: ndarray) -> Any:
+    """The closed form at all times and places, (t, y, x), µM."""
+
     def run(x, y, t):
         return exact(x[None, None, :], y[None, :, None], t[:, None, None], constants)
 
@@ -143,5 +145,6 @@ def _bells(constants: DopamineConstants, x: ndarray) -> ndarray:
     return bells
 
 
-def _relative(values: ndarray, wanted: ndarray) -> float:
+def relative_difference(values: ndarray, wanted: ndarray) -> float:
+    """L2 difference, relative to what is wanted."""
     return float(np.linalg.norm(values - wanted) / np.linalg.norm(wanted))
