@@ -123,6 +123,11 @@ def closed_form(constants: DopamineConstants, x: ndarray, y: ndarray, t: ndarray
     return jax.jit(run)(x, y, t)
 
 
+def peer_problem(constants: DopamineConstants) -> dict[str, float]:
+    """The constants by name, as a peer takes them."""
+    return {name: float(getattr(constants, name)) for name in ("D", "k", "C0", "sigma", "half_width")}
+
+
 def _finite_differences(constants: DopamineConstants, result: SquareResult, factor: int) -> ndarray:
     def release(x: ndarray, y: ndarray) -> ndarray:
         return constants.C0 * _bells(constants, x) * _bells(constants, y)

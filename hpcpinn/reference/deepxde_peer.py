@@ -1,0 +1,143 @@
+"""DeepXDE (Lu et al. 2021, doi:10.1137/19M1274067) as a peer on the square: a process of its own in its own Python.
+
+It is no reference, for it is further from the closed form than we are; it says what a well-known library needs
+for the same problem on the same machine.
+"""
+
+import json
+import os
+import subprocess
+import sys
+import tempfile
+import time
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from jaxtyping import Float
+from numpy import ndarray
+
+from hpcpinn.errors import InputError, SolveError
+
+_PROGRAM = Path(__file__).with_name("deepxde_program.py")
+_OVER = 600.0
+"""Beyond its limit: importing, predicting, and a round of L-BFGS that is under way, s."""
+_IMPORTS = 120.0
+"""In which DeepXDE must have been imported, s."""
+
+
+@dataclass(frozen=True)
+class Training:
+    """How DeepXDE trains; the defaults are the published setting.
+
+    Attributes:
+        inside, start, edges: Collocation points.
+        width, depth: Of the dense tanh network.
+        adam, lbfgs: Steps.
+        scaled: Coordinates are brought to [−1, 1] and Adam's rate falls; the published network takes them as they are.
+        seed: Of points and weights.
+        limit: Training ends after this, s.
+        threads: That PyTorch takes; 0: all.
+    """
+
+    inside: int = 10_000
+    start: int = 400
+    edges: int = 400
+    width: int = 64
+    depth: int = 4
+    adam: int = 20_000
+    lbfgs: int = 5000
+    scaled: bool = False
+    seed: int = 0
+    limit: float = 1800.0
+    threads: int = 0
+
+
+@dataclass(frozen=True)
+class PeerRun:
+    """What DeepXDE found.
+
+    Attributes:
+        values: Dopamine, µM, (t, y, x).
+        seconds: Of the whole process.
+        seconds_training: Of its training alone.
+        adam, lbfgs: Steps it took.
+        loss: Sum of its losses at the end.
+        device: What it ran on.
+    """
+
+    values: Float[ndarray, "T Y X"]
+    seconds: float
+    seconds_training: float
+    adam: int
+    lbfgs: int
+    loss: float
+    device: str
+
+
+def require_deepxde(python: str) -> None:
+    """Finds out whether an interpreter has DeepXDE with PyTorch.
+
+    Raises:
+        InputError: It has not, or it is not there.
+    """
+    fix = "pip install deepxde torch, there or in an environment of its own whose python is named"
+    try:
+        done = subprocess.run(
+            [python, "-c", "import deepxde"], env=_environment(), capture_output=True, text=True,
+            timeout=_IMPORTS, check=False,
+        )  # fmt: skip
+    except (OSError, subprocess.TimeoutExpired) as error:
+        raise InputError(f"{python}: cannot be run with deepxde ({type(error).__name__}); {fix}") from error
+    if done.returncode:
+        last = (done.stderr.strip().splitlines() or ["no message"])[-1]
+        raise InputError(f"{python}: cannot import deepxde with its PyTorch backend ({last}); {fix}")
+
+
+def solve_by_deepxde(
+    constants: dict[str, float],
+    x: Float[ndarray, " X"],
+    y: Float[ndarray, " Y"],
+    t: Float[ndarray, " T"],
+    training: Training,
+    python: str = sys.executable,
+) -> PeerRun:
+    """Trains DeepXDE's network on the square until the last of the times, and evaluates it.
+
+    Args:
+        constants: ``D``, ``k``, ``C0``, ``sigma``, ``half_width`` (µm, ms, µM).
+        x, y, t: Where and when, µm and ms.
+        training: How.
+        python: An interpreter that can import deepxde and torch.
+
+    Raises:
+        SolveError: It failed, or did not end in time.
+    """
+    job: dict[str, Any] = constants | asdict(training) | {"duration": float(t[-1])}
+    job |= {"x": x.tolist(), "y": y.tolist(), "t": t.tolist()}
+    with tempfile.TemporaryDirectory() as name:
+        given, wanted = Path(name, "job.json"), Path(name, "result.npz")
+        given.write_text(json.dumps(job))
+        began = time.perf_counter()
+        try:
+            # Read from a pipe, so that modules beside the program do not hide others of the same name.
+            done = subprocess.run(
+                [python, "-", str(given), str(wanted)], input=_PROGRAM.read_text(), cwd=name, env=_environment(),
+                capture_output=True, text=True, timeout=training.limit + _OVER, check=False,
+            )  # fmt: skip
+        except subprocess.TimeoutExpired as error:
+            raise SolveError(f"DeepXDE did not end within {training.limit + _OVER:g} s") from error
+        if done.returncode:
+            last = (done.stderr.strip().splitlines() or ["no message"])[-1]
+            raise SolveError(f"DeepXDE ended with code {done.returncode}: {last}")
+        seconds = time.perf_counter() - began
+        with np.load(wanted) as stored:
+            values, told = stored["values"], json.loads(str(stored["told"]))
+    return PeerRun(
+        values, seconds, told["seconds"], told["adam"], told["lbfgs"], told["loss"], told["device"]
+    )
+
+
+def _environment() -> dict[str, str]:
+    return os.environ | {"DDE_BACKEND": "pytorch"}
