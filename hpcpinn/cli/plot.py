@@ -30,7 +30,7 @@ def plot(
     all members; --member draws the pictures of one.
     """
     from hpcpinn.cli.pictures import refuse_unusable_gallery
-    from hpcpinn.io import inference, neuron_inference, read, square
+    from hpcpinn.io import inference, neuron_inference, read, square, study
     from hpcpinn.io.sidecar import reference_path
     from hpcpinn.io.storage import format_of
     from hpcpinn.report.gallery import draw_all
@@ -48,6 +48,9 @@ def plot(
         return
     if kind == inference.FORMAT:
         _plot_inference(result, folder, times, member, suffix)
+        return
+    if kind == study.FORMAT:
+        _plot_study(result, folder, times, member, suffix)
         return
     run = read(result)
     if member is not None:
@@ -86,15 +89,35 @@ def _plot_inference(result: Path, folder: Path, times: str | None, member: str |
     from hpcpinn.report.draws import draw_draws
     from hpcpinn.report.inference import draw_inference
 
-    for flag, given in (("--times", times), ("--member", member)):
-        if given is not None:
-            raise InputError(f"{flag} {given}: an inference has none to choose from; leave it away")
+    _refuse_choices("an inference", times, member)
     outcome, drawn = read_inference(result), read_draws(result)
     refuse_unusable_gallery(folder, suffix, result)
     print(f"{result}: {', '.join(outcome.names)} from {len(outcome.observations['value'])} observations")
     _say(*draw_inference(outcome, folder, suffix=suffix))
     if drawn is not None:
         _say(draw_draws(outcome, *drawn, folder, suffix=suffix), [])
+
+
+def _plot_study(result: Path, folder: Path, times: str | None, member: str | None, suffix: str) -> None:
+    from hpcpinn.cli.pictures import refuse_unusable_gallery
+    from hpcpinn.io.study import read_study
+    from hpcpinn.report.study import draw_study
+
+    _refuse_choices("a study", times, member)
+    found = read_study(result)
+    refuse_unusable_gallery(folder, suffix, result)
+    print(
+        f"{result}: {', '.join(found.names)}, {found.n_draws} data sets for each of {len(found.noise)} levels of noise "
+        f"and {len(found.observations)} numbers of observations"
+    )
+    draw_study(folder / f"study.{suffix}", found)
+    _say([folder / f"study.{suffix}"], [])
+
+
+def _refuse_choices(kind: str, times: str | None, member: str | None) -> None:
+    for flag, given in (("--times", times), ("--member", member)):
+        if given is not None:
+            raise InputError(f"{flag} {given}: {kind} has none to choose from; leave it away")
 
 
 def _say(drawn: list[Path], left_out: list[str]) -> None:

@@ -1,5 +1,6 @@
 """``hpcpinn uq``: the whole posterior of constants."""
 
+import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -8,10 +9,20 @@ import typer
 from hpcpinn.cli.infer import warn_of_misfit
 from hpcpinn.cli.run import overrides_of
 from hpcpinn.config import SquareConfig, load_any
+from hpcpinn.config.load import Origin
 from hpcpinn.errors import InputError
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from numpy import ndarray
+
+    from hpcpinn.parallel.communicator import Communicator
+    from hpcpinn.workflows.study import Study
     from hpcpinn.workflows.uq import Uncertainty
+
+_BATCHES_SAID = 10
+"""Progress is said after so many."""
 
 
 def uq(
@@ -19,6 +30,9 @@ def uq(
     output: Annotated[
         str | None, typer.Option(help="Result file to write instead of the job's.", metavar="FILE")
     ] = None,
+    study: Annotated[
+        bool, typer.Option("--study", help="Estimates over many synthetic data sets instead: [study].")
+    ] = False,
     settings: Annotated[
         list[str] | None,
         typer.Option("--set", help="Change one key, such as uq.draws=2000.", metavar="KEY=VALUE"),
@@ -28,6 +42,8 @@ def uq(
 
     For now on a square (domain.kind = "square"). Chains of the no-U-turn sampler are shared by the
     ranks; chains that do not converge are an error, and nothing is reported. Needs the extra uq.
+    With --study the errors of estimates over many data sets, by noise and number of observations,
+    beside the least that any method could have; the ranks share the data sets.
     """
     config, origin = load_any(job, [*(settings or []), *overrides_of({"run.output": output})])
     if not isinstance(config, SquareConfig):
@@ -39,14 +55,71 @@ def uq(
 
     prepare()
     from hpcpinn.parallel.communicator import make_communicator
-    from hpcpinn.workflows import uq as workflow
 
     communicator = make_communicator(config.run.transport)
+    if study:
+        _study(config, origin, job, communicator)
+        return
+    from hpcpinn.workflows import uq as workflow
+
     with origin.naming_places():
         communicator.on_root(workflow.refuse_unusable_places, config, job)
         outcome = workflow.quantify(config, communicator)
     if communicator.rank == 0:
         _print_outcome(outcome, config.run.output)
+
+
+def _study(config: SquareConfig, origin: Origin, job: Path, communicator: "Communicator") -> None:
+    from hpcpinn.workflows import study as workflow
+
+    def say(done: int, total: int) -> None:
+        if communicator.rank == 0 and (done == total or done % _BATCHES_SAID == 0):
+            print(f"hpcpinn: {done} of {total} batches", file=sys.stderr)
+
+    with origin.naming_places():
+        communicator.on_root(workflow.refuse_unusable_places, config, job)
+        done = workflow.study(config, communicator, say)
+    if communicator.rank == 0:
+        _print_study(done, config.run.output)
+
+
+def _print_study(done: "Study", output: str) -> None:
+    result = done.result
+    print(
+        f"{result.n_draws} data sets a line: root-mean-square error over the Cramer-Rao bound (95 % interval), and how "
+        "many 95 % intervals hold the truth; without noise the largest error"
+    )
+    print("noise  observations" + "".join(f"  {name:<28}" for name in result.names).rstrip())
+    for n, noise in enumerate(result.noise):
+        for m, observations in enumerate(result.observations):
+            cell = {name: values[n, m] for name, values in result.cells.items()}
+            shown = "".join(f"  {_shown(cell, number, noise):<28}" for number in range(len(result.names)))
+            print(f"{100 * noise:>4g} %  {observations:>11}{shown.rstrip()}")
+    open_share = result.cells["open"].max(axis=(0, 1))
+    for name, share in zip(result.names, open_share, strict=True):
+        if share:
+            print(
+                f"hpcpinn: warning: {name}: up to {100 * share:.3g} % of the data sets of a line leave it open, and "
+                "its errors then have no bound; give a prior (parameter.prior)",
+                file=sys.stderr,
+            )
+    unfinished = 1.0 - float(result.cells["converged"].min())
+    if unfinished:
+        print(
+            f"hpcpinn: warning: up to {100 * unfinished:.3g} % of the fits of a line did not come to their end "
+            "(inference.max_steps)",
+            file=sys.stderr,
+        )
+    print(f"cost        {done.seconds:.1f} s, with compilation")
+    print(f"result      {output}")
+    print(f"next        hpcpinn plot {output}")
+
+
+def _shown(cell: "Mapping[str, ndarray]", number: int, noise: float) -> str:
+    if not noise:
+        return f"{cell['error_largest'][number]:.1e}"
+    ratio, low, high = (cell[name][number] for name in ("ratio", "ratio_low", "ratio_high"))
+    return f"{ratio:.3g} ({low:.3g} to {high:.3g}) {100 * cell['coverage'][number]:.0f} %"
 
 
 def _print_outcome(outcome: "Uncertainty", output: str) -> None:

@@ -237,6 +237,20 @@ class UncertaintyConfig(Table):
     ess_least: Positive = 100.0
 
 
+class StudyConfig(Table):
+    """Estimates over many synthetic data sets (``hpcpinn uq --study``).
+
+    Attributes:
+        noise: Levels of noise, standard deviations in units of the release's peak C0; 0 for none.
+        observations: Numbers of observations.
+        draws: Data sets of every level and number: places, times and noise; the seed of the first is data.seed.
+    """
+
+    noise: Annotated[tuple[NonNegative, ...], Field(strict=False, min_length=1)] = (0.0, 0.01, 0.02, 0.05, 0.10)
+    observations: Annotated[tuple[Count, ...], Field(strict=False, min_length=1)] = (100, 200, 400, 800, 1600)
+    draws: Annotated[int, Field(ge=10)] = 100
+
+
 class SquareConfig(Table):
     """A whole run description on a square."""
 
@@ -251,6 +265,7 @@ class SquareConfig(Table):
     data: DataConfig = DataConfig()
     inference: InferenceConfig = InferenceConfig()
     uq: UncertaintyConfig = UncertaintyConfig()
+    study: StudyConfig = StudyConfig()
 
     def to_json(self) -> str:
         """The description as JSON text, as it is stored in a result file."""

@@ -12,6 +12,7 @@ def conflicts(config: SquareConfig) -> Iterator[Problem]:
     yield from _network(config)
     yield from _parameters(config)
     yield from _data(config)
+    yield from _study(config)
 
 
 def _windows(config: SquareConfig) -> Iterator[Problem]:
@@ -65,4 +66,19 @@ def _data(config: SquareConfig) -> Iterator[Problem]:
         yield (
             ("data", "count"),
             f"{data.count} observations for {len(config.parameter)} parameters; give at least as many",
+        )
+
+
+def _study(config: SquareConfig) -> Iterator[Problem]:
+    study = config.study
+    for name in ("noise", "observations"):
+        values = getattr(study, name)
+        for number, value in enumerate(values):
+            if value in values[:number]:
+                yield ("study", name), f"{value:g} is listed twice; leave one away"
+    fewest = min(study.observations)
+    if fewest < len(config.parameter):
+        yield (
+            ("study", "observations"),
+            f"{fewest} observations for {len(config.parameter)} parameters; give at least as many",
         )

@@ -1,0 +1,116 @@
+"""The result file of a study: estimates of every draw, and what they say by noise and number of observations.
+
+/config                                                        run description, JSON text
+/noise (n,), /observations (m,)                                the cells; scales of what follows
+/parameters/{name,unit,truth,start} (p,)
+/draws/{estimate,sd_log,data_sd_log,bound_log} (n, m, draws, p)   of every draw
+/draws/converged (n, m, draws)
+/cells/{ratio,ratio_low,ratio_high,bound,coverage,...} (n, m, p)  of every cell
+/cells/converged (n, m)
+"""
+
+import datetime
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import h5py
+import numpy as np
+from jaxtyping import Float, Int
+from numpy import ndarray
+
+from hpcpinn import __version__
+from hpcpinn.io import storage
+from hpcpinn.io.estimates import text_in
+from hpcpinn.io.layout import git_revision, write_strings
+
+if TYPE_CHECKING:
+    from hpcpinn.parallel.communicator import Communicator
+
+FORMAT = "hpcpinn-study"
+FORMAT_VERSION = 1
+_PARAMETERS = ("truth", "start")
+
+
+@dataclass(frozen=True)
+class StudyResult:
+    """What a study found.
+
+    Attributes:
+        names, units: Of the constants.
+        truth, start: What data were made with, and where fits began.
+        noise: Levels, over the peak of the release.
+        observations: Numbers of them.
+        draws: Of every draw: estimate, sd_log, data_sd_log, bound_log, (n, m, draws, p), and
+            converged, (n, m, draws).
+        cells: The fields of `hpcpinn.inference.study.Cell`, (n, m, p), converged (n, m).
+        config: The run description, JSON text.
+    """
+
+    names: tuple[str, ...]
+    units: tuple[str, ...]
+    truth: Float[ndarray, " p"]
+    start: Float[ndarray, " p"]
+    noise: Float[ndarray, " n"]
+    observations: Int[ndarray, " m"]
+    draws: Mapping[str, ndarray]
+    cells: Mapping[str, ndarray]
+    config: str
+
+    @property
+    def n_draws(self) -> int:
+        """Of every cell."""
+        return int(self.draws["converged"].shape[2])
+
+
+def write_study(path: str | Path, communicator: "Communicator", result: StudyResult) -> None:
+    """Writes a result, replacing an older one. Collective over all ranks.
+
+    Raises:
+        OutputError: On all ranks, when it cannot be written.
+    """
+    storage.on_root(communicator, Path(path), "", _write, Path(path), result)
+
+
+def _write(path: Path, result: StudyResult) -> None:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with h5py.File(path, "w", locking=False) as file:
+        file.attrs["format"] = FORMAT
+        file.attrs["format_version"] = FORMAT_VERSION
+        file.attrs["hpcpinn"] = __version__
+        file.attrs["created"] = datetime.datetime.now(datetime.UTC).isoformat()
+        file.attrs["git"] = git_revision()
+        file["config"] = result.config
+        write_strings(file, "parameters/name", list(result.names))
+        write_strings(file, "parameters/unit", list(result.units))
+        for name in _PARAMETERS:
+            file[f"parameters/{name}"] = getattr(result, name)
+        for name in ("noise", "observations"):
+            file[name] = getattr(result, name)
+            file[name].make_scale(name)
+        for group, content in (("draws", result.draws), ("cells", result.cells)):
+            for name, values in content.items():
+                dataset = file.create_dataset(f"{group}/{name}", data=values)
+                for axis, scale in enumerate(("noise", "observations")):
+                    dataset.dims[axis].attach_scale(file[scale])
+
+
+def read_study(path: str | Path) -> StudyResult:
+    """Reads a result. Serial.
+
+    Raises:
+        InputError: It is not there, damaged, or something else.
+    """
+    with storage.open_existing(Path(path), FORMAT, FORMAT_VERSION) as file:
+        config = file["config"][()]
+        return StudyResult(
+            names=text_in(file, "parameters/name"),
+            units=text_in(file, "parameters/unit"),
+            **{name: np.asarray(file[f"parameters/{name}"][:]) for name in _PARAMETERS},
+            noise=file["noise"][:],
+            observations=file["observations"][:],
+            draws={name: dataset[:] for name, dataset in file["draws"].items()},
+            cells={name: dataset[:] for name, dataset in file["cells"].items()},
+            config=config.decode() if isinstance(config, bytes) else str(config),
+        )
