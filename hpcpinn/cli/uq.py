@@ -80,11 +80,12 @@ def _study(config: SquareConfig, origin: Origin, job: Path, communicator: "Commu
         communicator.on_root(workflow.refuse_unusable_places, config, job)
         done = workflow.study(config, communicator, say)
     if communicator.rank == 0:
-        _print_study(done, config.run.output)
+        _print_study(done, config)
 
 
-def _print_study(done: "Study", output: str) -> None:
-    result = done.result
+def _print_study(done: "Study", config: SquareConfig) -> None:
+    result, output = done.result, config.run.output
+    with_prior = {parameter.name for parameter in config.parameter if parameter.prior is not None}
     print(
         f"{result.n_draws} data sets a line: root-mean-square error over the Cramer-Rao bound (95 % interval), and how "
         "many 95 % intervals hold the truth; without noise the largest error"
@@ -97,7 +98,7 @@ def _print_study(done: "Study", output: str) -> None:
             print(f"{100 * noise:>4g} %  {observations:>11}{shown.rstrip()}")
     open_share = result.cells["open"].max(axis=(0, 1))
     for name, share in zip(result.names, open_share, strict=True):
-        if share:
+        if share and name not in with_prior:
             print(
                 f"hpcpinn: warning: {name}: up to {100 * share:.3g} % of the data sets of a line leave it open, and "
                 "its errors then have no bound; give a prior (parameter.prior)",

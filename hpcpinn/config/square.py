@@ -211,7 +211,7 @@ class InferenceConfig(Table):
 
     features: Annotated[int, Field(ge=8, le=40)] = 30
     tolerance: Positive = 1e-6
-    max_steps: Count = 60
+    max_steps: Count = 200
     undetermined_above: Positive = 1.0
     undetermined_factor: Annotated[Finite, Field(gt=1)] = 10.0
 

@@ -1,18 +1,20 @@
 """``@pytest.mark.mpi_ranks(2, 3, 4)``: run a test on so many ranks, from a plain pytest call.
 
-The outer pytest starts mpirun once for all tests of a file that want the same number of ranks;
-each rank is a pytest of its own which notes down what it did. A test passes if it passed on every
-rank. A rank on which a test fails ends the job (the others may wait for it in a collective call),
-a test that exceeds its limit is stopped, and the tests after it get a new job.
+The outer pytest starts mpirun once for all tests that want the same number of ranks (where several processes
+share the tests without keeping these together, for all of a file); each rank is a pytest of its own which notes
+down what it did. A test passes if it passed on every rank. A rank on which a test fails ends the job (the others
+may wait for it in a collective call), a test that exceeds its limit is stopped, and the tests after it get a new job.
 """
 
 import json
 import os
+import re
 import subprocess
 import tempfile
 import time
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -21,6 +23,11 @@ from tests.mpi.runner import NOTES, is_rank, mpirun
 DEFAULT_LIMIT = 60.0
 START_LIMIT = 60.0
 """Seconds that the ranks may take to import everything and collect the tests."""
+
+TOGETHER = "HPCPINN_TESTS_ON_RANKS_TOGETHER"
+"""Says to the processes that share the tests (pytest-xdist) that one of them has all that run on ranks."""
+_ON_RANKS = re.compile(r"\b\d+-ranks\b")
+"""In the names of such tests."""
 
 _outcomes: dict[str, str] = {}
 """What became of a test on all its ranks: empty if it passed, otherwise the report."""
@@ -31,6 +38,22 @@ def pytest_configure(config: pytest.Config) -> None:
     config.addinivalue_line(
         "markers", "mpi_ranks(*ranks, limit=60): run this test under mpirun on each of these numbers of ranks"
     )
+    if getattr(config.option, "dist", "no") == "loadfile":
+        os.environ[TOGETHER] = "yes"
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> Any:
+    """Files are shared by the processes, and all tests on ranks go to one of them."""
+    if config.getoption("dist") != "loadfile":
+        return None
+    from xdist.scheduler import LoadFileScheduling
+
+    class OnRanksTogether(LoadFileScheduling):
+        def _split_scope(self, nodeid: str) -> str:
+            return "on ranks" if _ON_RANKS.search(nodeid) else super()._split_scope(nodeid)
+
+    return OnRanksTogether(config, log)
 
 
 def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
@@ -99,12 +122,13 @@ def _ranks_in_step(request: pytest.FixtureRequest) -> Iterator[None]:
 
 
 def _run_together(item: pytest.Item) -> dict[str, str]:
-    """Run `item`, and with it the tests of its file that want as many ranks and have not run yet."""
+    """Run `item`, and with it the tests that want as many ranks and have not run yet."""
+    kept_together = "PYTEST_XDIST_WORKER" not in os.environ or TOGETHER in os.environ
     count = item.callspec.params["ranks"]  # type: ignore[attr-defined]
     together = [
         other
         for other in item.session.items
-        if other.path == item.path
+        if (kept_together or other.path == item.path)
         and other.get_closest_marker("mpi_ranks") is not None
         and other.callspec.params["ranks"] == count  # type: ignore[attr-defined]
         and other.nodeid not in _outcomes

@@ -27,6 +27,7 @@ def whole(tmp_path_factory: pytest.TempPathFactory) -> tuple[RunConfig, LongSumm
     return config, split(config)
 
 
+@pytest.mark.slow
 def test_a_run_that_was_stopped_goes_on_to_the_same_bits(
     whole: tuple[RunConfig, LongSummary], tmp_path: Path
 ) -> None:

@@ -53,10 +53,19 @@ def hpcpinn(*arguments: object) -> None:
 
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """With draws by one rank; compiled as for two, for the ranks of a test have one thread each."""
     here = tmp_path_factory.mktemp("uq")
     (here / "job.toml").write_text(JOB)
-    hpcpinn("uq", here / "job.toml", "--output", here / "alone.h5")
+    drawn_on(1, here / "alone.h5")
     return here
+
+
+def drawn_on(ranks: int, file: Path) -> None:
+    command = ["-m", "hpcpinn", "uq", str(file.parent / "job.toml"), "--output", str(file)]
+    flags = {"XLA_FLAGS": runner.surroundings()["XLA_FLAGS"]}
+    job = runner.mpirun(command, ranks, limit=300.0, directory=file.parent, environment=flags)
+    assert job.code == 0, job.output
+    assert job.stdout.count("chains      3 of 500 draws, no divergence") == 1
 
 
 def test_the_draws_have_the_moments_of_the_posterior(folder: Path):
@@ -89,16 +98,11 @@ def test_the_draws_have_the_moments_of_the_posterior(folder: Path):
 
 
 def test_two_ranks_draw_the_same_to_the_last_bit(folder: Path):
-    """Three chains on two ranks. Compiled alike: the ranks of a test have one thread each."""
-    flags = {"XLA_FLAGS": runner.surroundings()["XLA_FLAGS"]}
+    """Three chains on two ranks."""
+    drawn_on(2, folder / "shared.h5")
     drawn = []
-    for ranks in (1, 2):
-        file = folder / f"on{ranks}.h5"
-        command = ["-m", "hpcpinn", "uq", str(folder / "job.toml"), "--output", str(file)]
-        job = runner.mpirun(command, ranks, limit=300.0, directory=folder, environment=flags)
-        assert job.code == 0, job.output
-        assert job.stdout.count("chains      3 of 500 draws, no divergence") == 1
-        found = read_draws(file)
+    for name in ("alone", "shared"):
+        found = read_draws(folder / f"{name}.h5")
         assert found is not None
         drawn.append(found[0])
     for name in ("value", "log_density", "energy", "steps", "step_size", "rhat"):
