@@ -11,8 +11,8 @@ class CellParameterConfig(Table):
     """A constant of the cell that is to be inferred, as its logarithm.
 
     Attributes:
-        name: Which constant of [physics.constants]: diffusion, binding, pumps, leak, or density of channels,
-            `vdcc_density.apic` for that of one type of neurite.
+        name: Which constant of [physics.constants]: diffusion, binding, pumps, leak, release, or density of
+            channels, `vdcc_density.apic` for that of one type of neurite.
         start: Where the iteration begins; the run's value where left out.
         prior: Median of a log-normal prior; none where left out.
         prior_factor: The prior says that the constant is within this factor of the median, 68 %.
@@ -36,6 +36,7 @@ class CellTruthConfig(Table):
         leak: µm/s; by default the one that balances rest.
         vdcc_density: Of the channels, 1/µm²; of one type of neurite as `vdcc_density.apic`.
         vdcc_permeability: Of a channel, µm³/s.
+        j_release: Peak flux of all synaptic releases, µM·µm/s.
     """
 
     D_c: Positive | None = None
@@ -52,6 +53,7 @@ class CellTruthConfig(Table):
     leak: Positive | None = None
     vdcc_density: Positive | dict[str, Positive] | None = None
     vdcc_permeability: Positive | None = None
+    j_release: Positive | None = None
 
     @property
     def changes(self) -> dict[str, float]:

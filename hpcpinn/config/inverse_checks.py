@@ -4,9 +4,11 @@ from collections.abc import Iterator
 
 from hpcpinn.config.inverse import LEARNABLE
 from hpcpinn.config.inverse_conflicts import Problem, of_data_from_file, of_parameter
+from hpcpinn.config.lines import Path
 from hpcpinn.config.schema import RunConfig
 
 BY_TYPE = "vdcc_density."
+RELEASE = "j_release"
 
 
 def conflicts(config: RunConfig) -> Iterator[Problem]:
@@ -14,6 +16,7 @@ def conflicts(config: RunConfig) -> Iterator[Problem]:
     if not config.parameter:
         return
     yield from _parameters(config)
+    yield from _releases(config)
     yield from _run(config)
     yield from _data(config)
 
@@ -39,6 +42,25 @@ def _parameters(config: RunConfig) -> Iterator[Problem]:
         if name.startswith(BY_TYPE) and "vdcc_density" in names:
             yield key, f"{name!r} and 'vdcc_density' of all types are learned at once; leave one away"
         yield from of_parameter(parameter, number, config.physics.constants)
+
+
+def _releases(config: RunConfig) -> Iterator[Problem]:
+    """One flux of all releases can change only where none has its own."""
+    changed: list[Path] = [
+        ("parameter", number, "name") for number, parameter in enumerate(config.parameter) if parameter.name == RELEASE
+    ]
+    if RELEASE in config.data.truth.changes:
+        changed.append(("data", "truth", RELEASE))
+    own = [number for number, synapse in enumerate(config.synapse) if synapse.flux is not None]
+    for key in changed:
+        if not config.synapse:
+            yield key, f"{RELEASE!r}: nothing is released; add a [[synapse]], or leave it away"
+        elif own:
+            yield (
+                key,
+                f"{RELEASE!r} is the flux of all releases, and synapse number {own[0] + 1} has its own "
+                f"(flux = {config.synapse[own[0]].flux:g}); leave that away",
+            )
 
 
 def _run(config: RunConfig) -> Iterator[Problem]:

@@ -3,7 +3,8 @@
 Only what depends on the unknown constants is traced. What measures (scales, rest as the origin of the heads,
 the fastest rate) keeps its known value, so that it is not learned by accident. Channels and leak are affine in
 calcium, source − c · sink, so both enter as forcing: their strengths may then differ from piece to piece, and
-the voltage's part, of which no constant is unknown, is made once.
+the voltage's part, of which no constant is unknown, is made once. So is the course of synaptic releases, which
+their flux only scales.
 """
 
 from collections.abc import Mapping, Sequence
@@ -35,6 +36,7 @@ UNITS = {
     LEAK: "um/s",
     DENSITY: "1/um2",
     "vdcc_permeability": "um3/s",
+    "j_release": "uM um/s",
 }
 """Of the constants that can be learned; the density also of one type of neurite, ``vdcc_density.apic``."""
 
@@ -122,12 +124,17 @@ class PieceConstants:
     leak: Float[Array, " P"]
 
     def forcing(self, unit: CalciumForcing) -> CalciumForcing:
-        """The forcing with channels and leak, from that of channels of unit strength (`unit_constants`)."""
+        """The forcing with channels, leak and releases.
+
+        Args:
+            unit: That of channels of unit strength (`unit_constants`), without leak, and of releases as known.
+        """
         k = self.system.constants
         channel, leak = self.channel[:, None], self.leak[:, None]
         return unit._replace(
             channel_source=channel * k.c_o * unit.channel_source + leak * k.c_o,
             channel_sink=channel * unit.channel_sink + leak,
+            release=k.j_release / self.system.measured_by.j_release * unit.release,
         )
 
     def at_rest(self) -> Float[Array, " 2"]:

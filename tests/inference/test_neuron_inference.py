@@ -91,6 +91,26 @@ def test_a_run_on_a_cell_is_written_and_read(tmp_path, study: Study):
     assert result.cell_mean.shape == (len(result.cell_time), len(result.xyz)) and np.all(result.cell_sd >= 0.0)
 
 
+def test_the_flux_of_releases_is_found_where_all_share_it():
+    """A release of 700 µM·µm/s, half of what the fit begins with, seen beside the channels."""
+    shared = "synapse=[{site='dend[1](0.8)', start=0.5, duration=5.0}]"
+    keys = (
+        "parameter=[{name='j_release', start=1400.0}, {name='pmca_max', start=10.0}]", "data.truth={j_release=700.0}",
+    )  # fmt: skip
+    config = small(shared, *keys)
+    study = build_study(config, SerialCommunicator(), SITES)
+    table = synthesiser(replace(study, config=small(shared, *keys, "data.noise=1e-14")))(0)
+    fit, _ = study.fitted(replace(table, noise=table.noise / 1e-14 * 1e-4))
+    assert fit.converged
+    np.testing.assert_allclose(np.exp(fit.z), [700.0, 8.5], rtol=1e-3)
+    # A run whose release has that flux of its own makes the same traces, but for its windows.
+    own = small(shared.replace("duration=5.0", "duration=5.0, flux=700.0"), "data.truth={}", "data.noise=1e-14")
+    other = synthesiser(build_study(own, SerialCommunicator(), SITES))(0)
+    excursion = np.ptp(table.value)
+    assert excursion > 0.5
+    assert np.abs(other.value - table.value).max() < 1e-2 * excursion
+
+
 def test_places_and_types_that_do_not_exist_are_refused():
     with pytest.raises(InputError, match=r"data.*sites.*no section dend\[9\]"):
         build_study(small(), SerialCommunicator(), ("dend[9](0.5)",))

@@ -79,6 +79,11 @@ def test_fewer_data_than_parameters_are_refused():
         (['parameter=[{name="D_c"},{name="D_c"}]'], "'D_c' is learned twice"),
         (['parameter=[{name="vdcc_density"},{name="vdcc_density.apic"}]'], "learned at once"),
         (['parameter=[{name="D_c"}]', "physics.constants.D_c=200"], "'D_c' is fixed too: physics.constants.D_c = 200"),
+        (['parameter=[{name="j_release"}]', "synapse=[]"], "'j_release': nothing is released; add a [[synapse]]"),
+        (
+            ['parameter=[{name="D_c"}]', "data.truth={j_release=1.0}", "synapse=[{site='tip',flux=2.0}]"],
+            "synapse number 1 has its own (flux = 2)",
+        ),
         (['parameter=[{name="D_c"}]', "window.kind=split"], "'coupled' windows only"),
         (['parameter=[{name="D_c"}]', "data.last=60"], "60 ms is after the end of the run (run.duration = 50 ms)"),
         (['parameter=[{name="D_c"}]', "data.file=a.csv"], "is for synthetic data, and data.file = 'a.csv' is given"),
