@@ -65,8 +65,8 @@ def deepxde(python: str, preset: str, result: SquareResult, name: str, minutes: 
     """DeepXDE's run at the middles of the cells and the times of our frames."""
     training = replace(TRAININGS[name], limit=60.0 * minutes)
     run = solve_by_deepxde(peer_problem(PRESETS[preset]), result.x, result.y, result.time, training, python)
-    told = {key: value for key, value in vars(run).items() if key != "values"}
-    return {"program": "DeepXDE", "setting": name} | told | {"error": relative_error(run.values, result, preset)}
+    error = relative_error(run.values, result, preset)
+    return {"program": "DeepXDE", "setting": name} | run.figures() | {"error": error}
 
 
 def main() -> None:

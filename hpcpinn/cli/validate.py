@@ -1,18 +1,24 @@
 """``hpcpinn validate``: a result against the independent reference."""
 
 import json
+import math
 import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from hpcpinn.errors import InputError
+
 if TYPE_CHECKING:
     from hpcpinn.reference.refinement import Settled
+    from hpcpinn.workflows.square_validate import SquareValidation
     from hpcpinn.workflows.validate import Validation
 
 _SQUARE_GRIDS = 3
 """Finite-difference grids on a square, at most."""
+_PEER_MINUTES = 30.0
+"""After which DeepXDE's training ends, where nothing else is said."""
 _MOST_ROWS = 10
 """Frames listed in the table; ``--json`` gives all."""
 
@@ -26,19 +32,35 @@ def validate(
     patience: Annotated[
         float, typer.Option(help="Begin no reference solve that would take longer, seconds.", min=0.0)
     ] = 300.0,
+    deepxde: Annotated[
+        str | None,
+        typer.Option(
+            help="DeepXDE as a third check of a square: a Python that can import deepxde and torch.",
+            metavar="PYTHON",
+        ),
+    ] = None,
+    deepxde_minutes: Annotated[
+        float | None,
+        typer.Option(help=f"When DeepXDE's training ends; {_PEER_MINUTES:g} if left out.", metavar="MINUTES"),
+    ] = None,
 ) -> None:
     """Compares a run with finite volumes.
 
     The independent reference is refined until it no longer moves; errors, calcium balance and the
-    time of both at equal error. A run on a square: with the closed form and finite differences.
+    time of both at equal error. A run on a square: with the closed form, with finite differences
+    and, if it is named, with DeepXDE.
     """
     from hpcpinn.io.square import is_square
+    from hpcpinn.io.storage import format_of
     from hpcpinn.parallel.device import prepare  # float64 must be on before JAX is loaded
 
+    minutes = _minutes(deepxde, deepxde_minutes)
     prepare()
     if is_square(result):
-        _validate_square(result, min(refinement, _SQUARE_GRIDS), as_json)
+        _validate_square(result, min(refinement, _SQUARE_GRIDS), as_json, deepxde, minutes)
         return
+    if deepxde is not None and format_of(result) is not None:  # else the file itself is what is wrong
+        raise InputError(f"--deepxde {deepxde}: {result} is no run on a square; leave it away")
     from hpcpinn.workflows.validate import validate as hold_against_reference
 
     outcome = hold_against_reference(result, refinement=refinement, patience=patience, watch=_say_level)
@@ -55,8 +77,19 @@ def validate(
         _print_report(outcome)
 
 
-def _validate_square(result: Path, grids: int, as_json: bool) -> None:
-    from hpcpinn.workflows.square_validate import Level, validate_square
+def _minutes(deepxde: str | None, given: float | None) -> float:
+    if given is None:
+        return _PEER_MINUTES
+    if deepxde is None:
+        raise InputError(f"--deepxde-minutes {given:g}: nothing is trained without --deepxde PYTHON; name it as well")
+    if not 0.0 < given < math.inf:
+        raise InputError(f"--deepxde-minutes {given:g}: is no time to train in; use more than 0, such as 30")
+    return given
+
+
+def _validate_square(result: Path, grids: int, as_json: bool, deepxde: str | None, minutes: float) -> None:
+    from hpcpinn.reference.deepxde_peer import Training
+    from hpcpinn.workflows.square_validate import Level, Peer, validate_square
 
     def say(level: Level) -> None:
         print(
@@ -65,10 +98,19 @@ def _validate_square(result: Path, grids: int, as_json: bool) -> None:
             file=sys.stderr,
         )
 
-    outcome = validate_square(result, refinement=grids, watch=say)
+    def say_peer(peer: Peer) -> None:
+        print(f"hpcpinn: DeepXDE trains, {peer.training.limit / 60.0:g} minutes at most", file=sys.stderr)
+
+    peer = None if deepxde is None else Peer(deepxde, Training(limit=60.0 * minutes))
+    outcome = validate_square(result, refinement=grids, peer=peer, watch=say, begins=say_peer)
     if as_json:
         print(json.dumps(outcome.figures()))
-        return
+    else:
+        _print_square(outcome, asked=peer is not None)
+
+
+def _print_square(outcome: "SquareValidation", *, asked: bool) -> None:
+    """The report, where DeepXDE was asked just now or not."""
     finest, worst = outcome.levels[-1], outcome.result.time[outcome.frame_error.argmax()]
     figures = {
         "relative L2 error, all frames": f"{outcome.error_exact:.2e} against the closed form",
@@ -77,9 +119,19 @@ def _validate_square(result: Path, grids: int, as_json: bool) -> None:
         "finite differences, all frames": f"{finest.error:.2e} against the closed form "
         f"({finest.cells[0]} x {finest.cells[1]} cells, {finest.seconds:.1f} s)",
         "ours against finite differences": f"{outcome.error_difference:.2e}",
-        "both kept in": str(outcome.sidecar),
     }
-    print(f"{result}: to {outcome.result.time[-1]:g} ms")
+    run, ranks = outcome.peer, outcome.result.attributes["ranks"]
+    if run is not None:
+        when = "" if asked else ", in an earlier validation"
+        figures["DeepXDE, all frames"] = (
+            f"{outcome.error_peer:.2e} against the closed form ({run.adam} of {run.settings['adam']} steps of Adam, "
+            f"{run.lbfgs} of {run.settings['lbfgs']} of L-BFGS, {run.seconds:.0f} s on {run.device}{when})"
+        )
+    figures |= {
+        "this run": f"{outcome.seconds_ours:.1f} s on {ranks} rank{'s' if ranks != 1 else ''}, compilation included",
+        "others kept in": str(outcome.sidecar),
+    }
+    print(f"{outcome.result.path}: to {outcome.result.time[-1]:g} ms")
     for name, value in figures.items():
         print(f"{name:<36}{value}")
 

@@ -13,7 +13,7 @@ can be read.
 import datetime
 import json
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -107,10 +107,14 @@ class SquareReference:
     Attributes:
         exact: The closed form.
         finite_difference: By finite differences.
+        deepxde: By DeepXDE; None where it was not asked.
+        deepxde_figures: What DeepXDE took, for JSON; empty where it was not asked.
     """
 
     exact: Float[ndarray, "T Y X"]
     finite_difference: Float[ndarray, "T Y X"]
+    deepxde: Float[ndarray, "T Y X"] | None = None
+    deepxde_figures: dict[str, Any] = field(default_factory=dict)
 
 
 def is_square(path: Path) -> bool:
@@ -237,22 +241,30 @@ def write_square_reference(result: SquareResult, reference: SquareReference) -> 
         OutputError: They cannot be written.
     """
     path = square_reference_path(result.path)
+    frames = {
+        "exact": reference.exact,
+        "finite_difference": reference.finite_difference,
+        "deepxde": reference.deepxde,
+    }
     try:
         with h5py.File(path, "w", locking=False) as file:
             file.attrs["format"] = REFERENCE_FORMAT
             file.attrs["format_version"] = FORMAT_VERSION
             file.attrs["hpcpinn"] = __version__
             file.attrs["result_created"] = result.attributes["created"]
-            for name, values in vars(reference).items():
-                file[name] = values
-                file[name].attrs["units"] = "uM"
+            for name, values in frames.items():
+                if values is not None:
+                    file[name] = values
+                    file[name].attrs["units"] = "uM"
+            if reference.deepxde is not None:
+                file["deepxde"].attrs["figures"] = json.dumps(reference.deepxde_figures)
     except OSError as error:
         raise OutputError(f"{path}: cannot write the reference: {' '.join(str(error).split())}") from error
     return path
 
 
 def read_square_reference(result: SquareResult) -> SquareReference | None:
-    """The reference solutions of a result; None where there are none, or of an earlier run.
+    """The reference solutions of a result; None where there are none, of an earlier run, or of fewer frames.
 
     Raises:
         InputError: The file is damaged or of another version.
@@ -263,4 +275,10 @@ def read_square_reference(result: SquareResult) -> SquareReference | None:
     with storage.open_existing(path, REFERENCE_FORMAT, FORMAT_VERSION) as file:
         if file.attrs["result_created"] != result.attributes["created"]:
             return None
-        return SquareReference(file["exact"][:], file["finite_difference"][:])
+        if file["exact"].shape != result.dopamine.shape:  # kept while the run went on
+            return None
+        exact, finite_difference = file["exact"][:], file["finite_difference"][:]
+        if "deepxde" not in file:
+            return SquareReference(exact, finite_difference)
+        deepxde = file["deepxde"]
+        return SquareReference(exact, finite_difference, deepxde[:], json.loads(deepxde.attrs["figures"]))

@@ -65,6 +65,7 @@ class PeerRun:
         adam, lbfgs: Steps it took.
         loss: Sum of its losses at the end.
         device: What it ran on.
+        settings: How it was to train, under the names of `Training`; plain, since an older file may know others.
     """
 
     values: Float[ndarray, "T Y X"]
@@ -74,10 +75,15 @@ class PeerRun:
     lbfgs: int
     loss: float
     device: str
+    settings: dict[str, Any]
+
+    def figures(self) -> dict[str, Any]:
+        """All but the values, for JSON."""
+        return {name: value for name, value in vars(self).items() if name != "values"}
 
 
 def require_deepxde(python: str) -> None:
-    """Finds out whether an interpreter has DeepXDE with PyTorch.
+    """Finds out whether an interpreter, as ``--deepxde`` names it, has DeepXDE with PyTorch.
 
     Raises:
         InputError: It has not, or it is not there.
@@ -89,10 +95,12 @@ def require_deepxde(python: str) -> None:
             timeout=_IMPORTS, check=False,
         )  # fmt: skip
     except (OSError, subprocess.TimeoutExpired) as error:
-        raise InputError(f"{python}: cannot be run with deepxde ({type(error).__name__}); {fix}") from error
+        reason = getattr(error, "strerror", None) or f"no answer within {_IMPORTS:g} s"
+        raise InputError(f"--deepxde {python}: cannot be run with deepxde ({reason}); {fix}") from error
     if done.returncode:
-        last = (done.stderr.strip().splitlines() or ["no message"])[-1]
-        raise InputError(f"{python}: cannot import deepxde with its PyTorch backend ({last}); {fix}")
+        raise InputError(
+            f"--deepxde {python}: cannot import deepxde with its PyTorch backend ({_last_line(done.stderr)}); {fix}"
+        )
 
 
 def solve_by_deepxde(
@@ -112,8 +120,10 @@ def solve_by_deepxde(
         python: An interpreter that can import deepxde and torch.
 
     Raises:
-        SolveError: It failed, or did not end in time.
+        SolveError: It failed, did not end in time, or diverged.
     """
+    if os.path.dirname(python):
+        python = os.path.abspath(python)  # the process begins in a folder of its own; links stay, they make a venv
     job: dict[str, Any] = constants | asdict(training) | {"duration": float(t[-1])}
     job |= {"x": x.tolist(), "y": y.tolist(), "t": t.tolist()}
     with tempfile.TemporaryDirectory() as name:
@@ -129,14 +139,20 @@ def solve_by_deepxde(
         except subprocess.TimeoutExpired as error:
             raise SolveError(f"DeepXDE did not end within {training.limit + _OVER:g} s") from error
         if done.returncode:
-            last = (done.stderr.strip().splitlines() or ["no message"])[-1]
-            raise SolveError(f"DeepXDE ended with code {done.returncode}: {last}")
+            raise SolveError(f"DeepXDE ended with code {done.returncode}: {_last_line(done.stderr)}")
         seconds = time.perf_counter() - began
         with np.load(wanted) as stored:
             values, told = stored["values"], json.loads(str(stored["told"]))
+    if not np.isfinite(values).all():
+        steps = f"{told['adam']} steps of Adam and {told['lbfgs']} of L-BFGS"
+        raise SolveError(f"DeepXDE diverged: values are not finite after {steps}, its loss is {told['loss']:g}")
     return PeerRun(
-        values, seconds, told["seconds"], told["adam"], told["lbfgs"], told["loss"], told["device"]
+        values, seconds, told["seconds"], told["adam"], told["lbfgs"], told["loss"], told["device"], asdict(training)
     )
+
+
+def _last_line(text: str) -> str:
+    return (text.strip().splitlines() or ["no message"])[-1]
 
 
 def _environment() -> dict[str, str]:

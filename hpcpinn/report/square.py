@@ -69,10 +69,10 @@ def _frames(result: SquareResult, times: Sequence[float] | None) -> Int[ndarray,
 def draw_snapshots(
     path: Path, result: SquareResult, reference: SquareReference | None, frames: Int[ndarray, " n"]
 ) -> None:
-    """The square at some times, a column each: ours, closed form, finite differences, and our error."""
+    """The square at some times, a column each: ours, the other solutions, and our error."""
     rows: list[tuple[str, ndarray]] = [("networks", result.dopamine)]
     if reference is not None:
-        rows += [("closed form", reference.exact), ("finite differences", reference.finite_difference)]
+        rows += [("closed form", reference.exact), *_approximations(reference)]
     error = None if reference is None else np.abs(result.dopamine - reference.exact)
     n_rows = len(rows) + (error is not None)
     with canvas(path, 1.75 * len(frames) + 1.1, 1.7 * n_rows + 0.3) as figure:
@@ -91,11 +91,17 @@ def draw_snapshots(
                 _square_into(axes[-1, column], result, np.maximum(error[frame], 1e-4 * high), scale_error, "viridis")
             shown = ScalarMappable(scale_error, "viridis")
             figure.colorbar(shown, ax=axes[-1], label="|error| (µM)", shrink=0.9, pad=0.01)
-        names = [name for name, _ in rows] + ([] if error is None else ["error"])
+        names = [name for name, _ in rows] + ([] if error is None else ["networks' error"])
         for row, name in enumerate(names):
             axes[row, 0].set_ylabel(f"{name}\ny (µm)")
         for axis in axes[-1]:
             axis.set_xlabel("x (µm)")
+
+
+def _approximations(reference: SquareReference) -> list[tuple[str, ndarray]]:
+    """Other solutions than the closed form that are at hand, by name."""
+    found = {"finite differences": reference.finite_difference, "DeepXDE": reference.deepxde}
+    return [(name, values) for name, values in found.items() if values is not None]
 
 
 def _square_into(axes: Any, result: SquareResult, values: ndarray, scale: Any, colours: Any = None) -> None:
@@ -139,10 +145,8 @@ def draw_errors(path: Path, result: SquareResult, reference: SquareReference | N
     with canvas(path, 6.8, 3.0) as figure:
         left, right = figure.subplots(1, 2)
         if reference is not None:
-            for values, name, colour in (
-                (result.dopamine, "networks", CYCLE[0]),
-                (reference.finite_difference, "finite differences", CYCLE[1]),
-            ):
+            solutions = [("networks", result.dopamine), *_approximations(reference)]
+            for (name, values), colour in zip(solutions, CYCLE, strict=False):
                 missed = np.linalg.norm(values - reference.exact, axis=(1, 2))
                 relative = missed / np.linalg.norm(reference.exact, axis=(1, 2))
                 left.plot(result.time[1:], relative[1:], color=colour, label=name)

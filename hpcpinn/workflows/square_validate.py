@@ -1,4 +1,4 @@
-"""Holds a result on a square against the closed form and against finite differences."""
+"""Holds a result on a square against the closed form, against finite differences and, if asked, against DeepXDE."""
 
 import time as clock
 from collections.abc import Callable
@@ -13,8 +13,15 @@ from numpy import ndarray
 
 from hpcpinn.config import square_from_json
 from hpcpinn.errors import InputError
-from hpcpinn.io.square import SquareReference, SquareResult, read_square, write_square_reference
+from hpcpinn.io.square import (
+    SquareReference,
+    SquareResult,
+    read_square,
+    read_square_reference,
+    write_square_reference,
+)
 from hpcpinn.physics.dopamine import DopamineConstants, exact
+from hpcpinn.reference.deepxde_peer import PeerRun, Training, require_deepxde, solve_by_deepxde
 from hpcpinn.reference.square import Square, solve_square
 from hpcpinn.workflows.square import constants_of
 
@@ -38,6 +45,19 @@ class Level:
 
 
 @dataclass(frozen=True)
+class Peer:
+    """DeepXDE as a third check.
+
+    Attributes:
+        python: An interpreter that can import deepxde and torch.
+        training: How it trains, and how long at most.
+    """
+
+    python: str
+    training: Training = Training()
+
+
+@dataclass(frozen=True)
 class SquareValidation:
     """How a result compares.
 
@@ -48,6 +68,9 @@ class SquareValidation:
         error_difference: L2 difference from the finest finite differences, relative.
         frame_error: Of every frame, relative to the frame.
         levels: Finite differences, coarsest first.
+        seconds_ours: Wall time of the run's windows, compilation included.
+        peer: What DeepXDE found, now or in an earlier validation; None where it was never asked.
+        error_peer: L2 difference of DeepXDE from the closed form over all frames, relative.
         sidecar: Where the other solutions are kept.
     """
 
@@ -57,6 +80,9 @@ class SquareValidation:
     error_difference: float
     frame_error: Float[ndarray, " T"]
     levels: tuple[Level, ...]
+    seconds_ours: float
+    peer: PeerRun | None
+    error_peer: float | None
     sidecar: Path
 
     def figures(self) -> dict[str, Any]:
@@ -69,26 +95,41 @@ class SquareValidation:
             "time": self.result.time.tolist(),
             "frame_error": self.frame_error.tolist(),
             "finite_differences": [asdict(level) for level in self.levels],
+            "seconds_ours": self.seconds_ours,
+            "deepxde": None if self.peer is None else {"error": self.error_peer} | self.peer.figures(),
             "sidecar": str(self.sidecar),
         }
 
 
 def validate_square(
-    path: Path, *, refinement: int = 3, watch: Callable[[Level], None] = lambda level: None
+    path: Path,
+    *,
+    refinement: int = 3,
+    peer: Peer | None = None,
+    watch: Callable[[Level], None] = lambda level: None,
+    begins: Callable[[Peer], None] = lambda peer: None,
 ) -> SquareValidation:
-    """Compares a result with the closed form and with finite differences on finer and finer grids. Serial.
+    """Compares a result with the closed form, finite differences on finer and finer grids, and DeepXDE. Serial.
+
+    What DeepXDE found in an earlier validation of the same result is kept where it is not asked again.
 
     Args:
         path: The result.
         refinement: How many grids: 1, 3, 5, ... times as fine as the output's cells, so that middles meet.
+        peer: DeepXDE, if it is asked.
         watch: Told of every grid.
+        begins: Told before DeepXDE trains.
 
     Raises:
-        InputError: There is no such result, or it has no frames.
+        InputError: There is no such result, it has no frames, or DeepXDE is not there.
+        SolveError: DeepXDE failed; closed form and finite differences are kept.
+        OutputError: The solutions cannot be kept.
     """
     result = read_square(path)
     if len(result.time) < 2:
         raise InputError(f"{path}: holds no frames after the start; run the job again")
+    if peer is not None:
+        require_deepxde(peer.python)  # before anything that takes time
     config = square_from_json(result.config, str(path))
     constants = constants_of(config)
     wanted = np.asarray(closed_form(constants, result.x, result.y, result.time))
@@ -100,7 +141,13 @@ def validate_square(
         level = Level(_cells(result, factor), relative_difference(frames, wanted), clock.perf_counter() - begun)
         levels.append(level)
         watch(level)
-    sidecar = write_square_reference(result, SquareReference(wanted, frames))
+    run = _kept(result)
+    sidecar = _keep(result, wanted, frames, run)
+    if peer is not None:
+        begins(peer)
+        told = peer_problem(constants)
+        run = solve_by_deepxde(told, result.x, result.y, result.time, peer.training, peer.python)
+        _keep(result, wanted, frames, run)
     missed = result.dopamine - wanted
     per_frame = np.linalg.norm(missed, axis=(1, 2)) / np.linalg.norm(wanted, axis=(1, 2))
     return SquareValidation(
@@ -110,8 +157,27 @@ def validate_square(
         error_difference=relative_difference(result.dopamine, frames),
         frame_error=per_frame,
         levels=tuple(levels),
+        seconds_ours=float(result.windows["seconds"].sum()),
+        peer=run,
+        error_peer=None if run is None else relative_difference(run.values, wanted),
         sidecar=sidecar,
     )
+
+
+def _kept(result: SquareResult) -> PeerRun | None:
+    """What DeepXDE found in an earlier validation of the same result."""
+    try:
+        reference = read_square_reference(result)
+    except InputError:
+        return None  # damaged or of another version: it is replaced
+    if reference is None or reference.deepxde is None:
+        return None
+    return PeerRun(reference.deepxde, **reference.deepxde_figures)
+
+
+def _keep(result: SquareResult, wanted: ndarray, frames: ndarray, run: PeerRun | None) -> Path:
+    deepxde = () if run is None else (run.values, run.figures())
+    return write_square_reference(result, SquareReference(wanted, frames, *deepxde))
 
 
 def closed_form(constants: DopamineConstants, x: ndarray, y: ndarray, t: ndarray) -> Any:
