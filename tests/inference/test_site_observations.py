@@ -81,7 +81,7 @@ def test_fewer_data_than_parameters_are_refused():
         (['parameter=[{name="D_c"}]', "physics.constants.D_c=200"], "'D_c' is fixed too: physics.constants.D_c = 200"),
         (['parameter=[{name="j_release"}]', "synapse=[]"], "'j_release': nothing is released; add a [[synapse]]"),
         (
-            ['parameter=[{name="D_c"}]', "data.truth={j_release=1.0}", "synapse=[{site='tip',flux=2.0}]"],
+            ['parameter=[{name="D_c"}]', "data.truth={j_release=1.0}", "synapse=[{site='tip',start=1.0,flux=2.0}]"],
             "synapse number 1 has its own (flux = 2)",
         ),
         (['parameter=[{name="D_c"}]', "window.kind=split"], "'coupled' windows only"),
