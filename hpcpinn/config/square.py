@@ -108,19 +108,25 @@ class SquareNetworkConfig(Table):
 
 
 class SquareTrainingConfig(Table):
-    """How heads are trained: by least squares.
+    """How heads are trained.
 
     Attributes:
+        trainer: Least squares, or a first-order baseline.
         points_space, points_time: Collocation points along a side and in time; by default two more
             than there are features.
         newton_tolerance: Relative update at which Gauss-Newton stops.
         newton_max: Its largest number of steps per window.
+        steps: Steps of the first-order trainers per window.
+        learning_rate: First learning rate of `adam`.
     """
 
+    trainer: Literal["least-squares", "adam", "lbfgs"] = "least-squares"
     points_space: Annotated[int | None, Field(ge=4, le=40)] = None
     points_time: Annotated[int | None, Field(ge=3, le=40)] = None
     newton_tolerance: Positive = 1e-8
     newton_max: Count = 4
+    steps: Count = 10_000
+    learning_rate: Positive = 1e-3
 
 
 class SquareSchwarzConfig(Table):

@@ -5,6 +5,7 @@ reported, trains its head for a while, and reports. There is no linearisation to
 no inner iteration and no acceleration: sweeps and training are one loop.
 """
 
+from abc import ABC, abstractmethod
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import cached_property
@@ -15,11 +16,17 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float
 
-from hpcpinn.domain.interfaces import exchanged, orders
-from hpcpinn.domain.schwarz import halves
+from hpcpinn.domain.interfaces import Interfaces, exchanged, orders
+from hpcpinn.domain.rectangle_window import RectangleWindow
+from hpcpinn.domain.schwarz import SweepSettings, halves
 from hpcpinn.domain.window_solver import Traces, WindowSolution, WindowSolver
+from hpcpinn.parallel.communicator import Communicator
+from hpcpinn.physics.system import ReactionDiffusion
+from hpcpinn.training import rectangles
 from hpcpinn.training.first_order import FirstOrder
 from hpcpinn.training.local import Window, collocated, combine, edge_values, evaluate, field_at
+from hpcpinn.training.rectangle_squares import loss
+from hpcpinn.training.rectangles import side_values, start_values
 from hpcpinn.training.rows import alpha_loss, piece_rows, residual_emphasis, resolvent_at
 
 
@@ -41,60 +48,71 @@ class Visit(NamedTuple):
     jump: Float[Array, ""]
 
 
-@dataclass(frozen=True)
-class FirstOrderWindow(WindowSolver):
-    """Trains the heads by Adam or L-BFGS on the α-weighted loss; see `WindowSolver`.
+class FirstOrderSweeps(ABC):
+    """Sweeps in which every piece is trained by a first-order optimiser, whatever kind the pieces are.
 
     What a loose training leaves of the initial data and of the orders counts as interface jump:
     a low loss alone does not make a solution.
 
     Attributes:
         optimiser: Which, and its settings.
-        alpha: Weight of the equation against the data.
         steps: Most steps per window.
-        adaptive: Whether rows are weighted by the residual, anew before every sweep.
     """
 
-    optimiser: FirstOrder = FirstOrder()
-    alpha: float = 0.5
-    steps: int = 10_000
-    adaptive: bool = False
+    equation: ReactionDiffusion
+    interfaces: Interfaces
+    communicator: Communicator
+    sweeping: SweepSettings
+    optimiser: FirstOrder
+    steps: int
+
+    @abstractmethod
+    def ends(self, duration: Float[Array, ""], heads: Array) -> tuple[Array, Array]:
+        """Departure from rest and its scaled outward slope at the ends, (P, ends, K, T). Traceable."""
+
+    @abstractmethod
+    def departure(self, heads: Array) -> Float[Array, "P K Q"]:
+        """How far the field is from rest at the collocation points. Traceable."""
+
+    @abstractmethod
+    def start_missed(self, window: Any, heads: Array) -> Float[Array, "P K X"]:
+        """How far the field begins from the window's initial data. Traceable."""
+
+    @abstractmethod
+    def prepared(self, window: Any, heads: Array) -> Any:
+        """What a sweep trains the pieces with; leaves have the pieces as first axis. Traceable."""
+
+    @abstractmethod
+    def piece_loss(self, piece: Any, told: Array, heads: Array) -> Float[Array, ""]:
+        """What one piece minimises; a first axis of length 1 in all arguments. Traceable."""
 
     @cached_property
     def _sweep(self) -> Callable[..., Visit]:
-        equation, interfaces, table = self.equation, self.interfaces, self.table
+        interfaces = self.interfaces
         share = interfaces.relaxation[:, :, None, None]
         per_sweep = max(1, self.steps // self.sweeping.max_sweeps)
 
         def asked(duration, heads, given) -> Array:
-            value, slope = edge_values(equation, table, self.geometry, duration, heads)
+            value, slope = self.ends(duration, heads)
             reports = combine(interfaces.rows.send, value, slope)
             slots = exchanged(interfaces, self.communicator, reports)
             return orders(interfaces.rule, interfaces.n_nodes, slots, given)
 
-        def train(pieces, heads, state) -> tuple[Array, Any]:
-            def one_piece(piece, head, state):
-                geometry, edges, window, told, resolvent = jax.tree.map(lambda x: x[None], piece)
-                window = window._replace(duration=window.duration[0])
+        def train(pieces, told, heads, state) -> tuple[Array, Any]:
+            def one_piece(piece, told, head, state):
+                piece, told = jax.tree.map(lambda x: x[None], (piece, told))
 
                 def loss(head):
-                    rows = piece_rows(
-                        equation, table, geometry, edges, window, told, resolvent, head[None]
-                    )
-                    return alpha_loss(rows, self.alpha)[0]
+                    return self.piece_loss(piece, told, head[None])
 
                 return self.optimiser.minimise(loss, head, state, per_sweep)[:2]
 
-            return jax.vmap(one_piece)(pieces, heads, state)
+            return jax.vmap(one_piece)(pieces, told, heads, state)
 
-        def run(window: Window, visit: Visit, given: Array) -> Visit:
+        def run(window: Any, visit: Visit, given: Array) -> Visit:
             duration, heads, told = window.duration, *visit.traces
-            n_pieces, n_points = heads.shape[0], len(table.points.weight)
-            emphasis = jnp.ones((n_pieces, n_points))
-            if self.adaptive:
-                emphasis = residual_emphasis(equation, table, self.geometry, window, heads)
-            resolvent = resolvent_at(equation, table, window, heads)
-            everywhere = Window(jnp.full(n_pieces, duration), window.initial, window.forcing, emphasis)
+            n_pieces = heads.shape[0]
+            pieces = self.prepared(window, heads)
             state = jax.vmap(self.optimiser.again)(visit.optimiser, heads)
             for first, last in halves(self.sweeping, n_pieces):
                 target = (1.0 - share) * told + share * asked(duration, heads, given)
@@ -105,44 +123,32 @@ class FirstOrderWindow(WindowSolver):
                 def part(tree, first=first, last=last):
                     return jax.tree.map(lambda x: x[first:last], tree)
 
-                pieces = part((self.geometry, interfaces.rows, everywhere, told, resolvent))
-                trained, moved = train(pieces, part(heads), part(state))
+                trained, moved = train(*part((pieces, told, heads, state)))
                 heads = heads.at[first:last].set(trained)
                 state = jax.tree.map(lambda x, y, a=first, b=last: x.at[a:b].set(y), state, moved)
             return self._judged(window, visit, Traces(heads, told), state, asked(duration, heads, given))
 
         return jax.jit(run)
 
-    def _judged(self, window: Window, before: Visit, traces: Traces, state: Any, target: Array) -> Visit:
+    def _judged(self, window: Any, before: Visit, traces: Traces, state: Any, target: Array) -> Visit:
         """The next state of the loop, with all that tells whether it may end."""
-        equation, inside = self.equation, self.table.inside.value
-        away = jnp.abs(evaluate(inside, traces.heads, equation))
-        moved = jnp.abs(evaluate(inside, traces.heads - before.traces.heads, equation))
+        away = jnp.abs(self.departure(traces.heads))
+        moved = jnp.abs(self.departure(traces.heads - before.traces.heads))
         extent = jnp.max(jnp.stack([moved, away]), axis=(1, 3), initial=0.0)
         change, reach = self.communicator.max(extent)
         size = jnp.maximum(before.size, reach)
-        value, slope = edge_values(equation, self.table, self.geometry, window.duration, traces.heads)
-        received = combine(self.interfaces.rows.receive, value, slope)
-        start = field_at(self.table.initial, traces.heads, equation) - window.initial
+        received = combine(self.interfaces.rows.receive, *self.ends(window.duration, traces.heads))
         misses = (
             jnp.abs(target - traces.told) / (2.0 * size[:, None]),
             jnp.abs(received - traces.told) / size[:, None],
-            jnp.abs(start) / size[:, None],
+            jnp.abs(self.start_missed(window, traces.heads)) / size[:, None],
         )
         worst = jnp.stack([jnp.max(miss, initial=0.0) for miss in misses])
         jump = jnp.max(self.communicator.max(worst))
         return Visit(traces, state, size, jnp.max(change / size), jump)
 
-    def solve(
-        self,
-        window: Window,
-        guess: Traces,
-        given: Float[Array, "P 2 K T"],
-        size: Float[Array, " K"],
-        linear: Any = None,
-    ) -> WindowSolution:
+    def swept(self, window: Any, guess: Traces, given: Array, size: Float[Array, " K"]) -> WindowSolution:
         """Solves a window; one row of `histories` holds all sweeps. Collective over all ranks."""
-        window = collocated(self.table, window)
         state = jax.vmap(self.optimiser.begin)(guess.heads)
         visit = Visit(guess, state, size, jnp.asarray(jnp.inf), jnp.asarray(jnp.inf))
         history = np.full((1, self.sweeping.max_sweeps), np.nan)
@@ -157,3 +163,93 @@ class FirstOrderWindow(WindowSolver):
             visit.traces, None, np.asarray(visit.size), 1, sweeps, 0,
             float(visit.jump), float(visit.change), agreed, history,
         )  # fmt: skip
+
+
+@dataclass(frozen=True)
+class FirstOrderWindow(FirstOrderSweeps, WindowSolver):
+    """Trains the heads of a cable's pieces by Adam or L-BFGS on the α-weighted loss; see `WindowSolver`.
+
+    Attributes:
+        optimiser: Which, and its settings.
+        alpha: Weight of the equation against the data.
+        steps: Most steps per window.
+        adaptive: Whether rows are weighted by the residual, anew before every sweep.
+    """
+
+    optimiser: FirstOrder = FirstOrder()
+    alpha: float = 0.5
+    steps: int = 10_000
+    adaptive: bool = False
+
+    def ends(self, duration: Float[Array, ""], heads: Array) -> tuple[Array, Array]:
+        return edge_values(self.equation, self.table, self.geometry, duration, heads)
+
+    def departure(self, heads: Array) -> Float[Array, "P K Q"]:
+        return evaluate(self.table.inside.value, heads, self.equation)
+
+    def start_missed(self, window: Window, heads: Array) -> Float[Array, "P K X"]:
+        return field_at(self.table.initial, heads, self.equation) - window.initial
+
+    def prepared(self, window: Window, heads: Array) -> Any:
+        n_pieces, n_points = heads.shape[0], len(self.table.points.weight)
+        emphasis = jnp.ones((n_pieces, n_points))
+        if self.adaptive:
+            emphasis = residual_emphasis(self.equation, self.table, self.geometry, window, heads)
+        resolvent = resolvent_at(self.equation, self.table, window, heads)
+        duration = jnp.full(n_pieces, window.duration)
+        everywhere = Window(duration, window.initial, window.forcing, emphasis)
+        return self.geometry, self.interfaces.rows, everywhere, resolvent
+
+    def piece_loss(self, piece: Any, told: Array, heads: Array) -> Float[Array, ""]:
+        geometry, edges, window, resolvent = piece
+        window = window._replace(duration=window.duration[0])
+        rows = piece_rows(self.equation, self.table, geometry, edges, window, told, resolvent, heads)
+        return alpha_loss(rows, self.alpha)[0]
+
+    def solve(
+        self,
+        window: Window,
+        guess: Traces,
+        given: Float[Array, "P 2 K T"],
+        size: Float[Array, " K"],
+        linear: Any = None,
+    ) -> WindowSolution:
+        return self.swept(collocated(self.table, window), guess, given, size)
+
+
+@dataclass(frozen=True)
+class FirstOrderRectangles(FirstOrderSweeps, RectangleWindow):
+    """Trains the heads of rectangles by Adam or L-BFGS on the rows that least squares solve.
+
+    Attributes:
+        optimiser: Which, and its settings.
+        steps: Most steps per window.
+    """
+
+    optimiser: FirstOrder = FirstOrder()
+    steps: int = 10_000
+
+    def ends(self, duration: Float[Array, ""], heads: Array) -> tuple[Array, Array]:
+        return side_values(self.equation, self.table, self.geometry, duration, heads)
+
+    def departure(self, heads: Array) -> Float[Array, "P K Q"]:
+        return RectangleWindow.departure(self, heads)
+
+    def start_missed(self, window: rectangles.Window, heads: Array) -> Float[Array, "P K X"]:
+        begun = start_values(self.equation, self.table, self.geometry, heads, self.table.start)
+        return (begun - window.initial).reshape(*heads.shape[:2], -1)
+
+    def prepared(self, window: rectangles.Window, heads: Array) -> Any:
+        duration = jnp.full(heads.shape[0], window.duration)
+        return self.geometry.walls, self.interfaces.rows, duration, window.initial
+
+    def piece_loss(self, piece: Any, told: Array, heads: Array) -> Float[Array, ""]:
+        walls, edges, duration, initial = piece
+        geometry = self.geometry._replace(walls=walls)
+        window = rectangles.Window(duration[0], initial)
+        return loss(self.equation, self.table, geometry, edges, window, told, heads, self.weights)
+
+    def solve(
+        self, window: rectangles.Window, guess: Traces, size: Float[Array, " K"], linear: Any = None
+    ) -> WindowSolution:
+        return self.swept(window, guess, jnp.zeros_like(guess.told), size)

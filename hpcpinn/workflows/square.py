@@ -6,6 +6,7 @@ from collections.abc import Callable
 from dataclasses import asdict, dataclass
 from functools import partial
 from pathlib import Path
+from typing import Any
 
 import jax
 import jax.numpy as jnp
@@ -13,6 +14,7 @@ import numpy as np
 from jaxtyping import Array, Float, Int
 
 from hpcpinn.config import SquareConfig
+from hpcpinn.domain.first_order_window import FirstOrderRectangles
 from hpcpinn.domain.newton import NewtonSettings
 from hpcpinn.domain.rectangle_window import RectangleWindow
 from hpcpinn.domain.rectangles import Rectangles
@@ -33,8 +35,9 @@ from hpcpinn.timestepping.controller import (
     next_length,
 )
 from hpcpinn.training.collocation import gauss_grid
+from hpcpinn.training.first_order import FirstOrder
 from hpcpinn.training.rectangles import RectangleGeometry, Window, field_on, rectangle_table
-from hpcpinn.workflows.forward import ProgressDisplay, WindowReport
+from hpcpinn.workflows.forward import REMEDIES, ProgressDisplay, WindowReport
 
 ANOTHER = "name another file with --output (run.output)"
 
@@ -159,15 +162,16 @@ def build_square(config: SquareConfig, communicator: Communicator) -> SquareProb
     newton = NewtonSettings(
         training.newton_tolerance, training.newton_max, renew_above=np.inf, renew_first=np.inf, inexact=0.0
     )
-    solver = RectangleWindow(
-        equation=DopamineSystem.of(constants),
-        table=table,
-        geometry=domain.geometry(local),
-        interfaces=domain.interfaces(owner, communicator.rank),
-        communicator=communicator,
-        sweeping=sweeping,
-        newton=newton,
-    )
+    common: dict[str, Any] = {
+        "equation": DopamineSystem.of(constants), "table": table, "geometry": domain.geometry(local),
+        "interfaces": domain.interfaces(owner, communicator.rank), "communicator": communicator, "sweeping": sweeping,
+    }  # fmt: skip
+    solver: RectangleWindow
+    if training.trainer == "least-squares":
+        solver = RectangleWindow(**common, newton=newton)
+    else:
+        optimiser = FirstOrder(training.trainer, training.learning_rate, decay=training.steps)
+        solver = FirstOrderRectangles(**common, optimiser=optimiser, steps=training.steps)
     return SquareProblem(config, constants, domain, owner, local, solver)
 
 
@@ -282,7 +286,8 @@ def _accepted(
                 f"t = {time:.4g} ms: sides disagree by {solution.jump:.1e} after {solution.sweeps} sweeps "
                 f"(schwarz.jump_tolerance = {solver.sweeping.tolerance:.1e})"
             )
-        remedy = "use more network.features_space, domain.subdomains or schwarz.max_sweeps"
+        finer = "use more network.features_space, domain.subdomains or schwarz.max_sweeps"
+        remedy = REMEDIES.get(problem.config.training.trainer, finer)
         plan, rejected = after_rejected(rule, plan, length, error, why, remedy), rejected + 1
 
 
