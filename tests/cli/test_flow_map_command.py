@@ -1,10 +1,8 @@
 """``hpcpinn flow-map`` as a person types it, and the line that sends them there."""
 
 import json
-import os
 import re
 import subprocess
-import sys
 from pathlib import Path
 
 import numpy as np
@@ -23,21 +21,13 @@ from hpcpinn.timestepping.flow_map_store import SHIPPED, load_flow_map, shipped_
 from hpcpinn.training.flow_map import N_INPUTS, N_OUTPUTS, Box, FlowMap, ReactionState, box_around
 from hpcpinn.training.flow_map_training import FlowMapTraining, rounds
 from hpcpinn.workflows.flow_map import train_flow_map
+from tests.cli import forked
 
-REPOSITORY = Path(__file__).resolve().parents[2]
 OTHER = PRESETS["physical-N"].replace(pmca_K=0.1, k_plus=30.0)
 
 
 def flow_map(*arguments: str, cwd: Path) -> subprocess.CompletedProcess[str]:
-    path = os.pathsep.join(filter(None, [str(REPOSITORY), os.environ.get("PYTHONPATH")]))
-    return subprocess.run(
-        [sys.executable, "-m", "hpcpinn", "flow-map", *arguments],
-        cwd=cwd,
-        env={**os.environ, "PYTHONPATH": path, "COLUMNS": "80"},
-        capture_output=True,
-        text=True,
-        timeout=240,
-    )
+    return forked.command(["flow-map", *arguments], cwd, {"COLUMNS": "80"}, limit=240.0)
 
 
 def random_network(training, k, box, watch, budget):

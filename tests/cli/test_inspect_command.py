@@ -1,27 +1,18 @@
 """``python -m hpcpinn inspect`` as a person types it."""
 
 import json
-import os
 import subprocess
-import sys
 from pathlib import Path
 
 import pytest
 
-REPOSITORY = Path(__file__).resolve().parents[2]
+from tests.cli import forked
+
 CELL = "# units: nm\n1 1 0 0 0 5 -1\n2 3 6 0 0 0 1\n3 3 16 0 0 1 2\n4 3 6 9 0 1 2\n"
 
 
 def hpcpinn(*arguments: str | Path, cwd: Path) -> subprocess.CompletedProcess[str]:
-    path = os.pathsep.join(filter(None, [str(REPOSITORY), os.environ.get("PYTHONPATH")]))
-    return subprocess.run(
-        [sys.executable, "-m", "hpcpinn", *map(str, arguments)],
-        cwd=cwd,
-        env={**os.environ, "PYTHONPATH": path},
-        capture_output=True,
-        text=True,
-        timeout=120,
-    )
+    return forked.command(arguments, cwd)
 
 
 @pytest.fixture

@@ -15,21 +15,13 @@ from hpcpinn.cli.run import DEFAULT_JOB, checkpoint_to_resume
 from hpcpinn.config import RunConfig, bundled_job, load_any
 from hpcpinn.errors import InputError
 from hpcpinn.morphology.sites import GRAMMAR
+from tests.cli import forked
 
 REPOSITORY = Path(__file__).resolve().parents[2]
 
 
 def hpcpinn(*arguments: str, cwd: Path) -> subprocess.CompletedProcess[str]:
-    environment = os.environ | {"PYTHONPATH": str(REPOSITORY), "COLUMNS": "100"}
-    return subprocess.run(
-        [sys.executable, "-m", "hpcpinn", *arguments],
-        cwd=cwd,
-        env=environment,
-        capture_output=True,
-        text=True,
-        timeout=60,
-        check=False,
-    )
+    return forked.command(arguments, cwd, {"COLUMNS": "100"}, limit=60.0)
 
 
 def refused(done: subprocess.CompletedProcess[str]) -> str:

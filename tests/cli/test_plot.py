@@ -1,17 +1,15 @@
 """``hpcpinn plot`` as a person types it."""
 
-import subprocess
-import sys
 
 import pytest
 
 from hpcpinn.io.results import ResultWriter
+from tests.cli import forked
 from tests.io import runs
 
 
 def plot(*arguments):
-    command = [sys.executable, "-m", "hpcpinn", "plot", *map(str, arguments)]
-    return subprocess.run(command, capture_output=True, text=True, timeout=60, check=False)
+    return forked.command(["plot", *arguments], limit=60.0)
 
 
 @pytest.fixture

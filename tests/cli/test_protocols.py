@@ -1,9 +1,7 @@
 """``hpcpinn protocols`` as a person types it."""
 
 import json
-import os
 import subprocess
-import sys
 from pathlib import Path
 
 import numpy as np
@@ -11,20 +9,11 @@ import pytest
 from matplotlib.image import imread
 
 from hpcpinn.physics.stimulation.protocols import PROTOCOLS
-
-REPOSITORY = Path(__file__).resolve().parents[2]
+from tests.cli import forked
 
 
 def hpcpinn(*arguments: str | Path, cwd: Path) -> subprocess.CompletedProcess[str]:
-    path = os.pathsep.join(filter(None, [str(REPOSITORY), os.environ.get("PYTHONPATH")]))
-    return subprocess.run(
-        [sys.executable, "-m", "hpcpinn", "protocols", *map(str, arguments)],
-        cwd=cwd,
-        env={**os.environ, "PYTHONPATH": path, "COLUMNS": "80"},
-        capture_output=True,
-        text=True,
-        timeout=120,
-    )
+    return forked.command(["protocols", *arguments], cwd, {"COLUMNS": "80"})
 
 
 def refused(done: subprocess.CompletedProcess[str]) -> str:

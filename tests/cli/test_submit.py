@@ -1,24 +1,13 @@
 """`hpcpinn submit` as a person types it."""
 
-import os
 import subprocess
-import sys
 from pathlib import Path
 
-REPOSITORY = Path(__file__).resolve().parents[2]
+from tests.cli import forked
 
 
 def hpcpinn(*arguments: str, path: str | None = None) -> subprocess.CompletedProcess[str]:
-    environment = {**os.environ, "PYTHONPATH": str(REPOSITORY)}
-    if path is not None:
-        environment["PATH"] = path
-    return subprocess.run(
-        [sys.executable, "-m", "hpcpinn", *arguments],
-        capture_output=True,
-        text=True,
-        env=environment,
-        timeout=60,
-    )
+    return forked.command(arguments, environment={} if path is None else {"PATH": path}, limit=60.0)
 
 
 def test_dry_run_prints_the_script_and_submits_nothing(tmp_path: Path) -> None:

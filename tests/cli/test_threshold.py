@@ -1,25 +1,16 @@
 """``hpcpinn threshold`` as a person types it."""
 
 import json
-import os
 import subprocess
-import sys
 from pathlib import Path
 
-REPOSITORY = Path(__file__).resolve().parents[2]
+from tests.cli import forked
+
 CELL = ("--morphology", "builtin:ball_and_stick", "--set", "field.direction=[1,0,0]")
 
 
 def hpcpinn(*arguments: str, cwd: Path) -> subprocess.CompletedProcess[str]:
-    path = os.pathsep.join(filter(None, [str(REPOSITORY), os.environ.get("PYTHONPATH")]))
-    return subprocess.run(
-        [sys.executable, "-m", "hpcpinn", "threshold", *CELL, *arguments],
-        cwd=cwd,
-        env={**os.environ, "PYTHONPATH": path, "COLUMNS": "80"},
-        capture_output=True,
-        text=True,
-        timeout=120,
-    )
+    return forked.command(["threshold", *CELL, *arguments], cwd, {"COLUMNS": "80"})
 
 
 def test_the_bracket_holds_the_threshold(tmp_path):
