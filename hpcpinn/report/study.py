@@ -53,7 +53,8 @@ def _ratios_into(axes: Any, result: StudyResult, number: int) -> None:
         axes.plot(x[beyond], np.full(len(beyond), 0.97 * _HIGHEST), "^", ms=4, color=colour)
     axes.axhline(1.0, color=CYCLE[6], lw=0.6)
     axes.axhline(1.1, color=CYCLE[6], lw=0.6, ls="--")
-    top = np.nanmax(np.minimum(result.cells["ratio_high"], _HIGHEST), initial=1.2)
+    reach = np.maximum(result.cells["ratio"], result.cells["ratio_high"])
+    top = np.nanmax(np.minimum(reach, _HIGHEST), initial=1.2)
     axes.set(xscale="log", ylim=(0.0, 1.05 * top))
 
 

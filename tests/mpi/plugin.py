@@ -26,7 +26,7 @@ START_LIMIT = 60.0
 
 TOGETHER = "HPCPINN_TESTS_ON_RANKS_TOGETHER"
 """Says to the processes that share the tests (pytest-xdist) that one of them has all that run on ranks."""
-_ON_RANKS = re.compile(r"\b\d+-ranks\b")
+_ON_RANKS = re.compile(r"\[([^\[\]]*-)?\d+-ranks(-[^\[\]]*)?\]$")
 """In the names of such tests."""
 
 _outcomes: dict[str, str] = {}

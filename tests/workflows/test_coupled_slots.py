@@ -36,6 +36,7 @@ def bump(problem: SplitProblem) -> ReactionState:
     return ReactionState(problem.rest.c * (1.0 + share), problem.rest.b * (1.0 - 0.1 * share))
 
 
+@pytest.mark.slow
 def test_coupled_windows_do_what_fine_split_ones_do(problem: SplitProblem, motif: Motif) -> None:
     """Calcium, calbindin, and how much came in: 1e-3 is what windows and flow map are good for."""
     assert problem.coupled is not None

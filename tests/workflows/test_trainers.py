@@ -39,7 +39,7 @@ CHOICES = {
         1e-2,
     ),
 }
-LONG = ("random", "residual-adaptive", "lbfgs")
+LONG = ("random", "residual-adaptive", "levenberg-marquardt", "lbfgs")
 """They take long, and say little that other tests do not."""
 
 
