@@ -78,17 +78,19 @@ def _infer_on_cell(config: RunConfig, origin: Origin, job: Path, communicator: "
 
 def _print_outcome(outcome: "Inference | NeuronInference", output: str) -> None:
     result, posterior = outcome.result, outcome.posterior
+    width = max(12, *(len(name) + 2 for name in result.names))
     print(f"data        {outcome.source}, mean square misfit over noise {outcome.misfit:.2f}")
     for i, name in enumerate(result.names):
+        shown = f"{name:<{width}}"
         if not result.determined[i]:
             print(
-                f"{name:<12}not determined by the data: other values of it fit them as well (standard deviation of its "
-                f"logarithm {result.data_sd_log[i]:.2g}, linearised); fix it, or give more data"
+                f"{shown}not determined by the data: other values of it fit them as well (standard deviation of "
+                f"its logarithm {result.data_sd_log[i]:.2g}, linearised); fix it, or give more data"
             )
             continue
         truth = f", truth {outcome.truth[name]:.4g}" if name in outcome.truth else ""
         print(
-            f"{name:<12}{result.estimate[i]:.4g} {result.units[i]}, 95 % {result.low[i]:.4g} to {result.high[i]:.4g} "
+            f"{shown}{result.estimate[i]:.4g} {result.units[i]}, 95 % {result.low[i]:.4g} to {result.high[i]:.4g} "
             f"(sd {100 * result.sd_log[i]:.1f} %, by the data alone {100 * result.data_sd_log[i]:.1f} %{truth})"
         )
     for i in range(len(result.names)):

@@ -6,7 +6,6 @@
 /path (S, p)                                   constants after every step
 """
 
-import datetime
 from dataclasses import dataclass
 from typing import Any
 
@@ -15,8 +14,7 @@ import numpy as np
 from jaxtyping import Bool, Float
 from numpy import ndarray
 
-from hpcpinn import __version__
-from hpcpinn.io.layout import git_revision, write_strings
+from hpcpinn.io.layout import write_origin, write_strings
 
 _PARAMETERS = ("start", "estimate", "low", "high", "sd_log", "data_sd_log", "determined")
 
@@ -53,11 +51,7 @@ class Estimates:
 
 def write_estimates(file: h5py.File, kind: str, version: int, estimates: Estimates) -> None:
     """Writes what kind of file it is, who made it, and the estimates."""
-    file.attrs["format"] = kind
-    file.attrs["format_version"] = version
-    file.attrs["hpcpinn"] = __version__
-    file.attrs["created"] = datetime.datetime.now(datetime.UTC).isoformat()
-    file.attrs["git"] = git_revision()
+    write_origin(file, kind, version)
     file["config"] = estimates.config
     write_strings(file, "parameters/name", list(estimates.names))
     write_strings(file, "parameters/unit", list(estimates.units))

@@ -197,11 +197,7 @@ def _write_members(file: h5py.File, members: tuple[MemberEntry, ...]) -> None:
 
 
 def _write_provenance(file: h5py.File, header: ResultHeader, ranks: int) -> None:
-    file.attrs["format"] = FORMAT
-    file.attrs["format_version"] = FORMAT_VERSION
-    file.attrs["hpcpinn"] = __version__
-    file.attrs["created"] = datetime.datetime.now(datetime.UTC).isoformat()
-    file.attrs["git"] = git_revision()
+    write_origin(file, FORMAT, FORMAT_VERSION)
     file.attrs["seed"] = header.seed
     file.attrs["ranks"] = ranks
     file.attrs["cells_per_piece"] = header.cells_per_piece
@@ -290,6 +286,15 @@ def write_strings(file: h5py.File, name: str, values: list[str]) -> None:
     encoded = [value.encode() for value in values]
     width = max([1, *(len(value) for value in encoded)])
     file[name] = np.array(encoded, h5py.string_dtype("utf-8", width))
+
+
+def write_origin(file: h5py.File, kind: str, version: int) -> None:
+    """Writes what kind of file it is, and by what and when it was made."""
+    file.attrs["format"] = kind
+    file.attrs["format_version"] = version
+    file.attrs["hpcpinn"] = __version__
+    file.attrs["created"] = datetime.datetime.now(datetime.UTC).isoformat()
+    file.attrs["git"] = git_revision()
 
 
 def git_revision() -> str:

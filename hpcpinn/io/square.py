@@ -10,7 +10,6 @@ Frames come in window by window; rank 0 writes them, as they are small. What was
 can be read.
 """
 
-import datetime
 import json
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -25,7 +24,7 @@ from numpy import ndarray
 from hpcpinn import __version__
 from hpcpinn.errors import OutputError
 from hpcpinn.io import storage
-from hpcpinn.io.layout import git_revision, growing
+from hpcpinn.io.layout import growing, write_origin
 
 if TYPE_CHECKING:
     from hpcpinn.parallel.communicator import Communicator
@@ -156,11 +155,7 @@ class SquareWriter:
 def _create(path: Path, header: SquareHeader, ranks: int) -> None:
     path.parent.mkdir(parents=True, exist_ok=True)
     with h5py.File(path, "w", locking=False) as file:
-        file.attrs["format"] = FORMAT
-        file.attrs["format_version"] = FORMAT_VERSION
-        file.attrs["hpcpinn"] = __version__
-        file.attrs["created"] = datetime.datetime.now(datetime.UTC).isoformat()
-        file.attrs["git"] = git_revision()
+        write_origin(file, FORMAT, FORMAT_VERSION)
         file.attrs["seed"] = header.seed
         file.attrs["ranks"] = ranks
         file.attrs["complete"] = False

@@ -9,7 +9,6 @@
 /cells/converged (n, m)
 """
 
-import datetime
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -20,10 +19,9 @@ import numpy as np
 from jaxtyping import Float, Int
 from numpy import ndarray
 
-from hpcpinn import __version__
 from hpcpinn.io import storage
 from hpcpinn.io.estimates import text_in
-from hpcpinn.io.layout import git_revision, write_strings
+from hpcpinn.io.layout import write_origin, write_strings
 
 if TYPE_CHECKING:
     from hpcpinn.parallel.communicator import Communicator
@@ -76,11 +74,7 @@ def write_study(path: str | Path, communicator: "Communicator", result: StudyRes
 def _write(path: Path, result: StudyResult) -> None:
     path.parent.mkdir(parents=True, exist_ok=True)
     with h5py.File(path, "w", locking=False) as file:
-        file.attrs["format"] = FORMAT
-        file.attrs["format_version"] = FORMAT_VERSION
-        file.attrs["hpcpinn"] = __version__
-        file.attrs["created"] = datetime.datetime.now(datetime.UTC).isoformat()
-        file.attrs["git"] = git_revision()
+        write_origin(file, FORMAT, FORMAT_VERSION)
         file["config"] = result.config
         write_strings(file, "parameters/name", list(result.names))
         write_strings(file, "parameters/unit", list(result.units))
