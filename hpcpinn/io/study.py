@@ -1,7 +1,8 @@
 """The result file of a study: estimates of every draw, and what they say by noise and number of observations.
 
 /config                                                        run description, JSON text
-/noise (n,), /observations (m,)                                the cells; scales of what follows
+/noise (n,), /observations (m,)                                the cells; with
+/draw (draws,), /constant (p,)                                 numbers from 0: scales of what follows
 /parameters/{name,unit,truth,start} (p,)
 /draws/{estimate,sd_log,data_sd_log,bound_log} (n, m, draws, p)   of every draw
 /draws/converged (n, m, draws)
@@ -80,13 +81,19 @@ def _write(path: Path, result: StudyResult) -> None:
         write_strings(file, "parameters/unit", list(result.units))
         for name in _PARAMETERS:
             file[f"parameters/{name}"] = getattr(result, name)
-        for name in ("noise", "observations"):
-            file[name] = getattr(result, name)
+        scales = {
+            "noise": result.noise, "observations": result.observations,
+            "draw": np.arange(result.n_draws), "constant": np.arange(len(result.names)),
+        }  # fmt: skip
+        for name, values in scales.items():
+            file[name] = values
             file[name].make_scale(name)
-        for group, content in (("draws", result.draws), ("cells", result.cells)):
+        cell = ("noise", "observations")
+        for group, content, axes in (("draws", result.draws, (*cell, "draw")), ("cells", result.cells, cell)):
             for name, values in content.items():
                 dataset = file.create_dataset(f"{group}/{name}", data=values)
-                for axis, scale in enumerate(("noise", "observations")):
+                # xarray refuses datasets of which some axes have a scale and others have none.
+                for axis, scale in enumerate((*axes, "constant")[: values.ndim]):
                     dataset.dims[axis].attach_scale(file[scale])
 
 

@@ -14,6 +14,9 @@ from hpcpinn.io.study import read_study
 from hpcpinn.report.study import _ratios_into
 from tests.mpi import runner
 
+xarray = pytest.importorskip("xarray", reason="the extra xarray is not installed: pip install 'hpcpinn[xarray]'")
+pytest.importorskip("h5netcdf", reason="the extra uq is not installed: pip install 'hpcpinn[uq]'")
+
 JOB = """
 [domain]
 kind = "square"
@@ -83,6 +86,11 @@ def test_the_file_says_what_its_axes_are_and_metrics_repeat_it(folder: Path):
             np.testing.assert_array_equal(dims[1][0][:], [90])
         np.testing.assert_allclose(file["parameters/truth"][:], [0.32, 0.05])
         ratio = file["cells/ratio"][1]
+    for group, sizes in (("cells", {"noise": 2, "observations": 1, "constant": 2}), ("draws", {"draw": 23})):
+        with xarray.open_dataset(folder / "on2.h5", group=group, engine="h5netcdf") as opened:
+            assert sizes.items() <= dict(opened.sizes).items()
+    with xarray.open_dataset(folder / "on2.h5", engine="h5netcdf") as opened:
+        np.testing.assert_array_equal(opened["noise"], [0.0, 0.03])
     told = json.loads((folder / "metrics.json").read_text())
     np.testing.assert_allclose(told["cells"]["ratio"][1], ratio)
     assert told["cells"]["ratio"][0] == [[None, None]]  # there is no bound without noise
