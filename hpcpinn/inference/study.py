@@ -11,6 +11,7 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Bool, Float
 from numpy import ndarray
+from scipy.special import ndtri
 
 from hpcpinn.inference.gauss_newton import Prior
 from hpcpinn.inference.laplace import laplace
@@ -25,7 +26,7 @@ _LITTLE = 1e-3
 """Noise that data without any are said to have, over the peak of the release."""
 _RESAMPLED = 4000
 """Times that draws are drawn anew for the interval of a ratio."""
-_REACH = 1.959963984540054
+_REACH = float(ndtri(0.975))
 """Half of a 95 % interval, in standard deviations of a normal law."""
 
 

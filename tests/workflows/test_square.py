@@ -6,11 +6,11 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from hpcpinn.cli.main import app
 from hpcpinn.errors import InputError
 from hpcpinn.io.inference import read_inference
 from hpcpinn.io.metrics import read_metrics
 from hpcpinn.io.square import read_square, read_square_reference
+from tests.cli.in_process import hpcpinn
 from tests.mpi import runner
 
 JOB = """
@@ -42,10 +42,6 @@ prior = 0.3
 [[parameter]]
 name = "k"
 """
-
-
-def hpcpinn(*arguments: object) -> None:
-    app([str(argument) for argument in arguments], standalone_mode=False)
 
 
 @pytest.fixture(scope="module")

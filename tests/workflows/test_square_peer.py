@@ -10,7 +10,6 @@ import matplotlib.figure
 import numpy as np
 import pytest
 
-from hpcpinn.cli.main import app
 from hpcpinn.config import load_any
 from hpcpinn.errors import InputError, SolveError
 from hpcpinn.io.square import (
@@ -24,6 +23,7 @@ from hpcpinn.parallel.communicator import make_communicator
 from hpcpinn.physics.dopamine import PRESETS
 from hpcpinn.report.square import draw_square
 from hpcpinn.workflows.square_validate import closed_form
+from tests.cli.in_process import hpcpinn
 
 JOB = '[domain]\nkind = "square"\n'
 STAND_IN = """\
@@ -45,10 +45,6 @@ WINDOW = {
 }  # fmt: skip
 """Two of them make the run."""
 TIME = np.arange(4) * 0.5
-
-
-def hpcpinn(*arguments: object) -> None:
-    app([str(argument) for argument in arguments], standalone_mode=False)
 
 
 @pytest.fixture

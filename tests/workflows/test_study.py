@@ -7,11 +7,11 @@ import h5py
 import numpy as np
 import pytest
 
-from hpcpinn.cli.main import app
 from hpcpinn.errors import InputError
 from hpcpinn.io.inference import read_inference
 from hpcpinn.io.study import read_study
 from hpcpinn.report.study import _ratios_into
+from tests.cli.in_process import hpcpinn
 from tests.mpi import runner
 
 xarray = pytest.importorskip("xarray", reason="the extra xarray is not installed: pip install 'hpcpinn[xarray]'")
@@ -40,10 +40,6 @@ noise = [0.0, 0.03]
 observations = [90]
 draws = 23
 """
-
-
-def hpcpinn(*arguments: object) -> None:
-    app([str(argument) for argument in arguments], standalone_mode=False)
 
 
 @pytest.fixture(scope="module")

@@ -9,11 +9,11 @@ import h5py
 import numpy as np
 import pytest
 
-from hpcpinn.cli.main import app
 from hpcpinn.errors import InputError, SolveError
 from hpcpinn.io.draws import read_draws
 from hpcpinn.io.inference import read_inference
 from hpcpinn.io.metrics import read_metrics
+from tests.cli.in_process import hpcpinn
 from tests.mpi import runner
 
 for library in ("blackjax", "arviz", "h5netcdf"):
@@ -45,10 +45,6 @@ warmup = 150
 draws = 500
 ess_least = 60.0
 """
-
-
-def hpcpinn(*arguments: object) -> None:
-    app([str(argument) for argument in arguments], standalone_mode=False)
 
 
 @pytest.fixture(scope="module")
