@@ -11,6 +11,7 @@ PACKAGE = Path(__file__).resolve().parent.parent / "hpcpinn"
 FLOORS = {
     "errors": 0,
     "units": 0,
+    "coordinates": 0,
     "config": 0,
     "morphology": 1,
     "physics": 1,
@@ -35,7 +36,10 @@ LIMITED = {
     # The independent check of the solver shares the geometry and the constants with it, nothing else.
     "reference": {"errors", "morphology", "physics.constants"},
     # Pictures are made from a result file; the names of protocols in it stand for pulses.
-    "report": {"errors", "units", "config", "io", "morphology", "physics.constants", "physics.stimulation.protocols"},
+    "report": {
+        "errors", "units", "coordinates", "config", "io", "morphology", "physics.constants",
+        "physics.stimulation.protocols",
+    },
 }
 
 FORBIDDEN_LIBRARIES = {

@@ -82,16 +82,20 @@ def _print_outcome(outcome: "Inference | NeuronInference", output: str) -> None:
     print(f"data        {outcome.source}, mean square misfit over noise {outcome.misfit:.2f}")
     for i, name in enumerate(result.names):
         shown = f"{name:<{width}}"
+        unit = "" if result.units[i] == "1" else f" {result.units[i]}"
+        sd, data_sd = (_deviation(x[i], result.measure[i], unit) for x in (result.sd_log, result.data_sd_log))
         if not result.determined[i]:
+            of = "it" if result.measure[i] else "its logarithm"
+            plain = data_sd if result.measure[i] else f"{result.data_sd_log[i]:.2g}"
             print(
                 f"{shown}not determined by the data: other values of it fit them as well (standard deviation of "
-                f"its logarithm {result.data_sd_log[i]:.2g}, linearised); fix it, or give more data"
+                f"{of} {plain}, linearised); fix it, or give more data"
             )
             continue
         truth = f", truth {outcome.truth[name]:.4g}" if name in outcome.truth else ""
         print(
-            f"{shown}{result.estimate[i]:.4g} {result.units[i]}, 95 % {result.low[i]:.4g} to {result.high[i]:.4g} "
-            f"(sd {100 * result.sd_log[i]:.1f} %, by the data alone {100 * result.data_sd_log[i]:.1f} %{truth})"
+            f"{shown}{result.estimate[i]:.4g}{unit}, 95 % {result.low[i]:.4g} to {result.high[i]:.4g} "
+            f"(sd {sd}, by the data alone {data_sd}{truth})"
         )
     for i in range(len(result.names)):
         for j in range(i):
@@ -102,6 +106,11 @@ def _print_outcome(outcome: "Inference | NeuronInference", output: str) -> None:
     print(f"result      {output}")
     print(f"next        hpcpinn plot {output}")
     warn_of_misfit(outcome)
+
+
+def _deviation(sd: float, measure: float, unit: str) -> str:
+    """A standard deviation: of a positive constant in percent, of another in its unit."""
+    return f"{sd * measure:.2g}{unit}" if measure else f"{100 * sd:.1f} %"
 
 
 def warn_of_misfit(outcome: "Inference | NeuronInference") -> None:

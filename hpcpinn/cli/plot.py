@@ -130,6 +130,7 @@ def _say(drawn: list[Path], left_out: list[str]) -> None:
 def _plot_neuron_inference(result: Path, folder: Path, suffix: str) -> None:
     from hpcpinn.cli.pictures import refuse_unusable_gallery
     from hpcpinn.io.neuron_inference import read_neuron_inference
+    from hpcpinn.report.inference import draw_estimates
     from hpcpinn.report.neuron_inference import draw_neuron_inference
 
     found = read_neuron_inference(result)
@@ -137,6 +138,7 @@ def _plot_neuron_inference(result: Path, folder: Path, suffix: str) -> None:
     count, sites = len(found.data.value), len(found.band_sites)
     print(f"{result}: {len(found.names)} constants from {count} values at {sites} sites")
     _say(draw_neuron_inference(found, folder, suffix), [])
+    _say(*draw_estimates(found, folder, suffix=suffix))
 
 
 def _times(text: str | None) -> list[float] | None:

@@ -1,27 +1,55 @@
 """Tables of a run description that say what is inferred on a cell, and from which data."""
 
+import math
 from typing import Annotated
 
 from pydantic import Field
 
+from hpcpinn.config.learnable import measure_of
 from hpcpinn.config.values import Count, Finite, Positive, PositiveTime, Table, Text, Time
 
 
 class CellParameterConfig(Table):
-    """A constant of the cell that is to be inferred, as its logarithm.
+    """A constant of the cell that is to be inferred: its logarithm, or itself where it may have either sign.
 
     Attributes:
-        name: Which constant of [physics.constants]: diffusion, binding, pumps, leak, release, or density of
-            channels, `vdcc_density.apic` for that of one type of neurite.
+        name: Which constant of [physics.constants]; `vdcc_density.apic` for the density of channels on one type of
+            neurite, `gates[0].half` for a constant of one gate of the channel.
         start: Where the iteration begins; the run's value where left out.
-        prior: Median of a log-normal prior; none where left out.
-        prior_factor: The prior says that the constant is within this factor of the median, 68 %.
+        prior: Median of a prior, log-normal for a positive constant, normal for another; none where left out.
+        prior_factor: The prior says that a positive constant is within this factor of the median, 68 %.
+        prior_sd: Standard deviation of the prior of a constant of either sign, in its own unit.
     """
 
     name: Text
-    start: Positive | None = None
-    prior: Positive | None = None
+    start: Finite | None = None
+    prior: Finite | None = None
     prior_factor: Annotated[Finite, Field(gt=1)] = 3.0
+    prior_sd: Positive | None = None
+
+    @property
+    def prior_width(self) -> float:
+        """Standard deviation of the prior of the logarithm, or of the constant over what it is counted in."""
+        measure = measure_of(self.name)
+        return (self.prior_sd or math.inf) / measure if measure else math.log(self.prior_factor)
+
+
+class GateTruthConfig(Table):
+    """What one gate of the calcium channel has in synthetic traces.
+
+    Attributes:
+        z: Effective valence.
+        half: V½, mV.
+        tau: Time constant, s.
+        rate: K of a gate that has one, 1/s.
+        gamma: Its γ.
+    """
+
+    z: Finite | None = None
+    half: Finite | None = None
+    tau: Positive | None = None
+    rate: Positive | None = None
+    gamma: Annotated[Finite | None, Field(ge=0, le=1)] = None
 
 
 class CellTruthConfig(Table):
@@ -37,6 +65,11 @@ class CellTruthConfig(Table):
         vdcc_density: Of the channels, 1/µm²; of one type of neurite as `vdcc_density.apic`.
         vdcc_permeability: Of a channel, µm³/s.
         j_release: Peak flux of all synaptic releases, µM·µm/s.
+        release_duration, release_patch: Of releases that have none of their own, s and µm.
+        z_ca: Valence of calcium.
+        temperature: Of the calcium channel, K.
+        rest_voltage: At which the leak balances rest, mV.
+        gates: Of the calcium channel, one table for each; what is left out is the run's.
     """
 
     D_c: Positive | None = None
@@ -54,18 +87,25 @@ class CellTruthConfig(Table):
     vdcc_density: Positive | dict[str, Positive] | None = None
     vdcc_permeability: Positive | None = None
     j_release: Positive | None = None
+    release_duration: Positive | None = None
+    release_patch: Positive | None = None
+    z_ca: Positive | None = None
+    temperature: Positive | None = None
+    rest_voltage: Finite | None = None
+    gates: Annotated[tuple[GateTruthConfig, ...], Field(strict=False)] = ()
 
     @property
     def changes(self) -> dict[str, float]:
-        """The values given, by the names of parameters (``vdcc_density.apic``)."""
+        """The values given, by the names of parameters (``vdcc_density.apic``, ``gates[0].half``)."""
         found: dict[str, float] = {}
         for name, value in self.model_dump(exclude_none=True).items():
-            found |= {f"{name}.{kind}": x for kind, x in value.items()} if isinstance(value, dict) else {name: value}
+            if isinstance(value, dict):
+                found |= {f"{name}.{kind}": x for kind, x in value.items()}
+            elif isinstance(value, (list, tuple)):
+                found |= {f"{name}[{n}].{of}": x for n, gate in enumerate(value) for of, x in gate.items()}
+            else:
+                found[name] = value
         return found
-
-
-LEARNABLE = tuple(CellTruthConfig.model_fields)
-"""Constants of [physics.constants] that can be inferred; the density also by type of neurite."""
 
 
 class CellDataConfig(Table):

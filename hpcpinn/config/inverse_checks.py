@@ -2,13 +2,14 @@
 
 from collections.abc import Iterator
 
-from hpcpinn.config.inverse import LEARNABLE
+from hpcpinn.config import learnable
+from hpcpinn.config.inverse import CellParameterConfig
 from hpcpinn.config.inverse_conflicts import Problem, of_data_from_file, of_parameter
 from hpcpinn.config.lines import Path
 from hpcpinn.config.schema import RunConfig
 
-BY_TYPE = "vdcc_density."
-RELEASE = "j_release"
+FROM_RELEASES = {"j_release": "flux", "release_duration": "duration", "release_patch": "patch"}
+"""Constants of all releases, and the key by which a synapse has its own."""
 
 
 def conflicts(config: RunConfig) -> Iterator[Problem]:
@@ -21,46 +22,58 @@ def conflicts(config: RunConfig) -> Iterator[Problem]:
     yield from _data(config)
 
 
-def is_known(name: str) -> bool:
-    """Whether a name can be that of a learned constant; types of neurites are the cell's affair."""
-    return name in LEARNABLE or (name.startswith(BY_TYPE) and len(name) > len(BY_TYPE))
-
-
-def _unknown(name: str) -> str:
-    return f"{name!r} is no constant that can be inferred; there are {', '.join(LEARNABLE)}, {BY_TYPE}TYPE"
-
-
 def _parameters(config: RunConfig) -> Iterator[Problem]:
     names = [parameter.name for parameter in config.parameter]
     for number, parameter in enumerate(config.parameter):
         name, key = parameter.name, ("parameter", number, "name")
-        if not is_known(name):
-            yield key, _unknown(name)
+        if not learnable.is_learnable(name):
+            yield key, f"{name!r} is no constant that can be inferred; there are {learnable.all_names()}"
             continue
         if name in names[:number]:
             yield key, f"{name!r} is learned twice; leave one away"
-        if name.startswith(BY_TYPE) and "vdcc_density" in names:
+        if name.startswith(learnable.BY_TYPE) and "vdcc_density" in names:
             yield key, f"{name!r} and 'vdcc_density' of all types are learned at once; leave one away"
+        yield from _signs(parameter, number)
         yield from of_parameter(parameter, number, config.physics.constants)
 
 
+def _signs(parameter: CellParameterConfig, number: int) -> Iterator[Problem]:
+    """Positive constants begin at positive values; a prior has the kind of width that goes with the constant."""
+    name, signed = parameter.name, learnable.measure_of(parameter.name) > 0.0
+    for key in ("start", "prior"):
+        value = getattr(parameter, key)
+        if value is not None and value <= 0.0 and not signed:
+            yield ("parameter", number, key), f"{value:g}: {name!r} is positive; give a value above 0"
+    right, wrong = ("prior_sd", "prior_factor") if signed else ("prior_factor", "prior_sd")
+    if wrong in parameter.model_fields_set:
+        kind = "may have either sign" if signed else "is positive"
+        yield ("parameter", number, wrong), f"{name!r} {kind}: the width of its prior is {right}; give that"
+    elif signed and (parameter.prior is None) != (parameter.prior_sd is None):
+        missing = "prior" if parameter.prior is None else "prior_sd"
+        yield ("parameter", number, "name"), f"{name!r} needs prior and prior_sd together; {missing} is missing"
+
+
 def _releases(config: RunConfig) -> Iterator[Problem]:
-    """One flux of all releases can change only where none has its own."""
-    changed: list[Path] = [
-        ("parameter", number, "name") for number, parameter in enumerate(config.parameter) if parameter.name == RELEASE
-    ]
-    if RELEASE in config.data.truth.changes:
-        changed.append(("data", "truth", RELEASE))
-    own = [number for number, synapse in enumerate(config.synapse) if synapse.flux is not None]
-    for key in changed:
-        if not config.synapse:
-            yield key, f"{RELEASE!r}: nothing is released; add a [[synapse]], or leave it away"
-        elif own:
-            yield (
-                key,
-                f"{RELEASE!r} is the flux of all releases, and synapse number {own[0] + 1} has its own "
-                f"(flux = {config.synapse[own[0]].flux:g}); leave that away",
-            )
+    """A constant of all releases can change only where none has its own."""
+    for constant, member in FROM_RELEASES.items():
+        changed: list[Path] = [
+            ("parameter", number, "name")
+            for number, parameter in enumerate(config.parameter)
+            if parameter.name == constant
+        ]
+        if constant in config.data.truth.changes:
+            changed.append(("data", "truth", constant))
+        own = [number for number, synapse in enumerate(config.synapse) if getattr(synapse, member) is not None]
+        for key in changed:
+            if not config.synapse:
+                yield key, f"{constant!r}: nothing is released; add a [[synapse]], or leave it away"
+            elif own:
+                value = getattr(config.synapse[own[0]], member)
+                yield (
+                    key,
+                    f"{constant!r} is the {member} of all releases, and synapse number {own[0] + 1} has its own "
+                    f"({member} = {value:g}); leave that away",
+                )
 
 
 def _run(config: RunConfig) -> Iterator[Problem]:

@@ -4,6 +4,7 @@ Times in ms, lengths in µm, concentrations in µM, as in `hpcpinn.config.schema
 beside: a key that means nothing on a square is unknown here.
 """
 
+import math
 from typing import Annotated, Literal
 
 from pydantic import Field
@@ -173,10 +174,15 @@ class ParameterConfig(Table):
         prior_factor: The prior says that the constant is within this factor of the median, 68 %.
     """
 
-    name: Literal["D", "k", "C0", "sigma"]
+    name: Literal["D", "k", "C0", "sigma", "half_width"]
     start: Positive | None = None
     prior: Positive | None = None
     prior_factor: Annotated[Finite, Field(gt=1)] = 3.0
+
+    @property
+    def prior_width(self) -> float:
+        """Standard deviation of the prior of the logarithm."""
+        return math.log(self.prior_factor)
 
 
 class DataConfig(Table):

@@ -13,8 +13,9 @@ import heapq
 from dataclasses import dataclass
 from typing import NamedTuple
 
+import jax.numpy as jnp
 import numpy as np
-from jaxtyping import Bool, Float, Int
+from jaxtyping import Array, Bool, Float, Int
 
 from hpcpinn.errors import InputError
 from hpcpinn.morphology.cable import Cable
@@ -146,6 +147,52 @@ def patch_around(cable: Cable, site: Site, length: float) -> Patch:
     kept = min(length, total)
     first = min(max(centre - kept / 2.0, 0.0), total - kept)
     return Patch(cable, section, first, first + kept, length / kept)
+
+
+@dataclass(frozen=True)
+class PatchPlace:
+    """Where a patch lies, for shares of pieces that are a smooth function of its length.
+
+    Attributes:
+        centre, total: Arc length of its middle within its section, and of the section.
+        own: Pieces of the section.
+        start, length: Of the pieces, arc lengths.
+    """
+
+    centre: float
+    total: float
+    own: Bool[np.ndarray, " P"]
+    start: Float[np.ndarray, " P"]
+    length: Float[np.ndarray, " P"]
+
+    @classmethod
+    def around(cls, cable: Cable, site: Site, pieces: Int[np.ndarray, " P"]) -> "PatchPlace":
+        """The place of a patch around a site.
+
+        Args:
+            cable: The refined cable.
+            site: On it.
+            pieces: Those whose shares are wanted.
+        """
+        section = int(cable.section[site.frustum])
+        last = np.flatnonzero(cable.section == section)[-1]
+        return cls(
+            centre=float(cable.start[site.frustum] + site.fraction * cable.length[site.frustum]),
+            total=float(cable.start[last] + cable.length[last]),
+            own=cable.section[pieces] == section,
+            start=cable.start[pieces],
+            length=cable.length[pieces],
+        )
+
+    def shares(self, length: Float[Array, ""] | float) -> Float[Array, " P"]:
+        """How much of every piece the patch covers, weighted as in `Patch`. Traceable.
+
+        Where an edge of the patch is one of a piece, the derivative is the mean of both sides.
+        """
+        kept = jnp.minimum(length, self.total)
+        first = jnp.clip(self.centre - kept / 2.0, 0.0, self.total - kept)
+        covered = jnp.minimum(first + kept, self.start + self.length) - jnp.maximum(first, self.start)
+        return jnp.where(self.own, length / kept * jnp.maximum(covered, 0.0) / self.length, 0.0)
 
 
 def _radius_jumps(cable: Cable, rule: PieceRule) -> Float[np.ndarray, " N"]:

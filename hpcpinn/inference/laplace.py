@@ -16,10 +16,10 @@ _TAKES_PART = 1e-4
 
 @dataclass(frozen=True)
 class Posterior:
-    """A normal distribution of the logarithms.
+    """A normal distribution of the coordinates of constants: logarithms, or what they are counted in.
 
     Attributes:
-        centre: Most probable logarithms.
+        centre: Most probable coordinates.
         covariance: Theirs, prior included; infinite variances where neither data nor prior say anything.
         data_sd: Standard deviations by the data alone (the Cramér-Rao bound), infinite where they say nothing.
         determined: Which constants the data determine.
@@ -32,7 +32,7 @@ class Posterior:
 
     @property
     def sd(self) -> Float[ndarray, " p"]:
-        """Standard deviations of the logarithms."""
+        """Standard deviations of the coordinates."""
         return np.sqrt(np.diag(self.covariance))
 
     @property
@@ -42,10 +42,9 @@ class Posterior:
             return self.covariance / np.outer(self.sd, self.sd)
 
     def interval(self, probability: float = 0.95) -> Float[ndarray, "p 2"]:
-        """Central intervals of the constants themselves."""
+        """Central intervals of the coordinates."""
         reach = ndtri(0.5 + 0.5 * probability) * self.sd
-        with np.errstate(over="ignore"):
-            return np.exp(np.stack([self.centre - reach, self.centre + reach], axis=1))
+        return np.stack([self.centre - reach, self.centre + reach], axis=1)
 
 
 def laplace(
@@ -58,12 +57,12 @@ def laplace(
     """The posterior around its mode.
 
     Args:
-        centre: The mode, logarithms.
-        fisher: Information of the data on the logarithms.
+        centre: The mode, coordinates.
+        fisher: Information of the data on them.
         precision: Of the priors; 0 for none.
         profile: By how much the negative log likelihood of the data rises far below and above the mode: the
             information at the mode alone is deceived where the fit has followed the noise.
-        undetermined_above: Standard deviation of a logarithm, by the data alone, above which its constant
+        undetermined_above: Standard deviation of a coordinate, by the data alone, above which its constant
             counts as undetermined.
     """
     data_sd = np.sqrt(np.diag(_inverse(fisher)))

@@ -18,6 +18,7 @@ from jaxtyping import Array, Float, Int
 
 from hpcpinn.domain.coupled_window import CoupledWindow
 from hpcpinn.domain.tree_solve import tree_solve
+from hpcpinn.inference.learned_drive import LearnedDrive
 from hpcpinn.parallel.batched import BatchedCommunicator
 from hpcpinn.physics.calcium_system import CalciumForcing
 from hpcpinn.physics.learned_calcium import CellConstants, LearnedCalcium
@@ -39,6 +40,8 @@ class WindowSequence(NamedTuple):
         start, length: Internal time, (W,).
         resolvent: Weights of the rows, (W, P, K, K).
         unit: Forcing with channels of unit strength, leaves (W, P, Q).
+        unit_slope: Its derivatives by the coordinates of the constants, leaves (W, p, P, Q); None where the
+            constants do not shape it.
         end_flux: Calcium given at the ends, (W, P, 2, T).
         guess: Heads to begin with, (W, P, K, M).
     """
@@ -47,12 +50,13 @@ class WindowSequence(NamedTuple):
     length: Float[Array, " W"]
     resolvent: Float[Array, "W P K K"]
     unit: CalciumForcing
+    unit_slope: CalciumForcing | None
     end_flux: Float[Array, "W P 2 T"]
     guess: Float[Array, "W P K M"]
 
 
 class Marched(NamedTuple):
-    """What a march leaves, and its derivatives by the logarithms of the constants (a leading axis p).
+    """What a march leaves, and its derivatives by the coordinates of the constants (a leading axis p).
 
     Attributes:
         heads: Of calcium on the pieces of the sites, (W, S, M).
@@ -81,6 +85,7 @@ class FixedMarch:
         solver: Of the windows, with Robin's rule; its equation is not used.
         constants: Of the pieces.
         sequence: The windows.
+        drive: Makes their forcing anew; None where the constants do not shape it.
         site_piece: Local pieces on which calcium is wanted.
         tolerance: Change of the field, over the species' scale, at which a window is solved.
         max_steps: Most steps with one linearisation.
@@ -90,20 +95,21 @@ class FixedMarch:
     solver: CoupledWindow
     constants: CellConstants
     sequence: WindowSequence
+    drive: LearnedDrive | None
     site_piece: Int[np.ndarray, " S"]
     tolerance: float = 1e-8
     max_steps: int = 10
     slope_tolerance: float = 1e-6
 
     def run(self, z: Float[Array, " p"], near: Marched | None = None) -> Marched:
-        """The march at logarithms of the learned constants.
+        """The march at coordinates of the learned constants.
 
         Args:
             near: A march with constants nearby: its heads are better to begin with.
         """
         field, slope = self._begin(z)
         kept = []
-        for number, window in enumerate(self._windows):
+        for number, window in enumerate(self._driven(z)):
             if near is not None:
                 window = window._replace(guess=jnp.asarray(near.all_heads[number]))
             for _ in range(LINEARISATIONS):
@@ -122,12 +128,25 @@ class FixedMarch:
     def _windows(self) -> list[WindowSequence]:
         return [jax.tree.map(lambda leaf, n=n: leaf[n], self.sequence) for n in range(len(self.sequence.start))]
 
+    def _driven(self, z: Float[Array, " p"]) -> list[WindowSequence]:
+        """The windows with the forcing at given constants."""
+        if self.drive is None:
+            return self._windows
+        unit, slope = jax.tree.map(np.asarray, self.drive(z))
+        return [
+            window._replace(
+                unit=jax.tree.map(lambda leaf, n=n: leaf[n], unit),
+                unit_slope=jax.tree.map(lambda leaf, n=n: leaf[:, n], slope),
+            )
+            for n, window in enumerate(self._windows)
+        ]
+
     @cached_property
     def _begin(self):
         shape = (len(self.constants.kind), 2, len(self.solver.table.grid.space))
 
         def at_rest(z: Array) -> Array:
-            rest = self.constants.learned(jnp.exp(z)).at_rest()
+            rest = self.constants.at(z).at_rest()
             return jnp.broadcast_to(rest[None, :, None], shape)
 
         return jax.jit(lambda z: (at_rest(z), jnp.moveaxis(jax.jacfwd(at_rest)(z), -1, 0)))
@@ -142,7 +161,7 @@ class FixedMarch:
         """Heads of one window, field and derivatives at its end, and what is kept of it."""
         solver, table, scale = self.solver, self.solver.table, jnp.asarray(self._measure.scale)
         length = given.length
-        learned = self.constants.learned(jnp.exp(z))
+        learned = self.constants.at(z)
         system, window = learned.system, Window(length, field, learned.forcing(given.unit))
         told_given = self._given(system, given)
         # A guess that begins elsewhere than the window would have to jump, and may cross the pumps' pole below 0.
@@ -178,12 +197,14 @@ class FixedMarch:
 
         def answered(z: Array, field: Array, heads: Array) -> tuple[Array, Array, Array]:
             """A step from converged heads with the ends told what they are: heads, reports, given."""
-            learned = self.constants.learned(jnp.exp(z))
-            system, window = learned.system, Window(length, field, learned.forcing(given.unit))
+            learned = self.constants.at(z)
+            forcing = learned.forcing(_nearby(given, z - here))
+            system, window = learned.system, Window(length, field, forcing)
             new = self._accepted(system, window, linear, corrected(system, window, heads), told)
             value, edge_slope = edge_values(system, table, solver.geometry, length, new)
             return new, combine(solver.interfaces.rows.send, value, edge_slope), self._given(system, given)
 
+        here = z
         _, pushed = jax.linearize(answered, z, field, heads)
 
         def pushed_further(dz: Array, dfield: Array, dheads: Array) -> Array:
@@ -259,3 +280,10 @@ class FixedMarch:
     def _volume_share(self) -> Float[np.ndarray, "P X"]:
         weight = np.asarray(self.solver.geometry.area) * self.solver.table.grid.space_weight
         return weight / weight.sum(axis=1, keepdims=True)
+
+
+def _nearby(given: WindowSequence, step: Float[Array, " p"]) -> CalciumForcing:
+    """The forcing of a window a step of the constants away, to first order."""
+    if given.unit_slope is None:
+        return given.unit
+    return jax.tree.map(lambda unit, slope: unit + jnp.tensordot(step, slope, 1), given.unit, given.unit_slope)

@@ -29,12 +29,12 @@ def synthesised(
     return Table(value, x, y, t, deviation)
 
 
-def refuse_unusable(table: Table, half_width: float, n_parameters: int, where: str) -> None:
+def refuse_unusable(table: Table, half_width: float | None, n_parameters: int, where: str) -> None:
     """Finds out that observations cannot be used.
 
     Args:
         table: The observations.
-        half_width: Of the square, µm.
+        half_width: Of the square, µm; None where it is not known.
         n_parameters: How many constants they are to determine.
         where: What messages call their source.
 
@@ -55,11 +55,10 @@ def refuse_unusable(table: Table, half_width: float, n_parameters: int, where: s
         )
     for axis in ("x", "y"):
         values = getattr(table, axis)
-        for row in np.flatnonzero(~(np.abs(values) <= half_width * (1.0 + 1e-12))):
-            raise InputError(
-                f"{place(row)}: {axis} = {values[row]:g} um lies outside the square "
-                f"(-{half_width:g} to {half_width:g} um)"
-            )
+        reach = np.finfo(float).max if half_width is None else half_width * (1.0 + 1e-12)
+        for row in np.flatnonzero(~(np.abs(values) <= reach)):
+            bounds = f"lies outside the square (-{half_width:g} to {half_width:g} um)" if half_width else "is no place"
+            raise InputError(f"{place(row)}: {axis} = {values[row]:g} um {bounds}")
     for row in np.flatnonzero(table.t < 0.0):
         raise InputError(f"{place(row)}: t = {table.t[row]:g} ms is before the release at 0")
     if len(table.value) < n_parameters:

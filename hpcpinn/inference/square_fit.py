@@ -39,7 +39,7 @@ Model = Callable[[dict[str, Array], Seen], Float[Array, " N"]]
 
 def seen_by_networks(model: SquareModel, table: Table) -> Seen:
     """The places as features of the trunks."""
-    at = (jnp.asarray(model.along(table.x)), jnp.asarray(model.along(table.y)))
+    at = (jnp.asarray(model.observed_at(table.x)), jnp.asarray(model.observed_at(table.y)))
     return Seen(jnp.asarray(table.value), jnp.asarray(table.noise), jnp.asarray(table.t), at)
 
 

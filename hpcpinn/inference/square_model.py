@@ -23,6 +23,7 @@ from scipy.linalg import eigh
 from hpcpinn.networks.axis import AxisTrunk, make_axis_trunk
 from hpcpinn.physics.dopamine import DopamineConstants, profile
 
+LEARNABLE = ("D", "k", "C0", "sigma", "half_width")
 _SCALE = 5.2
 """Largest wave number per six features: the release must be seen by features of the whole square."""
 _NODES = 4
@@ -40,6 +41,8 @@ class SquareModel:
         decay: λ of every eigenfunction, 1/µm².
         places: Quadrature nodes along an axis, µm, with
         projection: what takes values there to coefficients of the eigenfunctions, (M, Q).
+        learns_size: Whether the half width of the square is learned. What is above then is that of the known
+            one: in units of the half width the eigenfunctions are always the same.
     """
 
     constants: DopamineConstants
@@ -48,43 +51,63 @@ class SquareModel:
     decay: Float[np.ndarray, " M"]
     places: Float[np.ndarray, " Q"]
     projection: Float[np.ndarray, "M Q"]
+    learns_size: bool = False
 
     def along(self, x: Float[np.ndarray, " N"]) -> Float[np.ndarray, "N M"]:
         """The eigenfunctions at places along an axis, µm."""
         return np.asarray(self.trunk.features(np.asarray(x) / self.constants.half_width).value) @ self.modes
 
+    def observed_at(self, x: Float[np.ndarray, " N"]) -> Float[np.ndarray, "N M"] | Float[np.ndarray, " N"]:
+        """What `predicted` wants to know of places along an axis, µm: the eigenfunctions there, or the places."""
+        return np.asarray(x) if self.learns_size else self.along(x)
+
     def predicted(
         self,
         values: Mapping[str, Any],
-        at_x: Float[Array, "N M"],
-        at_y: Float[Array, "N M"],
+        at_x: Float[Array, "N ..."],
+        at_y: Float[Array, "N ..."],
         t: Float[Array, " N"],
     ) -> Float[Array, " N"]:
         """Dopamine, µM. Traceable in everything.
 
         Args:
             values: Learned constants by name; the others are the model's own.
-            at_x, at_y: `along` of the places.
+            at_x, at_y: `observed_at` of the places.
             t: Times, ms.
         """
-        known = {name: getattr(self.constants, name) for name in ("D", "k", "C0", "sigma")} | dict(values)
-        start = jnp.asarray(self.projection) @ self._release(known["sigma"])
-        left, right = (at * jnp.exp(-known["D"] * t[:, None] * self.decay) for at in (at_x, at_y))
+        known = {name: getattr(self.constants, name) for name in LEARNABLE} | dict(values)
+        wider = known["half_width"] / self.constants.half_width
+        if self.learns_size:
+            at_x, at_y = (self._seen(x / known["half_width"]) for x in (at_x, at_y))
+        start = jnp.asarray(self.projection) @ self._release(known["sigma"], wider)
+        left, right = (at * jnp.exp(-known["D"] * t[:, None] * (self.decay / wider**2)) for at in (at_x, at_y))
         # The heads of a release that is a product are one too: a_ij = C0 start_i start_j.
         return known["C0"] * jnp.exp(-known["k"] * t) * (left @ start) * (right @ start)
 
-    def _release(self, sigma: Any) -> Float[Array, " Q"]:
-        """The release along an axis at the quadrature nodes."""
-        return profile(self.places, jnp.asarray(sigma) ** 2, self.constants, sigma)
+    def _seen(self, place: Float[Array, " N"]) -> Float[Array, "N M"]:
+        """The eigenfunctions at places in units of the half width; beyond a wall those of the mirror image.
+
+        So what a constant makes of the data stays smooth where a wall passes a place.
+        """
+        inside = 1.0 - jnp.abs(jnp.mod(place + 1.0, 4.0) - 2.0)
+        return self.trunk.value(inside) @ self.modes
+
+    def _release(self, sigma: Any, wider: Any) -> Float[Array, " Q"]:
+        """The release along an axis at the quadrature nodes of a square that much wider."""
+        box = self.constants.replace(half_width=self.constants.half_width * wider)
+        return profile(self.places * wider, jnp.asarray(sigma) ** 2, box, sigma)
 
 
-def make_square_model(constants: DopamineConstants, n_features: int, seed: int = 0) -> SquareModel:
+def make_square_model(
+    constants: DopamineConstants, n_features: int, seed: int = 0, *, learns_size: bool = False
+) -> SquareModel:
     """Sets up the model.
 
     Args:
         constants: Of the square.
         n_features: Along an axis.
         seed: Of the trunk.
+        learns_size: Whether the half width is learned.
     """
     trunk = make_axis_trunk(n_features, flat_at=(-1.0, 1.0), seed=seed, scale=_SCALE)
     nodes, weights = leggauss(_NODES * n_features)
@@ -95,4 +118,4 @@ def make_square_model(constants: DopamineConstants, n_features: int, seed: int =
     stiffness = a * slope.T @ (weights[:, None] * slope)
     decay, modes = eigh(0.5 * (stiffness + stiffness.T), 0.5 * (mass + mass.T))
     projection = (value @ modes).T * (a * weights)
-    return SquareModel(constants, trunk, modes, np.maximum(decay, 0.0), a * nodes, projection)
+    return SquareModel(constants, trunk, modes, np.maximum(decay, 0.0), a * nodes, projection, learns_size)

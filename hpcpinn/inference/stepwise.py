@@ -1,6 +1,6 @@
-"""Gauss-Newton on the logarithms of constants for models that solve a run at every step. Not traced.
+"""Gauss-Newton on the coordinates of constants for models that solve a run at every step. Not traced.
 
-The same problem as in `gauss_newton`: half of |rows|² plus log-normal priors. The model gives rows and their
+The same problem as in `gauss_newton`: half of |rows|² plus normal priors. The model gives rows and their
 derivatives together, and each evaluation is a whole run, so none is wasted: a step that is refused costs one.
 The heads of the networks are eliminated at every step (variable projection): the equation's rows, of which an
 exact model is asked, weigh infinitely more than noisy data. The steps are those of the joint problem in heads
@@ -17,11 +17,11 @@ from numpy import ndarray
 from hpcpinn.errors import SolveError
 
 SILENT_ABOVE = 3.0
-"""Standard deviation of a direction of the logarithms above which neither data nor priors say anything of it,"""
+"""Standard deviation of a direction of the coordinates above which neither data nor priors say anything of it,"""
 LITTLE = 0.1
 """if the longest step along it would gain less than this in half of |rows|²."""
 Evaluated = tuple[Float[ndarray, " N"], Float[ndarray, "N p"]]
-"""(model − data)/noise and its derivatives by the logarithms."""
+"""(model − data)/noise and its derivatives by the coordinates."""
 
 
 @dataclass(frozen=True)
@@ -29,7 +29,7 @@ class StepwiseFit:
     """Where the iteration ended.
 
     Attributes:
-        z: Logarithms of the constants.
+        z: Coordinates of the constants.
         rows, jacobian: There.
         steps: Evaluations after the first.
         converged: The last step was shorter than the tolerance.
@@ -59,16 +59,16 @@ def minimise_stepwise(
     max_steps: int,
     longest: float = 1.0,
 ) -> StepwiseFit:
-    """Finds the most probable logarithms.
+    """Finds the most probable constants.
 
     Args:
         evaluate: The rows and their derivatives; SolveError where the model cannot be solved, which counts as a
             step that is refused.
         centre, precision: Of the priors; precision 0 for none.
-        start: Logarithms to begin with.
+        start: Coordinates to begin with.
         tolerance: Length of a step in standard deviations at which to stop.
         max_steps: Most steps, refused ones included.
-        longest: Largest change of a logarithm in a step.
+        longest: Largest change of a coordinate in a step.
 
     Raises:
         SolveError: The model cannot be solved at the start.

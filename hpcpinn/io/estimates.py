@@ -1,8 +1,8 @@
 """Estimates of constants as every inference has them, and their part of its result file.
 
 /config                                        run description, JSON text
-/parameters/{name,unit,start,estimate,low,high,sd_log,data_sd_log,determined}
-/covariance (p, p)                             of the logarithms
+/parameters/{name,unit,start,estimate,low,high,sd_log,data_sd_log,determined,measure}
+/covariance (p, p)                             of the logarithms; of constants of either sign over their measure
 /path (S, p)                                   constants after every step
 """
 
@@ -14,6 +14,7 @@ import numpy as np
 from jaxtyping import Bool, Float
 from numpy import ndarray
 
+from hpcpinn.coordinates import Coordinates
 from hpcpinn.io.layout import write_origin, write_strings
 
 _PARAMETERS = ("start", "estimate", "low", "high", "sd_log", "data_sd_log", "determined")
@@ -27,10 +28,11 @@ class Estimates:
         names, units: Of the constants.
         start, estimate: Where the iteration began, and the most probable values.
         low, high: 95 % intervals by Laplace's approximation.
-        sd_log: Standard deviations of the logarithms, priors included.
+        sd_log: Standard deviations of the coordinates, priors included: of logarithms, or over the measure.
         data_sd_log: By the data alone.
         determined: Which the data determine.
-        covariance: Of the logarithms.
+        measure: What constants of either sign are counted in; 0 for those whose logarithm is.
+        covariance: Of the coordinates.
         path: Constants after every step.
         config: The run description, JSON text.
     """
@@ -44,9 +46,15 @@ class Estimates:
     sd_log: Float[ndarray, " p"]
     data_sd_log: Float[ndarray, " p"]
     determined: Bool[ndarray, " p"]
+    measure: Float[ndarray, " p"]
     covariance: Float[ndarray, "p p"]
     path: Float[ndarray, "S p"]
     config: str
+
+    @property
+    def coordinates(self) -> Coordinates:
+        """How the constants were iterated on."""
+        return Coordinates(tuple(self.measure.tolist()))
 
 
 def write_estimates(file: h5py.File, kind: str, version: int, estimates: Estimates) -> None:
@@ -55,18 +63,19 @@ def write_estimates(file: h5py.File, kind: str, version: int, estimates: Estimat
     file["config"] = estimates.config
     write_strings(file, "parameters/name", list(estimates.names))
     write_strings(file, "parameters/unit", list(estimates.units))
-    for name in _PARAMETERS:
+    for name in (*_PARAMETERS, "measure"):
         file[f"parameters/{name}"] = getattr(estimates, name)
     file["covariance"], file["path"] = estimates.covariance, estimates.path
 
 
 def estimates_in(file: h5py.File) -> dict[str, Any]:
     """The fields of `Estimates` that a file holds."""
-    config = file["config"][()]
+    config, n = file["config"][()], len(file["parameters/name"])
     return {
         "names": text_in(file, "parameters/name"),
         "units": text_in(file, "parameters/unit"),
         **{name: np.asarray(file[f"parameters/{name}"][:]) for name in _PARAMETERS},
+        "measure": np.asarray(file["parameters/measure"][:]) if "measure" in file["parameters"] else np.zeros(n),
         "covariance": np.asarray(file["covariance"][:]),
         "path": np.asarray(file["path"][:]),
         "config": config.decode() if isinstance(config, bytes) else str(config),

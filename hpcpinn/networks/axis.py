@@ -52,6 +52,10 @@ class AxisTrunk:
         raw = _padded(self.network, self.parameters, np.asarray(line, np.float64))
         return AxisFeatures(*(jnp.asarray(part @ np.asarray(self.mixing)) for part in raw))
 
+    def value(self, line: Float[Array, " n"]) -> Float[Array, "n M"]:
+        """The features alone, at places that may be traced."""
+        return _along(self.network, self.parameters, line).value @ self.mixing
+
 
 def mirrored(trunk: AxisTrunk) -> AxisTrunk:
     """The trunk with the features φ(−ξ)."""

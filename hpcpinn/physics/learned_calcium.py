@@ -3,17 +3,21 @@
 Only what depends on the unknown constants is traced. What measures (scales, rest as the origin of the heads,
 the fastest rate) keeps its known value, so that it is not learned by accident. Channels and leak are affine in
 calcium, source − c · sink, so both enter as forcing: their strengths may then differ from piece to piece, and
-the voltage's part, of which no constant is unknown, is made once. So is the course of synaptic releases, which
-their flux only scales.
+their course, at unit strength, is made once. So is that of synaptic releases, which their flux only scales.
+Constants that shape these courses (`shapes_drive`) make them anew: `hpcpinn.inference.learned_drive`.
 """
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from typing import Any
 
 import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float, Int
 
+from hpcpinn.config.learnable import BY_TYPE, gate_member, measure_of
+from hpcpinn.coordinates import Coordinates
+from hpcpinn.errors import InputError
 from hpcpinn.morphology.frusta import kind_name
 from hpcpinn.physics import calcium, gates, ghk
 from hpcpinn.physics.calcium_system import CalciumForcing, CalciumSystem
@@ -21,7 +25,7 @@ from hpcpinn.physics.constants import CalciumConstants
 
 DENSITY = "vdcc_density"
 LEAK = "leak"
-UNITS = {
+_UNITS = {
     "D_c": "um2/s",
     "D_b": "um2/s",
     "b_tot": "uM",
@@ -37,13 +41,51 @@ UNITS = {
     DENSITY: "1/um2",
     "vdcc_permeability": "um3/s",
     "j_release": "uM um/s",
+    "release_duration": "s",
+    "release_patch": "um",
+    "z_ca": "1",
+    "temperature": "K",
+    "rest_voltage": "mV",
 }
-"""Of the constants that can be learned; the density also of one type of neurite, ``vdcc_density.apic``."""
+_GATE_UNITS = {"z": "1", "half": "mV", "tau": "s", "rate": "1/s", "gamma": "1"}
+_SHAPES_DRIVE = ("release_duration", "release_patch", "z_ca", "temperature")
 
 
 def base_name(name: str) -> str:
     """``vdcc_density`` for ``vdcc_density.apic``."""
     return name.partition(".")[0]
+
+
+def unit_of(name: str) -> str:
+    """The unit of a constant that can be learned; 1 for a plain number."""
+    gate = gate_member(name)
+    return _GATE_UNITS[gate[1]] if gate else _UNITS[base_name(name)]
+
+
+def coordinates_of(names: Sequence[str]) -> Coordinates:
+    """How constants of these names are iterated on."""
+    return Coordinates(tuple(measure_of(name) for name in names))
+
+
+def shapes_drive(name: str) -> bool:
+    """Whether a constant enters the course of channels or releases by more than a factor."""
+    return name in _SHAPES_DRIVE or gate_member(name) is not None
+
+
+def changed(known: CalciumConstants, values: Mapping[str, Any]) -> CalciumConstants:
+    """The constants with those of these names at other values, which may be traced.
+
+    Densities of single types of neurites (``vdcc_density.apic``) are none of them, and left out.
+    """
+    gates_now = list(known.gates)
+    plain = {}
+    for name, value in values.items():
+        gate = gate_member(name)
+        if gate:
+            gates_now[gate[0]] = replace(gates_now[gate[0]], **{gate[1]: value})
+        elif "." not in name:
+            plain[name] = value
+    return known.replace(gates=tuple(gates_now), **plain)
 
 
 @dataclass(frozen=True)
@@ -78,26 +120,37 @@ class CellConstants:
         known: What is not learned; its leak is a number, or None for the one that balances rest on every piece.
         names: What is learned.
         kind: SWC type of this rank's pieces.
-        at_rest: (source, sink) of an open channel of unit density, permeability and outer calcium at rest.
     """
 
     known: CalciumConstants
     names: tuple[str, ...]
     kind: Int[np.ndarray, " P"]
-    at_rest: tuple[float, float]
+
+    @property
+    def coordinates(self) -> Coordinates:
+        """How the learned ones are iterated on."""
+        return coordinates_of(self.names)
+
+    def at(self, z: Float[Array, " p"]) -> "PieceConstants":
+        """The constants at given coordinates of the learned ones. Traceable."""
+        return self.learned(self.coordinates.values(z, jnp))
+
+    def common(self, values: Float[Array, " p"]) -> CalciumConstants:
+        """What all pieces share, at given values of the learned ones. Traceable."""
+        return changed(self.known, dict(zip(self.names, values, strict=True)))
 
     def learned(self, values: Float[Array, " p"]) -> "PieceConstants":
         """The constants at given values of the learned ones. Traceable."""
-        given = dict(zip(self.names, values, strict=True))
-        by_type = {name: given.pop(name) for name in self.names if "." in name}
-        k = self.known.replace(**given)
+        k = self.common(values)
         density = jnp.broadcast_to(jnp.asarray(k.vdcc_density, float), self.kind.shape)
-        for name, value in by_type.items():
-            density = jnp.where(self._of_type(name), value, density)
+        for name, value in zip(self.names, values, strict=True):
+            if name.startswith(BY_TYPE):
+                density = jnp.where(self._of_type(name), value, density)
         if k.leak is not None:
             leak = jnp.broadcast_to(jnp.asarray(k.leak, float), self.kind.shape)
         else:
-            source, sink = self.at_rest
+            V, unit = jnp.asarray(k.rest_voltage), unit_constants(k)
+            source, sink = ghk.channel(V, gates.opening(gates.steady(V, unit), unit), unit)
             channel = density * k.vdcc_permeability * (k.c_o * source - k.c_rest * sink)
             pumps = calcium.pump_flux(jnp.asarray(k.c_rest), k.replace(leak=0.0))
             leak = -(pumps + channel) / (k.c_o - k.c_rest)
@@ -147,20 +200,25 @@ def unit_constants(k: CalciumConstants) -> CalciumConstants:
     return k.replace(vdcc_density=1.0, vdcc_permeability=1.0, c_o=1.0)
 
 
-def cell_constants(known: CalciumConstants, names: Sequence[str], kind: Int[np.ndarray, " P"]) -> CellConstants:
-    """Sets up the constants of a rank's pieces.
+def value_of(name: str, known: CalciumConstants, changes: Mapping[str, float] | None = None) -> float:
+    """What a constant is where it is not learned.
 
     Args:
-        known: With the voltage of rest, and the leak or None.
-        names: What is learned.
-        kind: SWC types of the pieces.
+        name: Of a constant that can be learned.
+        known: The constants, with the leak that balances rest.
+        changes: Others by name; of all channels (``vdcc_density``) where there is none of a type of neurite.
+
+    Raises:
+        InputError: The channel has no such gate, or the gate no such constant.
     """
-    unit, V = unit_constants(known), jnp.asarray(known.rest_voltage)
-    source, sink = ghk.channel(V, gates.opening(gates.steady(V, unit), unit), unit)
-    return CellConstants(known, tuple(names), np.asarray(kind), (float(source), float(sink)))
-
-
-def value_of(name: str, known: CalciumConstants, changed: Mapping[str, float] | None = None) -> float | None:
-    """What a constant is where it is not learned; None for a leak that balances rest."""
-    changed = changed or {}
-    return changed.get(name, changed.get(base_name(name), getattr(known, base_name(name))))
+    changes = changes or {}
+    gate = gate_member(name)
+    if gate is None:
+        return float(changes.get(name, changes.get(base_name(name), getattr(known, base_name(name)))))
+    number, member = gate
+    if number >= len(known.gates):
+        raise InputError(f"{name!r}: the channel has {len(known.gates)} gates, numbered from 0")
+    own = changes.get(name, getattr(known.gates[number], member))
+    if own is None or (member == "gamma" and known.gates[number].rate is None):
+        raise InputError(f"{name!r}: this gate follows x_inf(V) and tau, and has no {member}")
+    return float(own)

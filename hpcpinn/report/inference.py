@@ -8,13 +8,19 @@ import numpy as np
 from matplotlib.axes import Axes
 from scipy.stats import chi2, norm
 
+from hpcpinn.coordinates import Coordinates
 from hpcpinn.errors import InputError
+from hpcpinn.io.estimates import Estimates
 from hpcpinn.io.inference import InferenceResult
 from hpcpinn.report.canvas import CYCLE, canvas
 
+_COLUMNS = 4
+_MOST_PAIRS = 11
+"""Of a picture: with a constant more they fill three rows."""
+
 
 def draw_inference(result: InferenceResult, folder: Path, *, suffix: str = "png") -> tuple[list[Path], list[str]]:
-    """Draws every picture that the result has the data for.
+    """Draws every picture that the result of a square has the data for.
 
     Returns:
         The pictures drawn, and for each that was left out the reason.
@@ -22,8 +28,16 @@ def draw_inference(result: InferenceResult, folder: Path, *, suffix: str = "png"
     Raises:
         OutputError: A picture cannot be written.
     """
+    drawn, left_out = draw_estimates(result, folder, suffix=suffix)
+    residuals = folder / f"residuals.{suffix}"
+    draw_residuals(residuals, result)
+    return [*drawn, residuals], left_out
+
+
+def draw_estimates(result: Estimates, folder: Path, *, suffix: str = "png") -> tuple[list[Path], list[str]]:
+    """Draws the way of the constants and their posterior; returns and raises as `draw_inference`."""
     drawn, left_out = [], []
-    for name, draw in (("path", draw_path), ("posterior", draw_posterior), ("residuals", draw_residuals)):
+    for name, draw in (("path", draw_path), ("posterior", draw_posterior)):
         path = folder / f"{name}.{suffix}"
         try:
             draw(path, result)
@@ -34,17 +48,23 @@ def draw_inference(result: InferenceResult, folder: Path, *, suffix: str = "png"
     return drawn, left_out
 
 
-def label(result: InferenceResult, number: int) -> str:
+def label(result: Estimates, number: int) -> str:
     """Name and unit of a constant, for an axis."""
+    if result.units[number] == "1":
+        return result.names[number]
     unit = result.units[number].replace("um", "µm").replace("uM", "µM").replace("2/", "²/")
     return f"{result.names[number]} ({unit})"
 
 
-def draw_path(path: Path, result: InferenceResult) -> None:
+def draw_path(path: Path, result: Estimates) -> None:
     """Every constant against the steps of the iteration, with its 95 % interval."""
     count = len(result.names)
-    with canvas(path, 2.9 * count + 0.3, 2.5) as figure:
-        for number, axes in enumerate(figure.subplots(1, count, squeeze=False)[0]):
+    rows, columns = -(-count // _COLUMNS), min(count, _COLUMNS)
+    with canvas(path, 2.9 * columns + 0.3, 2.5 * rows) as figure:
+        panels = figure.subplots(rows, columns, squeeze=False).ravel()
+        for axes in panels[count:]:
+            axes.set_axis_off()
+        for number, axes in enumerate(panels[:count]):
             axes.plot(result.path[:, number], "o-", ms=3, color=CYCLE[0])
             if result.determined[number]:
                 axes.axhspan(result.low[number], result.high[number], color=CYCLE[5], alpha=0.25, lw=0)
@@ -53,8 +73,8 @@ def draw_path(path: Path, result: InferenceResult) -> None:
             axes.set(xlabel="step", ylabel=label(result, number))
 
 
-def draw_posterior(path: Path, result: InferenceResult) -> None:
-    """The posterior of every constant, and of every pair where there are two or more: 50 and 95 %.
+def draw_posterior(path: Path, result: Estimates) -> None:
+    """The posterior of every constant, and of the pairs that depend most on each other: 50 and 95 %.
 
     Raises:
         InputError: The data determine none.
@@ -62,10 +82,11 @@ def draw_posterior(path: Path, result: InferenceResult) -> None:
     known = [number for number in range(len(result.names)) if result.determined[number]]
     if not known:
         raise InputError("the data determine no constant")
-    pairs = list(combinations(known, 2))
+    pairs = sorted(combinations(known, 2), key=lambda pair: -_dependence(result, *pair))[:_MOST_PAIRS]
     panels = len(known) + len(pairs)
-    with canvas(path, 2.7 * min(panels, 4) + 0.3, 2.6 * -(-panels // 4)) as figure:
-        axes = figure.subplots(-(-panels // 4), min(panels, 4), squeeze=False).ravel()
+    rows, columns = -(-panels // _COLUMNS), min(panels, _COLUMNS)
+    with canvas(path, 2.7 * columns + 0.3, 2.6 * rows) as figure:
+        axes = figure.subplots(rows, columns, squeeze=False).ravel()
         for where, number in zip(axes, known, strict=False):
             _marginal_into(where, result, number)
         for where, (first, second) in zip(axes[len(known) :], pairs, strict=False):
@@ -74,23 +95,32 @@ def draw_posterior(path: Path, result: InferenceResult) -> None:
             where.set_axis_off()
 
 
-def _marginal_into(axes: Axes, result: InferenceResult, number: int) -> None:
-    sd, centre = result.sd_log[number], np.log(result.estimate[number])
+def _dependence(result: Estimates, first: int, second: int) -> float:
+    """How strongly two constants are correlated, without sign."""
+    return abs(float(result.covariance[first, second])) / (result.sd_log[first] * result.sd_log[second])
+
+
+def _marginal_into(axes: Axes, result: Estimates, number: int) -> None:
+    own = Coordinates((float(result.measure[number]),))
+    sd, centre = result.sd_log[number], own.of(result.estimate[[number]])[0]
     z = centre + sd * np.linspace(-4.0, 4.0, 200)
-    axes.plot(np.exp(z), norm.pdf(z, centre, sd) * np.exp(-z), color=CYCLE[0])
+    values = own.values(z[:, None])[:, 0]
+    density = norm.pdf(z, centre, sd) / own.per_unit(values[:, None])[:, 0]
+    axes.plot(values, density, color=CYCLE[0])
     axes.axvspan(result.low[number], result.high[number], color=CYCLE[5], alpha=0.25, lw=0)
     axes.axvline(result.estimate[number], color=CYCLE[6], lw=0.8)
     axes.set(xlabel=label(result, number), ylabel="probability density", yticks=[])
 
 
-def _pair_into(axes: Axes, result: InferenceResult, first: int, second: int) -> None:
+def _pair_into(axes: Axes, result: Estimates, first: int, second: int) -> None:
     both = [first, second]
     root = np.linalg.cholesky(result.covariance[np.ix_(both, both)])
     angle = np.linspace(0.0, 2.0 * np.pi, 200)
     circle: Any = np.stack([np.cos(angle), np.sin(angle)])
+    own = Coordinates(tuple(result.measure[both].tolist()))
     for probability, width in ((0.5, 1.2), (0.95, 0.8)):
-        log = np.log(result.estimate[both])[:, None] + np.sqrt(chi2.ppf(probability, 2)) * (root @ circle)
-        axes.plot(*np.exp(log), color=CYCLE[0], lw=width, label=f"{100 * probability:.0f} %")
+        ring = own.of(result.estimate[both]) + np.sqrt(chi2.ppf(probability, 2)) * (root @ circle).T
+        axes.plot(*own.values(ring).T, color=CYCLE[0], lw=width, label=f"{100 * probability:.0f} %")
     axes.plot(*result.estimate[both], "+", color=CYCLE[6])
     axes.set(xlabel=label(result, first), ylabel=label(result, second))
     axes.legend(loc="best")

@@ -68,42 +68,41 @@ class CalciumDrive:
         state = gates.steady(now, self.constants)
         return state.reshape(-1, len(self.grid.space), state.shape[-1])
 
-    @cached_property
-    def _window(self):
+    def forced(
+        self, state: Float[Array, "P X gates"], start: Float[Array, ""], duration: Float[Array, ""]
+    ) -> WindowDrive:
+        """As `window`. Traceable, also in the constants, the releases and the voltage."""
         grid, k = self.grid, self.constants
         # Collocation and check times interleaved, then the end: one pass of the gates serves all.
         tau = np.concatenate([grid.time, self.check_time, [1.0]])
         order = np.argsort(tau, kind="stable")
         back = np.argsort(order)
         to_checks = jnp.asarray(lagrange(grid.space, self.check_space))
-        step = self.source.resolution
+        times = start + 0.5 * duration * (tau[order] + 1.0)
 
-        def run(state, start, duration) -> WindowDrive:
-            times = start + 0.5 * duration * (tau[order] + 1.0)
+        def at(t):
+            return voltage.voltage_at(self.source, t, self.weights)
 
-            def at(t):
-                return voltage.voltage_at(self.source, t, self.weights)
+        flat = state.reshape(-1, state.shape[-1])
+        followed = gates.follow(flat, at, start, times, k, self.source.resolution)[back]
+        opening = gates.opening(followed, k)
+        channel_source, channel_sink = ghk.channel(at(times[back]), opening, k)
+        release = sources.release_flux(self.releases, times[back]) @ self.release_share.T
 
-            flat = state.reshape(-1, state.shape[-1])
-            followed = gates.follow(flat, at, start, times, k, step)[back]
-            opening = gates.opening(followed, k)
-            channel_source, channel_sink = ghk.channel(at(times[back]), opening, k)
-            release = sources.release_flux(self.releases, times[back]) @ self.release_share.T
+        ratio = self.geometry.membrane_ratio
+        n_time, n_check = len(grid.time), len(self.check_time)
+        inside, checks = slice(0, n_time), slice(n_time, n_time + n_check)
+        density = sources.end_flux(self.fluxes, times[back][:n_time])
+        return WindowDrive(
+            inside=laid_out(ratio, channel_source[inside], channel_sink[inside], release[inside]),
+            checks=laid_out(ratio, channel_source[checks], channel_sink[checks], release[checks], to_checks),
+            gates=followed[-1].reshape(state.shape),
+            end_flux=jnp.einsum("pef,tf->pet", self.flux_end, density),
+        )
 
-            ratio = self.geometry.membrane_ratio
-            n_time, n_check = len(grid.time), len(self.check_time)
-            inside, checks = slice(0, n_time), slice(n_time, n_time + n_check)
-            density = sources.end_flux(self.fluxes, times[back][:n_time])
-            return WindowDrive(
-                inside=laid_out(ratio, channel_source[inside], channel_sink[inside], release[inside]),
-                checks=laid_out(
-                    ratio, channel_source[checks], channel_sink[checks], release[checks], to_checks
-                ),
-                gates=followed[-1].reshape(state.shape),
-                end_flux=jnp.einsum("pef,tf->pet", self.flux_end, density),
-            )
-
-        return jax.jit(run)
+    @cached_property
+    def _window(self):
+        return jax.jit(self.forced)
 
     def window(self, state: Float[Array, "P X gates"], start: float, duration: float) -> WindowDrive:
         """The forcing of the window [start, start + duration] from the gates at its start."""

@@ -8,6 +8,7 @@ import numpy as np
 from jaxtyping import Float
 from numpy import ndarray
 
+from hpcpinn.coordinates import Coordinates
 from hpcpinn.errors import SolveError, concerning
 from hpcpinn.inference.laplace import Posterior
 from hpcpinn.io import places
@@ -23,7 +24,7 @@ class Parameter(Protocol):
     @property
     def prior(self) -> float | None: ...
     @property
-    def prior_factor(self) -> float: ...
+    def prior_width(self) -> float: ...
 
 
 def refuse_unusable_places(output: str, given: Mapping[str, Path | str | None], kind: str) -> None:
@@ -43,11 +44,14 @@ def refuse_unusable_places(output: str, given: Mapping[str, Path | str | None], 
         places.refuse_unusable(metrics_path(output), inputs, f"the metrics go there: {ANOTHER}")
 
 
-def prior_of(parameters: Sequence[Parameter]) -> tuple[Float[ndarray, " p"], Float[ndarray, " p"]]:
-    """Centre and precision of the priors of the logarithms; precision 0 where there is none."""
-    centre = [np.log(p.prior) if p.prior else 0.0 for p in parameters]
-    precision = [np.log(p.prior_factor) ** -2.0 if p.prior else 0.0 for p in parameters]
-    return np.array(centre), np.array(precision)
+def prior_of(
+    parameters: Sequence[Parameter], coordinates: Coordinates
+) -> tuple[Float[ndarray, " p"], Float[ndarray, " p"]]:
+    """Centre and precision of the priors of the coordinates; precision 0 where there is none."""
+    given = np.array([p.prior is not None for p in parameters], bool)
+    centre = coordinates.of([1.0 if p.prior is None else p.prior for p in parameters])
+    widths = np.array([p.prior_width for p in parameters], float)
+    return np.where(given, centre, 0.0), np.where(given, widths**-2.0, 0.0)
 
 
 def refuse_unfinished(converged: bool, posterior: Posterior, steps: int, tolerance: float) -> None:
@@ -70,29 +74,32 @@ def estimates_of(
     start: Float[ndarray, " p"],
     path: Float[ndarray, "S p"],
     config: str,
+    coordinates: Coordinates,
 ) -> dict[str, Any]:
     """The fields of `Estimates`.
 
     Args:
-        posterior: Of the logarithms.
+        posterior: Of the constants' coordinates.
         names, units: Of the constants.
-        start: Logarithms that the iteration began with.
-        path: Logarithms after every step.
+        start: Coordinates that the iteration began with.
+        path: Coordinates after every step.
         config: The run description, JSON text.
+        coordinates: How the constants were iterated on.
     """
-    interval = posterior.interval()
+    interval = coordinates.values(posterior.interval().T).T
     return {
         "names": names,
         "units": units,
-        "start": np.exp(start),
-        "estimate": np.exp(posterior.centre),
+        "start": coordinates.values(start),
+        "estimate": coordinates.values(posterior.centre),
         "low": interval[:, 0],
         "high": interval[:, 1],
         "sd_log": posterior.sd,
         "data_sd_log": posterior.data_sd,
         "determined": posterior.determined,
         "covariance": posterior.covariance,
-        "path": np.exp(path),
+        "measure": np.array(coordinates.measure, float),
+        "path": coordinates.values(path),
         "config": config,
     }
 

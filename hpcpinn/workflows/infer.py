@@ -13,6 +13,7 @@ from numpy import ndarray
 
 from hpcpinn.config import SquareConfig
 from hpcpinn.config.square import ParameterConfig
+from hpcpinn.coordinates import Coordinates
 from hpcpinn.errors import InputError
 from hpcpinn.inference import observations
 from hpcpinn.inference.gauss_newton import Fit, Prior
@@ -27,7 +28,7 @@ from hpcpinn.physics.dopamine import DopamineConstants
 from hpcpinn.workflows import estimates
 from hpcpinn.workflows.square import constants_of
 
-UNITS = {"D": "um2/ms", "k": "1/ms", "C0": "uM", "sigma": "um"}
+UNITS = {"D": "um2/ms", "k": "1/ms", "C0": "uM", "sigma": "um", "half_width": "um"}
 """Of the constants that can be learned."""
 
 
@@ -85,8 +86,20 @@ def observed(config: SquareConfig) -> tuple[Table, str]:
             truth_of(config), count=data.count, noise=data.noise, first=data.first, last=data.last, seed=data.seed
         )
         source = f"{data.count} synthetic observations (seed {data.seed})"
-    observations.refuse_unusable(table, constants.half_width, len(config.parameter), source)
+    half_width = None if learns_size(config) else constants.half_width
+    observations.refuse_unusable(table, half_width, len(config.parameter), source)
     return table, source
+
+
+def learns_size(config: SquareConfig) -> bool:
+    """Whether the size of the square is one of the constants that are learned."""
+    return any(parameter.name == "half_width" for parameter in config.parameter)
+
+
+def square_model(config: SquareConfig) -> SquareModel:
+    """The model that a run description's inference is made with."""
+    constants, settings = constants_of(config), config.inference
+    return make_square_model(constants, settings.features, config.run.seed, learns_size=learns_size(config))
 
 
 def starts_and_prior(config: SquareConfig) -> tuple[Float[ndarray, " p"], Prior]:
@@ -98,7 +111,7 @@ def starts_and_prior(config: SquareConfig) -> tuple[Float[ndarray, " p"], Prior]
         return parameter.start or parameter.prior or float(getattr(constants, parameter.name))
 
     z = np.log([start(parameter) for parameter in parameters])
-    return z, Prior(*map(jnp.asarray, estimates.prior_of(parameters)))
+    return z, Prior(*map(jnp.asarray, estimates.prior_of(parameters, Coordinates.logarithms(len(parameters)))))
 
 
 @dataclass(frozen=True)
@@ -142,7 +155,7 @@ def fitted(config: SquareConfig, communicator: Communicator) -> Fitted:
     if not config.parameter:
         raise InputError("[[parameter]]: none is given, so there is nothing to infer; name at least one, such as D")
     table, source = communicator.on_root(observed, config)
-    model = make_square_model(constants_of(config), config.inference.features, config.run.seed)
+    model = square_model(config)
     names = tuple(parameter.name for parameter in config.parameter)
     start, prior = starts_and_prior(config)
     settings = config.inference
@@ -217,7 +230,7 @@ def _result(config: SquareConfig, found: Fitted) -> InferenceResult:
         },
         **estimates.estimates_of(
             found.posterior, found.names, tuple(UNITS[name] for name in found.names), found.start,
-            path[np.isfinite(path).all(axis=1)], config.to_json(),
+            path[np.isfinite(path).all(axis=1)], config.to_json(), Coordinates.logarithms(len(found.names)),
         ),
     )  # fmt: skip
 

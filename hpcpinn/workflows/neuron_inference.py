@@ -1,7 +1,7 @@
 """From traces at sites of a cell to constants with intervals, bands and a check of the model."""
 
 import time as clock
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
@@ -21,9 +21,14 @@ from hpcpinn.io.metrics import write_metrics
 from hpcpinn.io.neuron_inference import FORMAT, NeuronInferenceResult, write_neuron_inference
 from hpcpinn.io.site_observations import SiteTable, read_site_observations, refuse_unusable
 from hpcpinn.parallel.communicator import Communicator
-from hpcpinn.physics.learned_calcium import UNITS, base_name
+from hpcpinn.physics.learned_calcium import unit_of, value_of
 from hpcpinn.workflows import estimates
-from hpcpinn.workflows.neuron_model import NeuronModel, Seen, build_model
+from hpcpinn.workflows.neuron_model import LAID_BY, NeuronModel, Seen, build_model, laid_for
+
+_LAYINGS = 5
+"""Of windows and pieces after the first."""
+_STAYS = 0.05
+"""Standard deviations that a fit on new windows and pieces may be away from the last."""
 
 
 @dataclass(frozen=True)
@@ -32,7 +37,7 @@ class NeuronInference:
 
     Attributes:
         result: What was inferred; also in the result file.
-        posterior: Of the logarithms.
+        posterior: Of the constants' coordinates.
         check: Whether the model could have made the data.
         misfit: Mean square of (data − model)/noise; 1 where the noise is what it is said to be.
         steps: Gauss-Newton steps.
@@ -61,7 +66,7 @@ class Study:
         config: The run description.
         communicator: All ranks.
         model: Of the traces.
-        start: Logarithms to begin with.
+        start: Coordinates to begin with.
         centre, precision: Of the priors.
     """
 
@@ -75,6 +80,12 @@ class Study:
     @property
     def names(self) -> tuple[str, ...]:
         return self.model.names
+
+    def laid_at(self, z: Float[ndarray, " p"]) -> "Study":
+        """The same with windows and pieces laid for given constants, from which it begins. Collective."""
+        values = self.model.coordinates.values(z).tolist()
+        sites = tuple(site.name for site in self.model.sites)
+        return _study(self.config, self.communicator, self.names, values, sites)
 
     @cached_property
     def at_start(self) -> Marched:
@@ -162,20 +173,26 @@ def build_study(config: RunConfig, communicator: Communicator, sites: tuple[str,
     names = tuple(parameter.name for parameter in config.parameter)
     if not names:
         raise InputError("[[parameter]]: none is given, so there is nothing to infer; name at least one, such as D_c")
-    starts = [parameter.start or parameter.prior for parameter in config.parameter]
-    model = build_model(config, communicator, names, starts, sites)
+    starts = [p.prior if p.start is None else p.start for p in config.parameter]
+    return _study(config, communicator, names, starts, sites)
+
+
+def _study(
+    config: RunConfig, communicator: Communicator, names: tuple[str, ...], starts: Sequence[float | None],
+    sites: tuple[str, ...],
+) -> Study:  # fmt: skip
+    laid = laid_for(config, {name: value for name, value in zip(names, starts, strict=True) if value is not None})
+    model = build_model(laid, communicator, names, starts, sites)
     known = model.problem.cell.constants
-    start = np.log([s or float(getattr(known, base_name(n))) for s, n in zip(starts, names, strict=True)])
-    return Study(config, communicator, model, start, *estimates.prior_of(config.parameter))
+    begin = [value_of(n, known) if s is None else s for s, n in zip(starts, names, strict=True)]
+    prior = estimates.prior_of(config.parameter, model.coordinates)
+    return Study(config, communicator, model, model.coordinates.of(begin), *prior)
 
 
 def truth_of(study: Study) -> dict[str, float]:
     """What synthetic data are made with, of the learned constants and of others that differ from the run's."""
     known, changes = study.model.problem.cell.constants, study.config.data.truth.changes
-    learned = {
-        name: changes.get(name, changes.get(base_name(name), float(getattr(known, base_name(name)))))
-        for name in study.names
-    }
+    learned = {name: value_of(name, known, changes) for name in study.names}
     covered = set(study.names)
     return learned | {name: value for name, value in changes.items() if name not in covered}
 
@@ -188,8 +205,12 @@ def synthesiser(study: Study) -> Callable[[int], SiteTable]:
     """
     config, truth = study.config, truth_of(study)
     names = tuple(truth)
-    model = study.model if names == study.names else study.model.learning(names)
-    marched = model.solved(np.log(list(truth.values())))
+    if any(name in LAID_BY for name in names):
+        sites = tuple(site.name for site in study.model.sites)
+        model = build_model(laid_for(config, truth), study.communicator, names, list(truth.values()), sites)
+    else:
+        model = study.model if names == study.names else study.model.learning(names)
+    marched = model.solved(model.coordinates.of(list(truth.values())))
     seeing = replace(study, model=model)
     data = config.data
     last = config.run.duration if data.last is None else data.last
@@ -233,12 +254,13 @@ def infer_on_cell(config: RunConfig, communicator: Communicator) -> NeuronInfere
         refuse_unusable(table, config.run.duration, len(config.parameter), source)
     _ = study.at_start  # compiles
     begun = clock.perf_counter()
-    fit, marched = study.fitted(table)
+    start = study.start
+    study, fit, marched = settled(study, table)
     seconds_fit = clock.perf_counter() - begun
     posterior = study.posterior(fit)
     estimates.refuse_unfinished(fit.converged, posterior, fit.steps, config.inference.tolerance)
     check = study.checked(fit, table)
-    result = _result(study, fit, marched, posterior, check, table)
+    result = _result(replace(study, start=start), fit, marched, posterior, check, table)
     write_neuron_inference(config.run.output, communicator, result)
     outcome = NeuronInference(
         result, posterior, check, float(np.mean(fit.rows**2)), fit.steps, truth, source,
@@ -246,6 +268,31 @@ def infer_on_cell(config: RunConfig, communicator: Communicator) -> NeuronInfere
     )  # fmt: skip
     write_metrics(config.run.output, communicator, figures(outcome))
     return outcome
+
+
+def settled(study: Study, table: SiteTable) -> tuple[Study, StepwiseFit, Marched]:
+    """The most probable constants, with windows and pieces laid for them. Collective over all ranks.
+
+    A fit follows the constants on the windows and pieces of its start. Where it moves those that windows and
+    pieces are laid by, it is done again from where it ended, on new ones, until it stays.
+
+    Returns:
+        The study on the last windows and pieces, and the fit with the whole path.
+
+    Raises:
+        SolveError: A fit does not come to an end.
+    """
+    fit, marched = study.fitted(table)
+    path = [fit.path]
+    for _ in range(_LAYINGS if any(name in LAID_BY for name in study.names) else 0):
+        before = fit.z
+        study = study.laid_at(before)
+        fit, marched = study.fitted(table)
+        path.append(fit.path[1:])
+        if np.abs(fit.z - before).max() < _STAYS * study.posterior(fit).sd.max():
+            break
+    steps = sum(len(part) for part in path) - 1
+    return study, replace(fit, path=np.concatenate(path), steps=steps), marched
 
 
 def _result(
@@ -278,8 +325,8 @@ def _result(
         check_probability=check.probability,
         check_level=check.level,
         **estimates.estimates_of(
-            posterior, study.names, tuple(UNITS[base_name(name)] for name in study.names), study.start, fit.path,
-            config.to_json(),
+            posterior, study.names, tuple(unit_of(name) for name in study.names), study.start, fit.path,
+            config.to_json(), model.coordinates,
         ),
     )  # fmt: skip
 

@@ -1,7 +1,7 @@
 """The model of an inference on a neuron: a run's cell, a fixed sequence of windows, calcium at sites."""
 
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
 
@@ -12,8 +12,12 @@ from jaxtyping import Float, Int
 from numpy import ndarray
 
 from hpcpinn.config import RunConfig
+from hpcpinn.config.learnable import BY_TYPE
+from hpcpinn.coordinates import Coordinates
 from hpcpinn.domain.coupled_window import CoupledWindow
+from hpcpinn.domain.pieces import PatchPlace
 from hpcpinn.errors import InputError, SolveError, concerning
+from hpcpinn.inference.learned_drive import LearnedDrive, ShapedDrive
 from hpcpinn.inference.neuron_march import CALCIUM, FixedMarch, Marched, WindowSequence
 from hpcpinn.morphology import Cable
 from hpcpinn.morphology.frusta import kind_name
@@ -21,11 +25,27 @@ from hpcpinn.morphology.sites import Site, parse_site
 from hpcpinn.parallel.communicator import Communicator
 from hpcpinn.physics.calcium_system import CalciumSystem
 from hpcpinn.physics.constants import PRESETS, CalciumConstants
-from hpcpinn.physics.learned_calcium import PieceConstants, base_name, cell_constants, unit_constants
+from hpcpinn.physics.learned_calcium import (
+    CellConstants,
+    PieceConstants,
+    coordinates_of,
+    shapes_drive,
+    value_of,
+)
 from hpcpinn.timestepping.controller import Plan, after_accepted, after_rejected, next_length
 from hpcpinn.timestepping.forcing import CalciumDrive, WindowDrive
 from hpcpinn.workflows.march import Attempt, Factors, March, State, attempted, why_rejected
 from hpcpinn.workflows.problem import Problem, build_problem
+
+LAID_BY = ("release_duration", "release_patch")
+"""Constants by which windows and pieces are laid: they end where a release does."""
+
+
+def laid_for(config: RunConfig, values: Mapping[str, float]) -> RunConfig:
+    """The run description whose windows and pieces are laid for these values of constants."""
+    update = {name: value for name, value in values.items() if name in LAID_BY}
+    constants = config.physics.constants.model_copy(update=update)
+    return config.model_copy(update={"physics": config.physics.model_copy(update={"constants": constants})})
 
 
 def known_constants(config: RunConfig, problem: Problem) -> CalciumConstants:
@@ -37,7 +57,7 @@ def known_constants(config: RunConfig, problem: Problem) -> CalciumConstants:
 
 @dataclass(frozen=True)
 class Seen:
-    """Calcium at places and times, and its derivatives by the logarithms of the constants.
+    """Calcium at places and times, and its derivatives by the coordinates of the constants.
 
     Attributes:
         value: µM, (N,).
@@ -58,6 +78,7 @@ class NeuronModel:
         names: What is learned.
         sites: Where calcium is seen.
         march: Over the windows that the starting constants ask for.
+        shaped: What acts on the pieces, for constants that shape it.
     """
 
     problem: Problem
@@ -65,12 +86,18 @@ class NeuronModel:
     names: tuple[str, ...]
     sites: tuple[Site, ...]
     march: FixedMarch
+    shaped: ShapedDrive
+
+    @property
+    def coordinates(self) -> Coordinates:
+        """How the constants are iterated on."""
+        return self.march.constants.coordinates
 
     def solved(self, z: Float[ndarray, " p"], near: Marched | None = None) -> Marched:
-        """The heads at given logarithms.
+        """The heads at given constants.
 
         Args:
-            z: The logarithms.
+            z: Their coordinates.
             near: The heads at others nearby, to begin with.
 
         Raises:
@@ -81,7 +108,8 @@ class NeuronModel:
         if not np.all(change < 1e3 * self.march.tolerance):
             window = int(np.argmax(~(change < 1e3 * self.march.tolerance)))
             start = float(self.march.sequence.start[window]) / self.problem.cell.constants.time_unit
-            values = ", ".join(f"{n} = {v:.3g}" for n, v in zip(self.names, np.exp(z), strict=True))
+            found = self.coordinates.values(z)
+            values = ", ".join(f"{n} = {v:.3g}" for n, v in zip(self.names, found, strict=True))
             raise SolveError(
                 f"infer: the window at t = {start:.4g} ms is not solved with {values} (last change "
                 f"{change[window]:.2g}); begin nearer with parameter.start, or lower window.tolerance"
@@ -118,7 +146,8 @@ class NeuronModel:
     def learning(self, names: Sequence[str]) -> "NeuronModel":
         """The same with other constants learned."""
         constants = replace(self.march.constants, names=tuple(names))
-        return replace(self, names=tuple(names), march=replace(self.march, constants=constants))
+        drive = _learned_drive(self.shaped, constants, self.march.sequence)
+        return replace(self, names=tuple(names), march=replace(self.march, constants=constants, drive=drive))
 
     def over_the_cell(
         self, marched: Marched, spread: Float[ndarray, "p p"]
@@ -127,7 +156,7 @@ class NeuronModel:
 
         Args:
             marched: Of `solved`.
-            spread: Covariance of the logarithms.
+            spread: Covariance of the coordinates.
         """
         slope = np.asarray(marched.mean_slope)
         sd = np.sqrt(np.einsum("pwf,pq,qwf->wf", slope, spread, slope))
@@ -159,7 +188,8 @@ def build_model(
         config: The run description: coupled windows by least squares with Robin's rule.
         communicator: All ranks.
         names: What is learned.
-        start: Starting values; None where the run's own.
+        start: Starting values; None where the run's own. The run lays its windows and pieces as its own durations
+            and patches of releases ask (`laid_for`).
         sites: Where calcium is seen.
 
     Raises:
@@ -172,26 +202,67 @@ def build_model(
     pieces = problem.cell.pieces.cable
     known = known_constants(config, problem)
     communicator.on_root(_refuse_absent_types, names, pieces)
-    own = [float(getattr(problem.cell.constants, base_name(name))) for name in names]
-    values = jnp.asarray([given or value for given, value in zip(start, own, strict=True)])
-    if len(np.flatnonzero(np.asarray(values) <= 0.0)):
-        name = names[int(np.argmin(np.asarray(values)))]
-        raise InputError(f"[[parameter]]: {name} is 0 in the run, and no logarithm begins there; give parameter.start")
+    values = jnp.asarray(communicator.on_root(_starting_values, names, start, problem.cell.constants))
     found = communicator.on_root(_sites, sites, pieces)
-    constants = cell_constants(known, names, pieces.kind[problem.local])
-    unit_drive = replace(problem.drive, constants=unit_constants(known))
-    sequence = _pilot(problem, communicator, solver, unit_drive, constants.learned(values))
+    constants = CellConstants(known, tuple(names), pieces.kind[problem.local])
+    shaped = _shaped_drive(problem)
+    learned = constants.learned(values)
+    sequence = _pilot(problem, communicator, solver, shaped.at(constants.common(values)), learned)
     local = {int(piece): row for row, piece in enumerate(problem.local)}
     site_piece = np.array([local[site.frustum] for site in found if site.frustum in local], int)
-    march = FixedMarch(solver, constants, sequence, site_piece)
-    return NeuronModel(problem, communicator, tuple(names), found, march)
+    march = FixedMarch(solver, constants, sequence, _learned_drive(shaped, constants, sequence), site_piece)
+    return NeuronModel(problem, communicator, tuple(names), found, march, shaped)
+
+
+def _starting_values(
+    names: Sequence[str], start: Sequence[float | None], known: CalciumConstants
+) -> Float[ndarray, " p"]:
+    """Where the iteration begins.
+
+    Raises:
+        InputError: A constant is unknown to the channel, or 0 where only its logarithm is iterated on.
+    """
+    values = []
+    for number, (name, given) in enumerate(zip(names, start, strict=True)):
+        with concerning("parameter", number, "name"):
+            own = value_of(name, known)  # also shows that the channel has it
+        value = own if given is None else float(given)
+        if coordinates_of([name]).is_logarithm[0] and value <= 0.0:
+            raise InputError(
+                f"[[parameter]]: {name} is {own:g} in the run, and no logarithm begins there; give parameter.start"
+            )
+        values.append(value)
+    return np.array(values)
+
+
+def _shaped_drive(problem: Problem) -> ShapedDrive:
+    """The drive of a run as a function of the constants that shape it."""
+    releases, cable = problem.config.releases, problem.cell.pieces.cable
+    return ShapedDrive(
+        plain=problem.drive,
+        by_constants=np.array([release.duration is None for release in releases], bool),
+        patches={
+            number: PatchPlace.around(cable, parse_site(release.site, cable), problem.local)
+            for number, release in enumerate(releases)
+            if release.patch is None
+        },
+    )
+
+
+def _learned_drive(
+    shaped: ShapedDrive, constants: CellConstants, sequence: WindowSequence
+) -> LearnedDrive | None:
+    """The forcing as a function of the learned constants; None where these do not shape it."""
+    if not any(shapes_drive(name) for name in constants.names):
+        return None
+    return LearnedDrive(shaped, constants, sequence.start, sequence.length)
 
 
 def _refuse_absent_types(names: Sequence[str], pieces: Cable) -> None:
     there = sorted({kind_name(int(kind)) for kind in pieces.kind})
     for number, name in enumerate(names):
-        wanted = name.partition(".")[2]
-        if wanted and wanted not in there:
+        wanted = name.removeprefix(BY_TYPE)
+        if name.startswith(BY_TYPE) and wanted not in there:
             raise InputError(
                 f"[[parameter]] number {number + 1}, name: {name!r}: this cell has no neurite of type {wanted!r}; "
                 f"there are {', '.join(there)}",
@@ -240,7 +311,7 @@ def _pilot(
         )
     return WindowSequence(
         jnp.asarray(starts), jnp.asarray(lengths), jnp.stack(resolvents),
-        jax.tree.map(lambda *leaves: jnp.stack(leaves), *units), jnp.stack(fluxes), jnp.stack(guesses),
+        jax.tree.map(lambda *leaves: jnp.stack(leaves), *units), None, jnp.stack(fluxes), jnp.stack(guesses),
     )  # fmt: skip
 
 

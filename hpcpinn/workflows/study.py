@@ -11,14 +11,12 @@ import numpy as np
 
 from hpcpinn.config import SquareConfig
 from hpcpinn.errors import InputError
-from hpcpinn.inference.square_model import make_square_model
 from hpcpinn.inference.study import BATCH, Cell, Fitter, Outcomes, Setting, joined, summarised
 from hpcpinn.io.metrics import write_metrics
 from hpcpinn.io.study import FORMAT, StudyResult, write_study
 from hpcpinn.parallel.communicator import Communicator
 from hpcpinn.workflows import estimates
-from hpcpinn.workflows.infer import UNITS, starts_and_prior, truth_of
-from hpcpinn.workflows.square import constants_of
+from hpcpinn.workflows.infer import UNITS, square_model, starts_and_prior, truth_of
 
 
 @dataclass(frozen=True)
@@ -80,7 +78,7 @@ def _setting(config: SquareConfig) -> Setting:
     start, prior = starts_and_prior(config)
     return Setting(
         truth=truth_of(config),
-        model=make_square_model(constants_of(config), config.inference.features, config.run.seed),
+        model=square_model(config),
         names=tuple(parameter.name for parameter in config.parameter),
         start=start,
         prior=prior,

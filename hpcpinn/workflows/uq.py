@@ -177,11 +177,13 @@ def _placed(config: SquareConfig, found: Fitted) -> Placement:
 
     def predicted(z: Array, x: ndarray, y: ndarray, t: ndarray) -> Array:
         values = dict(zip(found.names, jnp.exp(z), strict=True))
-        return model.predicted(values, jnp.asarray(model.along(x)), jnp.asarray(model.along(y)), jnp.asarray(t))
+        at_x, at_y = (jnp.asarray(model.observed_at(places)) for places in (x, y))
+        return model.predicted(values, at_x, at_y, jnp.asarray(t))
 
+    best = dict(zip(found.names, np.exp(found.posterior.centre), strict=True))
     return next_observation(
         predicted, found.posterior.centre, found.posterior.covariance, noise=float(np.median(found.table.noise)),
-        half_width=model.constants.half_width, last=float(found.table.t.max()),
+        half_width=best.get("half_width", model.constants.half_width), last=float(found.table.t.max()),
     )  # fmt: skip
 
 

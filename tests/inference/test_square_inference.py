@@ -70,7 +70,7 @@ def test_errors_are_those_of_the_cramer_rao_bound_and_intervals_hold(draws):
     assert np.all(np.sqrt(np.mean(error**2, axis=0)) < 1.1 * 1.12 * np.sqrt(np.mean(bound**2, axis=0)))
     assert np.all(np.abs(error.mean(axis=0)) < 0.2 * bound.mean(axis=0) + 2.0 * bound.mean(axis=0) / DRAWS**0.5)
     z, fisher = np.asarray(fit.z), np.asarray(fit.fisher)
-    intervals = np.stack([laplace(z[i], fisher[i], np.zeros(2)).interval() for i in range(DRAWS)])
+    intervals = np.stack([np.exp(laplace(z[i], fisher[i], np.zeros(2)).interval()) for i in range(DRAWS)])
     covered = np.mean((intervals[..., 0] <= np.exp(TRUTH)) & (np.exp(TRUTH) <= intervals[..., 1]), axis=0)
     assert np.all((covered > 0.90) & (covered < 0.99)), covered
 
@@ -118,6 +118,27 @@ def test_a_strong_prior_holds_the_estimate(model):
     prior = Prior(jnp.log(jnp.array([0.5, 1.0])), jnp.array([1e8, 0.0]))
     fit = make_fit(by_networks(model), NAMES, prior)(seen_by_networks(model, table()), jnp.asarray(TRUTH))
     assert abs(float(jnp.exp(fit.z[0])) - 0.5) < 1e-3
+
+
+def test_the_size_of_the_square_is_found_from_data_of_another():
+    """Its walls are mirrors: the model is that of the closed form on the true square, wherever the iteration begins."""
+    truth = CONSTANTS.replace(half_width=2.2)
+    seen_in = synthesised(truth, count=400, noise=0.02, first=0.5, last=18.0, seed=3)
+    without_noise = replace(seen_in, value=np.asarray(exact(seen_in.x, seen_in.y, seen_in.t, truth)))
+    model = make_square_model(CONSTANTS, 30, learns_size=True)
+    start = jnp.log(jnp.array([0.5, 3.2]))
+    fit = make_fit(by_networks(model), ("D", "half_width"), Prior(jnp.zeros(2), jnp.zeros(2)))(
+        seen_by_networks(model, without_noise), start
+    )
+    assert bool(fit.converged)
+    np.testing.assert_allclose(np.exp(fit.z), [CONSTANTS.D, 2.2], rtol=1e-6)
+
+
+def test_places_of_a_square_of_unknown_size_are_bound_by_nothing_but_sense():
+    far = replace(table(count=2), x=np.array([7.0, -7.0]))
+    refuse_unusable(far, None, 1, "data")
+    with pytest.raises(InputError, match="row 2: x = nan um is no place"):
+        refuse_unusable(replace(far, x=np.array([7.0, np.nan])), None, 1, "data")
 
 
 BAD = {

@@ -6,11 +6,17 @@ import pytest
 from hpcpinn.io.neuron_inference import read_neuron_inference
 from hpcpinn.parallel.communicator import SerialCommunicator
 from hpcpinn.workflows.neuron_inference import infer_on_cell
-from tests.inference.test_neuron_inference import SMALL, small
+from tests.inference.fork import SMALL, small
 from tests.mpi import runner
 
 LIMIT = 500.0
-MORE = ("data.noise=0.01", "inference.tolerance=1e-6")
+LEARNED = ("D_c', start=150.0", "pmca_max', start=12.0", "vdcc_density.dend', start=4.0", "gates[0].tau', start=2e-3")
+MORE = (
+    "data.noise=0.01",
+    "inference.tolerance=1e-6",
+    "parameter=[" + ", ".join(f"{{name='{learned}}}" for learned in LEARNED) + "]",
+)
+"""The last one changes the course of the channels, and not only their strength."""
 
 
 @pytest.fixture(scope="module")

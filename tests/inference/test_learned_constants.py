@@ -1,0 +1,171 @@
+"""Constants that shape what drives calcium, and coordinates of constants of either sign."""
+
+from dataclasses import replace
+
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+from hpcpinn.config import learnable
+from hpcpinn.config.inverse import CellTruthConfig
+from hpcpinn.coordinates import Coordinates
+from hpcpinn.domain.pieces import PatchPlace, PieceRule, cut_into_pieces
+from hpcpinn.errors import InputError
+from hpcpinn.inference.learned_drive import LearnedDrive
+from hpcpinn.morphology import Cable
+from hpcpinn.morphology.sites import parse_site
+from hpcpinn.parallel.communicator import SerialCommunicator
+from hpcpinn.physics.constants import PRESETS
+from hpcpinn.physics.learned_calcium import CellConstants, shapes_drive, unit_of, value_of
+from hpcpinn.workflows.neuron_inference import build_study, settled, synthesiser, truth_of
+from hpcpinn.workflows.neuron_model import _shaped_drive
+from hpcpinn.workflows.problem import build_problem, load_cable
+from tests.inference.fork import SITES, small
+
+SHAPING = (
+    "release_duration", "release_patch", "z_ca", "temperature", "gates[0].z", "gates[0].half", "gates[0].tau",
+    "gates[1].half", "gates[1].tau",
+)  # fmt: skip
+PLAIN_RELEASE = "synapse=[{site='dend[1](0.8)', start=0.5}]"
+
+
+def test_coordinates_are_logarithms_or_measures_and_lead_back():
+    both = Coordinates((0.0, 10.0))
+    values = np.array([[2.0, -30.0], [1e-3, 5.0]])
+    z = both.of(values)
+    np.testing.assert_allclose(z, [[np.log(2.0), -3.0], [np.log(1e-3), 0.5]])
+    np.testing.assert_allclose(both.values(jnp.asarray(z), jnp), values)
+    step = 1e-6
+    differences = (both.values(z + step) - both.values(z - step)) / (2.0 * step)
+    np.testing.assert_allclose(both.per_unit(values), differences, rtol=1e-6)
+
+
+def test_every_constant_that_can_be_learned_has_a_unit_a_value_and_a_truth():
+    """But gates: those of a preset may lack a rate."""
+    known = PRESETS["physical-N"].replace(leak=1e-3)
+    assert set(learnable.PLAIN) | {"gates"} == set(CellTruthConfig.model_fields)
+    for name in learnable.PLAIN:
+        assert unit_of(name) and np.isfinite(value_of(name, known))
+    assert unit_of("gates[0].half") == "mV" and value_of("gates[1].half", known) == -40.0
+    truth = CellTruthConfig.model_validate({"gates": [{}, {"half": -35.0}], "vdcc_density": {"apic": 2.0}})
+    assert truth.changes == {"gates[1].half": -35.0, "vdcc_density.apic": 2.0}
+    assert value_of("gates[1].half", known, truth.changes) == -35.0
+
+
+def test_the_courses_of_channels_and_releases_have_exact_derivatives():
+    """Of all constants that shape them, against central differences."""
+    problem = build_problem(small(PLAIN_RELEASE, "parameter=[{name='D_c'}]"), SerialCommunicator())
+    assert all(shapes_drive(name) for name in SHAPING)
+    constants = CellConstants(
+        problem.cell.constants.replace(leak=None), SHAPING, problem.cell.pieces.cable.kind[problem.local]
+    )
+    start, length = jnp.array([0.0, 0.5, 1.1]) * 1e-3, jnp.array([0.5, 0.6, 3.0]) * 1e-3
+    drive = LearnedDrive(_shaped_drive(problem), constants, start, length)
+    z = constants.coordinates.of([value_of(name, problem.cell.constants) for name in SHAPING])
+    value, slope = drive(jnp.asarray(z))
+    forced = problem.drive.window(problem.drive.steady_gates(0.0), 0.0, 0.5e-3).inside
+    strength = problem.cell.constants.vdcc_density * problem.cell.constants.vdcc_permeability
+    np.testing.assert_allclose(strength * value.channel_sink[0], forced.channel_sink, rtol=1e-12)
+    np.testing.assert_allclose(value.release[0], forced.release, rtol=1e-12)
+    for i, name in enumerate(SHAPING):
+        step = np.where(np.arange(len(z)) == i, 1e-4, 0.0)
+        (ahead, _), (behind, _) = (drive(jnp.asarray(z + s)) for s in (step, -step))
+        moved = False
+        for leaf in ("channel_source", "channel_sink", "release"):
+            differences = (getattr(ahead, leaf) - getattr(behind, leaf)) / 2e-4
+            size = float(jnp.abs(differences).max())
+            moved |= size > 0.0
+            # Where a patch ends at the end of a piece, both sides have derivatives of their own: their mean.
+            tolerance = 1e-3 if name == "release_patch" else 1e-5
+            assert float(jnp.abs(getattr(slope, leaf)[i] - differences).max()) <= tolerance * size, (name, leaf)
+        assert moved, name
+
+
+@pytest.mark.parametrize("length", [0.7, 2.0, 1e4])
+def test_shares_of_a_patch_are_those_the_pieces_are_cut_for(length: float):
+    """Also where it is longer than its section; and half as long it covers half as much membrane."""
+    cable: Cable = load_cable(small())
+    pieces = cut_into_pieces(cable, [(parse_site("dend[1](0.8)", cable), length)], [], PieceRule())
+    every = np.arange(pieces.cable.n_frusta)
+    place = PatchPlace.around(pieces.cable, parse_site("dend[1](0.8)", pieces.cable), every)
+    np.testing.assert_allclose(place.shares(length), pieces.release[0], atol=1e-9)
+    covered = np.asarray(place.shares(length / 2.0)) @ pieces.cable.length
+    np.testing.assert_allclose(covered, length / 2.0, rtol=1e-9)
+
+
+def test_gates_of_the_channel_are_found():
+    """V½ and time constant of activation; both off by as much as a fit may begin with, with a prior on V½."""
+    study = build_study(
+        small(
+            "parameter=[{name='gates[0].half', start=-10.0, prior=-18.0, prior_sd=20.0}, "
+            "{name='gates[0].tau', start=2.5e-3}]",
+            "data.truth={gates=[{half=-24.0}]}",
+            "data.noise=1e-14",
+        ),
+        SerialCommunicator(),
+        SITES,
+    )
+    table = synthesiser(study)(0)
+    fit, _ = study.fitted(replace(table, noise=table.noise / 1e-14 * 1e-4))
+    found = study.model.coordinates.values(fit.z)
+    assert fit.converged
+    np.testing.assert_allclose(found, [-24.0, 1.5e-3], rtol=1e-4)
+    assert truth_of(study) == {"gates[0].half": -24.0, "gates[0].tau": 1.5e-3}
+    site = study.numbers(table)
+    slope = study.seen(study.at_start, site, table.t).slope
+    for i, step in enumerate(1e-3 * np.eye(2)):
+        ahead, behind = (study.seen(study.model.solved(study.start + s), site, table.t).value for s in (step, -step))
+        differences = (ahead - behind) / 2e-3
+        assert np.abs(slope[:, i] - differences).max() < 1e-5 * np.abs(differences).max()
+    assert study.precision.tolist() == [(10.0 / 20.0) ** 2, 0.0] and study.centre[0] == -1.8
+
+
+@pytest.mark.slow
+def test_duration_and_patch_of_releases_are_found_on_windows_laid_for_them():
+    """Windows end where a release does: those of the start are wrong for the answer."""
+    study = build_study(
+        small(
+            PLAIN_RELEASE,
+            "parameter=[{name='release_duration', start=1.6e-3}, {name='release_patch', start=1.5}]",
+            "data.truth={release_duration=0.9e-3, release_patch=2.2}",
+            "run.duration=3.0",
+            "data.noise=1e-14",
+        ),
+        SerialCommunicator(),
+        SITES,
+    )
+    table = synthesiser(study)(0)
+    table = replace(table, noise=table.noise / 1e-14 * 2e-3)
+    after, fit, _ = settled(study, table)
+    found = after.model.coordinates.values(fit.z)
+    assert fit.converged
+    np.testing.assert_allclose(found, [0.9e-3, 2.2], rtol=5e-3)
+
+
+REFUSED = {
+    "positive": ("{name='D_c', start=-1.0}", r"start: -1: 'D_c' is positive"),
+    "width of a positive one": ("{name='D_c', prior=1.0, prior_sd=0.1}", "'D_c' is positive: the width of its prior"),
+    "width of a voltage": (
+        "{name='rest_voltage', prior=-70.0, prior_factor=2.0}",
+        "'rest_voltage' may have either sign: the width of its prior is prior_sd",
+    ),
+    "no width": ("{name='rest_voltage', prior=-70.0}", "needs prior and prior_sd together; prior_sd is missing"),
+    "no gate": ("{name='gates[0].power'}", r"no constant that can be inferred; .*gates\[N\]"),
+    "own duration": ("{name='release_duration'}", "'release_duration' is the duration of all releases, and synapse"),
+}
+
+
+@pytest.mark.parametrize("case", REFUSED)
+def test_parameters_that_contradict_themselves_are_refused(case: str):
+    parameter, line = REFUSED[case]
+    with pytest.raises(InputError, match=line):
+        small(f"parameter=[{parameter}]", "data.truth={}")
+
+
+@pytest.mark.parametrize(
+    ("name", "line"),
+    [("gates[2].half", "the channel has 2 gates, numbered from 0"), ("gates[0].rate", "has no rate")],
+)
+def test_gates_that_the_channel_does_not_have_are_refused(name: str, line: str):
+    with pytest.raises(InputError, match=line):
+        build_study(small(f"parameter=[{{name='{name}'}}]", "data.truth={}"), SerialCommunicator(), SITES)
