@@ -1,11 +1,13 @@
 """Tables of a run description that say what is inferred on a cell, and from which data."""
 
 import math
-from typing import Annotated
+from collections.abc import Mapping
+from typing import Annotated, Any
 
 from pydantic import Field
 
 from hpcpinn.config.learnable import measure_of
+from hpcpinn.config.stimulation import CurrentConfig
 from hpcpinn.config.values import Count, Finite, Positive, PositiveTime, Table, Text, Time
 
 
@@ -14,7 +16,9 @@ class CellParameterConfig(Table):
 
     Attributes:
         name: Which constant of [physics.constants]; `vdcc_density.apic` for the density of channels on one type of
-            neurite, `gates[0].half` for a constant of one gate of the channel.
+            neurite, `gates[0].half` for a constant of one gate of the channel. Of the voltage, where a field or a
+            clamp drives it: `cable.R_i`, `cable.C_m`, `cable.temperature`, `field.magnitude`, and of currents
+            `channels.squid.sodium.conductance` or `.reversal`.
         start: Where the iteration begins; the run's value where left out.
         prior: Median of a prior, log-normal for a positive constant, normal for another; none where left out.
         prior_factor: The prior says that a positive constant is within this factor of the median, 68 %.
@@ -52,6 +56,30 @@ class GateTruthConfig(Table):
     gamma: Annotated[Finite | None, Field(ge=0, le=1)] = None
 
 
+class CableTruthConfig(Table):
+    """What the cable equation has in synthetic traces.
+
+    Attributes:
+        R_i: Axial resistivity, Ω·cm.
+        C_m: Capacitance of the membrane, µF/cm².
+        temperature: °C.
+    """
+
+    R_i: Positive | None = None
+    C_m: Positive | None = None
+    temperature: Finite | None = None
+
+
+class FieldTruthConfig(Table):
+    """What the field has in synthetic traces.
+
+    Attributes:
+        magnitude: At its peak, V/m; or, of a sampled field, its factor.
+    """
+
+    magnitude: Positive | None = None
+
+
 class CellTruthConfig(Table):
     """What synthetic traces are made with.
 
@@ -70,6 +98,8 @@ class CellTruthConfig(Table):
         temperature: Of the calcium channel, K.
         rest_voltage: At which the leak balances rest, mV.
         gates: Of the calcium channel, one table for each; what is left out is the run's.
+        cable, field, channels: Of the voltage, such as `cable = { R_i = 150.0 }`, `field = { magnitude = 300.0 }`,
+            `channels = { squid = { sodium = { conductance = 100.0 } } }`.
     """
 
     D_c: Positive | None = None
@@ -93,19 +123,27 @@ class CellTruthConfig(Table):
     temperature: Positive | None = None
     rest_voltage: Finite | None = None
     gates: Annotated[tuple[GateTruthConfig, ...], Field(strict=False)] = ()
+    cable: CableTruthConfig | None = None
+    field: FieldTruthConfig | None = None
+    channels: dict[str, dict[str, CurrentConfig]] | None = None
 
     @property
     def changes(self) -> dict[str, float]:
         """The values given, by the names of parameters (``vdcc_density.apic``, ``gates[0].half``)."""
-        found: dict[str, float] = {}
-        for name, value in self.model_dump(exclude_none=True).items():
-            if isinstance(value, dict):
-                found |= {f"{name}.{kind}": x for kind, x in value.items()}
-            elif isinstance(value, (list, tuple)):
-                found |= {f"{name}[{n}].{of}": x for n, gate in enumerate(value) for of, x in gate.items()}
-            else:
-                found[name] = value
-        return found
+        return _flat(self.model_dump(exclude_none=True))
+
+
+def _flat(tree: Mapping[str, Any]) -> dict[str, float]:
+    """The numbers of tables within tables, by their whole names."""
+    found: dict[str, float] = {}
+    for name, value in tree.items():
+        if isinstance(value, Mapping):
+            found |= {f"{name}.{inner}": x for inner, x in _flat(value).items()}
+        elif isinstance(value, (list, tuple)):
+            found |= {f"{name}[{n}].{inner}": x for n, one in enumerate(value) for inner, x in _flat(one).items()}
+        else:
+            found[name] = value
+    return found
 
 
 class CellDataConfig(Table):

@@ -18,6 +18,7 @@ def conflicts(config: RunConfig) -> Iterator[Problem]:
         return
     yield from _parameters(config)
     yield from _releases(config)
+    yield from _voltage_of_truth(config)
     yield from _run(config)
     yield from _data(config)
 
@@ -34,7 +35,30 @@ def _parameters(config: RunConfig) -> Iterator[Problem]:
         if name.startswith(learnable.BY_TYPE) and "vdcc_density" in names:
             yield key, f"{name!r} and 'vdcc_density' of all types are learned at once; leave one away"
         yield from _signs(parameter, number)
+        yield from _voltage(config, name, key)
         yield from of_parameter(parameter, number, config.physics.constants)
+
+
+def _voltage(config: RunConfig, name: str, key: Path) -> Iterator[Problem]:
+    """Constants of the voltage need one that is solved, and are not fixed as well."""
+    if not learnable.drives_voltage(name):
+        return
+    if not config.solves_voltage:
+        yield key, f"{name!r} is a constant of the voltage, which here is given; let a [field] or a [[clamp]] drive it"
+    if name == "field.magnitude" and not config.field.is_given:
+        yield key, f"{name!r}: there is no field; give field.magnitude, from which the iteration begins"
+    fixed = {f"cable.{own}" for own in config.cable.model_fields_set}
+    member = learnable.current_member(name)
+    if name in fixed or (member and member[2] in config.channels.changes.get(member[0], {}).get(member[1], {})):
+        yield key, f"{name!r} is fixed too in [{name.partition('.')[0]}]; give one of the two (parameter.start)"
+
+
+def _voltage_of_truth(config: RunConfig) -> Iterator[Problem]:
+    """What data are made with may change the voltage only where it is solved."""
+    for name in config.data.truth.changes:
+        if learnable.drives_voltage(name) and not config.solves_voltage:
+            table = name.partition(".")[0]
+            yield ("data", "truth", table), f"{name!r} is a constant of the voltage, which here is given"
 
 
 def _signs(parameter: CellParameterConfig, number: int) -> Iterator[Problem]:

@@ -70,6 +70,18 @@ class ClampConfig(Table):
     current: Finite
 
 
+class CurrentConfig(Table):
+    """Constants of one current of a channel set that differ.
+
+    Attributes:
+        conductance: g_max, mS/cm².
+        reversal: E, mV.
+    """
+
+    conductance: NonNegative | None = None
+    reversal: Finite | None = None
+
+
 class ChannelsConfig(Table):
     """Ion channels of every type of neurite, by name: passive, squid or code.
 
@@ -79,6 +91,8 @@ class ChannelsConfig(Table):
         basal: Of basal dendrites.
         apical: Of apical dendrites.
         other: Of what has another type in the SWC file.
+        constants: What differs in the sets, by set and current (sodium, potassium, leak), such as
+            `squid = { sodium = { conductance = 100.0 } }`.
     """
 
     soma: Text = "squid"
@@ -86,6 +100,15 @@ class ChannelsConfig(Table):
     basal: Text = "squid"
     apical: Text = "squid"
     other: Text = "passive"
+    constants: dict[str, dict[str, CurrentConfig]] = Field(default={})
+
+    @property
+    def changes(self) -> dict[str, dict[str, dict[str, float]]]:
+        """The constants that differ, by set, current and name."""
+        return {
+            name: {current: given.model_dump(exclude_none=True) for current, given in currents.items()}
+            for name, currents in self.constants.items()
+        }
 
 
 class CableConfig(Table):

@@ -149,9 +149,24 @@ def patch_around(cable: Cable, site: Site, length: float) -> Patch:
     return Patch(cable, section, first, first + kept, length / kept)
 
 
+_DEGREE = 3
+"""Of the Legendre polynomials through which an edge of a patch is seen."""
+
+
+def _legendre(x: Float[Array, "..."]) -> list[Float[Array, "..."]]:
+    """P_0 to P_{_DEGREE + 1}."""
+    found = [jnp.ones_like(x), x]
+    for n in range(1, _DEGREE + 1):
+        found.append(((2 * n + 1) * x * found[n] - n * found[n - 1]) / (n + 1))
+    return found
+
+
 @dataclass(frozen=True)
 class PatchPlace:
     """Where a patch lies, for shares of pieces that are a smooth function of its length.
+
+    On a piece that an edge of the patch cuts, the jump is seen through its first Legendre polynomials: as much
+    of it as features of the piece can see, whose amount and place are right.
 
     Attributes:
         centre, total: Arc length of its middle within its section, and of the section.
@@ -184,15 +199,28 @@ class PatchPlace:
             length=cable.length[pieces],
         )
 
-    def shares(self, length: Float[Array, ""] | float) -> Float[Array, " P"]:
-        """How much of every piece the patch covers, weighted as in `Patch`. Traceable.
+    def shares(self, length: Float[Array, ""] | float, nodes: Float[np.ndarray, " X"]) -> Float[Array, "P X"]:
+        """How much the patch acts at places of every piece, weighted as in `Patch`. Traceable.
 
-        Where an edge of the patch is one of a piece, the derivative is the mean of both sides.
+        Where an edge of the patch is one of a piece, the derivative acts in this piece, in the next or in both: by
+        their moments it is the same.
+
+        Args:
+            length: Of the patch, µm.
+            nodes: Places ξ in every piece, of which the quadrature is Gauss'.
         """
         kept = jnp.minimum(length, self.total)
         first = jnp.clip(self.centre - kept / 2.0, 0.0, self.total - kept)
-        covered = jnp.minimum(first + kept, self.start + self.length) - jnp.maximum(first, self.start)
-        return jnp.where(self.own, length / kept * jnp.maximum(covered, 0.0) / self.length, 0.0)
+        edges = jnp.stack([first, first + kept])[:, None]
+        ends = jnp.clip(2.0 * (edges - self.start) / self.length - 1.0, -1.0, 1.0)
+        below = _legendre(ends)
+        shape = _legendre(jnp.asarray(nodes))
+        covered = 0.5 * (ends[1] - ends[0])[:, None] * jnp.ones(len(nodes))
+        for n in range(1, _DEGREE + 1):
+            # ∫ P_n = (P_{n+1} − P_{n−1})/(2n + 1), and P_n has the square norm 2/(2n + 1).
+            moment = 0.5 * jnp.diff(below[n + 1] - below[n - 1], axis=0)[0]
+            covered = covered + moment[:, None] * shape[n]
+        return jnp.where(self.own[:, None], length / kept * covered, 0.0)
 
 
 def _radius_jumps(cable: Cable, rule: PieceRule) -> Float[np.ndarray, " N"]:

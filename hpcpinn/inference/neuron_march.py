@@ -18,9 +18,8 @@ from jaxtyping import Array, Float, Int
 
 from hpcpinn.domain.coupled_window import CoupledWindow
 from hpcpinn.domain.tree_solve import tree_solve
-from hpcpinn.inference.learned_drive import LearnedDrive
+from hpcpinn.inference.learned_drive import Course, LearnedDrive
 from hpcpinn.parallel.batched import BatchedCommunicator
-from hpcpinn.physics.calcium_system import CalciumForcing
 from hpcpinn.physics.learned_calcium import CellConstants, LearnedCalcium
 from hpcpinn.training.least_squares import Correction, Linearisation, accept, correct, linearise
 from hpcpinn.training.local import Window, combine, edge_values, evaluate, field_at
@@ -39,8 +38,8 @@ class WindowSequence(NamedTuple):
     Attributes:
         start, length: Internal time, (W,).
         resolvent: Weights of the rows, (W, P, K, K).
-        unit: Forcing with channels of unit strength, leaves (W, P, Q).
-        unit_slope: Its derivatives by the coordinates of the constants, leaves (W, p, P, Q); None where the
+        course: What acts on the pieces.
+        course_slope: Its derivatives by the coordinates of the constants, leaves (W, p, ...); None where the
             constants do not shape it.
         end_flux: Calcium given at the ends, (W, P, 2, T).
         guess: Heads to begin with, (W, P, K, M).
@@ -49,8 +48,8 @@ class WindowSequence(NamedTuple):
     start: Float[Array, " W"]
     length: Float[Array, " W"]
     resolvent: Float[Array, "W P K K"]
-    unit: CalciumForcing
-    unit_slope: CalciumForcing | None
+    course: Course
+    course_slope: Course | None
     end_flux: Float[Array, "W P 2 T"]
     guess: Float[Array, "W P K M"]
 
@@ -132,11 +131,11 @@ class FixedMarch:
         """The windows with the forcing at given constants."""
         if self.drive is None:
             return self._windows
-        unit, slope = jax.tree.map(np.asarray, self.drive(z))
+        course, slope = jax.tree.map(np.asarray, self.drive(z))
         return [
             window._replace(
-                unit=jax.tree.map(lambda leaf, n=n: leaf[n], unit),
-                unit_slope=jax.tree.map(lambda leaf, n=n: leaf[:, n], slope),
+                course=jax.tree.map(lambda leaf, n=n: leaf[n], course),
+                course_slope=jax.tree.map(lambda leaf, n=n: leaf[:, n], slope),
             )
             for n, window in enumerate(self._windows)
         ]
@@ -161,8 +160,8 @@ class FixedMarch:
         """Heads of one window, field and derivatives at its end, and what is kept of it."""
         solver, table, scale = self.solver, self.solver.table, jnp.asarray(self._measure.scale)
         length = given.length
-        learned = self.constants.at(z)
-        system, window = learned.system, Window(length, field, learned.forcing(given.unit))
+        learned = self.constants.at(z, given.course.rest_voltage)
+        system, window = learned.system, Window(length, field, learned.forcing(given.course.unit))
         told_given = self._given(system, given)
         # A guess that begins elsewhere than the window would have to jump, and may cross the pumps' pole below 0.
         jump = field - field_at(table.initial, given.guess, self._measure)
@@ -197,9 +196,9 @@ class FixedMarch:
 
         def answered(z: Array, field: Array, heads: Array) -> tuple[Array, Array, Array]:
             """A step from converged heads with the ends told what they are: heads, reports, given."""
-            learned = self.constants.at(z)
-            forcing = learned.forcing(_nearby(given, z - here))
-            system, window = learned.system, Window(length, field, forcing)
+            course = _nearby(given, z - here)
+            learned = self.constants.at(z, course.rest_voltage)
+            system, window = learned.system, Window(length, field, learned.forcing(course.unit))
             new = self._accepted(system, window, linear, corrected(system, window, heads), told)
             value, edge_slope = edge_values(system, table, solver.geometry, length, new)
             return new, combine(solver.interfaces.rows.send, value, edge_slope), self._given(system, given)
@@ -282,8 +281,8 @@ class FixedMarch:
         return weight / weight.sum(axis=1, keepdims=True)
 
 
-def _nearby(given: WindowSequence, step: Float[Array, " p"]) -> CalciumForcing:
-    """The forcing of a window a step of the constants away, to first order."""
-    if given.unit_slope is None:
-        return given.unit
-    return jax.tree.map(lambda unit, slope: unit + jnp.tensordot(step, slope, 1), given.unit, given.unit_slope)
+def _nearby(given: WindowSequence, step: Float[Array, " p"]) -> Course:
+    """What acts in a window a step of the constants away, to first order."""
+    if given.course_slope is None:
+        return given.course
+    return jax.tree.map(lambda x, slope: x + jnp.tensordot(step, slope, 1), given.course, given.course_slope)

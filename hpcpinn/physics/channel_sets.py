@@ -9,9 +9,10 @@ delayed-rectifier kinetics of M. Pospischil et al., Biol. Cybern. 99 (2008) 427.
 """
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from difflib import get_close_matches
 from types import MappingProxyType
+from typing import Any
 
 import jax.numpy as jnp
 from jaxtyping import Array, Float
@@ -41,14 +42,14 @@ class Current:
 
     Attributes:
         name: The ion, or ``leak``.
-        conductance: g_max, mS/cm².
-        reversal: E, mV.
+        conductance: g_max, mS/cm²; like
+        reversal: E, mV, a number that may be traced.
         powers: Power of every gate of the set, in its order.
     """
 
     name: str
-    conductance: float
-    reversal: float
+    conductance: Any
+    reversal: Any
     powers: tuple[int, ...] = ()
 
 
@@ -72,13 +73,13 @@ class ChannelSet:
     temperature: float = 20.0
     q10: float = 1.0
 
-    def speed(self, celsius: float | None) -> float:
-        """Factor of all rates at a temperature; 1 at the set's own (None)."""
-        return 1.0 if celsius is None else float(self.q10 ** ((celsius - self.temperature) / 10.0))
+    def speed(self, celsius: Any) -> Any:
+        """Factor of all rates at a temperature (a number that may be traced); 1 at the set's own (None)."""
+        return 1.0 if celsius is None else self.q10 ** ((celsius - self.temperature) / 10.0)
 
 
 def rates(
-    channels: ChannelSet, V: Float[Array, "..."], celsius: float | None = None
+    channels: ChannelSet, V: Float[Array, "..."], celsius: Any = None
 ) -> tuple[Float[Array, "gates ..."], Float[Array, "gates ..."]]:
     """Opening and closing rates α, β of every gate, 1/ms.
 
@@ -218,14 +219,36 @@ CHANNEL_SETS: Mapping[str, ChannelSet] = MappingProxyType({c.name: c for c in (P
 """The named channel sets of EQUATIONS §2."""
 
 
-def channel_set_named(name: str) -> ChannelSet:
+def with_constants(channels: ChannelSet, changes: Mapping[str, Mapping[str, Any]]) -> ChannelSet:
+    """The set with other conductances and reversals, which may be traced.
+
+    Args:
+        channels: The set.
+        changes: By current, then ``conductance`` or ``reversal``.
+
+    Raises:
+        InputError: The set has no such current.
+    """
+    there = [current.name for current in channels.currents]
+    for name in changes:
+        if name not in there:
+            raise InputError(f"channels {channels.name!r}: no current {name!r}; there are {', '.join(there)}")
+    currents = tuple(replace(current, **changes.get(current.name, {})) for current in channels.currents)
+    return replace(channels, currents=currents)
+
+
+def channel_set_named(name: str, changes: Mapping[str, Mapping[str, Mapping[str, Any]]] | None = None) -> ChannelSet:
     """The channel set of that name.
+
+    Args:
+        name: Of the set.
+        changes: Constants that differ, by set, current and name.
 
     Raises:
         InputError: Nobody is called so; the message has the nearest name.
     """
     if name.lower() in CHANNEL_SETS:
-        return CHANNEL_SETS[name.lower()]
+        return with_constants(CHANNEL_SETS[name.lower()], (changes or {}).get(name.lower(), {}))
     near = get_close_matches(name.lower(), CHANNEL_SETS, n=1, cutoff=0.5)
     advice = f"did you mean {near[0]!r}?" if near else f"known are {', '.join(CHANNEL_SETS)}"
     raise InputError(f"channels {name!r}: no such channel set; {advice}")

@@ -15,7 +15,7 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float, Int
 
-from hpcpinn.config.learnable import BY_TYPE, gate_member, measure_of
+from hpcpinn.config.learnable import BY_TYPE, current_member, gate_member, measure_of
 from hpcpinn.coordinates import Coordinates
 from hpcpinn.errors import InputError
 from hpcpinn.morphology.frusta import kind_name
@@ -46,8 +46,14 @@ _UNITS = {
     "z_ca": "1",
     "temperature": "K",
     "rest_voltage": "mV",
+    "cable.R_i": "ohm cm",
+    "cable.C_m": "uF/cm2",
+    "cable.temperature": "degC",
+    "field.magnitude": "V/m",
 }
-_GATE_UNITS = {"z": "1", "half": "mV", "tau": "s", "rate": "1/s", "gamma": "1"}
+_MEMBER_UNITS = {
+    "z": "1", "half": "mV", "tau": "s", "rate": "1/s", "gamma": "1", "conductance": "mS/cm2", "reversal": "mV",
+}  # fmt: skip
 _SHAPES_DRIVE = ("release_duration", "release_patch", "z_ca", "temperature")
 
 
@@ -58,8 +64,10 @@ def base_name(name: str) -> str:
 
 def unit_of(name: str) -> str:
     """The unit of a constant that can be learned; 1 for a plain number."""
-    gate = gate_member(name)
-    return _GATE_UNITS[gate[1]] if gate else _UNITS[base_name(name)]
+    gate, current = gate_member(name), current_member(name)
+    if gate or current:
+        return _MEMBER_UNITS[(gate or current or ("",))[-1]]
+    return _UNITS[name if name in _UNITS else base_name(name)]
 
 
 def coordinates_of(names: Sequence[str]) -> Coordinates:
@@ -131,17 +139,24 @@ class CellConstants:
         """How the learned ones are iterated on."""
         return coordinates_of(self.names)
 
-    def at(self, z: Float[Array, " p"]) -> "PieceConstants":
-        """The constants at given coordinates of the learned ones. Traceable."""
-        return self.learned(self.coordinates.values(z, jnp))
+    def at(self, z: Float[Array, " p"], rest_voltage: Any = None) -> "PieceConstants":
+        """The constants at given coordinates of the learned ones. Traceable.
+
+        Args:
+            z: The coordinates.
+            rest_voltage: At which the leak balances rest, where it is not learned itself, mV; None: the known one.
+        """
+        return self.learned(self.coordinates.values(z, jnp), rest_voltage)
 
     def common(self, values: Float[Array, " p"]) -> CalciumConstants:
         """What all pieces share, at given values of the learned ones. Traceable."""
         return changed(self.known, dict(zip(self.names, values, strict=True)))
 
-    def learned(self, values: Float[Array, " p"]) -> "PieceConstants":
-        """The constants at given values of the learned ones. Traceable."""
+    def learned(self, values: Float[Array, " p"], rest_voltage: Any = None) -> "PieceConstants":
+        """As `at`, at given values of the learned ones."""
         k = self.common(values)
+        if rest_voltage is not None and "rest_voltage" not in self.names:
+            k = k.replace(rest_voltage=rest_voltage)
         density = jnp.broadcast_to(jnp.asarray(k.vdcc_density, float), self.kind.shape)
         for name, value in zip(self.names, values, strict=True):
             if name.startswith(BY_TYPE):

@@ -11,10 +11,11 @@ Several cells are one forest of compartments, and compartments may be spread ove
 its own and takes part in the elimination of all (`tree_shares`).
 """
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from copy import copy
+from dataclasses import dataclass, replace
 from functools import cached_property
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
@@ -136,6 +137,59 @@ class CableEquation:
         weight = area[:n] / area[:n].sum()
         self._rest_guess = float(weight @ np.array([chosen.rest for chosen in channels]))
 
+    def with_constants(
+        self, *, R_i: Any = 1.0, C_m: Any = 1.0, celsius: Any = None, sets: Mapping[str, ChannelSet] | None = None
+    ) -> "CableEquation":
+        """The same with other constants, which may be traced: for `rest_near` and `voltages`.
+
+        Args:
+            R_i, C_m: Factors of what they were.
+            celsius: Temperature; None leaves it.
+            sets: Channel sets that take the place of those of their names.
+        """
+        other = copy(self)
+        for kept in ("_march", "_newton_step"):
+            other.__dict__.pop(kept, None)
+        other._capacitance = C_m * self._capacitance
+        other._coupling, other._axial_sum = self._coupling / R_i, self._axial_sum / R_i
+        other._celsius = self._celsius if celsius is None else celsius
+        new = sets or {}
+        other._groups = tuple(replace(g, channels=new.get(g.channels.name, g.channels)) for g in self._groups)
+        return other
+
+    def rest_near(self, state: VoltageState, steps: int = 12) -> VoltageState:
+        """Rest, by so many of Newton's steps from a voltage that is nearly at it. Traceable."""
+
+        def step(_: Any, V: Array) -> Array:
+            return V + jnp.clip(self._rest_step(V)[0], -5.0, 5.0)
+
+        # Junctions have no memory, but rest they have: they are where the axial current through them is none.
+        V = jax.lax.fori_loop(0, steps, step, jnp.where(self._capacitance > 0.0, state.V, self._rest_guess))
+        return VoltageState(self._remembered(V), self._steady_gates(V), jnp.zeros(()))
+
+    def voltages(
+        self, state: VoltageState, steps: tuple[Array, ...], last: Int[Array, " T"], sources: Float[Array, "k points"]
+    ) -> Float[Array, "T n"]:
+        """Voltage of the own compartments after some of the steps. Traceable.
+
+        Args:
+            state: At the start.
+            steps: Lengths, implicitness and drives, as in `Steps`.
+            last: Numbers of the steps after which it is wanted, increasing.
+            sources: As in `march`.
+        """
+
+        def one(state: VoltageState, span: tuple[Array, Array]) -> tuple[VoltageState, Array]:
+            def step(index: Array, state: VoltageState) -> VoltageState:
+                length, implicit, drive = (column[index] for column in steps)
+                return self._step(state, (length, implicit, drive), sources)
+
+            state = jax.lax.fori_loop(span[0], span[1], step, state)
+            return state, state.V[self.rows]
+
+        ends = last + 1
+        return jax.lax.scan(one, state, (jnp.concatenate([jnp.zeros(1, int), ends[:-1]]), ends))[1]
+
     def _of_own(self, values: Float[ndarray, " points"]) -> Float[ndarray, " m"]:
         """Values of all points at this rank's, zero at ghosts: their owners have them."""
         return np.where(self._share.is_own, values[self._share.order], 0.0)
@@ -227,6 +281,11 @@ class CableEquation:
 
     @cached_property
     def _newton_step(self):
+        return jax.jit(self._rest_step)
+
+    def _rest_step(self, V: Float[Array, " points"]) -> tuple[Float[Array, " points"], Float[Array, ""]]:
+        """Newton's step towards rest, and the largest change of all ranks."""
+
         def ionic(V):
             total = jnp.zeros_like(V)
             for group in self._groups:
@@ -237,12 +296,9 @@ class CableEquation:
                 total = total.at[group.rows].set(group.area * density)
             return total
 
-        def step(V):
-            current, slope = jax.jvp(ionic, (V,), (jnp.ones_like(V),))
-            change = self._share.solve(self._axial_sum + slope, self._coupling, -current - self._axial(V))
-            return change, self._communicator.max(jnp.max(jnp.abs(change), initial=0.0))
-
-        return jax.jit(step)
+        current, slope = jax.jvp(ionic, (V,), (jnp.ones_like(V),))
+        change = self._share.solve(self._axial_sum + slope, self._coupling, -current - self._axial(V))
+        return change, self._communicator.max(jnp.max(jnp.abs(change), initial=0.0))
 
     def _axial(self, V: Float[Array, " points"]) -> Float[Array, " points"]:
         """Axial current out of every point, nA; at ghosts what their children here make of it."""

@@ -45,7 +45,7 @@ class CalciumDrive:
         source: Voltage.
         weights: Voltage weights at the space nodes of the pieces, positions P·X.
         releases: Synaptic releases.
-        release_share: How they act on the pieces, (P, releases).
+        release_share: How they act at the space nodes of the pieces.
         fluxes: Fluxes through ends.
         flux_end: For each flux, its share of cross-section per end, (P, 2, fluxes).
     """
@@ -58,7 +58,7 @@ class CalciumDrive:
     source: voltage.VoltageSource
     weights: voltage.SiteWeights
     releases: sources.Releases
-    release_share: Float[Array, "P releases"]
+    release_share: Float[Array, "P X releases"]
     fluxes: sources.EndFluxes
     flux_end: Float[Array, "P 2 fluxes"]
 
@@ -87,7 +87,8 @@ class CalciumDrive:
         followed = gates.follow(flat, at, start, times, k, self.source.resolution)[back]
         opening = gates.opening(followed, k)
         channel_source, channel_sink = ghk.channel(at(times[back]), opening, k)
-        release = sources.release_flux(self.releases, times[back]) @ self.release_share.T
+        release = jnp.einsum("tr,pxr->tpx", sources.release_flux(self.releases, times[back]), self.release_share)
+        release = release.reshape(len(tau), -1)
 
         ratio = self.geometry.membrane_ratio
         n_time, n_check = len(grid.time), len(self.check_time)
@@ -113,7 +114,7 @@ def laid_out(
     ratio: Float[Array, "P X"],
     channel_source: Float[Array, "T PX"],
     channel_sink: Float[Array, "T PX"],
-    release: Float[Array, "T P"],
+    release: Float[Array, "T PX"],
     to_space: Float[Array, "x X"] | None = None,
 ) -> CalciumForcing:
     """What acts at the space nodes of pieces at some times, as the equation wants it.
@@ -121,10 +122,10 @@ def laid_out(
     Args:
         ratio: Membrane per volume, 1/µm.
         channel_source, channel_sink: Of channels.
-        release: Of every piece.
+        release: Of synaptic releases.
         to_space: Takes values at the space nodes to the wanted places; None: these are wanted.
     """
-    times, pieces = release.shape
+    times, pieces = release.shape[0], ratio.shape[0]
 
     def fields(values: Float[Array, "T PX"]) -> Float[Array, "P n"]:
         by_piece = values.reshape(times, pieces, -1)
@@ -136,7 +137,7 @@ def laid_out(
         membrane_ratio=jnp.tile(ratio, (1, times)),
         channel_source=fields(channel_source),
         channel_sink=fields(channel_sink),
-        release=jnp.repeat(release.T, ratio.shape[1], axis=1),
+        release=fields(release),
     )
 
 

@@ -57,7 +57,7 @@ class SlotDrive:
         release = np.zeros((len(tau), len(self.geometry.length)))
         if self.releases is not None:
             release[:, self.releases.cells] = self.releases.flux_at(slot, times)
-        return self._laid_out(channels, start, duration, release)
+        return self._laid_out(channels, start, duration, np.repeat(release, len(self.grid.space), axis=1))
 
     @cached_property
     def _laid_out(self):

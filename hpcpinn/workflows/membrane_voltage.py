@@ -11,7 +11,7 @@ from hpcpinn.config import RunConfig
 from hpcpinn.errors import InputError, concerning
 from hpcpinn.morphology import Cable, parse_site
 from hpcpinn.morphology.compartments import Compartments, compartments, d_lambda_counts
-from hpcpinn.physics.channel_sets import channel_set_named
+from hpcpinn.physics.channel_sets import CHANNEL_SETS, ChannelSet, channel_set_named
 from hpcpinn.physics.stimulation.field import Field, quasipotential, read_field, uniform_field
 from hpcpinn.physics.stimulation.protocols import PulseProtocol, protocol_named
 from hpcpinn.physics.stimulation.stimulus import Stimulus
@@ -75,7 +75,8 @@ def driven_cable(config: RunConfig, cable: Cable) -> DrivenCable:
     """
     chosen = config.cable
     cells = compartments_of(config, cable)
-    channels = [channel_set_named(name) for name in channel_names(config, cells)]
+    sets = channel_sets_of(config)
+    channels = [sets[name] for name in channel_names(config, cells)]
     equation = CableEquation(cells, channels, chosen.R_i, chosen.C_m, chosen.temperature)
     rows = []
     stimulus = None
@@ -145,6 +146,19 @@ def switching_times(config: RunConfig) -> Float[ndarray, " k"]:
         times += [*onsets, *(onsets + stimulus.waveform.duration)]
     within = np.unique(np.round(times, 9))
     return within[(within > 0.0) & (within < config.run.duration)]
+
+
+def channel_sets_of(config: RunConfig) -> dict[str, ChannelSet]:
+    """The channel sets of a run description by their names, with the constants that it changes.
+
+    Raises:
+        InputError: A set or a current that does not exist.
+    """
+    changes = config.channels.changes
+    with concerning("channels", "constants"):
+        for name in changes:
+            channel_set_named(name)
+        return {name: channel_set_named(name, changes) for name in CHANNEL_SETS}
 
 
 def channel_names(config: RunConfig, cells: Compartments) -> tuple[str, ...]:

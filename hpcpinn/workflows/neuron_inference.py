@@ -21,11 +21,12 @@ from hpcpinn.io.metrics import write_metrics
 from hpcpinn.io.neuron_inference import FORMAT, NeuronInferenceResult, write_neuron_inference
 from hpcpinn.io.site_observations import SiteTable, read_site_observations, refuse_unusable
 from hpcpinn.parallel.communicator import Communicator
-from hpcpinn.physics.learned_calcium import unit_of, value_of
+from hpcpinn.physics.learned_calcium import unit_of
 from hpcpinn.workflows import estimates
-from hpcpinn.workflows.neuron_model import LAID_BY, NeuronModel, Seen, build_model, laid_for
+from hpcpinn.workflows.learned_values import LAID_BY, laid_for, own_value, starting_values
+from hpcpinn.workflows.neuron_model import NeuronModel, Seen, build_model
 
-_LAYINGS = 5
+_LAYINGS = 3
 """Of windows and pieces after the first."""
 _STAYS = 0.05
 """Standard deviations that a fit on new windows and pieces may be away from the last."""
@@ -183,8 +184,7 @@ def _study(
 ) -> Study:  # fmt: skip
     laid = laid_for(config, {name: value for name, value in zip(names, starts, strict=True) if value is not None})
     model = build_model(laid, communicator, names, starts, sites)
-    known = model.problem.cell.constants
-    begin = [value_of(n, known) if s is None else s for s, n in zip(starts, names, strict=True)]
+    begin = starting_values(laid, model.problem.cell.constants, names, starts)
     prior = estimates.prior_of(config.parameter, model.coordinates)
     return Study(config, communicator, model, model.coordinates.of(begin), *prior)
 
@@ -192,7 +192,7 @@ def _study(
 def truth_of(study: Study) -> dict[str, float]:
     """What synthetic data are made with, of the learned constants and of others that differ from the run's."""
     known, changes = study.model.problem.cell.constants, study.config.data.truth.changes
-    learned = {name: value_of(name, known, changes) for name in study.names}
+    learned = {name: own_value(study.config, known, name, changes) for name in study.names}
     covered = set(study.names)
     return learned | {name: value for name, value in changes.items() if name not in covered}
 

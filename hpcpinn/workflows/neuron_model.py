@@ -1,7 +1,7 @@
 """The model of an inference on a neuron: a run's cell, a fixed sequence of windows, calcium at sites."""
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
 
@@ -17,7 +17,7 @@ from hpcpinn.coordinates import Coordinates
 from hpcpinn.domain.coupled_window import CoupledWindow
 from hpcpinn.domain.pieces import PatchPlace
 from hpcpinn.errors import InputError, SolveError, concerning
-from hpcpinn.inference.learned_drive import LearnedDrive, ShapedDrive
+from hpcpinn.inference.learned_drive import Course, LearnedDrive, ShapedDrive
 from hpcpinn.inference.neuron_march import CALCIUM, FixedMarch, Marched, WindowSequence
 from hpcpinn.morphology import Cable
 from hpcpinn.morphology.frusta import kind_name
@@ -25,27 +25,13 @@ from hpcpinn.morphology.sites import Site, parse_site
 from hpcpinn.parallel.communicator import Communicator
 from hpcpinn.physics.calcium_system import CalciumSystem
 from hpcpinn.physics.constants import PRESETS, CalciumConstants
-from hpcpinn.physics.learned_calcium import (
-    CellConstants,
-    PieceConstants,
-    coordinates_of,
-    shapes_drive,
-    value_of,
-)
+from hpcpinn.physics.learned_calcium import CellConstants, PieceConstants, shapes_drive
 from hpcpinn.timestepping.controller import Plan, after_accepted, after_rejected, next_length
 from hpcpinn.timestepping.forcing import CalciumDrive, WindowDrive
+from hpcpinn.workflows.learned_values import starting_values
+from hpcpinn.workflows.learned_voltage import learned_voltage
 from hpcpinn.workflows.march import Attempt, Factors, March, State, attempted, why_rejected
 from hpcpinn.workflows.problem import Problem, build_problem
-
-LAID_BY = ("release_duration", "release_patch")
-"""Constants by which windows and pieces are laid: they end where a release does."""
-
-
-def laid_for(config: RunConfig, values: Mapping[str, float]) -> RunConfig:
-    """The run description whose windows and pieces are laid for these values of constants."""
-    update = {name: value for name, value in values.items() if name in LAID_BY}
-    constants = config.physics.constants.model_copy(update=update)
-    return config.model_copy(update={"physics": config.physics.model_copy(update={"constants": constants})})
 
 
 def known_constants(config: RunConfig, problem: Problem) -> CalciumConstants:
@@ -146,7 +132,7 @@ class NeuronModel:
     def learning(self, names: Sequence[str]) -> "NeuronModel":
         """The same with other constants learned."""
         constants = replace(self.march.constants, names=tuple(names))
-        drive = _learned_drive(self.shaped, constants, self.march.sequence)
+        drive = _learned_drive(self.problem, self.communicator, self.shaped, constants, self.march.sequence)
         return replace(self, names=tuple(names), march=replace(self.march, constants=constants, drive=drive))
 
     def over_the_cell(
@@ -202,7 +188,7 @@ def build_model(
     pieces = problem.cell.pieces.cable
     known = known_constants(config, problem)
     communicator.on_root(_refuse_absent_types, names, pieces)
-    values = jnp.asarray(communicator.on_root(_starting_values, names, start, problem.cell.constants))
+    values = jnp.asarray(communicator.on_root(starting_values, config, problem.cell.constants, names, start))
     found = communicator.on_root(_sites, sites, pieces)
     constants = CellConstants(known, tuple(names), pieces.kind[problem.local])
     shaped = _shaped_drive(problem)
@@ -210,29 +196,9 @@ def build_model(
     sequence = _pilot(problem, communicator, solver, shaped.at(constants.common(values)), learned)
     local = {int(piece): row for row, piece in enumerate(problem.local)}
     site_piece = np.array([local[site.frustum] for site in found if site.frustum in local], int)
-    march = FixedMarch(solver, constants, sequence, _learned_drive(shaped, constants, sequence), site_piece)
+    drive = _learned_drive(problem, communicator, shaped, constants, sequence)
+    march = FixedMarch(solver, constants, sequence, drive, site_piece)
     return NeuronModel(problem, communicator, tuple(names), found, march, shaped)
-
-
-def _starting_values(
-    names: Sequence[str], start: Sequence[float | None], known: CalciumConstants
-) -> Float[ndarray, " p"]:
-    """Where the iteration begins.
-
-    Raises:
-        InputError: A constant is unknown to the channel, or 0 where only its logarithm is iterated on.
-    """
-    values = []
-    for number, (name, given) in enumerate(zip(names, start, strict=True)):
-        with concerning("parameter", number, "name"):
-            own = value_of(name, known)  # also shows that the channel has it
-        value = own if given is None else float(given)
-        if coordinates_of([name]).is_logarithm[0] and value <= 0.0:
-            raise InputError(
-                f"[[parameter]]: {name} is {own:g} in the run, and no logarithm begins there; give parameter.start"
-            )
-        values.append(value)
-    return np.array(values)
 
 
 def _shaped_drive(problem: Problem) -> ShapedDrive:
@@ -246,16 +212,19 @@ def _shaped_drive(problem: Problem) -> ShapedDrive:
             for number, release in enumerate(releases)
             if release.patch is None
         },
+        rest_follows=problem.config.physics.constants.rest_voltage is None,
     )
 
 
 def _learned_drive(
-    shaped: ShapedDrive, constants: CellConstants, sequence: WindowSequence
-) -> LearnedDrive | None:
-    """The forcing as a function of the learned constants; None where these do not shape it."""
-    if not any(shapes_drive(name) for name in constants.names):
+    problem: Problem, communicator: Communicator, shaped: ShapedDrive, constants: CellConstants,
+    sequence: WindowSequence,
+) -> LearnedDrive | None:  # fmt: skip
+    """What acts on the pieces as a function of the learned constants; None where these do not shape it."""
+    voltage = learned_voltage(problem, constants.names)
+    if voltage is None and not any(shapes_drive(name) for name in constants.names):
         return None
-    return LearnedDrive(shaped, constants, sequence.start, sequence.length)
+    return LearnedDrive(shaped, constants, sequence.start, sequence.length, voltage, communicator)
 
 
 def _refuse_absent_types(names: Sequence[str], pieces: Cable) -> None:
@@ -288,7 +257,7 @@ def _pilot(
     begun = March(problem, communicator).begin()
     field = jnp.broadcast_to(learned.at_rest()[None, :, None], (len(problem.local), 2, space))
     state = begun._replace(field=field, gates=unit_drive.steady_gates(0.0))
-    stops, factors = problem.stops, None
+    stops, factors, rest = problem.stops, None, learned.system.constants.rest_voltage
     starts, lengths, resolvents, units, fluxes, guesses = [], [], [], [], [], []
     while state.time < stops[-1] * (1.0 - 1e-12):
         next_stop = float(stops[np.searchsorted(stops, state.time * (1.0 + 1e-12), side="right")])
@@ -311,7 +280,8 @@ def _pilot(
         )
     return WindowSequence(
         jnp.asarray(starts), jnp.asarray(lengths), jnp.stack(resolvents),
-        jax.tree.map(lambda *leaves: jnp.stack(leaves), *units), None, jnp.stack(fluxes), jnp.stack(guesses),
+        Course(jax.tree.map(lambda *leaves: jnp.stack(leaves), *units), jnp.full(len(starts), rest)), None,
+        jnp.stack(fluxes), jnp.stack(guesses),
     )  # fmt: skip
 
 

@@ -306,7 +306,7 @@ def build_problem(
         source=cell.source,
         weights=site_weights(cell, np.repeat(local, fraction.shape[1]), fraction.ravel()),
         releases=sources.releases(config.releases, k),
-        release_share=jnp.asarray(cell.pieces.release[:, local].T),
+        release_share=jnp.asarray(np.repeat(cell.pieces.release[:, local].T[:, None], len(table.grid.space), axis=1)),
         fluxes=sources.end_fluxes(config.flux, k),
         flux_end=flux_ends(mine.node, list(cell.flux_nodes), list(cell.flux_areas)),
     )

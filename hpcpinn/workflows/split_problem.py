@@ -24,7 +24,6 @@ from hpcpinn.morphology.forest import join_cables, join_compartments, points_of
 from hpcpinn.networks.trunk import split_features
 from hpcpinn.parallel.communicator import Communicator, SerialCommunicator
 from hpcpinn.physics import gates
-from hpcpinn.physics.channel_sets import channel_set_named
 from hpcpinn.physics.constants import CalciumConstants
 from hpcpinn.physics.pumped_binding import reaction_constants
 from hpcpinn.physics.stimulation.stimulus import Stimulus
@@ -47,7 +46,7 @@ from hpcpinn.timestepping.window_lengths import WindowLengths
 from hpcpinn.training.flow_map import FlowMap, ReactionState
 from hpcpinn.workflows.coupled_slots import CoupledSlots, build_coupled_slots
 from hpcpinn.workflows.long_drive import course_of
-from hpcpinn.workflows.membrane_voltage import clamps_of, step_rule, stimulus_of
+from hpcpinn.workflows.membrane_voltage import channel_sets_of, clamps_of, step_rule, stimulus_of
 from hpcpinn.workflows.population import Member, members_of
 from hpcpinn.workflows.problem import constants_of
 from hpcpinn.workflows.split_cell import SplitCell, describe_split_cell
@@ -308,7 +307,7 @@ def _cable_equation(
     config: RunConfig, cells: Sequence[SplitCell], shares: _Shares, communicator: Communicator
 ) -> CableEquation:
     counts = [cell.compartments.count for cell in cells]
-    sets = {name: channel_set_named(name) for cell in cells for name in cell.channels}
+    sets = channel_sets_of(config)
     return CableEquation(
         join_compartments([cell.compartments for cell in cells]),
         [sets[name] for cell in cells for name in cell.channels],

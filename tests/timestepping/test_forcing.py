@@ -75,7 +75,7 @@ def test_a_release_brings_its_amount_at_its_place() -> None:
     shape = (len(here.local), len(drive.grid.time), len(drive.grid.space))
     density = np.asarray(window.inside.release).reshape(shape)[:, :, 0]
     amount = length * density @ drive.grid.time_weight
-    patch = np.asarray(drive.release_share)[:, 0] > 0.0
+    patch = np.asarray(drive.release_share)[:, 0, 0] > 0.0
     assert not amount[~patch].any()
     exact = float(sources.released(drive.releases, jnp.asarray(start), jnp.asarray(start + length))[0])
     np.testing.assert_allclose(amount[patch], exact, rtol=1e-12)

@@ -1,0 +1,70 @@
+"""What learned constants are in a run description, and run descriptions with other values of them."""
+
+from collections.abc import Mapping, Sequence
+
+import numpy as np
+from jaxtyping import Float
+from numpy import ndarray
+
+from hpcpinn.config import RunConfig
+from hpcpinn.config.learnable import drives_voltage
+from hpcpinn.errors import InputError, concerning
+from hpcpinn.physics.constants import CalciumConstants
+from hpcpinn.physics.learned_calcium import coordinates_of, value_of
+from hpcpinn.workflows import learned_voltage
+
+LAID_BY = ("release_duration", "release_patch")
+"""Constants by which windows and pieces are laid: they end where a release does."""
+
+
+def laid_for(config: RunConfig, values: Mapping[str, float]) -> RunConfig:
+    """The run description whose windows, pieces and voltage are those of these values of constants."""
+    update = {name: value for name, value in values.items() if name in LAID_BY}
+    constants = config.physics.constants.model_copy(update=update)
+    laid = config.model_copy(update={"physics": config.physics.model_copy(update={"constants": constants})})
+    return learned_voltage.with_values(laid, values)
+
+
+def own_value(
+    config: RunConfig, known: CalciumConstants, name: str, changes: Mapping[str, float] | None = None
+) -> float:
+    """What a constant is in a run.
+
+    Args:
+        config: The run description.
+        known: Its constants of calcium, with the leak that balances rest.
+        name: Of the constant.
+        changes: Values that go before.
+
+    Raises:
+        InputError: The run has no such gate, current or temperature.
+    """
+    if not drives_voltage(name):
+        return value_of(name, known, changes)
+    given = (changes or {}).get(name)
+    return learned_voltage.value_in(config, name) if given is None else given
+
+
+def starting_values(
+    config: RunConfig, known: CalciumConstants, names: Sequence[str], start: Sequence[float | None]
+) -> Float[ndarray, " p"]:
+    """Where an iteration begins.
+
+    Args:
+        config, known: As in `own_value`.
+        names: What is learned.
+        start: Where it shall begin; None for the run's own value.
+
+    Raises:
+        InputError: The run has no such constant, or it is 0 where only its logarithm is iterated on.
+    """
+    values = []
+    for number, (name, given) in enumerate(zip(names, start, strict=True)):
+        with concerning("parameter", number, "name"):
+            value = own_value(config, known, name) if given is None else float(given)
+        if coordinates_of([name]).is_logarithm[0] and value <= 0.0:
+            raise InputError(
+                f"[[parameter]]: {name} is {value:g} in the run, and no logarithm begins there; give parameter.start"
+            )
+        values.append(value)
+    return np.array(values)
