@@ -1,7 +1,7 @@
-"""When a run trains its trunk: on its first lively window, and again when the error estimate asks."""
+"""How a run on cables trains its trunk: on its first lively window, and again when the error estimate asks."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import Any
 
 import jax
@@ -18,27 +18,15 @@ from hpcpinn.training.rows import resolvent_at
 from hpcpinn.training.variable_projection import Pieces, SharedTrunk
 from hpcpinn.workflows.march import Attempt, March, State
 from hpcpinn.workflows.problem import Problem
-
-PAUSE = 20
-"""Accepted windows between two trainings: a trunk that does not help must not be trained for ever."""
+from hpcpinn.workflows.trunk_rule import TrunkRule
 
 
-@dataclass
-class TrunkTraining:
-    """Trains the trunk of a run where its description asks for it. Collective over all ranks.
-
-    Attributes:
-        optimiser: How.
-        last: Number of the window before which the trunk was trained last; negative: never.
-    """
-
-    optimiser: LevenbergMarquardt | None
-    last: int = -1
+class TrunkTraining(TrunkRule):
+    """Trains the trunk of a run where its description asks for it. Collective over all ranks."""
 
     @classmethod
     def of(cls, problem: Problem) -> "TrunkTraining":
-        wanted = problem.config.training.trainer == "levenberg-marquardt"
-        return cls(LevenbergMarquardt(steps=10, tolerance=0.02) if wanted else None)
+        return cls.of_trainer(problem.config.training.trainer, LevenbergMarquardt(steps=10, tolerance=0.02))
 
     def due(self, state: State, attempt: Attempt, tolerance: float, windows: int) -> bool:
         """Whether the trunk should learn from this window.
@@ -49,11 +37,7 @@ class TrunkTraining:
             tolerance: Of the error estimate.
             windows: Windows accepted so far.
         """
-        if self.optimiser is None or not np.isfinite(attempt.error):
-            return False
-        if self.last < 0:
-            return bool(np.any(attempt.away_norm > state.reach))
-        return attempt.error > tolerance and windows >= self.last + PAUSE
+        return self.asks(attempt.error, bool(np.any(attempt.away_norm > state.reach)), tolerance, windows)
 
     def improved(
         self, problem: Problem, communicator: Communicator, state: State, attempt: Attempt, windows: int
