@@ -1,11 +1,12 @@
-"""The trunk along one axis: a frozen network of one coordinate, for products over the axes of a box.
+"""The trunk along one axis: a network of one coordinate, for products over the axes of a box.
 
 A box in space and time takes a product of such trunks, one per axis, and a head for every product.
 The features of an axis can be made flat at its ends: a field that is read out of them has no flux
 there, whatever its heads are.
 """
 
-from dataclasses import dataclass
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
 from functools import partial
 from typing import Any, NamedTuple
 
@@ -37,11 +38,13 @@ class AxisTrunk:
         network: The hidden layers.
         parameters: θ.
         mixing: (width, features) matrix absorbed into the heads.
+        flat_at: Ends (−1.0, 1.0) at which every feature has slope zero.
     """
 
     network: HiddenLayers
     parameters: Any
     mixing: Float[Array, "width M"]
+    flat_at: tuple[float, ...] = ()
 
     @property
     def n_features(self) -> int:
@@ -62,19 +65,39 @@ def mirrored(trunk: AxisTrunk) -> AxisTrunk:
     layers = dict(trunk.parameters["params"])
     first = layers["Dense_0"]
     layers["Dense_0"] = {**first, "kernel": -first["kernel"]}
-    return AxisTrunk(trunk.network, {"params": layers}, trunk.mixing)
+    return replace(trunk, parameters={"params": layers}, flat_at=tuple(-end for end in trunk.flat_at))
+
+
+def remixed(trunk: AxisTrunk, parameters: Any) -> AxisTrunk:
+    """The trunk with other parameters θ, spanning what its mixing makes of them: flat, orthonormal again."""
+    return _orthonormal(trunk.network, parameters, trunk.flat_at, np.asarray(trunk.mixing), trunk.n_features)
+
+
+def without_slopes(
+    mixing: Float[Array, "width M"], slopes: Sequence[Float[Array, " width"]]
+) -> Float[Array, "width M"]:
+    """The nearest mixing whose features have no slope where the network's own have the given ones. Traceable."""
+    taken: list[Array] = []
+    for slope in slopes:
+        for direction in taken:
+            slope = slope - direction * (direction @ slope)
+        taken.append(slope / jnp.linalg.norm(slope))
+        mixing = mixing - jnp.outer(taken[-1], taken[-1] @ mixing)
+    return mixing
 
 
 def _padded(network: HiddenLayers, parameters: Any, line: Float[np.ndarray, " n"]) -> AxisFeatures:
     """The network's own features, evaluated for a multiple of `AT_ONCE` places: few programs to compile."""
     places = np.zeros(-(-max(len(line), 1) // AT_ONCE) * AT_ONCE)
     places[: len(line)] = line
-    raw = _along(network, parameters, jnp.asarray(places))
+    raw = hidden_features(network, parameters, jnp.asarray(places))
     return AxisFeatures(*(part[: len(line)] for part in jax.tree.map(np.asarray, raw)))
 
 
 @partial(jax.jit, static_argnums=0)
-def _along(network: HiddenLayers, parameters: Any, line: Float[Array, " n"]) -> AxisFeatures:
+def hidden_features(network: HiddenLayers, parameters: Any, line: Float[Array, " n"]) -> AxisFeatures:
+    """The network's own features, before mixing, at the places of a line. Traceable."""
+
     def hidden(x: Array) -> Any:
         return network.apply(parameters, x[None])
 
@@ -109,14 +132,27 @@ def make_axis_trunk(
     raised = scale * max(1.0, n_features / 6.0)
     network = HiddenLayers(surplus * n_features, layers, activation, (raised,))
     parameters = {"params": constant_first(_initial(network, seed)["params"], activation)}
+    return _orthonormal(network, parameters, flat_at, np.eye(network.width), n_features, grid)
+
+
+def _orthonormal(
+    network: HiddenLayers,
+    parameters: Any,
+    flat_at: tuple[float, ...],
+    mixing: Float[np.ndarray, "width m"],
+    n_features: int,
+    grid: int = AT_ONCE,
+) -> AxisTrunk:
+    """The leading features of what `mixing` makes of the network's, flat at the given ends."""
     raw = _padded(network, parameters, np.linspace(-1.0, 1.0, grid)).value
-    flat = np.eye(raw.shape[1])
+    flat = np.eye(network.width)
     if flat_at:
         slopes = _padded(network, parameters, np.array(flat_at)).slope
         # Directions with a slope at an end are taken away; the constant feature has none.
         basis = np.linalg.qr(slopes.T)[0]
         flat -= basis @ basis.T
-    return AxisTrunk(network, parameters, jnp.asarray(flat @ leading(raw @ flat, n_features)))
+    within = flat @ mixing
+    return AxisTrunk(network, parameters, jnp.asarray(within @ leading(raw @ within, n_features)), flat_at)
 
 
 @partial(jax.jit, static_argnums=0)

@@ -57,16 +57,35 @@ def linearise(
     Returns:
         Factors by kind, (C, KM², KM²); the transfer operators are those of all pieces.
     """
-    blocks = _blocks(geometry, edges)
+    cholesky = factors(equation, table, geometry, edges, window, weights)
+
+    def one_kind(kind: tuple[_Block, Array]) -> Array:
+        block, lower = kind
+        return _transfer(equation, table, geometry, block, window.duration, lower, weights)
+
+    transfer = jax.lax.map(one_kind, (_blocks(geometry, edges), cholesky))
+    return Linearisation(
+        resolvent_at_rest(equation, window),
+        cholesky,
+        _of_pieces(table, geometry, len(equation.scale), transfer),
+    )
+
+
+def factors(
+    equation: ReactionDiffusion,
+    table: RectangleTable,
+    geometry: RectangleGeometry,
+    edges: EdgeRows,
+    window: Window,
+    weights: RowWeights,
+) -> Float[Array, "C N N"]:
+    """Lower Cholesky factors of the normal matrices of every kind of piece, N = KM²L."""
     resolvent = resolvent_at_rest(equation, window)
 
-    def one_kind(block: _Block) -> tuple[Array, Array]:
-        normal = _normal(equation, table, geometry, block, window, resolvent, weights)
-        cholesky = jnp.linalg.cholesky(normal)
-        return cholesky, _transfer(equation, table, geometry, block, window.duration, cholesky, weights)
+    def one_kind(block: _Block) -> Array:
+        return jnp.linalg.cholesky(_normal(equation, table, geometry, block, window, resolvent, weights))
 
-    cholesky, transfer = jax.lax.map(one_kind, blocks)
-    return Linearisation(resolvent, cholesky, _of_pieces(table, geometry, len(equation.scale), transfer))
+    return jax.lax.map(one_kind, _blocks(geometry, edges))
 
 
 def _blocks(geometry: RectangleGeometry, edges: EdgeRows) -> _Block:
@@ -228,17 +247,33 @@ def loss(
     weights: RowWeights,
 ) -> Float[Array, ""]:
     """Half the sum of squares of all rows of all pieces, in units of the scale."""
+    parts = weighted_rows(equation, table, geometry, edges, window, told, heads, weights)
+    return 0.5 * sum((jnp.sum(part**2) for part in parts), jnp.zeros(()))
+
+
+def weighted_rows(
+    equation: ReactionDiffusion,
+    table: RectangleTable,
+    geometry: RectangleGeometry,
+    edges: EdgeRows,
+    window: Window,
+    told: Float[Array, "P 4 K N"],
+    heads: Float[Array, "P K M M L"],
+    weights: RowWeights,
+) -> tuple[Float[Array, "P K X X T"], Float[Array, "P K X X"], Float[Array, "P 4 K N"]]:
+    """The weighted rows of all pieces, in units of the scale: the equation's, of the start, of the sides."""
     scale = jnp.asarray(equation.scale)[:, None, None]
-    space, time = jnp.asarray(table.grid.space_weight), jnp.asarray(table.grid.time_weight)
+    space, time = (jnp.sqrt(jnp.asarray(x)) for x in (table.grid.space_weight, table.grid.time_weight))
+    plane = space[:, None] * space
     miss = residual(equation, geometry, table.line, table.time, window, heads)
     miss = jnp.einsum("kl,plxyt->pkxyt", resolvent_at_rest(equation, window), miss) / scale[..., None]
     start = (start_values(equation, table, geometry, heads, table.start) - window.initial) / scale
     value, slope = side_values(equation, table, geometry, window.duration, heads)
     sides = (combine(edges.receive, value, slope) - told) / scale[:, 0]
-    return 0.5 * (
-        jnp.einsum("pkxyt,x,y,t->", miss**2, space, space, time)
-        + weights.initial**2 * jnp.einsum("pkxy,x,y->", start**2, space, space)
-        + weights.edge**2 * jnp.einsum("pskn,n->", sides**2, side_weight(table))
+    return (
+        plane[:, :, None] * time * miss,
+        weights.initial * plane * start,
+        weights.edge * jnp.sqrt(side_weight(table)) * sides,
     )
 
 
@@ -293,9 +328,13 @@ def _solve(
 
     def one_piece(piece: tuple[Array, Array]) -> Array:
         kind, row = piece
-        lower = cholesky[kind]
-        half = triangular_solve(lower, row[None], left_side=False, lower=True, transpose_a=True)
-        return triangular_solve(lower, half, left_side=False, lower=True)[0]
+        return normal_solved(cholesky[kind], row[None])[0]
 
     flat = right.reshape(right.shape[0], -1)
     return jax.lax.map(one_piece, (geometry.block, flat)).reshape(right.shape)
+
+
+def normal_solved(lower: Float[Array, "N N"], right: Float[Array, "n N"]) -> Float[Array, "n N"]:
+    """Solves with the normal matrix of one kind of piece, given its lower Cholesky factor, for n right sides."""
+    half = triangular_solve(lower, right, left_side=False, lower=True, transpose_a=True)
+    return triangular_solve(lower, half, left_side=False, lower=True)

@@ -88,7 +88,11 @@ def rectangle_table(
     """
     walled = trunk(flat_at=SIDES[:1])
     trunks = (trunk(flat_at=()), walled, mirrored(walled), trunk(flat_at=SIDES))
-    grid = gauss_grid(n_space, n_time)
+    return tabulated(trunks, clock, gauss_grid(n_space, n_time))
+
+
+def tabulated(trunks: tuple[AxisTrunk, ...], clock: AxisTrunk, grid: Grid) -> RectangleTable:
+    """Evaluates trunks, one per kind of axis, at the nodes of a grid and at the ends of their axes."""
     ends = _stacked([trunk.features(np.array(SIDES)) for trunk in trunks])
     outward = np.array(SIDES)[None, :, None]
     borders = np.asarray(clock.features(np.array(SIDES)).value)

@@ -1,9 +1,18 @@
 """The trunk along one axis: orthonormal, flat where asked, right derivatives, its mirror image."""
 
+import jax
+import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from hpcpinn.networks.axis import AT_ONCE, make_axis_trunk, mirrored
+from hpcpinn.networks.axis import (
+    AT_ONCE,
+    hidden_features,
+    make_axis_trunk,
+    mirrored,
+    remixed,
+    without_slopes,
+)
 
 flat = pytest.mark.parametrize("flat_at", [(), (-1.0,), (-1.0, 1.0)], ids=["free", "one wall", "two walls"])
 
@@ -37,3 +46,21 @@ def test_the_mirror_image():
     here, there = trunk.features(-x), mirrored(trunk).features(x)
     np.testing.assert_allclose(there.value, here.value, atol=1e-12)
     np.testing.assert_allclose(there.slope, -here.slope, atol=1e-10)
+
+
+@flat
+def test_other_parameters_keep_what_the_mixing_chose_flat_and_orthonormal(flat_at):
+    before = make_axis_trunk(6, flat_at=flat_at)
+    noise = np.random.default_rng(1)
+    parameters = jax.tree.map(lambda leaf: leaf + 0.01 * noise.normal(size=leaf.shape), before.parameters)
+    after = remixed(before, parameters)
+    line = np.linspace(-1.0, 1.0, AT_ONCE)
+    value = np.asarray(after.features(line).value)
+    np.testing.assert_allclose(value.T @ value / AT_ONCE, np.eye(6), atol=1e-8)
+    assert np.abs(np.asarray(after.features(np.array(flat_at)).slope)).max(initial=0.0) < 1e-8
+    # The traceable way to them spans the same.
+    slopes = hidden_features(before.network, parameters, jnp.asarray(flat_at)).slope if flat_at else ()
+    mixing = without_slopes(before.mixing, list(slopes))
+    other = np.asarray(hidden_features(before.network, parameters, jnp.asarray(line)).value @ mixing)
+    missed = other - value @ np.linalg.lstsq(value, other, rcond=None)[0]
+    assert np.abs(missed).max() < 1e-8 * np.abs(other).max()
