@@ -112,7 +112,7 @@ class SquareTrainingConfig(Table):
     """How heads are trained.
 
     Attributes:
-        trainer: Least squares, or a first-order baseline.
+        trainer: Least squares on the heads, Levenberg-Marquardt on trunks and heads, or a first-order baseline.
         points_space, points_time: Collocation points along a side and in time; by default two more
             than there are features.
         newton_tolerance: Relative update at which Gauss-Newton stops.
@@ -121,7 +121,7 @@ class SquareTrainingConfig(Table):
         learning_rate: First learning rate of `adam`.
     """
 
-    trainer: Literal["least-squares", "adam", "lbfgs"] = "least-squares"
+    trainer: Literal["least-squares", "levenberg-marquardt", "adam", "lbfgs"] = "least-squares"
     points_space: Annotated[int | None, Field(ge=4, le=40)] = None
     points_time: Annotated[int | None, Field(ge=3, le=40)] = None
     newton_tolerance: Positive = 1e-8

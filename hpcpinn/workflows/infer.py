@@ -26,7 +26,7 @@ from hpcpinn.io.observations import Table, read_observations
 from hpcpinn.parallel.communicator import Communicator
 from hpcpinn.physics.dopamine import DopamineConstants
 from hpcpinn.workflows import estimates
-from hpcpinn.workflows.square import constants_of
+from hpcpinn.workflows.square_problem import constants_of
 
 UNITS = {"D": "um2/ms", "k": "1/ms", "C0": "uM", "sigma": "um", "half_width": "um"}
 """Of the constants that can be learned."""

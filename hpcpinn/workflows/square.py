@@ -4,28 +4,21 @@ import resource
 import time as clock
 from collections.abc import Callable
 from dataclasses import asdict, dataclass
-from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import NamedTuple
 
 import jax
 import jax.numpy as jnp
 import numpy as np
-from jaxtyping import Array, Float, Int
+from jaxtyping import Array, Float
 
 from hpcpinn.config import SquareConfig
-from hpcpinn.domain.first_order_window import FirstOrderRectangles
-from hpcpinn.domain.newton import NewtonSettings
 from hpcpinn.domain.rectangle_window import RectangleWindow
-from hpcpinn.domain.rectangles import Rectangles
-from hpcpinn.domain.schwarz import SweepSettings
-from hpcpinn.domain.window_solver import WindowSolution
 from hpcpinn.errors import InputError, SolveError, concerning
 from hpcpinn.io import places, square
 from hpcpinn.io.metrics import metrics_path, write_metrics
-from hpcpinn.networks.axis import make_axis_trunk
 from hpcpinn.parallel.communicator import Communicator
-from hpcpinn.physics.dopamine import PRESETS, DopamineConstants, DopamineSystem, exact
+from hpcpinn.physics.dopamine import exact
 from hpcpinn.timestepping.controller import (
     Plan,
     WindowRule,
@@ -35,9 +28,19 @@ from hpcpinn.timestepping.controller import (
     next_length,
 )
 from hpcpinn.training.collocation import gauss_grid
-from hpcpinn.training.first_order import FirstOrder
-from hpcpinn.training.rectangles import RectangleGeometry, Window, field_on, rectangle_table
+from hpcpinn.training.rectangles import field_on
 from hpcpinn.workflows.forward import REMEDIES, ProgressDisplay, WindowReport
+from hpcpinn.workflows.square_problem import (
+    SquareAttempt,
+    SquareProblem,
+    attempted,
+    build_square,
+    duration_of,
+    positions,
+    release,
+    released,
+)
+from hpcpinn.workflows.square_trunk import SquareTrunkTraining
 
 ANOTHER = "name another file with --output (run.output)"
 
@@ -77,16 +80,6 @@ class SquareSummary:
     memory_gib: float
 
 
-def constants_of(config: SquareConfig) -> DopamineConstants:
-    """The preset with what the run description changes."""
-    return PRESETS[config.physics.preset].replace(**config.physics.constants.changes)
-
-
-def duration_of(config: SquareConfig) -> float:
-    """How long is simulated, ms."""
-    return config.run.duration or PRESETS[config.physics.preset].duration
-
-
 def refuse_unusable_places(config: SquareConfig, job: Path | None = None) -> None:
     """Finds out before the work starts that a run cannot, or must not, write its files.
 
@@ -99,80 +92,6 @@ def refuse_unusable_places(config: SquareConfig, job: Path | None = None) -> Non
     with concerning("run", "output"):
         places.refuse_unusable(output, inputs, ANOTHER, square.FORMAT)
         places.refuse_unusable(metrics_path(output), inputs, f"the metrics go there: {ANOTHER}")
-
-
-@dataclass(frozen=True)
-class SquareProblem:
-    """All that is fixed for a run, as one rank sees it.
-
-    Attributes:
-        config: The run description.
-        constants: Of the equation.
-        domain: The subdomains.
-        owner: Rank of every subdomain.
-        local: This rank's, in the order in which it stores them.
-        solver: Solves windows on them.
-    """
-
-    config: SquareConfig
-    constants: DopamineConstants
-    domain: Rectangles
-    owner: Int[np.ndarray, " P"]
-    local: Int[np.ndarray, " p"]
-    solver: RectangleWindow
-
-
-def build_square(config: SquareConfig, communicator: Communicator) -> SquareProblem:
-    """Sets up a run; the same on all ranks but for what each owns.
-
-    Raises:
-        InputError: More ranks than subdomains.
-    """
-    constants = constants_of(config)
-    a = constants.half_width
-    domain = Rectangles((-a, -a), (a, a), config.domain.subdomains)
-    owner = domain.owners(communicator.size)
-    local = domain.stored(owner, communicator.rank)
-    network, training = config.network, config.training
-    trunk = partial(
-        make_axis_trunk, network.features_space, seed=config.run.seed,
-        layers=network.layers, activation=network.activation, scale=network.scale,
-    )  # fmt: skip
-    clock_trunk = make_axis_trunk(
-        network.features_time, seed=config.run.seed + 1,
-        layers=network.layers, activation=network.activation, scale=network.scale,
-    )  # fmt: skip
-    table = rectangle_table(
-        trunk,
-        clock_trunk,
-        training.points_space or network.features_space + 2,
-        training.points_time or network.features_time + 2,
-    )
-    schwarz = config.schwarz
-    sweeping = SweepSettings(
-        n_red=int(np.sum(domain.colour[local] == 0)),
-        order=schwarz.order,
-        acceleration=schwarz.acceleration,
-        tolerance=schwarz.jump_tolerance,
-        max_sweeps=schwarz.max_sweeps,
-        most_per_window=schwarz.max_sweeps,
-        memory=30,
-    )
-    # The equation is linear: one set of factors is right for a window, and sweeps need not pause.
-    newton = NewtonSettings(
-        training.newton_tolerance, training.newton_max, renew_above=np.inf, renew_first=np.inf, inexact=0.0
-    )
-    common: dict[str, Any] = {
-        "equation": DopamineSystem.of(constants), "table": table, "geometry": domain.geometry(local),
-        "interfaces": domain.interfaces(owner, communicator.rank), "communicator": communicator, "sweeping": sweeping,
-    }  # fmt: skip
-    solver: RectangleWindow
-    if training.trainer == "least-squares":
-        solver = RectangleWindow(**common, newton=newton)
-    else:
-        optimiser = FirstOrder(training.trainer, training.learning_rate, decay=training.steps)
-        solver = FirstOrderRectangles(**common, optimiser=optimiser, steps=training.steps)
-    return SquareProblem(config, constants, domain, owner, local, solver)
 
 
 def run_square(
@@ -228,24 +147,27 @@ def _march(
     output: "_Output",
     began: float,
 ) -> _Tally:
-    config, solver, constants = problem.config, problem.solver, problem.constants
-    end = duration_of(config)
-    given = config.window
+    end, given = duration_of(problem.config), problem.config.window
     rule = WindowRule(
         first=min(given.first, end), shortest=given.shortest, longest=given.longest,
         tolerance=given.tolerance, growth=given.growth,
     )  # fmt: skip
     plan, time, tally = first_plan(rule), 0.0, _Tally()
-    x, y = _places(solver.geometry, solver.table.grid.space)
-    field = _release(constants, x, y)[:, None]
-    size = jnp.asarray(solver.equation.scale)
+    field = released(problem)
+    training = SquareTrunkTraining.of(problem)
     against = _Comparison(problem, communicator)
     progress.start(end)
     output.frame_at_start(writer)
     while time < end * (1.0 - 1e-12):
         begun = clock.perf_counter()
-        length, solution, error, plan, rejected = _accepted(problem, rule, plan, time, end, field, size)
-        field = solver.at_end(solution.traces.heads)
+        accepted = _accepted(problem, communicator, training, rule, plan, time, end, field, tally.windows)
+        attempt, plan, rejected = accepted.attempt, accepted.plan, accepted.rejected
+        if accepted.problem is not problem:  # its trunks have been trained
+            problem = accepted.problem
+            against = _Comparison(problem, communicator)
+            output.adopt(problem)
+        length, solution, error = attempt.length, attempt.solution, attempt.error
+        field = problem.solver.at_end(solution.traces.heads)
         missed, norm, largest = against(solution.traces.heads, time, length)
         tally.windows, tally.rejected = tally.windows + 1, tally.rejected + rejected
         tally.newton_steps += solution.newton_steps
@@ -267,43 +189,45 @@ def _march(
     return tally
 
 
+class _Accepted(NamedTuple):
+    """An accepted window, the problem with the trunks that solved it, and how long the next may be."""
+
+    problem: SquareProblem
+    attempt: SquareAttempt
+    plan: Plan
+    rejected: int
+
+
 def _accepted(
-    problem: SquareProblem, rule: WindowRule, plan: Plan, time: float, end: float, field: Array, size: Array
-) -> tuple[float, WindowSolution, float, Plan, int]:
+    problem: SquareProblem,
+    communicator: Communicator,
+    training: SquareTrunkTraining,
+    rule: WindowRule,
+    plan: Plan,
+    time: float,
+    end: float,
+    field: Array,
+    windows: int,
+) -> _Accepted:
     """Tries shorter and shorter windows until one is within the tolerance."""
-    solver, rejected = problem.solver, 0
+    rejected = 0
     while True:
         length = next_length(rule, plan, time, end)
-        window = Window(jnp.asarray(length), field)
-        solution = solver.solve(window, solver.continued(field, length), size)
-        missed, away = solver.estimate(window, solution.traces.heads)
-        error = float(np.max(missed / away)) if solution.converged else float("inf")
+        attempt = attempted(problem, field, length)
+        if training.due(attempt, rule.tolerance, windows):
+            problem, attempt = training.improved(problem, communicator, attempt, windows)
+        solution, error = attempt.solution, attempt.error
         if error <= rule.tolerance:
-            return length, solution, error, after_accepted(rule, plan, length, error, False), rejected
+            return _Accepted(problem, attempt, after_accepted(rule, plan, length, error, False), rejected)
         why = f"t = {time:.4g} ms: error estimate {error:.1e} is above window.tolerance = {rule.tolerance:.1e}"
         if not solution.converged:
             why = (
                 f"t = {time:.4g} ms: sides disagree by {solution.jump:.1e} after {solution.sweeps} sweeps "
-                f"(schwarz.jump_tolerance = {solver.sweeping.tolerance:.1e})"
+                f"(schwarz.jump_tolerance = {problem.solver.sweeping.tolerance:.1e})"
             )
         finer = "use more network.features_space, domain.subdomains or schwarz.max_sweeps"
         remedy = REMEDIES.get(problem.config.training.trainer, finer)
         plan, rejected = after_rejected(rule, plan, length, error, why, remedy), rejected + 1
-
-
-@partial(jax.jit, static_argnums=0)
-def _release(constants: DopamineConstants, x: Float[Array, "..."], y: Float[Array, "..."]) -> Float[Array, "..."]:
-    return exact(x, y, 0.0, constants)
-
-
-def _places(
-    geometry: RectangleGeometry, line: Float[np.ndarray, " n"]
-) -> tuple[Float[np.ndarray, "P n n"], Float[np.ndarray, "P n n"]]:
-    """x and y at places (ξ, η) of the pieces, both from `line`."""
-    centre, along = np.asarray(geometry.centre), 0.5 * np.asarray(geometry.size)[:, None] * line
-    x, y = (centre[:, axis, None] + along[axis] for axis in range(2))
-    n = len(line)
-    return np.tile(x[:, :, None], (1, 1, n)), np.tile(y[:, None, :], (1, n, 1))
 
 
 class _Comparison:
@@ -313,7 +237,7 @@ class _Comparison:
         solver, table = problem.solver, problem.solver.table
         grid = gauss_grid(len(table.grid.space) + 3, len(table.grid.time) + 3)
         along, in_time = table.along(grid.space), table.clock.features(grid.time).value
-        x, y = _places(solver.geometry, grid.space)
+        x, y = positions(solver.geometry, grid.space)
         weights = [jnp.asarray(weight) for weight in (grid.space_weight, grid.space_weight, grid.time_weight)]
         moments = jnp.asarray(0.5 * (grid.time + 1.0))
 
@@ -350,7 +274,7 @@ class _Output:
     """Frames of the whole square, put together on rank 0."""
 
     def __init__(self, problem: SquareProblem, communicator: Communicator):
-        self._problem, self._communicator = problem, communicator
+        self._communicator = communicator
         cells, end = problem.config.run.cells, duration_of(problem.config)
         interval = problem.config.run.output_interval
         if interval > end:
@@ -359,7 +283,7 @@ class _Output:
                 ("run", "output_interval"),
             )
         self._line = (2.0 * np.arange(cells) + 1.0) / cells - 1.0
-        self._in_space = _read_in_space(problem.solver, self._line)
+        self.adopt(problem)
         frames = np.arange(0, np.floor(end / interval * (1.0 + 1e-12)) + 1) * interval
         self._times = frames if frames[-1] > end * (1.0 - 1e-9) else np.append(frames, end)
         low, size, count = np.array(problem.domain.low), problem.domain.size, problem.domain.count
@@ -368,10 +292,14 @@ class _Output:
             for axis in range(2)
         )
 
+    def adopt(self, problem: SquareProblem) -> None:
+        """Goes on with a problem that differs in its trunks."""
+        self._problem, self._in_space = problem, _read_in_space(problem.solver, self._line)
+
     def frame_at_start(self, writer: square.SquareWriter) -> None:
         """The release itself. Collective over all ranks."""
         x, y = np.meshgrid(self.x, self.y)
-        frame = np.asarray(_release(self._problem.constants, x, y))
+        frame = np.asarray(release(self._problem.constants, x, y))
         writer.append(np.zeros(1), frame[None], None)
 
     def window(

@@ -23,7 +23,7 @@ from hpcpinn.io.square import (
 from hpcpinn.physics.dopamine import DopamineConstants, exact
 from hpcpinn.reference.deepxde_peer import PeerRun, Training, require_deepxde, solve_by_deepxde
 from hpcpinn.reference.square import Square, solve_square
-from hpcpinn.workflows.square import constants_of
+from hpcpinn.workflows.square_problem import constants_of
 
 _STEP = 0.1
 """Time steps of the coarsest finite differences, as a share of the time since the release began to spread."""

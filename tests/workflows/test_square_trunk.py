@@ -1,0 +1,96 @@
+"""Runs on a square that train their trunks: better than frozen ones of the same size, the same on two ranks."""
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from hpcpinn.config import load_any
+from hpcpinn.config.square import SquareConfig
+from hpcpinn.io.metrics import read_metrics
+from hpcpinn.io.square import read_square
+from hpcpinn.parallel.communicator import Communicator, SerialCommunicator
+from hpcpinn.physics.dopamine import PRESETS
+from hpcpinn.training.levenberg_marquardt import LevenbergMarquardt
+from hpcpinn.workflows.square_problem import attempted, build_square, released
+from hpcpinn.workflows.square_trunk import SquareTrunkTraining
+from hpcpinn.workflows.square_validate import closed_form
+from hpcpinn.workflows.trunk_rule import PAUSE, TrunkRule
+from tests.cli.in_process import hpcpinn
+
+JOB = """
+[domain]
+kind = "square"
+subdomains = [3, 2]
+
+[run]
+duration = 0.6
+output_interval = 0.3
+cells = 4
+
+[network]
+features_space = 6
+features_time = 4
+
+[window]
+tolerance = 1e-1
+"""
+TRAINED = "training.trainer=levenberg-marquardt"
+
+
+@pytest.fixture
+def job(tmp_path: Path) -> Path:
+    (tmp_path / "job.toml").write_text(JOB)
+    return tmp_path / "job.toml"
+
+
+def test_a_run_that_trains_its_trunks_is_closer_to_the_closed_form(job: Path) -> None:
+    frozen_file, file = job.with_name("frozen.h5"), job.with_name("trained.h5")
+    hpcpinn("run", job, "--output", frozen_file)
+    frozen = read_metrics(frozen_file)
+    hpcpinn("run", job, "--output", file, "--set", TRAINED)
+    trained = read_metrics(file)  # in the place of the first
+    assert trained["exact_error"] < 0.5 * frozen["exact_error"]
+    assert trained["exact_error"] < trained["error_estimate"] < 0.5 * frozen["error_estimate"]
+    # Frames are read out of the trunks that solved their window.
+    result = read_square(file)
+    wanted = closed_form(PRESETS["dopamine"], result.x, result.y, result.time)
+    assert np.abs(result.dopamine - wanted).max() < 2.0 * trained["exact_error_max"]
+
+
+def test_trunks_are_trained_at_first_and_where_the_estimate_asks_after_a_pause() -> None:
+    optimiser = LevenbergMarquardt()
+    assert not TrunkRule.of_trainer("least-squares", optimiser).asks(0.1, True, 1e-3, 0)
+    rule = TrunkRule.of_trainer("levenberg-marquardt", optimiser)
+    assert rule.asks(1e-5, True, 1e-3, 0)
+    assert not rule.asks(1e-5, False, 1e-3, 0)  # nothing moves yet
+    assert not rule.asks(float("inf"), True, 1e-3, 0)  # sides disagree: traces mean nothing
+    rule.last = 3
+    assert not rule.asks(1e-5, True, 1e-3, 3 + PAUSE)
+    assert rule.asks(1e-2, True, 1e-3, 3 + PAUSE)
+    assert not rule.asks(1e-2, True, 1e-3, 2 + PAUSE)
+
+
+@pytest.mark.slow
+@pytest.mark.mpi_ranks(2, limit=300)
+def test_two_ranks_train_the_trunks_of_one(communicator: Communicator, tmp_path: Path) -> None:
+    """Quick tests do the step itself on two ranks (`test_rectangle_projection`)."""
+    (tmp_path / "job.toml").write_text(JOB)
+    config = load_any(tmp_path / "job.toml", [TRAINED])[0]
+    assert isinstance(config, SquareConfig)
+
+    def found(ranks: Communicator) -> tuple[float, float, dict[int, np.ndarray]]:
+        problem = build_square(config, ranks)
+        training = SquareTrunkTraining(LevenbergMarquardt(steps=4))
+        first = attempted(problem, released(problem), 0.3)
+        problem, attempt = training.improved(problem, ranks, first, 0)
+        field = np.asarray(problem.solver.at_end(attempt.solution.traces.heads))
+        return first.error, attempt.error, dict(zip(problem.local.tolist(), field, strict=True))
+
+    before, after, ours = found(communicator)
+    _, wanted, alone = communicator.on_root(lambda: found(SerialCommunicator()))
+    assert after < 0.7 * before
+    assert after == pytest.approx(wanted, rel=1e-4)
+    assert 0 < len(ours) < len(alone)
+    for piece, field in ours.items():
+        np.testing.assert_allclose(field, alone[piece], rtol=0, atol=1e-7)
