@@ -229,6 +229,8 @@ def with_constants(channels: ChannelSet, changes: Mapping[str, Mapping[str, Any]
     Raises:
         InputError: The set has no such current.
     """
+    if not changes:
+        return channels
     there = [current.name for current in channels.currents]
     for name in changes:
         if name not in there:

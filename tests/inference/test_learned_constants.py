@@ -145,7 +145,7 @@ def test_duration_and_patch_of_releases_are_found_on_windows_laid_for_them():
             "data.truth={release_duration=0.9e-3, release_patch=2.2}",
             "run.duration=2.0",
             "data.noise=1e-14",
-            "window.tolerance=1e-2",
+            "window.tolerance=3e-3",
             f"data.sites={list(NEAR)}",
         ),
         SerialCommunicator(),
