@@ -64,8 +64,13 @@ def _infer_on_cell(config: RunConfig, origin: Origin, job: Path, communicator: "
     if communicator.rank != 0:
         return
     _print_outcome(outcome, config.run.output)
+    print(f"check       probability of data as far from the model as these: {outcome.check.probability:.2g}")
+    warn_of_check(outcome)
+
+
+def warn_of_check(outcome: "NeuronInference") -> None:
+    """Says that the model could hardly have made the data."""
     check = outcome.check
-    print(f"check       probability of data as far from the model as these: {check.probability:.2g}")
     if check.model_is_wrong:
         worst = min(check.each, key=lambda name: check.each[name])
         print(

@@ -129,7 +129,9 @@ def _say(drawn: list[Path], left_out: list[str]) -> None:
 
 def _plot_neuron_inference(result: Path, folder: Path, suffix: str) -> None:
     from hpcpinn.cli.pictures import refuse_unusable_gallery
+    from hpcpinn.io.neuron_draws import read_neuron_draws
     from hpcpinn.io.neuron_inference import read_neuron_inference
+    from hpcpinn.report.draws import draw_clouds
     from hpcpinn.report.inference import draw_estimates
     from hpcpinn.report.neuron_inference import draw_neuron_inference
 
@@ -137,8 +139,13 @@ def _plot_neuron_inference(result: Path, folder: Path, suffix: str) -> None:
     refuse_unusable_gallery(folder, suffix, result)
     count, sites = len(found.data.value), len(found.band_sites)
     print(f"{result}: {len(found.names)} constants from {count} values at {sites} sites")
-    _say(draw_neuron_inference(found, folder, suffix), [])
+    drawn = read_neuron_draws(result)
+    _say(draw_neuron_inference(found, folder, suffix, drawn), [])
     _say(*draw_estimates(found, folder, suffix=suffix))
+    if drawn is not None:
+        clouds = folder / f"draws.{suffix}"
+        draw_clouds(clouds, found, drawn)
+        _say([clouds], [])
 
 
 def _times(text: str | None) -> list[float] | None:

@@ -6,9 +6,9 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from hpcpinn.cli.infer import warn_of_misfit
+from hpcpinn.cli.infer import warn_of_check, warn_of_misfit
 from hpcpinn.cli.run import overrides_of
-from hpcpinn.config import SquareConfig, load_any
+from hpcpinn.config import RunConfig, SquareConfig, load_any
 from hpcpinn.config.load import Origin
 from hpcpinn.errors import InputError
 
@@ -18,10 +18,11 @@ if TYPE_CHECKING:
     from numpy import ndarray
 
     from hpcpinn.parallel.communicator import Communicator
+    from hpcpinn.workflows.neuron_uq import NeuronUncertainty
     from hpcpinn.workflows.study import Study
     from hpcpinn.workflows.uq import Uncertainty
 
-_BATCHES_SAID = 10
+_BATCHES_SAID, _DRAWS_SAID = 10, 50
 """Progress is said after so many."""
 
 
@@ -40,16 +41,20 @@ def uq(
 ) -> None:
     """Draws from the posterior of constants, beside its Laplace approximation.
 
-    For now on a square (domain.kind = "square"). Chains of the no-U-turn sampler are shared by the
-    ranks; chains that do not converge are an error, and nothing is reported. Needs the extra uq.
-    With --study the errors of estimates over many data sets, by noise and number of observations,
-    beside the least that any method could have; the ranks share the data sets.
+    On a square (domain.kind = "square") chains of the no-U-turn sampler are shared by the ranks; on a
+    cell draws from around the approximation are weighted, each a run on all ranks. Chains that do not
+    converge, and weights that cannot be relied on, are an error, and nothing is reported. Needs the
+    extra uq. With --study (squares) the errors of estimates over many data sets, by noise and number
+    of observations, beside the least that any method could have; the ranks share the data sets.
     """
     config, origin = load_any(job, [*(settings or []), *overrides_of({"run.output": output})])
     if not isinstance(config, SquareConfig):
-        raise InputError(
-            f"{job}: domain.kind = 'cell': draws are made on squares only; hpcpinn infer gives intervals for cells"
-        )
+        if study:
+            raise InputError(f"{job}: --study: domain.kind = 'cell'; studies are made on squares only")
+        if not config.parameter:
+            raise InputError(
+                f"{job}: [[parameter]]: none is given, so there is nothing to draw; name at least one, such as D_c"
+            )
 
     from hpcpinn.parallel.device import prepare  # float64 must be on before JAX is loaded
 
@@ -57,6 +62,9 @@ def uq(
     from hpcpinn.parallel.communicator import make_communicator
 
     communicator = make_communicator(config.run.transport)
+    if not isinstance(config, SquareConfig):
+        _draw_on_cell(config, origin, job, communicator)
+        return
     if study:
         _study(config, origin, job, communicator)
         return
@@ -67,6 +75,47 @@ def uq(
         outcome = workflow.quantify(config, communicator)
     if communicator.rank == 0:
         _print_outcome(outcome, config.run.output)
+
+
+def _draw_on_cell(config: RunConfig, origin: Origin, job: Path, communicator: "Communicator") -> None:
+    from hpcpinn.workflows import neuron_uq as workflow
+
+    def say(done: int, total: int) -> None:
+        if communicator.rank == 0 and (done == total or done % _DRAWS_SAID == 0):
+            print(f"hpcpinn: {done} of {total} draws", file=sys.stderr)
+
+    with origin.naming_places():
+        communicator.on_root(workflow.refuse_unusable_places, config, job)
+        outcome = workflow.quantify_cell(config, communicator, say)
+    if communicator.rank == 0:
+        _print_draws_on_cell(outcome, config.run.output)
+
+
+def _print_draws_on_cell(outcome: "NeuronUncertainty", output: str) -> None:
+    from hpcpinn.io.draws import netcdf_path
+
+    inference, draws = outcome.inference, outcome.draws
+    result = inference.result
+    print(f"data        {inference.source}, mean square misfit over noise {inference.misfit:.2f}")
+    width = max(12, *(len(name) + 2 for name in result.names))
+    for i, name in enumerate(result.names):
+        (low, high), unit = draws.interval[i], "" if result.units[i] == "1" else f" {result.units[i]}"
+        truth = f", truth {inference.truth[name]:.4g}" if name in inference.truth else ""
+        by_data = "" if result.determined[i] else "; the data alone do not determine it"
+        print(
+            f"{name:<{width}}{draws.median[i]:.4g}{unit}, 95 % {low:.4g} to {high:.4g} "
+            f"(Laplace {result.low[i]:.4g} to {result.high[i]:.4g}{truth}){by_data}"
+        )
+    lost = f", {outcome.lost} could not be solved" if outcome.lost else ""
+    print(
+        f"draws       {len(draws.weight)}, effective {draws.effective:.0f}, Pareto k of their weights "
+        f"{draws.shape:.2f}{lost}"
+    )
+    print(f"cost        {outcome.seconds_drawing:.1f} s for the draws")
+    print(f"result      {output}, {netcdf_path(output)}")
+    print(f"next        hpcpinn plot {output}")
+    warn_of_check(inference)
+    warn_of_misfit(inference)
 
 
 def _study(config: SquareConfig, origin: Origin, job: Path, communicator: "Communicator") -> None:

@@ -173,6 +173,20 @@ class CellDataConfig(Table):
     truth: CellTruthConfig = CellTruthConfig()
 
 
+class CellUncertaintyConfig(Table):
+    """How the posterior of a cell's constants is drawn from (``hpcpinn uq``).
+
+    Attributes:
+        draws: From around Laplace's approximation; every one is a run, and weighted by the posterior.
+        shape_most: Tails of the weights with a larger Pareto shape k cannot be relied on, and nothing is reported.
+        effective_least: Nor is it with fewer effective draws than this.
+    """
+
+    draws: Annotated[int, Field(ge=50)] = 400
+    shape_most: Positive = 0.7
+    effective_least: Positive = 100.0
+
+
 class CellInferenceConfig(Table):
     """How constants of a cell are inferred (``hpcpinn infer``).
 

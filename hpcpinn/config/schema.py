@@ -11,7 +11,12 @@ from typing import Annotated, Literal
 
 from pydantic import AfterValidator, Field
 
-from hpcpinn.config.inverse import CellDataConfig, CellInferenceConfig, CellParameterConfig
+from hpcpinn.config.inverse import (
+    CellDataConfig,
+    CellInferenceConfig,
+    CellParameterConfig,
+    CellUncertaintyConfig,
+)
 from hpcpinn.config.population import PopulationConfig
 from hpcpinn.config.splitting import SplitConfig
 from hpcpinn.config.stimulation import (
@@ -361,6 +366,7 @@ class RunConfig(Table):
     parameter: Annotated[tuple[CellParameterConfig, ...], Field(strict=False)] = ()
     data: CellDataConfig = CellDataConfig()
     inference: CellInferenceConfig = CellInferenceConfig()
+    uq: CellUncertaintyConfig = CellUncertaintyConfig()
 
     @property
     def solves_voltage(self) -> bool:

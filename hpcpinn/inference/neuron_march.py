@@ -100,19 +100,23 @@ class FixedMarch:
     max_steps: int = 10
     slope_tolerance: float = 1e-6
 
-    def run(self, z: Float[Array, " p"], near: Marched | None = None) -> Marched:
+    def run(self, z: Float[Array, " p"], near: Marched | None = None, *, slopes: bool = True) -> Marched:
         """The march at coordinates of the learned constants.
 
         Args:
+            z: The coordinates.
             near: A march with constants nearby: its heads are better to begin with.
+            slopes: Whether derivatives are wanted; without, they have a first axis of length 0.
         """
+        ways = jnp.eye(len(z))[: None if slopes else 0]
         field, slope = self._begin(z)
+        slope = slope[: len(ways)]
         kept = []
         for number, window in enumerate(self._driven(z)):
             if near is not None:
                 window = window._replace(guess=jnp.asarray(near.all_heads[number]))
             for _ in range(LINEARISATIONS):
-                heads, after, kept_here = self._window(z, field, slope, window)
+                heads, after, kept_here = self._window(z, field, slope, window, ways)
                 if float(kept_here.change) <= self.tolerance:
                     break
                 window = window._replace(guess=heads)
@@ -155,7 +159,7 @@ class FixedMarch:
         return jax.jit(self._solved)
 
     def _solved(
-        self, z: Array, field: Array, slope: Array, given: WindowSequence
+        self, z: Array, field: Array, slope: Array, given: WindowSequence, ways: Float[Array, "s p"]
     ) -> tuple[Array, tuple[Array, Array], Marched]:
         """Heads of one window, field and derivatives at its end, and what is kept of it."""
         solver, table, scale = self.solver, self.solver.table, jnp.asarray(self._measure.scale)
@@ -213,7 +217,7 @@ class FixedMarch:
 
         def slope_step(state: tuple) -> tuple:
             dheads, _, steps = state
-            new = jax.vmap(pushed_further)(jnp.eye(len(z)), slope, dheads)
+            new = jax.vmap(pushed_further)(ways, slope, dheads)
             extent = jnp.stack([jnp.max(jnp.abs(new - dheads), initial=0.0), jnp.max(jnp.abs(new), initial=1e-12)])
             moved, size = self._communicator.max(extent)
             return new, moved / size, steps + 1

@@ -179,6 +179,11 @@ def _write_netcdf(
         data.posterior[name].attrs["units"] = unit
     for name, unit in _UNITS.items():
         data.constant_data[name].attrs["units"] = unit
+    save_netcdf(data, path)
+
+
+def save_netcdf(data: Any, path: Path) -> None:
+    """Writes InferenceData, replacing an older file atomically. Needs ArviZ."""
     temporary = path.with_name(path.name + ".new")
     data.to_netcdf(str(temporary), engine="h5netcdf")
     os.replace(temporary, path)

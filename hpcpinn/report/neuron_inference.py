@@ -8,6 +8,7 @@ from matplotlib.collections import LineCollection
 from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 
+from hpcpinn.io.neuron_draws import NeuronDraws
 from hpcpinn.io.neuron_inference import NeuronInferenceResult
 from hpcpinn.report.canvas import CYCLE, calcium_colours, canvas
 
@@ -15,13 +16,16 @@ _REACH = 1.96
 """Standard deviations to the ends of a 95 % band."""
 
 
-def draw_neuron_inference(result: NeuronInferenceResult, folder: Path, suffix: str = "png") -> list[Path]:
+def draw_neuron_inference(
+    result: NeuronInferenceResult, folder: Path, suffix: str = "png", draws: NeuronDraws | None = None
+) -> list[Path]:
     """Draws all pictures of an inference.
 
     Args:
         result: The inference.
         folder: Where to.
         suffix: png, pdf or svg.
+        draws: Of the posterior, whose bands then stand in the place of Laplace's.
 
     Raises:
         OutputError: A picture cannot be written.
@@ -31,13 +35,15 @@ def draw_neuron_inference(result: NeuronInferenceResult, folder: Path, suffix: s
     columns = min(3, len(result.band_sites))
     rows = -(-len(result.band_sites) // columns)
     with canvas(bands, 2.4 * columns + 0.4, 1.5 * rows + 0.6) as figure:
-        _bands_into(figure, result, rows, columns)
+        _bands_into(figure, result, draws, rows, columns)
     with canvas(cell, 7.2, 3.4) as figure:
         _cell_into(figure, result)
     return [bands, cell]
 
 
-def _bands_into(figure: Figure, result: NeuronInferenceResult, rows: int, columns: int) -> None:
+def _bands_into(
+    figure: Figure, result: NeuronInferenceResult, draws: NeuronDraws | None, rows: int, columns: int
+) -> None:
     panels = figure.subplots(rows, columns, sharex=True, squeeze=False).ravel()
     for row, (axes, site) in enumerate(zip(panels, result.band_sites, strict=False)):
         mine = np.array([name.strip() == site for name in result.data.site])
@@ -47,7 +53,8 @@ def _bands_into(figure: Figure, result: NeuronInferenceResult, rows: int, column
         axes.fill_between(
             result.band_time, mean - _REACH * of_data, mean + _REACH * of_data, color=CYCLE[0], alpha=0.15, lw=0
         )
-        axes.fill_between(result.band_time, mean - _REACH * sd, mean + _REACH * sd, color=CYCLE[0], alpha=0.6, lw=0)
+        low, high = (mean - _REACH * sd, mean + _REACH * sd) if draws is None else (draws.low[row], draws.high[row])
+        axes.fill_between(result.band_time, low, high, color=CYCLE[0], alpha=0.6, lw=0)
         axes.plot(result.band_time, mean, color=CYCLE[0], lw=0.8)
         axes.plot(result.data.t[mine], result.data.value[mine], ".", color="black", ms=1.5, zorder=0)
         axes.set_title(site, fontsize="small", pad=2)

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from jaxtyping import Float
+from jaxtyping import Float, Int
 from numpy import ndarray
 
 from hpcpinn.config import RunConfig
@@ -101,6 +101,18 @@ class Study:
             return found
         c = found.value
         return Seen(c / (c + K), found.slope * (K / (c + K) ** 2)[:, None])
+
+    @property
+    def band_times(self) -> Float[ndarray, " T"]:
+        """Times of the bands, ms."""
+        every, last = self.config.inference.band_interval, self.config.run.duration
+        return np.minimum(every * np.arange(int(np.ceil(last / every)) + 1), last)
+
+    @property
+    def band_places(self) -> tuple[Int[ndarray, " ST"], Float[ndarray, " ST"]]:
+        """Site (by number) and time of every value of the bands, site after site."""
+        times, n_sites = self.band_times, len(self.model.sites)
+        return np.repeat(np.arange(n_sites), len(times)), np.tile(times, n_sites)
 
     def numbers(self, table: SiteTable) -> ndarray:
         """Numbers of the sites of a table among those of the model."""
@@ -230,15 +242,41 @@ def synthesiser(study: Study) -> Callable[[int], SiteTable]:
     return made
 
 
-def infer_on_cell(config: RunConfig, communicator: Communicator) -> NeuronInference:
-    """Infers the constants of a run description and writes the result. Collective over all ranks.
+@dataclass(frozen=True)
+class FittedCell:
+    """The most probable constants of a run description, and what was needed to find them.
+
+    Attributes:
+        study: On the last windows and pieces.
+        start: Coordinates that the iteration began with.
+        table: The data.
+        truth, source: As in `NeuronInference`.
+        fit: Where the iteration ended.
+        marched: The model there.
+        posterior: Around it.
+        check: Whether the model could have made the data.
+        seconds_fit: Wall time of the fit once it is compiled.
+    """
+
+    study: Study
+    start: Float[ndarray, " p"]
+    table: SiteTable
+    truth: dict[str, float]
+    source: str
+    fit: StepwiseFit
+    marched: Marched
+    posterior: Posterior
+    check: PredictiveCheck
+    seconds_fit: float
+
+
+def fitted_on_cell(config: RunConfig, communicator: Communicator) -> FittedCell:
+    """Finds the most probable constants of a run description. Collective over all ranks.
 
     Raises:
         InputError: No parameters, or data that cannot be used.
         SolveError: The iteration does not come to an end.
-        OutputError: The result cannot be written.
     """
-    began = clock.perf_counter()
     table: SiteTable | None = None
     sites = tuple(name.strip() for name in config.data.sites)
     if config.data.file is not None:
@@ -253,21 +291,42 @@ def infer_on_cell(config: RunConfig, communicator: Communicator) -> NeuronInfere
         source = f"{len(table.value)} synthetic observations (seed {config.data.seed})"
         refuse_unusable(table, config.run.duration, len(config.parameter), source)
     _ = study.at_start  # compiles
-    begun = clock.perf_counter()
-    start = study.start
+    begun, start = clock.perf_counter(), study.start
     study, fit, marched = settled(study, table)
     seconds_fit = clock.perf_counter() - begun
     posterior = study.posterior(fit)
     estimates.refuse_unfinished(fit.converged, posterior, fit.steps, config.inference.tolerance)
     check = study.checked(fit, table)
-    result = _result(replace(study, start=start), fit, marched, posterior, check, table)
-    write_neuron_inference(config.run.output, communicator, result)
-    outcome = NeuronInference(
-        result, posterior, check, float(np.mean(fit.rows**2)), fit.steps, truth, source,
-        clock.perf_counter() - began, seconds_fit,
-    )  # fmt: skip
+    return FittedCell(study, start, table, truth, source, fit, marched, posterior, check, seconds_fit)
+
+
+def infer_on_cell(config: RunConfig, communicator: Communicator) -> NeuronInference:
+    """Infers the constants of a run description and writes the result. Collective over all ranks.
+
+    Raises:
+        InputError: No parameters, or data that cannot be used.
+        SolveError: The iteration does not come to an end.
+        OutputError: The result cannot be written.
+    """
+    began = clock.perf_counter()
+    outcome = inferred_on_cell(fitted_on_cell(config, communicator), began)
+    write_neuron_inference(config.run.output, communicator, outcome.result)
     write_metrics(config.run.output, communicator, figures(outcome))
     return outcome
+
+
+def inferred_on_cell(found: FittedCell, began: float) -> NeuronInference:
+    """What is reported of a fit. Collective over all ranks.
+
+    Args:
+        found: The fit.
+        began: When the work began, on the clock of `time.perf_counter`.
+    """
+    result = _result(found)
+    return NeuronInference(
+        result, found.posterior, found.check, float(np.mean(found.fit.rows**2)), found.fit.steps, found.truth,
+        found.source, clock.perf_counter() - began, found.seconds_fit,
+    )  # fmt: skip
 
 
 def settled(study: Study, table: SiteTable) -> tuple[Study, StepwiseFit, Marched]:
@@ -289,22 +348,19 @@ def settled(study: Study, table: SiteTable) -> tuple[Study, StepwiseFit, Marched
         study = study.laid_at(before)
         fit, marched = study.fitted(table)
         path.append(fit.path[1:])
-        if np.abs(fit.z - before).max() < _STAYS * study.posterior(fit).sd.max():
+        if np.all(np.abs(fit.z - before) < _STAYS * study.posterior(fit).sd):
             break
     steps = sum(len(part) for part in path) - 1
     return study, replace(fit, path=np.concatenate(path), steps=steps), marched
 
 
-def _result(
-    study: Study, fit: StepwiseFit, marched: Marched, posterior: Posterior, check: PredictiveCheck, table: SiteTable
-) -> NeuronInferenceResult:
+def _result(found: FittedCell) -> NeuronInferenceResult:
+    study, fit, marched, table = found.study, found.fit, found.marched, found.table
     config, model = study.config, study.model
     # A direction of which nothing is known has no influence either: the bands leave it out.
     spread = np.linalg.pinv(fit.fisher + np.diag(study.precision), rcond=1e-12, hermitian=True)
-    n_sites = len(model.sites)
-    every = config.inference.band_interval
-    times = np.minimum(every * np.arange(int(np.ceil(config.run.duration / every)) + 1), config.run.duration)
-    seen = study.seen(marched, np.repeat(np.arange(n_sites), len(times)), np.tile(times, n_sites))
+    n_sites, times = len(model.sites), study.band_times
+    seen = study.seen(marched, *study.band_places)
     sd = np.sqrt(np.einsum("np,pq,nq->n", seen.slope, spread, seen.slope))
     cell_time, mean, cell_sd = model.over_the_cell(marched, spread)
     pieces = model.problem.cell.pieces.cable
@@ -321,11 +377,11 @@ def _result(
         cell_time=cell_time,
         cell_mean=mean,
         cell_sd=cell_sd,
-        check=check.each,
-        check_probability=check.probability,
-        check_level=check.level,
+        check=found.check.each,
+        check_probability=found.check.probability,
+        check_level=found.check.level,
         **estimates.estimates_of(
-            posterior, study.names, tuple(unit_of(name) for name in study.names), study.start, fit.path,
+            found.posterior, study.names, tuple(unit_of(name) for name in study.names), found.start, fit.path,
             config.to_json(), model.coordinates,
         ),
     )  # fmt: skip

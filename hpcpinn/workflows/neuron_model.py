@@ -79,17 +79,18 @@ class NeuronModel:
         """How the constants are iterated on."""
         return self.march.constants.coordinates
 
-    def solved(self, z: Float[ndarray, " p"], near: Marched | None = None) -> Marched:
+    def solved(self, z: Float[ndarray, " p"], near: Marched | None = None, *, slopes: bool = True) -> Marched:
         """The heads at given constants.
 
         Args:
             z: Their coordinates.
             near: The heads at others nearby, to begin with.
+            slopes: Whether derivatives are wanted.
 
         Raises:
             SolveError: A window could not be solved.
         """
-        marched = self.march.run(jnp.asarray(z), near)
+        marched = self.march.run(jnp.asarray(z), near, slopes=slopes)
         change = np.asarray(marched.change)
         if not np.all(change < 1e3 * self.march.tolerance):
             window = int(np.argmax(~(change < 1e3 * self.march.tolerance)))
@@ -115,7 +116,7 @@ class NeuronModel:
         tau = np.clip(2.0 * (t - start[window]) / length[window] - 1.0, -1.0, 1.0)
         mine = np.flatnonzero(self._row_of_site[site] >= 0)
         value = np.zeros(len(t))
-        slope = np.zeros((len(t), len(self.names)))
+        slope = np.zeros((len(t), len(marched.heads_slope)))
         if len(mine):
             at, row = window[mine], self._row_of_site[site[mine]]
             xi = np.array([2.0 * self.sites[s].fraction - 1.0 for s in site[mine]])
