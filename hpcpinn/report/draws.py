@@ -56,7 +56,7 @@ def draw_clouds(path: Path, result: Estimates, draws: Draws | NeuronDraws) -> No
 
 def _histogram_into(axes: Axes, result: Estimates, draws: Draws | NeuronDraws, number: int) -> None:
     values = draws.together[:, number]
-    axes.hist(values, 40, density=True, color=CYCLE[5], alpha=0.6)
+    axes.hist(values, min(40, int(2.0 * len(values) ** 0.5)), density=True, color=CYCLE[5], alpha=0.6)
     own = Coordinates((float(result.measure[number]),))
     sd, centre = result.sd_log[number], own.of(result.estimate[[number]])[0]
     low, high = np.quantile(values, [0.0005, 0.9995])
