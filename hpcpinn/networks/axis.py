@@ -57,7 +57,7 @@ class AxisTrunk:
 
     def value(self, line: Float[Array, " n"]) -> Float[Array, "n M"]:
         """The features alone, at places that may be traced."""
-        return _along(self.network, self.parameters, line).value @ self.mixing
+        return hidden_features(self.network, self.parameters, line).value @ self.mixing
 
 
 def mirrored(trunk: AxisTrunk) -> AxisTrunk:

@@ -116,6 +116,7 @@ def test_gates_of_the_channel_are_found():
             "{name='gates[0].tau', start=2.5e-3}]",
             "data.truth={gates=[{half=-24.0}]}",
             "data.noise=1e-14",
+            "run.duration=2.0",
         ),
         SerialCommunicator(),
         SITES,

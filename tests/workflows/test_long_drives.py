@@ -31,6 +31,7 @@ def split(config: RunConfig, **options) -> LongSummary:
     return run_long(config, SerialCommunicator(), Silent(), **options)
 
 
+@pytest.mark.slow
 def test_clamp_release_and_flux_agree_with_coupled_windows(tmp_path: Path) -> None:
     """No field: a clamp makes the cell fire, a synapse releases at a tip, calcium flows in at the root.
 

@@ -39,8 +39,6 @@ CHOICES = {
         1e-2,
     ),
 }
-LONG = ("random", "residual-adaptive", "levenberg-marquardt", "lbfgs")
-"""They take long, and say little that other tests do not."""
 
 
 def wave(problem: Problem) -> State:
@@ -76,9 +74,8 @@ def excess(found: np.ndarray, wanted: np.ndarray) -> np.ndarray:
     return np.abs(found - wanted).max(axis=(1, 2)) / np.ptp(wanted, axis=(1, 2))
 
 
-@pytest.mark.parametrize(
-    "name", [pytest.param(name, marks=pytest.mark.slow if name in LONG else ()) for name in CHOICES]
-)
+@pytest.mark.slow
+@pytest.mark.parametrize("name", CHOICES)
 def test_trainers_and_collocations_agree(name: str) -> None:
     overrides, tolerance = CHOICES[name]
     problem, state, attempt = solved(overrides, SerialCommunicator())
