@@ -9,7 +9,7 @@ from numpy import ndarray
 from hpcpinn.config import RunConfig
 from hpcpinn.config.learnable import drives_voltage
 from hpcpinn.errors import InputError, concerning
-from hpcpinn.physics.constants import CalciumConstants
+from hpcpinn.physics.constants import PRESETS, CalciumConstants
 from hpcpinn.physics.learned_calcium import coordinates_of, value_of
 from hpcpinn.workflows import learned_voltage
 
@@ -39,10 +39,14 @@ def own_value(
     Raises:
         InputError: The run has no such gate, current or temperature.
     """
-    if not drives_voltage(name):
-        return value_of(name, known, changes)
     given = (changes or {}).get(name)
-    return learned_voltage.value_in(config, name) if given is None else given
+    if name in LAID_BY:  # `known` may be those of a run that was laid for other values
+        own = getattr(config.physics.constants, name)
+        own = getattr(PRESETS[config.physics.preset], name) if own is None else own
+        return float(own if given is None else given)
+    if drives_voltage(name):
+        return learned_voltage.value_in(config, name) if given is None else given
+    return value_of(name, known, changes)
 
 
 def starting_values(

@@ -18,9 +18,10 @@ from hpcpinn.morphology.sites import parse_site
 from hpcpinn.parallel.communicator import SerialCommunicator
 from hpcpinn.physics.constants import PRESETS
 from hpcpinn.physics.learned_calcium import CellConstants, shapes_drive, unit_of, value_of
+from hpcpinn.workflows.learned_values import laid_for, own_value
 from hpcpinn.workflows.neuron_inference import build_study, settled, synthesiser, truth_of
 from hpcpinn.workflows.neuron_model import _shaped_drive
-from hpcpinn.workflows.problem import build_problem, load_cable
+from hpcpinn.workflows.problem import build_problem, constants_of, load_cable
 from tests.inference.fork import SITES, small
 
 SHAPING = (
@@ -134,6 +135,17 @@ def test_gates_of_the_channel_are_found():
         differences = (ahead - behind) / 2e-3
         assert np.abs(slope[:, i] - differences).max() < 1e-5 * np.abs(differences).max()
     assert study.precision.tolist() == [(10.0 / 20.0) ** 2, 0.0] and study.centre[0] == -1.8
+
+
+def test_a_run_that_is_laid_for_a_start_keeps_its_own_values():
+    """They are what data are made with where no truth is given."""
+    config = small(PLAIN_RELEASE, "physics.constants.release_patch=1.7", "data.truth={}", "parameter=[{name='D_c'}]")
+    laid = laid_for(config, {"release_duration": 5e-3, "release_patch": 3.0, "D_c": 100.0})
+    known = constants_of(laid)
+    assert (known.release_duration, known.release_patch, known.D_c) == (5e-3, 3.0, 220.0)
+    assert own_value(config, known, "release_duration") == 1e-3
+    assert own_value(config, known, "release_patch") == 1.7
+    assert own_value(config, known, "release_patch", {"release_patch": 2.0}) == 2.0
 
 
 @pytest.mark.slow
