@@ -11,19 +11,16 @@ from jaxtyping import Float
 from numpy import ndarray
 
 from hpcpinn.config import RunConfig
-from hpcpinn.errors import SolveError, concerning
+from hpcpinn.errors import SolveError
 from hpcpinn.inference import importance
-from hpcpinn.inference.nuts import require_libraries
-from hpcpinn.io import draws as drawn
-from hpcpinn.io import places
 from hpcpinn.io.draws import netcdf_path
 from hpcpinn.io.metrics import write_metrics
 from hpcpinn.io.neuron_draws import NeuronDraws, write_neuron_draws, write_neuron_netcdf
 from hpcpinn.io.neuron_inference import write_neuron_inference
 from hpcpinn.parallel.communicator import Communicator
 from hpcpinn.workflows import neuron_inference
-from hpcpinn.workflows.estimates import ANOTHER
 from hpcpinn.workflows.neuron_inference import FittedCell, NeuronInference
+from hpcpinn.workflows.uq import refuse_unusable_draws
 
 _MIDDLE = (0.025, 0.975)
 """Edges of the middle 95 %."""
@@ -52,14 +49,13 @@ def refuse_unusable_places(config: RunConfig, job: Path | None = None) -> None:
     Raises:
         InputError: The extra ``uq`` is not installed, or a place is unusable.
     """
-    require_libraries()
     neuron_inference.refuse_unusable_places(config, job)
-    given = {"the job file": job, "the data file (data.file)": config.data.file, "the result": config.run.output}
-    inputs = {name: Path(file) for name, file in given.items() if file is not None}
-    with concerning("run", "output"):
-        places.refuse_unusable(
-            netcdf_path(config.run.output), inputs, f"the draws go there: {ANOTHER}", drawn.FORMAT
-        )
+    inputs = {
+        "the job file": job,
+        "the data file (data.file)": config.data.file,
+        "the voltage (voltage.file)": config.voltage.file,
+    }
+    refuse_unusable_draws(config.run.output, inputs)
 
 
 def quantify_cell(

@@ -1,6 +1,7 @@
 """The whole posterior of constants: Laplace, draws by the no-U-turn sampler, and where to measure next."""
 
 import time as clock
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -63,14 +64,24 @@ def refuse_unusable_places(config: SquareConfig, job: Path | None = None) -> Non
     Raises:
         InputError: The extra ``uq`` is not installed, or a place is unusable.
     """
-    require_libraries()
     infer.refuse_unusable_places(config, job)
-    given = {"the job file": job, "the data file (data.file)": config.data.file, "the result": config.run.output}
-    inputs = {name: Path(file) for name, file in given.items() if file is not None}
+    refuse_unusable_draws(config.run.output, {"the job file": job, "the data file (data.file)": config.data.file})
+
+
+def refuse_unusable_draws(output: str, given: Mapping[str, Path | str | None]) -> None:
+    """Finds out before the work starts that draws cannot, or must not, be written beside a result.
+
+    Args:
+        output: The result file.
+        given: What was given as input, by what messages call it.
+
+    Raises:
+        InputError: The extra ``uq`` is not installed, or their place is unusable.
+    """
+    require_libraries()
+    inputs = {name: Path(file) for name, file in {**given, "the result": output}.items() if file is not None}
     with concerning("run", "output"):
-        places.refuse_unusable(
-            netcdf_path(config.run.output), inputs, f"the draws go there: {ANOTHER}", drawn.FORMAT
-        )
+        places.refuse_unusable(netcdf_path(output), inputs, f"the draws go there: {ANOTHER}", drawn.FORMAT)
 
 
 def quantify(config: SquareConfig, communicator: Communicator) -> Uncertainty:

@@ -69,6 +69,7 @@ def test_a_run_on_a_cell_is_written_and_read(tmp_path, study: Study):
     assert result.cell_mean.shape == (len(result.cell_time), len(result.xyz)) and np.all(result.cell_sd >= 0.0)
 
 
+@pytest.mark.slow
 def test_the_flux_of_releases_is_found_where_all_share_it():
     """A release of 700 µM·µm/s, half of what the fit begins with, seen beside the channels."""
     shared = "synapse=[{site='dend[1](0.8)', start=0.5, duration=5.0}]"

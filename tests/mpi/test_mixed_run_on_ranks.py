@@ -101,6 +101,7 @@ def test_both_kinds_of_windows_follow_each_other(alone: LongSummary, folder: Pat
     assert result.probes.calcium.max() > 2.0 * result.probes.calcium[0].max()
 
 
+@pytest.mark.slow
 def test_it_goes_on_to_the_same_bits(alone: LongSummary, folder: Path) -> None:
     resumed = run_long(
         described(folder / "again"), SerialCommunicator(), Silent(), resume=folder / "again" / "run.checkpoint.h5"

@@ -116,6 +116,7 @@ def test_a_voltage_that_repeats_is_the_table_written_out(tmp_path: Path) -> None
     assert never.starts == []  # memory stays flat
 
 
+@pytest.mark.slow
 def test_stopped_and_resumed_to_the_bit_with_all_drives_on(tmp_path: Path) -> None:
     everything = [
         SPLIT, "field.magnitude=9000.0", "field.direction=[1.0, 1.0, 0.3]", "stimulation.start=10.0",

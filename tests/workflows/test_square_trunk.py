@@ -44,6 +44,7 @@ def job(tmp_path: Path) -> Path:
     return tmp_path / "job.toml"
 
 
+@pytest.mark.slow
 def test_a_run_that_trains_its_trunks_is_closer_to_the_closed_form(job: Path) -> None:
     frozen_file, file = job.with_name("frozen.h5"), job.with_name("trained.h5")
     hpcpinn("run", job, "--output", frozen_file)
