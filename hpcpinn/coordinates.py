@@ -41,7 +41,7 @@ class Coordinates:
         """
         plain, measure = self.is_logarithm, np.array(self.measure, float)
         with np.errstate(over="ignore"):
-            return library.where(plain, library.exp(library.where(plain, z, 0.0)), z * measure)
+            return library.where(plain, library.exp(library.where(plain, z, 0.0)), library.where(plain, 0.0, z) * measure)
 
     def of(self, values: Sequence[float] | Float[np.ndarray, "... p"]) -> Float[np.ndarray, "... p"]:
         """The coordinates of given constants, of which those that are logarithms are positive."""

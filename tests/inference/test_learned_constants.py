@@ -1,5 +1,6 @@
 """Constants that shape what drives calcium, and coordinates of constants of either sign."""
 
+import warnings
 from dataclasses import replace
 
 import jax.numpy as jnp
@@ -38,6 +39,10 @@ def test_coordinates_are_logarithms_or_measures_and_lead_back():
     z = both.of(values)
     np.testing.assert_allclose(z, [[np.log(2.0), -3.0], [np.log(1e-3), 0.5]])
     np.testing.assert_allclose(both.values(jnp.asarray(z), jnp), values)
+    with warnings.catch_warnings():  # bounds of what nothing determines are infinite, and no reason to say more
+        warnings.simplefilter("error")
+        far = both.values(np.array([[-np.inf, -np.inf], [np.inf, 1.0]]))
+        np.testing.assert_array_equal(far, [[0.0, -np.inf], [np.inf, 10.0]])
     step = 1e-6
     differences = (both.values(z + step) - both.values(z - step)) / (2.0 * step)
     np.testing.assert_allclose(both.per_unit(values), differences, rtol=1e-6)
