@@ -40,8 +40,9 @@ class Coordinates:
             library: NumPy, or what has the same functions for arrays that are traced.
         """
         plain, measure = self.is_logarithm, np.array(self.measure, float)
+        logarithm, counted = library.where(plain, z, 0.0), library.where(plain, 0.0, z)
         with np.errstate(over="ignore"):
-            return library.where(plain, library.exp(library.where(plain, z, 0.0)), library.where(plain, 0.0, z) * measure)
+            return library.where(plain, library.exp(logarithm), counted * measure)
 
     def of(self, values: Sequence[float] | Float[np.ndarray, "... p"]) -> Float[np.ndarray, "... p"]:
         """The coordinates of given constants, of which those that are logarithms are positive."""
