@@ -111,12 +111,12 @@ class LearnedDrive:
     def _both(self):
         names, coordinates = self.constants.names, self.constants.coordinates
         moves = np.array([shapes_drive(name) or drives_voltage(name) for name in names])
-        ways = jnp.eye(len(names))[moves]
+        ways, known_rest = jnp.eye(len(names))[moves], float(self.constants.known.rest_voltage)
 
         def forced(z: Array, voltage: Array) -> Course:
             k = self.constants.common(coordinates.values(z, jnp))
             drive = self.shaped.at(k, voltage)
-            rest = jnp.mean(voltage[0]) if self.shaped.rest_follows else jnp.asarray(float(self._known_rest))
+            rest = jnp.mean(voltage[0]) if self.shaped.rest_follows else jnp.asarray(known_rest)
 
             def window(gates: Array, span: tuple[Array, Array]) -> tuple[Array, CalciumForcing]:
                 here = drive.forced(gates, *span)
@@ -134,7 +134,3 @@ class LearnedDrive:
             return value, spread
 
         return jax.jit(run)
-
-    @property
-    def _known_rest(self) -> float:
-        return self.constants.known.rest_voltage

@@ -6,15 +6,13 @@ from typing import Any
 import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
-from scipy.stats import chi2, norm
 
-from hpcpinn.coordinates import Coordinates
 from hpcpinn.io.draws import Draws, Placement
 from hpcpinn.io.estimates import Estimates
 from hpcpinn.io.inference import InferenceResult
 from hpcpinn.io.neuron_draws import NeuronDraws
 from hpcpinn.report.canvas import CYCLE, canvas
-from hpcpinn.report.inference import label
+from hpcpinn.report.inference import density, ellipses, label
 
 _SHOWN = 1500
 """Draws that a cloud shows."""
@@ -57,11 +55,9 @@ def draw_clouds(path: Path, result: Estimates, draws: Draws | NeuronDraws) -> No
 def _histogram_into(axes: Axes, result: Estimates, draws: Draws | NeuronDraws, number: int) -> None:
     values = draws.together[:, number]
     axes.hist(values, min(40, int(2.0 * len(values) ** 0.5)), density=True, color=CYCLE[5], alpha=0.6)
-    own = Coordinates((float(result.measure[number]),))
-    sd, centre = result.sd_log[number], own.of(result.estimate[[number]])[0]
     low, high = np.quantile(values, [0.0005, 0.9995])
-    grid = np.linspace(low, high, 200)[:, None]
-    axes.plot(grid, norm.pdf(own.of(grid), centre, sd) / own.per_unit(grid), color=CYCLE[1])
+    grid = np.linspace(low, high, 200)
+    axes.plot(grid, density(result, number, grid), color=CYCLE[1])
     for edge in np.quantile(values, (0.025, 0.975)):
         axes.axvline(edge, color=CYCLE[0], lw=0.8, ls="--")
     axes.set(xlabel=label(result, number), yticks=[], ylabel="probability density")
@@ -71,13 +67,8 @@ def _cloud_into(axes: Axes, result: Estimates, draws: Draws | NeuronDraws, first
     both = [first, second]
     cloud = draws.together[:: max(1, len(draws.together) // _SHOWN), both]
     axes.plot(*cloud.T, ".", ms=1.5, color=CYCLE[5], alpha=0.6, rasterized=True)
-    root = np.linalg.cholesky(result.covariance[np.ix_(both, both)])
-    angle = np.linspace(0.0, 2.0 * np.pi, 200)
-    circle: Any = np.stack([np.cos(angle), np.sin(angle)])
-    own = Coordinates(tuple(result.measure[both].tolist()))
-    for probability, width in ((0.5, 1.2), (0.95, 0.8)):
-        ellipse = own.of(result.estimate[both]) + np.sqrt(chi2.ppf(probability, 2)) * (root @ circle).T
-        axes.plot(*own.values(ellipse).T, color=CYCLE[1], lw=width)
+    for _, width, curve in ellipses(result, first, second):
+        axes.plot(*curve, color=CYCLE[1], lw=width)
     axes.set(xlabel=label(result, first), ylabel=label(result, second))
 
 

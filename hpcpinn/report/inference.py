@@ -5,7 +5,9 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from jaxtyping import Float
 from matplotlib.axes import Axes
+from numpy import ndarray
 from scipy.stats import chi2, norm
 
 from hpcpinn.coordinates import Coordinates
@@ -100,28 +102,40 @@ def _dependence(result: Estimates, first: int, second: int) -> float:
     return abs(float(result.covariance[first, second])) / (result.sd_log[first] * result.sd_log[second])
 
 
+def density(result: Estimates, number: int, values: Float[ndarray, " n"]) -> Float[ndarray, " n"]:
+    """Laplace's density of a constant at some of its values."""
+    own = Coordinates((float(result.measure[number]),))
+    centre = own.of(result.estimate[[number]])[0]
+    z, per_unit = own.of(values[:, None])[:, 0], own.per_unit(values[:, None])[:, 0]
+    return norm.pdf(z, centre, result.sd_log[number]) / per_unit
+
+
+def ellipses(result: Estimates, first: int, second: int) -> list[tuple[float, float, Float[ndarray, "2 n"]]]:
+    """Probability, width of the line and curve of the regions that hold 50 and 95 % of two constants (Laplace)."""
+    both = [first, second]
+    root = np.linalg.cholesky(result.covariance[np.ix_(both, both)])
+    angle = np.linspace(0.0, 2.0 * np.pi, 200)
+    circle: Any = np.stack([np.cos(angle), np.sin(angle)])
+    own = Coordinates(tuple(result.measure[both].tolist()))
+    centre = own.of(result.estimate[both])
+    rings = [(p, width, centre + np.sqrt(chi2.ppf(p, 2)) * (root @ circle).T) for p, width in ((0.5, 1.2), (0.95, 0.8))]
+    return [(probability, width, own.values(ring).T) for probability, width, ring in rings]
+
+
 def _marginal_into(axes: Axes, result: Estimates, number: int) -> None:
     own = Coordinates((float(result.measure[number]),))
-    sd, centre = result.sd_log[number], own.of(result.estimate[[number]])[0]
-    z = centre + sd * np.linspace(-4.0, 4.0, 200)
+    z = own.of(result.estimate[[number]])[0] + result.sd_log[number] * np.linspace(-4.0, 4.0, 200)
     values = own.values(z[:, None])[:, 0]
-    density = norm.pdf(z, centre, sd) / own.per_unit(values[:, None])[:, 0]
-    axes.plot(values, density, color=CYCLE[0])
+    axes.plot(values, density(result, number, values), color=CYCLE[0])
     axes.axvspan(result.low[number], result.high[number], color=CYCLE[5], alpha=0.25, lw=0)
     axes.axvline(result.estimate[number], color=CYCLE[6], lw=0.8)
     axes.set(xlabel=label(result, number), ylabel="probability density", yticks=[])
 
 
 def _pair_into(axes: Axes, result: Estimates, first: int, second: int) -> None:
-    both = [first, second]
-    root = np.linalg.cholesky(result.covariance[np.ix_(both, both)])
-    angle = np.linspace(0.0, 2.0 * np.pi, 200)
-    circle: Any = np.stack([np.cos(angle), np.sin(angle)])
-    own = Coordinates(tuple(result.measure[both].tolist()))
-    for probability, width in ((0.5, 1.2), (0.95, 0.8)):
-        ring = own.of(result.estimate[both]) + np.sqrt(chi2.ppf(probability, 2)) * (root @ circle).T
-        axes.plot(*own.values(ring).T, color=CYCLE[0], lw=width, label=f"{100 * probability:.0f} %")
-    axes.plot(*result.estimate[both], "+", color=CYCLE[6])
+    for probability, width, curve in ellipses(result, first, second):
+        axes.plot(*curve, color=CYCLE[0], lw=width, label=f"{100 * probability:.0f} %")
+    axes.plot(*result.estimate[[first, second]], "+", color=CYCLE[6])
     axes.set(xlabel=label(result, first), ylabel=label(result, second))
     axes.legend(loc="best")
 

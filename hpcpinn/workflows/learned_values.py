@@ -65,7 +65,9 @@ def starting_values(
     values = []
     for number, (name, given) in enumerate(zip(names, start, strict=True)):
         with concerning("parameter", number, "name"):
-            value = own_value(config, known, name) if given is None else float(given)
+            # Also of a constant that begins elsewhere: whether the channel has such a gate shows only here.
+            own = own_value(config, known, name) if given is None or not drives_voltage(name) else given
+        value = float(own if given is None else given)
         if coordinates_of([name]).is_logarithm[0] and value <= 0.0:
             raise InputError(
                 f"[[parameter]]: {name} is {value:g} in the run, and no logarithm begins there; give parameter.start"

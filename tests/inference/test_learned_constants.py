@@ -201,6 +201,7 @@ def test_parameters_that_contradict_themselves_are_refused(case: str):
     ("name", "line"),
     [("gates[2].half", "the channel has 2 gates, numbered from 0"), ("gates[0].rate", "has no rate")],
 )
-def test_gates_that_the_channel_does_not_have_are_refused(name: str, line: str):
+@pytest.mark.parametrize("start", ["", ", start=1.0"])
+def test_gates_that_the_channel_does_not_have_are_refused(name: str, line: str, start: str):
     with pytest.raises(InputError, match=line):
-        build_study(small(f"parameter=[{{name='{name}'}}]", "data.truth={}"), SerialCommunicator(), SITES)
+        build_study(small(f"parameter=[{{name='{name}'{start}}}]", "data.truth={}"), SerialCommunicator(), SITES)
