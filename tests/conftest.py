@@ -19,12 +19,12 @@ from hpcpinn.parallel.device import prepare
 prepare()
 
 # Many tests, and the processes and ranks that they start, compile the same programs: they share a folder that
-# goes when this process ends. Who comes upon what another has half written notices (a checksum) and compiles
+# goes when this process ends, or one that is kept (JAX_COMPILATION_CACHE_DIR). Who comes upon what another has half written notices (a checksum) and compiles
 # it; the warning must not stand among the lines that tests read.
 if not is_rank() and "PYTEST_XDIST_WORKER" not in os.environ:
     COMPILED = tempfile.TemporaryDirectory(prefix="hpcpinn-tests-")
     for name, value in {
-        "jax_compilation_cache_dir": COMPILED.name,
+        "jax_compilation_cache_dir": os.environ.get("JAX_COMPILATION_CACHE_DIR", COMPILED.name),
         "jax_persistent_cache_min_compile_time_secs": 0.05,
         "jax_persistent_cache_min_entry_size_bytes": -1,
     }.items():
