@@ -2,6 +2,7 @@
 
 import re
 import tomllib
+from fnmatch import fnmatch
 from pathlib import Path
 
 REPOSITORY = Path(__file__).resolve().parent.parent
@@ -20,6 +21,27 @@ def test_every_package_is_listed() -> None:
         for file in (REPOSITORY / "hpcpinn").rglob("__init__.py")
     }
     assert set(PROJECT["tool"]["setuptools"]["packages"]) == found | DATA_PACKAGES.keys()
+
+
+def test_every_data_file_is_packed() -> None:
+    """What is no Python beside the code, and every file of the data folders, belongs to an installed copy."""
+    packed = PROJECT["tool"]["setuptools"]["package-data"]
+    for package in PROJECT["tool"]["setuptools"]["packages"]:
+        folder = REPOSITORY / DATA_PACKAGES.get(package, package.replace(".", "/"))
+        for file in folder.iterdir():
+            if file.is_dir() or file.suffix in (".py", ".pyc"):
+                continue
+            assert any(fnmatch(file.name, pattern) for pattern in packed.get(package, ())), (
+                f"{file.relative_to(REPOSITORY)} would be missing from an installed copy: no pattern of "
+                f"package-data matches it"
+            )
+
+
+def test_every_folder_with_files_is_a_package() -> None:
+    listed = set(PROJECT["tool"]["setuptools"]["packages"])
+    for file in (REPOSITORY / "hpcpinn").rglob("*"):
+        if file.is_file() and "__pycache__" not in file.parts:
+            assert ".".join(file.parent.relative_to(REPOSITORY).parts) in listed, file
 
 
 def test_data_folders_exist() -> None:
