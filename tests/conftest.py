@@ -19,8 +19,8 @@ from hpcpinn.parallel.device import prepare
 prepare()
 
 # Many tests, and the processes and ranks that they start, compile the same programs: they share a folder that
-# goes when this process ends, or one that is kept (JAX_COMPILATION_CACHE_DIR). Who comes upon what another has half written notices (a checksum) and compiles
-# it; the warning must not stand among the lines that tests read.
+# goes when this process ends, or one that is kept (JAX_COMPILATION_CACHE_DIR). Who comes upon what another has half
+# written notices (a checksum) and compiles it; the warning must not stand among the lines that tests read.
 if not is_rank() and "PYTEST_XDIST_WORKER" not in os.environ:
     COMPILED = tempfile.TemporaryDirectory(prefix="hpcpinn-tests-")
     for name, value in {
