@@ -18,6 +18,7 @@ from pathlib import Path
 import numpy as np
 from under_mpi import under_mpi
 
+from hpcpinn.io.metrics import read_metrics
 from hpcpinn.io.read import read
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -57,7 +58,7 @@ def run(name: str, job: Path, ranks: int) -> tuple[Path, dict]:
         under_mpi(ranks, command), check=True, timeout=SECONDS_PER_RUN, cwd=ROOT,
         env=dict(os.environ, OMP_NUM_THREADS="1"),
     )  # fmt: skip
-    return output, json.loads(output.with_name("metrics.json").read_text())
+    return output, read_metrics(output)
 
 
 def validated(result: Path, patience: float) -> dict:

@@ -27,6 +27,7 @@ prepare()
 from under_mpi import under_mpi  # noqa: E402
 
 from hpcpinn.config import load_config  # noqa: E402
+from hpcpinn.io.metrics import read_metrics  # noqa: E402
 from hpcpinn.parallel.communicator import make_communicator  # noqa: E402
 from hpcpinn.workflows.neuron_inference import build_study, synthesiser, truth_of  # noqa: E402
 
@@ -93,7 +94,7 @@ def on_ranks(counts: list[int], overrides: list[str]) -> None:
             subprocess.run(
                 under_mpi(count, command), check=True, env=environment, cwd=ROOT, timeout=LIMIT
             )
-            metrics = json.loads(result.with_name("metrics.json").read_text())
+            metrics = read_metrics(result)
             parameters = metrics["parameters"]
             estimates[count] = np.log([one["estimate"] for one in parameters.values()])
             spread = np.array([one["sd_log"] for one in parameters.values()])

@@ -33,7 +33,8 @@ import numpy as np
 from numpy import ndarray
 
 from hpcpinn.io import read
-from hpcpinn.io.metrics import metrics_path
+from hpcpinn.io.checkpoint import checkpoint_path
+from hpcpinn.io.metrics import read_metrics
 
 matplotlib.use("Agg")
 from matplotlib import pyplot
@@ -229,7 +230,7 @@ def one_protocol(
             if old.is_file():
                 old.unlink()
     runs = {"whole": succeeded(watched(command(whole), given.limit), name)}
-    metrics = json.loads(metrics_path(whole).read_text())
+    metrics = read_metrics(whole)
     after, end = runs["whole"].growth()
     flat = end - after <= max(0.02 * after, 16.0)
     report: dict[str, Any] = {
@@ -248,7 +249,7 @@ def one_protocol(
     )
     same = True
     if not given.no_kill:
-        checkpoint = broken.with_suffix(".checkpoint.h5")
+        checkpoint = checkpoint_path(broken)
         often = max(1.0, min(60.0, 0.1 * metrics["seconds"]))
         saving = ["--set", f"split.checkpoint_every={often:.3g}"]
         runs["until killed"] = watched(command(broken, *saving), given.limit, 0.5, checkpoint)

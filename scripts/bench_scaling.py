@@ -34,6 +34,7 @@ from under_mpi import under_mpi  # noqa: E402
 from hpcpinn.config import RunConfig, load_config  # noqa: E402
 from hpcpinn.domain.member_shares import share_members  # noqa: E402
 from hpcpinn.io import read  # noqa: E402
+from hpcpinn.io.metrics import read_metrics  # noqa: E402
 from hpcpinn.morphology.forest import join_cables, join_compartments  # noqa: E402
 from hpcpinn.parallel.communicator import SerialCommunicator  # noqa: E402
 from hpcpinn.timestepping.cable_equation import owner_of_points  # noqa: E402
@@ -144,7 +145,7 @@ def measured(name: str, ranks: int, changes: list[str]) -> tuple[float, float]:
         under_mpi(ranks, command), check=True, timeout=LIMIT, cwd=ROOT,
         env=dict(os.environ, OMP_NUM_THREADS="1"), stdout=subprocess.DEVNULL,
     )  # fmt: skip
-    metrics = json.loads(output.with_name("metrics.json").read_text())
+    metrics = read_metrics(output)
     spent = read(output).windows["seconds_train"]
     slot = float(np.median(spent[-KEPT:]))
     if metrics["motifs_reused"] < KEPT:

@@ -5,6 +5,7 @@ from pathlib import Path
 
 from hpcpinn.errors import InputError
 from hpcpinn.io.places import refuse_unusable, refuse_unusable_folder, same_file
+from hpcpinn.io.storage import stem_of
 
 
 def refuse_unusable_picture(
@@ -43,4 +44,4 @@ def refuse_unusable_gallery(folder: Path, suffix: str, result: Path) -> None:
     fix = "name another folder with --out"
     refuse_unusable_folder(folder, fix)
     if result.suffix == f".{suffix}" and same_file(folder, result.absolute().parent):
-        raise InputError(f"{result}: a picture could replace it; {fix}, or rename it to {result.stem}.h5")
+        raise InputError(f"{result}: a picture could replace it; {fix}, or rename it to {stem_of(result)}.h5")

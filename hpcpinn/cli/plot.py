@@ -32,13 +32,13 @@ def plot(
     from hpcpinn.cli.pictures import refuse_unusable_gallery
     from hpcpinn.io import inference, neuron_inference, read, square, study
     from hpcpinn.io.sidecar import reference_path
-    from hpcpinn.io.storage import format_of
+    from hpcpinn.io.storage import format_of, stem_of
     from hpcpinn.report.gallery import draw_all
     from hpcpinn.report.summary import summary_lines
 
     if suffix not in ("png", "pdf", "svg"):
         raise InputError(f"--format {suffix}: no such format; use png, pdf or svg")
-    folder = out or result.parent / f"{result.stem}-pictures"
+    folder = out or result.parent / f"{stem_of(result)}-pictures"
     kind = format_of(result)
     if kind == neuron_inference.FORMAT:
         _plot_neuron_inference(result, folder, suffix)

@@ -139,7 +139,9 @@ def checkpoint_to_resume(wish: str | None, output: Path) -> Path | None:
         return None
     if not output.name:
         raise InputError(f"run.output: {output} is a directory; name a file with --output")
-    own = output.with_suffix(".checkpoint.h5")
+    from hpcpinn.io.checkpoint import checkpoint_path
+
+    own = checkpoint_path(output)
     checkpoint = own if wish in ("here", "auto") else Path(wish)
     if checkpoint.is_file():
         return checkpoint

@@ -39,6 +39,11 @@ GEOMETRY = "geometry"
 Scalars = dict[str, float | int | bool | str | ndarray]
 
 
+def checkpoint_path(result: str | Path) -> Path:
+    """Where the checkpoint of a result lies."""
+    return storage.beside(result, "checkpoint.h5")
+
+
 def fingerprint(settings: Mapping[str, Any], cable: Cable) -> dict[str, str]:
     """What a state depends on, key by key, so that a mismatch can be named.
 

@@ -97,7 +97,7 @@ _UNITS = {"x": "um", "y": "um", "t": "ms"}
 
 def netcdf_path(result: str | Path) -> Path:
     """Where the draws of a result lie as netCDF: ``run.h5`` → ``run.nc``."""
-    return Path(result).with_suffix(".nc")
+    return storage.beside(result, "nc")
 
 
 def write_draws(path: str | Path, communicator: "Communicator", draws: Draws, placement: Placement) -> None:

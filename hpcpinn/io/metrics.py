@@ -1,4 +1,4 @@
-"""metrics.json: the few numbers of a run, beside its result."""
+"""The few numbers of a run, beside its result: ``run.h5`` → ``run.metrics.json``."""
 
 import json
 import math
@@ -17,12 +17,12 @@ if TYPE_CHECKING:
 
 
 def metrics_path(result: str | Path) -> Path:
-    """``metrics.json`` in the directory of a result."""
-    return Path(result).with_name("metrics.json")
+    """Where the numbers of a result lie."""
+    return storage.beside(result, "metrics.json")
 
 
 def write_metrics(result: str | Path, communicator: "Communicator", metrics: Mapping[str, Any]) -> Path:
-    """Writes metrics.json beside a result, replacing an older one atomically. Collective over all ranks.
+    """Writes the numbers beside a result, replacing an older one atomically. Collective over all ranks.
 
     Args:
         result: Path of the result file, recorded under the key ``result``.
@@ -31,7 +31,7 @@ def write_metrics(result: str | Path, communicator: "Communicator", metrics: Map
             has neither.
 
     Returns:
-        The path of metrics.json.
+        The path of the file.
 
     Raises:
         OutputError: On all ranks, when it cannot be written.
@@ -43,7 +43,7 @@ def write_metrics(result: str | Path, communicator: "Communicator", metrics: Map
 
 
 def read_metrics(result: str | Path) -> dict[str, Any]:
-    """Reads the metrics.json beside a result.
+    """Reads the numbers beside a result.
 
     Raises:
         InputError: There is none, or it is not JSON.

@@ -42,7 +42,7 @@ class ReferenceTrace:
 
 def reference_path(result: str | Path) -> Path:
     """Where the reference of a result lies."""
-    return Path(result).with_suffix(".reference.h5")
+    return storage.beside(result, "reference.h5")
 
 
 def write_reference(result: Result, trace: ReferenceTrace) -> Path:

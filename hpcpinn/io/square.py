@@ -226,7 +226,7 @@ def configuration(result: SquareResult) -> dict[str, Any]:
 
 def square_reference_path(result: str | Path) -> Path:
     """Where the reference solutions of a result lie."""
-    return Path(result).with_suffix(".reference.h5")
+    return storage.beside(result, "reference.h5")
 
 
 def write_square_reference(result: SquareResult, reference: SquareReference) -> Path:

@@ -105,7 +105,7 @@ def estimates_of(
 
 
 def figures_of(estimates: Estimates, truth: Mapping[str, float]) -> dict[str, Any]:
-    """The numbers of constants by name, for metrics.json; an undetermined constant has no estimate."""
+    """The numbers of constants by name, for its file of metrics; an undetermined constant has no estimate."""
     figures = {}
     for i, name in enumerate(estimates.names):
         known = bool(estimates.determined[i])

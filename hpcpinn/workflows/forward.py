@@ -18,7 +18,6 @@ from hpcpinn.io.metrics import write_metrics
 from hpcpinn.parallel.communicator import Communicator
 from hpcpinn.timestepping.controller import Plan, after_accepted, after_rejected, next_length
 from hpcpinn.workflows.march import Attempt, Factors, March, State, Tally, why_rejected
-from hpcpinn.workflows.places import checkpoint_path
 from hpcpinn.workflows.problem import Problem, build_problem
 from hpcpinn.workflows.recorder import Recorder
 from hpcpinn.workflows.resumption import stop_where_done
@@ -56,7 +55,7 @@ class ProgressDisplay(Protocol):
 
 @dataclass(frozen=True)
 class RunSummary:
-    """What a run says of itself at the end; also in metrics.json.
+    """What a run says of itself at the end; also in its file of metrics.
 
     Attributes:
         duration: Simulated time, user units.
@@ -269,7 +268,7 @@ class _Run:
 
     def _save(self, state: State, tally: Tally) -> None:
         checkpoint.save(
-            checkpoint_path(self.problem.config),
+            checkpoint.checkpoint_path(self.problem.config.run.output),
             self.communicator,
             self.problem.local,
             self.problem.cell.pieces.cable.n_frusta,

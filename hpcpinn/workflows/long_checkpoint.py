@@ -19,7 +19,6 @@ from hpcpinn.timestepping.slot_windows import packed_windows, restore_windows
 from hpcpinn.timestepping.slots import unpacked
 from hpcpinn.training.flow_map import ReactionState
 from hpcpinn.workflows.long_state import LongState, LongTally
-from hpcpinn.workflows.places import checkpoint_path
 from hpcpinn.workflows.split_problem import SplitProblem
 
 RESUMABLE = (
@@ -64,7 +63,7 @@ def save(problem: SplitProblem, book: MotifBook, state: LongState, tally: LongTa
         scalars |= _packed(f"motif{number}", begin, problem)
     scalars |= {f"tally_{name}": value for name, value in asdict(tally).items()}
     checkpoint.save(
-        checkpoint_path(problem.config),
+        checkpoint.checkpoint_path(problem.config.run.output),
         problem.communicator,
         problem.pieces,
         problem.header.cable.n_frusta,

@@ -93,7 +93,7 @@ class LongTally:
 
 @dataclass(frozen=True)
 class LongSummary:
-    """What a long run says of itself at the end; also in metrics.json. Times in ms, wall times in s."""
+    """What a long run says of itself at the end; also in its file of metrics. Times in ms, wall times in s."""
 
     result: str
     duration: float

@@ -388,7 +388,7 @@ def _result(found: FittedCell) -> NeuronInferenceResult:
 
 
 def figures(outcome: NeuronInference) -> dict[str, Any]:
-    """The numbers of an inference, for metrics.json; an undetermined constant has no estimate."""
+    """The numbers of an inference, for its file of metrics; an undetermined constant has no estimate."""
     result = outcome.result
     return {
         "parameters": estimates.figures_of(result, outcome.truth),

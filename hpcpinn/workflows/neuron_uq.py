@@ -153,7 +153,7 @@ def _summarised(
 
 
 def figures(outcome: NeuronUncertainty) -> dict[str, Any]:
-    """The numbers of a posterior, for metrics.json."""
+    """The numbers of a posterior, for its file of metrics."""
     told = neuron_inference.figures(outcome.inference)
     draws = outcome.draws
     for i, name in enumerate(outcome.inference.result.names):

@@ -46,12 +46,7 @@ def refuse_unusable_places(config: RunConfig, job: Path | None = None) -> None:
     with concerning("run", "output"):
         places.refuse_unusable(output, inputs, ANOTHER, layout.FORMAT)
         saved = f"the checkpoint goes there: {ANOTHER}"
-        places.refuse_unusable(checkpoint_path(config), inputs, saved, checkpoint.FORMAT)
+        places.refuse_unusable(checkpoint.checkpoint_path(output), inputs, saved, checkpoint.FORMAT)
         places.refuse_unusable(metrics_path(output), inputs, f"the metrics go there: {ANOTHER}")
         for part in output.parent.glob(f"{output.stem}.rank*{output.suffix}"):
             places.refuse_unusable(part, inputs, f"one rank's part of the result goes there: {ANOTHER}")
-
-
-def checkpoint_path(config: RunConfig) -> Path:
-    """Where a run keeps its checkpoint: beside the result."""
-    return Path(config.run.output).with_suffix(".checkpoint.h5")

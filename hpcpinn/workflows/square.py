@@ -47,7 +47,7 @@ ANOTHER = "name another file with --output (run.output)"
 
 @dataclass(frozen=True)
 class SquareSummary:
-    """What a run says of itself at the end; also in metrics.json.
+    """What a run says of itself at the end; also in its file of metrics.
 
     Attributes:
         duration: Simulated time, ms.

@@ -138,7 +138,7 @@ def _result(config: SquareConfig, setting: Setting, outcomes: dict[tuple[int, in
 
 
 def figures(done: Study) -> dict[str, Any]:
-    """The numbers of a study, for metrics.json."""
+    """The numbers of a study, for its file of metrics."""
     result = done.result
     return {
         "parameters": list(result.names),

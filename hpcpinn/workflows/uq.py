@@ -207,7 +207,7 @@ def _log_likelihood(found: Fitted, z: Float[ndarray, "C S p"]) -> Float[ndarray,
 
 
 def figures(outcome: Uncertainty) -> dict[str, Any]:
-    """The numbers of a posterior, for metrics.json."""
+    """The numbers of a posterior, for its file of metrics."""
     told = infer.figures(outcome.inference)
     draws, placement = outcome.draws, outcome.placement
     for i, name in enumerate(outcome.inference.result.names):

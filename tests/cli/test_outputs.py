@@ -57,7 +57,7 @@ def test_a_run_destroys_no_file(folder, arguments, expected):
     assert contents(folder) == before
 
 
-@pytest.mark.parametrize("name", ["run.checkpoint.h5", "metrics.json"])
+@pytest.mark.parametrize("name", ["run.checkpoint.h5", "run.metrics.json"])
 def test_a_blocked_checkpoint_is_found_at_once(tmp_path, name):
     (tmp_path / name).mkdir()
     line = refused(hpcpinn("run", "--output", "run.h5", cwd=tmp_path))

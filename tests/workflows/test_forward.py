@@ -107,7 +107,7 @@ def test_windows_fill_the_run_and_end_where_the_release_begins_and_ends(fine) ->
 def test_resuming_what_is_there_says_so_and_touches_nothing(fine, folder: Path, duration: str, expected: str) -> None:
     keys = ("network.features=64", "window.tolerance=5e-3", "window.longest=0.5", f"run.duration={duration}")
     config = load_config(None, [*CELL, *RELEASE, *keys, f'run.output="{folder / "fine.h5"}"'])
-    names = ("fine.h5", "fine.checkpoint.h5", "metrics.json")
+    names = ("fine.h5", "fine.checkpoint.h5", "fine.metrics.json")
     before = {name: (folder / name).read_bytes() for name in names}
     with pytest.raises(NothingToDoError, match=expected) as caught:
         run(config, make_communicator("serial"), Silent(), resume=folder / "fine.checkpoint.h5")

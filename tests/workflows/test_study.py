@@ -66,7 +66,7 @@ def test_two_ranks_find_the_same_to_the_last_bit(folder: Path):
 
 def test_a_draw_is_what_infer_finds_with_its_seed(folder: Path):
     settings = ["data.seed=23", "data.count=90", "data.noise=0.03"]
-    single = folder / "single" / "run.h5"  # a folder has one metrics.json
+    single = folder / "single.h5"
     hpcpinn("infer", folder / "job.toml", "--output", single, *(f"--set={one}" for one in settings))
     study = read_study(folder / "on1.h5")
     np.testing.assert_allclose(
@@ -87,7 +87,7 @@ def test_the_file_says_what_its_axes_are_and_metrics_repeat_it(folder: Path):
             assert sizes.items() <= dict(opened.sizes).items()
     with xarray.open_dataset(folder / "on2.h5", engine="h5netcdf") as opened:
         np.testing.assert_array_equal(opened["noise"], [0.0, 0.03])
-    told = json.loads((folder / "metrics.json").read_text())
+    told = json.loads((folder / "on2.metrics.json").read_text())
     np.testing.assert_allclose(told["cells"]["ratio"][1], ratio)
     assert told["cells"]["ratio"][0] == [[None, None]]  # there is no bound without noise
 
