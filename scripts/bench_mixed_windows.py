@@ -24,6 +24,7 @@ import numpy as np  # noqa: E402
 from hpcpinn.config import load_config  # noqa: E402
 from hpcpinn.parallel.communicator import SerialCommunicator  # noqa: E402
 from hpcpinn.workflows import forward, long_run  # noqa: E402
+from hpcpinn.workflows.progress import NoProgress  # noqa: E402
 from hpcpinn.workflows.validate import validate  # noqa: E402
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -37,13 +38,6 @@ WAYS = {
     "split, networks": ['window.kind="split"', 'split.diffusion="networks"'],
     "coupled": ['window.kind="coupled"'],
 }
-
-
-class Silent:
-    """No progress."""
-
-    def start(self, total_time: float, unit: str = "ms") -> None: ...
-    def window(self, report: forward.WindowReport) -> None: ...
 
 
 def job(folder: Path, pieces: float, coupled_for: float) -> list[str]:
@@ -74,7 +68,7 @@ def main() -> None:
             config = load_config(None, [*shared, *settings, f"run.output={name}/run.h5"])
             start = forward.run if config.window.kind == "coupled" else long_run.run_long
             begun = time.perf_counter()
-            start(config, SerialCommunicator(), Silent())
+            start(config, SerialCommunicator(), NoProgress())
             seconds = time.perf_counter() - begun
             held = validate(f"{name}/run.h5")
             since = held.time[:, None] - RELEASES

@@ -11,6 +11,7 @@ PACKAGE = Path(__file__).resolve().parent.parent / "hpcpinn"
 FLOORS = {
     "errors": 0,
     "units": 0,
+    "wording": 0,
     "coordinates": 0,
     "config": 0,
     "morphology": 1,
@@ -37,7 +38,7 @@ LIMITED = {
     "reference": {"errors", "morphology", "physics.constants"},
     # Pictures are made from a result file; the names of protocols in it stand for pulses.
     "report": {
-        "errors", "units", "coordinates", "config", "io", "morphology", "physics.constants",
+        "errors", "units", "wording", "coordinates", "config", "io", "morphology", "physics.constants",
         "physics.stimulation.protocols",
     },
 }

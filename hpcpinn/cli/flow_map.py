@@ -3,22 +3,17 @@
 import json
 import math
 import sys
-import time
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import Annotated, Any
 
 import typer
 
-from hpcpinn.cli.progress import duration
+from hpcpinn.cli.progress import make_progress
 from hpcpinn.config import load_with_origin
 from hpcpinn.errors import InputError
-
-if TYPE_CHECKING:
-    from hpcpinn.workflows.flow_map import TrainingReport
+from hpcpinn.wording import duration
 
 HELP = "Shows or trains the flow map of the reaction, which split windows use."
-
-_SECONDS_BETWEEN_LINES = 5.0
 
 _UNITS = {
     "b_tot": "µM", "c_o": "µM", "c_rest": "µM", "k_minus": "1/s", "k_plus": "1/(µM s)", "ncx_K": "µM",
@@ -115,7 +110,7 @@ def train(
         seed=seed,
         chunk=min(usual.chunk, points),
     )
-    with origin.naming_places():
+    with origin.naming_places(), make_progress(plain_output=as_json) as progress:
         error = train_flow_map(
             config,
             output,
@@ -123,7 +118,7 @@ def train(
             budget=60.0 * budget if budget else math.inf,
             states=states,
             job=job,
-            watch=_Lines(),
+            progress=progress,
         )
     show(output, as_json)
     worst = error["calcium"][2]
@@ -138,24 +133,6 @@ def train(
 
 
 ACTIONS = (show, train)
-
-
-class _Lines:
-    """A line every few seconds."""
-
-    def __init__(self) -> None:
-        self._last = time.monotonic()
-
-    def __call__(self, report: "TrainingReport") -> None:
-        now = time.monotonic()
-        if now - self._last < _SECONDS_BETWEEN_LINES and report.step < report.steps:
-            return
-        self._last = now
-        print(
-            f"hpcpinn: step {report.step} of at most {report.steps}, {duration(report.seconds)}: residual "
-            f"{report.residual:.1e}, left at most {duration(report.seconds_left)}",
-            file=sys.stderr,
-        )
 
 
 def _widths(text: str) -> tuple[int, ...]:

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from hpcpinn.cli.progress import make_progress
 from hpcpinn.cli.run import overrides_of
 from hpcpinn.config import RunConfig, SquareConfig, load_any
 from hpcpinn.config.load import Origin
@@ -50,7 +51,8 @@ def infer(
         return
     with origin.naming_places():
         communicator.on_root(workflow.refuse_unusable_places, config, job)
-        outcome = workflow.infer(config, communicator)
+        with make_progress(communicator.rank) as progress:
+            outcome = workflow.infer(config, communicator, progress)
     if communicator.rank == 0:
         _print_outcome(outcome, config.run.output)
 
@@ -60,7 +62,8 @@ def _infer_on_cell(config: RunConfig, origin: Origin, job: Path, communicator: "
 
     with origin.naming_places():
         communicator.on_root(workflow.refuse_unusable_places, config, job)
-        outcome = workflow.infer_on_cell(config, communicator)
+        with make_progress(communicator.rank) as progress:
+            outcome = workflow.infer_on_cell(config, communicator, progress)
     if communicator.rank != 0:
         return
     _print_outcome(outcome, config.run.output)

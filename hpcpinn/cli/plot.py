@@ -5,6 +5,7 @@ from typing import Annotated
 
 import typer
 
+from hpcpinn.cli.progress import Progress, make_progress
 from hpcpinn.errors import InputError
 
 
@@ -29,16 +30,32 @@ def plot(
     them, for a long protocol in split windows, one page of all of it. Of a population one page of
     all members; --member draws the pictures of one.
     """
-    from hpcpinn.cli.pictures import refuse_unusable_gallery
-    from hpcpinn.io import inference, neuron_inference, read, square, study
-    from hpcpinn.io.sidecar import reference_path
-    from hpcpinn.io.storage import format_of, stem_of
-    from hpcpinn.report.gallery import draw_all
-    from hpcpinn.report.summary import summary_lines
+    from hpcpinn.io.storage import stem_of
 
     if suffix not in ("png", "pdf", "svg"):
         raise InputError(f"--format {suffix}: no such format; use png, pdf or svg")
     folder = out or result.parent / f"{stem_of(result)}-pictures"
+    with make_progress() as progress:
+        progress.doing("reading the result, and drawing")
+        _plot(result, folder, out, times, member, suffix, progress)
+
+
+def _plot(
+    result: Path,
+    folder: Path,
+    out: Path | None,
+    times: str | None,
+    member: str | None,
+    suffix: str,
+    progress: Progress,
+) -> None:
+    from hpcpinn.cli.pictures import refuse_unusable_gallery
+    from hpcpinn.io import inference, neuron_inference, read, square, study
+    from hpcpinn.io.sidecar import reference_path
+    from hpcpinn.io.storage import format_of
+    from hpcpinn.report.gallery import draw_all
+    from hpcpinn.report.summary import summary_lines
+
     kind = format_of(result)
     if kind == neuron_inference.FORMAT:
         _plot_neuron_inference(result, folder, suffix)
@@ -59,7 +76,16 @@ def plot(
     refuse_unusable_gallery(folder, suffix, result)
     for line in summary_lines(run):
         print(line)
-    _say(*draw_all(run, folder, times=_times(times), suffix=suffix))
+    drawn = 0
+
+    def begins(name: str, of: int) -> None:
+        nonlocal drawn
+        if not drawn:
+            progress.doing("drawing", of, "pictures")
+        progress.done(drawn, name)
+        drawn += 1
+
+    _say(*draw_all(run, folder, times=_times(times), suffix=suffix, watch=begins))
     if run.members:
         names = ", ".join(f"{number} {name!r}" for number, name in enumerate(run.members[:6]))
         more = ", …" if len(run.members) > 6 else ""

@@ -1,58 +1,123 @@
-"""What a person sees while a run goes on: a live display in a terminal, log lines elsewhere."""
+"""What a person sees while work goes on: one live line in a terminal, a plain line now and then elsewhere."""
 
+import sys
+import threading
 import time
 from abc import ABC, abstractmethod
+from collections import deque
+from collections.abc import Callable
 from types import TracebackType
-from typing import Protocol, Self
+from typing import Self
 
 from rich.console import Console
 from rich.live import Live
 from rich.progress_bar import ProgressBar
 from rich.table import Table
 
-_SECONDS_BETWEEN_LINES = 5.0
+from hpcpinn.wording import biology_of, duration
+
+FIRST_LINE, BETWEEN_LINES = 2.0, 10.0
+"""Seconds until the first plain line, and from one to the next."""
+
+_LEAST_REPORTS, _LEAST_SECONDS, _LEAST_SHARE, _LONG = 5, 5.0, 0.01, 60.0
+"""A time left is said after so many reports and seconds and this share of the work, or after the long time."""
+
+_RECENT = 20.0
+"""The speed is that of so many seconds, or of the last half of what has passed where that is longer."""
 
 
-class WindowReport(Protocol):
-    """What a workflow tells after an accepted window.
+class Pace:
+    """How fast a part of the work goes.
 
-    Attributes:
-        window: Number of accepted windows so far.
-        time: End of the window, in the user's unit of time.
-        sweeps: Schwarz sweeps it took.
-        jump: Relative interface jump that is left.
-        error: Relative error estimate.
-        seconds_left: Estimate for the rest of the run; None where nobody can say yet.
+    Args:
+        total: At which amount it is done; 0 where nobody knows.
+        clock: Seconds.
     """
 
+    def __init__(self, total: float, clock: Callable[[], float] = time.monotonic):
+        self.total, self.began = total, clock()
+        self.amount = 0.0
+        self._clock = clock
+        self._reports: deque[tuple[float, float]] = deque()
+        self._count = 0
+
+    def report(self, amount: float) -> None:
+        """So much is done."""
+        now = self._clock()
+        self.amount = amount
+        self._count += 1
+        self._reports.append((now, amount))
+        since = self._reports[0][0]
+        window = max(_RECENT, 0.5 * (now - self.began))
+        while len(self._reports) > 2 and now - self._reports[1][0] >= window and now - since > window:
+            self._reports.popleft()
+            since = self._reports[0][0]
+
     @property
-    def window(self) -> int: ...
+    def seconds(self) -> float:
+        """Since it began."""
+        return self._clock() - self.began
+
     @property
-    def time(self) -> float: ...
+    def share(self) -> float | None:
+        """Of the work that is done, 0 to 1; None where nobody knows."""
+        return min(1.0, self.amount / self.total) if self.total > 0.0 and self._count else None
+
     @property
-    def sweeps(self) -> int: ...
-    @property
-    def jump(self) -> float: ...
-    @property
-    def error(self) -> float: ...
-    @property
-    def seconds_left(self) -> float | None: ...
+    def left(self) -> float | None:
+        """Seconds; None until that is more than a guess: what is compiled takes the first report's time."""
+        share = self.share
+        if share is None or len(self._reports) < 2:
+            return None
+        (since, before), (latest, now) = self._reports[0], self._reports[-1]
+        worth = self._count >= _LEAST_REPORTS and self.seconds >= _LEAST_SECONDS
+        worth = worth and (share >= _LEAST_SHARE or self.seconds >= _LONG)
+        if not worth or now <= before or latest <= since:
+            return None
+        rest = (self.total - now) * (latest - since) / (now - before)
+        return max(0.0, rest - (self._clock() - latest))
 
 
 class Progress(ABC):
-    """Start, one report per window, close. As a context manager it closes in any case."""
+    """A part of the work begins, goes on, ends with the next one. As a context manager it closes in any case."""
+
+    def __init__(self) -> None:
+        self._what, self._unit, self._detail = "", "", ""
+        self._pace = Pace(0.0)
+
+    def doing(self, what: str, total: float = 0.0, unit: str = "") -> None:
+        """Takes note of what begins; see `hpcpinn.workflows.progress`."""
+        self._what, self._unit, self._detail, self._pace = what, unit, "", Pace(total)
+        self._changed()
+
+    def done(self, amount: float, detail: str = "") -> None:
+        """Takes note of how far it is."""
+        self._detail = detail
+        self._pace.report(amount)
+        self._changed()
 
     @abstractmethod
-    def start(self, total_time: float, unit: str = "ms") -> None:
-        """A run of length `total_time` begins."""
-
-    @abstractmethod
-    def window(self, report: WindowReport) -> None:
-        """A window was accepted."""
+    def _changed(self) -> None:
+        """There is something new to show."""
 
     @abstractmethod
     def close(self) -> None:
-        """The run is over, one way or the other. May be called twice."""
+        """The work is over, one way or the other. May be called twice."""
+
+    @property
+    def _how_far(self) -> str:
+        """``12.5 of 50 ms``, or how long it has taken where nobody knows how much there is."""
+        pace = self._pace
+        if pace.share is None:
+            return duration(pace.seconds) if pace.seconds >= 1.0 else ""
+        if self._unit == "ms":
+            return biology_of(pace.amount, pace.total)
+        return f"{pace.amount:.4g} of {pace.total:.4g} {self._unit}".rstrip()
+
+    @property
+    def _left(self) -> str:
+        left = self._pace.left
+        return "" if left is None else f"about {duration(left)} left" if left >= 0.95 else "almost done"
 
     def __enter__(self) -> Self:
         return self
@@ -69,126 +134,109 @@ class Progress(ABC):
 class SilentProgress(Progress):
     """Shows nothing: every rank but the first."""
 
-    def start(self, total_time: float, unit: str = "ms") -> None:
-        """Does nothing."""
-
-    def window(self, report: WindowReport) -> None:
-        """Does nothing."""
+    def _changed(self) -> None:
+        pass
 
     def close(self) -> None:
         """Does nothing."""
 
 
 class LogProgress(Progress):
-    """One plain line at most every few seconds, and one for the last window.
+    """One plain line now and then, by the clock: also while nothing is reported.
 
     Args:
         console: Where to.
-        interval: Least time between two lines, s.
+        first: Seconds until the first line.
+        interval: Seconds from one to the next.
     """
 
-    def __init__(self, console: Console, interval: float = _SECONDS_BETWEEN_LINES):
+    def __init__(self, console: Console, first: float = FIRST_LINE, interval: float = BETWEEN_LINES):
+        super().__init__()
         self._console = console
-        self._interval = interval
-        self._total, self._unit = 0.0, ""
-        self._last_line = -float("inf")
-        self._unsaid: WindowReport | None = None
+        self._first, self._interval = first, interval
+        self._over = threading.Event()
+        self._writing = threading.Lock()
+        self._said = ""
+        self._teller: threading.Thread | None = None
 
-    def start(self, total_time: float, unit: str = "ms") -> None:
-        """Says how long the run is, since the first window takes its time."""
-        self._total, self._unit = total_time, unit
-        self._console.print(_beginning(total_time, unit), highlight=False, soft_wrap=True)
+    def _changed(self) -> None:
+        if self._teller is None and not self._over.is_set():
+            self._teller = threading.Thread(target=self._tell, daemon=True)
+            self._teller.start()
 
-    def window(self, report: WindowReport) -> None:
-        """Writes a line unless the last one is fresh."""
-        now = time.monotonic()
-        if now - self._last_line < self._interval:
-            self._unsaid = report
-            return
-        self._last_line = now
-        self._say(report)
+    def _tell(self) -> None:
+        wait = self._first
+        while not self._over.wait(wait):
+            self._say()
+            wait = self._interval
 
     def close(self) -> None:
-        """Writes what was held back."""
-        if self._unsaid is not None:
-            self._say(self._unsaid)
+        """Says how far it came, where lines have been written and that is new."""
+        if not self._over.is_set():
+            self._over.set()
+            if self._said and self._pace.share is not None and self._line != self._said:
+                self._say()
 
-    def _say(self, report: WindowReport) -> None:
-        self._unsaid = None
-        self._console.print(
-            f"window {report.window}  t = {_clock(report.time, self._total, self._unit)}  "
-            f"sweeps {report.sweeps}  jump {report.jump:.1e}  error {report.error:.1e}  "
-            f"left {duration(report.seconds_left)}",
-            highlight=False,
-            soft_wrap=True,
-        )
+    @property
+    def _line(self) -> str:
+        share = self._pace.share
+        how_far = self._how_far + ("" if share is None else f" ({100.0 * share:.0f} %)")
+        parts = [self._left, self._detail]
+        return ", ".join(part for part in (f"{self._what} {how_far}".rstrip(), *parts) if part)
+
+    def _say(self) -> None:
+        with self._writing:
+            self._said = self._line
+            self._console.print(f"hpcpinn: {self._said}", highlight=False, markup=False, soft_wrap=True)
 
 
 class LiveProgress(Progress):
-    """A bar with the latest window under it, redrawn in place.
+    """One line that is redrawn in place.
 
     Args:
         console: A terminal.
     """
 
     def __init__(self, console: Console):
-        self._live = Live(console=console, refresh_per_second=8, transient=True)
-        self._total, self._unit = 0.0, ""
+        super().__init__()
+        self._live = Live(console=console, refresh_per_second=4, transient=True, get_renderable=self._drawn)
+        self._closed = False
 
-    def start(self, total_time: float, unit: str = "ms") -> None:
-        """Takes over the last lines of the terminal."""
-        self._total, self._unit = total_time, unit
-        self._live.update(_beginning(total_time, unit))
-        self._live.start()
-
-    def window(self, report: WindowReport) -> None:
-        """Redraws."""
-        self._live.update(self._drawn(report))
+    def _changed(self) -> None:
+        if not self._live.is_started and not self._closed:
+            self._live.start()
 
     def close(self) -> None:
         """Gives the terminal back."""
+        self._closed = True
         self._live.stop()
 
-    def _drawn(self, report: WindowReport) -> Table:
+    def _drawn(self) -> Table:
         grid = Table.grid(padding=(0, 2))
-        grid.add_row(
-            ProgressBar(total=self._total, completed=min(report.time, self._total), width=40),
-            _clock(report.time, self._total, self._unit),
-            f"left {duration(report.seconds_left)}",
-        )
-        grid.add_row(
-            f"window {report.window}, {report.sweeps} sweeps",
-            f"jump {report.jump:.1e}",
-            f"error estimate {report.error:.1e}",
-        )
+        share = self._pace.share
+        cells: list[str | ProgressBar] = [self._what]
+        if share is not None:
+            cells += [ProgressBar(total=1.0, completed=share, width=24), f"{100.0 * share:.0f} %"]
+        cells += [text for text in (self._how_far, self._left) if text]
+        for _ in cells:
+            grid.add_column(no_wrap=True)
+        grid.add_column(no_wrap=True, overflow="ellipsis")  # the first to be cut where the terminal is narrow
+        grid.add_row(*cells, self._detail)
         return grid
 
 
-def make_progress(rank: int, console: Console | None = None) -> Progress:
-    """The display for this rank: live on a terminal, log lines elsewhere, nothing but on rank 0."""
+def make_progress(rank: int = 0, console: Console | None = None, *, plain_output: bool = False) -> Progress:
+    """The display for this rank: one live line in a terminal, log lines elsewhere, nothing but on rank 0.
+
+    Args:
+        rank: Of this process.
+        console: Where to; by default standard output where it is a terminal (ranks under mpirun have no other),
+            else standard error.
+        plain_output: Standard output is for a program to read.
+    """
     if rank != 0:
         return SilentProgress()
-    console = console or Console()
+    if console is None:
+        in_terminal = sys.stdout.isatty() and not plain_output
+        console = Console(stderr=not in_terminal)
     return LiveProgress(console) if console.is_terminal else LogProgress(console)
-
-
-def duration(seconds: float | None) -> str:
-    """A length of time as people say it: ``8 s``, ``3 min 20 s``, ``2 h 05 min``."""
-    if seconds is None or seconds != seconds:
-        return "?"
-    whole = max(0, round(seconds))
-    if whole < 60:
-        return f"{whole} s"
-    minutes, rest = divmod(whole, 60)
-    if minutes < 60:
-        return f"{minutes} min {rest:02d} s"
-    return f"{minutes // 60} h {minutes % 60:02d} min"
-
-
-def _beginning(total: float, unit: str) -> str:
-    whole = f"{total:.4g} {unit}".rstrip()
-    return f"{whole} to solve; the first window takes longest: everything is compiled in it"
-
-
-def _clock(now: float, total: float, unit: str) -> str:
-    return f"{now:.4g} of {total:.4g} {unit}".rstrip()

@@ -9,9 +9,10 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 from rich.console import Console
 
-from hpcpinn.cli.progress import duration, make_progress
+from hpcpinn.cli.progress import make_progress
 from hpcpinn.config import SquareConfig, bundled_job, load_any
 from hpcpinn.errors import InputError
+from hpcpinn.wording import duration
 
 if TYPE_CHECKING:
     from hpcpinn.config import Origin

@@ -7,6 +7,7 @@ from typing import Annotated
 
 import typer
 
+from hpcpinn.cli.progress import make_progress
 from hpcpinn.config import load_with_origin
 
 
@@ -50,8 +51,10 @@ def threshold(
     def say(strength: float, fired: bool) -> None:
         print(f"hpcpinn: {strength:.6g} {unit}: {'a spike' if fired else 'no spike'}", file=sys.stderr)
 
-    with origin.naming_places():
-        found = find_threshold(config, load_cable(config), search, say)
+    with origin.naming_places(), make_progress(plain_output=as_json) as progress:
+        progress.doing("setting up")
+        cable = load_cable(config)
+        found = find_threshold(config, cable, search, say, progress)
     if as_json:
         print(
             json.dumps(

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from hpcpinn.cli.infer import warn_of_check, warn_of_misfit
+from hpcpinn.cli.progress import make_progress
 from hpcpinn.cli.run import overrides_of
 from hpcpinn.config import RunConfig, SquareConfig, load_any
 from hpcpinn.config.load import Origin
@@ -21,9 +22,6 @@ if TYPE_CHECKING:
     from hpcpinn.workflows.neuron_uq import NeuronUncertainty
     from hpcpinn.workflows.study import Study
     from hpcpinn.workflows.uq import Uncertainty
-
-_BATCHES_SAID, _DRAWS_SAID = 10, 50
-"""Progress is said after so many."""
 
 
 def uq(
@@ -72,7 +70,8 @@ def uq(
 
     with origin.naming_places():
         communicator.on_root(workflow.refuse_unusable_places, config, job)
-        outcome = workflow.quantify(config, communicator)
+        with make_progress(communicator.rank) as progress:
+            outcome = workflow.quantify(config, communicator, progress)
     if communicator.rank == 0:
         _print_outcome(outcome, config.run.output)
 
@@ -80,13 +79,10 @@ def uq(
 def _draw_on_cell(config: RunConfig, origin: Origin, job: Path, communicator: "Communicator") -> None:
     from hpcpinn.workflows import neuron_uq as workflow
 
-    def say(done: int, total: int) -> None:
-        if communicator.rank == 0 and (done == total or done % _DRAWS_SAID == 0):
-            print(f"hpcpinn: {done} of {total} draws", file=sys.stderr)
-
     with origin.naming_places():
         communicator.on_root(workflow.refuse_unusable_places, config, job)
-        outcome = workflow.quantify_cell(config, communicator, say)
+        with make_progress(communicator.rank) as progress:
+            outcome = workflow.quantify_cell(config, communicator, progress)
     if communicator.rank == 0:
         _print_draws_on_cell(outcome, config.run.output)
 
@@ -121,13 +117,10 @@ def _print_draws_on_cell(outcome: "NeuronUncertainty", output: str) -> None:
 def _study(config: SquareConfig, origin: Origin, job: Path, communicator: "Communicator") -> None:
     from hpcpinn.workflows import study as workflow
 
-    def say(done: int, total: int) -> None:
-        if communicator.rank == 0 and (done == total or done % _BATCHES_SAID == 0):
-            print(f"hpcpinn: {done} of {total} batches", file=sys.stderr)
-
     with origin.naming_places():
         communicator.on_root(workflow.refuse_unusable_places, config, job)
-        done = workflow.study(config, communicator, say)
+        with make_progress(communicator.rank) as progress:
+            done = workflow.study(config, communicator, progress)
     if communicator.rank == 0:
         _print_study(done, config)
 

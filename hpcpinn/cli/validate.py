@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from hpcpinn.cli.progress import make_progress
 from hpcpinn.errors import InputError
 
 if TYPE_CHECKING:
@@ -30,7 +31,12 @@ def validate(
         int, typer.Option(help="How often the reference may be refined.", min=1, max=12)
     ] = 8,
     patience: Annotated[
-        float, typer.Option(help="Begin no reference solve that would take longer, seconds.", min=0.0)
+        float,
+        typer.Option(
+            help="Begin no refinement that would go on for longer without news, in seconds of computing: other work "
+            "on the machine does not count.",
+            min=0.0,
+        ),
     ] = 300.0,
     deepxde: Annotated[
         str | None,
@@ -63,7 +69,10 @@ def validate(
         raise InputError(f"--deepxde {deepxde}: {result} is no run on a square; leave it away")
     from hpcpinn.workflows.validate import validate as hold_against_reference
 
-    outcome = hold_against_reference(result, refinement=refinement, patience=patience, watch=_say_level)
+    with make_progress(plain_output=as_json) as progress:
+        outcome = hold_against_reference(
+            result, refinement=refinement, patience=patience, watch=_say_level, progress=progress
+        )
     if not outcome.settled.still:
         print(
             "hpcpinn: warning: the reference still moves by "
@@ -98,11 +107,9 @@ def _validate_square(result: Path, grids: int, as_json: bool, deepxde: str | Non
             file=sys.stderr,
         )
 
-    def say_peer(peer: Peer) -> None:
-        print(f"hpcpinn: DeepXDE trains, {peer.training.limit / 60.0:g} minutes at most", file=sys.stderr)
-
     peer = None if deepxde is None else Peer(deepxde, Training(limit=60.0 * minutes))
-    outcome = validate_square(result, refinement=grids, peer=peer, watch=say, begins=say_peer)
+    with make_progress(plain_output=as_json) as progress:
+        outcome = validate_square(result, refinement=grids, peer=peer, watch=say, progress=progress)
     if as_json:
         print(json.dumps(outcome.figures()))
     else:

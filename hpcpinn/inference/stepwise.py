@@ -58,6 +58,7 @@ def minimise_stepwise(
     tolerance: float,
     max_steps: int,
     longest: float = 1.0,
+    watch: Callable[[int], None] = lambda step: None,
 ) -> StepwiseFit:
     """Finds the most probable constants.
 
@@ -69,6 +70,7 @@ def minimise_stepwise(
         tolerance: Length of a step in standard deviations at which to stop.
         max_steps: Most steps, refused ones included.
         longest: Largest change of a coordinate in a step.
+        watch: Told how many steps have been taken.
 
     Raises:
         SolveError: The model cannot be solved at the start.
@@ -98,6 +100,7 @@ def minimise_stepwise(
         # Round-off may refuse the last steps, which are shorter than matters.
         converged = length < tolerance
         path.append(z)
+        watch(steps)
     return StepwiseFit(z, rows, jacobian, steps, converged, np.stack(path))
 
 

@@ -41,6 +41,7 @@ class FvSolution:
             round-off.
         work: Steps taken.
         seconds: Wall time.
+        busy: Of that the time in which this thread computed, s.
     """
 
     times: Float[ndarray, " T"]
@@ -56,6 +57,7 @@ class FvSolution:
     balance: Float[ndarray, " T"]
     work: Work
     seconds: float
+    busy: float
 
 
 def solve(
@@ -72,6 +74,7 @@ def solve(
     tolerance: float = 1e-6,
     step: float | None = None,
     cancel: Callable[[], bool] | None = None,
+    watch: Callable[[float], None] = lambda time: None,
 ) -> FvSolution:
     """Solves the calcium-calbindin system on a cable.
 
@@ -88,6 +91,7 @@ def solve(
         tolerance: Relative tolerance per step.
         step: Fixed step instead.
         cancel: Asked before every step; the solve ends with SolveError where it says True.
+        watch: Told where every step begins, internal time.
 
     Returns:
         The solution at `times`.
@@ -96,7 +100,7 @@ def solve(
         InputError: Bad geometry or times.
         SolveError: The integration failed or was cancelled.
     """
-    began = time.perf_counter()
+    began, busy = time.perf_counter(), time.thread_time()
     times = np.asarray(times, float)
     if times.ndim != 1 or not len(times) or np.any(np.diff(times) <= 0.0) or times[0] < start:
         raise InputError(f"reference: times must increase from start = {start}")
@@ -105,7 +109,7 @@ def solve(
     averages = sparse.eye(mesh.n_cells) if parts is None else mesh.averages(parts)
     seen = averages if points is None else sparse.vstack([averages, mesh.points(*points)])
     seen = seen.tocsr()
-    system = CalciumSystem(mesh, constants, forcing, start, tolerance)
+    system = CalciumSystem(mesh, constants, forcing, start, tolerance, watch)
     c0, b0 = (constants.c_rest, constants.b_rest) if initial is None else initial
     y = system.pack(np.broadcast_to(c0, (mesh.n_cells,)), np.broadcast_to(b0, (mesh.n_cells,)))
 
@@ -129,7 +133,7 @@ def solve(
         point_c=c[:, points_of], point_b=b[:, points_of],
         entered=entered, net=net,
         balance=(gained - net) / max(entered[-1], np.finfo(float).tiny),
-        work=work, seconds=time.perf_counter() - began,
+        work=work, seconds=time.perf_counter() - began, busy=time.thread_time() - busy,
     )  # fmt: skip
 
 
@@ -140,8 +144,16 @@ class CalciumSystem:
     The tallies are part of the system, so that Σ V (c − b) − net is a linear invariant.
     """
 
-    def __init__(self, mesh: Mesh, k: CalciumConstants, forcing: Forcing, start: float, tolerance: float):
-        self._k = k
+    def __init__(
+        self,
+        mesh: Mesh,
+        k: CalciumConstants,
+        forcing: Forcing,
+        start: float,
+        tolerance: float,
+        watch: Callable[[float], None] = lambda time: None,
+    ):
+        self._k, self._watch = k, watch
         self._driver = Driver(forcing, mesh, k, start, tolerance)
         self._gated: Gated = self._driver.begin
         self._volume = mesh.volume
@@ -161,6 +173,7 @@ class CalciumSystem:
         return self._driver.longest(t)
 
     def open_step(self, t: float, h: float) -> None:
+        self._watch(t)
         gated, drives = self._gated, {}
         for x in _MOMENTS:
             gated = self._driver.advance(gated, t + x * h)

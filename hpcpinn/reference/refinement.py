@@ -30,6 +30,7 @@ class Task:
         parts: Recorded cells per piece.
         points: Pieces and fractions on them that are followed finely.
         point_times: When, internal units.
+        watch: Told how far every solve is, internal units.
     """
 
     cable: Cable
@@ -39,6 +40,7 @@ class Task:
     parts: int
     points: tuple[Int[ndarray, " P"], Float[ndarray, " P"]]
     point_times: Float[ndarray, " S"]
+    watch: Callable[[float], None] = lambda time: None
 
     def solve(self, cells: int | Int[ndarray, " F"], tolerance: float) -> "Answer":
         """Solves with so many cells per piece, multiples of `parts` or a number that divides it."""
@@ -46,6 +48,7 @@ class Task:
         solution = solve(
             self.cable, self.constants, self.forcing, times,
             cells=cells, parts=self.parts, points=self.points, tolerance=tolerance,
+            watch=self.watch,
         )  # fmt: skip
         frame, sample = np.searchsorted(times, self.times), np.searchsorted(times, self.point_times)
         return Answer(
@@ -130,11 +133,13 @@ class Pair:
         cells: Cells per piece of the coarser one; the finer one has twice as many.
         tolerance: Time tolerance.
         seconds: Wall time of both solves.
+        busy: Of that the time in which this thread computed, s: other work on the machine does not lengthen it.
     """
 
     cells: Int[ndarray, " F"]
     tolerance: float
     seconds: float
+    busy: float
 
 
 @dataclass(frozen=True)
@@ -174,6 +179,7 @@ def settle(
     max_level: int = 8,
     patience: float = 300.0,
     watch: Callable[[Settled], None] = lambda settled: None,
+    begins: Callable[[int, int], None] = lambda level, cells: None,
 ) -> Settled:
     """Refines in space and time until the reference stands still against the error of (c, b).
 
@@ -187,19 +193,24 @@ def settle(
         c, b: What is judged, on the recorded cells.
         norms: How it is judged.
         max_level: Most refinements.
-        patience: No level is begun that would take longer, s.
+        patience: No level is begun that would take longer to compute, s (`Pair.busy`).
         watch: Told about every level.
+        begins: Told before every solve its level, from 1, and its number of cells.
     """
     cells, tolerance = np.full(task.cable.n_frusta, task.parts), 1e-5
     first: tuple[Answer, Answer] | None = None
     answers: list[Answer] = []
     meshes: list[Pair] = []
-    for _ in range(max_level):
-        coarse, fine = task.solve(cells, tolerance), task.solve(2 * cells, tolerance)
+    for level in range(1, max_level + 1):
+        begins(level, int(cells.sum()))
+        coarse = task.solve(cells, tolerance)
+        begins(level, int(2 * cells.sum()))
+        fine = task.solve(2 * cells, tolerance)
         answer = fine.extrapolated(coarse)
         last = answers[-1] if answers else fine
         first = first or (coarse, fine)
-        meshes.append(Pair(cells, tolerance, coarse.solution.seconds + fine.solution.seconds))
+        both = coarse.solution, fine.solution
+        meshes.append(Pair(cells, tolerance, sum(s.seconds for s in both), sum(s.busy for s in both)))
         error, movement = norms.error(c, b, answer), norms.error(last.c, last.b, answer)
         own = (*(norms.error(x.c, x.b, answer) for x in answers), movement)
         still = within(movement, error, MOVEMENT)
@@ -209,7 +220,7 @@ def settle(
             break
         factor = _refined(task, norms, settled, last)
         growth = np.sum(cells * factor) / cells.sum()
-        if 1.5 * growth * meshes[-1].seconds > patience:
+        if 1.5 * growth * meshes[-1].busy > patience:
             break
         answers.append(answer)
         cells = cells * factor

@@ -21,7 +21,8 @@ from hpcpinn.report.traces import draw_traces
 
 
 def draw_all(
-    result: Result, folder: Path, *, times: Sequence[float] | None = None, suffix: str = "png"
+    result: Result, folder: Path, *, times: Sequence[float] | None = None, suffix: str = "png",
+    watch: Callable[[str, int], None] = lambda name, of: None,
 ) -> tuple[list[Path], list[str]]:
     """Draws everything that the result has the data for; of a population its one page.
 
@@ -30,6 +31,7 @@ def draw_all(
         folder: Where the pictures go.
         times: When to show the cell, user times; chosen where None.
         suffix: Format of the pictures: png, pdf, svg.
+        watch: Told before every picture its name, and how many there are.
 
     Returns:
         The pictures drawn, and for each that was left out the reason.
@@ -58,6 +60,7 @@ def draw_all(
         draw_cell(folder / f"cell.{suffix}", result, times)  # a wrong time is the user's to hear of
     for name, draw in pictures.items():
         path = folder / f"{name}.{suffix}"
+        watch(name, len(pictures))
         try:
             draw(path)
         except InputError as error:

@@ -1,8 +1,7 @@
 """A flow map for a user's own constants: trained from the equation, measured, written."""
 
 import time
-from collections.abc import Callable
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, replace
 from pathlib import Path
 
 import numpy as np
@@ -16,30 +15,13 @@ from hpcpinn.timestepping.flow_map_error import errors, quantiles, random_states
 from hpcpinn.timestepping.flow_map_store import save_flow_map
 from hpcpinn.training.flow_map import Box, FlowMap, box_around
 from hpcpinn.training.flow_map_training import FlowMapTraining
+from hpcpinn.wording import duration
 from hpcpinn.workflows.places import input_files
 from hpcpinn.workflows.problem import constants_of
+from hpcpinn.workflows.progress import NO_PROGRESS, ProgressDisplay
 
 MEASURED_FROM = 10_000
 """Seeds of the states that errors are measured on start here: none of them was trained on."""
-
-
-@dataclass(frozen=True)
-class TrainingReport:
-    """Where a training is.
-
-    Attributes:
-        step: Accepted steps so far.
-        steps: Most that there can be.
-        residual: Root mean square of the equation's residual, relative.
-        seconds: Since it began.
-        seconds_left: At most.
-    """
-
-    step: int
-    steps: int
-    residual: float
-    seconds: float
-    seconds_left: float
 
 
 def train_flow_map(
@@ -50,7 +32,7 @@ def train_flow_map(
     budget: float = np.inf,
     states: int = 500,
     job: Path | None = None,
-    watch: Callable[[TrainingReport], None] = lambda report: None,
+    progress: ProgressDisplay = NO_PROGRESS,
 ) -> dict[str, tuple[float, float, float]]:
     """Trains a flow map for the constants of a run description and writes it with its measured errors.
 
@@ -61,7 +43,7 @@ def train_flow_map(
         budget: Wall time for the training, s.
         states: Fresh random states that the errors are measured on.
         job: File of the run description: it must not be written over.
-        watch: Told about the training after every accepted step.
+        progress: Told what is being done, and after every accepted step of the training.
 
     Returns:
         Errors (median, 95 %, worst) by name.
@@ -81,12 +63,13 @@ def train_flow_map(
     def note(_: FlowMap, value: float) -> None:
         nonlocal done
         done += 1
-        spent = time.monotonic() - began
-        left = min(spent / done * (most - done), max(0.0, budget - spent))
-        watch(TrainingReport(done, most, value**0.5, spent, left))
+        progress.done(done, f"residual {value**0.5:.1e}")
 
+    at_most = f", {duration(budget)} at most" if np.isfinite(budget) else ""
+    progress.doing(f"training{at_most}", most, "steps at most")
     flow_map = training.train(k, box, note, budget)
     seconds = time.monotonic() - began
+    progress.doing("measuring the error on fresh states")
     measured = errors(flow_map.flow, random_states(flow_map, states, MEASURED_FROM + training.seed), k)
     found = quantiles(measured)
     if not np.isfinite(list(found.values())).all():

@@ -5,7 +5,6 @@ import resource
 import time as clock
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
-from typing import Protocol
 
 import jax
 import jax.numpy as jnp
@@ -17,8 +16,10 @@ from hpcpinn.io import checkpoint
 from hpcpinn.io.metrics import write_metrics
 from hpcpinn.parallel.communicator import Communicator
 from hpcpinn.timestepping.controller import Plan, after_accepted, after_rejected, next_length
+from hpcpinn.wording import counted
 from hpcpinn.workflows.march import Attempt, Factors, March, State, Tally, why_rejected
 from hpcpinn.workflows.problem import Problem, build_problem
+from hpcpinn.workflows.progress import ProgressDisplay
 from hpcpinn.workflows.recorder import Recorder
 from hpcpinn.workflows.resumption import stop_where_done
 from hpcpinn.workflows.trunk_training import TrunkTraining
@@ -32,25 +33,6 @@ REMEDIES = {
     "lbfgs": "give lbfgs more training.steps (it reads no training.learning_rate)",
 }
 """What helps trainers that seldom come to their end by themselves."""
-
-
-@dataclass(frozen=True)
-class WindowReport:
-    """One accepted window, for the progress display (time in user units)."""
-
-    window: int
-    time: float
-    sweeps: int
-    jump: float
-    error: float
-    seconds_left: float | None
-
-
-class ProgressDisplay(Protocol):
-    """Who is told how the run goes."""
-
-    def start(self, total_time: float, unit: str = "ms") -> None: ...
-    def window(self, report: WindowReport) -> None: ...
 
 
 @dataclass(frozen=True)
@@ -111,7 +93,7 @@ def run(
     Args:
         config: The run description.
         communicator: All ranks.
-        progress: Told about every accepted window.
+        progress: Told what is being done, and about every accepted window.
         resume: Checkpoint to go on from.
 
     Returns:
@@ -124,6 +106,7 @@ def run(
         OutputError: The result cannot be written; what was flushed is kept.
     """
     began = clock.perf_counter()
+    progress.doing("setting up")
     problem = build_problem(config, communicator)
     march = March(problem, communicator)
     state, tally = march.begin(), Tally()
@@ -135,7 +118,7 @@ def run(
         communicator.on_root(stop_where_done, config, state.time / unit, "" if unit == 1.0 else "ms")
         march = March(problem, communicator)
     recorder = Recorder.open(problem, communicator, state.time / unit if resume else None)
-    progress.start(config.run.duration, "" if unit == 1.0 else "ms")
+    progress.doing("compiling and solving the first window")
     run_state = _Run(problem, march, communicator, recorder, progress, settings, began, training)
     try:
         tally = run_state.to_end(state, tally)
@@ -173,10 +156,10 @@ class _Run:
 
     def to_end(self, state: State, tally: Tally) -> Tally:
         """Marches to the end of the run, writing on the way."""
+        unit = self.problem.cell.constants.time_unit
         exchange_cost = measured_exchange(self.problem, self.communicator)
         end, every = self.problem.stops[-1], self.problem.config.run.checkpoint_every
         factors: Factors | None = None
-        started, first_time = clock.perf_counter(), state.time
         while state.time < end * (1.0 - 1e-12):
             begun = clock.perf_counter()
             attempt, plan, rejected = self._accepted_attempt(state, factors, tally.windows)
@@ -206,8 +189,8 @@ class _Run:
             tally = replace(tally, seconds_io=tally.seconds_io + written)
             if self.seconds_setup == 0.0:
                 self.seconds_setup = clock.perf_counter() - self.began
-                started, first_time = clock.perf_counter(), state.time
-            self._report(state, attempt, tally, started, first_time)
+                self.progress.doing("solving", end / unit, "" if unit == 1.0 else "ms")
+            self.progress.done(state.time / unit, window_detail(tally.windows, attempt.solution.sweeps, attempt.error))
         return tally
 
     def _accepted_attempt(
@@ -253,18 +236,6 @@ class _Run:
             "seconds_exchange": exchange,
             "seconds_io": written,
         }
-
-    def _report(self, state, attempt, tally, started, first_time) -> None:
-        end, unit = self.problem.stops[-1], self.problem.cell.constants.time_unit
-        done = state.time - first_time
-        spent = clock.perf_counter() - started
-        left = spent / done * (end - state.time) if done > 0.0 else None
-        self.progress.window(
-            WindowReport(
-                tally.windows, state.time / unit, attempt.solution.sweeps,
-                attempt.solution.jump, attempt.error, left,
-            )
-        )
 
     def _save(self, state: State, tally: Tally) -> None:
         checkpoint.save(
@@ -314,6 +285,11 @@ class _Run:
             output_mib=self.communicator.on_root(_size_in_mib, config.run.output),
             time_unit="" if problem.cell.constants.time_unit == 1.0 else "ms",
         )
+
+
+def window_detail(windows: int, sweeps: int, error: float) -> str:
+    """What is said of a window while a run goes on."""
+    return f"window {windows}, {counted(sweeps, 'sweep')}, error estimate {error:.1e}"
 
 
 def measured_exchange(problem: Problem, communicator: Communicator, repeats: int = 20) -> float:

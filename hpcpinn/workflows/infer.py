@@ -26,6 +26,7 @@ from hpcpinn.io.observations import Table, read_observations
 from hpcpinn.parallel.communicator import Communicator
 from hpcpinn.physics.dopamine import DopamineConstants
 from hpcpinn.workflows import estimates
+from hpcpinn.workflows.progress import NO_PROGRESS, ProgressDisplay
 from hpcpinn.workflows.square_problem import constants_of
 
 UNITS = {"D": "um2/ms", "k": "1/ms", "C0": "uM", "sigma": "um", "half_width": "um"}
@@ -143,7 +144,9 @@ class Fitted:
     seconds_fit: float
 
 
-def fitted(config: SquareConfig, communicator: Communicator) -> Fitted:
+def fitted(
+    config: SquareConfig, communicator: Communicator, progress: ProgressDisplay = NO_PROGRESS
+) -> Fitted:
     """Finds the most probable constants of a run description. Collective over all ranks.
 
     The model is small: every rank computes the same.
@@ -154,6 +157,7 @@ def fitted(config: SquareConfig, communicator: Communicator) -> Fitted:
     """
     if not config.parameter:
         raise InputError("[[parameter]]: none is given, so there is nothing to infer; name at least one, such as D")
+    progress.doing("setting up")
     table, source = communicator.on_root(observed, config)
     model = square_model(config)
     names = tuple(parameter.name for parameter in config.parameter)
@@ -163,10 +167,13 @@ def fitted(config: SquareConfig, communicator: Communicator) -> Fitted:
         by_networks(model), names, prior, tolerance=settings.tolerance, max_steps=settings.max_steps
     )
     seen = seen_by_networks(model, table)
+    progress.doing("compiling the fit")
     jax.block_until_ready(fitting(seen, jnp.asarray(start)))
+    progress.doing("fitting")
     begun = clock.perf_counter()
     fit: Fit = jax.block_until_ready(fitting(seen, jnp.asarray(start)))
     seconds_fit = clock.perf_counter() - begun
+    progress.doing("looking for what the data do not determine")
     profile = make_profile(
         by_networks(model), names, settings.undetermined_factor, tolerance=settings.tolerance,
         max_steps=settings.max_steps,
@@ -179,7 +186,9 @@ def fitted(config: SquareConfig, communicator: Communicator) -> Fitted:
     return Fitted(names, start, prior, table, source, model, seen, fit, posterior, seconds_fit)
 
 
-def infer(config: SquareConfig, communicator: Communicator) -> Inference:
+def infer(
+    config: SquareConfig, communicator: Communicator, progress: ProgressDisplay = NO_PROGRESS
+) -> Inference:
     """Infers the constants of a run description and writes the result. Collective over all ranks.
 
     Raises:
@@ -188,7 +197,7 @@ def infer(config: SquareConfig, communicator: Communicator) -> Inference:
         OutputError: The result cannot be written.
     """
     began = clock.perf_counter()
-    outcome = inferred(config, fitted(config, communicator), began)
+    outcome = inferred(config, fitted(config, communicator, progress), began)
     write_inference(config.run.output, communicator, outcome.result)
     write_metrics(config.run.output, communicator, figures(outcome))
     return outcome

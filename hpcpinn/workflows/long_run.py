@@ -22,9 +22,9 @@ from hpcpinn.timestepping.splitting import COMPANION_ORDER, Frames, extrapolated
 from hpcpinn.training.flow_map import ReactionState
 from hpcpinn.workflows import long_checkpoint
 from hpcpinn.workflows.coupled_slots import CoupledWork
-from hpcpinn.workflows.forward import ProgressDisplay, WindowReport
 from hpcpinn.workflows.long_state import LongState, LongSummary, LongTally, SlotWork
 from hpcpinn.workflows.march import NOTHING
+from hpcpinn.workflows.progress import ProgressDisplay
 from hpcpinn.workflows.resumption import stop_where_done
 from hpcpinn.workflows.split_problem import SMALL, SplitProblem, build_split_problem
 
@@ -42,7 +42,7 @@ def run_long(
     Args:
         config: The run description, with ``window.kind`` ``"split"`` or ``"mixed"``.
         communicator: All ranks.
-        progress: Told about the slots.
+        progress: Told what is being done, and about the slots.
         resume: Checkpoint to go on from.
 
     Raises:
@@ -52,6 +52,7 @@ def run_long(
         OutputError: The result cannot be written; what was flushed is kept.
     """
     began = clock.perf_counter()
+    progress.doing("setting up")
     problem = build_split_problem(config, communicator)
     config = problem.config
     book, tally = problem.new_book(), LongTally()
@@ -64,7 +65,7 @@ def run_long(
         state, tally = long_checkpoint.load(resume, problem, book)
         stop_where_done(config, state.time)
         writer = ResultWriter.resume(path, communicator, problem.header, state.time)
-    progress.start(config.run.duration, "ms")
+    progress.doing("compiling and solving the first slots")
     loop = _Loop(problem, book, writer, progress)
     if resume is None:
         loop.first_frame(state)
@@ -115,10 +116,13 @@ class _Loop:
 
     def to_end(self, state: LongState, tally: LongTally) -> LongTally:
         """Goes through the slots that are left."""
-        began, since = clock.perf_counter(), state.time
+        begun = False
         for slot in self._left(state.time):
             state, tally = self.one_slot(slot, state, tally)
-            self._report(slot, tally, began, since)
+            if not begun:
+                self.progress.doing("solving", self.problem.config.run.duration, "ms")
+                begun = True
+            self.progress.done(slot.end, f"{tally.windows} windows, error estimate at most {tally.error:.1e}")
             last = slot.end >= self.problem.config.run.duration * (1.0 - 1e-12)
             if last or self._is_time_to_save():
                 began_output = clock.perf_counter()
@@ -261,11 +265,6 @@ class _Loop:
                 "voltage": (to_points[near] @ V[due.samples].T).T @ weights,
             }
             self.writer.probes(times[due.samples], at_probes)
-
-    def _report(self, slot: Slot, tally: LongTally, began: float, since: float) -> None:
-        end = self.problem.config.run.duration
-        left = (clock.perf_counter() - began) / (slot.end - since) * (end - slot.end)
-        self.progress.window(WindowReport(tally.windows, slot.end, 0, 0.0, tally.error, left))
 
 
 def compared(ends: Float[ndarray, " k"], due: Int[ndarray, " d"] = _NONE) -> Int[ndarray, " n"]:

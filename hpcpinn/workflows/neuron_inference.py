@@ -25,6 +25,7 @@ from hpcpinn.physics.learned_calcium import unit_of
 from hpcpinn.workflows import estimates
 from hpcpinn.workflows.learned_values import LAID_BY, laid_for, own_value, starting_values
 from hpcpinn.workflows.neuron_model import NeuronModel, Seen, build_model
+from hpcpinn.workflows.progress import NO_PROGRESS, ProgressDisplay
 
 _LAYINGS = 3
 """Of windows and pieces after the first."""
@@ -119,7 +120,9 @@ class Study:
         order = {site.name: i for i, site in enumerate(self.model.sites)}
         return np.array([order[name.strip()] for name in table.site], int)
 
-    def fitted(self, table: SiteTable) -> tuple[StepwiseFit, Marched]:
+    def fitted(
+        self, table: SiteTable, progress: ProgressDisplay = NO_PROGRESS
+    ) -> tuple[StepwiseFit, Marched]:
         """The most probable constants. Collective over all ranks.
 
         Raises:
@@ -139,6 +142,7 @@ class Study:
         fit = minimise_stepwise(
             evaluate, self.centre, self.precision, self.start,
             tolerance=settings.tolerance, max_steps=settings.max_steps,
+            watch=lambda step: progress.done(step, f"step {step} of at most {settings.max_steps}"),
         )  # fmt: skip
         return fit, solved[fit.z.tobytes()]
 
@@ -270,13 +274,16 @@ class FittedCell:
     seconds_fit: float
 
 
-def fitted_on_cell(config: RunConfig, communicator: Communicator) -> FittedCell:
+def fitted_on_cell(
+    config: RunConfig, communicator: Communicator, progress: ProgressDisplay = NO_PROGRESS
+) -> FittedCell:
     """Finds the most probable constants of a run description. Collective over all ranks.
 
     Raises:
         InputError: No parameters, or data that cannot be used.
         SolveError: The iteration does not come to an end.
     """
+    progress.doing("setting up")
     table: SiteTable | None = None
     sites = tuple(name.strip() for name in config.data.sites)
     if config.data.file is not None:
@@ -287,20 +294,26 @@ def fitted_on_cell(config: RunConfig, communicator: Communicator) -> FittedCell:
     truth: dict[str, float] = {}
     source = config.data.file or ""
     if table is None:
+        progress.doing("compiling, and making data")
         table, truth = synthesiser(study)(config.data.seed), truth_of(study)
         source = f"{len(table.value)} synthetic observations (seed {config.data.seed})"
         refuse_unusable(table, config.run.duration, len(config.parameter), source)
+    progress.doing("compiling")
     _ = study.at_start  # compiles
+    progress.doing("fitting")
     begun, start = clock.perf_counter(), study.start
-    study, fit, marched = settled(study, table)
+    study, fit, marched = settled(study, table, progress)
     seconds_fit = clock.perf_counter() - begun
     posterior = study.posterior(fit)
     estimates.refuse_unfinished(fit.converged, posterior, fit.steps, config.inference.tolerance)
+    progress.doing("checking the model against the data")
     check = study.checked(fit, table)
     return FittedCell(study, start, table, truth, source, fit, marched, posterior, check, seconds_fit)
 
 
-def infer_on_cell(config: RunConfig, communicator: Communicator) -> NeuronInference:
+def infer_on_cell(
+    config: RunConfig, communicator: Communicator, progress: ProgressDisplay = NO_PROGRESS
+) -> NeuronInference:
     """Infers the constants of a run description and writes the result. Collective over all ranks.
 
     Raises:
@@ -309,7 +322,7 @@ def infer_on_cell(config: RunConfig, communicator: Communicator) -> NeuronInfere
         OutputError: The result cannot be written.
     """
     began = clock.perf_counter()
-    outcome = inferred_on_cell(fitted_on_cell(config, communicator), began)
+    outcome = inferred_on_cell(fitted_on_cell(config, communicator, progress), began)
     write_neuron_inference(config.run.output, communicator, outcome.result)
     write_metrics(config.run.output, communicator, figures(outcome))
     return outcome
@@ -329,7 +342,9 @@ def inferred_on_cell(found: FittedCell, began: float) -> NeuronInference:
     )  # fmt: skip
 
 
-def settled(study: Study, table: SiteTable) -> tuple[Study, StepwiseFit, Marched]:
+def settled(
+    study: Study, table: SiteTable, progress: ProgressDisplay = NO_PROGRESS
+) -> tuple[Study, StepwiseFit, Marched]:
     """The most probable constants, with windows and pieces laid for them. Collective over all ranks.
 
     A fit follows the constants on the windows and pieces of its start. Where it moves those that windows and
@@ -341,12 +356,13 @@ def settled(study: Study, table: SiteTable) -> tuple[Study, StepwiseFit, Marched
     Raises:
         SolveError: A fit does not come to an end.
     """
-    fit, marched = study.fitted(table)
+    fit, marched = study.fitted(table, progress)
     path = [fit.path]
     for _ in range(_LAYINGS if any(name in LAID_BY for name in study.names) else 0):
         before = fit.z
         study = study.laid_at(before)
-        fit, marched = study.fitted(table)
+        progress.doing("fitting again, on windows and pieces laid anew")
+        fit, marched = study.fitted(table, progress)
         path.append(fit.path[1:])
         if np.all(np.abs(fit.z - before) < _STAYS * study.posterior(fit).sd):
             break

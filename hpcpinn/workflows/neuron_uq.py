@@ -1,7 +1,6 @@
 """The posterior of a cell's constants by weighted draws, and what is seen under it."""
 
 import time as clock
-from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -20,6 +19,7 @@ from hpcpinn.io.neuron_inference import write_neuron_inference
 from hpcpinn.parallel.communicator import Communicator
 from hpcpinn.workflows import neuron_inference
 from hpcpinn.workflows.neuron_inference import FittedCell, NeuronInference
+from hpcpinn.workflows.progress import NO_PROGRESS, ProgressDisplay
 from hpcpinn.workflows.uq import refuse_unusable_draws
 
 _MIDDLE = (0.025, 0.975)
@@ -59,7 +59,7 @@ def refuse_unusable_places(config: RunConfig, job: Path | None = None) -> None:
 
 
 def quantify_cell(
-    config: RunConfig, communicator: Communicator, watch: Callable[[int, int], None] = lambda done, of: None
+    config: RunConfig, communicator: Communicator, progress: ProgressDisplay = NO_PROGRESS
 ) -> NeuronUncertainty:
     """Draws from the posterior of a run description and writes the result. Collective over all ranks.
 
@@ -68,7 +68,7 @@ def quantify_cell(
     Args:
         config: The run description with [[parameter]].
         communicator: All ranks.
-        watch: Told after every draw how many are done, and how many there are.
+        progress: Told what is being done, and after every draw.
 
     Raises:
         InputError: No parameters, or data that cannot be used.
@@ -76,7 +76,7 @@ def quantify_cell(
         OutputError: The result cannot be written.
     """
     began = clock.perf_counter()
-    found = neuron_inference.fitted_on_cell(config, communicator)
+    found = neuron_inference.fitted_on_cell(config, communicator, progress)
     _refuse_improper(found)
     inference = neuron_inference.inferred_on_cell(found, began)
     begun = clock.perf_counter()
@@ -84,7 +84,7 @@ def quantify_cell(
     proposals = communicator.on_root(
         importance.propose, found.posterior.centre, found.posterior.covariance, settings.draws, config.run.seed
     )
-    density, likelihood, bands = _weighed(found, proposals.z, watch)
+    density, likelihood, bands = _weighed(found, proposals.z, progress)
     weighted = communicator.on_root(importance.weigh, proposals, density)
     communicator.on_root(
         lambda: importance.refuse_unreliable(
@@ -115,7 +115,7 @@ def _refuse_improper(found: FittedCell) -> None:
 
 
 def _weighed(
-    found: FittedCell, z: Float[ndarray, "N p"], watch: Callable[[int, int], None]
+    found: FittedCell, z: Float[ndarray, "N p"], progress: ProgressDisplay
 ) -> tuple[Float[ndarray, " N"], Float[ndarray, "N O"], Float[ndarray, "N ST"]]:
     """Log density of the posterior, log likelihood of every observation and the bands' values, draw by draw.
 
@@ -126,7 +126,9 @@ def _weighed(
     constant = np.log(table.noise) + 0.5 * np.log(2.0 * np.pi)
     density = np.full(len(z), -np.inf)
     likelihood, bands = np.zeros((len(z), len(table.value))), np.zeros((len(z), len(band_site)))
+    progress.doing("solving for draws", len(z), "draws")
     for number, here in enumerate(z):
+        progress.done(number, _lost(density[:number]))
         try:
             marched = study.model.solved(here, found.marched, slopes=False)
         except SolveError:
@@ -135,8 +137,13 @@ def _weighed(
         likelihood[number] = -0.5 * missed**2 - constant
         density[number] = likelihood[number].sum() - 0.5 * np.sum(study.precision * (here - study.centre) ** 2)
         bands[number] = study.seen(marched, band_site, band_time).value
-        watch(number + 1, len(z))
     return density, likelihood, bands
+
+
+def _lost(density: Float[ndarray, " N"]) -> str:
+    """How many draws could not be solved, in words; nothing where all could."""
+    lost = int(np.sum(~np.isfinite(density)))
+    return f"{lost} of them could not be solved" if lost else ""
 
 
 def _summarised(

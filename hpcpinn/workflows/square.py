@@ -29,7 +29,8 @@ from hpcpinn.timestepping.controller import (
 )
 from hpcpinn.training.collocation import gauss_grid
 from hpcpinn.training.rectangles import field_on
-from hpcpinn.workflows.forward import REMEDIES, ProgressDisplay, WindowReport
+from hpcpinn.workflows.forward import REMEDIES, window_detail
+from hpcpinn.workflows.progress import ProgressDisplay
 from hpcpinn.workflows.square_problem import (
     SquareAttempt,
     SquareProblem,
@@ -105,6 +106,7 @@ def run_square(
         OutputError: The result cannot be written.
     """
     began = clock.perf_counter()
+    progress.doing("setting up")
     problem = build_square(config, communicator)
     output = _Output(problem, communicator)
     header = square.SquareHeader(
@@ -156,7 +158,7 @@ def _march(
     field = released(problem)
     training = SquareTrunkTraining.of(problem)
     against = _Comparison(problem, communicator)
-    progress.start(end)
+    progress.doing("compiling and solving the first window")
     output.frame_at_start(writer)
     while time < end * (1.0 - 1e-12):
         begun = clock.perf_counter()
@@ -185,7 +187,8 @@ def _march(
         time += length
         if not tally.seconds_setup:
             tally.seconds_setup = clock.perf_counter() - began
-        progress.window(WindowReport(tally.windows, time, solution.sweeps, solution.jump, error, None))
+            progress.doing("solving", end, "ms")
+        progress.done(time, window_detail(tally.windows, solution.sweeps, error))
     return tally
 
 

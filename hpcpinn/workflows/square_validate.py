@@ -23,6 +23,8 @@ from hpcpinn.io.square import (
 from hpcpinn.physics.dopamine import DopamineConstants, exact
 from hpcpinn.reference.deepxde_peer import PeerRun, Training, require_deepxde, solve_by_deepxde
 from hpcpinn.reference.square import Square, solve_square
+from hpcpinn.wording import duration
+from hpcpinn.workflows.progress import NO_PROGRESS, ProgressDisplay
 from hpcpinn.workflows.square_problem import constants_of
 
 _STEP = 0.1
@@ -107,7 +109,7 @@ def validate_square(
     refinement: int = 3,
     peer: Peer | None = None,
     watch: Callable[[Level], None] = lambda level: None,
-    begins: Callable[[Peer], None] = lambda peer: None,
+    progress: ProgressDisplay = NO_PROGRESS,
 ) -> SquareValidation:
     """Compares a result with the closed form, finite differences on finer and finer grids, and DeepXDE. Serial.
 
@@ -118,13 +120,14 @@ def validate_square(
         refinement: How many grids: 1, 3, 5, ... times as fine as the output's cells, so that middles meet.
         peer: DeepXDE, if it is asked.
         watch: Told of every grid.
-        begins: Told before DeepXDE trains.
+        progress: Told what is being done.
 
     Raises:
         InputError: There is no such result, it has no frames, or DeepXDE is not there.
         SolveError: DeepXDE failed; closed form and finite differences are kept.
         OutputError: The solutions cannot be kept.
     """
+    progress.doing("reading the result")
     result = read_square(path)
     if len(result.time) < 2:
         raise InputError(f"{path}: holds no frames after the start; run the job again")
@@ -132,10 +135,12 @@ def validate_square(
         require_deepxde(peer.python)  # before anything that takes time
     config = square_from_json(result.config, str(path))
     constants = constants_of(config)
+    progress.doing("computing the closed form")
     wanted = np.asarray(closed_form(constants, result.x, result.y, result.time))
     levels, frames = [], wanted
     for number in range(refinement):
         factor = 2 * number + 1
+        progress.doing(f"finite differences, grid {number + 1} of {refinement}")
         begun = clock.perf_counter()
         frames = _finite_differences(constants, result, factor)
         level = Level(_cells(result, factor), relative_difference(frames, wanted), clock.perf_counter() - begun)
@@ -144,7 +149,7 @@ def validate_square(
     run = _kept(result)
     sidecar = _keep(result, wanted, frames, run)
     if peer is not None:
-        begins(peer)
+        progress.doing(f"DeepXDE trains, {duration(peer.training.limit)} at most")
         told = peer_problem(constants)
         run = solve_by_deepxde(told, result.x, result.y, result.time, peer.training, peer.python)
         _keep(result, wanted, frames, run)

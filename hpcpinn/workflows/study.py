@@ -1,7 +1,6 @@
 """Noise and density studies: many data sets, fitted in batches that the ranks share."""
 
 import time as clock
-from collections.abc import Callable
 from dataclasses import dataclass, fields
 from itertools import product
 from pathlib import Path
@@ -17,6 +16,7 @@ from hpcpinn.io.study import FORMAT, StudyResult, write_study
 from hpcpinn.parallel.communicator import Communicator
 from hpcpinn.workflows import estimates
 from hpcpinn.workflows.infer import UNITS, square_model, starts_and_prior, truth_of
+from hpcpinn.workflows.progress import NO_PROGRESS, ProgressDisplay
 
 
 @dataclass(frozen=True)
@@ -42,7 +42,7 @@ def refuse_unusable_places(config: SquareConfig, job: Path | None = None) -> Non
 
 
 def study(
-    config: SquareConfig, communicator: Communicator, watch: Callable[[int, int], None] = lambda done, of: None
+    config: SquareConfig, communicator: Communicator, progress: ProgressDisplay = NO_PROGRESS
 ) -> Study:
     """Studies the estimates of a run description's constants and writes the result. Collective over all ranks.
 
@@ -51,15 +51,16 @@ def study(
     Args:
         config: The run description.
         communicator: All ranks.
-        watch: Told how many of a rank's batches are done, on every rank.
+        progress: Told how many of a rank's batches are done, on every rank.
 
     Raises:
         InputError: No parameters, or data from a file.
         OutputError: The result cannot be written.
     """
     began = clock.perf_counter()
+    progress.doing("setting up")
     setting = _setting(config)
-    outcomes = _all_outcomes(config, communicator, setting, watch)
+    outcomes = _all_outcomes(config, communicator, setting, progress)
     result = _result(config, setting, outcomes)
     write_study(config.run.output, communicator, result)
     done = Study(result, clock.perf_counter() - began)
@@ -91,7 +92,7 @@ def _setting(config: SquareConfig) -> Setting:
 
 
 def _all_outcomes(
-    config: SquareConfig, communicator: Communicator, setting: Setting, watch: Callable[[int, int], None]
+    config: SquareConfig, communicator: Communicator, setting: Setting, progress: ProgressDisplay
 ) -> dict[tuple[int, int], Outcomes]:
     """Of every noise and number of observations, on every rank. Collective over all ranks."""
     settings, fitter = config.study, Fitter(setting)
@@ -99,9 +100,10 @@ def _all_outcomes(
     batches = list(product(sorted(settings.observations, reverse=True), range(0, settings.draws, BATCH)))
     mine = batches[communicator.rank :: communicator.size]
     found = {}
+    progress.doing("fitting data sets", len(mine), "batches of this rank")
     for number, (observations, first) in enumerate(mine):
         found[observations, first] = fitter.batch(observations, first, settings.noise)
-        watch(number + 1, len(mine))
+        progress.done(number + 1)
     every = {place: outcomes for share in communicator.share(found) for place, outcomes in share.items()}
     return {
         (n, m): joined([every[observations, first][n] for first in range(0, settings.draws, BATCH)]).first(

@@ -1,5 +1,6 @@
 """The weakest field that makes a cell fire, by bisection."""
 
+import math
 from collections.abc import Callable
 from dataclasses import dataclass, field
 
@@ -10,6 +11,7 @@ from hpcpinn.errors import InputError, concerning
 from hpcpinn.morphology import Cable, parse_site
 from hpcpinn.timestepping.cable_equation import VoltageState
 from hpcpinn.workflows.membrane_voltage import DrivenCable, driven_cable
+from hpcpinn.workflows.progress import NO_PROGRESS, ProgressDisplay
 
 _FIRED = 0.0
 """mV; a spike is above it some time after the pulse has ended."""
@@ -71,12 +73,14 @@ def find_threshold(
     cable: Cable,
     search: Search,
     watch: Callable[[float, bool], None] = lambda strength, fired: None,
+    progress: ProgressDisplay = NO_PROGRESS,
 ) -> Threshold:
     """Halves the bracket of the field's strength until it is narrow; clamps of the job act as they are.
 
     Args:
         config: With a field; its magnitude is not read, only its direction or file.
         watch: Told of every strength that was tried.
+        progress: Told what is being done.
 
     Raises:
         InputError: No spike up to the highest strength, or one without any field.
@@ -92,9 +96,12 @@ def find_threshold(
     def spike(strength: float) -> float | None:
         time = _spike_time(driven, rest, compartment, strength, search.wait)
         tried.append((strength, time is not None))
+        progress.done(len(tried))
         watch(*tried[-1])
         return time
 
+    # At most: without field, the ladder, and the halvings of the bracket that it ends with.
+    progress.doing("trying fields", 1 + _LADDER + 1 + math.ceil(math.log2(1.0 / search.tolerance)), "fields at most")
     if spike(0.0) is not None:
         raise InputError(f"threshold: {search.site} fires without any field; take away the clamps")
     low, high, time = 0.0, 0.0, None

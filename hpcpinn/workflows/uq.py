@@ -36,6 +36,7 @@ from hpcpinn.parallel.threads import loop_options
 from hpcpinn.workflows import infer
 from hpcpinn.workflows.estimates import ANOTHER
 from hpcpinn.workflows.infer import Fitted, Inference
+from hpcpinn.workflows.progress import NO_PROGRESS, ProgressDisplay
 
 _TOGETHER = 50
 """Draws whose likelihoods are computed at once."""
@@ -84,7 +85,9 @@ def refuse_unusable_draws(output: str, given: Mapping[str, Path | str | None]) -
         places.refuse_unusable(netcdf_path(output), inputs, f"the draws go there: {ANOTHER}", drawn.FORMAT)
 
 
-def quantify(config: SquareConfig, communicator: Communicator) -> Uncertainty:
+def quantify(
+    config: SquareConfig, communicator: Communicator, progress: ProgressDisplay = NO_PROGRESS
+) -> Uncertainty:
     """Draws from the posterior of a run description and writes the result. Collective over all ranks.
 
     The chains are dealt to the ranks; a chain depends on its number and run.seed alone.
@@ -95,12 +98,13 @@ def quantify(config: SquareConfig, communicator: Communicator) -> Uncertainty:
         OutputError: The result cannot be written.
     """
     began = clock.perf_counter()
-    found = infer.fitted(config, communicator)
+    found = infer.fitted(config, communicator, progress)
     _refuse_improper(found)
     inference = infer.inferred(config, found, began)
     begun = clock.perf_counter()
-    chains = _all_chains(config, communicator, found)
+    chains = _all_chains(config, communicator, found, progress)
     seconds = clock.perf_counter() - begun
+    progress.doing("judging the draws, and where to measure next")
     draws = communicator.on_root(_checked, config, found.names, chains)
     placement = communicator.on_root(_placed, config, found)
     likelihood = communicator.on_root(_log_likelihood, found, chains.z)
@@ -153,7 +157,9 @@ def make_chain(
     return jax.jit(run, compiler_options=loop_options(len(found.table.value)))
 
 
-def _all_chains(config: SquareConfig, communicator: Communicator, found: Fitted) -> Chain:
+def _all_chains(
+    config: SquareConfig, communicator: Communicator, found: Fitted, progress: ProgressDisplay
+) -> Chain:
     """Every chain, on every rank, one after another along a first axis. Collective over all ranks."""
     settings = config.uq
     effort = Effort(settings.warmup, settings.draws, settings.acceptance)
@@ -162,10 +168,11 @@ def _all_chains(config: SquareConfig, communicator: Communicator, found: Fitted)
     )
     run, seed = make_chain(found, effort, centre, root), jax.random.key(config.run.seed)
     # One at a time: a chain then is the same program, with the same round-off, on any number of ranks.
-    mine = {
-        number: jax.tree.map(np.asarray, run(found.seen, jax.random.fold_in(seed, number)))
-        for number in range(communicator.rank, settings.chains, communicator.size)
-    }
+    mine, numbers = {}, range(communicator.rank, settings.chains, communicator.size)
+    progress.doing("sampling, the first chain with its compilation", len(numbers), "chains of this rank")
+    for done, number in enumerate(numbers, start=1):
+        mine[number] = jax.tree.map(np.asarray, run(found.seen, jax.random.fold_in(seed, number)))
+        progress.done(done)
     every = {number: chain for share in communicator.share(mine) for number, chain in share.items()}
     return jax.tree.map(lambda *leaves: np.stack(leaves), *(every[number] for number in range(settings.chains)))
 

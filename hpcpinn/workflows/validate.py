@@ -1,7 +1,7 @@
 """Holds a result against the independent finite-volume reference on the same pieces."""
 
 from collections.abc import Callable
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -25,6 +25,7 @@ from hpcpinn.reference.price import Price, price_of
 from hpcpinn.reference.refinement import Norms, Settled, Task, settle
 from hpcpinn.workflows.places import input_files
 from hpcpinn.workflows.problem import Cell, describe_cell
+from hpcpinn.workflows.progress import NO_PROGRESS, ProgressDisplay
 
 
 @dataclass(frozen=True)
@@ -99,14 +100,17 @@ def validate(
     refinement: int = 8,
     patience: float = 300.0,
     watch: Callable[[Settled], None] = lambda settled: None,
+    progress: ProgressDisplay = NO_PROGRESS,
 ) -> Validation:
     """Solves a run again with the reference, refined until it no longer moves, and compares.
 
     Args:
         path: The result file; a run that was cut short is compared as far as it goes.
         refinement: How often the reference may be refined.
-        patience: No reference solve is begun that would take longer, s.
+        patience: No refinement is begun that would take longer to compute, s; what else the machine does meanwhile
+            does not count.
         watch: Told about every level of refinement.
+        progress: Told what is being done.
 
     Raises:
         InputError: The file is no result or holds nothing to compare, the files that the run was
@@ -115,6 +119,7 @@ def validate(
         SolveError: The reference cannot solve it.
         OutputError: The reference cannot be written beside the result.
     """
+    progress.doing("reading the result")
     result = read(path)
     if len(result.time) < 2:
         raise InputError(f"{result.path}: holds {len(result.time)} frames; nothing to compare yet")
@@ -124,7 +129,13 @@ def validate(
     )
     cell = describe_cell(config, int(result.attributes["ranks"]))
     _check_same_cell(result, cell)
-    task = reference_task(result, config, cell)
+    unit, end = cell.constants.time_unit, float(result.time[-1])
+    task = replace(reference_task(result, config, cell), watch=lambda time: progress.done(time / unit))
+
+    def begins(level: int, cells: int) -> None:
+        what = f"reference, refinement {level} of at most {refinement}, {cells} cells"
+        progress.doing(what, end, "" if unit == 1.0 else "ms")
+
     norms = Norms(result.cells.volume, task.constants.c_rest)
     settled = settle(
         task,
@@ -134,6 +145,7 @@ def validate(
         max_level=refinement,
         patience=patience,
         watch=watch,
+        begins=begins,
     )
     by_time = norms.per_frame(result.calcium, result.calbindin, settled.answer)
     answer = settled.answer
@@ -145,6 +157,7 @@ def validate(
         probe_calcium=answer.point_c,
         probe_calbindin=answer.point_b,
     )
+    progress.doing("timing the reference at equal error")
     spent = result.windows["seconds_train"] + result.windows["seconds_io"]
     balance = result.windows["balance"]
     return Validation(

@@ -1,23 +1,12 @@
 """What a person sees while a run goes on."""
 
 import io
-import re
-from dataclasses import dataclass
+import time
 
 import pytest
 from rich.console import Console
 
-from hpcpinn.cli.progress import LiveProgress, LogProgress, SilentProgress, duration, make_progress
-
-
-@dataclass(frozen=True)
-class Report:
-    window: int
-    time: float
-    sweeps: int = 4
-    jump: float = 2.5e-6
-    error: float = 3.1e-5
-    seconds_left: float | None = 65.0
+from hpcpinn.cli.progress import LiveProgress, LogProgress, Pace, SilentProgress, make_progress
 
 
 def plain_console() -> Console:
@@ -28,64 +17,122 @@ def text_of(console: Console) -> str:
     return console.file.getvalue()
 
 
+class Clock:
+    """A clock that is set by hand."""
+
+    now = 0.0
+
+    def __call__(self) -> float:
+        return self.now
+
+
+def paced(total: float, *reports: tuple[float, float]) -> Pace:
+    """A part of the work after reports of an amount at a time, s."""
+    clock = Clock()
+    pace = Pace(total, clock)
+    for clock.now, amount in reports:
+        pace.report(amount)
+    return pace
+
+
+def test_the_time_left_is_that_at_the_speed_since_the_first_report():
+    # the first report comes after 30 s of compilation, the others every 2 s
+    pace = paced(100.0, *((30.0 + 2.0 * n, 1.0 + n) for n in range(10)))
+    assert pace.share == pytest.approx(0.10)
+    assert pace.left == pytest.approx(180.0)
+
+
 @pytest.mark.parametrize(
-    ("seconds", "text"),
+    "reports",
     [
-        (None, "?"),
-        (float("nan"), "?"),
-        (-1.0, "0 s"),
-        (59.4, "59 s"),
-        (59.6, "1 min 00 s"),
-        (200.0, "3 min 20 s"),
-        (3600 * 2 + 301, "2 h 05 min"),
+        [(30.0, 1.0)],  # one window says nothing
+        [(0.5 * n, 1.0 + n) for n in range(4)],  # nor do a few at once
+        [(6.0 + n, 0.001 * n) for n in range(20)],  # nor what is hardly begun: these windows still grow
     ],
 )
-def test_duration(seconds, text):
-    assert duration(seconds) == text
+def test_nothing_is_said_of_the_time_left_before_it_is_worth_it(reports):
+    assert paced(100.0, *reports).left is None
 
 
-def test_log_lines_say_everything_on_one_line_whatever_the_width():
+def test_the_speed_is_the_recent_one():
+    slow = [(10.0 * n, 1.0 * n) for n in range(1, 11)]  # 0.1 a second
+    fast = [(100.0 + n, 10.0 + n) for n in range(1, 201)]  # then 1 a second
+    pace = paced(1000.0, *slow, *fast)
+    assert pace.left == pytest.approx(790.0)
+    assert paced(1000.0, *slow).left == pytest.approx(9900.0)
+
+
+def test_where_nobody_knows_how_much_there_is_nothing_is_left():
+    pace = paced(0.0, *((10.0 * n, 1.0 * n) for n in range(10)))
+    assert pace.share is None and pace.left is None
+
+
+def wait_for(console: Console, count: int) -> list[str]:
+    """The lines, once there are so many."""
+    until = time.monotonic() + 20.0
+    while text_of(console).count("\n") < count and time.monotonic() < until:
+        time.sleep(0.01)
+    return text_of(console).splitlines()
+
+
+def test_plain_lines_come_by_the_clock_while_nothing_is_reported():
     console = plain_console()
-    with LogProgress(console, interval=0.0) as progress:
-        progress.start(50.0)
-        progress.window(Report(window=3, time=12.5))
-    assert text_of(console) == (
-        "50 ms to solve; the first window takes longest: everything is compiled in it\n"
-        "window 3  t = 12.5 of 50 ms  sweeps 4  jump 2.5e-06  error 3.1e-05  left 1 min 05 s\n"
-    )
+    with LogProgress(console, first=0.01, interval=0.01) as progress:
+        progress.doing("compiling the first window")
+        lines = wait_for(console, 2)
+    assert set(lines) == {"hpcpinn: compiling the first window"}
 
 
-def test_log_lines_are_rare_but_the_last_window_is_told():
+def test_a_plain_line_says_everything_whatever_the_width():
     console = plain_console()
-    with LogProgress(console, interval=1e9) as progress:
-        progress.start(50.0)
-        for number in range(1, 6):
-            progress.window(Report(window=number, time=10.0 * number))
-    assert re.findall(r"window (\d+)", text_of(console)) == ["1", "5"]
+    progress = LogProgress(console, first=0.01, interval=1e9)
+    with progress:
+        progress._pace.began -= 100.0
+        progress.doing("solving", 30_000.0, "ms")
+        progress.done(12_000.0, "window 7, 3 sweeps, error estimate 3.1e-05")
+        lines = wait_for(console, 1)
+    assert lines == ["hpcpinn: solving 12 of 30 s (40 %), window 7, 3 sweeps, error estimate 3.1e-05"]
+
+
+def test_quick_work_writes_no_line():
+    console = plain_console()
+    with LogProgress(console, first=60.0) as progress:
+        progress.doing("solving", 50.0, "ms")
+        progress.done(50.0)
+    assert text_of(console) == ""
+
+
+def test_the_last_line_says_how_far_it_came():
+    console = plain_console()
+    with LogProgress(console, first=0.01, interval=1e9) as progress:
+        progress.doing("solving for draws", 400, "draws")
+        wait_for(console, 1)
+        progress.done(400)
     progress.close()
-    assert len(text_of(console).splitlines()) == 3
-
-
-def test_log_is_free_of_control_sequences():
-    console = plain_console()
-    with LogProgress(console, interval=0.0) as progress:
-        progress.start(1.0, unit="")
-        progress.window(Report(window=1, time=1.0, seconds_left=None))
+    assert text_of(console).splitlines()[1:] == ["hpcpinn: solving for draws 400 of 400 draws (100 %)"]
     assert "\x1b" not in text_of(console)
-    assert "t = 1 of 1 " in text_of(console)
-    assert text_of(console).endswith("left ?\n")
 
 
-def test_live_display_shows_the_window_and_gives_the_terminal_back():
-    console = Console(file=io.StringIO(), force_terminal=True, width=100)
+def test_live_display_is_one_line_and_gives_the_terminal_back():
+    console = Console(file=io.StringIO(), force_terminal=True, width=120)
     with LiveProgress(console) as progress:
-        progress.start(50.0)
-        progress.window(Report(window=7, time=25.0))
+        progress.doing("solving", 50.0, "ms")
+        progress.done(25.0, "window 7, 4 sweeps")
         progress._live.refresh()
-    shown = text_of(console)
-    for part in ("window 7, 4 sweeps", "25 of 50 ms", "left 1 min 05 s", "jump 2.5e-06", "3.1e-05"):
-        assert part in shown
-    assert shown.rstrip().endswith("\x1b[2K") or "\x1b[?25h" in shown  # the cursor is visible again
+        drawn = Console(file=io.StringIO(), width=120)
+        drawn.print(progress._drawn())
+    for part in ("solving", "50 %", "25 of 50 ms", "window 7, 4 sweeps"):
+        assert part in text_of(drawn)
+    assert len(text_of(drawn).splitlines()) == 1
+    assert "\x1b[?25h" in text_of(console)  # the cursor is visible again
+
+
+def test_live_display_stays_one_line_in_a_narrow_terminal():
+    progress = LiveProgress(Console(file=io.StringIO(), force_terminal=True, width=40))
+    progress._what, progress._detail = "solving", "window 7, 4 sweeps, error estimate 3.1e-05"
+    narrow = plain_console()
+    narrow.print(progress._drawn())
+    assert len(text_of(narrow).splitlines()) == 1
 
 
 def test_live_display_gives_the_terminal_back_after_an_error():
@@ -93,7 +140,7 @@ def test_live_display_gives_the_terminal_back_after_an_error():
 
     def fail():
         with LiveProgress(console) as progress:
-            progress.start(1.0)
+            progress.doing("solving")
             raise RuntimeError("boom")
 
     with pytest.raises(RuntimeError, match="boom"):

@@ -11,14 +11,7 @@ from hpcpinn.config import load_config
 from hpcpinn.parallel.communicator import make_communicator
 from hpcpinn.parallel.device import prepare
 from hpcpinn.workflows import forward
-
-
-class Silent:
-    """No progress."""
-
-    def start(self, total_time: float, unit: str = "ms") -> None: ...
-
-    def window(self, report: forward.WindowReport) -> None: ...
+from hpcpinn.workflows.progress import NoProgress
 
 
 def main(job: str, transport: str, *outputs: str) -> None:
@@ -27,7 +20,7 @@ def main(job: str, transport: str, *outputs: str) -> None:
     communicator = make_communicator(transport)
     for output in outputs:
         config = load_config(Path(job), [f"run.output={output}"])
-        forward.run(config, communicator, Silent(), resume=checkpoint_to_resume("auto", Path(output)))
+        forward.run(config, communicator, NoProgress(), resume=checkpoint_to_resume("auto", Path(output)))
 
 
 if __name__ == "__main__":

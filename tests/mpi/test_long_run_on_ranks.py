@@ -82,7 +82,7 @@ def alone(folder: Path) -> Result:
     class Keeper(Silent):
         slots = 0
 
-        def window(self, report) -> None:
+        def done(self, amount: float, detail: str = "") -> None:
             self.slots += 1
             if self.slots == 3:  # the checkpoint of the second slot is written, that of the third is not
                 (folder / "begun").mkdir()

@@ -34,9 +34,9 @@ class Silent:
     def __init__(self, stop_after: int | None = None) -> None:
         self.left = stop_after
 
-    def start(self, total_time: float, unit: str = "ms") -> None: ...
+    def doing(self, what: str, total: float = 0.0, unit: str = "") -> None: ...
 
-    def window(self, report: forward.WindowReport) -> None:
+    def done(self, amount: float, detail: str = "") -> None:
         if self.left is not None:
             self.left -= 1
             if self.left < 0:

@@ -1,0 +1,72 @@
+"""Numbers as people say them: lengths of time, counts, sizes."""
+
+import math
+from collections.abc import Sequence
+
+
+def duration(seconds: float | None) -> str:
+    """A length of wall time: ``0.4 s``, ``8 s``, ``3 min 20 s``, ``2 h 05 min``; ``?`` where nobody knows."""
+    if seconds is None or math.isnan(seconds):
+        return "?"
+    if math.isinf(seconds):
+        return "for ever"
+    if seconds < 0.095:
+        return "under 0.1 s"
+    if seconds < 9.95:
+        return f"{seconds:.1f} s" if seconds < 0.95 or round(seconds % 1.0, 1) not in (0.0, 1.0) else f"{seconds:.0f} s"
+    whole = round(seconds)
+    if whole < 60:
+        return f"{whole} s"
+    minutes, rest = divmod(whole, 60)
+    if minutes < 60:
+        return f"{minutes} min {rest:02d} s" if rest else f"{minutes} min"
+    hours, minutes = divmod(round(seconds / 60.0), 60)
+    if hours < 48:
+        return f"{hours} h {minutes:02d} min" if minutes else f"{hours} h"
+    return f"{hours / 24.0:.1f} days"
+
+
+def biology(milliseconds: float) -> str:
+    """A length of simulated time, or a moment in it: ``12.5 ms``, ``32 s``, ``37.5 min``."""
+    if abs(milliseconds) < 1e3:
+        return f"{milliseconds:.4g} ms"
+    return _in_unit(milliseconds, *_unit_for(milliseconds))
+
+
+def biology_of(now: float, total: float) -> str:
+    """A moment within a length of simulated time, both in the unit of the length: ``12.5 of 50 ms``."""
+    factor, unit = _unit_for(total)
+    return f"{_in_unit(now, factor, '')} of {_in_unit(total, factor, unit)}"
+
+
+def _unit_for(milliseconds: float) -> tuple[float, str]:
+    for factor, unit in ((60e3, "min"), (1e3, "s")):
+        if abs(milliseconds) >= 2.0 * factor or (unit == "s" and abs(milliseconds) >= factor):
+            return factor, unit
+    return 1.0, "ms"
+
+
+def _in_unit(milliseconds: float, factor: float, unit: str) -> str:
+    return f"{milliseconds / factor:.4g} {unit}".rstrip()
+
+
+def counted(count: int, noun: str, plural: str | None = None) -> str:
+    """``1 window``, ``2 windows``, ``no window``; `plural` where an s does not make it."""
+    if count == 0:
+        return f"no {noun}"
+    return f"{count} {noun if count == 1 else plural or noun + 's'}"
+
+
+def bytes_of(size: float) -> str:
+    """A size: ``512 KiB``, ``6.0 MiB``, ``1.2 GiB``."""
+    for unit, name in ((2**40, "TiB"), (2**30, "GiB"), (2**20, "MiB")):
+        if size >= unit:
+            return f"{size / unit:.1f} {name}"
+    return f"{max(1, round(size / 2**10))} KiB"
+
+
+def listed(words: Sequence[str], most: int = 4) -> str:
+    """``a, b and c``; of many the first ones and how many more."""
+    if len(words) > most:
+        return f"{', '.join(words[: most - 1])} and {len(words) - most + 1} more"
+    return " and ".join([", ".join(words[:-1]), words[-1]] if len(words) > 1 else list(words))

@@ -1,0 +1,33 @@
+"""Who is told how work goes: what is being done, and how much of it."""
+
+from typing import Protocol
+
+
+class ProgressDisplay(Protocol):
+    """Told by workflows on every rank; the first one shows it (`hpcpinn.cli.progress`)."""
+
+    def doing(self, what: str, total: float = 0.0, unit: str = "") -> None:
+        """A part of the work begins.
+
+        Args:
+            what: Such as "solving".
+            total: At which amount it is done; 0 where nobody knows.
+            unit: Of amounts: "ms" for simulated time, what is counted ("draws"), or nothing.
+        """
+
+    def done(self, amount: float, detail: str = "") -> None:
+        """So much of it is done, with what a person may want to know besides."""
+
+
+class NoProgress:
+    """Shows nothing."""
+
+    def doing(self, what: str, total: float = 0.0, unit: str = "") -> None:
+        """Does nothing."""
+
+    def done(self, amount: float, detail: str = "") -> None:
+        """Does nothing."""
+
+
+NO_PROGRESS = NoProgress()
+"""For callers that show nothing."""

@@ -1,0 +1,54 @@
+"""Numbers as people say them."""
+
+import pytest
+
+from hpcpinn.wording import biology, biology_of, bytes_of, counted, duration, listed
+
+
+@pytest.mark.parametrize(
+    ("seconds", "text"),
+    [
+        (None, "?"),
+        (float("nan"), "?"),
+        (float("inf"), "for ever"),
+        (0.0, "under 0.1 s"),
+        (0.42, "0.4 s"),
+        (0.97, "1 s"),
+        (3.0, "3 s"),
+        (3.26, "3.3 s"),
+        (9.96, "10 s"),
+        (59.4, "59 s"),
+        (59.6, "1 min"),
+        (200.0, "3 min 20 s"),
+        (3599.7, "1 h"),
+        (3600 * 2 + 301, "2 h 05 min"),
+        (90 * 3600 + 3000, "3.8 days"),
+    ],
+)
+def test_wall_time(seconds, text):
+    assert duration(seconds) == text
+
+
+@pytest.mark.parametrize(
+    ("milliseconds", "text"),
+    [(0.0, "0 ms"), (12.5, "12.5 ms"), (999.0, "999 ms"), (1e3, "1 s"), (32e3, "32 s"), (3e4, "30 s"),
+     (90e3, "90 s"), (2_250_000.0, "37.5 min"), (12_345.6, "12.35 s")],
+)  # fmt: skip
+def test_simulated_time(milliseconds, text):
+    assert biology(milliseconds) == text
+
+
+@pytest.mark.parametrize(
+    ("now", "total", "text"),
+    [(12.5, 50.0, "12.5 of 50 ms"), (400.0, 30e3, "0.4 of 30 s"), (30e3, 2_250_000.0, "0.5 of 37.5 min")],
+)
+def test_a_moment_is_in_the_unit_of_the_whole(now, total, text):
+    assert biology_of(now, total) == text
+
+
+def test_counts_sizes_and_lists():
+    assert [counted(n, "window") for n in (0, 1, 2)] == ["no window", "1 window", "2 windows"]
+    assert counted(2, "pulse", "pulses") == "2 pulses"
+    assert [bytes_of(size) for size in (10, 5e5, 6.3e6, 3e9)] == ["1 KiB", "488 KiB", "6.0 MiB", "2.8 GiB"]
+    assert [listed(list("abcdef")[:n]) for n in (1, 2, 3)] == ["a", "a and b", "a, b and c"]
+    assert listed(list("abcdef")) == "a, b, c and 3 more"
