@@ -1,6 +1,5 @@
 """What a person sees while work goes on: one live line in a terminal, a plain line now and then elsewhere."""
 
-import sys
 import threading
 import time
 from abc import ABC, abstractmethod
@@ -187,7 +186,7 @@ class LogProgress(Progress):
     def _say(self) -> None:
         with self._writing:
             self._said = self._line
-            self._console.print(f"hpcpinn: {self._said}", highlight=False, markup=False, soft_wrap=True)
+            self._console.print(self._said, highlight=False, markup=False, soft_wrap=True)
 
 
 class LiveProgress(Progress):
@@ -230,13 +229,11 @@ def make_progress(rank: int = 0, console: Console | None = None, *, plain_output
 
     Args:
         rank: Of this process.
-        console: Where to; by default standard output where it is a terminal (ranks under mpirun have no other),
-            else standard error.
+        console: Where to; by default standard output, which under mpirun alone is a terminal, and which leaves
+            standard error to the one line of an error.
         plain_output: Standard output is for a program to read.
     """
     if rank != 0:
         return SilentProgress()
-    if console is None:
-        in_terminal = sys.stdout.isatty() and not plain_output
-        console = Console(stderr=not in_terminal)
+    console = console or Console(stderr=plain_output)
     return LiveProgress(console) if console.is_terminal else LogProgress(console)

@@ -80,7 +80,7 @@ def test_plain_lines_come_by_the_clock_while_nothing_is_reported():
     with LogProgress(console, first=0.01, interval=0.01) as progress:
         progress.doing("compiling the first window")
         lines = wait_for(console, 2)
-    assert set(lines) == {"hpcpinn: compiling the first window"}
+    assert set(lines) == {"compiling the first window"}
 
 
 def test_a_plain_line_says_everything_whatever_the_width():
@@ -91,7 +91,7 @@ def test_a_plain_line_says_everything_whatever_the_width():
         progress.doing("solving", 30_000.0, "ms")
         progress.done(12_000.0, "window 7, 3 sweeps, error estimate 3.1e-05")
         lines = wait_for(console, 1)
-    assert lines == ["hpcpinn: solving 12 of 30 s (40 %), window 7, 3 sweeps, error estimate 3.1e-05"]
+    assert lines == ["solving 12 of 30 s (40 %), window 7, 3 sweeps, error estimate 3.1e-05"]
 
 
 def test_quick_work_writes_no_line():
@@ -109,7 +109,7 @@ def test_the_last_line_says_how_far_it_came():
         wait_for(console, 1)
         progress.done(400)
     progress.close()
-    assert text_of(console).splitlines()[1:] == ["hpcpinn: solving for draws 400 of 400 draws (100 %)"]
+    assert text_of(console).splitlines()[1:] == ["solving for draws 400 of 400 draws (100 %)"]
     assert "\x1b" not in text_of(console)
 
 
