@@ -2,9 +2,10 @@
 
 import os
 import sys
-from typing import NoReturn
+import warnings
+from typing import Any, NoReturn
 
-from hpcpinn.errors import InputError
+from hpcpinn.errors import InputError, InputWarning
 from hpcpinn.parallel import launch
 from hpcpinn.parallel.abort import run_guarded
 
@@ -18,7 +19,20 @@ def main() -> NoReturn:
         sys.stdout = open(os.devnull, "w")  # noqa: SIM115
     if not launch.output_is_terminal():
         os.environ.setdefault("TTY_COMPATIBLE", "0")  # rich: log lines instead of a live display
+    warnings.showwarning = _say_warning(warnings.showwarning)
     run_guarded(lambda: _command(arguments), debug=debug)
+
+
+def _say_warning(others: Any) -> Any:
+    """How warnings are shown: those about the user's input in our form and from one rank, the others as before."""
+
+    def show(message: Any, category: Any, *place: Any) -> None:
+        if not issubclass(category, InputWarning):
+            others(message, category, *place)
+        elif launch.promised_rank() == 0:
+            print(f"hpcpinn: warning: {' '.join(str(message).split())}", file=sys.stderr, flush=True)
+
+    return show
 
 
 def _command(arguments: list[str]) -> int | None:

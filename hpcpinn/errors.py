@@ -1,5 +1,6 @@
-"""The errors a user meets. Each message names the value, the place and the fix."""
+"""The errors and warnings a user meets. Each message names the value, the place and the fix."""
 
+import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
 
@@ -30,6 +31,29 @@ class InputError(HpcpinnError):
     def __init__(self, message: str = "", key: Key = ()):
         super().__init__(message)
         self.key = key
+
+
+class InputWarning(UserWarning):
+    """What the user gave is used, but not as it stands, or it looks wrong: a person should know.
+
+    Attributes:
+        key: As in `InputError`.
+    """
+
+    def __init__(self, message: str = "", key: Key = ()):
+        super().__init__(message)
+        self.key = key
+
+
+def warn(message: str, key: Key = ()) -> None:
+    """Tells the user, in one line; the command line shows it as ``hpcpinn: warning: ...``, once.
+
+    Args:
+        message: Value, place and what becomes of it.
+        key: As in `InputError`; it is put in front.
+    """
+    text = f"{spelled(key)}: {message}" if key else message
+    warnings.warn(InputWarning(text, key), stacklevel=3)
 
 
 class NothingToDoError(HpcpinnError):

@@ -30,6 +30,13 @@ the nearest ones.
 
 Voltage files are CSV, with a header `time_ms,soma,apic[12](0.5)` and one row per time in mV (−500 to 500), or
 HDF5 with `/time`, `/voltage` (times × sites) and `/sites`; between sites the voltage follows the tree.
+
+A number in a neighbouring unit (pA for nA, °C for K, F/m² for µF/cm²) is a number like any other. What has no
+physical meaning (a temperature below 250 K or above 60 °C) is refused, with the unit that it looks like and the
+number to write; what is only unusual (300 nA) is taken, with a warning that says the same. A value that names its
+unit (`"50 us"`), and everything under the preset `seed`, is not asked about. A solved voltage beyond ±500 mV ends
+the run with exit code 2: the cable follows whatever is put into it, so the message names where, when and how much,
+and what was put in. `hpcpinn/plausibility.py` is the table of what is usual and what is possible.
 """
 
 SQUARE = """

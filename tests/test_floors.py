@@ -12,6 +12,7 @@ FLOORS = {
     "errors": 0,
     "units": 0,
     "wording": 0,
+    "plausibility": 0,
     "coordinates": 0,
     "config": 0,
     "morphology": 1,

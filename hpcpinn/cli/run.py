@@ -1,7 +1,6 @@
 """``hpcpinn run``: one forward run of one cell."""
 
 import json
-import sys
 from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -78,9 +77,6 @@ def run(
     communicator = make_communicator(config.run.transport)
     with origin.naming_places():
         communicator.on_root(refuse_unusable_places, config, chosen)
-        if communicator.rank == 0:
-            for warning in origin.warnings(config):
-                print(f"hpcpinn: warning: {warning}", file=sys.stderr)
         with make_progress(communicator.rank) as progress:
             if config.is_long:
                 long_summary = long_run.run_long(config, communicator, progress, resume=checkpoint)

@@ -6,6 +6,7 @@ what would be accepted.
 
 import os
 import tomllib
+import warnings
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -18,9 +19,10 @@ from pydantic import BaseModel, ValidationError
 from hpcpinn.config import inverse_checks, square_checks
 from hpcpinn.config.checks import Problem, conflicts, fit_defaults, idle
 from hpcpinn.config.lines import Path, key_lines, line_of
+from hpcpinn.config.plausible import findings
 from hpcpinn.config.schema import RunConfig
 from hpcpinn.config.square import SquareConfig
-from hpcpinn.errors import InputError, spelled
+from hpcpinn.errors import InputError, InputWarning, spelled, warn
 
 _PATH_KEYS: tuple[tuple[str, str], ...] = (
     ("morphology", "file"),
@@ -67,7 +69,14 @@ def load_with_origin(
             "squares are for hpcpinn run, infer, validate and plot",
             ("domain", "kind"),
         )
-    return _validated(document, origin), origin
+    config = _validated(document, origin)
+    _say(origin.warnings(config))
+    return config, origin
+
+
+def _say(lines: Iterable[str]) -> None:
+    for line in lines:
+        warn(line)
 
 
 def load_any(
@@ -79,10 +88,14 @@ def load_any(
         InputError: As `load_config`.
     """
     document, origin = _document(path, overrides)
+    config: RunConfig | SquareConfig
     if _schema(document) is SquareConfig:
         origin.schema = SquareConfig
-        return _validated_square(document, origin), origin
-    return _validated(document, origin), origin
+        config = _validated_square(document, origin)
+    else:
+        config = _validated(document, origin)
+    _say(origin.warnings(config))
+    return config, origin
 
 
 def _document(
@@ -94,7 +107,20 @@ def _document(
         document, origin = _read(FilePath(path))
     for override in overrides:
         _override(document, override, origin)
+    origin.units = frozenset(path for path, value in _leaves(document) if isinstance(value, str))
     return document, origin
+
+
+def _leaves(value: Any, path: Path = ()) -> Iterator[tuple[Path, Any]]:
+    """All values within tables and lists of a document, with their keys."""
+    if isinstance(value, Mapping):
+        for name, inner in value.items():
+            yield from _leaves(inner, (*path, name))
+    elif isinstance(value, list):
+        for number, inner in enumerate(value):
+            yield from _leaves(inner, (*path, number))
+    else:
+        yield path, value
 
 
 def _schema(document: Mapping[str, Any]) -> type[RunConfig] | type[SquareConfig]:
@@ -154,12 +180,21 @@ def bundled_job(name: str) -> FilePath:
 
 @dataclass
 class Origin:
-    """Where every value came from: lines of a file, and flags."""
+    """Where every value came from.
+
+    Attributes:
+        file: The job file.
+        lines: Of its keys.
+        flags: Of the command line, by the keys that they change.
+        schema: Of the description.
+        units: Keys whose value names its unit: nobody need ask whether that is meant.
+    """
 
     file: str = "configuration"
     lines: dict[Path, int] = field(default_factory=dict)
     flags: dict[Path, str] = field(default_factory=dict)
     schema: type[BaseModel] = RunConfig
+    units: frozenset[Path] = frozenset()
 
     def of(self, path: Path) -> str:
         """Where a key, or else the table around it, was given."""
@@ -172,13 +207,23 @@ class Origin:
         line = line_of(self.lines, path)
         return self.file if line is None else f"{self.file}, line {line}"
 
-    def warnings(self, config: RunConfig) -> list[str]:
-        """What the description holds that does nothing, one line each."""
-        return [f"{self.of(key)}: {spelled(key)}: {message}" for key, message in idle(config)]
+    def warnings(self, config: RunConfig | SquareConfig) -> list[str]:
+        """What the description holds that does nothing or looks wrong, one line each."""
+        problems = list(idle(config)) if isinstance(config, RunConfig) else []
+        problems += [(key, odd.text) for key, odd in findings(config) if not odd.is_refused and key not in self.units]
+        return [f"{self.of(key)}: {spelled(key)}: {message}" for key, message in problems]
 
     @contextmanager
     def naming_places(self) -> Iterator[None]:
-        """Puts file and line, or the flag, in front of errors that name a key of the run description."""
+        """Puts file and line, or the flag, in front of errors and warnings that name a key of the run description."""
+        shown: Any = warnings.showwarning
+
+        def show(message: Any, *where: Any) -> None:
+            place = self.of(key) if (key := getattr(message, "key", ())) else ""
+            known = place and place != Origin.file
+            shown(InputWarning(f"{place}: {message}", key) if known else message, *where)
+
+        warnings.showwarning = show  # type: ignore[assignment]
         try:
             yield
         except InputError as error:
@@ -187,6 +232,8 @@ class Origin:
             if not place or place == Origin.file:  # nobody gave it: there is no place to name
                 raise
             raise InputError(f"{place}: {error}") from error
+        finally:
+            warnings.showwarning = shown
 
 
 def _read(file: FilePath) -> tuple[dict[str, Any], Origin]:
@@ -269,8 +316,12 @@ def _validated(document: Mapping[str, Any], origin: Origin) -> RunConfig:
     except ValidationError as error:
         raise _one_line(error, origin) from None
     config = fit_defaults(config)
-    _refuse([*conflicts(config), *inverse_checks.conflicts(config)], origin)
+    _refuse([*_impossible(config), *conflicts(config), *inverse_checks.conflicts(config)], origin)
     return config
+
+
+def _impossible(config: RunConfig | SquareConfig) -> list[Problem]:
+    return [(key, odd.text) for key, odd in findings(config) if odd.is_refused]
 
 
 def _validated_square(document: Mapping[str, Any], origin: Origin) -> SquareConfig:
@@ -278,7 +329,7 @@ def _validated_square(document: Mapping[str, Any], origin: Origin) -> SquareConf
         config = SquareConfig.model_validate(document)
     except ValidationError as error:
         raise _one_line(error, origin) from None
-    _refuse(square_checks.conflicts(config), origin)
+    _refuse([*_impossible(config), *square_checks.conflicts(config)], origin)
     return config
 
 

@@ -111,7 +111,7 @@ class ConstantsConfig(Table):
     gates: Annotated[tuple[GateConfig, ...] | None, Field(strict=False)] = None
     z_ca: Positive | None = None
     temperature: Positive | None = None
-    rest_voltage: Finite | None = None
+    rest_voltage: Annotated[Finite, Field(ge=-500.0, le=500.0), AfterValidator(in_mV)] | None = None
     ghk_sign: Literal["influx", "as_printed"] | None = None
 
 

@@ -8,6 +8,7 @@ than a stated tolerance is taken as it is, and its end is the start of the next 
 is solved until it is periodic, and solved anew as soon as it is not.
 """
 
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from functools import cached_property
 from typing import NamedTuple
@@ -18,6 +19,7 @@ from jaxtyping import Float, Int
 from numpy import ndarray
 from scipy import sparse
 
+from hpcpinn.errors import InputError
 from hpcpinn.parallel.communicator import Communicator, SerialCommunicator
 from hpcpinn.physics.constants import CalciumConstants
 from hpcpinn.physics.stimulation.stimulus import Stimulus
@@ -40,6 +42,7 @@ from hpcpinn.timestepping.slot_windows import WindowBook
 from hpcpinn.timestepping.slots import Slot
 from hpcpinn.timestepping.splitting import Diffusion, WindowPlan, padded, plan_windows
 from hpcpinn.timestepping.voltage_course import voltage_course
+from hpcpinn.timestepping.voltage_limits import beyond_all_membranes
 from hpcpinn.timestepping.window_lengths import Stretch, WindowLengths, firing_times, stretches
 from hpcpinn.training.flow_map import ReactionState
 
@@ -148,6 +151,7 @@ class SlotSolver:
         releases: Calcium that comes into single cells; None for none.
         heard: Where compartments are spread over ranks, those that `to_cells` has columns for.
         channels: How the calcium channels of compartments differ; None where they do not.
+        impossible: The error of a voltage that no membrane survives, from where and when it is.
     """
 
     cable: CableEquation
@@ -164,6 +168,7 @@ class SlotSolver:
     releases: CellSources | None = None
     heard: HeardVoltage | None = None
     channels: ChannelScale | None = None
+    impossible: Callable[[str], InputError] = field(default=lambda where: InputError(f"the membrane goes to {where}"))
 
     def hear(self, values: Float[ndarray, "n ..."]) -> Float[ndarray, "P ..."]:
         """Values at own compartments and at those heard of. Collective over all ranks."""
@@ -208,11 +213,25 @@ class SlotSolver:
                 self.cable, begin.voltage, slot.start, slot.end, self.steps, self.sources, self.stimulus,
                 self.onset, self.clamps, lambda moved: float(self._all(np.array([moved]))[0]),
             )  # fmt: skip
+            self._refuse_impossible(slot.start + times, V)
         at_ticks = _at(times, V, np.linspace(0.0, slot.duration, ticks + 1))
         changed = self._all(np.abs(np.diff(at_ticks, axis=0)).max(axis=1, initial=0.0))
         moved, tick = np.append(0.0, np.cumsum(changed)), slot.duration / ticks
         firing = stretches(self._all(firing_times(at_ticks, tick)), tick, self.lengths.settle)
         return Course(slot, begin, end, times, V, moved, firing)
+
+    def _refuse_impossible(self, times: Float[ndarray, " S"], V: Float[ndarray, "S n"]) -> None:
+        """Ends the run on all ranks where any of them has a voltage that no membrane survives."""
+        where = beyond_all_membranes(times, V, self._site)
+        error = None if where is None else self.impossible(where)
+        if self.heard is not None:
+            self.heard.communicator.agree(error)
+        elif error is not None:
+            raise error
+
+    def _site(self, own: int) -> str:
+        """What a compartment of this rank is called; this searches long, and is asked once."""
+        return self.cable.compartments.sites[int(self.cable.own[own])].name
 
     def influx(self, course: Course, edges: Int[ndarray, " T"] | None = None) -> InfluxTable:
         """The influx of a slot, its table with rows at some ticks or at all. Collective over all ranks."""

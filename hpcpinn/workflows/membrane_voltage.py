@@ -8,7 +8,8 @@ from jaxtyping import Float
 from numpy import ndarray
 
 from hpcpinn.config import RunConfig
-from hpcpinn.errors import InputError, concerning
+from hpcpinn.config.plausible import findings, quantity_of, value_at
+from hpcpinn.errors import InputError, Key, concerning, spelled
 from hpcpinn.morphology import Cable, parse_site
 from hpcpinn.morphology.compartments import Compartments, compartments, d_lambda_counts
 from hpcpinn.physics.channel_sets import CHANNEL_SETS, ChannelSet, channel_set_named
@@ -17,8 +18,10 @@ from hpcpinn.physics.stimulation.protocols import PulseProtocol, protocol_named
 from hpcpinn.physics.stimulation.stimulus import Stimulus
 from hpcpinn.physics.stimulation.waveforms import waveform_named
 from hpcpinn.physics.voltage import VoltageSource
+from hpcpinn.plausibility import QUANTITIES, finding
 from hpcpinn.timestepping.cable_equation import CableEquation, VoltageState
 from hpcpinn.timestepping.pulse_steps import Clamp, StepRule, steps_between
+from hpcpinn.timestepping.voltage_limits import beyond_all_membranes
 
 _CHANNEL_KEYS = {1: "soma", 2: "axon", 3: "basal", 4: "apical"}
 """Keys of [channels] by SWC type."""
@@ -240,7 +243,8 @@ def solve_voltage(config: RunConfig, cable: Cable, time_unit: float) -> VoltageS
         time_unit: Internal time per ms.
 
     Raises:
-        InputError: Anything the user gave that cannot be used, or a voltage that does not fit.
+        InputError: Anything the user gave that cannot be used, a voltage that does not fit, or one that no
+            membrane survives.
         SolveError: The cell has no rest.
     """
     driven = driven_cable(config, cable)
@@ -251,17 +255,57 @@ def solve_voltage(config: RunConfig, cable: Cable, time_unit: float) -> VoltageS
     state = driven.equation.resting_state()
     kept = [driven.equation.voltage(state)[None]]
     stretch = max(1, int(_STEPS_AT_ONCE * config.cable.step / config.cable.sample))
+    names = [site.name for site in cells.sites]
     for first in range(0, count, stretch):
         wanted = times[first + 1 : first + 1 + stretch]
         state, ends, V = driven.march(state, float(times[first]), float(wanted[-1]), wanted)
+        if where := beyond_all_membranes(ends, V, names.__getitem__):
+            raise impossible_voltage(config, where)
         kept.append(V[np.searchsorted(ends, wanted - 1e-7)])
     return VoltageSource(
         times=jnp.asarray(times * time_unit),
         values=jnp.asarray(np.concatenate(kept)),
-        sites=tuple(site.name for site in cells.sites),
+        sites=tuple(names),
         path="",
         time_unit=time_unit,
     )
+
+
+_DRIVING = ("current", "field", "capacitance", "axial resistivity", "conductance")
+"""Quantities, or how their names begin, that may take a voltage anywhere."""
+
+
+def impossible_voltage(config: RunConfig, where: str) -> InputError:
+    """The error of a voltage that no membrane survives: it names what drives it, and the unit that this looks to be in.
+
+    It is the input's fault, not the solver's: the linear cable follows whatever is put into it.
+
+    Args:
+        config: The run description.
+        where: Of `beyond_all_membranes`.
+    """
+    key, value = _blamed(config)
+    quantity = quantity_of(config, key)
+    if quantity is None or value is None:
+        return InputError(f"the membrane goes to {where}; no membrane survives that: check what drives it", key)
+    known = QUANTITIES[quantity]
+    # A usual current may still be far too large for this cell; a usual field or membrane is not in another unit.
+    explained = quantity == "current" or finding(quantity, value) is not None
+    advice = (known.advice(value) if explained else "") or "check it and its unit"
+    return InputError(
+        f"{spelled(key)}: {value:g} {known.unit} take the membrane to {where}; no membrane survives that: {advice}", key
+    )
+
+
+def _blamed(config: RunConfig) -> tuple[Key, float | None]:
+    """What has most likely the wrong unit: what is unusual, else the strongest clamp, else the field."""
+    for key, _ in findings(config):
+        if (quantity_of(config, key) or "").startswith(_DRIVING):
+            return key, value_at(config, key)
+    if config.clamp:
+        number = max(range(len(config.clamp)), key=lambda n: abs(config.clamp[n].current))
+        return ("clamp", number, "current"), config.clamp[number].current
+    return ("field", "magnitude" if config.field.file is None else "file"), config.field.magnitude
 
 
 def _refuse_what_does_not_fit(config: RunConfig, size: int) -> None:

@@ -7,6 +7,7 @@ steps all of them at once.
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from functools import partial
 
 import jax.numpy as jnp
 import numpy as np
@@ -44,6 +45,7 @@ from hpcpinn.timestepping.slots import Course, Slot, slots
 from hpcpinn.timestepping.splitting import Diffusion, Splitting
 from hpcpinn.timestepping.window_lengths import WindowLengths
 from hpcpinn.training.flow_map import FlowMap, ReactionState
+from hpcpinn.workflows import membrane_voltage
 from hpcpinn.workflows.coupled_slots import CoupledSlots, build_coupled_slots
 from hpcpinn.workflows.long_drive import course_of
 from hpcpinn.workflows.membrane_voltage import channel_sets_of, clamps_of, step_rule, stimulus_of
@@ -253,6 +255,7 @@ def build_split_problem(config: RunConfig, communicator: Communicator | None = N
         releases=own_releases,
         heard=heard if communicator.size > 1 else None,
         channels=_channel_scale(described, constants, heard.compartments),
+        impossible=partial(membrane_voltage.impossible_voltage, config),
     )
     joined = join_cables([cell.pieces for cell in described])
     return SplitProblem(

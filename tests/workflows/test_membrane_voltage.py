@@ -8,8 +8,10 @@ from hpcpinn.errors import InputError
 from hpcpinn.morphology import parse_site
 from hpcpinn.parallel.communicator import make_communicator
 from hpcpinn.physics.voltage import voltage_at
+from hpcpinn.timestepping.voltage_limits import beyond_all_membranes
 from hpcpinn.workflows.membrane_voltage import driven_cable, solve_voltage, stimulus_of
 from hpcpinn.workflows.problem import build_problem, describe_cell, load_cable, site_weights
+from hpcpinn.workflows.split_problem import build_split_problem
 from hpcpinn.workflows.threshold import Search, find_threshold
 
 PASSIVE = "channels={soma='passive',axon='passive',basal='passive',apical='passive'}"
@@ -187,3 +189,45 @@ def test_a_cell_that_never_fires_is_said_so():
         find_threshold(config, load_cable(config), Search(highest=900.0, wait=5.0))
     with pytest.raises(InputError, match=r"threshold: tolerance = 0\.0; give a positive number"):
         Search(tolerance=0.0)
+
+
+SLIP = ["clamp=[{site='soma', start=0.1, duration=0.5, current=300}]", "run.duration=1", PASSIVE]
+
+
+@pytest.mark.filterwarnings("ignore::hpcpinn.errors.InputWarning")
+def test_a_voltage_that_no_membrane_survives_ends_a_run_with_place_time_and_the_likely_slip():
+    with pytest.raises(InputError) as caught:
+        voltage_of(*SLIP)
+    said = str(caught.value)
+    assert caught.value.key == ("clamp", 0, "current") and caught.value.exit_code == 2
+    assert said.startswith("[[clamp]] number 1, current: 300 nA take the membrane to ")
+    assert " mV (soma[0](" in said and "at 0.6 ms; beyond ±500 mV from 0.1" in said
+    assert said.endswith("it looks like pA: write 0.3")
+    # In slots of a long run as well.
+    problem = build_split_problem(described(*SLIP, "window.kind=split"))
+    book, drive = problem.new_book(), problem.drive
+    with pytest.raises(InputError) as again:
+        for slot in problem.slots():
+            drive = book.motif(slot, drive).end
+    assert str(again.value).startswith("[[clamp]] number 1, current: 300 nA take the membrane to ")
+    assert str(again.value).endswith("it looks like pA: write 0.3")
+
+
+@pytest.mark.filterwarnings("ignore::hpcpinn.errors.InputWarning")
+def test_what_drives_a_voltage_beyond_all_membranes_is_named():
+    with pytest.raises(InputError, match=r"field\.magnitude: 20000 V/m take .*check it and its unit") as caught:
+        voltage_of("field.magnitude=20000", "field.direction=[1,0,0]", "run.duration=2", PASSIVE)
+    assert caught.value.key == ("field", "magnitude")
+    clamp = "clamp=[{site='soma', start=0.1, duration=0.9, current=50.0}]"
+    leak = "channels.constants.passive.leak.conductance"
+    with pytest.raises(InputError, match=f"{leak}: 0.001 mS/cm² take .* it looks like S/cm²: write 1"):
+        voltage_of(clamp, f"{leak}=0.001", "run.duration=1", "channels.soma=passive", "channels.basal=passive")
+
+
+def test_voltages_up_to_the_limit_are_taken():
+    times, V = np.array([0.5, 1.0]), np.array([[-70.0, 499.0], [-500.0, 0.0]])
+    assert beyond_all_membranes(times, V, str) is None
+    V[1, 0] = -501.0
+    assert beyond_all_membranes(times, V, str) == "-501 mV (0, at 1 ms; beyond ±500 mV from 1 ms on)"
+    V[1, 1] = np.nan
+    assert beyond_all_membranes(times, V, str) == "no finite voltage (1, at 1 ms; beyond ±500 mV from 1 ms on)"
