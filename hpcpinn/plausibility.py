@@ -186,7 +186,8 @@ QUANTITIES: Mapping[str, Quantity] = MappingProxyType(
             "Ω·cm", (20.0, 1e3), (-math.inf, 1e7), (Unit("Ω·m or MΩ·µm", 100.0), Unit("kΩ·cm", 1e3), Unit("Ω·mm", 0.1))
         ),
         "capacitance": Quantity(
-            "µF/cm²", (0.2, 10.0), (-math.inf, 1e6), (Unit("F/m² or pF/µm²", 100.0), Unit("nF/cm²", 1e-3), Unit("F/cm²", 1e6))
+            "µF/cm²", (0.2, 10.0), (-math.inf, 1e6),
+            (Unit("F/m² or pF/µm²", 100.0), Unit("nF/cm²", 1e-3), Unit("F/cm²", 1e6))
         ),
         "conductance": _conductance(1e-3, 5e3),
         "conductance of a leak": _conductance(2e-3, 10.0),
@@ -218,7 +219,9 @@ QUANTITIES: Mapping[str, Quantity] = MappingProxyType(
         "leak": Quantity("µm/s", (1e-7, 100.0), others=(Unit("m/s", 1e6), Unit("cm/s", 1e4), Unit("µm/ms", 1e3))),
         "diffusion of calcium": _diffusion(2.0, 2e3),
         "diffusion of a buffer": _diffusion(0.02, 1e3),
-        "density of channels": Quantity("1/µm²", (1e-3, 1e3), (-math.inf, 1e7), (Unit("1/cm²", 1e-8), Unit("1/m²", 1e-12))),
+        "density of channels": Quantity(
+            "1/µm²", (1e-3, 1e3), (-math.inf, 1e7), (Unit("1/cm²", 1e-8), Unit("1/m²", 1e-12))
+        ),
         "permeability": Quantity(
             "µm³/s", (1e-4, 100.0), (-math.inf, 1e9), (Unit("cm³/s", 1e12), Unit("m³/s", 1e18), Unit("µm³/ms", 1e3))
         ),
