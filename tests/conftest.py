@@ -10,28 +10,19 @@ os.environ.setdefault("JAX_PLATFORMS", "cpu")
 os.environ.setdefault("MPLBACKEND", "Agg")
 os.environ.setdefault("XLA_FLAGS", QUICK_TO_COMPILE)
 
-import jax
+# Many tests, and the processes and ranks that they start, compile the same programs: they share a folder that
+# goes when this process ends, or one that is kept (JAX_COMPILATION_CACHE_DIR).
+if not is_rank() and "PYTEST_XDIST_WORKER" not in os.environ:
+    COMPILED = tempfile.TemporaryDirectory(prefix="hpcpinn-tests-")
+    os.environ["HPCPINN_CACHE"] = os.environ.get("JAX_COMPILATION_CACHE_DIR", COMPILED.name)
+    os.environ["JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS"] = "0.05"
+
 import pytest
 
 from hpcpinn.parallel.communicator import Communicator, make_communicator
 from hpcpinn.parallel.device import prepare
 
 prepare()
-
-# Many tests, and the processes and ranks that they start, compile the same programs: they share a folder that
-# goes when this process ends, or one that is kept (JAX_COMPILATION_CACHE_DIR). Who comes upon what another has half
-# written notices (a checksum) and compiles it; the warning must not stand among the lines that tests read.
-if not is_rank() and "PYTEST_XDIST_WORKER" not in os.environ:
-    COMPILED = tempfile.TemporaryDirectory(prefix="hpcpinn-tests-")
-    for name, value in {
-        "jax_compilation_cache_dir": os.environ.get("JAX_COMPILATION_CACHE_DIR", COMPILED.name),
-        "jax_persistent_cache_min_compile_time_secs": 0.05,
-        "jax_persistent_cache_min_entry_size_bytes": -1,
-    }.items():
-        jax.config.update(name, value)
-        os.environ[name.upper()] = str(value)
-    HALF_WRITTEN = "ignore:Error reading persistent compilation cache entry"
-    os.environ["PYTHONWARNINGS"] = ",".join(filter(None, [os.environ.get("PYTHONWARNINGS"), HALF_WRITTEN]))
 
 pytest_plugins = ["tests.mpi.plugin"]
 

@@ -5,7 +5,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-from hpcpinn.parallel import launch
+from hpcpinn.parallel import compiled, launch
 
 _NVIDIA_DEVICES = Path("/proc/driver/nvidia/gpus")
 
@@ -67,7 +67,7 @@ def scheduler_bound_one(environment: Mapping[str, str] = os.environ) -> bool:
 
 
 def prepare() -> Device:
-    """Choose this rank's device and switch JAX to float64. Safe to call again.
+    """Choose this rank's device, switch JAX to float64 and let it keep what it compiles. Safe to call again.
 
     Respects what is set already: a memory fraction, thread flags, a platform in ``JAX_PLATFORMS``.
 
@@ -90,6 +90,7 @@ def prepare() -> Device:
     import jax  # the environment above has to stand before JAX is loaded
 
     jax.config.update("jax_enable_x64", True)
+    compiled.keep(first_rank=launch.promised_rank() == 0)
     return device
 
 
