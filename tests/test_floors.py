@@ -9,6 +9,7 @@ import pytest
 PACKAGE = Path(__file__).resolve().parent.parent / "hpcpinn"
 
 FLOORS = {
+    "bundled": 0,
     "errors": 0,
     "units": 0,
     "wording": 0,

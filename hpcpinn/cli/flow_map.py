@@ -8,6 +8,7 @@ from typing import Annotated, Any
 
 import typer
 
+from hpcpinn.cli.job import JOB_HELP, chosen_file
 from hpcpinn.cli.progress import make_progress
 from hpcpinn.config import load_with_origin
 from hpcpinn.errors import InputError
@@ -61,7 +62,7 @@ def show(
 
 def train(
     job: Annotated[
-        Path | None, typer.Argument(help="Run description (TOML) with the constants; defaults if left out.")
+        Path | None, typer.Argument(help=f"{JOB_HELP}, with the constants; defaults if left out.")
     ] = None,
     settings: Annotated[
         list[str] | None,
@@ -93,6 +94,8 @@ def train(
             raise InputError(f"--{name} {value}: give a positive number")
     if not 0 <= seed < 2**31:
         raise InputError(f"--seed {seed}: give a number from 0 to {2**31 - 1}")
+    if job is not None:
+        job = chosen_file(job, "flow-map train", "constants", "default")
     config, origin = load_with_origin(job, list(settings or []))
 
     from hpcpinn.parallel.device import prepare

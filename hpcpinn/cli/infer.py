@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from hpcpinn.cli.job import JOB_HELP, chosen_file
 from hpcpinn.cli.progress import make_progress
 from hpcpinn.cli.run import overrides_of
 from hpcpinn.config import RunConfig, SquareConfig, load_any
@@ -19,7 +20,7 @@ if TYPE_CHECKING:
 
 
 def infer(
-    job: Annotated[Path, typer.Argument(help="Run description (TOML) with [[parameter]] and [data].")],
+    job: Annotated[Path, typer.Argument(help=f"{JOB_HELP}, with [[parameter]] and [data].")],
     output: Annotated[
         str | None, typer.Option(help="Result file to write instead of the job's.", metavar="FILE")
     ] = None,
@@ -33,6 +34,7 @@ def infer(
     On a square (domain.kind = "square") or on a cell, from traces at its sites.
     What the data cannot determine is said, not guessed.
     """
+    job = chosen_file(job, "infer", "[[parameter]] and [data]", "neuron_inverse")
     config, origin = load_any(job, [*(settings or []), *overrides_of({"run.output": output})])
     if not isinstance(config, SquareConfig) and not config.parameter:
         raise InputError(

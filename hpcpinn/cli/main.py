@@ -8,9 +8,11 @@ import typer
 from typer.core import TyperGroup
 
 from hpcpinn import __version__
+from hpcpinn.config.jobs import bundled_names
 
 COMMANDS = (
-    "run", "inspect", "partition", "protocols", "threshold", "flow-map", "infer", "uq", "validate", "plot", "submit",
+    "run", "jobs", "init", "inspect", "partition", "protocols", "threshold", "flow-map", "infer", "uq", "validate",
+    "plot", "submit",
 )  # fmt: skip
 """Every command NAME is the function NAME of ``hpcpinn.cli.NAME`` (with _ for -); its docstring is its help.
 
@@ -34,11 +36,14 @@ def with_resume_value(arguments: list[str]) -> list[str]:
     spelled: list[str] = []
     for argument, following in zip(arguments, [*arguments[1:], ""], strict=False):
         spelled.append(argument)
-        if argument == "--resume" and (
-            not following or following.startswith("-") or following.endswith(".toml")
-        ):
+        if argument == "--resume" and (not following or following.startswith("-") or _is_job(following)):
             spelled.append("here")
     return spelled
+
+
+def _is_job(word: str) -> bool:
+    """Whether it cannot be meant for a checkpoint."""
+    return word.endswith((".toml", ".swc")) or word.startswith("builtin:") or word in bundled_names()
 
 
 def _say_version(wanted: bool) -> None:

@@ -8,8 +8,10 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 from rich.console import Console
 
+from hpcpinn.cli.job import JOB_HELP, chosen_job
 from hpcpinn.cli.progress import make_progress
-from hpcpinn.config import SquareConfig, bundled_job, load_any
+from hpcpinn.config import SquareConfig, load_any
+from hpcpinn.config.jobs import DEFAULT
 from hpcpinn.errors import InputError
 from hpcpinn.wording import duration
 
@@ -19,8 +21,6 @@ if TYPE_CHECKING:
     from hpcpinn.workflows.long_run import LongSummary
     from hpcpinn.workflows.square import SquareSummary
 
-DEFAULT_JOB = "default"
-
 MORE = (
     "Every key of a job file, which --set can change, is in docs/run-description.md.\n\n"
     "A site is soma, root, apic[12](0.5), point:123, xyz:1,2,3 or tip:apic."
@@ -29,7 +29,7 @@ MORE = (
 
 def run(
     job: Annotated[
-        Path | None, typer.Argument(help="Run description (TOML); a bundled one if left out.")
+        Path | None, typer.Argument(help=f"{JOB_HELP}; an SWC file: the default protocol on it.")
     ] = None,
     morphology: Annotated[
         str | None, typer.Option(help="SWC file to use instead of the job's.", metavar="FILE")
@@ -58,8 +58,9 @@ def run(
     Start it under mpirun for many ranks: mpirun -n 8 hpcpinn run --morphology cell.swc
     """
     flags = {"morphology.file": morphology, "morphology.units": units, "run.output": output}
-    chosen = job or bundled_job(DEFAULT_JOB)
-    config, origin = load_any(chosen, [*(settings or []), *overrides_of(flags)])
+    found = chosen_job(job, DEFAULT, morphology)
+    chosen = found.file
+    config, origin = load_any(chosen, [*found.overrides, *(settings or []), *overrides_of(flags)])
     if isinstance(config, SquareConfig):
         if resume is not None:
             raise InputError("--resume: runs on a square take seconds and keep no checkpoints; start without it")
@@ -90,7 +91,7 @@ def run(
             print_summary(summary, console)
 
 
-def run_on_square(config: SquareConfig, origin: "Origin", job: Path) -> None:
+def run_on_square(config: SquareConfig, origin: "Origin", job: Path | None) -> None:
     """A forward run on a square. Collective over all ranks."""
     from hpcpinn.parallel.device import prepare  # the device must be chosen before JAX is loaded
 

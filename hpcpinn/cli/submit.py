@@ -6,13 +6,15 @@ from typing import Annotated
 
 import typer
 
+from hpcpinn.cli.job import JOB_HELP, chosen_job
+from hpcpinn.config.jobs import DEFAULT, Job
 from hpcpinn.workflows.submit import Submission, check_run, script
 from hpcpinn.workflows.submit import submit as hand_over
 
 
 def submit(
     job: Annotated[
-        Path | None, typer.Argument(help="Run description (TOML); a bundled one if left out.")
+        Path | None, typer.Argument(help=f"{JOB_HELP}; an SWC file: the default protocol on it.")
     ] = None,
     nodes: Annotated[int, typer.Option(help="Number of nodes.")] = 1,
     ranks_per_node: Annotated[
@@ -52,15 +54,16 @@ def submit(
 
     Writes the batch script; after a requeue the run goes on from its checkpoint.
     """
-    overrides = list(settings or [])
+    found = chosen_job(job, DEFAULT, morphology)
+    overrides: list[str] = list(settings or [])
     for key, value in (("morphology.file", morphology), ("run.output", output)):
         if value is not None:
             overrides.append(f"{key}={json.dumps(value)}")
-    check_run(job, overrides)
+    check_run(found.file, [*found.overrides, *overrides])
     named = {"--partition": partition, "--account": account}
     submission = Submission(
         arguments=(
-            *([str(job)] if job else []),
+            *_argument(job, found),
             *(part for override in overrides for part in ("--set", override)),
         ),
         nodes=nodes,
@@ -79,3 +82,10 @@ def submit(
         typer.echo(text, nl=False)
     else:
         typer.echo(f"submitted job {hand_over(text)}; its log is {name}-<job>.log")
+
+
+def _argument(typed: Path | None, found: Job) -> list[str]:
+    """What `hpcpinn run` gets: a file where one was found, so that a name means the same in the queue."""
+    if typed is None:
+        return []
+    return [str(typed if found.overrides else found.file)]

@@ -7,13 +7,14 @@ from typing import Annotated
 
 import typer
 
+from hpcpinn.cli.job import JOB_HELP, chosen_job
 from hpcpinn.cli.progress import make_progress
 from hpcpinn.config import load_with_origin
 
 
 def threshold(
     job: Annotated[
-        Path | None, typer.Argument(help="Run description (TOML) with a field; defaults if left out.")
+        Path | None, typer.Argument(help=f"{JOB_HELP}, with a field; or an SWC file: defaults on it.")
     ] = None,
     morphology: Annotated[
         str | None, typer.Option(help="SWC file to use instead of the job's.", metavar="FILE")
@@ -33,11 +34,12 @@ def threshold(
     Direction (or file), pulses, channels and cable are the job's; of its field's magnitude nothing is
     read. With field.file, strengths are factors of the sampled field.
     """
-    overrides = list(settings or [])
+    taken = chosen_job(job, morphology=morphology)
+    overrides = [*taken.overrides, *(settings or [])]
     if morphology is not None:
         overrides.append(f"morphology.file={json.dumps(morphology)}")
     # The search needs no magnitude; the run description does, to know that there is a field.
-    config, origin = load_with_origin(job, ["field.magnitude=1.0", *overrides])
+    config, origin = load_with_origin(taken.file, ["field.magnitude=1.0", *overrides])
 
     from hpcpinn.parallel.device import prepare  # float64 must be on before JAX is loaded
 

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from hpcpinn.cli.infer import warn_of_check, warn_of_misfit
+from hpcpinn.cli.job import JOB_HELP, chosen_file
 from hpcpinn.cli.progress import make_progress
 from hpcpinn.cli.run import overrides_of
 from hpcpinn.config import RunConfig, SquareConfig, load_any
@@ -25,7 +26,7 @@ if TYPE_CHECKING:
 
 
 def uq(
-    job: Annotated[Path, typer.Argument(help="Run description (TOML) with [[parameter]] and [data].")],
+    job: Annotated[Path, typer.Argument(help=f"{JOB_HELP}, with [[parameter]] and [data].")],
     output: Annotated[
         str | None, typer.Option(help="Result file to write instead of the job's.", metavar="FILE")
     ] = None,
@@ -45,6 +46,7 @@ def uq(
     extra uq. With --study (squares) the errors of estimates over many data sets, by noise and number
     of observations, beside the least that any method could have; the ranks share the data sets.
     """
+    job = chosen_file(job, "uq", "[[parameter]] and [data]", "neuron_inverse")
     config, origin = load_any(job, [*(settings or []), *overrides_of({"run.output": output})])
     if not isinstance(config, SquareConfig):
         if study:

@@ -1,8 +1,8 @@
 """The typed run description and how it is read from a job file."""
 
+from hpcpinn.config.jobs import bundled_job
 from hpcpinn.config.load import (
     Origin,
-    bundled_job,
     config_from_json,
     load_any,
     load_config,

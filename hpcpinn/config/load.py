@@ -163,21 +163,6 @@ def with_changes(config: RunConfig, changes: Mapping[str, Any], where: str) -> R
     return _validated(document, Origin(where))
 
 
-def bundled_job(name: str) -> FilePath:
-    """The job file ``NAME.toml`` that comes with hpcpinn, installed or in a checkout.
-
-    Raises:
-        InputError: There is none of that name.
-    """
-    package = FilePath(__file__).resolve().parent.parent
-    folders = [package / "jobs", package.parent / "jobs"]
-    for folder in folders:
-        if (folder / f"{name}.toml").is_file():
-            return folder / f"{name}.toml"
-    known = sorted({file.stem for folder in folders for file in folder.glob("*.toml")})
-    raise InputError(f"no bundled job {name!r}; there are: {', '.join(known) or 'none'}")
-
-
 @dataclass
 class Origin:
     """Where every value came from.
@@ -242,7 +227,7 @@ def _read(file: FilePath) -> tuple[dict[str, Any], Origin]:
         document = tomllib.loads(text)
     except FileNotFoundError:
         raise InputError(
-            f"{file}: no such job file; give the path of a TOML file, or none for the bundled job"
+            f"{file}: no such job file; give the path of a TOML file"
         ) from None
     except IsADirectoryError:
         raise InputError(f"{file}: is a directory; give the path of a job file (TOML)") from None
@@ -254,14 +239,28 @@ def _read(file: FilePath) -> tuple[dict[str, Any], Origin]:
         ) from None
     except tomllib.TOMLDecodeError as error:
         raise InputError(f"{file}: not valid TOML: {error}") from None
+    for holder, key in _names_of_files(document):
+        holder[key] = _beside(file, holder[key])
+    return document, Origin(str(file), key_lines(text))
+
+
+def _names_of_files(document: Mapping[str, Any]) -> Iterator[tuple[Any, Any]]:
+    """Holder and key (or index) of every name of an input file in a description."""
     for table, key in _PATH_KEYS:
         section = document.get(table)
-        if isinstance(section, dict) and isinstance(name := section.get(key), str):
-            section[key] = name if _is_waveform_name(key, name) else _beside(file, name)
+        name = section.get(key) if isinstance(section, dict) else None
+        if isinstance(name, str) and not _is_waveform_name(key, name):
+            yield section, key
     population = document.get("population")
     if isinstance(population, dict) and isinstance(cells := population.get("cells"), list):
-        population["cells"] = [_beside(file, x) if isinstance(x, str) else x for x in cells]
-    return document, Origin(str(file), key_lines(text))
+        yield from ((cells, i) for i, cell in enumerate(cells) if isinstance(cell, str))
+
+
+def relative_names(document: Mapping[str, Any]) -> list[str]:
+    """Names of the input files that a description, as read from TOML, seeks in its own folder."""
+    names = [holder[key] for holder, key in _names_of_files(document)]
+    elsewhere = [not x or x.startswith("builtin:") or FilePath(x).expanduser().is_absolute() for x in names]
+    return [name for name, away in zip(names, elsewhere, strict=True) if not away]
 
 
 def _is_waveform_name(key: str, name: str) -> bool:

@@ -3,18 +3,15 @@
 from difflib import get_close_matches
 from pathlib import Path
 
+from hpcpinn import bundled
 from hpcpinn.errors import InputError
 
 PREFIX = "builtin:"
 
-_PACKAGE = Path(__file__).resolve().parents[1]
-FOLDERS = (_PACKAGE / "meshes", _PACKAGE.parent / "meshes")
-"""Where the files lie when installed, and in a checkout."""
-
 
 def builtin_names() -> list[str]:
     """Names of the cells that come with the package."""
-    return sorted({file.stem for folder in FOLDERS for file in folder.glob("*.swc")})
+    return list(bundled.files("meshes", ".swc"))
 
 
 def builtin_path(name: str) -> Path:
@@ -27,12 +24,12 @@ def builtin_path(name: str) -> Path:
         InputError: There is no such cell.
     """
     stem = name.removeprefix(PREFIX)
-    for folder in FOLDERS:
-        if stem in builtin_names() and (file := folder / f"{stem}.swc").is_file():
-            return file
-    near = get_close_matches(stem, builtin_names(), n=1)
+    known = bundled.files("meshes", ".swc")
+    if stem in known:
+        return known[stem]
+    near = get_close_matches(stem, known, n=1)
     meant = f" did you mean {PREFIX}{near[0]}?" if near else ""
-    raise InputError(f"no bundled cell '{stem}';{meant} there are: {', '.join(builtin_names())}")
+    raise InputError(f"no bundled cell '{stem}';{meant} there are: {', '.join(known)}")
 
 
 def morphology_path(text: str) -> Path:

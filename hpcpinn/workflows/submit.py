@@ -4,16 +4,14 @@ import re
 import shlex
 import subprocess
 import sys
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from hpcpinn import bundled
 from hpcpinn.config import load_with_origin
+from hpcpinn.config.load import Override
 from hpcpinn.errors import InputError
-
-_PACKAGE = Path(__file__).resolve().parents[1]
-_FOLDERS = (_PACKAGE / "jobs", _PACKAGE.parent / "jobs")
-"""Where the templates lie when installed, and in a checkout."""
 
 _BLANK = re.compile(r"\{\{(\w+)\}\}")
 _TIME = re.compile(r"\d+(:[0-5]?\d){0,2}|\d+-\d{1,2}(:[0-5]?\d){0,2}")
@@ -145,7 +143,7 @@ def submit(text: str) -> int:
     return int(done.stdout.split(";")[0])
 
 
-def check_run(job: Path | None, overrides: list[str]) -> None:
+def check_run(job: Path | None, overrides: Sequence[Override]) -> None:
     """Find mistakes in the run description now rather than after hours in the queue.
 
     Raises:
@@ -159,9 +157,10 @@ def check_run(job: Path | None, overrides: list[str]) -> None:
 
 
 def _fill(template: str, values: Mapping[str, object]) -> str:
-    file = next((folder / template for folder in _FOLDERS if (folder / template).is_file()), None)
+    stem, dot, suffix = template.partition(".")
+    file = bundled.files("jobs", dot + suffix).get(stem)
     if file is None:
-        raise InputError(f"the template {template} is missing from {_FOLDERS[-1]}; install hpcpinn again")
+        raise InputError(f"the template {template} is missing from {bundled.folders('jobs')[0]}; install hpcpinn again")
     text = file.read_text()
     unknown = set(_BLANK.findall(text)) - values.keys()
     if unknown:

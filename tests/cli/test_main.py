@@ -11,8 +11,9 @@ from typer.testing import CliRunner
 
 from hpcpinn import __version__
 from hpcpinn.cli.main import COMMANDS, DEBUG, app, with_resume_value
-from hpcpinn.cli.run import DEFAULT_JOB, checkpoint_to_resume
+from hpcpinn.cli.run import checkpoint_to_resume
 from hpcpinn.config import RunConfig, bundled_job, load_any
+from hpcpinn.config.jobs import DEFAULT
 from hpcpinn.errors import InputError
 from hpcpinn.morphology.sites import GRAMMAR
 from tests.cli import forked
@@ -192,4 +193,4 @@ def test_bundled_jobs_can_be_read_and_name_files_that_exist(path):
 
 
 def test_there_is_a_default_job():
-    assert bundled_job(DEFAULT_JOB).is_file()
+    assert bundled_job(DEFAULT).is_file()

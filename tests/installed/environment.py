@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.mpi.runner import REPOSITORY, Finished, run
+from tests.mpi.runner import ONE_THREAD, REPOSITORY, Finished, run
 
 CONSTRAINTS = REPOSITORY / "constraints.txt"
 
@@ -30,17 +30,19 @@ class Environment:
     folder: Path
     empty: Path
 
-    def hpcpinn(self, *arguments: str, limit: float = 300.0) -> Finished:
-        """Runs the installed command from the folder that was empty."""
-        return self._run([str(self.folder / "bin" / "hpcpinn"), *arguments], limit)
+    def hpcpinn(self, *arguments: str, optimised: bool = False, limit: float = 600.0) -> Finished:
+        """Runs the installed command from the folder that was empty, compiled as for users or as for tests."""
+        return self._run([str(self.folder / "bin" / "hpcpinn"), *arguments], limit, optimised)
 
     def python(self, code: str, limit: float = 120.0) -> Finished:
         """Runs a program with the environment's Python."""
         return self._run([str(self.folder / "bin" / "python"), "-c", code], limit)
 
-    def _run(self, command: list[str], limit: float) -> Finished:
-        # One thread and the tests' quick compiler, but nothing of the checkout.
-        return run(command, limit=limit, environment={"PYTHONPATH": ""}, directory=self.empty)
+    def _run(self, command: list[str], limit: float, optimised: bool = False) -> Finished:
+        alone = {"PYTHONPATH": ""}  # nothing of the checkout
+        if optimised:
+            alone["XLA_FLAGS"] = ONE_THREAD
+        return run(command, limit=limit, environment=alone, directory=self.empty)
 
 
 def install(wheel: Path, folder: Path) -> Environment:

@@ -49,7 +49,7 @@ _SURROUNDINGS = {
     "COLUMNS": "100",
 }
 
-_ONE_THREAD = "--xla_cpu_multi_thread_eigen=false intra_op_parallelism_threads=1"
+ONE_THREAD = "--xla_cpu_multi_thread_eigen=false intra_op_parallelism_threads=1"
 
 
 @dataclass(frozen=True)
@@ -83,7 +83,7 @@ def surroundings(extra: Mapping[str, str] | None = None) -> dict[str, str]:
     """Environment for a job on one small machine: more ranks than processors, loopback only."""
     inherited = {name: value for name, value in os.environ.items() if not name.startswith(_NESTED)}
     searched = os.pathsep.join(filter(None, [str(REPOSITORY), os.environ.get("PYTHONPATH")]))
-    flags = f"{os.environ.get('XLA_FLAGS', QUICK_TO_COMPILE)} {_ONE_THREAD}".strip()
+    flags = f"{os.environ.get('XLA_FLAGS', QUICK_TO_COMPILE)} {ONE_THREAD}".strip()
     return inherited | _SURROUNDINGS | {"PYTHONPATH": searched, "XLA_FLAGS": flags} | dict(extra or {})
 
 

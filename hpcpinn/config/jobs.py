@@ -1,0 +1,202 @@
+"""Which file a person means by JOB, and the jobs that come with hpcpinn."""
+
+import re
+import tomllib
+from dataclasses import dataclass
+from difflib import get_close_matches
+from pathlib import Path
+
+from hpcpinn import bundled
+from hpcpinn.config.load import Override, relative_names
+from hpcpinn.errors import InputError
+
+DEFAULT = "default"
+"""The job of a command that is given none."""
+
+_HDF5 = b"\x89HDF\r\n\x1a\n"
+
+_OTHERS = {
+    ".csv": "a table, which a job names ([voltage] file, [field] file, [data] file)",
+    ".ipynb": "a notebook",
+    ".py": "a Python program",
+    ".json": "JSON, and jobs are TOML",
+    ".yaml": "YAML, and jobs are TOML",
+    ".yml": "YAML, and jobs are TOML",
+    ".asc": "no SWC file; convert the morphology to SWC",
+    ".hoc": "no SWC file; convert the morphology to SWC",
+    ".nml": "no SWC file; convert the morphology to SWC",
+}
+"""What files of other kinds are, in the words of a refusal."""
+
+
+@dataclass(frozen=True)
+class BundledJob:
+    """A job that comes with hpcpinn.
+
+    Attributes:
+        name: What a person types for it.
+        file: The job file.
+        about: The first sentence of its comment.
+        commands: Commands that it is made for, with an option where they need one.
+        inputs: Names, as they stand in it, of the files that it reads and that lie beside it.
+    """
+
+    name: str
+    file: Path
+    about: str
+    commands: tuple[str, ...]
+    inputs: tuple[str, ...]
+
+
+@dataclass(frozen=True)
+class Job:
+    """What a person named in the place of JOB.
+
+    Attributes:
+        file: The run description; None takes the defaults of every key.
+        overrides: What lies on top of it where a cell was named: the cell and where its result goes.
+        notice: A line that says what was taken, where that is not plain from what was typed.
+    """
+
+    file: Path | None
+    overrides: tuple[Override, ...] = ()
+    notice: str = ""
+
+
+def bundled_names() -> list[str]:
+    """Names of the jobs that come with hpcpinn."""
+    return list(bundled.files("jobs", ".toml"))
+
+
+def bundled_job(name: str) -> Path:
+    """The job file ``NAME.toml`` that comes with hpcpinn.
+
+    Raises:
+        InputError: There is none of that name.
+    """
+    known = bundled.files("jobs", ".toml")
+    if name in known:
+        return known[name]
+    raise InputError(f"no bundled job {name!r};{_near(name)} there are: {', '.join(known) or 'none'}")
+
+
+def describe(name: str) -> BundledJob:
+    """What a bundled job is about, and for.
+
+    Raises:
+        InputError: There is none of that name.
+    """
+    file = bundled_job(name)
+    text = file.read_text(encoding="utf-8")
+    document = tomllib.loads(text)
+    if "study" in document:
+        commands: tuple[str, ...] = ("uq --study",)
+    else:
+        commands = ("infer", "uq") if "parameter" in document else ("run",)
+    return BundledJob(name, file, _first_sentence(text), commands, tuple(relative_names(document)))
+
+
+def find_job(given: Path | None, default: str | None = None, morphology: str | None = None) -> Job:
+    """What JOB means: an existing job file, else the name of a bundled one, or a cell.
+
+    Args:
+        given: What was typed; None for nothing.
+        default: Bundled job that stands for nothing and that cells are put into; None takes the
+            defaults of every key instead.
+        morphology: Cell that was named beside it (``--morphology``).
+
+    Raises:
+        InputError: It is neither, or two cells were named.
+    """
+    base = None if default is None else bundled_job(default)
+    if given is None:
+        return Job(base)
+    typed = str(given)
+    if is_cell(given):
+        if morphology is not None:
+            raise InputError(f"--morphology {morphology}: {typed} is a cell already; name one of them")
+        return _with_cell(typed, base)
+    if given.is_file():
+        _refuse_other_kinds(given)
+        return Job(given)
+    if typed in bundled_names():
+        own = Path(f"{typed}.toml")
+        other = f"; {own} here is another one: name it with its ending" if own.is_file() else ""
+        return Job(bundled_job(typed), notice=f"{typed} is the bundled job{other}")
+    if given.is_dir():
+        return Job(given)  # refused where it is read
+    meant = _near(given.stem)
+    if meant:
+        raise InputError(f"{typed}: no such job file;{meant} `hpcpinn jobs` lists all of them")
+    known = ", ".join(bundled_names())
+    raise InputError(f"{typed}: no such job file; give the path of a TOML file, or a bundled job: {known}")
+
+
+def is_cell(given: Path) -> bool:
+    """Whether an SWC file (there or not) or a bundled cell was typed."""
+    if str(given).startswith("builtin:") or given.suffix.lower() == ".swc":
+        return True
+    return given.suffix.lower() != ".toml" and given.is_file() and _reads_as_swc(given)
+
+
+def _with_cell(cell: str, base: Path | None) -> Job:
+    taken: list[Override] = [(cell, f"morphology.file={_quoted(cell)}")]
+    if base is None:
+        return Job(None, tuple(taken), f"{cell} is a cell: everything else has its default")
+    output = f"results/{Path(cell.removeprefix('builtin:')).stem}.h5"
+    taken.append((cell, f"run.output={_quoted(output)}"))
+    return Job(base, tuple(taken), f"{cell} is a cell: the bundled job {base.stem} on it, into {output}")
+
+
+def _quoted(text: str) -> str:
+    """As a TOML string, which JSON's are, too."""
+    escaped = text.replace("\\", "\\\\").replace('"', '\\"')
+    return f'"{escaped}"'
+
+
+def _near(name: str) -> str:
+    near = get_close_matches(name.lower(), bundled_names(), n=1)
+    return f" did you mean the bundled job {near[0]}?" if near else ""
+
+
+def _refuse_other_kinds(file: Path) -> None:
+    """Raises where a file is plainly no job."""
+    if _starts_with(file, _HDF5):
+        if file.name.endswith(".checkpoint.h5"):
+            raise InputError(f"{file}: is a checkpoint, no job; go on from it with the job and --resume {file}")
+        raise InputError(
+            f"{file}: is a result, no job; did you mean hpcpinn validate {file} or hpcpinn plot {file}? "
+            "A run goes on with its job and --resume"
+        )
+    what = _OTHERS.get(file.suffix.lower())
+    if what is not None:
+        raise InputError(f"{file}: is {what}; give a job file (TOML): hpcpinn init writes one to start from")
+
+
+def _starts_with(file: Path, mark: bytes) -> bool:
+    try:
+        with file.open("rb") as stream:
+            return stream.read(len(mark)) == mark
+    except OSError:
+        return False  # said where it is read
+
+
+def _reads_as_swc(file: Path) -> bool:
+    """Whether the first line that is no comment holds the seven numbers of a point."""
+    try:
+        with file.open("rb") as stream:
+            lines = stream.read(65536).decode("ascii", errors="replace").splitlines()
+        point = next((line for line in lines if line.strip() and not line.lstrip().startswith("#")), "")
+        return len([float(word) for word in point.split("#")[0].replace(",", " ").split()]) >= 7
+    except (OSError, ValueError):
+        return False
+
+
+def _first_sentence(text: str) -> str:
+    """Of the comment that a job file begins with."""
+    comment = []
+    for line in text.splitlines():
+        if not line.startswith("#"):
+            break
+        comment.append(line.lstrip("#").strip())
+    return re.split(r"(?<=[.!?])\s", " ".join(comment).strip(), maxsplit=1)[0]
