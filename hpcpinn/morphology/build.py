@@ -41,15 +41,15 @@ def cable_from_swc(
     """
     if merge_below is not None and not 0.0 <= merge_below < np.inf:
         raise InputError(f"merge_below is {merge_below} um; give a length that is not negative")
-    frusta = frusta_of(tree, soma)
+    frusta, repairs = frusta_of(tree, soma)
     if not frusta:
         raise InputError(
             f"{tree.path}: all {tree.n_points} points lie at one place; a cell needs some length"
         )
     cable = assemble(frusta)
-    repairs: tuple[Repair, ...] = ()
     if merge_below is not None:
-        cable, repairs = _simplified(cable, merge_below)
+        cable, merged = _simplified(cable, merge_below)
+        repairs = (*repairs, *merged)
     return with_reticulum(cable, er_fraction, er_radius), repairs
 
 

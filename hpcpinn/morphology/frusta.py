@@ -16,6 +16,9 @@ KIND_NAMES = {1: "soma", 2: "axon", 3: "dend", 4: "apic"}
 ROOT = 0
 """Node from which every frustum points away."""
 
+SECOND_HALF = -1
+"""Section number of the second half of a cylinder around the root."""
+
 
 @dataclass(frozen=True)
 class Frustum:
@@ -31,6 +34,8 @@ class Frustum:
         swc_id: SWC point id at the end.
         order: Position in the file; siblings and names follow it.
         er_radius: Radii of the endoplasmic reticulum at both ends, µm.
+        section: Number of its section, `SECOND_HALF` for the second half of a cylinder around the
+            root; None lets `assemble` find the sections.
     """
 
     tail: int
@@ -42,6 +47,7 @@ class Frustum:
     swc_id: int
     order: int
     er_radius: tuple[float, float] = (0.0, 0.0)
+    section: int | None = None
 
 
 def kind_name(kind: int) -> str:
@@ -52,9 +58,10 @@ def kind_name(kind: int) -> str:
 def assemble(frusta: list[Frustum]) -> Cable:
     """Sorts frusta into sections, parents first, and numbers sections and nodes.
 
-    A section ends at a branch point and where the type changes; a soma goes on through points
-    where only neurites leave it. Sections are stored depth-first, those at the root by type;
-    they are numbered within their type in file order, as NEURON does.
+    Unless the frusta say where their sections are, a section ends at a branch point and where the
+    type changes, and a soma goes on through points where only neurites leave it. Sections are
+    stored depth-first, those at the root by type; they are numbered within their type in file
+    order, as NEURON does.
 
     A soma drawn as one cylinder around the root is two halves, ``soma[0]`` and ``soma[0]b``:
     every frustum points away from the root, also here.
@@ -85,6 +92,13 @@ def _follow(frustum: Frustum, leaving: dict[int, list[Frustum]]) -> tuple[list[F
     branches: list[Frustum] = []
     while True:
         outgoing = leaving[run[-1].head]
+        if frustum.section is not None:
+            own = [f for f in outgoing if f.section == frustum.section]
+            branches.extend(f for f in outgoing if f.section != frustum.section)
+            if not own:
+                return run, branches
+            run.extend(own)
+            continue
         alike = [f for f in outgoing if f.kind == frustum.kind]
         goes_on = len(alike) == 1 and (len(outgoing) == 1 or frustum.kind == SOMA)
         branches.extend(f for f in outgoing if not (goes_on and f is alike[0]))
@@ -137,6 +151,8 @@ def _names(runs: list[list[Frustum]]) -> list[str]:
 
 def _second_half_of_soma(runs: list[list[Frustum]]) -> int | None:
     """Index of the second run of a soma that is a cylinder around the root, as long as wide."""
+    if runs[0][0].section is not None:
+        return next((k for k, run in enumerate(runs) if run[0].section == SECOND_HALF), None)
     somata = [k for k, run in enumerate(runs) if run[0].kind == SOMA]
     halves = [frustum for k in somata for frustum in runs[k]]
     if len(somata) != 2 or len(halves) != 2 or any(half.tail != ROOT for half in halves):

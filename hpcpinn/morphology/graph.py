@@ -5,6 +5,7 @@ root); edges run from parent to child and carry ``l``, their length. All in µm.
 """
 
 import math
+from dataclasses import replace
 from typing import Any
 
 import networkx as nx
@@ -12,7 +13,7 @@ import numpy as np
 
 from hpcpinn.errors import InputError
 from hpcpinn.morphology.cable import Cable
-from hpcpinn.morphology.frusta import ROOT, Frustum, assemble
+from hpcpinn.morphology.frusta import ROOT, SECOND_HALF, Frustum, assemble
 
 SHORTEST = 1e-5
 """Edges up to this length join two points at one place (Jaxley writes no shorter ones)."""
@@ -25,38 +26,41 @@ def cable_to_networkx(cable: Cable) -> nx.DiGraph:
 
     Where a frustum starts with another radius or at another position than its parent ends (a
     step of the radius, a wire to the soma), a point of its own follows on an edge of length 0.
-    The radius of the endoplasmic reticulum is the node attribute ``er``.
+    The radius of the endoplasmic reticulum is the node attribute ``er``, the name of the section
+    ``section``.
     """
     graph = nx.DiGraph()
     point_at: dict[tuple[int, tuple[float, ...]], int] = {}
     end_of: dict[int, int] = {}
 
-    def add(kind: int, point: tuple[float, ...], parent: int, length: float) -> int:
+    def add(f: int, point: tuple[float, ...], parent: int, length: float) -> int:
         name = graph.number_of_nodes() + 1
         radius, er, x, y, z = map(float, point)
-        graph.add_node(name, id=int(kind), x=x, y=y, z=z, r=radius, p=parent, er=er)
+        section = cable.sections[cable.section[f]].name
+        graph.add_node(name, id=int(cable.kind[f]), x=x, y=y, z=z, r=radius, p=parent, er=er, section=section)
         if parent != -1:
             graph.add_edge(parent, name, l=float(length))
         return name
 
     for f in range(cable.n_frusta):
-        kind, (tail, head) = cable.kind[f], map(int, cable.node[f])
+        tail, head = map(int, cable.node[f])
         start, end = (
             (cable.radius[f, side], cable.er_radius[f, side], *cable.xyz[f, side]) for side in (0, 1)
         )
         if tail not in end_of:  # the root
-            end_of[tail] = point_at[tail, start] = add(kind, start, -1, 0.0)
+            end_of[tail] = point_at[tail, start] = add(f, start, -1, 0.0)
         if (tail, start) not in point_at:
-            point_at[tail, start] = add(kind, start, end_of[tail], 0.0)
-        end_of[head] = point_at[head, end] = add(kind, end, point_at[tail, start], cable.length[f])
+            point_at[tail, start] = add(f, start, end_of[tail], 0.0)
+        end_of[head] = point_at[head, end] = add(f, end, point_at[tail, start], cable.length[f])
     return graph
 
 
 def cable_from_networkx(graph: nx.Graph) -> Cable:
     """Reads a graph of points: every edge longer than `SHORTEST` becomes one frustum.
 
-    The soma is taken literally, as the graph has it; sections are numbered in the order of the
-    graph's nodes.
+    The soma is taken literally, as the graph has it. Sections are those that the nodes name
+    (``section``, as `cable_to_networkx` writes them) or else the unbranched runs of one type,
+    numbered in the order of the graph's nodes.
 
     Args:
         graph: A tree; edges from parent to child, or undirected with the root marked ``p=-1``.
@@ -72,6 +76,7 @@ def cable_from_networkx(graph: nx.Graph) -> Cable:
     order = {name: position for position, name in enumerate(graph, start=1)}
     node = {root: ROOT}
     frusta: list[Frustum] = []
+    named: list[str | None] = []
     for parent, child in nx.dfs_edges(graph.to_undirected(as_view=True), root):
         length = _length(graph, parent, child)
         if length <= SHORTEST:
@@ -79,6 +84,7 @@ def cable_from_networkx(graph: nx.Graph) -> Cable:
             continue
         node[child] = order[child]
         ends = [graph.nodes[parent], graph.nodes[child]]
+        named.append(ends[1].get("section"))
         frusta.append(
             Frustum(
                 tail=node[parent],
@@ -94,7 +100,21 @@ def cable_from_networkx(graph: nx.Graph) -> Cable:
         )
     if not frusta:
         raise InputError("the graph has no edge of any length; a cell needs at least one")
-    return assemble(frusta)
+    return assemble(_with_named_sections(frusta, named))
+
+
+def _with_named_sections(frusta: list[Frustum], names: list[str | None]) -> list[Frustum]:
+    """The frusta with the sections that nodes name, as they are where a name is missing or no chain."""
+    number = {name: k for k, name in enumerate(dict.fromkeys(names))} | {"soma[0]b": SECOND_HALF}
+    if None in number:
+        return frusta
+    named = [replace(f, section=number[name]) for f, name in zip(frusta, names, strict=True)]
+    tails = {(f.section, f.tail) for f in named}
+    heads = {(f.section, f.head) for f in named}
+    starts = [section for section, _ in tails - heads]
+    is_chain = len(tails) == len(named) and len(starts) == len(set(starts))
+    kinds = {(f.section, f.kind) for f in named}
+    return named if is_chain and len(kinds) == len(starts) else frusta
 
 
 def _check(graph: nx.Graph) -> None:

@@ -1,10 +1,11 @@
 """How the soma of an SWC file becomes frusta: as NEURON, Arbor or the file itself says.
 
-SWC does not say how to read a soma, and simulators differ. ``neuron``: one point, or the three
-points of NeuroMorpho, are a cylinder as long as wide whose middle is the root, and neurites
-start at their own first point, joined to that middle by a wire without length; a soma of more
-points is a chain of frusta. ``arbor``: every point and its parent make a frustum, and a soma
-needs two points at least. ``literal``: the same, and one point is then just where neurites meet.
+SWC does not say how to read a soma, and simulators differ. ``neuron``: the sections that NEURON's
+import tool makes of the whole file, whose rules (module `neuron_sections`) depend on the order of
+the points' ids: a root alone is a cylinder as long as wide, neurites on it and inside a soma start
+at their own first point and are joined by a wire without length. ``arbor``: every point and its
+parent make a frustum, and a soma needs two points at least. ``literal``: the same, and one point is
+then just where neurites meet. These two do not depend on the order of the points.
 """
 
 from dataclasses import replace
@@ -14,15 +15,19 @@ from jaxtyping import Bool, Float
 from numpy import ndarray
 
 from hpcpinn.errors import InputError
-from hpcpinn.morphology.frusta import ROOT, Frustum
-from hpcpinn.morphology.repair import SOMA
+from hpcpinn.morphology.frusta import ROOT, SECOND_HALF, Frustum, kind_name
+from hpcpinn.morphology.neuron_sections import Reading, read_as_neuron, stands_for_sphere
+from hpcpinn.morphology.repair import SOMA, Repair
 from hpcpinn.morphology.swc import SwcTree
 
 SOMA_MODES = ("neuron", "arbor", "literal")
 
+_MOST_DESCRIBED = 4
+"""Sections of a soma that are described one by one."""
 
-def frusta_of(tree: SwcTree, soma: str) -> list[Frustum]:
-    """All frusta of a tree, the soma read as `soma` says.
+
+def frusta_of(tree: SwcTree, soma: str) -> tuple[list[Frustum], tuple[Repair, ...]]:
+    """All frusta of a tree, the soma read as `soma` says, and where that is not the mode's reading.
 
     Args:
         tree: The points.
@@ -33,17 +38,17 @@ def frusta_of(tree: SwcTree, soma: str) -> list[Frustum]:
     """
     if soma not in SOMA_MODES:
         raise InputError(f"soma is '{soma}'; use one of {', '.join(SOMA_MODES)}")
-    if tree.n_points == 1 and soma != "neuron":
+    if soma == "neuron":
+        reading = read_as_neuron(tree)
+        return _as_neuron(tree, reading), reading.notes
+    if tree.n_points == 1:
         raise InputError(f"{tree.place(0)}: a single point makes no frustum; use soma 'neuron' (a cylinder)")
-    in_soma = soma_points(tree)
-    if soma == "arbor" and np.count_nonzero(in_soma) == 1:
+    if soma == "arbor" and np.count_nonzero(soma_points(tree)) == 1:
         raise InputError(
             f"{tree.place(0)}: Arbor reads no soma of one point; use soma 'neuron' (a cylinder) "
             "or 'literal' (no soma of its own)"
         )
-    if soma == "neuron" and in_soma[0]:
-        return _as_neuron(tree, in_soma)
-    return _edges(tree)
+    return _edges(tree), ()
 
 
 def soma_points(tree: SwcTree) -> Bool[ndarray, " n"]:
@@ -54,156 +59,179 @@ def soma_points(tree: SwcTree) -> Bool[ndarray, " n"]:
     return in_soma
 
 
-def is_cylinder(tree: SwcTree) -> bool:
-    """Whether NEURON draws this soma as one cylinder, as long as it is wide.
-
-    True for one point, and for three points that stand for a sphere (NeuroMorpho): two leaves
-    on the root, the same diameter, distances to the root adding up to it within 1 %.
-    """
-    in_soma = soma_points(tree)
-    rows = np.flatnonzero(in_soma)
-    if len(rows) == 1:
-        return True
-    if len(rows) != 3:
-        return False
-    leaves = rows[1:]
-    on_root = np.all(tree.parent[leaves] == 0) and not np.isin(tree.parent, leaves).any()
-    alike = np.all(tree.radius[leaves] == tree.radius[0])
-    across = tree.edge_length[leaves].sum() / (2.0 * tree.radius[0])
-    return bool(on_root and alike and abs(across - 1.0) < 0.01)
-
-
 def describe_soma(tree: SwcTree, soma: str) -> str:
     """The soma in words: how many points, and what they were read as."""
-    count = int(np.count_nonzero(soma_points(tree)))
+    in_soma = tree.kind == SOMA
+    count = int(np.count_nonzero(in_soma))
     points = f"{count} point{'s' if count != 1 else ''}"
     if count == 0:
         return "none"
-    if soma == "neuron" and is_cylinder(tree):
-        return f"{points}, a cylinder with length = diameter = {2.0 * tree.radius[0]:.6g} um"
+    if soma == "neuron":
+        return f"{points}, {_sections_in_words(tree, count)}"
     if count == 1:
         return f"{points}, no frustum of its own"
-    return f"{points}, a chain of frusta"
+    per_point = np.bincount(tree.parent[1:][in_soma[1:]], minlength=tree.n_points)
+    per_point[1:] += in_soma[1:] & in_soma[tree.parent[1:]]
+    return f"{points}, a {'tree' if np.any(per_point[in_soma] > 2) else 'chain'} of frusta"
 
 
-def _edges(tree: SwcTree, wired: dict[int, int] | None = None) -> list[Frustum]:
+def _sections_in_words(tree: SwcTree, count: int) -> str:
+    """What NEURON makes of the soma: a cylinder, a chain, or several sections and where they are joined."""
+    reading = read_as_neuron(tree)
+    cylinder = f"a cylinder with length = diameter = {2.0 * tree.radius[0]:.6g} um"
+    lengths = {
+        index: _length(tree, run.first, run.stop, joined=run.parent >= 0)
+        for index, run in enumerate(reading.runs)
+        if run.kind == SOMA
+    }
+    if reading.is_cylinder and 0 in lengths:
+        lengths[0] = 2.0 * float(tree.radius[0])
+    kept = [index for index, length in lengths.items() if length > 0.0]
+    if not kept:
+        return "all at one place: no frustum"
+    if len(kept) == 1:
+        what = "a chain of frusta" if count > 1 else "one frustum"
+        return cylinder if reading.is_cylinder and kept == [0] else f"{what}, {lengths[kept[0]]:.6g} um long"
+    number = {index: place for place, index in enumerate(kept)}
+    words = []
+    for index in kept[:_MOST_DESCRIBED]:
+        run = reading.runs[index]
+        name = f"soma[{number[index]}]"
+        if index == 0:
+            words.append(f"{name} {cylinder if reading.is_cylinder else f'{lengths[0]:.6g} um'}")
+        else:
+            on = "a " + kind_name(reading.runs[run.parent].kind)
+            on = f"soma[{number[run.parent]}]" if run.parent in number else on
+            words.append(f"{name} {lengths[index]:.6g} um on {on}({run.at:g})")
+    more = f" and {len(kept) - _MOST_DESCRIBED} more" if len(kept) > _MOST_DESCRIBED else ""
+    return f"{len(kept)} sections by NEURON's rules: {', '.join(words)}{more}"
+
+
+def _length(tree: SwcTree, first: int, stop: int, *, joined: bool) -> float:
+    return float(tree.edge_length[first if joined else first + 1 : stop].sum())
+
+
+def _edges(tree: SwcTree) -> list[Frustum]:
     """The frustum between every point and its parent, as the file has it.
 
     Points on top of their parent share its node and make no frustum.
-
-    Args:
-        tree: The points.
-        wired: Points that are joined to a node by a wire instead, and that node.
     """
-    wired = wired or {}
     length = tree.edge_length
     node = list(range(tree.n_points))
     edges = []
     for row in range(1, tree.n_points):
         up = int(tree.parent[row])
-        if row in wired:
-            node[row] = wired[row]
-        elif length[row] == 0.0:
+        if length[row] == 0.0:
             node[row] = node[up]
         else:
-            edges.append(
-                Frustum(
-                    tail=node[up],
-                    head=row,
-                    xyz=tree.xyz[[up, row]],
-                    radius=(float(tree.radius[up]), float(tree.radius[row])),
-                    length=float(length[row]),
-                    kind=int(tree.kind[row]),
-                    swc_id=int(tree.id[row]),
-                    order=row,
-                )
-            )
+            edges.append(_edge(tree, row, node[up], row))
     return edges
 
 
-def _as_neuron(tree: SwcTree, in_soma: Bool[ndarray, " n"]) -> list[Frustum]:
-    """The frusta of a tree whose root is a soma, as NEURON's import tool reads it.
+def _edge(tree: SwcTree, row: int, tail: int, head: int) -> Frustum:
+    up = int(tree.parent[row])
+    return Frustum(
+        tail=tail,
+        head=head,
+        xyz=tree.xyz[[up, row]],
+        radius=(float(tree.radius[up]), float(tree.radius[row])),
+        length=float(tree.edge_length[row]),
+        kind=int(tree.kind[row]),
+        swc_id=int(tree.id[row]),
+        order=row,
+    )
 
-    A neurite of several points on the cylinder, or inside a chain of soma points, is wired: it
-    starts at its own first point. Elsewhere its first frustum starts at the soma point, with
-    the radius of its own first point.
-    """
-    soma_children = np.bincount(tree.parent[1:][in_soma[1:]], minlength=tree.n_points)
-    has_children = np.bincount(tree.parent[1:], minlength=tree.n_points) > 0
-    stems = [row for row in range(tree.n_points) if not in_soma[row] and in_soma[tree.parent[row]]]
-    if is_cylinder(tree):
-        body, joint = _cylinder(tree), {0: ROOT}
-        keeps_gap = {0}
-    else:
-        inner = {int(row) for row in np.flatnonzero(in_soma[1:] & (soma_children[1:] > 0)) + 1}
-        body, joint = _chain([e for e in _edges(tree) if in_soma[e.order]], tree, inner)
-        keeps_gap = inner | ({0} if soma_children[0] > 1 else set())
-    wired = {
-        row: joint.get(up, up)
-        for row in stems
-        if (up := int(tree.parent[row])) in keeps_gap and has_children[row]
-    }
-    limbs = [edge for edge in _edges(tree, wired) if not in_soma[edge.order]]
-    for position, edge in enumerate(limbs):
-        up = int(tree.parent[edge.order])
-        if in_soma[up]:
+
+def _as_neuron(tree: SwcTree, reading: Reading) -> list[Frustum]:
+    """The frusta of all sections, each of which knows its section."""
+    is_split = {run.parent for run in reading.runs if run.at == 0.5}
+    joints: list[dict[float, int]] = []  # node at the start, in the middle and at the end of every section
+    frusta: list[Frustum] = []
+    for index, run in enumerate(reading.runs):
+        start = ROOT if run.parent < 0 else joints[run.parent][run.at]
+        if index == 0 and reading.is_cylinder:
+            body, places = _cylinder(tree)
+        else:
+            body = _section(tree, reading, index, start)
+            end = body[-1].head if body else start
+            places = {0.0: start, 0.5: start, 1.0: end}
+            if index in is_split and body:
+                body, places[0.5] = _cut_in_the_middle(body)
+        frusta.extend(body)
+        joints.append(places)
+    return frusta
+
+
+def _section(tree: SwcTree, reading: Reading, index: int, start: int) -> list[Frustum]:
+    """The frusta of one section from its node `start` on; edges without length make none."""
+    run = reading.runs[index]
+    body: list[Frustum] = []
+    node = start
+    for row in range(run.first + (run.is_wired or run.parent < 0), run.stop):
+        if tree.edge_length[row] == 0.0:
+            continue
+        edge = replace(_edge(tree, row, node, row), kind=run.kind, section=index)
+        if row == run.first and run.kind != SOMA and reading.runs[run.parent].kind == SOMA:
             own = edge.radius[1]
-            limbs[position] = replace(edge, tail=joint.get(up, edge.tail), radius=(own, own))
-    return body + limbs
+            edge = replace(edge, radius=(own, own))
+        body.append(edge)
+        node = row
+    return body
 
 
-def _cylinder(tree: SwcTree) -> list[Frustum]:
-    """Two halves of a cylinder, as long as it is wide, starting at the root in its middle."""
-    radius = float(tree.radius[0])
-    return [
+def _cylinder(tree: SwcTree) -> tuple[list[Frustum], dict[float, int]]:
+    """A cylinder around the root, as long as it is wide, and the nodes at its ends and middle.
+
+    Of a soma: two halves that start at the root in its middle. A root of another type carries
+    everything on its start, so there the two halves follow each other from that start on.
+    """
+    radius, kind = float(tree.radius[0]), int(tree.kind[0])
+    across = radius * _soma_axis(tree)
+    corners = tree.xyz[0] + across * np.array([[-1.0], [0.0], [1.0]])
+    if kind != SOMA:
+        return (
+            [
+                Frustum(
+                    tail=-half,  # the root, then a node where no point of the file lies
+                    head=-1 - half,
+                    xyz=corners[half : half + 2],
+                    radius=(radius, radius),
+                    length=radius,
+                    kind=kind,
+                    swc_id=-1 if half else int(tree.id[0]),
+                    order=half - 2,
+                    section=0,
+                )
+                for half in (0, 1)
+            ],
+            {0.0: ROOT, 0.5: -1, 1.0: -2},
+        )
+    halves = [
         Frustum(
             tail=ROOT,
             head=-1 - half,  # no point of the file lies there
-            xyz=np.stack([tree.xyz[0], tree.xyz[0] + sign * radius * _soma_axis(tree)]),
+            xyz=corners[[1, 2 - 2 * half]],
             radius=(radius, radius),
             length=radius,
             kind=SOMA,
             swc_id=int(tree.id[0]) if half == 0 else -1,
             order=half - 2,
+            section=SECOND_HALF if half else 0,
         )
-        for half, sign in enumerate((1.0, -1.0))
+        for half in (0, 1)
     ]
+    return halves, {0.0: -2, 0.5: ROOT, 1.0: -1}
 
 
 def _soma_axis(tree: SwcTree) -> Float[ndarray, " 3"]:
-    """Direction of the cylinder: through the three points, along x for one point."""
-    in_soma = np.flatnonzero(soma_points(tree))
-    if len(in_soma) == 1:
-        return np.array([1.0, 0.0, 0.0])
-    across = tree.xyz[in_soma[2]] - tree.xyz[in_soma[1]]
-    return across / np.linalg.norm(across)
+    """Direction of the cylinder: through the three points of a sphere, along x for one point.
 
-
-def _chain(edges: list[Frustum], tree: SwcTree, inner: set[int]) -> tuple[list[Frustum], dict[int, int]]:
-    """A soma of several points, and the node at half its length for what hangs on its inside.
-
-    Args:
-        edges: The frusta of the soma, in file order.
-        tree: The points.
-        inner: Soma points that are neither the root nor an end.
-
-    Returns:
-        The frusta, cut where the middle falls inside one, and the node for every inner point.
+    NEURON draws both along x; in an electric field the direction that the file gives is the better one.
     """
-    leg: dict[int, int] = {}
-    for edge in edges:
-        up = int(tree.parent[edge.order])
-        leg[edge.order] = leg.get(up, edge.order)
-    joint: dict[int, int] = {}
-    body: list[Frustum] = []
-    for first in dict.fromkeys(leg.values()):
-        part = [edge for edge in edges if leg[edge.order] == first]
-        hung = [row for row in inner if leg.get(row) == first]
-        if hung:
-            part, middle = _cut_in_the_middle(part)
-            joint |= dict.fromkeys(hung, middle)
-        body.extend(part)
-    return body, joint
+    if not stands_for_sphere(tree):
+        return np.array([1.0, 0.0, 0.0])
+    across = tree.xyz[2] - tree.xyz[1]
+    return across / np.linalg.norm(across)
 
 
 def _cut_in_the_middle(chain: list[Frustum]) -> tuple[list[Frustum], int]:
@@ -215,7 +243,7 @@ def _cut_in_the_middle(chain: list[Frustum]) -> tuple[list[Frustum], int]:
     if left >= edge.length * (1.0 - 1e-9):
         return chain, edge.head
     f = float(left / edge.length)
-    node = -1 - edge.order
+    node = -3 - edge.order  # -1 and -2 are the ends of a cylinder
     point = (1.0 - f) * edge.xyz[0] + f * edge.xyz[1]
     radius = (1.0 - f) * edge.radius[0] + f * edge.radius[1]
     before = replace(

@@ -3,7 +3,6 @@
 What is repaired is reported; what cannot be repaired is refused with its line and the reason.
 """
 
-from collections import Counter
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -90,7 +89,7 @@ def read_swc(path: str | Path, *, units: str = "auto") -> SwcTree:
 
     Raises:
         InputError: Unreadable, empty or malformed file; duplicate ids; a parent that does not
-            exist; a cycle; no root or several; a branching soma; radii beyond repair.
+            exist; a cycle; no root or several; radii beyond repair.
     """
     if units not in UNITS:
         raise InputError(f"units is '{units}'; use one of {', '.join(UNITS)}")
@@ -111,7 +110,6 @@ def read_swc(path: str | Path, *, units: str = "auto") -> SwcTree:
     )
     _refuse_lone_point(tree)
     tree = _with_structure_marks_repaired(tree)
-    _refuse_branching_soma(tree)
     tree = _with_radii_repaired(tree)
     tree = _with_zero_edges_reported(tree)
     if units == "auto":
@@ -171,12 +169,7 @@ def _ordered(points: tuple[SwcPoint, ...], path: str | Path) -> tuple[list[SwcPo
     """Points, parents first, with the row of each parent; refuses what is not one tree."""
     roots = [point for point in points if point.parent < 0]
     if len(roots) > 1:
-        places = ", ".join(str(point.line) for point in roots[:5])
-        more = f" and {len(roots) - 5} more" if len(roots) > 5 else ""
-        raise InputError(
-            f"{path}:{roots[1].line}: {len(roots)} roots (parent -1) on lines {places}{more}; "
-            "keep one tree per file or join them by naming parents"
-        )
+        _refuse_several_roots(roots, points, path)
     by_id = {point.id: point for point in points}
     sorted_ids = sorted(by_id)
     if not roots or any(by_id[id_].parent >= id_ for id_ in sorted_ids):
@@ -187,6 +180,26 @@ def _ordered(points: tuple[SwcPoint, ...], path: str | Path) -> tuple[list[SwcPo
     row = {id_: k for k, id_ in enumerate(sorted_ids)}
     ordered = [by_id[id_] for id_ in sorted_ids]
     return ordered, np.array([row.get(point.parent, -1) for point in ordered])
+
+
+def _refuse_several_roots(roots: list[SwcPoint], points: tuple[SwcPoint, ...], path: str | Path) -> None:
+    """Names the roots, and which tree has the soma: the others are cut off, or cells of their own."""
+    kind = {point.id: point.kind for point in points}
+    trees = {root.line: _depth_first([root], points) for root in roots}
+    with_soma = [line for line, tree in trees.items() if any(kind[id_] == SOMA for id_ in tree)]
+    places = ", ".join(str(root.line) for root in roots[:5])
+    more = f" and {len(roots) - 5} more" if len(roots) > 5 else ""
+    if len(with_soma) == 1:
+        size = len(trees[with_soma[0]])
+        fix = (
+            f"the tree of line {with_soma[0]} has the soma and {size} of the {len(points)} points; "
+            "join the others to it by naming parents, or leave them out"
+        )
+    else:
+        somata = f"{len(with_soma)} trees have a soma" if with_soma else "no tree has a soma"
+        fix = f"{somata}; keep one tree per file or join them by naming parents"
+    cut_off = roots[0].line if with_soma == [roots[1].line] else roots[1].line
+    raise InputError(f"{path}:{cut_off}: {len(roots)} roots (parent -1) on lines {places}{more}; {fix}")
 
 
 def _depth_first(roots: list[SwcPoint], points: tuple[SwcPoint, ...]) -> list[int]:
@@ -231,23 +244,6 @@ def _refuse_lone_point(tree: SwcTree) -> None:
         raise InputError(
             f"{tree.place(0)}: the only point is of type {tree.kind[0]}; "
             "one point makes a cell only if it is a soma (type 1)"
-        )
-
-
-def _refuse_branching_soma(tree: SwcTree) -> None:
-    """A soma is a chain of points; the root may lie inside it, but nothing may fork.
-
-    Three points, two of them on the root, pass: that is a chain through the root.
-    """
-    both_soma = np.flatnonzero((tree.parent >= 0) & (tree.kind == SOMA))
-    both_soma = both_soma[tree.kind[tree.parent[both_soma]] == SOMA]
-    neighbours = Counter(both_soma.tolist()) + Counter(tree.parent[both_soma].tolist())
-    forks = [row for row, count in neighbours.items() if count > 2]
-    if forks:
-        row = min(forks)
-        raise InputError(
-            f"{tree.place(row)}: the soma branches at point {tree.id[row]}, which has "
-            f"{neighbours[row]} soma neighbours; draw the soma as one chain or as one point"
         )
 
 

@@ -42,6 +42,7 @@ class Inspection:
         merged: The same cell as a run takes it by default.
         merging: What merging did.
         soma: The soma in words.
+        reading: Where the file was not read as its mode of soma would read it.
     """
 
     tree: SwcTree
@@ -49,6 +50,12 @@ class Inspection:
     merged: Cable
     merging: tuple[Repair, ...]
     soma: str
+    reading: tuple[Repair, ...] = ()
+
+    @property
+    def warnings(self) -> list[str]:
+        """What the user should know: of the file's reader, and of the reading of the soma."""
+        return [*self.tree.warnings, *map(str, self.reading)]
 
     def figures(self) -> dict[str, object]:
         """The numbers that other tools give too, ready for JSON.
@@ -70,7 +77,7 @@ class Inspection:
             "soma": self.soma,
             "units": self.tree.unit,
             "repairs": [str(repair) for repair in self.tree.repairs],
-            "warnings": list(self.tree.warnings),
+            "warnings": self.warnings,
         }
 
     def by_kind(self) -> list[KindFigures]:
@@ -129,9 +136,10 @@ def inspect(file: str, *, soma: str = "neuron", units: str = "auto") -> Inspecti
         InputError: The file is refused, or an option is unknown.
     """
     tree = read_swc(morphology_path(file), units=units)
-    cable, _ = cable_from_swc(tree, soma=soma)
-    merged, merging = cable_from_swc(tree, soma=soma, merge_below=MERGE_BELOW)
-    return Inspection(tree, cable, merged, merging, describe_soma(tree, soma))
+    cable, reading = cable_from_swc(tree, soma=soma)
+    merged, changes = cable_from_swc(tree, soma=soma, merge_below=MERGE_BELOW)
+    merging = changes[len(reading) :]
+    return Inspection(tree, cable, merged, merging, describe_soma(tree, soma), reading)
 
 
 def lateral_area(cable: Cable) -> Float[ndarray, " F"]:

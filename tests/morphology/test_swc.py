@@ -136,16 +136,20 @@ REFUSED = {
     "the same id twice": ("1 1 0 0 0 5 -1\n2 3 6 0 0 1 1\n2 3 9 0 0 1 1\n", r":3: id 2 .* line 2"),
     "no such parent": ("1 1 0 0 0 5 -1\n2 3 6 0 0 1 7\n", r":2: point 2 has parent 7, which does not exist"),
     "two roots": ("1 1 0 0 0 5 -1\n2 3 6 0 0 1 1\n3 3 9 0 0 1 -1\n", r":3: 2 roots .* lines 1, 3"),
+    "two roots, a soma": (
+        "1 3 0 0 0 1 -1\n2 1 6 0 0 5 -1\n3 3 9 0 0 1 2\n",
+        r":1: 2 roots .* lines 1, 2; the tree of line 2 has the soma and 2 of the 3 points; join the others",
+    ),
+    "two somata": (
+        "1 1 0 0 0 5 -1\n2 3 6 0 0 1 1\n3 1 9 0 0 1 -1\n4 3 19 0 0 1 3\n",
+        r":3: 2 roots .* lines 1, 3; 2 trees have a soma; keep one tree per file or join them",
+    ),
     "its own parent": ("1 1 0 0 0 5 -1\n2 3 6 0 0 1 2\n", r":2: the parents run in a circle: 2 -> 2"),
     "a cycle": (
         "1 1 0 0 0 5 -1\n9 3 6 0 0 1 4\n3 3 6 0 0 1 5\n4 3 7 0 0 1 3\n5 3 8 0 0 1 4\n",
         r":3: the parents run in a circle: 3 -> 5 -> 4 -> 3",
     ),
     "no root at all": ("1 3 0 0 0 5 2\n2 3 6 0 0 1 1\n", r":1: the parents run in a circle"),
-    "a soma that branches": (
-        "1 1 0 0 0 5 -1\n2 1 6 0 0 5 1\n3 1 9 0 0 5 2\n4 1 9 3 0 5 2\n",
-        r":2: the soma branches at point 2, which has 3 soma neighbours",
-    ),
     "a soma without radius": ("1 1 0 0 0 0 -1\n2 3 9 0 0 1 1\n", r":1: radius 0 of point 1.*soma"),
     "zero bytes": ("1 1 0 0 0 5 -1\n\0", r"not a text file"),
 }
