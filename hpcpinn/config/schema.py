@@ -157,7 +157,7 @@ class SynapseConfig(Table):
         start: When, ms.
         flux: Peak of j_SYN, µM·µm/s.
         duration: How long it lasts, falling linearly to zero, ms.
-        patch: Length of cable that takes part, µm.
+        patch: Length of cable that takes part, µm: all that is nearest to the site along the tree, across forks.
         count: Releases, one after the other.
         interval: From one to the next, ms.
     """

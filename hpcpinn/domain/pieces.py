@@ -13,11 +13,10 @@ import heapq
 from dataclasses import dataclass
 from typing import NamedTuple
 
-import jax.numpy as jnp
 import numpy as np
-from jaxtyping import Array, Bool, Float, Int
+from jaxtyping import Bool, Float, Int
 
-from hpcpinn.errors import InputError
+from hpcpinn.domain.patches import patch_around
 from hpcpinn.morphology.cable import Cable
 from hpcpinn.morphology.sites import Site
 
@@ -52,8 +51,7 @@ class Pieces:
     Attributes:
         cable: The refined cable; every frustum is a piece.
         parent: Frustum of the given cable that a piece lies in.
-        release: Which releases act on a piece, weighted so that a clipped patch releases as much
-            as a whole one, (n_sources, F).
+        release: Whether releases act on a piece, 1 or 0.
     """
 
     cable: Cable
@@ -68,19 +66,19 @@ def cut_into_pieces(
 
     Args:
         cable: The morphology.
-        patches: Centre and length of every synaptic patch; moved to lie within its section.
+        patches: Centre and length of every synaptic patch.
         ends: Places where a flux is given.
         rule: Lengths.
     """
-    intervals = [patch_around(cable, site, length) for site, length in patches]
-    cuts = [np.unique([x for iv in intervals for x in iv.fractions(f)]) for f in range(cable.n_frusta)]
+    covered = [patch_around(cable, site, length) for site, length in patches]
+    cuts = [np.unique([x for patch in covered for x in patch.cuts(f)]) for f in range(cable.n_frusta)]
     marked = cable.split(cuts)
     parent = np.repeat(np.arange(cable.n_frusta), [len(c) + 1 for c in cuts])
     slope = rule.growth - 1.0
     sources: dict[float, list[int]] = {}
-    for interval in intervals:
-        finest = min(rule.source_length, interval.length / 2.0)
-        sources.setdefault(finest, []).extend(marked.node[interval.covers(marked)].ravel().tolist())
+    for patch in covered:
+        finest = min(rule.source_length, patch.length / 2.0)
+        sources.setdefault(finest, []).extend(_edges(marked, patch.covers(marked, parent)))
     for site in ends:
         end = round(site.fraction)
         node = marked.node[np.flatnonzero(parent == site.frustum)[-end], end]
@@ -94,133 +92,13 @@ def cut_into_pieces(
     fine_cuts = [_graded_cuts(marked, f, sizes, rule) for f in range(marked.n_frusta)]
     pieces = marked.split(fine_cuts)
     parent = np.repeat(parent, [len(c) + 1 for c in fine_cuts])
-    release = np.zeros((len(intervals), pieces.n_frusta))
-    for row, interval in zip(release, intervals, strict=True):
-        row[interval.covers(pieces)] = interval.weight
-    return Pieces(pieces, parent, release)
+    release = np.array([patch.covers(pieces, parent) for patch in covered], float)
+    return Pieces(pieces, parent, release.reshape(len(covered), pieces.n_frusta))
 
 
-@dataclass(frozen=True)
-class Patch:
-    """A patch of cable: one section between two arc lengths.
-
-    Attributes:
-        cable: A cable that holds the section.
-        section: The section.
-        first, last: Arc lengths within it.
-        weight: Wanted over kept length: a patch longer than its section is clipped, and this
-            factor on the flux density keeps the amount.
-    """
-
-    cable: Cable
-    section: int
-    first: float
-    last: float
-    weight: float
-
-    @property
-    def length(self) -> float:
-        return self.last - self.first
-
-    def fractions(self, frustum: int) -> list[float]:
-        """Where the patch edges cut a frustum of the cable."""
-        if self.cable.section[frustum] != self.section:
-            return []
-        length = self.cable.length[frustum]
-        cuts = [(edge - self.cable.start[frustum]) / length for edge in (self.first, self.last)]
-        return [cut for cut in cuts if 1e-9 < cut < 1.0 - 1e-9]
-
-    def covers(self, pieces: Cable) -> Bool[np.ndarray, " F"]:
-        middle = pieces.start + 0.5 * pieces.length
-        inside = (middle > self.first) & (middle < self.last)
-        return inside & (pieces.section == self.section)
-
-
-def patch_around(cable: Cable, site: Site, length: float) -> Patch:
-    """The patch of the given length around a site, moved to lie within the site's section."""
-    section = int(cable.section[site.frustum])
-    rows = np.flatnonzero(cable.section == section)
-    total = float(cable.start[rows[-1]] + cable.length[rows[-1]])
-    centre = float(cable.start[site.frustum] + site.fraction * cable.length[site.frustum])
-    if length <= 0.0:
-        raise InputError(f"synapse at {site.name}: patch of {length:g} µm; give a positive length")
-    kept = min(length, total)
-    first = min(max(centre - kept / 2.0, 0.0), total - kept)
-    return Patch(cable, section, first, first + kept, length / kept)
-
-
-_DEGREE = 3
-"""Of the Legendre polynomials through which an edge of a patch is seen."""
-
-
-def _legendre(x: Float[Array, "..."]) -> list[Float[Array, "..."]]:
-    """P_0 to P_{_DEGREE + 1}."""
-    found = [jnp.ones_like(x), x]
-    for n in range(1, _DEGREE + 1):
-        found.append(((2 * n + 1) * x * found[n] - n * found[n - 1]) / (n + 1))
-    return found
-
-
-@dataclass(frozen=True)
-class PatchPlace:
-    """Where a patch lies, for shares of pieces that are a smooth function of its length.
-
-    On a piece that an edge of the patch cuts, the jump is seen through its first Legendre polynomials: as much
-    of it as features of the piece can see, whose amount and place are right.
-
-    Attributes:
-        centre, total: Arc length of its middle within its section, and of the section.
-        own: Pieces of the section.
-        start, length: Of the pieces, arc lengths.
-    """
-
-    centre: float
-    total: float
-    own: Bool[np.ndarray, " P"]
-    start: Float[np.ndarray, " P"]
-    length: Float[np.ndarray, " P"]
-
-    @classmethod
-    def around(cls, cable: Cable, site: Site, pieces: Int[np.ndarray, " P"]) -> "PatchPlace":
-        """The place of a patch around a site.
-
-        Args:
-            cable: The refined cable.
-            site: On it.
-            pieces: Those whose shares are wanted.
-        """
-        section = int(cable.section[site.frustum])
-        last = np.flatnonzero(cable.section == section)[-1]
-        return cls(
-            centre=float(cable.start[site.frustum] + site.fraction * cable.length[site.frustum]),
-            total=float(cable.start[last] + cable.length[last]),
-            own=cable.section[pieces] == section,
-            start=cable.start[pieces],
-            length=cable.length[pieces],
-        )
-
-    def shares(self, length: Float[Array, ""] | float, nodes: Float[np.ndarray, " X"]) -> Float[Array, "P X"]:
-        """How much the patch acts at places of every piece, weighted as in `Patch`. Traceable.
-
-        Where an edge of the patch is one of a piece, the derivative acts in this piece, in the next or in both: by
-        their moments it is the same.
-
-        Args:
-            length: Of the patch, µm.
-            nodes: Places ξ in every piece, of which the quadrature is Gauss'.
-        """
-        kept = jnp.minimum(length, self.total)
-        first = jnp.clip(self.centre - kept / 2.0, 0.0, self.total - kept)
-        edges = jnp.stack([first, first + kept])[:, None]
-        ends = jnp.clip(2.0 * (edges - self.start) / self.length - 1.0, -1.0, 1.0)
-        below = _legendre(ends)
-        shape = _legendre(jnp.asarray(nodes))
-        covered = 0.5 * (ends[1] - ends[0])[:, None] * jnp.ones(len(nodes))
-        for n in range(1, _DEGREE + 1):
-            # ∫ P_n = (P_{n+1} − P_{n−1})/(2n + 1), and P_n has the square norm 2/(2n + 1).
-            moment = 0.5 * jnp.diff(below[n + 1] - below[n - 1], axis=0)[0]
-            covered = covered + moment[:, None] * shape[n]
-        return jnp.where(self.own[:, None], length / kept * covered, 0.0)
+def _edges(cable: Cable, inside: Bool[np.ndarray, " F"]) -> list[int]:
+    """Nodes where a patch ends: layers form there, and not where it goes on or the cable ends."""
+    return np.intersect1d(cable.node[inside], cable.node[~inside]).tolist()
 
 
 def _radius_jumps(cable: Cable, rule: PieceRule) -> Float[np.ndarray, " N"]:

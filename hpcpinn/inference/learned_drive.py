@@ -11,7 +11,7 @@ import numpy as np
 from jaxtyping import Array, Bool, Float
 
 from hpcpinn.config.learnable import drives_voltage
-from hpcpinn.domain.pieces import PatchPlace
+from hpcpinn.domain.patches import PatchPlace
 from hpcpinn.errors import SolveError
 from hpcpinn.inference.learned_voltage import LearnedVoltage
 from hpcpinn.parallel.communicator import Communicator

@@ -15,7 +15,7 @@ from hpcpinn.config import RunConfig
 from hpcpinn.config.learnable import BY_TYPE
 from hpcpinn.coordinates import Coordinates
 from hpcpinn.domain.coupled_window import CoupledWindow
-from hpcpinn.domain.pieces import PatchPlace
+from hpcpinn.domain.patches import PatchPlace
 from hpcpinn.errors import InputError, SolveError, concerning
 from hpcpinn.inference.learned_drive import Course, LearnedDrive, ShapedDrive
 from hpcpinn.inference.neuron_march import CALCIUM, FixedMarch, Marched, WindowSequence

@@ -20,7 +20,7 @@ from hpcpinn.domain.pieces import PieceRule, Pieces, cut_into_pieces
 from hpcpinn.domain.sampling import Sampler
 from hpcpinn.domain.schwarz import SweepSettings
 from hpcpinn.domain.window_solver import WindowSolver
-from hpcpinn.errors import InputError, concerning
+from hpcpinn.errors import InputError, Key, concerning, warn
 from hpcpinn.io.layout import ProbeSite, ResultHeader
 from hpcpinn.morphology import Cable, cable_from_swc, read_swc, refuse_implausible_units
 from hpcpinn.morphology.interpolation import tree_weights
@@ -208,10 +208,22 @@ def places_of_sources(
         length = constants.release_patch if synapse.patch is None else synapse.patch
         with concerning("synapse", number, "site"):
             patches.append((parse_site(synapse.site, cable), length))
+        key: Key = ("physics", "constants", "release_patch") if synapse.patch is None else ("synapse", number, "patch")
+        _warn_of_cut(length, float(cable.length.sum()), key)
     for number, flux in enumerate(config.flux):
         with concerning("flux", number, "site"):
             ends.append(free_end(parse_site(flux.site, cable), cable))
     return patches, ends
+
+
+def _warn_of_cut(length: float, most: float, key: Key) -> None:
+    """Says what becomes of a patch that is longer than its cell."""
+    if length > most * (1.0 + 1e-9):
+        warn(
+            f"{length:g} µm, but the cell is {most:.4g} µm of cable: all of it takes part, at the flux density that "
+            f"was asked for, and {100.0 * most / length:.3g} % of that length",
+            key,
+        )
 
 
 def ends_of_fluxes(sites: list[Site], cable: Cable, pieces: Cable) -> list[tuple[int, int, float]]:

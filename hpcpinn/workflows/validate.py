@@ -203,9 +203,8 @@ def reference_forcing(config: RunConfig, cell: Cell, k: CalciumConstants) -> For
     for synapse, acts in zip(config.releases, cell.pieces.release, strict=True):
         duration = k.release_duration if synapse.duration is None else synapse.duration * k.time_unit
         flux = k.j_release if synapse.flux is None else synapse.flux
-        for weight in np.unique(acts[acts > 0.0]):
-            patch = tuple((int(piece), 0.0, 1.0) for piece in np.flatnonzero(acts == weight))
-            synapses.append(Synapse(patch, synapse.start * k.time_unit, duration, flux * float(weight)))
+        patch = tuple((int(piece), 0.0, 1.0) for piece in np.flatnonzero(acts))
+        synapses.append(Synapse(patch, synapse.start * k.time_unit, duration, flux))
     ends = []
     for given, node, area in zip(config.flux, cell.flux_nodes, cell.flux_areas, strict=True):
         start = given.start * k.time_unit

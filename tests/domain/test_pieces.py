@@ -5,7 +5,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from hpcpinn.domain.pieces import PLATEAU, PieceRule, cut_into_pieces
+from hpcpinn.domain.pieces import PLATEAU, PieceRule, Pieces, cut_into_pieces
 from hpcpinn.errors import InputError
 from hpcpinn.morphology.cable import Cable
 from hpcpinn.morphology.sites import Site
@@ -44,8 +44,35 @@ def test_nothing_is_lost(parents, seed, growth, position, patch) -> None:
     assert (np.diff(pieces.parent) >= 0).all()
     ratio = refined.radius.max(axis=1) / refined.radius.min(axis=1)
     assert ratio.max() <= 2.0 * (1 + 1e-3)
-    # The release lets in what a whole patch of the wanted length would: length times weight.
-    assert pieces.release[0] @ refined.length == pytest.approx(patch, rel=1e-9)
+    # As much cable takes part as was asked for, or all there is; nothing outside is nearer than anything inside.
+    assert set(pieces.release[0]) <= {0.0, 1.0}
+    assert pieces.release[0] @ refined.length == pytest.approx(min(patch, whole.length.sum()), rel=1e-9)
+    farthest, nearest = distances(whole, site, pieces)
+    inside = pieces.release[0] > 0.0
+    assert farthest[inside].max() <= nearest[~inside].min(initial=np.inf) + 1e-9
+
+
+def distances(whole: Cable, site: Site, pieces: Pieces) -> tuple[np.ndarray, np.ndarray]:
+    """Farthest and nearest distance of every piece from a site, along the tree, by walking it."""
+    refined = pieces.cable
+    neighbours: dict[int, list[tuple[int, float]]] = {}
+    for (tail, head), length in zip(refined.node.tolist(), refined.length.tolist(), strict=True):
+        neighbours.setdefault(tail, []).append((head, length))
+        neighbours.setdefault(head, []).append((tail, length))
+    at = whole.start[site.frustum] + site.fraction * whole.length[site.frustum]
+    away = {}
+    queue = []
+    for piece in np.flatnonzero(pieces.parent == site.frustum):
+        for node, s in zip(refined.node[piece].tolist(), (0.0, refined.length[piece]), strict=True):
+            queue.append((node, abs(refined.start[piece] + s - at)))
+    while queue:
+        node, distance = queue.pop()
+        if distance < away.get(node, np.inf):
+            away[node] = distance
+            queue += [(other, distance + length) for other, length in neighbours[node]]
+    ends = np.array([[away[node] for node in pair] for pair in refined.node.tolist()])
+    holds = np.isclose(ends.sum(axis=1), refined.length)  # the piece of the site itself
+    return ends.max(axis=1), np.where(holds, 0.0, ends.min(axis=1))
 
 
 @pytest.mark.parametrize(
@@ -61,11 +88,20 @@ def test_a_patch_is_covered_exactly_and_lies_within_its_section(centre, first, l
     assert set(pieces.release[0]) == {0.0, 1.0}
 
 
-def test_a_patch_longer_than_its_section_is_clipped_and_releases_as_much() -> None:
-    whole = cable([(0, 1), (1, 2)], [3.0, 50.0], [(1.0, 1.0), (1.0, 1.0)])
+def test_a_patch_longer_than_its_section_goes_on_across_the_fork() -> None:
+    whole = cable([(0, 1), (1, 2), (1, 3), (3, 4)], [3.0, 50.0, 1.0, 50.0], [(1.0, 1.0)] * 4)
     pieces = cut_into_pieces(whole, [(Site(0, 0.5, "here"), 12.0)], [], RULE)
-    assert np.array_equal(pieces.release[0] > 0.0, pieces.cable.section == 0)
-    np.testing.assert_allclose(pieces.release[0][pieces.cable.section == 0], 4.0, rtol=1e-12)
+    # 1.5 on either side of the site fill the first; the fork leads on to 4.5 of each branch, one of them of two parts.
+    taken = np.bincount(pieces.parent, weights=pieces.release[0] * pieces.cable.length)
+    np.testing.assert_allclose(taken, [3.0, 4.5, 1.0, 3.5], rtol=1e-12)
+    assert set(pieces.release[0]) == {0.0, 1.0}
+
+
+def test_a_patch_longer_than_the_cell_is_all_of_it_and_needs_no_short_pieces() -> None:
+    whole = cable([(0, 1), (1, 2), (1, 3)], [30.0, 50.0, 40.0], [(1.0, 1.0)] * 3)
+    pieces = cut_into_pieces(whole, [(Site(1, 0.2, "here"), 500.0)], [], RULE)
+    assert np.all(pieces.release == 1.0)
+    assert pieces.cable.n_frusta == 12
 
 
 def test_two_patches_that_overlap_keep_their_own_extents() -> None:

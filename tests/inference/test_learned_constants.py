@@ -11,11 +11,12 @@ from numpy.polynomial.legendre import leggauss
 from hpcpinn.config import learnable
 from hpcpinn.config.inverse import CellTruthConfig
 from hpcpinn.coordinates import Coordinates
-from hpcpinn.domain.pieces import PatchPlace, PieceRule, cut_into_pieces
+from hpcpinn.domain.patches import PatchPlace, Reach
+from hpcpinn.domain.pieces import PieceRule, cut_into_pieces
 from hpcpinn.errors import InputError
 from hpcpinn.inference.learned_drive import LearnedDrive
 from hpcpinn.morphology import Cable
-from hpcpinn.morphology.sites import parse_site
+from hpcpinn.morphology.sites import Site, parse_site
 from hpcpinn.parallel.communicator import SerialCommunicator
 from hpcpinn.physics.constants import PRESETS
 from hpcpinn.physics.learned_calcium import CellConstants, shapes_drive, unit_of, value_of
@@ -90,9 +91,9 @@ def test_the_courses_of_channels_and_releases_have_exact_derivatives():
         assert moved, name
 
 
-@pytest.mark.parametrize("length", [0.7, 2.0, 1e4])
+@pytest.mark.parametrize("length", [0.7, 2.0, 60.0, 1e4])
 def test_shares_of_a_patch_are_those_the_pieces_are_cut_for(length: float):
-    """Also where it is longer than its section; and half as long it covers half as much membrane."""
+    """Also across forks, and where it is longer than the cell; and half as long it covers half as much cable."""
     cable: Cable = load_cable(small())
     pieces = cut_into_pieces(cable, [(parse_site("dend[1](0.8)", cable), length)], [], PieceRule())
     every = np.arange(pieces.cable.n_frusta)
@@ -101,12 +102,13 @@ def test_shares_of_a_patch_are_those_the_pieces_are_cut_for(length: float):
     whole = np.repeat(pieces.release[0][:, None], 6, axis=1)
     np.testing.assert_allclose(place.shares(length, nodes), whole, atol=1e-7)
     share = np.asarray(place.shares(length / 2.0, nodes)) @ weights / 2.0
-    np.testing.assert_allclose(share @ pieces.cable.length, length / 2.0, rtol=1e-9)
+    np.testing.assert_allclose(share @ pieces.cable.length, min(length / 2.0, cable.length.sum()), rtol=1e-9)
 
 
 def test_the_edge_of_a_patch_is_where_it_is_within_a_piece():
     """Its amount, its middle and its width, up to the third moment."""
-    place = PatchPlace(3.0, 8.0, np.array([True]), np.array([2.0]), np.array([2.0]))
+    reach = Reach(Site(0, 0.5, "here"), np.zeros(1), np.array([True]), np.array([2.0]))
+    place = PatchPlace(reach, np.array([0]))
     nodes, weights = leggauss(6)
     share = np.asarray(place.shares(0.7, nodes))[0]  # from 2.65 to 3.35
     for power in range(4):
