@@ -6,19 +6,18 @@ import warnings
 from typing import Any, NoReturn
 
 from hpcpinn.errors import InputError, InputWarning
-from hpcpinn.parallel import launch
+from hpcpinn.parallel import launch, surroundings
 from hpcpinn.parallel.abort import run_guarded
 
 
 def main() -> NoReturn:
     """Run the command that ``sys.argv`` names, and exit. Collective over all ranks."""
+    surroundings.settle()
     debug = "--debug" in sys.argv
     arguments = [argument for argument in sys.argv[1:] if argument != "--debug"]
-    if launch.promised_rank() > 0:
-        # One job, one voice. Open for as long as the process lives.
-        sys.stdout = open(os.devnull, "w")  # noqa: SIM115
     if not launch.output_is_terminal():
         os.environ.setdefault("TTY_COMPATIBLE", "0")  # rich: log lines instead of a live display
+    warnings.simplefilter("default", InputWarning)  # PYTHONWARNINGS=ignore is not about the user's own input
     warnings.showwarning = _say_warning(warnings.showwarning)
     run_guarded(lambda: _command(arguments), debug=debug)
 
@@ -40,11 +39,15 @@ def _command(arguments: list[str]) -> int | None:
 
     from hpcpinn.cli.main import app
 
+    surroundings.require_folder()
     try:
         code = app(arguments, standalone_mode=False, prog_name="hpcpinn")
     except typer.Abort as error:
         raise KeyboardInterrupt from error
     except Exception as error:
+        setting = surroundings.blame_setting(error)
+        if setting is not None:
+            raise setting from error
         if not hasattr(error, "format_message"):
             raise
         # A mistake on the command line itself: the parser's words, our form.

@@ -6,6 +6,7 @@ reach (they finished, or all found the same fault in the input) ends the job qui
 failed and waits in vain for the others knows that they are stuck, says why, and aborts the job.
 """
 
+import errno
 import os
 import sys
 import threading
@@ -27,6 +28,7 @@ _RANK_DELAY = 0.2
 _MESSAGE_BYTES = 16384
 _CODE_BYTES = 4
 _INTERRUPTED = 130
+_NO_ROOM = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EIO)
 
 
 @dataclass(frozen=True)
@@ -43,7 +45,7 @@ class Outcome:
 
     def pack(self) -> bytes:
         """The outcome in a fixed number of bytes."""
-        text = self.message.encode()[:_MESSAGE_BYTES]
+        text = self.message.encode(errors="backslashreplace")[:_MESSAGE_BYTES]
         return self.code.to_bytes(_CODE_BYTES, "little") + text.ljust(_MESSAGE_BYTES, b"\0")
 
     @staticmethod
@@ -61,7 +63,9 @@ def attempt(work: Callable[[], int | None], *, debug: bool = False) -> Outcome:
         debug: Put the traceback into the message.
     """
     try:
-        return Outcome(int(work() or 0), "")
+        code = int(work() or 0)
+        sys.stdout.flush()  # whether the last lines can be written is known only now
+        return Outcome(code, "")
     except HpcpinnError as error:
         return Outcome(error.exit_code, _text(error, " ".join(str(error).split()), debug))
     except SystemExit as exit_:
@@ -71,11 +75,21 @@ def attempt(work: Callable[[], int | None], *, debug: bool = False) -> Outcome:
     except KeyboardInterrupt:
         return Outcome(_INTERRUPTED, "interrupted")
     except BrokenPipeError:
-        # The reader of our output went away (`| head`); without this, the final flush complains again.
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        # The reader of our output went away (`| head`).
+        _give_up_output()
         return Outcome(1, "")
     except BaseException as error:
+        if isinstance(error, OSError) and error.filename is None and error.errno in _NO_ROOM:
+            # Not of a file that has a name: the log that standard output goes to is on a full disk, as a rule.
+            _give_up_output()
+            reason = os.strerror(error.errno)
+            return Outcome(1, f"output cannot be written ({reason}); make room, or send it somewhere else")
         return Outcome(1, _text(error, _describe_unexpected(error), debug))
+
+
+def _give_up_output() -> None:
+    """Throws away what cannot be written; without this, the flush at the end of the process complains again."""
+    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
 
 def _text(error: BaseException, line: str, debug: bool) -> str:
@@ -109,6 +123,9 @@ def run_guarded(
         patience: Seconds that a failed rank waits for the others.
     """
     world = _world()
+    if _known_rank(world) > 0:
+        # One job, one voice. Open for as long as the process lives.
+        sys.stdout = open(os.devnull, "w")  # noqa: SIM115
     outcome = attempt(work, debug=debug)
     if world is not None:
         outcome = _compare(world, outcome, patience)
@@ -125,9 +142,16 @@ def _world() -> Any | None:
         return None
     try:
         from mpi4py import MPI
-    except ImportError:
+    except (ImportError, RuntimeError):  # it is not installed, or finds no MPI library
         return None
     return MPI.COMM_WORLD.Dup() if MPI.COMM_WORLD.size > 1 else None
+
+
+def _known_rank(world: Any | None) -> int:
+    """The rank; without MPI what the launcher says, unless that is left over from a job around this one."""
+    if world is not None:
+        return int(world.rank)
+    return launch.promised_rank() if launch.promised_size() > 1 and "mpi4py.MPI" not in sys.modules else 0
 
 
 def _compare(world: Any, own: Outcome, patience: float) -> Outcome:
@@ -150,7 +174,10 @@ def _compare(world: Any, own: Outcome, patience: float) -> Outcome:
 
 
 def _speak(message: str) -> None:
-    sys.stdout.flush()
+    try:
+        sys.stdout.flush()
+    except OSError:
+        _give_up_output()
     print(f"hpcpinn: {message}", file=sys.stderr, flush=True)
 
 

@@ -183,11 +183,14 @@ def make_communicator(transport: str = "auto") -> Communicator:
                 "other's files; use transport 'auto' or start one process"
             )
         return SerialCommunicator()
+    if transport == "auto" and promised == 1 and not _finds_mpi():
+        return SerialCommunicator()  # one process, started by a launcher or with the variables of one
     size = _world_size()
     if size < promised:
         raise InputError(
             f"the launcher started {promised} ranks but the MPI library of mpi4py sees {size}; "
-            "use the mpirun of the MPI that mpi4py was built with (under SLURM: srun --mpi=pmix)"
+            "use the mpirun of the MPI that mpi4py was built with (under SLURM: srun --mpi=pmix), or, if no "
+            f"launcher started this, unset {', '.join(launch.sizes_given())}"
         )
     if transport == "auto":
         if size == 1:
@@ -204,15 +207,23 @@ def make_communicator(transport: str = "auto") -> Communicator:
     return Mpi4pyCommunicator()
 
 
+def _finds_mpi() -> bool:
+    try:
+        from mpi4py import MPI  # noqa: F401
+    except (ImportError, RuntimeError):
+        return False
+    return True
+
+
 def _world_size() -> int:
     try:
         from mpi4py import MPI
-    except ImportError as error:
+    except (ImportError, RuntimeError) as error:
         _refuse("mpi4py", error)
     return int(MPI.COMM_WORLD.size)
 
 
-def _refuse(library: str, error: ImportError) -> NoReturn:
+def _refuse(library: str, error: Exception) -> NoReturn:
     raise InputError(
         f"{library} cannot be loaded ({error}); run scripts/setup.sh, which builds it"
     ) from error

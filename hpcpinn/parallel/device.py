@@ -1,11 +1,13 @@
 """One rank, one device; float64 everywhere. Call `prepare` before anything touches JAX arrays."""
 
 import os
+import sys
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-from hpcpinn.parallel import compiled, launch
+from hpcpinn.errors import InputError
+from hpcpinn.parallel import compiled, launch, xla_flags
 
 _NVIDIA_DEVICES = Path("/proc/driver/nvidia/gpus")
 
@@ -13,6 +15,11 @@ _MEMORY_SHARE = 0.9
 """Part of a device's memory that its ranks divide among themselves; the rest is left to the driver."""
 
 _MEMORY_VARIABLES = ("XLA_CLIENT_MEM_FRACTION", "XLA_PYTHON_CLIENT_MEM_FRACTION")
+
+_PLATFORM_VARIABLES = ("JAX_PLATFORMS", "JAX_PLATFORM_NAME", "JAX_DEFAULT_DEVICE")
+"""Where a user says what JAX shall compute on."""
+
+_CUDA = ("cuda", "gpu")
 
 _ONE_THREAD = "--xla_cpu_multi_thread_eigen=false intra_op_parallelism_threads=1"
 
@@ -73,8 +80,12 @@ def prepare() -> Device:
 
     Returns:
         The device that was chosen.
+
+    Raises:
+        InputError: JAX cannot start: a variable asks for a device that is not here, or XLA refuses its flags.
     """
     ranks = launch.local_size()
+    offered = os.environ.get("CUDA_VISIBLE_DEVICES")
     accelerators = visible_accelerators()
     if len(accelerators) == 1 and scheduler_bound_one():
         device = Device(accelerators[0], None, 1)
@@ -87,11 +98,59 @@ def prepare() -> Device:
     if device.accelerator is None and ranks > 1:
         _share_processors(ranks)
 
+    xla_flags.check()
+
     import jax  # the environment above has to stand before JAX is loaded
 
     jax.config.update("jax_enable_x64", True)
     compiled.keep(first_rank=launch.promised_rank() == 0)
+    _start()
+    if device.accelerator is not None and jax.default_backend() == "cpu":
+        _warn_of_processors(offered)
     return device
+
+
+def _start() -> None:
+    """Starts JAX's backend now, when a device that cannot be had is still the user's to hear of.
+
+    Raises:
+        InputError: It cannot be had.
+    """
+    import jax
+
+    try:
+        jax.devices()
+        jax.device_put(0.0)  # JAX_DEFAULT_DEVICE and JAX_PLATFORM_NAME are looked at only here
+    except (AssertionError, RuntimeError, ValueError) as error:
+        raise InputError(_no_device(error)) from error
+
+
+def _no_device(error: Exception) -> str:
+    """What a person can do about a backend that does not start."""
+    wished = [name for name in _PLATFORM_VARIABLES if os.environ.get(name)]
+    if not wished:
+        reason = " ".join(str(error).split())[:300]
+        return f"JAX cannot start on this machine ({reason}); JAX_PLATFORMS=cpu computes on processors"
+    name = wished[0]
+    value = os.environ[name]
+    if value.lower() in _CUDA:
+        fix = "install the CUDA build (scripts/setup.sh), ask for a GPU (--gpus-per-node), or unset it"
+        visible = os.environ.get("CUDA_VISIBLE_DEVICES")
+        if visible is not None:
+            fix = f"CUDA_VISIBLE_DEVICES={visible} must name a GPU of this machine; {fix}"
+    else:
+        fix = "unset it, or give cpu or cuda"
+    return f"{name}={value}: JAX finds no such device here; {fix}"
+
+
+def _warn_of_processors(offered: str | None) -> None:
+    """Says that a GPU that the user named is not used, unless processors were asked for."""
+    if offered is not None and not os.environ.get("JAX_PLATFORMS") and launch.promised_rank() == 0:
+        print(
+            f"hpcpinn: warning: CUDA_VISIBLE_DEVICES={offered}: JAX finds no such GPU and computes on processors; "
+            "install the CUDA build (scripts/setup.sh), or set JAX_PLATFORMS=cpu",
+            file=sys.stderr,
+        )
 
 
 def _share_processors(ranks: int) -> None:

@@ -1,6 +1,7 @@
 """What the launcher (mpirun, srun) left in the environment. Needs neither MPI nor JAX."""
 
 import os
+import re
 import sys
 from collections.abc import Mapping
 from pathlib import Path
@@ -15,12 +16,14 @@ _LOCAL_RANK = ("OMPI_COMM_WORLD_LOCAL_RANK", "MPI_LOCALRANKID", "PALS_LOCAL_RANK
 
 _LOCAL_SIZE = ("OMPI_COMM_WORLD_LOCAL_SIZE", "MPI_LOCALNRANKS", "PALS_LOCAL_SIZE")
 
+_NUMBER = re.compile(r"[0-9]{1,9}")
+
 
 def _first_integer(names: tuple[str, ...], environment: Mapping[str, str]) -> int | None:
     """Value of the first variable of `names` that holds an integer."""
     for name in names:
         value = environment.get(name, "")
-        if value.isdigit():
+        if _NUMBER.fullmatch(value):
             return int(value)
     return None
 
@@ -42,6 +45,11 @@ def promised_size(environment: Mapping[str, str] = os.environ) -> int:
     return _first_integer(_MPI_SIZE, environment) or 1
 
 
+def sizes_given(environment: Mapping[str, str] = os.environ) -> list[str]:
+    """The variables that `promised_size` may go by."""
+    return [name for name in _MPI_SIZE if name in environment]
+
+
 def local_rank(environment: Mapping[str, str] = os.environ) -> int:
     """Number of this rank among the ranks of its node."""
     return _first_integer(_LOCAL_RANK, environment) or 0
@@ -56,7 +64,7 @@ def local_size(environment: Mapping[str, str] = os.environ) -> int:
         return 1
     # SLURM writes "4", "4(x2)" or "4(x2),3"; the first entry is right for all but odd last nodes.
     tasks = environment.get("SLURM_STEP_TASKS_PER_NODE", "").split("(")[0].split(",")[0]
-    return int(tasks) if tasks.isdigit() else 1
+    return int(tasks) if _NUMBER.fullmatch(tasks) else 1
 
 
 def output_is_terminal() -> bool:

@@ -9,6 +9,7 @@ import matplotlib
 import numpy as np
 from jaxtyping import Float
 from matplotlib.axes import Axes
+from matplotlib.axis import Tick
 from matplotlib.cm import ScalarMappable
 from matplotlib.colors import Colormap, LinearSegmentedColormap, LogNorm, Normalize
 from matplotlib.figure import Figure, SubFigure
@@ -48,25 +49,37 @@ _WIDE = 8.0
 
 
 @contextmanager
-def canvas(path: Path, width: float, height: float) -> Iterator[Figure]:
+def canvas(path: Path, width: float, height: float, style: Any = STYLE) -> Iterator[Figure]:
     """A figure of so many inches that is saved when the block ends.
 
     Args:
         path: Picture; its directory is made, its suffix says the format.
         width, height: Inches.
+        style: Settings of matplotlib that differ from its own.
 
     Raises:
         OutputError: The picture cannot be written.
     """
-    with matplotlib.rc_context(STYLE):
+    with matplotlib.rc_context():
+        matplotlib.rcdefaults()  # a person's own style (LaTeX, 40 points) is for figures of another shape
+        matplotlib.rcParams.update(style)
         figure = Figure(figsize=(width, height), layout="constrained")
         yield figure
+        _take_names_as_they_are(figure)
         try:
             path.parent.mkdir(parents=True, exist_ok=True)
             figure.savefig(path)
         except (OSError, ValueError) as error:
             reason = getattr(error, "strerror", None) or error
             raise OutputError(f"{path}: the picture cannot be written ({reason})") from None
+
+
+def _take_names_as_they_are(figure: Figure) -> None:
+    """Lets no ``$`` in the name of a file, site or probe begin a formula. Numbers of axes are set as formulas."""
+    numbers = {id(text) for tick in figure.findobj(Tick) for text in tick.findobj(Text)}
+    for text in figure.findobj(Text):
+        if id(text) not in numbers:
+            text.set_parse_math(False)
 
 
 def calcium_colours() -> Colormap:

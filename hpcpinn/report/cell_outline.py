@@ -7,14 +7,13 @@ import numpy as np
 from jaxtyping import Bool, Float
 from matplotlib.axes import Axes
 from matplotlib.collections import EllipseCollection, PolyCollection
-from matplotlib.figure import Figure
 from matplotlib.patches import Circle, Patch
 from numpy import ndarray
 
-from hpcpinn.errors import OutputError
 from hpcpinn.morphology.cable import Cable
 from hpcpinn.morphology.frusta import kind_name
 from hpcpinn.morphology.repair import SOMA
+from hpcpinn.report.canvas import canvas
 
 COLOURS = {1: "#333333", 2: "#0072B2", 3: "#D55E00", 4: "#8E4B9E"}
 """Soma, axon, basal, apical; told apart by most colour-blind readers."""
@@ -69,26 +68,20 @@ def draw_cell(
     """
     flat = cable.xyz[..., :2].reshape(-1, 2)
     extent = np.ptp(flat, axis=0)
-    figure = Figure(figsize=_figure_size(extent), dpi=160, layout="constrained")
-    axes = figure.add_subplot()
-    handles = _draw_frusta(axes, cable, THINNEST * float(extent.max()))
-    if marks is not None and len(marks):
-        (dots,) = axes.plot(
-            marks[:, 0], marks[:, 1], "o", ms=5, mfc="none", mec="#CC0000", mew=0.9, label="repaired"
-        )
-        handles.append(dots)
-    axes.set_aspect("equal")
-    axes.autoscale_view()
-    axes.set_axis_off()
-    _scale_bar(axes, flat)
-    axes.set_title(title, fontsize=10)
-    figure.legend(handles=handles, loc="outside right upper", fontsize=8, frameon=False)
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        figure.savefig(path)
-    except (OSError, ValueError) as error:
-        reason = getattr(error, "strerror", None) or error
-        raise OutputError(f"{path}: the picture cannot be written ({reason})") from None
+    with canvas(path, *_figure_size(extent), style={"figure.dpi": 160}) as figure:
+        axes = figure.add_subplot()
+        handles = _draw_frusta(axes, cable, THINNEST * float(extent.max()))
+        if marks is not None and len(marks):
+            (dots,) = axes.plot(
+                marks[:, 0], marks[:, 1], "o", ms=5, mfc="none", mec="#CC0000", mew=0.9, label="repaired"
+            )
+            handles.append(dots)
+        axes.set_aspect("equal")
+        axes.autoscale_view()
+        axes.set_axis_off()
+        _scale_bar(axes, flat)
+        axes.set_title(title, fontsize=10)
+        figure.legend(handles=handles, loc="outside right upper", fontsize=8, frameon=False)
 
 
 def colours_of_kinds(cable: Cable) -> dict[int, str]:

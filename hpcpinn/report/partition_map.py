@@ -8,12 +8,11 @@ import numpy as np
 from jaxtyping import Float, Int
 from matplotlib.axes import Axes
 from matplotlib.collections import LineCollection, PolyCollection
-from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 from matplotlib.patches import Circle
 from numpy import ndarray
 
-from hpcpinn.errors import OutputError
+from hpcpinn.report.canvas import canvas
 from hpcpinn.report.cell_outline import RoundSoma, outlines
 
 _PALETTE = matplotlib.colormaps["tab10"](np.arange(10))[:, :3]
@@ -50,34 +49,28 @@ def draw_partition(
     n = int(owner.max()) + 1
     colour = rank_colours(n, neighbours)
     extent = np.ptp(xyz[..., :2].reshape(-1, 2), axis=0)
-    figure = Figure(figsize=_figure_size(extent), dpi=160, layout="constrained")
-    axes = figure.add_subplot()
-    shown = np.ones(len(owner), bool) if soma is None else ~soma.rows
-    axes.add_collection(
-        LineCollection(
-            list(xyz[shown, :, :2]),
-            colors=colour[owner[shown]],
-            linewidths=_line_widths(radius)[shown],
-            capstyle="round",
+    with canvas(path, *_figure_size(extent), style={"figure.dpi": 160}) as figure:
+        axes = figure.add_subplot()
+        shown = np.ones(len(owner), bool) if soma is None else ~soma.rows
+        axes.add_collection(
+            LineCollection(
+                list(xyz[shown, :, :2]),
+                colors=colour[owner[shown]],
+                linewidths=_line_widths(radius)[shown],
+                capstyle="round",
+            )
         )
-    )
-    if soma is not None:
-        _draw_soma(axes, soma, xyz[soma.rows], radius[soma.rows], colour[owner[soma.rows]])
-    axes.plot(cuts[:, 0], cuts[:, 1], "o", ms=4.5, mfc="white", mec="black", mew=0.9, ls="none", zorder=3)
-    axes.set_aspect("equal")
-    axes.set_axis_off()
-    _frame(axes, xyz)
-    axes.set_title(title, fontsize=10)
-    handles = [Line2D([], [], marker="o", ms=4.5, mfc="white", mec="black", ls="none", label="cut")]
-    if n <= len(_PALETTE):
-        handles = [Line2D([], [], color=colour[r], lw=3, label=f"rank {r}") for r in range(n)] + handles
-    figure.legend(handles=handles, loc="outside right upper", fontsize=8, frameon=False)
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        figure.savefig(path)
-    except (OSError, ValueError) as error:
-        reason = getattr(error, "strerror", None) or error
-        raise OutputError(f"{path}: the picture cannot be written ({reason})") from None
+        if soma is not None:
+            _draw_soma(axes, soma, xyz[soma.rows], radius[soma.rows], colour[owner[soma.rows]])
+        axes.plot(cuts[:, 0], cuts[:, 1], "o", ms=4.5, mfc="white", mec="black", mew=0.9, ls="none", zorder=3)
+        axes.set_aspect("equal")
+        axes.set_axis_off()
+        _frame(axes, xyz)
+        axes.set_title(title, fontsize=10)
+        handles = [Line2D([], [], marker="o", ms=4.5, mfc="white", mec="black", ls="none", label="cut")]
+        if n <= len(_PALETTE):
+            handles = [Line2D([], [], color=colour[r], lw=3, label=f"rank {r}") for r in range(n)] + handles
+        figure.legend(handles=handles, loc="outside right upper", fontsize=8, frameon=False)
 
 
 def _draw_soma(

@@ -1,0 +1,30 @@
+"""What all pictures share: names are letters, not formulas, and nobody's own style gets in."""
+
+import matplotlib
+import pytest
+from matplotlib.figure import Figure
+
+from hpcpinn.report.canvas import STYLE, canvas
+
+
+def test_a_dollar_in_a_name_begins_no_formula(tmp_path, monkeypatch):
+    monkeypatch.setattr(Figure, "savefig", lambda figure, path: figure.draw_without_rendering())
+    with canvas(tmp_path / "a.svg", 3.0, 2.0) as figure:
+        axes = figure.add_subplot()
+        axes.semilogy([1.0, 2.0], [1.0, 1e6], label=r"tip_$x^{$ of \frac$")
+        axes.set_title("$\\nonsense$")
+        legend = axes.legend()
+    formulas = [text.get_parse_math() for text in (axes.title, *legend.get_texts())]
+    assert formulas == [False, False]
+    assert axes.get_yticklabels()[0].get_parse_math()
+
+
+@pytest.mark.parametrize("wished", [{"text.usetex": True}, {"font.size": 40.0}])
+def test_a_persons_own_style_stays_outside_and_as_it_was(tmp_path, wished):
+    with matplotlib.rc_context(wished):
+        with canvas(tmp_path / "a.png", 2.0, 1.0) as figure:
+            figure.text(0.5, 0.5, "x")
+            assert not matplotlib.rcParams["text.usetex"]
+            assert matplotlib.rcParams["font.size"] == STYLE["font.size"]
+        assert all(matplotlib.rcParams[name] == value for name, value in wished.items())
+    assert (tmp_path / "a.png").stat().st_size > 0
