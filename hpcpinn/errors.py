@@ -53,7 +53,7 @@ def warn(message: str, key: Key = ()) -> None:
         key: As in `InputError`; it is put in front.
     """
     text = f"{spelled(key)}: {message}" if key else message
-    warnings.warn(InputWarning(text, key), stacklevel=3)
+    warnings.warn(InputWarning(text, key), stacklevel=2)
 
 
 class NothingToDoError(HpcpinnError):

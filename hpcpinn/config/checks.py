@@ -67,25 +67,6 @@ def conflicts(config: RunConfig) -> Iterator[Problem]:
             )
 
 
-def idle(config: RunConfig) -> Iterator[Problem]:
-    """What the user gave that does nothing, since it begins when the run is over: no mistake, but odd."""
-    if config.is_long and "duration" not in config.run.model_fields_set:
-        return  # the run then lasts as long as its protocol
-    starts: list[tuple[Path, float]] = [
-        ((name, number, "start"), given.start)
-        for name in ("synapse", "flux", "clamp")
-        for number, given in enumerate(getattr(config, name))
-    ]
-    if config.field.is_given:
-        starts.append((("stimulation", "start"), config.stimulation.start))
-    duration = config.run.duration
-    for key, start in starts:
-        if start >= duration:
-            yield key, (
-                f"{start:g} ms is not before the end of the run (run.duration = {duration:g} ms), so it does nothing"
-            )
-
-
 def _times(config: RunConfig) -> Iterator[Problem]:
     duration = config.run.duration
     for table, key in _WITHIN_RUN:

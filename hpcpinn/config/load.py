@@ -17,7 +17,8 @@ from typing import Any
 from pydantic import BaseModel, ValidationError
 
 from hpcpinn.config import inverse_checks, square_checks
-from hpcpinn.config.checks import Problem, conflicts, fit_defaults, idle
+from hpcpinn.config.checks import Problem, conflicts, fit_defaults
+from hpcpinn.config.idle import idle, unread_in_square
 from hpcpinn.config.lines import Path, key_lines, line_of
 from hpcpinn.config.plausible import findings
 from hpcpinn.config.schema import RunConfig
@@ -107,7 +108,9 @@ def _document(
         document, origin = _read(FilePath(path))
     for override in overrides:
         _override(document, override, origin)
-    origin.units = frozenset(path for path, value in _leaves(document) if isinstance(value, str))
+    leaves = dict(_leaves(document))
+    origin.given = frozenset(leaves)
+    origin.units = frozenset(path for path, value in leaves.items() if isinstance(value, str))
     return document, origin
 
 
@@ -172,6 +175,7 @@ class Origin:
         lines: Of its keys.
         flags: Of the command line, by the keys that they change.
         schema: Of the description.
+        given: Keys that the description holds; of others, defaults may have been made to fit.
         units: Keys whose value names its unit: nobody need ask whether that is meant.
     """
 
@@ -179,6 +183,7 @@ class Origin:
     lines: dict[Path, int] = field(default_factory=dict)
     flags: dict[Path, str] = field(default_factory=dict)
     schema: type[BaseModel] = RunConfig
+    given: frozenset[Path] = frozenset()
     units: frozenset[Path] = frozenset()
 
     def of(self, path: Path) -> str:
@@ -194,7 +199,8 @@ class Origin:
 
     def warnings(self, config: RunConfig | SquareConfig) -> list[str]:
         """What the description holds that does nothing or looks wrong, one line each."""
-        problems = list(idle(config)) if isinstance(config, RunConfig) else []
+        problems = list(idle(config) if isinstance(config, RunConfig) else unread_in_square(config))
+        problems = [(key, text) for key, text in problems if any(path[: len(key)] == key for path in self.given)]
         problems += [(key, odd.text) for key, odd in findings(config) if not odd.is_refused and key not in self.units]
         return [f"{self.of(key)}: {spelled(key)}: {message}" for key, message in problems]
 

@@ -18,7 +18,7 @@ import numpy as np
 from jaxtyping import Float, Int
 from numpy import ndarray
 
-from hpcpinn.errors import InputError
+from hpcpinn.errors import InputError, warn
 from hpcpinn.morphology.cable import Cable
 from hpcpinn.morphology.frusta import KIND_NAMES, kind_name
 from hpcpinn.morphology.repair import SOMA
@@ -28,6 +28,9 @@ GRAMMAR = "soma, root, apic[12](0.5), point:123, xyz:1,2,3 or tip:apic"
 
 FARTHEST = 50.0
 """µm from the surface of the cable; a position farther away was meant for another cell, or in another unit."""
+
+BESIDE = 1.0
+"""µm from the surface of the cell; a position farther away is moved, which is said."""
 
 _SECTION = re.compile(r"(?P<name>[a-z]+\d*\[\d+\]b?)(\((?P<x>[^()]*)\))?\Z")
 _ALIASES = {"axon": 2, "dend": 3, "basal": 3, "apic": 4, "apical": 4, "soma": 1}
@@ -176,6 +179,12 @@ def _at_position(cable: Cable, position: Float[ndarray, " 3"], words: str) -> Si
         raise InputError(
             f"site '{words}': {reach:.4g} um from the cell; the nearest place is {name}, {along:.1f} um from its "
             f"start, at xyz:{near_x:.1f},{near_y:.1f},{near_z:.1f}; give a position within {FARTHEST:g} um"
+        )
+    if reach > BESIDE:
+        name, along, _ = place(site, cable)
+        warn(
+            f"site '{words}': {reach:.4g} um beside the cell; the nearest place is taken, {name}, {along:.1f} um "
+            "from its start"
         )
     return site
 

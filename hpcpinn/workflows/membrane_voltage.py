@@ -9,7 +9,7 @@ from numpy import ndarray
 
 from hpcpinn.config import RunConfig
 from hpcpinn.config.plausible import findings, quantity_of, value_at
-from hpcpinn.errors import InputError, Key, concerning, spelled
+from hpcpinn.errors import InputError, Key, concerning, spelled, warn
 from hpcpinn.morphology import Cable, parse_site
 from hpcpinn.morphology.compartments import Compartments, compartments, d_lambda_counts
 from hpcpinn.physics.channel_sets import CHANNEL_SETS, ChannelSet, channel_set_named
@@ -248,6 +248,7 @@ def solve_voltage(config: RunConfig, cable: Cable, time_unit: float) -> VoltageS
         SolveError: The cell has no rest.
     """
     driven = driven_cable(config, cable)
+    warn_of_pulses_after_the_end(config, driven.stimulus)
     cells, duration = driven.compartments, config.run.duration
     count = max(1, round(duration / config.cable.sample))
     _refuse_what_does_not_fit(config, (count + 1) * cells.count * 8)
@@ -269,6 +270,20 @@ def solve_voltage(config: RunConfig, cable: Cable, time_unit: float) -> VoltageS
         path="",
         time_unit=time_unit,
     )
+
+
+def warn_of_pulses_after_the_end(config: RunConfig, stimulus: Stimulus | None) -> None:
+    """Says how many pulses of a protocol a run is too short for."""
+    if stimulus is None:
+        return
+    onsets = config.stimulation.start + stimulus.pulse_times
+    within = int(np.sum(onsets < config.run.duration))
+    if 0 < within < len(onsets):
+        warn(
+            f"{within} of {len(onsets)} pulses begin before the end of the run (run.duration = "
+            f"{config.run.duration:g} ms); all take {onsets[-1] + stimulus.waveform.duration:.7g} ms",
+            ("stimulation", "protocol" if config.stimulation.protocol else "pulses"),
+        )
 
 
 _DRIVING = ("current", "field", "capacitance", "axial resistivity", "conductance")

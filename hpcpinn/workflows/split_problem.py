@@ -187,6 +187,7 @@ def build_split_problem(config: RunConfig, communicator: Communicator | None = N
     _refuse_what_split_windows_lack(config)
     stimulus = stimulus_of(config) if config.field.is_given else None
     config = with_long_defaults(config, stimulus)
+    membrane_voltage.warn_of_pulses_after_the_end(config, stimulus)
     described = communicator.on_root(_described, members_of(config), communicator.size)
     shares = _shared(described, communicator.size)
     split, per = config.split, config.pieces.cells_per_piece

@@ -118,3 +118,14 @@ def test_a_cell_without_soma_has_a_root(tmp_path: Path) -> None:
     with pytest.raises(InputError, match="no soma; use 'root'"):
         parse_site("soma", cable)
     np.testing.assert_array_equal(place(parse_site("root", cable), cable)[2], [0, 0, 0])
+
+
+def test_a_position_beside_the_cell_is_moved_with_a_word(cell, recwarn):
+    near = parse_site("xyz:13,4,0", cell)  # 4 µm from an axis with a radius of 0.65
+    assert [str(w.message) for w in recwarn] == [
+        "site 'xyz:13,4,0': 3.35 um beside the cell; the nearest place is taken, dend[0], 7.0 um from its start"
+    ]
+    recwarn.clear()
+    x, y, z = place(near, cell)[2]
+    assert parse_site(f"xyz:{x},{y},{z}", cell).frustum == near.frustum
+    assert not recwarn.list

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from hpcpinn.config import load_config
-from hpcpinn.errors import InputError
+from hpcpinn.errors import InputError, InputWarning
 from hpcpinn.morphology import parse_site
 from hpcpinn.parallel.communicator import make_communicator
 from hpcpinn.physics.voltage import voltage_at
@@ -231,3 +231,10 @@ def test_voltages_up_to_the_limit_are_taken():
     assert beyond_all_membranes(times, V, str) == "-501 mV (0, at 1 ms; beyond ±500 mV from 1 ms on)"
     V[1, 1] = np.nan
     assert beyond_all_membranes(times, V, str) == "no finite voltage (1, at 1 ms; beyond ±500 mV from 1 ms on)"
+
+
+def test_pulses_for_which_a_run_is_too_short_are_said():
+    train = ["field.magnitude=1", "stimulation.start=0.5", "stimulation.bursts=40", "stimulation.burst_interval=100"]
+    with pytest.warns(InputWarning, match=r"stimulation\.pulses: 1 of 40 pulses begin before the end .* take") as all_:
+        voltage_of(*train, "run.duration=1", PASSIVE)
+    assert len(all_) == 1

@@ -1,0 +1,147 @@
+"""What a person gave that does nothing, or not all of what it says: no mistake, but never without a word."""
+
+import math
+from collections.abc import Iterable, Iterator
+
+from hpcpinn.config.lines import Path
+from hpcpinn.config.schema import RunConfig
+from hpcpinn.config.square import SquareConfig
+from hpcpinn.config.values import Table
+
+Problem = tuple[Path, str]
+
+_SAME = 1e-6
+"""Share by which an interval may miss what it should divide: 0.1 is no binary number."""
+
+
+def idle(config: RunConfig) -> Iterator[Problem]:
+    """Keys of a cell's description that do nothing, or less than they say."""
+    yield from _beyond_the_end(config)
+    yield from _unread(config)
+    yield from _rounded(config)
+
+
+def unread_in_square(config: SquareConfig) -> Iterator[Problem]:
+    """Keys of a square's description that do nothing, or less than they say."""
+    yield from _unread_training(config.training, config.training.trainer)
+    if config.run.duration is not None:
+        yield from _last_frame(config.run.duration, config.run.output_interval, config.run)
+
+
+def _beyond_the_end(config: RunConfig) -> Iterator[Problem]:
+    """What begins, or goes on, after the run."""
+    if config.is_long and "duration" not in config.run.model_fields_set:
+        return  # the run then lasts as long as its protocol
+    duration = config.run.duration
+    end = f"the end of the run (run.duration = {duration:g} ms)"
+    starts: list[tuple[Path, float]] = [
+        ((name, number, "start"), given.start)
+        for name in ("synapse", "flux", "clamp")
+        for number, given in enumerate(getattr(config, name))
+    ]
+    if config.field.is_given:
+        starts.append((("stimulation", "start"), config.stimulation.start))
+    for key, start in starts:
+        if start >= duration:
+            yield key, f"{start:g} ms is not before {end}, so it does nothing"
+    for name in ("synapse", "flux", "clamp"):
+        for number, given in enumerate(getattr(config, name)):
+            lasts = given.duration
+            if lasts is not None and duration < lasts < math.inf:
+                yield (name, number, "duration"), f"{lasts:g} ms go on after {end}, which cuts them short"
+    for number, synapse in enumerate(config.synapse):
+        late = sum(onset >= duration for onset in synapse.onsets)
+        if 0 < late < synapse.count:
+            yield (
+                ("synapse", number, "count"),
+                f"{late} of {synapse.count} releases do not begin before {end}, so they do nothing",
+            )
+
+
+def _unread(config: RunConfig) -> Iterator[Problem]:
+    """Tables and keys that this kind of run does not read."""
+    if not config.solves_voltage:
+        why = "does nothing where no field and no clamp drives the voltage"
+        yield from _given("cable", config.cable, None, why)
+        yield from _given("channels", config.channels, None, why)
+    if not config.is_long:
+        yield from _given("split", config.split, None, "does nothing in 'coupled' windows (window.kind)")
+        yield from _given("cable", config.cable, ("quiet_step",), "does nothing in 'coupled' windows (window.kind)")
+    else:
+        yield from _given(
+            "run", config.run, ("checkpoint_every",), "does nothing in long runs; they have split.checkpoint_every"
+        )
+        yield from _unread_in_long_runs(config)
+    yield from _unread_training(config.training, config.training.trainer)
+    population = config.population
+    if population.cells:
+        yield from _given("morphology", config.morphology, ("file",), "is no member; the cells are population.cells")
+    if population.directions:
+        yield from _given("field", config.field, ("direction",), "is no member's; they are population.directions")
+    for constant, own in (("j_release", "flux"), ("release_duration", "duration"), ("release_patch", "patch")):
+        if all(getattr(synapse, own) is not None for synapse in config.synapse):
+            others = "every synapse has its own" if config.synapse else "nothing is released"
+            if getattr(config.physics.constants, constant) is not None:
+                yield ("physics", "constants", constant), f"does nothing: {others}"
+
+
+def _unread_in_long_runs(config: RunConfig) -> Iterator[Problem]:
+    split = config.split
+    if config.window.kind == "split":
+        why = "does nothing in 'split' windows (window.kind)"
+        yield from _given("window", config.window, ("first", "shortest", "longest", "tolerance"), why)
+        yield from _given("schwarz", config.schwarz, None, why)
+        yield from _given("split", split, ("coupled_for",), "does nothing but in 'mixed' windows (window.kind)")
+        if not config.by_networks:
+            yield from _given("network", config.network, None, f"{why} with split.diffusion = 'exact'")
+            yield from _given("training", config.training, None, f"{why} with split.diffusion = 'exact'")
+    other = "fixed" if split.windows == "adaptive" else "adaptive"
+    unread = ("growth",) if split.windows == "adaptive" else ("tolerance",)
+    yield from _given("split", split, unread, f"is for {other!r} windows, and split.windows = {split.windows!r}")
+
+
+def _unread_training(training: Table, trainer: str) -> Iterator[Problem]:
+    """Settings of trainers that are not at work."""
+    first_order = trainer in ("adam", "lbfgs")
+    unread = ("newton_tolerance", "newton_max") if first_order else ("steps", "learning_rate", "alpha")
+    if trainer == "lbfgs":
+        unread = (*unread, "learning_rate")
+    yield from _given("training", training, unread, f"is not for training.trainer = {trainer!r}")
+
+
+def _given(name: str, table: Table, keys: Iterable[str] | None, why: str) -> Iterator[Problem]:
+    """The keys of a table that a person gave, of some or of all, in the table's order."""
+    for key in type(table).model_fields:
+        if key in table.model_fields_set and (keys is None or key in keys):
+            yield (name, key), why
+
+
+def _rounded(config: RunConfig) -> Iterator[Problem]:
+    """Numbers in whose place others are taken."""
+    run, cable = config.run, config.cable
+    if not config.is_long:
+        yield from _last_frame(run.duration, run.output_interval, run)
+    if not config.solves_voltage:
+        return
+    if cable.pulse_step > cable.step and "pulse_step" in cable.model_fields_set:
+        longest = f"no step is longer than cable.step = {cable.step:g} ms"
+        yield ("cable", "pulse_step"), f"{cable.pulse_step:g} ms, but {longest}"
+    if not config.is_long and "sample" in cable.model_fields_set:
+        taken = run.duration / max(1, round(run.duration / cable.sample))
+        if abs(taken - cable.sample) > _SAME * cable.sample:
+            yield (
+                ("cable", "sample"),
+                f"{cable.sample:g} ms do not divide the run (run.duration = {run.duration:g} ms); {taken:g} are taken",
+            )
+
+
+def _last_frame(duration: float, interval: float, run: Table) -> Iterator[Problem]:
+    """The end of a run is seen where the interval divides its duration."""
+    count = math.floor(duration / interval * (1.0 + 1e-9) + 1e-9)
+    if duration - count * interval > _SAME * interval:
+        key = "output_interval" if "output_interval" in run.model_fields_set else "duration"
+        yield (
+            ("run", key),
+            f"run.output_interval = {interval:g} ms does not divide run.duration = {duration:g} ms: the last frame is "
+            f"at {count * interval:g} ms, and what comes after is in no frame",
+        )
