@@ -18,6 +18,17 @@ CONCENTRATION: Mapping[str, float] = {"nM": 1e-3, "uM": 1.0, "mM": 1e3, "M": 1e6
 POTENTIAL: Mapping[str, float] = {"uV": 1e-3, "mV": 1.0, "V": 1e3}
 """Worth of one unit of potential in mV."""
 
+NUMBER = r"(?:\d+\.?\d*|\.\d+)(?:[eE][-+]?\d+)?"
+UNIT_OF_LENGTH = (
+    r"(?:(?:(?i:(?P<symbol{0}>[nuµμ\ufffd]m|mm|cm))|(?P<m{0}>m))"
+    r"|(?i:(?P<prefix{0}>nano|micro|milli|centi|)[ -]?met(?:er|re)s?|(?P<micron{0}>microns?)))"
+)
+"""Pattern of a unit of length by its symbol or its name; `unit_in` reads its groups, which end on what
+stands for {0}."""
+
+_MU = re.compile(r"\udcc2\udcb5|\udcce\udcbc|\udcb5|Âµ|Î¼|&micro;|[µμ]|\ufffd+(?=m)")
+"""Micro as U+00B5 and U+03BC, in UTF-8 read as another encoding, and as bytes that were not text."""
+_VALUE = re.compile(rf"\s*(?P<number>{NUMBER})?\s*{UNIT_OF_LENGTH.format('')}\s*")
 _QUANTITY = re.compile(r"\s*(?P<number>[-+]?(?:\d+\.?\d*|\.\d+)(?:[eE][-+]?\d+)?)\s*(?P<unit>\D*?)\s*")
 
 
@@ -31,8 +42,46 @@ def quantity(text: str, table: Mapping[str, float]) -> float:
     Raises:
         InputError: No number, or a unit that the table does not hold.
     """
-    spelled = text.replace("µ", "u").replace("μ", "u")
-    match = _QUANTITY.fullmatch(spelled)
+    match = _QUANTITY.fullmatch(plain_mu(text))
     if match is None or match["unit"] not in table:
         raise InputError(f"{text!r} is not a number followed by one of {', '.join(table)}")
     return float(match["number"]) * table[match["unit"]]
+
+
+def plain_mu(text: str) -> str:
+    """The text with every spelling of µ as ``u``, whatever encoding it went through."""
+    return _MU.sub("u", text)
+
+
+def unit_in(match: re.Match[str], group: str = "") -> str:
+    """Which unit of `LENGTH` a match of `UNIT_OF_LENGTH` names.
+
+    Args:
+        match: Of a pattern that holds `UNIT_OF_LENGTH`.
+        group: What its groups end on.
+    """
+    if symbol := match[f"symbol{group}"]:
+        return plain_mu(symbol).lower()
+    if match[f"micron{group}"]:
+        return "um"
+    if match[f"m{group}"]:
+        return "m"
+    return {"nano": "nm", "micro": "um", "milli": "mm", "centi": "cm", "": "m"}[
+        match[f"prefix{group}"].lower()
+    ]
+
+
+def length_per_unit(text: str) -> float:
+    """Reads the unit of a file's lengths, ``"nm"``, ``"8 nanometers"`` or ``"0.25um"``, in µm.
+
+    Raises:
+        InputError: No unit of length, or a number before it that is not positive and finite.
+    """
+    match = _VALUE.fullmatch(plain_mu(text))
+    worth = float(match["number"] or 1.0) * LENGTH[unit_in(match)] if match else 0.0
+    if not 0.0 < worth < float("inf"):
+        raise InputError(
+            f"units is '{text}'; use auto, {', '.join(LENGTH)}, or a number with one of these, "
+            "such as 8nm for voxels of 8 nm or 0.25um"
+        )
+    return worth

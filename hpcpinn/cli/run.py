@@ -35,7 +35,7 @@ def run(
         str | None, typer.Option(help="SWC file to use instead of the job's.", metavar="FILE")
     ] = None,
     units: Annotated[
-        str | None, typer.Option(help="Unit of the SWC file: auto, um, nm, m.", metavar="UNIT")
+        str | None, typer.Option(help="Unit of the SWC file: auto, um, nm, mm, 8nm, ...", metavar="UNIT")
     ] = None,
     output: Annotated[
         str | None, typer.Option(help="Result file to write instead of the job's.", metavar="FILE")

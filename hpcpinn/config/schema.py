@@ -30,6 +30,7 @@ from hpcpinn.config.values import (
     Count,
     Finite,
     Length,
+    LengthUnit,
     NonNegative,
     Positive,
     PositiveLength,
@@ -59,7 +60,8 @@ class MorphologyConfig(Table):
         file: SWC file, or ``builtin:NAME`` for a cell that comes with hpcpinn. In a job file a
             relative path starts at the job file.
         soma: How soma points become cable: as NEURON reads them, as Arbor does, or literally.
-        units: Unit of the file's coordinates; ``auto`` takes µm and warns where that looks wrong.
+        units: Unit of the file's coordinates: ``um``, ``nm``, ``mm``, ``cm``, ``m``, or a number with one of
+            these, such as ``8nm`` for voxels of 8 nm; ``auto`` takes µm and warns where that looks wrong.
         merge_below: Chains of frusta shorter than this are merged (µm; 0: never).
         er_fraction, er_radius: Radius of the endoplasmic reticulum,
             er_fraction · radius + er_radius (µm).
@@ -67,7 +69,7 @@ class MorphologyConfig(Table):
 
     file: Text = "builtin:pyramidal"
     soma: Literal["neuron", "arbor", "literal"] = "neuron"
-    units: Literal["auto", "um", "nm", "m"] = "auto"
+    units: LengthUnit = "auto"
     merge_below: Length = 1.0
     er_fraction: Annotated[NonNegative, Field(lt=1)] = 0.0
     er_radius: Length = 0.0

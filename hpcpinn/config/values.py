@@ -3,10 +3,10 @@
 from collections.abc import Mapping
 from typing import Annotated
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field
+from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field
 
 from hpcpinn.errors import InputError
-from hpcpinn.units import LENGTH, TIME, quantity
+from hpcpinn.units import LENGTH, TIME, length_per_unit, quantity
 
 
 def _in_ms(value: object) -> object:
@@ -37,6 +37,15 @@ def in_mV(value: float) -> float:
     return value
 
 
+def _is_unit_of_length(text: str) -> str:
+    if text != "auto":
+        try:
+            length_per_unit(text)
+        except InputError as error:
+            raise ValueError(str(error)) from None
+    return text
+
+
 Finite = Annotated[float, Field(allow_inf_nan=False)]
 Positive = Annotated[Finite, Field(gt=0)]
 NonNegative = Annotated[Finite, Field(ge=0)]
@@ -47,6 +56,7 @@ Length = Annotated[NonNegative, BeforeValidator(_in_um)]
 PositiveLength = Annotated[Positive, BeforeValidator(_in_um)]
 Count = Annotated[int, Field(ge=1)]
 Text = Annotated[str, Field(min_length=1)]
+LengthUnit = Annotated[str, AfterValidator(_is_unit_of_length)]
 
 
 class Table(BaseModel):

@@ -14,9 +14,8 @@ from hpcpinn.errors import InputError
 from hpcpinn.morphology import repair
 from hpcpinn.morphology.repair import SOMA, Repair
 from hpcpinn.morphology.swc_lines import SwcLines, SwcPoint, read_lines
-from hpcpinn.morphology.swc_units import MICROMETRES, suspect_unit
-
-UNITS = ("auto", *MICROMETRES)
+from hpcpinn.morphology.swc_units import suspect_unit
+from hpcpinn.units import length_per_unit
 
 LARGEST = 1e30
 """Coordinates and radii beyond it, in any unit, belong to no cell, and their cubes would overflow."""
@@ -37,8 +36,9 @@ class SwcTree:
         radius: Radii, µm, all positive.
         parent: Row (not id) of the parent, -1 for the root, which is row 0.
         line: Line in the file.
-        unit: Unit the lengths of the file were taken for: "um", "nm" or "m".
-        suspected_unit: What the file seems to be written in if that is another unit.
+        unit: Unit the lengths of the file were taken for: "um", "nm", "8nm".
+        suspected_unit: What the file seems to be written in if that is another unit; "unknown" where
+            its header names one without a size.
         repairs: What was changed.
         warnings: What the user should know and decide.
     """
@@ -81,8 +81,9 @@ def read_swc(path: str | Path, *, units: str = "auto") -> SwcTree:
 
     Args:
         path: The file.
-        units: Unit of the file. "auto" reads micrometres, as SWC prescribes, and warns when
-            header or size speak for another unit: nothing is converted that was not asked for.
+        units: Unit of the file, with a number where it is a multiple: "nm", "8nm", "0.25um". "auto"
+            reads micrometres, as SWC prescribes, and warns when header or size speak for another
+            unit: nothing is converted that was not asked for.
 
     Returns:
         The tree, lengths in µm.
@@ -91,8 +92,7 @@ def read_swc(path: str | Path, *, units: str = "auto") -> SwcTree:
         InputError: Unreadable, empty or malformed file; duplicate ids; a parent that does not
             exist; a cycle; no root or several; radii beyond repair.
     """
-    if units not in UNITS:
-        raise InputError(f"units is '{units}'; use one of {', '.join(UNITS)}")
+    scale = 1.0 if units == "auto" else length_per_unit(units)
     lines = read_lines(path)
     _refuse_duplicates(lines, path)
     _refuse_missing_parents(lines, path)
@@ -114,7 +114,6 @@ def read_swc(path: str | Path, *, units: str = "auto") -> SwcTree:
     tree = _with_zero_edges_reported(tree)
     if units == "auto":
         return suspect_unit(tree, lines.comments)
-    scale = MICROMETRES[units]
     return replace(tree, xyz=tree.xyz * scale, radius=tree.radius * scale)
 
 
