@@ -21,6 +21,9 @@ FIRST_LINE, BETWEEN_LINES = 2.0, 10.0
 _LEAST_REPORTS, _LEAST_SECONDS, _LEAST_SHARE, _LONG = 5, 5.0, 0.01, 60.0
 """A time left is said after so many reports and seconds and this share of the work, or after the long time."""
 
+_FAR = 10.0
+"""Nor is it said before the long time where it is so many times what has passed: first windows are short."""
+
 _RECENT = 20.0
 """The speed is that of so many seconds, or of the last half of what has passed where that is longer."""
 
@@ -74,6 +77,8 @@ class Pace:
         if not worth or now <= before or latest <= since:
             return None
         rest = (self.total - now) * (latest - since) / (now - before)
+        if rest > _FAR * self.seconds and self.seconds < _LONG:
+            return None
         return max(0.0, rest - (self._clock() - latest))
 
 
@@ -116,7 +121,9 @@ class Progress(ABC):
     @property
     def _left(self) -> str:
         left = self._pace.left
-        return "" if left is None else f"about {duration(left)} left" if left >= 0.95 else "almost done"
+        if left is None or self._pace.share == 1.0:
+            return ""
+        return f"about {duration(left)} left" if left >= 0.95 else "almost done"
 
     def __enter__(self) -> Self:
         return self

@@ -1,7 +1,8 @@
 """``hpcpinn run``: one forward run of one cell."""
 
 import json
-from collections.abc import Mapping
+import shlex
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -86,9 +87,9 @@ def run(
     if communicator.rank == 0:
         console = Console(highlight=False)
         if config.is_long:
-            print_long_summary(long_summary, console)
+            print_long_summary(long_summary, console, job_name(job))
         else:
-            print_summary(summary, console)
+            print_summary(summary, console, job_name(job))
 
 
 def run_on_square(config: SquareConfig, origin: "Origin", job: Path | None) -> None:
@@ -148,8 +149,23 @@ def checkpoint_to_resume(wish: str | None, output: Path) -> Path | None:
     raise InputError(f"--resume: no checkpoint {checkpoint}; use --resume auto to start afresh then")
 
 
-def print_summary(summary: "RunSummary", console: Console) -> None:
-    """What was computed, how well, and what it cost."""
+def job_name(job: Path | None) -> str:
+    """A job as a person types it to another command, quoted for the shell."""
+    return "" if job is None else shlex.quote(str(job))
+
+
+def print_verdict(lines: Sequence[tuple[str, str]], console: Console) -> None:
+    """Sentences with what they are about; a label that repeats is said once."""
+    said = ""
+    for label, text in lines:
+        console.print(f"{label if label != said else '':<10}{text}", soft_wrap=True, markup=False)
+        said = label
+
+
+def print_summary(summary: "RunSummary", console: Console, job: str = "") -> None:
+    """What was computed, how well, what it cost, and what came of it."""
+    from hpcpinn.workflows.verdict import lines_of
+
     s = summary
     time = f"{s.duration:g} {s.time_unit}".rstrip()
     lines = {
@@ -161,11 +177,13 @@ def print_summary(summary: "RunSummary", console: Console) -> None:
         "": f"calcium balance {s.calcium_balance:.1e}, interface jump {s.interface_jump:.1e}",
         "cost": f"{duration(s.seconds)} (set-up {duration(s.seconds_setup)}), "
         f"{100 * s.exchange_share:.1f} % of the windows in exchange, {s.memory_gib:.2f} GiB per rank",
+    }
+    after = {
         "result": f"{s.result} ({s.output_mib:.1f} MiB)",
         "next": f"hpcpinn plot {s.result}  or  hpcpinn validate {s.result}",
     }
-    for label, text in lines.items():
-        console.print(f"{label:<10}{text}", soft_wrap=True)
+    units = ("ms", "uM") if s.time_unit else ("", "")
+    print_verdict([*lines.items(), *lines_of(s.verdict, job, *units), *after.items()], console)
 
 
 def print_square_summary(summary: "SquareSummary", console: Console) -> None:
@@ -188,8 +206,10 @@ def print_square_summary(summary: "SquareSummary", console: Console) -> None:
         console.print(f"{label:<10}{text}", soft_wrap=True)
 
 
-def print_long_summary(summary: "LongSummary", console: Console) -> None:
-    """What a long run computed, how well, and what it cost."""
+def print_long_summary(summary: "LongSummary", console: Console, job: str = "") -> None:
+    """What a long run computed, how well, what it cost, and what came of it."""
+    from hpcpinn.workflows.verdict import lines_of
+
     s = summary
     slots = s.motifs_solved + s.motifs_reused
     members = f"{s.members} members, " if s.members > 1 else ""
@@ -206,11 +226,9 @@ def print_long_summary(summary: "LongSummary", console: Console) -> None:
         "cost": f"{duration(s.seconds)} (set-up {duration(s.seconds_setup)}; voltage {s.seconds_voltage:.1f} s, "
         f"windows {s.seconds_windows:.1f} s, error estimate {s.seconds_companion:.1f} s, output "
         f"{s.seconds_output:.1f} s): {s.seconds_per_second:.3f} s per second of biology, {s.memory_gib:.2f} GiB",
-        "result": f"{s.result} ({s.output_mib:.1f} MiB)",
-        "next": f"hpcpinn plot {s.result}",
     }
-    for label, text in lines.items():
-        console.print(f"{label:<10}{text}", soft_wrap=True)
+    after = {"result": f"{s.result} ({s.output_mib:.1f} MiB)", "next": f"hpcpinn plot {s.result}"}
+    print_verdict([*lines.items(), *lines_of(s.verdict, job), *after.items()], console)
 
 
 def _plural(word: str, count: int) -> str:

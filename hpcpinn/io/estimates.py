@@ -7,7 +7,7 @@
 """
 
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import h5py
 import numpy as np
@@ -15,12 +15,17 @@ from jaxtyping import Bool, Float
 from numpy import ndarray
 
 from hpcpinn.coordinates import Coordinates
+from hpcpinn.io.describing import dataset, described
 from hpcpinn.io.layout import write_origin, write_strings
+from hpcpinn.wording import counted
+
+if TYPE_CHECKING:
+    import xarray
 
 _PARAMETERS = ("start", "estimate", "low", "high", "sd_log", "data_sd_log", "determined")
 
 
-@dataclass(frozen=True, kw_only=True)
+@dataclass(frozen=True, kw_only=True, repr=False)
 class Estimates:
     """What was inferred of constants.
 
@@ -55,6 +60,34 @@ class Estimates:
     def coordinates(self) -> Coordinates:
         """How the constants were iterated on."""
         return Coordinates(tuple(self.measure.tolist()))
+
+    def to_xarray(self) -> "xarray.Dataset":
+        """What is known of every constant as a Dataset with dimension constant; ``to_netcdf`` writes it.
+
+        Raises:
+            InputError: xarray is not installed.
+        """
+        columns = {name: ("constant", np.asarray(getattr(self, name))) for name in (*_PARAMETERS, "measure")}
+        columns["determined"] = ("constant", self.determined.astype(int))
+        fields = columns | {
+            "covariance": (("constant", "other"), self.covariance),
+            "path": (("step", "constant"), self.path),
+        }
+        named = {"constant": list(self.names), "other": list(self.names), "unit": ("constant", list(self.units))}
+        return dataset(fields, named, {"config": self.config})
+
+    def __repr__(self) -> str:
+        facts = {}
+        for i, name in enumerate(self.names):
+            unit = "" if self.units[i] == "1" else f" {self.units[i]}"
+            within = f"{self.estimate[i]:.4g}{unit}, 95 % {self.low[i]:.4g} to {self.high[i]:.4g}"
+            facts[name] = within if self.determined[i] else "not determined by the data"
+        return described(f"inference of {counted(len(self.names), 'constant')}", facts, self._arrays)
+
+    @property
+    def _arrays(self) -> dict[str, tuple[ndarray, str]]:
+        """What ``repr`` names besides."""
+        return {"covariance": (self.covariance, ""), "path": (self.path, "")}
 
 
 def write_estimates(file: h5py.File, kind: str, version: int, estimates: Estimates) -> None:

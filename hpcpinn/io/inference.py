@@ -23,7 +23,7 @@ FORMAT = "hpcpinn-inference"
 FORMAT_VERSION = 1
 
 
-@dataclass(frozen=True, kw_only=True)
+@dataclass(frozen=True, kw_only=True, repr=False)
 class InferenceResult(Estimates):
     """What was inferred.
 
@@ -32,6 +32,10 @@ class InferenceResult(Estimates):
     """
 
     observations: Mapping[str, Float[ndarray, " N"]]
+
+    @property
+    def _arrays(self) -> dict[str, tuple[ndarray, str]]:
+        return super()._arrays | {"observations": (self.observations["value"], _UNITS["value"])}
 
 
 _UNITS = {"value": "uM", "noise": "uM", "predicted": "uM", "x": "um", "y": "um", "t": "ms"}

@@ -29,7 +29,7 @@ FORMAT = "hpcpinn-neuron-inference"
 FORMAT_VERSION = 1
 
 
-@dataclass(frozen=True, kw_only=True)
+@dataclass(frozen=True, kw_only=True, repr=False)
 class NeuronInferenceResult(Estimates):
     """What was inferred.
 

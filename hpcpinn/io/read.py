@@ -12,8 +12,10 @@ from numpy import ndarray
 
 from hpcpinn.errors import InputError
 from hpcpinn.io import layout, storage
+from hpcpinn.io.describing import dataset, described
 from hpcpinn.io.layout import Cells, Committed
 from hpcpinn.morphology.cable import Cable, Section
+from hpcpinn.wording import biology, counted, listed
 
 if TYPE_CHECKING:
     import xarray
@@ -41,7 +43,7 @@ class Probes:
     voltage: Float[ndarray, "Tp P"]
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class Result:
     """A run as plain arrays.
 
@@ -142,18 +144,14 @@ class Result:
         raise InputError(f"{self.path}: no member {which!r}; it holds {listed}{more}")
 
     def to_xarray(self) -> "xarray.Dataset":
-        """The fields as a Dataset with dimensions time and cell.
+        """The fields as a Dataset with dimensions time and cell; ``to_netcdf`` writes it.
 
         Raises:
             InputError: xarray is not installed.
         """
-        try:
-            import xarray
-        except ImportError as error:
-            raise InputError("to_xarray needs xarray: pip install xarray") from error
         section = self.cable.section[self.cells.piece]
         names = np.array([s.name for s in self.cable.sections])
-        coordinates = {
+        coordinates: dict[str, Any] = {
             "time": ("time", self.time, self._unit("time")),
             "piece": ("cell", self.cells.piece),
             "section": ("cell", names[section]),
@@ -164,7 +162,27 @@ class Result:
             "z": ("cell", self.cells.xyz[:, 2], self._unit("xyz")),
         }
         fields = {name: (("time", "cell"), getattr(self, name), self._unit(name)) for name in layout.FIELDS}
-        return xarray.Dataset(fields, coordinates, attrs=self.attributes)
+        if self.members:
+            number = np.repeat(np.arange(len(self.members)), self.cells_per_piece * np.array(self.member_pieces))
+            coordinates["member"] = ("cell", np.array(self.members)[number])
+        return dataset(fields, coordinates, self.attributes)
+
+    def __repr__(self) -> str:
+        end = float(self.time[-1]) if len(self.time) else 0.0
+        reached = biology(end) if self.units.get("time") == "ms" else f"{end:.4g}"
+        state = "complete" if self.complete else "partial, not complete"
+        facts = {
+            "cell": f"{counted(self.cable.n_neurite_sections, 'section')} in {counted(self.cable.n_frusta, 'piece')} "
+            f"and {counted(len(self.cells.piece), 'cell')}",
+            "windows": f"{len(self.windows['start'])}, computed on {counted(int(self.attributes['ranks']), 'rank')}",
+        }
+        if self.members:
+            facts["members"] = f"{len(self.members)}: {listed([repr(name) for name in self.members])}"
+        if self.probes.name:
+            facts["probes"] = f"{listed(self.probes.name)}, {counted(len(self.probes.time), 'sample')} each"
+        names = ("time", *layout.FIELDS)
+        arrays = {name: (getattr(self, name), self.units.get(name, "")) for name in names}
+        return described(f"run {self.path}: {state}, 0 to {reached}", facts, arrays)
 
     def _unit(self, name: str) -> dict[str, str]:
         return {"units": self.units[name]} if name in self.units else {}
@@ -193,7 +211,7 @@ def _result(path: Path, file: h5py.File) -> Result:
         raise InputError(f"{path}: has fewer frames than times; are the .rank files it refers to beside it?")
     return Result(
         path=path,
-        cable=_cable(file),
+        cable=cable_in(file),
         owner=file["pieces/owner"][:],
         cells_per_piece=attributes["cells_per_piece"],
         cells=Cells(**{name: dataset[:] for name, dataset in file["cells"].items()}),
@@ -231,7 +249,8 @@ def _numbered_anew(cable: Cable) -> Cable:
     )
 
 
-def _cable(file: h5py.File) -> Cable:
+def cable_in(file: h5py.File) -> Cable:
+    """The pieces of an open result."""
     sections = file["sections"]
     columns = zip(sections["name"].asstr()[:], sections["kind"][:], sections["parent"][:], strict=True)
     return Cable(

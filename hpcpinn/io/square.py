@@ -24,9 +24,13 @@ from numpy import ndarray
 from hpcpinn import __version__
 from hpcpinn.errors import OutputError
 from hpcpinn.io import storage
+from hpcpinn.io.describing import dataset, described
 from hpcpinn.io.layout import growing, write_origin
+from hpcpinn.wording import biology, counted
 
 if TYPE_CHECKING:
+    import xarray
+
     from hpcpinn.parallel.communicator import Communicator
 
 FORMAT = "hpcpinn-square"
@@ -68,7 +72,7 @@ class SquareHeader:
     seed: int
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class SquareResult:
     """A run on a square, as read from its file.
 
@@ -97,6 +101,28 @@ class SquareResult:
     @property
     def complete(self) -> bool:
         return bool(self.attributes["complete"])
+
+    def to_xarray(self) -> "xarray.Dataset":
+        """The frames as a Dataset with dimensions time, y and x; ``to_netcdf`` writes it.
+
+        Raises:
+            InputError: xarray is not installed.
+        """
+        um = {"units": "um"}
+        coordinates = {"time": ("time", self.time, {"units": "ms"}), "y": ("y", self.y, um), "x": ("x", self.x, um)}
+        fields = {"dopamine": (("time", "y", "x"), self.dopamine, {"units": "uM"})}
+        return dataset(fields, coordinates, self.attributes)
+
+    def __repr__(self) -> str:
+        end = float(self.time[-1]) if len(self.time) else 0.0
+        state = "complete" if self.complete else "partial, not complete"
+        facts = {
+            "square": f"{counted(len(self.owner), 'subdomain')} on {counted(int(self.attributes['ranks']), 'rank')}",
+            "windows": str(len(self.windows["start"])),
+        }
+        units = {"time": "ms", "dopamine": "uM", "x": "um", "y": "um"}
+        arrays = {name: (getattr(self, name), unit) for name, unit in units.items()}
+        return described(f"run on a square {self.path}: {state}, 0 to {biology(end)}", facts, arrays)
 
 
 @dataclass(frozen=True)

@@ -21,10 +21,14 @@ from jaxtyping import Float, Int
 from numpy import ndarray
 
 from hpcpinn.io import storage
+from hpcpinn.io.describing import dataset, described
 from hpcpinn.io.estimates import text_in
 from hpcpinn.io.layout import write_origin, write_strings
+from hpcpinn.wording import listed
 
 if TYPE_CHECKING:
+    import xarray
+
     from hpcpinn.parallel.communicator import Communicator
 
 FORMAT = "hpcpinn-study"
@@ -32,7 +36,7 @@ FORMAT_VERSION = 1
 _PARAMETERS = ("truth", "start")
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class StudyResult:
     """What a study found.
 
@@ -61,6 +65,37 @@ class StudyResult:
     def n_draws(self) -> int:
         """Of every cell."""
         return int(self.draws["converged"].shape[2])
+
+    def to_xarray(self) -> "xarray.Dataset":
+        """Estimates of every draw and what they say, with dimensions noise, observations, draw and constant.
+
+        What is said of the draws of a line begins with ``cell_``. ``to_netcdf`` writes it.
+
+        Raises:
+            InputError: xarray is not installed.
+        """
+        axes = ("noise", "observations", "draw", "constant")
+        cell = ("noise", "observations", "constant")
+        fields = {name: (axes[: values.ndim], _plain(values)) for name, values in self.draws.items()}
+        fields |= {f"cell_{name}": (cell[: values.ndim], _plain(values)) for name, values in self.cells.items()}
+        coordinates = {
+            "noise": self.noise, "observations": self.observations, "draw": np.arange(self.n_draws),
+            "constant": list(self.names), "unit": ("constant", list(self.units)), "truth": ("constant", self.truth),
+        }  # fmt: skip
+        return dataset(fields, coordinates, {"config": self.config})
+
+    def __repr__(self) -> str:
+        facts = {
+            "noise": ", ".join(f"{100.0 * x:g} %" for x in self.noise),
+            "observations": ", ".join(map(str, self.observations)),
+            "data sets": f"{self.n_draws} for each of them",
+        }
+        return described(f"study of {listed(self.names)}", facts, {n: (x, "") for n, x in self.draws.items()})
+
+
+def _plain(values: ndarray) -> ndarray:
+    """netCDF has no truth values."""
+    return values.astype(int) if values.dtype == bool else values
 
 
 def write_study(path: str | Path, communicator: "Communicator", result: StudyResult) -> None:
@@ -91,10 +126,10 @@ def _write(path: Path, result: StudyResult) -> None:
         cell = ("noise", "observations")
         for group, content, axes in (("draws", result.draws, (*cell, "draw")), ("cells", result.cells, cell)):
             for name, values in content.items():
-                dataset = file.create_dataset(f"{group}/{name}", data=values)
+                written = file.create_dataset(f"{group}/{name}", data=values)
                 # xarray refuses datasets of which some axes have a scale and others have none.
                 for axis, scale in enumerate((*axes, "constant")[: values.ndim]):
-                    dataset.dims[axis].attach_scale(file[scale])
+                    written.dims[axis].attach_scale(file[scale])
 
 
 def read_study(path: str | Path) -> StudyResult:
@@ -111,7 +146,7 @@ def read_study(path: str | Path) -> StudyResult:
             **{name: np.asarray(file[f"parameters/{name}"][:]) for name in _PARAMETERS},
             noise=file["noise"][:],
             observations=file["observations"][:],
-            draws={name: dataset[:] for name, dataset in file["draws"].items()},
-            cells={name: dataset[:] for name, dataset in file["cells"].items()},
+            draws={name: values[:] for name, values in file["draws"].items()},
+            cells={name: values[:] for name, values in file["cells"].items()},
             config=config.decode() if isinstance(config, bytes) else str(config),
         )

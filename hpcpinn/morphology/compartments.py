@@ -66,12 +66,17 @@ class Compartments:
         begin = np.maximum.accumulate(np.where(first, np.arange(self.count), 0))
         count = np.bincount(self.section)[self.section]
         x = (np.arange(self.count) - begin + 0.5) / count
-        names = [_site_name(self.cable, int(s), v) for s, v in zip(self.section, x, strict=True)]
+        names = [site_name(self.cable, int(s), v) for s, v in zip(self.section, x, strict=True)]
         ending = {int(head): f for f, head in enumerate(self.cable.node[:, 1])}
         return [
             Site(ending[int(node)], 1.0, name)
             for node, name in zip(self.node[: self.count], names, strict=True)
         ]
+
+    def site_name(self, number: int) -> str:
+        """The centre of one of them, named as in `sites`."""
+        same = np.flatnonzero(self.section == self.section[number])
+        return site_name(self.cable, int(self.section[number]), (number - same[0] + 0.5) / len(same))
 
     def nearest(self, site: Site, cable: Cable) -> int:
         """The compartment that holds a place on the whole cable, or the nearer one at an edge."""
@@ -81,7 +86,7 @@ class Compartments:
         return int(rows[min(len(rows) - 1, int(s / total * len(rows)))])
 
 
-def _site_name(cable: Cable, section: int, x: float) -> str:
+def site_name(cable: Cable, section: int, x: float) -> str:
     """``apic[3](0.5)``; the halves of a soma around the root are one section to users."""
     name = cable.sections[section].name
     if name == "soma[0]b":

@@ -24,6 +24,7 @@ from hpcpinn.parallel.communicator import Communicator, SerialCommunicator
 from hpcpinn.physics.constants import CalciumConstants
 from hpcpinn.physics.stimulation.stimulus import Stimulus
 from hpcpinn.timestepping.cable_equation import CableEquation, VoltageState
+from hpcpinn.timestepping.firing import Rises, rises
 from hpcpinn.timestepping.given_voltage import GivenVoltage
 from hpcpinn.timestepping.heard_voltage import HeardVoltage
 from hpcpinn.timestepping.influx import (
@@ -79,6 +80,7 @@ class Motif(NamedTuple):
         ticks: Ends of the windows as ticks.
         channels: Of a slot for coupled windows, which find their lengths by themselves: then `plan` and
             `coarse` are empty, and the ends are those at which its states are looked at.
+        rises: Action potentials at own compartments, ms after the start.
     """
 
     slot: Slot
@@ -91,6 +93,7 @@ class Motif(NamedTuple):
     voltage: Float[ndarray, "K P"]
     ticks: Int[ndarray, " K"]
     channels: ChannelCourse | None = None
+    rises: Rises = Rises.none(0)
 
     @property
     def bytes(self) -> int:
@@ -199,6 +202,7 @@ class SlotSolver:
             self._sampled(course, ends),
             ends,
             self._channels(course) if slot.coupled else None,
+            self._rises(course),
         )
 
     def course(self, slot: Slot, begin: DriveState) -> Course:
@@ -246,6 +250,11 @@ class SlotSolver:
         near = influx.sink @ self.to_cells[self.releases.cells].T
         released = self.releases.table(course.slot, influx, near)
         return CellInflux(**vars(influx), cells=len(self.releases.cells), released=released)
+
+    def _rises(self, course: Course) -> Rises:
+        """Action potentials at own compartments."""
+        pulses, length = ((), 0.0) if self.stimulus is None else (course.slot.pulses, self.stimulus.waveform.duration)
+        return rises(course.times, course.voltage[:, : len(self.cable.own)], pulses, length)
 
     def _channels(self, course: Course) -> ChannelCourse:
         """What channels do in a slot for coupled windows. Collective over all ranks."""

@@ -3,7 +3,7 @@
 import math
 import resource
 import time as clock
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 
 import jax
@@ -16,13 +16,16 @@ from hpcpinn.io import checkpoint
 from hpcpinn.io.metrics import write_metrics
 from hpcpinn.parallel.communicator import Communicator
 from hpcpinn.timestepping.controller import Plan, after_accepted, after_rejected, next_length
+from hpcpinn.timestepping.firing import rises
 from hpcpinn.wording import counted
 from hpcpinn.workflows.march import Attempt, Factors, March, State, Tally, why_rejected
+from hpcpinn.workflows.membrane_voltage import pulses_of, uniform_magnitude
 from hpcpinn.workflows.problem import Problem, build_problem
 from hpcpinn.workflows.progress import ProgressDisplay
 from hpcpinn.workflows.recorder import Recorder
 from hpcpinn.workflows.resumption import stop_where_done
 from hpcpinn.workflows.trunk_training import TrunkTraining
+from hpcpinn.workflows.verdict import Accuracy, Firing, Verdict, cells_of, firing_of
 
 RESUMABLE = ("morphology", "physics", "voltage", "field", "stimulation", "clamp", "channels", "cable",
              "synapse", "flux", "network", "training", "pieces", "schwarz", "window")  # fmt: skip
@@ -55,6 +58,7 @@ class RunSummary:
         memory_gib: Largest resident memory of a rank.
         output_mib: Size of the result file.
         time_unit: Unit of `duration`; empty for a dimensionless run.
+        verdict: What came of it.
     """
 
     result: str
@@ -80,6 +84,7 @@ class RunSummary:
     memory_gib: float
     output_mib: float
     time_unit: str = "ms"
+    verdict: Verdict = field(kw_only=True)
 
 
 def run(
@@ -282,9 +287,39 @@ class _Run:
             seconds_setup=self.seconds_setup,
             exchange_share=tally.seconds_exchange / max(tally.seconds_train, 1e-9),
             memory_gib=max(self.communicator.share(memory)),
-            output_mib=self.communicator.on_root(_size_in_mib, config.run.output),
+            output_mib=self.communicator.on_root(size_in_mib, config.run.output),
             time_unit="" if problem.cell.constants.time_unit == 1.0 else "ms",
+            verdict=self.communicator.on_root(_verdict, problem, tally),
         )
+
+
+def _verdict(problem: Problem, tally: Tally) -> Verdict:
+    config = problem.config
+    accuracy = Accuracy(
+        tally.error, config.window.tolerance, "error estimate over the run, relative to the excursion from rest,",
+        "window.tolerance", "every window kept to it by a larger measure; lower it where so small a rise matters",
+    )  # fmt: skip
+    left = []
+    if not tally.balance <= config.window.tolerance:
+        left.append(
+            f"calcium's balance: what the cell gained and what came in differ by {100.0 * tally.balance:.2g} % of "
+            "what came in; use more network.features, or a lower window.tolerance"
+        )
+    cells = cells_of(config.run.output, (), (_firing(problem),))
+    return Verdict(cells, (accuracy,), tuple(left), uniform_magnitude(config))
+
+
+def _firing(problem: Problem) -> Firing:
+    """Action potentials in the voltage that the run was driven by, at the places where it is known."""
+    config, cell = problem.config, problem.cell
+    if not cell.voltage_sites:
+        return Firing()
+    times, cable = np.asarray(cell.source.times) / cell.constants.time_unit, cell.pieces.cable
+    within = times <= config.run.duration * (1.0 + 1e-9)
+    pulses, length = pulses_of(config)
+    found = rises(times[within], np.asarray(cell.source.values)[within], pulses, length)
+    frusta = np.array([site.frustum for site in cell.voltage_sites])
+    return firing_of(found, cell.source.sites.__getitem__, cable.kind[frusta], cable.path[frusta].mean(axis=1))
 
 
 def window_detail(windows: int, sweeps: int, error: float) -> str:
@@ -344,5 +379,6 @@ def _restored(
     return state, tally, training.restored(problem, scalars)
 
 
-def _size_in_mib(path: str) -> float:
+def size_in_mib(path: str) -> float:
+    """The size of a file."""
     return Path(path).stat().st_size / 2**20

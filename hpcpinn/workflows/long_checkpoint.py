@@ -14,6 +14,7 @@ from jaxtyping import Float
 from numpy import ndarray
 
 from hpcpinn.io import checkpoint
+from hpcpinn.timestepping.firing import Rises
 from hpcpinn.timestepping.motifs import DriveState, MotifBook
 from hpcpinn.timestepping.slot_windows import packed_windows, restore_windows
 from hpcpinn.timestepping.slots import unpacked
@@ -56,6 +57,7 @@ def save(problem: SplitProblem, book: MotifBook, state: LongState, tally: LongTa
     }
     starts = book.starts
     scalars: dict[str, Any] = {"time": state.time, "reach": state.reach, "motifs": len(starts)}
+    scalars["rises"] = rises_of_all(problem, state.rises)
     scalars |= _packed("drive", state.drive, problem) | packed_windows(book.windows)
     for number, (slot, begin, ends) in enumerate(starts):
         scalars[f"motif{number}_slot"] = slot.packed()
@@ -95,8 +97,16 @@ def load(path: Path, problem: SplitProblem, book: MotifBook) -> tuple[LongState,
         for who in ("calcium", "companion")
     )
     reach = np.atleast_1d(np.asarray(scalars["reach"], float))
-    time = float(scalars["time"])
-    return LongState(time, calcium, companion, _unpacked("drive", scalars, problem), reach), tally
+    time, drive = float(scalars["time"]), _unpacked("drive", scalars, problem)
+    return LongState(time, calcium, companion, drive, reach, _rises(scalars, problem)), tally
+
+
+def _rises(scalars: dict[str, Any], problem: SplitProblem) -> Rises:
+    own = problem.solver.cable.own
+    if "rises" not in scalars:  # of an older version: nobody knows what fired before
+        return Rises(np.zeros(len(own), int), np.full(len(own), np.nan))
+    count, first = np.asarray(scalars["rises"])[own].T
+    return Rises(count.astype(int), first)
 
 
 def _packed(name: str, drive: DriveState, problem: SplitProblem) -> dict[str, Any]:
@@ -108,6 +118,11 @@ def _packed(name: str, drive: DriveState, problem: SplitProblem) -> dict[str, An
         f"{name}_channels": _of_all(np.asarray(drive.gates)[: len(cable.own)], problem),
         f"{name}_lag": float(drive.voltage.lag),
     }
+
+
+def rises_of_all(problem: SplitProblem, own: Rises) -> Float[ndarray, "P 2"]:
+    """Number and first time of action potentials at all compartments, on rank 0; collective over all ranks."""
+    return _of_all(np.column_stack([own.count, own.first]), problem)
 
 
 def _of_all(own: Float[ndarray, "n k"], problem: SplitProblem) -> Float[ndarray, "P k"]:

@@ -16,13 +16,17 @@ from hpcpinn.errors import OutputError, SolveError
 from hpcpinn.io.metrics import write_metrics
 from hpcpinn.io.results import ResultWriter
 from hpcpinn.parallel.communicator import Communicator
+from hpcpinn.timestepping.firing import Rises
 from hpcpinn.timestepping.motifs import Motif, MotifBook
 from hpcpinn.timestepping.slots import Slot
 from hpcpinn.timestepping.splitting import COMPANION_ORDER, Frames, extrapolated
 from hpcpinn.training.flow_map import ReactionState
+from hpcpinn.wording import counted
 from hpcpinn.workflows import long_checkpoint
 from hpcpinn.workflows.coupled_slots import CoupledWork
+from hpcpinn.workflows.forward import size_in_mib
 from hpcpinn.workflows.long_state import LongState, LongSummary, LongTally, SlotWork
+from hpcpinn.workflows.long_verdict import verdict_of
 from hpcpinn.workflows.march import NOTHING
 from hpcpinn.workflows.progress import ProgressDisplay
 from hpcpinn.workflows.resumption import stop_where_done
@@ -57,7 +61,7 @@ def run_long(
     config = problem.config
     book, tally = problem.new_book(), LongTally()
     reach = np.zeros(len(problem.member_volume))
-    state = LongState(0.0, problem.rest, problem.rest, problem.drive, reach)
+    state = LongState(0.0, problem.rest, problem.rest, problem.drive, reach, Rises.none(len(problem.solver.cable.own)))
     path = Path(config.run.output)
     if resume is None:
         writer = ResultWriter(path, communicator, problem.header)
@@ -71,14 +75,14 @@ def run_long(
         loop.first_frame(state)
     ready = clock.perf_counter()
     try:
-        tally = loop.to_end(state, tally)
+        state, tally = loop.to_end(state, tally)
     except OutputError:
         raise
     except SolveError:
         writer.close(complete=False)
         raise
     writer.close()
-    summary = _summary(problem, tally, clock.perf_counter() - began, ready - began)
+    summary = _summary(problem, state, tally, clock.perf_counter() - began, ready - began)
     write_metrics(config.run.output, communicator, asdict(summary))
     return summary
 
@@ -114,7 +118,7 @@ class _Loop:
         frame = Frames(*(x[None] for x in state.calcium))
         self._write(np.zeros(1), frame, V[None], Due(np.zeros(1, int), 1, np.zeros(1, int), 1))
 
-    def to_end(self, state: LongState, tally: LongTally) -> LongTally:
+    def to_end(self, state: LongState, tally: LongTally) -> tuple[LongState, LongTally]:
         """Goes through the slots that are left."""
         begun = False
         for slot in self._left(state.time):
@@ -122,7 +126,7 @@ class _Loop:
             if not begun:
                 self.progress.doing("solving", self.problem.config.run.duration, "ms")
                 begun = True
-            self.progress.done(slot.end, f"{tally.windows} windows, error estimate at most {tally.error:.1e}")
+            self.progress.done(slot.end, slot_detail(tally))
             last = slot.end >= self.problem.config.run.duration * (1.0 - 1e-12)
             if last or self._is_time_to_save():
                 began_output = clock.perf_counter()
@@ -130,7 +134,7 @@ class _Loop:
                 long_checkpoint.save(self.problem, self.book, state, tally)
                 self.last_saved = clock.perf_counter()
                 tally = replace(tally, seconds_output=tally.seconds_output + self.last_saved - began_output)
-        return tally
+        return state, tally
 
     def _is_time_to_save(self) -> bool:
         """Rank 0 looks at the clock for all."""
@@ -162,7 +166,8 @@ class _Loop:
         small, nothing = (share * self.problem.constants.c_rest for share in (SMALL, NOTHING))
         self.book.judge(slot, float(np.max(own / COMPANION_ORDER / np.maximum(reach, small))))
         reach = np.maximum(reach, state.reach)
-        after = LongState(slot.end, calcium, companion, motif.end, reach)
+        fired = state.rises.and_then(motif.rises, slot.start)
+        after = LongState(slot.end, calcium, companion, motif.end, reach, fired)
         error = float(np.max(apart / COMPANION_ORDER / np.maximum(reach, nothing)))
         marks.append(clock.perf_counter())
         tally = replace(
@@ -267,6 +272,12 @@ class _Loop:
             self.writer.probes(times[due.samples], at_probes)
 
 
+def slot_detail(tally: LongTally) -> str:
+    """What is said of a slot while a run goes on."""
+    estimate = f", error estimate at most {tally.error:.1e}" if tally.error else ""
+    return counted(tally.windows, "window") + estimate
+
+
 def compared(ends: Float[ndarray, " k"], due: Int[ndarray, " d"] = _NONE) -> Int[ndarray, " n"]:
     """Ends of windows (ms after the slot's start) at which two solutions are compared.
 
@@ -286,7 +297,9 @@ def _due(times: Float[ndarray, " K"], interval: float, following: int) -> tuple[
     return rows, max(following, int(passed[-1]) + 1)
 
 
-def _summary(problem: SplitProblem, tally: LongTally, seconds: float, setup: float) -> LongSummary:
+def _summary(
+    problem: SplitProblem, state: LongState, tally: LongTally, seconds: float, setup: float
+) -> LongSummary:
     config, stimulus = problem.config, problem.solver.stimulus
     onset, duration = problem.solver.onset, config.run.duration
     memory = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 2**20
@@ -317,5 +330,6 @@ def _summary(problem: SplitProblem, tally: LongTally, seconds: float, setup: flo
         seconds_output=tally.seconds_output,
         seconds_per_second=(seconds - setup) / max(1e-3 * duration, 1e-300),
         memory_gib=max(problem.communicator.share(memory)),
-        output_mib=Path(config.run.output).stat().st_size / 2**20,
+        output_mib=problem.communicator.on_root(size_in_mib, config.run.output),
+        verdict=verdict_of(problem, state, tally),
     )

@@ -6,9 +6,11 @@ from typing import NamedTuple
 from jaxtyping import Float
 from numpy import ndarray
 
+from hpcpinn.timestepping.firing import Rises
 from hpcpinn.timestepping.motifs import DriveState
 from hpcpinn.training.flow_map import ReactionState
 from hpcpinn.workflows.coupled_slots import CoupledWork
+from hpcpinn.workflows.verdict import Verdict
 
 
 @dataclass(frozen=True)
@@ -22,6 +24,7 @@ class LongState:
         drive: Membrane and channels.
         reach: Largest distance of every member's calcium from rest in a slot so far, µM, root mean
             square over tree and slot.
+        rises: Action potentials at this rank's compartments so far.
     """
 
     time: float
@@ -29,6 +32,7 @@ class LongState:
     companion: ReactionState
     drive: DriveState
     reach: Float[ndarray, " M"]
+    rises: Rises
 
 
 class SlotWork(NamedTuple):
@@ -93,7 +97,11 @@ class LongTally:
 
 @dataclass(frozen=True)
 class LongSummary:
-    """What a long run says of itself at the end; also in its file of metrics. Times in ms, wall times in s."""
+    """What a long run says of itself at the end; also in its file of metrics. Times in ms, wall times in s.
+
+    Attributes:
+        verdict: What came of it.
+    """
 
     result: str
     duration: float
@@ -121,3 +129,4 @@ class LongSummary:
     seconds_per_second: float
     memory_gib: float
     output_mib: float
+    verdict: Verdict

@@ -151,6 +151,20 @@ def switching_times(config: RunConfig) -> Float[ndarray, " k"]:
     return within[(within > 0.0) & (within < config.run.duration)]
 
 
+def pulses_of(config: RunConfig) -> tuple[Float[ndarray, " n"], float]:
+    """Onsets of the pulses and how long each is, ms; none without a field."""
+    if not config.field.is_given:
+        return np.zeros(0), 0.0
+    stimulus = stimulus_of(config)
+    return config.stimulation.start + stimulus.pulse_times, float(stimulus.waveform.duration)
+
+
+def uniform_magnitude(config: RunConfig) -> float | None:
+    """Peak of the field, V/m; None without one, where it comes from a file, or where members differ in it."""
+    several = config.population.magnitudes or any("field.magnitude" in one.set for one in config.population.parameters)
+    return None if several or config.field.file is not None else config.field.magnitude
+
+
 def channel_sets_of(config: RunConfig) -> dict[str, ChannelSet]:
     """The channel sets of a run description by their names, with the constants that it changes.
 

@@ -10,14 +10,9 @@ from hpcpinn.config import RunConfig
 from hpcpinn.errors import InputError, concerning
 from hpcpinn.morphology import Cable, parse_site
 from hpcpinn.timestepping.cable_equation import VoltageState
+from hpcpinn.timestepping.firing import FIRED, SETTLED
 from hpcpinn.workflows.membrane_voltage import DrivenCable, driven_cable
 from hpcpinn.workflows.progress import NO_PROGRESS, ProgressDisplay
-
-_FIRED = 0.0
-"""mV; a spike is above it some time after the pulse has ended."""
-
-_SETTLED = 0.25
-"""What the pulse itself does to the voltage has gone so long after its end, ms."""
 
 _LADDER = 6
 """The bracket is climbed to by doubling from 2^-6 of the highest: far too strong a field blocks the spike."""
@@ -128,11 +123,11 @@ def find_threshold(
 def _spike_time(
     driven: DrivenCable, rest: VoltageState, compartment: int, strength: float, wait: float
 ) -> float | None:
-    """When the voltage is first above `_FIRED` after the first pulse, ms since its onset."""
+    """When the voltage is first above `FIRED` after the first pulse, ms since its onset."""
     assert driven.stimulus is not None
-    settled = driven.onset + driven.stimulus.waveform.duration + _SETTLED
+    settled = driven.onset + driven.stimulus.waveform.duration + SETTLED
     _, t, V = driven.march(rest, 0.0, driven.onset + wait, np.zeros(0), strength)
     here = V[:, compartment]
     after = t >= settled
-    above = np.flatnonzero(after & (here >= _FIRED))
+    above = np.flatnonzero(after & (here >= FIRED))
     return float(t[above[0]] - driven.onset) if len(above) else None

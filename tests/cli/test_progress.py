@@ -48,6 +48,7 @@ def test_the_time_left_is_that_at_the_speed_since_the_first_report():
         [(30.0, 1.0)],  # one window says nothing
         [(0.5 * n, 1.0 + n) for n in range(4)],  # nor do a few at once
         [(6.0 + n, 0.001 * n) for n in range(20)],  # nor what is hardly begun: these windows still grow
+        [(6.0 + n, 1.0 + 0.1 * n) for n in range(20)],  # nor a guess far beyond what has passed
     ],
 )
 def test_nothing_is_said_of_the_time_left_before_it_is_worth_it(reports):

@@ -6,6 +6,7 @@ from rich.console import Console
 
 from hpcpinn.cli.run import print_summary
 from hpcpinn.workflows.forward import RunSummary
+from hpcpinn.workflows.verdict import CellVerdict, Firing, Verdict
 
 
 def test_summary_says_what_how_well_and_at_what_cost():
@@ -32,6 +33,7 @@ def test_summary_says_what_how_well_and_at_what_cost():
         exchange_share=0.031,
         memory_gib=0.83,
         output_mib=3.14,
+        verdict=Verdict((CellVerdict("", Firing(), None),), (), ("a thing [x]",)),
     )
     console = Console(file=io.StringIO(), width=60)
     print_summary(summary, console)
@@ -43,6 +45,9 @@ def test_summary_says_what_how_well_and_at_what_cost():
         "(window.tolerance 1.0e-03)",
         "calcium balance 4.0e-09, interface jump 5.0e-08",
         "cost 1 min 23 s (set-up 12 s), 3.1 % of the windows in exchange, 0.83 GiB per rank",
+        "fired nothing could: the voltage is given as a constant",
+        "calcium nothing was written of it",
+        "unsolved a thing [x]",
         "result results/run.h5 (3.1 MiB)",
         "next hpcpinn plot results/run.h5 or hpcpinn validate results/run.h5",
     ]

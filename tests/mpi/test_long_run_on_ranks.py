@@ -8,6 +8,7 @@ import pytest
 
 from hpcpinn.config import load_config
 from hpcpinn.io import read
+from hpcpinn.io.metrics import read_metrics
 from hpcpinn.io.read import Result
 from hpcpinn.parallel.communicator import SerialCommunicator
 from hpcpinn.workflows.long_run import run_long
@@ -111,6 +112,12 @@ def test_members_fire_and_differ(alone: Result) -> None:
     assert strong.calcium.max() > 2.0 * strong.calcium[0].max()
     assert np.abs(strong.calcium - weak.calcium).max() > 1e-2
     assert np.abs(strong.calcium[0] - weak.calcium[0]).max() < 1e-12
+    fired, other = read_metrics(alone.path)["verdict"]["cells"]
+    assert (fired["name"], other["name"]) == alone.members
+    assert fired["firing"]["most"] >= 1
+    # Probes see more than cell averages do.
+    rise = max((strong.probes.calcium - strong.probes.calcium[0]).max(), (strong.calcium - strong.calcium[0]).max())
+    assert fired["calcium"]["rise"] == pytest.approx(rise, rel=1e-12)
 
 
 def test_other_ranks_go_on_to_the_same_answer(alone: Result, on_three: Result) -> None:
@@ -119,6 +126,11 @@ def test_other_ranks_go_on_to_the_same_answer(alone: Result, on_three: Result) -
     owners = [set(on_three.member(number).owner.tolist()) for number in (0, 1)]
     assert sorted(map(len, owners)) == [1, 2] and not owners[0] & owners[1]
     assert np.array_equal(alone.time, on_three.time)
+    ours, theirs = (read_metrics(result.path)["verdict"] for result in (alone, on_three))
+    for mine, cell in zip(ours["cells"], theirs["cells"], strict=True):
+        assert mine["firing"] == cell["firing"]
+        assert mine["calcium"].pop("rise") == pytest.approx(cell["calcium"].pop("rise"), rel=1e-6)
+        assert mine["calcium"] == cell["calcium"]
     assert np.array_equal(alone.probes.time, on_three.probes.time)
     for get in (lambda r: r.calcium, lambda r: r.calbindin, lambda r: r.voltage, lambda r: r.probes.calcium):
         departure = np.abs(get(alone) - get(alone)[0]).max()

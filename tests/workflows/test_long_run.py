@@ -103,6 +103,9 @@ def test_a_run_that_was_stopped_goes_on_to_the_same_bits(tmp_path: Path) -> None
         assert np.array_equal(values, arrays(stopped.run.output)[name]), name
     assert resumed.motifs_solved == summary.motifs_solved
     assert resumed.windows == summary.windows
+    assert resumed.verdict == summary.verdict  # what fired before the stop is not forgotten
+    (cell,) = summary.verdict.cells
+    assert cell.firing.count == 5 and 20.0 < cell.firing.first < 30.0
 
 
 def test_rest_stays_at_rest(tmp_path: Path) -> None:
@@ -110,7 +113,8 @@ def test_rest_stays_at_rest(tmp_path: Path) -> None:
         "morphology.file=builtin:y_branch", 'window.kind="split"', "field.magnitude=0.0", "stimulation.start=1.0",
         "run.duration=201.0", f"run.output={tmp_path}/quiet.h5",
     ])  # fmt: skip
-    split(quiet)
+    (cell,) = split(quiet).verdict.cells
+    assert cell.firing.known and not cell.firing.any and cell.firing.places > 3
     calcium = read(tmp_path / "quiet.h5").calcium
     assert np.abs(calcium / calcium[0] - 1.0).max() < 1e-9
 

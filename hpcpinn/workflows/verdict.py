@@ -1,0 +1,244 @@
+"""What came of a run, in plain words: what fired, how high calcium rose, how far to trust it, what is missing.
+
+Facts are computed from arrays into frozen dataclasses, which are the entry ``verdict`` of a run's metrics;
+`lines_of` makes sentences of them.
+"""
+
+import re
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+from jaxtyping import Float, Int
+from numpy import ndarray
+
+from hpcpinn.io.extremes import Peak, calcium_peaks
+from hpcpinn.timestepping.firing import Rises
+from hpcpinn.wording import biology, counted, listed
+
+_NAMED = 4
+"""Members of a population that are named one by one."""
+
+
+@dataclass(frozen=True)
+class Firing:
+    """Action potentials of one cell: how often the voltage rose above 0 mV, outside pulses.
+
+    Attributes:
+        known: Whether there is a voltage to look at; one that is given as a constant cannot fire.
+        site: Where they were counted: the soma, or the place nearest to the root.
+        count: There.
+        first: When anything fired first, anywhere, ms; None where nothing did.
+        first_site: Where that was.
+        most: The most at any place.
+        sites: At how many places there were any, and
+        places: of how many.
+    """
+
+    known: bool = False
+    site: str = ""
+    count: int = 0
+    first: float | None = None
+    first_site: str = ""
+    most: int = 0
+    sites: int = 0
+    places: int = 0
+
+    @property
+    def any(self) -> bool:
+        """Whether anything fired."""
+        return self.most > 0
+
+
+@dataclass(frozen=True)
+class CellVerdict:
+    """One cell of a run.
+
+    Attributes:
+        name: Of a member of a population; empty where there is one cell.
+        firing: Its action potentials.
+        calcium: How high calcium rose; None where nothing was written.
+    """
+
+    name: str
+    firing: Firing
+    calcium: Peak | None
+
+
+@dataclass(frozen=True)
+class Accuracy:
+    """An error against what was asked for.
+
+    Attributes:
+        error: Relative.
+        tolerance: What it should be at most.
+        of: What they are, in words.
+        key: The key of the run description that sets the tolerance.
+        advice: What helps where it is exceeded.
+    """
+
+    error: float
+    tolerance: float
+    of: str
+    key: str
+
+    advice: str = "lower the tolerance and run again"
+
+    @property
+    def passes(self) -> bool:
+        """Whether the error is a number within the tolerance."""
+        return bool(self.error <= self.tolerance)
+
+    @property
+    def words(self) -> str:
+        """``pass: error estimate 2.4e-04, tolerance 1e-03 (window.tolerance)``."""
+        said = f"{self.of} {self.error:.1e}, tolerance {self.tolerance:.0e} ({self.key})"
+        return f"pass: {said}" if self.passes else f"warn: {said}; {self.advice}"
+
+
+@dataclass(frozen=True)
+class Verdict:
+    """What came of a run of one cell or several.
+
+    Attributes:
+        cells: One entry per member.
+        accuracy: Errors against tolerances.
+        left: What was left unsolved or is to be known, sentences.
+        field: Peak of the uniform field, V/m; None without one, or where members differ in it.
+    """
+
+    cells: tuple[CellVerdict, ...]
+    accuracy: tuple[Accuracy, ...]
+    left: tuple[str, ...] = ()
+    field: float | None = None
+
+
+def firing_of(
+    found: Rises, name: Callable[[int], str], kinds: Int[ndarray, " P"], distance: Float[ndarray, " P"], soma: int = 1
+) -> Firing:
+    """What fired in a cell.
+
+    Args:
+        found: Action potentials by place.
+        name: Of a place by its number.
+        kinds: SWC types of the places.
+        distance: From the root, µm: where there is no soma, they are counted at the nearest place.
+        soma: Its SWC type.
+    """
+    if not len(kinds) or np.isnan(found.first).any():
+        return Firing()
+    in_soma = np.flatnonzero(kinds == soma)
+    at = int(in_soma[len(in_soma) // 2]) if len(in_soma) else int(np.argmin(distance))
+    earliest = int(np.argmin(found.first))
+    fired = bool(found.count.any())
+    return Firing(
+        known=True,
+        site=_short(name(at)),
+        count=int(found.count[at]),
+        first=float(found.first[earliest]) if fired else None,
+        first_site=_short(name(earliest)) if fired else "",
+        most=int(found.count.max()),
+        sites=int(np.count_nonzero(found.count)),
+        places=len(kinds),
+    )
+
+
+def _short(site: str) -> str:
+    """A place to three digits: compartments lie at such as 0.00980392."""
+    return re.sub(r"\((\d*\.\d{4,})\)", lambda found: f"({float(found[1]):.3g})", site)
+
+
+def cells_of(path: str | Path, names: Sequence[str], firing: Sequence[Firing]) -> tuple[CellVerdict, ...]:
+    """What came of every cell, with its calcium read from the finished result. Serial.
+
+    Raises:
+        InputError: The file is no result.
+    """
+    peaks: Sequence[Peak | None] = calcium_peaks(path) or [None] * len(firing)
+    named = names or [""] * len(firing)
+    return tuple(CellVerdict(*one) for one in zip(named, firing, peaks, strict=True))
+
+
+def lines_of(verdict: Verdict, job: str, unit: str = "ms", concentration: str = "uM") -> list[tuple[str, str]]:
+    """The verdict as sentences with what they are about.
+
+    Args:
+        verdict: The facts.
+        job: How a person would name the job to another command.
+        unit: Of time; empty in a dimensionless run.
+        concentration: Unit of calcium; empty likewise.
+    """
+    one = verdict.cells[0] if len(verdict.cells) == 1 else None
+    lines = []
+    if one is not None:
+        lines.append(("fired", _fired(one.firing, verdict.field, job)))
+        lines.append(("calcium", _rose(one.calcium, unit, concentration)))
+    elif verdict.cells:
+        lines.append(("fired", _fired_members(verdict, job)))
+        lines.append(("calcium", _rose_members(verdict.cells, unit, concentration)))
+    lines += [("error", accuracy.words) for accuracy in verdict.accuracy]
+    return lines + [("unsolved", sentence) for sentence in verdict.left or ("nothing",)]
+
+
+def _fired(firing: Firing, field: float | None, job: str) -> str:
+    if not firing.known:
+        return "nothing could: the voltage is given as a constant"
+    if not firing.any:
+        at_field = f" at a field of {field:g} V/m" if field is not None else ""
+        advice = f"; hpcpinn threshold {job} finds the weakest field that fires it" if field is not None else ""
+        return f"nothing: no action potential at any of {counted(firing.places, 'place')}{at_field}{advice}"
+    assert firing.first is not None
+    first = f"first at {biology(firing.first)} at {firing.first_site}"
+    everywhere = f"in {firing.sites} of {counted(firing.places, 'place')}"
+    if not firing.count:
+        most = counted(firing.most, "action potential")
+        return f"not {firing.site}, but up to {most} elsewhere; {first}, {everywhere}"
+    return f"{counted(firing.count, 'action potential')} at {firing.site}; {first}, {everywhere}"
+
+
+def _fired_members(verdict: Verdict, job: str) -> str:
+    cells = verdict.cells
+    firing = [cell for cell in cells if cell.firing.any]
+    silent = [cell.name for cell in cells if not cell.firing.any]
+    if not any(cell.firing.known for cell in cells):
+        return "nothing could: the voltage is given as a constant"
+    at_field = f" at a field of {verdict.field:g} V/m" if verdict.field is not None else ""
+    if not firing:
+        return f"none of {len(cells)} members{at_field}; hpcpinn threshold {job} finds the weakest field that fires one"
+    counts = [
+        f"{cell.name}: {counted(cell.firing.count, 'action potential')} at {cell.firing.site}"
+        if cell.firing.count
+        else f"{cell.name}: up to {counted(cell.firing.most, 'action potential')}, but not at {cell.firing.site}"
+        for cell in firing
+    ]
+    said = f"{len(firing)} of {len(cells)} members{at_field} ({_semicolons(counts)})"
+    return f"{said}; not {listed(silent, _NAMED)}" if silent else said
+
+
+def _semicolons(parts: Sequence[str]) -> str:
+    more = [f"{len(parts) - _NAMED} more"] if len(parts) > _NAMED else []
+    return "; ".join([*parts[:_NAMED], *more])
+
+
+def _moment(time: float, unit: str) -> str:
+    return biology(time) if unit == "ms" else f"{time:.4g} {unit}".rstrip()
+
+
+def _rose(peak: Peak | None, unit: str, concentration: str) -> str:
+    if peak is None:
+        return "nothing was written of it"
+    if not peak.rise > 0.0:
+        return f"nowhere above where it began ({peak.looked})"
+    rise = f"{peak.rise:.3g} {concentration}".rstrip()
+    return f"up to {rise} above rest, at {_moment(peak.time, unit)} at {peak.site} (by {peak.looked})"
+
+
+def _rose_members(cells: Sequence[CellVerdict], unit: str, concentration: str) -> str:
+    ordered = sorted((c for c in cells if c.calcium is not None), key=lambda c: c.calcium.rise)  # type: ignore[union-attr]
+    if not ordered:
+        return "nothing was written of it"
+    least, most = ordered[0], ordered[-1]
+    assert least.calcium is not None
+    said = f"most in {most.name}: {_rose(most.calcium, unit, concentration)}"
+    return f"{said}; least in {least.name}: up to {least.calcium.rise:.3g} {concentration}".rstrip()

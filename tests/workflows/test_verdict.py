@@ -1,0 +1,94 @@
+"""What came of a run, in plain words."""
+
+import numpy as np
+import pytest
+
+from hpcpinn.io.extremes import Peak
+from hpcpinn.timestepping.firing import Rises
+from hpcpinn.workflows.verdict import Accuracy, CellVerdict, Firing, Verdict, firing_of, lines_of
+
+SITES = ["soma[0](0.5)", "dend[0](0.00980392)", "apic[0](0.5)"]
+KINDS, DISTANCE = np.array([1, 3, 4]), np.array([0.0, 20.0, 50.0])
+
+
+def fired(count: list[int], first: list[float]) -> Firing:
+    return firing_of(Rises(np.array(count), np.array(first)), SITES.__getitem__, KINDS, DISTANCE)
+
+
+SILENT = fired([0, 0, 0], [np.inf] * 3)
+SOMATIC = fired([3, 0, 4], [5.9, np.inf, 5.8])
+PEAK = Peak(12.345, 46.0, "apic[3](0.7)", "frames and probes")
+GOOD = Accuracy(2.4e-4, 1e-3, "error estimate", "window.tolerance")
+
+
+def said(*cells: CellVerdict, **more) -> dict[str, list[str]]:
+    lines: dict[str, list[str]] = {}
+    for label, text in lines_of(Verdict(cells, (GOOD,), **more), "my.toml"):
+        lines.setdefault(label, []).append(text)
+    return lines
+
+
+def test_action_potentials_are_counted_at_the_soma():
+    assert (SOMATIC.site, SOMATIC.count, SOMATIC.most, SOMATIC.sites) == ("soma[0](0.5)", 3, 4, 2)
+    assert (SOMATIC.first, SOMATIC.first_site) == (5.8, "apic[0](0.5)")
+    assert SILENT.known and not SILENT.any and SILENT.first is None
+
+
+def test_a_cell_without_a_soma_is_looked_at_near_its_root():
+    rises = Rises(np.array([1, 2, 0]), np.array([3.0, 1.0, np.inf]))
+    found = firing_of(rises, SITES.__getitem__, KINDS + 5, DISTANCE[::-1])
+    assert (found.site, found.count) == ("apic[0](0.5)", 0)
+
+
+def test_what_nobody_knows_is_not_claimed():
+    found = firing_of(Rises(np.zeros(3, int), np.full(3, np.nan)), SITES.__getitem__, KINDS, DISTANCE)
+    assert not found.known
+
+
+def test_places_are_named_to_three_digits():
+    assert fired([0, 1, 0], [np.inf, 2.0, np.inf]).first_site == "dend[0](0.0098)"
+
+
+def test_a_run_that_fired():
+    lines = said(CellVerdict("", SOMATIC, PEAK))
+    assert lines["fired"] == ["3 action potentials at soma[0](0.5); first at 5.8 ms at apic[0](0.5), in 2 of 3 places"]
+    assert lines["calcium"] == ["up to 12.3 uM above rest, at 46 ms at apic[3](0.7) (by frames and probes)"]
+    assert lines["error"] == ["pass: error estimate 2.4e-04, tolerance 1e-03 (window.tolerance)"]
+    assert lines["unsolved"] == ["nothing"]
+
+
+def test_a_field_that_fires_nothing_is_named_with_what_finds_one_that_does():
+    (line,) = said(CellVerdict("", SILENT, PEAK), field=200.0)["fired"]
+    assert "no action potential" in line and "at a field of 200 V/m" in line
+    assert line.endswith("hpcpinn threshold my.toml finds the weakest field that fires it")
+    (line,) = said(CellVerdict("", SILENT, PEAK))["fired"]
+    assert "threshold" not in line
+
+
+def test_a_cell_that_fires_but_not_at_its_soma():
+    (line,) = said(CellVerdict("", fired([0, 0, 1], [np.inf, np.inf, 5.8]), PEAK))["fired"]
+    assert line.startswith("not soma[0](0.5), but up to 1 action potential elsewhere")
+
+
+def test_a_constant_voltage_cannot_fire():
+    assert said(CellVerdict("", Firing(), PEAK))["fired"] == ["nothing could: the voltage is given as a constant"]
+
+
+def test_members_are_told_apart():
+    low = Peak(0.5, 1.0, "soma[0](0.5)", "frames")
+    cells = [CellVerdict("along 0 1 0", SOMATIC, PEAK), CellVerdict("along 0 -1 0", SILENT, low)]
+    lines = said(*cells, field=2000.0)
+    assert lines["fired"] == [
+        "1 of 2 members at a field of 2000 V/m (along 0 1 0: 3 action potentials at soma[0](0.5)); not along 0 -1 0"
+    ]
+    assert lines["calcium"][0].startswith("most in along 0 1 0: up to 12.3 uM")
+    assert lines["calcium"][0].endswith("least in along 0 -1 0: up to 0.5 uM")
+    (line,) = said(*[CellVerdict(f"{n}", SILENT, low) for n in range(9)])["fired"]
+    assert line.startswith("none of 9 members")
+
+
+@pytest.mark.parametrize("error", [2e-3, np.nan])
+def test_an_error_above_its_tolerance_is_a_warning(error):
+    accuracy = Accuracy(error, 1e-3, "error estimate", "window.tolerance", "shorten windows")
+    assert not accuracy.passes
+    assert accuracy.words.startswith("warn: ") and accuracy.words.endswith("; shorten windows")
