@@ -19,7 +19,8 @@ start_ranks() {
 back_to_the_queue() {
     if [ "${SLURM_RESTART_COUNT:-0}" -lt {{restarts}} ]; then
         echo "hpcpinn: time is nearly up; back to the queue, to go on from the checkpoint"
-        scontrol requeue "$SLURM_JOB_ID"
+        # The number of a whole array may be that of one of its tasks: name the task.
+        scontrol requeue "${SLURM_ARRAY_TASK_ID:+${SLURM_ARRAY_JOB_ID}_}${SLURM_ARRAY_TASK_ID:-$SLURM_JOB_ID}"
     else
         echo "hpcpinn: time is nearly up, after {{restarts}} restarts; not requeued" >&2
     fi

@@ -117,7 +117,7 @@ def overrides_of(flags: Mapping[str, str | None]) -> list[tuple[str, str]]:
     """
     typed = {"morphology.file": "morphology"}
     return [
-        (f"--{typed.get(key, key.rpartition('.')[2])} {value}", f"{key}={json.dumps(value)}")
+        (f"--{typed.get(key, key.rpartition('.')[2])} {value}", f"{key}={json.dumps(value, ensure_ascii=False)}")
         for key, value in flags.items()
         if value is not None
     ]

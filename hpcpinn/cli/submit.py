@@ -7,9 +7,14 @@ from typing import Annotated
 import typer
 
 from hpcpinn.cli.job import JOB_HELP, chosen_job
-from hpcpinn.config.jobs import DEFAULT, Job
-from hpcpinn.workflows.submit import Submission, check_run, script
+from hpcpinn.config.jobs import DEFAULT, find_job
+from hpcpinn.config.load import Override
+from hpcpinn.workflows.sbatch import TASK, for_task, refuse_blanks, tasks_of
+from hpcpinn.workflows.submit import Submission, check_array, check_run, script
 from hpcpinn.workflows.submit import submit as hand_over
+
+_TRIED = 20
+"""Tasks of an array whose run descriptions are read before it goes into the queue."""
 
 
 def submit(
@@ -52,20 +57,18 @@ def submit(
 ) -> None:
     """Submits a run to SLURM.
 
-    Writes the batch script; after a requeue the run goes on from its checkpoint.
+    Writes the batch script; after a requeue the run goes on from its checkpoint. With --sbatch=--array=0-9
+    every %a in JOB, --morphology, --output and --set is the number of the task (and %% is %).
     """
-    found = chosen_job(job, DEFAULT, morphology)
     overrides: list[str] = list(settings or [])
     for key, value in (("morphology.file", morphology), ("run.output", output)):
         if value is not None:
-            overrides.append(f"{key}={json.dumps(value)}")
-    check_run(found.file, [*found.overrides, *overrides])
+            overrides.append(f"{key}={json.dumps(value, ensure_ascii=False)}")
     named = {"--partition": partition, "--account": account}
+    for flag, value in named.items():
+        refuse_blanks(flag, value or "")
     submission = Submission(
-        arguments=(
-            *_argument(job, found),
-            *(part for override in overrides for part in ("--set", override)),
-        ),
+        arguments=(*_argument(job, morphology), *(part for override in overrides for part in ("--set", override))),
         nodes=nodes,
         ranks_per_node=ranks_per_node,
         gpus_per_node=gpus_per_node,
@@ -77,15 +80,35 @@ def submit(
         name=name,
         options=(*(f"{flag}={value}" for flag, value in named.items() if value), *(sbatch or [])),
     )
+    if submission.array is None:
+        found = chosen_job(job, DEFAULT, morphology)
+        check_run(found.file, [*found.overrides, *overrides])
+    else:
+        first = [_as_task(task, job, morphology, overrides) for task in tasks_of(submission.array)[:_TRIED]]
+        check_array(first, submission.array)
     text = script(submission)
     if dry_run:
         typer.echo(text, nl=False)
     else:
-        typer.echo(f"submitted job {hand_over(text)}; its log is {name}-<job>.log")
+        log = submission.log.replace("%j", "<job>").replace("%A", "<job>").replace("%a", "<task>")
+        typer.echo(f"submitted job {hand_over(text)}; its log is {log}")
 
 
-def _argument(typed: Path | None, found: Job) -> list[str]:
+def _argument(typed: Path | None, morphology: str | None) -> list[str]:
     """What `hpcpinn run` gets: a file where one was found, so that a name means the same in the queue."""
     if typed is None:
         return []
+    if TASK in str(typed):
+        return [str(typed)]
+    found = find_job(typed, DEFAULT, morphology)
     return [str(typed if found.overrides else found.file)]
+
+
+def _as_task(
+    task: int, job: Path | None, morphology: str | None, overrides: list[str]
+) -> tuple[Path | None, list[Override]]:
+    """Job file and overrides of one task of an array."""
+    typed = None if job is None else Path(for_task(str(job), task))
+    cell = None if morphology is None else for_task(morphology, task)
+    found = find_job(typed, DEFAULT, cell)
+    return found.file, [*found.overrides, *(for_task(override, task) for override in overrides)]

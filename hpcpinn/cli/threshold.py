@@ -37,7 +37,7 @@ def threshold(
     taken = chosen_job(job, morphology=morphology)
     overrides = [*taken.overrides, *(settings or [])]
     if morphology is not None:
-        overrides.append(f"morphology.file={json.dumps(morphology)}")
+        overrides.append(f"morphology.file={json.dumps(morphology, ensure_ascii=False)}")
     # The search needs no magnitude; the run description does, to know that there is a field.
     config, origin = load_with_origin(taken.file, ["field.magnitude=1.0", *overrides])
 

@@ -12,13 +12,33 @@ from hpcpinn import bundled
 from hpcpinn.config import load_with_origin
 from hpcpinn.config.load import Override
 from hpcpinn.errors import InputError
+from hpcpinn.workflows.sbatch import (
+    TASK,
+    Option,
+    arguments_of_a_task,
+    check_times,
+    refuse_control_characters,
+    tasks_of,
+)
 
 _BLANK = re.compile(r"\{\{(\w+)\}\}")
-_TIME = re.compile(r"\d+(:[0-5]?\d){0,2}|\d+-\d{1,2}(:[0-5]?\d){0,2}")
-_NAME = re.compile(r"[\w.+-]+")
+_NAME = re.compile(r"[\w.+-]{1,100}")
 
 _ALWAYS = ("--requeue", "--open-mode=append")
 """Go back to the queue when a node fails, and keep the log of the first attempt."""
+
+_OURS = {
+    "--time": "--time", "-t": "--time", "--signal": "--grace", "--nodes": "--nodes", "-N": "--nodes",
+    "--ntasks-per-node": "--ranks-per-node", "--gpus-per-node": "--gpus-per-node", "--job-name": "--name",
+    "-J": "--name", "--cpus-per-task": "--cpus-per-rank", "-c": "--cpus-per-rank",
+}  # fmt: skip
+"""Options of sbatch that are ours as well: given twice they would not be checked together."""
+
+_BOUNDS = {
+    "nodes": (1, 65_535), "ranks_per_gpu": (1, 1_000), "cpus_per_rank": (1, 65_535), "gpus_per_node": (0, 1_000),
+    "restarts": (0, 1_000_000), "ranks_per_node": (0, 65_535),
+}  # fmt: skip
+"""Least and most; the most is what SLURM's own numbers hold, or beyond any machine."""
 
 
 @dataclass(frozen=True)
@@ -54,15 +74,38 @@ class Submission:
     program: tuple[str, ...] = (sys.executable, "-m", "hpcpinn", "run")
 
     def __post_init__(self) -> None:
-        least = {"nodes": 1, "ranks_per_gpu": 1, "cpus_per_rank": 1, "gpus_per_node": 0, "restarts": 0}
-        for name, smallest in least.items():
-            _require(getattr(self, name) >= smallest, name, getattr(self, name), f"at least {smallest}")
-        _require(bool(_TIME.fullmatch(self.time)), "time", self.time, "minutes, H:MM:SS or D-HH:MM:SS")
-        _require(bool(_NAME.fullmatch(self.name)), "name", self.name, "letters, digits and . _ + -")
-        _require(self.ranks_per_node >= 0, "ranks_per_node", self.ranks_per_node, "at least 1")
-        for option in self.options:
-            if not option.startswith("-"):
-                raise InputError(f"--sbatch {option!r}: an option of sbatch begins with a dash, as --mem=8G")
+        for name, (least, most) in _BOUNDS.items():
+            value = getattr(self, name)
+            wanted = f"at least {max(least, name == 'ranks_per_node')}" if value < least else f"at most {most}"
+            _require(least <= value <= most, name, value, wanted)
+        _require(self.ranks_on_node <= 65_535, "ranks_per_gpu", self.ranks_per_gpu, "fewer ranks on a node")
+        check_times(self.time, self.grace)
+        _require(bool(_NAME.fullmatch(self.name)), "name", self.name, "up to 100 letters, digits and . _ + -")
+        for argument in self.arguments:
+            refuse_control_characters("the argument", argument)
+        for option in self.read_options:
+            if option.flag in _OURS:
+                raise InputError(f"--sbatch {option.flag}: use {_OURS[option.flag]}, which is checked with the others")
+            if option.flag in ("--chdir", "-D"):
+                raise InputError(f"--sbatch {option.flag}: call hpcpinn submit in the folder where the job shall run")
+            if option.flag in ("--array", "-a"):
+                tasks_of(option.value or "")
+
+    @property
+    def read_options(self) -> list[Option]:
+        """Further options of sbatch."""
+        return [Option.read(option) for option in self.options]
+
+    @property
+    def array(self) -> str | None:
+        """Tasks of a job array, in SLURM's spelling; None for a single job."""
+        given = [option.value or "" for option in self.read_options if option.flag in ("--array", "-a")]
+        return given[-1] if given else None
+
+    @property
+    def log(self) -> str:
+        """Name of the log, with SLURM's placeholders."""
+        return f"{self.name}-{'%j' if self.array is None else '%A_%a'}.log"
 
     @property
     def template(self) -> str:
@@ -90,14 +133,17 @@ def script(submission: Submission, directory: Path | None = None) -> str:
         directory: Where the job runs; relative paths of its arguments start there. Default: here.
 
     Raises:
-        InputError: A template is missing or has a blank that nothing fills.
+        InputError: A template is missing or has a blank that nothing fills, or SLURM cannot work in the folder.
     """
-    options = (
-        *_ALWAYS,
-        f"--signal=B:USR1@{submission.grace}",
-        f"--chdir={directory or Path.cwd()}",
-        *submission.options,
-    )
+    folder = str(directory or Path.cwd())
+    refuse_control_characters("the working folder", folder)
+    if "%" in folder or "\\" in folder:
+        raise InputError(f"the working folder {folder}: SLURM takes % and \\ for its own; submit from another folder")
+    options = [
+        *map(Option.read, (*_ALWAYS, f"--signal=B:USR1@{submission.grace}")),
+        Option("--chdir", folder),
+        *submission.read_options,
+    ]
     return _fill(
         submission.template + ".sbatch",
         {
@@ -107,17 +153,24 @@ def script(submission: Submission, directory: Path | None = None) -> str:
             "gpus_per_node": submission.gpus_per_node,
             "cpus_per_rank": submission.cpus_per_rank,
             "time": submission.time,
-            "log": f"{submission.name}-%j.log",
-            "options": "\n".join(f"#SBATCH {option}" for option in options),
+            "log": submission.log,
+            "options": "\n".join(option.directive for option in options),
             "launch": _fill(
                 "launch.sh",
                 {
-                    "command": shlex.join((*submission.program, *submission.arguments, "--resume", "auto")),
+                    "command": _command(submission),
                     "restarts": submission.restarts,
                 },
             ),
         },
     )
+
+
+def _command(submission: Submission) -> str:
+    """The run, as bash reads it."""
+    join = shlex.join if submission.array is None else arguments_of_a_task
+    parts = (shlex.join(submission.program), join(submission.arguments), "--resume auto")
+    return " ".join(filter(None, parts))
 
 
 def submit(text: str) -> int:
@@ -131,7 +184,12 @@ def submit(text: str) -> int:
     """
     try:
         done = subprocess.run(
-            ["sbatch", "--parsable"], input=text, capture_output=True, text=True, check=False
+            ["sbatch", "--parsable"],
+            input=text,
+            capture_output=True,
+            encoding="utf-8",
+            errors="surrogateescape",
+            check=False,
         )
     except FileNotFoundError:
         raise InputError(
@@ -140,11 +198,37 @@ def submit(text: str) -> int:
     if done.returncode:
         reason = " ".join(done.stderr.replace("sbatch: error: ", "").split())
         raise InputError(f"SLURM refuses the job: {reason}")
-    return int(done.stdout.split(";")[0])
+    number = re.match(r"\d+", done.stdout)
+    if number is None:
+        answer = " ".join(f"{done.stdout} {done.stderr}".split())
+        raise InputError(f"SLURM names no job: {answer[:300] or 'no answer'}")
+    return int(number[0])
 
 
-def check_run(job: Path | None, overrides: Sequence[Override]) -> None:
+def check_array(jobs: Sequence[tuple[Path | None, Sequence[Override]]], array: str) -> None:
+    """As `check_run`, for tasks of an array, which must not write each other's result.
+
+    Args:
+        jobs: Job file and overrides of some tasks.
+        array: The array in SLURM's spelling, for messages.
+
+    Raises:
+        InputError: As `check_run`, or two tasks have one result.
+    """
+    outputs = [check_run(job, overrides) for job, overrides in jobs]
+    if len(set(outputs)) < len(outputs):
+        named = outputs[0].with_stem(f"{outputs[0].stem}_{TASK}")
+        raise InputError(
+            f"--sbatch --array={array}: every task would write {outputs[0]}; put {TASK}, the number of the task, into "
+            f"the name: --output '{named}'"
+        )
+
+
+def check_run(job: Path | None, overrides: Sequence[Override]) -> Path:
     """Find mistakes in the run description now rather than after hours in the queue.
+
+    Returns:
+        The result file.
 
     Raises:
         InputError: As `load_config`, or the result would replace an input or another file.
@@ -154,6 +238,7 @@ def check_run(job: Path | None, overrides: Sequence[Override]) -> None:
         from hpcpinn.workflows.places import refuse_unusable_places  # loads NumPy and h5py
 
         refuse_unusable_places(config, job)
+    return Path(config.run.output)
 
 
 def _fill(template: str, values: Mapping[str, object]) -> str:
@@ -161,7 +246,7 @@ def _fill(template: str, values: Mapping[str, object]) -> str:
     file = bundled.files("jobs", dot + suffix).get(stem)
     if file is None:
         raise InputError(f"the template {template} is missing from {bundled.folders('jobs')[0]}; install hpcpinn again")
-    text = file.read_text()
+    text = file.read_text(encoding="utf-8")
     unknown = set(_BLANK.findall(text)) - values.keys()
     if unknown:
         raise InputError(f"{file}: nothing fills the blank {{{{{min(unknown)}}}}}")

@@ -32,7 +32,7 @@ lines = world.gather(f"rank {world.rank} of {world.size} {place}")
 if world.rank == 0:
     print("\\n".join(lines), sys.argv[1:], flush=True)
 if sys.argv[1] == "wait":
-    checkpoint = Path("checkpoint")
+    checkpoint = Path(sys.argv[2].replace("--resume", "checkpoint"))
     if not checkpoint.exists():
         world.Barrier()
         if world.rank == 0:
@@ -75,6 +75,14 @@ def start(slurm: dict[str, str], folder: Path, *arguments: str, **wishes: int) -
     return hand_over(slurm, folder, Submission(arguments, program=program, time="5", name="try", **wishes))
 
 
+def hand_over_array(slurm: dict[str, str], folder: Path, array: str, *arguments: str) -> int:
+    """Submit tasks of one rank each; the number of the array."""
+    program = (sys.executable, "stand_in.py")
+    return hand_over(
+        slurm, folder, Submission(arguments, program=program, time="5", name="try", options=(f"--array={array}",))
+    )
+
+
 def hand_over(slurm: dict[str, str], folder: Path, submission: Submission) -> int:
     """Submit; the number of the job."""
     done = subprocess.run(
@@ -90,7 +98,7 @@ def hand_over(slurm: dict[str, str], folder: Path, submission: Submission) -> in
     return int(done.stdout)
 
 
-def field(slurm: dict[str, str], job: int, name: str) -> str:
+def field(slurm: dict[str, str], job: int | str, name: str) -> str:
     shown = subprocess.run(
         ["scontrol", "show", "job", str(job)], env=slurm, capture_output=True, text=True, timeout=30
     )
@@ -98,7 +106,7 @@ def field(slurm: dict[str, str], job: int, name: str) -> str:
     return found[1] if found else ""
 
 
-def starts_later(slurm: dict[str, str], job: int) -> bool:
+def starts_later(slurm: dict[str, str], job: int | str) -> bool:
     """Whether a requeued job is all gone and sits out the two minutes that SLURM lets it wait."""
     start = field(slurm, job, "StartTime")
     return (
@@ -119,7 +127,7 @@ def log(folder: Path) -> str:
     return "".join(file.read_text() for file in folder.glob("try-*.log"))
 
 
-def finish(slurm: dict[str, str], job: int, folder: Path, seconds: float = 60.0) -> str:
+def finish(slurm: dict[str, str], job: int | str, folder: Path, seconds: float = 60.0) -> str:
     """State in which the job ended."""
     over = ("COMPLETED", "FAILED", "CANCELLED", "TIMEOUT", "NODE_FAIL")
     wait_until(lambda: field(slurm, job, "JobState") in over, "end of the job", folder, seconds)
@@ -186,6 +194,46 @@ def test_time_nearly_up_goes_back_to_the_queue_and_on_from_the_checkpoint(
     assert "restart 1" in log(folder)
     assert "going on from window 7" in log(folder)
     assert field(slurm, job, "Restarts") == "1"
+
+
+def test_each_task_of_an_array_has_its_number_and_goes_back_to_the_queue_alone(
+    slurm: dict[str, str], folder: Path
+) -> None:
+    array = hand_over_array(slurm, folder, "3-4", "wait", "checkpoint_%a")
+    wait_until(lambda: len(list(folder.glob("checkpoint_*"))) == 2, "checkpoints", folder)
+    assert {file.name for file in folder.glob("checkpoint_*")} == {"checkpoint_3", "checkpoint_4"}
+    for asked, other in ((f"{array}_4", f"{array}_3"), (f"{array}_3", f"{array}_4")):
+        before = field(slurm, other, "Restarts")
+        subprocess.run(["scancel", "--batch", "--signal=USR1", asked], env=slurm, timeout=30, check=True)
+        wait_until(lambda asked=asked: starts_later(slurm, asked), "requeue", folder)
+        assert field(slurm, other, "Restarts") == before
+        time.sleep(2.0)
+        subprocess.run(["scontrol", "update", f"job={asked}", "starttime=now"], env=slurm, timeout=30, check=True)
+        assert finish(slurm, asked, folder) == "COMPLETED", log(folder)
+    assert sorted(file.name for file in folder.glob("try-*.log")) == [f"try-{array}_{task}.log" for task in (3, 4)]
+    assert log(folder).count("going on from window 7") == 2
+
+
+def test_a_folder_and_options_of_any_letters(slurm: dict[str, str], folder: Path) -> None:
+    place = folder / "my dir µ # 'x' \"y\" $HOME"
+    place.mkdir()
+    (place / "stand_in.py").write_text(STAND_IN)
+    comment = "two words, 'a' \"b\" \\ # $HOME"
+    submission = Submission(
+        ("report", "it's $HOME"),
+        program=(sys.executable, "stand_in.py"),
+        time="5",
+        name="try",
+        options=(f"--comment={comment}",),
+    )
+    job = hand_over(slurm, place, submission)
+    assert finish(slurm, job, place) == "COMPLETED", log(place)
+    assert '"it\'s $HOME"' in log(place)
+    shown = subprocess.run(
+        ["scontrol", "show", "job", str(job)], env=slurm, capture_output=True, text=True, timeout=30
+    ).stdout
+    assert f"Comment={comment}" in shown
+    assert f"WorkDir={place}\n" in shown
 
 
 def test_the_real_program_writes_one_result_from_two_nodes(slurm: dict[str, str], folder: Path) -> None:
