@@ -76,7 +76,7 @@ def _draw_if_possible(cell: "Inspection", picture: Path) -> None:
 def _print_report(cell: "Inspection") -> None:
     from rich.console import Console
 
-    console = Console(highlight=False, soft_wrap=True)
+    console = Console(highlight=False, markup=False, soft_wrap=True)
     figures = cell.figures()
     console.print(
         f"{cell.tree.path}: {figures['points']} points, {figures['sections']} sections, "
@@ -103,7 +103,7 @@ def _print_whole(table: "Table", console: "Console") -> None:
     from rich.measure import Measurement
 
     wide = Measurement.get(console, console.options.update(max_width=1000), table).maximum
-    Console(width=max(wide, console.width), highlight=False).print(table)
+    Console(width=max(wide, console.width), highlight=False, markup=False).print(table)
 
 
 def _table(cell: "Inspection") -> "Table":

@@ -59,7 +59,7 @@ def _print_table(cell: "SharedCell") -> None:
     from rich.table import Table
 
     figures: dict[str, Any] = cell.figures()
-    console = Console(highlight=False)
+    console = Console(highlight=False, markup=False)
     table = Table(box=None, pad_edge=False)
     for heading in ("rank", "pieces", "length um", "of the mean"):
         table.add_column(heading, justify="right")

@@ -242,5 +242,5 @@ def make_progress(rank: int = 0, console: Console | None = None, *, plain_output
     """
     if rank != 0:
         return SilentProgress()
-    console = console or Console(stderr=plain_output)
+    console = console or Console(stderr=plain_output, markup=False)
     return LiveProgress(console) if console.is_terminal else LogProgress(console)

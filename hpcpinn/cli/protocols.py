@@ -106,7 +106,7 @@ def _print_table(rows: "list[PulseProtocol]") -> None:
         table.add_row(
             protocol.name, str(protocol.count), duration, _trains(protocol), bursts, _pulses(protocol)
         )
-    Console(highlight=False).print(table)
+    Console(highlight=False, markup=False).print(table)
 
 
 _NUMBERS = ("pulses", "duration")

@@ -85,7 +85,7 @@ def run(
             else:
                 summary = forward.run(config, communicator, progress, resume=checkpoint)
     if communicator.rank == 0:
-        console = Console(highlight=False)
+        console = Console(highlight=False, markup=False)
         if config.is_long:
             print_long_summary(long_summary, console, job_name(job))
         else:
@@ -106,7 +106,7 @@ def run_on_square(config: SquareConfig, origin: "Origin", job: Path | None) -> N
         with make_progress(communicator.rank) as progress:
             summary = square.run_square(config, communicator, progress)
     if communicator.rank == 0:
-        print_square_summary(summary, Console(highlight=False))
+        print_square_summary(summary, Console(highlight=False, markup=False))
 
 
 def overrides_of(flags: Mapping[str, str | None]) -> list[tuple[str, str]]:

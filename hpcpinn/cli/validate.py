@@ -155,7 +155,7 @@ def _print_report(outcome: "Validation") -> None:
     from rich.console import Console
     from rich.table import Table
 
-    console = Console(highlight=False, soft_wrap=True)
+    console = Console(highlight=False, markup=False, soft_wrap=True)
     settled, result = outcome.settled, outcome.result
     unit = result.units.get("time", "")
     console.print(

@@ -1,5 +1,6 @@
 """What tables of the run description are made of: numbers with units and limits, and their base."""
 
+import unicodedata
 from collections.abc import Mapping
 from typing import Annotated
 
@@ -46,6 +47,18 @@ def _is_unit_of_length(text: str) -> str:
     return text
 
 
+def _readable(value: str) -> str:
+    """The text, unless files, tables and scripts would trip over it.
+
+    Raises:
+        ValueError: It has a line end, a NUL or another control character.
+    """
+    found = next((letter for letter in value if unicodedata.category(letter) == "Cc"), None)
+    if found is not None:
+        raise ValueError(f"a control character ({found!r}) has no place in a name; leave it out")
+    return value
+
+
 Finite = Annotated[float, Field(allow_inf_nan=False)]
 Positive = Annotated[Finite, Field(gt=0)]
 NonNegative = Annotated[Finite, Field(ge=0)]
@@ -55,7 +68,7 @@ TimeOrForever = Annotated[float, Field(gt=0, allow_inf_nan=True), BeforeValidato
 Length = Annotated[NonNegative, BeforeValidator(_in_um)]
 PositiveLength = Annotated[Positive, BeforeValidator(_in_um)]
 Count = Annotated[int, Field(ge=1)]
-Text = Annotated[str, Field(min_length=1)]
+Text = Annotated[str, Field(min_length=1), AfterValidator(_readable)]
 LengthUnit = Annotated[str, AfterValidator(_is_unit_of_length)]
 
 

@@ -50,7 +50,7 @@ def read_metrics(result: str | Path) -> dict[str, Any]:
     """
     path = metrics_path(result)
     try:
-        content: dict[str, Any] = json.loads(path.read_text())
+        content: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
     except OSError as error:
         raise InputError(f"{path}: cannot be read ({error.strerror}); run the job first") from error
     except ValueError as error:
@@ -60,7 +60,7 @@ def read_metrics(result: str | Path) -> dict[str, Any]:
 
 def _write(path: Path, content: Mapping[str, Any]) -> None:
     temporary = path.with_name(path.name + ".new")
-    temporary.write_text(json.dumps(_plain(content), indent=2, allow_nan=False) + "\n")
+    temporary.write_text(json.dumps(_plain(content), indent=2, allow_nan=False) + "\n", encoding="utf-8")
     os.replace(temporary, path)
 
 

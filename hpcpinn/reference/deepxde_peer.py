@@ -133,8 +133,9 @@ def solve_by_deepxde(
         try:
             # Read from a pipe, so that modules beside the program do not hide others of the same name.
             done = subprocess.run(
-                [python, "-", str(given), str(wanted)], input=_PROGRAM.read_text(), cwd=name, env=_environment(),
-                capture_output=True, text=True, timeout=training.limit + _OVER, check=False,
+                [python, "-", str(given), str(wanted)], input=_PROGRAM.read_text(encoding="utf-8"), cwd=name,
+                env=_environment(), capture_output=True, encoding="utf-8", errors="replace",
+                timeout=training.limit + _OVER, check=False,
             )  # fmt: skip
         except subprocess.TimeoutExpired as error:
             raise SolveError(f"DeepXDE did not end within {training.limit + _OVER:g} s") from error

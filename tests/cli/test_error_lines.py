@@ -1,7 +1,11 @@
 """What a person reads when a site, a file or a name is wrong: place, value and fix in one line."""
 
+import ast
+from pathlib import Path
+
 import pytest
 
+from hpcpinn.cli import inspect as inspect_command
 from tests.cli.test_main import hpcpinn, refused
 
 JOB = """\
@@ -57,3 +61,16 @@ def test_a_file_that_cannot_be_used_is_named_with_the_fix(tmp_path, typed, expec
     (tmp_path / "huge.swc").write_text("1 1 0 0 0 5 -1\n2 3 1e200 0 0 1 1\n")
     (tmp_path / "cut.h5").write_bytes(b"\x89HDF\r\n\x1a\n\0\0")
     assert expected in refused(hpcpinn(*typed, cwd=tmp_path))
+
+
+def test_no_bracket_in_a_name_is_taken_for_a_style():
+    """``[bold]`` in a path or a probe's name is printed, not obeyed and swallowed."""
+    folder = Path(inspect_command.__file__).parent
+    calls = [
+        (file.name, ast.unparse(node))
+        for file in sorted(folder.glob("*.py"))
+        for node in ast.walk(ast.parse(file.read_text(encoding="utf-8")))
+        if isinstance(node, ast.Call) and ast.unparse(node.func) == "Console"
+    ]
+    assert calls
+    assert [call for call in calls if "markup=False" not in call[1]] == []

@@ -1,5 +1,6 @@
 """Reading a run description: values, defaults, overrides, and one clear line for every mistake."""
 
+import json
 import math
 from dataclasses import fields
 
@@ -282,3 +283,10 @@ def test_whatever_is_set_is_taken_or_refused_in_one_line(assignments):
         line = "taken"
         assert config_from_json(config.to_json()) == config
     assert len(line.splitlines()) == 1
+
+
+@pytest.mark.parametrize("letter", ["\0", "\n", "\x1b", "\x7f"])
+def test_a_name_has_no_control_characters(letter):
+    document = f"probe.0.name={json.dumps('a' + letter)[:-1]}b\""
+    with pytest.raises(InputError, match=r"probe.*name.*(control character|Illegal character)"):
+        load_config(None, ["probe=[{site='root'}]", document.replace("\x7f", "\\u007f")])
