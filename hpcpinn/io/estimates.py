@@ -1,7 +1,7 @@
 """Estimates of constants as every inference has them, and their part of its result file.
 
 /config                                        run description, JSON text
-/parameters/{name,unit,start,estimate,low,high,sd_log,data_sd_log,determined,measure}
+/parameters/{name,unit,start,estimate,low,high,sd_log,data_sd_log,determined,measure,truth}
 /covariance (p, p)                             of the logarithms; of constants of either sign over their measure
 /path (S, p)                                   constants after every step
 """
@@ -40,6 +40,7 @@ class Estimates:
         covariance: Of the coordinates.
         path: Constants after every step.
         config: The run description, JSON text.
+        truth: What synthetic data were made with; nan where nobody knows.
     """
 
     names: tuple[str, ...]
@@ -55,6 +56,7 @@ class Estimates:
     covariance: Float[ndarray, "p p"]
     path: Float[ndarray, "S p"]
     config: str
+    truth: Float[ndarray, " p"]
 
     @property
     def coordinates(self) -> Coordinates:
@@ -96,7 +98,7 @@ def write_estimates(file: h5py.File, kind: str, version: int, estimates: Estimat
     file["config"] = estimates.config
     write_strings(file, "parameters/name", list(estimates.names))
     write_strings(file, "parameters/unit", list(estimates.units))
-    for name in (*_PARAMETERS, "measure"):
+    for name in (*_PARAMETERS, "measure", "truth"):
         file[f"parameters/{name}"] = getattr(estimates, name)
     file["covariance"], file["path"] = estimates.covariance, estimates.path
 
@@ -109,6 +111,7 @@ def estimates_in(file: h5py.File) -> dict[str, Any]:
         "units": text_in(file, "parameters/unit"),
         **{name: np.asarray(file[f"parameters/{name}"][:]) for name in _PARAMETERS},
         "measure": np.asarray(file["parameters/measure"][:]) if "measure" in file["parameters"] else np.zeros(n),
+        "truth": np.asarray(file["parameters/truth"][:]) if "truth" in file["parameters"] else np.full(n, np.nan),
         "covariance": np.asarray(file["covariance"][:]),
         "path": np.asarray(file["path"][:]),
         "config": config.decode() if isinstance(config, bytes) else str(config),

@@ -61,7 +61,7 @@ class Result:
         sweeps: Columns of `layout.SWEEP_COLUMNS`, one row per Schwarz sweep.
         config: The run description.
         units: Unit by array name; empty for a dimensionless run.
-        attributes: Version, git commit, seed, ranks, creation date.
+        attributes: Version, git commit, seed, ranks, creation date; of one member of a population its name.
         complete: Whether the run came to its end.
         members: Names of the cells of a population; empty for a run of one cell.
         member_pieces: How many pieces each of them has, one member after the other.
@@ -122,6 +122,7 @@ class Result:
                 **{name: getattr(self.probes, name)[:, probes] for name in layout.FIELDS},
             ),
             config=self.member_configs[number],
+            attributes=self.attributes | {"member": self.members[number]},
             members=(),
             member_pieces=(),
             member_configs=(),

@@ -1,5 +1,6 @@
 """What all pictures have in common: type, colours, labels, scale bar, and how they are saved."""
 
+import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -8,18 +9,19 @@ from typing import Any
 import matplotlib
 import numpy as np
 from jaxtyping import Float
+from matplotlib import font_manager
 from matplotlib.axes import Axes
 from matplotlib.axis import Tick
-from matplotlib.cm import ScalarMappable
-from matplotlib.colors import Colormap, LinearSegmentedColormap, LogNorm, Normalize
-from matplotlib.figure import Figure, SubFigure
+from matplotlib.backends.backend_agg import FigureCanvasAgg
+from matplotlib.colors import Colormap, LinearSegmentedColormap
+from matplotlib.figure import Figure
 from matplotlib.patheffects import withStroke
 from matplotlib.text import Text
-from matplotlib.ticker import FuncFormatter, NullFormatter
 from numpy import ndarray
 
 from hpcpinn.errors import OutputError
 from hpcpinn.io import Result
+from hpcpinn.report.heading import Heading
 from hpcpinn.units import TIME
 
 STYLE: Any = {
@@ -44,31 +46,45 @@ STYLE: Any = {
 CYCLE = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#333333")
 """Colours for curves, told apart by most colour-blind readers (Okabe and Ito)."""
 
-_WIDE = 8.0
-"""Ratio of extremes from which a quantity is shown on a logarithmic scale."""
+PARTIAL = "#B34700"
+"""Colour in which a run that has not come to its end is said to be partial."""
+
+_OTHER_SCRIPTS = ("Noto Sans CJK JP", "Noto Sans CJK SC", "Source Han Sans", "Hiragino Sans", "Microsoft YaHei")
+"""Fonts, where installed, for names in scripts that matplotlib's own font lacks."""
 
 
 @contextmanager
-def canvas(path: Path, width: float, height: float, style: Any = STYLE) -> Iterator[Figure]:
+def canvas(path: Path, width: float, height: float, heading: Heading | None = None) -> Iterator[Figure]:
     """A figure of so many inches that is saved when the block ends.
+
+    It looks the same whatever the user's matplotlibrc says, goes to a file without a window system, and leaves
+    the user's settings and backend as they are.
 
     Args:
         path: Picture; its directory is made, its suffix says the format.
         width, height: Inches.
-        style: Settings of matplotlib that differ from its own.
+        heading: What is drawn, written above all panels.
 
     Raises:
         OutputError: The picture cannot be written.
     """
-    with matplotlib.rc_context():
+    with matplotlib.rc_context(), warnings.catch_warnings():
         matplotlib.rcdefaults()  # a person's own style (LaTeX, 40 points) is for figures of another shape
-        matplotlib.rcParams.update(style)
+        installed = set(font_manager.get_font_names())
+        others = [name for name in _OTHER_SCRIPTS if name in installed]
+        matplotlib.rcParams.update(STYLE | {"font.sans-serif": ["DejaVu Sans", *others]})
+        # A character that no font has is drawn as a box; that is no reason to write to stderr.
+        warnings.filterwarnings("ignore", "Glyph .* missing from", UserWarning)
         figure = Figure(figsize=(width, height), layout="constrained")
+        FigureCanvasAgg(figure)
+        if heading is not None:
+            _write_heading(figure, heading)
         yield figure
         _take_names_as_they_are(figure)
         try:
             path.parent.mkdir(parents=True, exist_ok=True)
-            figure.savefig(path)
+            titled = heading is not None and path.suffix.lower() in (".png", ".pdf", ".svg")
+            figure.savefig(path, metadata={"Title": str(heading)} if titled else None)
         except (OSError, ValueError) as error:
             reason = getattr(error, "strerror", None) or error
             raise OutputError(f"{path}: the picture cannot be written ({reason})") from None
@@ -82,56 +98,47 @@ def _take_names_as_they_are(figure: Figure) -> None:
             text.set_parse_math(False)
 
 
+def _write_heading(figure: Figure, heading: Heading) -> None:
+    shown = heading.partial != ""
+    figure.suptitle(
+        heading.fitting(figure.get_figwidth()),
+        x=0.01,
+        ha="left",
+        fontsize=7,
+        color=PARTIAL if shown else "0.35",
+        weight="bold" if shown else "normal",
+    )
+
+
+def plain(text: str) -> str:
+    """A name as the label of a tick, where dollars would start a formula."""
+    return text.replace("$", r"\$")
+
+
 def calcium_colours() -> Colormap:
     """Dark blue at rest to orange: both ends stand out on white paper, also in grey."""
     shades = matplotlib.colormaps["plasma"](np.linspace(0.0, 0.86, 256))
     return LinearSegmentedColormap.from_list("calcium", shades)
 
 
-def scale_for(values: Float[ndarray, "..."]) -> Normalize:
-    """Logarithmic where values span a wide range, else linear; never of zero width."""
-    low, high = float(values.min()), float(values.max())
-    if low > 0.0 and high > _WIDE * low:
-        return LogNorm(low, high)
-    if high - low < 1e-6 * max(abs(high), 1e-300):
-        high = low + 1e-3 * max(abs(low), 1e-300)
-    return Normalize(low, high)
-
-
-def colour_bar(
-    figure: Figure | SubFigure, scale: Normalize, beside: Any, text: str, *, shrink: float = 1.0
-) -> None:
-    """The colours of calcium beside some axes, with plain numbers: 0.1 instead of 10⁻¹.
-
-    Args:
-        figure: Where.
-        scale: Of the colours.
-        beside: One axes or an array of them.
-        text: Label.
-        shrink: Part of the height of the axes.
-    """
-    shown = ScalarMappable(scale, calcium_colours())
-    axis = figure.colorbar(shown, ax=beside, label=text, shrink=shrink, pad=0.02).ax.yaxis
-    if isinstance(scale, LogNorm):
-        axis.set_major_formatter("{x:g}")
-        low, high = scale.inverse(np.array([0.0, 1.0]))
-        axis.set_minor_formatter(FuncFormatter(_one_two_five) if high < 100.0 * low else NullFormatter())
-
-
-def _one_two_five(value: float, _: int | None) -> str:
-    digit = value / 10.0 ** np.floor(np.log10(value))
-    return f"{value:g}" if round(digit, 6) in (2.0, 5.0) else ""
-
-
 def label(result: Result, name: str, text: str | None = None) -> str:
     """``calcium (µM)``; without the unit for a dimensionless run."""
-    unit = result.units.get(name, "").replace("um", "µm").replace("uM", "µM")
+    unit = unit_of(result, name)
     return f"{text or name} ({unit})" if unit else text or name
+
+
+def unit_of(result: Result, name: str) -> str:
+    """Unit of an array as people write it, ``µM``; empty for a dimensionless run."""
+    return result.units.get(name, "").replace("um", "µm").replace("uM", "µM")
 
 
 def moment(result: Result, time: float) -> str:
     """``12.5 ms``, in a long run ``3.25 s``, or ``t = 0.5`` for a dimensionless one."""
     unit, worth = time_unit(result)
+    if unit == "min" and time < worth:
+        unit, worth = "s", TIME["s"]
+    if unit == "s" and time < worth:
+        unit, worth = "ms", 1.0
     return f"{time / worth:.4g} {unit}" if unit else f"t = {time:.4g}"
 
 

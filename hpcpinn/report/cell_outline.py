@@ -7,13 +7,15 @@ import numpy as np
 from jaxtyping import Bool, Float
 from matplotlib.axes import Axes
 from matplotlib.collections import EllipseCollection, PolyCollection
+from matplotlib.lines import Line2D
 from matplotlib.patches import Circle, Patch
 from numpy import ndarray
 
 from hpcpinn.morphology.cable import Cable
 from hpcpinn.morphology.frusta import kind_name
 from hpcpinn.morphology.repair import SOMA
-from hpcpinn.report.canvas import canvas
+from hpcpinn.report.canvas import canvas, scale_bar
+from hpcpinn.report.heading import shortened
 
 COLOURS = {1: "#333333", 2: "#0072B2", 3: "#D55E00", 4: "#8E4B9E"}
 """Soma, axon, basal, apical; told apart by most colour-blind readers."""
@@ -68,7 +70,7 @@ def draw_cell(
     """
     flat = cable.xyz[..., :2].reshape(-1, 2)
     extent = np.ptp(flat, axis=0)
-    with canvas(path, *_figure_size(extent), style={"figure.dpi": 160}) as figure:
+    with canvas(path, *_figure_size(extent)) as figure:
         axes = figure.add_subplot()
         handles = _draw_frusta(axes, cable, THINNEST * float(extent.max()))
         if marks is not None and len(marks):
@@ -79,8 +81,9 @@ def draw_cell(
         axes.set_aspect("equal")
         axes.autoscale_view()
         axes.set_axis_off()
-        _scale_bar(axes, flat)
-        axes.set_title(title, fontsize=10)
+        scale_bar(axes, flat, "µm")
+        axes.set_title(shortened(title, int(10 * figure.get_figwidth())), fontsize=10)
+        handles.append(Line2D([], [], color="0.4", lw=1, label="to scale"))
         figure.legend(handles=handles, loc="outside right upper", fontsize=8, frameon=False)
 
 
@@ -138,22 +141,3 @@ def _figure_size(extent: Float[ndarray, " 2"]) -> tuple[float, float]:
     """Inches that fit the cell's shape: the longer side 8, the shorter at least 3."""
     side = 8.0 * extent / max(float(extent.max()), 1e-12)
     return float(max(side[0], 3.0)) + 1.0, float(max(side[1], 3.0))
-
-
-def _scale_bar(axes: Axes, flat: Float[ndarray, "k 2"]) -> None:
-    """A bar of 1, 2 or 5 times a power of ten, near a fifth of the cell, below it."""
-    low, high = flat.min(axis=0), flat.max(axis=0)
-    wanted = 0.2 * max(float((high - low).max()), 1e-12)
-    power = 10.0 ** np.floor(np.log10(wanted))
-    length = power * max(step for step in (1, 2, 5) if step * power <= wanted * 1.0001)
-    y = low[1] - 0.05 * float((high - low).max())
-    axes.plot([low[0], low[0] + length], [y, y], color="black", lw=2, solid_capstyle="butt")
-    axes.annotate(
-        f"{length:g} µm",
-        (low[0] + length / 2, y),
-        (0, -4),
-        textcoords="offset points",
-        ha="center",
-        va="top",
-        fontsize=8,
-    )

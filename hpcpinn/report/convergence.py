@@ -15,6 +15,7 @@ from numpy import ndarray
 from hpcpinn.errors import InputError
 from hpcpinn.io import Result
 from hpcpinn.report.canvas import CYCLE, canvas, halo, label, time_label, time_unit
+from hpcpinn.report.heading import heading_of
 
 _LEAST_JUMP, _LEAST_ERROR = 1e-9, 1e-10
 """What is smaller (a cell at rest has no error at all) is left out, so that the rest is seen."""
@@ -38,7 +39,7 @@ def draw_convergence(path: Path, result: Result) -> None:
     if not len(result.windows["start"]):
         raise InputError(f"{result.path}: has no windows yet; let the run go on, then plot")
     split = is_split(result)
-    with canvas(path, 7.2, 2.6 if split else 5.2) as figure:
+    with canvas(path, 7.2, 2.8 if split else 5.4, heading_of(result)) as figure:
         if split:
             errors, seconds = figure.subplots(1, 2)
             error_estimate_into(errors, result)

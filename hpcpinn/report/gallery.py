@@ -12,12 +12,14 @@ from hpcpinn.io.sidecar import read_reference
 from hpcpinn.report.cell import draw_cell
 from hpcpinn.report.cell_outline import round_soma
 from hpcpinn.report.convergence import draw_convergence, is_split
+from hpcpinn.report.heading import heading_of
 from hpcpinn.report.kymograph import draw_kymograph
 from hpcpinn.report.partition_map import draw_partition
 from hpcpinn.report.population import draw_population
 from hpcpinn.report.protocol import draw_protocol
 from hpcpinn.report.summary import draw_overview
 from hpcpinn.report.traces import draw_traces
+from hpcpinn.report.voltage import draw_voltage, varies
 
 
 def draw_all(
@@ -50,6 +52,10 @@ def draw_all(
     pictures |= {
         "overview": lambda path: draw_overview(path, result, reference),
         "cell": lambda path: draw_cell(path, result, times),
+    }
+    if varies(result):
+        pictures["voltage"] = lambda path: draw_voltage(path, result)
+    pictures |= {
         "kymograph": lambda path: draw_kymograph(path, result),
         "traces": lambda path: draw_traces(path, result, reference),
         "partition": lambda path: _draw_owners(path, result),
@@ -88,4 +94,5 @@ def _draw_owners(path: Path, result: Result) -> None:
         cuts=cable.xyz.reshape(-1, 3)[cuts].reshape(-1, 3),
         neighbours=sorted(pairs),
         title=f"{n} rank{'s' * (n > 1)}, {len(cuts)} cut{'s' * (len(cuts) != 1)}",
+        heading=heading_of(result),
     )

@@ -1,4 +1,4 @@
-"""Calcium along the path from the soma to a tip, against time."""
+"""How far calcium has moved from rest along the path from the soma to a tip, against time."""
 
 from dataclasses import dataclass
 from pathlib import Path
@@ -6,23 +6,15 @@ from pathlib import Path
 import numpy as np
 from jaxtyping import Float, Int
 from matplotlib.axes import Axes
-from matplotlib.colors import Normalize
 from matplotlib.figure import Figure, SubFigure
 from numpy import ndarray
 
 from hpcpinn.errors import InputError
 from hpcpinn.io import Result
 from hpcpinn.morphology.cable import Cable
-from hpcpinn.report.canvas import (
-    calcium_colours,
-    canvas,
-    colour_bar,
-    frame_spacing,
-    label,
-    scale_for,
-    time_label,
-    time_unit,
-)
+from hpcpinn.report.canvas import canvas, frame_spacing, label, time_label, time_unit, unit_of
+from hpcpinn.report.change import Shading, change_of, colour_bar, quiet_axis, shading_of
+from hpcpinn.report.heading import heading_of, shortened
 
 _SOMA = 1
 _AROUND = 5.0
@@ -34,7 +26,7 @@ _COLUMNS = 600
 
 
 def draw_kymograph(path: Path, result: Result) -> None:
-    """Draws calcium from the soma to the tip on whose way it rises most, with the voltage above.
+    """Draws the change of calcium from the soma to the tip on whose way it is largest, with the voltage above.
 
     A hot place too small to be seen on the whole path is drawn once more close up.
 
@@ -46,19 +38,19 @@ def draw_kymograph(path: Path, result: Result) -> None:
         InputError: The result has fewer than two frames.
         OutputError: The picture cannot be written.
     """
-    with canvas(path, 6.4, 5.0) as figure:
+    with canvas(path, 6.4, 5.0, heading_of(result)) as figure:
         kymograph_into(figure, result)
 
 
 def kymograph_into(
-    figure: Figure | SubFigure, result: Result, scale: Normalize | None = None, *, voltage: bool = True
+    figure: Figure | SubFigure, result: Result, shading: Shading | None = None, *, voltage: bool = True
 ) -> None:
     """The kymograph on a figure or a part of one.
 
     Args:
         figure: Where.
         result: The run.
-        scale: Of the colours, where they are explained elsewhere; None: own scale and colour bar.
+        shading: Colours, where they are explained elsewhere; None: own ones and a colour bar.
         voltage: Whether to draw the voltage above, where it varies.
 
     Raises:
@@ -68,48 +60,50 @@ def kymograph_into(
         raise InputError(f"{result.path}: has {len(result.time)} frames, a kymograph needs two; run longer")
     strip = strip_along(result, path_to_tip(result.cable, liveliest_tip(result)))
     voltage = voltage and bool(np.ptp(result.voltage) > 1e-6)
-    close_up = hot_place(strip)
+    shown = shading or shading_of(result, change_of(result))
+    close_up = None if shown.note else hot_place(strip)
     heights = [1.0] * voltage + [3.0] + [1.5] * (close_up is not None)
     panels = figure.subplots(len(heights), 1, sharex=True, squeeze=False, height_ratios=heights)[:, 0]
     if voltage:
         _draw_voltage(panels[0], result, strip)
     maps = panels[int(voltage) :]
-    shown = scale or scale_for(strip.calcium)
     for axes in maps:
         _draw_strip(axes, result, strip, shown)
-    maps[0].set_title(f"from the {strip.origin} to the tip of {strip.tip}", loc="left", pad=3)
+    maps[0].set_title(f"from the {strip.origin} to the tip of {shortened(strip.tip, 24)}", loc="left", pad=3)
     between = f"frames {frame_spacing(result)} apart, linear between"
     maps[0].set_title(between, loc="right", pad=3, fontsize=6, color="0.35")
     if close_up is not None:
         maps[1].set_ylim(*close_up)
-        maps[1].set_title("close to its highest calcium", loc="left", pad=3)
+        maps[1].set_title("close to its largest change", loc="left", pad=3)
     maps[-1].set_xlabel(time_label(result))
     figure.align_ylabels(panels)
-    if scale is None:
-        colour_bar(figure, shown, list(maps), label(result, "calcium"))
+    if shown.note:
+        maps[0].text(0.5, 0.5, shown.note, transform=maps[0].transAxes, ha="center", va="center", color="white")
+    elif shading is None:
+        colour_bar(figure, shown, list(maps))
 
 
 @dataclass(frozen=True)
 class Strip:
-    """Calcium along a path.
+    """Change of calcium along a path.
 
     Attributes:
         pieces: The pieces from the root to the tip.
         edges: Distance from the root of the borders of the n cells along the path, µm.
-        calcium: In the cells, µM.
+        change: In the cells, from the first frame, µM.
         origin: What lies at distance 0, "soma" or "root".
         tip: Name of the last section.
     """
 
     pieces: Int[ndarray, " k"]
     edges: Float[ndarray, " n+1"]
-    calcium: Float[ndarray, "T n"]
+    change: Float[ndarray, "T n"]
     origin: str
     tip: str
 
 
 def strip_along(result: Result, pieces: Int[ndarray, " k"]) -> Strip:
-    """Calcium in the cells of consecutive pieces."""
+    """The change of calcium in the cells of consecutive pieces."""
     m = result.cells_per_piece
     cells = (pieces[:, None] * m + np.arange(m)).ravel()
     ends = result.cable.path[pieces]
@@ -119,15 +113,15 @@ def strip_along(result: Result, pieces: Int[ndarray, " k"]) -> Strip:
     return Strip(
         pieces=pieces,
         edges=np.r_[starts.ravel(), ends[-1, 1]],
-        calcium=result.calcium[:, cells],
+        change=result.calcium[:, cells] - result.calcium[0, cells],
         origin="soma" if _SOMA in result.cable.kind[at_root] else "root",
         tip=result.cable.sections[section[-1]].name,
     )
 
 
 def hot_place(strip: Strip) -> tuple[float, float] | None:
-    """Distances between which to show the place of highest calcium; None if it is no small place."""
-    rise = strip.calcium.max(axis=0) - strip.calcium[0]
+    """Distances between which to show the place of largest change; None if it is no small place."""
+    rise = np.abs(strip.change).max(axis=0)
     peak = int(rise.argmax())
     low = np.flatnonzero(rise < 0.5 * rise[peak])
     below, above = low[low < peak], low[low > peak]
@@ -150,12 +144,13 @@ def path_to_tip(cable: Cable, tip: int) -> Int[ndarray, " k"]:
 
 
 def liveliest_tip(result: Result) -> int:
-    """The piece at whose free end a way from the root ends on which calcium rises most.
+    """The piece at whose free end a way from the root ends on which calcium changes most.
 
-    Of several such ways the longest: a rise in the trunk belongs to all of them.
+    Of several such ways the longest: a change in the trunk, or none at all, belongs to all of them.
     """
-    cable = result.cable
-    rise = (result.calcium.max(axis=0) - result.calcium[0]).reshape(cable.n_frusta, -1).max(axis=1)
+    cable, change = result.cable, change_of(result)
+    of_cells = np.abs(change.values).max(axis=0)
+    rise = np.where(of_cells > change.floor, of_cells, 0.0).reshape(cable.n_frusta, -1).max(axis=1)
     most: dict[int, float] = {}  # on the way to every node
     for piece, (tail, head) in enumerate(cable.node.tolist()):
         most[head] = max(rise[piece], most.get(tail, -np.inf))
@@ -175,19 +170,22 @@ def _draw_voltage(axes: Axes, result: Result, strip: Strip) -> None:
         probe = int(distance.argmin())
         time, voltage = result.probes.time, result.probes.voltage[:, probe]
         if result.probes.name[probe] != place:
-            place = f"{place} (probe {result.probes.name[probe]})"
+            place = f"{place} (probe {shortened(result.probes.name[probe], 24)})"
     axes.plot(time / time_unit(result)[1], voltage, color="black", lw=0.8)
     axes.set_title(f"voltage at the {place}", loc="left", pad=3)
     axes.set_ylabel(label(result, "voltage"))
+    quiet_axis(axes, "voltage", voltage, unit_of(result, "voltage"))
     axes.tick_params(bottom=False)
 
 
-def _draw_strip(axes: Axes, result: Result, strip: Strip, scale: Normalize) -> None:
-    borders, calcium = fill_between(result.time / time_unit(result)[1], strip.calcium)
+def _draw_strip(axes: Axes, result: Result, strip: Strip, shading: Shading) -> None:
+    borders, change = fill_between(result.time / time_unit(result)[1], strip.change)
     axes.set_xlim(borders[0], borders[-1])
     axes.set_ylim(strip.edges[0], strip.edges[-1])
     axes.set_ylabel(label(result, "path", "distance"))
-    axes.pcolormesh(borders, strip.edges, calcium.T, norm=scale, cmap=calcium_colours(), rasterized=True)
+    axes.pcolormesh(
+        borders, strip.edges, change.T, norm=shading.scale, cmap=shading.colours, rasterized=True
+    )
 
 
 def fill_between(

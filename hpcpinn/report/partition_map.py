@@ -12,8 +12,9 @@ from matplotlib.lines import Line2D
 from matplotlib.patches import Circle
 from numpy import ndarray
 
-from hpcpinn.report.canvas import canvas
+from hpcpinn.report.canvas import canvas, scale_bar
 from hpcpinn.report.cell_outline import RoundSoma, outlines
+from hpcpinn.report.heading import Heading
 
 _PALETTE = matplotlib.colormaps["tab10"](np.arange(10))[:, :3]
 _THINNEST, _THICKEST = 0.9, 7.0
@@ -30,6 +31,7 @@ def draw_partition(
     cuts: Float[ndarray, "k 3"],
     neighbours: Sequence[tuple[int, int]] = (),
     title: str = "",
+    heading: Heading | None = None,
 ) -> None:
     """Draws the x-y projection of a partition into a picture file.
 
@@ -42,6 +44,7 @@ def draw_partition(
         cuts: Where different ranks meet, µm.
         neighbours: Pairs of ranks that meet, to be given different colours.
         title: Written above.
+        heading: Of which run, where it is one.
 
     Raises:
         OutputError: The picture cannot be written.
@@ -49,7 +52,7 @@ def draw_partition(
     n = int(owner.max()) + 1
     colour = rank_colours(n, neighbours)
     extent = np.ptp(xyz[..., :2].reshape(-1, 2), axis=0)
-    with canvas(path, *_figure_size(extent), style={"figure.dpi": 160}) as figure:
+    with canvas(path, *_figure_size(extent), heading) as figure:
         axes = figure.add_subplot()
         shown = np.ones(len(owner), bool) if soma is None else ~soma.rows
         axes.add_collection(
@@ -68,8 +71,10 @@ def draw_partition(
         _frame(axes, xyz)
         axes.set_title(title, fontsize=10)
         handles = [Line2D([], [], marker="o", ms=4.5, mfc="white", mec="black", ls="none", label="cut")]
+        handles = handles if len(cuts) else []
         if n <= len(_PALETTE):
             handles = [Line2D([], [], color=colour[r], lw=3, label=f"rank {r}") for r in range(n)] + handles
+        handles.append(Line2D([], [], color="0.4", lw=2, label="width ∝ √diameter"))
         figure.legend(handles=handles, loc="outside right upper", fontsize=8, frameon=False)
 
 
@@ -110,25 +115,14 @@ def _line_widths(radius: Float[ndarray, "F 2"]) -> Float[ndarray, " F"]:
 def _figure_size(extent: Float[ndarray, " 2"]) -> tuple[float, float]:
     """Inches that fit the cell's shape: the longer side 8, the shorter at least 2."""
     side = 8.0 * extent / max(extent.max(), 1e-12)
-    return float(max(side[0], 2.0)) + 1.0, float(max(side[1], 2.0)) + 0.6
+    return float(max(side[0], 2.0)) + 1.7, float(max(side[1], 2.0)) + 0.6
 
 
 def _frame(axes: Axes, xyz: Float[ndarray, "F 2 3"]) -> None:
     """Room around the cell, also around a straight one, and a scale bar under it."""
     low, high = xyz.reshape(-1, 3).min(axis=0)[:2], xyz.reshape(-1, 3).max(axis=0)[:2]
     size = max((high - low).max(), 1e-12)
-    power = 10.0 ** np.floor(np.log10(0.2 * size))
-    length = power * max(step for step in (1, 2, 5) if step * power <= 0.2 * size * (1.0 + 1e-9))
+    scale_bar(axes, xyz[..., :2].reshape(-1, 2), "µm")
     y = low[1] - 0.05 * size
-    axes.plot([low[0], low[0] + length], [y, y], color="black", lw=2, solid_capstyle="butt")
-    axes.annotate(
-        f"{length:g} µm",
-        (low[0] + length / 2, y),
-        (0, -4),
-        textcoords="offset points",
-        ha="center",
-        va="top",
-        fontsize=8,
-    )
     axes.set_xlim(low[0] - 0.03 * size, high[0] + 0.03 * size)
     axes.set_ylim(y - 0.06 * size, high[1] + 0.03 * size)

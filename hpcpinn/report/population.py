@@ -11,7 +11,9 @@ from numpy import ndarray
 
 from hpcpinn.errors import InputError
 from hpcpinn.io import Result
-from hpcpinn.report.canvas import CYCLE, calcium_colours, canvas, label, time_label, time_unit
+from hpcpinn.report.canvas import CYCLE, calcium_colours, canvas, label, plain, time_label, time_unit, unit_of
+from hpcpinn.report.change import quiet_axis
+from hpcpinn.report.heading import heading_of, shortened
 
 _NAMED = 24
 """Members whose bars are named one by one."""
@@ -79,7 +81,7 @@ def draw_population(path: Path, result: Result) -> None:
     """
     found = member_calcium(result)
     shown = min(len(found.names), _NAMED)
-    with canvas(path, 7.2, 3.4 + 0.6 + 0.17 * shown) as figure:
+    with canvas(path, 7.2, 3.6 + 0.6 + 0.17 * shown, heading_of(result)) as figure:
         above, below = figure.subfigures(2, 1, squeeze=False, height_ratios=(3.4, 0.6 + 0.17 * shown))[:, 0]
         _curves_into(above.subplots(), result, found)
         _bars_into(below, result, found)
@@ -90,15 +92,16 @@ def _curves_into(axes: Axes, result: Result, found: MemberCalcium) -> None:
     time, count = found.time / worth, len(found.names)
     if count <= len(CYCLE):
         for number, name in enumerate(found.names):
-            axes.plot(time, found.mean[:, number], color=CYCLE[number], lw=1.0, label=name)
+            axes.plot(time, found.mean[:, number], color=CYCLE[number], lw=1.0, label=shortened(name, 40))
     else:
         least, low, middle, high, most = np.percentile(found.mean, _PERCENTILES, axis=1)
         axes.fill_between(time, least, most, color=CYCLE[0], alpha=0.15, lw=0, label="all")
         axes.fill_between(time, low, high, color=CYCLE[0], alpha=0.35, lw=0, label="middle half")
         axes.plot(time, middle, color=CYCLE[0], lw=1.2, label="median")
     axes.set(xlabel=time_label(result), ylabel=label(result, "calcium"))
+    quiet_axis(axes, "calcium", found.mean, unit_of(result, "calcium"))
     axes.set_title(f"a  mean calcium of {count} members", loc="left")
-    axes.legend(loc="best")
+    axes.legend(loc="lower right", bbox_to_anchor=(1.0, 1.0), ncols=4 if count > len(CYCLE) else 2, borderaxespad=0.2)
 
 
 def _bars_into(figure: SubFigure, result: Result, found: MemberCalcium) -> None:
@@ -108,7 +111,7 @@ def _bars_into(figure: SubFigure, result: Result, found: MemberCalcium) -> None:
     axes = figure.subplots()
     axes.barh(rows, found.peak[order], height=0.7, color=calcium_colours()(0.85), label="highest frame")
     axes.barh(rows, found.last[order], height=0.35, color=calcium_colours()(0.15), label="last frame")
-    axes.set_yticks(rows, [found.names[number] for number in order])
+    axes.set_yticks(rows, [plain(shortened(found.names[number], 40)) for number in order])
     axes.set_ylim(-0.6, len(order) - 0.4)
     left_out = len(found.names) - len(order)
     said = f", the {len(order)} highest" if left_out else ""

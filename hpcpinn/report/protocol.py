@@ -13,12 +13,15 @@ from hpcpinn.errors import InputError
 from hpcpinn.io import Result
 from hpcpinn.morphology.frusta import kind_name
 from hpcpinn.physics.stimulation.protocols import PulseProtocol
-from hpcpinn.report.canvas import canvas, frame_spacing, halo, label, moment, scale_for, time_label, time_unit
+from hpcpinn.report.canvas import canvas, frame_spacing, label, moment, time_label, time_unit, unit_of
 from hpcpinn.report.cell import cells_into
 from hpcpinn.report.cell_outline import colours_of_kinds
+from hpcpinn.report.change import Change, change_of, quiet_axis, shading_of
 from hpcpinn.report.convergence import error_estimate_into
+from hpcpinn.report.heading import heading_of, shortened
+from hpcpinn.report.marks import Mark
 from hpcpinn.report.pulse_train import onset_bars
-from hpcpinn.report.stimulation import protocol_of, pulses_within, train_ends
+from hpcpinn.report.stimulation import protocol_of, pulses_within
 
 _SOMA = 1
 _MOST_CURVES = 4
@@ -62,35 +65,51 @@ def draw_protocol(path: Path, result: Result) -> None:
     """
     if len(result.time) < 2 or not len(result.windows["start"]):
         raise InputError(f"{result.path}: has {len(result.time)} frames, a protocol needs two; run longer")
-    protocol = protocol_of(result.config)
-    shown = telling_moments(result, protocol)
+    protocol, change = protocol_of(result.config), change_of(result)
+    shown = telling_moments(result, change, protocol)
     curves = curves_of(result)
-    with canvas(path, 7.2, 9.4) as figure:
+    with canvas(path, 7.2, 9.6, heading_of(result)) as figure:
         above, below = figure.subfigures(2, 1, squeeze=False, height_ratios=(1.25, 1.0))[:, 0]
         _draw_against_time(above, result, protocol, curves, [frame for frame, _ in shown])
-        _draw_trees(below, result, curves, shown)
+        _draw_trees(below, result, change, curves, shown)
 
 
-def telling_moments(result: Result, protocol: PulseProtocol | None) -> list[tuple[int, str]]:
-    """Frames at the end of the first, the middle and the last train, and what to call them.
+def telling_moments(result: Result, change: Change, protocol: PulseProtocol | None) -> list[tuple[int, str]]:
+    """Frames at the peak of the first, the middle and the last train, and what to call them.
 
-    Of a single train, or without pulses, frames after one, two and three thirds of it; as long after a pulse as
-    the last, where there are such frames.
+    The peak is where the mean change of calcium over the tree is largest. Frames stand where they happen to, some
+    just after a pulse and some long after it, so those are compared that are as long after one as the highest of
+    all. Of a single train, or without pulses, the peaks of its three thirds; where nothing moves, the last frame.
     """
+    if not change.happened:
+        return [(len(result.time) - 1, "")]
+    mean = np.abs(change.values) @ result.cells.volume / result.cells.volume.sum()
+    onsets = np.zeros(0) if protocol is None else pulses_within(result, protocol, float(result.time[-1]))
+    peak = int(mean.argmax())
+    alike = _in_phase(result, onsets, peak)
+    shown: dict[int, str] = {}
+    for start, end, said in _spans(result, protocol, onsets):
+        within = np.flatnonzero((result.time >= start) & (result.time < end))
+        choice = np.intersect1d(within, alike) if np.isin(within, alike).any() else within
+        if len(choice):
+            frame = int(choice[mean[choice].argmax()])
+            shown.setdefault(frame, said or ("peak" if frame == peak else ""))
+    return sorted(shown.items())
+
+
+def _spans(
+    result: Result, protocol: PulseProtocol | None, onsets: Float[ndarray, " pulses"]
+) -> list[tuple[float, float, str]]:
+    """Start, end and name of the first, the middle and the last train, up to the next one; or thirds of the run."""
     end = float(result.time[-1])
-    onsets = np.zeros(0) if protocol is None else pulses_within(result, protocol, end)
-    ends = np.zeros(0) if protocol is None or not len(onsets) else train_ends(protocol, onsets)
-    if len(ends) > 1:
-        trains = sorted({0, (len(ends) - 1) // 2, len(ends) - 1})
-        return [(_frame_after(result, ends[train]), f"end of train {train + 1}") for train in trains]
-    first, last = (onsets[0], onsets[-1]) if len(onsets) > 2 else (result.time[0], end)
-    times = [first + share * (last - first) for share in (1 / 3, 2 / 3, 1.0)]
-    alike = _in_phase(result, onsets, _frame_after(result, last))
-    if len(alike) < len(times):
-        frames = [_frame_after(result, time) for time in times]
-    else:
-        frames = [int(alike[np.argmin(np.abs(result.time[alike] - time))]) for time in times]
-    return [(frame, "") for frame in sorted(set(frames))]
+    starts = onsets[:: protocol.pulses * protocol.bursts] if protocol is not None and len(onsets) else onsets
+    if len(starts) > 1:
+        until = [*starts[1:].tolist(), np.inf]
+        trains = sorted({0, (len(starts) - 1) // 2, len(starts) - 1})
+        return [(float(starts[train]), until[train], f"peak of train {train + 1}") for train in trains]
+    first = float(onsets[0]) if len(onsets) else float(result.time[0])
+    borders = np.linspace(first, end, 4)
+    return [(float(a), float(b), "") for a, b in zip(borders[:-1], [*borders[1:-1], np.inf], strict=True)]
 
 
 def _in_phase(result: Result, onsets: Float[ndarray, " pulses"], frame: int) -> Int[ndarray, " k"]:
@@ -99,10 +118,6 @@ def _in_phase(result: Result, onsets: Float[ndarray, " pulses"], frame: int) -> 
         return np.zeros(0, int)
     since = result.time - np.append(-np.inf, onsets)[np.searchsorted(onsets, result.time, side="right")]
     return np.flatnonzero(np.abs(since - since[frame]) <= _SAME_PHASE)
-
-
-def _frame_after(result: Result, time: float) -> int:
-    return min(int(np.searchsorted(result.time, time)), len(result.time) - 1)
 
 
 def curves_of(result: Result) -> list[Curve]:
@@ -170,8 +185,9 @@ def _draw_against_time(
         number = styles[curve.kind] = styles.get(curve.kind, -1) + 1
         style = ("-", "--", ":", "-.")[number % 4]
         places.plot(
-            curve.time / worth, curve.calcium, style, color=colours[curve.kind], lw=0.9, label=curve.name
-        )
+            curve.time / worth, curve.calcium, style, color=colours[curve.kind], lw=0.9,
+            label=shortened(curve.name, 40),
+        )  # fmt: skip
     _calcium_axis(places, result, "b  at single places; dotted: the trees below")
     for kind, mean in means_by_kind(result).items():
         means.plot(result.time / worth, mean, color=colours[kind], lw=1.0, label=kind_name(kind))
@@ -218,7 +234,8 @@ def _in_words(result: Result, protocol: PulseProtocol, count: int) -> str:
 
 def _calcium_axis(axes: Axes, result: Result, title: str) -> None:
     values = np.concatenate([np.asarray(line.get_ydata(), float) for line in axes.lines])
-    if values.min() > 0.0 and values.max() > _WIDE * values.min():
+    is_quiet = quiet_axis(axes, "calcium", values, unit_of(result, "calcium"))
+    if not is_quiet and values.min() > 0.0 and values.max() > _WIDE * values.min():
         axes.set_yscale("log")
         axes.yaxis.set_major_formatter("{x:g}")
     axes.set_ylabel(label(result, "calcium"))
@@ -227,15 +244,10 @@ def _calcium_axis(axes: Axes, result: Result, title: str) -> None:
 
 
 def _draw_trees(
-    figure: SubFigure, result: Result, curves: list[Curve], shown: list[tuple[int, str]]
+    figure: SubFigure, result: Result, change: Change, curves: list[Curve], shown: list[tuple[int, str]]
 ) -> None:
     frames = np.array([frame for frame, _ in shown])
-    titles = [", ".join(filter(None, [said, moment(result, result.time[frame])])) for frame, said in shown]
+    titles = [moment(result, result.time[frame]) + (f" ({said})" if said else "") for frame, said in shown]
     titles[0] = f"e  {titles[0]}"
-    cells_into(figure, result, frames, scale_for(result.calcium[frames]), titles)
-    for axes in figure.axes[: len(frames)]:
-        for curve in curves:
-            if curve.place is not None:
-                axes.plot(*curve.place, "o", ms=5, mfc="none", mec="black", mew=0.6)
-                name = curve.name.split(",")[0]
-                halo(axes.annotate(name, curve.place, (6, 4), textcoords="offset points", fontsize=6.5))
+    more = [Mark("probe", curve.name.split(",")[0], curve.place) for curve in curves if curve.place is not None]
+    cells_into(figure, result, change, frames, shading_of(result, change, frames), titles, more)

@@ -13,6 +13,7 @@ from numpy import ndarray
 from hpcpinn.errors import InputError
 from hpcpinn.io.square import SquareReference, SquareResult, read_square_reference
 from hpcpinn.report.canvas import CYCLE, calcium_colours, canvas
+from hpcpinn.report.heading import heading_of_square
 
 _SNAPSHOTS = 4
 _SMALLEST = 1e-12
@@ -75,7 +76,7 @@ def draw_snapshots(
         rows += [("closed form", reference.exact), *_approximations(reference)]
     error = None if reference is None else np.abs(result.dopamine - reference.exact)
     n_rows = len(rows) + (error is not None)
-    with canvas(path, 1.75 * len(frames) + 1.1, 1.7 * n_rows + 0.3) as figure:
+    with canvas(path, 1.75 * len(frames) + 1.1, 1.7 * n_rows + 0.5, heading_of_square(result)) as figure:
         axes = figure.subplots(n_rows, len(frames), squeeze=False, sharex=True, sharey=True)
         for column, frame in enumerate(frames):
             scale = Normalize(0.0, float(result.dopamine[frame].max()))
@@ -115,7 +116,7 @@ def draw_heat_map(path: Path, result: SquareResult, reference: SquareReference |
     """The line y ≈ 0 against time: ours, and our error where the closed form is at hand."""
     middle = len(result.y) // 2
     ours = result.dopamine[:, middle, :]
-    with canvas(path, 7.2, 3.0) as figure:
+    with canvas(path, 7.2, 3.2, heading_of_square(result)) as figure:
         axes = figure.subplots(1, 1 if reference is None else 2, squeeze=False, sharey=True)[0]
         high = float(ours.max())
         _map_into(figure, axes[0], result, ours, LogNorm(1e-5 * high, high), calcium_colours(), "dopamine (µM)")
@@ -142,7 +143,7 @@ def draw_errors(path: Path, result: SquareResult, reference: SquareReference | N
     """Errors against time, with the error estimate of every window, and what windows took."""
     windows = result.windows
     edges = np.append(windows["start"], windows["start"][-1:] + windows["length"][-1:])
-    with canvas(path, 6.8, 3.0) as figure:
+    with canvas(path, 6.8, 3.2, heading_of_square(result)) as figure:
         left, right = figure.subplots(1, 2)
         if reference is not None:
             solutions = [("networks", result.dopamine), *_approximations(reference)]

@@ -3,7 +3,6 @@
 from collections.abc import Mapping
 from typing import Any
 
-import numpy as np
 from jaxtyping import Float
 from numpy import ndarray
 
@@ -42,10 +41,3 @@ def pulses_within(result: Result, protocol: PulseProtocol, end: float) -> Float[
     """Onsets of the pulses up to a time, ms."""
     onsets = result.config["stimulation"]["start"] + protocol.pulse_times()
     return onsets[onsets <= end]
-
-
-def train_ends(protocol: PulseProtocol, onsets: Float[ndarray, " pulses"]) -> Float[ndarray, " trains"]:
-    """The last pulse of every train, also of one that the run breaks off, ms."""
-    per_train = protocol.pulses * protocol.bursts
-    last = np.arange(per_train - 1, len(onsets) + per_train - 1, per_train)
-    return onsets[np.minimum(last, len(onsets) - 1)]

@@ -6,9 +6,11 @@ import numpy as np
 
 from hpcpinn.io import Result
 from hpcpinn.io.sidecar import ReferenceTrace
-from hpcpinn.report.canvas import canvas, moment, scale_for
+from hpcpinn.report.canvas import canvas, moment
 from hpcpinn.report.cell import cells_into, telling_frames
+from hpcpinn.report.change import change_of, shading_of
 from hpcpinn.report.convergence import is_split
+from hpcpinn.report.heading import heading_of
 from hpcpinn.report.kymograph import kymograph_into
 from hpcpinn.report.traces import traces_into
 
@@ -44,7 +46,7 @@ def summary_lines(result: Result) -> list[str]:
 
 
 def draw_overview(path: Path, result: Result, reference: ReferenceTrace | None) -> None:
-    """One page: the cell when calcium is highest and most widespread, the kymograph, the traces.
+    """One page: the cell when calcium has moved most and otherwise, the kymograph in the same colours, the traces.
 
     Args:
         path: Picture.
@@ -55,17 +57,19 @@ def draw_overview(path: Path, result: Result, reference: ReferenceTrace | None) 
         InputError: The result has too few frames.
         OutputError: The picture cannot be written.
     """
-    frames = telling_frames(result, 2)
-    scale = scale_for(result.calcium)
-    with canvas(path, 11.0, 6.4) as figure:
+    change = change_of(result)
+    frames = telling_frames(result, change, 2)
+    shading = shading_of(result, change)
+    with canvas(path, 11.0, 6.4, heading_of(result)) as figure:
         left, right = figure.subfigures(1, 2, squeeze=False, width_ratios=(1.15, 1.0))[0]
-        cells_into(left, result, frames, scale)
+        across, up = np.ptp(result.cable.xyz[..., :2].reshape(-1, 2), axis=0)
+        cells_into(left, result, change, frames, shading, columns=1 if across > up else None)
         if len(result.probes.time):
             above, below = right.subfigures(2, 1, squeeze=False, height_ratios=(1.0, 1.15))[:, 0]
-            kymograph_into(above, result, scale, voltage=False)
+            kymograph_into(above, result, shading, voltage=False)
             traces_into(below, result, reference)
         else:
-            kymograph_into(right, result, scale)
+            kymograph_into(right, result, shading)
 
 
 def _members(result: Result) -> str:

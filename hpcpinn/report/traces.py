@@ -1,7 +1,9 @@
 """What the probes recorded, the reference on top."""
 
 from pathlib import Path
+from typing import Any
 
+import matplotlib
 import numpy as np
 from jaxtyping import Float
 from matplotlib.axes import Axes
@@ -12,10 +14,18 @@ from numpy import ndarray
 from hpcpinn.errors import InputError
 from hpcpinn.io import Result
 from hpcpinn.io.sidecar import ReferenceTrace
-from hpcpinn.report.canvas import CYCLE, canvas, label, time_label, time_unit
+from hpcpinn.report.canvas import CYCLE, canvas, label, time_label, time_unit, unit_of
+from hpcpinn.report.change import quiet_axis
+from hpcpinn.report.heading import heading_of, shortened
 
 _WIDE = 30.0
 """Ratio of extremes from which calcium is drawn on a logarithmic axis."""
+_NAMED = 12
+"""Probes that the legend names one by one."""
+_LONGEST = 28
+"""Characters of a name in it."""
+_MANY = 7
+"""Probes, as many as colours, from which curves are thin and the colours go from the first to the last."""
 
 
 def draw_traces(path: Path, result: Result, reference: ReferenceTrace | None) -> None:
@@ -31,7 +41,7 @@ def draw_traces(path: Path, result: Result, reference: ReferenceTrace | None) ->
         OutputError: The picture cannot be written.
     """
     rows = 3 if _voltage_varies(result) else 2
-    with canvas(path, 6.4, 0.4 + 1.6 * rows) as figure:
+    with canvas(path, 6.4, 0.7 + 1.6 * rows, heading_of(result)) as figure:
         traces_into(figure, result, reference)
 
 
@@ -50,18 +60,38 @@ def traces_into(figure: Figure | SubFigure, result: Result, reference: Reference
     _, worth = time_unit(result)
     for axes, name in zip(panels, names, strict=True):
         _draw_probes(axes, probes.time / worth, getattr(probes, name))
+        is_quiet = quiet_axis(axes, name, getattr(probes, name), unit_of(result, name))
         if reference is not None and name != "voltage":
             _draw_reference(axes, reference.probe_time / worth, getattr(reference, f"probe_{name}"))
+        if not is_quiet:
+            _logarithmic_where_wide(axes, getattr(probes, name))
         axes.set_ylabel(label(result, name))
     panels[-1].set_xlabel(time_label(result))
-    panels[-1].set_xlim(probes.time[0] / worth, probes.time[-1] / worth)
+    if len(probes.time) > 1:
+        panels[-1].set_xlim(probes.time[0] / worth, probes.time[-1] / worth)
     figure.align_ylabels(panels)
     _legend(panels[0], probes.name, reference is not None)
 
 
 def _draw_probes(axes: Axes, time: Float[ndarray, " T"], values: Float[ndarray, "T P"]) -> None:
-    for index, trace in enumerate(values.T):
-        axes.plot(time, trace, color=CYCLE[index % len(CYCLE)])
+    styles = _styles(values.shape[1])
+    alone: dict[str, Any] = {"marker": "o", "ms": 3.0} if len(time) == 1 else {}
+    for trace, style in zip(values.T, styles, strict=True):
+        axes.plot(time, trace, **style, **alone)
+
+
+def _styles(count: int) -> list[dict[str, Any]]:
+    """Colours of curves, told apart one by one where they are few; then dashes; then from dark to light."""
+    if count <= _MANY:
+        return [{"color": CYCLE[index]} for index in range(count)]
+    if count <= _NAMED:
+        dashes = ("-", (0, (4, 1.5)))
+        return [{"color": CYCLE[index % _MANY], "ls": dashes[index // _MANY]} for index in range(count)]
+    shades = matplotlib.colormaps["viridis"](np.linspace(0.0, 0.85, count))
+    return [{"color": tuple(shade), "lw": 0.6} for shade in shades]
+
+
+def _logarithmic_where_wide(axes: Axes, values: Float[ndarray, "T P"]) -> None:
     if values.min() > 0.0 and values.max() > _WIDE * values.min():
         axes.set_yscale("log")
         axes.yaxis.set_major_formatter("{x:g}")
@@ -73,10 +103,21 @@ def _draw_reference(axes: Axes, time: Float[ndarray, " T"], values: Float[ndarra
 
 
 def _legend(axes: Axes, names: tuple[str, ...], with_reference: bool) -> None:
-    handles = [Line2D([], [], color=CYCLE[i % len(CYCLE)], label=name) for i, name in enumerate(names)]
+    styles, shown = _styles(len(names)), list(range(len(names)))
+    if len(names) > _NAMED:
+        shown = [0, len(names) // 2, len(names) - 1]
+    longest = max(len(names[i]) for i in shown)
+    handles = [
+        Line2D([], [], **styles[i], label=shortened(names[i], _LONGEST)) for i in shown
+    ]  # fmt: skip
+    if len(names) > _NAMED:
+        handles.append(Line2D([], [], ls="none", label=f"{len(names)} probes, first to last"))
     if with_reference:
         handles.append(Line2D([], [], color="black", lw=0.9, ls=(0, (3, 3)), label="finite-volume reference"))
-    axes.legend(handles=handles, loc="lower right", bbox_to_anchor=(1.0, 1.0), ncols=4, borderaxespad=0.2)
+    axes.legend(
+        handles=handles, loc="lower right", bbox_to_anchor=(1.0, 1.0), ncols=4 if longest <= 14 else 2,
+        borderaxespad=0.2,
+    )  # fmt: skip
 
 
 def _voltage_varies(result: Result) -> bool:

@@ -104,6 +104,11 @@ def estimates_of(
     }
 
 
+def known_truth(names: tuple[str, ...], truth: Mapping[str, float]) -> Float[ndarray, " p"]:
+    """What synthetic data were made with, nan for constants whose truth is not known."""
+    return np.array([truth.get(name, np.nan) for name in names], float)
+
+
 def figures_of(estimates: Estimates, truth: Mapping[str, float]) -> dict[str, Any]:
     """The numbers of constants by name, for its file of metrics; an undetermined constant has no estimate."""
     figures = {}

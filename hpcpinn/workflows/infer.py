@@ -219,11 +219,16 @@ def inferred(config: SquareConfig, found: Fitted, began: float) -> Inference:
         posterior=found.posterior,
         misfit=float(np.mean(misses**2)),
         steps=int(found.fit.steps),
-        truth={} if config.data.file else {name: float(getattr(truth_of(config), name)) for name in names},
+        truth=_known_truth(config, names),
         source=found.source,
         seconds=clock.perf_counter() - began,
         seconds_fit=found.seconds_fit,
     )
+
+
+def _known_truth(config: SquareConfig, names: tuple[str, ...]) -> dict[str, float]:
+    """What synthetic data are made with; empty for data from a file."""
+    return {} if config.data.file else {name: float(getattr(truth_of(config), name)) for name in names}
 
 
 def _result(config: SquareConfig, found: Fitted) -> InferenceResult:
@@ -237,6 +242,7 @@ def _result(config: SquareConfig, found: Fitted) -> InferenceResult:
             "value": table.value, "noise": table.noise, "x": table.x, "y": table.y, "t": table.t,
             "predicted": np.asarray(predicted),
         },
+        truth=estimates.known_truth(found.names, _known_truth(config, found.names)),
         **estimates.estimates_of(
             found.posterior, found.names, tuple(UNITS[name] for name in found.names), found.start,
             path[np.isfinite(path).all(axis=1)], config.to_json(), Coordinates.logarithms(len(found.names)),

@@ -396,6 +396,7 @@ def _result(found: FittedCell) -> NeuronInferenceResult:
         check=found.check.each,
         check_probability=found.check.probability,
         check_level=found.check.level,
+        truth=estimates.known_truth(study.names, found.truth),
         **estimates.estimates_of(
             found.posterior, study.names, tuple(unit_of(name) for name in study.names), found.start, fit.path,
             config.to_json(), model.coordinates,

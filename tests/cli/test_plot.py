@@ -31,6 +31,7 @@ def test_the_pictures_stand_beside_the_result_and_are_listed(path):
         "overview",
         "partition",
         "traces",
+        "voltage",
     ]
     assert all(f"picture: {picture}" in done.stdout for picture in pictures)
     assert f"hpcpinn validate {path}" in done.stdout

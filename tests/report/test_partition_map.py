@@ -52,7 +52,7 @@ def test_a_soma_that_stands_for_a_sphere_is_a_circle_to_scale_in_its_place(tmp_p
     )
     pixels = imread(path)[..., :3]
     painted = np.isclose(pixels, rank_colours(2)[1], atol=0.01).all(axis=-1)
-    painted[:, -150:] = False  # the legend
+    painted[:, -400:] = False  # the legend
     rows, columns = np.nonzero(painted)
     height, width = np.ptp(rows) + 1, np.ptp(columns) + 1
     assert width == pytest.approx(height, rel=0.05)

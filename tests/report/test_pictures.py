@@ -5,7 +5,6 @@ from contextlib import nullcontext
 
 import numpy as np
 import pytest
-from matplotlib.colors import LogNorm
 from matplotlib.figure import Figure
 
 from hpcpinn.errors import InputError, OutputError
@@ -13,9 +12,10 @@ from hpcpinn.io import read
 from hpcpinn.io.layout import FIELDS
 from hpcpinn.io.results import ResultWriter
 from hpcpinn.io.sidecar import ReferenceTrace, write_reference
-from hpcpinn.report.canvas import frame_spacing, moment, scale_for, time_label
-from hpcpinn.report.cell import cell_ends, cells_into, draw_cell, frames_at, telling_frames
+from hpcpinn.report.canvas import frame_spacing, moment, time_label
+from hpcpinn.report.cell import cells_into, draw_cell, frames_at, telling_frames
 from hpcpinn.report.cell_outline import outlines
+from hpcpinn.report.change import change_of, shading_of
 from hpcpinn.report.convergence import draw_convergence, jumps_by_window
 from hpcpinn.report.gallery import draw_all
 from hpcpinn.report.kymograph import (
@@ -28,6 +28,7 @@ from hpcpinn.report.kymograph import (
 )
 from hpcpinn.report.summary import summary_lines
 from hpcpinn.report.traces import traces_into
+from hpcpinn.report.tree import cell_ends
 from tests.io import runs
 
 APICAL_TIP, BASAL_TIP = 10, 6
@@ -65,7 +66,7 @@ def test_a_strip_holds_the_cells_of_its_pieces_in_order(result):
     assert strip.tip == "dend[0]"
     assert strip.origin == "soma"
     expected = np.concatenate([result.calcium[:, 3 * piece : 3 * piece + 3] for piece in pieces], axis=1)
-    np.testing.assert_array_equal(strip.calcium, expected)
+    np.testing.assert_array_equal(strip.change, expected - expected[0])
     np.testing.assert_allclose(
         np.diff(strip.edges), np.repeat(result.cable.length[pieces] / 3, 3), rtol=1e-12
     )
@@ -74,16 +75,16 @@ def test_a_strip_holds_the_cells_of_its_pieces_in_order(result):
 def test_a_small_hot_place_is_shown_close_up(result):
     strip = strip_along(result, path_to_tip(result.cable, BASAL_TIP))
     long_path = dataclasses.replace(strip, edges=np.r_[0.0, strip.edges[1:] + 1000.0])
-    hot = int(strip.calcium.max(axis=0).argmax())
+    hot = int(strip.change.max(axis=0).argmax())
     first, last = long_path.edges[hot : hot + 2]
     low, high = hot_place(long_path)
     assert low < first < last <= high <= long_path.edges[-1]
     assert first - low == pytest.approx(5.0 * (last - first))
     everywhere = dataclasses.replace(
-        strip, calcium=np.outer(np.arange(1.0, 9.0), np.ones(len(strip.edges) - 1))
+        strip, change=np.outer(np.arange(8.0), np.ones(len(strip.edges) - 1))
     )
     assert hot_place(everywhere) is None
-    rest = dataclasses.replace(strip, calcium=np.full_like(strip.calcium, 0.05))
+    rest = dataclasses.replace(strip, change=np.zeros_like(strip.change))
     assert hot_place(rest) is None
 
 
@@ -94,12 +95,12 @@ def test_a_rise_begins_at_the_last_frame_before_it(result):
     (mesh,) = (m for m in figure.axes[1].collections if hasattr(m, "get_coordinates"))
     borders = mesh.get_coordinates()[0, :, 0]
     middles = 0.5 * (borders[1:] + borders[:-1])
-    hot = int(strip.calcium.max(axis=0).argmax())
+    hot = int(strip.change.max(axis=0).argmax())
     drawn = mesh.get_array()[hot]
     assert (borders[0], borders[-1]) == (result.time[0], result.time[-1])
     assert np.ptp(drawn[middles < 1.5]) < 1e-12  # at rest up to the frame before
     assert np.all(np.diff(drawn[(middles > 1.5) & (middles < 2.0)]) > 0.0)
-    np.testing.assert_allclose(drawn, np.interp(middles, result.time, strip.calcium[:, hot]), rtol=1e-12)
+    np.testing.assert_allclose(drawn, np.interp(middles, result.time, strip.change[:, hot]), rtol=1e-12)
 
 
 def test_frames_of_unlike_distance_keep_their_times():
@@ -133,36 +134,35 @@ def test_the_cell_is_drawn_to_scale_in_its_place(result):
 def test_panels_share_one_scale_and_show_the_values_of_their_frame(result):
     figure = Figure()
     frames = np.array([0, 3])
-    scale = scale_for(result.calcium[frames])
-    cells_into(figure, result, frames, scale)
+    change = change_of(result)
+    shading = shading_of(result, change, frames)
+    cells_into(figure, result, change, frames, shading)
     for axes, frame in zip(figure.axes, frames, strict=False):
         for drawn in axes.collections:
-            assert drawn.norm is scale
-            np.testing.assert_array_equal(drawn.get_array(), np.sort(result.calcium[frame]))
-
-
-def test_scales_are_logarithmic_only_where_that_helps():
-    assert isinstance(scale_for(np.array([0.05, 3.0])), LogNorm)
-    assert not isinstance(scale_for(np.array([0.05, 0.1])), LogNorm)
-    assert not isinstance(scale_for(np.array([0.0, 3.0])), LogNorm)
-    assert scale_for(np.array([2.0, 2.0]))(2.0) == 0.0
+            assert drawn.norm is shading.scale
+            np.testing.assert_array_equal(drawn.get_array(), np.sort(result.calcium[frame] - result.calcium[0]))
 
 
 def test_telling_frames_hold_the_peak_and_keep_apart(result):
-    frames = telling_frames(result, 3)
+    calcium = result.calcium.copy()
+    calcium[0], calcium[6:, :9] = 0.05, 0.09
+    frames = telling_frames(result, change_of(dataclasses.replace(result, calcium=calcium)), 3)
     assert result.time[3] == 2.0
-    assert 3 in frames
+    assert len(frames) == 2 and 3 in frames
     assert np.diff(result.time[frames]).min() > np.ptp(result.time) / 6
     empty = dataclasses.replace(result, time=result.time[:0], calcium=result.calcium[:0])
     with pytest.raises(InputError, match="run.h5: has no frames"):
-        telling_frames(empty)
+        change_of(empty)
 
 
-def test_frames_that_look_alike_are_shown_once(result):
-    frames = telling_frames(result)
-    assert len(frames) == 2 and 3 in frames, "at rest and the release, once each"
+def test_frames_that_look_alike_or_show_nothing_but_rest_are_left_out(result):
+    assert telling_frames(result, change_of(result)).tolist() == [3], "the release; all else is at rest"
+    twice = result.calcium.copy()
+    twice[6:8, 5] = 2.0
+    frames = telling_frames(result, change_of(dataclasses.replace(result, calcium=twice)))
+    assert len(frames) == 2 and 3 in frames, "two releases, once each"
     quiet = dataclasses.replace(result, calcium=np.full_like(result.calcium, 0.05))
-    assert len(telling_frames(quiet)) == 1
+    assert telling_frames(quiet, change_of(quiet)).tolist() == [7]
 
 
 def test_times_outside_the_run_are_refused(result):
@@ -211,6 +211,7 @@ def test_a_long_run_is_told_in_seconds_or_minutes(result):
         return dataclasses.replace(result, time=times, windows={name: x[:0] for name, x in result.windows.items()})
 
     assert moment(lasting(50.0), 12.5) == "12.5 ms"
+    assert (moment(lasting(12e3), 15.7), moment(lasting(6e5), 1500.0)) == ("15.7 ms", "1.5 s")
     assert (moment(lasting(12e3), 1860.6), frame_spacing(lasting(12e3))) == ("1.861 s", "1.5 s")
     assert (moment(lasting(6e5), 9e4), time_label(lasting(6e5))) == ("1.5 min", "time (min)")
     without = dataclasses.replace(lasting(12e3), units={})
@@ -257,7 +258,7 @@ def test_everything_is_drawn_from_the_file(result, tmp_path):
     )
     drawn, left_out = draw_all(read(result.path), tmp_path / "pictures", suffix="pdf")
     assert [path.name for path in drawn] == [
-        f"{name}.pdf" for name in ("overview", "cell", "kymograph", "traces", "partition", "convergence")
+        f"{name}.pdf" for name in ("overview", "cell", "voltage", "kymograph", "traces", "partition", "convergence")
     ]
     assert all(path.read_bytes().startswith(b"%PDF") for path in drawn)
     assert left_out == []
@@ -281,7 +282,7 @@ def test_a_dimensionless_straight_cable_without_probes_can_be_drawn(communicator
             writer.frame(time, {name: runs.frame(name, time)[:3] + 2.0 for name in FIELDS})
         writer.windows([runs.window(0)])
     drawn, left_out = draw_all(read(tmp_path / "run.h5"), tmp_path, times=[1.0])
-    assert len(drawn) == 5
+    assert [path.stem for path in drawn] == ["overview", "cell", "voltage", "kymograph", "partition", "convergence"]
     assert len(left_out) == 1
     assert left_out[0].startswith("no traces")
 

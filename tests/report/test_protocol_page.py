@@ -12,6 +12,7 @@ from hpcpinn.config import RunConfig
 from hpcpinn.errors import InputError
 from hpcpinn.io import read
 from hpcpinn.io.results import ResultWriter
+from hpcpinn.report.change import change_of
 from hpcpinn.report.gallery import draw_all
 from hpcpinn.report.protocol import (
     _draw_against_time,
@@ -20,7 +21,7 @@ from hpcpinn.report.protocol import (
     means_by_kind,
     telling_moments,
 )
-from hpcpinn.report.stimulation import protocol_of, pulses_within, train_ends
+from hpcpinn.report.stimulation import protocol_of, pulses_within
 from hpcpinn.workflows.membrane_voltage import stimulus_of
 from tests.io import runs
 
@@ -67,28 +68,37 @@ def test_without_a_field_there_are_no_pulses():
     assert protocol_of({}) is None
 
 
-def test_trains_end_with_their_last_pulse_also_where_the_run_breaks_off(result):
-    protocol = protocol_of(result.config)
-    onsets = pulses_within(result, protocol, 4.65)
+def test_pulses_up_to_where_the_run_breaks_off(result):
+    onsets = pulses_within(result, protocol_of(result.config), 4.65)
     np.testing.assert_allclose(onsets, [0.5, 0.6, 1.0, 1.1, 2.5, 2.6, 3.0, 3.1, 4.5, 4.6])
-    np.testing.assert_allclose(train_ends(protocol, onsets), [1.1, 3.1, 4.6])
 
 
-def test_the_trees_stand_at_the_ends_of_the_first_the_middle_and_the_last_train(result):
-    shown = telling_moments(result, protocol_of(result.config))
-    assert [said for _, said in shown] == ["end of train 1", "end of train 2", "end of train 4"]
-    assert result.time[[frame for frame, _ in shown]].tolist() == [1.5, 3.5, 7.5]
+def moments(result, mean, protocol):
+    """Times and names of the trees of a run whose calcium above rest is the same all over the tree."""
+    calcium = 0.05 + np.asarray(mean)[:, None] * np.ones(result.calcium.shape[1])
+    changed = dataclasses.replace(result, calcium=calcium)
+    shown = telling_moments(changed, change_of(changed), protocol)
+    return [(float(result.time[frame]), said) for frame, said in shown]
+
+
+def test_the_trees_stand_at_the_peaks_of_the_first_the_middle_and_the_last_train(result):
+    mean = np.zeros(16)
+    mean[[2, 5, 8, 14]] = 0.2, 0.3, 0.9, 0.4  # at 1.5, 3, 4.5 and 7.5 ms; trains begin at 0.5, 2.5, 4.5 and 6.5
+    assert moments(result, mean, protocol_of(result.config)) == [
+        (1.5, "peak of train 1"), (3.0, "peak of train 2"), (7.5, "peak of train 4")
+    ]  # fmt: skip
     one_train = protocol_of(split_config(pulses=1, bursts=7, burst_interval=1.0, start=0.5))
-    thirds = telling_moments(result, one_train)
-    assert result.time[[frame for frame, _ in thirds]].tolist() == [2.5, 4.5, 6.5]
+    assert moments(result, mean, one_train) == [(3.0, ""), (4.5, "peak"), (7.5, "")]
+    assert moments(result, 1e-6 * mean, protocol_of(result.config)) == [(8.0, "")], "nothing moves: the last frame"
 
 
-def test_trees_of_a_single_train_are_as_long_after_a_pulse(result):
+def test_trees_are_compared_as_long_after_a_pulse_as_the_highest(result):
     slow = dataclasses.replace(result, time=100.0 * result.time)  # frames every 50 ms
-    bursts = protocol_of(split_config(pulses=1, bursts=5, burst_interval=150.0, start=40.0))
     onsets = dataclasses.replace(slow, config=split_config(bursts=5, burst_interval=150.0, start=40.0))
-    shown = telling_moments(onsets, bursts)
-    assert slow.time[[frame for frame, _ in shown]].tolist() == [200.0, 500.0, 650.0]
+    mean = np.linspace(0.0, 0.3, 16)
+    mean[12] = 0.9  # at 650 ms, 10 ms after a pulse
+    bursts = protocol_of(onsets.config)
+    assert moments(onsets, mean, bursts) == [(200.0, ""), (500.0, ""), (650.0, "peak")]
 
 
 def test_a_place_off_the_soma_is_taken_from_the_frames_where_no_probe_is(result):

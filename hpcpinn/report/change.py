@@ -1,0 +1,201 @@
+"""Change from rest: what of it is more than noise, and the colours that show it."""
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from jaxtyping import Float, Int
+from matplotlib.axes import Axes
+from matplotlib.cm import ScalarMappable
+from matplotlib.colors import Colormap, LinearSegmentedColormap, LogNorm, Normalize, SymLogNorm
+from matplotlib.figure import Figure, SubFigure
+from numpy import ndarray
+
+from hpcpinn.errors import InputError
+from hpcpinn.io import Result
+from hpcpinn.report.canvas import calcium_colours, halo, moment, unit_of
+
+FLOOR_OF_REST = {"calcium": 1e-2, "calbindin": 1e-4}
+"""Shares of the value at rest; what moves by less is at rest. A solver's tolerance, not physiology, is below."""
+FLOOR_OF_VOLTAGE = 0.1
+"""mV."""
+
+_WIDE = 8.0
+"""Ratio of the largest change to a typical cell's, from which colours are logarithmic."""
+_DECADES = 1e-3
+"""Least change that logarithmic colours tell from rest, as a share of the largest."""
+_BELOW = 0.05
+"""Share of the largest change from which changes of the other sign get colours of their own."""
+
+
+@dataclass(frozen=True)
+class Change:
+    """How far a quantity has moved from the first frame, in every cell.
+
+    Attributes:
+        name: calcium, calbindin or voltage.
+        rest: In the first frame.
+        values: Later minus first.
+        floor: What moves by less is at rest, in the unit of the quantity.
+        start: User time of the first frame.
+    """
+
+    name: str
+    rest: Float[ndarray, " N"]
+    values: Float[ndarray, "T N"]
+    floor: float
+    start: float
+
+    @property
+    def happened(self) -> bool:
+        """Whether anything moved by more than the floor."""
+        return bool(np.abs(self.values).max(initial=0.0) > self.floor)
+
+
+@dataclass(frozen=True)
+class Shading:
+    """Colours of a change from rest.
+
+    Attributes:
+        scale: Of the colours.
+        colours: Dark at rest, light where much has changed.
+        label: Quantity and unit.
+        note: That nothing moved, where it did not; no colour bar is drawn then.
+        remark: What else is to be known of the colours.
+        rest: Value that nothing has moved from; what is farthest from it is drawn on top.
+    """
+
+    scale: Normalize
+    colours: Colormap
+    label: str
+    note: str = ""
+    remark: str = ""
+    rest: float = 0.0
+
+
+def floor_of(name: str, rest: float) -> float:
+    """What counts as no change of a quantity, in its unit.
+
+    Args:
+        name: calcium, calbindin or voltage.
+        rest: Its typical value at rest.
+    """
+    if name == "voltage":
+        return FLOOR_OF_VOLTAGE
+    return _in_one_digit(max(FLOOR_OF_REST[name] * abs(rest), 1e-12))
+
+
+def _in_one_digit(value: float) -> float:
+    """The next larger number of one digit, so that it can be said."""
+    power = 10.0 ** np.floor(np.log10(value))
+    return float(f"{np.ceil(value / power - 1e-9) * power:.0e}")
+
+
+def change_of(result: Result, name: str = "calcium") -> Change:
+    """The change of a quantity since the first frame.
+
+    Raises:
+        InputError: There are no frames.
+    """
+    if not len(result.time):
+        raise InputError(f"{result.path}: has no frames yet; let the run go on, then plot")
+    values = getattr(result, name)
+    rest = values[0]
+    return Change(name, rest, values - rest, floor_of(name, float(np.median(rest))), float(result.time[0]))
+
+
+def shading_of(result: Result, change: Change, frames: Int[ndarray, " k"] | None = None) -> Shading:
+    """Colours for some frames (all where None): linear, or logarithmic where most cells move far less than one.
+
+    Changes of both signs get a scale of both, as wide below as above rest.
+    """
+    values = change.values if frames is None else change.values[frames]
+    unit, symbol = unit_of(result, change.name), f"Δ {change.name}"
+    low, high = float(change.rest.min()), float(change.rest.max())
+    since = f"from rest, {low:.3g}" if high - low <= change.floor else f"since {moment(result, change.start)}"
+    said = f"{symbol} {since} ({unit})" if unit else f"{symbol} {since}"
+    most = float(np.abs(values).max())
+    if most <= change.floor:
+        note = f"at rest: {change.name} moves by less than {number(change.floor)} {unit}".rstrip()
+        return Shading(Normalize(0.0, change.floor), calcium_colours(), said, note)
+    typical = float(np.median(np.abs(values).max(axis=0)))
+    is_wide = most > _WIDE * typical
+    least = max(change.floor, _in_one_digit(_DECADES * most))
+    if values.min() < -max(change.floor, _BELOW * most):
+        scale = SymLogNorm(least, vmin=-most, vmax=most) if is_wide else Normalize(-most, most)
+        return Shading(scale, both_ways(), said)
+    scale = LogNorm(least, most, clip=True) if is_wide else Normalize(0.0, most, clip=True)
+    return Shading(scale, calcium_colours(), said)
+
+
+def both_ways() -> Colormap:
+    """Dark at rest, to light blue below and to orange above: told apart by most colour-blind readers."""
+    shades = ["#8FD3FF", "#3A8FCB", "#23395B", "#1A1A2E", "#6B2737", "#C8553D", "#FCB14E"]
+    return LinearSegmentedColormap.from_list("change", shades)
+
+
+def colour_bar(figure: Figure | SubFigure, shading: Shading, beside: Any, *, shrink: float = 1.0) -> None:
+    """The colours beside some axes, with plain numbers; none where nothing moved.
+
+    Args:
+        figure: Where.
+        shading: The colours.
+        beside: One axes or an array of them.
+        shrink: Part of the height of the axes.
+    """
+    if shading.note:
+        return
+    shown = ScalarMappable(shading.scale, shading.colours)
+    bar = figure.colorbar(shown, ax=beside, label=shading.label, shrink=shrink, pad=0.02, aspect=30)
+    ticks = _ticks(shading.scale)
+    if ticks is not None:
+        bar.set_ticks(ticks, labels=[number(tick) for tick in ticks])
+        bar.minorticks_off()
+        if isinstance(shading.scale, LogNorm):
+            bar.ax.set_yticklabels([f"≤ {number(ticks[0])}", *(number(tick) for tick in ticks[1:])])
+
+
+def _ticks(scale: Normalize) -> list[float] | None:
+    """Where a logarithmic bar has numbers: its lower end, then 1, 2, 5, or powers of ten if it is long."""
+    if not isinstance(scale, LogNorm | SymLogNorm):
+        return None
+    low, high = (float(end) for end in scale.inverse(np.array([0.0, 1.0])))
+    least = low if isinstance(scale, LogNorm) else float(scale.linthresh)
+    steps = (1.0, 2.0, 5.0) if high < 50.0 * least else (1.0,)
+    powers = 10.0 ** np.arange(np.floor(np.log10(least)), np.ceil(np.log10(high)) + 1.0)
+    inner = [float(step * power) for power in powers for step in steps]
+    inner = [tick for tick in inner if 1.4 * least < tick <= high * (1.0 + 1e-9)]
+    if isinstance(scale, LogNorm):
+        return [least, *inner]
+    return [*(-tick for tick in reversed(inner)), 0.0, *inner]
+
+
+def number(value: float) -> str:
+    """A number as people write it: ``0.0005``, and powers of ten only where that is long."""
+    if value == 0.0 or 1e-5 <= abs(value) < 1e6:
+        return np.format_float_positional(float(f"{value:.3g}"), trim="-")
+    return f"{value:.3g}"
+
+
+def quiet_axis(axes: Axes, name: str, values: Float[ndarray, "..."], unit: str) -> bool:
+    """Widens an axis of a quantity that does not move, so that noise is seen as a line, and says so.
+
+    Args:
+        axes: With the curves.
+        name: calcium, calbindin or voltage.
+        values: What is drawn.
+        unit: Of the quantity.
+
+    Returns:
+        Whether it is at rest.
+    """
+    low, high = float(values.min()), float(values.max())
+    floor = floor_of(name, 0.5 * (low + high))
+    if high - low > floor:
+        return False
+    middle = 0.5 * (low + high)
+    axes.set_ylim(middle - 10.0 * floor, middle + 10.0 * floor)
+    axes.ticklabel_format(axis="y", useOffset=False)
+    said = f"at rest: moves by less than {number(floor)} {unit}".rstrip()
+    halo(axes.text(0.01, 0.95, said, transform=axes.transAxes, ha="left", va="top", fontsize=7, color="0.35"))
+    return True

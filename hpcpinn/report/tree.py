@@ -1,0 +1,162 @@
+"""A cell in the plane: widths in proportion to its diameters, colours of what its cells have."""
+
+from typing import Any
+
+import numpy as np
+from jaxtyping import Bool, Float
+from matplotlib.axes import Axes
+from matplotlib.collections import EllipseCollection, LineCollection, PolyCollection
+from matplotlib.patches import Circle
+from numpy import ndarray
+
+from hpcpinn.io import Result
+from hpcpinn.morphology.cable import Cable
+from hpcpinn.morphology.repair import SOMA
+from hpcpinn.report.canvas import scale_bar
+from hpcpinn.report.cell_outline import outlines, round_soma
+from hpcpinn.report.change import Shading
+
+_HEIGHT = 3.4
+_THINNEST, _SPOT = 0.6, 2.4
+"""Least widths in points, of all that is drawn and of hot spots: a hot micrometre of a cell of a millimetre
+would be less than a pixel."""
+_TYPICAL, _THICKEST = 1.0, 3.0
+"""Points that a typical neurite should be wide, and the thick ones at most; nor wider than the soma."""
+_FACTORS = (1, 2, 3, 4, 5, 8, 10, 15, 20, 30, 50, 100)
+_SMALL = 0.02
+"""Share of a cell's length below which what is above half of the largest change is a hot spot."""
+
+
+def magnification(cable: Cable, points_per_length: float) -> int:
+    """By how much neurites are drawn wider than to scale, so that a typical one is seen; 1 where they are.
+
+    Args:
+        cable: The cell.
+        points_per_length: Points on the page per µm.
+    """
+    neurites = cable.kind != SOMA
+    neurites = neurites if neurites.any() else np.ones(len(neurites), bool)
+    width, length = 2.0 * cable.radius[neurites].mean(axis=1), cable.length[neurites]
+    order = np.argsort(width)
+    share = np.cumsum(length[order]) / length.sum()
+    typical, thick = (width[order][min(np.searchsorted(share, q), len(order) - 1)] for q in (0.5, 0.95))
+    wanted = _TYPICAL / max(typical * points_per_length, 1e-12)
+    soma = 2.0 * cable.radius[cable.kind == SOMA].max(initial=0.0) * points_per_length
+    allowed = min(_THICKEST, soma or _THICKEST) / max(thick * points_per_length, 1e-12)
+    fitting = [factor for factor in _FACTORS if factor <= allowed] or [1]
+    return next((factor for factor in fitting if factor >= wanted), fitting[-1])
+
+
+def widths_in_words(cable: Cable, factor: int) -> str:
+    """What the legend says of the widths."""
+    if factor == 1:
+        return "widths to scale"
+    soma = " (soma to scale)" if (cable.kind == SOMA).any() and (cable.kind != SOMA).any() else ""
+    return f"width: diameter × {factor}{soma}"
+
+
+def factor_for(result: Result, width: float) -> int:
+    """The magnification for a panel of so many inches across."""
+    extent = np.ptp(result.cable.xyz[..., :2].reshape(-1, 2), axis=0)
+    size = max(float(extent.max()), 1e-12)
+    return magnification(result.cable, 72.0 * width / (float(extent[0]) + 0.12 * size))
+
+
+def draw_tree(
+    axes: Axes, result: Result, values: Float[ndarray, " N"], shading: Shading, factor: int
+) -> None:
+    """Every cell in its place in the colour of its value, the largest on top, and a scale bar.
+
+    Args:
+        axes: Where.
+        result: The run.
+        values: Of all cells.
+        shading: Their colours.
+        factor: By which neurites are wider than to scale.
+    """
+    soma = round_soma(result.cable)
+    if soma is None:
+        _draw_cells(axes, result, values, shading, np.ones(len(values), bool), factor)
+    else:
+        in_soma = soma.rows[result.cells.piece]
+        _draw_cells(axes, result, values, shading, ~in_soma, factor)
+        _draw_cells(axes, result, values, shading, in_soma, 1, soma.outline(axes))
+    flat = result.cable.xyz[..., :2].reshape(-1, 2)
+    _frame(axes, flat)
+    scale_bar(axes, flat, "µm" if result.units else "")
+
+
+def _draw_cells(
+    axes: Axes,
+    result: Result,
+    values: Float[ndarray, " N"],
+    shading: Shading,
+    rows: Bool[ndarray, " N"],
+    factor: int,
+    within: Circle | None = None,
+) -> None:
+    """Some cells, clipped to a circle if one is given."""
+    if not rows.any():
+        return
+    ends = cell_ends(result, result.cable.xyz[..., :2])[rows]
+    radius = cell_ends(result, result.cable.radius[..., None])[rows, :, 0]
+    wider = np.where(result.cable.kind[result.cells.piece[rows]] == SOMA, 1, factor)
+    radius = radius * wider[:, None]
+    mine = values[rows]
+    order = np.argsort(np.abs(mine - shading.rest), kind="stable")
+    ends, radius, mine = ends[order], radius[order], mine[order]
+    shared: dict[str, Any] = {"cmap": shading.colours, "norm": shading.scale, "rasterized": True}
+    is_spot = np.zeros(len(mine), bool) if shading.note else _hot_spots(result, values - shading.rest)[rows][order]
+    least = np.where(is_spot, _SPOT, _THINNEST)
+    drawn = [
+        LineCollection(list(ends), array=mine, linewidths=least, capstyle="round", **shared),
+        _joints(axes, ends[:, 1], radius[:, 1], mine, shared),
+        PolyCollection(list(outlines(ends, radius)), array=mine, edgecolors="face", linewidths=0.3, **shared),
+    ]
+    for collection in drawn:
+        axes.add_collection(collection)
+        if within is not None:
+            collection.set_clip_path(within)
+
+
+def _joints(
+    axes: Axes, centre: Float[ndarray, "k 2"], radius: Float[ndarray, " k"], values: Float[ndarray, " k"], shared: dict
+) -> EllipseCollection:
+    """Discs that fill the gaps where a neurite bends."""
+    size = 2.0 * radius
+    return EllipseCollection(
+        size, size, np.zeros(len(size)), units="xy", offsets=centre, offset_transform=axes.transData, array=values,
+        linewidths=0.0, **shared,
+    )  # fmt: skip
+
+
+def _hot_spots(result: Result, change: Float[ndarray, " N"]) -> Bool[ndarray, " N"]:
+    """Cells of at least half of the largest change, where these are a small part of the cell."""
+    size = np.abs(change)
+    hot = size >= 0.5 * size.max()
+    length = result.cable.length[result.cells.piece] * np.ptp(result.cells.fraction, axis=1)
+    return hot & (length[hot].sum() < _SMALL * length.sum())
+
+
+def cell_ends(result: Result, piece_ends: Float[ndarray, "F 2 d"]) -> Float[ndarray, "N 2 d"]:
+    """What is linear on pieces, at the start and end of every cell."""
+    ends = piece_ends[result.cells.piece]
+    fraction = result.cells.fraction[..., None]
+    return (1.0 - fraction) * ends[:, :1] + fraction * ends[:, 1:]
+
+
+def _frame(axes: Axes, flat: Float[ndarray, "k 2"]) -> None:
+    low, high = flat.min(axis=0), flat.max(axis=0)
+    size = max(float((high - low).max()), 1e-12)
+    axes.set_xlim(low[0] - 0.06 * size, high[0] + 0.06 * size)
+    axes.set_ylim(low[1] - 0.12 * size, high[1] + 0.06 * size)
+    axes.set_aspect("equal")
+    axes.set_axis_off()
+
+
+def panel_size(result: Result, columns: int) -> tuple[float, float]:
+    """Inches of the panel of a tree, if so many stand side by side."""
+    extent = np.ptp(result.cable.xyz[..., :2].reshape(-1, 2), axis=0)
+    extent = np.maximum(extent, 0.15 * max(float(extent.max()), 1e-12))
+    width = max(min(_HEIGHT * float(extent[0] / extent[1]), 4.5, 12.0 / columns), 1.3)
+    return width, min(max(width * float(extent[1] / extent[0]), 0.5), 1.2 * _HEIGHT)
