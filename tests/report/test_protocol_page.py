@@ -88,7 +88,7 @@ def test_the_trees_stand_at_the_peaks_of_the_first_the_middle_and_the_last_train
         (1.5, "peak of train 1"), (3.0, "peak of train 2"), (7.5, "peak of train 4")
     ]  # fmt: skip
     one_train = protocol_of(split_config(pulses=1, bursts=7, burst_interval=1.0, start=0.5))
-    assert moments(result, mean, one_train) == [(3.0, ""), (4.5, "peak"), (7.5, "")]
+    assert moments(result, mean, one_train) == [(1.5, ""), (4.5, "peak"), (7.5, "")]
     assert moments(result, 1e-6 * mean, protocol_of(result.config)) == [(8.0, "")], "nothing moves: the last frame"
 
 
