@@ -84,7 +84,7 @@ def canvas(path: Path, width: float, height: float, heading: Heading | None = No
         try:
             path.parent.mkdir(parents=True, exist_ok=True)
             titled = heading is not None and path.suffix.lower() in (".png", ".pdf", ".svg")
-            figure.savefig(path, metadata={"Title": str(heading)} if titled else None)
+            figure.savefig(path, **({"metadata": {"Title": str(heading)}} if titled else {}))
         except (OSError, ValueError) as error:
             reason = getattr(error, "strerror", None) or error
             raise OutputError(f"{path}: the picture cannot be written ({reason})") from None
