@@ -84,7 +84,8 @@ def canvas(path: Path, width: float, height: float, heading: Heading | None = No
         try:
             path.parent.mkdir(parents=True, exist_ok=True)
             titled = heading is not None and path.suffix.lower() in (".png", ".pdf", ".svg")
-            figure.savefig(path, **({"metadata": {"Title": str(heading)}} if titled else {}))
+            title: dict[str, Any] = {"metadata": {"Title": str(heading)}} if titled else {}
+            figure.savefig(path, **title)
         except (OSError, ValueError) as error:
             reason = getattr(error, "strerror", None) or error
             raise OutputError(f"{path}: the picture cannot be written ({reason})") from None
