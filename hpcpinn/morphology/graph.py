@@ -14,6 +14,7 @@ import numpy as np
 from hpcpinn.errors import InputError
 from hpcpinn.morphology.cable import Cable
 from hpcpinn.morphology.frusta import ROOT, SECOND_HALF, Frustum, assemble
+from hpcpinn.morphology.limits import LONGEST, THICKEST, THINNEST
 
 SHORTEST = 1e-5
 """Edges up to this length join two points at one place (Jaxley writes no shorter ones)."""
@@ -134,6 +135,11 @@ def _check(graph: nx.Graph) -> None:
                 raise InputError(f"node {name}: {key} is {value}; give a finite number")
         if attributes["r"] <= 0.0:
             raise InputError(f"node {name}: radius r is {attributes['r']}; give a positive one")
+        if not THINNEST <= attributes["r"] <= THICKEST:
+            raise InputError(
+                f"node {name}: radius r is {attributes['r']:g} um; no cell is thinner than {THINNEST:g} um or "
+                f"thicker than {THICKEST:g} um"
+            )
 
 
 def _root(graph: nx.Graph) -> Any:
@@ -153,7 +159,9 @@ def _length(graph: nx.Graph, parent: Any, child: Any) -> float:
     length = graph.edges[parent, child].get("l")
     if length is None:
         one, other = graph.nodes[parent], graph.nodes[child]
-        return math.dist([one[axis] for axis in "xyz"], [other[axis] for axis in "xyz"])
+        length = math.dist([one[axis] for axis in "xyz"], [other[axis] for axis in "xyz"])
     if not (math.isfinite(length) and length >= 0.0):
         raise InputError(f"edge {parent}-{child}: l is {length}; give a length that is not negative")
+    if length > LONGEST:
+        raise InputError(f"edge {parent}-{child}: l is {length:g} um, longer than any cell ({LONGEST:g} um)")
     return float(length)

@@ -12,7 +12,6 @@
 
 import re
 from dataclasses import dataclass
-from difflib import get_close_matches
 
 import numpy as np
 from jaxtyping import Float, Int
@@ -22,9 +21,15 @@ from hpcpinn.errors import InputError, warn
 from hpcpinn.morphology.cable import Cable
 from hpcpinn.morphology.frusta import KIND_NAMES, kind_name
 from hpcpinn.morphology.repair import SOMA
+from hpcpinn.morphology.site_names import (
+    GRAMMAR,
+    LONGEST_NUMBER,
+    near_names,
+    section_numbers,
+    shown,
+    suggestion,
+)
 from hpcpinn.morphology.swc import SwcTree
-
-GRAMMAR = "soma, root, apic[12](0.5), point:123, xyz:1,2,3 or tip:apic"
 
 FARTHEST = 50.0
 """µm from the surface of the cable; a position farther away was meant for another cell, or in another unit."""
@@ -92,21 +97,11 @@ def _on_section(words: str, cable: Cable) -> Site:
     match = _SECTION.match(words)
     if match is None or match["name"] not in names:
         wanted = match["name"] if match else words
-        raise InputError(f"site '{words}': {_suggestion(wanted, names)}")
+        raise InputError(f"site '{shown(words)}': {suggestion(wanted, names)}")
     x = 0.5 if match["x"] is None else _numbers(match["x"], 1, words)[0]
     if not 0.0 <= x <= 1.0:
         raise InputError(f"site '{words}': position {x:g} is not between 0 and 1")
     return _at(match["name"], float(x), cable, words)
-
-
-def _suggestion(wanted: str, names: list[str]) -> str:
-    stem = wanted.partition("[")[0]
-    same_kind = [name for name in names if name.partition("[")[0] == stem]
-    if "[" in wanted and same_kind:
-        return f"no section {wanted}; {stem}[] runs from {same_kind[0]} to {same_kind[-1]}"
-    close = get_close_matches(wanted, [*names, "soma", "root", "tip"], n=3, cutoff=0.5)
-    meant = f"did you mean {' or '.join(close)}? " if close else ""
-    return f"{meant}Write {GRAMMAR}" if close else f"no such place; write {GRAMMAR}"
 
 
 def _at(section: str, x: float, cable: Cable, name: str) -> Site:
@@ -139,19 +134,26 @@ def _kind(words: str, cable: Cable) -> int:
     known |= {str(kind): kind for kind in list(known.values())}
     if wanted not in known:
         there = ", ".join(sorted(name for name in known if not name.isdigit()))
-        raise InputError(f"site '{words}': no type '{wanted}' in this cell; there are {there}")
+        close = near_names(words, section_numbers(section.name for section in cable.sections))
+        meant = f"; did you mean {close[0]}?" if close and close[0].startswith("tip:") else ""
+        raise InputError(
+            f"site '{shown(words)}': no type '{shown(wanted)}' in this cell; there are {there}{meant}"
+        )
     return known[wanted]
 
 
 def _point(words: str, cable: Cable, tree: SwcTree | None) -> Site:
     wanted = words.removeprefix("point:").strip()
     if not wanted.isdecimal():
-        raise InputError(f"site '{words}': '{wanted}' is not a point id; write point:123")
+        raise InputError(f"site '{shown(words)}': '{shown(wanted)}' is not a point id; write point:123")
+    there = tree.id if tree is not None else cable.swc_id[cable.swc_id >= 0]
+    if len(wanted.lstrip("0")) > LONGEST_NUMBER:
+        raise InputError(f"site '{shown(words)}': no such point; ids run from {there.min()} to {there.max()}")
     if tree is not None:
         return _point_of_tree(int(wanted), words, cable, tree)
     rows = np.flatnonzero(cable.swc_id == int(wanted))
     if len(rows) == 0:
-        there = np.unique(cable.swc_id[cable.swc_id >= 0])
+        there = np.unique(there)
         near = there[np.argsort(np.abs(there - int(wanted)), kind="stable")[:2]]
         ids = " and ".join(map(str, sorted(near))) or "none"
         raise InputError(f"site '{words}': no frustum ends at point {wanted}; the nearest ids are {ids}")
@@ -208,7 +210,7 @@ def _numbers(text: str, count: int, words: str) -> Float[ndarray, " count"]:
         values = np.array([np.nan])
     if len(values) != count or not np.all(np.isfinite(values)):
         what = "three numbers, xyz:1,2,3" if count == 3 else "a number between 0 and 1, as in soma[0](0.5)"
-        raise InputError(f"site '{words}': '{text}' is not {what}")
+        raise InputError(f"site '{shown(words)}': '{shown(text)}' is not {what}")
     return values
 
 

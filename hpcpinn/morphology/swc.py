@@ -12,13 +12,18 @@ from numpy import ndarray
 
 from hpcpinn.errors import InputError
 from hpcpinn.morphology import repair
+from hpcpinn.morphology.limits import (
+    LARGEST_NUMBER,
+    LONGEST,
+    SHORTEST,
+    SMALLEST_NUMBER,
+    THICKEST,
+    THINNEST,
+)
 from hpcpinn.morphology.repair import SOMA, Repair
 from hpcpinn.morphology.swc_lines import SwcLines, SwcPoint, read_lines
 from hpcpinn.morphology.swc_units import suspect_unit
 from hpcpinn.units import length_per_unit
-
-LARGEST = 1e30
-"""Coordinates and radii beyond it, in any unit, belong to no cell, and their cubes would overflow."""
 
 
 @dataclass(frozen=True)
@@ -74,8 +79,8 @@ class SwcTree:
 def read_swc(path: str | Path, *, units: str = "auto") -> SwcTree:
     """Reads an SWC file, repairs what can be repaired and refuses the rest.
 
-    Repaired and reported: radii that are zero or negative (taken from the neighbours on the
-    same neurite), types 5 and 6 that only mark forks and ends, points on top of their parent
+    Repaired and reported: radii that are zero, negative or below `limits.THINNEST` (taken from the
+    neighbours on the same neurite), types 5 and 6 that only mark forks and ends, points on top of their parent
     (kept: the radius may step there; the edge carries no cable). Accepted without a word: ids
     in any order and with gaps, children before parents, comments, CRLF, a byte-order mark.
 
@@ -90,7 +95,7 @@ def read_swc(path: str | Path, *, units: str = "auto") -> SwcTree:
 
     Raises:
         InputError: Unreadable, empty or malformed file; duplicate ids; a parent that does not
-            exist; a cycle; no root or several; radii beyond repair.
+            exist; a cycle; no root or several; radii beyond repair; sizes that no cell has.
     """
     scale = 1.0 if units == "auto" else length_per_unit(units)
     lines = read_lines(path)
@@ -110,10 +115,13 @@ def read_swc(path: str | Path, *, units: str = "auto") -> SwcTree:
     )
     _refuse_lone_point(tree)
     tree = _with_structure_marks_repaired(tree)
-    tree = _with_radii_repaired(tree)
-    tree = _with_zero_edges_reported(tree)
     if units == "auto":
-        return suspect_unit(tree, lines.comments)
+        tree = suspect_unit(tree, lines.comments)
+    if tree.suspected_unit is None:
+        _refuse_larger_than_cells(tree, scale, thickest=THICKEST if units == "auto" else LONGEST)
+    thinnest = THINNEST / scale if tree.suspected_unit is None else SMALLEST_NUMBER
+    tree = _with_radii_repaired(tree, thinnest)
+    tree = _with_zero_edges_reported(_with_round_off_removed(tree, SHORTEST / scale))
     return replace(tree, xyz=tree.xyz * scale, radius=tree.radius * scale)
 
 
@@ -141,7 +149,7 @@ def _refuse_duplicates(lines: SwcLines, path: str | Path) -> None:
 def _refuse_gigantic(lines: SwcLines, path: str | Path) -> None:
     for point in lines.points:
         for name, value in zip(("x", "y", "z", "radius"), (*point.xyz, point.radius), strict=True):
-            if abs(value) > LARGEST:
+            if abs(value) > LARGEST_NUMBER:
                 raise InputError(
                     f"{path}:{point.line}: {name} of point {point.id} is {value:g}, larger than any cell; "
                     "give it in um"
@@ -256,26 +264,59 @@ def _with_structure_marks_repaired(tree: SwcTree) -> SwcTree:
     return replace(tree, kind=kind, repairs=(*tree.repairs, note))
 
 
-def _with_radii_repaired(tree: SwcTree) -> SwcTree:
-    bad = np.flatnonzero(tree.radius <= 0.0)
-    radius = repair.inherit_radii(tree.radius, tree.parent, tree.kind)
+def _refuse_larger_than_cells(tree: SwcTree, scale: float, thickest: float) -> None:
+    """Refuses coordinates beyond `LONGEST` and radii beyond `thickest` (µm); `scale` is µm per unit."""
+    limits = ((np.abs(tree.xyz).max(axis=1), LONGEST, "a coordinate"), (tree.radius, thickest, "the radius"))
+    for values, limit, name in limits:
+        beyond = np.flatnonzero(values * scale > limit)
+        if len(beyond):
+            row = beyond[np.argmin(tree.line[beyond])]
+            raise InputError(
+                f"{tree.place(row)}: {name} of point {tree.id[row]} is {values[row] * scale:g} um, beyond any "
+                f"cell ({limit:g} um); correct it, or name the unit of the file with --units"
+            )
+
+
+def _with_radii_repaired(tree: SwcTree, thinnest: float) -> SwcTree:
+    """Radii below `thinnest`, in the unit of the file, count as none."""
+    bad = np.flatnonzero(tree.radius < thinnest)
+    radius = repair.inherit_radii(np.where(tree.radius < thinnest, 0.0, tree.radius), tree.parent, tree.kind)
     hopeless = bad[radius[bad] <= 0.0]
     if len(hopeless):
         row = hopeless[np.argmin(tree.line[hopeless])]
         where = "soma" if tree.kind[row] == SOMA else "neurite"
+        usable = "a positive one" if tree.radius[row] <= 0.0 else f"one above {THINNEST:g} um"
         raise InputError(
             f"{tree.place(row)}: radius {tree.radius[row]:g} of point {tree.id[row]}, and no point "
-            f"of its {where} has a positive one to take instead; give a positive radius"
+            f"of its {where} has {usable} to take instead; give a positive radius"
         )
     notes = tuple(
         Repair(
             int(tree.line[row]),
             int(tree.id[row]),
-            f"radius {tree.radius[row]:g} replaced by {radius[row]:g} from a neighbour",
+            f"radius {tree.radius[row]:g}{_too_thin(tree.radius[row])} replaced by {radius[row]:g} from a neighbour",
         )
         for row in bad
     )
     return replace(tree, radius=radius, repairs=tree.repairs + notes)
+
+
+def _too_thin(radius: float) -> str:
+    return f" (thinner than {THINNEST:g} um)" if radius > 0.0 else ""
+
+
+def _with_round_off_removed(tree: SwcTree, shortest: float) -> SwcTree:
+    """Points nearer to their parent than `shortest`, in the unit of the file, are put on it."""
+    xyz = tree.xyz.copy()
+    step = np.abs(xyz - xyz[tree.parent]).max(axis=1)
+    step[tree.parent < 0] = 0.0
+    if not np.any((step > 0.0) & (step < shortest)):
+        return tree
+    for row in range(1, tree.n_points):
+        up = tree.parent[row]
+        if np.abs(xyz[row] - xyz[up]).max() < shortest:
+            xyz[row] = xyz[up]
+    return replace(tree, xyz=xyz)
 
 
 def _with_zero_edges_reported(tree: SwcTree) -> SwcTree:

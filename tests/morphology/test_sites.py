@@ -61,7 +61,10 @@ def test_a_name_leads_to_its_place(
         ("sooma", "did you mean soma"),
         ("foo", r"[Ww]rite soma, root, apic\[12\]\(0.5\), point:123, xyz:1,2,3 or tip:apic"),
         ("sooma", r"[Ww]rite soma, root, apic"),
-        ("xyz:0,500,0", r"472.5 um from the cell; the nearest place is apic\[1\], .*xyz:5.0,27.0,0.0; .*50 um"),
+        (
+            "xyz:0,500,0",
+            r"472.5 um from the cell; the nearest place is apic\[1\], .*xyz:5.0,27.0,0.0; .*50 um",
+        ),
         ("the far end", r"write soma, root, apic\[12\]\(0.5\)"),
         ("apic[0](1.5)", "position 1.5 is not between 0 and 1"),
         ("apic[0](half)", "'half' is not a number between 0 and 1"),
@@ -71,6 +74,21 @@ def test_a_name_leads_to_its_place(
         ("point:99", "no frustum ends at point 99; the nearest ids are 7 and 8"),
         ("tip:glia", "no type 'glia' in this cell; there are apic, apical, axon, basal, dend, soma"),
         ("", "write soma"),
+        ("apic[7]", r"did you mean apic\[2\]\?"),
+        ("Soma", "did you mean soma"),
+        ("SOMA(0.5)", "did you mean soma"),
+        ("Dend[0]", r"did you mean dend\[0\]"),
+        ("dendrite[3]", r"did you mean dend\[0\]"),
+        ("apical[1](0.5)", r"did you mean apic\[1\]"),
+        ("basal dendrite", r"did you mean dend\[0\]"),
+        ("apic2", r"did you mean apic\[2\]"),
+        ("axon", r"did you mean axon\[0\]"),
+        ("tip:dend5", r"no type 'dend5' in this cell; there are .*; did you mean tip:dend\?"),
+        ("foo[1]", r"this cell has soma\[0\], axon\[0\], dend\[0\], 3 apic \(apic\[0\] to \[2\]\)"),
+        ("point:99999999999999999999999", "no such point; ids run from 1 to 8"),
+        ("dend[99999999999999999999999]", r"no section dend\[9+\]; dend\[\] runs .* did you mean dend\[0\]"),
+        ("apic[0](1e999)", "'1e999' is not a number"),
+        ("xyz:1e999,0,0", "is not three numbers"),
     ],
 )
 def test_a_wrong_name_is_refused_with_the_nearest_right_one(cell: Cable, text: str, words: str) -> None:
@@ -129,3 +147,27 @@ def test_a_position_beside_the_cell_is_moved_with_a_word(cell, recwarn):
     x, y, z = place(near, cell)[2]
     assert parse_site(f"xyz:{x},{y},{z}", cell).frustum == near.frustum
     assert not recwarn.list
+
+
+@pytest.mark.parametrize(
+    "text",
+    ["point:" + "9" * 6000, "dend[" + "9" * 6000 + "]", "x" * 6000, "a\nb\x1b[31m", "tip:" + "y" * 6000],
+)
+def test_a_wrong_name_of_any_length_is_refused_in_one_short_line(
+    cell: Cable, tmp_path: Path, text: str
+) -> None:
+    for tree in (None, tree_of(tmp_path, ONE_POINT)):
+        with pytest.raises(InputError) as caught:
+            parse_site(text, cell, tree)
+        assert len(str(caught.value)) < 400 and str(caught.value).isprintable()
+
+
+def test_sections_run_by_number_not_by_place_in_the_tree(tmp_path: Path) -> None:
+    """Numbers follow the file; the tree is stored depth first."""
+    text = "1 3 0 0 0 1 -1\n2 3 9 0 0 1 1\n3 3 9 9 0 1 2\n4 3 9 -9 0 1 2\n5 3 9 18 0 1 3\n6 3 9 9 9 1 3\n"
+    cable, _ = cable_from_swc(tree_of(tmp_path, text))
+    assert [s.name for s in cable.sections] != sorted(s.name for s in cable.sections)
+    with pytest.raises(
+        InputError, match=r"dend\[\] runs from dend\[0\] to dend\[4\]; did you mean dend\[4\]"
+    ):
+        parse_site("dend[77]", cable)
