@@ -43,9 +43,10 @@ def quantity(text: str, table: Mapping[str, float]) -> float:
         InputError: No number, or a unit that the table does not hold.
     """
     match = _QUANTITY.fullmatch(plain_mu(text))
-    if match is None or match["unit"] not in table:
-        raise InputError(f"{text!r} is not a number followed by one of {', '.join(table)}")
-    return float(match["number"]) * table[match["unit"]]
+    unit = "" if match is None else symbol_of(match["unit"])
+    if match is None or unit not in table:
+        raise InputError(f"{shortened(text)!r} is not a number followed by one of {', '.join(table)}")
+    return float(match["number"]) * table[unit]
 
 
 def plain_mu(text: str) -> str:
@@ -85,3 +86,33 @@ def length_per_unit(text: str) -> float:
             "such as 8nm for voxels of 8 nm or 0.25um"
         )
     return worth
+
+
+def symbol_of(unit: str) -> str:
+    """The symbol of a unit in the tables, of its symbol or of one of its names; anything else as it is.
+
+    Symbols keep their capitals apart (mM is no MM); names do not.
+    """
+    return _NAMES.get(unit.lower(), unit)
+
+
+def shortened(text: str, most: int = 60) -> str:
+    """A text that a message can hold."""
+    return text if len(text) <= most else f"{text[:most]}..."
+
+
+_PREFIXES = {"nano": "n", "micro": "u", "milli": "m", "centi": "c", "": ""}
+_SPELLED = {
+    "second": "s", "seconds": "s", "meter": "m", "meters": "m", "metre": "m", "metres": "m", "molar": "M",
+    "volt": "V", "volts": "V",
+}  # fmt: skip
+_NAMES = {
+    **{prefix + name: short + unit for prefix, short in _PREFIXES.items() for name, unit in _SPELLED.items()},
+    **dict.fromkeys(("usec", "usecs"), "us"),
+    **dict.fromkeys(("msec", "msecs"), "ms"),
+    **dict.fromkeys(("sec", "secs"), "s"),
+    **dict.fromkeys(("mins", "minute", "minutes"), "min"),
+    **dict.fromkeys(("hr", "hrs", "hour", "hours"), "h"),
+    **dict.fromkeys(("micron", "microns"), "um"),
+}
+"""Symbols by the names of units, in lower case."""

@@ -18,6 +18,18 @@ from hpcpinn.units import CONCENTRATION, LENGTH, POTENTIAL, TIME, length_per_uni
         (" .5 mm ", LENGTH, 500.0),
         ("50 nM", CONCENTRATION, 0.05),
         ("-0.07 V", POTENTIAL, -70.0),
+        ("6 sec", TIME, 6000.0),
+        ("6 seconds", TIME, 6000.0),
+        ("6 msec", TIME, 6.0),
+        ("10 Minutes", TIME, 600_000.0),
+        ("1 hour", TIME, 3_600_000.0),
+        ("20 µsec", TIME, 0.02),
+        ("5 microseconds", TIME, 0.005),
+        ("5 microns", LENGTH, 5.0),
+        ("5 micrometers", LENGTH, 5.0),
+        ("8 nanometre", LENGTH, 0.008),
+        ("2 millimolar", CONCENTRATION, 2000.0),
+        ("-70 millivolts", POTENTIAL, -70.0),
     ],
 )
 def test_worth(text, table, value):

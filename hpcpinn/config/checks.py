@@ -46,6 +46,7 @@ def _shrunk(table: Table, key: str, limit: float) -> float:
 def conflicts(config: RunConfig) -> Iterator[Problem]:
     """The keys that contradict each other, most basic first."""
     yield from _times(config)
+    yield from _numbers(config)
     yield from _physics(config)
     yield from _stimulation(config)
     yield from _population(config)
@@ -87,6 +88,25 @@ def _times(config: RunConfig) -> Iterator[Problem]:
                 f"window.{lower} = {low:g} ms is longer than window.{upper} = {high:g} ms; "
                 "expected shortest <= first <= longest",
             )
+
+
+_MOST_FRAMES, _MOST_SAMPLES, _MOST_PULSES = 10**6, 10**8, 10**7
+"""That a run writes or holds; more come from a slip of units."""
+
+
+def _numbers(config: RunConfig) -> Iterator[Problem]:
+    """How many of something a run would make."""
+    run, given = config.run, config.stimulation
+    counted: list[tuple[Path, float, str, int]] = [
+        (("run", "output_interval"), run.duration / run.output_interval, "frames", _MOST_FRAMES),
+        (("run", "probe_interval"), run.duration / run.probe_interval, "samples", _MOST_SAMPLES),
+        (("stimulation", "pulses"), given.pulses * given.bursts * given.trains, "pulses", _MOST_PULSES),
+        (("data", "interval"), run.duration / config.data.interval, "times", _MOST_FRAMES),
+        (("inference", "band_interval"), run.duration / config.inference.band_interval, "times", _MOST_FRAMES),
+    ]
+    for key, count, what, most in counted:
+        if count > most:
+            yield key, f"makes {count:.3g} {what} in this run; {most:.0e} are the most"
 
 
 _PULSES = ("pulses", "bursts", "trains", "pulse_interval", "burst_interval", "train_interval")

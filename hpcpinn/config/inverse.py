@@ -8,7 +8,7 @@ from pydantic import Field
 
 from hpcpinn.config.learnable import measure_of
 from hpcpinn.config.stimulation import CurrentConfig
-from hpcpinn.config.values import Count, Finite, Positive, PositiveTime, Table, Text, Time
+from hpcpinn.config.values import Count, Finite, Positive, PositiveTime, Table, Text, Time, several
 
 
 class CellParameterConfig(Table):
@@ -122,7 +122,7 @@ class CellTruthConfig(Table):
     z_ca: Positive | None = None
     temperature: Positive | None = None
     rest_voltage: Finite | None = None
-    gates: Annotated[tuple[GateTruthConfig, ...], Field(strict=False)] = ()
+    gates: Annotated[tuple[GateTruthConfig, ...], several()] = ()
     cable: CableTruthConfig | None = None
     field: FieldTruthConfig | None = None
     channels: dict[str, dict[str, CurrentConfig]] | None = None
@@ -164,7 +164,7 @@ class CellDataConfig(Table):
 
     file: Text | None = None
     indicator: Positive | None = None
-    sites: Annotated[tuple[Text, ...], Field(strict=False)] = ()
+    sites: Annotated[tuple[Text, ...], several()] = ()
     first: Time = 1.0
     last: PositiveTime | None = None
     interval: PositiveTime = 1.0
@@ -182,7 +182,7 @@ class CellUncertaintyConfig(Table):
         effective_least: Nor is it with fewer effective draws than this.
     """
 
-    draws: Annotated[int, Field(ge=50)] = 400
+    draws: Annotated[int, Field(ge=50, le=10**6)] = 400
     shape_most: Positive = 0.7
     effective_least: Positive = 100.0
 
@@ -204,5 +204,5 @@ class CellInferenceConfig(Table):
     max_steps: Count = 30
     undetermined_above: Positive = 1.0
     check_level: Annotated[Finite, Field(gt=0, lt=1)] = 0.01
-    replicates: Annotated[int, Field(ge=100)] = 4000
+    replicates: Annotated[int, Field(ge=100, le=10**7)] = 4000
     band_interval: PositiveTime = 0.25

@@ -5,6 +5,7 @@ what would be accepted.
 """
 
 import os
+import reprlib
 import tomllib
 import warnings
 from collections.abc import Iterable, Iterator, Mapping, Sequence
@@ -12,7 +13,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from difflib import get_close_matches
 from pathlib import Path as FilePath
-from typing import Any
+from typing import Any, get_origin
 
 from pydantic import BaseModel, ValidationError
 
@@ -21,9 +22,12 @@ from hpcpinn.config.checks import Problem, conflicts, fit_defaults
 from hpcpinn.config.idle import idle, unread_in_square
 from hpcpinn.config.lines import Path, key_lines, line_of
 from hpcpinn.config.plausible import findings
+from hpcpinn.config.population import PopulationConfig
 from hpcpinn.config.schema import RunConfig
 from hpcpinn.config.square import SquareConfig
+from hpcpinn.config.toml import parse_toml
 from hpcpinn.errors import InputError, InputWarning, spelled, warn
+from hpcpinn.units import shortened
 
 _PATH_KEYS: tuple[tuple[str, str], ...] = (
     ("morphology", "file"),
@@ -115,15 +119,16 @@ def _document(
 
 
 def _leaves(value: Any, path: Path = ()) -> Iterator[tuple[Path, Any]]:
-    """All values within tables and lists of a document, with their keys."""
-    if isinstance(value, Mapping):
-        for name, inner in value.items():
-            yield from _leaves(inner, (*path, name))
-    elif isinstance(value, list):
-        for number, inner in enumerate(value):
-            yield from _leaves(inner, (*path, number))
-    else:
-        yield path, value
+    """All values within tables and lists of a document, with their keys; however deep they are nested."""
+    rest: list[tuple[Path, Any]] = [(path, value)]
+    while rest:
+        path, value = rest.pop()
+        if isinstance(value, Mapping):
+            rest += [((*path, name), inner) for name, inner in value.items()]
+        elif isinstance(value, list):
+            rest += [((*path, number), inner) for number, inner in enumerate(value)]
+        else:
+            yield path, value
 
 
 def _schema(document: Mapping[str, Any]) -> type[RunConfig] | type[SquareConfig]:
@@ -230,7 +235,6 @@ class Origin:
 def _read(file: FilePath) -> tuple[dict[str, Any], Origin]:
     try:
         text = file.read_text(encoding="utf-8-sig")
-        document = tomllib.loads(text)
     except FileNotFoundError:
         raise InputError(
             f"{file}: no such job file; give the path of a TOML file"
@@ -243,8 +247,7 @@ def _read(file: FilePath) -> tuple[dict[str, Any], Origin]:
         raise InputError(
             f"{file}: not a text file (byte {error.start} is not UTF-8); give a TOML file, saved as UTF-8"
         ) from None
-    except tomllib.TOMLDecodeError as error:
-        raise InputError(f"{file}: not valid TOML: {error}") from None
+    document = parse_toml(file, text, _lists_of_tables())
     for holder, key in _names_of_files(document):
         holder[key] = _beside(file, holder[key])
     return document, Origin(str(file), key_lines(text))
@@ -269,6 +272,18 @@ def relative_names(document: Mapping[str, Any]) -> list[str]:
     return [name for name, away in zip(names, elsewhere, strict=True) if not away]
 
 
+def _lists_of_tables() -> list[str]:
+    """Names of the tables of which there may be several."""
+    whole = (RunConfig, PopulationConfig, SquareConfig)
+    lists = [
+        (model, name)
+        for model in whole
+        for name, info in model.model_fields.items()
+        if get_origin(info.annotation) is tuple and _table_class(info.annotation) is not None
+    ]
+    return [f"population.{name}" if model is PopulationConfig else name for model, name in lists]
+
+
 def _is_waveform_name(key: str, name: str) -> bool:
     """A waveform may be a name; a file has a suffix or a folder."""
     return key == "waveform" and not FilePath(name).suffix and "/" not in name
@@ -284,9 +299,9 @@ def _beside(job: FilePath, name: str) -> str:
 def _override(document: dict[str, Any], override: Override, origin: Origin) -> None:
     """Writes one ``a.b=value`` into the document and remembers the flag."""
     typed, text = ("", override) if isinstance(override, str) else override
-    flag = typed or f"--set {text if text.isprintable() else repr(text)}"
+    flag = typed or f"--set {shortened(text if text.isprintable() else repr(text), 200)}"
     dotted, equals, spelled = text.partition("=")
-    path: Path = tuple(int(k) if k.isdecimal() else k for k in dotted.strip().split("."))
+    path: Path = tuple(int(k) if k.isdecimal() and len(k) < 10 else k for k in dotted.strip().split("."))
     if not equals or not all(str(key) for key in path):
         raise InputError(f"{flag}: expected table.key=value, such as run.duration=20")
     place: Any = document
@@ -311,7 +326,7 @@ def _value(spelled: str) -> Any:
     """A TOML value, or the text itself where it is none."""
     try:
         return tomllib.loads(f"value = {spelled}")["value"]
-    except ValueError:  # not TOML, or a number of thousands of digits
+    except (ValueError, RecursionError):  # not TOML, or a number of thousands of digits, or nested too deeply
         return spelled
 
 
@@ -366,7 +381,7 @@ def _refuse(problems: Iterable[Problem], origin: Origin) -> None:
         return
     path, message = found[0]
     more = f" (and {len(found) - 1} more)" if len(found) > 1 else ""
-    raise InputError(f"{origin.of(path)}: {spelled(path)}: {message}{more}")
+    raise InputError(f"{origin.of(path)}: {shortened(spelled(path), 150)}: {shortened(message, 600)}{more}")
 
 
 def _problem(detail: Mapping[str, Any], schema: type[BaseModel]) -> Problem:
@@ -388,15 +403,23 @@ def _problem(detail: Mapping[str, Any], schema: type[BaseModel]) -> Problem:
             return path, str(limits["error"])
         case "finite_number":
             return path, f"{_shown(value)} is not a finite number"
-        case "string_too_short":
+        case "string_too_short" | "too_short":
             return path, "must not be empty"
+        case "too_long":
+            return path, f"has {limits['actual_length'] or 'too many'} entries; {limits['max_length']} are the most"
     message = detail["msg"].removeprefix("Input should be ")
     return path, f"{_shown(value)} is not allowed: must be {message}"
 
 
 def _shown(value: Any) -> str:
-    """A value as it is written in TOML."""
-    return str(value).lower() if isinstance(value, bool) else repr(value)
+    """A value as it is written in TOML, shortened where a line would not hold it."""
+    if isinstance(value, bool):
+        return str(value).lower()
+    if isinstance(value, int) and value.bit_length() > 200:
+        return f"a whole number of {value.bit_length()} bits"
+    short = reprlib.Repr()
+    short.maxlevel, short.maxstring, short.maxother, short.maxlong = 3, 80, 80, 70
+    return short.repr(value)
 
 
 def _suggestion(path: Path, schema: type[BaseModel]) -> str:

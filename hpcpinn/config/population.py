@@ -4,7 +4,7 @@ from typing import Annotated
 
 from pydantic import Field
 
-from hpcpinn.config.values import Finite, Table, Text
+from hpcpinn.config.values import Finite, Table, Text, several
 
 SHARED_BUT = (
     "cable.R_i",
@@ -47,10 +47,10 @@ class PopulationConfig(Table):
         parameters: Sets of parameters, tables of their own: ``[[population.parameters]]``.
     """
 
-    cells: Annotated[tuple[Text, ...], Field(strict=False)] = ()
-    magnitudes: Annotated[tuple[Finite, ...], Field(strict=False)] = ()
-    directions: Annotated[tuple[Direction, ...], Field(strict=False)] = ()
-    parameters: Annotated[tuple[ParameterSet, ...], Field(strict=False)] = ()
+    cells: Annotated[tuple[Text, ...], several()] = ()
+    magnitudes: Annotated[tuple[Finite, ...], several()] = ()
+    directions: Annotated[tuple[Direction, ...], several()] = ()
+    parameters: Annotated[tuple[ParameterSet, ...], several()] = ()
 
     @property
     def is_given(self) -> bool:

@@ -31,15 +31,18 @@ from hpcpinn.config.values import (
     Finite,
     Length,
     LengthUnit,
+    Many,
     NonNegative,
     Positive,
     PositiveLength,
     PositiveTime,
+    Size,
     Table,
     Text,
     Time,
     TimeOrForever,
     in_mV,
+    several,
 )
 
 
@@ -78,7 +81,7 @@ class MorphologyConfig(Table):
 class GateConfig(Table):
     """One gate of a user's own channel; the fields of `hpcpinn.physics.constants.Gate`."""
 
-    power: Count
+    power: Size
     z: Finite
     half: Finite
     tau: Positive
@@ -110,7 +113,7 @@ class ConstantsConfig(Table):
     release_patch: NonNegative | None = None
     vdcc_density: NonNegative | None = None
     vdcc_permeability: NonNegative | None = None
-    gates: Annotated[tuple[GateConfig, ...] | None, Field(strict=False)] = None
+    gates: Annotated[tuple[GateConfig, ...] | None, several()] = None
     z_ca: Positive | None = None
     temperature: Positive | None = None
     rest_voltage: Annotated[Finite, Field(ge=-500.0, le=500.0), AfterValidator(in_mV)] | None = None
@@ -169,7 +172,7 @@ class SynapseConfig(Table):
     flux: Finite | None = None
     duration: PositiveTime | None = None
     patch: PositiveLength | None = None
-    count: Count = 1
+    count: Many = 1
     interval: PositiveTime | None = None
 
     @property
@@ -247,9 +250,9 @@ class NetworkConfig(Table):
     """
 
     trunk: Literal["separable", "joint"] = "separable"
-    features: Annotated[int, Field(ge=4)] = 28
+    features: Annotated[int, Field(ge=4, le=10_000)] = 28
     activation: Literal["sine", "tanh"] = "sine"
-    layers: Count = 1
+    layers: Size = 1
     scale: Positive = 2.2
 
 
@@ -271,8 +274,8 @@ class TrainingConfig(Table):
 
     trainer: Literal["least-squares", "levenberg-marquardt", "adam", "lbfgs"] = "least-squares"
     collocation: Literal["gauss", "random", "residual-adaptive"] = "gauss"
-    points_space: Annotated[int | None, Field(ge=2)] = None
-    points_time: Annotated[int | None, Field(ge=2)] = None
+    points_space: Annotated[int | None, Field(ge=2, le=10_000)] = None
+    points_time: Annotated[int | None, Field(ge=2, le=10_000)] = None
     newton_tolerance: Positive = 1e-5
     newton_max: Count = 12
     steps: Count = 10_000
@@ -293,7 +296,7 @@ class PiecesConfig(Table):
     max_length: PositiveLength = 20.0
     growth: Annotated[Finite, Field(gt=1)] = 2.0
     source_length: PositiveLength = 0.5
-    cells_per_piece: Count = 4
+    cells_per_piece: Size = 4
 
 
 class SchwarzConfig(Table):
@@ -351,12 +354,12 @@ class RunConfig(Table):
     voltage: VoltageConfig = VoltageConfig()
     field: FieldConfig = FieldConfig()
     stimulation: StimulationConfig = StimulationConfig()
-    clamp: Annotated[tuple[ClampConfig, ...], Field(strict=False)] = ()
+    clamp: Annotated[tuple[ClampConfig, ...], several()] = ()
     channels: ChannelsConfig = ChannelsConfig()
     cable: CableConfig = CableConfig()
-    synapse: Annotated[tuple[SynapseConfig, ...], Field(strict=False)] = ()
-    flux: Annotated[tuple[FluxConfig, ...], Field(strict=False)] = ()
-    probe: Annotated[tuple[ProbeConfig, ...], Field(strict=False)] = ()
+    synapse: Annotated[tuple[SynapseConfig, ...], several()] = ()
+    flux: Annotated[tuple[FluxConfig, ...], several()] = ()
+    probe: Annotated[tuple[ProbeConfig, ...], several()] = ()
     run: OutputConfig = OutputConfig()
     network: NetworkConfig = NetworkConfig()
     training: TrainingConfig = TrainingConfig()
@@ -365,7 +368,7 @@ class RunConfig(Table):
     window: WindowConfig = WindowConfig()
     split: SplitConfig = SplitConfig()
     population: PopulationConfig = PopulationConfig()
-    parameter: Annotated[tuple[CellParameterConfig, ...], Field(strict=False)] = ()
+    parameter: Annotated[tuple[CellParameterConfig, ...], several()] = ()
     data: CellDataConfig = CellDataConfig()
     inference: CellInferenceConfig = CellInferenceConfig()
     uq: CellUncertaintyConfig = CellUncertaintyConfig()

@@ -12,13 +12,16 @@ from pydantic import Field
 from hpcpinn.config.values import (
     Count,
     Finite,
+    Many,
     NonNegative,
     Positive,
     PositiveLength,
     PositiveTime,
+    Size,
     Table,
     Text,
     Time,
+    several,
 )
 
 
@@ -31,7 +34,7 @@ class SquareDomainConfig(Table):
     """
 
     kind: Literal["square"] = "square"
-    subdomains: Annotated[tuple[Count, Count], Field(strict=False)] = (5, 5)
+    subdomains: Annotated[tuple[Size, Size], Field(strict=False)] = (5, 5)
 
 
 class DopamineConstantsConfig(Table):
@@ -84,7 +87,7 @@ class SquareOutputConfig(Table):
 
     duration: PositiveTime | None = None
     output_interval: PositiveTime = 0.5
-    cells: Count = 12
+    cells: Size = 12
     output: Text = "results/dopamine.h5"
     seed: Annotated[int, Field(ge=0, lt=2**32)] = 0
     transport: Literal["auto", "serial", "mpi4jax", "mpi4py"] = "auto"
@@ -104,7 +107,7 @@ class SquareNetworkConfig(Table):
     features_space: Annotated[int, Field(ge=4, le=24)] = 10
     features_time: Annotated[int, Field(ge=3, le=24)] = 9
     activation: Literal["sine", "tanh"] = "sine"
-    layers: Count = 1
+    layers: Size = 1
     scale: Positive = 2.2
 
 
@@ -200,7 +203,7 @@ class DataConfig(Table):
     """
 
     file: Text | None = None
-    count: Count = 400
+    count: Many = 400
     noise: Positive = 0.02
     first: Time = 0.5
     last: PositiveTime = 18.0
@@ -242,8 +245,8 @@ class UncertaintyConfig(Table):
     """
 
     chains: Annotated[int, Field(ge=2, le=10_000)] = 4
-    warmup: Annotated[int, Field(ge=100)] = 1000
-    draws: Annotated[int, Field(ge=4)] = 1000
+    warmup: Annotated[int, Field(ge=100, le=10**7)] = 1000
+    draws: Annotated[int, Field(ge=4, le=10**7)] = 1000
     acceptance: Annotated[Finite, Field(gt=0, lt=1)] = 0.9
     rhat_most: Annotated[Finite, Field(gt=1)] = 1.01
     ess_least: Positive = 100.0
@@ -258,9 +261,9 @@ class StudyConfig(Table):
         draws: Data sets of every level and number: places, times and noise; the seed of the first is data.seed.
     """
 
-    noise: Annotated[tuple[NonNegative, ...], Field(strict=False, min_length=1)] = (0.0, 0.01, 0.02, 0.05, 0.10)
-    observations: Annotated[tuple[Count, ...], Field(strict=False, min_length=1)] = (100, 200, 400, 800, 1600)
-    draws: Annotated[int, Field(ge=10)] = 100
+    noise: Annotated[tuple[NonNegative, ...], several(min_length=1)] = (0.0, 0.01, 0.02, 0.05, 0.10)
+    observations: Annotated[tuple[Many, ...], several(min_length=1)] = (100, 200, 400, 800, 1600)
+    draws: Annotated[int, Field(ge=10, le=10**6)] = 100
 
 
 class SquareConfig(Table):
@@ -273,7 +276,7 @@ class SquareConfig(Table):
     training: SquareTrainingConfig = SquareTrainingConfig()
     schwarz: SquareSchwarzConfig = SquareSchwarzConfig()
     window: SquareWindowConfig = SquareWindowConfig()
-    parameter: Annotated[tuple[ParameterConfig, ...], Field(strict=False)] = ()
+    parameter: Annotated[tuple[ParameterConfig, ...], several()] = ()
     data: DataConfig = DataConfig()
     inference: InferenceConfig = InferenceConfig()
     uq: UncertaintyConfig = UncertaintyConfig()

@@ -4,7 +4,7 @@ from typing import Annotated
 
 from pydantic import Field
 
-from hpcpinn.config.values import Count, Finite, NonNegative, Positive, PositiveTime, Table, Text, Time
+from hpcpinn.config.values import Finite, Many, NonNegative, Positive, PositiveTime, Table, Text, Time
 
 
 class FieldConfig(Table):
@@ -46,9 +46,9 @@ class StimulationConfig(Table):
     protocol: Text | None = None
     waveform: Text | None = None
     start: Time = 0.0
-    pulses: Count = 1
-    bursts: Count = 1
-    trains: Count = 1
+    pulses: Many = 1
+    bursts: Many = 1
+    trains: Many = 1
     pulse_interval: PositiveTime | None = None
     burst_interval: PositiveTime | None = None
     train_interval: PositiveTime | None = None

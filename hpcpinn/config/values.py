@@ -2,7 +2,7 @@
 
 import unicodedata
 from collections.abc import Mapping
-from typing import Annotated
+from typing import Annotated, Any
 
 from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field
 
@@ -62,12 +62,30 @@ def _readable(value: str) -> str:
 Finite = Annotated[float, Field(allow_inf_nan=False)]
 Positive = Annotated[Finite, Field(gt=0)]
 NonNegative = Annotated[Finite, Field(ge=0)]
-Time = Annotated[NonNegative, BeforeValidator(_in_ms)]
-PositiveTime = Annotated[Positive, BeforeValidator(_in_ms)]
+LONGEST_TIME = 1e12
+"""ms, thirty years; nothing that lives is followed for longer."""
+LARGEST_LENGTH = 1e9
+"""µm, a kilometre."""
+
+Time = Annotated[NonNegative, Field(le=LONGEST_TIME), BeforeValidator(_in_ms)]
+PositiveTime = Annotated[Positive, Field(le=LONGEST_TIME), BeforeValidator(_in_ms)]
 TimeOrForever = Annotated[float, Field(gt=0, allow_inf_nan=True), BeforeValidator(_in_ms)]
-Length = Annotated[NonNegative, BeforeValidator(_in_um)]
-PositiveLength = Annotated[Positive, BeforeValidator(_in_um)]
-Count = Annotated[int, Field(ge=1)]
+Length = Annotated[NonNegative, Field(le=LARGEST_LENGTH), BeforeValidator(_in_um)]
+PositiveLength = Annotated[Positive, Field(le=LARGEST_LENGTH), BeforeValidator(_in_um)]
+Count = Annotated[int, Field(ge=1, le=10**9)]
+Size = Annotated[int, Field(ge=1, le=10**4)]
+"""A count of things of which each takes a good deal of memory."""
+Many = Annotated[int, Field(ge=1, le=10**6)]
+"""A count of things of which each takes little."""
+
+
+def several(**more: Any) -> Any:
+    """Constraints of a list in a job file: any kind of sequence, and not so long that reading it takes minutes."""
+    return Field(strict=False, fail_fast=True, max_length=MOST_ENTRIES, **more)
+
+
+MOST_ENTRIES = 10**5
+"""Of a list."""
 Text = Annotated[str, Field(min_length=1), AfterValidator(_readable)]
 LengthUnit = Annotated[str, AfterValidator(_is_unit_of_length)]
 

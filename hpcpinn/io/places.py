@@ -23,6 +23,9 @@ REPLACEABLE = {
 }
 """Kinds of files that a newer one may replace, and what a person calls them."""
 
+HDF5_SUFFIXES = ("", ".h5", ".hdf5", ".hdf")
+"""Of files that are HDF5, in small letters; a name may go without."""
+
 
 def refuse_unusable(path: Path, inputs: Mapping[str, Path], fix: str, kind: str | None = None) -> None:
     """Finds out before the work starts that a file cannot, or must not, be written. Leaves nothing behind.
@@ -34,8 +37,8 @@ def refuse_unusable(path: Path, inputs: Mapping[str, Path], fix: str, kind: str 
         kind: ``format`` of the files that may be replaced: one of `REPLACEABLE`; None: any file.
 
     Raises:
-        InputError: The place is an input, a directory, another kind of file, or its directory cannot
-            be made or written to.
+        InputError: The place is an input, a directory, another kind of file, ends like one, or its directory
+            cannot be made or written to.
     """
     for name, source in inputs.items():
         if same_file(path, source):
@@ -47,6 +50,11 @@ def refuse_unusable(path: Path, inputs: Mapping[str, Path], fix: str, kind: str 
         raise InputError(
             f"{path} is there already and is no hpcpinn {REPLACEABLE[kind]}, so it stays as it is; "
             f"move it away, or {fix}"
+        )
+    if kind is not None and path.suffix.lower() not in HDF5_SUFFIXES:
+        raise InputError(
+            f"{path} ends in {path.suffix}, but an hpcpinn {REPLACEABLE[kind]} is HDF5, which programs tell by .h5; "
+            f"write {path.with_suffix('.h5')}"
         )
 
 

@@ -33,7 +33,10 @@ def contents(folder):
         (["--morphology", "t.swc", "--output", "t.swc"], "--output t.swc: run.output: t.swc is the morphology file"),
         (["job.toml"], "job.toml, line 5: run.output: job.toml is the job file"),
         (["--output", "train.csv", "--set", "voltage.file=train.csv"], "train.csv is the voltage file"),
-        (["--output", "map.h5", "--set", "split.flow_map=map.h5"], "map.h5 is the flow map"),
+        (
+            ["--output", "map.h5", "--set", "split.flow_map=map.h5", "--set", "window.kind=split"],
+            "map.h5 is the flow map",
+        ),
         (
             ["--output", "wave.csv", "--set", "stimulation.waveform=wave.csv", "--set", "field.file=field.csv"],
             "wave.csv is the waveform file",

@@ -196,6 +196,47 @@ def test_a_file_that_is_no_job(tmp_path, job):
     assert "saved as UTF-8" in message(binary)
 
 
+SYNAPSE = '[synapse]\nsite = "soma"\nstart = 1\n'
+LISTED = '[[synapse]]\nsite = "soma"\nstart = 1\n'
+
+
+@pytest.mark.parametrize(
+    ("text", "line"),
+    [
+        (SYNAPSE, ", line 1: synapse: expected a list of tables, written [[synapse]]"),
+        (SYNAPSE * 2, ", line 4: [synapse] twice: there may be several; write [[synapse]] each time"),
+        (LISTED + SYNAPSE, ", line 4: [synapse] twice: there may be several; write [[synapse]] each time"),
+        (SYNAPSE + LISTED, ", line 4: [synapse] twice: there may be several; write [[synapse]] each time"),
+        ('[probe]\nsite = "a"\n' * 2, ", line 3: [probe] twice: there may be several; write [[probe]]"),
+        ("[run]\nseed = 1\n[run]\n", ", line 3: the table [run] is there twice (also in line 1); put all"),
+        ("[run]\nseed = 1\nseed = 2\n", ", line 3: the key seed is there twice; keep one of the two"),
+        ("[run]\nseed = " + "1" * 5000, ", line 2: a whole number of thousands of digits"),
+        ("[run]\nseed = " + "[" * 3000, ", line 2: brackets are nested too deeply"),
+        ('[run]\noutput = "\0"', "not valid TOML: Illegal character '\\x00' (at line 2"),
+        ("[run]\nseed = 1e400", ", line 2: run.seed: inf is not allowed: must be a valid integer"),
+        ("[run]\nduration = " + "9" * 4000, ", line 2: run.duration: a whole number of 13288 bits is not allowed"),
+        ("[run]\ncheckpoint_every = 0x" + "f" * 4000, "a whole number of 16000 bits is not allowed: must be less than"),
+        (f"{LISTED}interval = 1\ncount = 1000000000000", ", line 5: [[synapse]] number 1, count: 1000000000000"),
+        ("[run]\nprobe_interval = 1e-9", ", line 2: run.probe_interval: makes 5e+10 samples in this run; 1e+08 are"),
+        ("[stimulation]\npulses = 100000\nbursts = 100000", ", line 2: stimulation.pulses: makes 1e+10 pulses"),
+        ("x" * 9000 + " = 1", ", line 1: xxx"),
+        (f"[run]\nduration = '{'1 ms' * 3000}'", "is not a number followed by one of us, ms, s, min, h"),
+        (f"[population]\nmagnitudes = [{'1.0, ' * 100_001}]", "entries; 100000 are the most"),
+        (f"probe = [{'1, ' * 2000}]", ", line 1: [[probe]] number 1: 1 is not a table of keys"),
+    ],
+    ids=range(20),
+)
+def test_limits_of_types_and_of_the_format_are_one_short_line(job, text, line):
+    said = message(job(text))
+    assert line in said
+    assert len(said) < 700
+
+
+@pytest.mark.parametrize("setting", ["run.seed=" + "[" * 3000, "run.seed=" + "1" * 5000, f"run.{'9' * 5000}=1"])
+def test_flags_beyond_all_limits_too(setting):
+    assert len(message(None, [setting])) < 700
+
+
 def test_errors_found_later_get_the_place_of_their_key(job):
     _, origin = load_with_origin(job(), [("--output a.h5", 'run.output="a.h5"')])
     for key, place in (

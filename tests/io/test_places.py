@@ -60,3 +60,13 @@ def test_places_that_cannot_be_written(tmp_path):
     assert "cannot be written" in refused(tmp_path / "astray" / "run.h5")
     with pytest.raises(InputError, match="is a file, not a directory"):
         refuse_unusable_folder(tmp_path / "file", FIX)
+
+
+@pytest.mark.parametrize("name", ["notes.txt", "run.v2", "cell.swc"])
+def test_a_result_that_is_named_as_something_else_is_refused_with_a_name_that_would_do(tmp_path, name):
+    with pytest.raises(InputError) as caught:
+        refuse_unusable(tmp_path / name, {}, FIX, layout.FORMAT)
+    wanted = (tmp_path / name).with_suffix(".h5")
+    assert str(caught.value).endswith(f"an hpcpinn result is HDF5, which programs tell by .h5; write {wanted}")
+    for fine in ("run", "run.H5", "run.hdf5"):
+        refuse_unusable(tmp_path / fine, {}, FIX, layout.FORMAT)

@@ -1,0 +1,59 @@
+"""TOML text into a document: what `tomllib` says of mistakes, in the words of a run description."""
+
+import re
+import tomllib
+from collections.abc import Collection
+from pathlib import Path as FilePath
+from typing import Any
+
+from hpcpinn.config.lines import key_lines, line_of
+from hpcpinn.errors import InputError
+
+_PLACE = re.compile(r"(?P<what>.*) \(at (?:line (?P<line>\d+), column \d+|end of document)\)", re.DOTALL)
+_HEADER = re.compile(r"\s*\[{1,2}\s*(?P<name>[^\[\]]+?)\s*\]{1,2}")
+_KEY = re.compile(r"""\s*(?P<name>[\w."'-]+)\s*=""")
+_LONG_INTEGER = re.compile(r"[0-9_]{300,}")
+_LONGEST_MESSAGE = 200
+
+
+def parse_toml(file: FilePath, text: str, lists: Collection[str]) -> dict[str, Any]:
+    """The document of a TOML text.
+
+    Args:
+        file: Where it comes from, for messages.
+        text: The text.
+        lists: Dotted names of tables that may stand several times, each as ``[[name]]``.
+
+    Raises:
+        InputError: It is no TOML; one line with the line of the file.
+    """
+    try:
+        return tomllib.loads(text)
+    except tomllib.TOMLDecodeError as error:
+        raise InputError(_said(file, text, str(error), lists)) from None
+    except RecursionError:
+        deepest = max(enumerate(text.splitlines(), start=1), key=lambda row: row[1].count("[") + row[1].count("{"))[0]
+        raise InputError(f"{file}, line {deepest}: brackets are nested too deeply; no key takes that") from None
+    except ValueError:  # the limit of digits
+        line = next((n for n, row in enumerate(text.splitlines(), start=1) if _LONG_INTEGER.search(row)), 1)
+        raise InputError(f"{file}, line {line}: a whole number of thousands of digits; no key takes that") from None
+
+
+def _said(file: FilePath, text: str, error: str, lists: Collection[str]) -> str:
+    """One line for what `tomllib` found."""
+    found, rows = _PLACE.fullmatch(error), text.splitlines()
+    what = found["what"] if found else error
+    number = int(found["line"]) if found and found["line"] else len(rows)
+    row = rows[number - 1] if 0 < number <= len(rows) else ""
+    if what.startswith(("Cannot declare", "Cannot overwrite", "Cannot mutate")):
+        if header := _HEADER.match(row):
+            name = ".".join(part.strip(" \"'") for part in header["name"].split("."))
+            if name in lists:
+                return f"{file}, line {number}: [{name}] twice: there may be several; write [[{name}]] each time"
+            earlier = line_of(key_lines("\n".join(rows[: number - 1])), tuple(name.split(".")))
+            place = f" (also in line {earlier})" if earlier else ""
+            return f"{file}, line {number}: the table [{name[:60]}] is there twice{place}; put all its keys under one"
+        if key := _KEY.match(row):
+            return f"{file}, line {number}: the key {key['name'][:60]} is there twice; keep one of the two"
+    shown = error if len(error) <= _LONGEST_MESSAGE else f"{error[:_LONGEST_MESSAGE]}..."
+    return f"{file}: not valid TOML: {shown}"
