@@ -12,8 +12,11 @@ from hpcpinn.cli.run import overrides_of
 from hpcpinn.config import RunConfig, SquareConfig, load_any
 from hpcpinn.config.load import Origin
 from hpcpinn.errors import InputError
+from hpcpinn.wording import counted, duration
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from hpcpinn.parallel.communicator import Communicator
     from hpcpinn.workflows.infer import Inference
     from hpcpinn.workflows.neuron_inference import NeuronInference
@@ -69,7 +72,6 @@ def _infer_on_cell(config: RunConfig, origin: Origin, job: Path, communicator: "
     if communicator.rank != 0:
         return
     _print_outcome(outcome, config.run.output)
-    print(f"check       probability of data as far from the model as these: {outcome.check.probability:.2g}")
     warn_of_check(outcome)
 
 
@@ -112,10 +114,22 @@ def _print_outcome(outcome: "Inference | NeuronInference", output: str) -> None:
             value = posterior.correlation[i, j]
             if value == value:
                 print(f"correlation {result.names[j]}, {result.names[i]}: {value:.2f}")
-    print(f"cost        {outcome.steps} steps in {outcome.seconds_fit:.3f} s, with compilation {outcome.seconds:.1f} s")
+    print_lines(outcome.verdict.lines)
+    print(
+        f"cost        {counted(outcome.steps, 'step')} in {duration(outcome.seconds_fit)}, with compilation "
+        f"{duration(outcome.seconds)}"
+    )
     print(f"result      {output}")
     print(f"next        hpcpinn plot {output}")
     warn_of_misfit(outcome)
+
+
+def print_lines(lines: "Sequence[tuple[str, str]]") -> None:
+    """Sentences with what they are about; a label that repeats is said once."""
+    said = ""
+    for label, text in lines:
+        print(f"{label if label != said else '':<12}{text}")
+        said = label
 
 
 def _deviation(sd: float, measure: float, unit: str) -> str:
@@ -125,7 +139,7 @@ def _deviation(sd: float, measure: float, unit: str) -> str:
 
 def warn_of_misfit(outcome: "Inference | NeuronInference") -> None:
     """Says that the model misses the data by more than their noise."""
-    if outcome.misfit > 1.5:
+    if not outcome.verdict.fits:
         print(
             f"hpcpinn: warning: the model misses the data by {outcome.misfit**0.5:.1f} times their noise; the model "
             "or the noise is wrong, and the intervals are too narrow",

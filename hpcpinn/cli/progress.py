@@ -10,8 +10,7 @@ from typing import Self
 
 from rich.console import Console
 from rich.live import Live
-from rich.progress_bar import ProgressBar
-from rich.table import Table
+from rich.text import Text
 
 from hpcpinn.wording import biology_of, duration
 
@@ -26,6 +25,10 @@ _FAR = 10.0
 
 _RECENT = 20.0
 """The speed is that of so many seconds, or of the last half of what has passed where that is longer."""
+
+
+_BAR = 16
+"""Characters."""
 
 
 class Pace:
@@ -101,6 +104,10 @@ class Progress(ABC):
         self._changed()
 
     @abstractmethod
+    def tell(self, label: str, text: str) -> None:
+        """Shows something that stays."""
+
+    @abstractmethod
     def _changed(self) -> None:
         """There is something new to show."""
 
@@ -140,6 +147,9 @@ class Progress(ABC):
 class SilentProgress(Progress):
     """Shows nothing: every rank but the first."""
 
+    def tell(self, label: str, text: str) -> None:
+        """Does nothing."""
+
     def _changed(self) -> None:
         pass
 
@@ -169,6 +179,11 @@ class LogProgress(Progress):
         if self._teller is None and not self._over.is_set():
             self._teller = threading.Thread(target=self._tell, daemon=True)
             self._teller.start()
+
+    def tell(self, label: str, text: str) -> None:
+        """Writes a line."""
+        with self._writing:
+            _print_labelled(self._console, label, text)
 
     def _tell(self) -> None:
         wait = self._first
@@ -212,23 +227,28 @@ class LiveProgress(Progress):
         if not self._live.is_started and not self._closed:
             self._live.start()
 
+    def tell(self, label: str, text: str) -> None:
+        """Writes a line above the one that is redrawn."""
+        _print_labelled(self._live.console, label, text)
+
     def close(self) -> None:
         """Gives the terminal back."""
         self._closed = True
         self._live.stop()
 
-    def _drawn(self) -> Table:
-        grid = Table.grid(padding=(0, 2))
+    def _drawn(self) -> Text:
         share = self._pace.share
-        cells: list[str | ProgressBar] = [self._what]
+        parts = [self._what]
         if share is not None:
-            cells += [ProgressBar(total=1.0, completed=share, width=24), f"{100.0 * share:.0f} %"]
-        cells += [text for text in (self._how_far, self._left) if text]
-        for _ in cells:
-            grid.add_column(no_wrap=True)
-        grid.add_column(no_wrap=True, overflow="ellipsis")  # the first to be cut where the terminal is narrow
-        grid.add_row(*cells, self._detail)
-        return grid
+            full = round(_BAR * share)
+            done, rest = ("#", ".") if self._live.console.options.ascii_only else ("\N{FULL BLOCK}", "\N{LIGHT SHADE}")
+            parts += [done * full + rest * (_BAR - full), f"{100.0 * share:.0f} %"]
+        parts += [self._how_far, self._left, self._detail]  # what comes last is cut off where the terminal is narrow
+        return Text("  ".join(part for part in parts if part), no_wrap=True, overflow="ellipsis")
+
+
+def _print_labelled(console: Console, label: str, text: str) -> None:
+    console.print(f"{label:<10}{text}", highlight=False, markup=False, soft_wrap=True)
 
 
 def make_progress(rank: int = 0, console: Console | None = None, *, plain_output: bool = False) -> Progress:

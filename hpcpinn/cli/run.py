@@ -188,6 +188,8 @@ def print_summary(summary: "RunSummary", console: Console, job: str = "") -> Non
 
 def print_square_summary(summary: "SquareSummary", console: Console) -> None:
     """What was computed on a square, how well, and what it cost."""
+    from hpcpinn.workflows.verdict import lines_of
+
     s = summary
     lines = {
         "square": f"{s.subdomains[0]} x {s.subdomains[1]} subdomains on {s.ranks} {_plural('rank', s.ranks)}",
@@ -199,11 +201,9 @@ def print_square_summary(summary: "SquareSummary", console: Console) -> None:
         f"{s.interface_jump:.1e}",
         "cost": f"{duration(s.seconds)} (first window with compilation {duration(s.seconds_setup)}), "
         f"{s.memory_gib:.2f} GiB per rank",
-        "result": s.result,
-        "next": f"hpcpinn validate {s.result}  and then  hpcpinn plot {s.result}",
     }
-    for label, text in lines.items():
-        console.print(f"{label:<10}{text}", soft_wrap=True)
+    after = {"result": s.result, "next": f"hpcpinn validate {s.result}  and then  hpcpinn plot {s.result}"}
+    print_verdict([*lines.items(), *lines_of(s.verdict), *after.items()], console)
 
 
 def print_long_summary(summary: "LongSummary", console: Console, job: str = "") -> None:

@@ -6,13 +6,14 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from hpcpinn.cli.infer import warn_of_check, warn_of_misfit
+from hpcpinn.cli.infer import print_lines, warn_of_check, warn_of_misfit
 from hpcpinn.cli.job import JOB_HELP, chosen_file
 from hpcpinn.cli.progress import make_progress
 from hpcpinn.cli.run import overrides_of
 from hpcpinn.config import RunConfig, SquareConfig, load_any
 from hpcpinn.config.load import Origin
 from hpcpinn.errors import InputError
+from hpcpinn.wording import duration
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -109,7 +110,8 @@ def _print_draws_on_cell(outcome: "NeuronUncertainty", output: str) -> None:
         f"draws       {len(draws.weight)}, effective {draws.effective:.0f}, Pareto k of their weights "
         f"{draws.shape:.2f}{lost}"
     )
-    print(f"cost        {outcome.seconds_drawing:.1f} s for the draws")
+    print_lines(outcome.verdict.lines)
+    print(f"cost        {duration(outcome.seconds_drawing)} for the draws")
     print(f"result      {output}, {netcdf_path(output)}")
     print(f"next        hpcpinn plot {output}")
     warn_of_check(inference)
@@ -155,7 +157,7 @@ def _print_study(done: "Study", config: SquareConfig) -> None:
             "(inference.max_steps)",
             file=sys.stderr,
         )
-    print(f"cost        {done.seconds:.1f} s, with compilation")
+    print(f"cost        {duration(done.seconds)}, with compilation")
     print(f"result      {output}")
     print(f"next        hpcpinn plot {output}")
 
@@ -193,7 +195,8 @@ def _print_outcome(outcome: "Uncertainty", output: str) -> None:
         f"measure     next at x = {x:.2f} um, y = {y:.2f} um, t = {t:.2f} ms: one more observation there shrinks the "
         f"log-volume by {placement.gain:.4f}"
     )
-    print(f"cost        {outcome.seconds_sampling:.1f} s for the chains, with compilation")
+    print_lines(outcome.verdict.lines)
+    print(f"cost        {duration(outcome.seconds_sampling)} for the chains, with compilation")
     print(f"result      {output}, {netcdf_path(output)}")
     print(f"next        hpcpinn plot {output}")
     warn_of_misfit(inference)

@@ -10,6 +10,7 @@ import typer
 
 from hpcpinn.cli.progress import make_progress
 from hpcpinn.errors import InputError
+from hpcpinn.wording import biology, counted, duration
 
 if TYPE_CHECKING:
     from hpcpinn.reference.refinement import Settled
@@ -73,11 +74,12 @@ def validate(
         outcome = hold_against_reference(
             result, refinement=refinement, patience=patience, watch=_say_level, progress=progress
         )
-    if not outcome.settled.still:
+    if outcome.unsettled:
+        ended = len(outcome.settled.meshes) == refinement
+        more = f"raise --refinement ({refinement})" if ended else f"raise --patience ({patience:g})"
         print(
-            "hpcpinn: warning: the reference still moves by "
-            f"{outcome.settled.movement[0]:.1e} (c), {outcome.settled.movement[1]:.1e} (b), more than a "
-            "tenth of the error; raise --refinement or --patience",
+            f"hpcpinn: warning: the reference still moved when it was last refined: {outcome.unsettled}; to know it "
+            f"better, {more}",
             file=sys.stderr,
         )
     if as_json:
@@ -132,13 +134,14 @@ def _print_square(outcome: "SquareValidation", *, asked: bool) -> None:
         when = "" if asked else ", in an earlier validation"
         figures["DeepXDE, all frames"] = (
             f"{outcome.error_peer:.2e} against the closed form ({run.adam} of {run.settings['adam']} steps of Adam, "
-            f"{run.lbfgs} of {run.settings['lbfgs']} of L-BFGS, {run.seconds:.0f} s on {run.device}{when})"
+            f"{run.lbfgs} of {run.settings['lbfgs']} of L-BFGS, {duration(run.seconds)} on {run.device}{when})"
         )
     figures |= {
-        "this run": f"{outcome.seconds_ours:.1f} s on {ranks} rank{'s' if ranks != 1 else ''}, compilation included",
+        "this run": f"{duration(outcome.seconds_ours)} on {counted(int(ranks), 'rank')}, compilation included",
         "others kept in": str(outcome.sidecar),
+        "error": outcome.accuracy.words,
     }
-    print(f"{outcome.result.path}: to {outcome.result.time[-1]:g} ms")
+    print(f"{outcome.result.path}: to {biology(float(outcome.result.time[-1]))}")
     for name, value in figures.items():
         print(f"{name:<36}{value}")
 
@@ -146,9 +149,13 @@ def _print_square(outcome: "SquareValidation", *, asked: bool) -> None:
 def _say_level(settled: "Settled") -> None:
     print(
         f"hpcpinn: reference with {2 * settled.finest.cells.sum()} cells in {settled.finest.seconds:.2f} s, "
-        f"moved by {settled.movement[0]:.1e} (c), {settled.movement[1]:.1e} (b)",
+        f"moved by {settled.movement[0]:.1e} (calcium), {settled.movement[1]:.1e} (calbindin)",
         file=sys.stderr,
     )
+
+
+def _moment(time: float, unit: str) -> str:
+    return biology(time) if unit == "ms" else f"{time:.4g} {unit}".rstrip()
 
 
 def _print_report(outcome: "Validation") -> None:
@@ -158,19 +165,22 @@ def _print_report(outcome: "Validation") -> None:
     console = Console(highlight=False, markup=False, soft_wrap=True)
     settled, result = outcome.settled, outcome.result
     unit = result.units.get("time", "")
-    console.print(
-        f"{result.path}: {result.cable.n_frusta} pieces, to {result.time[-1]:g} {unit}", markup=False
-    )
+    end = _moment(float(result.time[-1]), unit)
+    console.print(f"{result.path}: {counted(result.cable.n_frusta, 'piece')}, to {end}", markup=False)
     ranks = result.attributes["ranks"]
     figures = {
         "relative L2 error of c - c_rest": f"{settled.error[0]:.2e}",
         "relative L2 error of b": f"{settled.error[1]:.2e}",
-        "calcium balance": f"{outcome.balance:.1e} (reference {outcome.balance_reference:.1e})",
-        "seconds, this run": f"{outcome.seconds_ours:.2f} on {ranks} rank{'s' if ranks != 1 else ''} "
+        "calcium balance": f"{_balance(outcome)} (reference {outcome.balance_reference:.1e})",
+        "seconds, this run": f"{outcome.seconds_ours:.2f} on {counted(int(ranks), 'rank')} "
         f"({outcome.seconds_first:.2f} in the first window, compilation included)",
         "seconds, reference at equal error": _price(outcome),
         "reference kept in": str(outcome.sidecar),
+        "error": outcome.accuracy[0].words,
+        "": outcome.accuracy[1].words,
     }
+    if not result.complete:
+        figures["unsolved"] = f"what follows {_moment(float(result.time[-1]), unit)}: the run is not complete"
     for name, value in figures.items():
         console.print(f"{name:<36}{value}", markup=False)
     table = Table(box=None, pad_edge=False)
@@ -182,6 +192,10 @@ def _print_report(outcome: "Validation") -> None:
     for i in range(count - 1, 0, -step)[::-1]:
         table.add_row(f"{outcome.time[i]:g}", f"{outcome.error_c[i]:.1e}", f"{outcome.error_b[i]:.1e}")
     console.print(table)
+
+
+def _balance(outcome: "Validation") -> str:
+    return "not measured in split windows" if outcome.balance is None else f"{outcome.balance:.1e}"
 
 
 def _price(outcome: "Validation") -> str:

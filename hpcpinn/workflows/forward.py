@@ -14,6 +14,7 @@ from hpcpinn.config import RunConfig
 from hpcpinn.errors import HpcpinnError, OutputError
 from hpcpinn.io import checkpoint
 from hpcpinn.io.metrics import write_metrics
+from hpcpinn.io.size import free_bytes, result_bytes, warn_of_space
 from hpcpinn.parallel.communicator import Communicator
 from hpcpinn.timestepping.controller import Plan, after_accepted, after_rejected, next_length
 from hpcpinn.timestepping.firing import rises
@@ -123,6 +124,7 @@ def run(
         communicator.on_root(stop_where_done, config, state.time / unit, "" if unit == 1.0 else "ms")
         march = March(problem, communicator)
     recorder = Recorder.open(problem, communicator, state.time / unit if resume else None)
+    communicator.on_root(_warn_of_space, problem)
     progress.doing("compiling and solving the first window")
     run_state = _Run(problem, march, communicator, recorder, progress, settings, began, training)
     try:
@@ -293,10 +295,19 @@ class _Run:
         )
 
 
+def _warn_of_space(problem: Problem) -> None:
+    run = problem.config.run
+    rows = {
+        "frames": 1 + int(run.duration / run.output_interval),
+        "samples": 1 + int(run.duration / run.probe_interval) if problem.header.probes else 0,
+    }
+    warn_of_space(run.output, result_bytes(problem.header, **rows), free_bytes(run.output))
+
+
 def _verdict(problem: Problem, tally: Tally) -> Verdict:
     config = problem.config
     accuracy = Accuracy(
-        tally.error, config.window.tolerance, "error estimate over the run, relative to the excursion from rest,",
+        tally.error, config.window.tolerance, "the estimate over the run, relative to the excursion from rest",
         "window.tolerance", "every window kept to it by a larger measure; lower it where so small a rise matters",
     )  # fmt: skip
     left = []

@@ -1,7 +1,7 @@
 """From noisy measurements to constants with intervals: joint Gauss-Newton, Laplace, Fisher information."""
 
 import time as clock
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
@@ -26,6 +26,7 @@ from hpcpinn.io.observations import Table, read_observations
 from hpcpinn.parallel.communicator import Communicator
 from hpcpinn.physics.dopamine import DopamineConstants
 from hpcpinn.workflows import estimates
+from hpcpinn.workflows.inference_verdict import InferenceVerdict, inference_verdict
 from hpcpinn.workflows.progress import NO_PROGRESS, ProgressDisplay
 from hpcpinn.workflows.square_problem import constants_of
 
@@ -56,6 +57,11 @@ class Inference:
     source: str
     seconds: float
     seconds_fit: float
+
+    @property
+    def verdict(self) -> InferenceVerdict:
+        """What came of it."""
+        return inference_verdict(self.result, self.truth, self.misfit)
 
 
 def refuse_unusable_places(config: SquareConfig, job: Path | None = None) -> None:
@@ -261,4 +267,5 @@ def figures(outcome: Inference) -> dict[str, Any]:
         "steps": outcome.steps,
         "seconds": outcome.seconds,
         "seconds_fit": outcome.seconds_fit,
+        "verdict": asdict(outcome.verdict),
     }

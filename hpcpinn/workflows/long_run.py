@@ -15,6 +15,7 @@ from hpcpinn.config import RunConfig
 from hpcpinn.errors import OutputError, SolveError
 from hpcpinn.io.metrics import write_metrics
 from hpcpinn.io.results import ResultWriter
+from hpcpinn.io.size import warn_of_space
 from hpcpinn.parallel.communicator import Communicator
 from hpcpinn.timestepping.firing import Rises
 from hpcpinn.timestepping.motifs import Motif, MotifBook
@@ -25,6 +26,7 @@ from hpcpinn.wording import counted
 from hpcpinn.workflows import long_checkpoint
 from hpcpinn.workflows.coupled_slots import CoupledWork
 from hpcpinn.workflows.forward import size_in_mib
+from hpcpinn.workflows.long_plan import plan_of
 from hpcpinn.workflows.long_state import LongState, LongSummary, LongTally, SlotWork
 from hpcpinn.workflows.long_verdict import verdict_of
 from hpcpinn.workflows.march import NOTHING
@@ -57,6 +59,7 @@ def run_long(
     """
     began = clock.perf_counter()
     progress.doing("setting up")
+    asked = config.run.model_fields_set
     problem = build_split_problem(config, communicator)
     config = problem.config
     book, tally = problem.new_book(), LongTally()
@@ -69,6 +72,10 @@ def run_long(
         state, tally = long_checkpoint.load(resume, problem, book)
         stop_where_done(config, state.time)
         writer = ResultWriter.resume(path, communicator, problem.header, state.time)
+    plan = communicator.on_root(plan_of, problem, asked, state.time)
+    for line in plan.lines:
+        progress.tell(*line)
+    communicator.on_root(warn_of_space, config.run.output, plan.size, plan.free)
     progress.doing("compiling and solving the first slots")
     loop = _Loop(problem, book, writer, progress)
     if resume is None:

@@ -33,10 +33,10 @@ def verdict_of(problem: SplitProblem, state: LongState, tally: LongTally) -> Ver
 def _verdict(problem: SplitProblem, rises: Float[ndarray, "P 2"], tally: LongTally) -> Verdict:
     config = problem.config
     tolerance, key = config.window.tolerance, "window.tolerance"
-    of = "error estimate, relative to calcium's distance from rest,"
+    of = "the estimate for windows of time (not for the cells' length), relative to calcium's distance from rest"
     accuracy = [Accuracy(tally.error, tolerance, of, key, SHORTER)]
     if tally.coupled_windows:
-        accuracy.append(Accuracy(tally.coupled_error, tolerance, "error estimate of a coupled window at most", key))
+        accuracy.append(Accuracy(tally.coupled_error, tolerance, "the largest estimate of a coupled window", key))
     left = []
     if tally.outside:
         share = 100.0 * tally.outside / max(tally.evaluated, 1)

@@ -22,6 +22,7 @@ from hpcpinn.plausibility import QUANTITIES, finding
 from hpcpinn.timestepping.cable_equation import CableEquation, VoltageState
 from hpcpinn.timestepping.pulse_steps import Clamp, StepRule, steps_between
 from hpcpinn.timestepping.voltage_limits import beyond_all_membranes
+from hpcpinn.wording import biology
 
 _CHANNEL_KEYS = {1: "soma", 2: "axon", 3: "basal", 4: "apical"}
 """Keys of [channels] by SWC type."""
@@ -295,7 +296,7 @@ def warn_of_pulses_after_the_end(config: RunConfig, stimulus: Stimulus | None) -
     if 0 < within < len(onsets):
         warn(
             f"{within} of {len(onsets)} pulses begin before the end of the run (run.duration = "
-            f"{config.run.duration:g} ms); all take {onsets[-1] + stimulus.waveform.duration:.7g} ms",
+            f"{biology(config.run.duration)}); all take {biology(onsets[-1] + stimulus.waveform.duration)}",
             ("stimulation", "protocol" if config.stimulation.protocol else "pulses"),
         )
 

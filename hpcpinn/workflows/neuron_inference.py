@@ -2,7 +2,7 @@
 
 import time as clock
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import asdict, dataclass, replace
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -23,6 +23,7 @@ from hpcpinn.io.site_observations import SiteTable, read_site_observations, refu
 from hpcpinn.parallel.communicator import Communicator
 from hpcpinn.physics.learned_calcium import unit_of
 from hpcpinn.workflows import estimates
+from hpcpinn.workflows.inference_verdict import InferenceVerdict, inference_verdict
 from hpcpinn.workflows.learned_values import LAID_BY, laid_for, own_value, starting_values
 from hpcpinn.workflows.neuron_model import NeuronModel, Seen, build_model
 from hpcpinn.workflows.progress import NO_PROGRESS, ProgressDisplay
@@ -58,6 +59,19 @@ class NeuronInference:
     source: str
     seconds: float
     seconds_fit: float
+
+    @property
+    def verdict(self) -> InferenceVerdict:
+        """What came of it."""
+        return self.judged()
+
+    def judged(self, **more: Any) -> InferenceVerdict:
+        """What came of it, with what draws say besides."""
+        check = self.check
+        return inference_verdict(
+            self.result, self.truth, self.misfit,
+            model_is_wrong=bool(check.model_is_wrong), probability=float(check.probability), **more,
+        )  # fmt: skip
 
 
 @dataclass(frozen=True)
@@ -421,4 +435,5 @@ def figures(outcome: NeuronInference) -> dict[str, Any]:
         "steps": outcome.steps,
         "seconds": outcome.seconds,
         "seconds_fit": outcome.seconds_fit,
+        "verdict": asdict(outcome.verdict),
     }

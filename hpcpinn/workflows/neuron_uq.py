@@ -1,7 +1,7 @@
 """The posterior of a cell's constants by weighted draws, and what is seen under it."""
 
 import time as clock
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
@@ -17,7 +17,9 @@ from hpcpinn.io.metrics import write_metrics
 from hpcpinn.io.neuron_draws import NeuronDraws, write_neuron_draws, write_neuron_netcdf
 from hpcpinn.io.neuron_inference import write_neuron_inference
 from hpcpinn.parallel.communicator import Communicator
+from hpcpinn.wording import counted
 from hpcpinn.workflows import neuron_inference
+from hpcpinn.workflows.inference_verdict import InferenceVerdict
 from hpcpinn.workflows.neuron_inference import FittedCell, NeuronInference
 from hpcpinn.workflows.progress import NO_PROGRESS, ProgressDisplay
 from hpcpinn.workflows.uq import refuse_unusable_draws
@@ -41,6 +43,12 @@ class NeuronUncertainty:
     draws: NeuronDraws
     lost: int
     seconds_drawing: float
+
+    @property
+    def verdict(self) -> InferenceVerdict:
+        """What came of it, by the intervals of the draws."""
+        lost = f"{self.lost} of {counted(len(self.draws.weight), 'draw')} could not be solved; they weigh nothing"
+        return self.inference.judged(intervals=self.draws.interval, left=(lost,) if self.lost else ())
 
 
 def refuse_unusable_places(config: RunConfig, job: Path | None = None) -> None:
@@ -172,4 +180,5 @@ def figures(outcome: NeuronUncertainty) -> dict[str, Any]:
         "not_solved": outcome.lost,
         "seconds": outcome.seconds_drawing,
     }
+    told["verdict"] = asdict(outcome.verdict)
     return told

@@ -18,6 +18,9 @@ class ProgressDisplay(Protocol):
     def done(self, amount: float, detail: str = "") -> None:
         """So much of it is done, with what a person may want to know besides."""
 
+    def tell(self, label: str, text: str) -> None:
+        """Something to know that stays, with what it is about."""
+
 
 class NoProgress:
     """Shows nothing."""
@@ -26,6 +29,9 @@ class NoProgress:
         """Does nothing."""
 
     def done(self, amount: float, detail: str = "") -> None:
+        """Does nothing."""
+
+    def tell(self, label: str, text: str) -> None:
         """Does nothing."""
 
 

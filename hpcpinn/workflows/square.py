@@ -42,6 +42,7 @@ from hpcpinn.workflows.square_problem import (
     released,
 )
 from hpcpinn.workflows.square_trunk import SquareTrunkTraining
+from hpcpinn.workflows.verdict import Accuracy, Verdict
 
 ANOTHER = "name another file with --output (run.output)"
 
@@ -60,6 +61,7 @@ class SquareSummary:
         seconds: Wall time from set-up to the end; `seconds_setup` of it before the first window was done
             (compilation).
         memory_gib: Largest resident memory of a rank.
+        verdict: What came of it.
     """
 
     result: str
@@ -79,6 +81,7 @@ class SquareSummary:
     seconds: float
     seconds_setup: float
     memory_gib: float
+    verdict: Verdict
 
 
 def refuse_unusable_places(config: SquareConfig, job: Path | None = None) -> None:
@@ -335,6 +338,8 @@ def _summary(
     problem: SquareProblem, communicator: Communicator, tally: _Tally, seconds: float
 ) -> SquareSummary:
     config = problem.config
+    error = (tally.missed / tally.norm) ** 0.5
+    of = "the distance from the closed form, over the square and all times"
     memory = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 2**20
     return SquareSummary(
         result=config.run.output,
@@ -345,7 +350,7 @@ def _summary(
         rejected=tally.rejected,
         newton_steps=tally.newton_steps,
         sweeps=tally.sweeps,
-        exact_error=(tally.missed / tally.norm) ** 0.5,
+        exact_error=error,
         exact_error_worst=tally.worst,
         exact_error_max=tally.largest,
         error_estimate=tally.estimate,
@@ -354,4 +359,5 @@ def _summary(
         seconds=seconds,
         seconds_setup=tally.seconds_setup,
         memory_gib=max(communicator.share(memory)),
+        verdict=Verdict((), (Accuracy(error, config.window.tolerance, of, "window.tolerance"),)),
     )

@@ -26,6 +26,7 @@ from hpcpinn.reference.square import Square, solve_square
 from hpcpinn.wording import duration
 from hpcpinn.workflows.progress import NO_PROGRESS, ProgressDisplay
 from hpcpinn.workflows.square_problem import constants_of
+from hpcpinn.workflows.verdict import Accuracy
 
 _STEP = 0.1
 """Time steps of the coarsest finite differences, as a share of the time since the release began to spread."""
@@ -87,6 +88,12 @@ class SquareValidation:
     error_peer: float | None
     sidecar: Path
 
+    @property
+    def accuracy(self) -> Accuracy:
+        """The error against the tolerance of the run."""
+        tolerance = float(square_from_json(self.result.config, str(self.result.path)).window.tolerance)
+        return Accuracy(self.error_exact, tolerance, "the distance from the closed form, all frames", "window.tolerance")
+
     def figures(self) -> dict[str, Any]:
         """Plain numbers."""
         return {
@@ -100,6 +107,7 @@ class SquareValidation:
             "seconds_ours": self.seconds_ours,
             "deepxde": None if self.peer is None else {"error": self.error_peer} | self.peer.figures(),
             "sidecar": str(self.sidecar),
+            "verdict": {"accuracy": [asdict(self.accuracy) | {"passes": self.accuracy.passes}], "left": []},
         }
 
 

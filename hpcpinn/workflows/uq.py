@@ -2,7 +2,7 @@
 
 import time as clock
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
@@ -36,6 +36,7 @@ from hpcpinn.parallel.threads import loop_options
 from hpcpinn.workflows import infer
 from hpcpinn.workflows.estimates import ANOTHER
 from hpcpinn.workflows.infer import Fitted, Inference
+from hpcpinn.workflows.inference_verdict import InferenceVerdict, inference_verdict
 from hpcpinn.workflows.progress import NO_PROGRESS, ProgressDisplay
 
 _TOGETHER = 50
@@ -57,6 +58,12 @@ class Uncertainty:
     draws: Draws
     placement: Placement
     seconds_sampling: float
+
+    @property
+    def verdict(self) -> InferenceVerdict:
+        """What came of it, by the intervals of the draws."""
+        found = self.inference
+        return inference_verdict(found.result, found.truth, found.misfit, intervals=self.draws.interval())
 
 
 def refuse_unusable_places(config: SquareConfig, job: Path | None = None) -> None:
@@ -237,4 +244,5 @@ def figures(outcome: Uncertainty) -> dict[str, Any]:
         **dict(zip(("x", "y", "t"), placement.best.tolist(), strict=True)),
         "reduces_log_volume_by": placement.gain,
     }
+    told["verdict"] = asdict(outcome.verdict)
     return told

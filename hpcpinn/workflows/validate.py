@@ -22,10 +22,11 @@ from hpcpinn.physics.constants import PRESETS, CalciumConstants
 from hpcpinn.reference.forcing import EndFlux, Forcing, Synapse, VoltageTable
 from hpcpinn.reference.mesh import Mesh
 from hpcpinn.reference.price import Price, price_of
-from hpcpinn.reference.refinement import Norms, Settled, Task, settle
+from hpcpinn.reference.refinement import MOVEMENT, Norms, Settled, Task, settle
 from hpcpinn.workflows.places import input_files
 from hpcpinn.workflows.problem import Cell, describe_cell
 from hpcpinn.workflows.progress import NO_PROGRESS, ProgressDisplay
+from hpcpinn.workflows.verdict import Accuracy
 
 
 @dataclass(frozen=True)
@@ -37,7 +38,8 @@ class Validation:
         settled: The reference and the errors of the result.
         time: Times of the frames, user units.
         error_c, error_b: Errors frame by frame.
-        balance: Calcium balance of the run, over all that came in.
+        balance: Calcium balance of the run, over all that came in; None of split windows, which keep it exactly and
+            do not measure it.
         balance_reference: The same of the reference.
         seconds_ours: Wall time of the run's windows: solving, exchange, writing.
         seconds_first: Of these, the first window's, in which everything is compiled.
@@ -50,7 +52,7 @@ class Validation:
     time: Float[ndarray, " T"]
     error_c: Float[ndarray, " T"]
     error_b: Float[ndarray, " T"]
-    balance: float
+    balance: float | None
     balance_reference: float
     seconds_ours: float
     seconds_first: float
@@ -61,6 +63,28 @@ class Validation:
     def seconds_reference(self) -> float:
         """Wall time of the reference at equal error (of the finest solve where none is as good)."""
         return self.settled.finest.seconds if self.price is None else self.price.seconds
+
+    @property
+    def accuracy(self) -> tuple[Accuracy, Accuracy]:
+        """The errors of calcium and calbindin against the tolerance of the run."""
+        tolerance, key = float(self.result.config["window"]["tolerance"]), "window.tolerance"
+        c, b = self.settled.error
+        return (
+            Accuracy(c, tolerance, "calcium, relative to its excursion from rest", key),
+            Accuracy(b, tolerance, "calbindin, relative to itself", key),
+        )
+
+    @property
+    def unsettled(self) -> str:
+        """What the reference does not know well enough, in words; empty where it stands still."""
+        told = [
+            f"{name}'s error of {error:.1e} is known to within {movement:.1e} only"
+            for name, error, movement in zip(
+                ("calcium", "calbindin"), self.settled.error, self.settled.movement, strict=True
+            )
+            if not movement <= MOVEMENT * error
+        ]
+        return " and ".join(told)
 
     def figures(self) -> dict[str, Any]:
         """All numbers as one JSON object; relative errors, seconds, user time."""
@@ -88,6 +112,10 @@ class Validation:
                 "file": str(self.sidecar),
             },
             "equal_error": None if price is None else asdict(price),
+            "verdict": {
+                "accuracy": [asdict(one) | {"passes": one.passes} for one in self.accuracy],
+                "left": [self.unsettled] if self.unsettled else [],
+            },
             "time": self.time.tolist(),
             "rel_l2_c_by_time": self.error_c.tolist(),
             "rel_l2_b_by_time": self.error_b.tolist(),
@@ -166,7 +194,7 @@ def validate(
         time=result.time,
         error_c=by_time[0],
         error_b=by_time[1],
-        balance=float(np.abs(balance[-1])) if len(balance) else float("nan"),
+        balance=float(np.abs(balance[-1])) if len(balance) and config.window.kind == "coupled" else None,
         balance_reference=float(np.abs(answer.solution.balance).max()),
         seconds_ours=float(spent.sum()),
         seconds_first=float(spent[0]) if len(spent) else 0.0,

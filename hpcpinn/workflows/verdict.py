@@ -73,7 +73,7 @@ class Accuracy:
     Attributes:
         error: Relative.
         tolerance: What it should be at most.
-        of: What they are, in words.
+        of: What the error is of, in words.
         key: The key of the run description that sets the tolerance.
         advice: What helps where it is exceeded.
     """
@@ -92,8 +92,8 @@ class Accuracy:
 
     @property
     def words(self) -> str:
-        """``pass: error estimate 2.4e-04, tolerance 1e-03 (window.tolerance)``."""
-        said = f"{self.of} {self.error:.1e}, tolerance {self.tolerance:.0e} ({self.key})"
+        """``pass: error 2.4e-04, tolerance 1e-03 (window.tolerance): the estimate over the run``."""
+        said = f"error {self.error:.1e}, tolerance {self.tolerance:.0e} ({self.key}): {self.of}"
         return f"pass: {said}" if self.passes else f"warn: {said}; {self.advice}"
 
 
@@ -160,7 +160,7 @@ def cells_of(path: str | Path, names: Sequence[str], firing: Sequence[Firing]) -
     return tuple(CellVerdict(*one) for one in zip(named, firing, peaks, strict=True))
 
 
-def lines_of(verdict: Verdict, job: str, unit: str = "ms", concentration: str = "uM") -> list[tuple[str, str]]:
+def lines_of(verdict: Verdict, job: str = "", unit: str = "ms", concentration: str = "uM") -> list[tuple[str, str]]:
     """The verdict as sentences with what they are about.
 
     Args:

@@ -26,6 +26,8 @@ class Silent:
         self.begun: list[str] = []
         self.times: list[float] = []
 
+    def tell(self, label: str, text: str) -> None: ...
+
     def doing(self, what: str, total: float = 0.0, unit: str = "") -> None:
         self.begun.append(what)
         self.total, self.unit = total, unit

@@ -34,6 +34,8 @@ class Silent:
     def __init__(self, stop_after: int | None = None) -> None:
         self.left = stop_after
 
+    def tell(self, label: str, text: str) -> None: ...
+
     def doing(self, what: str, total: float = 0.0, unit: str = "") -> None: ...
 
     def done(self, amount: float, detail: str = "") -> None:

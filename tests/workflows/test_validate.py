@@ -74,6 +74,15 @@ def test_a_reference_that_still_moves_says_so(solved, tmp_path):
     assert not rough.settled.still
     assert not rough.figures()["reference"]["settled"]
     assert len(seen) == 1
+    assert rough.unsettled.startswith("calcium's error of ") and "known to within" in rough.unsettled
+    assert rough.figures()["verdict"]["left"] == [rough.unsettled]
+
+
+def test_an_error_above_the_tolerance_of_the_run_is_a_warning(outcome):
+    calcium, calbindin = outcome.accuracy
+    assert (calcium.tolerance, calcium.passes, calbindin.passes) == (1e-3, False, True)
+    assert calcium.words.startswith("warn: error 3.0e-03, tolerance 1e-03 (window.tolerance): calcium")
+    assert outcome.unsettled == ""
 
 
 def test_no_solve_is_begun_that_would_take_too_long(solved, tmp_path):

@@ -53,7 +53,7 @@ def test_a_run_that_fired():
     lines = said(CellVerdict("", SOMATIC, PEAK))
     assert lines["fired"] == ["3 action potentials at soma[0](0.5); first at 5.8 ms at apic[0](0.5), in 2 of 3 places"]
     assert lines["calcium"] == ["up to 12.3 uM above rest, at 46 ms at apic[3](0.7) (by frames and probes)"]
-    assert lines["error"] == ["pass: error estimate 2.4e-04, tolerance 1e-03 (window.tolerance)"]
+    assert lines["error"] == ["pass: error 2.4e-04, tolerance 1e-03 (window.tolerance): error estimate"]
     assert lines["unsolved"] == ["nothing"]
 
 

@@ -1,0 +1,96 @@
+"""What came of an inference, in plain words: what is known of the constants, whether the model fits, what is left."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+from numpy import ndarray
+
+from hpcpinn.io.estimates import Estimates
+from hpcpinn.wording import counted, listed
+
+MISFIT_MOST = 1.5
+"""Mean square of what the model misses over the noise, above which it fits badly."""
+
+
+@dataclass(frozen=True)
+class InferenceVerdict:
+    """What came of an inference.
+
+    Attributes:
+        determined, undetermined: Constants that the data determine, and those they do not.
+        holds_truth: Constants whose interval holds what synthetic data were made with, and
+        misses_truth: the others; both are empty for data of one's own.
+        misfit: Mean square of what the model misses over the noise.
+        fits: Whether that is about 1 or less.
+        model_is_wrong: Whether the model could hardly have made the data; None where that was not checked.
+        probability: Of data as far from the model as these, by that check.
+        left: What is to be known besides, sentences.
+    """
+
+    determined: tuple[str, ...]
+    undetermined: tuple[str, ...]
+    holds_truth: tuple[str, ...]
+    misses_truth: tuple[str, ...]
+    misfit: float
+    fits: bool
+    model_is_wrong: bool | None = None
+    probability: float | None = None
+    left: tuple[str, ...] = ()
+
+    @property
+    def lines(self) -> list[tuple[str, str]]:
+        """Sentences with what they are about."""
+        n = len(self.determined) + len(self.undetermined)
+        all_of = f"all of {counted(n, 'constant')}" if n > 1 else "the constant"
+        known = all_of if not self.undetermined else f"{len(self.determined)} of {counted(n, 'constant')}"
+        lines = [("known", f"the data determine {known}" if self.determined else f"the data determine none of {n}")]
+        if self.holds_truth or self.misses_truth:
+            held, total = len(self.holds_truth), len(self.holds_truth) + len(self.misses_truth)
+            missed = f"; not that of {listed(self.misses_truth)}" if self.misses_truth else ""
+            of = f"{held} of {counted(total, '95 % interval')}"
+            lines.append(("truth", f"{of} hold what the data were made with{missed}"))
+        verb, missed = ("pass", "as far as noise goes") if self.fits else ("warn", "by more than noise explains")
+        lines.append(("fit", f"{verb}: the model misses the data {missed} (mean square {self.misfit:.2f} of its own)"))
+        if self.model_is_wrong is not None:
+            verb, could = ("warn", "could hardly") if self.model_is_wrong else ("pass", "could well")
+            lines.append(("model", f"{verb}: it {could} have made these data (probability {self.probability:.2g})"))
+        open_ = (f"not determined by the data: {listed(self.undetermined)}",) if self.undetermined else ()
+        return lines + [("unsolved", sentence) for sentence in (*open_, *self.left) or ("nothing",)]
+
+
+def inference_verdict(
+    estimates: Estimates,
+    truth: Mapping[str, float],
+    misfit: float,
+    *,
+    intervals: Sequence[Sequence[float]] | ndarray | None = None,
+    model_is_wrong: bool | None = None,
+    probability: float | None = None,
+    left: Sequence[str] = (),
+) -> InferenceVerdict:
+    """What came of an inference.
+
+    Args:
+        estimates: What was inferred.
+        truth: What synthetic data were made with; empty for others.
+        misfit: Mean square of what the model misses over the noise.
+        intervals: 95 % intervals of the constants, of draws; by default those of the estimates.
+        model_is_wrong, probability, left: As of `InferenceVerdict`.
+    """
+    bounds = zip(estimates.low, estimates.high, strict=True) if intervals is None else intervals
+    within = {name: (float(low), float(high)) for name, (low, high) in zip(estimates.names, bounds, strict=True)}
+    known = dict(zip(estimates.names, map(bool, estimates.determined), strict=True))
+    # Of what the data leave open there is an interval only where draws made one.
+    asked = [n for n in estimates.names if n in truth and (known[n] or intervals is not None)]
+    holds = tuple(n for n in asked if within[n][0] <= truth[n] <= within[n][1])
+    return InferenceVerdict(
+        determined=tuple(n for n in estimates.names if known[n]),
+        undetermined=tuple(n for n in estimates.names if not known[n]),
+        holds_truth=holds,
+        misses_truth=tuple(n for n in asked if n not in holds),
+        misfit=misfit,
+        fits=bool(misfit <= MISFIT_MOST),
+        model_is_wrong=model_is_wrong,
+        probability=probability,
+        left=tuple(left),
+    )
