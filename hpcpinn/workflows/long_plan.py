@@ -72,7 +72,8 @@ def plan_of(problem: SplitProblem, asked: set[str], since: float = 0.0) -> LongP
         since: Where it goes on from, ms.
     """
     run, header = problem.config.run, problem.header
-    frames = 1 + int(run.duration / run.output_interval * (1.0 + 1e-12)) + int(np.sum(problem.frame_times <= run.duration))
+    ends_of_trains = int(np.sum(problem.frame_times <= run.duration))
+    frames = 1 + int(run.duration / run.output_interval * (1.0 + 1e-12)) + ends_of_trains
     samples = 1 + int(run.duration / run.probe_interval * (1.0 + 1e-12)) if header.probes else 0
     slots = sum(1 for _ in problem.slots())
     size = result_bytes(header, frames=frames, samples=samples, windows=slots)

@@ -92,7 +92,8 @@ class SquareValidation:
     def accuracy(self) -> Accuracy:
         """The error against the tolerance of the run."""
         tolerance = float(square_from_json(self.result.config, str(self.result.path)).window.tolerance)
-        return Accuracy(self.error_exact, tolerance, "the distance from the closed form, all frames", "window.tolerance")
+        of = "the distance from the closed form, all frames"
+        return Accuracy(self.error_exact, tolerance, of, "window.tolerance")
 
     def figures(self) -> dict[str, Any]:
         """Plain numbers."""
