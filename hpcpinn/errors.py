@@ -1,7 +1,7 @@
 """The errors and warnings a user meets. Each message names the value, the place and the fix."""
 
 import warnings
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 
 Key = tuple[str | int, ...]
@@ -72,6 +72,19 @@ class OutputError(HpcpinnError):
     """A result could not be written (full disk, no permission); what was written is kept."""
 
     exit_code = 1
+
+
+def lacking(what: str, libraries: Sequence[str], extra: str) -> InputError:
+    """What a user is told who lacks an extra of the package.
+
+    Args:
+        what: That which cannot be done without it.
+        libraries: Libraries that are missing.
+        extra: The extra that brings them.
+    """
+    return InputError(
+        f"{what} needs {', '.join(libraries)}, not installed here; get it with: pip install 'hpcpinn[{extra}]'"
+    )
 
 
 def spelled(key: Key) -> str:

@@ -24,7 +24,7 @@ from hpcpinn.parallel.device import prepare
 
 prepare()
 
-pytest_plugins = ["tests.mpi.plugin"]
+pytest_plugins = ["tests.mpi.plugin", "tests.mpi.one_job"]
 
 LONGEST = ("mpi", "workflows")
 """Folders whose files take longest: they go first, so that two processes end at about the same time."""

@@ -13,7 +13,7 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Bool, Float, Int, Key
 
-from hpcpinn.errors import InputError
+from hpcpinn.errors import lacking
 from hpcpinn.inference.gauss_newton import Prior, Rows
 
 LIBRARIES = ("blackjax", "arviz", "h5netcdf")
@@ -67,7 +67,7 @@ def require_libraries() -> None:
     """
     missing = [name for name in LIBRARIES if find_spec(name) is None]
     if missing:
-        raise InputError(f"uq needs {', '.join(missing)}, not installed here; get it with: pip install 'hpcpinn[uq]'")
+        raise lacking("uq", missing, "uq")
 
 
 def log_posterior(rows: Rows, prior: Prior) -> LogDensity:

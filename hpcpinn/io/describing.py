@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from hpcpinn.errors import InputError
+from hpcpinn.errors import lacking
 
 if TYPE_CHECKING:
     import xarray
@@ -34,7 +34,7 @@ def import_xarray() -> Any:
     try:
         import xarray
     except ImportError as error:
-        raise InputError("to_xarray needs xarray: pip install 'hpcpinn[xarray]'") from error
+        raise lacking("to_xarray", ["xarray"], "xarray") from error
     return xarray
 
 

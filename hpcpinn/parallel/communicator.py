@@ -225,7 +225,8 @@ def _world_size() -> int:
 
 def _refuse(library: str, error: Exception) -> NoReturn:
     raise InputError(
-        f"{library} cannot be loaded ({error}); run scripts/setup.sh, which builds it"
+        f"{library} cannot be loaded ({error}); scripts/setup.sh of a checkout builds it, or, where an MPI is "
+        "installed: pip install 'hpcpinn[mpi]'"
     ) from error
 
 

@@ -88,7 +88,7 @@ def require_deepxde(python: str) -> None:
     Raises:
         InputError: It has not, or it is not there.
     """
-    fix = "pip install deepxde torch, there or in an environment of its own whose python is named"
+    fix = "pip install 'hpcpinn[deepxde]' here, or name a python that has deepxde and torch"
     try:
         done = subprocess.run(
             [python, "-c", "import deepxde"], env=_environment(), capture_output=True, text=True,

@@ -6,7 +6,9 @@ DATA_FOLDERS = ("jobs/", "meshes/")
 
 
 def test_the_source_archive_holds_the_whole_checkout(archives: Archives) -> None:
-    assert source_files() - names_in(archives.source) == set()
+    packed = names_in(archives.source)
+    assert source_files() - packed == set()
+    assert {"LICENSE", "CITATION.cff", "CHANGELOG.md", "CONTRIBUTING.md", ".pre-commit-config.yaml"} <= packed
 
 
 def test_the_wheel_holds_the_package_and_its_data(archives: Archives) -> None:
@@ -14,6 +16,8 @@ def test_the_wheel_holds_the_package_and_its_data(archives: Archives) -> None:
     wanted |= {f"hpcpinn/{name}" for name in source_files() if name.startswith(DATA_FOLDERS)}
     packed = {name for name in names_in(archives.wheel) if not name.partition("/")[0].endswith(".dist-info")}
     assert packed == wanted
+    licence = [name for name in names_in(archives.wheel) if name.endswith(".dist-info/licenses/LICENSE")]
+    assert len(licence) == 1
     assert {"hpcpinn/jobs/voltage_train.csv", "hpcpinn/jobs/neuron_fork.swc", "hpcpinn/py.typed"} <= packed
 
 

@@ -10,6 +10,7 @@ import json
 import os
 import re
 import subprocess
+import sys
 import tempfile
 import time
 from collections.abc import Iterator
@@ -18,6 +19,7 @@ from typing import Any
 
 import pytest
 
+from hpcpinn.parallel.launch import promised_rank
 from tests.mpi.runner import NOTES, is_rank, mpirun
 
 DEFAULT_LIMIT = 60.0
@@ -100,6 +102,7 @@ def pytest_runtest_makereport(item: pytest.Item, call: pytest.CallInfo[None]) ->
     if is_rank():
         _note(item.nodeid, report.when, report.outcome, _reason(report))
         if report.failed:
+            print(f"rank {promised_rank()}, {report.when} of {item.nodeid}:\n{_reason(report)}", file=sys.stderr)
             _end_job()
     return report
 
@@ -133,7 +136,7 @@ def _run_together(item: pytest.Item) -> dict[str, str]:
         and other.callspec.params["ranks"] == count  # type: ignore[attr-defined]
         and other.nodeid not in _outcomes
     ]
-    limits = {other.nodeid: _limit(other) for other in together}
+    limits = {other.nodeid: limit_of(other) for other in together}
     with tempfile.TemporaryDirectory(prefix="hpcpinn-ranks-") as folder:
         notes = Path(folder)
         finished = mpirun(
@@ -196,7 +199,8 @@ def _overdue(process: subprocess.Popen[bytes], notes: Path, limits: dict[str, fl
     return time.time() - float(last["time"]) > limits.get(last["test"], DEFAULT_LIMIT)
 
 
-def _limit(item: pytest.Item) -> float:
+def limit_of(item: pytest.Item) -> float:
+    """Seconds that a test on ranks may take."""
     mark = item.get_closest_marker("mpi_ranks")
     return float(mark.kwargs.get("limit", DEFAULT_LIMIT)) if mark else DEFAULT_LIMIT
 
@@ -210,8 +214,6 @@ def _read_notes(folder: Path, count: int) -> list[list[dict[str, str]]]:
 
 
 def _note(test: str, phase: str, outcome: str, reason: str) -> None:
-    from hpcpinn.parallel.launch import promised_rank
-
     note = {"test": test, "phase": phase, "outcome": outcome, "reason": reason, "time": str(time.time())}
     with open(Path(os.environ[NOTES]) / f"{promised_rank()}.jsonl", "a") as file:
         file.write(json.dumps(note) + "\n")

@@ -33,8 +33,8 @@ def test_an_interpreter_that_is_not_there_is_named_with_the_flag_and_the_fix():
     with pytest.raises(InputError) as refused:
         require_deepxde("/no/such/python")
     assert str(refused.value) == (
-        "--deepxde /no/such/python: cannot be run with deepxde (No such file or directory); pip install deepxde torch, "
-        "there or in an environment of its own whose python is named"
+        "--deepxde /no/such/python: cannot be run with deepxde (No such file or directory); pip install "
+        "'hpcpinn[deepxde]' here, or name a python that has deepxde and torch"
     )
 
 
