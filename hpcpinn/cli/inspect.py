@@ -42,7 +42,7 @@ def inspect(
 
         refuse_unusable_picture(picture, {"the morphology file": morphology_path(file)})
     cell = look_at(file, soma=soma, units=units)
-    for warning in cell.warnings:
+    for warning in cell.tree.warnings:
         print(f"hpcpinn: warning: {cell.tree.path}: {warning}", file=sys.stderr)
     if as_json:
         print(json.dumps(cell.figures()))

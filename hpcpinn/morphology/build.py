@@ -4,7 +4,7 @@ from dataclasses import replace
 
 import numpy as np
 
-from hpcpinn.errors import InputError
+from hpcpinn.errors import InputError, warn
 from hpcpinn.morphology.cable import Cable
 from hpcpinn.morphology.frusta import assemble
 from hpcpinn.morphology.repair import Repair
@@ -33,7 +33,8 @@ def cable_from_swc(
             (µm); 0 and 0: none.
 
     Returns:
-        The cable (node 0 is the root) and what was changed on the way from the points.
+        The cable (node 0 is the root) and what was changed on the way from the points. Where the
+        file is not read as NEURON would, `warn` says so too.
 
     Raises:
         InputError: An unknown soma mode or one that cannot read this soma, a cell without
@@ -42,6 +43,8 @@ def cable_from_swc(
     if merge_below is not None and not 0.0 <= merge_below < np.inf:
         raise InputError(f"merge_below is {merge_below} um; give a length that is not negative")
     frusta, repairs = frusta_of(tree, soma)
+    for note in repairs:
+        warn(f"{tree.path}: {note}")
     if not frusta:
         raise InputError(
             f"{tree.path}: all {tree.n_points} points lie at one place; a cell needs some length"

@@ -48,7 +48,8 @@ def round_soma(cable: Cable) -> RoundSoma | None:
     """The soma where it stands for a sphere, None where it was drawn by hand or there is none."""
     if all(section.name != "soma[0]b" for section in cable.sections):
         return None
-    rows = cable.kind == SOMA
+    halves = [k for k, section in enumerate(cable.sections) if section.name in ("soma[0]", "soma[0]b")]
+    rows = np.isin(cable.section, halves)  # other sections of a soma are no part of the sphere
     first = int(rows.argmax())
     x, y = cable.xyz[first, 0, :2].tolist()
     return RoundSoma(rows, (x, y), float(cable.radius[first, 0]))
@@ -105,7 +106,7 @@ def _draw_frusta(axes: Axes, cable: Cable, thinnest: float) -> list:
         handles.append(Patch(color=colour, label=kind_name(kind)))
         if kind == SOMA and soma is not None:
             _discs(axes, np.array([soma.centre]), np.array([soma.radius]), colour)
-            continue
+            rows &= ~soma.rows
         ends, width = cable.xyz[rows][..., :2], radius[rows]
         axes.add_collection(PolyCollection(list(outlines(ends, width)), facecolor=colour, edgecolor="none"))
         _discs(axes, ends[:, 1], width[:, 1], colour)  # fill the gaps where a neurite bends

@@ -51,11 +51,11 @@ def test_a_person_gets_a_table_and_a_picture(file: Path, tmp_path: Path) -> None
 
 
 def test_the_rows_of_the_table_add_up_to_the_line_above_it(file: Path, tmp_path: Path) -> None:
-    file.write_text("1 1 0 0 0 5 -1\n2 3 6 0 0 1 1\n3 3 16 0 0 1 2\n4 3 6 9 0 1 2\n")
+    file.write_text("1 1 0 0 0 5 -1\n2 3 6 0 0 1 1\n3 3 9 0 0 1 2\n4 3 16 0 0 1 3\n5 3 9 9 0 1 3\n")
     done = hpcpinn("inspect", file, cwd=tmp_path)
     assert "length 25.0 um" in done.stdout
     rows = {line.split()[0]: line.split() for line in done.stdout.splitlines() if line}
-    assert rows["dend"][1:4] == ["3", "3", "19.0"]
+    assert rows["dend"][1:4] == ["4", "3", "19.0"]
     assert rows["gaps"][3:6] == ["-", "-", "6.0"]
     assert rows["soma"][1:4] == ["1", "-", "10.0"]
     assert "the length at the top is that of all rows but the soma's" in done.stdout
@@ -100,3 +100,12 @@ def test_a_picture_never_replaces_the_morphology(tmp_path: Path) -> None:
         assert str(picture) in done.stderr and "--picture" in done.stderr
         assert done.stderr.count("\n") == 1
     assert cell.read_text() == CELL
+
+
+def test_a_reading_that_is_not_neurons_is_said_once(file: Path, tmp_path: Path) -> None:
+    file.write_text(
+        "1 1 0 0 0 5 -1\n2 3 6 0 0 1 1\n3 3 0 6 0 1 1\n4 3 -6 0 0 1 1\n5 3 -16 0 0 1 4\n6 3 0 16 0 1 3\n"
+    )
+    done = hpcpinn("inspect", file, "--json", cwd=tmp_path)
+    assert done.returncode == 0
+    assert done.stderr.count("NEURON would join point 4") == 1 and len(json.loads(done.stdout)["warnings"]) == 1

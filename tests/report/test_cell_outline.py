@@ -6,7 +6,9 @@ import numpy as np
 from matplotlib.colors import to_rgb
 from matplotlib.image import imread
 
-from hpcpinn.report.cell_outline import COLOURS, draw_cell
+from hpcpinn.morphology.build import cable_from_swc
+from hpcpinn.report.cell_outline import COLOURS, draw_cell, round_soma
+from tests.morphology.swc_text import tree_of
 from tests.morphology.test_simplify import chain
 
 
@@ -31,3 +33,17 @@ def test_the_thinnest_neurite_is_still_seen(tmp_path: Path) -> None:
     draw_cell(tmp_path / "cell.png", chain([5000.0], [(0.05, 0.05)]))
     row_of_neurite = imread(tmp_path / "cell.png")[..., :3].min(axis=-1).min(axis=0)
     assert np.mean(row_of_neurite < 0.9) > 0.7, "a line across most of the page"
+
+
+def test_only_the_cylinder_of_a_soma_in_several_runs_is_round(tmp_path: Path) -> None:
+    text = "1 1 0 0 0 4 -1\n2 3 0 5 0 1 1\n3 3 0 9 0 1 2\n4 1 8 0 0 2 1\n5 1 16 0 0 2 4\n"
+    cable, _ = cable_from_swc(tree_of(tmp_path, text))
+    soma = round_soma(cable)
+    assert soma is not None
+    assert {cable.sections[k].name for k in cable.section[soma.rows]} == {"soma[0]", "soma[0]b"}
+    frame = np.array([[-5.0, -5.0, 0.0], [17.0, 10.0, 0.0]])  # the same axes for both
+    drawn = []
+    for shown in (cable, cable.take(np.flatnonzero(soma.rows | (cable.kind != 1)))):
+        draw_cell(tmp_path / "cell.png", shown, marks=frame)
+        drawn.append(area_drawn(tmp_path / "cell.png", 1))
+    assert drawn[0] > 1.5 * drawn[1], "the rest of the soma sticks out of the disc"
