@@ -26,7 +26,7 @@ prepare()
 
 pytest_plugins = ["tests.mpi.plugin", "tests.mpi.one_job"]
 
-LONGEST = ("mpi", "workflows")
+LONGEST = ("mpi", "installed", "workflows")
 """Folders whose files take longest: they go first, so that two processes end at about the same time."""
 
 

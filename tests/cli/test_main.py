@@ -163,6 +163,9 @@ def test_help_of_run_points_to_the_keys_and_spells_sites():
         (["run", "--resume", "job.toml"], ["run", "--resume", "here", "job.toml"]),
         (["run", "--resume", "auto", "job.toml"], ["run", "--resume", "auto", "job.toml"]),
         (["run", "--resume=x.h5"], ["run", "--resume=x.h5"]),
+        (["run", "--resume", "y_branch"], ["run", "--resume", "here", "y_branch"]),
+        (["run", "--resume", "cell.swc"], ["run", "--resume", "here", "cell.swc"]),
+        (["run", "--resume", "other.h5", "y_branch"], ["run", "--resume", "other.h5", "y_branch"]),
         (["run", "job.toml"], ["run", "job.toml"]),
     ],
 )
