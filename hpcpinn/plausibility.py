@@ -240,7 +240,6 @@ QUANTITIES: Mapping[str, Quantity] = MappingProxyType(
         "peak of a release": _concentration(1e-3, 1e5),
         "width of a release": _length(0.02, 100.0),
         "half width of a square": _length(0.2, 1e3),
-        "measured dopamine": _concentration(1e-9, 1e5),
     }
 )  # fmt: skip
 """By name. Ranges are those of experiments and models on neurons, widened until no honest number is asked about."""

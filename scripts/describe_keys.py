@@ -20,7 +20,7 @@ INTRODUCTION = """\
 A job file is TOML. Every key has a default, so a job holds only what differs from it; an unknown or
 misspelt key is refused with the nearest one. On the command line `--set table.key=value` changes one
 key. Times are in ms and lengths in µm (for the preset `seed` everything is dimensionless) or text with
-a unit, such as `duration = "10 min"`. Relative paths in a job file start at the job file, the path
+a unit, such as `duration = "10 min"` or `"6 seconds"`. Relative paths in a job file start at the job file, the path
 of the result at the working directory.
 
 Places on the cell (`site`) are written `soma`, `root`, `apic[12](0.5)` (section and position on it,
@@ -29,7 +29,9 @@ Places on the cell (`site`) are written `soma`, `root`, `apic[12](0.5)` (section
 the nearest ones.
 
 Voltage files are CSV, with a header `time_ms,soma,apic[12](0.5)` and one row per time in mV (−500 to 500), or
-HDF5 with `/time`, `/voltage` (times × sites) and `/sites`; between sites the voltage follows the tree.
+HDF5 with `/time`, `/voltage` (times × sites) and `/sites`; between sites the voltage follows the tree. All CSV may
+have commas, semicolons or tabs between columns (with the latter two also decimal commas), a byte-order mark and the
+line ends of any system; text is UTF-8 or Latin-1.
 
 A number in a neighbouring unit (pA for nA, °C for K, F/m² for µF/cm²) is a number like any other. What has no
 physical meaning (a temperature below 250 K or above 60 °C) is refused, with the unit that it looks like and the

@@ -7,7 +7,8 @@ import numpy as np
 
 from hpcpinn.errors import InputError
 from hpcpinn.io import storage
-from hpcpinn.physics.csv_rows import UNREADABLE, rows_of
+from hpcpinn.physics.csv_rows import UNREADABLE, miscounted, rows_of, unreadable
+from hpcpinn.units import plain_mu, shortened
 
 FLUORESCENCE = "1"
 """Unit of what an indicator shows, which may stand for a concentration."""
@@ -33,13 +34,14 @@ def read_columns(
     try:
         rows = rows_of(path)
     except UNREADABLE as error:
-        raise InputError(f"{path}: cannot be read as CSV ({' '.join(str(error).split())})") from None
+        raise InputError(f"{path}: cannot be read as CSV ({unreadable(error)})") from None
     if not rows:
         raise InputError(f"{path}: is empty; the first line names {named}")
     order = _order(path, rows[0][1], units, known)
     columns: dict[str, list[str]] = {name: [] for name in order}
     for line, row in rows[1:]:
         if len(row) != len(order):
+            hint += miscounted(row, len(order))
             raise InputError(f"{path}, line {line}: {len(row)} cells, but the header has {len(order)}{hint}")
         for name, cell in zip(order, row, strict=True):
             columns[name].append(cell)
@@ -52,10 +54,11 @@ def _order(
     """Which quantity every column holds."""
     order: list[str] = []
     named = ",".join(units)
-    for spelled in (_plain(cell.strip()) for cell in header):
+    for spelled in (_plain(cell) for cell in header):
         name, _, unit = spelled.partition("_")
         if name not in units:
-            raise InputError(f"{path}, line 1: column {spelled!r} is unknown; the columns are {named}")
+            shown = shortened(spelled)
+            raise InputError(f"{path}, line 1: column {shown!r} is unknown; the columns are {named}")
         wanted = units[name]
         if unit and unit != wanted:
             raise InputError(
@@ -72,8 +75,8 @@ def _order(
 
 
 def _plain(text: str) -> str:
-    """With u for either of the two micro signs."""
-    return text.replace("µ", "u").replace("μ", "u")
+    """With u for µ however it is spelled."""
+    return plain_mu(text)
 
 
 def _conversion(unit: str, wanted: str | None, known: Mapping[str, Mapping[str, float]]) -> str:
@@ -135,7 +138,7 @@ def numbers_in(path: Path, lines: Sequence[int], name: str, cells: Sequence[str]
         try:
             values[row] = float(cell)
         except ValueError:
-            raise InputError(f"{path}, line {line}: {name} {cell!r} is not a number") from None
+            raise InputError(f"{path}, line {line}: {name} {shortened(cell)!r} is not a number") from None
     return values
 
 

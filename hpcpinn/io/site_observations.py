@@ -8,13 +8,15 @@ import numpy as np
 from jaxtyping import Float
 from numpy import ndarray
 
-from hpcpinn.errors import InputError
+from hpcpinn.errors import InputError, warn
 from hpcpinn.io.data_columns import numbers_in, read_columns, read_datasets, row_of
 from hpcpinn.units import TIME
 
 _UNITS = {"value": "uM", "site": None, "t": "ms", "noise": "uM"}
 _TABLES = {"ms": TIME}
 COLUMNS = tuple(_UNITS)
+_LEAST_COVERED = 0.01
+"""Share of a run; data that end earlier have another unit of time."""
 
 
 @dataclass(frozen=True)
@@ -84,6 +86,12 @@ def refuse_unusable(table: SiteTable, duration: float, n_parameters: int, where:
         raise InputError(
             f"{table.place(row, where)}: t = {table.t[row]:g} ms lies outside the run (0 to {duration:g} ms); "
             "leave the row away or change run.duration"
+        )
+    last = float(table.t.max(initial=0.0))
+    if 0.0 < last < _LEAST_COVERED * duration:
+        warn(
+            f"{where}: ends at t = {last:g} ms, and the run at {duration:g} (run.duration); if its times are in s, "
+            "multiply them by 1000"
         )
     if len(table.value) < n_parameters:
         raise InputError(

@@ -23,8 +23,9 @@ import numpy as np
 from jaxtyping import Array, Float, Int
 from scipy.sparse import csr_array
 
-from hpcpinn.errors import InputError
-from hpcpinn.physics.csv_rows import UNREADABLE, rows_of
+from hpcpinn.errors import InputError, warn
+from hpcpinn.physics.csv_rows import UNREADABLE, miscounted, number, rows_of, unreadable
+from hpcpinn.units import shortened
 
 Site = TypeVar("Site")
 
@@ -34,6 +35,8 @@ HIGHEST = 500.0
 """mV; no membrane survives more."""
 LOWEST = 1.0
 """mV; a whole table below it is in volts."""
+LEAST_READ = 0.01
+"""Share of a table; a run that reads less has another unit of time."""
 LARGEST_JUMP = 1.0
 """mV: a table whose ends differ by more is no period of anything."""
 
@@ -143,18 +146,9 @@ def read_voltage(path: str | Path, *, time_unit: float = 1e-3) -> VoltageSource:
     try:
         times, values, sites, place = _read_hdf5(path) if _is_hdf5(path) else _read_csv(path)
     except UNREADABLE as error:
-        raise InputError(f"{path}: cannot be read as CSV or HDF5: {_unreadable(error)}") from error
+        raise InputError(f"{path}: cannot be read as CSV or HDF5: {unreadable(error)}") from error
     _check_table(path, times, values, sites, place)
     return VoltageSource(jnp.asarray(times * time_unit), jnp.asarray(values), sites, str(path), time_unit)
-
-
-def _unreadable(error: Exception) -> str:
-    """Why, in the words of a person."""
-    if isinstance(error, UnicodeDecodeError):
-        return "not a text file; save it as plain CSV"
-    if isinstance(error, PermissionError):
-        return f"{error.strerror}; make it readable"
-    return "it is truncated or damaged; write it again"
 
 
 def check_covers(source: VoltageSource, duration: float) -> None:
@@ -169,9 +163,15 @@ def check_covers(source: VoltageSource, duration: float) -> None:
     wanted = duration / source.time_unit
     slack = 1e-9 * wanted  # times went through a change of unit
     if first > slack or last < wanted - slack:
+        in_s = first <= slack and 0.999 * wanted <= 1e3 * last <= 10.0 * wanted
+        advice = "its times look like s: multiply them by 1000" if in_s else "extend the table or change run.duration"
         raise InputError(
-            f"{source.path}: covers times {first:g} to {last:g}, the run needs 0 to {wanted:g}; "
-            "extend the table or change run.duration"
+            f"{source.path}: covers times {first:g} to {last:g}, the run needs 0 to {wanted:g}; {advice}"
+        )
+    if wanted < LEAST_READ * last:
+        warn(
+            f"{source.path}: covers times to {last:g}, of which the run reads those to {wanted:g}, "
+            f"{100.0 * wanted / last:.2g} %; if its times are in µs, divide them by 1000"
         )
 
 
@@ -260,7 +260,7 @@ def _read_csv(path: Path) -> _Table:
     header, body = rows[0], rows[1:]
     if header[0].lower() not in _TIME_HEADERS:
         raise InputError(
-            f"{path}:{lines[0]}: first column is {header[0]!r}; "
+            f"{path}:{lines[0]}: first column is {shortened(header[0])!r}; "
             "it must be time_ms, followed by the site names"
         )
     values = np.empty((len(body), len(header)))
@@ -268,21 +268,10 @@ def _read_csv(path: Path) -> _Table:
         if len(row) != len(header):
             raise InputError(
                 f"{path}:{line}: {len(row)} values where the header names {len(header)} columns; "
-                "quote site names that contain commas"
+                f"quote site names that contain commas{miscounted(row, len(header))}"
             )
-        values[index] = [_number(path, line, n, c) for n, c in zip(header, row, strict=True)]
+        values[index] = [number(f"{path}:{line}: column {n!r}", c) for n, c in zip(header, row, strict=True)]
     return values[:, 0], values[:, 1:], tuple(header[1:]), lambda row: f"{path}:{lines[row + 1]}"
-
-
-def _number(path: Path, line: int, column: str, cell: str) -> float:
-    if not cell:
-        raise InputError(f"{path}:{line}: column {column!r} is empty; give a number in every row")
-    try:
-        return float(cell)
-    except ValueError:
-        raise InputError(
-            f"{path}:{line}: column {column!r} holds {cell!r}, which is not a number; give one"
-        ) from None
 
 
 def _read_hdf5(path: Path) -> _Table:

@@ -114,7 +114,9 @@ def peak_quasipotential(config: RunConfig, cells: Compartments) -> Float[ndarray
     """
     field = field_of(config)
     with concerning("field", "file" if config.field.file is not None else "direction"):
-        return _strength(config) * quasipotential(cells.cable, field)[cells.node]
+        psi = _strength(config) * quasipotential(cells.cable, field)[cells.node]
+    field.warn_of_guesses(cells.cable, _strength(config))
+    return psi
 
 
 def clamped_compartments(config: RunConfig, cells: Compartments, cable: Cable) -> tuple[int, ...]:

@@ -11,6 +11,7 @@ import numpy as np
 from jaxtyping import Float, Int
 from numpy import ndarray
 
+from hpcpinn import plausibility
 from hpcpinn.config import RunConfig
 from hpcpinn.errors import InputError
 from hpcpinn.inference.laplace import Posterior, laplace
@@ -303,6 +304,9 @@ def fitted_on_cell(
     if config.data.file is not None:
         table = communicator.on_root(read_site_observations, config.data.file)
         refuse_unusable(table, config.run.duration, len(config.parameter), config.data.file)
+        if config.data.indicator is None:
+            largest = float(np.abs(table.value).max())
+            plausibility.check("measured calcium", largest, f"{config.data.file}: the largest value")
         sites = tuple(dict.fromkeys(name.strip() for name in table.site))
     study = build_study(config, communicator, sites)
     truth: dict[str, float] = {}

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from hpcpinn.errors import InputError
+from hpcpinn.errors import InputError, InputWarning
 from hpcpinn.morphology import cable_from_swc, read_swc
 from hpcpinn.morphology.meshes import morphology_path
 from hpcpinn.physics.stimulation.field import (
@@ -124,3 +124,67 @@ def test_refused_directions_and_files():
         InputError, match=r"gone\.csv: no such field file; give a CSV file with the columns x,y,z"
     ):
         read_field("gone.csv")
+
+
+def corners(cable, margin=5.0):
+    low, high = cable.xyz.reshape(-1, 3).min(axis=0) - margin, cable.xyz.reshape(-1, 3).max(axis=0) + margin
+    return np.stack(np.meshgrid(*zip(low, high, strict=True), indexing="ij"), -1).reshape(-1, 3)
+
+
+def test_samples_that_enclose_the_cell_or_are_its_points_need_no_word(cell, recwarn):
+    vectors = np.tile([50.0, 0.0, 0.0], (8, 1))
+    SampledField(corners(cell), vectors).warn_of_guesses(cell)
+    points = np.unique(cell.xyz.reshape(-1, 3), axis=0)
+    SampledField(points, np.tile([50.0, 0.0, 0.0], (len(points), 1))).warn_of_guesses(cell)
+    uniform_field(100.0, [1, 0, 0]).warn_of_guesses(cell)
+    assert not recwarn.list
+
+
+def test_places_outside_of_all_samples_are_said_with_their_number_sections_and_distance(tmp_path):
+    cable = cable_from_swc(read_swc(morphology_path("builtin:y_branch")))[0]
+    places = corners(cable)
+    high = cable.xyz[..., 1].max()
+    places[:, 1] = np.minimum(places[:, 1], high - 12.0)  # the upper end sticks out
+    near = places[np.argmin(np.abs(places[:, 1] - high))]
+    places = np.vstack([places, [*cable.xyz.reshape(-1, 3)[np.argmax(cable.xyz[..., 1].ravel())] - [0.0, 15.0, 0.0]]])
+    with pytest.warns(InputWarning) as said:
+        SampledField(places, np.tile([50.0, 0.0, 0.0], (len(places), 1)), "e.csv").warn_of_guesses(cable)
+    line = str(said[0].message)
+    out = int(np.sum(cable.xyz[..., 1] > near[1]))
+    assert line.startswith(f"e.csv: the samples do not enclose the cell: at {out} of {2 * cable.n_frusta} ends")
+    ends = cable.xyz.reshape(-1, 3)
+    away = np.linalg.norm(ends[:, None] - places, axis=2).min(axis=1)[ends[:, 1] > near[1]].max()
+    assert f"nearest sample, up to {away:.3g} µm away; sample a volume around the cell" in line
+    top = cable.sections[cable.section[np.argmax(cable.xyz[:, 1, 1])]].name
+    assert f"({top}" in line or f", {top}" in line
+
+
+@pytest.mark.parametrize(
+    ("steps", "said"),
+    [
+        (np.zeros((1, 3)), "are one place"),
+        (np.linspace(-20.0, 20.0, 5)[:, None] * [1.0, 0.0, 0.0], "lie on a line"),
+        (np.array([[x, y, 0.0] for x in (-20, 0, 20) for y in (-20, 0, 20)]), "lie in a plane"),
+        (np.array([[0.0, 0.0, 0.0], [9.0, 0.0, 0.0], [0.0, 9.0, 0.0]]), "lie in a plane"),
+    ],
+    ids=["point", "line", "plane", "triangle"],
+)
+def test_samples_without_volume_are_said(steps, said):
+    cable = cable_from_swc(read_swc(morphology_path("builtin:y_branch")))[0]
+    places = steps + [0.0, 0.0, 3.0]
+    field = SampledField(places, np.tile([50.0, 0.0, 0.0], (len(places), 1)), "e.csv")
+    count = 2 * cable.n_frusta
+    with pytest.warns(InputWarning, match=f"e.csv: the samples {said}: at {count} of {count} ends"):
+        field.warn_of_guesses(cable)
+
+
+def test_samples_in_another_unit_are_said():
+    cable = cable_from_swc(read_swc(morphology_path("builtin:pyramidal")))[0]
+    field = SampledField(corners(cable) * 1e-3, np.tile([50.0, 0.0, 0.0], (8, 1)), "e.csv")
+    with pytest.raises(InputError, match="positions in mm would be multiplied by 1000"):
+        field(cable.xyz.reshape(-1, 3))
+    weak = SampledField(corners(cable), np.tile([0.1, 0.0, 0.0], (8, 1)), "e.csv")
+    with pytest.warns(InputWarning, match="the largest sample, .* 0.1 V/m is outside .* kV/m or V/mm: write 100"):
+        weak.warn_of_guesses(cable)
+    with pytest.warns(InputWarning, match="write 200"):
+        weak.warn_of_guesses(cable, 2.0)

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 from scipy.integrate import quad
 
-from hpcpinn.errors import InputError
+from hpcpinn.errors import InputError, InputWarning
 from hpcpinn.physics.stimulation.protocols import PROTOCOLS, PulseProtocol, every, protocol_named
 from hpcpinn.physics.stimulation.stimulus import Stimulus
 from hpcpinn.physics.stimulation.waveforms import (
@@ -17,6 +17,7 @@ from hpcpinn.physics.stimulation.waveforms import (
     Biphasic,
     Monophasic,
     Rectangular,
+    net_share,
     read_waveform,
     waveform_named,
 )
@@ -367,3 +368,37 @@ def test_pulses_may_touch_but_not_overlap():
     # bursts that come too close are caught as pulses are
     with pytest.raises(InputError, match="pulses 0.5 ms apart are closer than the monophasic"):
         Stimulus(PulseProtocol("dense", 2, 2, 1, 10.5, pulse_interval=10), Monophasic())
+
+
+@pytest.mark.parametrize(
+    ("rows", "said"),
+    [
+        ("0,1\n0.1,1\n0.2,0", r"adds up to 1e\+02 % of its absolute area"),
+        ("0,0\n0.1,1\n0.3,-1\n0.4,-0.2", "adds up to -.* %"),
+        ("0,1\n0.00015,-1\n0.0003,1\n0.00045,-1", "0.00045 ms is outside .* looks like s: write 0.45"),
+        ("0,1\n150,-1\n300,1\n450,-1", "450 ms is outside .* looks like µs: write 0.45"),
+    ],
+)
+def test_a_net_charge_and_another_unit_of_time_are_said(tmp_path, rows, said):
+    (tmp_path / "coil.csv").write_text(f"time_ms,value\n{rows}\n")
+    with pytest.warns(InputWarning, match=said) as warned:
+        read_waveform(tmp_path / "coil.csv")
+    assert len(warned) == 1
+
+
+@pytest.mark.parametrize("name", WAVEFORMS)
+def test_the_built_in_waveforms_have_no_net_charge(name, tmp_path, recwarn):
+    """As records too: points of a curve, straight in between."""
+    times, values = WAVEFORMS[name].curve(400)
+    kept = np.append(np.diff(times) > 0.0, True)
+    assert abs(net_share(times[kept], values[kept])) < 1e-4
+    rows = "\n".join(f"{t!r},{v!r}" for t, v in zip(times[kept].tolist(), values[kept].tolist(), strict=True))
+    (tmp_path / "coil.csv").write_text(f"time_ms,value\n{rows}\n")
+    read_waveform(tmp_path / "coil.csv")
+    assert not recwarn.list
+
+
+def test_the_share_of_a_net_charge_is_exact():
+    assert net_share([0.0, 1.0, 2.0], [1.0, 1.0, -1.0]) == pytest.approx(1.0 / 1.5, rel=1e-15)
+    assert net_share([0.0, 3.0], [2.0, -1.0]) == pytest.approx((4.0 - 1.0) / (4.0 + 1.0), rel=1e-15)
+    assert net_share([0.0, 1.0], [0.0, 0.0]) == 0.0

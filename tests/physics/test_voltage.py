@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 from scipy.sparse import csr_array
 
-from hpcpinn.errors import InputError
+from hpcpinn.errors import InputError, InputWarning
 from hpcpinn.physics import voltage
 
 TABLE = """\
@@ -125,19 +125,20 @@ def test_unknown_site_is_reported_with_file_and_column(table):
         ("time_ms,soma\n0,-70\n", r"1 rows; give two or more"),
         ("time_ms,soma\n0,-70\n1\n", r"csv:3: 1 values where the header names 2 columns"),
         ("time_ms,xyz:1,2,3\n0,-70\n1,-70\n", r"csv:2: 2 values .* quote site names"),
-        ("time_ms,soma\n0,-70\n\n1,high\n", r"csv:4: column 'soma' holds 'high', .* not a number"),
+        ("time_ms,soma\n0,-70\n\n1,high\n", r"csv:4: column 'soma' is 'high', .* not a number"),
         ("time_ms,soma\n0,-70\n1,\n", r"csv:3: column 'soma' is empty; give a number"),
         (
             "time_ms,soma,root\n0,-0.07,-0.06\n1,0.02,-0.05\n",
             r"csv:2: soma is -0\.07, the largest of the table: mV are expected, and this looks like V",
         ),
         ("time_ms,soma\n0,-70\n1,-700\n", r"csv:3: soma is -700: mV are expected, at most 500"),
-        ("time_ms,soma\n0,-70\n1,nan\n", r"csv:3: soma is nan; every value must be finite"),
-        ("time_ms,soma\n0,-70\ninf,-70\n", r"csv:3: time is inf"),
+        ("time_ms,soma\n0,-70\n1,nan\n", r"csv:3: column 'soma' is nan; every number must be finite"),
+        ("time_ms,soma\n0,-70\ninf,-70\n", r"csv:3: column 'time_ms' is inf"),
         ("time_ms,soma\n0,-70\n2,-70\n2,-60\n", r"csv:4: time 2 does not follow 2; sort"),
         ("time_ms,soma,soma\n0,-70,-70\n1,-70,-70\n", r"site 2, 'soma', is named twice"),
         ("time_ms,soma,\n0,-70,-70\n1,-70,-70\n", r"site 2 has no name"),
-        (b"time_ms,soma\n0,\xff\xfe\n", r"cannot be read as CSV or HDF5"),
+        (b"time_ms,soma\n0,\xff\xfe\n", r"csv:2: column 'soma' is 'ÿþ', which is not a number"),
+        (b"time_ms,soma\n0,\xff\x81\n", r"cannot be read as CSV or HDF5"),
     ],
 )
 def test_unusable_csv_is_refused_in_one_line(table, text, message):
@@ -181,3 +182,15 @@ def test_foreign_and_broken_hdf5(tmp_path, table):
         voltage.read_voltage(tmp_path / "other.h5")
     with pytest.raises(InputError, match=r"cannot be read as CSV or HDF5"):
         voltage.read_voltage(table(b"\x89HDF\r\n\x1a\n truncated", "broken.h5"))
+
+
+def test_another_unit_of_time_is_said(table):
+    in_s = voltage.read_voltage(table("time_ms,soma\n0,-70\n0.05,-60\n"))
+    with pytest.raises(InputError, match="the run needs 0 to 50; its times look like s: multiply them by 1000"):
+        voltage.check_covers(in_s, 50e-3)
+    short = voltage.read_voltage(table("time_ms,soma\n0,-70\n20,-60\n"))
+    with pytest.raises(InputError, match="extend the table or change run.duration"):
+        voltage.check_covers(short, 50e-3)
+    in_us = voltage.read_voltage(table("time_ms,soma\n0,-70\n50000,-60\n"))
+    with pytest.warns(InputWarning, match="the run reads those to 50, 0.1 %; if its times are in µs, divide"):
+        voltage.check_covers(in_us, 50e-3)

@@ -11,13 +11,14 @@ from pathlib import Path
 from typing import Protocol
 
 import numpy as np
-from jaxtyping import Float
+from jaxtyping import Float, Int
 from numpy import ndarray
 from scipy.spatial import KDTree, QhullError
 
-from hpcpinn.errors import InputError
+from hpcpinn.errors import InputError, warn
 from hpcpinn.morphology.cable import Cable
 from hpcpinn.physics.csv_rows import columns_of
+from hpcpinn.plausibility import check
 
 _MV_PER_V_M_UM = 1e-3
 """1 V/m over 1 µm is 1e-3 mV."""
@@ -33,6 +34,15 @@ class Field(Protocol):
         """The field vectors at positions (µm), V/m."""
         ...
 
+    def warn_of_guesses(self, cable: Cable, strength: float = 1.0) -> None:
+        """Says where on a cell the field is not known, and what is taken there; and where it is not of usual size.
+
+        Args:
+            cable: The cell.
+            strength: Factor of the field.
+        """
+        ...
+
 
 @dataclass(frozen=True)
 class UniformField:
@@ -46,6 +56,9 @@ class UniformField:
 
     def __call__(self, xyz: Float[ndarray, "n 3"]) -> Float[ndarray, "n 3"]:
         return np.broadcast_to(np.asarray(self.vector, float), np.shape(xyz)).copy()
+
+    def warn_of_guesses(self, cable: Cable, strength: float = 1.0) -> None:
+        """Known everywhere."""
 
 
 def uniform_field(magnitude: float, direction: Sequence[float]) -> UniformField:
@@ -92,18 +105,65 @@ class SampledField:
         """
         xyz = np.asarray(xyz, float)
         inside = np.full(xyz.shape, np.nan) if self._linear is None else self._linear(xyz)
-        outside = np.isnan(inside).any(axis=-1)
-        distance, nearest = self._nearest.query(xyz)
-        beyond = np.where(outside, distance, 0.0)
+        beyond, nearest = self._beyond(xyz, inside)
         worst = int(np.argmax(beyond))
         if beyond[worst] > REACH:
             x, y, z = xyz[worst]
             raise InputError(
                 f"{self._path}: does not cover the cell: the place ({x:.1f}, {y:.1f}, {z:.1f}) µm lies "
                 f"{beyond[worst]:.1f} µm from the nearest sample, outside of all, and "
-                f"{int(np.sum(beyond > REACH))} of {len(xyz)} places do so; sample the whole cell, in µm"
+                f"{int(np.sum(beyond > REACH))} of {len(xyz)} places do so; {self._advice(xyz)}"
             )
-        return np.where(outside[:, None], self._vectors[nearest], inside)
+        return np.where(np.isnan(inside).any(axis=-1)[:, None], self._vectors[nearest], inside)
+
+    def _beyond(
+        self, xyz: Float[ndarray, "n 3"], inside: Float[ndarray, "n 3"]
+    ) -> tuple[Float[ndarray, " n"], Int[ndarray, " n"]]:
+        """How far positions outside of all samples are from the nearest one, 0 inside, µm; and which that is."""
+        distance, nearest = self._nearest.query(xyz)
+        return np.where(np.isnan(inside).any(axis=-1), distance, 0.0), nearest
+
+    def _advice(self, xyz: Float[ndarray, "n 3"]) -> str:
+        """How to make samples cover a cell: in which unit they would."""
+        low, high = xyz.min(axis=0), xyz.max(axis=0)
+        for unit, factor in (("mm", 1e3), ("m", 1e6), ("cm", 1e4), ("nm", 1e-3)):
+            scaled = factor * self._positions
+            if np.all(scaled.min(axis=0) <= low + REACH) and np.all(scaled.max(axis=0) >= high - REACH):
+                return f"sample the whole cell, in µm; positions in {unit} would be multiplied by {factor:g}"
+        return "sample the whole cell, in µm"
+
+    def flatness(self) -> str:
+        """``lie in a plane``, where samples say nothing of the field in some direction; empty in general."""
+        if self._linear is not None:
+            return ""
+        spread = np.linalg.svd(self._positions - self._positions.mean(axis=0), compute_uv=False)
+        rank = int(np.sum(spread > 1e-9 * max(spread[0], 1e-30))) if spread[0] > 0.0 else 0
+        return ("are one place", "lie on a line", "lie in a plane", "are too few to enclose anything")[rank]
+
+    def warn_of_guesses(self, cable: Cable, strength: float = 1.0) -> None:
+        """Says where on a cell the field is that of the nearest sample, since none enclose the place."""
+        largest = abs(strength) * float(np.linalg.norm(self._vectors, axis=1).max())
+        check("field", largest, f"{self._path}: the largest sample, times field.magnitude")
+        ends = cable.xyz.reshape(-1, 3)
+        inside = np.full(ends.shape, np.nan) if self._linear is None else self._linear(ends)
+        beyond = self._beyond(ends, inside)[0]
+        guessed = np.flatnonzero(beyond > _AT_A_SAMPLE)
+        if not len(guessed):
+            return
+        names = list(dict.fromkeys(cable.sections[s].name for s in cable.section[np.unique(guessed // 2)]))
+        more = len(names) - _SECTIONS_SHOWN
+        shown = ", ".join(names[:_SECTIONS_SHOWN]) + (f" and {more} more" if more > 0 else "")
+        warn(
+            f"{self._path}: the samples {self.flatness() or 'do not enclose the cell'}: at {len(guessed)} of "
+            f"{len(ends)} ends of its parts ({shown}) the field is that of the nearest sample, up to "
+            f"{beyond.max():.3g} µm away; sample a volume around the cell"
+        )
+
+
+_AT_A_SAMPLE = 1e-3
+"""µm: a place that is a sample's own needs no others around it."""
+_SECTIONS_SHOWN = 6
+"""Names of sections that a message lists."""
 
 
 _COLUMNS = ("x", "y", "z", "Ex", "Ey", "Ez")

@@ -8,6 +8,7 @@ them: steps of a solver that end at the breakpoints meet no kink and no jump. Ti
 
 import math
 from abc import ABC, abstractmethod
+from collections.abc import Sequence
 from dataclasses import dataclass
 from difflib import get_close_matches
 from functools import cache
@@ -18,8 +19,9 @@ import numpy as np
 from jaxtyping import Array, Float
 from scipy.optimize import brentq
 
-from hpcpinn.errors import InputError
+from hpcpinn.errors import InputError, warn
 from hpcpinn.physics.csv_rows import columns_of
+from hpcpinn.plausibility import check
 
 
 class Waveform(ABC):
@@ -241,7 +243,8 @@ _HEADER = ["time_ms", "value"]
 def read_waveform(path: str | Path) -> Recorded:
     """Reads ``time_ms,value`` rows; blank lines and lines starting with # are skipped.
 
-    Time counts from the first row; values are divided by the largest magnitude, their signs kept.
+    Time counts from the first row; values are divided by the largest magnitude, their signs kept. A length that
+    looks like another unit, and a net charge, are warned of.
 
     Raises:
         InputError: Missing or malformed file, fewer than two rows, a value that is not a finite
@@ -260,4 +263,27 @@ def read_waveform(path: str | Path) -> Recorded:
         raise InputError(f"{path}: every value is 0; a waveform needs a peak")
     first = rows[0][1]
     times = tuple(time - first for _, time, _ in rows)
-    return Recorded(str(path), times, tuple(value / peak for _, _, value in rows))
+    check("length of a pulse", times[-1], f"{path}: the length of the pulse")
+    waveform = Recorded(str(path), times, tuple(value / peak for _, _, value in rows))
+    net = net_share(waveform.times, waveform.values)
+    if abs(net) > _MOST_NET:
+        warn(
+            f"{path}: the waveform adds up to {100.0 * net:.2g} % of its absolute area, where a coil's field adds up "
+            "to zero: is the record cut off, or shifted? It is taken as it stands"
+        )
+    return waveform
+
+
+_MOST_NET = 0.01
+"""Share of the absolute area; the built-in waveforms balance exactly, and a record to its noise."""
+
+
+def net_share(times: Sequence[float], values: Sequence[float]) -> float:
+    """The integral of a waveform given by points over that of its magnitude; 0 for nothing at all."""
+    t, before, after = np.diff(times), np.asarray(values[:-1], float), np.asarray(values[1:], float)
+    net = t * 0.5 * (before + after)
+    crosses = before * after < 0.0
+    # Two triangles where a line crosses zero.
+    size = np.where(crosses, before**2 + after**2, 0.0) / np.where(crosses, np.abs(before - after), 1.0)
+    absolute = t * 0.5 * np.where(crosses, size, np.abs(before) + np.abs(after))
+    return float(net.sum() / absolute.sum()) if absolute.sum() > 0.0 else 0.0
