@@ -26,11 +26,10 @@ def duration(seconds: float | None) -> str:
     return f"{hours / 24.0:.1f} days"
 
 
-def biology(milliseconds: float) -> str:
+def biology(milliseconds: float, digits: int = 4) -> str:
     """A length of simulated time, or a moment in it: ``12.5 ms``, ``32 s``, ``37.5 min``."""
-    if abs(milliseconds) < 1e3:
-        return f"{milliseconds:.4g} ms"
-    return _in_unit(milliseconds, *_unit_for(milliseconds))
+    factor, unit = _unit_for(milliseconds)
+    return f"{milliseconds / factor:.{digits}g} {unit}"
 
 
 def biology_of(now: float, total: float) -> str:

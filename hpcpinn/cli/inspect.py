@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from hpcpinn.errors import OutputError
+from hpcpinn.wording import counted
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -79,8 +80,8 @@ def _print_report(cell: "Inspection") -> None:
     console = Console(highlight=False, markup=False, soft_wrap=True)
     figures = cell.figures()
     console.print(
-        f"{cell.tree.path}: {figures['points']} points, {figures['sections']} sections, "
-        f"{figures['branch_points']} branch points, read in {figures['units']}",
+        f"{cell.tree.path}: {counted(figures['points'], 'point')}, {counted(figures['sections'], 'section')}, "
+        f"{counted(figures['branch_points'], 'branch point')}, read in {figures['units']}",
         markup=False,
     )
     console.print(

@@ -7,6 +7,7 @@ import typer
 
 from hpcpinn.cli.progress import Progress, make_progress
 from hpcpinn.errors import InputError
+from hpcpinn.wording import counted
 
 
 def plot(
@@ -104,7 +105,7 @@ def _plot_square(result: Path, folder: Path, times: str | None, member: str | No
     run = read_square(result)
     refuse_unusable_gallery(folder, suffix, result)
     state = "complete" if run.complete else "not complete"
-    print(f"{result}: {state}, {len(run.time)} frames of {len(run.x)} x {len(run.y)} cells")
+    print(f"{result}: {state}, {counted(len(run.time), 'frame')} of {len(run.x)} x {len(run.y)} cells")
     _say(*draw_square(run, folder, times=_times(times), suffix=suffix))
 
 
@@ -118,7 +119,7 @@ def _plot_inference(result: Path, folder: Path, times: str | None, member: str |
     _refuse_choices("an inference", times, member)
     outcome, drawn = read_inference(result), read_draws(result)
     refuse_unusable_gallery(folder, suffix, result)
-    print(f"{result}: {', '.join(outcome.names)} from {len(outcome.observations['value'])} observations")
+    print(f"{result}: {', '.join(outcome.names)} from {counted(len(outcome.observations['value']), 'observation')}")
     _say(*draw_inference(outcome, folder, suffix=suffix))
     if drawn is not None:
         _say(draw_draws(outcome, *drawn, folder, suffix=suffix), [])
@@ -164,7 +165,8 @@ def _plot_neuron_inference(result: Path, folder: Path, suffix: str) -> None:
     found = read_neuron_inference(result)
     refuse_unusable_gallery(folder, suffix, result)
     count, sites = len(found.data.value), len(found.band_sites)
-    print(f"{result}: {len(found.names)} constants from {count} values at {sites} sites")
+    data = f"{counted(count, 'value')} at {counted(sites, 'site')}"
+    print(f"{result}: {counted(len(found.names), 'constant')} from {data}")
     drawn = read_neuron_draws(result)
     _say(draw_neuron_inference(found, folder, suffix, drawn), [])
     _say(*draw_estimates(found, folder, suffix=suffix))

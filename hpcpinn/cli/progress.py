@@ -14,7 +14,7 @@ from rich.text import Text
 
 from hpcpinn.wording import biology_of, duration
 
-FIRST_LINE, BETWEEN_LINES = 2.0, 10.0
+FIRST_LINE, BETWEEN_LINES = 5.0, 10.0
 """Seconds until the first plain line, and from one to the next."""
 
 _LEAST_REPORTS, _LEAST_SECONDS, _LEAST_SHARE, _LONG = 5, 5.0, 0.01, 60.0

@@ -14,7 +14,7 @@ from hpcpinn.cli.progress import make_progress
 from hpcpinn.config import SquareConfig, load_any
 from hpcpinn.config.jobs import DEFAULT
 from hpcpinn.errors import InputError
-from hpcpinn.wording import duration
+from hpcpinn.wording import biology, counted, duration
 
 if TYPE_CHECKING:
     from hpcpinn.config import Origin
@@ -167,11 +167,12 @@ def print_summary(summary: "RunSummary", console: Console, job: str = "") -> Non
     from hpcpinn.workflows.verdict import lines_of
 
     s = summary
-    time = f"{s.duration:g} {s.time_unit}".rstrip()
+    time = biology(s.duration, 6) if s.time_unit else f"{s.duration:g}"
     lines = {
-        "cell": f"{s.sections} sections in {s.pieces} pieces on {s.ranks} {_plural('rank', s.ranks)}",
-        "solve": f"{time} in {s.windows} {_plural('window', s.windows)} ({s.rejected} rejected), "
-        f"{s.newton_steps} Newton steps, {s.sweeps} sweeps (at most {s.most_sweeps_per_step} per step)",
+        "cell": f"{counted(s.sections, 'section')} in {counted(s.pieces, 'piece')} on {counted(s.ranks, 'rank')}",
+        "solve": f"{time} in {counted(s.windows, 'window')} ({s.rejected} rejected), "
+        f"{counted(s.newton_steps, 'Newton step')}, {counted(s.sweeps, 'sweep')} (at most "
+        f"{s.most_sweeps_per_step} per step)",
         "accuracy": f"error estimate {s.error_estimate:.1e} of the excursion from rest over the run; windows at most "
         f"{s.window_error:.1e} (window.tolerance {s.tolerance:.1e})",
         "": f"calcium balance {s.calcium_balance:.1e}, interface jump {s.interface_jump:.1e}",
@@ -192,9 +193,9 @@ def print_square_summary(summary: "SquareSummary", console: Console) -> None:
 
     s = summary
     lines = {
-        "square": f"{s.subdomains[0]} x {s.subdomains[1]} subdomains on {s.ranks} {_plural('rank', s.ranks)}",
-        "solve": f"{s.duration:g} ms in {s.windows} {_plural('window', s.windows)} ({s.rejected} rejected), "
-        f"{s.newton_steps} Newton steps, {s.sweeps} sweeps",
+        "square": f"{s.subdomains[0]} x {s.subdomains[1]} subdomains on {counted(s.ranks, 'rank')}",
+        "solve": f"{biology(s.duration, 6)} in {counted(s.windows, 'window')} ({s.rejected} rejected), "
+        f"{counted(s.newton_steps, 'Newton step')}, {counted(s.sweeps, 'sweep')}",
         "accuracy": f"{s.exact_error:.1e} from the closed form (relative L2 over the square and all times; at most "
         f"{s.exact_error_worst:.1e} in a window), {s.exact_error_max:.1e} uM at most",
         "": f"error estimate at most {s.error_estimate:.1e} (window.tolerance {s.tolerance:.1e}), interface jump "
@@ -213,23 +214,19 @@ def print_long_summary(summary: "LongSummary", console: Console, job: str = "") 
     s = summary
     slots = s.motifs_solved + s.motifs_reused
     members = f"{s.members} members, " if s.members > 1 else ""
-    coupled = f", {s.coupled_windows} coupled ones" if s.coupled_windows else ""
+    coupled = f", {counted(s.coupled_windows, 'coupled one')}" if s.coupled_windows else ""
     lines = {
-        "cell": f"{members}{s.sections} sections in {s.cells} cells, voltage on {s.voltage_compartments} "
-        f"compartments, {s.ranks} {_plural('rank', s.ranks)}",
-        "protocol": f"{s.pulses} {_plural('pulse', s.pulses)} in {duration(1e-3 * s.duration)} "
-        f"of biology, {s.windows - s.coupled_windows} split windows{coupled}",
+        "cell": f"{members}{counted(s.sections, 'section')} in {counted(s.cells, 'cell')}, voltage on "
+        f"{counted(s.voltage_compartments, 'compartment')}, {counted(s.ranks, 'rank')}",
+        "protocol": f"{counted(s.pulses, 'pulse')} in {biology(s.duration)} of "
+        f"biology, {counted(s.windows - s.coupled_windows, 'split window')}{coupled}",
         "voltage": f"solved for {s.motifs_solved} of {slots} slots, reused in the others "
         f"(start off by at most {s.motif_mismatch:.1e})",
         "accuracy": f"error estimate of the windows at most {s.error_estimate:.1e} of calcium's distance from rest; "
         f"{100 * s.outside_flow_map:.2g} % of the states outside the flow map's box",
-        "cost": f"{duration(s.seconds)} (set-up {duration(s.seconds_setup)}; voltage {s.seconds_voltage:.1f} s, "
-        f"windows {s.seconds_windows:.1f} s, error estimate {s.seconds_companion:.1f} s, output "
-        f"{s.seconds_output:.1f} s): {s.seconds_per_second:.3f} s per second of biology, {s.memory_gib:.2f} GiB",
+        "cost": f"{duration(s.seconds)} (set-up {duration(s.seconds_setup)}; voltage {duration(s.seconds_voltage)}, "
+        f"windows {duration(s.seconds_windows)}, error estimate {duration(s.seconds_companion)}, output "
+        f"{duration(s.seconds_output)}): {s.seconds_per_second:.3g} s per second of biology, {s.memory_gib:.2f} GiB",
     }
     after = {"result": f"{s.result} ({s.output_mib:.1f} MiB)", "next": f"hpcpinn plot {s.result}"}
     print_verdict([*lines.items(), *lines_of(s.verdict, job), *after.items()], console)
-
-
-def _plural(word: str, count: int) -> str:
-    return word if count == 1 else f"{word}s"

@@ -104,7 +104,7 @@ def _validate_square(result: Path, grids: int, as_json: bool, deepxde: str | Non
 
     def say(level: Level) -> None:
         print(
-            f"hpcpinn: finite differences on {level.cells[0]} x {level.cells[1]} cells in {level.seconds:.2f} s: "
+            f"hpcpinn: finite differences on {level.cells[0]} x {level.cells[1]} cells in {duration(level.seconds)}: "
             f"{level.error:.1e} from the closed form",
             file=sys.stderr,
         )
@@ -123,10 +123,10 @@ def _print_square(outcome: "SquareValidation", *, asked: bool) -> None:
     finest, worst = outcome.levels[-1], outcome.result.time[outcome.frame_error.argmax()]
     figures = {
         "relative L2 error, all frames": f"{outcome.error_exact:.2e} against the closed form",
-        "largest in a frame": f"{outcome.frame_error.max():.2e} at {worst:g} ms",
+        "largest in a frame": f"{outcome.frame_error.max():.2e} at {biology(worst, 6)}",
         "largest error at a point": f"{outcome.error_exact_max:.2e} uM",
         "finite differences, all frames": f"{finest.error:.2e} against the closed form "
-        f"({finest.cells[0]} x {finest.cells[1]} cells, {finest.seconds:.1f} s)",
+        f"({finest.cells[0]} x {finest.cells[1]} cells, {duration(finest.seconds)})",
         "ours against finite differences": f"{outcome.error_difference:.2e}",
     }
     run, ranks = outcome.peer, outcome.result.attributes["ranks"]
@@ -148,7 +148,7 @@ def _print_square(outcome: "SquareValidation", *, asked: bool) -> None:
 
 def _say_level(settled: "Settled") -> None:
     print(
-        f"hpcpinn: reference with {2 * settled.finest.cells.sum()} cells in {settled.finest.seconds:.2f} s, "
+        f"hpcpinn: reference with {2 * settled.finest.cells.sum()} cells in {duration(settled.finest.seconds)}, "
         f"moved by {settled.movement[0]:.1e} (calcium), {settled.movement[1]:.1e} (calbindin)",
         file=sys.stderr,
     )

@@ -6,6 +6,7 @@ from typing import TypeVar
 
 from hpcpinn.config.lines import Path
 from hpcpinn.config.schema import RunConfig, Table
+from hpcpinn.wording import biology
 
 T = TypeVar("T", bound=Table)
 
@@ -75,7 +76,7 @@ def _times(config: RunConfig) -> Iterator[Problem]:
         if value > duration:
             yield (
                 (table, key),
-                f"{value:g} ms is longer than the run (run.duration = {duration:g} ms); "
+                f"{biology(value, 6)} is longer than the run (run.duration = {biology(duration, 6)}); "
                 f"use at most {duration:g}",
             )
     window = config.window
@@ -85,7 +86,7 @@ def _times(config: RunConfig) -> Iterator[Problem]:
             given = lower if lower in window.model_fields_set else upper
             yield (
                 ("window", given),
-                f"window.{lower} = {low:g} ms is longer than window.{upper} = {high:g} ms; "
+                f"window.{lower} = {biology(low, 6)} is longer than window.{upper} = {biology(high, 6)}; "
                 "expected shortest <= first <= longest",
             )
 
@@ -181,12 +182,12 @@ def _repeats(config: RunConfig) -> Iterator[Problem]:
         if synapse.count == 1 and synapse.interval is not None:
             yield (
                 ("synapse", number, "interval"),
-                f"{synapse.interval:g} ms between releases, but there is one; give count, or leave it away",
+                f"{biology(synapse.interval, 6)} between releases, but there is one; give count, or leave it away",
             )
     if config.voltage.period is not None and config.voltage.file is None:
         yield (
             ("voltage", "period"),
-            f"{config.voltage.period:g} ms, but there is no table that could repeat; give voltage.file",
+            f"{biology(config.voltage.period, 6)}, but there is no table that could repeat; give voltage.file",
         )
 
 

@@ -7,6 +7,7 @@ from hpcpinn.config.lines import Path
 from hpcpinn.config.schema import RunConfig
 from hpcpinn.config.square import SquareConfig
 from hpcpinn.config.values import Table
+from hpcpinn.wording import biology
 
 Problem = tuple[Path, str]
 
@@ -33,7 +34,7 @@ def _beyond_the_end(config: RunConfig) -> Iterator[Problem]:
     if config.is_long and "duration" not in config.run.model_fields_set:
         return  # the run then lasts as long as its protocol
     duration = config.run.duration
-    end = f"the end of the run (run.duration = {duration:g} ms)"
+    end = f"the end of the run (run.duration = {biology(duration, 6)})"
     starts: list[tuple[Path, float]] = [
         ((name, number, "start"), given.start)
         for name in ("synapse", "flux", "clamp")
@@ -43,12 +44,12 @@ def _beyond_the_end(config: RunConfig) -> Iterator[Problem]:
         starts.append((("stimulation", "start"), config.stimulation.start))
     for key, start in starts:
         if start >= duration:
-            yield key, f"{start:g} ms is not before {end}, so it does nothing"
+            yield key, f"{biology(start, 6)} is not before {end}, so it does nothing"
     for name in ("synapse", "flux", "clamp"):
         for number, given in enumerate(getattr(config, name)):
             lasts = given.duration
             if lasts is not None and duration < lasts < math.inf:
-                yield (name, number, "duration"), f"{lasts:g} ms go on after {end}, which cuts them short"
+                yield (name, number, "duration"), f"{biology(lasts, 6)} go on after {end}, which cuts them short"
     for number, synapse in enumerate(config.synapse):
         late = sum(onset >= duration for onset in synapse.onsets)
         if 0 < late < synapse.count:
@@ -124,14 +125,15 @@ def _rounded(config: RunConfig) -> Iterator[Problem]:
     if not config.solves_voltage:
         return
     if cable.pulse_step > cable.step and "pulse_step" in cable.model_fields_set:
-        longest = f"no step is longer than cable.step = {cable.step:g} ms"
-        yield ("cable", "pulse_step"), f"{cable.pulse_step:g} ms, but {longest}"
+        longest = f"no step is longer than cable.step = {biology(cable.step, 6)}"
+        yield ("cable", "pulse_step"), f"{biology(cable.pulse_step, 6)}, but {longest}"
     if not config.is_long and "sample" in cable.model_fields_set:
         taken = run.duration / max(1, round(run.duration / cable.sample))
         if abs(taken - cable.sample) > _SAME * cable.sample:
             yield (
                 ("cable", "sample"),
-                f"{cable.sample:g} ms do not divide the run (run.duration = {run.duration:g} ms); {taken:g} are taken",
+                f"{biology(cable.sample, 6)} do not divide the run (run.duration = {biology(run.duration, 6)}); "
+                f"{taken:g} are taken",
             )
 
 
@@ -142,6 +144,6 @@ def _last_frame(duration: float, interval: float, run: Table) -> Iterator[Proble
         key = "output_interval" if "output_interval" in run.model_fields_set else "duration"
         yield (
             ("run", key),
-            f"run.output_interval = {interval:g} ms does not divide run.duration = {duration:g} ms: the last frame is "
-            f"at {count * interval:g} ms, and what comes after is in no frame",
+            f"run.output_interval = {biology(interval, 6)} does not divide run.duration = {biology(duration, 6)}: "
+            f"the last frame is at {biology(count * interval, 6)}, and what comes after is in no frame",
         )

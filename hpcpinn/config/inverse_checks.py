@@ -7,6 +7,7 @@ from hpcpinn.config.inverse import CellParameterConfig
 from hpcpinn.config.inverse_conflicts import Problem, of_data_from_file, of_parameter
 from hpcpinn.config.lines import Path
 from hpcpinn.config.schema import RunConfig
+from hpcpinn.wording import biology
 
 FROM_RELEASES = {"j_release": "flux", "release_duration": "duration", "release_patch": "patch"}
 """Constants of all releases, and the key by which a synapse has its own."""
@@ -125,7 +126,8 @@ def _data(config: RunConfig) -> Iterator[Problem]:
     if last > duration:
         yield (
             ("data", "last"),
-            f"{last:g} ms is after the end of the run (run.duration = {duration:g} ms); use at most {duration:g}",
+            f"{biology(last, 6)} is after the end of the run (run.duration = {biology(duration, 6)}); "
+            f"use at most {duration:g}",
         )
     if data.first > last:
-        yield ("data", "first"), f"{data.first:g} ms is after data.last = {last:g} ms"
+        yield ("data", "first"), f"{biology(data.first, 6)} is after data.last = {biology(last, 6)}"

@@ -4,6 +4,7 @@ from collections.abc import Iterator
 
 from hpcpinn.config.inverse_conflicts import Problem, of_data_from_file, of_parameter
 from hpcpinn.config.square import SquareConfig
+from hpcpinn.wording import biology
 
 
 def conflicts(config: SquareConfig) -> Iterator[Problem]:
@@ -23,13 +24,13 @@ def _windows(config: SquareConfig) -> Iterator[Problem]:
             given = lower if lower in window.model_fields_set else upper
             yield (
                 ("window", given),
-                f"window.{lower} = {low:g} ms is longer than window.{upper} = {high:g} ms; "
+                f"window.{lower} = {biology(low, 6)} is longer than window.{upper} = {biology(high, 6)}; "
                 "expected shortest <= first <= longest",
             )
     if duration is not None and config.run.output_interval > duration:
         yield (
             ("run", "output_interval"),
-            f"{config.run.output_interval:g} ms is longer than the run (run.duration = {duration:g} ms); "
+            f"{biology(config.run.output_interval, 6)} is longer than the run (run.duration = {biology(duration, 6)}); "
             f"use at most {duration:g}",
         )
 
@@ -61,7 +62,7 @@ def _data(config: SquareConfig) -> Iterator[Problem]:
         yield from of_data_from_file(data, data.file)
         return
     if data.first >= data.last:
-        yield ("data", "first"), f"{data.first:g} ms is not before data.last = {data.last:g} ms"
+        yield ("data", "first"), f"{biology(data.first, 6)} is not before data.last = {biology(data.last, 6)}"
     if config.parameter and data.count < len(config.parameter):
         yield (
             ("data", "count"),

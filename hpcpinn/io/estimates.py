@@ -69,7 +69,7 @@ class Estimates:
         Raises:
             InputError: xarray is not installed.
         """
-        columns = {name: ("constant", np.asarray(getattr(self, name))) for name in (*_PARAMETERS, "measure")}
+        columns = {name: ("constant", np.asarray(getattr(self, name))) for name in (*_PARAMETERS, "measure", "truth")}
         columns["determined"] = ("constant", self.determined.astype(int))
         fields = columns | {
             "covariance": (("constant", "other"), self.covariance),

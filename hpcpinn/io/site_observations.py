@@ -11,6 +11,7 @@ from numpy import ndarray
 from hpcpinn.errors import InputError, warn
 from hpcpinn.io.data_columns import numbers_in, read_columns, read_datasets, row_of
 from hpcpinn.units import TIME
+from hpcpinn.wording import biology
 
 _UNITS = {"value": "uM", "site": None, "t": "ms", "noise": "uM"}
 _TABLES = {"ms": TIME}
@@ -84,8 +85,8 @@ def refuse_unusable(table: SiteTable, duration: float, n_parameters: int, where:
         )
     for row in np.flatnonzero((table.t < 0.0) | (table.t > duration * (1.0 + 1e-12))):
         raise InputError(
-            f"{table.place(row, where)}: t = {table.t[row]:g} ms lies outside the run (0 to {duration:g} ms); "
-            "leave the row away or change run.duration"
+            f"{table.place(row, where)}: t = {biology(table.t[row], 6)} lies outside the run "
+            f"(0 to {biology(duration, 6)}); leave the row away or change run.duration"
         )
     last = float(table.t.max(initial=0.0))
     if 0.0 < last < _LEAST_COVERED * duration:

@@ -14,6 +14,7 @@ from hpcpinn.errors import InputError
 from hpcpinn.io.square import SquareReference, SquareResult, read_square_reference
 from hpcpinn.report.canvas import CYCLE, calcium_colours, canvas
 from hpcpinn.report.heading import heading_of_square
+from hpcpinn.wording import biology
 
 _SNAPSHOTS = 4
 _SMALLEST = 1e-12
@@ -62,7 +63,7 @@ def _frames(result: SquareResult, times: Sequence[float] | None) -> Int[ndarray,
     else:
         for time in times:
             if not result.time[0] <= time <= end * (1.0 + 1e-9):
-                raise InputError(f"--times {time:g}: the run is from {result.time[0]:g} to {end:g} ms")
+                raise InputError(f"--times {time:g}: the run is from {result.time[0]:g} to {biology(end, 6)}")
         wanted = list(times)
     return np.array([int(np.argmin(np.abs(result.time - time))) for time in wanted])
 
@@ -82,7 +83,7 @@ def draw_snapshots(
             scale = Normalize(0.0, float(result.dopamine[frame].max()))
             for row, (_, values) in enumerate(rows):
                 _square_into(axes[row, column], result, values[frame], scale)
-            axes[0, column].set_title(f"{result.time[frame]:.4g} ms")
+            axes[0, column].set_title(f"{biology(result.time[frame], 6)}")
             shown = ScalarMappable(Normalize(0.0, float(result.dopamine[frame].max())), calcium_colours())
             figure.colorbar(shown, ax=axes[: len(rows), column], shrink=0.6, pad=0.02, aspect=30, location="right")
         if error is not None:

@@ -13,6 +13,7 @@ from hpcpinn.report.convergence import is_split
 from hpcpinn.report.heading import heading_of
 from hpcpinn.report.kymograph import kymograph_into
 from hpcpinn.report.traces import traces_into
+from hpcpinn.wording import counted
 
 
 def summary_lines(result: Result) -> list[str]:
@@ -21,22 +22,23 @@ def summary_lines(result: Result) -> list[str]:
     state = "complete" if result.complete else "not complete"
     end = result.time[-1] if len(result.time) else 0.0
     lines = [
-        f"{result.path}: {state}, {len(result.time)} frames up to {moment(result, end)}",
-        f"{_members(result)}{sections} sections, {result.cable.n_frusta} pieces, {len(result.cells.piece)} cells, "
+        f"{result.path}: {state}, {counted(len(result.time), 'frame')} up to {moment(result, end)}",
+        f"{_members(result)}{counted(sections, 'section')}, {counted(result.cable.n_frusta, 'piece')}, "
+        f"{counted(len(result.cells.piece), 'cell')}, "
         f"{_ranks(result)}, {_mebibytes(result.path):.1f} MiB",
     ]
     if len(windows["start"]) and is_split(result):
         lines += [
-            f"{result.config['window']['kind']} windows in {len(windows['start'])} slots of "
+            f"{result.config['window']['kind']} windows in {counted(len(windows['start']), 'slot')} of "
             f"{windows['length'].min():.3g} to "
             f"{windows['length'].max():.3g}{_unit(result)}, error estimate at most "
             f"{windows['error_estimate'].max():.1e} of the largest excursion"
         ]
     elif len(windows["start"]):
         lines += [
-            f"{len(windows['start'])} windows of {windows['length'].min():.3g} to "
+            f"{counted(len(windows['start']), 'window')} of {windows['length'].min():.3g} to "
             f"{windows['length'].max():.3g}{_unit(result)}, {windows['rejected'].sum()} rejected, "
-            f"{windows['newton_steps'].sum()} Newton steps, {windows['sweeps'].sum()} sweeps "
+            f"{counted(windows['newton_steps'].sum(), 'Newton step')}, {counted(windows['sweeps'].sum(), 'sweep')} "
             f"(at most {windows['sweeps'].max()} in a window)",
             f"largest in a window: error estimate {windows['error_estimate'].max():.1e}, "
             f"interface jump {windows['jump'].max():.1e}, "

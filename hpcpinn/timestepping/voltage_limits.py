@@ -7,6 +7,7 @@ from jaxtyping import Float
 from numpy import ndarray
 
 from hpcpinn.physics.voltage import HIGHEST
+from hpcpinn.wording import biology
 
 
 def beyond_all_membranes(
@@ -31,5 +32,6 @@ def beyond_all_membranes(
     value = V[row, column]
     shown = f"{value:.5g} mV" if np.isfinite(value) else "no finite voltage"
     return (
-        f"{shown} ({name(int(column))}, at {times[row]:.5g} ms; beyond ±{HIGHEST:g} mV from {times[first]:.5g} ms on)"
+        f"{shown} ({name(int(column))}, at {biology(times[row], 6)}; beyond ±{HIGHEST:g} mV from "
+        f"{biology(times[first], 6)} on)"
     )

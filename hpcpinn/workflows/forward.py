@@ -306,12 +306,15 @@ def _warn_of_space(problem: Problem) -> None:
 
 def _verdict(problem: Problem, tally: Tally) -> Verdict:
     config = problem.config
-    accuracy = Accuracy(
-        tally.error, config.window.tolerance, "the estimate over the run, relative to the excursion from rest",
-        "window.tolerance", "every window kept to it by a larger measure; lower it where so small a rise matters",
-    )  # fmt: skip
+    tolerance = config.window.tolerance
+    accuracy = Accuracy(tally.window_error, tolerance, "the largest estimate of a window", "window.tolerance")
     left = []
-    if not tally.balance <= config.window.tolerance:
+    if tally.error > tolerance:  # windows take excursions for no smaller than a share of the species' scale
+        left.append(
+            f"so small a rise: over the run the estimate is {tally.error:.1e} of the excursion from rest; where that "
+            "matters, lower window.tolerance"
+        )
+    if not tally.balance <= tolerance:
         left.append(
             f"calcium's balance: what the cell gained and what came in differ by {100.0 * tally.balance:.2g} % of "
             "what came in; use more network.features, or a lower window.tolerance"

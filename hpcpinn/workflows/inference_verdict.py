@@ -40,17 +40,16 @@ class InferenceVerdict:
     @property
     def lines(self) -> list[tuple[str, str]]:
         """Sentences with what they are about."""
-        n = len(self.determined) + len(self.undetermined)
-        all_of = f"all of {counted(n, 'constant')}" if n > 1 else "the constant"
-        known = all_of if not self.undetermined else f"{len(self.determined)} of {counted(n, 'constant')}"
-        lines = [("known", f"the data determine {known}" if self.determined else f"the data determine none of {n}")]
+        n, known = len(self.determined) + len(self.undetermined), len(self.determined)
+        lines = [("known", f"the data determine {known} of {counted(n, 'constant')}")]
         if self.holds_truth or self.misses_truth:
             held, total = len(self.holds_truth), len(self.holds_truth) + len(self.misses_truth)
             missed = f"; not that of {listed(self.misses_truth)}" if self.misses_truth else ""
-            of = f"{held} of {counted(total, '95 % interval')}"
+            of = f"{held} of {counted(total, 'interval')} (95 %)"
             lines.append(("truth", f"{of} hold what the data were made with{missed}"))
         verb, missed = ("pass", "as far as noise goes") if self.fits else ("warn", "by more than noise explains")
-        lines.append(("fit", f"{verb}: the model misses the data {missed} (mean square {self.misfit:.2f} of its own)"))
+        square = f"mean square over that of the noise {self.misfit:.2f}"
+        lines.append(("fit", f"{verb}: the model misses the data {missed} ({square})"))
         if self.model_is_wrong is not None:
             verb, could = ("warn", "could hardly") if self.model_is_wrong else ("pass", "could well")
             lines.append(("model", f"{verb}: it {could} have made these data (probability {self.probability:.2g})"))

@@ -2,6 +2,7 @@
 
 from dataclasses import dataclass
 from functools import cached_property
+from typing import Any
 
 import numpy as np
 from jaxtyping import Bool, Float
@@ -57,7 +58,7 @@ class Inspection:
         """What the user should know: of the file's reader, and of the reading of the soma."""
         return [*self.tree.warnings, *map(str, self.reading)]
 
-    def figures(self) -> dict[str, object]:
+    def figures(self) -> dict[str, Any]:
         """The numbers that other tools give too, ready for JSON.
 
         ``sections`` are unbranched runs of points that are not soma, a new one after a branch

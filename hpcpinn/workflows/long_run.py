@@ -22,7 +22,7 @@ from hpcpinn.timestepping.motifs import Motif, MotifBook
 from hpcpinn.timestepping.slots import Slot
 from hpcpinn.timestepping.splitting import COMPANION_ORDER, Frames, extrapolated
 from hpcpinn.training.flow_map import ReactionState
-from hpcpinn.wording import counted
+from hpcpinn.wording import biology, counted
 from hpcpinn.workflows import long_checkpoint
 from hpcpinn.workflows.coupled_slots import CoupledWork
 from hpcpinn.workflows.forward import size_in_mib
@@ -168,7 +168,7 @@ class _Loop:
         reach, apart, own = self._distances(ends[asked], frames, coarse, state)
         if not np.all(np.isfinite(reach)):
             raise SolveError(
-                f"calcium is not finite at t = {slot.end:.6g} ms; shorten split.first and split.longest"
+                f"calcium is not finite at t = {biology(slot.end, 6)}; shorten split.first and split.longest"
             )
         small, nothing = (share * self.problem.constants.c_rest for share in (SMALL, NOTHING))
         self.book.judge(slot, float(np.max(own / COMPANION_ORDER / np.maximum(reach, small))))

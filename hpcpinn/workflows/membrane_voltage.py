@@ -343,7 +343,7 @@ def _blamed(config: RunConfig) -> tuple[Key, float | None]:
 def _refuse_what_does_not_fit(config: RunConfig, size: int) -> None:
     if size > _MOST_BYTES:
         raise InputError(
-            f"run.duration = {config.run.duration:g} ms: the voltage every cable.sample = "
-            f"{config.cable.sample:g} ms takes {size / 2**30:.1f} GiB, {_MOST_BYTES / 2**30:.0f} at most; "
+            f"run.duration = {biology(config.run.duration, 6)}: the voltage every cable.sample = "
+            f"{biology(config.cable.sample, 6)} takes {size / 2**30:.1f} GiB, {_MOST_BYTES / 2**30:.0f} at most; "
             "shorten the run or raise cable.sample"
         )

@@ -29,6 +29,7 @@ from hpcpinn.timestepping.controller import (
 )
 from hpcpinn.training.collocation import gauss_grid
 from hpcpinn.training.rectangles import field_on
+from hpcpinn.wording import biology
 from hpcpinn.workflows.forward import REMEDIES, window_detail
 from hpcpinn.workflows.progress import ProgressDisplay
 from hpcpinn.workflows.square_problem import (
@@ -225,10 +226,10 @@ def _accepted(
         solution, error = attempt.solution, attempt.error
         if error <= rule.tolerance:
             return _Accepted(problem, attempt, after_accepted(rule, plan, length, error, False), rejected)
-        why = f"t = {time:.4g} ms: error estimate {error:.1e} is above window.tolerance = {rule.tolerance:.1e}"
+        why = f"t = {biology(time, 6)}: error estimate {error:.1e} is above window.tolerance = {rule.tolerance:.1e}"
         if not solution.converged:
             why = (
-                f"t = {time:.4g} ms: sides disagree by {solution.jump:.1e} after {solution.sweeps} sweeps "
+                f"t = {biology(time, 6)}: sides disagree by {solution.jump:.1e} after {solution.sweeps} sweeps "
                 f"(schwarz.jump_tolerance = {problem.solver.sweeping.tolerance:.1e})"
             )
         finer = "use more network.features_space, domain.subdomains or schwarz.max_sweeps"
@@ -285,7 +286,8 @@ class _Output:
         interval = problem.config.run.output_interval
         if interval > end:
             raise InputError(
-                f"run.output_interval: {interval:g} ms is longer than the run ({end:g} ms); use at most {end:g}",
+                f"run.output_interval: {biology(interval, 6)} is longer than the run ({biology(end, 6)}); "
+                f"use at most {end:g}",
                 ("run", "output_interval"),
             )
         self._line = (2.0 * np.arange(cells) + 1.0) / cells - 1.0

@@ -11,6 +11,7 @@ from hpcpinn.errors import InputError, concerning
 from hpcpinn.morphology import Cable, parse_site
 from hpcpinn.timestepping.cable_equation import VoltageState
 from hpcpinn.timestepping.firing import FIRED, SETTLED
+from hpcpinn.wording import biology
 from hpcpinn.workflows.membrane_voltage import DrivenCable, driven_cable
 from hpcpinn.workflows.progress import NO_PROGRESS, ProgressDisplay
 
@@ -107,7 +108,7 @@ def find_threshold(
             break
     if time is None:
         raise InputError(
-            f"threshold: no spike at {search.site} within {search.wait:g} ms up to {search.highest:g} V/m; "
+            f"threshold: no spike at {search.site} within {biology(search.wait, 6)} up to {search.highest:g} V/m; "
             "raise --up-to or --wait, or turn field.direction"
         )
     while high - low > search.tolerance * high:

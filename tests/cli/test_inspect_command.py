@@ -44,7 +44,7 @@ def test_json_is_one_object_with_the_promised_keys(file: Path, tmp_path: Path) -
 def test_a_person_gets_a_table_and_a_picture(file: Path, tmp_path: Path) -> None:
     done = hpcpinn("inspect", file, "--units", "nm", "--soma", "literal", cwd=tmp_path)
     assert done.returncode == 0, done.stderr
-    assert "4 points, 3 sections, 1 branch points" in done.stdout
+    assert "4 points, 3 sections, 1 branch point" in done.stdout
     assert "line 3, point 2: radius 0 replaced by 1" in done.stdout
     assert done.stderr == ""
     assert (tmp_path / "results" / "cell.png").read_bytes().startswith(b"\x89PNG")

@@ -12,7 +12,7 @@ def estimates(*determined: bool) -> Estimates:
     return Estimates(
         names=("D", "k"), units=("um2/ms", "1/ms"), start=one, estimate=one, low=0.9 * one, high=1.1 * one,
         sd_log=0.05 * one, data_sd_log=0.05 * one, determined=np.array(determined), measure=np.zeros(2),
-        covariance=np.eye(2), path=one[None], config="{}",
+        covariance=np.eye(2), path=one[None], config="{}", truth=np.full(2, np.nan),
     )  # fmt: skip
 
 
@@ -20,9 +20,9 @@ def test_all_is_well():
     verdict = inference_verdict(estimates(True, True), {"D": 1.05, "k": 2.0}, 0.98)
     assert (verdict.holds_truth, verdict.misses_truth, verdict.fits) == (("D", "k"), (), True)
     assert verdict.lines == [
-        ("known", "the data determine all of 2 constants"),
-        ("truth", "2 of 2 95 % intervals hold what the data were made with"),
-        ("fit", "pass: the model misses the data as far as noise goes (mean square 0.98 of its own)"),
+        ("known", "the data determine 2 of 2 constants"),
+        ("truth", "2 of 2 intervals (95 %) hold what the data were made with"),
+        ("fit", "pass: the model misses the data as far as noise goes (mean square over that of the noise 0.98)"),
         ("unsolved", "nothing"),
     ]
 
@@ -32,7 +32,7 @@ def test_what_the_data_leave_open_is_named_and_its_interval_is_not_judged():
     assert (verdict.determined, verdict.undetermined) == (("D",), ("k",))
     assert (verdict.holds_truth, verdict.misses_truth) == ((), ("D",))
     assert verdict.lines[-1] == ("unsolved", "not determined by the data: k")
-    assert verdict.lines[1] == ("truth", "0 of 1 95 % interval hold what the data were made with; not that of D")
+    assert verdict.lines[1] == ("truth", "0 of 1 interval (95 %) hold what the data were made with; not that of D")
 
 
 def test_intervals_of_draws_count_where_there_are_draws():

@@ -81,13 +81,13 @@ class PulseProtocol:
             )
         if self._burst_span >= self._burst_interval:
             raise InputError(
-                f"{self.name}: burst_interval = {float(self._burst_interval):g} ms, but the last pulse of a "
-                f"burst comes {float(self._burst_span):g} ms after its first; make the interval longer than that"
+                f"{self.name}: burst_interval = {float(self._burst_interval):.9g} ms, but the last pulse of a "
+                f"burst comes {float(self._burst_span):.9g} ms after its first; make the interval longer than that"
             )
         if self._train_interval < self._on_time:
             raise InputError(
-                f"{self.name}: train_interval = {float(self._train_interval):g} ms, but a train takes "
-                f"{float(self._on_time):g} ms; make the interval at least that"
+                f"{self.name}: train_interval = {float(self._train_interval):.9g} ms, but a train takes "
+                f"{float(self._on_time):.9g} ms; make the interval at least that"
             )
 
     @property

@@ -10,6 +10,7 @@ from jaxtyping import Array, Float
 from hpcpinn.errors import InputError
 from hpcpinn.physics.stimulation.protocols import PulseProtocol
 from hpcpinn.physics.stimulation.waveforms import Waveform
+from hpcpinn.wording import biology
 
 _ROUNDING = 1e-9
 """Pulses that touch up to this share of their length do not overlap: 0.1 + 0.2 ms and 0.3 ms differ in bits."""
@@ -34,8 +35,9 @@ class Stimulus:
         gap, length = self.protocol.shortest_gap, self.waveform.duration
         if gap < (1.0 - _ROUNDING) * length:
             raise InputError(
-                f"{self.protocol.name}: pulses {gap:g} ms apart are closer than the {self.waveform.name} waveform "
-                f"is long ({length:g} ms); space them by {length:g} ms or more, or take a shorter waveform"
+                f"{self.protocol.name}: pulses {biology(gap, 6)} apart are closer than the {self.waveform.name} "
+                f"waveform is long ({biology(length, 6)}); space them by {biology(length, 6)} or more, or take a "
+                "shorter waveform"
             )
 
     @cached_property
