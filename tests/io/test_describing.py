@@ -44,7 +44,8 @@ def inference() -> InferenceResult:
     two = {name: np.array([1.0, 2.0]) for name in ("start", "estimate", "low", "high", "sd_log", "data_sd_log")}
     return InferenceResult(
         names=("D", "k"), units=("um2/ms", "1/ms"), **two, determined=np.array([True, False]), measure=np.zeros(2),
-        covariance=np.eye(2), path=np.ones((4, 2)), config="{}", truth=np.full(2, np.nan), observations={"value": np.zeros(7)},
+        covariance=np.eye(2), path=np.ones((4, 2)), config="{}", truth=np.full(2, np.nan),
+        observations={"value": np.zeros(7)},
     )  # fmt: skip
 
 
