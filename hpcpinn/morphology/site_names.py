@@ -7,7 +7,7 @@ from difflib import get_close_matches
 
 GRAMMAR = "soma, root, apic[12](0.5), point:123, xyz:1,2,3 or tip:apic"
 
-LONGEST_NUMBER = 15
+LONGEST_NUMBER = 18
 """Digits; longer ones name no section and no point, and are no numbers to compare."""
 
 _LONGEST_SHOWN = 60

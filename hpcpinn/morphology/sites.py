@@ -1,7 +1,7 @@
 """Named places on a cell: what users write, and where that is on the cable.
 
 =================  ==================================================================
-``soma``           middle of the soma
+``soma``           middle of the soma; of its section with most membrane if it has several
 ``root``           root of the tree
 ``apic[12](0.5)``  section and position on it, 0 at its start, 1 at its end (default 0.5)
 ``point:123``      point of the SWC file by its id
@@ -85,7 +85,19 @@ def parse_site(text: str, cable: Cable, tree: SwcTree | None = None) -> Site:
 def _soma(cable: Cable, name: str) -> Site:
     if not (cable.kind == SOMA).any():
         raise InputError(f"site '{name}': this cell has no soma; use 'root' or one of {GRAMMAR}")
-    return _at("soma[0]", 0.5, cable, name)
+    return _at(_main_soma(cable), 0.5, cable, name)
+
+
+def _main_soma(cable: Cable) -> str:
+    """The section of the soma with most membrane: files numbered depth first have several, some a nm long."""
+    area = np.bincount(cable.section, cable.membrane, len(cable.sections))
+    total: dict[str, float] = {}
+    for section, own in zip(cable.sections, area, strict=True):
+        if section.kind == SOMA:
+            name = section.name.removesuffix("b")
+            total[name] = total.get(name, 0.0) + float(own)
+    most = max(total.values()) * (1.0 - 1e-9)  # the same one when the cable is cut into pieces
+    return next(name for name, own in total.items() if own >= most)
 
 
 def _rooted(cable: Cable) -> int:
@@ -159,7 +171,7 @@ def _point(words: str, cable: Cable, tree: SwcTree | None) -> Site:
         raise InputError(f"site '{words}': no frustum ends at point {wanted}; the nearest ids are {ids}")
     row = rows[-1]  # the last piece of the frustum ends at the point
     at_centre = cable.kind[row] == SOMA and any(s.name == "soma[0]b" for s in cable.sections)
-    return _soma(cable, words) if at_centre else Site(int(row), 1.0, words)
+    return _at("soma[0]", 0.5, cable, words) if at_centre else Site(int(row), 1.0, words)
 
 
 def _point_of_tree(wanted: int, words: str, cable: Cable, tree: SwcTree) -> Site:

@@ -13,6 +13,8 @@ from hpcpinn.morphology.build import cable_from_swc
 from hpcpinn.morphology.cable import Cable
 from hpcpinn.morphology.sites import parse_site, place
 from tests.morphology.swc_text import tree_of
+from tests.morphology.test_neuron_sections import CASES as SECTIONS
+from tests.morphology.test_neuron_sections import SPLIT_SOMA
 from tests.morphology.test_soma import CHAIN, ONE_POINT
 
 
@@ -171,3 +173,24 @@ def test_sections_run_by_number_not_by_place_in_the_tree(tmp_path: Path) -> None
         InputError, match=r"dend\[\] runs from dend\[0\] to dend\[4\]; did you mean dend\[4\]"
     ):
         parse_site("dend[77]", cable)
+
+
+def test_the_soma_is_its_section_with_most_membrane(tmp_path: Path) -> None:
+    cable, _ = cable_from_swc(tree_of(tmp_path, SPLIT_SOMA))
+    name, along, xyz = place(parse_site("soma", cable), cable)
+    assert (name, along) == ("soma[1]", 5.0)
+    np.testing.assert_array_equal(xyz, [0, 10, 0])
+    pieces = cable.split([np.array([0.3, 0.7]) for _ in range(cable.n_frusta)])
+    assert place(parse_site("soma", pieces), pieces)[0] == "soma[1]"
+
+
+def test_a_site_finds_every_section_of_every_reading_at_its_place(tmp_path: Path) -> None:
+    """Also where sections meet in the middle or at the start of others."""
+    for text in SECTIONS.values():
+        cable, _ = cable_from_swc(tree_of(tmp_path, text))
+        for section in cable.sections:
+            if section.name == "soma[0]b":
+                continue
+            for x in (0.0, 0.5, 1.0):
+                name, _, _ = place(parse_site(f"{section.name}({x})", cable), cable)
+                assert name.removesuffix("b") == section.name
