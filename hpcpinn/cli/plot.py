@@ -114,20 +114,23 @@ def _plot_inference(result: Path, folder: Path, times: str | None, member: str |
     from hpcpinn.io.draws import read_draws
     from hpcpinn.io.inference import read_inference
     from hpcpinn.report.draws import draw_draws
+    from hpcpinn.report.heading import Heading
     from hpcpinn.report.inference import draw_inference
 
     _refuse_choices("an inference", times, member)
     outcome, drawn = read_inference(result), read_draws(result)
     refuse_unusable_gallery(folder, suffix, result)
     print(f"{result}: {', '.join(outcome.names)} from {counted(len(outcome.observations['value']), 'observation')}")
-    _say(*draw_inference(outcome, folder, suffix=suffix))
+    heading = Heading(result.name)
+    _say(*draw_inference(outcome, folder, suffix=suffix, heading=heading))
     if drawn is not None:
-        _say(draw_draws(outcome, *drawn, folder, suffix=suffix), [])
+        _say(draw_draws(outcome, *drawn, folder, suffix=suffix, heading=heading), [])
 
 
 def _plot_study(result: Path, folder: Path, times: str | None, member: str | None, suffix: str) -> None:
     from hpcpinn.cli.pictures import refuse_unusable_gallery
     from hpcpinn.io.study import read_study
+    from hpcpinn.report.heading import Heading
     from hpcpinn.report.study import draw_study
 
     _refuse_choices("a study", times, member)
@@ -137,7 +140,7 @@ def _plot_study(result: Path, folder: Path, times: str | None, member: str | Non
         f"{result}: {', '.join(found.names)}, {found.n_draws} data sets for each of {len(found.noise)} levels of noise "
         f"and {len(found.observations)} numbers of observations"
     )
-    draw_study(folder / f"study.{suffix}", found)
+    draw_study(folder / f"study.{suffix}", found, Heading(result.name))
     _say([folder / f"study.{suffix}"], [])
 
 
@@ -158,7 +161,8 @@ def _plot_neuron_inference(result: Path, folder: Path, suffix: str) -> None:
     from hpcpinn.cli.pictures import refuse_unusable_gallery
     from hpcpinn.io.neuron_draws import read_neuron_draws
     from hpcpinn.io.neuron_inference import read_neuron_inference
-    from hpcpinn.report.draws import draw_clouds
+    from hpcpinn.report.corner import draw_corner
+    from hpcpinn.report.heading import Heading
     from hpcpinn.report.inference import draw_estimates
     from hpcpinn.report.neuron_inference import draw_neuron_inference
 
@@ -168,12 +172,13 @@ def _plot_neuron_inference(result: Path, folder: Path, suffix: str) -> None:
     data = f"{counted(count, 'value')} at {counted(sites, 'site')}"
     print(f"{result}: {counted(len(found.names), 'constant')} from {data}")
     drawn = read_neuron_draws(result)
-    _say(draw_neuron_inference(found, folder, suffix, drawn), [])
-    _say(*draw_estimates(found, folder, suffix=suffix))
+    heading = Heading(result.name)
+    _say(draw_neuron_inference(found, folder, suffix, drawn, heading), [])
+    _say(*draw_estimates(found, folder, suffix=suffix, heading=heading))
     if drawn is not None:
-        clouds = folder / f"draws.{suffix}"
-        draw_clouds(clouds, found, drawn)
-        _say([clouds], [])
+        corner = folder / f"corner.{suffix}"
+        draw_corner(corner, found, drawn, heading)
+        _say([corner], [])
 
 
 def _times(text: str | None) -> list[float] | None:

@@ -20,7 +20,7 @@ FLOOR_OF_REST = {"calcium": 1e-2, "calbindin": 1e-4}
 FLOOR_OF_VOLTAGE = 0.1
 """mV."""
 
-_WIDE = 8.0
+_WIDE = 4.0
 """Ratio of the largest change to a typical cell's, from which colours are logarithmic."""
 _DECADES = 1e-3
 """Least change that logarithmic colours tell from rest, as a share of the largest."""
@@ -88,7 +88,7 @@ def floor_of(name: str, rest: float) -> float:
 def _in_one_digit(value: float) -> float:
     """The next larger number of one digit, so that it can be said."""
     power = 10.0 ** np.floor(np.log10(value))
-    return float(f"{np.ceil(value / power - 1e-9) * power:.0e}")
+    return float(f"{np.ceil(value / power - 1e-3) * power:.0e}")
 
 
 def change_of(result: Result, name: str = "calcium") -> Change:
@@ -112,12 +112,14 @@ def shading_of(result: Result, change: Change, frames: Int[ndarray, " k"] | None
     values = change.values if frames is None else change.values[frames]
     unit, symbol = unit_of(result, change.name), f"Δ {change.name}"
     low, high = float(change.rest.min()), float(change.rest.max())
-    since = f"from rest, {low:.3g}" if high - low <= change.floor else f"since {moment(result, change.start)}"
-    said = f"{symbol} {since} ({unit})" if unit else f"{symbol} {since}"
+    rest = f"from rest, {low:.3g}".replace("-", "−")
+    since = rest if high - low <= change.floor else f"since {moment(result, change.start)}"
+    said = f"{symbol} ({unit}) {since}" if unit else f"{symbol} {since}"
     most = float(np.abs(values).max())
     if most <= change.floor:
         note = f"at rest: {change.name} moves by less than {number(change.floor)} {unit}".rstrip()
-        return Shading(Normalize(0.0, change.floor), calcium_colours(), said, note)
+        dark = Normalize(change.floor, 2.0 * change.floor, clip=True)
+        return Shading(dark, calcium_colours(), said, note + _between_frames(result, change))
     typical = float(np.median(np.abs(values).max(axis=0)))
     is_wide = most > _WIDE * typical
     least = max(change.floor, _in_one_digit(_DECADES * most))
@@ -126,6 +128,16 @@ def shading_of(result: Result, change: Change, frames: Int[ndarray, " k"] | None
         return Shading(scale, both_ways(), said)
     scale = LogNorm(least, most, clip=True) if is_wide else Normalize(0.0, most, clip=True)
     return Shading(scale, calcium_colours(), said)
+
+
+def _between_frames(result: Result, change: Change) -> str:
+    """That probes saw more than frames hold, where they did."""
+    seen = getattr(result.probes, change.name)
+    most = float(np.ptp(seen, axis=0).max()) if seen.size else 0.0
+    if most <= change.floor:
+        return ""
+    unit = unit_of(result, change.name)
+    return f" in the frames\n(probes, recorded more often, see it move by {number(most)} {unit}".rstrip() + ")"
 
 
 def both_ways() -> Colormap:
@@ -190,7 +202,7 @@ def quiet_axis(axes: Axes, name: str, values: Float[ndarray, "..."], unit: str) 
         Whether it is at rest.
     """
     low, high = float(values.min()), float(values.max())
-    floor = floor_of(name, 0.5 * (low + high))
+    floor = floor_of(name, low)
     if high - low > floor:
         return False
     middle = 0.5 * (low + high)

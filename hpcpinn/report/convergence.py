@@ -19,6 +19,8 @@ from hpcpinn.report.heading import heading_of
 
 _LEAST_JUMP, _LEAST_ERROR = 1e-9, 1e-10
 """What is smaller (a cell at rest has no error at all) is left out, so that the rest is seen."""
+_ONE_DECADE = 10.0
+"""Ratio of the extremes of an error below which its axis is linear, from zero."""
 _DARK = LinearSegmentedColormap.from_list("dark viridis", matplotlib.colormaps["viridis"](np.linspace(0, 0.8, 256)))
 """Without the yellow end, which white paper swallows."""
 
@@ -62,10 +64,16 @@ def error_estimate_into(axes: Axes, result: Result) -> None:
     windows = result.windows
     end = windows["start"] + windows["length"]
     _, per_unit = time_unit(result)
-    axes.semilogy(end / per_unit, masked_below(windows["error_estimate"], _LEAST_ERROR), color=CYCLE[0])
+    shown = masked_below(windows["error_estimate"], _LEAST_ERROR)
+    axes.semilogy(end / per_unit, shown, color=CYCLE[0])
     axes.set_xlabel(time_label(result))
     axes.set_ylabel("error estimate")
-    _decades_only(axes)
+    if np.isfinite(shown).any() and np.nanmax(shown) < _ONE_DECADE * np.nanmin(shown):
+        axes.set_yscale("linear")
+        axes.set_ylim(0.0, 1.2 * float(np.nanmax(shown)))
+        axes.yaxis.set_major_formatter("{x:g}")
+    else:
+        _decades_only(axes)
 
 
 def _draw_sweeps(figure: Figure, axes: Axes, result: Result) -> None:

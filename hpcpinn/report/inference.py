@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 from jaxtyping import Float
 from matplotlib.axes import Axes
+from matplotlib.ticker import MaxNLocator
 from numpy import ndarray
 from scipy.stats import chi2, norm
 
@@ -15,14 +16,23 @@ from hpcpinn.errors import InputError
 from hpcpinn.io.estimates import Estimates
 from hpcpinn.io.inference import InferenceResult
 from hpcpinn.report.canvas import CYCLE, canvas
+from hpcpinn.report.heading import Heading
 
 _COLUMNS = 4
 _MOST_PAIRS = 11
 """Of a picture: with a constant more they fill three rows."""
 
 
-def draw_inference(result: InferenceResult, folder: Path, *, suffix: str = "png") -> tuple[list[Path], list[str]]:
+def draw_inference(
+    result: InferenceResult, folder: Path, *, suffix: str = "png", heading: Heading | None = None
+) -> tuple[list[Path], list[str]]:
     """Draws every picture that the result of a square has the data for.
+
+    Args:
+        result: The inference.
+        folder: Where to.
+        suffix: png, pdf or svg.
+        heading: Written above every picture.
 
     Returns:
         The pictures drawn, and for each that was left out the reason.
@@ -30,19 +40,21 @@ def draw_inference(result: InferenceResult, folder: Path, *, suffix: str = "png"
     Raises:
         OutputError: A picture cannot be written.
     """
-    drawn, left_out = draw_estimates(result, folder, suffix=suffix)
+    drawn, left_out = draw_estimates(result, folder, suffix=suffix, heading=heading)
     residuals = folder / f"residuals.{suffix}"
-    draw_residuals(residuals, result)
+    draw_residuals(residuals, result, heading)
     return [*drawn, residuals], left_out
 
 
-def draw_estimates(result: Estimates, folder: Path, *, suffix: str = "png") -> tuple[list[Path], list[str]]:
+def draw_estimates(
+    result: Estimates, folder: Path, *, suffix: str = "png", heading: Heading | None = None
+) -> tuple[list[Path], list[str]]:
     """Draws the way of the constants and their posterior; returns and raises as `draw_inference`."""
     drawn, left_out = [], []
     for name, draw in (("path", draw_path), ("posterior", draw_posterior)):
         path = folder / f"{name}.{suffix}"
         try:
-            draw(path, result)
+            draw(path, result, heading)
         except InputError as error:
             left_out.append(f"no {name}: {error}")
         else:
@@ -58,24 +70,28 @@ def label(result: Estimates, number: int) -> str:
     return f"{result.names[number]} ({unit})"
 
 
-def draw_path(path: Path, result: Estimates) -> None:
+def draw_path(path: Path, result: Estimates, heading: Heading | None = None) -> None:
     """Every constant against the steps of the iteration, with its 95 % interval."""
     count = len(result.names)
     rows, columns = -(-count // _COLUMNS), min(count, _COLUMNS)
-    with canvas(path, 2.9 * columns + 0.3, 2.5 * rows) as figure:
+    with canvas(path, 2.9 * columns + 0.3, 2.5 * rows + 0.3, heading) as figure:
         panels = figure.subplots(rows, columns, squeeze=False).ravel()
         for axes in panels[count:]:
             axes.set_axis_off()
         for number, axes in enumerate(panels[:count]):
             axes.plot(result.path[:, number], "o-", ms=3, color=CYCLE[0])
             if result.determined[number]:
-                axes.axhspan(result.low[number], result.high[number], color=CYCLE[5], alpha=0.25, lw=0)
+                axes.axhspan(result.low[number], result.high[number], color=CYCLE[5], alpha=0.25, lw=0, label="95 %")
             else:
                 axes.set_title("not determined by the data", color=CYCLE[1])
+            if np.isfinite(result.truth[number]):
+                axes.axhline(result.truth[number], color=CYCLE[2], lw=1.0, label="truth")
+            axes.xaxis.set_major_locator(MaxNLocator(integer=True))
             axes.set(xlabel="step", ylabel=label(result, number))
+            axes.legend(loc="best")
 
 
-def draw_posterior(path: Path, result: Estimates) -> None:
+def draw_posterior(path: Path, result: Estimates, heading: Heading | None = None) -> None:
     """The posterior of every constant, and of the pairs that depend most on each other: 50 and 95 %.
 
     Raises:
@@ -84,10 +100,10 @@ def draw_posterior(path: Path, result: Estimates) -> None:
     known = [number for number in range(len(result.names)) if result.determined[number]]
     if not known:
         raise InputError("the data determine no constant")
-    pairs = sorted(combinations(known, 2), key=lambda pair: -_dependence(result, *pair))[:_MOST_PAIRS]
+    pairs = sorted(combinations(known, 2), key=lambda pair: -dependence(result, *pair))[:_MOST_PAIRS]
     panels = len(known) + len(pairs)
     rows, columns = -(-panels // _COLUMNS), min(panels, _COLUMNS)
-    with canvas(path, 2.7 * columns + 0.3, 2.6 * rows) as figure:
+    with canvas(path, 2.7 * columns + 0.3, 2.6 * rows + 0.3, heading) as figure:
         axes = figure.subplots(rows, columns, squeeze=False).ravel()
         for where, number in zip(axes, known, strict=False):
             _marginal_into(where, result, number)
@@ -97,7 +113,7 @@ def draw_posterior(path: Path, result: Estimates) -> None:
             where.set_axis_off()
 
 
-def _dependence(result: Estimates, first: int, second: int) -> float:
+def dependence(result: Estimates, first: int, second: int) -> float:
     """How strongly two constants are correlated, without sign."""
     return abs(float(result.covariance[first, second])) / (result.sd_log[first] * result.sd_log[second])
 
@@ -129,6 +145,10 @@ def _marginal_into(axes: Axes, result: Estimates, number: int) -> None:
     axes.plot(values, density(result, number, values), color=CYCLE[0])
     axes.axvspan(result.low[number], result.high[number], color=CYCLE[5], alpha=0.25, lw=0)
     axes.axvline(result.estimate[number], color=CYCLE[6], lw=0.8)
+    limits = axes.get_xlim()
+    if limits[0] <= result.truth[number] <= limits[1]:
+        axes.axvline(result.truth[number], color=CYCLE[2], lw=1.0, label="truth")
+        axes.legend(loc="best")
     axes.set(xlabel=label(result, number), ylabel="probability density", yticks=[])
 
 
@@ -136,15 +156,17 @@ def _pair_into(axes: Axes, result: Estimates, first: int, second: int) -> None:
     for probability, width, curve in ellipses(result, first, second):
         axes.plot(*curve, color=CYCLE[0], lw=width, label=f"{100 * probability:.0f} %")
     axes.plot(*result.estimate[[first, second]], "+", color=CYCLE[6])
+    if np.isfinite(result.truth[[first, second]]).all():
+        axes.plot(*result.truth[[first, second]], "x", color=CYCLE[2], mew=1.6, label="truth")
     axes.set(xlabel=label(result, first), ylabel=label(result, second))
     axes.legend(loc="best")
 
 
-def draw_residuals(path: Path, result: InferenceResult) -> None:
+def draw_residuals(path: Path, result: InferenceResult, heading: Heading | None = None) -> None:
     """What is left of the data, over its noise: against time, and beside the normal law."""
     seen = result.observations
     left = (seen["value"] - seen["predicted"]) / seen["noise"]
-    with canvas(path, 6.6, 2.5) as figure:
+    with canvas(path, 6.6, 2.7, heading) as figure:
         over_time, law = figure.subplots(1, 2, width_ratios=(2.0, 1.0))
         over_time.plot(seen["t"], left, ".", ms=3, color=CYCLE[0])
         over_time.axhline(0.0, color=CYCLE[6], lw=0.6)

@@ -11,13 +11,18 @@ from matplotlib.ticker import MaxNLocator
 from hpcpinn.io.neuron_draws import NeuronDraws
 from hpcpinn.io.neuron_inference import NeuronInferenceResult
 from hpcpinn.report.canvas import CYCLE, calcium_colours, canvas
+from hpcpinn.report.heading import Heading
 
 _REACH = 1.96
 """Standard deviations to the ends of a 95 % band."""
 
 
 def draw_neuron_inference(
-    result: NeuronInferenceResult, folder: Path, suffix: str = "png", draws: NeuronDraws | None = None
+    result: NeuronInferenceResult,
+    folder: Path,
+    suffix: str = "png",
+    draws: NeuronDraws | None = None,
+    heading: Heading | None = None,
 ) -> list[Path]:
     """Draws all pictures of an inference.
 
@@ -26,6 +31,7 @@ def draw_neuron_inference(
         folder: Where to.
         suffix: png, pdf or svg.
         draws: Of the posterior, whose bands then stand in the place of Laplace's.
+        heading: Written above every picture.
 
     Raises:
         OutputError: A picture cannot be written.
@@ -34,9 +40,9 @@ def draw_neuron_inference(
     bands, cell = folder / f"bands.{suffix}", folder / f"cell.{suffix}"
     columns = min(3, len(result.band_sites))
     rows = -(-len(result.band_sites) // columns)
-    with canvas(bands, 2.4 * columns + 0.4, 1.5 * rows + 0.6) as figure:
+    with canvas(bands, 2.4 * columns + 0.4, 1.5 * rows + 0.9, heading) as figure:
         _bands_into(figure, result, draws, rows, columns)
-    with canvas(cell, 7.2, 3.4) as figure:
+    with canvas(cell, 7.2, 3.7, heading) as figure:
         _cell_into(figure, result)
     return [bands, cell]
 

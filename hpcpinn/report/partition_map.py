@@ -3,11 +3,11 @@
 from collections.abc import Sequence
 from pathlib import Path
 
-import matplotlib
 import numpy as np
 from jaxtyping import Float, Int
 from matplotlib.axes import Axes
 from matplotlib.collections import LineCollection, PolyCollection
+from matplotlib.colors import to_rgba_array
 from matplotlib.lines import Line2D
 from matplotlib.patches import Circle
 from numpy import ndarray
@@ -16,7 +16,10 @@ from hpcpinn.report.canvas import canvas, scale_bar
 from hpcpinn.report.cell_outline import RoundSoma, outlines
 from hpcpinn.report.heading import Heading
 
-_PALETTE = matplotlib.colormaps["tab10"](np.arange(10))[:, :3]
+_PALETTE = to_rgba_array(
+    ["#0072B2", "#E69F00", "#009E73", "#CC79A7", "#56B4E9", "#D55E00", "#332288", "#999933", "#882255", "#888888"]
+)[:, :3]
+"""Told apart by most colour-blind readers (Okabe and Ito, and Tol)."""
 _THINNEST, _THICKEST = 0.9, 7.0
 """Line widths in points: a neurite must be seen, a soma must not cover its neighbours."""
 

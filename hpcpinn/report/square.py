@@ -92,7 +92,7 @@ def draw_snapshots(
             for column, frame in enumerate(frames):
                 _square_into(axes[-1, column], result, np.maximum(error[frame], 1e-4 * high), scale_error, "viridis")
             shown = ScalarMappable(scale_error, "viridis")
-            figure.colorbar(shown, ax=axes[-1], label="|error| (µM)", shrink=0.9, pad=0.01)
+            figure.colorbar(shown, ax=axes[-1], label="|error| (µM)", shrink=0.9, pad=0.01, format="{x:g}")
         names = [name for name, _ in rows] + ([] if error is None else ["networks' error"])
         for row, name in enumerate(names):
             axes[row, 0].set_ylabel(f"{name}\ny (µm)")
@@ -137,7 +137,7 @@ def _map_into(
         rasterized=True,
     )  # fmt: skip
     axes.set_xlabel("time (ms)")
-    figure.colorbar(shown, ax=axes, label=label, pad=0.02)
+    figure.colorbar(shown, ax=axes, label=label, pad=0.02, format="{x:g}")
 
 
 def draw_errors(path: Path, result: SquareResult, reference: SquareReference | None) -> None:
@@ -158,6 +158,8 @@ def draw_errors(path: Path, result: SquareResult, reference: SquareReference | N
         right.stairs(windows["length"], edges, baseline=None, color=CYCLE[0])
         right.set(xlabel="time (ms)", ylabel="window (ms)", yscale="log")
         right.yaxis.label.set_color(CYCLE[0])
+        right.yaxis.set_major_formatter("{x:g}")
+        right.yaxis.set_minor_formatter("{x:g}")
         sweeps = right.twinx()
         sweeps.plot(0.5 * (edges[1:] + edges[:-1]), windows["sweeps"], "o", ms=3, color=CYCLE[1])
         sweeps.set_ylabel("sweeps", color=CYCLE[1])

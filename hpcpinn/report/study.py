@@ -7,6 +7,7 @@ import numpy as np
 
 from hpcpinn.io.study import StudyResult
 from hpcpinn.report.canvas import CYCLE, canvas
+from hpcpinn.report.heading import Heading
 
 _APART = 1.06
 """Ratio of the abscissae of two noises, or their bars would hide each other."""
@@ -14,14 +15,14 @@ _HIGHEST = 3.0
 """Ratios above this are cut off: fits that data leave open have errors without bound."""
 
 
-def draw_study(path: Path, result: StudyResult) -> None:
+def draw_study(path: Path, result: StudyResult, heading: Heading | None = None) -> None:
     """Draws it: a column for every constant, a colour for every level of noise.
 
     Raises:
         OutputError: The picture cannot be written.
     """
     count = len(result.names)
-    with canvas(path, 3.5 * count + 0.4, 4.6) as figure:
+    with canvas(path, 3.5 * count + 0.4, 4.8, heading) as figure:
         panels = figure.subplots(2, count, sharex=True, sharey="row", squeeze=False)
         for number, name in enumerate(result.names):
             over, errors = panels[:, number]

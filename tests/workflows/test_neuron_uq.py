@@ -90,7 +90,7 @@ def test_arviz_opens_the_draws_in_a_fresh_interpreter(drawn):
 def test_pictures_of_draws_are_drawn(drawn):
     _, output = drawn
     hpcpinn("plot", output)
-    for name in ("bands", "cell", "path", "posterior", "draws"):
+    for name in ("bands", "cell", "path", "posterior", "corner"):
         assert (output.parent / "posterior-pictures" / f"{name}.png").stat().st_size > 5000
 
 

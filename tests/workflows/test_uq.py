@@ -137,7 +137,7 @@ print(json.dumps({
 
 def test_pictures_are_drawn(tmp_path: Path, folder: Path):
     hpcpinn("plot", folder / "alone.h5", "--out", tmp_path)
-    assert {"draws.png", "chains.png", "placement.png", "posterior.png"} <= {file.name for file in tmp_path.iterdir()}
+    assert {"corner.png", "chains.png", "placement.png", "posterior.png"} <= {file.name for file in tmp_path.iterdir()}
 
 
 def test_no_posterior_no_chains(tmp_path: Path):
