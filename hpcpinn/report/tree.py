@@ -43,8 +43,8 @@ def magnification(cable: Cable, points_per_length: float) -> int:
     wanted = _TYPICAL / max(typical * points_per_length, 1e-12)
     soma = 2.0 * cable.radius[cable.kind == SOMA].max(initial=0.0) * points_per_length
     allowed = min(_THICKEST, soma or _THICKEST) / max(thick * points_per_length, 1e-12)
-    fitting = [factor for factor in _FACTORS if factor <= allowed] or [1]
-    return next((factor for factor in fitting if factor >= wanted), fitting[-1])
+    fitting = [factor for factor in _FACTORS if factor <= allowed * (1.0 + 1e-9)] or [1]
+    return next((factor for factor in fitting if factor >= wanted * (1.0 - 1e-9)), fitting[-1])
 
 
 def widths_in_words(cable: Cable, factor: int) -> str:

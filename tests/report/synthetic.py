@@ -13,7 +13,9 @@ from hpcpinn.io.results import ResultWriter
 from tests.io import runs
 
 
-def run_of(communicator, folder: Path, *, windows: int = 4, complete: bool = True, name: str = "run.h5", **tables: Any) -> Result:
+def run_of(
+    communicator, folder: Path, *, windows: int = 4, complete: bool = True, name: str = "run.h5", **tables: Any
+) -> Result:
     """Windows of 1 ms of a small Y with two frames each, and a run description with some tables."""
     given = {"run": {"duration": 6.0}} | tables
     config = RunConfig.model_validate(given).to_json()

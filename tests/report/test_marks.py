@@ -67,7 +67,11 @@ def test_the_legend_counts_marks_and_explains_widths(result):
 
 @pytest.mark.parametrize(
     ("given", "pointing"),
-    [((150.0, (0.0, 1.0, 0.0)), (0.0, 1.0)), ((-150.0, (3.0, 0.0, 0.0)), (-1.0, 0.0)), ((9.0, (1.0, -1.0, 0.5)), (1.0, -1.0))],
+    [
+        ((150.0, (0.0, 1.0, 0.0)), (0.0, 1.0)),
+        ((-150.0, (3.0, 0.0, 0.0)), (-1.0, 0.0)),
+        ((9.0, (1.0, -1.0, 0.5)), (1.0, -1.0)),
+    ],
 )
 def test_the_arrow_points_along_the_field(given, pointing):
     entry = field_entry(config_of(field={"magnitude": given[0], "direction": given[1]}))
@@ -90,7 +94,10 @@ def test_places_that_the_cable_does_not_know_are_left_out(result):
 
 def test_many_probes_are_marked_but_not_named(result):
     many = dataclasses.replace(
-        result.probes, name=tuple(f"probe {n}" for n in range(100)), piece=np.arange(100) % 11, fraction=np.full(100, 0.5)
+        result.probes,
+        name=tuple(f"probe {n}" for n in range(100)),
+        piece=np.arange(100) % 11,
+        fraction=np.full(100, 0.5),
     )
     axes = Figure().subplots()
     marks = marks_of(dataclasses.replace(result, probes=many, config={}))
