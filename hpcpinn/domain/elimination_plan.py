@@ -11,9 +11,9 @@ enough for every rank to finish on its own.
 from dataclasses import dataclass
 from typing import NamedTuple
 
-import jax.numpy as jnp
+import jax
 import numpy as np
-from jaxtyping import Array, Bool, Float, Int
+from jaxtyping import Array, ArrayLike, Bool, Float, Int
 
 SHARE_OF_STEP = 12
 """A step eliminates at most this fraction (one over it) of the nodes: few idle places in the last rounds."""
@@ -131,9 +131,13 @@ def _padded(steps: list[list[_Place]], width: int, idle: _Place) -> Elimination:
 
     def column(index: int, *shape: int) -> Int[Array, "steps W ..."]:
         values = [[place[index] for place in places] for places in full]
-        return jnp.asarray(np.array(values, np.int32).reshape(len(full), width, *shape))
+        return jax.device_put(np.array(values, np.int32).reshape(len(full), width, *shape))
 
     return Elimination(column(0), column(1, 2), column(2, 2), column(3, 2))
+
+
+def _numbers(values: ArrayLike) -> Int[Array, " n"]:
+    return jax.device_put(np.asarray(values, np.int32))
 
 
 class TreePlan(NamedTuple):
@@ -208,11 +212,11 @@ def plan_tree(
     return TreePlan(
         own=mine.own,
         top=top,
-        weight=jnp.asarray(np.where(inner[node[pieces]], weight[pieces], 0.0)),
-        kept=jnp.asarray(np.searchsorted(mine.nodes, my_nodes), jnp.int32),
-        kept_number=jnp.asarray([number[int(n)] for n in my_nodes], jnp.int32),
-        links=jnp.asarray([s for link in mine.left for s in (link.forward, link.backward)], jnp.int32),
-        links_number=jnp.asarray([s for slot in places[rank] for s in (slot, slot + 1)], jnp.int32),
+        weight=jax.device_put(np.where(inner[node[pieces]], weight[pieces], 0.0)),
+        kept=_numbers(np.searchsorted(mine.nodes, my_nodes)),
+        kept_number=_numbers([number[int(n)] for n in my_nodes]),
+        links=_numbers([s for link in mine.left for s in (link.forward, link.backward)]),
+        links_number=_numbers([s for slot in places[rank] for s in (slot, slot + 1)]),
         n_kept=len(kept),
         n_links=2 * len(top_links),
     )

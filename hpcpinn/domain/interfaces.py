@@ -158,12 +158,12 @@ def interfaces_between(
     entries = by_node[np.isin(node[by_node], local_nodes)]
 
     def per_end(table):
-        return jnp.asarray(table[local_ends].reshape(-1, n_ends, *table.shape[1:]))
+        return jax.device_put(table[local_ends].reshape(-1, n_ends, *table.shape[1:]))
 
     rule = TransmissionRule(
-        entry_slot=jnp.asarray([slots[int(end)] for end in entries], jnp.int32),
-        entry_node=jnp.asarray(np.searchsorted(local_nodes, node[entries]), jnp.int32),
-        entry_weight=jnp.asarray(weight[entries]),
+        entry_slot=jax.device_put(np.array([slots[int(end)] for end in entries], np.int32)),
+        entry_node=jax.device_put(np.searchsorted(local_nodes, node[entries]).astype(np.int32)),
+        entry_weight=jax.device_put(weight[entries]),
         end_node=per_end(np.searchsorted(local_nodes, node).astype(np.int32)),
         coefficient=per_end(coefficient),
         source_weight=per_end(source),

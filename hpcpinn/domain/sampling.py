@@ -44,9 +44,8 @@ class Sampler:
         width = 2.0 / self.cells_per_piece
         left = -1.0 + width * np.arange(self.cells_per_piece)
         xi = (left[:, None] + 0.5 * width * (nodes + 1.0)).ravel()
-        area = piece_geometry(self.pieces, xi).area.reshape(
-            -1, self.cells_per_piece, _NODES_PER_CELL
-        )
+        area = np.asarray(piece_geometry(self.pieces, xi).area)
+        area = area.reshape(-1, self.cells_per_piece, _NODES_PER_CELL)
         share = area * weights
         share = share / share.sum(axis=-1, keepdims=True)
 
@@ -73,7 +72,7 @@ class Sampler:
 
     @cached_property
     def _at_probes(self):
-        piece, xi = jnp.asarray(self.probe_piece), jnp.asarray(self.probe_xi)
+        piece, xi = jax.device_put((self.probe_piece, self.probe_xi))
 
         def at(tau, heads):
             def one_time(t):

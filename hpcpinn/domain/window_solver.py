@@ -131,12 +131,19 @@ class WindowSolver(ABC):
 
     def given_flux(self, flux: Float[Array, "P 2 T"], species: int, duration: float) -> Array:
         """What fluxes of one species (amount per time into the node) add to what ends are told."""
-        equation = self.equation
-        gain = self.interfaces.rule.source_weight[:, :, None] / (
-            equation.diffusion[species] * robin_parameter(equation, duration)[species]
-        )
-        given = jnp.zeros((*flux.shape[:2], len(equation.scale), flux.shape[2]))
-        return given.at[:, :, species].set(gain * flux)
+        return self._given_flux(flux, species, duration)
+
+    @cached_property
+    def _given_flux(self) -> Callable[..., Array]:
+        def run(flux: Float[Array, "P 2 T"], species: int, duration) -> Float[Array, "P 2 K T"]:
+            equation = self.equation
+            gain = self.interfaces.rule.source_weight[:, :, None] / (
+                equation.diffusion[species] * robin_parameter(equation, duration)[species]
+            )
+            given = jnp.zeros((*flux.shape[:2], len(equation.scale), flux.shape[2]))
+            return given.at[:, :, species].set(gain * flux)
+
+        return jax.jit(run, static_argnums=1)
 
     @cached_property
     def checks(self) -> tuple[Float[np.ndarray, " x"], Float[np.ndarray, " t"]]:
@@ -149,9 +156,10 @@ class WindowSolver(ABC):
         xi, tau = self.checks
         points = tuple(part.ravel() for part in np.meshgrid(xi, tau))
         features = self.table.trunk.features(*points)
-        to_checks = lagrange(self.table.grid.space, xi)
-        area, taper = self.geometry.area @ to_checks.T, self.geometry.taper @ to_checks.T
-        volume = self.geometry.length[:, None] * area / len(xi)
+        to_checks = np.asarray(lagrange(self.table.grid.space, xi))
+        length, area, taper = map(np.asarray, (self.geometry.length, self.geometry.area, self.geometry.taper))
+        area, taper = area @ to_checks.T, taper @ to_checks.T
+        volume = length[:, None] * area / len(xi)
 
         def run(forcing: Any, duration, heads):
             equation = self.equation
@@ -190,4 +198,8 @@ class WindowSolver(ABC):
 
     def at_end(self, heads: Float[Array, "P K M"]) -> Float[Array, "P K X"]:
         """The field at the end of the window, at the space nodes."""
-        return field_at(self.table.final, heads, self.equation)
+        return self._at_end(heads)
+
+    @cached_property
+    def _at_end(self) -> Callable[..., Array]:
+        return jax.jit(lambda heads: field_at(self.table.final, heads, self.equation))

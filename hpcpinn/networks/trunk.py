@@ -125,8 +125,7 @@ class Trunk:
 
     def features(self, xi: Float[ArrayLike, " n"], tau: Float[ArrayLike, " n"]) -> Features:
         """Features at the points (xi, tau), with derivatives in ξ and τ by forward mode."""
-        raw = hidden_features(self.network, self.parameters, xi, tau)
-        return Features(*(part @ self.mixing for part in raw))
+        return mixed_features(self.network, self.parameters, self.mixing, xi, tau)
 
 
 @partial(jax.jit, static_argnums=0)
@@ -149,6 +148,25 @@ def hidden_features(
         return Features(value, dx, dxx, dt)
 
     return jax.vmap(at_point)(jnp.asarray(xi), jnp.asarray(tau))
+
+
+@partial(jax.jit, static_argnums=0)
+def mixed_features(
+    network: Network,
+    parameters: Any,
+    mixing: Float[Array, "width M"],
+    xi: Float[ArrayLike, " n"],
+    tau: Float[ArrayLike, " n"],
+) -> Features:
+    """The features after mixing and their derivatives at the points."""
+    raw = hidden_features(network, parameters, xi, tau)
+    return Features(*(part @ mixing for part in raw))
+
+
+@partial(jax.jit, static_argnums=0)
+def _drawn(network: Network, seed: ArrayLike) -> Any:
+    """θ of a seed."""
+    return network.init(jax.random.PRNGKey(seed), jnp.zeros(2))
 
 
 def make_trunk(
@@ -177,7 +195,7 @@ def make_trunk(
         grid: Points per direction of the grid on which the features are made orthonormal.
     """
     network = HiddenLayers(surplus * n_features, layers, activation, scale)
-    parameters = jax.jit(network.init)(jax.random.PRNGKey(seed), jnp.zeros(2))
+    parameters = _drawn(network, seed)
     return orthonormalise(network, parameters, n_features, grid)
 
 
@@ -251,12 +269,12 @@ def make_separable_trunk(
     """
     raised = (scale[0] * max(1.0, n_space / 6.0), scale[1] * max(1.0, n_time / 6.0))
     network = SeparableLayers((surplus * n_space, surplus * n_time), layers, activation, raised)
-    parameters = jax.jit(network.init)(jax.random.PRNGKey(seed), jnp.zeros(2))
+    parameters = _drawn(network, seed)
     parameters = _with_constants(parameters, activation)
-    line = jnp.linspace(-1.0, 1.0, grid)
+    line = np.linspace(-1.0, 1.0, grid)
     raw = jax.jit(partial(network.apply, method="separately"))(parameters, line)
     mixing = [leading(part, n) for part, n in zip(raw, (n_space, n_time), strict=True)]
-    return Trunk(network, parameters, jnp.asarray(np.kron(*mixing)))
+    return Trunk(network, parameters, jax.device_put(np.kron(*mixing)))
 
 
 def _with_constants(parameters: Any, activation: str) -> Any:
@@ -273,7 +291,7 @@ def constant_first(layers: Any, activation: str) -> Any:
     """θ of one network with its first unit constant."""
     kernel, bias = (np.array(layers["Dense_0"][name]) for name in ("kernel", "bias"))
     kernel[:, 0], bias[0] = 0.0, {"sine": 0.5 * np.pi, "tanh": 20.0}[activation]
-    return {**layers, "Dense_0": {"kernel": jnp.asarray(kernel), "bias": jnp.asarray(bias)}}
+    return {**layers, "Dense_0": {"kernel": jax.device_put(kernel), "bias": jax.device_put(bias)}}
 
 
 def leading(raw: Float[ArrayLike, "n width"], count: int) -> Float[np.ndarray, "width count"]:

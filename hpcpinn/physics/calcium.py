@@ -8,6 +8,8 @@ any batch shape and can be traced by `jax.jit`; the slopes are the exact derivat
 steps need.
 """
 
+from functools import partial
+
 import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float
@@ -89,11 +91,10 @@ def balanced_leak(k: CalciumConstants) -> float:
             f"physics.constants.c_o: {k.c_o:g} µM is not above c_rest = {k.c_rest:g} µM, so no "
             "leak can balance the pumps; raise c_o or set leak"
         )
+    numbers = {name: float(value) for name, value in vars(k).items() if isinstance(value, int | float)}
     with jax.ensure_compile_time_eval():
-        V, c = jnp.asarray(k.rest_voltage), jnp.asarray(k.c_rest)
-        source, sink = ghk.channel(V, gates.opening(gates.steady(V, k), k), k)
-        influx = float(source - c * sink)
-        leak = (float(_extrusion(c, k)) - influx) / (k.c_o - k.c_rest)
+        influx, extruded = map(float, _at_rest(numbers, k.replace(**dict.fromkeys(numbers, 0.0))))
+    leak = (extruded - influx) / (k.c_o - k.c_rest)
     if leak < 0.0:
         raise InputError(
             f"physics.constants.leak: balancing rest at {k.rest_voltage:g} mV needs a leak of "
@@ -101,6 +102,15 @@ def balanced_leak(k: CalciumConstants) -> float:
             "than the pumps remove); set leak, or lower vdcc_permeability or rest_voltage"
         )
     return leak
+
+
+@partial(jax.jit, static_argnums=1)
+def _at_rest(numbers: dict[str, Array], others: CalciumConstants) -> tuple[Array, Array]:
+    """What channels let in and pumps remove at rest; one program whatever the numbers are."""
+    k = others.replace(**numbers)
+    V, c = jnp.asarray(k.rest_voltage), jnp.asarray(k.c_rest)
+    source, sink = ghk.channel(V, gates.opening(gates.steady(V, k), k), k)
+    return source - c * sink, _extrusion(c, k)
 
 
 def rest_state(k: CalciumConstants) -> tuple[float, float]:

@@ -129,4 +129,4 @@ def breakpoints(sources: Sequence[Releases | EndFluxes], until: float) -> Float[
 
 
 def _column(values: Iterable[float]) -> Float[Array, " n"]:
-    return jnp.asarray(np.fromiter(values, np.float64))
+    return jax.device_put(np.fromiter(values, np.float64))

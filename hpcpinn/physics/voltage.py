@@ -83,12 +83,12 @@ class SiteWeights:
 
 def constant_voltage(value: float) -> VoltageSource:
     """`value` mV everywhere and always."""
-    return VoltageSource(jnp.zeros(1), jnp.asarray(np.array([[value]], float)), (), "", 1.0)
+    return VoltageSource(jax.device_put(np.zeros(1)), jax.device_put(np.array([[value]], float)), (), "", 1.0)
 
 
 def uniform_weights(positions: int) -> SiteWeights:
     """The weights that go with `constant_voltage`."""
-    return SiteWeights(jnp.zeros((positions, 1), int), jnp.ones((positions, 1)))
+    return SiteWeights(jax.device_put(np.zeros((positions, 1), int)), jax.device_put(np.ones((positions, 1))))
 
 
 def compact_weights(matrix: Any) -> SiteWeights:
@@ -105,7 +105,7 @@ def compact_weights(matrix: Any) -> SiteWeights:
     weight = np.zeros(site.shape)
     filled = np.arange(site.shape[1]) < count[:, None]
     site[filled], weight[filled] = rows.indices, rows.data
-    return SiteWeights(jnp.asarray(site), jnp.asarray(weight))
+    return SiteWeights(jax.device_put(site), jax.device_put(weight))
 
 
 def voltage_at(

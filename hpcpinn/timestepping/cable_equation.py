@@ -122,7 +122,7 @@ class CableEquation:
         area[:n] = _PER_AREA * compartments.area
         capacitance = area.copy()
         capacitance[:n] *= C_m
-        self._capacitance = jnp.asarray(self._of_own(capacitance))
+        self._capacitance = jax.device_put(self._of_own(capacitance))
         has_parent = parent >= 0
         axial = np.where(has_parent, compartments.axial, 1.0)
         resistivity = np.broadcast_to(np.asarray(R_i, float), n)
@@ -239,7 +239,7 @@ class CableEquation:
 
     def _everywhere(self, V: float) -> Float[Array, " points"]:
         """One voltage at all points; strongly typed, so that what follows is compiled once."""
-        return jnp.asarray(np.full(len(self._share.order), float(V)))
+        return jax.device_put(np.full(len(self._share.order), float(V)))
 
     def resting_state(self, tolerance: float = 1e-10, most: int = 50) -> VoltageState:
         """Rest: the voltage at which nothing changes, by Newton's method from the sets' own rests.
@@ -249,13 +249,11 @@ class CableEquation:
         """
         voltage = self._everywhere(self._rest_guess)
         for _ in range(most):
-            change, largest = self._newton_step(voltage)
-            voltage = voltage + jnp.clip(change, -5.0, 5.0)
+            voltage, largest = self._newton_step(voltage)
             if not np.isfinite(float(largest)):
                 break
             if float(largest) < tolerance:
-                gates = self._steady_gates(voltage)
-                return VoltageState(self._remembered(voltage), gates, jnp.zeros(()))
+                return self._steady_state(voltage)
         raise SolveError(
             "voltage: these channels have no resting state near their own; give a start voltage (voltage.constant)"
         )
@@ -276,15 +274,15 @@ class CableEquation:
         gates = []
         for group in self._groups:
             own = rows[np.searchsorted(self.own, group.compartments)]
-            gates.append(jnp.asarray(own[:, 1 : 1 + len(group.channels.gates)].T))
-        return VoltageState(jnp.asarray(V), tuple(gates), jnp.asarray(float(lag)))
+            gates.append(np.ascontiguousarray(own[:, 1 : 1 + len(group.channels.gates)].T))
+        return jax.device_put(VoltageState(V, tuple(gates), np.asarray(lag, float)))
 
     @cached_property
     def _newton_step(self):
         return jax.jit(self._rest_step)
 
     def _rest_step(self, V: Float[Array, " points"]) -> tuple[Float[Array, " points"], Float[Array, ""]]:
-        """Newton's step towards rest, and the largest change of all ranks."""
+        """The voltage after Newton's step towards rest, and the largest change of all ranks."""
 
         def ionic(V):
             total = jnp.zeros_like(V)
@@ -298,7 +296,15 @@ class CableEquation:
 
         current, slope = jax.jvp(ionic, (V,), (jnp.ones_like(V),))
         change = self._share.solve(self._axial_sum + slope, self._coupling, -current - self._axial(V))
-        return change, self._communicator.max(jnp.max(jnp.abs(change), initial=0.0))
+        largest = self._communicator.max(jnp.max(jnp.abs(change), initial=0.0))
+        return V + jnp.clip(change, -5.0, 5.0), largest
+
+    @cached_property
+    def _steady_state(self):
+        def run(V: Float[Array, " points"]) -> VoltageState:
+            return VoltageState(self._remembered(V), self._steady_gates(V), jnp.zeros(()))
+
+        return jax.jit(run)
 
     def _axial(self, V: Float[Array, " points"]) -> Float[Array, " points"]:
         """Axial current out of every point, nA; at ghosts what their children here make of it."""
@@ -399,9 +405,9 @@ class CableEquation:
             part = [a[first : first + _STEPS_AT_ONCE] for a in steps]
             count = len(part[0])
             room = _STEPS_AT_ONCE - count
-            padded = tuple(jnp.asarray(np.concatenate([a, np.ones((room, *a.shape[1:]))])) for a in part)
-            state, V = self._march(state, padded, count, jnp.asarray(sources), jnp.asarray(wanted))
-            kept.append(np.asarray(V[:count]))
+            padded = tuple(np.concatenate([a, np.ones((room, *a.shape[1:]))]) for a in part)
+            state, V = self._march(state, padded, count, sources, wanted)
+            kept.append(np.asarray(V)[:count])
         return state, np.concatenate(kept)
 
     def voltage(self, state: VoltageState) -> Float[ndarray, " n"]:

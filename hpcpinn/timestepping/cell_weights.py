@@ -6,6 +6,7 @@ rule): a motif keeps the influx on compartments, and what cells have of it is wo
 
 from typing import NamedTuple
 
+import jax
 import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float, Int
@@ -68,14 +69,15 @@ def cell_weights(to_cells: sparse.csr_matrix, released: Int[ndarray, " m"] = _NO
     width = max(1, int(np.sort(count)[int((1.0 - _FEW) * (len(count) - 1))])) if len(count) else 1
     row, place = np.nonzero(weight[width:].T)
     place += width
-    return CellWeights(
-        jnp.asarray(column[:width], jnp.int32),
-        jnp.asarray(weight[:width]),
-        row=jnp.asarray(row, jnp.int32),
-        column_left=jnp.asarray(column[place, row], jnp.int32),
-        weight_left=jnp.asarray(weight[place, row]),
-        released=jnp.asarray(released, jnp.int32),
+    weights = CellWeights(
+        column[:width].astype(np.int32),
+        weight[:width],
+        row=row.astype(np.int32),
+        column_left=column[place, row].astype(np.int32),
+        weight_left=weight[place, row],
+        released=np.asarray(released, np.int32),
     )
+    return jax.device_put(weights)
 
 
 def _is_identity(matrix: sparse.csr_matrix) -> bool:

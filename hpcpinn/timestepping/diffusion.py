@@ -57,10 +57,19 @@ class Series(NamedTuple):
     terms: Int[Array, " K"]
 
     def padded(self, more: int) -> "Series":
-        """With some windows of no length at the end: one times the field, no term that counts."""
-        coefficients = jnp.pad(self.coefficients, ((0, more), (0, 0), (0, 0)))
-        coefficients = coefficients.at[len(self.terms) :, 0].set(1.0)
-        return Series(coefficients, jnp.pad(self.terms, (0, more)))
+        """With some windows of no length at the end: one times the field, no term that counts. Traceable."""
+        coefficients = longer_by(more, self.coefficients)
+        if isinstance(coefficients, ndarray):
+            coefficients[len(self.terms) :, 0] = 1.0
+        else:
+            coefficients = coefficients.at[len(self.terms) :, 0].set(1.0)
+        return Series(coefficients, longer_by(more, self.terms))
+
+
+def longer_by(more: int, x: Array | ndarray) -> Array | ndarray:
+    """The array with some rows of zeros at its end, on the host where it lies there."""
+    pad = np.pad if isinstance(x, ndarray) else jnp.pad
+    return pad(x, [(0, more)] + [(0, 0)] * (x.ndim - 1))
 
 
 @dataclass(frozen=True)
@@ -107,7 +116,7 @@ class CableDiffusion:
         most = max(padded, values.shape[1])
         room = most - values.shape[1] + (1 - most) % TERMS_PER_ROUND
         values = np.pad(values, ((0, 0), (0, room), (0, 0)))
-        return Series(jnp.asarray(values), jnp.asarray(terms))
+        return Series(values, terms)
 
     def __call__(
         self, fields: Float[Array, "species N"], coefficients: Float[Array, "terms species"], terms: Array
@@ -195,6 +204,5 @@ def _stencil(matrix: sparse.csr_matrix) -> Stencil:
     before[1:], after[:-1] = matrix.diagonal(-1), matrix.diagonal(1)
     entries = matrix.tocoo()
     apart = np.abs(entries.row - entries.col) > 1
-    row, column = (jnp.asarray(x[apart], jnp.int32) for x in (entries.row, entries.col))
-    own, left, right = (jnp.asarray(x) for x in (matrix.diagonal(), before, after))
-    return Stencil(own, left, right, row, column, jnp.asarray(entries.data[apart]))
+    row, column = (x[apart].astype(np.int32) for x in (entries.row, entries.col))
+    return jax.device_put(Stencil(matrix.diagonal(), before, after, row, column, entries.data[apart]))

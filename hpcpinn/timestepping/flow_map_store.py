@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from dataclasses import asdict, fields
 from pathlib import Path
 
-import jax.numpy as jnp
+import jax
 import numpy as np
 
 from hpcpinn.errors import InputError
@@ -83,7 +83,7 @@ def load_flow_map(path: str | Path, k: CalciumConstants) -> FlowMap:
             f"{path}: trained for other constants: {', '.join(different)}; train one for these, "
             f"`{training_command(k)}`, and run with --set split.flow_map={OWN}, or set the constants back"
         )
-    network = tuple(Layer(jnp.asarray(weight), jnp.asarray(bias)) for weight, bias in record.layers)
+    network = tuple(Layer(*jax.device_put((weight, bias))) for weight, bias in record.layers)
     shape = network[0].weight.shape[0], network[-1].weight.shape[1]
     if shape != (N_INPUTS, N_OUTPUTS):
         raise InputError(

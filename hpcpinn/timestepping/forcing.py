@@ -64,9 +64,15 @@ class CalciumDrive:
 
     def steady_gates(self, time: float) -> Float[Array, "P X gates"]:
         """Gates in equilibrium with the voltage at `time`."""
-        now = voltage.voltage_at(self.source, jnp.asarray(time), self.weights)
-        state = gates.steady(now, self.constants)
-        return state.reshape(-1, len(self.grid.space), state.shape[-1])
+        return self._steady(time)
+
+    @cached_property
+    def _steady(self):
+        def steady(time: Float[Array, ""]) -> Float[Array, "P X gates"]:
+            state = gates.steady(voltage.voltage_at(self.source, time, self.weights), self.constants)
+            return state.reshape(-1, len(self.grid.space), state.shape[-1])
+
+        return jax.jit(steady)
 
     def forced(
         self, state: Float[Array, "P X gates"], start: Float[Array, ""], duration: Float[Array, ""]
@@ -150,5 +156,5 @@ def flux_ends(
     """
     columns = [(node == place) * area for place, area in zip(nodes, areas, strict=True)]
     if not columns:
-        return jnp.zeros((*node.shape, 0))
-    return jnp.asarray(np.stack(columns, axis=-1))
+        return jax.device_put(np.zeros((*node.shape, 0)))
+    return jax.device_put(np.stack(columns, axis=-1))

@@ -111,7 +111,7 @@ class InfluxTable:
             )
             for n in range(_MOMENTS)
         ]
-        return InfluxWindow(jnp.asarray(end - self.sink[first]), jnp.asarray(np.stack(moments, axis=1)))
+        return InfluxWindow(end - self.sink[first], np.stack(moments, axis=1))
 
 
 def add_influx(c: Float[Array, " N"], window: InfluxWindow, ratio: Float[Array, " N"]) -> Float[Array, " N"]:
@@ -290,9 +290,9 @@ def _step_ends(edges: Int[ndarray, " T+1"]) -> Float[ndarray, " n"]:
     return np.append(nodes.ravel(), float(edges[-1]))
 
 
-def _steps(edges: Int[ndarray, " T+1"], tick: float) -> Float[Array, " n"]:
+def _steps(edges: Int[ndarray, " T+1"], tick: float) -> Float[ndarray, " n"]:
     """Lengths of the steps, s."""
-    return jnp.asarray(tick * np.diff(_step_ends(edges), prepend=float(edges[0])))
+    return tick * np.diff(_step_ends(edges), prepend=float(edges[0]))
 
 
 def influx_of_samples(
@@ -314,10 +314,10 @@ def influx_of_samples(
         state: Gates at the start; in equilibrium with the voltage where None.
         channels: How compartments differ; None: not at all.
     """
-    trace = jnp.asarray(V)
-    gated = gates.steady(trace[0], k) if state is None else jnp.asarray(state)
-    widths = jnp.asarray(tick * np.diff(edges))[:, None]
-    own, after = _channels_along(trace, gated, _steps(edges, tick), widths, channels, k)
+    gated = _steady(V[0], k) if state is None else state
+    widths = tick * np.diff(edges)[:, None]
+    own, after = _channels_along(V, gated, _steps(edges, tick), widths, channels, k)
+    own = jax.tree.map(np.asarray, own)
     count = int(np.searchsorted(edges, edges[-1]))
     own = _Ticks(own.sink[:count], tuple(x[:count] for x in own.powers))
     return replace(_running(own, tick, after), edges=edges[: count + 1])
@@ -357,7 +357,7 @@ def course_of_samples(
         channels: How compartments differ; None: not at all.
     """
     steps = _steps(np.arange(ticks + 1), tick)
-    source, sink = _course_along(jnp.asarray(V), jnp.asarray(state), steps, channels, k)
+    source, sink = _course_along(V, state, steps, channels, k)
     shape = (-1, len(_NODES), V.shape[1])
     return ChannelCourse(tick, np.asarray(source).reshape(shape), np.asarray(sink).reshape(shape))
 
@@ -370,6 +370,11 @@ def course_at(course: ChannelCourse, times: Float[Array, " n"]) -> tuple[Array, 
     through = powers @ jnp.asarray(np.linalg.inv(np.vander(_NODES, increasing=True)))
     source, sink = (jnp.einsum("tn,tnp->tp", through, jnp.asarray(x)[number]) for x in course[1:])
     return source, sink
+
+
+@partial(jax.jit, static_argnames=("k",))
+def _steady(V: Float[Array, " P"], k: CalciumConstants) -> Float[Array, "P gates"]:
+    return gates.steady(V, k)
 
 
 @partial(jax.jit, static_argnames=("k",))

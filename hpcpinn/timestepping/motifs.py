@@ -289,7 +289,7 @@ class SlotSolver:
         if slot.coupled:
             return _NO_WINDOWS
         plan = plan_windows(ends, influx, self.diffusion, terms=self._terms)
-        return padded(plan, _few_sizes(len(ends)) - len(ends))
+        return jax.device_put(padded(plan, _few_sizes(len(ends)) - len(ends)))
 
 
 def given_state(cable: CableEquation, V: Float[ndarray, " n"]) -> VoltageState:

@@ -6,7 +6,6 @@ from functools import partial
 from typing import NamedTuple
 
 import jax
-import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float
 from numpy import ndarray
@@ -181,7 +180,7 @@ def _means_of_pulses(
         x, weight = np.polynomial.legendre.leggauss(_GAUSS_POINTS)
         t = middle[inside, None] - pulses[last[inside], None] + 0.5 * length[inside, None] * x
         room = (1 << (t.size - 1).bit_length()) - t.size  # few sizes, few compilations
-        values = _values(stimulus.waveform, jnp.asarray(np.r_[t.ravel(), np.zeros(room)]))
+        values = _values(stimulus.waveform, np.r_[t.ravel(), np.zeros(room)])
         means[inside] = np.asarray(values)[: t.size].reshape(t.shape) @ (0.5 * weight)
     return means
 

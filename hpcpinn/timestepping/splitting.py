@@ -10,7 +10,7 @@ a window costs one flow map, and a recorded one another half: say which ones are
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from functools import cached_property
+from functools import cached_property, partial
 from typing import Any, Literal, NamedTuple, Protocol
 
 import jax
@@ -24,6 +24,7 @@ from hpcpinn.parallel.threads import loop_options
 from hpcpinn.physics import pumped_binding
 from hpcpinn.physics.pumped_binding import ReactionConstants
 from hpcpinn.timestepping.cell_weights import CellWeights
+from hpcpinn.timestepping.diffusion import longer_by
 from hpcpinn.timestepping.influx import InfluxTable, InfluxWindow, add_influx
 from hpcpinn.training.flow_map import ReactionState
 
@@ -139,7 +140,7 @@ def plan_windows(
     middle = (first + ends) // 2
     lengths = influx.tick * (ends - first)
     return WindowPlan(
-        jnp.asarray(lengths),
+        lengths,
         diffusion.series(lengths, terms),
         influx.over(first, middle),
         influx.over(middle, ends),
@@ -182,10 +183,10 @@ class Splitting:
         """
         room = len(plan.lengths)
         wanted = np.arange(room) if rows is None else np.asarray(rows, int)
-        asked = jnp.asarray(np.pad(wanted, (0, room - len(wanted))), jnp.int32)
-        number = jnp.asarray(len(wanted), jnp.int32)
+        asked = np.pad(wanted, (0, room - len(wanted))).astype(np.int32)
+        number = np.asarray(len(wanted), np.int32)
         end, frames, count = self._follow(_strong_state(state), plan, (asked, number), self.diffusion.stored)
-        return end, Frames(*(x[: len(wanted)] for x in frames)), count
+        return end, Frames(*(np.asarray(x)[: len(wanted)] for x in frames)), count
 
     @cached_property
     def _advance(self):
@@ -295,12 +296,12 @@ def _half_reactions_joined(plan: WindowPlan) -> tuple[Float[Array, " K+1"], Wind
 
 
 def padded(plan: WindowPlan, more: int) -> WindowPlan:
-    """The plan with some more windows of no length at its end, so that plans share a compilation."""
+    """The plan with some more windows of no length at its end, so that plans share a compilation. Traceable."""
     bare = plan._replace(series=())
-    longer = jax.tree.map(lambda x: jnp.concatenate([x, jnp.zeros((more, *x.shape[1:]), x.dtype)]), bare)
+    longer = jax.tree.map(partial(longer_by, more), bare)
     return longer._replace(series=plan.series.padded(more))
 
 
 def _strong_state(state: ReactionState) -> ReactionState:
     """float64 arrays whatever numbers were given, so that one compilation serves all calls."""
-    return ReactionState(*(jnp.asarray(np.asarray(x, np.float64)) for x in state))
+    return ReactionState(*(jax.device_put(np.asarray(x, np.float64)) for x in state))

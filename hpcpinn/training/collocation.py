@@ -8,7 +8,6 @@ which the forcing is interpolated: it is as smooth in a window as the grid must 
 from dataclasses import dataclass
 
 import jax
-import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float
 from numpy.polynomial.legendre import leggauss
@@ -136,18 +135,18 @@ def feature_table(trunk: Trunk, grid: Grid, points: Points | None = None) -> Fea
         *((np.full(n_time, side), grid.time) for side in (-1.0, 1.0)),
     ]
     # One call for all places, so that one program is compiled.
-    everywhere = trunk.features(*(np.concatenate(axis) for axis in zip(*places, strict=True)))
+    everywhere = map(np.asarray, trunk.features(*(np.concatenate(axis) for axis in zip(*places, strict=True))))
     cuts = np.cumsum([len(xi) for xi, _ in places])[:-1]
     parts = [Features(*part) for part in zip(*(np.split(x, cuts) for x in everywhere), strict=True)]
-    inside, on_grid, initial, final, left, right = jax.tree.map(jnp.asarray, parts)
+    inside, on_grid, initial, final, left, right = parts
     return FeatureTable(
         trunk=trunk,
         grid=grid,
         points=points,
-        inside=inside,
-        on_grid=on_grid.value,
-        initial=initial.value,
-        final=final.value,
-        edge=jnp.stack([left.value, right.value]),
-        edge_slope=jnp.stack([-left.dx, right.dx]),
+        inside=jax.device_put(inside),
+        on_grid=jax.device_put(on_grid.value),
+        initial=jax.device_put(initial.value),
+        final=jax.device_put(final.value),
+        edge=jax.device_put(np.stack([left.value, right.value])),
+        edge_slope=jax.device_put(np.stack([-left.dx, right.dx])),
     )

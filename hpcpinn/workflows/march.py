@@ -168,7 +168,7 @@ class March:
         """Rest everywhere, gates in equilibrium with the first voltage."""
         equation, drive = self.problem.solver.equation, self.problem.drive
         shape = (len(self.problem.local), len(equation.rest), len(drive.grid.space))
-        rest = jnp.broadcast_to(jnp.asarray(equation.rest)[None, :, None], shape)
+        rest = jax.device_put(np.full(shape, np.asarray(equation.rest)[:, None]))
         return State(
             time=0.0,
             field=rest,
@@ -211,7 +211,7 @@ class March:
         solution, length = attempt.solution, attempt.length
         window = Window(jnp.asarray(length), state.field, attempt.drive.inside)
         heads = solution.traces.heads
-        gained, net, came_in = (float(x) for x in self._flows(window, heads, attempt.drive.end_flux))
+        gained, net, came_in = np.asarray(self._flows(window, heads, attempt.drive.end_flux)).tolist()
         per_step = np.isfinite(solution.histories).sum(axis=1)
         worst = int(np.argmax(attempt.error_norm / np.maximum(state.reach, attempt.away_norm)))
         away = max(float(attempt.away_norm[worst]), NOTHING * float(self._unit_reach[worst]))

@@ -7,7 +7,6 @@ from pathlib import Path
 from typing import Any
 
 import jax
-import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Float, Int
 
@@ -318,7 +317,9 @@ def build_problem(
         source=cell.source,
         weights=site_weights(cell, np.repeat(local, fraction.shape[1]), fraction.ravel()),
         releases=sources.releases(config.releases, k),
-        release_share=jnp.asarray(np.repeat(cell.pieces.release[:, local].T[:, None], len(table.grid.space), axis=1)),
+        release_share=jax.device_put(
+            np.repeat(cell.pieces.release[:, local].T[:, None], len(table.grid.space), axis=1)
+        ),
         fluxes=sources.end_fluxes(config.flux, k),
         flux_end=flux_ends(mine.node, list(cell.flux_nodes), list(cell.flux_areas)),
     )

@@ -9,7 +9,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from functools import partial
 
-import jax.numpy as jnp
+import jax
 import numpy as np
 from jaxtyping import Float, Int
 from numpy import ndarray
@@ -223,7 +223,7 @@ def build_split_problem(config: RunConfig, communicator: Communicator | None = N
     splitting = Splitting(
         FlowMapReaction(flow_map),
         diffusion,
-        jnp.asarray(ratio[own]),
+        jax.device_put(ratio[own]),
         binding=flow_map.constants,
         cells=cell_weights(heard.to_cells, _NONE if own_releases is None else own_releases.cells),
     )
@@ -288,8 +288,8 @@ def build_split_problem(config: RunConfig, communicator: Communicator | None = N
             [cell.points.to_probes for cell in described], shares.piece[[p.piece for p in probes]], own, here
         ),
         frame_times=_ends_of_trains(config, stimulus),
-        rest=ReactionState(jnp.full(len(own), rest.c_rest), jnp.full(len(own), rest.b_rest)),
-        drive=DriveState(membrane, np.asarray(gates.steady(jnp.asarray(V), constants[0]))),
+        rest=ReactionState(*jax.device_put((np.full(len(own), rest.c_rest), np.full(len(own), rest.b_rest)))),
+        drive=DriveState(membrane, np.asarray(jax.jit(gates.steady, static_argnums=1)(V, constants[0]))),
     )
 
 
