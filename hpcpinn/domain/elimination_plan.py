@@ -8,12 +8,13 @@ knows; what remains is a tree of the nodes that ranks share and of the forks bet
 enough for every rank to finish on its own.
 """
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import NamedTuple
 
 import jax
 import numpy as np
-from jaxtyping import Array, ArrayLike, Bool, Float, Int
+from jaxtyping import Array, Bool, Float, Int
 
 SHARE_OF_STEP = 12
 """A step eliminates at most this fraction (one over it) of the nodes: few idle places in the last rounds."""
@@ -136,7 +137,7 @@ def _padded(steps: list[list[_Place]], width: int, idle: _Place) -> Elimination:
     return Elimination(column(0), column(1, 2), column(2, 2), column(3, 2))
 
 
-def _numbers(values: ArrayLike) -> Int[Array, " n"]:
+def _numbers(values: Sequence[int]) -> Int[Array, " n"]:
     return jax.device_put(np.asarray(values, np.int32))
 
 
@@ -213,7 +214,7 @@ def plan_tree(
         own=mine.own,
         top=top,
         weight=jax.device_put(np.where(inner[node[pieces]], weight[pieces], 0.0)),
-        kept=_numbers(np.searchsorted(mine.nodes, my_nodes)),
+        kept=_numbers(np.searchsorted(mine.nodes, my_nodes).tolist()),
         kept_number=_numbers([number[int(n)] for n in my_nodes]),
         links=_numbers([s for link in mine.left for s in (link.forward, link.backward)]),
         links_number=_numbers([s for slot in places[rank] for s in (slot, slot + 1)]),

@@ -39,8 +39,8 @@ Model = Callable[[dict[str, Array], Seen], Float[Array, " N"]]
 
 def seen_by_networks(model: SquareModel, table: Table) -> Seen:
     """The places as features of the trunks."""
-    at = (jnp.asarray(model.observed_at(table.x)), jnp.asarray(model.observed_at(table.y)))
-    return Seen(jnp.asarray(table.value), jnp.asarray(table.noise), jnp.asarray(table.t), at)
+    at = np.asarray(model.observed_at(table.x)), np.asarray(model.observed_at(table.y))
+    return Seen(*jax.device_put((table.value, table.noise, table.t, at)))
 
 
 def by_networks(model: SquareModel) -> Model:
@@ -55,8 +55,7 @@ def by_networks(model: SquareModel) -> Model:
 
 def seen_exactly(table: Table) -> Seen:
     """The places themselves."""
-    at = (jnp.asarray(table.x), jnp.asarray(table.y))
-    return Seen(jnp.asarray(table.value), jnp.asarray(table.noise), jnp.asarray(table.t), at)
+    return Seen(*jax.device_put((table.value, table.noise, table.t, (table.x, table.y))))
 
 
 def by_closed_form(constants: DopamineConstants) -> Model:
@@ -117,7 +116,7 @@ def make_profile(
     Returns:
         Compiled: by how much the negative log likelihood rises, from observations and the best logarithms.
     """
-    pins = jnp.log(factor) * jnp.array([[-1.0, 1.0]] * len(names))
+    pins = np.log(factor) * np.array([[-1.0, 1.0]] * len(names))
 
     def run(seen: Seen, z: Array) -> Array:
         rows = rows_of(model, names, seen)

@@ -53,7 +53,7 @@ class AxisTrunk:
     def features(self, line: Float[ArrayLike, " n"]) -> AxisFeatures:
         """Features at the places of a line, with derivatives by forward mode."""
         raw = _padded(self.network, self.parameters, np.asarray(line, np.float64))
-        return AxisFeatures(*(jnp.asarray(part @ np.asarray(self.mixing)) for part in raw))
+        return AxisFeatures(*jax.device_put([part @ np.asarray(self.mixing) for part in raw]))
 
     def value(self, line: Float[Array, " n"]) -> Float[Array, "n M"]:
         """The features alone, at places that may be traced."""
@@ -90,7 +90,7 @@ def _padded(network: HiddenLayers, parameters: Any, line: Float[np.ndarray, " n"
     """The network's own features, evaluated for a multiple of `AT_ONCE` places: few programs to compile."""
     places = np.zeros(-(-max(len(line), 1) // AT_ONCE) * AT_ONCE)
     places[: len(line)] = line
-    raw = hidden_features(network, parameters, jnp.asarray(places))
+    raw = hidden_features(network, parameters, places)
     return AxisFeatures(*(part[: len(line)] for part in jax.tree.map(np.asarray, raw)))
 
 
@@ -152,7 +152,7 @@ def _orthonormal(
         basis = np.linalg.qr(slopes.T)[0]
         flat -= basis @ basis.T
     within = flat @ mixing
-    return AxisTrunk(network, parameters, jnp.asarray(within @ leading(raw @ within, n_features)), flat_at)
+    return AxisTrunk(network, parameters, jax.device_put(within @ leading(raw @ within, n_features)), flat_at)
 
 
 @partial(jax.jit, static_argnums=0)

@@ -13,6 +13,7 @@ Units: µm, ms, µM.
 from dataclasses import dataclass, replace
 from typing import Any, Self
 
+import jax
 import jax.numpy as jnp
 from jax.typing import ArrayLike
 from jaxtyping import Array, Float
@@ -125,8 +126,15 @@ def exact(
     Args:
         D, k: Instead of the constants' (they may be traced).
     """
-    D, k = (constants.D if D is None else D), (constants.k if k is None else k)
-    t = jnp.asarray(t)
-    variance = constants.sigma**2 + 2.0 * jnp.asarray(D) * t
+    numbers = {name: value for name, value in vars(constants).items() if name != "name"}
+    chosen = {name: value for name, value in (("D", D), ("k", k)) if value is not None}
+    return _exact(x, y, t, numbers | chosen)
+
+
+@jax.jit
+def _exact(x: Array, y: Array, t: Array, numbers: dict[str, Any]) -> Float[Array, "..."]:
+    """`exact` as one program, whatever the constants are."""
+    constants = DopamineConstants("", **numbers)
+    variance = constants.sigma**2 + 2.0 * constants.D * t
     spread = profile(x, variance, constants) * profile(y, variance, constants)
-    return constants.C0 * jnp.exp(-jnp.asarray(k) * t) * spread
+    return constants.C0 * jnp.exp(-constants.k * t) * spread

@@ -148,7 +148,7 @@ def read_voltage(path: str | Path, *, time_unit: float = 1e-3) -> VoltageSource:
     except UNREADABLE as error:
         raise InputError(f"{path}: cannot be read as CSV or HDF5: {unreadable(error)}") from error
     _check_table(path, times, values, sites, place)
-    return VoltageSource(jnp.asarray(times * time_unit), jnp.asarray(values), sites, str(path), time_unit)
+    return VoltageSource(jax.device_put(times * time_unit), jax.device_put(values), sites, str(path), time_unit)
 
 
 def check_covers(source: VoltageSource, duration: float) -> None:
@@ -159,7 +159,7 @@ def check_covers(source: VoltageSource, duration: float) -> None:
     """
     if not source.path:
         return
-    first, last = (float(source.times[i]) / source.time_unit for i in (0, -1))
+    first, last = np.asarray(source.times)[[0, -1]] / source.time_unit
     wanted = duration / source.time_unit
     slack = 1e-9 * wanted  # times went through a change of unit
     if first > slack or last < wanted - slack:
@@ -182,7 +182,7 @@ def check_period(source: VoltageSource, period: float) -> None:
         InputError: It does not span [0, period], or its voltage jumps where one period ends and
             the next begins.
     """
-    first, last = (float(source.times[i]) / source.time_unit for i in (0, -1))
+    first, last = np.asarray(source.times)[[0, -1]] / source.time_unit
     wanted = period / source.time_unit
     slack = 1e-9 * wanted
     if first > slack or last < wanted - slack:

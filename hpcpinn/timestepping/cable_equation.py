@@ -128,10 +128,10 @@ class CableEquation:
         resistivity = np.broadcast_to(np.asarray(R_i, float), n)
         along = resistivity[_compartment_near(compartments)]
         coupling = np.where(has_parent, _US_OHM_CM_PER_UM / (along * axial), 0.0)
-        self._coupling = jnp.asarray(self._of_own(coupling))
+        self._coupling = jax.device_put(self._of_own(coupling))
         up = parent[has_parent]
         axial_sum = coupling + np.bincount(up, coupling[has_parent], len(coupling))
-        self._axial_sum = jnp.asarray(self._of_own(axial_sum))
+        self._axial_sum = jax.device_put(self._of_own(axial_sum))
         self._point_coupling = coupling
         self._groups = self._grouped(channels, area[:n])
         weight = area[:n] / area[:n].sum()
@@ -275,7 +275,7 @@ class CableEquation:
         for group in self._groups:
             own = rows[np.searchsorted(self.own, group.compartments)]
             gates.append(np.ascontiguousarray(own[:, 1 : 1 + len(group.channels.gates)].T))
-        return jax.device_put(VoltageState(V, tuple(gates), np.asarray(lag, float)))
+        return VoltageState(*jax.device_put((V, tuple(gates), np.asarray(lag, float))))
 
     @cached_property
     def _newton_step(self):

@@ -69,15 +69,9 @@ def cell_weights(to_cells: sparse.csr_matrix, released: Int[ndarray, " m"] = _NO
     width = max(1, int(np.sort(count)[int((1.0 - _FEW) * (len(count) - 1))])) if len(count) else 1
     row, place = np.nonzero(weight[width:].T)
     place += width
-    weights = CellWeights(
-        column[:width].astype(np.int32),
-        weight[:width],
-        row=row.astype(np.int32),
-        column_left=column[place, row].astype(np.int32),
-        weight_left=weight[place, row],
-        released=np.asarray(released, np.int32),
-    )
-    return jax.device_put(weights)
+    first = column[:width].astype(np.int32), weight[:width]
+    left = row.astype(np.int32), column[place, row].astype(np.int32), weight[place, row]
+    return CellWeights(*jax.device_put((*first, *left, np.asarray(released, np.int32))))
 
 
 def _is_identity(matrix: sparse.csr_matrix) -> bool:

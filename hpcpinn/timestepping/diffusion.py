@@ -53,8 +53,8 @@ class Series(NamedTuple):
         terms: Terms that count, per window.
     """
 
-    coefficients: Float[Array, "K terms species"]
-    terms: Int[Array, " K"]
+    coefficients: Float[Array | ndarray, "K terms species"]
+    terms: Int[Array | ndarray, " K"]
 
     def padded(self, more: int) -> "Series":
         """With some windows of no length at the end: one times the field, no term that counts. Traceable."""
@@ -205,4 +205,4 @@ def _stencil(matrix: sparse.csr_matrix) -> Stencil:
     entries = matrix.tocoo()
     apart = np.abs(entries.row - entries.col) > 1
     row, column = (x[apart].astype(np.int32) for x in (entries.row, entries.col))
-    return jax.device_put(Stencil(matrix.diagonal(), before, after, row, column, entries.data[apart]))
+    return Stencil(*jax.device_put((matrix.diagonal(), before, after, row, column, entries.data[apart])))

@@ -45,9 +45,9 @@ class InfluxWindow(NamedTuple):
         released: The same of what comes into some cells besides (`CellWeights.released`); None for nothing.
     """
 
-    sink: Float[Array, "K P"]
-    moments: Float[Array, "K moments P"]
-    released: Float[Array, "K moments m"] | None = None
+    sink: Float[Array | ndarray, "K P"]
+    moments: Float[Array | ndarray, "K moments P"]
+    released: Float[Array | ndarray, "K moments m"] | None = None
 
 
 @dataclass(frozen=True)

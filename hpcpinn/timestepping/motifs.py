@@ -8,6 +8,7 @@ than a stated tolerance is taken as it is, and its end is the start of the next 
 is solved until it is periodic, and solved anew as soon as it is not.
 """
 
+import math
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from functools import cached_property
@@ -289,7 +290,8 @@ class SlotSolver:
         if slot.coupled:
             return _NO_WINDOWS
         plan = plan_windows(ends, influx, self.diffusion, terms=self._terms)
-        return jax.device_put(padded(plan, _few_sizes(len(ends)) - len(ends)))
+        row = sum(x.nbytes for x in jax.tree.leaves(plan)) / len(ends)
+        return jax.device_put(padded(plan, _few_sizes(len(ends), row) - len(ends)))
 
 
 def given_state(cable: CableEquation, V: Float[ndarray, " n"]) -> VoltageState:
@@ -308,13 +310,27 @@ _TERMS = 24
 """Least number of terms of the diffusion's series."""
 
 
+_LEAST_WINDOWS = 128
+"""Windows of the plan of a small cell: those of a slot of 0.1 s."""
+
+_SMALL = 4 * 2**20
+"""Bytes of such a plan; a book holds up to 48 motifs with two plans each."""
+
 _ROWS_AT_ONCE = 96
 """Numbers of rows of a table are multiples of it: few compilations, little done in vain."""
 
 
-def _few_sizes(count: int) -> int:
-    """The next of 16, 64, 128, 256 and so on: what is compiled once serves most slots."""
-    return 16 if count <= 16 else max(64, 1 << (count - 1).bit_length())
+def _few_sizes(count: int, row: float = math.inf) -> int:
+    """The next of 128, 256 and so on: what is compiled once serves most slots, and their companions.
+
+    Windows that plans are padded with cost no time. Where they would cost memory, the next of 16, 64, 128 and so on.
+
+    Args:
+        count: Windows.
+        row: Bytes of a window.
+    """
+    size = 16 if count <= 16 else max(64, 1 << (count - 1).bit_length())
+    return max(size, _LEAST_WINDOWS) if row * _LEAST_WINDOWS <= _SMALL else size
 
 
 def _at(times: Float[ndarray, " T"], values: Float[ndarray, "T P"], wanted: Float[ndarray, " n"]) -> ndarray:

@@ -9,7 +9,6 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from math import factorial
 
-import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Bool, Float, Int
 from numpy import ndarray
@@ -135,5 +134,5 @@ class CellInflux(InfluxTable):
         """The influx between pairs of ticks."""
         window = super().over(first, last)
         if self.released is None:
-            return window._replace(released=jnp.zeros((*window.moments.shape[:2], self.cells)))
+            return window._replace(released=np.zeros((*window.moments.shape[:2], self.cells)))
         return window._replace(released=self.released.over(first, last).moments)

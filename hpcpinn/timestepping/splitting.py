@@ -86,18 +86,18 @@ class WindowPlan(NamedTuple):
 class Frames(NamedTuple):
     """States at the ends of windows, (K, N), µM."""
 
-    c: Float[Array, "K N"]
-    b: Float[Array, "K N"]
+    c: Float[Array | ndarray, "K N"]
+    b: Float[Array | ndarray, "K N"]
 
     def in_rows(self, rows: Int[ndarray, " K"], count: int) -> "Frames":
         """The frames as rows of longer arrays, on the host; NaN where there is none."""
 
-        def placed(x: Array) -> ndarray:
+        def placed(x: Array | ndarray) -> ndarray:
             full = np.full((count, x.shape[1]), np.nan)
             full[rows] = x
             return full
 
-        return Frames(*map(placed, self))  # type: ignore[arg-type]
+        return Frames(*map(placed, self))
 
 
 def extrapolated(fine: Frames, coarse: Frames) -> Frames:

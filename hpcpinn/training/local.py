@@ -47,14 +47,13 @@ def piece_geometry(pieces: Cable, xi: Float[np.ndarray, " X"]) -> PieceGeometry:
     radius, er = along(pieces.radius), along(pieces.er_radius)
     area = np.pi * (radius**2 - er**2)
     area_slope = 2.0 * np.pi * (radius * slope(pieces.radius) - er * slope(pieces.er_radius))
-    geometry = PieceGeometry(
-        length=pieces.length,
-        area=area,
-        taper=area_slope / area,
-        membrane_ratio=2.0 * np.pi * radius / area,
-        end_area=np.pi * (pieces.radius**2 - pieces.er_radius**2),
+    return PieceGeometry(
+        length=jax.device_put(pieces.length),
+        area=jax.device_put(area),
+        taper=jax.device_put(area_slope / area),
+        membrane_ratio=jax.device_put(2.0 * np.pi * radius / area),
+        end_area=jax.device_put(np.pi * (pieces.radius**2 - pieces.er_radius**2)),
     )
-    return jax.device_put(geometry)
 
 
 class Window(NamedTuple):

@@ -118,7 +118,7 @@ def starts_and_prior(config: SquareConfig) -> tuple[Float[ndarray, " p"], Prior]
         return parameter.start or parameter.prior or float(getattr(constants, parameter.name))
 
     z = np.log([start(parameter) for parameter in parameters])
-    return z, Prior(*map(jnp.asarray, estimates.prior_of(parameters, Coordinates.logarithms(len(parameters)))))
+    return z, Prior(*map(jax.device_put, estimates.prior_of(parameters, Coordinates.logarithms(len(parameters)))))
 
 
 @dataclass(frozen=True)
@@ -240,8 +240,8 @@ def _known_truth(config: SquareConfig, names: tuple[str, ...]) -> dict[str, floa
 def _result(config: SquareConfig, found: Fitted) -> InferenceResult:
     table = found.table
     estimate = np.exp(np.asarray(found.fit.z))
-    values = {name: jnp.asarray(value) for name, value in zip(found.names, estimate, strict=True)}
-    predicted = by_networks(found.model)(values, found.seen)
+    values = dict(zip(found.names, estimate, strict=True))
+    predicted = jax.jit(by_networks(found.model))(values, found.seen)
     path = np.asarray(found.fit.path)
     return InferenceResult(
         observations={

@@ -122,7 +122,7 @@ class _Loop:
         """Writes the state of rest."""
         solver = self.problem.solver
         V = solver.hear(solver.cable.voltage(state.drive.voltage))
-        frame = Frames(*(x[None] for x in state.calcium))
+        frame = Frames(*(np.asarray(x)[None] for x in state.calcium))
         self._write(np.zeros(1), frame, V[None], Due(np.zeros(1, int), 1, np.zeros(1, int), 1))
 
     def to_end(self, state: LongState, tally: LongTally) -> tuple[LongState, LongTally]:

@@ -133,7 +133,7 @@ def attempted(
         window,
         solver.continued(state.field, length),
         solver.given_flux(drive.end_flux, 0, length),
-        jnp.asarray(state.size),
+        jax.device_put(state.size),
         factors.linear if factors is not None and reuse else None,
     )
     error_norm, away_norm = solver.estimate(drive.checks, length, solution.traces.heads)

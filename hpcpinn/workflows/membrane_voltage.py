@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass
 
-import jax.numpy as jnp
+import jax
 import numpy as np
 from jaxtyping import Float
 from numpy import ndarray
@@ -281,8 +281,8 @@ def solve_voltage(config: RunConfig, cable: Cable, time_unit: float) -> VoltageS
             raise impossible_voltage(config, where)
         kept.append(V[np.searchsorted(ends, wanted - 1e-7)])
     return VoltageSource(
-        times=jnp.asarray(times * time_unit),
-        values=jnp.asarray(np.concatenate(kept)),
+        times=jax.device_put(times * time_unit),
+        values=jax.device_put(np.concatenate(kept)),
         sites=tuple(names),
         path="",
         time_unit=time_unit,

@@ -124,7 +124,7 @@ def constants_of(config: RunConfig, source: voltage.VoltageSource | None = None)
         changes["gates"] = tuple(Gate(**gate) for gate in changes["gates"])  # type: ignore[attr-defined]
     constants = PRESETS[config.physics.preset].replace(**changes)
     if "rest_voltage" not in changes:
-        first = config.voltage.constant if source is None else float(np.mean(source.values[0]))
+        first = config.voltage.constant if source is None else float(np.mean(np.asarray(source.values)[0]))
         constants = constants.replace(rest_voltage=first)
     return constants.replace(leak=calcium.balanced_leak(constants))
 

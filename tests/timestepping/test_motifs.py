@@ -184,6 +184,14 @@ def test_plans_come_in_few_sizes() -> None:
     assert all(count <= _few_sizes(count) for count in range(1, 1000))
 
 
+def test_plans_of_small_cells_and_of_their_companions_have_one_size() -> None:
+    """Some megabytes at most: 319 compartments have 128 windows, 1626 as many as they need."""
+    row = 8.0 * 10 * np.array([319, 1626])
+    assert {_few_sizes(count, row[0]) for count in range(1, 129)} == {128}
+    assert [_few_sizes(count, row[0]) for count in (129, 300)] == [256, 512]
+    assert [_few_sizes(count, row[1]) for count in (10, 40, 100)] == [16, 64, 128]
+
+
 def test_windows_of_no_length_change_nothing() -> None:
     one = solver()
     motif = one.solve(next(slots(one.stimulus, one.onset, 40.0)), at_rest(one))
