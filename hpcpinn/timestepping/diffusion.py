@@ -141,6 +141,7 @@ class CableDiffusion:
 
         A term looks one neighbour further.
         """
+        coefficients = jnp.asarray(coefficients)  # on the host where `series` is used by itself
 
         def one_round(index: Array, carry: tuple[Array, Array]) -> tuple[Array, Array]:
             now, later = carry
