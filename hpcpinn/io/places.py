@@ -25,6 +25,8 @@ REPLACEABLE = {
 
 HDF5_SUFFIXES = ("", ".h5", ".hdf5", ".hdf")
 """Of files that are HDF5, in small letters; a name may go without."""
+NETCDF_SUFFIXES = (".nc",)
+"""Of draws, which are netCDF and named by us."""
 
 
 def refuse_unusable(path: Path, inputs: Mapping[str, Path], fix: str, kind: str | None = None) -> None:
@@ -51,7 +53,7 @@ def refuse_unusable(path: Path, inputs: Mapping[str, Path], fix: str, kind: str 
             f"{path} is there already and is no hpcpinn {REPLACEABLE[kind]}, so it stays as it is; "
             f"move it away, or {fix}"
         )
-    if kind is not None and path.suffix.lower() not in HDF5_SUFFIXES:
+    if kind is not None and path.suffix.lower() not in (NETCDF_SUFFIXES if kind == draws.FORMAT else HDF5_SUFFIXES):
         raise InputError(
             f"{path} ends in {path.suffix}, but an hpcpinn {REPLACEABLE[kind]} is HDF5, which programs tell by .h5; "
             f"write {path.with_suffix('.h5')}"

@@ -15,7 +15,7 @@ from hpcpinn.report.canvas import canvas, moment
 from hpcpinn.report.change import Change, Shading, change_of, colour_bar, shading_of
 from hpcpinn.report.heading import heading_of
 from hpcpinn.report.marks import Mark, draw_marks, field_entry, legend_of_marks, marks_of
-from hpcpinn.report.tree import draw_tree, factor_for, panel_size, widths_in_words
+from hpcpinn.report.tree import corners_of, draw_tree, factor_for, panel_size, widths_in_words
 
 _MOST_IN_A_ROW = 4
 _KEY = 0.35
@@ -51,7 +51,7 @@ def draw_frames(
     Raises:
         OutputError: The picture cannot be written.
     """
-    columns = _columns(len(frames))
+    columns = _columns(result, len(frames))
     rows = -(-len(frames) // columns)
     width, height = panel_size(result, columns)
     size = max(columns * width + 0.9, 4.5), rows * (height + 0.25) + 0.25 + _KEY
@@ -82,7 +82,7 @@ def cells_into(
         columns: How many stand side by side; all, up to four, where None.
     """
     titles = titles or titles_of(result, change, frames)
-    columns = columns or _columns(len(frames))
+    columns = columns or _columns(result, len(frames))
     rows = -(-len(frames) // columns)
     panels = figure.subplots(rows, columns, squeeze=False)
     factor = factor_for(result, panel_size(result, columns)[0])
@@ -97,9 +97,11 @@ def cells_into(
     _legend(figure, result, marks, widths_in_words(result.cable, factor), shading)
 
 
-def _columns(count: int) -> int:
-    """How many of so many panels stand side by side."""
-    return -(-count // -(-count // _MOST_IN_A_ROW))
+def _columns(result: Result, count: int) -> int:
+    """How many of so many panels stand side by side: fewer of a cell that is wide."""
+    across, up = np.ptp(corners_of(result), axis=0)
+    most = next((n for n, wide in ((1, 3.0), (2, 1.2)) if across > wide * up), _MOST_IN_A_ROW)
+    return -(-count // -(-count // most))
 
 
 def _legend(

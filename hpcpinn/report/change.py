@@ -183,10 +183,10 @@ def _ticks(scale: Normalize) -> list[float] | None:
 
 
 def number(value: float) -> str:
-    """A number as people write it: ``0.0005``, and powers of ten only where that is long."""
+    """A number as people write it: ``0.0005``, ``−3``, and powers of ten only where that is long."""
     if value == 0.0 or 1e-5 <= abs(value) < 1e6:
-        return np.format_float_positional(float(f"{value:.3g}"), trim="-")
-    return f"{value:.3g}"
+        return np.format_float_positional(float(f"{value:.3g}"), trim="-").replace("-", "−")
+    return f"{value:.3g}".replace("-", "−")
 
 
 def quiet_axis(axes: Axes, name: str, values: Float[ndarray, "..."], unit: str) -> bool:

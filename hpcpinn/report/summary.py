@@ -13,6 +13,7 @@ from hpcpinn.report.convergence import is_split
 from hpcpinn.report.heading import heading_of
 from hpcpinn.report.kymograph import kymograph_into
 from hpcpinn.report.traces import traces_into
+from hpcpinn.report.tree import corners_of
 from hpcpinn.wording import counted
 
 
@@ -64,7 +65,7 @@ def draw_overview(path: Path, result: Result, reference: ReferenceTrace | None) 
     shading = shading_of(result, change)
     with canvas(path, 11.0, 6.4, heading_of(result)) as figure:
         left, right = figure.subfigures(1, 2, squeeze=False, width_ratios=(1.15, 1.0))[0]
-        across, up = np.ptp(result.cable.xyz[..., :2].reshape(-1, 2), axis=0)
+        across, up = np.ptp(corners_of(result), axis=0)
         cells_into(left, result, change, frames, shading, columns=1 if across > up else None)
         if len(result.probes.time):
             above, below = right.subfigures(2, 1, squeeze=False, height_ratios=(1.0, 1.15))[:, 0]

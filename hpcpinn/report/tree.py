@@ -57,7 +57,7 @@ def widths_in_words(cable: Cable, factor: int) -> str:
 
 def factor_for(result: Result, width: float) -> int:
     """The magnification for a panel of so many inches across."""
-    extent = np.ptp(result.cable.xyz[..., :2].reshape(-1, 2), axis=0)
+    extent = np.ptp(corners_of(result), axis=0)
     size = max(float(extent.max()), 1e-12)
     return magnification(result.cable, 72.0 * width / (float(extent[0]) + 0.12 * size))
 
@@ -81,7 +81,7 @@ def draw_tree(
         in_soma = soma.rows[result.cells.piece]
         _draw_cells(axes, result, values, shading, ~in_soma, factor)
         _draw_cells(axes, result, values, shading, in_soma, 1, soma.outline(axes))
-    flat = result.cable.xyz[..., :2].reshape(-1, 2)
+    flat = corners_of(result)
     _frame(axes, flat)
     scale_bar(axes, flat, "µm" if result.units else "")
 
@@ -145,6 +145,11 @@ def cell_ends(result: Result, piece_ends: Float[ndarray, "F 2 d"]) -> Float[ndar
     return (1.0 - fraction) * ends[:, :1] + fraction * ends[:, 1:]
 
 
+def corners_of(result: Result) -> Float[ndarray, "k 2"]:
+    """The corners of all pieces to scale: what a picture of the cell must hold."""
+    return outlines(result.cable.xyz[..., :2], result.cable.radius).reshape(-1, 2)
+
+
 def _frame(axes: Axes, flat: Float[ndarray, "k 2"]) -> None:
     low, high = flat.min(axis=0), flat.max(axis=0)
     size = max(float((high - low).max()), 1e-12)
@@ -156,7 +161,7 @@ def _frame(axes: Axes, flat: Float[ndarray, "k 2"]) -> None:
 
 def panel_size(result: Result, columns: int) -> tuple[float, float]:
     """Inches of the panel of a tree, if so many stand side by side."""
-    extent = np.ptp(result.cable.xyz[..., :2].reshape(-1, 2), axis=0)
+    extent = np.ptp(corners_of(result), axis=0)
     extent = np.maximum(extent, 0.15 * max(float(extent.max()), 1e-12))
     width = max(min(_HEIGHT * float(extent[0] / extent[1]), 4.5, 12.0 / columns), 1.3)
     return width, min(max(width * float(extent[1] / extent[0]), 0.5), 1.2 * _HEIGHT)

@@ -7,7 +7,7 @@ import h5py
 import pytest
 
 from hpcpinn.errors import InputError
-from hpcpinn.io import layout
+from hpcpinn.io import draws, layout
 from hpcpinn.io.places import refuse_unusable, refuse_unusable_folder
 
 FIX = "name another"
@@ -70,3 +70,10 @@ def test_a_result_that_is_named_as_something_else_is_refused_with_a_name_that_wo
     assert str(caught.value).endswith(f"an hpcpinn result is HDF5, which programs tell by .h5; write {wanted}")
     for fine in ("run", "run.H5", "run.hdf5"):
         refuse_unusable(tmp_path / fine, {}, FIX, layout.FORMAT)
+
+
+def test_draws_end_as_netcdf_does(tmp_path):
+    refuse_unusable(tmp_path / "run.nc", {}, FIX, draws.FORMAT)
+    (tmp_path / "run.nc").write_text("somebody else's")
+    with pytest.raises(InputError, match="is no hpcpinn file of draws"):
+        refuse_unusable(tmp_path / "run.nc", {}, FIX, draws.FORMAT)

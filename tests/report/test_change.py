@@ -105,4 +105,4 @@ def test_floors_can_be_said():
     assert floor_of("voltage", -65.0) == 0.1
     assert floor_of("calcium", 0.0) > 0.0
     assert [number(x) for x in (0.0005, 0.1, 3.0, 1200.0, 0.0)] == ["0.0005", "0.1", "3", "1200", "0"]
-    assert number(1.5e-9) == "1.5e-09"
+    assert (number(1.5e-9), number(-0.25)) == ("1.5e−09", "−0.25")
