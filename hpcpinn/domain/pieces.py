@@ -17,6 +17,7 @@ import numpy as np
 from jaxtyping import Bool, Float, Int
 
 from hpcpinn.domain.patches import patch_around
+from hpcpinn.errors import InputError
 from hpcpinn.morphology.cable import Cable
 from hpcpinn.morphology.sites import Site
 
@@ -26,6 +27,9 @@ PLATEAU = 1.5
 """µm: how far from a source pieces stay as short as at its edge."""
 STRONG_JUMP, WEAK_JUMP = 0.5, 0.02
 """Relative change of radius from which pieces are cut finest, and below which they are not."""
+
+MOST_PER_FRUSTUM = 10**5
+"""Pieces; more come from a slip of units."""
 
 
 @dataclass(frozen=True)
@@ -69,6 +73,9 @@ def cut_into_pieces(
         patches: Centre and length of every synaptic patch.
         ends: Places where a flux is given.
         rule: Lengths.
+
+    Raises:
+        InputError: A patch without length, or pieces without number.
     """
     covered = [patch_around(cable, site, length) for site, length in patches]
     cuts = [np.unique([x for patch in covered for x in patch.cuts(f)]) for f in range(cable.n_frusta)]
@@ -92,6 +99,9 @@ def cut_into_pieces(
     fine_cuts = [_graded_cuts(marked, f, sizes, rule) for f in range(marked.n_frusta)]
     pieces = marked.split(fine_cuts)
     parent = np.repeat(parent, [len(c) + 1 for c in fine_cuts])
+    for (site, length), patch in zip(patches, covered, strict=True):
+        if not np.any(patch.covers(pieces, parent)):
+            raise InputError(f"synapse at {site.name}: a patch of {length:g} µm is nothing here; give a longer one")
     release = np.array([patch.covers(pieces, parent) for patch in covered], float)
     return Pieces(pieces, parent, release.reshape(len(covered), pieces.n_frusta))
 
@@ -164,6 +174,12 @@ def _graded_cuts(
         return bound
 
     shortest = allowed(np.array([0.0, length])).min()
+    if length / shortest > MOST_PER_FRUSTUM:
+        raise InputError(
+            f"pieces of {shortest:.3g} µm on {length:.3g} µm of cable are more than {MOST_PER_FRUSTUM:.0e}; raise "
+            "pieces.max_length or pieces.source_length, or the patch of a release",
+            ("pieces",),
+        )
     s = np.linspace(0.0, length, 9 + int(8.0 * length / shortest))
     size = allowed(s)
     radius = cable.radius[f, 0] + (cable.radius[f, 1] - cable.radius[f, 0]) * s / length

@@ -98,7 +98,7 @@ def test_a_picture_of_a_protocol_with_a_waveform_of_ones_own(tmp_path):
 )
 def test_what_cannot_be_used_is_one_line_and_exit_code_2(tmp_path, arguments, message):
     (tmp_path / "broken.csv").write_text("time_ms,value\n0,1\n0.1,nan\n")
-    (tmp_path / "slow.csv").write_text("time_ms,value\n0,1\n6,0\n")
+    (tmp_path / "slow.csv").write_text("time_ms,value\n0,1\n6,-1\n")
     assert message in refused(hpcpinn(*arguments, cwd=tmp_path))
     assert not (tmp_path / "a.png").exists()
 

@@ -159,6 +159,16 @@ def test_the_radius_of_a_piece_changes_by_a_factor_of_two_at_most(radius) -> Non
     assert len(ratio) <= np.ceil(np.log2(max(radius) / min(radius))) + 1.0 + 8.0  # and no more than needed
 
 
+def test_pieces_without_number_are_refused() -> None:
+    with pytest.raises(InputError, match="pieces of 1e-09 µm on 49.5 µm of cable are more than 1e"):
+        cut_into_pieces(straight(), [(Site(0, 0.5, "here"), 1.0)], [], PieceRule(10.0, 1e-9, 2.0))
+
+
+def test_a_patch_that_is_lost_in_rounding_is_refused() -> None:
+    with pytest.raises(InputError, match="a patch of 1e-300 µm is nothing here"):
+        cut_into_pieces(straight(), [(Site(0, 0.5, "here"), 1e-300)], [], RULE)
+
+
 def test_a_patch_without_length_is_refused() -> None:
     with pytest.raises(InputError, match="patch of 0 µm"):
         cut_into_pieces(straight(), [(Site(0, 0.5, "dend[0]"), 0.0)], [], RULE)
