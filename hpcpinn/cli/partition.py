@@ -36,7 +36,11 @@ def partition(
     from hpcpinn.workflows.partition import share_cell
 
     flags = {"morphology.file": file, "morphology.soma": soma, "morphology.units": units}
-    config = load_config(None, [f"{key}={json.dumps(value, ensure_ascii=False)}" for key, value in flags.items()])
+    overrides = [
+        (f"--{key.rpartition('.')[2]} {value}", f"{key}={json.dumps(value, ensure_ascii=False)}")
+        for key, value in flags.items()
+    ]
+    config = load_config(None, overrides)
     if picture is None and not as_json:
         picture = Path("results") / f"{Path(file.replace(':', '-')).stem}-{ranks}-ranks.png"
     if picture is not None:

@@ -7,7 +7,7 @@ from typing import Annotated, Any
 from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field
 
 from hpcpinn.errors import InputError
-from hpcpinn.units import LENGTH, TIME, length_per_unit, quantity
+from hpcpinn.units import LENGTH, TIME, length_per_unit, plain_mu, quantity
 
 
 def _in_ms(value: object) -> object:
@@ -44,7 +44,7 @@ def _is_unit_of_length(text: str) -> str:
             length_per_unit(text)
         except InputError as error:
             raise ValueError(str(error)) from None
-    return text
+    return plain_mu(text)
 
 
 def _readable(value: str) -> str:

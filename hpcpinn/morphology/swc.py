@@ -23,7 +23,7 @@ from hpcpinn.morphology.limits import (
 from hpcpinn.morphology.repair import SOMA, Repair
 from hpcpinn.morphology.swc_lines import SwcLines, SwcPoint, read_lines
 from hpcpinn.morphology.swc_units import suspect_unit
-from hpcpinn.units import length_per_unit
+from hpcpinn.units import length_per_unit, plain_mu
 
 
 @dataclass(frozen=True)
@@ -111,7 +111,7 @@ def read_swc(path: str | Path, *, units: str = "auto") -> SwcTree:
         radius=np.array([p.radius for p in points], float),
         parent=parent,
         line=np.array([p.line for p in points]),
-        unit="um" if units == "auto" else units,
+        unit="um" if units == "auto" else plain_mu(units),
     )
     _refuse_lone_point(tree)
     tree = _with_structure_marks_repaired(tree)

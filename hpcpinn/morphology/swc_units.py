@@ -106,6 +106,9 @@ def declarations(comments: tuple[tuple[int, str], ...]) -> Iterator[Declaration]
 
 def _declared(match: re.Match[str], text: str) -> tuple[str | None, str] | None:
     """Unit and, where there is none, the reason; None if this is no declaration."""
+    given = [float(match[name]) for name in ("number", "times", "size") if match[name]]
+    if not all(0.0 < number < math.inf for number in given):
+        return None
     if match["pixel"]:
         if match["size"]:
             return _spelled(float(match["size"]), unit_in(match, "_of_size")), ""
