@@ -17,15 +17,21 @@ from hpcpinn.wording import biology_of, duration
 FIRST_LINE, BETWEEN_LINES = 5.0, 10.0
 """Seconds until the first plain line, and from one to the next."""
 
-_LEAST_REPORTS, _LEAST_SECONDS, _LEAST_SHARE, _LONG = 5, 5.0, 0.01, 60.0
-"""A time left is said after so many reports and seconds and this share of the work, or after the long time."""
+_LEAST_REPORTS, _LEAST_SECONDS, _LEAST_SHARE = 5, 5.0, 0.01
+"""A time left is said after so many recent reports, so many seconds and this share of the work,"""
 
-_FAR = 10.0
-"""Nor is it said before the long time where it is so many times what has passed: first windows are short."""
+_STEADY = 3.0
+"""where the speed has not changed by more than this factor lately: first windows are short, and some compile,"""
+
+_FAR, _VERY_FAR, _LONG = 10.0, 100.0, 60.0
+"""and where it is no more than so many times what has passed, and so many times after the long time."""
 
 _RECENT = 20.0
 """The speed is that of so many seconds, or of the last half of what has passed where that is longer."""
 
+
+_QUIET = 15.0
+"""Seconds without a report after which a plain line says so."""
 
 _BAR = 16
 """Characters."""
@@ -44,17 +50,15 @@ class Pace:
         self.amount = 0.0
         self._clock = clock
         self._reports: deque[tuple[float, float]] = deque()
-        self._count = 0
 
     def report(self, amount: float) -> None:
         """So much is done."""
         now = self._clock()
         self.amount = amount
-        self._count += 1
         self._reports.append((now, amount))
         since = self._reports[0][0]
         window = max(_RECENT, 0.5 * (now - self.began))
-        while len(self._reports) > 2 and now - self._reports[1][0] >= window and now - since > window:
+        while len(self._reports) > _LEAST_REPORTS and now - self._reports[1][0] >= window and now - since > window:
             self._reports.popleft()
             since = self._reports[0][0]
 
@@ -66,23 +70,28 @@ class Pace:
     @property
     def share(self) -> float | None:
         """Of the work that is done, 0 to 1; None where nobody knows."""
-        return min(1.0, self.amount / self.total) if self.total > 0.0 and self._count else None
+        return min(1.0, self.amount / self.total) if self.total > 0.0 and self._reports else None
 
     @property
     def left(self) -> float | None:
         """Seconds; None until that is more than a guess: what is compiled takes the first report's time."""
-        share = self.share
-        if share is None or len(self._reports) < 2:
+        share, reports = self.share, self._reports
+        if share is None or len(reports) < _LEAST_REPORTS or self.seconds < _LEAST_SECONDS or share < _LEAST_SHARE:
             return None
-        (since, before), (latest, now) = self._reports[0], self._reports[-1]
-        worth = self._count >= _LEAST_REPORTS and self.seconds >= _LEAST_SECONDS
-        worth = worth and (share >= _LEAST_SHARE or self.seconds >= _LONG)
-        if not worth or now <= before or latest <= since:
+        (since, before), (mid, half), (latest, now) = reports[0], reports[len(reports) // 2], reports[-1]
+        if not (since < mid < latest and before < half < now):
+            return None
+        early, late = (half - before) / (mid - since), (now - half) / (latest - mid)
+        if not 1.0 / _STEADY <= late / early <= _STEADY:
             return None
         rest = (self.total - now) * (latest - since) / (now - before)
-        if rest > _FAR * self.seconds and self.seconds < _LONG:
-            return None
-        return max(0.0, rest - (self._clock() - latest))
+        far = _FAR if self.seconds < _LONG else _VERY_FAR
+        return max(0.0, rest - self.quiet) if rest <= far * self.seconds else None
+
+    @property
+    def quiet(self) -> float:
+        """Seconds since the last report, or since it began."""
+        return self._clock() - (self._reports[-1][0] if self._reports else self.began)
 
 
 class Progress(ABC):
@@ -195,14 +204,16 @@ class LogProgress(Progress):
         """Says how far it came, where lines have been written and that is new."""
         if not self._over.is_set():
             self._over.set()
-            if self._said and self._pace.share is not None and self._line != self._said:
+            if self._said and self._pace.share is not None and self._pace.quiet < _QUIET and self._line != self._said:
                 self._say()
 
     @property
     def _line(self) -> str:
         share = self._pace.share
         how_far = self._how_far + ("" if share is None else f" ({100.0 * share:.0f} %)")
-        parts = [self._left, self._detail]
+        is_quiet = share is not None and self._pace.quiet > _QUIET
+        quiet = f"nothing new for {duration(self._pace.quiet)}" if is_quiet else ""
+        parts = [self._left, self._detail, quiet]
         return ", ".join(part for part in (f"{self._what} {how_far}".rstrip(), *parts) if part)
 
     def _say(self) -> None:

@@ -49,6 +49,8 @@ def test_the_time_left_is_that_at_the_speed_since_the_first_report():
         [(0.5 * n, 1.0 + n) for n in range(4)],  # nor do a few at once
         [(6.0 + n, 0.001 * n) for n in range(20)],  # nor what is hardly begun: these windows still grow
         [(6.0 + n, 1.0 + 0.1 * n) for n in range(20)],  # nor a guess far beyond what has passed
+        [(20.0 * n, 1.0 + 0.001 * 2.0**n) for n in range(10)],  # nor where every window is twice as long
+        [*((1.0 * n, 2.0 + 0.1 * n) for n in range(6)), (180.0, 2.6), (185.0, 2.61)],  # nor after a standstill
     ],
 )
 def test_nothing_is_said_of_the_time_left_before_it_is_worth_it(reports):
@@ -56,11 +58,10 @@ def test_nothing_is_said_of_the_time_left_before_it_is_worth_it(reports):
 
 
 def test_the_speed_is_the_recent_one():
-    slow = [(10.0 * n, 1.0 * n) for n in range(1, 11)]  # 0.1 a second
-    fast = [(100.0 + n, 10.0 + n) for n in range(1, 201)]  # then 1 a second
-    pace = paced(1000.0, *slow, *fast)
-    assert pace.left == pytest.approx(790.0)
-    assert paced(1000.0, *slow).left == pytest.approx(9900.0)
+    slow = [(10.0 * n, 2.0 * n) for n in range(1, 11)]  # 0.2 a second
+    fast = [(100.0 + n, 20.0 + n) for n in range(1, 201)]  # then 1 a second
+    assert paced(1000.0, *slow, *fast).left == pytest.approx(780.0)
+    assert paced(1000.0, *slow).left == pytest.approx(4900.0)
 
 
 def test_where_nobody_knows_how_much_there_is_nothing_is_left():

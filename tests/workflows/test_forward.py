@@ -10,6 +10,7 @@ import pytest
 from hpcpinn.config import load_config
 from hpcpinn.errors import NothingToDoError, SolveError
 from hpcpinn.io import read
+from hpcpinn.io.metrics import read_metrics
 from hpcpinn.parallel.communicator import make_communicator
 from hpcpinn.workflows.forward import RunSummary, run
 from hpcpinn.workflows.validate import Validation, validate
@@ -85,6 +86,19 @@ def test_the_error_estimate_is_not_far_below_the_error(fine, coarse) -> None:
     for summary, _ in (fine, coarse):
         figures = judged(summary).figures()
         assert summary.error_estimate > 0.3 * max(figures["rel_l2_c"], figures["rel_l2_b"])
+
+
+def test_the_verdict_is_what_the_file_says(fine) -> None:
+    summary, _ = fine
+    (cell,), (accuracy,) = summary.verdict.cells, summary.verdict.accuracy
+    assert not cell.firing.known  # the voltage is constant
+    result = read(summary.result)
+    # The probe on the release sees more than any average over a cell.
+    in_cells, at_probes = ((x - x[0]).max() for x in (result.calcium, result.probes.calcium))
+    assert cell.calcium.rise == at_probes > in_cells
+    assert (cell.calcium.site, cell.calcium.looked) == ("dend[1](0.5)", "frames and probes")
+    assert (accuracy.error, accuracy.tolerance, accuracy.passes) == (summary.window_error, 5e-3, True)
+    assert read_metrics(summary.result)["verdict"]["cells"][0]["calcium"]["rise"] == cell.calcium.rise
 
 
 def test_windows_fill_the_run_and_end_where_the_release_begins_and_ends(fine) -> None:

@@ -56,6 +56,8 @@ def test_it_is_near_the_closed_form_by_its_own_account_and_by_others(folder: Pat
     told = read_metrics(folder / "alone.h5")
     assert told["exact_error"] < 2e-4
     assert told["exact_error"] < told["error_estimate"] < 1e-2  # the estimate is on the safe side
+    (accuracy,) = told["verdict"]["accuracy"]
+    assert (accuracy["error"], accuracy["tolerance"]) == (told["exact_error"], told["tolerance"])
     hpcpinn("validate", folder / "alone.h5", "--json")
     found = json.loads(capsys.readouterr().out)
     assert found["error_exact"] < 2e-4
@@ -118,6 +120,9 @@ def test_an_undetermined_constant_has_no_number(tmp_path: Path, capsys):
     hpcpinn("infer", tmp_path / "job.toml", "--output", tmp_path / "out.h5")
     said = capsys.readouterr().out
     assert "D           not determined by the data" in said
+    assert "unsolved    not determined by the data: D" in said
+    verdict = read_metrics(tmp_path / "out.h5")["verdict"]
+    assert (verdict["determined"], verdict["undetermined"]) == (["k"], ["D"])
     told = read_metrics(tmp_path / "out.h5")["parameters"]
     assert told["D"]["estimate"] is None and told["D"]["interval_95"] is None
     assert told["k"]["determined_by_data"]
