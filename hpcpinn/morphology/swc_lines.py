@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from hpcpinn.errors import InputError
+from hpcpinn.units import shortened
 
 COLUMNS = ("id", "type", "x", "y", "z", "radius", "parent")
 _NUMBER = re.compile(r"[+-]?(\d+\.?\d*|\.\d+)([eE][+-]?\d+)?\Z", re.ASCII)
@@ -94,21 +95,21 @@ def _parse(words: list[str], place: str, number: int) -> SwcPoint:
 
 def _real(word: str, column: str, place: str) -> float:
     if word.lstrip("+-").lower() in ("nan", "inf", "infinity"):
-        raise InputError(f"{place}: {column} is {word}; give a finite number")
+        raise InputError(f"{place}: {column} is {shortened(word)}; give a finite number")
     if not _NUMBER.match(word):
-        raise InputError(f"{place}: {column} is '{word}', not a number; give one")
+        raise InputError(f"{place}: {column} is '{shortened(word)}', not a number; give one")
     value = float(word)
     if value in (float("inf"), float("-inf")):
-        raise InputError(f"{place}: {column} is {word}, too large; give a finite number")
+        raise InputError(f"{place}: {column} is {shortened(word)}, too large; give a finite number")
     return value
 
 
 def _integer(word: str, column: str, place: str) -> int:
     value = _real(word, column, place)
     if value != int(value):
-        raise InputError(f"{place}: {column} is {word}; give a whole number")
+        raise InputError(f"{place}: {column} is {shortened(word)}; give a whole number")
     if abs(value) > _LARGEST_ID:
-        raise InputError(f"{place}: {column} is {word}, too large; number the points from 1")
+        raise InputError(f"{place}: {column} is {shortened(word)}, too large; number the points from 1")
     return int(value)
 
 
@@ -117,4 +118,5 @@ def _hidden_id(comment: str) -> int | None:
     words = comment.lstrip("#").split()
     if len(words) != len(COLUMNS) or not all(_NUMBER.match(word) for word in words):
         return None
-    return int(float(words[0]))
+    number = float(words[0])
+    return int(number) if abs(number) <= _LARGEST_ID else None
