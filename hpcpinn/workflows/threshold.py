@@ -107,8 +107,9 @@ def find_threshold(
         if time is not None:
             break
     if time is None:
+        unit = "V/m" if config.field.file is None else "times the sampled field"
         raise InputError(
-            f"threshold: no spike at {search.site} within {biology(search.wait, 6)} up to {search.highest:g} V/m; "
+            f"threshold: no spike at {search.site} within {biology(search.wait, 6)} up to {search.highest:g} {unit}; "
             "raise --up-to or --wait, or turn field.direction"
         )
     while high - low > search.tolerance * high:

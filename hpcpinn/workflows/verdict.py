@@ -26,7 +26,8 @@ class Firing:
     """Action potentials of one cell: how often the voltage rose above 0 mV, outside pulses.
 
     Attributes:
-        known: Whether there is a voltage to look at; one that is given as a constant cannot fire.
+        known: Whether there was a voltage to look at, all the time.
+        why: Where there was not, the reason.
         site: Where they were counted: the soma, or the place nearest to the root.
         count: There.
         first: When anything fired first, anywhere, ms; None where nothing did.
@@ -37,6 +38,7 @@ class Firing:
     """
 
     known: bool = False
+    why: str = "the voltage is given as a constant, which fires nothing"
     site: str = ""
     count: int = 0
     first: float | None = None
@@ -126,14 +128,15 @@ def firing_of(
         distance: From the root, µm: where there is no soma, they are counted at the nearest place.
         soma: Its SWC type.
     """
-    if not len(kinds) or np.isnan(found.first).any():
-        return Firing()
+    if np.isnan(found.first).any():
+        return Firing(why="not known: the run went on from a checkpoint that does not say what had fired before")
     in_soma = np.flatnonzero(kinds == soma)
     at = int(in_soma[len(in_soma) // 2]) if len(in_soma) else int(np.argmin(distance))
     earliest = int(np.argmin(found.first))
     fired = bool(found.count.any())
     return Firing(
         known=True,
+        why="",
         site=_short(name(at)),
         count=int(found.count[at]),
         first=float(found.first[earliest]) if fired else None,
@@ -183,7 +186,7 @@ def lines_of(verdict: Verdict, job: str = "", unit: str = "ms", concentration: s
 
 def _fired(firing: Firing, field: float | None, job: str) -> str:
     if not firing.known:
-        return "nothing could: the voltage is given as a constant"
+        return firing.why
     if not firing.any:
         at_field = f" at a field of {field:g} V/m" if field is not None else ""
         advice = f"; hpcpinn threshold {job} finds the weakest field that fires it" if field is not None else ""
@@ -202,7 +205,7 @@ def _fired_members(verdict: Verdict, job: str) -> str:
     firing = [cell for cell in cells if cell.firing.any]
     silent = [cell.name for cell in cells if not cell.firing.any]
     if not any(cell.firing.known for cell in cells):
-        return "nothing could: the voltage is given as a constant"
+        return cells[0].firing.why
     at_field = f" at a field of {verdict.field:g} V/m" if verdict.field is not None else ""
     if not firing:
         return f"none of {len(cells)} members{at_field}; hpcpinn threshold {job} finds the weakest field that fires one"

@@ -43,6 +43,7 @@ def test_a_cell_without_a_soma_is_looked_at_near_its_root():
 def test_what_nobody_knows_is_not_claimed():
     found = firing_of(Rises(np.zeros(3, int), np.full(3, np.nan)), SITES.__getitem__, KINDS, DISTANCE)
     assert not found.known
+    assert said(CellVerdict("", found, PEAK))["fired"][0].startswith("not known: ")
 
 
 def test_places_are_named_to_three_digits():
@@ -71,7 +72,7 @@ def test_a_cell_that_fires_but_not_at_its_soma():
 
 
 def test_a_constant_voltage_cannot_fire():
-    assert said(CellVerdict("", Firing(), PEAK))["fired"] == ["nothing could: the voltage is given as a constant"]
+    assert said(CellVerdict("", Firing(), PEAK))["fired"] == ["the voltage is given as a constant, which fires nothing"]
 
 
 def test_members_are_told_apart():
