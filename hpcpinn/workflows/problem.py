@@ -104,10 +104,13 @@ class Problem:
 
 
 def load_cable(config: RunConfig) -> Cable:
-    """The morphology of a run description."""
+    """The morphology of a run description; repairs of its file are said."""
     chosen = config.morphology
     tree = read_swc(morphology_path(chosen.file), units=chosen.units)
     refuse_implausible_units(tree)
+    if tree.repairs:
+        count = "a repair" if len(tree.repairs) == 1 else f"{len(tree.repairs)} repairs, the first"
+        warn(f"{tree.path}: read with {count}: {tree.repairs[0]} (hpcpinn inspect {tree.path} shows all)")
     return cable_from_swc(
         tree,
         soma=chosen.soma,

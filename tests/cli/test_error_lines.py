@@ -6,6 +6,9 @@ from pathlib import Path
 import pytest
 
 from hpcpinn.cli import inspect as inspect_command
+from hpcpinn.config import load_config
+from hpcpinn.errors import InputWarning
+from hpcpinn.workflows.problem import load_cable
 from tests.cli.test_main import hpcpinn, refused
 
 JOB = """\
@@ -74,3 +77,41 @@ def test_no_bracket_in_a_name_is_taken_for_a_style():
     ]
     assert calls
     assert [call for call in calls if "markup=False" not in call[1]] == []
+
+
+def test_a_current_in_pA_ends_a_run_with_two_lines_and_no_result(tmp_path):
+    job = """\
+[morphology]
+file = "builtin:ball_and_stick"
+[[clamp]]
+site = "soma"
+start = 0.1
+duration = 0.5
+current = 300
+[channels]
+soma = "passive"
+basal = "passive"
+[run]
+duration = 1.0
+output_interval = 0.1
+[window]
+kind = "split"
+"""
+    (tmp_path / "job.toml").write_text(job)
+    done = hpcpinn("run", "job.toml", "--set", "cable.d_lambda=0.3", cwd=tmp_path)
+    warning, error = [line for line in done.stderr.splitlines() if line.startswith("hpcpinn: ")]
+    assert done.returncode == 2
+    place = "job.toml, line 7: [[clamp]] number 1, current: 300 nA"
+    assert warning == (
+        f"hpcpinn: warning: {place} is outside the usual 0.002 to 60 nA; it looks like pA: write 0.3 "
+        "(it is taken as it stands)"
+    )
+    assert error.startswith(f"hpcpinn: {place} take the membrane to ")
+    assert error.endswith("no membrane survives that: it looks like pA: write 0.3")
+
+
+def test_repairs_of_a_file_are_said_in_a_run(tmp_path):
+    (tmp_path / "cell.swc").write_text("1 1 0 0 0 5 -1\n2 3 6 0 0 1 1\n3 3 6 0 0 1 2\n4 3 40 0 0 0 3\n")
+    said = r"cell.swc: read with 2 repairs, the first: line .* \(hpcpinn inspect .*cell.swc shows all\)"
+    with pytest.warns(InputWarning, match=said):
+        load_cable(load_config(None, [f"morphology.file={tmp_path}/cell.swc"]))
