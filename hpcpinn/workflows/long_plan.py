@@ -20,9 +20,9 @@ class LongPlan:
         slots: Stretches of the protocol.
         output_interval, probe_interval: Between frames of the cell, and between samples of the probes, ms.
         chosen: Whether the run has chosen them itself.
-        frames, samples: How many.
+        frames, samples: How many at most: long windows may pass several moments at once.
         probes: Number of probes.
-        size: Of the result, bytes.
+        size: Of the result, bytes, at most.
         free: Where it will lie, bytes.
         memory: Of a rank, bytes, at most about.
     """
@@ -48,17 +48,17 @@ class LongPlan:
         if self.probes:
             probes = (
                 f"{counted(self.probes, 'probe')} every {biology(self.probe_interval)}{by_itself[1]}, "
-                f"{counted(self.samples, 'sample')}"
+                f"at most {counted(self.samples, 'sample')}"
             )
         every = biology(self.output_interval)
         return [
             ("plan", f"{biology(self.duration)} of biology in {counted(self.slots, 'slot')}"),
-            ("writes", f"the cell every {every}{by_itself[0]}, {counted(self.frames, 'frame')}"),
+            ("writes", f"the cell every {every}{by_itself[0]}, at most {counted(self.frames, 'frame')}"),
             ("", probes),
             (
                 "needs",
-                f"{bytes_of(self.size)} on disk ({bytes_of(self.free)} free), at most about {bytes_of(self.memory)} of "
-                "memory per rank; the time is known after the first slots",
+                f"at most {bytes_of(self.size)} on disk ({bytes_of(self.free)} free) and about {bytes_of(self.memory)} "
+                "of memory per rank; the time is known after the first slots",
             ),
         ]
 
