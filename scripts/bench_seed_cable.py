@@ -46,6 +46,14 @@ PAPER = 5.83e-4
 SERIAL = SerialCommunicator()
 _NODES, _WEIGHTS = leggauss(200)
 
+USUAL = (
+    "training.newton_tolerance=1e-5",
+    "training.newton_max=12",
+    "schwarz.jump_tolerance=1e-5",
+    "schwarz.max_sweeps=8",
+)
+"""The defaults, where the job has those of `EXACT`."""
+
 EXACT = (
     "training.newton_tolerance=1e-9",
     "training.newton_max=15",
@@ -112,7 +120,7 @@ class Case:
 def settings(overrides: tuple[str, ...]) -> RunConfig:
     """The job of the seed cable in even pieces, from 5 % on."""
     pieces = ("pieces.source_length=0.5", "window.first=0.25", "window.longest=0.5")
-    return load_config(JOB, [*pieces, *overrides])
+    return load_config(JOB, [*pieces, *USUAL, *overrides])
 
 
 def reference_case(title: str, overrides: tuple[str, ...]) -> Case:

@@ -21,6 +21,7 @@ COMMON = (
     "schwarz.jump_tolerance=1e-7",
     "schwarz.max_sweeps=30",
     "training.newton_tolerance=1e-8",
+    "training.newton_max=12",
     "flux=[]",
     "run.output_interval=1.0",
 )
