@@ -39,6 +39,14 @@ ROOT_ALONE = """1 1 0 0 0 1 -1
 7 2 9 0 -4 1 6
 8 2 12 0 -4 1 7
 """
+LEGS = """1 1 0 0 0 4 -1
+2 3 0 5 0 1 1
+3 3 0 8 0 1 2
+4 1 1 0 1 4 1
+5 3 -5 0 0 1 1
+6 3 -8 0 0 1 5
+7 1 0 1 -2 4 1
+"""
 INTERRUPTED = """1 1 0 0 0 4 -1
 2 2 6 0 0 1 1
 3 2 10 0 0 1 2
@@ -101,6 +109,7 @@ WIRED_TO_ONE_POINT = FORKED_SOMA + "17 3 4 4 0 1 1\n18 2 4 9 0 1 17\n19 2 4 19 0
 CASES = {
     "a soma in two runs": SPLIT_SOMA,
     "a root alone": ROOT_ALONE,
+    "a root alone with legs": LEGS,
     "interrupted neurites": INTERRUPTED,
     "a fork on the second point": FORK_ON_SECOND_POINT,
     "a first point of another type": STUB,
@@ -207,6 +216,15 @@ def test_a_root_alone_is_a_cylinder_that_carries_the_rest_of_the_soma_on_its_end
     assert describe_soma(tree, "neuron") == (
         "3 points, 2 sections by NEURON's rules: soma[0] a cylinder with length = diameter = 2 um, "
         "soma[1] 9 um on soma[0](0)"
+    )
+
+
+def test_a_split_soma_has_the_membrane_of_neuron(tmp_path: Path) -> None:
+    """Of the class of NeuroM's split_soma_two_neurites: without the cylinder of the root it was 91.7 um2."""
+    cable, _ = cable_from_swc(tree_of(tmp_path, LEGS))
+    assert lateral_area(cable)[cable.kind == 1].sum() == pytest.approx(292.8, abs=0.05)
+    assert lengths(cable) == pytest.approx(
+        {"soma[0]": 8.0, "soma[1]": math.sqrt(2.0), "soma[2]": math.sqrt(5.0), "dend[0]": 3.0, "dend[1]": 3.0}
     )
 
 
