@@ -163,6 +163,8 @@ def _print_report(outcome: "Validation") -> None:
     from rich.table import Table
 
     console = Console(highlight=False, markup=False, soft_wrap=True)
+    from hpcpinn.workflows.verdict import lines_of
+
     settled, result = outcome.settled, outcome.result
     unit = result.units.get("time", "")
     end = _moment(float(result.time[-1]), unit)
@@ -179,6 +181,12 @@ def _print_report(outcome: "Validation") -> None:
         "error": outcome.accuracy[0].words,
         "": outcome.accuracy[1].words,
     }
+    if outcome.of_run is not None:
+        units = ("ms", "uM") if unit else ("", "")
+        said = lines_of(outcome.of_run, "JOB", *units)
+        figures |= {label: text for label, text in said if label in ("fired", "calcium")}
+    if outcome.unsettled:
+        figures["unsolved"] = f"the reference still moves: {outcome.unsettled}"
     if not result.complete:
         figures["unsolved"] = f"what follows {_moment(float(result.time[-1]), unit)}: the run is not complete"
     for name, value in figures.items():

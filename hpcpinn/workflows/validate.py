@@ -13,6 +13,7 @@ from pydantic import ValidationError
 
 from hpcpinn.config import RunConfig
 from hpcpinn.errors import InputError
+from hpcpinn.io.metrics import read_metrics
 from hpcpinn.io.places import refuse_unusable
 from hpcpinn.io.read import Result, read
 from hpcpinn.io.sidecar import FORMAT, ReferenceTrace, reference_path, write_reference
@@ -26,7 +27,7 @@ from hpcpinn.reference.refinement import MOVEMENT, Norms, Settled, Task, settle
 from hpcpinn.workflows.places import input_files
 from hpcpinn.workflows.problem import Cell, describe_cell
 from hpcpinn.workflows.progress import NO_PROGRESS, ProgressDisplay
-from hpcpinn.workflows.verdict import Accuracy
+from hpcpinn.workflows.verdict import Accuracy, Verdict, verdict_in
 
 
 @dataclass(frozen=True)
@@ -75,6 +76,14 @@ class Validation:
         )
 
     @property
+    def of_run(self) -> Verdict | None:
+        """What the run said of itself; None where its metrics are not there."""
+        try:
+            return verdict_in(read_metrics(self.result.path))
+        except InputError:
+            return None
+
+    @property
     def unsettled(self) -> str:
         """What the reference does not know well enough, in words; empty where it stands still."""
         told = [
@@ -115,6 +124,7 @@ class Validation:
             "verdict": {
                 "accuracy": [asdict(one) | {"passes": one.passes} for one in self.accuracy],
                 "left": [self.unsettled] if self.unsettled else [],
+                "run": None if self.of_run is None else asdict(self.of_run),
             },
             "time": self.time.tolist(),
             "rel_l2_c_by_time": self.error_c.tolist(),

@@ -5,9 +5,10 @@ Facts are computed from arrays into frozen dataclasses, which are the entry ``ve
 """
 
 import re
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from jaxtyping import Float, Int
@@ -150,6 +151,25 @@ def firing_of(
 def _short(site: str) -> str:
     """A place to three digits: compartments lie at such as 0.00980392."""
     return re.sub(r"\((\d*\.\d{4,})\)", lambda found: f"({float(found[1]):.3g})", site)
+
+
+def verdict_in(metrics: Mapping[str, Any]) -> Verdict | None:
+    """The verdict among the metrics of a run; None where there is none, or it is another version's."""
+    told = metrics.get("verdict")
+    try:
+        return None if told is None else Verdict(
+            cells=tuple(
+                CellVerdict(
+                    cell["name"], Firing(**cell["firing"]), None if cell["calcium"] is None else Peak(**cell["calcium"])
+                )
+                for cell in told["cells"]
+            ),
+            accuracy=tuple(Accuracy(**accuracy) for accuracy in told["accuracy"]),
+            left=tuple(told["left"]),
+            field=told["field"],
+        )  # fmt: skip
+    except (KeyError, TypeError):
+        return None
 
 
 def cells_of(path: str | Path, names: Sequence[str], firing: Sequence[Firing]) -> tuple[CellVerdict, ...]:

@@ -1,11 +1,14 @@
 """What came of a run, in plain words."""
 
+import json
+from dataclasses import asdict
+
 import numpy as np
 import pytest
 
 from hpcpinn.io.extremes import Peak
 from hpcpinn.timestepping.firing import Rises
-from hpcpinn.workflows.verdict import Accuracy, CellVerdict, Firing, Verdict, firing_of, lines_of
+from hpcpinn.workflows.verdict import Accuracy, CellVerdict, Firing, Verdict, firing_of, lines_of, verdict_in
 
 SITES = ["soma[0](0.5)", "dend[0](0.00980392)", "apic[0](0.5)"]
 KINDS, DISTANCE = np.array([1, 3, 4]), np.array([0.0, 20.0, 50.0])
@@ -73,6 +76,13 @@ def test_a_cell_that_fires_but_not_at_its_soma():
 
 def test_a_constant_voltage_cannot_fire():
     assert said(CellVerdict("", Firing(), PEAK))["fired"] == ["the voltage is given as a constant, which fires nothing"]
+
+
+def test_a_verdict_comes_back_from_the_metrics():
+    verdict = Verdict((CellVerdict("", SOMATIC, PEAK), CellVerdict("b", Firing(), None)), (GOOD,), ("a thing",), 200.0)
+    assert verdict_in(json.loads(json.dumps({"verdict": asdict(verdict)}))) == verdict
+    assert verdict_in({}) is None
+    assert verdict_in({"verdict": {"cells": [{"of": "another version"}]}}) is None
 
 
 def test_members_are_told_apart():
