@@ -148,7 +148,7 @@ class CableEquation:
             sets: Channel sets that take the place of those of their names.
         """
         other = copy(self)
-        for kept in ("_march", "_newton_step"):
+        for kept in ("_march", "_newton_step", "_steady_state"):
             other.__dict__.pop(kept, None)
         other._capacitance = C_m * self._capacitance
         other._coupling, other._axial_sum = self._coupling / R_i, self._axial_sum / R_i
@@ -161,7 +161,7 @@ class CableEquation:
         """Rest, by so many of Newton's steps from a voltage that is nearly at it. Traceable."""
 
         def step(_: Any, V: Array) -> Array:
-            return V + jnp.clip(self._rest_step(V)[0], -5.0, 5.0)
+            return self._rest_step(V)[0]
 
         # Junctions have no memory, but rest they have: they are where the axial current through them is none.
         V = jax.lax.fori_loop(0, steps, step, jnp.where(self._capacitance > 0.0, state.V, self._rest_guess))

@@ -29,7 +29,7 @@ FILES = {
             ["pulses 0.2 ms apart are closer than the biphasic waveform is long", "space them by"],
         ),
         (["voltage.file=short.csv"], ["short.csv: covers times 0 to 20, the run needs 0 to 50", "run.duration"]),
-        (["voltage.file=broken.csv"], ["broken.csv:3: root is nan", "finite"]),
+        (["voltage.file=broken.csv"], ["broken.csv:3: column 'root' is nan", "finite"]),
         (["voltage.file=lost.csv", "run.duration=20.0"], ["lost.csv: site 2 of the table: site 'dend[99]'"]),
         (
             ["voltage.file=short.csv", "voltage.period=30.0"],
