@@ -95,7 +95,7 @@ def gives_deepxde() -> None:
 
 def gives_tests() -> None:
     """test: what scripts/test.sh calls."""
-    needs("test", "pytest", "xdist", "pytest_cov", "pytest_mpi", "hypothesis", "mypy", "build", "morphio")
+    needs("test", "pytest", "xdist", "slipcover", "pytest_mpi", "hypothesis", "mypy", "build", "morphio")
     assert (Path(sys.prefix) / "bin" / "ruff").is_file()
 
 
