@@ -1,6 +1,6 @@
 """How far calcium has moved from rest along the path from the soma to a tip, against time."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -21,6 +21,8 @@ _AROUND = 5.0
 """Half-width, in sizes of the hot place, of the close-up."""
 _SMALL = 0.05
 """Share of the path below which a hot place is shown in a close-up too."""
+_ROWS = 1500
+"""Most cells along the path that a page can show."""
 _COLUMNS = 600
 """Least number of columns in time: steps that no eye can see on a page."""
 
@@ -179,6 +181,7 @@ def _draw_voltage(axes: Axes, result: Result, strip: Strip) -> None:
 
 
 def _draw_strip(axes: Axes, result: Result, strip: Strip, shading: Shading) -> None:
+    strip = coarser(strip, _ROWS)
     borders, change = fill_between(result.time / time_unit(result)[1], strip.change)
     axes.set_xlim(borders[0], borders[-1])
     axes.set_ylim(strip.edges[0], strip.edges[-1])
@@ -186,6 +189,17 @@ def _draw_strip(axes: Axes, result: Result, strip: Strip, shading: Shading) -> N
     axes.pcolormesh(
         borders, strip.edges, change.T, norm=shading.scale, cmap=shading.colours, rasterized=True
     )
+
+
+def coarser(strip: Strip, most: int) -> Strip:
+    """A strip of at most so many cells: of neighbours that are put together the largest change is kept."""
+    count = strip.change.shape[1]
+    if count <= most:
+        return strip
+    first = np.unique(np.linspace(0, count, most + 1).astype(int))
+    high = np.maximum.reduceat(strip.change, first[:-1], axis=1)
+    low = np.minimum.reduceat(strip.change, first[:-1], axis=1)
+    return replace(strip, edges=strip.edges[first], change=np.where(high >= -low, high, low))
 
 
 def fill_between(

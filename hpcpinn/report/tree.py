@@ -3,7 +3,7 @@
 from typing import Any
 
 import numpy as np
-from jaxtyping import Bool, Float
+from jaxtyping import Bool, Float, Int
 from matplotlib.axes import Axes
 from matplotlib.collections import EllipseCollection, LineCollection, PolyCollection
 from matplotlib.patches import Circle
@@ -23,6 +23,8 @@ would be less than a pixel."""
 _TYPICAL, _THICKEST = 1.0, 3.0
 """Points that a typical neurite should be wide, and the thick ones at most; nor wider than the soma."""
 _FACTORS = (1, 2, 3, 4, 5, 8, 10, 15, 20, 30, 50, 100)
+_STRAIGHT = 0.996
+"""Cosine of the angle, five degrees, up to which two pieces follow each other without a gap."""
 _SMALL = 0.02
 """Share of a cell's length below which what is above half of the largest change is a hot spot."""
 
@@ -110,7 +112,7 @@ def _draw_cells(
     least = np.where(is_spot, _SPOT, _THINNEST)
     drawn = [
         LineCollection(list(ends), array=mine, linewidths=least, capstyle="round", **shared),
-        _joints(axes, ends[:, 1], radius[:, 1], mine, shared),
+        _joints(axes, result, values, rows, factor, shared),
         PolyCollection(list(outlines(ends, radius)), array=mine, edgecolors="face", linewidths=0.3, **shared),
     ]
     for collection in drawn:
@@ -120,14 +122,33 @@ def _draw_cells(
 
 
 def _joints(
-    axes: Axes, centre: Float[ndarray, "k 2"], radius: Float[ndarray, " k"], values: Float[ndarray, " k"], shared: dict
+    axes: Axes,
+    result: Result,
+    values: Float[ndarray, " N"],
+    rows: Bool[ndarray, " N"],
+    factor: int,
+    shared: dict[str, Any],
 ) -> EllipseCollection:
     """Discs that fill the gaps where a neurite bends."""
-    size = 2.0 * radius
+    cable, m = result.cable, result.cells_per_piece
+    pieces = bent_ends(cable)
+    pieces = pieces[rows[pieces * m + m - 1]]
+    size = 2.0 * cable.radius[pieces, 1] * np.where(cable.kind[pieces] == SOMA, 1, factor)
     return EllipseCollection(
-        size, size, np.zeros(len(size)), units="xy", offsets=centre, offset_transform=axes.transData, array=values,
-        linewidths=0.0, **shared,
+        size, size, np.zeros(len(size)), units="xy", offsets=cable.xyz[pieces, 1, :2],
+        offset_transform=axes.transData, array=values[pieces * m + m - 1], linewidths=0.0, **shared,
     )  # fmt: skip
+
+
+def bent_ends(cable: Cable) -> Int[ndarray, " k"]:
+    """Pieces at whose end the way goes on in another direction of the plane."""
+    along = cable.xyz[:, 1, :2] - cable.xyz[:, 0, :2]
+    along = along / np.maximum(np.linalg.norm(along, axis=1, keepdims=True), 1e-12)
+    arriving = np.full(int(cable.node.max()) + 1, -1)
+    arriving[cable.node[:, 1]] = np.arange(cable.n_frusta)
+    before = arriving[cable.node[:, 0]]
+    bends = (before >= 0) & (np.sum(along * along[before], axis=1) < _STRAIGHT)
+    return np.unique(before[bends])
 
 
 def _hot_spots(result: Result, change: Float[ndarray, " N"]) -> Bool[ndarray, " N"]:

@@ -19,6 +19,7 @@ from hpcpinn.report.change import change_of, shading_of
 from hpcpinn.report.convergence import draw_convergence, jumps_by_window
 from hpcpinn.report.gallery import draw_all
 from hpcpinn.report.kymograph import (
+    coarser,
     fill_between,
     hot_place,
     kymograph_into,
@@ -103,6 +104,17 @@ def test_a_rise_begins_at_the_last_frame_before_it(result):
     np.testing.assert_allclose(drawn, np.interp(middles, result.time, strip.change[:, hot]), rtol=1e-12)
 
 
+def test_long_ways_are_drawn_coarser_and_keep_their_largest_changes(result):
+    strip = strip_along(result, path_to_tip(result.cable, BASAL_TIP))
+    few = coarser(strip, 5)
+    assert few.change.shape[1] == len(few.edges) - 1 == 5
+    assert few.edges[[0, -1]].tolist() == strip.edges[[0, -1]].tolist()
+    assert few.change.max() == strip.change.max()
+    below = coarser(dataclasses.replace(strip, change=-strip.change), 5)
+    np.testing.assert_array_equal(below.change, -few.change)
+    assert coarser(strip, 100) is strip
+
+
 def test_frames_of_unlike_distance_keep_their_times():
     time = np.array([0.0, 1.0, 11.0])
     borders, values = fill_between(time, np.array([[0.0], [2.0], [3.0]]))
@@ -138,7 +150,8 @@ def test_panels_share_one_scale_and_show_the_values_of_their_frame(result):
     shading = shading_of(result, change, frames)
     cells_into(figure, result, change, frames, shading)
     for axes, frame in zip(figure.axes, frames, strict=False):
-        for drawn in axes.collections:
+        lines, _, polygons = axes.collections
+        for drawn in (lines, polygons):
             assert drawn.norm is shading.scale
             np.testing.assert_array_equal(drawn.get_array(), np.sort(result.calcium[frame] - result.calcium[0]))
 

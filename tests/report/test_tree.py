@@ -4,12 +4,12 @@ import dataclasses
 
 import numpy as np
 import pytest
-from matplotlib.collections import LineCollection, PolyCollection
+from matplotlib.collections import EllipseCollection, LineCollection, PolyCollection
 from matplotlib.figure import Figure
 
 from hpcpinn.report.cell_outline import outlines
 from hpcpinn.report.change import change_of, shading_of
-from hpcpinn.report.tree import cell_ends, draw_tree, magnification, widths_in_words
+from hpcpinn.report.tree import bent_ends, cell_ends, draw_tree, magnification, widths_in_words
 from tests.io.runs import y_cable
 from tests.report.synthetic import run_of, with_calcium
 
@@ -59,3 +59,14 @@ def test_hot_spots_alone_are_enlarged(communicator, tmp_path, share):
         np.testing.assert_allclose(lines.get_linewidths(), expected)
     else:
         assert set(np.round(lines.get_linewidths(), 3)) == {0.6}
+
+
+def test_gaps_at_bends_are_filled_and_straight_ways_left_alone(communicator, tmp_path):
+    result = run_of(communicator, tmp_path)
+    assert bent_ends(result.cable).tolist() == [2], "the fork; all else is straight"
+    axes = Figure().subplots()
+    change = change_of(result)
+    draw_tree(axes, result, change.values[3], shading_of(result, change), 1)
+    (discs,) = (c for c in axes.collections if isinstance(c, EllipseCollection))
+    np.testing.assert_allclose(discs.get_offsets(), [result.cable.xyz[2, 1, :2]])
+    np.testing.assert_allclose(discs.get_array(), [change.values[3, 8]])

@@ -55,7 +55,8 @@ def test_an_action_potential_is_shown_as_voltage_and_a_small_one_as_its_change(r
     figure = Figure()
     cells_into(figure, large, shown, np.array([4]), shading)
     assert shading.label == "voltage (mV)" and (shading.scale.vmin, shading.scale.vmax) == (-60.0, 30.0)
-    for drawn in figure.axes[0].collections:
+    lines, _, polygons = figure.axes[0].collections
+    for drawn in (lines, polygons):
         np.testing.assert_allclose(drawn.get_array(), np.linspace(-60.0, 30.0, 33))
     small = firing(result, {4: np.linspace(-67.0, -63.0, 33)})
     shown, shading = colours_of(small, change_of(small, "voltage"), np.array([4]))
