@@ -19,6 +19,13 @@ def test_a_dollar_in_a_name_begins_no_formula(tmp_path, monkeypatch):
     assert axes.get_yticklabels()[0].get_parse_math()
 
 
+def test_the_backend_of_a_persons_own_figures_stays(tmp_path, monkeypatch):
+    monkeypatch.setitem(matplotlib.rcParams, "backend", "svg")
+    with canvas(tmp_path / "a.png", 2.0, 1.0) as figure:
+        figure.text(0.5, 0.5, "x")
+    assert matplotlib.get_backend() == "svg"
+
+
 @pytest.mark.parametrize("wished", [{"text.usetex": True}, {"font.size": 40.0}])
 def test_a_persons_own_style_stays_outside_and_as_it_was(tmp_path, wished):
     with matplotlib.rc_context(wished):
