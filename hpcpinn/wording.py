@@ -1,6 +1,7 @@
 """Numbers as people say them: lengths of time, counts, sizes."""
 
 import math
+import shlex
 from collections.abc import Sequence
 
 
@@ -69,3 +70,8 @@ def listed(words: Sequence[str], most: int = 4) -> str:
     if len(words) > most:
         return f"{', '.join(words[: most - 1])} and {len(words) - most + 1} more"
     return " and ".join([", ".join(words[:-1]), words[-1]] if len(words) > 1 else list(words))
+
+
+def as_typed(word: object) -> str:
+    """A path as a person types it behind a command: quoted for the shell where it must be."""
+    return shlex.quote(str(word))

@@ -2,7 +2,7 @@
 
 import pytest
 
-from hpcpinn.wording import biology, biology_of, bytes_of, counted, duration, listed
+from hpcpinn.wording import as_typed, biology, biology_of, bytes_of, counted, duration, listed
 
 
 @pytest.mark.parametrize(
@@ -52,3 +52,10 @@ def test_counts_sizes_and_lists():
     assert [bytes_of(size) for size in (10, 5e5, 6.3e6, 3e9)] == ["1 KiB", "488 KiB", "6.0 MiB", "2.8 GiB"]
     assert [listed(list("abcdef")[:n]) for n in (1, 2, 3)] == ["a", "a and b", "a, b and c"]
     assert listed(list("abcdef")) == "a, b, c and 3 more"
+
+
+@pytest.mark.parametrize(
+    ("path", "typed"), [("r/run_1.h5", "r/run_1.h5"), ("my dir/a.h5", "'my dir/a.h5'"), ("$x [b].h5", "'$x [b].h5'")]
+)
+def test_a_path_can_be_typed_as_it_is_shown(path, typed):
+    assert as_typed(path) == typed

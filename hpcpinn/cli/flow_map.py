@@ -12,7 +12,7 @@ from hpcpinn.cli.job import JOB_HELP, chosen_file
 from hpcpinn.cli.progress import make_progress
 from hpcpinn.config import load_with_origin
 from hpcpinn.errors import InputError
-from hpcpinn.wording import duration
+from hpcpinn.wording import as_typed, duration
 
 HELP = "Shows or trains the flow map of the reaction, which split windows use."
 
@@ -126,7 +126,7 @@ def train(
     show(output, as_json)
     worst = error["calcium"][2]
     if not as_json:
-        print(f"use it: hpcpinn run ... --set split.flow_map={output}")
+        print(f"use it: hpcpinn run ... --set split.flow_map={as_typed(output)}")
     if worst > WORST_WANTED:
         print(
             f"hpcpinn: warning: {output}: off by {worst:.1e} of calcium at worst, above {WORST_WANTED:g}; "

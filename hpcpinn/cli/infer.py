@@ -12,7 +12,7 @@ from hpcpinn.cli.run import overrides_of
 from hpcpinn.config import RunConfig, SquareConfig, load_any
 from hpcpinn.config.load import Origin
 from hpcpinn.errors import InputError
-from hpcpinn.wording import counted, duration
+from hpcpinn.wording import as_typed, counted, duration
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -120,7 +120,7 @@ def _print_outcome(outcome: "Inference | NeuronInference", output: str) -> None:
         f"{duration(outcome.seconds)}"
     )
     print(f"result      {output}")
-    print(f"next        hpcpinn plot {output}")
+    print(f"next        hpcpinn plot {as_typed(output)}")
     warn_of_misfit(outcome)
 
 

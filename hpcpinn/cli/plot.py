@@ -7,7 +7,7 @@ import typer
 
 from hpcpinn.cli.progress import Progress, make_progress
 from hpcpinn.errors import InputError
-from hpcpinn.wording import counted
+from hpcpinn.wording import as_typed, counted
 
 
 def plot(
@@ -92,7 +92,7 @@ def _plot(
         more = ", …" if len(run.members) > 6 else ""
         print(f"one member by itself: --member NUMBER ({names}{more})")
     elif not reference_path(result).is_file():
-        print(f"the traces show no reference: hpcpinn validate {result} computes it")
+        print(f"the traces show no reference: hpcpinn validate {as_typed(result)} computes it")
 
 
 def _plot_square(result: Path, folder: Path, times: str | None, member: str | None, suffix: str) -> None:

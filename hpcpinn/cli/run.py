@@ -14,7 +14,7 @@ from hpcpinn.cli.progress import make_progress
 from hpcpinn.config import SquareConfig, load_any
 from hpcpinn.config.jobs import DEFAULT
 from hpcpinn.errors import InputError
-from hpcpinn.wording import biology, counted, duration
+from hpcpinn.wording import as_typed, biology, counted, duration
 
 if TYPE_CHECKING:
     from hpcpinn.config import Origin
@@ -181,7 +181,7 @@ def print_summary(summary: "RunSummary", console: Console, job: str = "") -> Non
     }
     after = {
         "result": f"{s.result} ({s.output_mib:.1f} MiB)",
-        "next": f"hpcpinn plot {s.result}  or  hpcpinn validate {s.result}",
+        "next": f"hpcpinn plot {as_typed(s.result)}  or  hpcpinn validate {as_typed(s.result)}",
     }
     units = ("ms", "uM") if s.time_unit else ("", "")
     print_verdict([*lines.items(), *lines_of(s.verdict, job, *units), *after.items()], console)
@@ -203,7 +203,8 @@ def print_square_summary(summary: "SquareSummary", console: Console) -> None:
         "cost": f"{duration(s.seconds)} (first window with compilation {duration(s.seconds_setup)}), "
         f"{s.memory_gib:.2f} GiB per rank",
     }
-    after = {"result": s.result, "next": f"hpcpinn validate {s.result}  and then  hpcpinn plot {s.result}"}
+    typed = as_typed(s.result)
+    after = {"result": s.result, "next": f"hpcpinn validate {typed}  and then  hpcpinn plot {typed}"}
     print_verdict([*lines.items(), *lines_of(s.verdict), *after.items()], console)
 
 
@@ -228,5 +229,5 @@ def print_long_summary(summary: "LongSummary", console: Console, job: str = "") 
         f"windows {duration(s.seconds_windows)}, error estimate {duration(s.seconds_companion)}, output "
         f"{duration(s.seconds_output)}): {s.seconds_per_second:.3g} s per second of biology, {s.memory_gib:.2f} GiB",
     }
-    after = {"result": f"{s.result} ({s.output_mib:.1f} MiB)", "next": f"hpcpinn plot {s.result}"}
+    after = {"result": f"{s.result} ({s.output_mib:.1f} MiB)", "next": f"hpcpinn plot {as_typed(s.result)}"}
     print_verdict([*lines.items(), *lines_of(s.verdict, job), *after.items()], console)

@@ -13,7 +13,7 @@ from hpcpinn.cli.run import overrides_of
 from hpcpinn.config import RunConfig, SquareConfig, load_any
 from hpcpinn.config.load import Origin
 from hpcpinn.errors import InputError
-from hpcpinn.wording import duration
+from hpcpinn.wording import as_typed, duration
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -113,7 +113,7 @@ def _print_draws_on_cell(outcome: "NeuronUncertainty", output: str) -> None:
     print_lines(outcome.verdict.lines)
     print(f"cost        {duration(outcome.seconds_drawing)} for the draws")
     print(f"result      {output}, {netcdf_path(output)}")
-    print(f"next        hpcpinn plot {output}")
+    print(f"next        hpcpinn plot {as_typed(output)}")
     warn_of_check(inference)
     warn_of_misfit(inference)
 
@@ -159,7 +159,7 @@ def _print_study(done: "Study", config: SquareConfig) -> None:
         )
     print(f"cost        {duration(done.seconds)}, with compilation")
     print(f"result      {output}")
-    print(f"next        hpcpinn plot {output}")
+    print(f"next        hpcpinn plot {as_typed(output)}")
 
 
 def _shown(cell: "Mapping[str, ndarray]", number: int, noise: float) -> str:
@@ -198,5 +198,5 @@ def _print_outcome(outcome: "Uncertainty", output: str) -> None:
     print_lines(outcome.verdict.lines)
     print(f"cost        {duration(outcome.seconds_sampling)} for the chains, with compilation")
     print(f"result      {output}, {netcdf_path(output)}")
-    print(f"next        hpcpinn plot {output}")
+    print(f"next        hpcpinn plot {as_typed(output)}")
     warn_of_misfit(inference)

@@ -9,6 +9,7 @@ from pathlib import Path
 from hpcpinn import bundled
 from hpcpinn.config.load import Override, relative_names
 from hpcpinn.errors import InputError
+from hpcpinn.wording import as_typed
 
 DEFAULT = "default"
 """The job of a command that is given none."""
@@ -165,8 +166,8 @@ def _refuse_other_kinds(file: Path) -> None:
         if file.name.endswith(".checkpoint.h5"):
             raise InputError(f"{file}: is a checkpoint, no job; go on from it with the job and --resume {file}")
         raise InputError(
-            f"{file}: is a result, no job; did you mean hpcpinn validate {file} or hpcpinn plot {file}? "
-            "A run goes on with its job and --resume"
+            f"{file}: is a result, no job; did you mean hpcpinn validate {as_typed(file)} or hpcpinn plot "
+            f"{as_typed(file)}? A run goes on with its job and --resume"
         )
     what = _OTHERS.get(file.suffix.lower())
     if what is not None:

@@ -14,7 +14,7 @@ from hpcpinn.errors import InputError
 from hpcpinn.io.square import SquareReference, SquareResult, read_square_reference
 from hpcpinn.report.canvas import CYCLE, calcium_colours, canvas
 from hpcpinn.report.heading import heading_of_square
-from hpcpinn.wording import biology
+from hpcpinn.wording import as_typed, biology
 
 _SNAPSHOTS = 4
 _SMALLEST = 1e-12
@@ -52,7 +52,7 @@ def draw_square(
     for name, draw in pictures.items():
         draw(folder / f"{name}.{suffix}")
         drawn.append(folder / f"{name}.{suffix}")
-    missing = f"no other solutions in the pictures: run hpcpinn validate {result.path} first"
+    missing = f"no other solutions in the pictures: run hpcpinn validate {as_typed(result.path)} first"
     return drawn, [] if reference is not None else [missing]
 
 

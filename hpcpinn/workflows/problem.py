@@ -35,6 +35,7 @@ from hpcpinn.timestepping.forcing import CalciumDrive, flux_ends
 from hpcpinn.training.collocation import Grid, Points, feature_table, gauss_grid, grid_points, random_points
 from hpcpinn.training.first_order import FirstOrder
 from hpcpinn.training.local import piece_geometry
+from hpcpinn.wording import as_typed
 from hpcpinn.workflows.membrane_voltage import solve_voltage, switching_times
 
 PIECES_PER_BATCH = 1024
@@ -110,7 +111,7 @@ def load_cable(config: RunConfig) -> Cable:
     refuse_implausible_units(tree)
     if tree.repairs:
         count = "a repair" if len(tree.repairs) == 1 else f"{len(tree.repairs)} repairs, the first"
-        warn(f"{tree.path}: read with {count}: {tree.repairs[0]} (hpcpinn inspect {tree.path} shows all)")
+        warn(f"{tree.path}: read with {count}: {tree.repairs[0]} (hpcpinn inspect {as_typed(tree.path)} shows all)")
     return cable_from_swc(
         tree,
         soma=chosen.soma,

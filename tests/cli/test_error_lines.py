@@ -38,7 +38,9 @@ def test_a_site_is_named_with_the_line_of_the_job_and_what_would_do(tmp_path):
         "(run.duration = 50 ms), so it does nothing"
     )
     assert line.startswith("hpcpinn: job.toml, line 13: [[probe]] number 2, site: site 'foo': ")
-    assert line.endswith("soma, root, apic[12](0.5), point:123, xyz:1,2,3 or tip:apic")
+    assert line.endswith(
+        "soma, root, apic[12](0.5), point:123, xyz:1,2,3 or tip:apic; this cell has 3 dend (dend[0] to [2])"
+    )
 
 
 def test_a_site_that_a_flag_gave_is_named_with_the_flag(tmp_path):
