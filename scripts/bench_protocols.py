@@ -48,7 +48,7 @@ EVERY = 0.25
 """Wall time between two looks at the memory, s."""
 SETTLED = 0.2
 """Share of the run after which memory shall be flat."""
-_CLOCK = re.compile(r"t = ([\d.e+]+) of ([\d.e+]+)")
+_CLOCK = re.compile(r"solving ([\d.e+]+) of ([\d.e+]+)")
 
 
 @dataclass
@@ -242,7 +242,7 @@ def one_protocol(
         "metrics": metrics,
         "file, MiB": whole.stat().st_size / 2**20,
     }
-    print("\n".join(runs["whole"].lines[-10:]))
+    print("\n".join(runs["whole"].lines[-14:]))
     print(
         f"{name}: {runs['whole'].seconds:.0f} s, peak {runs['whole'].peak:.0f} MiB; memory at most {after:.0f} MiB in "
         f"the second fifth, {end:.0f} MiB in the last: {'flat' if flat else 'NOT flat'}"
