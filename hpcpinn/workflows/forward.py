@@ -307,13 +307,11 @@ def _warn_of_space(problem: Problem) -> None:
 def _verdict(problem: Problem, tally: Tally) -> Verdict:
     config = problem.config
     tolerance = config.window.tolerance
-    accuracy = Accuracy(tally.window_error, tolerance, "the largest estimate of a window", "window.tolerance")
+    # Windows take excursions for no smaller than a share of the species' scale: over the run it may be more.
+    small = "so small an" if tally.error > tolerance else "the"
+    of = f"the largest estimate of a window; over the run it is {tally.error:.1e} of {small} excursion from rest"
+    accuracy = Accuracy(tally.window_error, tolerance, of, "window.tolerance")
     left = []
-    if tally.error > tolerance:  # windows take excursions for no smaller than a share of the species' scale
-        left.append(
-            f"so small a rise: over the run the estimate is {tally.error:.1e} of the excursion from rest; where that "
-            "matters, lower window.tolerance"
-        )
     if not tally.balance <= tolerance:
         left.append(
             f"calcium's balance: what the cell gained and what came in differ by {100.0 * tally.balance:.2g} % of "
