@@ -27,7 +27,8 @@ def plot(
 ) -> None:
     """Draws the pictures of a run.
 
-    An overview, the cell coloured by calcium, kymograph, traces, partition, convergence; before
+    An overview, the cell coloured by the change of calcium, the voltage on it, kymograph, traces, partition,
+    convergence; before
     them, for a long protocol in split windows, one page of all of it. Of a population one page of
     all members; --member draws the pictures of one.
     """

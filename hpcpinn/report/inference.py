@@ -159,7 +159,7 @@ def _pair_into(axes: Axes, result: Estimates, first: int, second: int) -> None:
     if np.isfinite(result.truth[[first, second]]).all():
         axes.plot(*result.truth[[first, second]], "x", color=CYCLE[2], mew=1.6, label="truth")
     axes.set(xlabel=label(result, first), ylabel=label(result, second))
-    axes.legend(loc="best")
+    axes.legend(loc="upper right")
 
 
 def draw_residuals(path: Path, result: InferenceResult, heading: Heading | None = None) -> None:
