@@ -6,7 +6,11 @@ from typing import Any
 
 import numpy as np
 from jaxtyping import Float
+from matplotlib.artist import Artist
 from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+from matplotlib.lines import Line2D
+from matplotlib.patches import Patch
 from matplotlib.ticker import MaxNLocator
 from numpy import ndarray
 from scipy.stats import chi2, norm
@@ -66,7 +70,7 @@ def label(result: Estimates, number: int) -> str:
     """Name and unit of a constant, for an axis."""
     if result.units[number] == "1":
         return result.names[number]
-    unit = result.units[number].replace("um", "µm").replace("uM", "µM").replace("2/", "²/")
+    unit = result.units[number].replace("um", "µm").replace("uM", "µM").replace("2/", "²/").replace("µm2", "µm²")
     return f"{result.names[number]} ({unit})"
 
 
@@ -103,7 +107,7 @@ def draw_posterior(path: Path, result: Estimates, heading: Heading | None = None
     pairs = sorted(combinations(known, 2), key=lambda pair: -dependence(result, *pair))[:_MOST_PAIRS]
     panels = len(known) + len(pairs)
     rows, columns = -(-panels // _COLUMNS), min(panels, _COLUMNS)
-    with canvas(path, 2.7 * columns + 0.3, 2.6 * rows + 0.3, heading) as figure:
+    with canvas(path, 2.7 * columns + 0.3, 2.6 * rows + 0.5, heading) as figure:
         axes = figure.subplots(rows, columns, squeeze=False).ravel()
         for where, number in zip(axes, known, strict=False):
             _marginal_into(where, result, number)
@@ -111,6 +115,20 @@ def draw_posterior(path: Path, result: Estimates, heading: Heading | None = None
             _pair_into(where, result, first, second)
         for where in axes[panels:]:
             where.set_axis_off()
+        _legend(figure, result)
+
+
+def _legend(figure: Figure, result: Estimates) -> None:
+    """What lines and marks mean, below all panels, where it hides none."""
+    handles: list[Artist] = [
+        Line2D([], [], color=CYCLE[6], marker="+", lw=0.8, label="most probable"),
+        Patch(color=CYCLE[5], alpha=0.25, label="95 % interval"),
+        Line2D([], [], color=CYCLE[0], lw=1.2, label="regions with 50 and 95 % (inner and outer)"),
+    ]
+    if np.isfinite(result.truth).any():
+        handles.append(Line2D([], [], color=CYCLE[2], marker="x", lw=1.0, label="truth"))
+    columns = len(handles) if figure.get_figwidth() > 7.0 else 1
+    figure.legend(handles=handles, loc="outside lower center", ncols=columns)
 
 
 def dependence(result: Estimates, first: int, second: int) -> float:
@@ -147,8 +165,7 @@ def _marginal_into(axes: Axes, result: Estimates, number: int) -> None:
     axes.axvline(result.estimate[number], color=CYCLE[6], lw=0.8)
     limits = axes.get_xlim()
     if limits[0] <= result.truth[number] <= limits[1]:
-        axes.axvline(result.truth[number], color=CYCLE[2], lw=1.0, label="truth")
-        axes.legend(loc="best")
+        axes.axvline(result.truth[number], color=CYCLE[2], lw=1.0)
     axes.set(xlabel=label(result, number), ylabel="probability density", yticks=[])
 
 
@@ -159,7 +176,6 @@ def _pair_into(axes: Axes, result: Estimates, first: int, second: int) -> None:
     if np.isfinite(result.truth[[first, second]]).all():
         axes.plot(*result.truth[[first, second]], "x", color=CYCLE[2], mew=1.6, label="truth")
     axes.set(xlabel=label(result, first), ylabel=label(result, second))
-    axes.legend(loc="upper right")
 
 
 def draw_residuals(path: Path, result: InferenceResult, heading: Heading | None = None) -> None:

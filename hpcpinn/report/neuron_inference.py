@@ -79,7 +79,7 @@ def _cell_into(figure: Figure, result: NeuronInferenceResult) -> None:
     _draw(left, figure, result, mean, f"calcium at {result.cell_time[frame]:.3g} ms (µM)")
     _draw(right, figure, result, 100.0 * _REACH * sd / mean, "half width of its 95 % band (%)")
     sites = sorted(set(result.band_sites))
-    left.set_xlabel(f"{len(sites)} sites, constants: {', '.join(result.names)}", fontsize="x-small")
+    figure.supxlabel(f"{len(sites)} sites, constants: {', '.join(result.names)}", fontsize="small")
 
 
 def _draw(axes: Axes, figure: Figure, result: NeuronInferenceResult, values: np.ndarray, title: str) -> None:
