@@ -86,7 +86,8 @@ def finding(quantity: str, value: float) -> Finding | None:
     shown, advice = f"{value:.6g} {known.unit}".rstrip(), known.advice(value)
     if not least <= value <= most:
         limit = f"below {least:g}" if value < least else f"above {most:g}"
-        return Finding(True, f"{shown} is {limit} {known.unit}, which cannot be; {advice or 'correct it, or the unit'}")
+        limit = f"{limit} {known.unit}".rstrip()
+        return Finding(True, f"{shown} is {limit}, which cannot be; {advice or 'correct it, or the unit'}")
     if not low <= abs(value) <= high:
         usual = f"outside the usual {low:g} to {high:g} {known.unit}".rstrip()
         return Finding(False, f"{shown} is {usual}; {advice or 'check its unit'} (it is taken as it stands)")
@@ -126,6 +127,9 @@ _MEMBRANE = (-500.0, 500.0)
 _MOST_CONCENTRATED = (-math.inf, 1e6)
 """µM; nothing in a cell is as concentrated as 1 M."""
 
+_NO_MORE = (-1e12, 1e12)
+"""Far beyond all that could be measured, and yet no overflow."""
+
 
 def _time(low: float, high: float) -> Quantity:
     return Quantity("ms", (low, high), others=(_S, _US, _NS))
@@ -140,7 +144,7 @@ def _length(low: float, high: float) -> Quantity:
 
 
 def _flux(low: float, high: float) -> Quantity:
-    return Quantity("µM·µm/s", (low, high), others=(Unit("µM·µm/ms", 1e3), Unit("mol/(m² s)", 1e9)))
+    return Quantity("µM·µm/s", (low, high), _NO_MORE, (Unit("µM·µm/ms", 1e3), Unit("mol/(m² s)", 1e9)))
 
 
 def _diffusion(low: float, high: float) -> Quantity:
@@ -212,11 +216,11 @@ QUANTITIES: Mapping[str, Quantity] = MappingProxyType(
             "1/(µM s)", (0.5, 5e3), (-math.inf, 1e7),
             (Unit("1/(µM ms)", 1e3), Unit("1/(M s)", 1e-6), Unit("1/(mM s)", 1e-3)),
         ),
-        "unbinding": Quantity("1/s", (0.1, 1e5), others=(Unit("1/ms", 1e3), Unit("1/µs", 1e6))),
+        "unbinding": Quantity("1/s", (0.1, 1e5), _NO_MORE, (Unit("1/ms", 1e3), Unit("1/µs", 1e6))),
         "rate of a pump": _flux(0.05, 1e4),
         "flux of a release": _flux(5.0, 1e6),
         "flux through an end": _flux(0.05, 1e7),
-        "leak": Quantity("µm/s", (1e-7, 100.0), others=(Unit("m/s", 1e6), Unit("cm/s", 1e4), Unit("µm/ms", 1e3))),
+        "leak": Quantity("µm/s", (1e-7, 100.0), _NO_MORE, (Unit("m/s", 1e6), Unit("cm/s", 1e4), Unit("µm/ms", 1e3))),
         "diffusion of calcium": _diffusion(2.0, 2e3),
         "diffusion of a buffer": _diffusion(0.02, 1e3),
         "density of channels": Quantity(
@@ -225,7 +229,7 @@ QUANTITIES: Mapping[str, Quantity] = MappingProxyType(
         "permeability": Quantity(
             "µm³/s", (1e-4, 100.0), (-math.inf, 1e9), (Unit("cm³/s", 1e12), Unit("m³/s", 1e18), Unit("µm³/ms", 1e3))
         ),
-        "valence": Quantity("", (1.0, 3.0)),
+        "valence": Quantity("", (1.0, 3.0), (-math.inf, 10.0)),
         # lengths
         "merging": _length(1e-3, 50.0),
         "radius of the reticulum": _length(1e-3, 10.0),

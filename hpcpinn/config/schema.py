@@ -95,7 +95,7 @@ class ConstantsConfig(Table):
     The fields are those of `hpcpinn.physics.constants.CalciumConstants`; None keeps the preset's.
     """
 
-    time_unit: Positive | None = None
+    time_unit: Annotated[Positive, Field(ge=1e-9, le=1e9)] | None = None
     D_c: Positive | None = None
     D_b: NonNegative | None = None
     b_tot: NonNegative | None = None
@@ -250,7 +250,7 @@ class NetworkConfig(Table):
     """
 
     trunk: Literal["separable", "joint"] = "separable"
-    features: Annotated[int, Field(ge=4, le=10_000)] = 28
+    features: Annotated[int, Field(ge=4, le=1000)] = 28
     activation: Literal["sine", "tanh"] = "sine"
     layers: Size = 1
     scale: Positive = 2.2
@@ -274,8 +274,8 @@ class TrainingConfig(Table):
 
     trainer: Literal["least-squares", "levenberg-marquardt", "adam", "lbfgs"] = "least-squares"
     collocation: Literal["gauss", "random", "residual-adaptive"] = "gauss"
-    points_space: Annotated[int | None, Field(ge=2, le=10_000)] = None
-    points_time: Annotated[int | None, Field(ge=2, le=10_000)] = None
+    points_space: Annotated[int | None, Field(ge=2, le=1000)] = None
+    points_time: Annotated[int | None, Field(ge=2, le=1000)] = None
     newton_tolerance: Positive = 1e-5
     newton_max: Count = 12
     steps: Count = 10_000

@@ -64,6 +64,8 @@ IMPOSSIBLE = [
     ("physics.constants.vdcc_density=1e8", "it looks like 1/cm²: write 1"),
     ("parameter=[{name='vdcc_density.apic', start=2e8}]", "it looks like 1/cm²: write 2"),
     ("physics.constants.rest_voltage=-0.07", "this looks like V; write -70"),
+    ("physics.constants.z_ca=1e308", "1e+308 is above 10, which cannot be"),
+    ("physics.constants.k_minus=1e308", "1e+308 1/s is above 1e+12 1/s, which cannot be"),
     ("field.magnitude=1e8", "1e+08 V/m is above 3e+06 V/m"),
 ]
 
