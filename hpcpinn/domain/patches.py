@@ -1,7 +1,8 @@
 """Patches of cable around a site: all that is no farther from it along the tree than makes up a given length.
 
 A patch goes the same way in all directions, across forks; where a branch ends it goes farther along the others.
-It is as long as the cell at most.
+It is as long as the cell at most. A neurite that hangs on the middle of the soma begins where its own first point
+lies, not in the middle: a small patch on the soma stays there.
 """
 
 from dataclasses import dataclass
@@ -14,6 +15,7 @@ from scipy.sparse.csgraph import dijkstra
 
 from hpcpinn.errors import InputError
 from hpcpinn.morphology.cable import Cable
+from hpcpinn.morphology.repair import SOMA
 from hpcpinn.morphology.sites import Site
 
 
@@ -38,10 +40,13 @@ class Reach:
     @classmethod
     def of(cls, cable: Cable, site: Site) -> "Reach":
         """The distances of a cable's frusta."""
-        graph = sparse.coo_array((cable.length, tuple(cable.node.T)), shape=(cable.n_nodes,) * 2)
+        wire = wires(cable)
+        graph = sparse.coo_array((cable.length + wire, tuple(cable.node.T)), shape=(cable.n_nodes,) * 2)
         from_ends = dijkstra(graph.tocsr(), directed=False, indices=cable.node[site.frustum])
         along = cable.length[site.frustum] * np.array([site.fraction, 1.0 - site.fraction])
+        along[0] += wire[site.frustum]
         ends = np.min(from_ends + along[:, None], axis=0)[cable.node]
+        ends[:, 0] += wire
         near = ends.min(axis=1)
         near[site.frustum] = 0.0
         return cls(site, near, ends[:, 0] <= ends[:, 1], cable.length)
@@ -69,6 +74,24 @@ class Reach:
         counts = [np.searchsorted(x, distance, side="right") for x in (begun, ended)]
         within = [count * distance - total[count] for count, total in zip(counts, sums, strict=True)]
         return distance, np.maximum.accumulate(within[0] - within[1])
+
+
+def wires(cable: Cable) -> Float[np.ndarray, " F"]:
+    """From the soma to where the neurites that hang on it begin, µm; 0 for all other frusta.
+
+    Such a wire is no cable and has no length for what diffuses or flows.
+    """
+    place: dict[int, Float[np.ndarray, " 3"]] = {}
+    for (tail, head), (begin, end) in zip(
+        cable.node[cable.kind == SOMA].tolist(), cable.xyz[cable.kind == SOMA], strict=True
+    ):
+        place.setdefault(tail, begin)
+        place[head] = end
+    found = np.zeros(cable.n_frusta)
+    for f in np.flatnonzero(cable.kind != SOMA):
+        if (at := place.get(int(cable.node[f, 0]))) is not None:
+            found[f] = np.linalg.norm(cable.xyz[f, 0] - at)
+    return found
 
 
 @dataclass(frozen=True)

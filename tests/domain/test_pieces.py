@@ -5,10 +5,14 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from hpcpinn.domain.patches import patch_around
 from hpcpinn.domain.pieces import PLATEAU, PieceRule, Pieces, cut_into_pieces
 from hpcpinn.errors import InputError
+from hpcpinn.morphology import cable_from_swc, read_swc
 from hpcpinn.morphology.cable import Cable
-from hpcpinn.morphology.sites import Site
+from hpcpinn.morphology.meshes import builtin_path
+from hpcpinn.morphology.repair import SOMA
+from hpcpinn.morphology.sites import Site, parse_site
 from tests.domain.trees import parent_lists, tree
 from tests.training.systems import cable
 
@@ -95,6 +99,17 @@ def test_a_patch_longer_than_its_section_goes_on_across_the_fork() -> None:
     taken = np.bincount(pieces.parent, weights=pieces.release[0] * pieces.cable.length)
     np.testing.assert_allclose(taken, [3.0, 4.5, 1.0, 3.5], rtol=1e-12)
     assert set(pieces.release[0]) == {0.0, 1.0}
+
+
+def test_a_patch_on_the_soma_stays_there_until_it_reaches_where_neurites_begin() -> None:
+    """A sphere of radius 8; six neurites hang on its middle, whose first points lie on its surface."""
+    whole, _ = cable_from_swc(read_swc(builtin_path("pyramidal")))
+    root = parse_site("root", whole)
+    for length, soma, neurites in ((1.0, 1.0, 0.0), (12.0, 12.0, 0.0), (22.0, 16.0, 6.0)):
+        patch = patch_around(whole, root, length)
+        taken = (patch.last - patch.first) * whole.length
+        assert taken[whole.kind == SOMA].sum() == pytest.approx(soma, abs=1e-3)
+        assert taken[whole.kind != SOMA].sum() == pytest.approx(neurites, abs=1e-3)
 
 
 def test_a_patch_longer_than_the_cell_is_all_of_it_and_needs_no_short_pieces() -> None:
