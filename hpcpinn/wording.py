@@ -36,7 +36,13 @@ def biology(milliseconds: float, digits: int = 4) -> str:
 def biology_of(now: float, total: float) -> str:
     """A moment within a length of simulated time, both in the unit of the length: ``12.5 of 50 ms``."""
     factor, unit = _unit_for(total)
-    return f"{_in_unit(now, factor, '')} of {_in_unit(total, factor, unit)}"
+    return f"{amount_of(now / factor, total / factor)} {unit}"
+
+
+def amount_of(now: float, total: float) -> str:
+    """A part of an amount, to a hundredth or better: ``12.5 of 50``, ``0.03 of 1``, ``7 of 400``."""
+    decimals = max(0, 2 - math.floor(math.log10(total))) if total > 0.0 else 2
+    return f"{round(now, decimals):.10g} of {total:.4g}"
 
 
 def _unit_for(milliseconds: float) -> tuple[float, str]:
@@ -44,10 +50,6 @@ def _unit_for(milliseconds: float) -> tuple[float, str]:
         if abs(milliseconds) >= 2.0 * factor or (unit == "s" and abs(milliseconds) >= factor):
             return factor, unit
     return 1.0, "ms"
-
-
-def _in_unit(milliseconds: float, factor: float, unit: str) -> str:
-    return f"{milliseconds / factor:.4g} {unit}".rstrip()
 
 
 def counted(count: int, noun: str, plural: str | None = None) -> str:

@@ -2,7 +2,7 @@
 
 import pytest
 
-from hpcpinn.wording import as_typed, biology, biology_of, bytes_of, counted, duration, listed
+from hpcpinn.wording import amount_of, as_typed, biology, biology_of, bytes_of, counted, duration, listed
 
 
 @pytest.mark.parametrize(
@@ -44,6 +44,11 @@ def test_simulated_time(milliseconds, text):
 )
 def test_a_moment_is_in_the_unit_of_the_whole(now, total, text):
     assert biology_of(now, total) == text
+
+
+def test_an_amount_is_as_exact_as_the_whole_asks_for():
+    said = [amount_of(now, total) for now, total in ((1.7e-7, 1.0), (0.0348, 1.0), (2.816, 50.0), (7, 400), (6, 6))]
+    assert said == ["0 of 1", "0.03 of 1", "2.8 of 50", "7 of 400", "6 of 6"]
 
 
 def test_counts_sizes_and_lists():

@@ -12,7 +12,7 @@ from rich.console import Console
 from rich.live import Live
 from rich.text import Text
 
-from hpcpinn.wording import biology_of, duration
+from hpcpinn.wording import amount_of, biology_of, duration
 
 FIRST_LINE, BETWEEN_LINES = 5.0, 10.0
 """Seconds until the first plain line, and from one to the next."""
@@ -132,7 +132,7 @@ class Progress(ABC):
             return duration(pace.seconds) if pace.seconds >= 1.0 else ""
         if self._unit == "ms":
             return biology_of(pace.amount, pace.total)
-        return f"{pace.amount:.4g} of {pace.total:.4g} {self._unit}".rstrip()
+        return f"{amount_of(pace.amount, pace.total)} {self._unit}".rstrip()
 
     @property
     def _left(self) -> str:
