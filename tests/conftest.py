@@ -4,11 +4,13 @@ import os
 import tempfile
 from pathlib import Path
 
-from tests.mpi.runner import NOTES, QUICK_TO_COMPILE, REPOSITORY, is_rank
+from tests.mpi.runner import NOTES, ONE_THREAD, QUICK_TO_COMPILE, REPOSITORY, is_rank
 
 os.environ.setdefault("JAX_PLATFORMS", "cpu")
 os.environ.setdefault("MPLBACKEND", "Agg")
-os.environ.setdefault("XLA_FLAGS", QUICK_TO_COMPILE)
+# Two processes share the tests: threads of one would wait for processors that the other has.
+os.environ.setdefault("OMP_NUM_THREADS", "1")
+os.environ.setdefault("XLA_FLAGS", f"{QUICK_TO_COMPILE} {ONE_THREAD}")
 
 # Many tests, and the processes and ranks that they start, compile the same programs: they share a folder that
 # goes when this process ends, or one that is kept (JAX_COMPILATION_CACHE_DIR).

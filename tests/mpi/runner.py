@@ -83,7 +83,9 @@ def surroundings(extra: Mapping[str, str] | None = None) -> dict[str, str]:
     """Environment for a job on one small machine: more ranks than processors, loopback only."""
     inherited = {name: value for name, value in os.environ.items() if not name.startswith(_NESTED)}
     searched = os.pathsep.join(filter(None, [str(REPOSITORY), os.environ.get("PYTHONPATH")]))
-    flags = f"{os.environ.get('XLA_FLAGS', QUICK_TO_COMPILE)} {ONE_THREAD}".strip()
+    flags = os.environ.get("XLA_FLAGS", QUICK_TO_COMPILE)
+    if ONE_THREAD not in flags:
+        flags = f"{flags} {ONE_THREAD}".strip()
     return inherited | _SURROUNDINGS | {"PYTHONPATH": searched, "XLA_FLAGS": flags} | dict(extra or {})
 
 
