@@ -12,7 +12,7 @@ from rich.console import Console
 from hpcpinn.cli.job import JOB_HELP, chosen_job
 from hpcpinn.cli.progress import make_progress
 from hpcpinn.config import SquareConfig, load_any
-from hpcpinn.config.jobs import DEFAULT
+from hpcpinn.config.jobs import DEFAULT, is_cell
 from hpcpinn.errors import InputError
 from hpcpinn.wording import as_typed, biology, counted, duration
 
@@ -86,10 +86,11 @@ def run(
                 summary = forward.run(config, communicator, progress, resume=checkpoint)
     if communicator.rank == 0:
         console = Console(highlight=False, markup=False)
+        search = threshold_arguments(job, morphology, units, settings or [], config.field.magnitude)
         if config.is_long:
-            print_long_summary(long_summary, console, job_name(job))
+            print_long_summary(long_summary, console, search)
         else:
-            print_summary(summary, console, job_name(job))
+            print_summary(summary, console, search)
 
 
 def run_on_square(config: SquareConfig, origin: "Origin", job: Path | None) -> None:
@@ -149,9 +150,35 @@ def checkpoint_to_resume(wish: str | None, output: Path) -> Path | None:
     raise InputError(f"--resume: no checkpoint {checkpoint}; use --resume auto to start afresh then")
 
 
-def job_name(job: Path | None) -> str:
-    """A job as a person types it to another command, quoted for the shell."""
-    return "" if job is None else shlex.quote(str(job))
+def threshold_arguments(
+    job: Path | None, morphology: str | None, units: str | None, settings: Sequence[str], magnitude: float | None
+) -> str:
+    """What follows ``hpcpinn threshold`` for the cell and the pulses of a run, quoted for the shell.
+
+    Args:
+        job: As it was typed.
+        morphology: Likewise, ``--morphology``.
+        units: Likewise, ``--units``.
+        settings: Likewise, ``--set``: all are carried but those that say how strong the field is, how long the run
+            and where its result.
+        magnitude: Of the run's field, V/m; the job file's own is known to the search.
+    """
+    if job is not None and is_cell(job):
+        job, morphology = None, str(job)
+    keys = [setting.partition("=")[0].strip() for setting in settings]
+    kept = [
+        setting
+        for key, setting in zip(keys, settings, strict=True)
+        if key.split(".")[0] != "run" and key != "field.magnitude"
+    ]
+    if units is not None:
+        kept.append(f"morphology.units={json.dumps(units, ensure_ascii=False)}")
+    words = [DEFAULT if job is None else str(job)]
+    words += [] if morphology is None else ["--morphology", morphology]
+    words += [word for setting in kept for word in ("--set", setting)]
+    if magnitude is not None and "field.magnitude" in keys:
+        words += ["--up-to", f"{max(1000.0, 2.0 * abs(magnitude)):g}"]
+    return shlex.join(words)
 
 
 def print_verdict(lines: Sequence[tuple[str, str]], console: Console) -> None:
@@ -162,7 +189,7 @@ def print_verdict(lines: Sequence[tuple[str, str]], console: Console) -> None:
         said = label
 
 
-def print_summary(summary: "RunSummary", console: Console, job: str = "") -> None:
+def print_summary(summary: "RunSummary", console: Console, search: str = "") -> None:
     """What was computed, how well, what it cost, and what came of it."""
     from hpcpinn.workflows.verdict import lines_of
 
@@ -184,7 +211,7 @@ def print_summary(summary: "RunSummary", console: Console, job: str = "") -> Non
         "next": f"hpcpinn plot {as_typed(s.result)}  or  hpcpinn validate {as_typed(s.result)}",
     }
     units = ("ms", "uM") if s.time_unit else ("", "")
-    print_verdict([*lines.items(), *lines_of(s.verdict, job, *units), *after.items()], console)
+    print_verdict([*lines.items(), *lines_of(s.verdict, search, *units), *after.items()], console)
 
 
 def print_square_summary(summary: "SquareSummary", console: Console) -> None:
@@ -208,7 +235,7 @@ def print_square_summary(summary: "SquareSummary", console: Console) -> None:
     print_verdict([*lines.items(), *lines_of(s.verdict), *after.items()], console)
 
 
-def print_long_summary(summary: "LongSummary", console: Console, job: str = "") -> None:
+def print_long_summary(summary: "LongSummary", console: Console, search: str = "") -> None:
     """What a long run computed, how well, what it cost, and what came of it."""
     from hpcpinn.workflows.verdict import lines_of
 
@@ -230,4 +257,4 @@ def print_long_summary(summary: "LongSummary", console: Console, job: str = "") 
         f"{duration(s.seconds_output)}): {s.seconds_per_second:.3g} s per second of biology, {s.memory_gib:.2f} GiB",
     }
     after = {"result": f"{s.result} ({s.output_mib:.1f} MiB)", "next": f"hpcpinn plot {as_typed(s.result)}"}
-    print_verdict([*lines.items(), *lines_of(s.verdict, job), *after.items()], console)
+    print_verdict([*lines.items(), *lines_of(s.verdict, search), *after.items()], console)

@@ -9,7 +9,7 @@ import typer
 
 from hpcpinn.cli.job import JOB_HELP, chosen_job
 from hpcpinn.cli.progress import make_progress
-from hpcpinn.config import load_with_origin
+from hpcpinn.config.load import gives, load_with_origin
 
 
 def threshold(
@@ -20,7 +20,13 @@ def threshold(
         str | None, typer.Option(help="SWC file to use instead of the job's.", metavar="FILE")
     ] = None,
     site: Annotated[str, typer.Option(help="Where a spike is looked for.")] = "soma",
-    up_to: Annotated[float, typer.Option(help="Strongest field that is tried, V/m.")] = 1000.0,
+    up_to: Annotated[
+        float | None,
+        typer.Option(
+            help="Strongest field that is tried, V/m; if left out, 1000 or twice the job's field.magnitude, whichever "
+            "is larger.",
+        ),
+    ] = None,
     tolerance: Annotated[float, typer.Option(help="Width of the last bracket over the threshold.")] = 0.01,
     wait: Annotated[float, typer.Option(help="How long a spike may take, ms.")] = 20.0,
     as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object only.")] = False,
@@ -31,24 +37,26 @@ def threshold(
 ) -> None:
     """Searches the threshold of a cell in a field by bisection.
 
-    Direction (or file), pulses, channels and cable are the job's; of its field's magnitude nothing is
-    read. With field.file, strengths are factors of the sampled field.
+    Direction (or file), pulses, channels, cable and clamps are the job's (--set 'clamp=[]' leaves the clamps
+    out); its field's magnitude says no more than where the search ends. With field.file, strengths are
+    factors of the sampled field.
     """
     taken = chosen_job(job, morphology=morphology)
     overrides = [*taken.overrides, *(settings or [])]
     if morphology is not None:
         overrides.append(f"morphology.file={json.dumps(morphology, ensure_ascii=False)}")
     # The search needs no magnitude; the run description does, to know that there is a field.
-    config, origin = load_with_origin(taken.file, ["field.magnitude=1.0", *overrides])
+    own = gives(taken.file, overrides, ("field", "magnitude"))
+    config, origin = load_with_origin(taken.file, overrides if own else ["field.magnitude=1.0", *overrides])
 
     from hpcpinn.parallel.device import prepare  # float64 must be on before JAX is loaded
 
     prepare()
     from hpcpinn.workflows.problem import load_cable
-    from hpcpinn.workflows.threshold import Search, find_threshold
+    from hpcpinn.workflows.threshold import Search, find_threshold, highest_for
 
     unit = "V/m" if config.field.file is None else "times the sampled field"
-    search = Search(site, up_to, tolerance, wait)
+    search = Search(site, highest_for(config) if up_to is None else up_to, tolerance, wait)
 
     def say(strength: float, fired: bool) -> None:
         print(f"hpcpinn: {strength:.6g} {unit}: {'a spike' if fired else 'no spike'}", file=sys.stderr)

@@ -163,10 +163,11 @@ def _print_report(outcome: "Validation") -> None:
     from rich.table import Table
 
     console = Console(highlight=False, markup=False, soft_wrap=True)
-    from hpcpinn.workflows.verdict import lines_of
+    from hpcpinn.workflows.verdict import judgement, lines_of
 
     settled, result = outcome.settled, outcome.result
     unit = result.units.get("time", "")
+    units = ("ms", "uM") if unit else ("", "")
     end = _moment(float(result.time[-1]), unit)
     console.print(f"{result.path}: {counted(result.cable.n_frusta, 'piece')}, to {end}", markup=False)
     ranks = result.attributes["ranks"]
@@ -178,12 +179,11 @@ def _print_report(outcome: "Validation") -> None:
         f"({outcome.seconds_first:.2f} in the first window, compilation included)",
         "seconds, reference at equal error": _price(outcome),
         "reference kept in": str(outcome.sidecar),
-        "error": outcome.accuracy[0].words,
+        "error": judgement(outcome.accuracy[0], outcome.of_run.cells if outcome.of_run else (), units[1]),
         "": outcome.accuracy[1].words,
     }
     if outcome.of_run is not None:
-        units = ("ms", "uM") if unit else ("", "")
-        said = lines_of(outcome.of_run, "JOB", *units)
+        said = lines_of(outcome.of_run, "", *units)
         figures |= {label: text for label, text in said if label in ("fired", "calcium")}
     if outcome.unsettled:
         figures["unsolved"] = f"the reference still moves: {outcome.unsettled}"

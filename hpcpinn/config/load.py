@@ -79,6 +79,15 @@ def load_with_origin(
     return config, origin
 
 
+def gives(path: str | os.PathLike[str] | None, overrides: Sequence[Override], key: Path) -> bool:
+    """Whether a job file, or an override on top of it, gives a key a value; nothing is checked.
+
+    Raises:
+        InputError: Unreadable file, or an override that cannot be understood.
+    """
+    return key in _document(path, overrides)[1].given
+
+
 def _say(lines: Iterable[str]) -> None:
     for line in lines:
         warn(line)

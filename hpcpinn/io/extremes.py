@@ -17,6 +17,9 @@ from hpcpinn.morphology.compartments import site_name
 _VALUES_AT_ONCE = 4_000_000
 """Of a field that are in memory, 32 MB."""
 
+FLOOR_OF_REST = {"calcium": 1e-2, "calbindin": 1e-4}
+"""Shares of the value at rest; what moves by less is at rest. A solver's tolerance, not physiology, is below."""
+
 
 @dataclass(frozen=True)
 class Peak:
@@ -27,12 +30,29 @@ class Peak:
         time: User time.
         site: Nearest place, such as ``apic[3](0.5)``.
         looked: Where it was looked for: "frames" or "frames and probes".
+        by_probe: Whether a probe saw it, not a frame.
+        frames_every: User time from frame to frame; None where there is but one, or nobody knows.
+        probes_every: Likewise of the samples of probes.
+        moved: By how much calcium moved at most, up or down, in the unit of `rise`; None where nobody knows.
+        rest: What it was at the start, the median over the cell; likewise.
     """
 
     rise: float
     time: float
     site: str
     looked: str
+    by_probe: bool = False
+    frames_every: float | None = None
+    probes_every: float | None = None
+    moved: float | None = None
+    rest: float | None = None
+
+    @property
+    def is_at_rest(self) -> bool:
+        """Whether calcium moved by no more than what counts as rest, as far as anybody knows."""
+        if self.moved is None or self.rest is None:
+            return False
+        return self.moved <= FLOOR_OF_REST["calcium"] * abs(self.rest)
 
 
 def calcium_peaks(path: str | Path) -> tuple[Peak, ...]:
@@ -54,11 +74,20 @@ def calcium_peaks(path: str | Path) -> tuple[Peak, ...]:
         samples = file["probes/time"][: committed.samples]
         in_probes = _largest(file["probes/calcium"], samples, first_probe, probes)
         cable = cable_in(file)
-        return tuple(_peak(file, cable, *found) for found in zip(in_cells, in_probes, strict=True))
+        starts = [float(np.median(row)) for row in np.split(file["calcium"][0], first_cell[1:-1])]
+        every = _spacing(file["time"][: committed.frames]), _spacing(samples)
+        found = zip(in_cells, in_probes, starts, strict=True)
+        return tuple(_peak(file, cable, cell, probe, every, rest) for cell, probe, rest in found)
 
 
-_Found = tuple[float, float, int]
-"""Rise, time and column."""
+def _spacing(times: Float[ndarray, " T"]) -> float | None:
+    """The longest step: the end of a run may cut the last one short. None where there is but one time."""
+    steps = np.diff(times)
+    return float(np.max(steps)) if len(steps) else None
+
+
+_Found = tuple[float, float, int, float]
+"""Rise, time and column, and the largest move up or down."""
 
 
 def _largest(
@@ -81,19 +110,37 @@ def _largest(
                 continue
             row, column = np.unravel_index(np.argmax(rise[:, low:high]), (len(rise), high - low))
             value, best = float(rise[row, low + column]), found[number]
+            moved = max(0.0 if best is None else best[3], value, -float(rise[:, low:high].min()))
             if best is None or value > best[0]:
-                found[number] = value, float(times[begin + row]), int(order[low + column])
+                found[number] = value, float(times[begin + row]), int(order[low + column]), moved
+            else:
+                found[number] = *best[:3], moved
     return found
 
 
-def _peak(file: h5py.File, cable: Cable, cell: _Found | None, probe: _Found | None) -> Peak:
+def _peak(
+    file: h5py.File,
+    cable: Cable,
+    cell: _Found | None,
+    probe: _Found | None,
+    every: tuple[float | None, float | None],
+    rest: float,
+) -> Peak:
     assert cell is not None  # a member has cells
-    looked = "frames" if probe is None else "frames and probes"
-    if probe is not None and probe[0] > cell[0]:
-        piece, fraction = int(file["probes/piece"][probe[2]]), float(file["probes/fraction"][probe[2]])
-        return Peak(probe[0], probe[1], _site(cable, piece, fraction), looked)
-    fraction = float(file["cells/fraction"][cell[2]].mean())
-    return Peak(cell[0], cell[1], _site(cable, int(file["cells/piece"][cell[2]]), fraction), looked)
+    by_probe = probe is not None and probe[0] > cell[0]
+    of, (value, time, column, moved) = ("probes", probe) if probe is not None and by_probe else ("cells", cell)
+    piece, fraction = int(file[f"{of}/piece"][column]), float(np.mean(file[f"{of}/fraction"][column]))
+    return Peak(
+        rise=value,
+        time=time,
+        site=_site(cable, piece, fraction),
+        looked="frames" if probe is None else "frames and probes",
+        by_probe=by_probe,
+        frames_every=every[0],
+        probes_every=None if probe is None else every[1],
+        moved=max(moved, cell[3]),
+        rest=rest,
+    )
 
 
 def _site(cable: Cable, piece: int, fraction: float) -> str:

@@ -13,10 +13,9 @@ from numpy import ndarray
 
 from hpcpinn.errors import InputError
 from hpcpinn.io import Result
+from hpcpinn.io.extremes import FLOOR_OF_REST
 from hpcpinn.report.canvas import calcium_colours, halo, moment, unit_of
 
-FLOOR_OF_REST = {"calcium": 1e-2, "calbindin": 1e-4}
-"""Shares of the value at rest; what moves by less is at rest. A solver's tolerance, not physiology, is below."""
 FLOOR_OF_VOLTAGE = 0.1
 """mV."""
 

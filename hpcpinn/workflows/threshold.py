@@ -7,16 +7,20 @@ from dataclasses import dataclass, field
 import numpy as np
 
 from hpcpinn.config import RunConfig
-from hpcpinn.errors import InputError, concerning
+from hpcpinn.errors import InputError, concerning, warn
 from hpcpinn.morphology import Cable, parse_site
+from hpcpinn.morphology.compartments import Compartments
 from hpcpinn.timestepping.cable_equation import VoltageState
 from hpcpinn.timestepping.firing import FIRED, SETTLED
 from hpcpinn.wording import biology
-from hpcpinn.workflows.membrane_voltage import DrivenCable, driven_cable
+from hpcpinn.workflows.membrane_voltage import DrivenCable, clamped_compartments, driven_cable
 from hpcpinn.workflows.progress import NO_PROGRESS, ProgressDisplay
 
 _LADDER = 6
 """The bracket is climbed to by doubling from 2^-6 of the highest: far too strong a field blocks the spike."""
+
+HIGHEST = 1000.0
+"""Where a search ends at least, if nobody says where, V/m."""
 
 
 @dataclass(frozen=True)
@@ -31,7 +35,7 @@ class Search:
     """
 
     site: str = "soma"
-    highest: float = 1000.0
+    highest: float = HIGHEST
     tolerance: float = 0.01
     wait: float = 20.0
 
@@ -64,6 +68,11 @@ class Threshold:
         return 0.5 * (self.silent + self.firing)
 
 
+def highest_for(config: RunConfig) -> float:
+    """Where a search ends if nobody says where: `HIGHEST`, or twice the strongest field of the job, V/m."""
+    return max(HIGHEST, *(2.0 * abs(one) for one in (config.field.magnitude or 0.0, *config.population.magnitudes)))
+
+
 def find_threshold(
     config: RunConfig,
     cable: Cable,
@@ -86,6 +95,7 @@ def find_threshold(
     driven = driven_cable(config.model_copy(update={"field": unit_field}), cable)
     with concerning("--site"):
         compartment = driven.compartments.nearest(parse_site(search.site, cable), cable)
+    _warn_of_clamps(config, driven.compartments, cable, compartment, search)
     rest = driven.equation.resting_state()
     tried: list[tuple[float, bool]] = []
 
@@ -99,7 +109,8 @@ def find_threshold(
     # At most: without field, the ladder, and the halvings of the bracket that it ends with.
     progress.doing("trying fields", 1 + _LADDER + 1 + math.ceil(math.log2(1.0 / search.tolerance)), "fields at most")
     if spike(0.0) is not None:
-        raise InputError(f"threshold: {search.site} fires without any field; take away the clamps")
+        how = "; leave the clamps out with --set 'clamp=[]'" if config.clamp else ""
+        raise InputError(f"threshold: {search.site} fires without any field{how}")
     low, high, time = 0.0, 0.0, None
     for halvings in range(_LADDER, -1, -1):
         low, high = high, search.highest / 2.0**halvings
@@ -110,7 +121,7 @@ def find_threshold(
         unit = "V/m" if config.field.file is None else "times the sampled field"
         raise InputError(
             f"threshold: no spike at {search.site} within {biology(search.wait, 6)} up to {search.highest:g} {unit}; "
-            "raise --up-to or --wait, or turn field.direction"
+            f"raise --up-to (if left out, {HIGHEST:g} or twice field.magnitude) or --wait, or turn field.direction"
         )
     while high - low > search.tolerance * high:
         middle = 0.5 * (low + high)
@@ -120,6 +131,20 @@ def find_threshold(
         else:
             high, time = middle, found
     return Threshold(low, high, time, tuple(tried))
+
+
+def _warn_of_clamps(
+    config: RunConfig, cells: Compartments, cable: Cable, compartment: int, search: Search
+) -> None:
+    """Says so before anything is tried where a clamp may fire the place that the field is to fire."""
+    over = config.stimulation.start + search.wait
+    for number, at in enumerate(clamped_compartments(config, cells, cable)):
+        clamp = config.clamp[number]
+        if at == compartment and clamp.start < over and clamp.current > 0.0:
+            warn(
+                f"acts at {search.site} while a spike is looked for there; to leave it out, --set 'clamp=[]'",
+                ("clamp", number, "site"),
+            )
 
 
 def _spike_time(

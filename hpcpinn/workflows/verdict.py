@@ -183,33 +183,50 @@ def cells_of(path: str | Path, names: Sequence[str], firing: Sequence[Firing]) -
     return tuple(CellVerdict(*one) for one in zip(named, firing, peaks, strict=True))
 
 
-def lines_of(verdict: Verdict, job: str = "", unit: str = "ms", concentration: str = "uM") -> list[tuple[str, str]]:
+def lines_of(verdict: Verdict, search: str = "", unit: str = "ms", concentration: str = "uM") -> list[tuple[str, str]]:
     """The verdict as sentences with what they are about.
 
     Args:
         verdict: The facts.
-        job: How a person would name the job to another command.
+        search: What follows ``hpcpinn threshold`` for this run; empty where its job is not known.
         unit: Of time; empty in a dimensionless run.
         concentration: Unit of calcium; empty likewise.
     """
     one = verdict.cells[0] if len(verdict.cells) == 1 else None
     lines = []
     if one is not None:
-        lines.append(("fired", _fired(one.firing, verdict.field, job)))
+        lines.append(("fired", _fired(one.firing, verdict.field, search)))
         lines.append(("calcium", _rose(one.calcium, unit, concentration)))
     elif verdict.cells:
-        lines.append(("fired", _fired_members(verdict, job)))
+        lines.append(("fired", _fired_members(verdict, search)))
         lines.append(("calcium", _rose_members(verdict.cells, unit, concentration)))
-    lines += [("error", accuracy.words) for accuracy in verdict.accuracy]
+    judged = dict.fromkeys(judgement(accuracy, verdict.cells, concentration) for accuracy in verdict.accuracy)
+    lines += [("error", words) for words in judged]
     return lines + [("unsolved", sentence) for sentence in verdict.left or ("nothing",)]
 
 
-def _fired(firing: Firing, field: float | None, job: str) -> str:
+def judgement(accuracy: Accuracy, cells: Sequence[CellVerdict], concentration: str = "uM") -> str:
+    """An error of calcium's change against its tolerance, in words; no warning where nothing changes.
+
+    Args:
+        accuracy: The error, relative to calcium's distance from rest.
+        cells: Of the run.
+        concentration: Unit of calcium; empty in a dimensionless run.
+    """
+    peaks = [cell.calcium for cell in cells if cell.calcium is not None]
+    if accuracy.passes or not peaks or not all(peak.is_at_rest for peak in peaks):
+        return accuracy.words
+    most = max(peak.moved or 0.0 for peak in peaks)
+    moves = f"moves by at most {most:.2g} {concentration}".rstrip()
+    return f"calcium stays at rest ({moves}): its error is relative to next to nothing"
+
+
+def _fired(firing: Firing, field: float | None, search: str) -> str:
     if not firing.known:
         return firing.why
     if not firing.any:
         at_field = f" at a field of {field:g} V/m" if field is not None else ""
-        advice = f"; hpcpinn threshold {job} finds the weakest field that fires it" if field is not None else ""
+        advice = f"; {_finds(search)} it" if field is not None else ""
         return f"nothing: no action potential at any of {counted(firing.places, 'place')}{at_field}{advice}"
     assert firing.first is not None
     first = f"first at {biology(firing.first)} at {firing.first_site}"
@@ -220,7 +237,13 @@ def _fired(firing: Firing, field: float | None, job: str) -> str:
     return f"{counted(firing.count, 'action potential')} at {firing.site}; {first}, {everywhere}"
 
 
-def _fired_members(verdict: Verdict, job: str) -> str:
+def _finds(search: str) -> str:
+    """``hpcpinn threshold my.toml finds the weakest field that fires``."""
+    command = f"hpcpinn threshold {search}" if search else "hpcpinn threshold, given the job of the run,"
+    return f"{command} finds the weakest field that fires"
+
+
+def _fired_members(verdict: Verdict, search: str) -> str:
     cells = verdict.cells
     firing = [cell for cell in cells if cell.firing.any]
     silent = [cell.name for cell in cells if not cell.firing.any]
@@ -228,7 +251,7 @@ def _fired_members(verdict: Verdict, job: str) -> str:
         return cells[0].firing.why
     at_field = f" at a field of {verdict.field:g} V/m" if verdict.field is not None else ""
     if not firing:
-        return f"none of {len(cells)} members{at_field}; hpcpinn threshold {job} finds the weakest field that fires one"
+        return f"none of {len(cells)} members{at_field}; {_finds(search)} one"
     counts = [
         f"{cell.name}: {counted(cell.firing.count, 'action potential')} at {cell.firing.site}"
         if cell.firing.count
@@ -251,10 +274,27 @@ def _moment(time: float, unit: str) -> str:
 def _rose(peak: Peak | None, unit: str, concentration: str) -> str:
     if peak is None:
         return "nothing was written of it"
+    if peak.is_at_rest:
+        moves = f"moves by at most {peak.moved or 0.0:.2g} {concentration}".rstrip()
+        return f"stays at rest: {moves} (by {peak.looked})"
     if not peak.rise > 0.0:
-        return f"nowhere above where it began ({peak.looked})"
+        return f"nowhere above where it began (by {peak.looked})"
     rise = f"{peak.rise:.3g} {concentration}".rstrip()
-    return f"up to {rise} above rest, at {_moment(peak.time, unit)} at {peak.site} (by {peak.looked})"
+    seen, how = _seen(peak, unit)
+    return f"{seen} {rise} above rest, at {_moment(peak.time, unit)} at {peak.site} ({how})"
+
+
+def _seen(peak: Peak, unit: str) -> tuple[str, str]:
+    """How sure the highest is, and what saw it: between frames, the cell is seen by probes alone."""
+    frames, probes = peak.frames_every, peak.probes_every
+    if frames is None or (probes is not None and frames <= probes * (1.0 + 1e-6)):
+        return "up to", f"by {peak.looked}"
+    if probes is None:
+        return "highest seen", f"frames every {_moment(frames, unit)}"
+    if not peak.by_probe:
+        return "highest seen", f"frames every {_moment(frames, unit)}, probes every {_moment(probes, unit)}"
+    of_cell = f"frames of the whole cell every {_moment(frames, unit)} may miss more elsewhere"
+    return "highest seen", f"probe, every {_moment(probes, unit)}; {of_cell}"
 
 
 def _rose_members(cells: Sequence[CellVerdict], unit: str, concentration: str) -> str:

@@ -47,7 +47,16 @@ def test_a_probe_may_have_seen_more(tmp_path, calcium):
     probes[2, 1] = 3.05  # "tip"
     (peak,) = extremes.calcium_peaks(written(tmp_path / "run.h5", calcium, probes))
     assert (peak.time, peak.site, peak.looked) == (2.0, "apic[0](1)", "frames and probes")
-    assert peak.rise == pytest.approx(3.0)
+    assert peak.rise == pytest.approx(3.0) and peak.moved == pytest.approx(3.0)
+    assert peak.by_probe and (peak.frames_every, peak.probes_every) == (1.0, 1.0)
+
+
+def test_a_fall_is_a_move(tmp_path, calcium):
+    calcium[4, 31] = 0.05
+    calcium[2, 3] = 4.9
+    (peak,) = extremes.calcium_peaks(written(tmp_path / "run.h5", calcium))
+    assert peak.rise == 0.0 and peak.moved == pytest.approx(0.1) and peak.rest == 0.05
+    assert not peak.is_at_rest and dataclasses.replace(peak, moved=4e-4).is_at_rest
 
 
 def test_every_member_has_its_own(tmp_path, calcium):

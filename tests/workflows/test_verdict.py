@@ -1,7 +1,7 @@
 """What came of a run, in plain words."""
 
 import json
-from dataclasses import asdict
+from dataclasses import asdict, replace
 
 import numpy as np
 import pytest
@@ -76,6 +76,35 @@ def test_a_cell_that_fires_but_not_at_its_soma():
 
 def test_a_constant_voltage_cannot_fire():
     assert said(CellVerdict("", Firing(), PEAK))["fired"] == ["the voltage is given as a constant, which fires nothing"]
+
+
+HELD = replace(PEAK, by_probe=True, frames_every=10.0, probes_every=0.1, moved=12.345, rest=0.05)
+
+
+@pytest.mark.parametrize(
+    ("peak", "words"),
+    [
+        (HELD, "highest seen {} (probe, every 0.1 ms; frames of the whole cell every 10 ms may miss more elsewhere)"),
+        (replace(HELD, by_probe=False), "highest seen {} (frames every 10 ms, probes every 0.1 ms)"),
+        (replace(HELD, by_probe=False, probes_every=None), "highest seen {} (frames every 10 ms)"),
+        (replace(HELD, frames_every=0.1), "up to {} (by frames and probes)"),
+    ],
+)
+def test_between_frames_only_probes_see_calcium(peak, words):
+    rise = "12.3 uM above rest, at 46 ms at apic[3](0.7)"
+    assert said(CellVerdict("", SOMATIC, peak))["calcium"] == [words.format(rise)]
+
+
+def test_an_error_of_calcium_at_rest_is_no_warning():
+    """It is relative to how far calcium moves, which is less than one per cent of what it is."""
+    bad = Accuracy(5.8e-3, 1e-3, "error estimate", "window.tolerance", "shorten windows")
+    rest = replace(HELD, rise=1.2e-6, moved=1.6e-6)
+    lines = dict(lines_of(Verdict((CellVerdict("", SILENT, rest),), (bad, bad))))
+    moves = "moves by at most 1.6e-06 uM"
+    assert lines["error"] == f"calcium stays at rest ({moves}): its error is relative to next to nothing"
+    assert lines["calcium"] == f"stays at rest: {moves} (by frames and probes)"
+    moves = CellVerdict("", SILENT, replace(rest, moved=6e-4))
+    assert dict(lines_of(Verdict((moves,), (bad,))))["error"].startswith("warn: error 5.8e-03")
 
 
 def test_a_verdict_comes_back_from_the_metrics():
