@@ -117,7 +117,7 @@ def _legend(
         handles=handles,
         loc="outside lower center",
         ncols=len(handles) if needed < inches else min(2, len(handles)),
-        title="\n".join(filter(None, [shading.note, *shading.remark.split("; ")])) or None,
+        title="\n".join(filter(None, [shading.note, shading.remark])) or None,
         title_fontsize=8,
         borderaxespad=0.2,
         numpoints=1,
@@ -126,10 +126,11 @@ def _legend(
 
 
 def titles_of(result: Result, change: Change, frames: Int[ndarray, " k"]) -> list[str]:
-    """Times of frames; the one of the largest change is said to be the peak."""
+    """Times of frames; the one of the largest change is said to be the highest frame: probes may have seen more."""
     peak = peak_frame(change)
+    said = " (highest frame)" if change.values[peak].max() >= -change.values[peak].min() else " (lowest frame)"
     return [
-        moment(result, result.time[frame]) + (" (peak)" if change.happened and frame == peak else "")
+        moment(result, result.time[frame]) + (said if change.happened and frame == peak else "")
         for frame in frames
     ]
 

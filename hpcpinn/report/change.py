@@ -25,6 +25,8 @@ _DECADES = 1e-3
 """Least change that logarithmic colours tell from rest, as a share of the largest."""
 _BELOW = 0.05
 """Share of the largest change from which changes of the other sign get colours of their own."""
+_MISSED, _MISSED_VOLTAGE = 0.1, 5.0
+"""By how much probes must exceed all frames before that is said: share of the frames' largest change, and mV."""
 
 
 @dataclass(frozen=True)
@@ -58,9 +60,9 @@ class Shading:
     Attributes:
         scale: Of the colours.
         colours: Dark at rest, light where much has changed.
-        label: Quantity and unit.
+        label: Quantity, unit and the value at rest.
         note: That nothing moved, where it did not; no colour bar is drawn then.
-        remark: What else is to be known of the colours.
+        remark: What else is to be known of the colours, in lines.
         rest: Value that nothing has moved from; what is farthest from it is drawn on top.
     """
 
@@ -109,24 +111,48 @@ def shading_of(result: Result, change: Change, frames: Int[ndarray, " k"] | None
     Changes of both signs get a scale of both, as wide below as above rest.
     """
     values = change.values if frames is None else change.values[frames]
-    unit, symbol = unit_of(result, change.name), f"Δ {change.name}"
-    low, high = float(change.rest.min()), float(change.rest.max())
-    rest = f"from rest, {low:.3g}".replace("-", "−")
-    since = rest if high - low <= change.floor else f"since {moment(result, change.start)}"
-    said = f"{symbol} ({unit}) {since}" if unit else f"{symbol} {since}"
     most = float(np.abs(values).max())
     if most <= change.floor:
-        note = f"at rest: {change.name} moves by less than {number(change.floor)} {unit}".rstrip()
+        note = f"at rest: {change.name} moves by less than {number(change.floor)} {unit_of(result, change.name)}"
         dark = Normalize(change.floor, 2.0 * change.floor, clip=True)
-        return Shading(dark, calcium_colours(), said, note + _between_frames(result, change))
+        said = _in_words(result, change, rises=True)
+        return Shading(dark, calcium_colours(), said, note.rstrip() + _between_frames(result, change))
     typical = float(np.median(np.abs(values).max(axis=0)))
     is_wide = most > _WIDE * typical
     least = max(change.floor, _in_one_digit(_DECADES * most))
     if values.min() < -max(change.floor, _BELOW * most):
         scale = SymLogNorm(least, vmin=-most, vmax=most) if is_wide else Normalize(-most, most)
-        return Shading(scale, both_ways(), said)
+        return Shading(scale, both_ways(), _in_words(result, change, rises=False), remark=missed(result, change.name))
     scale = LogNorm(least, most, clip=True) if is_wide else Normalize(0.0, most, clip=True)
-    return Shading(scale, calcium_colours(), said)
+    said = _in_words(result, change, rises=True)
+    return Shading(scale, calcium_colours(), said, remark=missed(result, change.name))
+
+
+def _in_words(result: Result, change: Change, *, rises: bool) -> str:
+    """What a bar shows: ``calcium above rest (µM)``, and below it how much that is where it is one value."""
+    unit = unit_of(result, change.name)
+    low, high = float(change.rest.min()), float(change.rest.max())
+    at_rest = high - low <= change.floor
+    since = "rest" if at_rest else f"its value at {moment(result, change.start)}"
+    quantity = f"{change.name} above {since}" if rises else f"change of {change.name} from {since}"
+    lines = [f"{quantity} ({unit})" if unit else quantity]
+    if at_rest:
+        lines.append(f"rest: {number(low)} {unit}".rstrip())
+    return "\n".join(lines)
+
+
+def missed(result: Result, name: str) -> str:
+    """What to say where probes saw clearly more of a quantity than any frame holds; empty where they did not."""
+    seen, stored = getattr(result.probes, name), getattr(result, name)
+    if not seen.size or not stored.size:
+        return ""
+    most, highest = float(seen.max()), float(stored.max())
+    excursion = float((stored - stored[0]).max())
+    least = max(floor_of(name, float(np.median(stored[0]))), _MISSED * excursion)
+    if most - highest <= (_MISSED_VOLTAGE if name == "voltage" else least):
+        return ""
+    value = f"{most:.0f}".replace("-", "−") if name == "voltage" else number(float(f"{most:.2g}"))
+    return f"largest of the frames; probes saw up to {value} {unit_of(result, name)}".rstrip() + " between them"
 
 
 def _between_frames(result: Result, change: Change) -> str:

@@ -93,7 +93,7 @@ def telling_moments(result: Result, change: Change, protocol: PulseProtocol | No
         choice = np.intersect1d(within, alike) if np.isin(within, alike).any() else within
         if len(choice):
             frame = int(choice[mean[choice].argmax()])
-            shown.setdefault(frame, said or ("peak" if frame == peak else ""))
+            shown.setdefault(frame, ", ".join(filter(None, [said, "highest frame" if frame == peak else ""])))
     return sorted(shown.items())
 
 
@@ -106,7 +106,7 @@ def _spans(
     if len(starts) > 1:
         until = [*starts[1:].tolist(), np.inf]
         trains = sorted({0, (len(starts) - 1) // 2, len(starts) - 1})
-        return [(float(starts[train]), until[train], f"peak of train {train + 1}") for train in trains]
+        return [(float(starts[train]), until[train], f"train {train + 1}") for train in trains]
     first = float(onsets[0]) if len(onsets) else float(result.time[0])
     borders = np.linspace(first, end, 4)
     return [(float(a), float(b), "") for a, b in zip(borders[:-1], [*borders[1:-1], np.inf], strict=True)]
@@ -247,7 +247,7 @@ def _draw_trees(
     figure: SubFigure, result: Result, change: Change, curves: list[Curve], shown: list[tuple[int, str]]
 ) -> None:
     frames = np.array([frame for frame, _ in shown])
-    titles = [moment(result, result.time[frame]) + (f" ({said})" if said else "") for frame, said in shown]
+    titles = [moment(result, result.time[frame]) + (f"\n({said})" if said else "") for frame, said in shown]
     titles[0] = f"e  {titles[0]}"
     more = [Mark("probe", curve.name.split(",")[0], curve.place) for curve in curves if curve.place is not None]
     cells_into(figure, result, change, frames, shading_of(result, change, frames), titles, more)

@@ -13,15 +13,13 @@ from hpcpinn.errors import InputError
 from hpcpinn.io import Result
 from hpcpinn.report.canvas import moment, unit_of
 from hpcpinn.report.cell import draw_frames
-from hpcpinn.report.change import Change, Shading, change_of, shading_of
+from hpcpinn.report.change import Change, Shading, change_of, missed, shading_of
 from hpcpinn.report.heading import shortened
 
 FIRED = 0.0
 """mV; an action potential is where the voltage comes up through it."""
 _LARGE = 10.0
 """mV by which the voltage must move for colours to show it itself, and not its change from rest."""
-_MISSED = 5.0
-"""mV by which probes must exceed all frames before that is said."""
 _LASTS = 2.0
 """ms from the first action potential within which a frame shows it."""
 _CONSTANT = 1e-6
@@ -120,7 +118,7 @@ def _title(result: Result, change: Change, frame: int) -> str:
     if fired is not None and frame == _frame_near(result, fired[0]):
         why.append("first action potential")
     if change.happened and frame == int(result.voltage.max(axis=1).argmax()):
-        why.append("highest")
+        why.append("highest frame")
     return moment(result, result.time[frame]) + (f"\n({', '.join(why)})" if why else "")
 
 
@@ -128,18 +126,8 @@ def _remark(result: Result) -> str:
     """When and where the first action potential was, and what frames do not show of the voltage."""
     fired = first_action_potential(result)
     first = "" if fired is None else f"first action potential at {moment(result, fired[0])}, {_named(fired[1])}"
-    return "; ".join(filter(None, [first, missed(result)]))
+    return "\n".join(filter(None, [first, missed(result, "voltage")]))
 
 
 def _named(where: str) -> str:
     return shortened(where, 24)
-
-
-def missed(result: Result) -> str:
-    """What to say where probes saw voltages that no frame holds; empty where frames show all."""
-    if not result.probes.voltage.size or not result.voltage.size:
-        return ""
-    seen, stored = float(result.probes.voltage.max()), float(result.voltage.max())
-    if seen - stored <= _MISSED:
-        return ""
-    return f"frames hold at most {stored:.0f} mV, probes saw {seen:.0f} mV between them".replace("-", "−")

@@ -7,8 +7,8 @@ import pytest
 from matplotlib.colors import LogNorm, Normalize, SymLogNorm
 from matplotlib.figure import Figure
 
-from hpcpinn.report.cell import cells_into, telling_frames
-from hpcpinn.report.change import change_of, colour_bar, floor_of, number, quiet_axis, shading_of
+from hpcpinn.report.cell import cells_into, telling_frames, titles_of
+from hpcpinn.report.change import change_of, colour_bar, floor_of, missed, number, quiet_axis, shading_of
 from hpcpinn.report.kymograph import kymograph_into
 from hpcpinn.report.traces import traces_into
 from tests.report.synthetic import run_of, with_calcium
@@ -66,7 +66,39 @@ def test_scales_come_from_what_happened(communicator, tmp_path, changes, kind, e
     assert (shading.scale.vmin, shading.scale.vmax) == pytest.approx(
         (max(ends[0], floor) if kind is LogNorm else ends[0], ends[1])
     )
-    assert shading.label == "Δ calcium (µM) from rest, 5"
+    said = "change of calcium from rest (µM)" if kind is SymLogNorm else "calcium above rest (µM)"
+    assert shading.label == f"{said}\nrest: 5 µM"
+
+
+def test_what_probes_saw_between_frames_is_said_below_the_trees(communicator, tmp_path):
+    result = run_of(communicator, tmp_path)
+    calcium = np.full_like(result.calcium, 0.05)
+    calcium[3] = 0.072
+    result = with_calcium(result, calcium)
+
+    def seeing(most):
+        seen = np.full_like(result.probes.calcium, 0.05)
+        seen[3, 1] = most
+        return dataclasses.replace(result, probes=dataclasses.replace(result.probes, calcium=seen))
+
+    said = "largest of the frames; probes saw up to 0.62 µM between them"
+    assert missed(seeing(0.6231), "calcium") == shading_for(seeing(0.6231)).remark == said
+    assert missed(seeing(0.0735), "calcium") == "", "less than a tenth of the rise above it"
+    page = Figure()
+    draw = seeing(0.6231)
+    cells_into(page, draw, change_of(draw), np.array([3]), shading_for(draw))
+    assert page.legends[0].get_title().get_text() == said
+    assert titles_of(draw, change_of(draw), np.array([2, 3])) == ["1.5 ms", "2 ms (highest frame)"]
+    fallen = with_calcium(result, 0.1 - calcium)
+    assert titles_of(fallen, change_of(fallen), np.array([3])) == ["2 ms (lowest frame)"]
+
+
+def test_where_cells_rest_at_unlike_values_the_bar_says_since_when(communicator, tmp_path):
+    result = run_of(communicator, tmp_path)
+    rest = np.where(np.arange(result.calcium.shape[1]) < 9, 1.0, 3.0)
+    calcium = np.tile(rest, (len(result.time), 1))
+    calcium[3] += 1.0
+    assert shading_for(with_calcium(result, calcium)).label == "calcium above its value at 0.5 ms (µM)"
 
 
 def test_a_bar_has_plain_numbers(communicator, tmp_path):

@@ -85,10 +85,10 @@ def test_the_trees_stand_at_the_peaks_of_the_first_the_middle_and_the_last_train
     mean = np.zeros(16)
     mean[[2, 5, 8, 14]] = 0.2, 0.3, 0.9, 0.4  # at 1.5, 3, 4.5 and 7.5 ms; trains begin at 0.5, 2.5, 4.5 and 6.5
     assert moments(result, mean, protocol_of(result.config)) == [
-        (1.5, "peak of train 1"), (3.0, "peak of train 2"), (7.5, "peak of train 4")
+        (1.5, "train 1"), (3.0, "train 2"), (7.5, "train 4")
     ]  # fmt: skip
     one_train = protocol_of(split_config(pulses=1, bursts=7, burst_interval=1.0, start=0.5))
-    assert moments(result, mean, one_train) == [(1.5, ""), (4.5, "peak"), (7.5, "")]
+    assert moments(result, mean, one_train) == [(1.5, ""), (4.5, "highest frame"), (7.5, "")]
     assert moments(result, 1e-6 * mean, protocol_of(result.config)) == [(8.0, "")], "nothing moves: the last frame"
 
 
@@ -98,7 +98,7 @@ def test_trees_are_compared_as_long_after_a_pulse_as_the_highest(result):
     mean = np.linspace(0.0, 0.3, 16)
     mean[12] = 0.9  # at 650 ms, 10 ms after a pulse
     bursts = protocol_of(onsets.config)
-    assert moments(onsets, mean, bursts) == [(200.0, ""), (500.0, ""), (650.0, "peak")]
+    assert moments(onsets, mean, bursts) == [(200.0, ""), (500.0, ""), (650.0, "highest frame")]
 
 
 def test_a_place_off_the_soma_is_taken_from_the_frames_where_no_probe_is(result):

@@ -60,16 +60,16 @@ def test_an_action_potential_is_shown_as_voltage_and_a_small_one_as_its_change(r
         np.testing.assert_allclose(drawn.get_array(), np.linspace(-60.0, 30.0, 33))
     small = firing(result, {4: np.linspace(-67.0, -63.0, 33)})
     shown, shading = colours_of(small, change_of(small, "voltage"), np.array([4]))
-    assert shading.label == "Δ voltage (mV) from rest, −65"
+    assert shading.label == "change of voltage from rest (mV)\nrest: −65 mV"
     assert (shading.scale.vmin, shading.scale.vmax) == (-2.0, 2.0)
 
 
 def test_what_frames_miss_of_the_voltage_is_said(result):
     missed = firing(result, {4: -50.0}, {5: 41.0})
     _, shading = colours_of(missed, change_of(missed, "voltage"), np.array([4]))
-    assert shading.remark.split("; ") == [
+    assert shading.remark.splitlines() == [
         "first action potential at 1.403 ms, probe tip",
-        "frames hold at most −50 mV, probes saw 41 mV between them",
+        "largest of the frames; probes saw up to 41 mV between them",
     ]
 
 
