@@ -183,7 +183,8 @@ def colour_bar(figure: Figure | SubFigure, shading: Shading, beside: Any, *, shr
     if shading.note:
         return
     shown = ScalarMappable(shading.scale, shading.colours)
-    bar = figure.colorbar(shown, ax=beside, label=shading.label, shrink=shrink, pad=0.02, aspect=30)
+    # A lone tree stays in the middle: without panchor it moves to the bar and leaves its half of the page blank.
+    bar = figure.colorbar(shown, ax=beside, label=shading.label, shrink=shrink, pad=0.02, aspect=30, panchor=False)
     ticks = _ticks(shading.scale)
     if ticks is not None:
         bar.set_ticks(ticks, labels=[number(tick) for tick in ticks])

@@ -93,6 +93,18 @@ def test_what_probes_saw_between_frames_is_said_below_the_trees(communicator, tm
     assert titles_of(fallen, change_of(fallen), np.array([3])) == ["2 ms (lowest frame)"]
 
 
+def test_a_lone_tree_stands_in_the_middle_of_its_page(communicator, tmp_path):
+    result = run_of(communicator, tmp_path)
+    calcium = np.full_like(result.calcium, 0.05)
+    calcium[3] = 0.5
+    result = with_calcium(result, calcium)
+    page = Figure(figsize=(4.5, 4.0), layout="constrained")
+    cells_into(page, result, change_of(result), np.array([3]), shading_for(result))
+    page.draw_without_rendering()
+    box = page.axes[0].get_position()
+    assert 0.5 * (box.x0 + box.x1) == pytest.approx(0.43, abs=0.06), "the bar is at the right"
+
+
 def test_where_cells_rest_at_unlike_values_the_bar_says_since_when(communicator, tmp_path):
     result = run_of(communicator, tmp_path)
     rest = np.where(np.arange(result.calcium.shape[1]) < 9, 1.0, 3.0)
