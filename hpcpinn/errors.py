@@ -45,15 +45,20 @@ class InputWarning(UserWarning):
         self.key = key
 
 
-def warn(message: str, key: Key = ()) -> None:
+class CutShortWarning(InputWarning):
+    """Part of a protocol lies beyond the end of the run: no news to who set that end on the command line."""
+
+
+def warn(message: str, key: Key = (), kind: type[InputWarning] = InputWarning) -> None:
     """Tells the user, in one line; the command line shows it as ``hpcpinn: warning: ...``, once.
 
     Args:
         message: Value, place and what becomes of it.
         key: As in `InputError`; it is put in front.
+        kind: Of the warning.
     """
     text = f"{spelled(key)}: {message}" if key else message
-    warnings.warn(InputWarning(text, key), stacklevel=2)
+    warnings.warn(kind(text, key), stacklevel=2)
 
 
 class NothingToDoError(HpcpinnError):

@@ -33,6 +33,30 @@ def biology(milliseconds: float, digits: int = 4) -> str:
     return f"{milliseconds / factor:.{digits}g} {unit}"
 
 
+def spoken(milliseconds: float) -> str:
+    """A length of simulated time, minutes and seconds apart: ``12.5 ms``, ``32 s``, ``37 min 4 s``, ``1 h 5 min``."""
+    if abs(milliseconds) < 120e3:
+        return biology(milliseconds, 6)
+    minutes, seconds = divmod(round(milliseconds / 1e3), 60)
+    hours, minutes = divmod(minutes, 60)
+    parts = ((hours, "h"), (minutes, "min"), (seconds, "s"))
+    return " ".join(f"{amount} {unit}" for amount, unit in parts if amount)
+
+
+def roughly(seconds: float) -> str:
+    """A guess of wall time, as coarse as it is: ``7 s``, ``40 s``, ``46 min``, ``1 h 10 min``, ``3 days``."""
+    if seconds < 95.0:
+        return f"{max(1, round(seconds)) if seconds < 9.5 else 10 * round(seconds / 10.0)} s"
+    minutes = round(seconds / 60.0)
+    if minutes < 60:
+        return f"{minutes} min"
+    hours, tens = divmod(round(seconds / 600.0), 6)
+    if hours < 10:
+        return f"{hours} h {10 * tens} min" if tens else f"{hours} h"
+    hours = round(seconds / 3600.0)
+    return f"{hours} h" if hours < 48 else f"{round(hours / 24)} days"
+
+
 def biology_of(now: float, total: float) -> str:
     """A moment within a length of simulated time, both in the unit of the length: ``12.5 of 50 ms``."""
     factor, unit = _unit_for(total)

@@ -2,7 +2,18 @@
 
 import pytest
 
-from hpcpinn.wording import amount_of, as_typed, biology, biology_of, bytes_of, counted, duration, listed
+from hpcpinn.wording import (
+    amount_of,
+    as_typed,
+    biology,
+    biology_of,
+    bytes_of,
+    counted,
+    duration,
+    listed,
+    roughly,
+    spoken,
+)
 
 
 @pytest.mark.parametrize(
@@ -49,6 +60,23 @@ def test_a_moment_is_in_the_unit_of_the_whole(now, total, text):
 def test_an_amount_is_as_exact_as_the_whole_asks_for():
     said = [amount_of(now, total) for now, total in ((1.7e-7, 1.0), (0.0348, 1.0), (2.816, 50.0), (7, 400), (6, 6))]
     assert said == ["0 of 1", "0.03 of 1", "2.8 of 50", "7 of 400", "6 of 6"]
+
+
+@pytest.mark.parametrize(
+    ("milliseconds", "text"),
+    [(12.5, "12.5 ms"), (90e3, "90 s"), (2_224_000.3, "37 min 4 s"), (1.8e6, "30 min"), (3.9e6, "1 h 5 min")],
+)
+def test_a_length_is_said_in_minutes_and_seconds(milliseconds, text):
+    assert spoken(milliseconds) == text
+
+
+@pytest.mark.parametrize(
+    ("seconds", "text"),
+    [(0.95, "1 s"), (7.3, "7 s"), (9.7, "10 s"), (42.0, "40 s"), (94.0, "90 s"), (96.0, "2 min"), (2756.0, "46 min"),
+     (3580.0, "1 h"), (4300.0, "1 h 10 min"), (36500.0, "10 h"), (3.1 * 86400, "3 days")],
+)  # fmt: skip
+def test_a_guess_is_as_coarse_as_it_is(seconds, text):
+    assert roughly(seconds) == text
 
 
 def test_counts_sizes_and_lists():

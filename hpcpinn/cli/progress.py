@@ -12,7 +12,7 @@ from rich.console import Console
 from rich.live import Live
 from rich.text import Text
 
-from hpcpinn.wording import amount_of, biology_of, duration
+from hpcpinn.wording import amount_of, biology_of, duration, roughly
 
 FIRST_LINE, BETWEEN_LINES = 5.0, 10.0
 """Seconds until the first plain line, and from one to the next."""
@@ -139,7 +139,7 @@ class Progress(ABC):
         left = self._pace.left
         if left is None or self._pace.share == 1.0:
             return ""
-        return f"about {duration(left)} left" if left >= 0.95 else "almost done"
+        return f"about {roughly(left)} left" if left >= 0.95 else "almost done"
 
     def __enter__(self) -> Self:
         return self
@@ -231,6 +231,7 @@ class LiveProgress(Progress):
 
     def __init__(self, console: Console):
         super().__init__()
+        self._console = console
         self._live = Live(console=console, refresh_per_second=4, transient=True, get_renderable=self._drawn)
         self._closed = False
 
@@ -248,14 +249,23 @@ class LiveProgress(Progress):
         self._live.stop()
 
     def _drawn(self) -> Text:
+        # Where the terminal is narrow, whole parts go, not ends of numbers; of a detail its last part is kept longest.
+        last = self._detail.rpartition(", ")[2]
+        shapes = ((_BAR, self._detail), (_BAR, last), (_BAR // 2, last), (0, last), (_BAR, ""), (0, ""))
+        lines = [self._in_shape(bar, detail) for bar, detail in shapes]
+        fitting = (line for line in lines if len(line) <= self._console.width)
+        return Text(next(fitting, lines[-1]), no_wrap=True, overflow="ellipsis")
+
+    def _in_shape(self, bar: int, detail: str) -> str:
+        """The line with a bar of so many characters."""
         share = self._pace.share
         parts = [self._what]
         if share is not None:
-            full = round(_BAR * share)
-            done, rest = ("#", ".") if self._live.console.options.ascii_only else ("\N{FULL BLOCK}", "\N{LIGHT SHADE}")
-            parts += [done * full + rest * (_BAR - full), f"{100.0 * share:.0f} %"]
-        parts += [self._how_far, self._left, self._detail]  # what comes last is cut off where the terminal is narrow
-        return Text("  ".join(part for part in parts if part), no_wrap=True, overflow="ellipsis")
+            full = round(bar * share)
+            done, rest = ("#", ".") if self._console.options.ascii_only else ("\N{FULL BLOCK}", "\N{LIGHT SHADE}")
+            parts += [done * full + rest * (bar - full), f"{100.0 * share:.0f} %"]
+        parts += [self._how_far, self._left, detail]
+        return "  ".join(part for part in parts if part)
 
 
 def _print_labelled(console: Console, label: str, text: str) -> None:

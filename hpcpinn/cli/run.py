@@ -13,7 +13,7 @@ from hpcpinn.cli.job import JOB_HELP, chosen_job
 from hpcpinn.cli.progress import make_progress
 from hpcpinn.config import SquareConfig, load_any
 from hpcpinn.config.jobs import DEFAULT, is_cell
-from hpcpinn.errors import InputError
+from hpcpinn.errors import InputError, warn
 from hpcpinn.wording import as_typed, biology, counted, duration
 
 if TYPE_CHECKING:
@@ -62,6 +62,8 @@ def run(
     found = chosen_job(job, DEFAULT, morphology)
     chosen = found.file
     config, origin = load_any(chosen, [*found.overrides, *(settings or []), *overrides_of(flags)])
+    if config.parameter:
+        _warn_of_inference(job if job is not None else chosen)
     if isinstance(config, SquareConfig):
         if resume is not None:
             raise InputError("--resume: runs on a square take seconds and keep no checkpoints; start without it")
@@ -91,6 +93,12 @@ def run(
             print_long_summary(long_summary, console, search)
         else:
             print_summary(summary, console, search)
+
+
+def _warn_of_inference(job: Path | None) -> None:
+    """A description with constants to infer is solved with what it says of them."""
+    name = DEFAULT if job is None else as_typed(job)
+    warn(f"{name} describes an inference: `hpcpinn infer {name}` infers its constants; this solves it forward")
 
 
 def run_on_square(config: SquareConfig, origin: "Origin", job: Path | None) -> None:

@@ -7,7 +7,7 @@ from hpcpinn.config.lines import Path
 from hpcpinn.config.schema import RunConfig
 from hpcpinn.config.square import SquareConfig
 from hpcpinn.config.values import Table
-from hpcpinn.wording import biology
+from hpcpinn.wording import biology, spoken
 
 Problem = tuple[Path, str]
 
@@ -17,7 +17,6 @@ _SAME = 1e-6
 
 def idle(config: RunConfig) -> Iterator[Problem]:
     """Keys of a cell's description that do nothing, or less than they say."""
-    yield from _beyond_the_end(config)
     yield from _unread(config)
     yield from _rounded(config)
 
@@ -29,12 +28,12 @@ def unread_in_square(config: SquareConfig) -> Iterator[Problem]:
         yield from _last_frame(config.run.duration, config.run.output_interval, config.run)
 
 
-def _beyond_the_end(config: RunConfig) -> Iterator[Problem]:
-    """What begins, or goes on, after the run."""
+def beyond_the_end(config: RunConfig) -> Iterator[Problem]:
+    """What a cell's description lets begin, or go on, after the run."""
     if config.is_long and "duration" not in config.run.model_fields_set:
         return  # the run then lasts as long as its protocol
     duration = config.run.duration
-    end = f"the end of the run (run.duration = {biology(duration, 6)})"
+    end = f"the end of the run (run.duration = {spoken(duration)})"
     starts: list[tuple[Path, float]] = [
         ((name, number, "start"), given.start)
         for name in ("synapse", "flux", "clamp")
@@ -44,12 +43,12 @@ def _beyond_the_end(config: RunConfig) -> Iterator[Problem]:
         starts.append((("stimulation", "start"), config.stimulation.start))
     for key, start in starts:
         if start >= duration:
-            yield key, f"{biology(start, 6)} is not before {end}, so it does nothing"
+            yield key, f"{spoken(start)} is not before {end}, so it does nothing"
     for name in ("synapse", "flux", "clamp"):
         for number, given in enumerate(getattr(config, name)):
             lasts = given.duration
             if lasts is not None and duration < lasts < math.inf:
-                yield (name, number, "duration"), f"{biology(lasts, 6)} go on after {end}, which cuts them short"
+                yield (name, number, "duration"), f"{spoken(lasts)} go on after {end}, which cuts them short"
     for number, synapse in enumerate(config.synapse):
         late = sum(onset >= duration for onset in synapse.onsets)
         if 0 < late < synapse.count:

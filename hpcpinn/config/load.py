@@ -19,14 +19,14 @@ from pydantic import BaseModel, ValidationError
 
 from hpcpinn.config import inverse_checks, square_checks
 from hpcpinn.config.checks import Problem, conflicts, fit_defaults
-from hpcpinn.config.idle import idle, unread_in_square
+from hpcpinn.config.idle import beyond_the_end, idle, unread_in_square
 from hpcpinn.config.lines import Path, key_lines, line_of
 from hpcpinn.config.plausible import findings
 from hpcpinn.config.population import PopulationConfig
 from hpcpinn.config.schema import RunConfig
 from hpcpinn.config.square import SquareConfig
 from hpcpinn.config.toml import parse_toml
-from hpcpinn.errors import InputError, InputWarning, spelled, warn
+from hpcpinn.errors import CutShortWarning, InputError, InputWarning, spelled, warn
 from hpcpinn.units import shortened
 
 _PATH_KEYS: tuple[tuple[str, str], ...] = (
@@ -213,10 +213,25 @@ class Origin:
 
     def warnings(self, config: RunConfig | SquareConfig) -> list[str]:
         """What the description holds that does nothing or looks wrong, one line each."""
-        problems = list(idle(config) if isinstance(config, RunConfig) else unread_in_square(config))
+        problems = list(unread_in_square(config) if isinstance(config, SquareConfig) else idle(config))
+        if isinstance(config, RunConfig):
+            problems = [*self._cut_short(config), *problems]
         problems = [(key, text) for key, text in problems if any(path[: len(key)] == key for path in self.given)]
         problems += [(key, odd.text) for key, odd in findings(config) if not odd.is_refused and key not in self.units]
         return [f"{self.of(key)}: {spelled(key)}: {message}" for key, message in problems]
+
+    @property
+    def _ends_by_flag(self) -> bool:
+        """Whether the end of the run was set on the command line: who cuts a job short there knows it."""
+        return ("run", "duration") in self.flags
+
+    def _cut_short(self, config: RunConfig) -> list[Problem]:
+        """What lies beyond the end of the run; where that was typed, only what was typed beside it."""
+        return [
+            (key, text)
+            for key, text in beyond_the_end(config)
+            if not self._ends_by_flag or any(key[:length] in self.flags for length in range(1, len(key) + 1))
+        ]
 
     @contextmanager
     def naming_places(self) -> Iterator[None]:
@@ -224,6 +239,8 @@ class Origin:
         shown: Any = warnings.showwarning
 
         def show(message: Any, *where: Any) -> None:
+            if self._ends_by_flag and isinstance(message, CutShortWarning):
+                return
             place = self.of(key) if (key := getattr(message, "key", ())) else ""
             known = place and place != Origin.file
             shown(InputWarning(f"{place}: {message}", key) if known else message, *where)

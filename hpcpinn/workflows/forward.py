@@ -26,7 +26,7 @@ from hpcpinn.workflows.progress import ProgressDisplay
 from hpcpinn.workflows.recorder import Recorder
 from hpcpinn.workflows.resumption import stop_where_done
 from hpcpinn.workflows.trunk_training import TrunkTraining
-from hpcpinn.workflows.verdict import Accuracy, Firing, Verdict, cells_of, firing_of
+from hpcpinn.workflows.verdict import Accuracy, Firing, Verdict, cells_of, firing_of, held
 
 RESUMABLE = ("morphology", "physics", "voltage", "field", "stimulation", "clamp", "channels", "cable",
              "synapse", "flux", "network", "training", "pieces", "schwarz", "window")  # fmt: skip
@@ -325,7 +325,7 @@ def _firing(problem: Problem) -> Firing:
     """Action potentials in the voltage that the run was driven by, at the places where it is known."""
     config, cell = problem.config, problem.cell
     if not cell.voltage_sites:
-        return Firing()
+        return Firing() if cell.constants.time_unit == 1.0 else held(config.voltage.constant)
     times, cable = np.asarray(cell.source.times) / cell.constants.time_unit, cell.pieces.cable
     within = times <= config.run.duration * (1.0 + 1e-9)
     pulses, length = pulses_of(config)

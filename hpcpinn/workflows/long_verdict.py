@@ -12,7 +12,7 @@ from hpcpinn.workflows import long_checkpoint
 from hpcpinn.workflows.long_state import LongState, LongTally
 from hpcpinn.workflows.membrane_voltage import uniform_magnitude
 from hpcpinn.workflows.split_problem import SplitProblem
-from hpcpinn.workflows.verdict import Accuracy, Firing, Verdict, cells_of, firing_of
+from hpcpinn.workflows.verdict import Accuracy, Firing, Verdict, cells_of, firing_of, held
 
 SHORTER = "shorten windows: split.first, split.growth, split.longest, or split.windows = 'adaptive'"
 """What helps where split windows are off by too much."""
@@ -54,7 +54,7 @@ def _firing(problem: SplitProblem, rises: Float[ndarray, "P 2"]) -> list[Firing]
     given = problem.solver.given
     members = max(1, len(problem.header.members))
     if given is not None and len(given.times) == 1:
-        return [Firing()] * members
+        return [held(problem.config.voltage.constant)] * members
     # Members lie one after the other, as their sections do.
     pieces = [member.pieces for member in problem.header.members] or [problem.header.cable.n_frusta]
     first_piece = np.cumsum([0, *pieces[:-1]])

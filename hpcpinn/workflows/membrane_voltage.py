@@ -9,7 +9,7 @@ from numpy import ndarray
 
 from hpcpinn.config import RunConfig
 from hpcpinn.config.plausible import findings, quantity_of, value_at
-from hpcpinn.errors import InputError, Key, concerning, spelled, warn
+from hpcpinn.errors import CutShortWarning, InputError, Key, concerning, spelled, warn
 from hpcpinn.morphology import Cable, parse_site
 from hpcpinn.morphology.compartments import Compartments, compartments, d_lambda_counts
 from hpcpinn.physics.channel_sets import CHANNEL_SETS, ChannelSet, channel_set_named
@@ -22,7 +22,7 @@ from hpcpinn.plausibility import QUANTITIES, finding
 from hpcpinn.timestepping.cable_equation import CableEquation, VoltageState
 from hpcpinn.timestepping.pulse_steps import Clamp, StepRule, steps_between
 from hpcpinn.timestepping.voltage_limits import beyond_all_membranes
-from hpcpinn.wording import biology
+from hpcpinn.wording import biology, spoken
 
 _CHANNEL_KEYS = {1: "soma", 2: "axon", 3: "basal", 4: "apical"}
 """Keys of [channels] by SWC type."""
@@ -298,8 +298,9 @@ def warn_of_pulses_after_the_end(config: RunConfig, stimulus: Stimulus | None) -
     if 0 < within < len(onsets):
         warn(
             f"{within} of {len(onsets)} pulses begin before the end of the run (run.duration = "
-            f"{biology(config.run.duration)}); all take {biology(onsets[-1] + stimulus.waveform.duration)}",
+            f"{spoken(config.run.duration)}); all take {spoken(onsets[-1] + stimulus.waveform.duration)}",
             ("stimulation", "protocol" if config.stimulation.protocol else "pulses"),
+            CutShortWarning,
         )
 
 

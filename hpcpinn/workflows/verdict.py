@@ -39,7 +39,7 @@ class Firing:
     """
 
     known: bool = False
-    why: str = "the voltage is given as a constant, which fires nothing"
+    why: str = "nothing: the voltage is held"
     site: str = ""
     count: int = 0
     first: float | None = None
@@ -115,6 +115,11 @@ class Verdict:
     accuracy: tuple[Accuracy, ...]
     left: tuple[str, ...] = ()
     field: float | None = None
+
+
+def held(voltage: float) -> Firing:
+    """Nothing fires where the voltage is the same all the time, mV."""
+    return Firing(why=f"nothing: the voltage is held at {voltage:g} mV")
 
 
 def firing_of(

@@ -139,6 +139,16 @@ def test_live_display_stays_one_line_in_a_narrow_terminal():
     assert "solving" in line and "36 %" in line and "18 of" in line  # what matters most is not cut off
 
 
+@pytest.mark.parametrize(("width", "seen"), [(120, "window 7, 4 sweeps, error"), (80, "  error"), (55, "")])
+def test_the_error_estimate_is_whole_or_not_there(width, seen):
+    progress = LiveProgress(Console(file=io.StringIO(), force_terminal=True, width=width))
+    progress._what, progress._detail = "solving", "window 7, 4 sweeps, error estimate 3.1e-05"
+    progress._pace = paced(50.0, *((600.0 * n, 2.0 * n) for n in range(1, 10)))
+    line = progress._drawn().plain
+    assert len(line) <= width and "about 2 h 40 min left" in line
+    assert line.endswith(f"{seen} estimate 3.1e-05" if seen else "left")
+
+
 def test_live_display_gives_the_terminal_back_after_an_error():
     console = Console(file=io.StringIO(), force_terminal=True)
 

@@ -45,7 +45,7 @@ def test_summary_says_what_how_well_and_at_what_cost():
         "(window.tolerance 1.0e-03)",
         "calcium balance 4.0e-09, interface jump 5.0e-08",
         "cost 1 min 23 s (set-up 12 s), 3.1 % of the windows in exchange, 0.83 GiB per rank",
-        "fired the voltage is given as a constant, which fires nothing",
+        "fired nothing: the voltage is held",
         "calcium nothing was written of it",
         "unsolved a thing [x]",
         "result results/run.h5 (3.1 MiB)",

@@ -1,8 +1,11 @@
 """Whatever is given and does nothing, or less than it says, is said with its place."""
 
+import warnings
+
 import pytest
 
 from hpcpinn.config import load_any
+from hpcpinn.errors import CutShortWarning, warn
 
 CLAMP = "clamp=[{{site='soma', start=0, duration={}, current=1}}]"
 SYNAPSE = "synapse=[{{site='soma', start={}, {}}}]"
@@ -56,6 +59,22 @@ def test_what_does_nothing_is_said(settings, said):
     lines = [line for line in origin.warnings(config) if said in line]
     assert len(lines) == 1 and len(origin.warnings(config)) == 1
     assert lines[0].startswith("--set ")
+
+
+@pytest.mark.parametrize(("where", "count"), [("job", 2), ("flag", 0)])
+def test_who_cuts_a_job_short_on_the_command_line_knows_it(tmp_path, where, count):
+    """The release of the job at 5 ms, and its pulses beyond the end (which only the workflow counts)."""
+    text = "[[synapse]]\nsite = 'soma'\nstart = 5.0\n[run]\nduration = 20.0\n"
+    job = tmp_path / "job.toml"
+    job.write_text(text.replace("20.0", "2.0") if where == "job" else text)
+    with warnings.catch_warnings(record=True) as caught:
+        warnings.simplefilter("always")
+        _, origin = load_any(job, ["run.duration=2"] if where == "flag" else [])
+        with origin.naming_places():
+            warn("1 of 3 pulses begin before the end", ("stimulation", "pulses"), CutShortWarning)
+    assert len(caught) == count
+    if count:
+        assert "5 ms is not before the end of the run (run.duration = 2 ms)" in str(caught[0].message)
 
 
 @pytest.mark.parametrize(

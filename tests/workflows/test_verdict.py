@@ -8,7 +8,16 @@ import pytest
 
 from hpcpinn.io.extremes import Peak
 from hpcpinn.timestepping.firing import Rises
-from hpcpinn.workflows.verdict import Accuracy, CellVerdict, Firing, Verdict, firing_of, lines_of, verdict_in
+from hpcpinn.workflows.verdict import (
+    Accuracy,
+    CellVerdict,
+    Firing,
+    Verdict,
+    firing_of,
+    held,
+    lines_of,
+    verdict_in,
+)
 
 SITES = ["soma[0](0.5)", "dend[0](0.00980392)", "apic[0](0.5)"]
 KINDS, DISTANCE = np.array([1, 3, 4]), np.array([0.0, 20.0, 50.0])
@@ -75,7 +84,7 @@ def test_a_cell_that_fires_but_not_at_its_soma():
 
 
 def test_a_constant_voltage_cannot_fire():
-    assert said(CellVerdict("", Firing(), PEAK))["fired"] == ["the voltage is given as a constant, which fires nothing"]
+    assert said(CellVerdict("", held(-70.0), PEAK))["fired"] == ["nothing: the voltage is held at -70 mV"]
 
 
 HELD = replace(PEAK, by_probe=True, frames_every=10.0, probes_every=0.1, moved=12.345, rest=0.05)
