@@ -77,6 +77,7 @@ def run(
     from hpcpinn.parallel.communicator import make_communicator
     from hpcpinn.workflows import forward, long_run
     from hpcpinn.workflows.places import refuse_unusable_places
+    from hpcpinn.workflows.verdict import refuse_impossible
 
     communicator = make_communicator(config.run.transport)
     with origin.naming_places():
@@ -86,6 +87,7 @@ def run(
                 long_summary = long_run.run_long(config, communicator, progress, resume=checkpoint)
             else:
                 summary = forward.run(config, communicator, progress, resume=checkpoint)
+    verdict = long_summary.verdict if config.is_long else summary.verdict
     if communicator.rank == 0:
         console = Console(highlight=False, markup=False)
         search = threshold_arguments(job, morphology, units, settings or [], config.field.magnitude)
@@ -93,6 +95,7 @@ def run(
             print_long_summary(long_summary, console, search)
         else:
             print_summary(summary, console, search)
+    refuse_impossible(verdict, config.run.output)
 
 
 def _warn_of_inference(job: Path | None) -> None:

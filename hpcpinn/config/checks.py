@@ -53,6 +53,7 @@ def conflicts(config: RunConfig) -> Iterator[Problem]:
     yield from _population(config)
     yield from _split(config)
     yield from _repeats(config)
+    yield from _outward_releases(config)
     yield from _interfaces(config)
     if config.pieces.source_length > config.pieces.max_length:
         yield (
@@ -189,6 +190,16 @@ def _repeats(config: RunConfig) -> Iterator[Problem]:
             ("voltage", "period"),
             f"{biology(config.voltage.period, 6)}, but there is no table that could repeat; give voltage.file",
         )
+
+
+def _outward_releases(config: RunConfig) -> Iterator[Problem]:
+    """Releases of the wrong sign, which would take out calcium until less than none is left."""
+    of_all = config.physics.constants.j_release
+    given: list[tuple[Path, float | None]] = [(("physics", "constants", "j_release"), of_all)]
+    given += [(("synapse", number, "flux"), synapse.flux) for number, synapse in enumerate(config.synapse)]
+    for key, flux in given:
+        if flux is not None and flux < 0.0:
+            yield key, f"{flux:g} µM·µm/s would take calcium out, and a release brings it in: write {-flux:g}"
 
 
 def _interfaces(config: RunConfig) -> Iterator[Problem]:

@@ -26,7 +26,7 @@ from hpcpinn.workflows.progress import ProgressDisplay
 from hpcpinn.workflows.recorder import Recorder
 from hpcpinn.workflows.resumption import stop_where_done
 from hpcpinn.workflows.trunk_training import TrunkTraining
-from hpcpinn.workflows.verdict import Accuracy, Firing, Verdict, cells_of, firing_of, held
+from hpcpinn.workflows.verdict import Accuracy, Firing, Verdict, cells_of, firing_of, held, impossible_in
 
 RESUMABLE = ("morphology", "physics", "voltage", "field", "stimulation", "clamp", "channels", "cable",
              "synapse", "flux", "network", "training", "pieces", "schwarz", "window")  # fmt: skip
@@ -295,6 +295,10 @@ class _Run:
         )
 
 
+NOTHING_PASSED = 1e-7
+"""Share of the calcium at rest; of less that came in or went out, a percentage says nothing."""
+
+
 def _warn_of_space(problem: Problem) -> None:
     run = problem.config.run
     rows = {
@@ -311,14 +315,29 @@ def _verdict(problem: Problem, tally: Tally) -> Verdict:
     small = "so small an" if tally.error > tolerance else "the"
     of = f"the largest estimate of a window; over the run it is {tally.error:.1e} of {small} excursion from rest"
     accuracy = Accuracy(tally.window_error, tolerance, of, "window.tolerance")
-    left = []
-    if not tally.balance <= tolerance:
-        left.append(
-            f"calcium's balance: what the cell gained and what came in differ by {100.0 * tally.balance:.2g} % of "
-            "what came in; use more network.features, or a lower window.tolerance"
-        )
+    at_rest = problem.cell.constants.c_rest * float(problem.cell.pieces.cable.volume.sum())
     cells = cells_of(config.run.output, (), (_firing(problem),))
-    return Verdict(cells, (accuracy,), tuple(left), uniform_magnitude(config))
+    left, impossible = imbalance(tally, at_rest, tolerance), impossible_in(config)
+    return Verdict(cells, (accuracy,), left, uniform_magnitude(config), impossible)
+
+
+def imbalance(tally: Tally, held: float, tolerance: float) -> tuple[str, ...]:
+    """What is to be said of calcium's balance, if anything.
+
+    Args:
+        tally: Of the run.
+        held: Calcium in the cell at rest, µM·µm³.
+        tolerance: That the balance should keep.
+    """
+    if tally.balance <= tolerance:
+        return ()
+    gap, advice = abs(tally.gained - tally.net), "use more network.features, or a lower window.tolerance"
+    differ = "calcium's balance: what the cell gained and what came in differ by"
+    if tally.passed > NOTHING_PASSED * held:
+        return (f"{differ} {100.0 * tally.balance:.2g} % of what came in, or went out; {advice}",)
+    if gap <= NOTHING_PASSED * held:
+        return ()  # nothing came in, and nothing is there
+    return (f"{differ} {gap:.2g} uM um3, {100.0 * gap / held:.2g} % of what the cell holds at rest; {advice}",)
 
 
 def _firing(problem: Problem) -> Firing:

@@ -12,7 +12,7 @@ from hpcpinn.workflows import long_checkpoint
 from hpcpinn.workflows.long_state import LongState, LongTally
 from hpcpinn.workflows.membrane_voltage import uniform_magnitude
 from hpcpinn.workflows.split_problem import SplitProblem
-from hpcpinn.workflows.verdict import Accuracy, Firing, Verdict, cells_of, firing_of, held
+from hpcpinn.workflows.verdict import Accuracy, Firing, Verdict, cells_of, firing_of, held, impossible_in
 
 SHORTER = "shorten windows: split.first, split.growth, split.longest, or split.windows = 'adaptive'"
 """What helps where split windows are off by too much."""
@@ -45,7 +45,7 @@ def _verdict(problem: SplitProblem, rises: Float[ndarray, "P 2"], tally: LongTal
         )
     names = [member.name for member in problem.header.members]
     cells = cells_of(config.run.output, names, _firing(problem, rises))
-    return Verdict(cells, tuple(accuracy), tuple(left), uniform_magnitude(config))
+    return Verdict(cells, tuple(accuracy), tuple(left), uniform_magnitude(config), impossible_in(config))
 
 
 def _firing(problem: SplitProblem, rises: Float[ndarray, "P 2"]) -> list[Firing]:

@@ -105,8 +105,13 @@ class Tally:
 
     @property
     def balance(self) -> float:
-        """Calcium gained minus net inflow, over all that came in."""
-        return abs(self.gained - self.net) / max(self.came_in, 1e-300)
+        """Calcium gained minus net inflow, over all that came in, or went out where that is more."""
+        return abs(self.gained - self.net) / max(self.passed, 1e-300)
+
+    @property
+    def passed(self) -> float:
+        """Calcium that came in, or what left the cell where that is more; µM·µm³."""
+        return max(self.came_in, abs(self.net))
 
     @property
     def error(self) -> float:

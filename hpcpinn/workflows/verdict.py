@@ -14,6 +14,9 @@ import numpy as np
 from jaxtyping import Float, Int
 from numpy import ndarray
 
+from hpcpinn.config import RunConfig
+from hpcpinn.errors import SolveError
+from hpcpinn.io.below_zero import below_zero
 from hpcpinn.io.extremes import Peak, calcium_peaks
 from hpcpinn.timestepping.firing import Rises
 from hpcpinn.wording import biology, counted, listed
@@ -109,12 +112,14 @@ class Verdict:
         accuracy: Errors against tolerances.
         left: What was left unsolved or is to be known, sentences.
         field: Peak of the uniform field, V/m; None without one, or where members differ in it.
+        impossible: What cannot be in any cell, sentences: such a run has failed, though it came to its end.
     """
 
     cells: tuple[CellVerdict, ...]
     accuracy: tuple[Accuracy, ...]
     left: tuple[str, ...] = ()
     field: float | None = None
+    impossible: tuple[str, ...] = ()
 
 
 def held(voltage: float) -> Firing:
@@ -172,6 +177,7 @@ def verdict_in(metrics: Mapping[str, Any]) -> Verdict | None:
             accuracy=tuple(Accuracy(**accuracy) for accuracy in told["accuracy"]),
             left=tuple(told["left"]),
             field=told["field"],
+            impossible=tuple(told.get("impossible", ())),  # older versions did not look
         )  # fmt: skip
     except (KeyError, TypeError):
         return None
@@ -186,6 +192,28 @@ def cells_of(path: str | Path, names: Sequence[str], firing: Sequence[Firing]) -
     peaks: Sequence[Peak | None] = calcium_peaks(path) or [None] * len(firing)
     named = names or [""] * len(firing)
     return tuple(CellVerdict(*one) for one in zip(named, firing, peaks, strict=True))
+
+
+def impossible_in(config: RunConfig) -> tuple[str, ...]:
+    """What a finished result holds that no cell could. Serial.
+
+    Raises:
+        InputError: The file is no result.
+    """
+    if config.physics.constants.ghk_sign == "as_printed":
+        return ()  # known to drain the cell, and asked for by name
+    units = ("", "") if config.physics.preset == "seed" else ("ms", "uM")
+    return tuple(negative.words(*units) for negative in below_zero(config.run.output))
+
+
+def refuse_impossible(verdict: Verdict, result: str) -> None:
+    """Ends a run whose solution no cell could have; on every rank, as all have the verdict.
+
+    Raises:
+        SolveError: There is such a thing.
+    """
+    if verdict.impossible:
+        raise SolveError(f"{result}: {verdict.impossible[0]}")
 
 
 def lines_of(verdict: Verdict, search: str = "", unit: str = "ms", concentration: str = "uM") -> list[tuple[str, str]]:
@@ -207,7 +235,7 @@ def lines_of(verdict: Verdict, search: str = "", unit: str = "ms", concentration
         lines.append(("calcium", _rose_members(verdict.cells, unit, concentration)))
     judged = dict.fromkeys(judgement(accuracy, verdict.cells, concentration) for accuracy in verdict.accuracy)
     lines += [("error", words) for words in judged]
-    return lines + [("unsolved", sentence) for sentence in verdict.left or ("nothing",)]
+    return lines + [("unsolved", sentence) for sentence in (*verdict.impossible, *verdict.left) or ("nothing",)]
 
 
 def judgement(accuracy: Accuracy, cells: Sequence[CellVerdict], concentration: str = "uM") -> str:

@@ -66,6 +66,8 @@ IMPOSSIBLE = [
     ("physics.constants.rest_voltage=-0.07", "this looks like V; write -70"),
     ("physics.constants.z_ca=1e308", "1e+308 is above 10, which cannot be"),
     ("physics.constants.k_minus=1e308", "1e+308 1/s is above 1e+12 1/s, which cannot be"),
+    ("physics.constants.j_release=-2500", "would take calcium out, and a release brings it in: write 2500"),
+    (SYNAPSE.format("flux=-2500"), "-2500 µM·µm/s would take calcium out, and a release brings it in: write 2500"),
     ("field.magnitude=1e8", "1e+08 V/m is above 3e+06 V/m"),
 ]
 

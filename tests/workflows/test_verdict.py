@@ -6,8 +6,11 @@ from dataclasses import asdict, replace
 import numpy as np
 import pytest
 
+from hpcpinn.errors import SolveError
 from hpcpinn.io.extremes import Peak
 from hpcpinn.timestepping.firing import Rises
+from hpcpinn.workflows.forward import imbalance
+from hpcpinn.workflows.march import Tally
 from hpcpinn.workflows.verdict import (
     Accuracy,
     CellVerdict,
@@ -16,6 +19,7 @@ from hpcpinn.workflows.verdict import (
     firing_of,
     held,
     lines_of,
+    refuse_impossible,
     verdict_in,
 )
 
@@ -141,3 +145,33 @@ def test_an_error_above_its_tolerance_is_a_warning(error):
     accuracy = Accuracy(error, 1e-3, "error estimate", "window.tolerance", "shorten windows")
     assert not accuracy.passes
     assert accuracy.words.startswith("warn: ") and accuracy.words.endswith("; shorten windows")
+
+
+def test_a_run_that_no_cell_could_have_has_failed():
+    negative = "calcium falls to -15.9 uM"
+    verdict = Verdict((CellVerdict("", SILENT, PEAK),), (GOOD,), ("a thing",), None, (negative,))
+    assert [text for label, text in lines_of(verdict) if label == "unsolved"] == [negative, "a thing"]
+    with pytest.raises(SolveError, match=r"run\.h5: calcium falls to -15\.9 uM"):
+        refuse_impossible(verdict, "run.h5")
+    assert SolveError.exit_code == 1
+    refuse_impossible(Verdict((), (GOOD,), ("a thing",)), "run.h5")
+    told = json.loads(json.dumps({"verdict": asdict(verdict)}))
+    assert verdict_in(told) == verdict
+    del told["verdict"]["impossible"]  # an older version's
+    assert verdict_in(told) == Verdict(verdict.cells, verdict.accuracy, verdict.left)
+
+
+@pytest.mark.parametrize(
+    ("tally", "said"),
+    [
+        (Tally(gained=1.0, net=1.0005, came_in=2.0), None),
+        (Tally(gained=1.0, net=1.1, came_in=2.0), "differ by 5 % of what came in"),
+        (Tally(gained=-20.0, net=-21.0, came_in=1e-12), "differ by 4.8 % of what came in, or went out"),
+        (Tally(gained=7.0, net=0.0), "differ by 7 uM um3, 7 % of what the cell holds at rest"),
+        (Tally(gained=1e-9, net=0.0), None),
+    ],
+)
+def test_a_balance_is_held_against_what_passed_and_where_nothing_did_against_the_cell(tally, said):
+    sentences = imbalance(tally, 100.0, 1e-3)
+    assert len(sentences) == (said is not None)
+    assert said is None or said in sentences[0]
