@@ -1,6 +1,7 @@
 """Numbers as people say them: lengths of time, counts, sizes."""
 
 import math
+import re
 import shlex
 from collections.abc import Sequence
 
@@ -96,6 +97,19 @@ def listed(words: Sequence[str], most: int = 4) -> str:
     if len(words) > most:
         return f"{', '.join(words[: most - 1])} and {len(words) - most + 1} more"
     return " and ".join([", ".join(words[:-1]), words[-1]] if len(words) > 1 else list(words))
+
+
+def printable(text: str) -> str:
+    """A text that can be drawn or written as UTF-8: of a file's name, bytes that are no text become U+FFFD.
+
+    Where the locale is not UTF-8, Python takes the bytes of a good name for no text, too; they are read anew.
+    """
+    kept = _NO_BYTE.sub("\ufffd", text)
+    return kept.encode("utf-8", "surrogateescape").decode("utf-8", "replace")
+
+
+_NO_BYTE = re.compile("[\ud800-\udc7f\udd00-\udfff]")
+"""Halves of characters that do not even stand for a byte."""
 
 
 def as_typed(word: object) -> str:

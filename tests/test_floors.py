@@ -11,6 +11,7 @@ PACKAGE = Path(__file__).resolve().parent.parent / "hpcpinn"
 FLOORS = {
     "bundled": 0,
     "errors": 0,
+    "files": 0,
     "units": 0,
     "wording": 0,
     "plausibility": 0,

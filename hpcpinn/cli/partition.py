@@ -35,10 +35,10 @@ def partition(
     from hpcpinn.morphology.meshes import morphology_path
     from hpcpinn.workflows.partition import share_cell
 
-    flags = {"morphology.file": file, "morphology.soma": soma, "morphology.units": units}
+    given = {"file": file, "soma": soma, "units": units}
     overrides = [
-        (f"--{key.rpartition('.')[2]} {value}", f"{key}={json.dumps(value, ensure_ascii=False)}")
-        for key, value in flags.items()
+        (value if key == "file" else f"--{key} {value}", f"morphology.{key}={json.dumps(value, ensure_ascii=False)}")
+        for key, value in given.items()
     ]
     config = load_config(None, overrides)
     if picture is None and not as_json:

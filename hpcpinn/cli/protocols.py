@@ -52,6 +52,10 @@ def protocols(
     from hpcpinn.physics.stimulation.stimulus import Stimulus
     from hpcpinn.physics.stimulation.waveforms import waveform_named
 
+    if picture is not None:
+        from hpcpinn.cli.pictures import refuse_unusable_picture
+
+        refuse_unusable_picture(picture, {} if waveform is None else {"the waveform": Path(waveform)})
     protocol = protocol_named(name)
     stimulus = Stimulus(protocol, waveform_named(waveform or protocol.waveform))
     if as_json:

@@ -14,6 +14,7 @@ from hpcpinn.cli.progress import make_progress
 from hpcpinn.config import SquareConfig, load_any
 from hpcpinn.config.jobs import DEFAULT, is_cell
 from hpcpinn.errors import InputError, warn
+from hpcpinn.files import refuse_endless
 from hpcpinn.wording import as_typed, biology, counted, duration
 
 if TYPE_CHECKING:
@@ -158,6 +159,7 @@ def checkpoint_to_resume(wish: str | None, output: Path) -> Path | None:
         return checkpoint
     if wish == "auto":
         return None
+    refuse_endless(checkpoint)
     raise InputError(f"--resume: no checkpoint {checkpoint}; use --resume auto to start afresh then")
 
 

@@ -9,6 +9,7 @@ from pathlib import Path
 from hpcpinn import bundled
 from hpcpinn.config.load import Override, relative_names
 from hpcpinn.errors import InputError
+from hpcpinn.files import refuse_endless
 from hpcpinn.wording import as_typed
 
 DEFAULT = "default"
@@ -124,6 +125,7 @@ def find_job(given: Path | None, default: str | None = None, morphology: str | N
         own = Path(f"{typed}.toml")
         other = f"; {own} here is another one: name it with its ending" if own.is_file() else ""
         return Job(bundled_job(typed), notice=f"{typed} is the bundled job{other}")
+    refuse_endless(given)
     if given.is_dir():
         return Job(given)  # refused where it is read
     meant = _near(given.stem)

@@ -27,7 +27,9 @@ from hpcpinn.config.schema import RunConfig
 from hpcpinn.config.square import SquareConfig
 from hpcpinn.config.toml import parse_toml
 from hpcpinn.errors import CutShortWarning, InputError, InputWarning, spelled, warn
+from hpcpinn.files import refuse_endless
 from hpcpinn.units import shortened
+from hpcpinn.wording import printable
 
 _PATH_KEYS: tuple[tuple[str, str], ...] = (
     ("morphology", "file"),
@@ -259,6 +261,7 @@ class Origin:
 
 
 def _read(file: FilePath) -> tuple[dict[str, Any], Origin]:
+    refuse_endless(file)
     try:
         text = file.read_text(encoding="utf-8-sig")
     except FileNotFoundError:
@@ -431,6 +434,10 @@ def _problem(detail: Mapping[str, Any], schema: type[BaseModel]) -> Problem:
             return path, f"{_shown(value)} is not a finite number"
         case "string_too_short" | "too_short":
             return path, "must not be empty"
+        case "string_unicode":
+            if "\ufffd" in printable(str(value)):
+                return path, f"{_shown(value)} is not UTF-8; rename the file (or its folder)"
+            return path, f"{_shown(value)} is UTF-8, but the locale is not; set LC_ALL=C.UTF-8, or rename the file"
         case "too_long":
             return path, f"has {limits['actual_length'] or 'too many'} entries; {limits['max_length']} are the most"
     message = detail["msg"].removeprefix("Input should be ")

@@ -9,6 +9,7 @@ from jaxtyping import Float
 from numpy import ndarray
 
 from hpcpinn.errors import InputError
+from hpcpinn.files import refuse_endless
 from hpcpinn.io.data_columns import numbers_in, read_columns, read_datasets, row_of
 from hpcpinn.units import CONCENTRATION, LENGTH, TIME
 
@@ -45,6 +46,7 @@ def read_observations(path: str | Path) -> Table:
         InputError: It cannot be read, a column is missing, unknown or in another unit, or a cell is no number.
     """
     path = Path(path)
+    refuse_endless(path)
     if not path.is_file():
         raise InputError(f"{path}: no such data file; give CSV or HDF5 with {','.join(COLUMNS)}")
     lines: tuple[int, ...] = ()

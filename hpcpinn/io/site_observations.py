@@ -9,6 +9,7 @@ from jaxtyping import Float
 from numpy import ndarray
 
 from hpcpinn.errors import InputError, warn
+from hpcpinn.files import refuse_endless
 from hpcpinn.io.data_columns import numbers_in, read_columns, read_datasets, row_of
 from hpcpinn.units import TIME
 from hpcpinn.wording import biology
@@ -50,6 +51,7 @@ def read_site_observations(path: str | Path) -> SiteTable:
         InputError: It cannot be read, a column is missing, unknown or in another unit, or a cell is no number.
     """
     path = Path(path)
+    refuse_endless(path)
     if not path.is_file():
         raise InputError(f"{path}: no such data file; give CSV or HDF5 with {','.join(COLUMNS)}")
     if h5py.is_hdf5(path):

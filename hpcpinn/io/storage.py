@@ -20,6 +20,7 @@ from jaxtyping import Int
 from numpy import ndarray
 
 from hpcpinn.errors import InputError, OutputError
+from hpcpinn.files import refuse_endless
 
 if TYPE_CHECKING:
     from hpcpinn.parallel.communicator import Communicator
@@ -80,6 +81,7 @@ def open_existing(path: Path, kind: str, version: int) -> Iterator[h5py.File]:
     """
     if path.is_dir():
         raise InputError(f"{path}: is a directory; give the path of an {kind} file")
+    refuse_endless(path)
     if not path.is_file():
         raise InputError(f"{path}: no such file; give the path of an {kind} file")
     try:
@@ -232,6 +234,8 @@ def _claim(path: Path, start: int, n_bytes: int) -> None:
 
 def format_of(path: Path) -> str | None:
     """What kind of file of ours it is; None where it is none or cannot be read."""
+    if not path.is_file():
+        return None  # a pipe would be waited for
     try:
         with open_serial(path, "r") as file:
             kind = file.attrs.get("format")

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from hpcpinn.errors import InputError
+from hpcpinn.files import refuse_endless
 from hpcpinn.units import shortened
 
 COLUMNS = ("id", "type", "x", "y", "z", "radius", "parent")
@@ -63,6 +64,7 @@ def read_lines(path: str | Path) -> SwcLines:
 
 
 def _text(path: str | Path) -> str:
+    refuse_endless(path)
     try:
         raw = Path(path).read_bytes()
     except FileNotFoundError:

@@ -12,6 +12,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from hpcpinn.errors import InputError
+from hpcpinn.files import refuse_endless
 from hpcpinn.units import shortened
 
 UNREADABLE = (OSError, UnicodeDecodeError)
@@ -47,6 +48,7 @@ def rows_of(path: Path) -> list[tuple[int, list[str]]]:
 
 
 def _text(path: Path) -> str:
+    refuse_endless(path)
     data = path.read_bytes()
     try:
         text = data.decode("utf-8-sig")
@@ -121,6 +123,7 @@ def columns_of(path: Path, header: Sequence[str], what: str) -> list[tuple[int, 
     wanted = ",".join(header)
     if path.is_dir():
         raise InputError(f"{path}: is a directory; give a CSV file with the columns {wanted}")
+    refuse_endless(path)
     if not path.is_file():
         raise InputError(f"{path}: no such {what} file; give a CSV file with the columns {wanted}")
     try:

@@ -23,6 +23,7 @@ from hpcpinn.errors import OutputError
 from hpcpinn.io import Result
 from hpcpinn.report.heading import Heading
 from hpcpinn.units import TIME
+from hpcpinn.wording import printable
 
 STYLE: Any = {
     "font.size": 8.0,
@@ -84,7 +85,7 @@ def canvas(path: Path, width: float, height: float, heading: Heading | None = No
         try:
             path.parent.mkdir(parents=True, exist_ok=True)
             titled = heading is not None and path.suffix.lower() in (".png", ".pdf", ".svg")
-            title: dict[str, Any] = {"metadata": {"Title": str(heading)}} if titled else {}
+            title: dict[str, Any] = {"metadata": {"Title": printable(str(heading))}} if titled else {}
             figure.savefig(path, **title)
         except (OSError, ValueError) as error:
             reason = getattr(error, "strerror", None) or error
@@ -92,9 +93,14 @@ def canvas(path: Path, width: float, height: float, heading: Heading | None = No
 
 
 def _take_names_as_they_are(figure: Figure) -> None:
-    """Lets no ``$`` in the name of a file, site or probe begin a formula. Numbers of axes are set as formulas."""
+    """Lets no ``$`` in the name of a file, site or probe begin a formula, and draws names that are no text.
+
+    Numbers of axes are set as formulas.
+    """
     numbers = {id(text) for tick in figure.findobj(Tick) for text in tick.findobj(Text)}
     for text in figure.findobj(Text):
+        if not text.get_text().isascii():
+            text.set_text(printable(text.get_text()))
         if id(text) not in numbers:
             text.set_parse_math(False)
 
@@ -113,7 +119,7 @@ def _write_heading(figure: Figure, heading: Heading) -> None:
 
 def plain(text: str) -> str:
     """A name as the label of a tick, where dollars would start a formula."""
-    return text.replace("$", r"\$")
+    return printable(text).replace("$", r"\$")
 
 
 def calcium_colours() -> Colormap:

@@ -15,6 +15,9 @@ from hpcpinn.morphology.cable import Cable
 from hpcpinn.morphology.meshes import morphology_path
 from hpcpinn.morphology.swc import read_swc
 
+MOST_RANKS = 65_535
+"""Ranks beyond those of any cluster, which would only be waited for."""
+
 _PIECES_PER_RANK = 24
 """Fewest pieces per rank with which whole pieces can be shared evenly."""
 
@@ -60,10 +63,12 @@ def share_cell(morphology: MorphologyConfig, n: int, rule: PiecesConfig | None =
     between ranks come to lie inside sections.
 
     Raises:
-        InputError: The file cannot be read, or `n` is not positive.
+        InputError: The file cannot be read, or `n` is not between 1 and `MOST_RANKS`.
     """
     if n < 1:
         raise InputError(f"-n {n}: cannot share a cell among {n} ranks; use at least 1")
+    if n > MOST_RANKS:
+        raise InputError(f"-n {n}: cannot share a cell among {n} ranks; use at most {MOST_RANKS}")
     pieces, warnings = cut_cell(morphology, rule or PiecesConfig())
     return share_pieces(pieces, n, warnings)
 

@@ -103,8 +103,8 @@ def test_what_cannot_be_used_is_one_line_and_exit_code_2(tmp_path, arguments, me
     assert not (tmp_path / "a.png").exists()
 
 
-def test_a_picture_that_cannot_be_written_is_exit_code_1(tmp_path):
+def test_a_picture_that_cannot_be_written_is_exit_code_2_as_of_inspect(tmp_path):
     (tmp_path / "taken").write_text("")
     done = hpcpinn("1Hz", "--picture", "taken/pulses.png", cwd=tmp_path)
-    assert done.returncode == 1
-    assert "taken/pulses.png: the picture cannot be written" in done.stderr
+    assert "taken/pulses.png cannot be written in " in refused(done)
+    assert "name another file with --picture" in done.stderr

@@ -4,7 +4,8 @@ import matplotlib
 import pytest
 from matplotlib.figure import Figure
 
-from hpcpinn.report.canvas import STYLE, canvas
+from hpcpinn.report.canvas import STYLE, canvas, plain
+from hpcpinn.report.heading import Heading
 
 
 def test_a_dollar_in_a_name_begins_no_formula(tmp_path, monkeypatch):
@@ -35,3 +36,17 @@ def test_a_persons_own_style_stays_outside_and_as_it_was(tmp_path, wished):
             assert matplotlib.rcParams["font.size"] == STYLE["font.size"]
         assert all(matplotlib.rcParams[name] == value for name, value in wished.items())
     assert (tmp_path / "a.png").stat().st_size > 0
+
+
+@pytest.mark.parametrize(("name", "drawn"), [("la\udce9t.swc", "la\ufffdt.swc"), ("l\udcc3\udca4t.swc", "lät.swc")])
+def test_a_name_that_is_no_utf8_is_drawn(tmp_path, name, drawn):
+    """Its bytes, or all of them where the locale is C, come from the system as halves of characters."""
+    with canvas(tmp_path / "a.svg", 3.0, 2.0, Heading(name)) as figure:
+        axes = figure.add_subplot()
+        axes.plot([0.0, 1.0], label=name)
+        axes.set_title(name)
+        axes.set_yticks([0.0], [plain(name)])
+        legend = axes.legend()
+    texts = (axes.title, *legend.get_texts(), *axes.get_yticklabels())
+    assert {text.get_text() for text in texts} == {drawn}
+    assert f"<dc:title>{drawn}</dc:title>" in (tmp_path / "a.svg").read_text(encoding="utf-8")
