@@ -7,7 +7,7 @@ from typing import Any, NoReturn
 
 from hpcpinn.errors import InputError, InputWarning
 from hpcpinn.parallel import launch, surroundings
-from hpcpinn.parallel.abort import run_guarded
+from hpcpinn.parallel.abort import INTERRUPTED, run_guarded
 
 
 def main() -> NoReturn:
@@ -51,8 +51,16 @@ def _command(arguments: list[str]) -> int | None:
         if not hasattr(error, "format_message"):
             raise
         # A mistake on the command line itself: the parser's words, our form.
-        raise InputError(f"{error.format_message()} (`hpcpinn --help` lists commands and options)") from error
+        raise InputError(f"{error.format_message()} ({_help_of(error)})") from error
+    if code == INTERRUPTED:
+        raise KeyboardInterrupt  # typer makes this code of it, and says nothing
     return code if isinstance(code, int) else None
+
+
+def _help_of(error: Any) -> str:
+    """Which help lists what could have been typed: that of the command, once there is one."""
+    command = getattr(getattr(error, "ctx", None), "command_path", "hpcpinn")
+    return f"`{command} --help` lists {'commands and options' if command == 'hpcpinn' else 'what it takes'}"
 
 
 if __name__ == "__main__":

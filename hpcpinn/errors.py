@@ -79,6 +79,12 @@ class OutputError(HpcpinnError):
     exit_code = 1
 
 
+class InterruptedRunError(HpcpinnError):
+    """A person stopped a run (Ctrl-C) that can go on."""
+
+    exit_code = 130
+
+
 def lacking(what: str, libraries: Sequence[str], extra: str) -> InputError:
     """What a user is told who lacks an extra of the package.
 

@@ -1,6 +1,7 @@
 """``hpcpinn inspect``: what is in a morphology file."""
 
 import json
+import shlex
 import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -53,6 +54,22 @@ def inspect(
         _draw(cell, picture)
     elif not as_json:
         _draw_if_possible(cell, Path("results") / f"{Path(cell.tree.path).stem}.png")
+    if not as_json:
+        print(f"next: hpcpinn run {run_arguments(file, soma, units)}")
+
+
+def run_arguments(file: str, soma: str, units: str) -> str:
+    """What follows ``hpcpinn run`` for a cell as it was looked at, quoted for the shell.
+
+    Args:
+        file: As it was typed.
+        soma: Likewise.
+        units: Likewise.
+    """
+    words = [file]
+    words += [] if units == "auto" else ["--units", units]
+    words += [] if soma == "neuron" else ["--set", f"morphology.soma={soma}"]
+    return shlex.join(words)
 
 
 def _draw(cell: "Inspection", picture: Path) -> None:

@@ -87,7 +87,10 @@ def _plot(
         progress.done(drawn, name)
         drawn += 1
 
-    _say(*draw_all(run, folder, times=_times(times), suffix=suffix, watch=begins))
+    pictures = draw_all(run, folder, times=_times(times), suffix=suffix, watch=begins)
+    progress.done(drawn)
+    progress.close()  # what it says last comes before the list
+    _say(*pictures)
     if run.members:
         names = ", ".join(f"{number} {name!r}" for number, name in enumerate(run.members[:6]))
         more = ", …" if len(run.members) > 6 else ""

@@ -2,7 +2,9 @@
 
 import json
 import shlex
-from collections.abc import Mapping, Sequence
+import time
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -13,7 +15,7 @@ from hpcpinn.cli.job import JOB_HELP, chosen_job
 from hpcpinn.cli.progress import make_progress
 from hpcpinn.config import SquareConfig, load_any
 from hpcpinn.config.jobs import DEFAULT, is_cell
-from hpcpinn.errors import InputError, warn
+from hpcpinn.errors import InputError, InterruptedRunError, warn
 from hpcpinn.files import refuse_endless
 from hpcpinn.wording import as_typed, biology, counted, duration
 
@@ -83,7 +85,7 @@ def run(
     communicator = make_communicator(config.run.transport)
     with origin.naming_places():
         communicator.on_root(refuse_unusable_places, config, chosen)
-        with make_progress(communicator.rank) as progress:
+        with telling_how_to_go_on(Path(config.run.output)), make_progress(communicator.rank) as progress:
             if config.is_long:
                 long_summary = long_run.run_long(config, communicator, progress, resume=checkpoint)
             else:
@@ -161,6 +163,27 @@ def checkpoint_to_resume(wish: str | None, output: Path) -> Path | None:
         return None
     refuse_endless(checkpoint)
     raise InputError(f"--resume: no checkpoint {checkpoint}; use --resume auto to start afresh then")
+
+
+@contextmanager
+def telling_how_to_go_on(output: Path) -> Iterator[None]:
+    """An interrupted run (Ctrl-C) says how it goes on where it has saved a checkpoint by then.
+
+    Args:
+        output: The result file.
+
+    Raises:
+        InterruptedRunError: In the place of KeyboardInterrupt.
+    """
+    from hpcpinn.io.checkpoint import checkpoint_path
+
+    own, begun = checkpoint_path(output), time.time()
+    try:
+        yield
+    except KeyboardInterrupt as stopped:
+        if own.is_file() and own.stat().st_mtime >= begun - 1.0:  # not that of an earlier run
+            raise InterruptedRunError("interrupted; go on with the same command and --resume") from stopped
+        raise
 
 
 def threshold_arguments(

@@ -10,7 +10,7 @@ import typer
 
 from hpcpinn.cli.progress import make_progress
 from hpcpinn.errors import InputError
-from hpcpinn.wording import biology, counted, duration
+from hpcpinn.wording import as_typed, biology, counted, duration
 
 if TYPE_CHECKING:
     from hpcpinn.reference.refinement import Settled
@@ -144,6 +144,7 @@ def _print_square(outcome: "SquareValidation", *, asked: bool) -> None:
     print(f"{outcome.result.path}: to {biology(float(outcome.result.time[-1]))}")
     for name, value in figures.items():
         print(f"{name:<36}{value}")
+    print(f"next: hpcpinn plot {as_typed(outcome.result.path)}")
 
 
 def _say_level(settled: "Settled") -> None:
@@ -200,6 +201,7 @@ def _print_report(outcome: "Validation") -> None:
     for i in range(count - 1, 0, -step)[::-1]:
         table.add_row(f"{outcome.time[i]:g}", f"{outcome.error_c[i]:.1e}", f"{outcome.error_b[i]:.1e}")
     console.print(table)
+    console.print(f"next: hpcpinn plot {as_typed(result.path)}")
 
 
 def _balance(outcome: "Validation") -> str:

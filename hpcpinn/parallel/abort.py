@@ -27,7 +27,9 @@ _RANK_DELAY = 0.2
 
 _MESSAGE_BYTES = 16384
 _CODE_BYTES = 4
-_INTERRUPTED = 130
+INTERRUPTED = 130
+"""Exit code after Ctrl-C, as shells have it."""
+
 _NO_ROOM = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EIO)
 
 
@@ -73,7 +75,7 @@ def attempt(work: Callable[[], int | None], *, debug: bool = False) -> Outcome:
             return Outcome((exit_.code or 0) & 0xFF, "")
         return Outcome(1, str(exit_.code))
     except KeyboardInterrupt:
-        return Outcome(_INTERRUPTED, "interrupted")
+        return Outcome(INTERRUPTED, "interrupted")
     except BrokenPipeError:
         # The reader of our output went away (`| head`).
         _give_up_output()
