@@ -30,7 +30,7 @@ def duration(seconds: float | None) -> str:
 
 def biology(milliseconds: float, digits: int = 4) -> str:
     """A length of simulated time, or a moment in it: ``12.5 ms``, ``32 s``, ``37.5 min``."""
-    factor, unit = _unit_for(milliseconds)
+    factor, unit = unit_for(milliseconds)
     return f"{milliseconds / factor:.{digits}g} {unit}"
 
 
@@ -60,7 +60,7 @@ def roughly(seconds: float) -> str:
 
 def biology_of(now: float, total: float) -> str:
     """A moment within a length of simulated time, both in the unit of the length: ``12.5 of 50 ms``."""
-    factor, unit = _unit_for(total)
+    factor, unit = unit_for(total)
     return f"{amount_of(now / factor, total / factor)} {unit}"
 
 
@@ -70,7 +70,8 @@ def amount_of(now: float, total: float) -> str:
     return f"{round(now, decimals):.10g} of {total:.4g}"
 
 
-def _unit_for(milliseconds: float) -> tuple[float, str]:
+def unit_for(milliseconds: float) -> tuple[float, str]:
+    """What a length of simulated time is told in: the unit's worth in ms, and its name: ``(1000.0, "s")``."""
     for factor, unit in ((60e3, "min"), (1e3, "s")):
         if abs(milliseconds) >= 2.0 * factor or (unit == "s" and abs(milliseconds) >= factor):
             return factor, unit

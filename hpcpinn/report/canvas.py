@@ -1,5 +1,6 @@
 """What all pictures have in common: type, colours, labels, scale bar, and how they are saved."""
 
+import math
 import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -17,13 +18,14 @@ from matplotlib.colors import Colormap, LinearSegmentedColormap
 from matplotlib.figure import Figure
 from matplotlib.patheffects import withStroke
 from matplotlib.text import Text
+from matplotlib.ticker import FixedLocator, NullLocator
 from numpy import ndarray
 
 from hpcpinn.errors import OutputError
 from hpcpinn.io import Result
 from hpcpinn.report.heading import Heading
 from hpcpinn.units import TIME
-from hpcpinn.wording import printable
+from hpcpinn.wording import printable, unit_for
 
 STYLE: Any = {
     "font.size": 8.0,
@@ -49,6 +51,9 @@ CYCLE = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#333
 
 PARTIAL = "#B34700"
 """Colour in which a run that has not come to its end is said to be partial."""
+
+_MOST_TICKS = 8
+"""Numbers 1, 2 and 5 along a logarithmic axis from which only powers of ten are left."""
 
 _OTHER_SCRIPTS = ("Noto Sans CJK JP", "Noto Sans CJK SC", "Source Han Sans", "Hiragino Sans", "Microsoft YaHei")
 """Fonts, where installed, for names in scripts that matplotlib's own font lacks."""
@@ -155,10 +160,10 @@ def time_unit(result: Result) -> tuple[str, float]:
     windows = result.windows
     end = windows["start"][-1] + windows["length"][-1] if len(windows["start"]) else 0.0
     end = max(end, result.time[-1] if len(result.time) else 0.0)
-    if house != "ms" or end <= 2e3:
+    if house != "ms":
         return house, 1.0
-    unit = "s" if end <= 2e5 else "min"
-    return unit, TIME[unit]
+    worth, unit = unit_for(float(end))
+    return unit, worth
 
 
 def frame_spacing(result: Result) -> str:
@@ -173,6 +178,32 @@ def time_label(result: Result) -> str:
     """``time (s)``, the axis of what was divided by the worth of `time_unit`."""
     unit, _ = time_unit(result)
     return f"time ({unit})" if unit else "time"
+
+
+def as_points(count: int) -> dict[str, Any]:
+    """How a curve of so many values is drawn: a single one would be no line at all."""
+    return {"marker": "o", "ms": 3.0, "clip_on": False} if count == 1 else {}
+
+
+def logarithmic(axes: Axes, values: Float[ndarray, "..."]) -> None:
+    """A logarithmic y-axis for some positive values, with plain numbers at two places of it at least."""
+    low, high = float(values.min()) / 1.15, float(values.max()) * 1.15
+    if len(_round_numbers(low, high)) < 2:
+        low, high = low / 2.5, high * 2.5
+    ticks = _round_numbers(low, high)
+    decades = [tick for tick in ticks if np.log10(tick) == round(np.log10(tick))]
+    axes.set_yscale("log")
+    axes.set_ylim(low, high)
+    axes.yaxis.set_major_locator(FixedLocator(decades if len(ticks) > _MOST_TICKS else ticks))
+    axes.yaxis.set_major_formatter("{x:g}")
+    axes.yaxis.set_minor_locator(NullLocator())
+
+
+def _round_numbers(low: float, high: float) -> list[float]:
+    """The numbers 1, 2 and 5 times a power of ten between two."""
+    powers = range(math.floor(math.log10(low)), math.ceil(math.log10(high)) + 1)
+    found = [float(f"{step}e{power}") for power in powers for step in (1, 2, 5)]
+    return [value for value in found if low <= value <= high]
 
 
 def halo(text: Text) -> None:

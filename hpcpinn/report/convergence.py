@@ -9,12 +9,12 @@ from matplotlib.axes import Axes
 from matplotlib.cm import ScalarMappable
 from matplotlib.colors import LinearSegmentedColormap, Normalize
 from matplotlib.figure import Figure
-from matplotlib.ticker import MaxNLocator, NullFormatter, NullLocator
+from matplotlib.ticker import MaxNLocator, NullLocator
 from numpy import ndarray
 
 from hpcpinn.errors import InputError
 from hpcpinn.io import Result
-from hpcpinn.report.canvas import CYCLE, canvas, halo, label, time_label, time_unit
+from hpcpinn.report.canvas import CYCLE, as_points, canvas, halo, label, logarithmic, time_label, time_unit
 from hpcpinn.report.heading import heading_of
 
 _LEAST_JUMP, _LEAST_ERROR = 1e-9, 1e-10
@@ -65,12 +65,14 @@ def error_estimate_into(axes: Axes, result: Result) -> None:
     end = windows["start"] + windows["length"]
     _, per_unit = time_unit(result)
     shown = masked_below(windows["error_estimate"], _LEAST_ERROR)
-    axes.semilogy(end / per_unit, shown, color=CYCLE[0])
+    axes.semilogy(end / per_unit, shown, color=CYCLE[0], **as_points(int(np.isfinite(shown).sum())))
     axes.set_xlabel(time_label(result))
     axes.set_ylabel("error estimate")
-    if np.isfinite(shown).any() and np.nanmax(shown) < _ONE_DECADE * np.nanmin(shown):
+    tolerance = _tolerance(axes, result, "window", "tolerance")
+    extremes = np.append(shown[np.isfinite(shown)], [] if tolerance is None else tolerance)
+    if len(extremes) and extremes.max() < _ONE_DECADE * extremes.min():
         axes.set_yscale("linear")
-        axes.set_ylim(0.0, 1.2 * float(np.nanmax(shown)))
+        axes.set_ylim(0.0, 1.2 * float(extremes.max()))
         axes.yaxis.set_major_formatter("{x:g}")
     else:
         _decades_only(axes)
@@ -78,7 +80,7 @@ def error_estimate_into(axes: Axes, result: Result) -> None:
 
 def _draw_sweeps(figure: Figure, axes: Axes, result: Result) -> None:
     """One line per window through all its Newton steps; the colour tells when in the run."""
-    start = result.windows["start"]
+    start = result.windows["start"] / time_unit(result)[1]
     when = Normalize(start[0], max(start[-1], start[0] + 1e-12))
     for window, jumps in jumps_by_window(result).items():
         count = np.arange(1, 1 + len(jumps))
@@ -90,7 +92,7 @@ def _draw_sweeps(figure: Figure, axes: Axes, result: Result) -> None:
     axes.set_ylabel("interface jump, relative")
     _decades_only(axes)
     _say_what_is_left_out(axes, np.concatenate([*jumps_by_window(result).values(), [1.0]]), _LEAST_JUMP)
-    figure.colorbar(ScalarMappable(when, _DARK), ax=axes, label=label(result, "time", "window at"))
+    figure.colorbar(ScalarMappable(when, _DARK), ax=axes, label=time_label(result).replace("time", "window at"))
 
 
 def jumps_by_window(result: Result) -> dict[int, Float[ndarray, " sweeps"]]:
@@ -104,25 +106,22 @@ def jumps_by_window(result: Result) -> dict[int, Float[ndarray, " sweeps"]]:
 
 
 def _draw_lengths(axes: Axes, result: Result) -> None:
-    windows = result.windows
-    edges = np.append(windows["start"], windows["start"][-1] + windows["length"][-1])
+    windows, (_, worth) = result.windows, time_unit(result)
+    edges = np.append(windows["start"], windows["start"][-1] + windows["length"][-1]) / worth
     axes.stairs(windows["length"], edges, baseline=None, color=CYCLE[0], lw=1.2)
     tried = windows["rejected"] > 0
     if tried.any():
-        middle = (windows["start"] + 0.5 * windows["length"])[tried]
+        middle = (0.5 * (edges[1:] + edges[:-1]))[tried]
         axes.plot(middle, windows["length"][tried], "v", ms=4, color=CYCLE[1], label="after a rejection")
         _legend_above(axes)
-    axes.set_yscale("log")
-    axes.yaxis.set_major_formatter("{x:g}")
-    if windows["length"].max() > 10.0 * windows["length"].min():
-        axes.yaxis.set_minor_formatter(NullFormatter())
-    axes.set_xlabel(label(result, "time"))
+    logarithmic(axes, windows["length"])
+    axes.set_xlabel(time_label(result))
     axes.set_ylabel(label(result, "time", "window length"))
 
 
 def _draw_errors(axes: Axes, result: Result) -> None:
     windows = result.windows
-    middle = windows["start"] + 0.5 * windows["length"]
+    middle = (windows["start"] + 0.5 * windows["length"]) / time_unit(result)[1]
     shown: list[Float[ndarray, " windows"]] = []
     for name, text, colour in (
         ("error_estimate", "error estimate", CYCLE[0]),
@@ -133,7 +132,7 @@ def _draw_errors(axes: Axes, result: Result) -> None:
         axes.semilogy(middle, values, ".-", color=colour, ms=3, lw=0.8, label=text)
         shown.append(np.abs(windows[name]))
     _tolerance(axes, result, "window", "tolerance")
-    axes.set_xlabel(label(result, "time"))
+    axes.set_xlabel(time_label(result))
     axes.set_ylabel("relative, per window")
     _decades_only(axes)
     _say_what_is_left_out(axes, np.concatenate(shown), _LEAST_ERROR)
@@ -153,7 +152,9 @@ def _draw_seconds(axes: Axes, result: Result) -> None:
     colours = {train: CYCLE[0], "exchange": CYCLE[1], "files": CYCLE[4]}
     if parts:
         shown = [colours[name] for name in parts]
-        axes.stackplot(end, list(parts.values()), labels=labels, colors=shown, alpha=0.85)
+        begin = float(windows["start"][0]) / per_unit
+        stacked = [np.append(0.0, part) for part in parts.values()]  # from zero: one window is an area, too
+        axes.stackplot(np.append(begin, end), stacked, labels=labels, colors=shown, alpha=0.85)
     axes.margins(x=0.0)
     axes.set_ylim(0.0, 1.5 * total)  # room for the legend
     axes.set_xlabel(time_label(result))
@@ -166,8 +167,9 @@ def _legend_above(axes: Axes) -> None:
     axes.legend(loc="lower right", bbox_to_anchor=(1.0, 1.0), ncols=3, borderaxespad=0.1)
 
 
-def _tolerance(axes: Axes, result: Result, table: str, key: str) -> None:
-    tolerance = result.config.get(table, {}).get(key)
+def _tolerance(axes: Axes, result: Result, table: str, key: str) -> float | None:
+    """A line at what an error may be, where the run description says so; returns that."""
+    tolerance: float | None = result.config.get(table, {}).get(key)
     if tolerance:
         axes.axhline(tolerance, color="0.5", lw=0.8, ls="--", zorder=0)
         text = axes.annotate(
@@ -181,6 +183,7 @@ def _tolerance(axes: Axes, result: Result, table: str, key: str) -> None:
             color="0.35",
         )
         halo(text)
+    return tolerance or None
 
 
 def masked_below(values: Float[ndarray, " n"], least: float) -> Float[ndarray, " n"]:

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 
 from hpcpinn.io import Result
 from hpcpinn.io.square import SquareResult
-from hpcpinn.units import TIME
+from hpcpinn.wording import unit_for
 
 _PER_INCH = 17.0
 """Characters of a heading that fit in an inch."""
@@ -64,9 +64,9 @@ def partial(reached: float, duration: float | None, unit: str) -> str:
         duration: Of the whole run; None where that is not known.
         unit: ``ms``, or empty for a dimensionless run.
     """
-    if unit == "ms" and max(reached, duration or 0.0) > 2e3:
-        larger = "s" if max(reached, duration or 0.0) <= 2e5 else "min"
-        reached, duration, unit = reached / TIME[larger], duration and duration / TIME[larger], larger
+    if unit == "ms":
+        worth, unit = unit_for(max(reached, duration or 0.0))
+        reached, duration = reached / worth, duration and duration / worth
     of = f" of {duration:.4g}" if duration else ""
     return f"partial: {reached:.3g}{of} {unit}".rstrip()
 

@@ -8,13 +8,14 @@ import numpy as np
 from jaxtyping import Int
 from matplotlib.cm import ScalarMappable
 from matplotlib.colors import LogNorm, Normalize
+from matplotlib.ticker import MaxNLocator
 from numpy import ndarray
 
 from hpcpinn.errors import InputError
 from hpcpinn.io.square import SquareReference, SquareResult, read_square_reference
-from hpcpinn.report.canvas import CYCLE, calcium_colours, canvas
+from hpcpinn.report.canvas import CYCLE, as_points, calcium_colours, canvas, logarithmic
 from hpcpinn.report.heading import heading_of_square
-from hpcpinn.wording import as_typed, biology
+from hpcpinn.wording import as_typed, biology, unit_for
 
 _SNAPSHOTS = 4
 _SMALLEST = 1e-12
@@ -72,12 +73,12 @@ def draw_snapshots(
     path: Path, result: SquareResult, reference: SquareReference | None, frames: Int[ndarray, " n"]
 ) -> None:
     """The square at some times, a column each: ours, the other solutions, and our error."""
-    rows: list[tuple[str, ndarray]] = [("networks", result.dopamine)]
+    rows: list[tuple[str, ndarray]] = [("hpcpinn", result.dopamine)]
     if reference is not None:
         rows += [("closed form", reference.exact), *_approximations(reference)]
     error = None if reference is None else np.abs(result.dopamine - reference.exact)
     n_rows = len(rows) + (error is not None)
-    with canvas(path, 1.75 * len(frames) + 1.1, 1.7 * n_rows + 0.5, heading_of_square(result)) as figure:
+    with canvas(path, 2.0 * len(frames) + 1.1, 1.7 * n_rows + 0.5, heading_of_square(result)) as figure:
         axes = figure.subplots(n_rows, len(frames), squeeze=False, sharex=True, sharey=True)
         for column, frame in enumerate(frames):
             scale = Normalize(0.0, float(result.dopamine[frame].max()))
@@ -85,7 +86,10 @@ def draw_snapshots(
                 _square_into(axes[row, column], result, values[frame], scale)
             axes[0, column].set_title(f"{biology(result.time[frame], 6)}")
             shown = ScalarMappable(Normalize(0.0, float(result.dopamine[frame].max())), calcium_colours())
-            figure.colorbar(shown, ax=axes[: len(rows), column], shrink=0.6, pad=0.02, aspect=30, location="right")
+            figure.colorbar(
+                shown, ax=axes[: len(rows), column], label="dopamine (µM)", shrink=0.6, pad=0.02, aspect=30,
+                location="right",
+            )  # fmt: skip
         if error is not None:
             high = max(float(error[frames].max()), _SMALLEST)
             scale_error = LogNorm(1e-4 * high, high)
@@ -93,7 +97,7 @@ def draw_snapshots(
                 _square_into(axes[-1, column], result, np.maximum(error[frame], 1e-4 * high), scale_error, "viridis")
             shown = ScalarMappable(scale_error, "viridis")
             figure.colorbar(shown, ax=axes[-1], label="|error| (µM)", shrink=0.9, pad=0.01, format="{x:g}")
-        names = [name for name, _ in rows] + ([] if error is None else ["networks' error"])
+        names = [name for name, _ in rows] + ([] if error is None else ["hpcpinn's error"])
         for row, name in enumerate(names):
             axes[row, 0].set_ylabel(f"{name}\ny (µm)")
         for axis in axes[-1]:
@@ -131,37 +135,52 @@ def draw_heat_map(path: Path, result: SquareResult, reference: SquareReference |
 def _map_into(
     figure: Any, axes: Any, result: SquareResult, values: ndarray, scale: Normalize, colours: Any, label: str
 ) -> None:
-    lowest = float(scale.inverse(0.0))
+    lowest, (unit, worth) = float(scale.inverse(0.0)), _time_unit(result)
     shown = axes.pcolormesh(
-        result.time, result.x, np.maximum(values, lowest).T, norm=scale, cmap=colours, shading="nearest",
+        result.time / worth, result.x, np.maximum(values, lowest).T, norm=scale, cmap=colours, shading="nearest",
         rasterized=True,
     )  # fmt: skip
-    axes.set_xlabel("time (ms)")
+    if len(result.time) > 1:
+        axes.set_xlim(result.time[0] / worth, result.time[-1] / worth)  # not half a frame beyond them
+    axes.set_xlabel(f"time ({unit})")
     figure.colorbar(shown, ax=axes, label=label, pad=0.02, format="{x:g}")
+
+
+def _time_unit(result: SquareResult) -> tuple[str, float]:
+    """The unit in which the axis of time is short to read, and its worth in ms."""
+    worth, unit = unit_for(float(result.time[-1]))
+    return unit, worth
 
 
 def draw_errors(path: Path, result: SquareResult, reference: SquareReference | None) -> None:
     """Errors against time, with the error estimate of every window, and what windows took."""
-    windows = result.windows
-    edges = np.append(windows["start"], windows["start"][-1:] + windows["length"][-1:])
+    windows, (unit, worth) = result.windows, _time_unit(result)
+    edges = np.append(windows["start"], windows["start"][-1:] + windows["length"][-1:]) / worth
     with canvas(path, 6.8, 3.2, heading_of_square(result)) as figure:
         left, right = figure.subplots(1, 2)
         if reference is not None:
-            solutions = [("networks", result.dopamine), *_approximations(reference)]
+            solutions = [("hpcpinn", result.dopamine), *_approximations(reference)]
             for (name, values), colour in zip(solutions, CYCLE, strict=False):
                 missed = np.linalg.norm(values - reference.exact, axis=(1, 2))
                 relative = missed / np.linalg.norm(reference.exact, axis=(1, 2))
-                left.plot(result.time[1:], relative[1:], color=colour, label=name)
-        left.stairs(windows["error_estimate"], edges, baseline=None, color=CYCLE[6], ls=":", label="error estimate")
-        left.set(yscale="log", xlabel="time (ms)", ylabel="relative L2 error of a frame")
-        left.legend()
+                left.plot(
+                    result.time[1:] / worth, relative[1:], color=colour, label=name,
+                    **as_points(len(relative) - 1),
+                )  # fmt: skip
+        left.stairs(
+            windows["error_estimate"], edges, baseline=None, color=CYCLE[6], ls=":", label="error estimate"
+        )
+        said = "estimated error" if reference is None else "error of a frame; its estimate (dotted)"
+        left.set(yscale="log", xlabel=f"time ({unit})", ylabel=f"{said}, relative, L2")
+        left.legend(loc="lower left", bbox_to_anchor=(0.0, 1.0), borderaxespad=0.1)
         right.stairs(windows["length"], edges, baseline=None, color=CYCLE[0])
-        right.set(xlabel="time (ms)", ylabel="window (ms)", yscale="log")
+        right.set(xlabel=f"time ({unit})", ylabel="window length (ms)")
+        if len(windows["length"]):
+            logarithmic(right, windows["length"])
         right.yaxis.label.set_color(CYCLE[0])
-        right.yaxis.set_major_formatter("{x:g}")
-        right.yaxis.set_minor_formatter("{x:g}")
         sweeps = right.twinx()
         sweeps.plot(0.5 * (edges[1:] + edges[:-1]), windows["sweeps"], "o", ms=3, color=CYCLE[1])
-        sweeps.set_ylabel("sweeps", color=CYCLE[1])
+        sweeps.set_ylabel("sweeps of a window (points)", color=CYCLE[1])
         sweeps.set_ylim(bottom=0)
+        sweeps.yaxis.set_major_locator(MaxNLocator(integer=True))
         sweeps.spines["right"].set_visible(True)

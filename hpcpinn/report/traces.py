@@ -14,7 +14,7 @@ from numpy import ndarray
 from hpcpinn.errors import InputError
 from hpcpinn.io import Result
 from hpcpinn.io.sidecar import ReferenceTrace
-from hpcpinn.report.canvas import CYCLE, canvas, label, time_label, time_unit, unit_of
+from hpcpinn.report.canvas import CYCLE, as_points, canvas, label, time_label, time_unit, unit_of
 from hpcpinn.report.change import quiet_axis
 from hpcpinn.report.heading import heading_of, shortened
 
@@ -75,9 +75,8 @@ def traces_into(figure: Figure | SubFigure, result: Result, reference: Reference
 
 def _draw_probes(axes: Axes, time: Float[ndarray, " T"], values: Float[ndarray, "T P"]) -> None:
     styles = _styles(values.shape[1])
-    alone: dict[str, Any] = {"marker": "o", "ms": 3.0} if len(time) == 1 else {}
     for trace, style in zip(values.T, styles, strict=True):
-        axes.plot(time, trace, **style, **alone)
+        axes.plot(time, trace, **style, **as_points(len(time)))
 
 
 def _styles(count: int) -> list[dict[str, Any]]:

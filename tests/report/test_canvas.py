@@ -1,10 +1,11 @@
 """What all pictures share: names are letters, not formulas, and nobody's own style gets in."""
 
 import matplotlib
+import numpy as np
 import pytest
 from matplotlib.figure import Figure
 
-from hpcpinn.report.canvas import STYLE, canvas, plain
+from hpcpinn.report.canvas import STYLE, canvas, logarithmic, plain
 from hpcpinn.report.heading import Heading
 
 
@@ -50,3 +51,22 @@ def test_a_name_that_is_no_utf8_is_drawn(tmp_path, name, drawn):
     texts = (axes.title, *legend.get_texts(), *axes.get_yticklabels())
     assert {text.get_text() for text in texts} == {drawn}
     assert f"<dc:title>{drawn}</dc:title>" in (tmp_path / "a.svg").read_text(encoding="utf-8")
+
+
+@pytest.mark.parametrize(
+    ("values", "ticks"),
+    [
+        ([0.3, 5.0], [0.5, 1.0, 2.0, 5.0]),
+        ([0.3, 0.4], [0.2, 0.5, 1.0]),
+        ([5.0], [2.0, 5.0, 10.0]),
+        ([1e-3, 1e2], [1e-3, 1e-2, 0.1, 1.0, 10.0, 100.0]),
+    ],
+)
+def test_a_logarithmic_axis_has_at_least_two_plain_numbers(values, ticks):
+    axes = Figure().subplots()
+    axes.plot(values)
+    logarithmic(axes, np.array(values))
+    low, high = axes.get_ylim()
+    assert [float(tick) for tick in axes.get_yticks() if low <= tick <= high] == ticks
+    assert low < min(values) and high > max(values)
+    assert axes.yaxis.get_major_formatter()(ticks[0]) == f"{ticks[0]:g}"

@@ -227,6 +227,7 @@ def test_a_long_run_is_told_in_seconds_or_minutes(result):
     assert (moment(lasting(12e3), 15.7), moment(lasting(6e5), 1500.0)) == ("15.7 ms", "1.5 s")
     assert (moment(lasting(12e3), 1860.6), frame_spacing(lasting(12e3))) == ("1.861 s", "1.5 s")
     assert (moment(lasting(6e5), 9e4), time_label(lasting(6e5))) == ("1.5 min", "time (min)")
+    assert (time_label(lasting(999.0)), time_label(lasting(1500.0))) == ("time (ms)", "time (s)")
     without = dataclasses.replace(lasting(12e3), units={})
     assert (moment(without, 3000.0), time_label(without)) == ("t = 3000", "time")
 
@@ -244,6 +245,22 @@ def test_what_is_too_small_to_matter_is_left_out_and_said(result, monkeypatch, t
     assert [text.get_text() for text in jumps.texts] == ["tolerance 3e-05", "4 values below 1e-09 left out"]
     legend = [text.get_text() for text in axes["wall time (s)"].get_legend().get_texts()]
     assert "exchange 0.4 s, 16.4 %" in legend
+
+
+def test_a_single_window_can_be_seen(result, monkeypatch, tmp_path):
+    one = {name: column[:1] for name, column in result.windows.items()}
+    only = dataclasses.replace(result, windows=one, config={"window": {"kind": "split", "tolerance": 2e-5}})
+    axes = convergence_axes(only, monkeypatch, tmp_path)
+    estimate, tolerance = axes["error estimate"].lines
+    assert (estimate.get_marker(), set(tolerance.get_ydata())) == ("o", {2e-5})
+    assert axes["error estimate"].get_ylim()[1] > 2e-5
+    edges = axes["wall time (s)"].collections[0].get_paths()[0].vertices[:, 0]
+    assert np.ptp(edges) == pytest.approx(one["length"][0]), "an area, no stroke"
+    sweeps = {name: column[result.sweeps["window"] == 0] for name, column in result.sweeps.items()}
+    coupled = dataclasses.replace(only, sweeps=sweeps, config={})
+    lengths = convergence_axes(coupled, monkeypatch, tmp_path)["window length (ms)"]
+    shown = [tick for tick in lengths.get_yticks() if lengths.get_ylim()[0] <= tick <= lengths.get_ylim()[1]]
+    assert len(shown) >= 2 and lengths.yaxis.get_major_formatter()(0.5) == "0.5"
 
 
 def test_split_windows_show_no_sweeps(result, monkeypatch, tmp_path):

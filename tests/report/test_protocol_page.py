@@ -136,7 +136,8 @@ def test_the_panels_show_pulses_calcium_and_error_on_one_axis_of_time(result):
     np.testing.assert_allclose(starts, pulses_within(result, protocol_of(result.config), 8.0), atol=1e-12)
     np.testing.assert_array_equal(places.lines[1].get_ydata(), result.probes.calcium[:, 1])
     np.testing.assert_array_equal(means.lines[2].get_ydata(), means_by_kind(result)[4])
-    (estimate,) = errors.lines
+    estimate, tolerance = errors.lines
+    assert set(tolerance.get_ydata()) == {result.config["window"]["tolerance"]}
     np.testing.assert_array_equal(estimate.get_xdata(), np.arange(1.0, 9.0))
     np.testing.assert_array_equal(estimate.get_ydata(), result.windows["error_estimate"])
     assert errors.get_xlim() == (0.0, 8.0) and errors.get_xlabel() == "time (ms)"

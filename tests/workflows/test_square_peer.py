@@ -82,7 +82,7 @@ def pictures(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Callable[[Path]
     def draw(result: Path) -> dict[str, matplotlib.figure.Figure]:
         drawn: dict[str, matplotlib.figure.Figure] = {}
         monkeypatch.setattr(
-            matplotlib.figure.Figure, "savefig", lambda figure, path: drawn.update({Path(path).stem: figure})
+            matplotlib.figure.Figure, "savefig", lambda figure, path, **_: drawn.update({Path(path).stem: figure})
         )
         draw_square(read_square(result), tmp_path / "pictures")
         return drawn
@@ -146,13 +146,13 @@ def test_pictures_show_deepxde_where_it_was_asked(result: Path, python: Path, pi
 
     hpcpinn("validate", result, "--refinement", "1")
     rows, curves = shown(pictures(result))
-    assert rows == ["networks", "closed form", "finite differences", "networks' error"]
-    assert curves == ["networks", "finite differences"]
+    assert rows == ["hpcpinn", "closed form", "finite differences", "hpcpinn's error"]
+    assert curves == ["hpcpinn", "finite differences"]
     hpcpinn("validate", result, "--refinement", "1", "--deepxde", python)
     figures = pictures(result)
     rows, curves = shown(figures)
-    assert rows == ["networks", "closed form", "finite differences", "DeepXDE", "networks' error"]
-    assert curves == ["networks", "finite differences", "DeepXDE"]
+    assert rows == ["hpcpinn", "closed form", "finite differences", "DeepXDE", "hpcpinn's error"]
+    assert curves == ["hpcpinn", "finite differences", "DeepXDE"]
     np.testing.assert_allclose(figures["errors"].axes[0].get_lines()[-1].get_ydata(), 1e-2)
 
 
