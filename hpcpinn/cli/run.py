@@ -213,7 +213,10 @@ def threshold_arguments(
     words += [] if morphology is None else ["--morphology", morphology]
     words += [word for setting in kept for word in ("--set", setting)]
     if magnitude is not None and "field.magnitude" in keys:
-        words += ["--up-to", f"{max(1000.0, 2.0 * abs(magnitude)):g}"]
+        from hpcpinn.workflows.threshold import HIGHEST
+
+        far = 4.0 * abs(magnitude)  # it is what has just fired nothing
+        words += ["--up-to", f"{far:g}"] if far > HIGHEST else []
     return shlex.join(words)
 
 

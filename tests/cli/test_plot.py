@@ -3,8 +3,10 @@
 
 import pytest
 
+from hpcpinn.cli.progress import LogProgress
 from hpcpinn.io.results import ResultWriter
-from tests.cli import forked
+from hpcpinn.report import gallery
+from tests.cli import forked, in_process
 from tests.io import runs
 
 
@@ -35,6 +37,22 @@ def test_the_pictures_stand_beside_the_result_and_are_listed(path):
     ]
     assert all(f"picture: {picture}" in done.stdout for picture in pictures)
     assert f"hpcpinn validate {path}" in done.stdout
+
+
+def test_progress_ends_before_the_list(path, monkeypatch, capsys):
+    """Its last line once came after the pictures, and counted one less than there are."""
+
+    def draw(run, folder, watch, **_):
+        for name in ("cell", "traces"):
+            watch(name, 2)
+        return [folder / "cell.png", folder / "traces.png"], []
+
+    monkeypatch.setattr(gallery, "draw_all", draw)
+    monkeypatch.setattr(LogProgress, "_changed", lambda self: setattr(self, "_said", "a line"))  # it has spoken before
+    in_process.hpcpinn("plot", path)
+    lines = capsys.readouterr().out.splitlines()
+    last = lines.index("drawing 2 of 2 pictures (100 %)")
+    assert last < min(number for number, line in enumerate(lines) if line.startswith("picture: "))
 
 
 @pytest.mark.parametrize(

@@ -32,8 +32,9 @@ def test_the_command_that_a_run_proposes_can_be_pasted():
     words = threshold_arguments(Path("my job.toml"), "a cell.swc", "nm", settings, 700.0)
     assert shlex.split(words) == [
         "my job.toml", "--morphology", "a cell.swc", "--set", "field.direction=[1, 0, 0]", "--set",
-        "channels.axon='squid'", "--set", 'morphology.units="nm"', "--up-to", "1400",
+        "channels.axon='squid'", "--set", 'morphology.units="nm"', "--up-to", "2800",
     ]  # fmt: skip
+    assert threshold_arguments(None, None, None, ["field.magnitude=20"], 20.0) == "default"
     assert threshold_arguments(Path("rtms_10hz"), None, None, [], 2000.0) == "rtms_10hz"
     assert threshold_arguments(Path("cell.swc"), None, None, [], None) == "default --morphology cell.swc"
 

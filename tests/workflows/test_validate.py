@@ -125,6 +125,7 @@ def test_the_command_prints_one_object_or_a_table(solved, tmp_path):
     table = CliRunner().invoke(app, ["validate", str(path)])
     assert "relative L2 error of c - c_rest" in table.stdout
     assert "seconds, reference at equal error" in table.stdout
+    assert table.stdout.splitlines()[-1] == f"next: hpcpinn plot {path}"
 
 
 def test_another_morphology_than_the_results_is_refused(solved, tmp_path):
