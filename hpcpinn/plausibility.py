@@ -43,12 +43,14 @@ class Quantity:
         usual: Smallest and largest magnitude that needs no question; zero never does.
         possible: Least and largest value that means anything.
         others: Units that it is mistaken for, the likeliest first.
+        is_negative: Whether a value above zero has lost its sign.
     """
 
     unit: str
     usual: tuple[float, float]
     possible: tuple[float, float] = NO_LIMIT
     others: tuple[Unit, ...] = ()
+    is_negative: bool = False
 
     def mistaken_for(self, value: float) -> tuple[Unit, float] | None:
         """The unit that the value looks to be in, and what it is in the right one; None where none explains it."""
@@ -90,7 +92,12 @@ def finding(quantity: str, value: float) -> Finding | None:
         return Finding(True, f"{shown} is {limit}, which cannot be; {advice or 'correct it, or the unit'}")
     if not low <= abs(value) <= high:
         usual = f"outside the usual {low:g} to {high:g} {known.unit}".rstrip()
-        return Finding(False, f"{shown} is {usual}; {advice or 'check its unit'} (it is taken as it stands)")
+        check = "check its unit" if known.unit else "check it"
+        return Finding(False, f"{shown} is {usual}; {advice or check} (it is taken as it stands)")
+    if known.is_negative and value > 0.0:
+        lost = f"is a minus missing? Then write {-value:.6g}"
+        above = f"{shown} is above 0 {known.unit}, where no membrane rests"
+        return Finding(False, f"{above}; {lost} (it is taken as it stands)")
     return None
 
 
@@ -180,6 +187,7 @@ QUANTITIES: Mapping[str, Quantity] = MappingProxyType(
         # electricity
         "current": Quantity("nA", (2e-3, 60.0), others=(Unit("pA", 1e-3), Unit("µA", 1e3), Unit("A", 1e9))),
         "potential": Quantity("mV", (1.0, 150.0), _MEMBRANE, (_VOLTS,)),
+        "potential at rest": Quantity("mV", (1.0, 150.0), _MEMBRANE, (_VOLTS,), is_negative=True),
         "reversal potential": Quantity("mV", (1.0, 200.0), _MEMBRANE, (_VOLTS,)),
         "half activation": Quantity("mV", (0.3, 150.0), _MEMBRANE, (_VOLTS,)),
         "field": Quantity(
@@ -230,6 +238,8 @@ QUANTITIES: Mapping[str, Quantity] = MappingProxyType(
             "µm³/s", (1e-4, 100.0), (-math.inf, 1e9), (Unit("cm³/s", 1e12), Unit("m³/s", 1e18), Unit("µm³/ms", 1e3))
         ),
         "valence": Quantity("", (1.0, 3.0), (-math.inf, 10.0)),
+        # shares
+        "tolerance": Quantity("", (1e-15, 0.1), others=(Unit("%", 0.01),)),
         # lengths
         "merging": _length(1e-3, 50.0),
         "radius of the reticulum": _length(1e-3, 10.0),

@@ -17,6 +17,7 @@ _SAME = 1e-6
 
 def idle(config: RunConfig) -> Iterator[Problem]:
     """Keys of a cell's description that do nothing, or less than they say."""
+    yield from _of_nothing(config)
     yield from _unread(config)
     yield from _rounded(config)
 
@@ -26,6 +27,21 @@ def unread_in_square(config: SquareConfig) -> Iterator[Problem]:
     yield from _unread_training(config.training, config.training.trainer)
     if config.run.duration is not None:
         yield from _last_frame(config.run.duration, config.run.output_interval, config.run)
+
+
+def _of_nothing(config: RunConfig) -> Iterator[Problem]:
+    """Sources of strength zero."""
+    for number, synapse in enumerate(config.synapse):
+        if synapse.flux == 0.0:
+            yield ("synapse", number, "flux"), "0 µM·µm/s, so the release does nothing"
+    for number, flux in enumerate(config.flux):
+        if flux.value == 0.0:
+            yield ("flux", number, "value"), "0 µM·µm/s, so it does nothing: free ends are closed anyway"
+    for number, clamp in enumerate(config.clamp):
+        if clamp.current == 0.0:
+            yield ("clamp", number, "current"), "0 nA, so it injects nothing (the voltage is solved all the same)"
+    if config.physics.constants.j_release == 0.0 and any(synapse.flux is None for synapse in config.synapse):
+        yield ("physics", "constants", "j_release"), "0 µM·µm/s, so releases without a flux of their own do nothing"
 
 
 def beyond_the_end(config: RunConfig) -> Iterator[Problem]:

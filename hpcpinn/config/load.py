@@ -121,8 +121,12 @@ def _document(
     document: dict[str, Any] = {}
     if path is not None:
         document, origin = _read(FilePath(path))
+    counts = {_key_of(override): override for override in overrides if isinstance(override, str)}
     for override in overrides:
         _override(document, override, origin)
+        last = counts.get(_key_of(override), override)
+        if isinstance(override, str) and last is not override:
+            warn(f"--set {shortened(override, 200)}: does nothing, as --set {shortened(last, 200)} comes after it")
     leaves = dict(_leaves(document))
     origin.given = frozenset(leaves)
     origin.units = frozenset(path for path, value in leaves.items() if isinstance(value, str))
@@ -323,6 +327,11 @@ def _beside(job: FilePath, name: str) -> str:
     if not name or name.startswith("builtin:"):
         return name
     return os.path.normpath(job.parent / FilePath(name).expanduser())
+
+
+def _key_of(override: Override) -> str:
+    """The key that an override changes, as it was typed."""
+    return (override if isinstance(override, str) else override[1]).partition("=")[0].strip()
 
 
 def _override(document: dict[str, Any], override: Override, origin: Origin) -> None:

@@ -21,7 +21,8 @@ _CONSTANTS = {
     "pmca_K": "affinity of a fast pump", "ncx_max": "rate of a pump", "ncx_K": "affinity of an exchanger",
     "leak": "leak", "j_release": "flux of a release", "release_duration": "duration of releases",
     "release_patch": "patch", "vdcc_density": "density of channels", "vdcc_permeability": "permeability",
-    "z_ca": "valence", "temperature": "temperature, K", "rest_voltage": "potential", "gates.*.half": "half activation",
+    "z_ca": "valence", "temperature": "temperature, K",
+    "rest_voltage": "potential at rest", "gates.*.half": "half activation",
     "gates.*.tau": "time constant of a gate",
 }  # fmt: skip
 """Of calcium, by their names in [physics.constants]."""
@@ -41,6 +42,11 @@ _SQUARE = {
 }  # fmt: skip
 """Of dopamine."""
 
+_TOLERANCES = {
+    "window.tolerance": "tolerance", "schwarz.jump_tolerance": "tolerance", "training.newton_tolerance": "tolerance",
+}  # fmt: skip
+"""Of what is solved."""
+
 OF_CELLS: Mapping[str, str] = MappingProxyType(
     {
         "morphology.merge_below": "merging",
@@ -49,7 +55,7 @@ OF_CELLS: Mapping[str, str] = MappingProxyType(
         **{f"data.truth.{name}": quantity for name, quantity in (_CONSTANTS | _VOLTAGE).items()},
         "data.truth.vdcc_density.*": "density of channels",
         **_VOLTAGE,
-        "voltage.constant": "potential",
+        "voltage.constant": "potential at rest",
         "stimulation.pulse_interval": "interval of pulses",
         "stimulation.burst_interval": "interval of bursts",
         "stimulation.train_interval": "interval of trains",
@@ -72,6 +78,8 @@ OF_CELLS: Mapping[str, str] = MappingProxyType(
         "pieces.source_length": "piece",
         "split.checkpoint_every": "wall time",
         "population.magnitudes.*": "field",
+        **_TOLERANCES,
+        "split.tolerance": "tolerance",
         "data.indicator": "affinity of an indicator",
         "data.interval": "interval of probes",
         "inference.band_interval": "interval of probes",
@@ -85,6 +93,7 @@ OF_SQUARES: Mapping[str, str] = MappingProxyType(
         **{f"data.truth.{name}": quantity for name, quantity in _SQUARE.items()},
         "run.duration": "duration of a run",
         "run.output_interval": "interval of output",
+        **_TOLERANCES,
     }
 )
 """The same of a square's description."""

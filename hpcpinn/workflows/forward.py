@@ -321,23 +321,23 @@ def _verdict(problem: Problem, tally: Tally) -> Verdict:
     return Verdict(cells, (accuracy,), left, uniform_magnitude(config), impossible)
 
 
-def imbalance(tally: Tally, held: float, tolerance: float) -> tuple[str, ...]:
+def imbalance(tally: Tally, content: float, tolerance: float) -> tuple[str, ...]:
     """What is to be said of calcium's balance, if anything.
 
     Args:
         tally: Of the run.
-        held: Calcium in the cell at rest, µM·µm³.
+        content: Calcium in the cell at rest, µM·µm³.
         tolerance: That the balance should keep.
     """
     if tally.balance <= tolerance:
         return ()
     gap, advice = abs(tally.gained - tally.net), "use more network.features, or a lower window.tolerance"
     differ = "calcium's balance: what the cell gained and what came in differ by"
-    if tally.passed > NOTHING_PASSED * held:
+    if tally.passed > NOTHING_PASSED * content:
         return (f"{differ} {100.0 * tally.balance:.2g} % of what came in, or went out; {advice}",)
-    if gap <= NOTHING_PASSED * held:
+    if gap <= NOTHING_PASSED * content:
         return ()  # nothing came in, and nothing is there
-    return (f"{differ} {gap:.2g} uM um3, {100.0 * gap / held:.2g} % of what the cell holds at rest; {advice}",)
+    return (f"{differ} {gap:.2g} uM um3, {100.0 * gap / content:.2g} % of what the cell holds at rest; {advice}",)
 
 
 def _firing(problem: Problem) -> Firing:

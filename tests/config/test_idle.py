@@ -10,6 +10,9 @@ from hpcpinn.errors import CutShortWarning, warn
 CLAMP = "clamp=[{{site='soma', start=0, duration={}, current=1}}]"
 SYNAPSE = "synapse=[{{site='soma', start={}, {}}}]"
 CASES = [
+    ([SYNAPSE.format(1, "flux=0")], "[[synapse]] number 1, flux: 0 µM·µm/s, so the release does nothing"),
+    (["clamp=[{site='soma', start=0, duration=1, current=0}]"], "[[clamp]] number 1, current: 0 nA, so it injects"),
+    (["flux=[{site='soma', value=0}]"], "[[flux]] number 1, value: 0 µM·µm/s, so it does nothing"),
     (["run.duration=5", CLAMP.format(20)], "[[clamp]] number 1, duration: 20 ms go on after the end of the run"),
     (["run.duration=5", SYNAPSE.format(1, "duration=6")], "[[synapse]] number 1, duration: 6 ms go on after the end"),
     (

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from hpcpinn.config import RunConfig, bundled_job, config_from_json, load_config, load_with_origin
 from hpcpinn.config.lines import key_lines, line_of
 from hpcpinn.config.schema import ConstantsConfig, GateConfig
-from hpcpinn.errors import InputError, concerning
+from hpcpinn.errors import InputError, InputWarning, concerning
 from hpcpinn.physics.constants import CalciumConstants, Gate
 
 JOB = """\
@@ -334,3 +334,10 @@ def test_a_name_has_no_control_characters(letter):
     document = f"probe.0.name={json.dumps('a' + letter)[:-1]}b\""
     with pytest.raises(InputError, match=r"probe.*name.*(control character|Illegal character)"):
         load_config(None, ["probe=[{site='root'}]", document.replace("\x7f", "\\u007f")])
+
+
+def test_a_key_that_is_set_twice_is_said_with_the_one_that_counts():
+    said = r"^--set run\.seed=1: does nothing, as --set run\.seed=2 comes after it$"
+    with pytest.warns(InputWarning, match=said) as caught:
+        assert load_config(None, ["run.seed=1", "run.output=a.h5", "run.seed=2"]).run.seed == 2
+    assert len(caught) == 1

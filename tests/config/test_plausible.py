@@ -50,6 +50,7 @@ SLIPS = [  # what is set, and what is advised
     ("cable.step=12.5", "µs: write 0.0125"), ("cable.pulse_step=5", "µs: write 0.005"),
     ("cable.sample=25", "µs: write 0.025"), ("morphology.merge_below=1000", "nm: write 1"),
     ("data.indicator=250", "nM: write 0.25"), ("parameter=[{name='pmca_K', start=60}]", "nM: write 0.06"),
+    ("window.tolerance=0.5", "%: write 0.005"), ("schwarz.jump_tolerance=1", "%: write 0.01"),
     ("population.parameters=[{set={'cable.C_m'=0.01}}]", "F/m² or pF/µm²: write 1"),
 ]  # fmt: skip
 IMPOSSIBLE = [
@@ -97,6 +98,26 @@ def test_what_has_no_physical_meaning_is_refused(setting, text):
 @pytest.mark.parametrize("job", JOBS, ids=[job.stem for job in JOBS])
 def test_bundled_jobs_and_defaults_are_plausible(job):
     config, origin = load_any(job)
+    assert origin.warnings(config) == []
+
+
+@pytest.mark.parametrize(
+    ("setting", "text"),
+    [
+        ("voltage.constant=65", "65 mV is above 0 mV, where no membrane rests; is a minus missing? Then write -65"),
+        ("physics.constants.rest_voltage=70", "70 mV is above 0 mV, where no membrane rests; is a minus missing?"),
+        ("window.tolerance=100", "100 is outside the usual 1e-15 to 0.1; check it"),
+    ],
+)
+def test_a_forgotten_minus_and_a_tolerance_of_everything_are_said(setting, text):
+    key = setting.partition("=")[0]
+    config, origin = load_any(None, [setting])
+    (said,) = origin.warnings(config)
+    assert said.startswith(f"--set {setting}: {key}: {text}")
+    config, origin = load_any(None, [setting, "physics.preset=seed"])
+    assert origin.warnings(config) == []
+    good = setting.replace("=", "=1e-5 " if key.startswith("window") else "=-").split()[0]
+    config, origin = load_any(None, [good])
     assert origin.warnings(config) == []
 
 
@@ -151,6 +172,7 @@ def test_usual_values_are_possible_and_slips_are_told_apart(name):
     low, high = quantity.usual
     assert 0.0 < low < high and quantity.possible[0] < high <= quantity.possible[1]
     middle = (low * high) ** 0.5 if quantity.unit not in ("K", "°C") else 0.5 * (low + high)
+    middle = -middle if quantity.is_negative else middle
     assert finding(name, middle) is None and finding(name, 0.0) is None
     for unit in quantity.others:
         written = (middle - unit.offset) / unit.factor

@@ -373,9 +373,11 @@ def test_pulses_may_touch_but_not_overlap():
 @pytest.mark.parametrize(
     ("rows", "said"),
     [
-        ("0,1\n0.1,1\n0.2,0", r"adds up to 1e\+02 % of its absolute area"),
+        ("0,1\n0.1,1\n0.2,0", "adds up to 100 % of its absolute area"),
         ("0,0\n0.1,1\n0.3,-1\n0.4,-0.2", "adds up to -.* %"),
         ("0,1\n0.00015,-1\n0.0003,1\n0.00045,-1", "0.00045 ms is outside .* looks like s: write 0.45"),
+        ("0.5,1\n0.6,-1\n0.7,1\n0.8,-1", "coil.csv: time counts from its first row, 0.5 ms$"),
+        ("0,250\n0.1,-250", r"coil.csv: values are divided by their largest magnitude, 250 \(field.magnitude says"),
         ("0,1\n150,-1\n300,1\n450,-1", "450 ms is outside .* looks like µs: write 0.45"),
     ],
 )

@@ -265,14 +265,23 @@ def read_waveform(path: str | Path) -> Recorded:
     times = tuple(time - first for _, time, _ in rows)
     check("length of a pulse", times[-1], f"{path}: the length of the pulse")
     waveform = Recorded(str(path), times, tuple(value / peak for _, _, value in rows))
+    changed = [f"time counts from its first row, {first:g} ms"] if first else []
+    if abs(peak - 1.0) > _NEAR_ONE:
+        strength = "field.magnitude says how strong the field is"
+        changed.append(f"values are divided by their largest magnitude, {peak:g} ({strength})")
+    if changed:
+        warn(f"{path}: {', and '.join(changed)}")
     net = net_share(waveform.times, waveform.values)
     if abs(net) > _MOST_NET:
         warn(
-            f"{path}: the waveform adds up to {100.0 * net:.2g} % of its absolute area, where a coil's field adds up "
+            f"{path}: the waveform adds up to {100.0 * net:.0f} % of its absolute area, where a coil's field adds up "
             "to zero: is the record cut off, or shifted? It is taken as it stands"
         )
     return waveform
 
+
+_NEAR_ONE = 0.02
+"""By how much the peak of a record may miss 1 without a word."""
 
 _MOST_NET = 0.01
 """Share of the absolute area; the built-in waveforms balance exactly, and a record to its noise."""
