@@ -124,8 +124,8 @@ def _document(
     counts = {_key_of(override): override for override in overrides if isinstance(override, str)}
     for override in overrides:
         _override(document, override, origin)
-        last = counts.get(_key_of(override), override)
-        if isinstance(override, str) and last is not override:
+        last = counts.get(_key_of(override))
+        if isinstance(override, str) and last is not None and last is not override:
             warn(f"--set {shortened(override, 200)}: does nothing, as --set {shortened(last, 200)} comes after it")
     leaves = dict(_leaves(document))
     origin.given = frozenset(leaves)
