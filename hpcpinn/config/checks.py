@@ -1,5 +1,6 @@
 """What single keys cannot tell: contradictions between keys, and defaults that follow others."""
 
+import re
 from collections import Counter
 from collections.abc import Iterator, Mapping
 from typing import TypeVar
@@ -54,6 +55,7 @@ def conflicts(config: RunConfig) -> Iterator[Problem]:
     yield from _split(config)
     yield from _repeats(config)
     yield from _outward_releases(config)
+    yield from _remote(config)
     yield from _interfaces(config)
     if config.pieces.source_length > config.pieces.max_length:
         yield (
@@ -190,6 +192,24 @@ def _repeats(config: RunConfig) -> Iterator[Problem]:
             ("voltage", "period"),
             f"{biology(config.voltage.period, 6)}, but there is no table that could repeat; give voltage.file",
         )
+
+
+_ADDRESS = re.compile(r"([a-z][a-z0-9]+):/+(?=[^/])", re.IGNORECASE)
+
+
+def _remote(config: RunConfig) -> Iterator[Problem]:
+    """Files that lie elsewhere in the world."""
+    files: list[tuple[Path, str | None]] = [
+        (("morphology", "file"), config.morphology.file),
+        (("voltage", "file"), config.voltage.file),
+        (("field", "file"), config.field.file),
+        (("stimulation", "waveform"), config.stimulation.waveform),
+        (("data", "file"), config.data.file),
+    ]
+    files += [(("population", "cells", number), cell) for number, cell in enumerate(config.population.cells)]
+    for key, file in files:
+        if file is not None and (found := _ADDRESS.search(file)):
+            yield key, f"{file[found.start() :]!r} is an address, and files are read from disk; download it first"
 
 
 def _outward_releases(config: RunConfig) -> Iterator[Problem]:

@@ -5,13 +5,11 @@ what would be accepted.
 """
 
 import os
-import reprlib
 import tomllib
 import warnings
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
-from difflib import get_close_matches
 from pathlib import Path as FilePath
 from typing import Any, get_origin
 
@@ -21,6 +19,7 @@ from hpcpinn.config import inverse_checks, square_checks
 from hpcpinn.config.checks import Problem, conflicts, fit_defaults
 from hpcpinn.config.idle import beyond_the_end, idle, unread_in_square
 from hpcpinn.config.lines import Path, key_lines, line_of
+from hpcpinn.config.mistakes import problem_of, table_class
 from hpcpinn.config.plausible import findings
 from hpcpinn.config.population import PopulationConfig
 from hpcpinn.config.schema import RunConfig
@@ -29,7 +28,6 @@ from hpcpinn.config.toml import parse_toml
 from hpcpinn.errors import CutShortWarning, InputError, InputWarning, spelled, warn
 from hpcpinn.files import refuse_endless
 from hpcpinn.units import shortened
-from hpcpinn.wording import printable
 
 _PATH_KEYS: tuple[tuple[str, str], ...] = (
     ("morphology", "file"),
@@ -223,7 +221,8 @@ class Origin:
         if isinstance(config, RunConfig):
             problems = [*self._cut_short(config), *problems]
         problems = [(key, text) for key, text in problems if any(path[: len(key)] == key for path in self.given)]
-        problems += [(key, odd.text) for key, odd in findings(config) if not odd.is_refused and key not in self.units]
+        own = [(key, odd) for key, odd in findings(config) if not odd.is_refused]
+        problems += [(key, odd.text) for key, odd in own if key in self.given - self.units]
         return [f"{self.of(key)}: {spelled(key)}: {message}" for key, message in problems]
 
     @property
@@ -312,7 +311,7 @@ def _lists_of_tables() -> list[str]:
         (model, name)
         for model in whole
         for name, info in model.model_fields.items()
-        if get_origin(info.annotation) is tuple and _table_class(info.annotation) is not None
+        if get_origin(info.annotation) is tuple and table_class(info.annotation) is not None
     ]
     return [f"population.{name}" if model is PopulationConfig else name for model, name in lists]
 
@@ -406,7 +405,7 @@ def square_from_json(text: str, source: str = "stored configuration") -> SquareC
 def _one_line(error: ValidationError, origin: Origin) -> InputError:
     try:
         unknown_first = sorted(error.errors(), key=lambda detail: detail["type"] != "extra_forbidden")
-        _refuse([_problem(detail, origin.schema) for detail in unknown_first], origin)
+        _refuse([problem_of(detail, origin.schema) for detail in unknown_first], origin)
     except InputError as line:
         return line
     raise AssertionError("a validation error without details")
@@ -420,89 +419,3 @@ def _refuse(problems: Iterable[Problem], origin: Origin) -> None:
     path, message = found[0]
     more = f" (and {len(found) - 1} more)" if len(found) > 1 else ""
     raise InputError(f"{origin.of(path)}: {shortened(spelled(path), 150)}: {shortened(message, 600)}{more}")
-
-
-def _problem(detail: Mapping[str, Any], schema: type[BaseModel]) -> Problem:
-    """Pydantic's finding in the words of a user."""
-    path: Path = tuple(detail["loc"])
-    value, limits = detail["input"], detail.get("ctx", {})
-    match detail["type"]:
-        case "extra_forbidden":
-            return path, f"unknown key{_suggestion(path, schema)}"
-        case "missing":
-            return path, "missing; it has no default"
-        case "model_type" | "model_attributes_type" | "dict_type":
-            return path, f"{_shown(value)} is not a table of keys"
-        case "tuple_type":
-            return path, f"expected a list of tables, written [[{'.'.join(map(str, path))}]]"
-        case "literal_error":
-            return path, f"{_shown(value)} is not one of {limits['expected']}"
-        case "value_error":
-            return path, str(limits["error"])
-        case "finite_number":
-            return path, f"{_shown(value)} is not a finite number"
-        case "string_too_short" | "too_short":
-            return path, "must not be empty"
-        case "string_unicode":
-            if "\ufffd" in printable(str(value)):
-                return path, f"{_shown(value)} is not UTF-8; rename the file (or its folder)"
-            return path, f"{_shown(value)} is UTF-8, but the locale is not; set LC_ALL=C.UTF-8, or rename the file"
-        case "too_long":
-            return path, f"has {limits['actual_length'] or 'too many'} entries; {limits['max_length']} are the most"
-    message = detail["msg"].removeprefix("Input should be ")
-    return path, f"{_shown(value)} is not allowed: must be {message}"
-
-
-def _shown(value: Any) -> str:
-    """A value as it is written in TOML, shortened where a line would not hold it."""
-    if isinstance(value, bool):
-        return str(value).lower()
-    if isinstance(value, int) and value.bit_length() > 200:
-        return f"a whole number of {value.bit_length()} bits"
-    short = reprlib.Repr()
-    short.maxlevel, short.maxstring, short.maxother, short.maxlong = 3, 80, 80, 70
-    return short.repr(value)
-
-
-def _suggestion(path: Path, schema: type[BaseModel]) -> str:
-    """The nearest key of the table that `path` points into, or all of its keys."""
-    table = _table_at(path[:-1], schema)
-    known = list(table.model_fields)
-    elsewhere = [
-        name
-        for name, inner in _tables(schema)
-        if str(path[-1]) in inner.model_fields and isinstance(getattr(schema(), name), inner)
-    ]
-    if elsewhere:
-        return f"; it belongs into [{elsewhere[0]}]"
-    near = get_close_matches(str(path[-1]), known, n=1, cutoff=0.6)
-    if near:
-        return f"; did you mean {near[0]!r}?"
-    return f"; known here: {', '.join(known)}"
-
-
-def _table_at(path: Path, schema: type[BaseModel]) -> type[BaseModel]:
-    """The class of the table that `path` leads to."""
-    table = schema
-    for key in path:
-        if isinstance(key, str):
-            table = dict(_tables(table)).get(key, table)
-    return table
-
-
-def _tables(table: type[BaseModel]) -> Iterable[tuple[str, type[BaseModel]]]:
-    """Names and classes of the tables, and lists of tables, directly inside `table`."""
-    for name, info in table.model_fields.items():
-        inner = _table_class(info.annotation)
-        if inner is not None:
-            yield name, inner
-
-
-def _table_class(annotation: Any) -> type[BaseModel] | None:
-    """The table class inside an annotation such as ``tuple[SynapseConfig, ...] | None``."""
-    if isinstance(annotation, type) and issubclass(annotation, BaseModel):
-        return annotation
-    for argument in getattr(annotation, "__args__", ()):
-        if (inner := _table_class(argument)) is not None:
-            return inner
-    return None

@@ -8,6 +8,7 @@ from typing import Any
 
 from hpcpinn.config.lines import key_lines, line_of
 from hpcpinn.errors import InputError
+from hpcpinn.units import shortened
 
 _PLACE = re.compile(r"(?P<what>.*) \(at (?:line (?P<line>\d+), column \d+|end of document)\)", re.DOTALL)
 _HEADER = re.compile(r"\s*\[{1,2}\s*(?P<name>[^\[\]]+?)\s*\]{1,2}")
@@ -39,6 +40,33 @@ def parse_toml(file: FilePath, text: str, lists: Collection[str]) -> dict[str, A
         raise InputError(f"{file}, line {line}: a whole number of thousands of digits; no key takes that") from None
 
 
+_BARE_UNIT = re.compile(r"=\s*([-+]?[\d.]+(?:[eE][-+]?\d+)?)\s*([a-zA-Zµμ]+)\s*(?:#.*)?$")
+_DECIMAL_COMMA = re.compile(r"=\s*([-+]?\d+),(\d+)\s*(?:#.*)?$")
+_BARE_TEXT = re.compile(r"=\s*([A-Za-z./~][^\"'\[\]{}#]*?)\s*(?:#.*)?$")
+_SMART = re.compile("[\u201c\u201d\u201e\u2018\u2019\u00ab\u00bb]")
+_YAML = re.compile(r"\s*[\w-]+:(?:\s.*)?")
+
+
+def _advice(row: str, text: str) -> str:
+    """What to write instead of a line that is no TOML; empty where nobody can tell."""
+    if _SMART.search(row):
+        return "put text into straight double quotes, \" and \""
+    if "\\" in row and '"' in row:
+        special = "a backslash in double quotes begins a special character"
+        return f"{special}; write the path with / or in single quotes, '...'"
+    if number := _DECIMAL_COMMA.search(row):
+        return f"write numbers with a decimal point, {number[1]}.{number[2]}"
+    if number := _BARE_UNIT.search(row):
+        return f'put a number with its unit into quotes, "{number[1]} {number[2]}"'
+    if bare := _BARE_TEXT.search(row):
+        return f'put text into straight double quotes, "{bare[1]}"'
+    if text.lstrip().startswith("{"):
+        return "this looks like JSON; a job file is TOML: [run] above its keys, and duration = 5 for each"
+    if _YAML.fullmatch(row):
+        return "this looks like YAML; a job file is TOML: [run] above its keys, and duration = 5 for each"
+    return ""
+
+
 def _said(file: FilePath, text: str, error: str, lists: Collection[str]) -> str:
     """One line for what `tomllib` found."""
     found, rows = _PLACE.fullmatch(error), text.splitlines()
@@ -55,5 +83,7 @@ def _said(file: FilePath, text: str, error: str, lists: Collection[str]) -> str:
             return f"{file}, line {number}: the table [{name[:60]}] is there twice{place}; put all its keys under one"
         if key := _KEY.match(row):
             return f"{file}, line {number}: the key {key['name'][:60]} is there twice; keep one of the two"
+    if advice := _advice(row, text):
+        return f"{file}, line {number}: {shortened(row.strip(), 80)}: {advice}"
     shown = error if len(error) <= _LONGEST_MESSAGE else f"{error[:_LONGEST_MESSAGE]}..."
     return f"{file}: not valid TOML: {shown}"

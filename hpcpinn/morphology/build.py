@@ -73,7 +73,8 @@ def with_reticulum(cable: Cable, er_fraction: float, er_radius: float) -> Cable:
         raise InputError(
             f"er_fraction {er_fraction:g} and er_radius {er_radius:g} um give a reticulum of "
             f"{inner[row, end]:.4g} um where {cable.sections[cable.section[row]].name} has a "
-            f"radius of {cable.radius[row, end]:.4g} um; make them smaller"
+            f"radius of {cable.radius[row, end]:.4g} um; make them smaller",
+            ("morphology", "er_radius" if er_radius else "er_fraction"),
         )
     return replace(cable, er_radius=inner)
 

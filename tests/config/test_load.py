@@ -341,3 +341,49 @@ def test_a_key_that_is_set_twice_is_said_with_the_one_that_counts():
     with pytest.warns(InputWarning, match=said) as caught:
         assert load_config(None, ["run.seed=1", "run.output=a.h5", "run.seed=2"]).run.seed == 2
     assert len(caught) == 1
+
+
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        ('[field]\ndirection = "y"', ", line 2: field.direction: 'y' is not three numbers, such as [0, 1, 0]"),
+        ("[field]\ndirection = [0, 1]", ", line 2: field.direction: expected three numbers, such as [0, 1, 0]"),
+        ("[field]\ndirection = [0, 1, 0, 1]", ", line 2: field.direction: expected three numbers, such as [0, 1, 0]"),
+        ("[[run]]\nduration = 5", ", line 1: run: [[run]] is one table, of which there is one; write [run]"),
+        ("synapse = 5", ", line 1: synapse: 5 is not a list"),
+        ("[run]\nduration = 2026-11-30", ", line 2: run.duration: 2026-11-30 is not allowed"),
+        ("[morphology]\nfile = cell.swc", 'file = cell.swc: put text into straight double quotes, "cell.swc"'),
+        ("[morphology]\nfile = \u201ccell.swc\u201d", ": put text into straight double quotes"),
+        ('[morphology]\nfile = "C:\\Users\\me\\cell.swc"', ": a backslash in double quotes begins"),
+        ("[run]\nduration = 1ms", ', line 2: duration = 1ms: put a number with its unit into quotes, "1 ms"'),
+        ("[run]\nduration = 1,5", ", line 2: duration = 1,5: write numbers with a decimal point, 1.5"),
+        ('{"run": {"duration": 5}}', ", line 1: {\"run\": {\"duration\": 5}}: this looks like JSON"),
+        ("run:\n  duration: 5", ", line 1: run:: this looks like YAML"),
+    ],
+    ids=range(13),
+)
+def test_slips_are_answered_with_what_to_write(job, text, said):
+    assert said in message(job(text))
+
+
+@pytest.mark.parametrize("place", ["[morphology]\nfile", "[population]\ncells", "[stimulation]\nwaveform"])
+def test_an_address_is_no_file(job, place):
+    value = '"https://neuromorpho.org/a.swc"'
+    text = f"{place} = " + (f"[{value}]" if "cells" in place else value)
+    more = ["window.kind=split"] if "cells" in place else ["field.magnitude=1"]
+    assert ", line 2: " in message(job(text), more) and "is an address" in message(job(text), more)
+    assert message(job(text), more).endswith("download it first")
+
+
+def test_keys_that_nobody_wrote_are_not_asked_about(job):
+    config, origin = load_with_origin(None, ["run.duration=1e-5"])
+    assert [line.partition(": ")[0] for line in origin.warnings(config)] == ["--set run.duration=1e-5"]
+
+
+def test_a_reticulum_that_is_too_wide_is_said_with_its_line(job):
+    from hpcpinn.workflows.problem import load_cable
+
+    config, origin = load_with_origin(job('[morphology]\nfile = "builtin:y_branch"\ner_radius = 50'))
+    with pytest.raises(InputError) as caught, origin.naming_places():
+        load_cable(config)
+    assert str(caught.value).startswith(f"{origin.file}, line 3: ")
