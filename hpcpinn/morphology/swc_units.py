@@ -36,23 +36,43 @@ _IN_UNITS = (
     r"(?:units\s+of\s+)?|\bin\s+units\s+of\s+)(?P<linked>)"
 )
 _VALUE = (
-    rf"(?:(?P<number>{NUMBER})(?:{_TIMES})?\s*)?{UNIT_OF_LENGTH.format('')}(?:{_TIMES}(?P<times>{NUMBER}))?"
+    rf"(?:(?P<number>\d+,\d+|{NUMBER})(?:{_TIMES})?\s*)?{UNIT_OF_LENGTH.format('')}(?:{_TIMES}(?P<times>{NUMBER}))?"
 )
 _END = (
     r"""\s*(?:$|[,;.)\]}("'](?![\w^])|[,;.)\]}("']\s|\(|/\s*"""
     + _PIXEL
     + r"|(?i:for|per|and|unless|throughout|"
-    r"converted|scaled)\b)"
+    r"converted|scaled)\b"
+    + rf"|[x×*]\s*{NUMBER}\s*{UNIT_OF_LENGTH.format('_of_next')}\b)"
 )
 _PIXELS = (
     _PIXEL
-    + rf"(?:\s*(?:[(=:,]|(?i:of|at|size))*\s*(?P<size>{NUMBER})\s*{UNIT_OF_LENGTH.format('_of_size')}\b)?"
+    + rf"(?:(?:\s*(?:[(=:,]|(?i:of|at|size)\b|1\s*{_PIXEL}))*\s*"
+    + rf"(?P<size>{NUMBER})\s*{UNIT_OF_LENGTH.format('_of_size')}\b)?"
 )
 _DECLARED = [
     re.compile(rf"{start}(?:{_VALUE}(?={_END})|(?P<pixel>{_PIXELS}))") for start in (_KEYWORD, _IN_UNITS)
 ]
 _CONVERTED = re.compile(rf"(?i:\b(?:converted|scaled)\s+(?:in)?to)\s+{UNIT_OF_LENGTH.format('')}\b")
-_NEXT_AXIS = re.compile(rf"""["'\])]*\s*,\s*["'\[(]*\s*{_VALUE}(?={_END})""")
+_NEXT_AXIS = re.compile(rf"""["'\])]*\s*[,x×*]\s*["'\[(]*\s*{_VALUE}(?={_END})""")
+_RADIUS = r"(?i:radi(?:us|i)|diameters?|thickness)\b"
+_OF_RADII = re.compile(
+    rf"{UNIT_OF_LENGTH.format('_before')}\s*[\[(]\s*(?:{_RADIUS}|r\b)"
+    rf"|\b{_RADIUS}\s*(?:[:=(\[]|(?i:in|is|are)\b)\s*(?P<behind>{UNIT_OF_LENGTH.format('_behind')})\b"
+)
+_UNKNOWN = re.compile(
+    r"""(?i:\bunits?\b)["']?(?:\s+(?i:of\s+length))?\s*[:=]\s*[\[({"']*\s*(?P<what>"""
+    rf"[-−]\s*{NUMBER}\s*{UNIT_OF_LENGTH.format('')}|[-+]?(?i:inf(?:inity)?|nan)\s*{UNIT_OF_LENGTH.format('_of_inf')}"
+    rf"|(?:{NUMBER}\s*)?(?i:inch(?:es)?|feet|foot|ft|mils?|[åÅ]|[åa]ngstr[öo]ms?|[kdp]m|pico-?met(?:er|re)s?"
+    r"|kilo-?met(?:er|re)s?|deci-?met(?:er|re)s?|none|unknown|unspecified|undefined|n/a|arbitrary(?:\s+units?)?|a\.\s?u\.?)"
+    r""")\s*(?:$|["'\])},;.(])"""
+)
+_AMOUNT = rf"{NUMBER}(?:\s*[x×*,]\s*{NUMBER})*\s*"
+_HINT = re.compile(
+    r"(?i:\b(?:voxel|pixel)[ _-]?(?:sizes?|dimensions?)|\bresolution|\bscale)\s*[:=]\s*[\[(]*\s*"
+    rf"(?P<amount>{_AMOUNT}){UNIT_OF_LENGTH.format('')}\b|\b[xX]\s*[\[(]\s*{UNIT_OF_LENGTH.format('_of_x')}\s*[\])]"
+)
+_DIFFERENT = "have different units, so no one factor converts them"
 
 
 @dataclass(frozen=True)
@@ -85,8 +105,26 @@ def suspect_unit(tree: "SwcTree", comments: tuple[tuple[int, str], ...]) -> "Swc
     """
     suspected, warning = _by_header(comments) or _by_size(tree) or (None, "")
     if suspected is None:
-        return tree
+        declared = next(declarations(comments), None)
+        hints = () if declared else tuple(_hints(comments))[:1]
+        return replace(tree, warnings=(*tree.warnings, *hints)) if hints else tree
     return replace(tree, suspected_unit=suspected, warnings=(*tree.warnings, warning))
+
+
+def _hints(comments: tuple[tuple[int, str], ...]) -> Iterator[str]:
+    """Warnings of what may be the unit of the lengths, or only tell of the image they were traced in."""
+    for line, comment in comments:
+        match = _HINT.search(plain_mu(comment))
+        if match is None:
+            continue
+        unit = unit_in(match) if match["amount"] else unit_in(match, "_of_x")
+        numbers = [float(number) for number in re.findall(NUMBER, match["amount"] or "")]
+        if unit == "um" and all(number == 1.0 for number in numbers):
+            continue
+        yield (
+            f"{Declaration(line, comment, None).says}, which may be a unit; lengths are taken for um: use --units if "
+            "they are in another (--units um if they are right)"
+        )
 
 
 def declarations(comments: tuple[tuple[int, str], ...]) -> Iterator[Declaration]:
@@ -102,11 +140,14 @@ def declarations(comments: tuple[tuple[int, str], ...]) -> Iterator[Declaration]
             if found is not None:
                 yield Declaration(line, comment, *found)
                 break
+        else:
+            if unknown := _UNKNOWN.search(text):
+                yield Declaration(line, comment, None, f"declares a unit that is not known ({unknown['what']})")
 
 
 def _declared(match: re.Match[str], text: str) -> tuple[str | None, str] | None:
     """Unit and, where there is none, the reason; None if this is no declaration."""
-    given = [float(match[name]) for name in ("number", "times", "size") if match[name]]
+    given = [_number(match[name]) for name in ("number", "times", "size") if match[name]]
     if not all(0.0 < number < math.inf for number in given):
         return None
     if match["pixel"]:
@@ -119,13 +160,25 @@ def _declared(match: re.Match[str], text: str) -> tuple[str | None, str] | None:
     converted = _CONVERTED.search(text, match.end())
     if converted:
         return unit_in(converted), ""
-    unit = _spelled(float(match["number"] or 1.0) * float(match["times"] or 1.0), unit_in(match))
+    unit = _in_words(match)
     axis = _NEXT_AXIS.match(text, match.end())
     while axis:
-        if _spelled(float(axis["number"] or 1.0) * float(axis["times"] or 1.0), unit_in(axis)) != unit:
-            return None, "the axes have different units, so no one factor converts them"
+        if _in_words(axis) != unit:
+            return None, f"the axes {_DIFFERENT}"
         axis = _NEXT_AXIS.match(text, axis.end())
+    radii = _OF_RADII.search(text, match.end())
+    if radii and unit_in(radii, "_behind" if radii["behind"] else "_before") != unit:
+        return None, f"the columns {_DIFFERENT}"
     return unit, ""
+
+
+def _number(text: str | None) -> float:
+    return float((text or "1").replace(",", "."))
+
+
+def _in_words(match: re.Match[str]) -> str:
+    """The unit of a match of `_VALUE`."""
+    return _spelled(_number(match["number"]) * _number(match["times"]), unit_in(match))
 
 
 def _spelled(number: float, unit: str) -> str:
@@ -141,6 +194,10 @@ def _by_header(comments: tuple[tuple[int, str], ...]) -> tuple[str, str] | None:
     if found is None or found.unit == "um":
         return None
     if found.unit is None:
+        if found.why_open.endswith(_DIFFERENT):
+            return "unknown", (
+                f"{found.says}: {found.why_open}; write all lengths in one unit (or use --units um if they are in um)"
+            )
         return "unknown", (
             f"{found.says}: {found.why_open}; give it with --units, such as --units 0.25um or "
             f"--units {VOXEL} (or --units um if lengths are in um)"

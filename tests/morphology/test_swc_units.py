@@ -56,6 +56,15 @@ def test_micrometres_in_any_encoding(tmp_path: Path, header: bytes) -> None:
         "units of area: um^2",
         "the nm of this lab",
         "imaged at 0.1 um/pixel, z step 1 mm",
+        "Unit: hippocampus",
+        "units: see the paper",
+        "unit: inches of rain fell",
+        "resolution: high",
+        "resolution: 1 um",
+        "scale: 1:100",
+        "SCALE 1.0 1.0 1.0",
+        "voxel size varies by 8 nm",
+        "x (um) y (um) z (um)",
     ],
 )
 def test_prose_declares_nothing(tmp_path: Path, prose: str) -> None:
@@ -79,6 +88,17 @@ def test_prose_declares_nothing(tmp_path: Path, prose: str) -> None:
             "pixels or voxels, whose size is not given; give it with --units, such as",
         ),
         ("units: ['4 nm', '4 nm', '40 nm']", "unknown", "the axes have different units"),
+        ("Units: 8nm x 8nm x 8nm", "8nm", "use --units 8nm"),
+        ("Units: 8 nm x 8 nm x 40 nm", "unknown", "the axes have different units"),
+        ("units: 0,25 um", "0.25um", "use --units 0.25um"),
+        ("Units: px (1 px = 0.5 um)", "0.5um", "use --units 0.5um"),
+        ("unit: inch", "unknown", "declares a unit that is not known (inch); give it with --units"),
+        ("Unit=Angstrom", "unknown", "declares a unit that is not known (Angstrom); give it with --units"),
+        ("units: none", "unknown", "declares a unit that is not known (none); give it with --units"),
+        ("units: -8 nm", "unknown", "declares a unit that is not known (-8 nm); give it with --units"),
+        ("units: inf nm", "unknown", "declares a unit that is not known (inf nm); give it with --units"),
+        ("units: nm (x,y,z), um (radius)", "unknown", "the columns have different units"),
+        ("units: um, radius in nm", "unknown", "the columns have different units"),
     ],
 )
 def test_another_unit_in_the_header_stops_a_run_and_names_the_flag(
@@ -89,6 +109,22 @@ def test_another_unit_in_the_header_stops_a_run_and_names_the_flag(
     assert f"line 1 says '{header}'" in tree.warnings[0] and words in tree.warnings[0]
     with pytest.raises(InputError, match=r"cell\.swc: line 1 says"):
         refuse_implausible_units(tree)
+
+
+@pytest.mark.parametrize(
+    "header", ["voxel size: 8x8x40 nm", "resolution: 4 nm", "scale: 0.1 um per pixel", "x[nm] y[nm] z[nm]"]
+)
+def test_what_may_be_a_unit_is_said_and_stops_nothing(tmp_path: Path, header: str) -> None:
+    tree = under(tmp_path, header.encode())
+    (warning,) = tree.warnings
+    assert warning.startswith(f"line 1 says '{header}', which may be a unit; lengths are taken for um: use --units")
+    refuse_implausible_units(tree)
+    assert under(tmp_path, f"units: um\n# {header}".encode()).warnings == ()
+
+
+def test_no_factor_is_advised_where_columns_differ(tmp_path: Path) -> None:
+    (warning,) = under(tmp_path, b"units: nm (x,y,z), um (radius)").warnings
+    assert "--units nm" not in warning and "write all lengths in one unit" in warning
 
 
 @pytest.mark.parametrize(
