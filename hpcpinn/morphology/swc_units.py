@@ -72,6 +72,8 @@ _HINT = re.compile(
     r"(?i:\b(?:voxel|pixel)[ _-]?(?:sizes?|dimensions?)|\bresolution|\bscale)\s*[:=]\s*[\[(]*\s*"
     rf"(?P<amount>{_AMOUNT}){UNIT_OF_LENGTH.format('')}\b|\b[xX]\s*[\[(]\s*{UNIT_OF_LENGTH.format('_of_x')}\s*[\])]"
 )
+_LONGEST_HINT = 300
+"""Characters of a comment in which a hint is looked for: thousands of digits would take seconds."""
 _DIFFERENT = "have different units, so no one factor converts them"
 
 
@@ -114,7 +116,7 @@ def suspect_unit(tree: "SwcTree", comments: tuple[tuple[int, str], ...]) -> "Swc
 def _hints(comments: tuple[tuple[int, str], ...]) -> Iterator[str]:
     """Warnings of what may be the unit of the lengths, or only tell of the image they were traced in."""
     for line, comment in comments:
-        match = _HINT.search(plain_mu(comment))
+        match = _HINT.search(plain_mu(comment[:_LONGEST_HINT]))
         if match is None:
             continue
         unit = unit_in(match) if match["amount"] else unit_in(match, "_of_x")
