@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from hpcpinn.errors import OutputError
+from hpcpinn.errors import InputError, OutputError, concerning
 from hpcpinn.wording import counted
 
 if TYPE_CHECKING:
@@ -36,8 +36,15 @@ def inspect(
 
     Counts, lengths, areas, repairs, and a picture of the cell.
     """
+    from hpcpinn.morphology.soma import SOMA_MODES
+    from hpcpinn.units import length_per_unit
     from hpcpinn.workflows.inspect import inspect as look_at
 
+    if soma not in SOMA_MODES:
+        raise InputError(f"--soma {soma}: '{soma}' is no way to read a soma; use one of {', '.join(SOMA_MODES)}")
+    if units != "auto":
+        with concerning(f"--units {units}"):
+            length_per_unit(units)
     if picture is not None:
         from hpcpinn.cli.pictures import refuse_unusable_picture
         from hpcpinn.morphology.meshes import morphology_path

@@ -7,12 +7,30 @@ from pathlib import Path
 from hpcpinn.errors import InputError
 from hpcpinn.files import refuse_endless
 from hpcpinn.units import shortened
+from hpcpinn.wording import counted
 
 COLUMNS = ("id", "type", "x", "y", "z", "radius", "parent")
 _NUMBER = re.compile(r"[+-]?(\d+\.?\d*|\.\d+)([eE][+-]?\d+)?\Z", re.ASCII)
 _LINE_END = re.compile(r"\r\n|\r|\n")  # str.splitlines knows many more: comments would become data
 _LARGEST_ID = 2**53
 """Ids above this are not exact in the floating-point columns some exporters write."""
+_OTHERS = {
+    b"\xff\xfe": "UTF-16, no plain text; save it as UTF-8",
+    b"\xfe\xff": "UTF-16, no plain text; save it as UTF-8",
+    b"\x1f\x8b": "compressed (gzip), no SWC text; unpack it with gunzip",
+    b"PK\x03\x04": "an archive (zip), no SWC text; unpack it",
+    b"BZh": "compressed (bzip2), no SWC text; unpack it with bunzip2",
+    b"\xfd7zXZ": "compressed (xz), no SWC text; unpack it with unxz",
+    b"\x89HDF\r\n\x1a\n": "an HDF5 file, such as a result of hpcpinn, no morphology; give an SWC file",
+    b"version https://git-lfs": "the pointer of git-lfs, not the file itself; fetch that with git lfs pull",
+}
+"""What files of other kinds are, by how they begin."""
+_SIGNS = {
+    ";": "; separate the columns by blanks, not semicolons",
+    "(": "; a file of Neurolucida (ASC) must be converted to SWC",
+    "<": "; it is HTML or XML, perhaps a page that was saved instead of the file",
+}
+"""What the first character of a line that is no point tells."""
 
 
 @dataclass(frozen=True)
@@ -75,16 +93,20 @@ def _text(path: str | Path) -> str:
         raise InputError(f"{path}: cannot be read: {error.strerror}") from None
     if not raw.strip():
         raise InputError(f"{path}: the file is empty; give an SWC file with at least one point")
+    for mark, what in _OTHERS.items():
+        if raw.startswith(mark):
+            raise InputError(f"{path}: is {what}")
     if b"\0" in raw:
-        raise InputError(f"{path}: not a text file (it holds zero bytes); save it as plain SWC")
+        raise InputError(f"{path}: not a text file (it holds NUL bytes, as UTF-16 does); save it as plain SWC in UTF-8")
     return raw.decode("utf-8-sig", errors="replace")
 
 
 def _parse(words: list[str], place: str, number: int) -> SwcPoint:
     if len(words) != len(COLUMNS):
+        line = " ".join(words)
         raise InputError(
-            f"{place}: {len(words)} columns instead of 7; write: {' '.join(COLUMNS)}"
-            + (" (separated by blanks, not commas)" if any("," in word for word in words) else "")
+            f"{place}: {counted(len(words), 'column')} instead of 7 in {shortened(line, 40)!r}; "
+            f"write: {' '.join(COLUMNS)}{_hint(line)}"
         )
     id_, kind, parent = (_integer(words[column], COLUMNS[column], place) for column in (0, 1, 6))
     x, y, z, radius = (_real(words[column], COLUMNS[column], place) for column in (2, 3, 4, 5))
@@ -93,6 +115,15 @@ def _parse(words: list[str], place: str, number: int) -> SwcPoint:
     if kind < 0:
         raise InputError(f"{place}: type {kind} is negative; use 1 soma, 2 axon, 3 basal, 4 apical")
     return SwcPoint(number, id_, kind, (x, y, z), radius, parent)
+
+
+def _hint(line: str) -> str:
+    """What a line with another number of columns tells, for the end of the message."""
+    if line[0] in "(<":
+        return _SIGNS[line[0]]
+    if "," in line:
+        return " (separated by blanks, not commas)"
+    return _SIGNS[";"] if ";" in line else ""
 
 
 def _real(word: str, column: str, place: str) -> float:

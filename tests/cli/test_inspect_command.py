@@ -87,6 +87,7 @@ def test_a_wrong_option_is_one_line_and_exit_code_2(
     done = hpcpinn("inspect", file, flag, value, cwd=tmp_path)
     assert done.returncode == 2
     assert len(done.stderr.strip().splitlines()) == 1 and f"'{value}'" in done.stderr
+    assert done.stderr.startswith(f"hpcpinn: {flag} {value}: ")
 
 
 def test_a_picture_never_replaces_the_morphology(tmp_path: Path) -> None:

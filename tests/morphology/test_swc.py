@@ -1,5 +1,6 @@
 """The reader: what it accepts in silence, what it repairs and reports, what it refuses."""
 
+import gzip
 import re
 from pathlib import Path
 
@@ -127,8 +128,12 @@ REFUSED = {
     "infinity": ("1 1 0 0 0 5 -1\n2 3 6 0 -inf 1 1\n", r":2: z is -inf"),
     "overflow": ("1 1 0 0 0 5 -1\n2 3 6 1e999 0 1 1\n", r":2: y is 1e999, too large"),
     "six columns": ("1 1 0 0 0 5 -1\n2 3 6 0 0 1\n", r":2: 6 columns instead of 7"),
+    "semicolons": ("1;1;0;0;0;5;-1\n", r":1: 1 column instead of 7 in '1;1;0;0;0;5;-1'; .* blanks, not semicolons$"),
+    "commas": ("1,1,0,0,0,5,-1\n", r":1: 1 column instead of 7 in '1,1,0,0,0,5,-1'; .* blanks, not commas\)$"),
+    "Neurolucida": ("(CellBody\n", r":1: 1 column instead of 7 in '\(CellBody'; .* Neurolucida \(ASC\) must be conv"),
+    "HTML": ("<!DOCTYPE html>\n", r":1: 2 columns instead of 7 in '<!DOCTYPE html>'; .* it is HTML or XML"),
+    "git-lfs": ("version https://git-lfs.github.com/spec/v1\noid sha256:0\n", r"is the pointer of git-lfs"),
     "eight columns": ("1 1 0 0 0 5 -1 9\n", r":1: 8 columns instead of 7"),
-    "commas": ("1,1,0,0,0,5,-1\n", r":1: 1 columns.*not commas"),
     "half an id": ("1.5 1 0 0 0 5 -1\n", r":1: id is 1\.5; give a whole number"),
     "a negative id": ("-3 1 0 0 0 5 -1\n", r":1: id -3 is negative"),
     "an endless id": ("1e300 1 0 0 0 5 -1\n", r":1: id is 1e300, too large"),
@@ -151,6 +156,7 @@ REFUSED = {
     ),
     "no root at all": ("1 3 0 0 0 5 2\n2 3 6 0 0 1 1\n", r":1: the parents run in a circle"),
     "a soma without radius": ("1 1 0 0 0 0 -1\n2 3 9 0 0 1 1\n", r":1: radius 0 of point 1.*soma"),
+    "zeros only": ("\0\0", r"not a text file \(it holds NUL bytes"),
     "zero bytes": ("1 1 0 0 0 5 -1\n\0", r"not a text file"),
 }
 
@@ -217,3 +223,23 @@ def test_micrometres_raise_no_suspicion(tmp_path: Path) -> None:
 def test_an_unknown_unit_is_refused(tmp_path: Path) -> None:
     with pytest.raises(InputError, match="'inch'.*nm"):
         tree_of(tmp_path, SMALL, units="inch")
+
+
+@pytest.mark.parametrize(
+    ("content", "what"),
+    [
+        ("1 1 0 0 0 5 -1\n".encode("utf-16"), r"is UTF-16, no plain text; save it as UTF-8$"),
+        (gzip.compress(b"1 1 0 0 0 5 -1\n"), r"is compressed \(gzip\), no SWC text; unpack it with gunzip$"),
+        (b"\x89HDF\r\n\x1a\n\0\0", r"is an HDF5 file, such as a result of hpcpinn, no morphology; give an SWC file$"),
+    ],
+)
+def test_a_file_of_another_kind_is_named(tmp_path: Path, content: bytes, what: str) -> None:
+    (tmp_path / "a.swc").write_bytes(content)
+    with pytest.raises(InputError, match=what):
+        read_swc(tmp_path / "a.swc")
+
+
+def test_a_unit_that_makes_all_radii_vanish_is_named(tmp_path: Path) -> None:
+    (tmp_path / "a.swc").write_text("1 1 0 0 0 5 -1\n2 3 9 0 0 1 1\n")
+    with pytest.raises(InputError, match=r"a.swc:1: radius 5 of point 1 is 5e-06 um in 1e-6um, .* --units 1e-6um"):
+        read_swc(tmp_path / "a.swc", units="1e-6um")
