@@ -27,8 +27,8 @@ def plot(
 ) -> None:
     """Draws the pictures of a run.
 
-    An overview, the cell coloured by the change of calcium, the voltage on it, kymograph, traces, partition,
-    convergence; before
+    An overview, the cell coloured by the change of calcium, the voltage on it, kymograph, traces, partition
+    (of several ranks), convergence; before
     them, for a long protocol in split windows, one page of all of it. Of a population one page of
     all members; --member draws the pictures of one.
     """
@@ -95,7 +95,7 @@ def _plot(
         names = ", ".join(f"{number} {name!r}" for number, name in enumerate(run.members[:6]))
         more = ", …" if len(run.members) > 6 else ""
         print(f"one member by itself: --member NUMBER ({names}{more})")
-    elif not reference_path(result).is_file():
+    elif len(run.time) and not reference_path(result).is_file():
         print(f"the traces show no reference: hpcpinn validate {as_typed(result)} computes it")
 
 

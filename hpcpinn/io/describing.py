@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from hpcpinn.errors import lacking
+from hpcpinn.wording import amount_of, biology, biology_of
 
 if TYPE_CHECKING:
     import xarray
@@ -23,6 +24,22 @@ def described(title: str, facts: Mapping[str, str], arrays: Mapping[str, tuple[n
     width = max(map(len, [*facts, *shown]), default=0)
     lines = [f"  {name:<{width}}  {text}" for name, text in (*facts.items(), *shown.items())]
     return "\n".join([title, *lines])
+
+
+def extent_of(end: float, duration: float | None, complete: bool, *, has_unit: bool = True) -> str:
+    """How far a result goes: ``complete, 0 to 50 ms``, ``partial: 0 to 13 of 50 ms``.
+
+    Args:
+        end: Time of the last frame.
+        duration: Of the whole run, None where that is not known.
+        complete: Whether it came to its end.
+        has_unit: Whether times are ms.
+    """
+    if complete or not duration:
+        reached = biology(end) if has_unit else f"{end:.4g}"
+        return f"{'complete,' if complete else 'partial:'} 0 to {reached}"
+    reached = biology_of(end, duration) if has_unit else amount_of(end, duration)
+    return f"partial: 0 to {reached}"
 
 
 def import_xarray() -> Any:

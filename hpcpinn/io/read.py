@@ -12,10 +12,10 @@ from numpy import ndarray
 
 from hpcpinn.errors import InputError
 from hpcpinn.io import layout, storage
-from hpcpinn.io.describing import dataset, described
+from hpcpinn.io.describing import dataset, described, extent_of
 from hpcpinn.io.layout import Cells, Committed
 from hpcpinn.morphology.cable import Cable, Section
-from hpcpinn.wording import biology, counted, listed
+from hpcpinn.wording import counted, listed
 
 if TYPE_CHECKING:
     import xarray
@@ -169,9 +169,8 @@ class Result:
         return dataset(fields, coordinates, self.attributes)
 
     def __repr__(self) -> str:
-        end = float(self.time[-1]) if len(self.time) else 0.0
-        reached = biology(end) if self.units.get("time") == "ms" else f"{end:.4g}"
-        state = "complete" if self.complete else "partial, not complete"
+        end, duration = float(self.time[-1]) if len(self.time) else 0.0, self.config.get("run", {}).get("duration")
+        span = extent_of(end, duration, self.complete, has_unit=self.units.get("time") == "ms")
         facts = {
             "cell": f"{counted(self.cable.n_neurite_sections, 'section')} in {counted(self.cable.n_frusta, 'piece')} "
             f"and {counted(len(self.cells.piece), 'cell')}",
@@ -183,7 +182,7 @@ class Result:
             facts["probes"] = f"{listed(self.probes.name)}, {counted(len(self.probes.time), 'sample')} each"
         names = ("time", *layout.FIELDS)
         arrays = {name: (getattr(self, name), self.units.get(name, "")) for name in names}
-        return described(f"run {self.path}: {state}, 0 to {reached}", facts, arrays)
+        return described(f"run {self.path}: {span}", facts, arrays)
 
     def _unit(self, name: str) -> dict[str, str]:
         return {"units": self.units[name]} if name in self.units else {}

@@ -24,9 +24,9 @@ from numpy import ndarray
 from hpcpinn import __version__
 from hpcpinn.errors import OutputError
 from hpcpinn.io import storage
-from hpcpinn.io.describing import dataset, described
+from hpcpinn.io.describing import dataset, described, extent_of
 from hpcpinn.io.layout import growing, write_origin
-from hpcpinn.wording import biology, counted
+from hpcpinn.wording import counted
 
 if TYPE_CHECKING:
     import xarray
@@ -115,14 +115,14 @@ class SquareResult:
 
     def __repr__(self) -> str:
         end = float(self.time[-1]) if len(self.time) else 0.0
-        state = "complete" if self.complete else "partial, not complete"
+        span = extent_of(end, configuration(self).get("run", {}).get("duration"), self.complete)
         facts = {
             "square": f"{counted(len(self.owner), 'subdomain')} on {counted(int(self.attributes['ranks']), 'rank')}",
             "windows": str(len(self.windows["start"])),
         }
         units = {"time": "ms", "dopamine": "uM", "x": "um", "y": "um"}
         arrays = {name: (getattr(self, name), unit) for name, unit in units.items()}
-        return described(f"run on a square {self.path}: {state}, 0 to {biology(end)}", facts, arrays)
+        return described(f"run on a square {self.path}: {span}", facts, arrays)
 
 
 @dataclass(frozen=True)

@@ -40,6 +40,18 @@ _FIXES = {
 }
 
 
+_READERS = {
+    "hpcpinn-result": "hpcpinn.io.read",
+    "hpcpinn-square": "hpcpinn.io.square.read_square",
+    "hpcpinn-inference": "hpcpinn.io.inference.read_inference",
+    "hpcpinn-neuron-inference": "hpcpinn.io.neuron_inference.read_neuron_inference",
+    "hpcpinn-study": "hpcpinn.io.study.read_study",
+    "hpcpinn-flow-map": "hpcpinn.io.flow_map_file.read_flow_map",
+    "hpcpinn-reference": "hpcpinn.io.sidecar.read_reference",
+    "hpcpinn-square-reference": "hpcpinn.io.square.read_square_reference",
+}
+"""What reads each kind of file, for who calls the reader of another."""
+
 _OF_HDF5 = (".h5", ".hdf5", ".hdf")
 """Endings of a result's name that the names of the files beside it leave out."""
 
@@ -89,7 +101,7 @@ def open_existing(path: Path, kind: str, version: int) -> Iterator[h5py.File]:
             found = file.attrs.get("format", "nothing")
             found_version = file.attrs.get("format_version", 0)
             if found != kind:
-                raise InputError(f"{path}: is no {kind} file (its attribute 'format' is {found!r})")
+                raise InputError(f"{path}: is no {kind} file (its attribute 'format' is {found!r}){_reader(found)}")
             if found_version != version:
                 raise InputError(
                     f"{path}: format_version {found_version} cannot be read by this hpcpinn, which "
@@ -99,6 +111,11 @@ def open_existing(path: Path, kind: str, version: int) -> Iterator[h5py.File]:
             yield file
     except (OSError, KeyError) as error:
         raise InputError(_what_is_wrong(path, kind, error)) from error
+
+
+def _reader(kind: str) -> str:
+    """What reads a file of another kind, for the end of a message; empty for what is none of ours."""
+    return f"; {_READERS[kind]} reads it" if kind in _READERS else ""
 
 
 def _what_is_wrong(path: Path, kind: str, error: Exception) -> str:

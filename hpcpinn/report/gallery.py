@@ -20,6 +20,7 @@ from hpcpinn.report.protocol import draw_protocol
 from hpcpinn.report.summary import draw_overview
 from hpcpinn.report.traces import draw_traces
 from hpcpinn.report.voltage import draw_voltage, varies
+from hpcpinn.wording import biology
 
 
 def draw_all(
@@ -47,6 +48,10 @@ def draw_all(
         return [folder / f"population.{suffix}"], []
     reference = read_reference(result)
     pictures: dict[str, Callable[[Path], None]] = {}
+    one_rank = result.attributes["ranks"] == 1
+    left_out = ["no partition: one rank computed the whole cell"] if one_rank else []
+    if not len(result.time):
+        return [], [_no_frame_yet(result)]
     if is_split(result):
         pictures["protocol"] = lambda path: draw_protocol(path, result)
     pictures |= {
@@ -58,10 +63,13 @@ def draw_all(
     pictures |= {
         "kymograph": lambda path: draw_kymograph(path, result),
         "traces": lambda path: draw_traces(path, result, reference),
-        "partition": lambda path: _draw_owners(path, result),
+    }
+    if not one_rank:
+        pictures["partition"] = lambda path: _draw_owners(path, result)
+    pictures |= {
         "convergence": lambda path: draw_convergence(path, result),
     }
-    drawn, left_out = [], []
+    drawn = []
     if times is not None:
         draw_cell(folder / f"cell.{suffix}", result, times)  # a wrong time is the user's to hear of
     for name, draw in pictures.items():
@@ -74,6 +82,15 @@ def draw_all(
         else:
             drawn.append(path)
     return drawn, left_out
+
+
+def _no_frame_yet(result: Result) -> str:
+    """Why there is nothing to draw, and what to do."""
+    interval = result.config.get("run", {}).get("output_interval")
+    unit = result.units.get("time", "")
+    first = "" if not interval else f" at {biology(interval) if unit == 'ms' else f't = {interval:g}'}"
+    job = "hpcpinn run with its job and --resume auto"
+    return f"no frame yet: the run has not come to its first output{first}; let it go on, or go on with {job}"
 
 
 def _draw_owners(path: Path, result: Result) -> None:

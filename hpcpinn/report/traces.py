@@ -53,7 +53,8 @@ def traces_into(figure: Figure | SubFigure, result: Result, reference: Reference
     """
     probes = result.probes
     if not probes.name or not len(probes.time):
-        raise InputError(f"{result.path}: has no probe samples; name sites under [[probe]] and run again")
+        fix = "let the run go on, then plot" if probes.name else "name sites under [[probe]] and run again"
+        raise InputError(f"{result.path}: has no probe samples; {fix}")
     names = ["voltage", "calcium", "calbindin"] if _voltage_varies(result) else ["calcium", "calbindin"]
     ratios = [0.6 if name == "voltage" else 1.0 for name in names]
     panels = figure.subplots(len(names), 1, sharex=True, squeeze=False, height_ratios=ratios)[:, 0]

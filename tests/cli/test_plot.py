@@ -31,11 +31,11 @@ def test_the_pictures_stand_beside_the_result_and_are_listed(path):
         "convergence",
         "kymograph",
         "overview",
-        "partition",
         "traces",
         "voltage",
     ]
     assert all(f"picture: {picture}" in done.stdout for picture in pictures)
+    assert "no partition: one rank computed the whole cell" in done.stdout
     assert f"hpcpinn validate {path}" in done.stdout
 
 

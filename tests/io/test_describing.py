@@ -97,7 +97,9 @@ def test_a_run_is_a_few_lines(tmp_path: Path) -> None:
 
 def test_a_run_that_was_cut_short_says_so(tmp_path: Path) -> None:
     run = written(tmp_path / "run.h5", members=MEMBERS, complete=False)
-    assert "partial, not complete" in repr(run).splitlines()[0]
+    assert repr(run).splitlines()[0] == f"run {run.path}: partial: 0 to {run.time[-1]:g} of 6 ms"
+    without = dataclasses.replace(run, config={})
+    assert repr(without).splitlines()[0] == f"run {run.path}: partial: 0 to {run.time[-1]:g} ms"
     assert "2: 'weak' and 'strong'" in repr(run)
     assert len(repr(run).splitlines()) < 11
 

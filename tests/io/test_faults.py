@@ -1,5 +1,6 @@
 """What the user keeps when something goes wrong, and what he is told."""
 
+import importlib
 import os
 import re
 import resource
@@ -13,7 +14,7 @@ import h5py
 import pytest
 
 from hpcpinn.errors import InputError, OutputError
-from hpcpinn.io import read
+from hpcpinn.io import read, storage
 from hpcpinn.io.layout import FIELDS
 from hpcpinn.io.results import ResultWriter
 from tests.io import runs
@@ -116,6 +117,14 @@ def test_missing_foreign_and_damaged_files_are_named(communicator, tmp_path):
         file["x"] = 1.0
     with pytest.raises(InputError, match="foreign.h5: is no hpcpinn-result file"):
         read(tmp_path / "foreign.h5")
+    with h5py.File(tmp_path / "square.h5", "w") as file:
+        file.attrs["format"] = "hpcpinn-square"
+    with pytest.raises(InputError, match=r"'hpcpinn-square'\); hpcpinn.io.square.read_square reads it"):
+        read(tmp_path / "square.h5")
+    for kind, reader in storage._READERS.items():
+        module, _, name = reader.rpartition(".")
+        found = importlib.import_module(module)
+        assert callable(getattr(found, name)) and (kind in vars(found).values() or kind == "hpcpinn-result")
     path = written(communicator, tmp_path / "run.h5")
     os.truncate(path, path.stat().st_size // 2)
     with pytest.raises(InputError) as caught:

@@ -42,7 +42,7 @@ def test_every_picture_of_a_partial_run_is_marked(communicator, tmp_path, monkey
 
     monkeypatch.setattr(Figure, "savefig", remember)
     drawn, left_out = draw_all(result, tmp_path / "pictures")
-    assert left_out == [] and [stem for stem, _, _ in headings] == [path.stem for path in drawn]
+    assert len(left_out) == 1 and [stem for stem, _, _ in headings] == [path.stem for path in drawn]
     assert {text for _, text, _ in headings} == {"killed.h5 – partial: 4 of 6 ms"}
     assert {title for _, _, title in headings} == {"killed.h5 – partial: 4 of 6 ms"}
 

@@ -58,14 +58,15 @@ def checked(monkeypatch):
         yield
 
 
-ALL = ["overview", "cell", "voltage", "kymograph", "traces", "partition", "convergence"]
+ALL = ["overview", "cell", "voltage", "kymograph", "traces", "convergence"]
+ONE_RANK = ["no partition: one rank computed the whole cell"]
 
 
 def test_odd_names_stand_as_they_are(communicator, tmp_path, checked):
     probes = tuple(ProbeSite(name, index, 0.5) for index, name in enumerate(ODD))
     result = write(communicator, tmp_path, dataclasses.replace(runs.header(1), probes=probes), name="odd $r_1$ µ.h5")
     drawn, left_out = draw_all(result, tmp_path / "p")
-    assert [path.stem for path in drawn] == ALL and left_out == []
+    assert [path.stem for path in drawn] == ALL and left_out == ONE_RANK
     figure = Figure()
     traces_into(figure, result, None)
     shown = [text.get_text() for text in figure.axes[0].get_legend().get_texts()]
@@ -91,15 +92,16 @@ def test_a_cell_of_one_section_in_one_piece(communicator, tmp_path, checked):
 
 def test_one_frame_only(communicator, tmp_path, checked):
     drawn, left_out = draw_all(write(communicator, tmp_path, runs.header(1), frames=1, samples=1), tmp_path / "p")
-    assert [path.stem for path in drawn] == ["cell", "traces", "partition"]
-    assert [reason.split(":")[0] for reason in left_out] == ["no overview", "no kymograph", "no convergence"]
+    assert [path.stem for path in drawn] == ["cell", "traces"]
+    missing = ["no partition", "no overview", "no kymograph", "no convergence"]
+    assert [reason.split(":")[0] for reason in left_out] == missing
 
 
 def test_no_probes(communicator, tmp_path, checked):
     header = dataclasses.replace(runs.header(1), probes=())
     drawn, left_out = draw_all(write(communicator, tmp_path, header), tmp_path / "p")
     assert [path.stem for path in drawn] == [name for name in ALL if name != "traces"]
-    assert [reason.split(":")[0] for reason in left_out] == ["no traces"]
+    assert [reason.split(":")[0] for reason in left_out] == ["no partition", "no traces"]
 
 
 @pytest.mark.slow

@@ -288,19 +288,24 @@ def test_everything_is_drawn_from_the_file(result, tmp_path):
     )
     drawn, left_out = draw_all(read(result.path), tmp_path / "pictures", suffix="pdf")
     assert [path.name for path in drawn] == [
-        f"{name}.pdf" for name in ("overview", "cell", "voltage", "kymograph", "traces", "partition", "convergence")
+        f"{name}.pdf" for name in ("overview", "cell", "voltage", "kymograph", "traces", "convergence")
     ]
     assert all(path.read_bytes().startswith(b"%PDF") for path in drawn)
-    assert left_out == []
+    assert left_out == ["no partition: one rank computed the whole cell"]
+    shared = dataclasses.replace(result, attributes=result.attributes | {"ranks": 2}, owner=np.arange(11) % 2)
+    assert "partition.pdf" in [path.name for path in draw_all(shared, tmp_path / "shared", suffix="pdf")[0]]
 
 
 def test_what_cannot_be_drawn_yet_is_said(communicator, tmp_path):
     ResultWriter(tmp_path / "run.h5", communicator, runs.header(1)).close(complete=False)
     drawn, left_out = draw_all(read(tmp_path / "run.h5"), tmp_path)
-    assert [path.stem for path in drawn] == ["partition"]
-    assert [reason.split(":")[0] for reason in left_out] == [
-        f"no {name}" for name in ("overview", "cell", "kymograph", "traces", "convergence")
-    ]
+    assert drawn == []
+    (said,) = left_out
+    assert said.startswith("no frame yet: the run has not come to its first output") and "--resume auto" in said
+    empty = dataclasses.replace(read(tmp_path / "run.h5"), config={"run": {"output_interval": 1.0}})
+    assert "its first output at 1 ms; let it go on" in draw_all(empty, tmp_path)[1][0]
+    with pytest.raises(InputError, match="has no probe samples; let the run go on, then plot"):
+        traces_into(Figure(), empty, None)
 
 
 def test_a_dimensionless_straight_cable_without_probes_can_be_drawn(communicator, tmp_path):
@@ -312,9 +317,8 @@ def test_a_dimensionless_straight_cable_without_probes_can_be_drawn(communicator
             writer.frame(time, {name: runs.frame(name, time)[:3] + 2.0 for name in FIELDS})
         writer.windows([runs.window(0)])
     drawn, left_out = draw_all(read(tmp_path / "run.h5"), tmp_path, times=[1.0])
-    assert [path.stem for path in drawn] == ["overview", "cell", "voltage", "kymograph", "partition", "convergence"]
-    assert len(left_out) == 1
-    assert left_out[0].startswith("no traces")
+    assert [path.stem for path in drawn] == ["overview", "cell", "voltage", "kymograph", "convergence"]
+    assert [reason.split(":")[0] for reason in left_out] == ["no partition", "no traces"]
 
 
 def test_a_picture_that_cannot_be_written_is_one_line(result, tmp_path):
