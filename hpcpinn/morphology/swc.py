@@ -284,17 +284,12 @@ def _with_radii_repaired(tree: SwcTree, thinnest: float) -> SwcTree:
     hopeless = bad[radius[bad] <= 0.0]
     if len(hopeless):
         row = hopeless[np.argmin(tree.line[hopeless])]
-        if tree.unit != "um" and tree.radius[row] > 0.0:
-            raise InputError(
-                f"{tree.place(row)}: radius {tree.radius[row]:g} of point {tree.id[row]} is "
-                f"{tree.radius[row] * THINNEST / thinnest:g} um in {tree.unit}, thinner than {THINNEST:g} um; "
-                f"correct --units {tree.unit} (morphology.units)"
-            )
         where = "soma" if tree.kind[row] == SOMA else "neurite"
         usable = "a positive one" if tree.radius[row] <= 0.0 else f"one above {THINNEST:g} um"
         raise InputError(
             f"{tree.place(row)}: radius {tree.radius[row]:g} of point {tree.id[row]}, and no point "
             f"of its {where} has {usable} to take instead; give a positive radius"
+            + (f", or correct --units {tree.unit}" if tree.unit != "um" and tree.radius[row] > 0.0 else "")
         )
     notes = tuple(
         Repair(
