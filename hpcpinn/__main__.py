@@ -51,10 +51,23 @@ def _command(arguments: list[str]) -> int | None:
         if not hasattr(error, "format_message"):
             raise
         # A mistake on the command line itself: the parser's words, our form.
-        raise InputError(f"{error.format_message()} ({_help_of(error)})") from error
+        raise InputError(f"{error.format_message()} ({_for_sbatch(error, arguments)}{_help_of(error)})") from error
     if code == INTERRUPTED:
         raise KeyboardInterrupt  # typer makes this code of it, and says nothing
     return code if isinstance(code, int) else None
+
+
+def _for_sbatch(error: Any, arguments: list[str]) -> str:
+    """How an option that is none of ours reaches sbatch; empty where it would not."""
+    option = getattr(error, "option_name", None)
+    if arguments[:1] != ["submit"] or type(error).__name__ != "NoSuchOption":
+        return ""
+    at = next((number for number, word in enumerate(arguments) if word.partition("=")[0] == option), None)
+    if at is None:
+        return ""
+    following = arguments[at + 1 : at + 2]
+    value = [f"={word}" for word in following if "=" not in arguments[at] and not word.startswith("-")]
+    return f"an option of sbatch itself: --sbatch={arguments[at]}{''.join(value)}; "
 
 
 def _help_of(error: Any) -> str:

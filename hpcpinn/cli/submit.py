@@ -9,7 +9,7 @@ import typer
 from hpcpinn.cli.job import JOB_HELP, chosen_job
 from hpcpinn.config.jobs import DEFAULT, find_job
 from hpcpinn.config.load import Override
-from hpcpinn.workflows.sbatch import TASK, for_task, refuse_blanks, tasks_of
+from hpcpinn.workflows.sbatch import TASK, for_task, refuse_blanks, refuse_unfilled, tasks_of
 from hpcpinn.workflows.submit import Submission, check_array, check_run, script
 from hpcpinn.workflows.submit import submit as hand_over
 
@@ -66,7 +66,7 @@ def submit(
             overrides.append(f"{key}={json.dumps(value, ensure_ascii=False)}")
     named = {"--partition": partition, "--account": account}
     for flag, value in named.items():
-        refuse_blanks(flag, value or "")
+        refuse_blanks(flag, value)
     submission = Submission(
         arguments=(*_argument(job, morphology), *(part for override in overrides for part in ("--set", override))),
         nodes=nodes,
@@ -80,6 +80,9 @@ def submit(
         name=name,
         options=(*(f"{flag}={value}" for flag, value in named.items() if value), *(sbatch or [])),
     )
+    words = {"JOB": str(job or ""), "--morphology": morphology or "", "--output": output or ""}
+    for flag, word in [*words.items(), *(("--set", setting) for setting in settings or [])]:
+        refuse_unfilled(flag, word, is_array=submission.array is not None)
     if submission.array is None:
         found = chosen_job(job, DEFAULT, morphology)
         check_run(found.file, [*found.overrides, *overrides])

@@ -42,12 +42,39 @@ def refuse_control_characters(what: str, text: str) -> None:
         raise InputError(f"{what} {text[:80]!r}: a control character ({found!r}) has no place in a batch script")
 
 
-def refuse_blanks(what: str, text: str) -> None:
-    """Refuses a name that can be none of SLURM's.
+def refuse_unfilled(what: str, text: str, is_array: bool) -> None:
+    """Refuses placeholders of SLURM that nothing fills in the arguments of a run.
+
+    Args:
+        what: Name of the argument, such as ``--output``.
+        text: It.
+        is_array: Whether the run is a job array: ``%a`` is then the number of its task.
 
     Raises:
-        InputError: There is a blank, a quote or a control character.
+        InputError: There is one.
     """
+    found = [mark for mark in re.findall("%[%aAj]", text) if mark != "%%"]
+    wrong = next((mark for mark in found if mark != TASK or not is_array), None)
+    if wrong is None:
+        return
+    said = f"{what} {text}: {wrong}"
+    if wrong != TASK:
+        raise InputError(f"{said} is filled in names of logs alone; in a job array {TASK} is the number of the task")
+    raise InputError(
+        f"{said} is the number of a task of a job array, and this is none; add --sbatch=--array=0-9, or leave it out"
+    )
+
+
+def refuse_blanks(what: str, text: str | None) -> None:
+    """Refuses a name that can be none of SLURM's; None is no name, and is fine.
+
+    Raises:
+        InputError: It is empty, or there is a blank, a quote or a control character.
+    """
+    if text is None:
+        return
+    if not text:
+        raise InputError(f"{what} '': the name is empty (a variable that is not set?); give a name, or leave it out")
     refuse_control_characters(what, text)
     if re.search(r"[\s\"'\\]", text):
         raise InputError(f"{what} {text!r}: a name of SLURM has no blanks, quotes or backslashes")

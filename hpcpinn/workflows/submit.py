@@ -79,6 +79,9 @@ class Submission:
             wanted = f"at least {max(least, name == 'ranks_per_node')}" if value < least else f"at most {most}"
             _require(least <= value <= most, name, value, wanted)
         _require(self.ranks_on_node <= 65_535, "ranks_per_gpu", self.ranks_per_gpu, "fewer ranks on a node")
+        if self.ranks_per_gpu > 1 and not self.gpus_per_node:
+            advice = f"give --gpus-per-node as well, or --ranks-per-node {self.ranks_per_gpu} for processors"
+            raise InputError(f"--ranks-per-gpu {self.ranks_per_gpu}: there is no GPU to share; {advice}")
         check_times(self.time, self.grace)
         _require(bool(_NAME.fullmatch(self.name)), "name", self.name, "up to 100 letters, digits and . _ + -")
         for argument in self.arguments:
@@ -217,7 +220,8 @@ def check_array(jobs: Sequence[tuple[Path | None, Sequence[Override]]], array: s
     """
     outputs = [check_run(job, overrides) for job, overrides in jobs]
     if len(set(outputs)) < len(outputs):
-        named = outputs[0].with_stem(f"{outputs[0].stem}_{TASK}")
+        stem, count = re.subn(r"\$(?:SLURM_ARRAY_TASK_ID\b|\{SLURM_ARRAY_TASK_ID\})", TASK, outputs[0].stem)
+        named = outputs[0].with_stem(stem if count else f"{stem}_{TASK}")
         raise InputError(
             f"--sbatch --array={array}: every task would write {outputs[0]}; put {TASK}, the number of the task, into "
             f"the name: --output '{named}'"

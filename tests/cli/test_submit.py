@@ -47,3 +47,10 @@ def test_bad_input_is_one_line_and_code_2(tmp_path: Path) -> None:
         assert done.stdout == ""
         assert len(done.stderr.splitlines()) == 1, done.stderr
         assert done.stderr.startswith("hpcpinn: ")
+
+
+def test_an_option_of_sbatch_is_told_how_it_reaches_it(tmp_path: Path) -> None:
+    for typed in (["--mem", "8G"], ["--mem=8G"]):
+        done = hpcpinn("submit", *typed, "--dry-run", path=str(tmp_path))
+        assert done.returncode == 2
+        assert "(an option of sbatch itself: --sbatch=--mem=8G; `hpcpinn submit --help`" in done.stderr

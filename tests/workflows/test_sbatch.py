@@ -186,7 +186,7 @@ def test_an_array_as_it_is_typed(tmp_path, monkeypatch, capsys):
     assert """ job"${SLURM_ARRAY_TASK_ID}".toml --set 'run.output="r/run_'"${SLURM_ARRAY_TASK_ID}"'.h5"' """ in text
     with pytest.raises(InputError, match="job5.toml: no such job"):
         hpcpinn("submit", "job%a.toml", "--sbatch=--array=3-5", "--output", "r/run_%a.h5", "--dry-run")
-    with pytest.raises(InputError, match="every task would write"):
+    with pytest.raises(InputError, match=r"every task would write.*--output 'run_%a\.h5'$"):
         hpcpinn("submit", "--sbatch=--array=3-5", "--set", "run.output='run_$SLURM_ARRAY_TASK_ID.h5'", "--dry-run")
 
 
@@ -233,3 +233,19 @@ def links(folder: Path) -> Path:
         assert found is not None
         (place / program).symlink_to(found)
     return place
+
+
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        (["--output", "r_%a.h5"], "--output r_%a.h5: %a is the number of a task of a job array, and this is none; add"),
+        (["--output", "r_%A.h5", "--sbatch=--array=0-3"], "--output r_%A.h5: %A is filled in names of logs alone; in"),
+        (["--set", "run.seed=%a"], "--set run.seed=%a: %a is the number of a task"),
+        (["--partition", ""], "--partition '': the name is empty (a variable that is not set?)"),
+        (["--account", ""], "--account '': the name is empty (a variable that is not set?)"),
+    ],
+)
+def test_what_a_shell_or_slurm_left_unfilled_is_refused(words, said):
+    with pytest.raises(InputError) as caught:
+        hpcpinn("submit", *words, "--dry-run")
+    assert str(caught.value).startswith(said)

@@ -80,6 +80,7 @@ def test_arguments_reach_the_run_unharmed() -> None:
         ({"time": "soon"}, r"--time soon: give minutes, H:MM:SS or D-HH:MM:SS"),
         ({"time": "1:75:00"}, r"--time 1:75:00"),
         ({"name": "a b"}, r"--name a b"),
+        ({"ranks_per_gpu": 4}, r"^--ranks-per-gpu 4: there is no GPU to share; give --gpus-per-node"),
         ({"options": ("mem=8G",)}, r"begins with a dash"),
     ],
 )
