@@ -21,9 +21,9 @@ def summary_lines(result: Result) -> list[str]:
     """What a result file holds and how its windows went, one fact a line."""
     windows, sections = result.windows, result.cable.n_neurite_sections
     state = "complete" if result.complete else "not complete"
-    end = result.time[-1] if len(result.time) else 0.0
+    until = f" up to {moment(result, result.time[-1])}" if len(result.time) else ""
     lines = [
-        f"{result.path}: {state}, {counted(len(result.time), 'frame')} up to {moment(result, end)}",
+        f"{result.path}: {state}, {counted(len(result.time), 'frame')}{until}",
         f"{_members(result)}{counted(sections, 'section')}, {counted(result.cable.n_frusta, 'piece')}, "
         f"{counted(len(result.cells.piece), 'cell')}, "
         f"{_ranks(result)}, {_mebibytes(result.path):.1f} MiB",
