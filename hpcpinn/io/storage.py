@@ -9,6 +9,7 @@ import contextlib
 import errno
 import os
 import re
+import tomllib
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
@@ -19,6 +20,7 @@ import numpy as np
 from jaxtyping import Int
 from numpy import ndarray
 
+from hpcpinn import bundled
 from hpcpinn.errors import InputError, OutputError
 from hpcpinn.files import refuse_endless
 
@@ -95,13 +97,16 @@ def open_existing(path: Path, kind: str, version: int) -> Iterator[h5py.File]:
         raise InputError(f"{path}: is a directory; give the path of an {kind} file")
     refuse_endless(path)
     if not path.is_file():
-        raise InputError(f"{path}: no such file; give the path of an {kind} file")
+        meant = _meant(path) if kind == "hpcpinn-result" else ""
+        raise InputError(f"{path}: no such file; {meant}give the path of an {kind} file")
     try:
         with open_serial(path, "r") as file:
             found = file.attrs.get("format", "nothing")
             found_version = file.attrs.get("format_version", 0)
             if found != kind:
-                raise InputError(f"{path}: is no {kind} file (its attribute 'format' is {found!r}){_reader(found)}")
+                raise InputError(
+                    f"{path}: is no {kind} file (its attribute 'format' is {found!r}){_reader(found)}{_owner(path)}"
+                )
             if found_version != version:
                 raise InputError(
                     f"{path}: format_version {found_version} cannot be read by this hpcpinn, which "
@@ -116,6 +121,28 @@ def open_existing(path: Path, kind: str, version: int) -> Iterator[h5py.File]:
 def _reader(kind: str) -> str:
     """What reads a file of another kind, for the end of a message; empty for what is none of ours."""
     return f"; {_READERS[kind]} reads it" if kind in _READERS else ""
+
+
+def _meant(path: Path) -> str:
+    """The result that somebody means who types its stem, or the name of a bundled job; empty for none."""
+    name = path.name.removesuffix(".toml") if path.suffix == ".toml" else stem_of(path)
+    places = (path.with_name(f"{name}.h5"), path.parent / "results" / f"{name}.h5", Path("results", f"{name}.h5"))
+    there = next((place for place in places if name and place != path and place.is_file()), None)
+    if there is not None:
+        return f"did you mean {there}? If not, "
+    job = bundled.files("jobs", ".toml").get(name)
+    if job is None:
+        return ""
+    output = tomllib.loads(job.read_text(encoding="utf-8")).get("run", {}).get("output", f"results/{name}.h5")
+    written = "is there" if Path(output).is_file() else "the bundled job has not written yet"
+    return f"did you mean {output}, which {written}? If not, "
+
+
+def _owner(path: Path) -> str:
+    """The result that a file lies beside (``run.checkpoint.h5``), for the end of a message; empty for none."""
+    stem, dot, _ = stem_of(path).rpartition(".")
+    own = path.with_name(f"{stem}{path.suffix}")
+    return f"; did you mean {own}, beside which it lies?" if dot and own.is_file() else ""
 
 
 def _what_is_wrong(path: Path, kind: str, error: Exception) -> str:

@@ -6,6 +6,7 @@ from pathlib import Path
 
 from hpcpinn.errors import InputError
 from hpcpinn.files import refuse_endless
+from hpcpinn.morphology.meshes import PREFIX, builtin_names
 from hpcpinn.units import shortened
 from hpcpinn.wording import counted
 
@@ -86,7 +87,9 @@ def _text(path: str | Path) -> str:
     try:
         raw = Path(path).read_bytes()
     except FileNotFoundError:
-        raise InputError(f"{path}: no such file; give the path of an SWC file") from None
+        name = Path(path).stem
+        meant = f"did you mean {PREFIX}{name}? If not, " if name in builtin_names() else ""
+        raise InputError(f"{path}: no such file; {meant}give the path of an SWC file") from None
     except IsADirectoryError:
         raise InputError(f"{path}: is a directory; give the path of an SWC file") from None
     except OSError as error:

@@ -3,6 +3,7 @@
 import os
 from pathlib import Path
 
+import h5py
 import pytest
 
 from hpcpinn.errors import InputError
@@ -78,3 +79,35 @@ def test_a_bad_place_for_the_picture_of_a_protocol_comes_before_the_table(capsys
     with pytest.raises(InputError, match=expected):
         hpcpinn("protocols", "iTBS600", "--picture", picture)
     assert capsys.readouterr().out == "" and not list(Path().iterdir())
+
+
+@pytest.mark.parametrize("command", ["plot", "validate"])
+def test_the_result_that_a_name_stands_for_is_named(command):
+    with pytest.raises(InputError, match=r"did you mean results/y_branch\.h5, which the bundled job has not w"):
+        hpcpinn(command, "y_branch")
+    with pytest.raises(InputError, match="mine: no such file; give the path of an hpcpinn-result file$"):
+        hpcpinn(command, "mine")
+    Path("results").mkdir()
+    for name in ("y_branch", "mine"):
+        Path("results", f"{name}.h5").touch()
+        for typed in (name, f"{name}.toml", f"{name}.h5"):
+            with pytest.raises(InputError, match=rf"{typed}: no such file; did you mean results/{name}.h5\?"):
+                hpcpinn(command, typed)
+
+
+def test_a_checkpoint_names_the_result_that_it_lies_beside():
+    with h5py.File("x.checkpoint.h5", "w") as file:
+        file.attrs["format"] = "hpcpinn-checkpoint"
+    with pytest.raises(InputError, match=r"x.checkpoint.h5: is no hpcpinn-result file \(.*\)$"):
+        hpcpinn("plot", "x.checkpoint.h5")
+    Path("x.h5").touch()
+    with pytest.raises(InputError, match=r"; did you mean x.h5, beside which it lies\?$"):
+        hpcpinn("plot", "x.checkpoint.h5")
+
+
+@pytest.mark.parametrize(
+    "typed", [["inspect", "y_branch"], ["partition", "y_branch", "-n", "2"], ["run", "--morphology", "y_branch"]]
+)
+def test_a_bundled_cell_is_named_where_its_prefix_is_missing(typed):
+    with pytest.raises(InputError, match=r"y_branch: no such file; did you mean builtin:y_branch\?"):
+        hpcpinn(*typed)
