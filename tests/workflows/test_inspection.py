@@ -63,13 +63,13 @@ def test_the_fly_is_reported_in_full(shared: Path) -> None:
 def test_the_l5_cell_reports_its_103_edges_of_length_zero(shared: Path) -> None:
     figures = inspect(str(shared / "morphologies" / "rat_l5_pyramidal_with_axon.swc")).figures()
     assert len([repair for repair in figures["repairs"] if "length zero" in repair]) == 103
-    assert figures["soma"] == "21 points, a chain of frusta"
+    assert figures["soma"] == "21 points, a chain of frusta, 26.1127 um long"
 
 
 @pytest.mark.parametrize(
     "name, words",
     [
-        ("bad_bifurcating_soma", r":5: the soma branches at point 1"),
+        ("bad_bifurcating_soma", r":4: radius 0 of point 0, and no point of its soma has a positive one"),
         ("bad_missing_ids", r":42: point 8 has parent 7, which does not exist; line 41"),
         ("bad_multiple_roots_duplicate_id", r":9: id 3 was already given on line 7"),
     ],
