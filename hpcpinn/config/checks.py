@@ -99,15 +99,19 @@ _MOST_FRAMES, _MOST_SAMPLES, _MOST_PULSES = 10**6, 10**8, 10**7
 
 
 def _numbers(config: RunConfig) -> Iterator[Problem]:
-    """How many of something a run would make."""
+    """How many of something a run would make; a long run chooses the intervals that are left out."""
     run, given = config.run, config.stimulation
     counted: list[tuple[Path, float, str, int]] = [
-        (("run", "output_interval"), run.duration / run.output_interval, "frames", _MOST_FRAMES),
-        (("run", "probe_interval"), run.duration / run.probe_interval, "samples", _MOST_SAMPLES),
         (("stimulation", "pulses"), given.pulses * given.bursts * given.trains, "pulses", _MOST_PULSES),
-        (("data", "interval"), run.duration / config.data.interval, "times", _MOST_FRAMES),
-        (("inference", "band_interval"), run.duration / config.inference.band_interval, "times", _MOST_FRAMES),
     ]
+    if not config.is_long or "output_interval" in run.model_fields_set:
+        counted.append((("run", "output_interval"), run.duration / run.output_interval, "frames", _MOST_FRAMES))
+    if not config.is_long or "probe_interval" in run.model_fields_set:
+        counted.append((("run", "probe_interval"), run.duration / run.probe_interval, "samples", _MOST_SAMPLES))
+    if config.parameter:
+        bands = run.duration / config.inference.band_interval
+        counted.append((("data", "interval"), run.duration / config.data.interval, "times", _MOST_FRAMES))
+        counted.append((("inference", "band_interval"), bands, "times", _MOST_FRAMES))
     for key, count, what, most in counted:
         if count > most:
             yield key, f"makes {count:.3g} {what} in this run; {most:.0e} are the most"

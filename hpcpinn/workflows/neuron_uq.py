@@ -145,6 +145,7 @@ def _weighed(
         likelihood[number] = -0.5 * missed**2 - constant
         density[number] = likelihood[number].sum() - 0.5 * np.sum(study.precision * (here - study.centre) ** 2)
         bands[number] = study.seen(marched, band_site, band_time).value
+    progress.done(len(z), _lost(density))
     return density, likelihood, bands
 
 

@@ -387,3 +387,10 @@ def test_a_reticulum_that_is_too_wide_is_said_with_its_line(job):
     with pytest.raises(InputError) as caught, origin.naming_places():
         load_cable(config)
     assert str(caught.value).startswith(f"{origin.file}, line 3: ")
+
+
+def test_a_long_run_may_last_for_hours_with_the_intervals_that_it_chooses():
+    long = ['window.kind="split"', "field.magnitude=100.0", "run.duration='5 h'"]
+    assert load_config(None, long).run.duration == 1.8e7
+    with pytest.raises(InputError, match=r"run\.output_interval: makes 1\.8e\+07 frames in this run"):
+        load_config(None, [*long, "run.output_interval=1.0"])

@@ -32,14 +32,29 @@ KEYS = (
 )
 
 
+class Told:
+    """What a person is told: how many draws of how many, in the part of the work that draws are."""
+
+    def __init__(self) -> None:
+        self.said: list[tuple[float, float]] = []
+        self.total = 0.0
+
+    def doing(self, what: str, total: float = 0.0, unit: str = "") -> None:
+        self.total = total if unit == "draws" else 0.0
+
+    def done(self, amount: float, detail: str = "") -> None:
+        if self.total:
+            self.said.append((amount, self.total))
+
+
 @pytest.fixture(scope="module")
 def drawn(tmp_path_factory: pytest.TempPathFactory):
     output = tmp_path_factory.mktemp("uq") / "posterior.h5"
     config = small(*KEYS, f"run.output={output}")
     refuse_unusable_places(config)
-    told = []
-    outcome = quantify_cell(config, SerialCommunicator(), lambda done, of: told.append((done, of)))
-    assert told[-1] == (80, 80)
+    progress = Told()
+    outcome = quantify_cell(config, SerialCommunicator(), progress)
+    assert progress.said[-1] == (80, 80)
     return outcome, output
 
 
