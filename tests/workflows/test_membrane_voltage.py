@@ -132,7 +132,10 @@ def test_protocols_by_name_and_by_numbers():
         (["stimulation.pulses=2", "stimulation.pulse_interval=0.2"], r"pulses 0\.2 ms apart are closer than"),
         (["field.direction=[0,0,0]"], r"field\.direction: field direction \[0, 0, 0\]: give three numbers"),
         (["clamp=[{site='apic[9]',start=0,duration=1,current=1}]"], r"\[\[clamp\]\] number 1, site: site 'apic\[9\]'"),
-        (["run.duration='5 h'", "run.output_interval='1 min'", "run.probe_interval='1 s'"], r"run\.duration = 300 min: the voltage every cable\.sample"),
+        (
+            ["run.duration='5 h'", "run.output_interval='1 min'", "run.probe_interval='1 s'"],
+            r"run\.duration = 300 min: the voltage every cable\.sample",
+        ),
     ],
 )  # fmt: skip
 def test_what_cannot_be_used_is_refused_in_one_line(settings, message):
