@@ -28,8 +28,8 @@ QUICK_TO_COMPILE = " ".join(
 """Small problems spend most of their time in the compiler: tests let it off optimising, which changes results
 by rounding only. ``XLA_FLAGS=`` (empty) before a call of pytest compiles as users do."""
 
-_NESTED = ("OMPI_COMM_", "OMPI_MCA_ess_", "PMIX_", "PRTE_", "PMI_", "SLURM_")
-"""State of an MPI or SLURM job around us, which a job inside it must not see."""
+_NESTED = ("OMPI_COMM_", "OMPI_MCA_ess_", "PMIX_", "PRTE_", "PMI_", "SLURM_", "SLIPCOVER_")
+"""State of an MPI or SLURM job around us, or of its count of lines, which a job inside it must not see."""
 
 _SURROUNDINGS = {
     "OMPI_ALLOW_RUN_AS_ROOT": "1",
