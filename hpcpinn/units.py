@@ -8,6 +8,7 @@ import re
 from collections.abc import Mapping
 
 from hpcpinn.errors import InputError
+from hpcpinn.wording import shortened
 
 TIME: Mapping[str, float] = {"us": 1e-3, "ms": 1.0, "s": 1e3, "min": 6e4, "h": 3.6e6}
 """Worth of one unit of time in ms."""
@@ -94,11 +95,6 @@ def symbol_of(unit: str) -> str:
     Symbols keep their capitals apart (mM is no MM); names do not.
     """
     return _NAMES.get(unit.lower(), unit)
-
-
-def shortened(text: str, most: int = 60) -> str:
-    """A text that a message can hold."""
-    return text if len(text) <= most else f"{text[:most]}..."
 
 
 _PREFIXES = {"nano": "n", "micro": "u", "milli": "m", "centi": "c", "": ""}

@@ -100,6 +100,11 @@ def listed(words: Sequence[str], most: int = 4) -> str:
     return " and ".join([", ".join(words[:-1]), words[-1]] if len(words) > 1 else list(words))
 
 
+def shortened(text: str, most: int = 60) -> str:
+    """A text that a message can hold."""
+    return text if len(text) <= most else f"{text[:most]}..."
+
+
 def printable(text: str) -> str:
     """A text that can be drawn or written as UTF-8: of a file's name, bytes that are no text become U+FFFD.
 

@@ -27,7 +27,7 @@ from hpcpinn.config.square import SquareConfig
 from hpcpinn.config.toml import parse_toml
 from hpcpinn.errors import CutShortWarning, InputError, InputWarning, spelled, warn
 from hpcpinn.files import refuse_endless
-from hpcpinn.units import shortened
+from hpcpinn.wording import shortened
 
 _PATH_KEYS: tuple[tuple[str, str], ...] = (
     ("morphology", "file"),

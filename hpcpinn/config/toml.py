@@ -8,7 +8,7 @@ from typing import Any
 
 from hpcpinn.config.lines import key_lines, line_of
 from hpcpinn.errors import InputError
-from hpcpinn.units import shortened
+from hpcpinn.wording import shortened
 
 _PLACE = re.compile(r"(?P<what>.*) \(at (?:line (?P<line>\d+), column \d+|end of document)\)", re.DOTALL)
 _HEADER = re.compile(r"\s*\[{1,2}\s*(?P<name>[^\[\]]+?)\s*\]{1,2}")

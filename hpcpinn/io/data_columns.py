@@ -8,7 +8,8 @@ import numpy as np
 from hpcpinn.errors import InputError
 from hpcpinn.io import storage
 from hpcpinn.physics.csv_rows import UNREADABLE, miscounted, rows_of, unreadable
-from hpcpinn.units import plain_mu, shortened
+from hpcpinn.units import plain_mu
+from hpcpinn.wording import shortened
 
 FLUORESCENCE = "1"
 """Unit of what an indicator shows, which may stand for a concentration."""

@@ -19,6 +19,7 @@ from hpcpinn.morphology.frusta import ROOT, SECOND_HALF, Frustum, kind_name
 from hpcpinn.morphology.neuron_sections import Reading, read_as_neuron, stands_for_sphere
 from hpcpinn.morphology.repair import SOMA, Repair
 from hpcpinn.morphology.swc import SwcTree
+from hpcpinn.wording import counted
 
 SOMA_MODES = ("neuron", "arbor", "literal")
 
@@ -63,7 +64,7 @@ def describe_soma(tree: SwcTree, soma: str) -> str:
     """The soma in words: how many points, and what they were read as."""
     in_soma = tree.kind == SOMA
     count = int(np.count_nonzero(in_soma))
-    points = f"{count} point{'s' if count != 1 else ''}"
+    points = counted(count, "point")
     if count == 0:
         return "none"
     if soma == "neuron":

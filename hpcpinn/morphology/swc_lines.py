@@ -7,8 +7,7 @@ from pathlib import Path
 from hpcpinn.errors import InputError
 from hpcpinn.files import refuse_endless
 from hpcpinn.morphology.meshes import PREFIX, builtin_names
-from hpcpinn.units import shortened
-from hpcpinn.wording import counted
+from hpcpinn.wording import counted, shortened
 
 COLUMNS = ("id", "type", "x", "y", "z", "radius", "parent")
 _NUMBER = re.compile(r"[+-]?(\d+\.?\d*|\.\d+)([eE][+-]?\d+)?\Z", re.ASCII)

@@ -13,7 +13,7 @@ from pathlib import Path
 
 from hpcpinn.errors import InputError
 from hpcpinn.files import refuse_endless
-from hpcpinn.units import shortened
+from hpcpinn.wording import shortened
 
 UNREADABLE = (OSError, UnicodeDecodeError)
 """What `rows_of` raises for a file that is no text."""

@@ -26,7 +26,7 @@ from scipy.sparse import csr_array
 from hpcpinn.errors import InputError, warn
 from hpcpinn.files import refuse_endless
 from hpcpinn.physics.csv_rows import UNREADABLE, miscounted, number, rows_of, unreadable
-from hpcpinn.units import shortened
+from hpcpinn.wording import shortened
 
 Site = TypeVar("Site")
 

@@ -15,7 +15,7 @@ from hpcpinn.morphology.cable import Cable
 from hpcpinn.morphology.frusta import kind_name
 from hpcpinn.morphology.repair import SOMA
 from hpcpinn.report.canvas import canvas, scale_bar
-from hpcpinn.report.heading import shortened
+from hpcpinn.report.heading import abridged
 
 COLOURS = {1: "#333333", 2: "#0072B2", 3: "#D55E00", 4: "#8E4B9E"}
 """Soma, axon, basal, apical; told apart by most colour-blind readers."""
@@ -83,7 +83,7 @@ def draw_cell(
         axes.autoscale_view()
         axes.set_axis_off()
         scale_bar(axes, flat, "µm")
-        axes.set_title(shortened(title, int(10 * figure.get_figwidth())), fontsize=10)
+        axes.set_title(abridged(title, int(10 * figure.get_figwidth())), fontsize=10)
         handles.append(Line2D([], [], color="0.4", lw=1, label="to scale"))
         figure.legend(handles=handles, loc="outside right upper", fontsize=8, frameon=False)
 

@@ -29,7 +29,7 @@ class Heading:
     def fitting(self, width: float) -> str:
         """The line, the name shortened in its middle where it would not fit into so many inches."""
         room = int(_PER_INCH * width) - len(self.partial) - (3 if self.partial else 0)
-        return str(Heading(shortened(self.of, max(room, 12)), self.partial))
+        return str(Heading(abridged(self.of, max(room, 12)), self.partial))
 
 
 def heading_of(result: Result) -> Heading:
@@ -71,7 +71,7 @@ def partial(reached: float, duration: float | None, unit: str) -> str:
     return f"partial: {reached:.3g}{of} {unit}".rstrip()
 
 
-def shortened(name: str, most: int) -> str:
+def abridged(name: str, most: int) -> str:
     """A name of at most so many characters, its middle left out where it is longer."""
     if len(name) <= most:
         return name

@@ -14,7 +14,7 @@ from hpcpinn.io import Result
 from hpcpinn.morphology.cable import Cable
 from hpcpinn.report.canvas import canvas, frame_spacing, label, time_label, time_unit, unit_of
 from hpcpinn.report.change import Shading, change_of, colour_bar, quiet_axis, shading_of
-from hpcpinn.report.heading import heading_of, shortened
+from hpcpinn.report.heading import abridged, heading_of
 
 _SOMA = 1
 _AROUND = 5.0
@@ -71,7 +71,7 @@ def kymograph_into(
     maps = panels[int(voltage) :]
     for axes in maps:
         _draw_strip(axes, result, strip, shown)
-    maps[0].set_title(f"from the {strip.origin} to the tip of {shortened(strip.tip, 24)}", loc="left", pad=3)
+    maps[0].set_title(f"from the {strip.origin} to the tip of {abridged(strip.tip, 24)}", loc="left", pad=3)
     between = f"frames {frame_spacing(result)} apart, linear between"
     maps[0].set_title(between, loc="right", pad=3, fontsize=6, color="0.35")
     if close_up is not None:
@@ -172,7 +172,7 @@ def _draw_voltage(axes: Axes, result: Result, strip: Strip) -> None:
         probe = int(distance.argmin())
         time, voltage = result.probes.time, result.probes.voltage[:, probe]
         if result.probes.name[probe] != place:
-            place = f"{place} (probe {shortened(result.probes.name[probe], 24)})"
+            place = f"{place} (probe {abridged(result.probes.name[probe], 24)})"
     axes.plot(time / time_unit(result)[1], voltage, color="black", lw=0.8)
     axes.set_title(f"voltage at the {place}", loc="left", pad=3)
     axes.set_ylabel(label(result, "voltage"))

@@ -18,7 +18,7 @@ from hpcpinn.morphology.cable import Cable
 from hpcpinn.morphology.sites import parse_site, place
 from hpcpinn.report.canvas import halo
 from hpcpinn.report.change import number
-from hpcpinn.report.heading import shortened
+from hpcpinn.report.heading import abridged
 
 _NAMED = 8
 """Probes that are called by name beside the tree; more would hide it."""
@@ -108,7 +108,7 @@ def draw_marks(axes: Axes, marks: Sequence[Mark], *, names: bool = True) -> None
     if not names or len(probes) > _NAMED:
         return
     for mark in probes:
-        text = shortened(mark.name, _LONGEST)
+        text = abridged(mark.name, _LONGEST)
         halo(axes.annotate(text, mark.place, (6, 4), textcoords="offset points", fontsize=6.5, zorder=6))
 
 

@@ -13,7 +13,7 @@ from hpcpinn.errors import InputError
 from hpcpinn.io import Result
 from hpcpinn.report.canvas import CYCLE, calcium_colours, canvas, label, plain, time_label, time_unit, unit_of
 from hpcpinn.report.change import quiet_axis
-from hpcpinn.report.heading import heading_of, shortened
+from hpcpinn.report.heading import abridged, heading_of
 
 _NAMED = 24
 """Members whose bars are named one by one."""
@@ -92,7 +92,7 @@ def _curves_into(axes: Axes, result: Result, found: MemberCalcium) -> None:
     time, count = found.time / worth, len(found.names)
     if count <= len(CYCLE):
         for number, name in enumerate(found.names):
-            axes.plot(time, found.mean[:, number], color=CYCLE[number], lw=1.0, label=shortened(name, 40))
+            axes.plot(time, found.mean[:, number], color=CYCLE[number], lw=1.0, label=abridged(name, 40))
     else:
         least, low, middle, high, most = np.percentile(found.mean, _PERCENTILES, axis=1)
         axes.fill_between(time, least, most, color=CYCLE[0], alpha=0.15, lw=0, label="all")
@@ -111,7 +111,7 @@ def _bars_into(figure: SubFigure, result: Result, found: MemberCalcium) -> None:
     axes = figure.subplots()
     axes.barh(rows, found.peak[order], height=0.7, color=calcium_colours()(0.85), label="highest frame")
     axes.barh(rows, found.last[order], height=0.35, color=calcium_colours()(0.15), label="last frame")
-    axes.set_yticks(rows, [plain(shortened(found.names[number], 40)) for number in order])
+    axes.set_yticks(rows, [plain(abridged(found.names[number], 40)) for number in order])
     axes.set_ylim(-0.6, len(order) - 0.4)
     left_out = len(found.names) - len(order)
     said = f", the {len(order)} highest" if left_out else ""

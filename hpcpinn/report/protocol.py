@@ -18,7 +18,7 @@ from hpcpinn.report.cell import cells_into
 from hpcpinn.report.cell_outline import colours_of_kinds
 from hpcpinn.report.change import Change, change_of, quiet_axis, shading_of
 from hpcpinn.report.convergence import error_estimate_into
-from hpcpinn.report.heading import heading_of, shortened
+from hpcpinn.report.heading import abridged, heading_of
 from hpcpinn.report.marks import Mark
 from hpcpinn.report.pulse_train import onset_bars
 from hpcpinn.report.stimulation import protocol_of, pulses_within
@@ -186,7 +186,7 @@ def _draw_against_time(
         style = ("-", "--", ":", "-.")[number % 4]
         places.plot(
             curve.time / worth, curve.calcium, style, color=colours[curve.kind], lw=0.9,
-            label=shortened(curve.name, 40),
+            label=abridged(curve.name, 40),
         )  # fmt: skip
     _calcium_axis(places, result, "b  at single places; dotted: the trees below")
     for kind, mean in means_by_kind(result).items():

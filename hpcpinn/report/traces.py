@@ -16,7 +16,7 @@ from hpcpinn.io import Result
 from hpcpinn.io.sidecar import ReferenceTrace
 from hpcpinn.report.canvas import CYCLE, as_points, canvas, label, time_label, time_unit, unit_of
 from hpcpinn.report.change import quiet_axis
-from hpcpinn.report.heading import heading_of, shortened
+from hpcpinn.report.heading import abridged, heading_of
 
 _WIDE = 30.0
 """Ratio of extremes from which calcium is drawn on a logarithmic axis."""
@@ -108,7 +108,7 @@ def _legend(axes: Axes, names: tuple[str, ...], with_reference: bool) -> None:
         shown = [0, len(names) // 2, len(names) - 1]
     longest = max(len(names[i]) for i in shown)
     handles = [
-        Line2D([], [], **styles[i], label=shortened(names[i], _LONGEST)) for i in shown
+        Line2D([], [], **styles[i], label=abridged(names[i], _LONGEST)) for i in shown
     ]  # fmt: skip
     if len(names) > _NAMED:
         handles.append(Line2D([], [], ls="none", label=f"{len(names)} probes, first to last"))

@@ -14,7 +14,7 @@ from hpcpinn.io import Result
 from hpcpinn.report.canvas import moment, unit_of
 from hpcpinn.report.cell import draw_frames
 from hpcpinn.report.change import Change, Shading, change_of, missed, shading_of
-from hpcpinn.report.heading import shortened
+from hpcpinn.report.heading import abridged
 
 FIRED = 0.0
 """mV; an action potential is where the voltage comes up through it."""
@@ -130,4 +130,4 @@ def _remark(result: Result) -> str:
 
 
 def _named(where: str) -> str:
-    return shortened(where, 24)
+    return abridged(where, 24)

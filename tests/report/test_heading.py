@@ -13,7 +13,7 @@ from hpcpinn.errors import InputError
 from hpcpinn.report import gallery
 from hpcpinn.report.canvas import canvas
 from hpcpinn.report.gallery import draw_all
-from hpcpinn.report.heading import Heading, heading_of, partial, shortened
+from hpcpinn.report.heading import Heading, abridged, heading_of, partial
 from tests.report.synthetic import run_of
 
 
@@ -55,8 +55,8 @@ def test_a_complete_run_is_named_without_more(communicator, tmp_path):
 
 
 def test_long_names_are_shortened_in_their_middle(tmp_path):
-    assert shortened("a" * 10, 10) == "a" * 10
-    assert shortened("abcdefghij", 5) == "ab…ij"
+    assert abridged("a" * 10, 10) == "a" * 10
+    assert abridged("abcdefghij", 5) == "ab…ij"
     line = Heading("x" * 300 + ".h5", "partial: 1 of 2 ms").fitting(6.0)
     assert len(line) <= 102 and line.endswith(".h5 – partial: 1 of 2 ms")
 
