@@ -68,9 +68,7 @@ def unit_in(match: re.Match[str], group: str = "") -> str:
         return "um"
     if match[f"m{group}"]:
         return "m"
-    return {"nano": "nm", "micro": "um", "milli": "mm", "centi": "cm", "": "m"}[
-        match[f"prefix{group}"].lower()
-    ]
+    return {"nano": "nm", "micro": "um", "milli": "mm", "centi": "cm", "": "m"}[match[f"prefix{group}"].lower()]
 
 
 def length_per_unit(text: str) -> float:

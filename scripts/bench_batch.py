@@ -150,9 +150,7 @@ def planned(problem: SplitProblem, cell: SplitCell, course: Course, copies: int)
         to_cells=sparse.block_diag([cell.to_cells] * copies, format="csr"),
         channels=ChannelScale(strength, np.full(len(strength), surplus_leak(problem.constants))),
     )
-    course = course._replace(
-        voltage=np.tile(course.voltage, (1, copies)), begin=course.begin._replace(gates=gates)
-    )
+    course = course._replace(voltage=np.tile(course.voltage, (1, copies)), begin=course.begin._replace(gates=gates))
     seconds = best(lambda: wide.planned(course).plan, 2)
     return {ANEW: seconds}
 

@@ -164,10 +164,7 @@ def main() -> None:
     share = (networks.table.grid.space + 1.0) / 2.0
     places = [along(x, share).ravel() for x in (pieces.radius, pieces.er_radius, pieces.path)]
     middles = (np.arange(given.refined) + 0.5) / given.refined
-    wanted = {
-        name: CubicSpline(middles, ends[name].reshape(2, n, -1), axis=2)(share).reshape(2, -1)
-        for name in FIELDS
-    }
+    wanted = {name: CubicSpline(middles, ends[name].reshape(2, n, -1), axis=2)(share).reshape(2, -1) for name in FIELDS}
     geometry = networks.geometry
     weight = np.asarray(geometry.length[:, None] * geometry.area * networks.table.grid.space_weight).ravel()
     more = {

@@ -93,8 +93,7 @@ def coverage(communicator, sets: int, seed: int) -> dict:
     model = make_square_model(CONSTANTS, FEATURES)
     mine = list(range(communicator.rank, sets, communicator.size))
     tables = [
-        synthesised(CONSTANTS, count=400, noise=0.02, first=0.5, last=18.0, seed=seed + number)
-        for number in mine
+        synthesised(CONSTANTS, count=400, noise=0.02, first=0.5, last=18.0, seed=seed + number) for number in mine
     ]
     found = posteriors(model, FLAT, tables, np.tile(TRUTH, (len(mine), 1)), mine, seed + 1)
     low, high = np.quantile(found["z"], [0.025, 0.975], axis=1)

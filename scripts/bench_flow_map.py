@@ -63,10 +63,7 @@ def over_many(flow_map: FlowMap, n: int, seed: int) -> Columns:
     start = Deviation(*deviation(c, b, k))
     got, true = (state(jax.jit(f)(start, h, ratio), k) for f in (flow_map.flow, fine_flow(k, PARTS)))
     names = ("calcium", "calbindin")
-    return {
-        x: np.abs(np.asarray(a) - np.asarray(t)) / np.asarray(t)
-        for x, a, t in zip(names, got, true, strict=True)
-    }
+    return {x: np.abs(np.asarray(a) - np.asarray(t)) / np.asarray(t) for x, a, t in zip(names, got, true, strict=True)}
 
 
 def summary(measured: Columns) -> str:

@@ -140,9 +140,7 @@ def figures(
     return {
         "within": within(edges, times, off, of),
         "at the end": [float(np.sqrt(off[i] / of[i])) for i in at_ends],
-        "estimate": [
-            float(np.max(course.estimate[:n] / np.maximum.accumulate(course.reach)[:n])) for n in cycles
-        ],
+        "estimate": [float(np.max(course.estimate[:n] / np.maximum.accumulate(course.reach)[:n])) for n in cycles],
     }
 
 
@@ -165,9 +163,7 @@ def draw(courses: dict[str, Course], truth: Truth, k: CalciumConstants, volume: 
     top.legend(frameon=False, fontsize=8)
     for number, (name, course) in enumerate(courses.items()):
         times, off, of = by_time(course.c - truth.c, truth.c - k.c_rest, volume)
-        per_period = np.sqrt(
-            off.reshape(len(truth.c), -1).sum(axis=1) / of.reshape(len(truth.c), -1).sum(axis=1)
-        )
+        per_period = np.sqrt(off.reshape(len(truth.c), -1).sum(axis=1) / of.reshape(len(truth.c), -1).sum(axis=1))
         ends = TRAIN.period * np.arange(1, len(truth.c) + 1)
         bottom.loglog(ends, per_period, color=f"C{number}", lw=1.2, label=f"{name}, error of every period")
         if not number:

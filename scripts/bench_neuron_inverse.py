@@ -91,9 +91,7 @@ def on_ranks(counts: list[int], overrides: list[str]) -> None:
             command += [word for text in overrides for word in ("--set", text)]
             begun = time.perf_counter()
             environment = os.environ | {"PYTHONPATH": os.pathsep.join([str(ROOT), os.environ.get("PYTHONPATH", "")])}
-            subprocess.run(
-                under_mpi(count, command), check=True, env=environment, cwd=ROOT, timeout=LIMIT
-            )
+            subprocess.run(under_mpi(count, command), check=True, env=environment, cwd=ROOT, timeout=LIMIT)
             metrics = read_metrics(result)
             parameters = metrics["parameters"]
             estimates[count] = np.log([one["estimate"] for one in parameters.values()])

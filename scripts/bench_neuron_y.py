@@ -320,9 +320,7 @@ def main() -> None:
     arguments = argparse.ArgumentParser(description=(__doc__ or "").split("\n")[0])
     arguments.add_argument("folder", nargs="?", type=Path, help=f"of the stored trajectories ({default})")
     arguments.add_argument("--neuron", default="auto", help="Python that has NEURON, auto (this one) or none")
-    arguments.add_argument(
-        "--grids", type=int, choices=(3, 4, 5), default=4, help="NEURON's, each 3 times as fine"
-    )
+    arguments.add_argument("--grids", type=int, choices=(3, 4, 5), default=4, help="NEURON's, each 3 times as fine")
     arguments.add_argument("--patience", type=float, default=600.0, help="seconds for NEURON on one grid")
     arguments.add_argument("--features", type=int, default=64, help="width of the trunk")
     arguments.add_argument("--tolerance", type=float, default=1e-3, help="window.tolerance")

@@ -145,9 +145,7 @@ class Peers:
         """Compiles their mechanisms."""
         mechanisms, catalogue = folder / "neuron", folder / "peers-catalogue.so"
         mechanisms.mkdir(parents=True, exist_ok=True)
-        neuron, arbor = (
-            _that_imports(python, name) for python, name in ((neuron, "neuron"), (arbor, "arbor"))
-        )
+        neuron, arbor = (_that_imports(python, name) for python, name in ((neuron, "neuron"), (arbor, "arbor")))
         if neuron:
             (mechanisms / "n_type.mod").write_bytes((SCRIPTS / "peers/neuron/n_type.mod").read_bytes())
             _quietly([str(Path(neuron).parent / "nrnivmodl"), "."], mechanisms, patience)
@@ -211,9 +209,7 @@ class Bench:
         pin = ["taskset", "-c", "0"] if setting.pinned else []
         return [*pin, python, str(SCRIPTS / script), str(given), str(made), *extra], where
 
-    def outcome(
-        self, setting: Setting, times: Float[ndarray, " T"] | None = None
-    ) -> dict[str, ndarray] | str | None:
+    def outcome(self, setting: Setting, times: Float[ndarray, " T"] | None = None) -> dict[str, ndarray] | str | None:
         """What a program found, or one line that says why nothing; None where the program is absent."""
         times = over_periods(setting.periods) if times is None else times
         timed_until = PERIOD * min(setting.periods, 3)
@@ -256,14 +252,10 @@ class Bench:
         compartments = int(self.cell.count.sum())
         times = found.get("times", over_periods(setting.periods))
         relative, largest = self.errors(times, found["c"], truth_times, truth)
-        row = Row(
-            compartments, setting.program, setting.label, 1e-3 * PERIOD * setting.periods, relative, largest
-        )
+        row = Row(compartments, setting.program, setting.label, 1e-3 * PERIOD * setting.periods, relative, largest)
         per_second = 1e3 / PERIOD
         if "seconds_kept" in found:
-            windows, kept = (
-                float(per_second * found[f"seconds_{name}"].mean()) for name in ("windows", "kept")
-            )
+            windows, kept = (float(per_second * found[f"seconds_{name}"].mean()) for name in ("windows", "kept"))
             names, seconds = found["part_names"].tolist(), per_second * found["part_seconds"]
             return replace(
                 row, seconds=kept, seconds_windows_alone=windows,
@@ -272,9 +264,7 @@ class Bench:
                 solved=int(found["solved"]), windows=int(found["windows"]),
             )  # fmt: skip
         if "seconds_calcium" in found:
-            voltage, calcium = (
-                float(found[f"seconds_{name}"]) / row.biology for name in ("voltage", "calcium")
-            )
+            voltage, calcium = (float(found[f"seconds_{name}"]) / row.biology for name in ("voltage", "calcium"))
             return replace(row, seconds=voltage + calcium, parts={"voltage": voltage, "calcium": calcium})
         span = 1e-3 * (PERIOD * (min(setting.periods, 3) - (setting.periods > 1)))
         seconds = float(found["seconds"].min() / span) if len(found["seconds"]) else float("nan")

@@ -80,9 +80,7 @@ class Watched:
         return max(resident for _, _, resident in self.samples)
 
 
-def watched(
-    arguments: list[str], limit: float, kill_at: float | None = None, needs: Path | None = None
-) -> Watched:
+def watched(arguments: list[str], limit: float, kill_at: float | None = None, needs: Path | None = None) -> Watched:
     """Runs hpcpinn and watches it.
 
     Args:
@@ -108,9 +106,7 @@ def watched(
         if time.monotonic() - began > limit:
             process.kill()
             process.wait()
-            raise SystemExit(
-                f"bench_protocols: {' '.join(arguments)}: longer than {limit:g} s; raise --limit"
-            )
+            raise SystemExit(f"bench_protocols: {' '.join(arguments)}: longer than {limit:g} s; raise --limit")
         if kill_at is not None and seen.share >= kill_at and needs is not None and needs.is_file():
             process.send_signal(signal.SIGKILL)
             process.wait()
@@ -268,16 +264,10 @@ def one_protocol(
         }
         print(
             f"{name}: killed at {100 * report['killed at']:.0f} %, resumed in {runs['resumed'].seconds:.0f} s: "
-            + (
-                "every array the same to the last bit"
-                if same
-                else f"NOT the same: {'; '.join(found) or 'not killed'}"
-            )
+            + ("every array the same to the last bit" if same else f"NOT the same: {'; '.join(found) or 'not killed'}")
         )
     plotted = watched(["plot", str(whole)], given.limit)
-    report["pictures"] = [
-        line.removeprefix("picture: ") for line in plotted.lines if line.startswith("picture: ")
-    ]
+    report["pictures"] = [line.removeprefix("picture: ") for line in plotted.lines if line.startswith("picture: ")]
     print(f"{name}: page {report['pictures'][0] if report['pictures'] else plotted.lines[-1:]}")
     return report | {"held": flat and same}, {f"{name}, {part}": seen for part, seen in runs.items()}
 
@@ -286,9 +276,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=(__doc__ or "").split("\n")[0])
     parser.add_argument("--protocols", nargs="+", default=["iTBS600", "1Hz"])
     parser.add_argument("--seconds", type=float, help="of biology; whole protocols if left out")
-    parser.add_argument(
-        "--swc", type=Path, default=SHARED / "morphologies" / "rat_l5_pyramidal_with_axon.swc"
-    )
+    parser.add_argument("--swc", type=Path, default=SHARED / "morphologies" / "rat_l5_pyramidal_with_axon.swc")
     parser.add_argument("--field", type=float, help="V/m; 1.2 times the threshold if left out")
     parser.add_argument("--set", action="append", default=[], dest="settings", metavar="KEY=VALUE")
     parser.add_argument("--limit", type=float, default=7200.0, help="wall time that one run may take, s")

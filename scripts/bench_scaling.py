@@ -179,9 +179,7 @@ def draw(table: list[dict], predictions: list[dict], path: Path) -> None:
             color=colour,
             label=f"{kind}, measured",
         )
-        axes[0].loglog(
-            ranks, [1e6 * row["model"] for row in own], "-", color=colour, lw=1, label=f"{kind}, model"
-        )
+        axes[0].loglog(ranks, [1e6 * row["model"] for row in own], "-", color=colour, lw=1, label=f"{kind}, model")
         more = [row for row in predictions if row["kind"] == kind]
         axes[1].loglog(
             [row["ranks"] for row in more],
@@ -190,9 +188,7 @@ def draw(table: list[dict], predictions: list[dict], path: Path) -> None:
             color=colour,
             label=kind,
         )
-    axes[0].set(
-        xlabel="ranks", ylabel="time of a window on the busiest rank (µs)", title="measured, a core each"
-    )
+    axes[0].set(xlabel="ranks", ylabel="time of a window on the busiest rank (µs)", title="measured, a core each")
     axes[1].set(xlabel="ranks", title="predicted: one cell refined, and one cell per rank")
     for one in axes:
         one.set_xscale("log", base=2)

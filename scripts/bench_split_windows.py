@@ -121,9 +121,7 @@ def draw(
     axes[2].set(yscale="log", xlabel="time in the period (ms)", ylabel="window (ms)")
     axes[3].semilogy(1e3 * FRAMES, error.T, color="C0", alpha=0.15, lw=0.8)
     axes[3].axhline(1e-3, color="k", ls=":", lw=0.8)
-    axes[3].set(
-        ylim=(1e-5, 1e-2), xlabel="time in the period (ms)", ylabel="rel. L2 error of c − c_rest (tree)"
-    )
+    axes[3].set(ylim=(1e-5, 1e-2), xlabel="time in the period (ms)", ylabel="rel. L2 error of c − c_rest (tree)")
     figure.savefig(path, dpi=130)
 
 
@@ -176,9 +174,7 @@ def main() -> None:
         "windows per period": len(found.ends),
         "shortest and longest window, ms": [
             float(x)
-            for x in 1e3
-            * TICK
-            * np.array([np.diff(found.ends, prepend=0).min(), np.diff(found.ends, prepend=0).max()])
+            for x in 1e3 * TICK * np.array([np.diff(found.ends, prepend=0).min(), np.diff(found.ends, prepend=0).max()])
         ],
         "windows rejected in the search": first.rejected + found.rejected,
         "periods until gates repeat": followed,

@@ -90,9 +90,7 @@ class InterfaceProblem:
     size: Float[Array, " K"]
 
     @classmethod
-    def of_window(
-        cls, problem: Problem, length: float, start: Callable[[Problem, State], State]
-    ) -> "InterfaceProblem":
+    def of_window(cls, problem: Problem, length: float, start: Callable[[Problem, State], State]) -> "InterfaceProblem":
         """Solves one window and takes the last linearisation.
 
         Args:
@@ -282,9 +280,7 @@ def dendrites(counts: tuple[int, ...]) -> dict[str, list[int]]:
 
 def simulated_ranks(ranks: tuple[int, ...]) -> dict[str, list[float]]:
     """Sweeps of one cut on ever more ranks, and how far the traces differ from those of one rank."""
-    config = load_config(
-        None, [*OPEN, 'synapse=[{site="tip", start=0.0}]']
-    )
+    config = load_config(None, [*OPEN, 'synapse=[{site="tip", start=0.0}]'])
     cell = InterfaceProblem.of_window(build_problem(config, SerialCommunicator()), 1e-3, at_rest)
     counts, distances, alone = [], [], None
     for n in ranks:

@@ -95,9 +95,7 @@ def in_neuron(python: str, patience: float, **job: Any) -> dict[str, ndarray]:
         given, made = Path(folder) / "job.npz", Path(folder) / "result.npz"
         np.savez(given, **job)
         script = Path(__file__).with_name("neuron_cable.py")
-        subprocess.run(
-            [python, str(script), str(given), str(made)], check=True, timeout=patience, capture_output=True
-        )
+        subprocess.run([python, str(script), str(given), str(made)], check=True, timeout=patience, capture_output=True)
         return dict(np.load(made))
 
 
@@ -139,9 +137,7 @@ def compare(
         root = np.sqrt(np.mean((ours.T - theirs) ** 2, axis=1)) / span
         print(f"\n{name}, our steps of {step} ms: {len(plan.length)} steps, {1e6 * again / len(ends):.1f} µs each "
               f"(first call {seconds:.1f} s)")  # fmt: skip
-        print(
-            f"{'site':>14} {'spikes':>7} {'range / mV':>11} {'spike time / ms':>16} {'largest':>9} {'rms':>9}"
-        )
+        print(f"{'site':>14} {'spikes':>7} {'range / mV':>11} {'spike time / ms':>16} {'largest':>9} {'rms':>9}")
         for number, site in enumerate(SITES):
             print(f"{site:>14} {len(spikes[number]):>7} {span[number]:>11.1f} {late[number]:>16.5f} "
                   f"{off[number]:>9.1e} {root[number]:>9.1e}")  # fmt: skip
@@ -211,9 +207,7 @@ def main() -> None:
     patience = given.patience
     with_clamps = in_neuron(given.neuron, patience, **job, **exact, **nothing, clamps=clamps)
     source = np.stack([equation.clamp_source(soma, CURRENT)] * len(CLAMPS))
-    figures["clamp"] = compare(
-        "current clamps at the soma", equation, source, None, with_clamps, sites, given.steps
-    )
+    figures["clamp"] = compare("current clamps at the soma", equation, source, None, with_clamps, sites, given.steps)
     timed = in_neuron(given.neuron, patience, **job, **usual, **nothing, clamps=clamps)
     figures["neuron_us_per_step"] = 1e6 * float(timed["seconds"].min()) / (END / 0.025)
     print(f"NEURON, steps of 0.025 ms with tables: {figures['neuron_us_per_step']:.1f} µs each")
@@ -233,21 +227,15 @@ def main() -> None:
     injected = {"psi": [], "currents": driven[equation.rows], **pulse}
     by_currents = in_neuron(given.neuron, patience, **job, **exact, **injected, clamps=no_clamps)
     name = f"a pulse of {given.field:g} V/m as axial currents"
-    figures["field_currents"] = compare(
-        name, equation, driven[None], stimulus, by_currents, sites, given.steps
-    )
+    figures["field_currents"] = compare(name, equation, driven[None], stimulus, by_currents, sites, given.steps)
     if not given.quick:
         # With extracellular, NEURON's second order (secondorder = 2) is wrong: first order, short steps.
-        in_field = in_neuron(
-            given.neuron, patience, **job, **(exact | {"order": 0}), **field, clamps=no_clamps
-        )
+        in_field = in_neuron(given.neuron, patience, **job, **(exact | {"order": 0}), **field, clamps=no_clamps)
         name = f"a pulse of {given.field:g} V/m"
         figures["field"] = compare(name, equation, driven[None], stimulus, in_field, sites, given.steps)
         timed = in_neuron(given.neuron, patience, **job, **(usual | {"order": 0}), **field, clamps=no_clamps)
         figures["neuron_field_us_per_step"] = 1e6 * float(timed["seconds"].min()) / (END / 0.025)
-        print(
-            f"NEURON with extracellular, steps of 0.025 ms: {figures['neuron_field_us_per_step']:.1f} µs each"
-        )
+        print(f"NEURON with extracellular, steps of 0.025 ms: {figures['neuron_field_us_per_step']:.1f} µs each")
     (RESULTS / "bench_voltage.json").write_text(json.dumps(figures, indent=1))
 
 

@@ -226,9 +226,7 @@ class Bench:
     def at(self, function: Any, xi: ndarray, times: ndarray) -> Float[ndarray, "P K n"]:
         """A function of (branch, s, t) at positions ξ and times, pairwise, on all pieces."""
         rows = []
-        for branch, start, length in zip(
-            self.pieces.section, self.pieces.start, self.pieces.length, strict=True
-        ):
+        for branch, start, length in zip(self.pieces.section, self.pieces.start, self.pieces.length, strict=True):
             s = start + 0.5 * length * (xi + 1.0)
             rows.append(np.asarray(function(int(branch), jnp.asarray(s), jnp.asarray(times))))
         return np.stack(rows)

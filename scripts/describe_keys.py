@@ -53,9 +53,7 @@ def described(owner: type) -> dict[str, str]:
     """What the ``Attributes`` section of a docstring says of every name."""
     text = (inspect.getdoc(owner) or "").partition("Attributes:\n")[2]
     entries = re.findall(r"^ {4}(\w[\w, ]*): (.*(?:\n {8}.*)*)", text, flags=re.MULTILINE)
-    return {
-        name.strip(): " ".join(words.split()) for names, words in entries for name in names.split(",")
-    }
+    return {name.strip(): " ".join(words.split()) for names, words in entries for name in names.split(",")}
 
 
 def default(value: Any) -> str:

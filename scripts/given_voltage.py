@@ -57,9 +57,7 @@ class Train:
     def voltage_rows(self, cycles: int) -> tuple[ndarray, ndarray]:
         """The voltage as a table over some periods; fine where the spike is."""
         last, fine = 1e3 * self.period, 1e3 * self.onset
-        once = np.r_[
-            np.arange(0.0, min(last, 100.0), 0.5), np.arange(max(0.0, fine - 1.0), fine + 10.0, 0.02)
-        ]
+        once = np.r_[np.arange(0.0, min(last, 100.0), 0.5), np.arange(max(0.0, fine - 1.0), fine + 10.0, 0.02)]
         once = 1e-3 * np.unique(np.round(once, 6))
         times = np.concatenate([once + i * self.period for i in range(cycles)] + [[cycles * self.period]])
         value = self.action_potential(once)
@@ -97,9 +95,7 @@ class Train:
     def influx(self, k: CalciumConstants, cycles: int) -> tuple[list[InfluxTable], int]:
         """That of every period; followed until the gates repeat within 1e-10, then used again."""
         times, values = self.voltage_rows(1)
-        source = given_voltage.VoltageSource(
-            jnp.asarray(times), jnp.asarray(values[:, None]), ("all",), "", 1e-3
-        )
+        source = given_voltage.VoltageSource(jnp.asarray(times), jnp.asarray(values[:, None]), ("all",), "", 1e-3)
         everywhere = given_voltage.uniform_weights(1)
         influx = Influx(
             lambda t: given_voltage.voltage_at(source, t, everywhere),

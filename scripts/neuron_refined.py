@@ -92,9 +92,7 @@ def solve_in_neuron(
     np.save(given, times)
     command = [python, str(PROGRAM), str(written), "--times", str(given), "--factor", str(factor)]
     try:
-        done = subprocess.run(
-            command, timeout=patience, cwd=folder, capture_output=True, text=True, check=False
-        )
+        done = subprocess.run(command, timeout=patience, cwd=folder, capture_output=True, text=True, check=False)
     except subprocess.TimeoutExpired as why:
         raise SolveError(
             f"NEURON with every compartment in {factor} parts took longer than {patience:g} s; "

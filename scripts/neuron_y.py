@@ -51,9 +51,7 @@ class YInNeuron:
 
     def __init__(self, compartments: tuple[int, int, int], factor: int):
         self.sections = [h.Section(name=name) for name in ("parent", "first", "second")]
-        for section, length, diameter, count in zip(
-            self.sections, LENGTHS, DIAMETERS, compartments, strict=True
-        ):
+        for section, length, diameter, count in zip(self.sections, LENGTHS, DIAMETERS, compartments, strict=True):
             section.L, section.diam, section.nseg = length, diameter, count * factor
         for child in self.sections[1:]:
             child.connect(self.sections[0](1))
@@ -62,12 +60,9 @@ class YInNeuron:
             self.cytosol, d=CALCIUM_DIFFUSION, atolscale=CALCIUM_SCALE,
             initial=lambda node: LOADED if self._is_loaded(node, compartments[0]) else CALCIUM,
         )  # fmt: skip
-        self.calbindin = rxd.Species(
-            self.cytosol, d=BUFFER_DIFFUSION, atolscale=BUFFER_SCALE, initial=CALBINDIN
-        )
+        self.calbindin = rxd.Species(self.cytosol, d=BUFFER_DIFFUSION, atolscale=BUFFER_SCALE, initial=CALBINDIN)
         self.nodes = {
-            species: [species.nodes(section) for section in self.sections]
-            for species in (self.calcium, self.calbindin)
+            species: [species.nodes(section) for section in self.sections] for species in (self.calcium, self.calbindin)
         }
         self.per_volume = rxd.Parameter(self.cytosol, value=lambda node: 4.0 / node.segment.diam)
         c, b = self.calcium, self.calbindin
@@ -88,9 +83,7 @@ class YInNeuron:
         return MICRO_PER_MILLI * values.reshape(-1, factor).mean(axis=1)
 
 
-def run(
-    times: np.ndarray, compartments: tuple[int, int, int], factor: int, tolerance: float
-) -> dict[str, Any]:
+def run(times: np.ndarray, compartments: tuple[int, int, int], factor: int, tolerance: float) -> dict[str, Any]:
     """Solves from the load on and averages at the times (s, increasing, above zero)."""
     began = time.perf_counter()
     y = YInNeuron(compartments, factor)
@@ -114,9 +107,7 @@ def main() -> None:
     arguments.add_argument("--times", type=Path, required=True, help=".npy, seconds")
     arguments.add_argument("--factor", type=int, default=1, help="parts of a compartment")
     arguments.add_argument("--compartments", type=int, nargs=3, default=(101, 75, 51))
-    arguments.add_argument(
-        "--tolerance", type=float, default=1e-7, help="of CVODE, absolute, times the scales"
-    )
+    arguments.add_argument("--tolerance", type=float, default=1e-7, help="of CVODE, absolute, times the scales")
     given = arguments.parse_args()
     if given.factor < 1:
         arguments.error(f"--factor {given.factor}: give at least 1")

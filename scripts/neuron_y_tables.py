@@ -116,9 +116,7 @@ def against_settled(neuron: Settled, network: Traces, reference: Traces) -> dict
         columns,
     )
     sites = {site: SITES[site] for site in table}
-    order, movement = (
-        {s: getattr(neuron, what)(i) for s, i in sites.items()} for what in ("order", "movement")
-    )
+    order, movement = ({s: getattr(neuron, what)(i) for s, i in sites.items()} for what in ("order", "movement"))
     print("observed order of NEURON in space: " + ", ".join(f"{s} {x:.2f}" for s, x in order.items()))
     print("the limit is off NEURON's finest by " + ", ".join(f"{s} {x:.0e}" for s, x in movement.items()))
     lively = np.ptp(neuron.limit.c, axis=0) > LIVELY
@@ -128,12 +126,8 @@ def against_settled(neuron: Settled, network: Traces, reference: Traces) -> dict
     l2_c = relative(network.c, neuron.limit.c, REST, volume)
     l2_b = relative(network.b, neuron.limit.b, 0.0, volume)
     largest = max(max(row["limit"]) for row in table.values())
-    print(
-        f"network against NEURON's limit: at most {largest:.2%} of the excursion at the sites; {worst:.2%} at"
-    )
-    print(
-        f"the {lively.sum()} compartments that move by {LIVELY} µM, where the limit is up to {unsettled:.1%}"
-    )
+    print(f"network against NEURON's limit: at most {largest:.2%} of the excursion at the sites; {worst:.2%} at")
+    print(f"the {lively.sum()} compartments that move by {LIVELY} µM, where the limit is up to {unsettled:.1%}")
     print(f"off NEURON's finest; rel. L2 over tree and second: c - c_rest {l2_c:.1e}, b {l2_b:.1e}")
     return {
         "sites": table, "order": order, "movement": movement, "worst_site": largest,
@@ -143,9 +137,7 @@ def against_settled(neuron: Settled, network: Traces, reference: Traces) -> dict
     }  # fmt: skip
 
 
-def draw(
-    t: Float[ndarray, " T"], stored: HasTraces | None, neuron: Settled | None, ours: Traces, file: Path
-) -> None:
+def draw(t: Float[ndarray, " T"], stored: HasTraces | None, neuron: Settled | None, ours: Traces, file: Path) -> None:
     """Calcium at the sites: NEURON as lines, on its 2 µm broken ones, the network as dots."""
     figure, axes = pyplot.subplots(figsize=(6.4, 4.0), layout="constrained")
     shown = {s: i for s, i in SITES.items() if np.ptp(ours.c[:, i]) > STILL}

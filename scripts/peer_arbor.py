@@ -119,9 +119,7 @@ class Places:
 
     def holding(self, branch: int, x: float) -> int:
         """The compartment that holds a place."""
-        return next(
-            n for n in self._of_branch[branch] if self.compartments[n][1] <= x <= self.compartments[n][2]
-        )
+        return next(n for n in self._of_branch[branch] if self.compartments[n][1] <= x <= self.compartments[n][2])
 
 
 class Recipe(arbor.recipe):

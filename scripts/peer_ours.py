@@ -193,9 +193,7 @@ def parts(ours: Ours, motif: Motif, state: ReactionState) -> dict[str, float]:
     def react(start: ReactionState, plan: WindowPlan) -> ReactionState:
         # as many as the joined half reactions of the windows: one more than those
         lengths = jnp.append(plan.lengths[: len(motif.ends)], plan.lengths[0])
-        return jax.lax.scan(
-            lambda s, h: (splitting.reaction(s, h, splitting.ratio)[0], None), start, lengths
-        )[0]
+        return jax.lax.scan(lambda s, h: (splitting.reaction(s, h, splitting.ratio)[0], None), start, lengths)[0]
 
     @jax.jit
     def diffuse(start: ReactionState, plan: WindowPlan) -> Array:

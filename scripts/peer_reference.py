@@ -26,9 +26,7 @@ ACTIVE, QUIET_EVERY = 15.0, 0.2
 UNIT = CONSTANTS.time_unit
 
 
-def voltage_rows(
-    cable: Cable, step: float, periods: int
-) -> tuple[Float[ndarray, " T"], Float[ndarray, "T N"]]:
+def voltage_rows(cable: Cable, step: float, periods: int) -> tuple[Float[ndarray, " T"], Float[ndarray, "T N"]]:
     """The voltage of all compartments, dense while action potentials last; ms, mV."""
     equation, stimulus = membrane(cable), pulses(periods)
     source = equation.clamp_source(0, CURRENT)[None]

@@ -80,9 +80,7 @@ def markdown(rows: list[Row]) -> str:
 
 def part_table(rows: list[Row]) -> str:
     """Where the time of our runs goes; every part in a compiled loop of its own, s per s of biology."""
-    lines = [
-        "Parts, s per s of biology (voltage and influx are spent in periods that are solved, not reused):"
-    ]
+    lines = ["Parts, s per s of biology (voltage and influx are spent in periods that are solved, not reused):"]
     for r in rows:
         if r.parts:
             each = ", ".join(f"{name} {seconds:.3g}" for name, seconds in r.parts.items())
@@ -100,9 +98,7 @@ def goals(rows: list[Row]) -> list[str]:
             peer = _fastest([r for r in here if r.program in PEERS], limit)
             if mine is None or peer is None:
                 who = "none of ours" if mine is None else "no peer"
-                said.append(
-                    f"{compartments} compartments: {who} reaches {TIGHT if mine is None else limit:g}"
-                )
+                said.append(f"{compartments} compartments: {who} reaches {TIGHT if mine is None else limit:g}")
                 continue
             ratio = peer.seconds / mine.seconds
             verdict = "reached" if ratio >= TIMES_FASTER else "missed"
@@ -150,13 +146,7 @@ def draw(rows: list[Row], file: Path) -> None:
         panel.set(title=f"{compartments} compartments", xlabel="wall clock per second of biology (s)")
         panel.grid(alpha=0.2)
     axes[0, 0].set(ylabel="relative L2 error of calcium above rest")
-    handles = {
-        label: line
-        for panel in axes[0]
-        for line, label in zip(*panel.get_legend_handles_labels(), strict=True)
-    }
-    figure.legend(
-        handles.values(), handles.keys(), loc="outside lower center", ncols=4, frameon=False, fontsize=8
-    )
+    handles = {label: line for panel in axes[0] for line, label in zip(*panel.get_legend_handles_labels(), strict=True)}
+    figure.legend(handles.values(), handles.keys(), loc="outside lower center", ncols=4, frameon=False, fontsize=8)
     figure.savefig(file, dpi=150)
     pyplot.close(figure)

@@ -41,7 +41,14 @@ LIMITED = {
     "reference": {"errors", "morphology", "physics.constants"},
     # Pictures are made from a result file; the names of protocols in it stand for pulses.
     "report": {
-        "errors", "units", "wording", "coordinates", "config", "io", "morphology", "physics.constants",
+        "errors",
+        "units",
+        "wording",
+        "coordinates",
+        "config",
+        "io",
+        "morphology",
+        "physics.constants",
         "physics.stimulation.protocols",
     },
 }

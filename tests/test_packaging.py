@@ -21,8 +21,7 @@ def normalised(name: str) -> str:
 
 def test_every_package_is_listed() -> None:
     found = {
-        ".".join(file.parent.relative_to(REPOSITORY).parts)
-        for file in (REPOSITORY / "hpcpinn").rglob("__init__.py")
+        ".".join(file.parent.relative_to(REPOSITORY).parts) for file in (REPOSITORY / "hpcpinn").rglob("__init__.py")
     }
     assert set(PROJECT["tool"]["setuptools"]["packages"]) == found | DATA_PACKAGES.keys()
 

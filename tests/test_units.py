@@ -42,9 +42,7 @@ def test_refused(text):
         quantity(text, TIME)
 
 
-@pytest.mark.parametrize(
-    "mu", ["u", "µ", "μ", "Âµ", "Î¼", "\ufffd", "\ufffd\ufffd", "&micro;", b"\xb5", b"\xc2\xb5"]
-)
+@pytest.mark.parametrize("mu", ["u", "µ", "μ", "Âµ", "Î¼", "\ufffd", "\ufffd\ufffd", "&micro;", b"\xb5", b"\xc2\xb5"])
 def test_micro_in_any_encoding(mu):
     if isinstance(mu, bytes):  # an argument that is no text where LANG is C
         mu = mu.decode("ascii", "surrogateescape")
@@ -61,11 +59,7 @@ def test_units_of_length_with_their_multiples(text, worth):
     assert length_per_unit(text) == pytest.approx(worth, rel=1e-15)
 
 
-@pytest.mark.parametrize(
-    "text", ["", "inch", "8", "0nm", "-8nm", "1e400um", "M", "8 nm nm", "8,5nm", "voxel"]
-)
+@pytest.mark.parametrize("text", ["", "inch", "8", "0nm", "-8nm", "1e400um", "M", "8 nm nm", "8,5nm", "voxel"])
 def test_other_units_of_length_are_refused(text):
-    with pytest.raises(
-        InputError, match=f"units is '{text}'; use auto, nm, um, mm, cm, m, or a number .* 8nm"
-    ):
+    with pytest.raises(InputError, match=f"units is '{text}'; use auto, nm, um, mm, cm, m, or a number .* 8nm"):
         length_per_unit(text)

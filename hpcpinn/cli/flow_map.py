@@ -61,14 +61,10 @@ def show(
 
 
 def train(
-    job: Annotated[
-        Path | None, typer.Argument(help=f"{JOB_HELP}, with the constants; defaults if left out.")
-    ] = None,
+    job: Annotated[Path | None, typer.Argument(help=f"{JOB_HELP}, with the constants; defaults if left out.")] = None,
     settings: Annotated[
         list[str] | None,
-        typer.Option(
-            "--set", help="Change one key, such as physics.constants.pmca_K=0.1.", metavar="KEY=VALUE"
-        ),
+        typer.Option("--set", help="Change one key, such as physics.constants.pmca_K=0.1.", metavar="KEY=VALUE"),
     ] = None,
     output: Annotated[Path, typer.Option(help="Where the flow map goes.")] = Path("flow_map.h5"),
     budget: Annotated[

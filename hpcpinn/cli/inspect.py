@@ -25,9 +25,7 @@ def inspect(
     file: Annotated[str, typer.Argument(help="SWC file, or builtin:NAME.")],
     as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object only.")] = False,
     soma: Annotated[str, typer.Option(help="How the soma is read: neuron, arbor, literal.")] = "neuron",
-    units: Annotated[
-        str, typer.Option(help="Unit of the file: auto, um, nm, mm, 8nm, ...", metavar="UNIT")
-    ] = "auto",
+    units: Annotated[str, typer.Option(help="Unit of the file: auto, um, nm, mm, 8nm, ...", metavar="UNIT")] = "auto",
     picture: Annotated[
         Path | None, typer.Option(help="Where to draw the cell; in results/ if left out.", metavar="PNG")
     ] = None,

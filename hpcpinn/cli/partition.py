@@ -22,9 +22,7 @@ def partition(
         Path | None, typer.Option(help="Where to draw the map; in results/ if left out.", metavar="PNG")
     ] = None,
     soma: Annotated[str, typer.Option(help="How the soma is read: neuron, arbor, literal.")] = "neuron",
-    units: Annotated[
-        str, typer.Option(help="Unit of the file: auto, um, nm, mm, 8nm, ...", metavar="UNIT")
-    ] = "auto",
+    units: Annotated[str, typer.Option(help="Unit of the file: auto, um, nm, mm, 8nm, ...", metavar="UNIT")] = "auto",
 ) -> None:
     """Shows how a cell is shared among ranks.
 

@@ -26,8 +26,7 @@ def protocols(
     waveform: Annotated[
         str | None,
         typer.Option(
-            help="monophasic, biphasic, rectangular, or a CSV file time_ms,value; "
-            "the protocol's own if left out."
+            help="monophasic, biphasic, rectangular, or a CSV file time_ms,value; the protocol's own if left out."
         ),
     ] = None,
     picture: Annotated[Path | None, typer.Option(help="Where to draw the protocol.", metavar="PNG")] = None,
@@ -107,9 +106,7 @@ def _print_table(rows: "list[PulseProtocol]") -> None:
     for protocol in rows:
         bursts = f"{protocol.bursts} at {_per_second(protocol.burst_interval)}"
         duration = _time(protocol.duration)
-        table.add_row(
-            protocol.name, str(protocol.count), duration, _trains(protocol), bursts, _pulses(protocol)
-        )
+        table.add_row(protocol.name, str(protocol.count), duration, _trains(protocol), bursts, _pulses(protocol))
     Console(highlight=False, markup=False).print(table)
 
 

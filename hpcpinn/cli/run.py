@@ -32,9 +32,7 @@ MORE = (
 
 
 def run(
-    job: Annotated[
-        Path | None, typer.Argument(help=f"{JOB_HELP}; an SWC file: the default protocol on it.")
-    ] = None,
+    job: Annotated[Path | None, typer.Argument(help=f"{JOB_HELP}; an SWC file: the default protocol on it.")] = None,
     morphology: Annotated[
         str | None, typer.Option(help="SWC file to use instead of the job's.", metavar="FILE")
     ] = None,

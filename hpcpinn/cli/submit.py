@@ -18,9 +18,7 @@ _TRIED = 20
 
 
 def submit(
-    job: Annotated[
-        Path | None, typer.Argument(help=f"{JOB_HELP}; an SWC file: the default protocol on it.")
-    ] = None,
+    job: Annotated[Path | None, typer.Argument(help=f"{JOB_HELP}; an SWC file: the default protocol on it.")] = None,
     nodes: Annotated[int, typer.Option(help="Number of nodes.")] = 1,
     ranks_per_node: Annotated[
         int, typer.Option(help="Ranks on each node; left out: one per GPU, or 1.", show_default=False)
@@ -29,9 +27,7 @@ def submit(
     ranks_per_gpu: Annotated[int, typer.Option(help="Ranks that share a GPU.")] = 1,
     cpus_per_rank: Annotated[int, typer.Option(help="Processor cores of each rank.")] = 1,
     time: Annotated[str, typer.Option(help="Time limit: minutes, H:MM:SS or D-HH:MM:SS.")] = "01:00:00",
-    grace: Annotated[
-        int, typer.Option(help="Seconds before the limit at which the job goes back to the queue.")
-    ] = 120,
+    grace: Annotated[int, typer.Option(help="Seconds before the limit at which the job goes back to the queue.")] = 120,
     restarts: Annotated[int, typer.Option(help="How often it may do so.")] = 20,
     name: Annotated[str, typer.Option(help="Name of the job and of its log.")] = "hpcpinn",
     partition: Annotated[str | None, typer.Option(help="SLURM partition.")] = None,
@@ -47,13 +43,9 @@ def submit(
     ] = None,
     settings: Annotated[
         list[str] | None,
-        typer.Option(
-            "--set", help="Change one key of the run, such as run.duration=20.", metavar="KEY=VALUE"
-        ),
+        typer.Option("--set", help="Change one key of the run, such as run.duration=20.", metavar="KEY=VALUE"),
     ] = None,
-    dry_run: Annotated[
-        bool, typer.Option("--dry-run", help="Print the batch script, submit nothing.")
-    ] = False,
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Print the batch script, submit nothing.")] = False,
 ) -> None:
     """Submits a run to SLURM.
 

@@ -80,7 +80,5 @@ def threshold(
             )
         )
     else:
-        print(
-            f"threshold at {site}: {found.value:.4g} {unit} (between {found.silent:.6g} and {found.firing:.6g})"
-        )
+        print(f"threshold at {site}: {found.value:.4g} {unit} (between {found.silent:.6g} and {found.firing:.6g})")
         print(f"spike {found.spike_time:.2f} ms after the onset of the first pulse")

@@ -28,9 +28,7 @@ _MOST_ROWS = 10
 def validate(
     result: Annotated[Path, typer.Argument(help="Result file of a run.")],
     as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object only.")] = False,
-    refinement: Annotated[
-        int, typer.Option(help="How often the reference may be refined.", min=1, max=12)
-    ] = 8,
+    refinement: Annotated[int, typer.Option(help="How often the reference may be refined.", min=1, max=12)] = 8,
     patience: Annotated[
         float,
         typer.Option(

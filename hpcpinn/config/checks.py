@@ -241,12 +241,10 @@ def _physics(config: RunConfig) -> Iterator[Problem]:
     if constants.ghk_sign == "as_printed" and preset != "seed":
         yield (
             ("physics", "constants", "ghk_sign"),
-            f"'as_printed' drains the cell at rest and is offered for preset 'seed' only, "
-            f"not {preset!r}; use 'influx'",
+            f"'as_printed' drains the cell at rest and is offered for preset 'seed' only, not {preset!r}; use 'influx'",
         )
     if {"constant", "file"} <= config.voltage.model_fields_set and config.voltage.file:
         yield (
             ("voltage", "constant"),
-            f"{config.voltage.constant:g} mV contradicts voltage.file = "
-            f"{config.voltage.file!r}; give one of the two",
+            f"{config.voltage.constant:g} mV contradicts voltage.file = {config.voltage.file!r}; give one of the two",
         )

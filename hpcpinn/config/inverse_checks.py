@@ -121,7 +121,7 @@ def _data(config: RunConfig) -> Iterator[Problem]:
         yield from of_data_from_file(data, data.file, "indicator")
         return
     if not data.sites:
-        yield ("data", "sites"), "missing; synthetic traces need places, such as [\"dend[0](0.5)\"], or give data.file"
+        yield ("data", "sites"), 'missing; synthetic traces need places, such as ["dend[0](0.5)"], or give data.file'
     last = duration if data.last is None else data.last
     if last > duration:
         yield (

@@ -112,9 +112,7 @@ def load_any(
     return config, origin
 
 
-def _document(
-    path: str | os.PathLike[str] | None, overrides: Sequence[Override]
-) -> tuple[dict[str, Any], "Origin"]:
+def _document(path: str | os.PathLike[str] | None, overrides: Sequence[Override]) -> tuple[dict[str, Any], "Origin"]:
     origin = Origin()
     document: dict[str, Any] = {}
     if path is not None:
@@ -268,9 +266,7 @@ def _read(file: FilePath) -> tuple[dict[str, Any], Origin]:
     try:
         text = file.read_text(encoding="utf-8-sig")
     except FileNotFoundError:
-        raise InputError(
-            f"{file}: no such job file; give the path of a TOML file"
-        ) from None
+        raise InputError(f"{file}: no such job file; give the path of a TOML file") from None
     except IsADirectoryError:
         raise InputError(f"{file}: is a directory; give the path of a job file (TOML)") from None
     except OSError as error:

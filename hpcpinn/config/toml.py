@@ -50,7 +50,7 @@ _YAML = re.compile(r"\s*[\w-]+:(?:\s.*)?")
 def _advice(row: str, text: str) -> str:
     """What to write instead of a line that is no TOML; empty where nobody can tell."""
     if _SMART.search(row):
-        return "put text into straight double quotes, \" and \""
+        return 'put text into straight double quotes, " and "'
     if "\\" in row and '"' in row:
         special = "a backslash in double quotes begins a special character"
         return f"{special}; write the path with / or in single quotes, '...'"

@@ -226,11 +226,7 @@ def plan_tree(
 def _plan_rank(node: Int[np.ndarray, "P 2"], inner: np.ndarray, shared: np.ndarray) -> _Local:
     nodes = np.unique(node)
     ends = np.searchsorted(nodes, node)
-    links = [
-        Link(int(ends[i, 0]), int(ends[i, 1]), 2 * i, 2 * i + 1)
-        for i in range(len(node))
-        if inner[node[i]].all()
-    ]
+    links = [Link(int(ends[i, 0]), int(ends[i, 1]), 2 * i, 2 * i + 1) for i in range(len(node)) if inner[node[i]].all()]
     own, left = plan_elimination(len(nodes), 2 * len(node), links, inner[nodes] & ~shared[nodes])
     return _Local(own, left, nodes)
 

@@ -91,9 +91,7 @@ def _end_tables(ends_at: Int[np.ndarray, "F ends"], areas: Float[np.ndarray, "F 
         receive[:] = np.where(first[:, None], SLOPE, VALUE)
         send[:] = np.where(first[:, None], VALUE, SLOPE)
         weight = np.stack([first * 1.0, np.where(first, 0.0, area)], axis=1)
-        coefficient = np.where(
-            first[:, None], np.stack([0 * area, -1.0 / area, 0 * area], 1), [1.0, 0.0, 0.0]
-        )
+        coefficient = np.where(first[:, None], np.stack([0 * area, -1.0 / area, 0 * area], 1), [1.0, 0.0, 0.0])
         source = np.where(first, 1.0 / area, 0.0)
         relaxation = np.where(first, 1.0, 0.5)
     free = degree == 1

@@ -195,15 +195,11 @@ class NetworkDiffusion:
         size = 2 * len(table.grid.time)
         nothing = jnp.zeros((n_pieces, 1, table.n_features))
         window = Window(duration, jnp.zeros((n_pieces, 1, n_space)), None)
-        linear = linearise(
-            equation, table, geometry, edges, window, nothing, self.weights, batch=self.batch
-        )
+        linear = linearise(equation, table, geometry, edges, window, nothing, self.weights, batch=self.batch)
 
         def of_field(unit: Float[Array, " X"]) -> tuple[Array, Array]:
             begun = window._replace(initial=jnp.broadcast_to(unit, (n_pieces, 1, n_space)))
-            first = correct(
-                equation, table, geometry, edges, begun, nothing, linear, self.weights, batch=self.batch
-            )
+            first = correct(equation, table, geometry, edges, begun, nothing, linear, self.weights, batch=self.batch)
             return first.heads[:, 0] @ table.final.T, first.reported.reshape(n_pieces, size)
 
         def of_told(unit: Float[Array, " E"]) -> Array:
@@ -214,9 +210,7 @@ class NetworkDiffusion:
             )  # fmt: skip
             return heads[:, 0] @ table.final.T
 
-        unheard = correct(
-            equation, table, geometry, edges, window, nothing, linear, self.weights, batch=self.batch
-        )
+        unheard = correct(equation, table, geometry, edges, window, nothing, linear, self.weights, batch=self.batch)
         keep, report = jax.vmap(of_field, out_axes=2)(jnp.eye(n_space))
         give = jax.vmap(of_told, out_axes=2)(jnp.eye(size))
         keep, give = self._balanced(equation, duration, linear, keep, report, give)

@@ -94,8 +94,7 @@ def partition(cable: Cable, cost: Float[ndarray, " F"], n: int, *, balance: floa
         raise InputError(f"cannot share a cell among {n} ranks; use at least 1")
     if n > cable.n_frusta:
         raise InputError(
-            f"{n} ranks for {cable.n_frusta} pieces; use at most {cable.n_frusta} ranks "
-            "or a smaller pieces.max_length"
+            f"{n} ranks for {cable.n_frusta} pieces; use at most {cable.n_frusta} ranks or a smaller pieces.max_length"
         )
     if cost.shape != (cable.n_frusta,) or not (np.isfinite(cost) & (cost > 0)).all():
         raise InputError(f"costs must be {cable.n_frusta} positive numbers, one per piece")

@@ -63,9 +63,7 @@ class Pieces:
     release: Float[np.ndarray, "sources F"]
 
 
-def cut_into_pieces(
-    cable: Cable, patches: list[tuple[Site, float]], ends: list[Site], rule: PieceRule
-) -> Pieces:
+def cut_into_pieces(cable: Cable, patches: list[tuple[Site, float]], ends: list[Site], rule: PieceRule) -> Pieces:
     """Cuts a cable.
 
     Args:
@@ -159,9 +157,7 @@ class _Size(NamedTuple):
     at_node: Float[np.ndarray, " N"]
 
 
-def _graded_cuts(
-    cable: Cable, f: int, sizes: list[_Size], rule: PieceRule
-) -> Float[np.ndarray, " k"]:
+def _graded_cuts(cable: Cable, f: int, sizes: list[_Size], rule: PieceRule) -> Float[np.ndarray, " k"]:
     """Fractions that cut frustum f into pieces no longer than all bounds allow."""
     length, nodes, slope = cable.length[f], cable.node[f], rule.growth - 1.0
 

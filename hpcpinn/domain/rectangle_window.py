@@ -108,9 +108,7 @@ class RectangleWindow:
             linear: Those of an earlier window of the same length.
         """
         given = jnp.asarray(np.zeros(guess.told.shape))
-        return iterate(
-            self._linearise, self._step, self.newton, self.sweeping, window, guess, given, size, linear
-        )
+        return iterate(self._linearise, self._step, self.newton, self.sweeping, window, guess, given, size, linear)
 
     @cached_property
     def _continued(self) -> Callable[..., Traces]:

@@ -84,9 +84,7 @@ class Sampler:
 
         return jax.jit(at)
 
-    def probe_values(
-        self, tau: Float[np.ndarray, " T"], heads: Float[Array, "P K M"]
-    ) -> Float[np.ndarray, "T K p"]:
+    def probe_values(self, tau: Float[np.ndarray, " T"], heads: Float[Array, "P K M"]) -> Float[np.ndarray, "T K p"]:
         """Values at this rank's probes at the times τ."""
         if not len(tau) or not len(self.probe_piece):
             return np.zeros((len(tau), len(self.equation.scale), len(self.probe_piece)))

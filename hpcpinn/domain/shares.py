@@ -147,9 +147,7 @@ def _first_fit(weights: list[float], rest: list[int], room: float) -> list[tuple
     return [group for _, group in groups]
 
 
-def _pack_greedily(
-    weights: list[float], room: float, own: float
-) -> tuple[tuple[int, ...], list[tuple[int, ...]]]:
+def _pack_greedily(weights: list[float], room: float, own: float) -> tuple[tuple[int, ...], list[tuple[int, ...]]]:
     """As `_pack` for many branches: first fit, then the lightest group that can goes on."""
     groups = _first_fit(weights, list(range(len(weights))), room)
     load = {group: sum(weights[i] for i in group) for group in groups}

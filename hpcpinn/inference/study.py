@@ -128,9 +128,7 @@ class Fitter:
         return [self._outcomes(_with_noise(seen, clean, noise, setting.truth.C0)) for noise in noises]
 
     def _outcomes(self, seen: Seen) -> Outcomes:
-        start, truth = (
-            jnp.tile(jnp.asarray(z), (BATCH, 1)) for z in (self.setting.start, self.setting.true_log)
-        )
+        start, truth = (jnp.tile(jnp.asarray(z), (BATCH, 1)) for z in (self.setting.start, self.setting.true_log))
         fit, at_truth = self._fit(seen, start), self._at_truth(seen, truth)
         precision = np.asarray(self.setting.prior.precision)
         around = [laplace(*one, precision) for one in zip(np.asarray(fit.z), np.asarray(fit.fisher), strict=True)]

@@ -225,8 +225,7 @@ def _check_fingerprint(path: Path, file: h5py.File, wanted: Mapping[str, str]) -
         )
     before, now = saved.get(key, "not set"), wanted.get(key, "not set")
     raise InputError(
-        f"{path}: does not fit this run: {key} was {before} and is now {now}; "
-        "set it back, or start without --resume"
+        f"{path}: does not fit this run: {key} was {before} and is now {now}; set it back, or start without --resume"
     )
 
 

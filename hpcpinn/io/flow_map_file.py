@@ -59,9 +59,7 @@ def write_flow_map(path: str | Path, record: FlowMapRecord) -> Path:
                 file.create_group(name).attrs.update(getattr(record, name))
         partial.replace(path)
     except OSError as error:
-        raise OutputError(
-            f"{path}: the flow map cannot be written ({error}); check folder and space"
-        ) from error
+        raise OutputError(f"{path}: the flow map cannot be written ({error}); check folder and space") from error
     return path
 
 

@@ -302,9 +302,7 @@ def git_revision() -> str:
     here = Path(__file__).parent
     describe = ["git", "-C", str(here), "describe", "--always", "--abbrev=40", "--exclude=*"]
     try:
-        done = subprocess.run(
-            [*describe, "--dirty=+"], capture_output=True, text=True, timeout=10, check=False
-        )
+        done = subprocess.run([*describe, "--dirty=+"], capture_output=True, text=True, timeout=10, check=False)
     except (OSError, subprocess.TimeoutExpired):
         return ""
     return done.stdout.strip() if done.returncode == 0 else ""

@@ -108,10 +108,7 @@ class Result:
             cable=_numbered_anew(self.cable.take(pieces)),
             owner=self.owner[pieces],
             cells=Cells(
-                **{
-                    name: values[cells] - (first if name == "piece" else 0)
-                    for name, values in vars(self.cells).items()
-                }
+                **{name: values[cells] - (first if name == "piece" else 0) for name, values in vars(self.cells).items()}
             ),
             **{name: getattr(self, name)[:, cells] for name in layout.FIELDS},
             probes=replace(
@@ -244,9 +241,7 @@ def _numbered_anew(cable: Cable) -> Cable:
     first = int(cable.section.min())
     own = cable.sections[first : int(cable.section.max()) + 1]
     sections = tuple(replace(s, parent=s.parent - first if s.parent >= 0 else -1) for s in own)
-    return replace(
-        cable, sections=sections, section=cable.section - first, node=cable.node - int(cable.node.min())
-    )
+    return replace(cable, sections=sections, section=cable.section - first, node=cable.node - int(cable.node.min()))
 
 
 def cable_in(file: h5py.File) -> Cable:

@@ -99,9 +99,7 @@ class ResultWriter:
         """
         writer = cls.__new__(cls)
         writer._set_up(Path(path), communicator, header, pieces)
-        rewound = storage.on_root(
-            communicator, writer.path, "", _rewind, writer.path, header, communicator.size, until
-        )
+        rewound = storage.on_root(communicator, writer.path, "", _rewind, writer.path, header, communicator.size, until)
         writer._committed, writer._last_time, parts = rewound
         writer._choose_store(parts)
         return writer
@@ -207,9 +205,7 @@ class ResultWriter:
         self._clear()
 
     def _blocks(self, prefix: str, values: dict[str, list[ndarray]], first_row: int) -> list[Block]:
-        return [
-            Block(prefix + name, first_row, np.concatenate(rows)) for name, rows in values.items() if rows
-        ]
+        return [Block(prefix + name, first_row, np.concatenate(rows)) for name, rows in values.items() if rows]
 
     def _kept(self) -> str:
         if self._last_time is None:
@@ -284,9 +280,7 @@ def _set_complete(path: Path, complete: bool) -> None:
         file.attrs["complete"] = complete
 
 
-def _rewind(
-    path: Path, header: ResultHeader, ranks: int, until: float
-) -> tuple[layout.Committed, float | None, bool]:
+def _rewind(path: Path, header: ResultHeader, ranks: int, until: float) -> tuple[layout.Committed, float | None, bool]:
     """Drops what is later than `until`.
 
     Returns:

@@ -78,9 +78,7 @@ def refuse_unusable(table: SiteTable, duration: float, n_parameters: int, where:
     """
     for name, values in (("value", table.value), ("t", table.t), ("noise", table.noise)):
         for row in np.flatnonzero(~np.isfinite(values)):
-            raise InputError(
-                f"{table.place(row, where)}: {name} is {values[row]}; leave the row away or give a number"
-            )
+            raise InputError(f"{table.place(row, where)}: {name} is {values[row]}; leave the row away or give a number")
     for row in np.flatnonzero(table.noise <= 0.0):
         raise InputError(
             f"{table.place(row, where)}: noise {table.noise[row]:g}; give the standard deviation of the error, above 0"

@@ -168,9 +168,7 @@ def open_shared(path: Path, communicator: "Communicator") -> Iterator[h5py.File]
             yield file
 
 
-def write_columns(
-    dataset: h5py.Dataset, first_row: int, columns: Int[ndarray, " n"], values: ndarray
-) -> None:
+def write_columns(dataset: h5py.Dataset, first_row: int, columns: Int[ndarray, " n"], values: ndarray) -> None:
     """Writes this rank's columns of some rows. Collective over all ranks that have the file open.
 
     Args:

@@ -46,9 +46,7 @@ def cable_from_swc(
     for note in repairs:
         warn(f"{tree.path}: {note}")
     if not frusta:
-        raise InputError(
-            f"{tree.path}: all {tree.n_points} points lie at one place; a cell needs some length"
-        )
+        raise InputError(f"{tree.path}: all {tree.n_points} points lie at one place; a cell needs some length")
     cable = assemble(frusta)
     if merge_below is not None:
         cable, merged = _simplified(cable, merge_below)

@@ -68,10 +68,7 @@ class Compartments:
         x = (np.arange(self.count) - begin + 0.5) / count
         names = [site_name(self.cable, int(s), v) for s, v in zip(self.section, x, strict=True)]
         ending = {int(head): f for f, head in enumerate(self.cable.node[:, 1])}
-        return [
-            Site(ending[int(node)], 1.0, name)
-            for node, name in zip(self.node[: self.count], names, strict=True)
-        ]
+        return [Site(ending[int(node)], 1.0, name) for node, name in zip(self.node[: self.count], names, strict=True)]
 
     def site_name(self, number: int) -> str:
         """The centre of one of them, named as in `sites`."""
@@ -179,9 +176,7 @@ def _cuts(
     return cuts
 
 
-def _centres(
-    pieces: Cable, half: Float[ndarray, " sections"], counts: Int[ndarray, " sections"]
-) -> Int[ndarray, " n"]:
+def _centres(pieces: Cable, half: Float[ndarray, " sections"], counts: Int[ndarray, " sections"]) -> Int[ndarray, " n"]:
     """Node at the centre of every compartment."""
     found = []
     ends = pieces.start + pieces.length

@@ -45,9 +45,7 @@ def cable_to_networkx(cable: Cable) -> nx.DiGraph:
 
     for f in range(cable.n_frusta):
         tail, head = map(int, cable.node[f])
-        start, end = (
-            (cable.radius[f, side], cable.er_radius[f, side], *cable.xyz[f, side]) for side in (0, 1)
-        )
+        start, end = ((cable.radius[f, side], cable.er_radius[f, side], *cable.xyz[f, side]) for side in (0, 1))
         if tail not in end_of:  # the root
             end_of[tail] = point_at[tail, start] = add(f, start, -1, 0.0)
         if (tail, start) not in point_at:

@@ -72,9 +72,7 @@ def read_as_neuron(tree: SwcTree) -> Reading:
     """
     children = _children(tree)
     is_soma = tree.kind == SOMA
-    soma_children = np.bincount(
-        tree.parent[1:][is_soma[1:] & is_soma[tree.parent[1:]]], minlength=tree.n_points
-    )
+    soma_children = np.bincount(tree.parent[1:][is_soma[1:] & is_soma[tree.parent[1:]]], minlength=tree.n_points)
     is_stem = ~is_soma & is_soma[tree.parent]
     is_stem[:2] = [not is_soma[0], False][: tree.n_points]
     ends = _ends(tree, children, is_stem, soma_children)

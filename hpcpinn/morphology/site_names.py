@@ -23,9 +23,7 @@ _PARTS = re.compile(r"(?P<tip>tip\W*)?(?P<stem>[a-z_ ]*[a-z_])\W*(?P<number>\d*)
 
 def shown(text: str) -> str:
     """A user's text as a message can hold it: one line, not endless."""
-    line = "".join(
-        character if character.isprintable() else "\N{REPLACEMENT CHARACTER}" for character in text
-    )
+    line = "".join(character if character.isprintable() else "\N{REPLACEMENT CHARACTER}" for character in text)
     return line if len(line) <= _LONGEST_SHOWN else line[: _LONGEST_SHOWN - 3] + "..."
 
 
@@ -58,9 +56,7 @@ def near_names(wanted: str, numbers: dict[str, set[int]]) -> list[str]:
                 return [f"tip:{stem}"]
             if stem == "soma" and not parts["number"]:
                 return ["soma"]
-            number = (
-                int(parts["number"] or 0) if len(parts["number"]) <= LONGEST_NUMBER else max(numbers[stem])
-            )
+            number = int(parts["number"] or 0) if len(parts["number"]) <= LONGEST_NUMBER else max(numbers[stem])
             nearest = min(numbers[stem], key=lambda there: (abs(there - number), there))
             return [f"{stem}[{nearest}]"]
     known = [f"{stem}[{number}]" for stem, there in numbers.items() for number in sorted(there)]
@@ -80,8 +76,6 @@ def section_numbers(names: Iterable[str]) -> dict[str, set[int]]:
 def _inventory(numbers: dict[str, set[int]]) -> str:
     """``soma[0], 38 dend (dend[0] to [37])``: all types of a cell."""
     return ", ".join(
-        f"{stem}[{min(there)}]"
-        if len(there) == 1
-        else f"{len(there)} {stem} ({stem}[{min(there)}] to [{max(there)}])"
+        f"{stem}[{min(there)}]" if len(there) == 1 else f"{len(there)} {stem} ({stem}[{min(there)}] to [{max(there)}])"
         for stem, there in numbers.items()
     )

@@ -148,9 +148,7 @@ def _kind(words: str, cable: Cable) -> int:
         there = ", ".join(sorted(name for name in known if not name.isdigit()))
         close = near_names(words, section_numbers(section.name for section in cable.sections))
         meant = f"; did you mean {close[0]}?" if close and close[0].startswith("tip:") else ""
-        raise InputError(
-            f"site '{shown(words)}': no type '{shown(wanted)}' in this cell; there are {there}{meant}"
-        )
+        raise InputError(f"site '{shown(words)}': no type '{shown(wanted)}' in this cell; there are {there}{meant}")
     return known[wanted]
 
 

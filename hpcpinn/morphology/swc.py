@@ -151,8 +151,7 @@ def _refuse_gigantic(lines: SwcLines, path: str | Path) -> None:
         for name, value in zip(("x", "y", "z", "radius"), (*point.xyz, point.radius), strict=True):
             if abs(value) > LARGEST_NUMBER:
                 raise InputError(
-                    f"{path}:{point.line}: {name} of point {point.id} is {value:g}, larger than any cell; "
-                    "give it in um"
+                    f"{path}:{point.line}: {name} of point {point.id} is {value:g}, larger than any cell; give it in um"
                 )
 
 

@@ -39,20 +39,15 @@ _VALUE = (
     rf"(?:(?P<number>\d+,\d+|{NUMBER})(?:{_TIMES})?\s*)?{UNIT_OF_LENGTH.format('')}(?:{_TIMES}(?P<times>{NUMBER}))?"
 )
 _END = (
-    r"""\s*(?:$|[,;.)\]}("'](?![\w^])|[,;.)\]}("']\s|\(|/\s*"""
-    + _PIXEL
-    + r"|(?i:for|per|and|unless|throughout|"
-    r"converted|scaled)\b"
-    + rf"|[x×*]\s*{NUMBER}\s*{UNIT_OF_LENGTH.format('_of_next')}\b)"
+    r"""\s*(?:$|[,;.)\]}("'](?![\w^])|[,;.)\]}("']\s|\(|/\s*""" + _PIXEL + r"|(?i:for|per|and|unless|throughout|"
+    r"converted|scaled)\b" + rf"|[x×*]\s*{NUMBER}\s*{UNIT_OF_LENGTH.format('_of_next')}\b)"
 )
 _PIXELS = (
     _PIXEL
     + rf"(?:(?:\s*(?:[(=:,]|(?i:of|at|size)\b|1\s*{_PIXEL}))*\s*"
     + rf"(?P<size>{NUMBER})\s*{UNIT_OF_LENGTH.format('_of_size')}\b)?"
 )
-_DECLARED = [
-    re.compile(rf"{start}(?:{_VALUE}(?={_END})|(?P<pixel>{_PIXELS}))") for start in (_KEYWORD, _IN_UNITS)
-]
+_DECLARED = [re.compile(rf"{start}(?:{_VALUE}(?={_END})|(?P<pixel>{_PIXELS}))") for start in (_KEYWORD, _IN_UNITS)]
 _CONVERTED = re.compile(rf"(?i:\b(?:converted|scaled)\s+(?:in)?to)\s+{UNIT_OF_LENGTH.format('')}\b")
 _NEXT_AXIS = re.compile(rf"""["'\])]*\s*[,x×*]\s*["'\[(]*\s*{_VALUE}(?={_END})""")
 _RADIUS = r"(?i:radi(?:us|i)|diameters?|thickness)\b"
@@ -204,14 +199,8 @@ def _by_header(comments: tuple[tuple[int, str], ...]) -> tuple[str, str] | None:
             f"{found.says}: {found.why_open}; give it with --units, such as --units 0.25um or "
             f"--units {VOXEL} (or --units um if lengths are in um)"
         )
-    what = (
-        f"lengths seem to be in {found.unit}"
-        if found.unit in LENGTH
-        else f"a length of 1 seems to be {found.unit}"
-    )
-    return found.unit, (
-        f"{found.says}: {what}, not um; use --units {found.unit} (or --units um if they are right)"
-    )
+    what = f"lengths seem to be in {found.unit}" if found.unit in LENGTH else f"a length of 1 seems to be {found.unit}"
+    return found.unit, (f"{found.says}: {what}, not um; use --units {found.unit} (or --units um if they are right)")
 
 
 def _by_size(tree: "SwcTree") -> tuple[str, str] | None:
@@ -222,12 +211,8 @@ def _by_size(tree: "SwcTree") -> tuple[str, str] | None:
     if tree.n_points > 1 and thickness > THICKEST_MEDIAN:
         return "nm", f"half of the radii exceed {thickness:.4g} um: {_if_in(extent, 'nm', VOXEL)}"
     if 0.0 < extent < SMALLEST_EXTENT:
-        fitting = [
-            unit for unit in ("mm", "m") if USUAL_EXTENT[0] <= extent * LENGTH[unit] <= USUAL_EXTENT[1]
-        ]
-        return (fitting or ["m"])[
-            -1
-        ], f"the cell is only {extent:.4g} um across: {_if_in(extent, *fitting or ['m'])}"
+        fitting = [unit for unit in ("mm", "m") if USUAL_EXTENT[0] <= extent * LENGTH[unit] <= USUAL_EXTENT[1]]
+        return (fitting or ["m"])[-1], f"the cell is only {extent:.4g} um across: {_if_in(extent, *fitting or ['m'])}"
     return None
 
 
@@ -239,6 +224,5 @@ def _if_in(extent: float, *units: str) -> str:
         for unit in units
     ]
     return (
-        f"lengths are hardly in um; {', '.join(sizes)}; use what the file was written in "
-        "(--units um if they are right)"
+        f"lengths are hardly in um; {', '.join(sizes)}; use what the file was written in (--units um if they are right)"
     )

@@ -62,9 +62,7 @@ class Grower:
         return "\n".join([*(f"# {line}" for line in head), *self.lines]) + "\n"
 
 
-def ball_and_stick(
-    *, soma_radius: float = 10.0, length: float = 200.0, radius: float = 1.0, points: int = 11
-) -> str:
+def ball_and_stick(*, soma_radius: float = 10.0, length: float = 200.0, radius: float = 1.0, points: int = 11) -> str:
     """SWC text of a one-point soma with one straight dendrite along x, from the soma's surface."""
     cell = Grower()
     last = cell.add(SOMA, np.zeros(3), soma_radius, -1)
@@ -158,9 +156,7 @@ def pyramidal_cell(seed: int = 7) -> str:
     trunk = cell.add(APICAL, 8.0 * up, 1.6, soma)
     direction = up
     for k in range(7):
-        trunk, direction = cell.branch(
-            APICAL, trunk, 0.5 * direction + 0.5 * up, 26.0, 1.5 - 0.1 * k, rng, wiggle=0.05
-        )
+        trunk, direction = cell.branch(APICAL, trunk, 0.5 * direction + 0.5 * up, 26.0, 1.5 - 0.1 * k, rng, wiggle=0.05)
         side = _unit(np.array([(-1.0) ** k, 0.35, 0.5 * rng.standard_normal()]))
         oblique, outward = _daughter(cell, APICAL, trunk, side, 0.45, 16.0 if k % 2 == 0 else 40.0, rng)
         if k % 2 == 0:

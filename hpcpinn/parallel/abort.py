@@ -111,9 +111,7 @@ def _describe_unexpected(error: BaseException) -> str:
     return f"internal error: {type(error).__name__}: {reason}{place}; --debug shows the traceback"
 
 
-def run_guarded(
-    work: Callable[[], int | None], *, debug: bool = False, patience: float = PATIENCE
-) -> NoReturn:
+def run_guarded(work: Callable[[], int | None], *, debug: bool = False, patience: float = PATIENCE) -> NoReturn:
     """Do the work on all ranks, then end the process. Collective over all ranks.
 
     One line goes to stderr if the work failed: from rank 0 if all ranks came to their end, from the
@@ -169,8 +167,7 @@ def _compare(world: Any, own: Outcome, patience: float) -> Outcome:
             world.Abort(own.code)
         time.sleep(0.01)
     outcomes = [
-        Outcome.unpack(bytes(received[start : start + len(sent)]))
-        for start in range(0, len(received), len(sent))
+        Outcome.unpack(bytes(received[start : start + len(sent)])) for start in range(0, len(received), len(sent))
     ]
     return next((outcome for outcome in outcomes if outcome.code), own)
 

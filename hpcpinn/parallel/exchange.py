@@ -144,6 +144,4 @@ def messages_for_ghosts(owner: Int[ndarray, " N"], ghosts: Sequence[Int[ndarray,
 def _check_rows_written_once(plan: ExchangePlan, rank: int) -> None:
     rows, count = np.unique(plan.receive_rows, return_counts=True)
     if np.any(count > 1):
-        raise InputError(
-            f"exchange: row {rows[count > 1][0]} of rank {rank} would be written by two messages"
-        )
+        raise InputError(f"exchange: row {rows[count > 1][0]} of rank {rank} would be written by two messages")

@@ -37,9 +37,7 @@ class Mpi4jaxCommunicator(MpiHostCommunicator):
             outgoing = x[meeting.send_rows]
             incoming = jnp.empty((len(meeting.receive_rows), *x.shape[1:]), x.dtype)
             received.append(
-                mpi4jax.sendrecv(
-                    outgoing, incoming, source=meeting.partner, dest=meeting.partner, comm=self._traced
-                )
+                mpi4jax.sendrecv(outgoing, incoming, source=meeting.partner, dest=meeting.partner, comm=self._traced)
             )
         if not received:
             return x

@@ -88,6 +88,4 @@ def blame_setting(error: Exception) -> InputError | None:
     if not named:
         return InputError(f"JAX does not take the variables JAX_... of this shell ({text[:300]}); unset them")
     name = max(named, key=len)
-    return InputError(
-        f"{name}={os.environ[name]}: JAX takes no such value; unset it, or give one that JAX documents"
-    )
+    return InputError(f"{name}={os.environ[name]}: JAX takes no such value; unset it, or give one that JAX documents")

@@ -148,9 +148,7 @@ _SEED = CalciumConstants(
 
 PRESETS: dict[str, CalciumConstants] = {
     "physical-N": _PHYSICAL,
-    "physical-L": _PHYSICAL.replace(
-        name="physical-L", vdcc_permeability=0.57, gates=(Gate(2, 4.6, -1.0, 1.5e-3),)
-    ),
+    "physical-L": _PHYSICAL.replace(name="physical-L", vdcc_permeability=0.57, gates=(Gate(2, 4.6, -1.0, 1.5e-3),)),
     "physical-T": _PHYSICAL.replace(
         name="physical-T",
         vdcc_permeability=0.19,

@@ -173,9 +173,7 @@ class ClosedFlow(NamedTuple):
     excess: Float[Array, "..."]
 
 
-def closed_flow(
-    d: Deviation, h: Float[Array, "..."], ratio: Float[Array, "..."], k: ReactionConstants
-) -> ClosedFlow:
+def closed_flow(d: Deviation, h: Float[Array, "..."], ratio: Float[Array, "..."], k: ReactionConstants) -> ClosedFlow:
     """The reaction over h in closed form: Riccati decay to a slow manifold, and a walk along it.
 
     Without pumps w stands still and u' is a scalar Riccati equation: the excess z = u − q obeys
@@ -207,9 +205,7 @@ def _riccati(
     return z * (gone + spent) / (1.0 + spent), z * (1.0 - gone) / (1.0 + spent)
 
 
-def _clearance_chord(
-    q: Float[Array, "..."], u: Float[Array, "..."], k: ReactionConstants
-) -> Float[Array, "..."]:
+def _clearance_chord(q: Float[Array, "..."], u: Float[Array, "..."], k: ReactionConstants) -> Float[Array, "..."]:
     """(κ(u) u − κ(q) q)/(u − q) without its cancellation, µm/s."""
     half, x, y = k.pmca_K**2, k.c_rest + q, k.c_rest + u
     pmca = k.pmca_max * half * (x + y) / ((half + x * x) * (half + y * y))

@@ -56,9 +56,7 @@ def releases(synapses: Sequence[SynapseConfig], k: CalciumConstants) -> Releases
     """The releases of a run description; what a synapse leaves out comes from the constants."""
     return Releases(
         start=_column(s.start * k.time_unit for s in synapses),
-        duration=_column(
-            k.release_duration if s.duration is None else s.duration * k.time_unit for s in synapses
-        ),
+        duration=_column(k.release_duration if s.duration is None else s.duration * k.time_unit for s in synapses),
         flux=_column(k.j_release if s.flux is None else s.flux for s in synapses),
     )
 
@@ -82,9 +80,7 @@ def release_flux(sources: Releases, t: Float[Array, "..."]) -> Float[Array, "...
     return jnp.where(active, sources.flux * (1.0 - elapsed / sources.duration), 0.0)
 
 
-def released(
-    sources: Releases, since: Float[Array, "..."], until: Float[Array, "..."]
-) -> Float[Array, "... n"]:
+def released(sources: Releases, since: Float[Array, "..."], until: Float[Array, "..."]) -> Float[Array, "... n"]:
     """∫ j_SYN dt of every release from `since` to `until`, exact, µM·µm."""
 
     def since_onset(t: Float[Array, "..."]) -> Float[Array, "... n"]:
@@ -100,9 +96,7 @@ def end_flux(sources: EndFluxes, t: Float[Array, "..."]) -> Float[Array, "... n"
     return jnp.where((elapsed >= 0.0) & (elapsed < sources.duration), sources.value, 0.0)
 
 
-def passed(
-    sources: EndFluxes, since: Float[Array, "..."], until: Float[Array, "..."]
-) -> Float[Array, "... n"]:
+def passed(sources: EndFluxes, since: Float[Array, "..."], until: Float[Array, "..."]) -> Float[Array, "... n"]:
     """∫ J dt of every end flux from `since` to `until`, exact, µM·µm."""
 
     def since_onset(t: Float[Array, "..."]) -> Float[Array, "... n"]:
@@ -119,9 +113,7 @@ def breakpoints(sources: Sequence[Releases | EndFluxes], until: float) -> Float[
     Returns:
         Increasing; moments that only rounding keeps apart are given once.
     """
-    moments = [
-        np.concatenate([np.asarray(s.start), np.asarray(s.start) + np.asarray(s.duration)]) for s in sources
-    ]
+    moments = [np.concatenate([np.asarray(s.start), np.asarray(s.start) + np.asarray(s.duration)]) for s in sources]
     times = np.unique(np.concatenate([np.zeros(0), *moments]))
     gap = _SAME_MOMENT * until
     times = times[(times > gap) & (times < until - gap)]

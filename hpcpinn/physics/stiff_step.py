@@ -17,9 +17,7 @@ STEPS = 48
 _DIVISIONS = (1, 2, 3, 4)
 
 
-def stiff_flow(
-    d: Deviation, h: Float[Array, "..."], ratio: Float[Array, "..."], k: ReactionConstants
-) -> Deviation:
+def stiff_flow(d: Deviation, h: Float[Array, "..."], ratio: Float[Array, "..."], k: ReactionConstants) -> Deviation:
     """The reaction over h, for any h and state; batched over all axes.
 
     Args:

@@ -109,9 +109,7 @@ def compact_weights(matrix: Any) -> SiteWeights:
     return SiteWeights(jax.device_put(site), jax.device_put(weight))
 
 
-def voltage_at(
-    source: VoltageSource, t: Float[Array, "..."], weights: SiteWeights
-) -> Float[Array, "... positions"]:
+def voltage_at(source: VoltageSource, t: Float[Array, "..."], weights: SiteWeights) -> Float[Array, "... positions"]:
     """Voltage at the times t at every position, mV; held constant beyond the first and last row.
 
     Traceable in t, the table and the weights.
@@ -167,9 +165,7 @@ def check_covers(source: VoltageSource, duration: float) -> None:
     if first > slack or last < wanted - slack:
         in_s = first <= slack and 0.999 * wanted <= 1e3 * last <= 10.0 * wanted
         advice = "its times look like s: multiply them by 1000" if in_s else "extend the table or change run.duration"
-        raise InputError(
-            f"{source.path}: covers times {first:g} to {last:g}, the run needs 0 to {wanted:g}; {advice}"
-        )
+        raise InputError(f"{source.path}: covers times {first:g} to {last:g}, the run needs 0 to {wanted:g}; {advice}")
     if wanted < LEAST_READ * last:
         warn(
             f"{source.path}: covers times to {last:g}, of which the run reads those to {wanted:g}, "
@@ -280,17 +276,13 @@ def _read_hdf5(path: Path) -> _Table:
     with h5py.File(path, "r") as file:
         for name in ("time", "voltage", "sites"):
             if not isinstance(file.get(name), h5py.Dataset):
-                raise InputError(
-                    f"{path}: has no dataset /{name}; a voltage file needs /time, /voltage, /sites"
-                )
+                raise InputError(f"{path}: has no dataset /{name}; a voltage file needs /time, /voltage, /sites")
         try:
             times = np.asarray(file["time"][()], np.float64)
             values = np.asarray(file["voltage"][()], np.float64)
             sites = tuple(str(s) for s in np.atleast_1d(file["sites"].asstr()[()]))
         except (TypeError, ValueError) as error:
-            raise InputError(
-                f"{path}: /time and /voltage must hold numbers and /sites strings ({error})"
-            ) from error
+            raise InputError(f"{path}: /time and /voltage must hold numbers and /sites strings ({error})") from error
     if values.shape != (*times.shape, len(sites)) or times.ndim != 1:
         raise InputError(
             f"{path}: /voltage has shape {values.shape}, but /time has shape {times.shape} and "
@@ -327,8 +319,7 @@ def _check_table(
     if len(backwards):
         row = int(backwards[0]) + 1
         raise InputError(
-            f"{place(row)}: time {times[row]:g} does not follow {times[row - 1]:g}; "
-            "sort the rows, one per time"
+            f"{place(row)}: time {times[row]:g} does not follow {times[row - 1]:g}; sort the rows, one per time"
         )
 
 
@@ -340,6 +331,4 @@ def _check_unit(values: np.ndarray, sites: tuple[str, ...], place: Callable[[int
     if abs(largest) > HIGHEST:
         raise InputError(f"{where}: mV are expected, at most {HIGHEST:g} either way; correct it, or the unit")
     if 0.0 < abs(largest) < LOWEST:
-        raise InputError(
-            f"{where}, the largest of the table: mV are expected, and this looks like V; multiply by 1000"
-        )
+        raise InputError(f"{where}, the largest of the table: mV are expected, and this looks like V; multiply by 1000")

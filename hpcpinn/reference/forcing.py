@@ -172,8 +172,7 @@ class Driver:
         times, values = np.asarray(table.times, float), np.asarray(table.values, float)
         if len(times) != len(values) or len(times) < 2 or np.any(np.diff(times) <= 0.0):
             raise InputError(
-                f"voltage table: {len(times)} times, {len(values)} rows; "
-                "give at least two rows, times increasing"
+                f"voltage table: {len(times)} times, {len(values)} rows; give at least two rows, times increasing"
             )
         self._times, self._values, self._rows = times.tolist(), values, times
         self._weights = None if table.weights is None else table.weights(mesh)
@@ -186,14 +185,10 @@ class Driver:
         tight = min(tight, 1.0)
         self._grid = self._gate_grid(change, bend, self.gate_bend * tight, self.gate_travel * tight**0.5)
 
-    def _gate_grid(
-        self, change: ndarray, bend: ndarray, most_bend: float, most_travel: float
-    ) -> Float[ndarray, " M"]:
+    def _gate_grid(self, change: ndarray, bend: ndarray, most_bend: float, most_travel: float) -> Float[ndarray, " M"]:
         """Times between which the voltage is close to a line and moves little."""
         stops, bent, moved = [self._times[0]], 0.0, 0.0
-        for a, b, step, corner in zip(
-            self._times, self._times[1:], change, np.r_[bend, np.inf], strict=False
-        ):
+        for a, b, step, corner in zip(self._times, self._times[1:], change, np.r_[bend, np.inf], strict=False):
             parts = int(np.ceil(step / most_travel))
             if parts > 1 or moved + step > most_travel:
                 stops.extend(np.linspace(a, b, max(parts, 1), endpoint=False))

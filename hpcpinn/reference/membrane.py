@@ -54,9 +54,7 @@ def gate_rates(gate: Gate, voltage: Float[ndarray, "..."], k: CalciumConstants) 
     return alpha / total, 1.0 / (1.0 / total + gate.tau)
 
 
-def advance_gate(
-    x: ndarray, duration: float, before: GateRates, middle: GateRates, after: GateRates
-) -> ndarray:
+def advance_gate(x: ndarray, duration: float, before: GateRates, middle: GateRates, after: GateRates) -> ndarray:
     """One exponential step of x' = (x∞ − x)/τ, exact for constant voltage, else fourth order.
 
     In the gate's own time σ = ∫dt/τ the equation is dx/dσ = x∞ − x; x∞ is taken as the parabola

@@ -122,9 +122,7 @@ class Mesh:
         """
         cell, side = np.nonzero(self.cable.node == node)
         if len(cell) != 1 and (area is None or not len(cell)):
-            raise InputError(
-                f"flux at node {node}: {len(cell)} frusta meet there; name a free end or give its area"
-            )
+            raise InputError(f"flux at node {node}: {len(cell)} frusta meet there; name a free end or give its area")
         if area is None:
             a, e = self.cable.radius[cell[0], side[0]], self.cable.er_radius[cell[0], side[0]]
             area = np.pi * (a * a - e * e)

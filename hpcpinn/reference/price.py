@@ -94,9 +94,7 @@ def _adapted(settled: Settled) -> Iterator[_Way]:
             yield _Way("adapted", (mesh.cells, 2 * mesh.cells))
 
 
-def _cheapest(
-    task: Task, settled: Settled, norms: Norms, way: _Way, limit: float
-) -> tuple[Price | None, float]:
+def _cheapest(task: Task, settled: Settled, norms: Norms, way: _Way, limit: float) -> tuple[Price | None, float]:
     """The loosest tolerance that serves within the limit, and the time of the last try."""
     least, seconds = np.inf, 0.0
     # The error of a solve is some fraction of its tolerance, never a hundredth.

@@ -104,9 +104,7 @@ def _columns(result: Result, count: int) -> int:
     return -(-count // -(-count // most))
 
 
-def _legend(
-    figure: Figure | SubFigure, result: Result, marks: Sequence[Mark], widths: str, shading: Shading
-) -> None:
+def _legend(figure: Figure | SubFigure, result: Result, marks: Sequence[Mark], widths: str, shading: Shading) -> None:
     """Marks, field and widths in words below the trees."""
     field = field_entry(result.config)
     handles = [*legend_of_marks(marks), *([] if field is None else [field])]
@@ -130,8 +128,7 @@ def titles_of(result: Result, change: Change, frames: Int[ndarray, " k"]) -> lis
     peak = peak_frame(change)
     said = " (highest frame)" if change.values[peak].max() >= -change.values[peak].min() else " (lowest frame)"
     return [
-        moment(result, result.time[frame]) + (said if change.happened and frame == peak else "")
-        for frame in frames
+        moment(result, result.time[frame]) + (said if change.happened and frame == peak else "") for frame in frames
     ]
 
 

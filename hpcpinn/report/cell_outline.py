@@ -55,9 +55,7 @@ def round_soma(cable: Cable) -> RoundSoma | None:
     return RoundSoma(rows, (x, y), float(cable.radius[first, 0]))
 
 
-def draw_cell(
-    path: Path, cable: Cable, *, title: str = "", marks: Float[ndarray, "k 3"] | None = None
-) -> None:
+def draw_cell(path: Path, cable: Cable, *, title: str = "", marks: Float[ndarray, "k 3"] | None = None) -> None:
     """Draws the x-y projection of a cell into a picture file.
 
     Args:

@@ -44,9 +44,7 @@ def draw_draws(
     return names
 
 
-def draw_chains(
-    path: Path, result: InferenceResult, draws: Draws, heading: Heading | None = None
-) -> None:
+def draw_chains(path: Path, result: InferenceResult, draws: Draws, heading: Heading | None = None) -> None:
     """Every chain's way, and histograms of ranks by chain: flat where the chains agree."""
     chains, kept = draws.value.shape[:2]
     with canvas(path, 7.0, 1.7 * len(result.names) + 0.2, heading) as figure:

@@ -24,7 +24,11 @@ from hpcpinn.wording import biology
 
 
 def draw_all(
-    result: Result, folder: Path, *, times: Sequence[float] | None = None, suffix: str = "png",
+    result: Result,
+    folder: Path,
+    *,
+    times: Sequence[float] | None = None,
+    suffix: str = "png",
     watch: Callable[[str, int], None] = lambda name, of: None,
 ) -> tuple[list[Path], list[str]]:
     """Draws everything that the result has the data for; of a population its one page.

@@ -186,9 +186,7 @@ def _draw_strip(axes: Axes, result: Result, strip: Strip, shading: Shading) -> N
     axes.set_xlim(borders[0], borders[-1])
     axes.set_ylim(strip.edges[0], strip.edges[-1])
     axes.set_ylabel(label(result, "path", "distance"))
-    axes.pcolormesh(
-        borders, strip.edges, change.T, norm=shading.scale, cmap=shading.colours, rasterized=True
-    )
+    axes.pcolormesh(borders, strip.edges, change.T, norm=shading.scale, cmap=shading.colours, rasterized=True)
 
 
 def coarser(strip: Strip, most: int) -> Strip:

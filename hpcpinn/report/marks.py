@@ -78,8 +78,7 @@ def marks_of(result: Result) -> list[Mark]:
     ends, fraction = result.cable.xyz[result.probes.piece], result.probes.fraction[:, None]
     places = (1.0 - fraction) * ends[:, 0] + fraction * ends[:, 1]
     probes = [
-        Mark("probe", name, (float(x), float(y)))
-        for name, (x, y, _) in zip(result.probes.name, places, strict=True)
+        Mark("probe", name, (float(x), float(y))) for name, (x, y, _) in zip(result.probes.name, places, strict=True)
     ]
     return found + probes
 

@@ -162,10 +162,7 @@ def _hottest(result: Result, cells: Int[ndarray, " k"]) -> Curve:
 def means_by_kind(result: Result) -> dict[int, Float[ndarray, " T"]]:
     """Calcium averaged over the volume of every type of section, µM."""
     kind, volume = result.cable.kind[result.cells.piece], result.cells.volume
-    return {
-        int(k): result.calcium[:, kind == k] @ volume[kind == k] / volume[kind == k].sum()
-        for k in np.unique(kind)
-    }
+    return {int(k): result.calcium[:, kind == k] @ volume[kind == k] / volume[kind == k].sum() for k in np.unique(kind)}
 
 
 def _draw_against_time(

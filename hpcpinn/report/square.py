@@ -167,9 +167,7 @@ def draw_errors(path: Path, result: SquareResult, reference: SquareReference | N
                     result.time[1:] / worth, relative[1:], color=colour, label=name,
                     **as_points(len(relative) - 1),
                 )  # fmt: skip
-        left.stairs(
-            windows["error_estimate"], edges, baseline=None, color=CYCLE[6], ls=":", label="error estimate"
-        )
+        left.stairs(windows["error_estimate"], edges, baseline=None, color=CYCLE[6], ls=":", label="error estimate")
         said = "estimated error" if reference is None else "error of a frame; its estimate (dotted)"
         left.set(yscale="log", xlabel=f"time ({unit})", ylabel=f"{said}, relative, L2")
         left.legend(loc="lower left", bbox_to_anchor=(0.0, 1.0), borderaxespad=0.1)

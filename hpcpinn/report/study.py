@@ -61,9 +61,7 @@ def _ratios_into(axes: Any, result: StudyResult, number: int) -> None:
 
 def _errors_into(axes: Any, result: StudyResult, number: int) -> None:
     for n, _ in enumerate(result.noise):
-        low, median, high = (
-            100.0 * result.cells[f"error_{name}"][n, :, number] for name in ("low", "median", "high")
-        )
+        low, median, high = (100.0 * result.cells[f"error_{name}"][n, :, number] for name in ("low", "median", "high"))
         x, colour = result.observations, CYCLE[n % len(CYCLE)]
         axes.fill_between(x, low, high, color=colour, alpha=0.2, lw=0)
         axes.plot(x, median, color=colour)

@@ -64,9 +64,7 @@ def factor_for(result: Result, width: float) -> int:
     return magnification(result.cable, 72.0 * width / (float(extent[0]) + 0.12 * size))
 
 
-def draw_tree(
-    axes: Axes, result: Result, values: Float[ndarray, " N"], shading: Shading, factor: int
-) -> None:
+def draw_tree(axes: Axes, result: Result, values: Float[ndarray, " N"], shading: Shading, factor: int) -> None:
     """Every cell in its place in the colour of its value, the largest on top, and a scale bar.
 
     Args:

@@ -114,9 +114,7 @@ class CableEquation:
         self.own = np.flatnonzero(owner == communicator.rank)
         self._celsius = celsius
         self._communicator = communicator
-        self._share: TreeShare = share_tree(
-            compartments.parent, owner_of_points(compartments, owner), communicator
-        )
+        self._share: TreeShare = share_tree(compartments.parent, owner_of_points(compartments, owner), communicator)
         parent = compartments.parent
         area = np.zeros(compartments.n_points)
         area[:n] = _PER_AREA * compartments.area
@@ -288,9 +286,7 @@ class CableEquation:
             total = jnp.zeros_like(V)
             for group in self._groups:
                 own = V[group.rows]
-                density = channel_sets.current_density(
-                    group.channels, own, channel_sets.steady(group.channels, own)
-                )
+                density = channel_sets.current_density(group.channels, own, channel_sets.steady(group.channels, own))
                 total = total.at[group.rows].set(group.area * density)
             return total
 
@@ -315,9 +311,7 @@ class CableEquation:
     def _steady_gates(self, V: Float[Array, " points"]) -> tuple[Float[Array, "g n"], ...]:
         return tuple(channel_sets.steady(group.channels, V[group.rows]) for group in self._groups)
 
-    def _ionic(
-        self, gates: tuple[Float[Array, "g n"], ...]
-    ) -> tuple[Float[Array, " points"], Float[Array, " points"]]:
+    def _ionic(self, gates: tuple[Float[Array, "g n"], ...]) -> tuple[Float[Array, " points"], Float[Array, " points"]]:
         """Conductance (µS) and its drive (nA) at every point."""
         parts = []
         for group, own in zip(self._groups, gates, strict=True):

@@ -55,9 +55,7 @@ def cell_grid(cable: Cable) -> CellGrid:
             f"{cable.er_radius[row]} µm leave no volume; repair the morphology"
         )
     conductance = _half_conductance(cable.length, inner, outer)
-    return CellGrid(
-        cable.volume, cable.membrane / cable.volume, _star_coupling(cable.node, conductance, cable.n_nodes)
-    )
+    return CellGrid(cable.volume, cable.membrane / cable.volume, _star_coupling(cable.node, conductance, cable.n_nodes))
 
 
 def _half_conductance(
@@ -75,9 +73,7 @@ def _half_conductance(
     return np.pi * start / (0.5 * length[:, None] * mean)
 
 
-def _star_coupling(
-    node: Int[ndarray, "F 2"], conductance: Float[ndarray, "F 2"], n_nodes: int
-) -> sparse.csr_matrix:
+def _star_coupling(node: Int[ndarray, "F 2"], conductance: Float[ndarray, "F 2"], n_nodes: int) -> sparse.csr_matrix:
     """w_ij = g_i g_j / Σg at every node: the node's own value eliminated."""
     n = len(node)
     ends = node.ravel()

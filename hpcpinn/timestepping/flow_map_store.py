@@ -52,9 +52,7 @@ def save_flow_map(
         OutputError: It cannot be written.
     """
     layers = tuple((np.asarray(x.weight), np.asarray(x.bias)) for x in flow_map.network)
-    record = FlowMapRecord(
-        layers, asdict(flow_map.constants), asdict(flow_map.box), error or {}, training or {}
-    )
+    record = FlowMapRecord(layers, asdict(flow_map.constants), asdict(flow_map.box), error or {}, training or {})
     return write_flow_map(path, record)
 
 

@@ -147,9 +147,7 @@ def laid_out(
     )
 
 
-def flux_ends(
-    node: Int[np.ndarray, "P 2"], nodes: list[int], areas: list[float]
-) -> Float[Array, "P 2 fluxes"]:
+def flux_ends(node: Int[np.ndarray, "P 2"], nodes: list[int], areas: list[float]) -> Float[Array, "P 2 fluxes"]:
     """Cross-section with which each end flux enters at the ends of the pieces.
 
     Every end at the node is told the whole amount; the node rule counts it once.

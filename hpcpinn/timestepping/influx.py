@@ -150,9 +150,7 @@ class Influx:
 
     def __post_init__(self) -> None:
         if self.ticks < 1 or self.tick <= 0.0:
-            raise InputError(
-                f"influx: {self.ticks} ticks of {self.tick:g} s; give at least one of positive length"
-            )
+            raise InputError(f"influx: {self.ticks} ticks of {self.tick:g} s; give at least one of positive length")
 
     def table(self, start: float, state: Float[ndarray, "P gates"] | None = None) -> InfluxTable:
         """Follows the gates along the motif and integrates the influx between its ticks.
@@ -202,17 +200,14 @@ class _Ticks(NamedTuple):
     powers: tuple[Float[Array, "T P"], ...]
 
 
-def _of_ticks(
-    source: Float[Array, "n P"], sink: Float[Array, "n P"], width: Float[Array, "..."]
-) -> _Ticks:
+def _of_ticks(source: Float[Array, "n P"], sink: Float[Array, "n P"], width: Float[Array, "..."]) -> _Ticks:
     """From values at the Gauss nodes, (intervals·nodes, P); `width` of the intervals, s. Traceable."""
     count = len(_NODES)
     source, sink = (x.reshape(-1, count, x.shape[-1]) for x in (source, sink))
     nodes = [(width * source[:, i], width * sink[:, i]) for i in range(count)]
     own = [sum(row[j] * nodes[j][1] for j in range(count)) for row in _integration()]
     powers = tuple(
-        sum(_WEIGHTS[i] / factorial(n) * nodes[i][0] * own[i] ** n for i in range(count))
-        for n in range(_MOMENTS)
+        sum(_WEIGHTS[i] / factorial(n) * nodes[i][0] * own[i] ** n for i in range(count)) for n in range(_MOMENTS)
     )
     return _Ticks(sum(_WEIGHTS[i] * nodes[i][1] for i in range(count)), powers)
 
@@ -253,9 +248,7 @@ class ChannelScale(NamedTuple):
     surplus: Float[ndarray, " P"]
 
 
-def table_edges(
-    plans: Sequence[Int[ndarray, " K"]], moved: Float[ndarray, " T"], most: int
-) -> Int[ndarray, " t"]:
+def table_edges(plans: Sequence[Int[ndarray, " K"]], moved: Float[ndarray, " T"], most: int) -> Int[ndarray, " t"]:
     """Ticks at which a table needs rows, so that windows and their halves end on one and none is too far.
 
     Args:

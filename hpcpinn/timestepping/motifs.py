@@ -451,6 +451,4 @@ def distance(one: DriveState, other: DriveState) -> float:
         return np.inf
     parts = [(one.voltage.V, other.voltage.V, VOLTAGE_RANGE), (one.gates, other.gates, 1.0)]
     parts += [(a, b, 1.0) for a, b in zip(one.voltage.gates, other.voltage.gates, strict=True)]
-    return max(
-        float(np.abs(np.asarray(a) - np.asarray(b)).max(initial=0.0)) / unit for a, b, unit in parts
-    )
+    return max(float(np.abs(np.asarray(a) - np.asarray(b)).max(initial=0.0)) / unit for a, b, unit in parts)

@@ -126,11 +126,7 @@ def _distinct(times: Sequence[float]) -> Float[ndarray, " k"]:
     """Sorted; times that only rounding keeps apart are given once."""
     found = np.unique(np.asarray(times, float))
     apart = np.diff(found) > 1e-9
-    return (
-        found[np.r_[True, apart]]
-        if apart[-1:].all()
-        else np.r_[found[:-1][np.r_[True, apart[:-1]]], found[-1]]
-    )
+    return found[np.r_[True, apart]] if apart[-1:].all() else np.r_[found[:-1][np.r_[True, apart[:-1]]], found[-1]]
 
 
 def _is_near(time: float, others: Sequence[float]) -> bool:

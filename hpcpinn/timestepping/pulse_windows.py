@@ -108,9 +108,7 @@ def pulse_windows(
         SolveError: The tolerance is not met by the shortest window, four ticks, or an error is not finite.
     """
     if splitting.order != 2:
-        raise InputError(
-            f"pulse windows: a splitting of order {splitting.order}; give one of order 2 (Strang)"
-        )
+        raise InputError(f"pulse windows: a splitting of order {splitting.order}; give one of order 2 (Strang)")
     last = influx.ticks
     stops = np.unique(np.append(np.asarray(stops, int), last))
     if stops[0] <= 0 or stops[-1] > last or np.any(stops % _SHORTEST):

@@ -120,9 +120,7 @@ def shared_diffusion(
     return SharedDiffusion(local, len(own), rounds, plan, communicator)
 
 
-def _halo(
-    neighbours: sparse.csr_matrix, owner: Int[ndarray, " N"], rank: int, depth: int
-) -> Int[ndarray, " h"]:
+def _halo(neighbours: sparse.csr_matrix, owner: Int[ndarray, " N"], rank: int, depth: int) -> Int[ndarray, " h"]:
     """Cells of others within `depth` steps of a rank's own, increasing."""
     reached = owner == rank
     for _ in range(depth):

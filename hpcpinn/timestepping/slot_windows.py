@@ -50,9 +50,7 @@ class WindowSearch:
     longest: float
     quiet: float
 
-    def ends(
-        self, slot: Slot, influx: InfluxTable, state: ReactionState, firing: list[Stretch]
-    ) -> Int[ndarray, " K"]:
+    def ends(self, slot: Slot, influx: InfluxTable, state: ReactionState, firing: list[Stretch]) -> Int[ndarray, " K"]:
         """Ticks at which windows end.
 
         Args:
@@ -115,9 +113,7 @@ class WindowBook:
         found = self.known.get(slot.kind)
         return found is None or found.worse or found.searches < _SEARCHES
 
-    def seek(
-        self, slot: Slot, influx: InfluxTable, state: ReactionState, firing: list[Stretch]
-    ) -> Int[ndarray, " K"]:
+    def seek(self, slot: Slot, influx: InfluxTable, state: ReactionState, firing: list[Stretch]) -> Int[ndarray, " K"]:
         """Finds the windows of a slot and keeps them for its kind; arguments as `WindowSearch.ends`."""
         ends = self.search.ends(slot, influx, state, firing)
         before = self.known.pop(slot.kind, None)

@@ -109,9 +109,7 @@ def extrapolated(fine: Frames, coarse: Frames) -> Frames:
     return Frames(*(one + (one - other) / COMPANION_ORDER for one, other in zip(fine, coarse, strict=True)))
 
 
-def plan_windows(
-    ends: Int[ndarray, " K"], influx: InfluxTable, diffusion: Diffusion, terms: int = 0
-) -> WindowPlan:
+def plan_windows(ends: Int[ndarray, " K"], influx: InfluxTable, diffusion: Diffusion, terms: int = 0) -> WindowPlan:
     """Prepares windows that end at the given ticks of a motif, the first one starting at tick 0.
 
     Args:
@@ -129,14 +127,11 @@ def plan_windows(
     first = np.concatenate([[0], ends[:-1]])
     if len(ends) == 0 or np.any(ends <= first) or ends[-1] > influx.ticks:
         raise InputError(
-            f"split windows: ends {ends} must increase from 0 and stay within the motif's "
-            f"{influx.ticks} ticks"
+            f"split windows: ends {ends} must increase from 0 and stay within the motif's {influx.ticks} ticks"
         )
     if np.any((ends - first) % 2):
         row = int(np.argmax((ends - first) % 2))
-        raise InputError(
-            f"split windows: window {row} has {ends[row] - first[row]} ticks; halves need an even number"
-        )
+        raise InputError(f"split windows: window {row} has {ends[row] - first[row]} ticks; halves need an even number")
     middle = (first + ends) // 2
     lengths = influx.tick * (ends - first)
     return WindowPlan(
@@ -211,9 +206,7 @@ class Splitting:
         length but for that. So one body serves both, and the reaction is compiled once.
         """
         step = self._strang_step if self.order == 2 else self._lie_step
-        reacting, windows = (
-            _half_reactions_joined(plan) if self.order == 2 else (plan.lengths, padded(plan, 1))
-        )
+        reacting, windows = _half_reactions_joined(plan) if self.order == 2 else (plan.lengths, padded(plan, 1))
         asked, number = rows
         last = len(plan.lengths)
         # Windows that plans are padded with are not computed, and so cost nothing.
@@ -225,9 +218,7 @@ class Splitting:
             is_window = index < used
             if keeps:
                 row = asked[jnp.clip(index - used, 0, len(asked) - 1)]
-                start = ReactionState(
-                    *(jnp.where(is_window, x, k[row]) for x, k in zip(now, kept, strict=True))
-                )
+                start = ReactionState(*(jnp.where(is_window, x, k[row]) for x, k in zip(now, kept, strict=True)))
                 closing = 0.5 * plan.lengths[row] if self.order == 2 else 0.0
                 time = jnp.where(is_window, reacting[jnp.minimum(index, len(reacting) - 1)], closing)
             else:

@@ -98,9 +98,7 @@ class TreeShare:
         return (rows[2] / rows[0]).at[top.rows].set(solved[top.numbers])
 
 
-def share_tree(
-    parent: Int[ndarray, " m"], owner: Int[ndarray, " m"], communicator: Communicator
-) -> TreeShare:
+def share_tree(parent: Int[ndarray, " m"], owner: Int[ndarray, " m"], communicator: Communicator) -> TreeShare:
     """The share of this rank. Every rank plans for all; not collective.
 
     Args:
@@ -151,9 +149,7 @@ class _Part:
     rows: Int[ndarray, " k"]
 
 
-def _part(
-    parent: Int[ndarray, " m"], owner: Int[ndarray, " m"], seen: Bool[ndarray, " m"], rank: int
-) -> _Part:
+def _part(parent: Int[ndarray, " m"], owner: Int[ndarray, " m"], seen: Bool[ndarray, " m"], rank: int) -> _Part:
     own = np.flatnonzero(owner == rank)
     up = parent[own]
     ghosts = np.unique(up[(up >= 0) & (owner[up] != rank)])

@@ -70,9 +70,7 @@ class FirstOrder:
         def step(carry, _):
             parameters, state = carry
             value, grad = value_and_grad(parameters, state=state)
-            updates, state = transform.update(
-                grad, state, parameters, value=value, grad=grad, value_fn=loss
-            )
+            updates, state = transform.update(grad, state, parameters, value=value, grad=grad, value_fn=loss)
             return (optax.apply_updates(parameters, updates), state), value
 
         (parameters, state), values = jax.lax.scan(step, (parameters, state), None, length=steps)

@@ -90,9 +90,7 @@ class FlowMap:
     constants: ReactionConstants
     box: Box
 
-    def __call__(
-        self, state: ReactionState, h: Float[Array, "..."], ratio: Float[Array, "..."]
-    ) -> ReactionState:
+    def __call__(self, state: ReactionState, h: Float[Array, "..."], ratio: Float[Array, "..."]) -> ReactionState:
         """The state after h; shapes broadcast. Right inside the box only.
 
         Args:

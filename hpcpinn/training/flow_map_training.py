@@ -124,9 +124,7 @@ def residual(
     q = pumped_binding.quasi_steady(now.w, ratio, k)
     rate = pumped_binding.relaxation_rate(now, ratio, k)
     flux_u, flux_q = (jnp.abs(ratio * pumped_binding.clearance(x, k) * x) for x in (now.u, q))
-    size = jax.lax.stop_gradient(
-        Deviation(rate * (jnp.abs(now.u) + jnp.abs(q)) + 1e-12, flux_u + flux_q + 1e-12)
-    )
+    size = jax.lax.stop_gradient(Deviation(rate * (jnp.abs(now.u) + jnp.abs(q)) + 1e-12, flux_u + flux_q + 1e-12))
     fade = jnp.sqrt(jnp.minimum(1.0, h * jax.lax.stop_gradient(rate)))
     return fade * jnp.stack([(moved.u - wanted.u) / size.u, (moved.w - wanted.w) / size.w])
 

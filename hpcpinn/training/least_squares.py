@@ -121,9 +121,7 @@ def linearise(
     uneven = jnp.any(jnp.abs(weight - quadrature) > 1e-12 * quadrature, axis=1)
     taper = geometry.taper @ table.points.from_space.T
     volume = volume_weight(table, geometry)
-    pieces = _Piece(
-        geometry.length, taper, volume, edges, jacobian, mean, resolvent, weight, varies | uneven
-    )
+    pieces = _Piece(geometry.length, taper, volume, edges, jacobian, mean, resolvent, weight, varies | uneven)
     tables = _shared_products(table, weights)
 
     def one_piece(piece: _Piece) -> tuple[Array, Array]:
@@ -171,9 +169,7 @@ def _shared_products(table: FeatureTable, weights: RowWeights) -> _Products:
     edge = []
     for end in range(2):
         value, slope = time_root * table.edge[end], time_root * table.edge_slope[end]
-        edge.append(
-            jnp.stack([symmetric(value, value), symmetric(value, slope), symmetric(slope, slope)])
-        )
+        edge.append(jnp.stack([symmetric(value, value), symmetric(value, slope), symmetric(slope, slope)]))
     start = weights.initial * jnp.sqrt(jnp.asarray(grid.space_weight))[:, None] * table.initial
     return _Products(pairs, jnp.stack(edge), start.T @ start)
 
@@ -293,14 +289,10 @@ def _pull_of_edges(
     per_slope = 2.0 / geometry.length[:, None] / robin_parameter(equation, duration)
     value = weighted * edges.receive[:, :, 0, None, None]
     slope = weighted * edges.receive[:, :, 1, None, None] * per_slope[:, None, :, None]
-    return jnp.einsum("pekt,etm->pkm", value, table.edge) + jnp.einsum(
-        "pekt,etm->pkm", slope, table.edge_slope
-    )
+    return jnp.einsum("pekt,etm->pkm", value, table.edge) + jnp.einsum("pekt,etm->pkm", slope, table.edge_slope)
 
 
-def _solve(
-    cholesky: Float[Array, "P N N"], right: Float[Array, "P K M"], batch: int | None
-) -> Float[Array, "P K M"]:
+def _solve(cholesky: Float[Array, "P N N"], right: Float[Array, "P K M"], batch: int | None) -> Float[Array, "P K M"]:
     """Solves with the normal matrices; piece by piece on processors, which is kinder to caches."""
 
     def one_piece(piece: tuple[Array, Array]) -> Array:
@@ -373,9 +365,7 @@ def correct(
     # The ends are told nothing yet, so their rows pull the present edge values towards zero.
     value, slope = edge_values(equation, table, geometry, window.duration, heads)
     now = combine(edges.receive, value, slope) / scale
-    gradient = gradient + _pull_of_edges(
-        equation, table, geometry, edges, window.duration, now, weights
-    )
+    gradient = gradient + _pull_of_edges(equation, table, geometry, edges, window.duration, now, weights)
     moved = heads - _solve(linear.cholesky, gradient, batch)
     value, slope = edge_values(equation, table, geometry, window.duration, moved)
     return Correction(moved, combine(edges.send, value, slope))

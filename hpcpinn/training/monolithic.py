@@ -92,9 +92,7 @@ class Monolithic:
         """Random weights."""
         return self.network.init(jax.random.PRNGKey(self.seed), jnp.zeros(2))
 
-    def field(
-        self, parameters: PyTree, x: Float[Array, " n"], t: Float[Array, " n"] | float
-    ) -> Float[Array, "K n"]:
+    def field(self, parameters: PyTree, x: Float[Array, " n"], t: Float[Array, " n"] | float) -> Float[Array, "K n"]:
         """The field at places and internal times."""
         task = self.task
         xi = 2.0 * (jnp.asarray(x) - task.left) / task.length - 1.0
@@ -142,10 +140,7 @@ class Monolithic:
         xi = np.linspace(-1.0, 1.0, self.n_initial)
         wanted = task.initial(task.left + 0.5 * task.length * (xi + 1.0))
         start = jax.vmap(lambda s: out(s, jnp.asarray(-1.0)))(jnp.asarray(xi)).T
-        edges = [
-            missing_flux(side, jnp.asarray(task.influx)[:, end])
-            for end, side in enumerate((-1.0, 1.0))
-        ]
+        edges = [missing_flux(side, jnp.asarray(task.influx)[:, end]) for end, side in enumerate((-1.0, 1.0))]
         return Rows(
             equation=jax.vmap(residual)(jnp.asarray(inside)).T[None] / jnp.sqrt(self.n_inside),
             initial=((start - (wanted - rest[:, None]) / scale[:, None]) / jnp.sqrt(self.n_initial))[None],

@@ -165,9 +165,7 @@ class SharedAxes:
         one = jax.tree.map(lambda leaf: leaf[None], piece)
         geometry, table = self.geometry._replace(walls=one.walls), self._holding(features)
         window = self.window._replace(initial=one.initial)
-        parts = weighted_rows(
-            self.equation, table, geometry, one.edges, window, one.told, heads[None], self.weights
-        )
+        parts = weighted_rows(self.equation, table, geometry, one.edges, window, one.told, heads[None], self.weights)
         return jnp.concatenate([part.ravel() for part in parts])
 
     @property

@@ -76,9 +76,7 @@ class RectangleTable:
         return _stacked([trunk.features(places) for trunk in self.trunks])
 
 
-def rectangle_table(
-    trunk: Callable[..., AxisTrunk], clock: AxisTrunk, n_space: int, n_time: int
-) -> RectangleTable:
+def rectangle_table(trunk: Callable[..., AxisTrunk], clock: AxisTrunk, n_space: int, n_time: int) -> RectangleTable:
     """Evaluates the trunks at Gauss nodes and at the ends of their axes.
 
     Args:
@@ -190,9 +188,7 @@ def residual(
     return change - diffusion * bend - source(equation, field, window.forcing)
 
 
-def source(
-    equation: ReactionDiffusion, field: Float[Array, "P K n n o"], forcing: Any
-) -> Float[Array, "P K n n o"]:
+def source(equation: ReactionDiffusion, field: Float[Array, "P K n n o"], forcing: Any) -> Float[Array, "P K n n o"]:
     """The equation's source at all points."""
     species_last = jnp.moveaxis(field, 1, -1)
     flat = species_last.reshape(-1, species_last.shape[-1])

@@ -90,9 +90,7 @@ class SharedTrunk:
             return apply(parameters, jnp.stack([x, t])) @ readout
 
         one = jnp.ones_like(xi)
-        (value, dx), (_, dxx) = jax.jvp(
-            lambda x: jax.jvp(lambda s: field(s, tau), (x,), (one,)), (xi,), (one,)
-        )
+        (value, dx), (_, dxx) = jax.jvp(lambda x: jax.jvp(lambda s: field(s, tau), (x,), (one,)), (xi,), (one,))
         dt = jax.jvp(lambda t: field(xi, t), (tau,), (one,))[1]
         return value, dx, dxx, dt
 

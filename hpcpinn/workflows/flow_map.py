@@ -54,9 +54,7 @@ def train_flow_map(
         OutputError: The file cannot be written.
     """
     k = _trainable_constants(config)
-    places.refuse_unusable(
-        output, input_files(config, job), "name another file with --output", flow_map_file.FORMAT
-    )
+    places.refuse_unusable(output, input_files(config, job), "name another file with --output", flow_map_file.FORMAT)
     box, training = box_around(k, Box()), replace(training, wide=box_around(k, training.wide))
     done, began, most = 0, time.monotonic(), sum(training.steps)
 
@@ -75,8 +73,7 @@ def train_flow_map(
     if not np.isfinite(list(found.values())).all():
         raise SolveError("flow map: the training ended in numbers that are not finite; try another --seed")
     about = {
-        name: value if isinstance(value, int | float | str) else str(value)
-        for name, value in asdict(training).items()
+        name: value if isinstance(value, int | float | str) else str(value) for name, value in asdict(training).items()
     }
     about |= {
         "accepted_steps": done,

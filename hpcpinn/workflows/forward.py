@@ -200,9 +200,7 @@ class _Run:
             self.progress.done(state.time / unit, window_detail(tally.windows, attempt.solution.sweeps, attempt.error))
         return tally
 
-    def _accepted_attempt(
-        self, state: State, factors: Factors | None, windows: int
-    ) -> tuple[Attempt, Plan, int]:
+    def _accepted_attempt(self, state: State, factors: Factors | None, windows: int) -> tuple[Attempt, Plan, int]:
         """Tries shorter and shorter windows until one is within the tolerance."""
         rule, plan, rejected = self.problem.windows, state.plan, 0
         stops = self.problem.stops
@@ -211,17 +209,13 @@ class _Run:
             length = next_length(rule, plan, state.time, next_stop)
             attempt = self.march.attempt(state, length, factors)
             if self.training.due(state, attempt, rule.tolerance, windows):
-                problem, attempt = self.training.improved(
-                    self.problem, self.communicator, state, attempt, windows
-                )
+                problem, attempt = self.training.improved(self.problem, self.communicator, state, attempt, windows)
                 self.adopt(problem)
             if attempt.error <= rule.tolerance:
                 at_stop = math.isclose(state.time + length, next_stop, rel_tol=1e-12)
                 more_stops = next_stop < stops[-1]
                 effort = attempt.solution.sweeps / self.problem.solver.sweep_limit
-                plan = after_accepted(
-                    rule, plan, length, attempt.error, at_stop and more_stops, effort
-                )
+                plan = after_accepted(rule, plan, length, attempt.error, at_stop and more_stops, effort)
                 return attempt, plan, rejected
             why = why_rejected(attempt, state.time / self.problem.cell.constants.time_unit, rule.tolerance)
             remedy = REMEDIES.get(self.problem.config.training.trainer, "use more network.features")

@@ -150,9 +150,7 @@ class Fitted:
     seconds_fit: float
 
 
-def fitted(
-    config: SquareConfig, communicator: Communicator, progress: ProgressDisplay = NO_PROGRESS
-) -> Fitted:
+def fitted(config: SquareConfig, communicator: Communicator, progress: ProgressDisplay = NO_PROGRESS) -> Fitted:
     """Finds the most probable constants of a run description. Collective over all ranks.
 
     The model is small: every rank computes the same.
@@ -169,9 +167,7 @@ def fitted(
     names = tuple(parameter.name for parameter in config.parameter)
     start, prior = starts_and_prior(config)
     settings = config.inference
-    fitting = make_fit(
-        by_networks(model), names, prior, tolerance=settings.tolerance, max_steps=settings.max_steps
-    )
+    fitting = make_fit(by_networks(model), names, prior, tolerance=settings.tolerance, max_steps=settings.max_steps)
     seen = seen_by_networks(model, table)
     progress.doing("compiling the fit")
     jax.block_until_ready(fitting(seen, jnp.asarray(start)))
@@ -192,9 +188,7 @@ def fitted(
     return Fitted(names, start, prior, table, source, model, seen, fit, posterior, seconds_fit)
 
 
-def infer(
-    config: SquareConfig, communicator: Communicator, progress: ProgressDisplay = NO_PROGRESS
-) -> Inference:
+def infer(config: SquareConfig, communicator: Communicator, progress: ProgressDisplay = NO_PROGRESS) -> Inference:
     """Infers the constants of a run description and writes the result. Collective over all ranks.
 
     Raises:

@@ -76,9 +76,7 @@ def learned_voltage(problem: Problem, names: tuple[str, ...]) -> LearnedVoltage 
     config = problem.config
     driven = driven_cable(config, load_cable(config))
     times = np.asarray(problem.cell.source.times) / problem.cell.source.time_unit
-    steps = steps_between(
-        0.0, float(times[-1]), driven.rule, driven.stimulus, driven.onset, driven.clamps, times[1:]
-    )
+    steps = steps_between(0.0, float(times[-1]), driven.rule, driven.stimulus, driven.onset, driven.clamps, times[1:])
     known = {"cable.R_i": config.cable.R_i, "cable.C_m": config.cable.C_m}
     if config.field.is_given:
         known["field.magnitude"] = value_in(config, "field.magnitude")

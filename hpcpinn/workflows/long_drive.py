@@ -17,9 +17,7 @@ from hpcpinn.timestepping.slots import Course, Source
 from hpcpinn.workflows.problem import voltage_of_file
 
 
-def given_voltage(
-    config: RunConfig, cells: Compartments
-) -> tuple[voltage.VoltageSource | None, GivenVoltage]:
+def given_voltage(config: RunConfig, cells: Compartments) -> tuple[voltage.VoltageSource | None, GivenVoltage]:
     """The voltage of a file, or the constant one, on the compartments.
 
     Raises:

@@ -201,9 +201,7 @@ class _Loop:
             seconds_output=tally.seconds_output + spent[3],
         )
 
-    def _windows(
-        self, state: LongState, motif: Motif, rows: ndarray
-    ) -> tuple[ReactionState, Frames, SlotWork]:
+    def _windows(self, state: LongState, motif: Motif, rows: ndarray) -> tuple[ReactionState, Frames, SlotWork]:
         """Goes through a slot; waits for it to be done. Collective over all ranks."""
         problem, begin = self.problem, state.calcium
         if problem.coupled is not None and motif.slot.coupled:
@@ -213,9 +211,7 @@ class _Loop:
         outside = sum(problem.communicator.share(int(count)))
         return end, frames, SlotWork(len(motif.ends), outside, (len(motif.ends) + 1) * problem.n_points)
 
-    def _companion(
-        self, state: LongState, motif: Motif, asked: ndarray
-    ) -> tuple[ReactionState, Frames]:
+    def _companion(self, state: LongState, motif: Motif, asked: ndarray) -> tuple[ReactionState, Frames]:
         """The same in windows about twice as long. Collective over all ranks."""
         problem, begin = self.problem, state.companion
         if problem.coupled is not None and motif.slot.coupled:
@@ -259,9 +255,7 @@ class _Loop:
         }  # fmt: skip
         self.writer.windows([row])
 
-    def _write(
-        self, times: Float[ndarray, " K"], frames: Frames, V: Float[ndarray, "K P"], due: "Due"
-    ) -> None:
+    def _write(self, times: Float[ndarray, " K"], frames: Frames, V: Float[ndarray, "K P"], due: "Due") -> None:
         c, b = (np.asarray(x) for x in frames)
         to_points, output = self.problem.solver.to_cells, self.problem.to_output
         for row in due.frames:
@@ -304,9 +298,7 @@ def _due(times: Float[ndarray, " K"], interval: float, following: int) -> tuple[
     return rows, max(following, int(passed[-1]) + 1)
 
 
-def _summary(
-    problem: SplitProblem, state: LongState, tally: LongTally, seconds: float, setup: float
-) -> LongSummary:
+def _summary(problem: SplitProblem, state: LongState, tally: LongTally, seconds: float, setup: float) -> LongSummary:
     config, stimulus = problem.config, problem.solver.stimulus
     onset, duration = problem.solver.onset, config.run.duration
     memory = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 2**20

@@ -157,8 +157,7 @@ def why_rejected(attempt: Attempt, time: float, tolerance: float) -> str:
     return f"window at t = {time:.6g}: " + (
         f"error estimate {attempt.error:.2g} above window.tolerance = {tolerance:.2g}"
         if math.isfinite(attempt.error)
-        else f"no convergence (last change {attempt.solution.change:.2g}, "
-        f"interface jump {attempt.solution.jump:.2g})"
+        else f"no convergence (last change {attempt.solution.change:.2g}, interface jump {attempt.solution.jump:.2g})"
     )
 
 

@@ -135,9 +135,7 @@ class Study:
         order = {site.name: i for i, site in enumerate(self.model.sites)}
         return np.array([order[name.strip()] for name in table.site], int)
 
-    def fitted(
-        self, table: SiteTable, progress: ProgressDisplay = NO_PROGRESS
-    ) -> tuple[StepwiseFit, Marched]:
+    def fitted(self, table: SiteTable, progress: ProgressDisplay = NO_PROGRESS) -> tuple[StepwiseFit, Marched]:
         """The most probable constants. Collective over all ranks.
 
         Raises:
@@ -171,9 +169,7 @@ class Study:
 
     def posterior(self, fit: StepwiseFit) -> Posterior:
         """Laplace's approximation at a fit."""
-        return laplace(
-            fit.z, fit.fisher, self.precision, undetermined_above=self.config.inference.undetermined_above
-        )
+        return laplace(fit.z, fit.fisher, self.precision, undetermined_above=self.config.inference.undetermined_above)
 
 
 def refuse_unusable_places(config: RunConfig, job: Path | None = None) -> None:

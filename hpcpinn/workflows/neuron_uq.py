@@ -103,9 +103,7 @@ def quantify_cell(
     output, result = config.run.output, inference.result
     write_neuron_inference(output, communicator, result)
     write_neuron_draws(output, communicator, draws, result.unit)
-    write_neuron_netcdf(
-        netcdf_path(output), communicator, result.names, result.units, draws, likelihood, found.table
-    )
+    write_neuron_netcdf(netcdf_path(output), communicator, result.names, result.units, draws, likelihood, found.table)
     lost = int(np.sum(~np.isfinite(density)))
     outcome = NeuronUncertainty(inference, draws, lost, clock.perf_counter() - begun)
     write_metrics(output, communicator, figures(outcome))

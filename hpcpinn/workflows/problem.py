@@ -171,9 +171,7 @@ def describe_cell(config: RunConfig, n_ranks: int = 1, cable: Cable | None = Non
         constants=constants,
         pieces=pieces,
         source=source,
-        voltage_sites=tuple(
-            voltage.resolve_sites(source, lambda text: parse_site(text, refined))
-        ),
+        voltage_sites=tuple(voltage.resolve_sites(source, lambda text: parse_site(text, refined))),
         flux_nodes=tuple(int(refined.node[piece, end]) for piece, end, _ in ends),
         flux_areas=tuple(area for _, _, area in ends),
         probes=probe_sites(config, refined),
@@ -275,9 +273,7 @@ def free_end(site: Site, cable: Cable) -> Site:
     same = cable.kind == 1 if kind == 1 else own
     rows, ends = np.nonzero(same[:, None] & (degree[cable.node] == 1))
     if not len(rows):
-        raise InputError(
-            f"site '{site.name}': its section has no free end; name a tip (tip:apic) or the soma"
-        )
+        raise InputError(f"site '{site.name}': its section has no free end; name a tip (tip:apic) or the soma")
     here = cable.path[site.frustum] @ np.array([1.0 - site.fraction, site.fraction])
     away = np.abs(cable.path[rows, ends] - here)
     elsewhere = ~own[rows]
@@ -293,9 +289,7 @@ def free_end(site: Site, cable: Cable) -> Site:
     return found
 
 
-def build_problem(
-    config: RunConfig, communicator: Communicator, cable: Cable | None = None
-) -> Problem:
+def build_problem(config: RunConfig, communicator: Communicator, cable: Cable | None = None) -> Problem:
     """Sets up a run. Collective over all ranks.
 
     Args:
@@ -400,9 +394,7 @@ def coupled_solver(
         equation=CalciumSystem(k),
         table=table,
         geometry=geometry,
-        interfaces=build_interfaces(
-            pieces, owner, colours, communicator.rank, config.schwarz.transmission
-        ),
+        interfaces=build_interfaces(pieces, owner, colours, communicator.rank, config.schwarz.transmission),
         communicator=communicator,
         sweeping=SweepSettings(
             n_red=int(np.sum(colours[local] == 0)),
@@ -449,9 +441,7 @@ def window_solver(config: RunConfig, **common: Any) -> WindowSolver:
     return CoupledWindow(**common, newton=newton, batch=batch, adaptive=adaptive)
 
 
-def site_weights(
-    cell: Cell, piece: Int[np.ndarray, " n"], fraction: Float[np.ndarray, " n"]
-) -> voltage.SiteWeights:
+def site_weights(cell: Cell, piece: Int[np.ndarray, " n"], fraction: Float[np.ndarray, " n"]) -> voltage.SiteWeights:
     """Voltage weights at places on the pieces."""
     if not cell.voltage_sites:
         return voltage.uniform_weights(len(piece))

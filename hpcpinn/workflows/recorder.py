@@ -32,9 +32,7 @@ class Recorder:
     next_sample: int = 0
 
     @classmethod
-    def open(
-        cls, problem: Problem, communicator: Communicator, resume_at: float | None
-    ) -> "Recorder":
+    def open(cls, problem: Problem, communicator: Communicator, resume_at: float | None) -> "Recorder":
         """Creates the result file, or goes on in it. Collective over all ranks.
 
         Args:
@@ -70,9 +68,7 @@ class Recorder:
         source = self.problem.cell.source
         return jax.jit(lambda t: voltage.voltage_at(source, t, weights))
 
-    def window(
-        self, start: float, duration: float, heads: Float[Array, "P K M"]
-    ) -> None:
+    def window(self, start: float, duration: float, heads: Float[Array, "P K M"]) -> None:
         """Remembers all frames and samples inside an accepted window (times internal)."""
         run, unit = self.problem.config.run, self.problem.cell.constants.time_unit
         sampler = self.problem.sampler
@@ -90,9 +86,7 @@ class Recorder:
             taus = np.array([_window_time(t * unit, start, duration) for t in times])
             values = sampler.probe_values(taus, heads)
             V = in_blocks(self._probe_voltage, times * unit)
-            self.writer.probes(
-                times, {"calcium": values[:, 0], "calbindin": values[:, 1], "voltage": V}
-            )
+            self.writer.probes(times, {"calcium": values[:, 0], "calbindin": values[:, 1], "voltage": V})
         self.next_sample = max(self.next_sample, last + 1)
 
     def sweeps(self, window: int, solution: WindowSolution) -> None:

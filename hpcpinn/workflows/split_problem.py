@@ -194,9 +194,7 @@ def build_split_problem(config: RunConfig, communicator: Communicator | None = N
     equation = _cable_equation(config, described, shares, communicator)
     to_cells = sparse.block_diag([cell.to_cells for cell in described], format="csr")
     heard = heard_voltage(to_cells, shares.point, shares.compartment, communicator)
-    volume, ratio = (
-        np.concatenate([getattr(cell.points, name) for cell in described]) for name in ("volume", "ratio")
-    )
+    volume, ratio = (np.concatenate([getattr(cell.points, name) for cell in described]) for name in ("volume", "ratio"))
     given = [cell.given for cell in described if cell.given is not None]
     voltage = join_given(given).taken(heard.compartments) if given else None
     membrane, V = _at_start(equation, heard, voltage)
@@ -420,9 +418,7 @@ def _flow_map(config: RunConfig, k: CalciumConstants) -> FlowMap:
         return load_flow_map(file, k) if file else shipped_flow_map(k)
 
 
-def _own_releases(
-    parts: list[CellSources], cells: Sequence[SplitCell], own: Int[ndarray, " N"]
-) -> CellSources | None:
+def _own_releases(parts: list[CellSources], cells: Sequence[SplitCell], own: Int[ndarray, " N"]) -> CellSources | None:
     return join_sources(parts, [cell.points.n for cell in cells]).taken(own) if parts else None
 
 

@@ -99,9 +99,7 @@ def refuse_unusable_places(config: SquareConfig, job: Path | None = None) -> Non
         places.refuse_unusable(metrics_path(output), inputs, f"the metrics go there: {ANOTHER}")
 
 
-def run_square(
-    config: SquareConfig, communicator: Communicator, progress: ProgressDisplay
-) -> SquareSummary:
+def run_square(config: SquareConfig, communicator: Communicator, progress: ProgressDisplay) -> SquareSummary:
     """Runs a job from its description to its result file. Collective over all ranks.
 
     Raises:
@@ -336,9 +334,7 @@ class _Output:
         return frames
 
 
-def _summary(
-    problem: SquareProblem, communicator: Communicator, tally: _Tally, seconds: float
-) -> SquareSummary:
+def _summary(problem: SquareProblem, communicator: Communicator, tally: _Tally, seconds: float) -> SquareSummary:
     config = problem.config
     error = (tally.missed / tally.norm) ** 0.5
     of = "the distance from the closed form, over the square and all times"

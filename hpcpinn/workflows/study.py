@@ -41,9 +41,7 @@ def refuse_unusable_places(config: SquareConfig, job: Path | None = None) -> Non
     estimates.refuse_unusable_places(config.run.output, {"the job file": job}, FORMAT)
 
 
-def study(
-    config: SquareConfig, communicator: Communicator, progress: ProgressDisplay = NO_PROGRESS
-) -> Study:
+def study(config: SquareConfig, communicator: Communicator, progress: ProgressDisplay = NO_PROGRESS) -> Study:
     """Studies the estimates of a run description's constants and writes the result. Collective over all ranks.
 
     Batches of draws are dealt to the ranks; a draw depends on its number and data.seed alone.
@@ -122,9 +120,7 @@ def _result(config: SquareConfig, setting: Setting, outcomes: dict[tuple[int, in
         rows = [[getattr(entries[n, m], name) for m in range(shape[1])] for n in range(shape[0])]
         return np.array(rows)
 
-    cells = {
-        (n, m): summarised(one, setting.true_log, settings.noise[n], above) for (n, m), one in outcomes.items()
-    }
+    cells = {(n, m): summarised(one, setting.true_log, settings.noise[n], above) for (n, m), one in outcomes.items()}
     draws = {field.name: stacked(outcomes, field.name) for field in fields(Outcomes)}
     return StudyResult(
         names=setting.names,

@@ -133,9 +133,7 @@ def find_threshold(
     return Threshold(low, high, time, tuple(tried))
 
 
-def _warn_of_clamps(
-    config: RunConfig, cells: Compartments, cable: Cable, compartment: int, search: Search
-) -> None:
+def _warn_of_clamps(config: RunConfig, cells: Compartments, cable: Cable, compartment: int, search: Search) -> None:
     """Says so before anything is tried where a clamp may fire the place that the field is to fire."""
     over = config.stimulation.start + search.wait
     for number, at in enumerate(clamped_compartments(config, cells, cable)):

@@ -71,16 +71,12 @@ def with_trunk(problem: Problem, trunk: Trunk) -> Problem:
     return replace(problem, solver=solver, sampler=replace(problem.sampler, trunk=trunk))
 
 
-def shared_trunk(
-    problem: Problem, communicator: Communicator, state: State, attempt: Attempt
-) -> SharedTrunk:
+def shared_trunk(problem: Problem, communicator: Communicator, state: State, attempt: Attempt) -> SharedTrunk:
     """What a solved window asks of the trunk, the traces held."""
     solver, traces = problem.solver, attempt.solution.traces
     assert isinstance(solver, CoupledWindow)
     table = solver.table
-    window = collocated(
-        table, Window(jnp.asarray(attempt.length), state.field, attempt.drive.inside)
-    )
+    window = collocated(table, Window(jnp.asarray(attempt.length), state.field, attempt.drive.inside))
     n_pieces, n_points = len(problem.local), len(table.points.weight)
     resolvent = jax.jit(lambda window, heads: resolvent_at(solver.equation, table, window, heads))
     return SharedTrunk(

@@ -92,9 +92,7 @@ def refuse_unusable_draws(output: str, given: Mapping[str, Path | str | None]) -
         places.refuse_unusable(netcdf_path(output), inputs, f"the draws go there: {ANOTHER}", drawn.FORMAT)
 
 
-def quantify(
-    config: SquareConfig, communicator: Communicator, progress: ProgressDisplay = NO_PROGRESS
-) -> Uncertainty:
+def quantify(config: SquareConfig, communicator: Communicator, progress: ProgressDisplay = NO_PROGRESS) -> Uncertainty:
     """Draws from the posterior of a run description and writes the result. Collective over all ranks.
 
     The chains are dealt to the ranks; a chain depends on its number and run.seed alone.
@@ -143,9 +141,7 @@ def _refuse_improper(found: Fitted) -> None:
         )
 
 
-def make_chain(
-    found: Fitted, effort: Effort, centre: Float[ndarray, " p"], root: Float[ndarray, "p p"]
-) -> Any:
+def make_chain(found: Fitted, effort: Effort, centre: Float[ndarray, " p"], root: Float[ndarray, "p p"]) -> Any:
     """A compiled chain of the logarithms, from observations and a key.
 
     Args:
@@ -164,15 +160,11 @@ def make_chain(
     return jax.jit(run, compiler_options=loop_options(len(found.table.value)))
 
 
-def _all_chains(
-    config: SquareConfig, communicator: Communicator, found: Fitted, progress: ProgressDisplay
-) -> Chain:
+def _all_chains(config: SquareConfig, communicator: Communicator, found: Fitted, progress: ProgressDisplay) -> Chain:
     """Every chain, on every rank, one after another along a first axis. Collective over all ranks."""
     settings = config.uq
     effort = Effort(settings.warmup, settings.draws, settings.acceptance)
-    centre, root = communicator.broadcast(
-        (found.posterior.centre, np.linalg.cholesky(found.posterior.covariance))
-    )
+    centre, root = communicator.broadcast((found.posterior.centre, np.linalg.cholesky(found.posterior.covariance)))
     run, seed = make_chain(found, effort, centre, root), jax.random.key(config.run.seed)
     # One at a time: a chain then is the same program, with the same round-off, on any number of ranks.
     mine, numbers = {}, range(communicator.rank, settings.chains, communicator.size)
@@ -191,9 +183,7 @@ def _checked(config: SquareConfig, names: tuple[str, ...], chains: Chain) -> Dra
         names, mixing, np.asarray(chains.diverging), rhat_most=settings.rhat_most, ess_least=settings.ess_least
     )
     kept: dict[str, Any] = {name: np.asarray(leaf) for name, leaf in chains._asdict().items() if name != "z"}
-    return Draws(
-        value=np.exp(chains.z), **kept, rhat=mixing.rhat, ess_bulk=mixing.ess_bulk, ess_tail=mixing.ess_tail
-    )
+    return Draws(value=np.exp(chains.z), **kept, rhat=mixing.rhat, ess_bulk=mixing.ess_bulk, ess_tail=mixing.ess_tail)
 
 
 def _placed(config: SquareConfig, found: Fitted) -> Placement:

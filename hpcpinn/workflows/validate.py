@@ -269,8 +269,7 @@ def _config(result: Result) -> RunConfig:
         problem = error.errors()[0]
         key = ".".join(str(part) for part in problem["loc"])
         raise InputError(
-            f"{result.path}: its run description does not fit this version: {key}: {problem['msg']}; "
-            "run the job again"
+            f"{result.path}: its run description does not fit this version: {key}: {problem['msg']}; run the job again"
         ) from error
 
 

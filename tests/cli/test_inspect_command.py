@@ -62,9 +62,7 @@ def test_the_rows_of_the_table_add_up_to_the_line_above_it(file: Path, tmp_path:
 
 
 def test_no_figure_of_the_table_is_cut_short(file: Path, tmp_path: Path) -> None:
-    file.write_text(
-        "1 1 0 0 0 5e5 -1\n2 3 6e5 0 0 12345 1\n3 3 1234567.1 0 0 12345 2\n4 4 6e5 9e6 0 1 2\n"
-    )
+    file.write_text("1 1 0 0 0 5e5 -1\n2 3 6e5 0 0 12345 1\n3 3 1234567.1 0 0 12345 2\n4 4 6e5 9e6 0 1 2\n")
     done = hpcpinn("inspect", file, "--units", "um", cwd=tmp_path)
     assert done.returncode == 0, done.stderr
     assert "…" not in done.stdout
@@ -81,9 +79,7 @@ def test_a_refused_file_is_one_line_and_exit_code_2(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("flag, value", [("--units", "inch"), ("--soma", "sphere")])
-def test_a_wrong_option_is_one_line_and_exit_code_2(
-    file: Path, tmp_path: Path, flag: str, value: str
-) -> None:
+def test_a_wrong_option_is_one_line_and_exit_code_2(file: Path, tmp_path: Path, flag: str, value: str) -> None:
     done = hpcpinn("inspect", file, flag, value, cwd=tmp_path)
     assert done.returncode == 2
     assert len(done.stderr.strip().splitlines()) == 1 and f"'{value}'" in done.stderr
@@ -104,9 +100,7 @@ def test_a_picture_never_replaces_the_morphology(tmp_path: Path) -> None:
 
 
 def test_a_reading_that_is_not_neurons_is_said_once(file: Path, tmp_path: Path) -> None:
-    file.write_text(
-        "1 1 0 0 0 5 -1\n2 3 6 0 0 1 1\n3 3 0 6 0 1 1\n4 3 -6 0 0 1 1\n5 3 -16 0 0 1 4\n6 3 0 16 0 1 3\n"
-    )
+    file.write_text("1 1 0 0 0 5 -1\n2 3 6 0 0 1 1\n3 3 0 6 0 1 1\n4 3 -6 0 0 1 1\n5 3 -16 0 0 1 4\n6 3 0 16 0 1 3\n")
     done = hpcpinn("inspect", file, "--json", cwd=tmp_path)
     assert done.returncode == 0
     assert done.stderr.count("NEURON would join point 4") == 1 and len(json.loads(done.stdout)["warnings"]) == 1

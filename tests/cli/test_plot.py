@@ -1,6 +1,5 @@
 """``hpcpinn plot`` as a person types it."""
 
-
 import pytest
 
 from hpcpinn.cli.progress import LogProgress

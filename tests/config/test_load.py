@@ -309,9 +309,7 @@ KEYS = st.sampled_from(
     ["run", "duration", "synapse", "0", "7", "site", "physics", "constants", "gates", "window", "", "x"]
 )
 VALUES = st.one_of(
-    st.sampled_from(
-        ["1", "-1", "nan", "inf", "true", "[]", "[1]", "{}", "{a=1}", "[{}]", "'a'", "1979-05-27"]
-    ),
+    st.sampled_from(["1", "-1", "nan", "inf", "true", "[]", "[1]", "{}", "{a=1}", "[{}]", "'a'", "1979-05-27"]),
     st.text(max_size=8),
 )
 
@@ -331,7 +329,7 @@ def test_whatever_is_set_is_taken_or_refused_in_one_line(assignments):
 
 @pytest.mark.parametrize("letter", ["\0", "\n", "\x1b", "\x7f"])
 def test_a_name_has_no_control_characters(letter):
-    document = f"probe.0.name={json.dumps('a' + letter)[:-1]}b\""
+    document = f'probe.0.name={json.dumps("a" + letter)[:-1]}b"'
     with pytest.raises(InputError, match=r"probe.*name.*(control character|Illegal character)"):
         load_config(None, ["probe=[{site='root'}]", document.replace("\x7f", "\\u007f")])
 
@@ -357,7 +355,7 @@ def test_a_key_that_is_set_twice_is_said_with_the_one_that_counts():
         ('[morphology]\nfile = "C:\\Users\\me\\cell.swc"', ": a backslash in double quotes begins"),
         ("[run]\nduration = 1ms", ', line 2: duration = 1ms: put a number with its unit into quotes, "1 ms"'),
         ("[run]\nduration = 1,5", ", line 2: duration = 1,5: write numbers with a decimal point, 1.5"),
-        ('{"run": {"duration": 5}}', ", line 1: {\"run\": {\"duration\": 5}}: this looks like JSON"),
+        ('{"run": {"duration": 5}}', ', line 1: {"run": {"duration": 5}}: this looks like JSON'),
         ("run:\n  duration: 5", ", line 1: run:: this looks like YAML"),
     ],
     ids=range(13),

@@ -55,9 +55,7 @@ def integral(polynomial: Polynomial) -> float:
 
 
 def test_nodes_share_the_volume() -> None:
-    np.testing.assert_allclose(
-        np.asarray(node_volume(solver())).sum(axis=1), three_pieces().volume, rtol=1e-13
-    )
+    np.testing.assert_allclose(np.asarray(node_volume(solver())).sum(axis=1), three_pieces().volume, rtol=1e-13)
 
 
 def test_content_of_a_known_field() -> None:

@@ -86,9 +86,7 @@ def test_any_partition_sums_the_same_reports_in_the_same_order(shared, transmiss
             assert np.array_equal(heard[near], np.flatnonzero(nodes == nodes[end]))
             assert np.array_equal(ours.entry_weight[near], whole.entry_weight[far])
             for table in ("coefficient", "source_weight"):
-                assert np.array_equal(
-                    getattr(ours, table)[at, end % 2], getattr(whole, table)[there, end % 2]
-                )
+                assert np.array_equal(getattr(ours, table)[at, end % 2], getattr(whole, table)[there, end % 2])
             for mine_rows, all_rows in zip(interfaces.rows, alone.rows, strict=True):
                 assert np.array_equal(mine_rows[at, end % 2], all_rows[there, end % 2])
 

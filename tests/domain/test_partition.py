@@ -93,9 +93,7 @@ def test_balance_is_the_best_there_is(parents, n, data):
         return
     cable = tree(parents)
     cost = draw_costs(data, st.sampled_from([1.0, 2.0, 3.0]), len(parents))
-    assert partition(cable, cost, n, balance=np.inf).cost.max() == pytest.approx(
-        best_possible(cable, cost, n)
-    )
+    assert partition(cable, cost, n, balance=np.inf).cost.max() == pytest.approx(best_possible(cable, cost, n))
 
 
 def test_same_input_same_owners():

@@ -79,9 +79,7 @@ def distances(whole: Cable, site: Site, pieces: Pieces) -> tuple[np.ndarray, np.
     return ends.max(axis=1), np.where(holds, 0.0, ends.min(axis=1))
 
 
-@pytest.mark.parametrize(
-    ("centre", "first", "last"), [(0.5, 49.0, 51.0), (0.0, 0.0, 2.0), (1.0, 98.0, 100.0)]
-)
+@pytest.mark.parametrize(("centre", "first", "last"), [(0.5, 49.0, 51.0), (0.0, 0.0, 2.0), (1.0, 98.0, 100.0)])
 def test_a_patch_is_covered_exactly_and_lies_within_its_section(centre, first, last) -> None:
     pieces = cut_into_pieces(straight(), [(Site(0, centre, "here"), 2.0)], [], RULE)
     inside = pieces.release[0] > 0.0

@@ -22,9 +22,7 @@ class Powers:
 
 
 def sampler(probe_piece=(), probe_xi=(), cells: int = 3) -> Sampler:
-    return Sampler(
-        Decay(), Powers(), three_pieces(), cells, np.array(probe_piece, int), np.array(probe_xi, float)
-    )
+    return Sampler(Decay(), Powers(), three_pieces(), cells, np.array(probe_piece, int), np.array(probe_xi, float))
 
 
 HEADS = np.random.default_rng(2).normal(size=(3, 2, 2 * DEGREE))
@@ -38,9 +36,7 @@ def field(piece: int, species: int, tau: float) -> Polynomial:
 
 def area(piece: int) -> Polynomial:
     cable, share = three_pieces(), Polynomial([0.5, 0.5])
-    outer, inner = (
-        e[piece, 0] + (e[piece, 1] - e[piece, 0]) * share for e in (cable.radius, cable.er_radius)
-    )
+    outer, inner = (e[piece, 0] + (e[piece, 1] - e[piece, 0]) * share for e in (cable.radius, cable.er_radius))
     return outer**2 - inner**2
 
 

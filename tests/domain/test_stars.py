@@ -21,9 +21,7 @@ SERIAL = make_communicator("serial")
 
 def spider() -> Cable:
     """Five legs of different radii from one node."""
-    return cable(
-        [(0, 1), (1, 2), (1, 3), (1, 4), (1, 5)], [1.0] * 5, [(r, r) for r in (1.0, 0.8, 0.5, 0.3, 0.2)]
-    )
+    return cable([(0, 1), (1, 2), (1, 3), (1, 4), (1, 5)], [1.0] * 5, [(r, r) for r in (1.0, 0.8, 0.5, 0.3, 0.2)])
 
 
 def reflecting(n_pieces: int, strength: float, through: float) -> jnp.ndarray:

@@ -17,9 +17,7 @@ def left_by_a_fit(data: np.ndarray) -> np.ndarray:
 
 
 def checked(data: np.ndarray) -> PredictiveCheck:
-    return predictive_check(
-        left_by_a_fit(data), JACOBIAN, NO_PRIOR, SITE, TIME, level=0.05, replicates=400, seed=0
-    )
+    return predictive_check(left_by_a_fit(data), JACOBIAN, NO_PRIOR, SITE, TIME, level=0.05, replicates=400, seed=0)
 
 
 def test_probabilities_are_uniform_where_the_model_is_right():

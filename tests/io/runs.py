@@ -14,9 +14,7 @@ N_PIECES = 11
 def y_cable() -> Cable:
     """A trunk of three pieces and two branches of four, with tapering radii."""
     section = np.array([0] * 3 + [1] * 4 + [2] * 4)
-    node = np.array(
-        [[0, 1], [1, 2], [2, 3], [3, 4], [4, 5], [5, 6], [6, 7], [3, 8], [8, 9], [9, 10], [10, 11]]
-    )
+    node = np.array([[0, 1], [1, 2], [2, 3], [3, 4], [4, 5], [5, 6], [6, 7], [3, 8], [8, 9], [9, 10], [10, 11]])
     length = np.linspace(1.0, 3.0, N_PIECES)
     radius = np.stack([np.linspace(2.0, 1.0, N_PIECES), np.linspace(1.9, 0.9, N_PIECES)], axis=1)
     direction = np.array([[0.0, 1.0, 0.0], [-0.6, 0.8, 0.0], [0.6, 0.8, 0.0]])[section]

@@ -139,9 +139,7 @@ def test_another_version_is_named_with_the_fix(communicator, tmp_path):
     path = written(communicator, tmp_path / "run.h5")
     with h5py.File(path, "r+") as file:
         file.attrs["format_version"] = 99
-    with pytest.raises(
-        InputError, match="format_version 99 .* knows version 1; use the hpcpinn that wrote it"
-    ):
+    with pytest.raises(InputError, match="format_version 99 .* knows version 1; use the hpcpinn that wrote it"):
         read(path)
     with pytest.raises(InputError, match="format_version 99"):
         ResultWriter.resume(path, communicator, runs.header(1), 1.0)

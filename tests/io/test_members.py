@@ -29,18 +29,14 @@ def result(communicator, tmp_path):
         cable=join_cables([alone.cable, alone.cable]),
         owner=np.zeros(2 * runs.N_PIECES, int),
         probes=probes,
-        members=tuple(
-            MemberEntry(name, runs.N_PIECES, f'{{"name": "{name}"}}') for name in ("weak", "strong")
-        ),
+        members=tuple(MemberEntry(name, runs.N_PIECES, f'{{"name": "{name}"}}') for name in ("weak", "strong")),
     )
     with ResultWriter(tmp_path / "population.h5", communicator, header) as writer:
         for time in (0.5, 1.0):
             frames = {name: runs.frame(name, time) for name in FIELDS}
             writer.frame(time, {name: np.concatenate([x, 2 * x]) for name, x in frames.items()})
             samples = {name: runs.samples(name, np.array([time])) for name in FIELDS}
-            writer.probes(
-                np.array([time]), {n: np.concatenate([x, 2 * x], axis=1) for n, x in samples.items()}
-            )
+            writer.probes(np.array([time]), {n: np.concatenate([x, 2 * x], axis=1) for n, x in samples.items()})
         writer.windows([runs.window(0)])
     return read(tmp_path / "population.h5")
 
@@ -51,9 +47,7 @@ def test_a_member_is_a_result_of_its_own(result, which, factor):
     np.testing.assert_array_equal(member.cable.node, alone.node)
     np.testing.assert_array_equal(member.cable.section, alone.section)
     assert member.cable.sections == alone.sections
-    np.testing.assert_array_equal(
-        member.cells.piece, np.repeat(np.arange(runs.N_PIECES), runs.CELLS_PER_PIECE)
-    )
+    np.testing.assert_array_equal(member.cells.piece, np.repeat(np.arange(runs.N_PIECES), runs.CELLS_PER_PIECE))
     assert member.probes.name == ("soma", "tip", "fork")
     np.testing.assert_array_equal(member.probes.piece, [0, 10, 3])
     for name in FIELDS:
@@ -77,9 +71,7 @@ def test_means_by_member(result, tmp_path):
     found = member_calcium(result)
     np.testing.assert_allclose(found.mean[:, 1], 2 * found.mean[:, 0], rtol=1e-13)
     volume = result.member(0).cells.volume
-    np.testing.assert_allclose(
-        found.mean[1, 0], runs.frame("calcium", 1.0).ravel() @ volume / volume.sum(), rtol=1e-13
-    )
+    np.testing.assert_allclose(found.mean[1, 0], runs.frame("calcium", 1.0).ravel() @ volume / volume.sum(), rtol=1e-13)
     drawn, left_out = draw_all(result, tmp_path / "pictures")
     assert [path.name for path in drawn] == ["population.png"] and not left_out
     with pytest.raises(InputError, match="population"):

@@ -37,8 +37,7 @@ def sections_of(path):
                 "parent": parent and parent.sec.name().rpartition(".")[2],
                 "at": parent and parent.x,
                 "points": [
-                    [section.x3d(i), section.y3d(i), section.z3d(i), section.diam3d(i)]
-                    for i in range(section.n3d())
+                    [section.x3d(i), section.y3d(i), section.z3d(i), section.diam3d(i)] for i in range(section.n3d())
                 ],
             }
         )

@@ -59,9 +59,7 @@ def test_membrane_and_length_of_a_cell_are_kept(cell):
     cells = compartments(cell, counts)
     n = len(counts)
     for ours, whole in ((cells.area, cell.membrane), (cells.length, cell.length)):
-        np.testing.assert_allclose(
-            np.bincount(cells.section, ours, n), np.bincount(cell.section, whole, n), rtol=1e-12
-        )
+        np.testing.assert_allclose(np.bincount(cells.section, ours, n), np.bincount(cell.section, whole, n), rtol=1e-12)
     assert cells.count == counts.sum() and cells.n_points > cells.count
     assert [s.kind for s in cell.sections] == [cells.kind[cells.section == k][0] for k in range(n)]
 
@@ -105,9 +103,7 @@ def test_points_of_a_tree_hang_at_its_junctions():
     for point in range(cells.n_points):
         for other in range(point):
             a, b = cells.node[point], cells.node[other]
-            np.testing.assert_allclose(
-                resistance_between(cells, point, other), way(cells.cable, a, b), rtol=1e-12
-            )
+            np.testing.assert_allclose(resistance_between(cells, point, other), way(cells.cable, a, b), rtol=1e-12)
 
 
 def way(cable, a, b):
@@ -141,8 +137,6 @@ def test_sites_name_the_centres(cell):
     cells = compartments(cell, d_lambda_counts(cell, 150.0, 1.0))
     for number, site in enumerate(cells.sites):
         again = parse_site(site.name, cell)
-        place = cell.xyz[again.frustum, 0] + again.fraction * (
-            cell.xyz[again.frustum, 1] - cell.xyz[again.frustum, 0]
-        )
+        place = cell.xyz[again.frustum, 0] + again.fraction * (cell.xyz[again.frustum, 1] - cell.xyz[again.frustum, 0])
         np.testing.assert_allclose(place, cells.xyz[number], atol=1e-3)
         assert cells.nearest(again, cell) == number

@@ -61,9 +61,7 @@ def test_what_no_cell_has_is_refused_with_its_line(tmp_path: Path, text: str, un
 
 @pytest.mark.parametrize("step", ["1e-300", "1e-160", "1e-10"])
 def test_points_apart_by_round_off_lie_on_their_parent(tmp_path: Path, step: str) -> None:
-    tree = tree_of(
-        tmp_path, f"1 3 0 0 0 1 -1\n2 3 {step} 0 0 1 1\n3 3 9 0 0 1 2\n4 3 9 {step} 0 2 3\n5 3 9 20 0 2 4\n"
-    )
+    tree = tree_of(tmp_path, f"1 3 0 0 0 1 -1\n2 3 {step} 0 0 1 1\n3 3 9 0 0 1 2\n4 3 9 {step} 0 2 3\n5 3 9 20 0 2 4\n")
     assert tree.edge_length.tolist() == [0, 0, 9, 0, 20]
     assert [(r.line, "of length zero" in r.text) for r in tree.repairs] == [(2, True), (4, True)]
 

@@ -32,13 +32,9 @@ def frusta(cable: Cable) -> np.ndarray:
 
 @pytest.mark.parametrize("soma", ["literal", "arbor"])
 @pytest.mark.parametrize("seed", range(6))
-def test_frusta_do_not_depend_on_the_numbering_in_modes_that_say_so(
-    tmp_path: Path, soma: str, seed: int
-) -> None:
+def test_frusta_do_not_depend_on_the_numbering_in_modes_that_say_so(tmp_path: Path, soma: str, seed: int) -> None:
     rng = np.random.default_rng(seed)
-    text = (
-        CASES["a forked soma"] if seed == 0 else "1 1 -9 0 0 2 -1\n2 1 -9 9 0 2 1\n" + moved(random_file(rng))
-    )
+    text = CASES["a forked soma"] if seed == 0 else "1 1 -9 0 0 2 -1\n2 1 -9 9 0 2 1\n" + moved(random_file(rng))
     one, _ = cable_from_swc(tree_of(tmp_path, text, units="um"), soma=soma)
     other, _ = cable_from_swc(tree_of(tmp_path, renumbered(text, rng), units="um"), soma=soma)
     np.testing.assert_allclose(frusta(other), frusta(one), atol=1e-9)
@@ -56,9 +52,7 @@ def test_a_cell_measures_the_same_in_any_frame(tmp_path: Path, case: str) -> Non
     """Turned and shifted, all lengths, areas and joints stay; only the axis of a root alone is always x."""
     turn, _ = np.linalg.qr(np.random.default_rng(1).normal(size=(3, 3)))
     tree = tree_of(tmp_path, CASES[case], units="um")
-    rows = zip(
-        tree.id, tree.kind, tree.xyz @ turn.T + [3.0, -700.0, 20.0], tree.radius, tree.parent, strict=True
-    )
+    rows = zip(tree.id, tree.kind, tree.xyz @ turn.T + [3.0, -700.0, 20.0], tree.radius, tree.parent, strict=True)
     text = "".join(
         f"{i} {kind} {' '.join(map(repr, map(float, xyz)))} {radius} {tree.id[up] if up >= 0 else -1}\n"
         for i, kind, xyz, radius, up in rows

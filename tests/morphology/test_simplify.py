@@ -58,9 +58,7 @@ def same_skeleton(one: Cable, other: Cable) -> None:
     radii=st.lists(st.floats(0.1, 2.0), min_size=13, max_size=13),
     shorter_than=st.floats(0.0, 3.0),
 )
-def test_length_area_and_volume_stay_exact(
-    lengths: list[float], radii: list[float], shorter_than: float
-) -> None:
+def test_length_area_and_volume_stay_exact(lengths: list[float], radii: list[float], shorter_than: float) -> None:
     cable = chain(lengths, [(radii[k], radii[k + 1]) for k in range(len(lengths))])
     simple, n_fused, n_merged = simplify(cable, shorter_than)
     np.testing.assert_allclose(per_section(simple), per_section(cable), rtol=1e-12)
@@ -68,9 +66,7 @@ def test_length_area_and_volume_stay_exact(
     assert simple.radius.min() >= min(radii) / RADIUS_MARGIN * (1 - 1e-12)
     assert simple.radius.max() <= max(radii) * RADIUS_MARGIN * (1 + 1e-12)
     np.testing.assert_allclose(simple.start, np.cumsum(np.r_[0, simple.length[:-1]]))
-    np.testing.assert_array_equal(
-        simple.node, np.stack([range(simple.n_frusta), range(1, simple.n_frusta + 1)], 1)
-    )
+    np.testing.assert_array_equal(simple.node, np.stack([range(simple.n_frusta), range(1, simple.n_frusta + 1)], 1))
     same_skeleton(simple, cable)
 
 

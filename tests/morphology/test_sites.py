@@ -155,9 +155,7 @@ def test_a_position_beside_the_cell_is_moved_with_a_word(cell, recwarn):
     "text",
     ["point:" + "9" * 6000, "dend[" + "9" * 6000 + "]", "x" * 6000, "a\nb\x1b[31m", "tip:" + "y" * 6000],
 )
-def test_a_wrong_name_of_any_length_is_refused_in_one_short_line(
-    cell: Cable, tmp_path: Path, text: str
-) -> None:
+def test_a_wrong_name_of_any_length_is_refused_in_one_short_line(cell: Cable, tmp_path: Path, text: str) -> None:
     for tree in (None, tree_of(tmp_path, ONE_POINT)):
         with pytest.raises(InputError) as caught:
             parse_site(text, cell, tree)
@@ -169,9 +167,7 @@ def test_sections_run_by_number_not_by_place_in_the_tree(tmp_path: Path) -> None
     text = "1 3 0 0 0 1 -1\n2 3 9 0 0 1 1\n3 3 9 9 0 1 2\n4 3 9 -9 0 1 2\n5 3 9 18 0 1 3\n6 3 9 9 9 1 3\n"
     cable, _ = cable_from_swc(tree_of(tmp_path, text))
     assert [s.name for s in cable.sections] != sorted(s.name for s in cable.sections)
-    with pytest.raises(
-        InputError, match=r"dend\[\] runs from dend\[0\] to dend\[4\]; did you mean dend\[4\]"
-    ):
+    with pytest.raises(InputError, match=r"dend\[\] runs from dend\[0\] to dend\[4\]; did you mean dend\[4\]"):
         parse_site("dend[77]", cable)
 
 

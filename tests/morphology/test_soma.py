@@ -208,9 +208,7 @@ def test_a_lone_soma_is_a_cylinder(tmp_path: Path) -> None:
 
 
 def test_a_radius_step_on_an_edge_of_length_zero_is_kept(tmp_path: Path) -> None:
-    cable, _ = cable_from_swc(
-        tree_of(tmp_path, "1 3 0 0 0 2 -1\n2 3 9 0 0 2 1\n3 3 9 0 0 1 2\n4 3 20 0 0 1 3\n")
-    )
+    cable, _ = cable_from_swc(tree_of(tmp_path, "1 3 0 0 0 2 -1\n2 3 9 0 0 2 1\n3 3 9 0 0 1 2\n4 3 20 0 0 1 3\n"))
     assert [s.name for s in cable.sections] == ["dend[0]"]
     np.testing.assert_array_equal(cable.radius, [[2, 2], [1, 1]])
     np.testing.assert_array_equal(cable.node, [[0, 1], [1, 2]])
@@ -260,9 +258,7 @@ def test_the_ca1_cell_has_the_sections_of_neuron(shared: Path) -> None:
     assert [s.name for s in cable.sections] == ["soma[0]", "soma[0]b", *(row["name"] for row in rows[1:])]
     length = np.bincount(cable.section, weights=cable.length)
     theirs = np.array([float(row["L"]) for row in rows])
-    np.testing.assert_allclose(
-        np.r_[length[0] + length[1], length[2:]], theirs, atol=1e-4
-    )  # single precision
+    np.testing.assert_allclose(np.r_[length[0] + length[1], length[2:]], theirs, atol=1e-4)  # single precision
     parents = [max(section.parent - 1, 0) for section in cable.sections[2:]]
     assert parents == [int(row["parent"]) for row in rows[1:]]
     with open(shared / "reference" / "ca1_542_compartments.csv", newline="") as file:

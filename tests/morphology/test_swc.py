@@ -81,9 +81,7 @@ def test_a_missing_radius_comes_from_the_parent_of_the_same_neurite(tmp_path: Pa
 
 
 def test_a_stem_without_radius_asks_its_children_not_the_soma(tmp_path: Path) -> None:
-    tree = tree_of(
-        tmp_path, "1 1 0 0 0 5 -1\n2 3 6 0 0 0 1\n3 3 9 0 0 0 2\n4 3 12 0 0 0.7 3\n5 3 9 5 0 0 2\n"
-    )
+    tree = tree_of(tmp_path, "1 1 0 0 0 5 -1\n2 3 6 0 0 0 1\n3 3 9 0 0 0 2\n4 3 12 0 0 0.7 3\n5 3 9 5 0 0 2\n")
     assert tree.radius.tolist() == [5, 0.7, 0.7, 0.7, 0.7]
 
 

@@ -193,9 +193,7 @@ def test_a_job_file_takes_the_same_units(tmp_path: Path) -> None:
     job.write_text('morphology.units = "8nm"\n')
     assert load_config(job, []).morphology.units == "8nm"
     assert load_config(job, ['morphology.units="0.25 µm"']).morphology.units == "0.25 um"
-    with pytest.raises(
-        InputError, match="morphology.units.*'inch'; use auto, nm, um, mm, cm, m, or a number"
-    ):
+    with pytest.raises(InputError, match="morphology.units.*'inch'; use auto, nm, um, mm, cm, m, or a number"):
         load_config(job, ['morphology.units="inch"'])
 
 
@@ -211,9 +209,7 @@ def test_voxels_are_converted(tmp_path: Path) -> None:
     assert cable.volume[cable.kind == 1].sum() == pytest.approx(2 * math.pi * 5**3)
 
 
-@pytest.mark.parametrize(
-    "name, suspected", [("latin1", None), ("prose", None), ("mm", "mm"), ("voxel8", "8nm")]
-)
+@pytest.mark.parametrize("name, suspected", [("latin1", None), ("prose", None), ("mm", "mm"), ("voxel8", "8nm")])
 def test_the_reported_files(shared: Path, name: str, suspected: str | None) -> None:
     path = shared / "cases" / "05" / f"{name}.swc"
     if not path.exists():

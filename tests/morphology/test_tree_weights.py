@@ -59,9 +59,7 @@ places = st.tuples(st.integers(0, 2), st.floats(0.0, 1.0))
     sites=st.lists(places, min_size=1, max_size=6, unique_by=lambda p: round(p[0] + 0.99 * p[1], 3)),
     points=st.lists(places, min_size=1, max_size=10),
 )
-def test_weights_share_out_exactly_one(
-    sites: list[tuple[int, float]], points: list[tuple[int, float]]
-) -> None:
+def test_weights_share_out_exactly_one(sites: list[tuple[int, float]], points: list[tuple[int, float]]) -> None:
     at_junction = [(f, x) for f, x in sites if abs(x - (f == 0)) < 1e-9]
     assume(len(at_junction) <= 1)
     w = weights(Y, sites, points)

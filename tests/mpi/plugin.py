@@ -207,10 +207,7 @@ def limit_of(item: pytest.Item) -> float:
 
 def _read_notes(folder: Path, count: int) -> list[list[dict[str, str]]]:
     files = [folder / f"{rank}.jsonl" for rank in range(count)]
-    return [
-        [json.loads(line) for line in file.read_text().splitlines()] if file.exists() else []
-        for file in files
-    ]
+    return [[json.loads(line) for line in file.read_text().splitlines()] if file.exists() else [] for file in files]
 
 
 def _note(test: str, phase: str, outcome: str, reason: str) -> None:

@@ -99,9 +99,7 @@ def hand_over(slurm: dict[str, str], folder: Path, submission: Submission) -> in
 
 
 def field(slurm: dict[str, str], job: int | str, name: str) -> str:
-    shown = subprocess.run(
-        ["scontrol", "show", "job", str(job)], env=slurm, capture_output=True, text=True, timeout=30
-    )
+    shown = subprocess.run(["scontrol", "show", "job", str(job)], env=slurm, capture_output=True, text=True, timeout=30)
     found = re.search(rf"\b{name}=(\S+)", shown.stdout)
     return found[1] if found else ""
 
@@ -179,9 +177,7 @@ def test_a_failed_run_is_a_failed_job(slurm: dict[str, str], folder: Path) -> No
     assert field(slurm, job, "ExitCode") == "3:0"
 
 
-def test_time_nearly_up_goes_back_to_the_queue_and_on_from_the_checkpoint(
-    slurm: dict[str, str], folder: Path
-) -> None:
+def test_time_nearly_up_goes_back_to_the_queue_and_on_from_the_checkpoint(slurm: dict[str, str], folder: Path) -> None:
     job = start(slurm, folder, "wait", nodes=2, ranks_per_node=1)
     wait_until((folder / "checkpoint").exists, "checkpoint", folder)
     # What SLURM sends by itself `grace` seconds before the time limit.

@@ -127,9 +127,7 @@ def test_a_separable_trunk_holds_still_what_does_not_move() -> None:
     assert error < 1e-4  # a constant in time is in the span of six features of time to that much
     spread = np.asarray(trunk.features(here[0], here[1]).dt) @ heads
     joint = make_trunk(24, seed=3)
-    value, start = (
-        np.asarray(joint.features(*p).value) for p in (grid, (grid[0], np.full_like(grid[1], -1.0)))
-    )
+    value, start = (np.asarray(joint.features(*p).value) for p in (grid, (grid[0], np.full_like(grid[1], -1.0))))
     moving = np.asarray(joint.features(*here).dt) @ np.linalg.lstsq(value, start, rcond=None)[0]
     assert np.abs(spread).max() < 0.1 * np.abs(moving).max()
 

@@ -37,12 +37,8 @@ def solve(**environment: str) -> tuple[str, str]:
         "PYTHONWARNINGS",
         "XDG_CACHE_HOME",
     )
-    surroundings = {
-        name: value for name, value in os.environ.items() if not name.startswith(unset)
-    } | environment
-    done = subprocess.run(
-        [sys.executable, "-c", SOLVE], env=surroundings, capture_output=True, text=True, timeout=120
-    )
+    surroundings = {name: value for name, value in os.environ.items() if not name.startswith(unset)} | environment
+    done = subprocess.run([sys.executable, "-c", SOLVE], env=surroundings, capture_output=True, text=True, timeout=120)
     assert done.returncode == 0 and done.stderr == "", done.stderr
     hit, bits = done.stdout.split()
     return hit, bits
@@ -109,9 +105,7 @@ def test_many_writers_of_one_program_are_never_seen_at_it(tmp_path) -> None:
     for thread in threads:
         thread.join()
     assert not wrong
-    assert [place.name for place in tmp_path.iterdir()] == ["key.program"], (
-        "and it was never taken for damaged"
-    )
+    assert [place.name for place in tmp_path.iterdir()] == ["key.program"], "and it was never taken for damaged"
 
 
 def test_a_program_with_addresses_of_this_process_is_not_kept(tmp_path) -> None:

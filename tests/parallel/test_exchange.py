@@ -56,9 +56,7 @@ def test_partners_meet_in_the_same_round() -> None:
     plans = [plan_exchange(messages, rank) for rank in range(4)]
     meetings = {(rank, one.partner): one.index for rank, plan in enumerate(plans) for one in plan.rounds}
     assert all(meetings[a, b] == meetings[b, a] for a, b in meetings)
-    assert all(
-        [one.index for one in plan.rounds] == sorted(one.index for one in plan.rounds) for plan in plans
-    )
+    assert all([one.index for one in plan.rounds] == sorted(one.index for one in plan.rounds) for plan in plans)
 
 
 def test_one_way_messages_leave_the_other_direction_empty() -> None:

@@ -72,9 +72,7 @@ def test_slopes_are_the_derivatives(name):
     def each(function):
         return jax.vmap(jax.grad(function))
 
-    np.testing.assert_allclose(
-        calcium.pump_slope(c, k), each(lambda c: calcium.pump_flux(c, k))(c), rtol=1e-11
-    )
+    np.testing.assert_allclose(calcium.pump_slope(c, k), each(lambda c: calcium.pump_flux(c, k))(c), rtol=1e-11)
     channel = (4.0, 0.1)
     np.testing.assert_allclose(
         calcium.membrane_slope(c, channel, k),

@@ -65,9 +65,7 @@ def test_rates_and_their_slopes_are_smooth_through_removable_singularities(name,
 
 def test_rest_of_the_squid_axon():
     """The textbook values at −65 mV."""
-    np.testing.assert_allclose(
-        channel_sets.steady(SQUID, -65.0), [0.0529325, 0.5961208, 0.3176769], atol=1e-6
-    )
+    np.testing.assert_allclose(channel_sets.steady(SQUID, -65.0), [0.0529325, 0.5961208, 0.3176769], atol=1e-6)
 
 
 @pytest.mark.parametrize("channels", CHANNEL_SETS.values(), ids=lambda c: c.name)
@@ -90,9 +88,7 @@ def test_a_step_is_exact_at_constant_voltage(channels, dt):
 def test_currents_are_products_of_powers():
     gates = np.array([[0.2], [0.6], [0.5]])
     expected = 120 * 0.2**3 * 0.6 * (-30 - 50) + 36 * 0.5**4 * (-30 + 77) + 0.3 * (-30 + 54.3)
-    np.testing.assert_allclose(
-        channel_sets.current_density(SQUID, np.array([-30.0]), gates), expected, rtol=1e-13
-    )
+    np.testing.assert_allclose(channel_sets.current_density(SQUID, np.array([-30.0]), gates), expected, rtol=1e-13)
 
 
 def test_passive_is_a_leak():

@@ -64,7 +64,7 @@ def test_a_micro_sign_in_the_encoding_of_old_spreadsheets_is_one(tmp_path):
 @pytest.mark.parametrize(
     ("text", "said"),
     [
-        ('time_ms,value\n0,1\n1,"0.5\n2,0\n' + "3,0\n" * 500, 'table.csv:3: a stray quote (") in \'1,"0.5\'; take it'),
+        ('time_ms,value\n0,1\n1,"0.5\n2,0\n' + "3,0\n" * 500, "table.csv:3: a stray quote (\") in '1,\"0.5'; take it"),
         ('time_ms,value\n0,1\n1,"0.5"x\n', "table.csv:3: a stray quote"),
         ("time_ms;value\n0;1,5\n1;0.5\n", "table.csv:3: '0.5' beside '1,5' in line 2: a decimal comma and"),
         ("time_ms,value\n0,0,1,5\n", "2: 4 columns instead of 2; write time_ms,value; with decimal commas, separate"),

@@ -85,9 +85,7 @@ def test_one_sample_reaches_20_micrometres():
 def test_samples_that_do_not_cover_the_cell_are_refused(cell):
     points = np.random.default_rng(0).uniform(-30.0, 30.0, (200, 3))
     field = SampledField(points, np.ones((200, 3)), "small.csv")
-    with pytest.raises(
-        InputError, match=r"small\.csv: does not cover the cell: the place \(.*\) µm lies"
-    ) as no:
+    with pytest.raises(InputError, match=r"small\.csv: does not cover the cell: the place \(.*\) µm lies") as no:
         quasipotential(cell, field)
     assert "\n" not in str(no.value) and "sample the whole cell" in str(no.value)
 
@@ -120,9 +118,7 @@ def test_refused_directions_and_files():
             uniform_field(1.0, direction)
     with pytest.raises(InputError, match="field magnitude inf"):
         uniform_field(np.inf, [1, 0, 0])
-    with pytest.raises(
-        InputError, match=r"gone\.csv: no such field file; give a CSV file with the columns x,y,z"
-    ):
+    with pytest.raises(InputError, match=r"gone\.csv: no such field file; give a CSV file with the columns x,y,z"):
         read_field("gone.csv")
 
 

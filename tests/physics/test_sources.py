@@ -46,9 +46,7 @@ def test_released_is_the_integral_of_the_flux():
 
 def test_a_release_without_end_is_a_constant_flux():
     releases = sources.releases([SynapseConfig(site="soma", start=0.25)], PRESETS["seed"])
-    np.testing.assert_array_equal(
-        sources.release_flux(releases, jnp.array([0.0, 0.25, 1e6]))[:, 0], [0.0, 1.0, 1.0]
-    )
+    np.testing.assert_array_equal(sources.release_flux(releases, jnp.array([0.0, 0.25, 1e6]))[:, 0], [0.0, 1.0, 1.0])
     assert sources.released(releases, 0.0, 10.0) == pytest.approx(9.75, rel=1e-15)
 
 

@@ -108,9 +108,7 @@ def test_no_rounding_accumulates_over_tens_of_thousands_of_pulses():
     protocol = PulseProtocol("long", 3, 20, 1000, 200, pulse_interval=every(30), train_interval=10_000.1)
     times, place = protocol.pulse_times(), protocol.structure()
     assert len(times) == 60_000
-    exact = [
-        float(i * Fraction(100_001, 10) + j * 200 + k * Fraction(100, 3)) for i, j, k in place[::7].tolist()
-    ]
+    exact = [float(i * Fraction(100_001, 10) + j * 200 + k * Fraction(100, 3)) for i, j, k in place[::7].tolist()]
     np.testing.assert_array_equal(times[::7], exact)
 
 
@@ -248,9 +246,7 @@ def test_monophasic_goes_through_the_published_points():
 def test_biphasic_is_the_published_damped_cosine():
     field = Biphasic()
     t = np.linspace(0.0, 0.296, 500)
-    np.testing.assert_allclose(
-        field(jnp.asarray(t)), np.exp(-t / 1.2) * np.cos(2 * np.pi * t / 0.303), atol=1e-13
-    )
+    np.testing.assert_allclose(field(jnp.asarray(t)), np.exp(-t / 1.2) * np.cos(2 * np.pi * t / 0.303), atol=1e-13)
     t, values = field.curve(2000)
     assert t[values.argmin()] == pytest.approx(0.149, abs=1e-3)
     assert values.min() == pytest.approx(-0.895, abs=0.015)
@@ -340,9 +336,7 @@ def test_a_stimulus_repeats_its_waveform_at_every_pulse():
     stimulus = Stimulus(protocol_named("iTBS600"), Monophasic())
     since = np.linspace(-0.5, 1.5, 41)
     for onset in stimulus.pulse_times[[0, 1, 3, 30, 599]]:
-        np.testing.assert_allclose(
-            stimulus(jnp.asarray(onset + since)), Monophasic()(jnp.asarray(since)), atol=1e-6
-        )
+        np.testing.assert_allclose(stimulus(jnp.asarray(onset + since)), Monophasic()(jnp.asarray(since)), atol=1e-6)
     assert stimulus(jnp.array([-1.0, 10.0, 1e7])).tolist() == [0.0, 0.0, 0.0]
     assert jax.jit(stimulus)(20.0) == 1.0
 
@@ -360,9 +354,7 @@ def test_pulses_may_touch_but_not_overlap():
     field = Rectangular(width=0.1, reversal=0.5)  # 0.30000000000000004 ms long
     touching = Stimulus(PulseProtocol("dense", 1, 3, 1, 0.3), field)
     np.testing.assert_allclose(touching.breakpoints(0.0, 1.0), [0.1, 0.3, 0.4, 0.6, 0.7, 0.9], rtol=1e-12)
-    message = (
-        r"dense: pulses 0.29 ms apart are closer than the rectangular waveform is long \(0.3 ms\); space"
-    )
+    message = r"dense: pulses 0.29 ms apart are closer than the rectangular waveform is long \(0.3 ms\); space"
     with pytest.raises(InputError, match=message):
         Stimulus(PulseProtocol("dense", 1, 3, 1, 0.29), field)
     # bursts that come too close are caught as pulses are

@@ -66,9 +66,7 @@ def test_linear_in_time_and_along_the_weights(table):
     assert weights.site.shape == (4, 3)
     t = jnp.array([[-1.0, 0.0, 0.5], [1.0, 2.0, 9.0]]) * 1e-3
     ours = jax.jit(voltage.voltage_at)(source, t, weights)
-    sites = np.stack(
-        [np.interp(t, [0.0, 1e-3, 3e-3], column) for column in np.asarray(source.values).T], axis=-1
-    )
+    sites = np.stack([np.interp(t, [0.0, 1e-3, 3e-3], column) for column in np.asarray(source.values).T], axis=-1)
     assert ours.shape == (2, 3, 4)
     np.testing.assert_allclose(ours, sites @ matrix.toarray().T, rtol=1e-13, atol=1e-13)
 

@@ -31,9 +31,7 @@ def test_solves_what_a_dense_solver_solves(name, cells):
     random = np.random.default_rng(0)
     block = random.random((mesh.n_cells, 2, 2)) + 2.0 * np.eye(2)
     right = random.standard_normal(2 * mesh.n_cells)
-    solve = TreeElimination(mesh, (220.0, 20.0)).factor(
-        block[:, 0, 0], block[:, 0, 1], block[:, 1, 0], block[:, 1, 1]
-    )
+    solve = TreeElimination(mesh, (220.0, 20.0)).factor(block[:, 0, 0], block[:, 0, 1], block[:, 1, 0], block[:, 1, 1])
     expected = np.linalg.solve(dense(mesh, [220.0, 20.0], block), right)
     np.testing.assert_allclose(solve(right), expected, rtol=1e-10, atol=1e-12)
 

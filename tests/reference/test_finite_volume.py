@@ -9,9 +9,7 @@ from hpcpinn.reference.forcing import EndFlux, Forcing, Synapse, VoltageTable
 from tests.reference.cables import branches, cylinder, small_tree
 
 N = PRESETS["physical-N"]
-INERT = N.replace(
-    D_c=2.0, k_plus=0.0, k_minus=0.0, pmca_max=0.0, ncx_max=0.0, vdcc_permeability=0.0, leak=0.0
-)
+INERT = N.replace(D_c=2.0, k_plus=0.0, k_minus=0.0, pmca_max=0.0, ncx_max=0.0, vdcc_permeability=0.0, leak=0.0)
 """Diffusion alone."""
 
 
@@ -33,9 +31,7 @@ def spatial_orders(cable, profiles, kappa, meshes=(10, 20, 40)):
     errors = []
     for cells in meshes:
         mode = averages(cable, profiles, cells)
-        s = solve(
-            cable, INERT, Forcing(), np.array([t]), cells=cells, initial=(5.0 + mode, 0.0), tolerance=1e-9
-        )
+        s = solve(cable, INERT, Forcing(), np.array([t]), cells=cells, initial=(5.0 + mode, 0.0), tolerance=1e-9)
         error = s.c[0] - 5.0 - mode * np.exp(-0.5)
         errors.append(np.sqrt(error**2 @ s.volume / (mode**2 @ s.volume)))
     return np.log2(np.array(errors[:-1]) / errors[1:]), errors[-1]
@@ -104,9 +100,7 @@ class TestTime:
 
     def test_voltage_as_a_table_that_does_not_change_is_the_constant(self):
         times = np.linspace(0.0, 5e-3, 6)
-        table = VoltageTable(
-            np.array([0.0, 2e-3, 5e-3]), np.full((3, 1), -40.0), lambda m: np.ones((m.n_cells, 1))
-        )
+        table = VoltageTable(np.array([0.0, 2e-3, 5e-3]), np.full((3, 1), -40.0), lambda m: np.ones((m.n_cells, 1)))
         a = solve(small_tree(), N, Forcing(voltage=-40.0), times, cells=2)
         b = solve(small_tree(), N, Forcing(voltage=table), times, cells=2)
         np.testing.assert_allclose(a.c, b.c, rtol=1e-7)

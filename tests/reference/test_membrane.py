@@ -82,11 +82,7 @@ def test_leak_balances_rest(preset):
     inflow, outflow = membrane.ghk(rest, k)
     opening = membrane.conductance(membrane.steady_gates(rest, k), k)
     leak = membrane.leak_permeability(k)
-    total = (
-        opening * (inflow - k.c_rest * outflow)
-        + leak * (k.c_o - k.c_rest)
-        - membrane.pump(np.array(k.c_rest), k)
-    )
+    total = opening * (inflow - k.c_rest * outflow) + leak * (k.c_o - k.c_rest) - membrane.pump(np.array(k.c_rest), k)
     assert abs(total) < 1e-14
     # EQUATIONS §1: 4.50e-3 µm/s without the small share of the channel.
     assert 0.0 < leak < 4.50e-3

@@ -65,9 +65,7 @@ def test_cells_are_cut_where_the_solution_bends(seed_task, norms):
     """A short release in the sixth piece: the far ends need no more cells."""
     patch = Synapse(((5, 0.4, 0.6),), 0.0, 0.02, 50.0)
     slow = K.replace(D_c=1e-3, D_b=1e-3)
-    task = replace(
-        seed_task, constants=slow, forcing=Forcing(synapses=(patch,)), times=np.linspace(0.0, 0.1, 6)
-    )
+    task = replace(seed_task, constants=slow, forcing=Forcing(synapses=(patch,)), times=np.linspace(0.0, 0.1, 6))
     answer = task.solve(128, 1e-8)
     cells = settle(task, *judged(answer, 1e-5), norms).finest.cells
     assert cells[5] == cells.max() >= 16

@@ -47,9 +47,7 @@ def test_a_soma_that_stands_for_a_sphere_is_a_circle_to_scale_in_its_place(tmp_p
     assert (soma.centre, soma.radius, soma.rows.sum()) == ((0.0, 0.0), 10.0, 2)
     path = tmp_path / "map.png"
     owner = np.where(cable.kind == 1, 1, 0)
-    draw_partition(
-        path, xyz=cable.xyz, radius=cable.radius, owner=owner, soma=soma, cuts=np.zeros((0, 3)), title=""
-    )
+    draw_partition(path, xyz=cable.xyz, radius=cable.radius, owner=owner, soma=soma, cuts=np.zeros((0, 3)), title="")
     pixels = imread(path)[..., :3]
     painted = np.isclose(pixels, rank_colours(2)[1], atol=0.01).all(axis=-1)
     painted[:, -400:] = False  # the legend

@@ -68,9 +68,7 @@ def test_a_strip_holds_the_cells_of_its_pieces_in_order(result):
     assert strip.origin == "soma"
     expected = np.concatenate([result.calcium[:, 3 * piece : 3 * piece + 3] for piece in pieces], axis=1)
     np.testing.assert_array_equal(strip.change, expected - expected[0])
-    np.testing.assert_allclose(
-        np.diff(strip.edges), np.repeat(result.cable.length[pieces] / 3, 3), rtol=1e-12
-    )
+    np.testing.assert_allclose(np.diff(strip.edges), np.repeat(result.cable.length[pieces] / 3, 3), rtol=1e-12)
 
 
 def test_a_small_hot_place_is_shown_close_up(result):
@@ -81,9 +79,7 @@ def test_a_small_hot_place_is_shown_close_up(result):
     low, high = hot_place(long_path)
     assert low < first < last <= high <= long_path.edges[-1]
     assert first - low == pytest.approx(5.0 * (last - first))
-    everywhere = dataclasses.replace(
-        strip, change=np.outer(np.arange(8.0), np.ones(len(strip.edges) - 1))
-    )
+    everywhere = dataclasses.replace(strip, change=np.outer(np.arange(8.0), np.ones(len(strip.edges) - 1)))
     assert hot_place(everywhere) is None
     rest = dataclasses.replace(strip, change=np.zeros_like(strip.change))
     assert hot_place(rest) is None

@@ -35,8 +35,6 @@ def test_trains_seen_from_afar_are_blocks():
     np.testing.assert_allclose(drawn, np.stack([starts, starts + 3.9 / 60], axis=1), atol=1e-9)
 
 
-@pytest.mark.parametrize(
-    "span, unit", [(0.73, "us"), (20.0, "ms"), (2000.0, "ms"), (192e3, "s"), (6e5, "min")]
-)
+@pytest.mark.parametrize("span, unit", [(0.73, "us"), (20.0, "ms"), (2000.0, "ms"), (192e3, "s"), (6e5, "min")])
 def test_units_of_the_axis(span, unit):
     assert _time_axis(Figure().subplots(), span) == unit

@@ -162,9 +162,7 @@ def test_a_spike_against_an_independent_integrator_and_its_order():
     y = np.r_[start, alpha / (alpha + beta)]
     for a, b, on in zip(edges[:-1], edges[1:], (0.0, density, 0.0), strict=True):
         t = np.linspace(a, b, round((b - a) * 40) + 1)
-        run = solve_ivp(
-            squid_patch, (a, b), y, "LSODA", t, args=(lambda _, on=on: on,), rtol=1e-9, atol=1e-10
-        )
+        run = solve_ivp(squid_patch, (a, b), y, "LSODA", t, args=(lambda _, on=on: on,), rtol=1e-9, atol=1e-10)
         y = run.y[:, -1]
         times.append(t[1:])
         exact.append(run.y[0, 1:])

@@ -73,17 +73,12 @@ def test_rest_stays_to_the_last_bit_and_no_time_changes_nothing(shipped):
 @pytest.mark.parametrize("name", ["physical-L", "physical-T"])
 def test_one_map_serves_every_channel_type(name):
     """Gates, permeability, leak and diffusion are no business of the reaction."""
-    assert (
-        load_flow_map(SHIPPED, PRESETS[name].replace(D_c=1.0)).constants
-        == shipped_flow_map(PHYSICAL).constants
-    )
+    assert load_flow_map(SHIPPED, PRESETS[name].replace(D_c=1.0)).constants == shipped_flow_map(PHYSICAL).constants
 
 
 def test_other_constants_are_refused_by_name():
     other = PHYSICAL.replace(k_plus=30.0, pmca_K=0.1)
-    with pytest.raises(
-        InputError, match=r"k_plus \(27 in the map, 30 in the run\), pmca_K \(0.06 in"
-    ) as caught:
+    with pytest.raises(InputError, match=r"k_plus \(27 in the map, 30 in the run\), pmca_K \(0.06 in") as caught:
         load_flow_map(SHIPPED, other)
     assert "b_tot" not in str(caught.value)
 

@@ -55,9 +55,7 @@ def test_jumps_are_followed_by_half_steps_of_backward_euler():
 def test_pieces_of_time_fit_together():
     """What a clamp or a pulse does in two stretches of time is what it does in one."""
     stimulus, clamps = Stimulus(PAIR, Biphasic()), [Clamp(2.0, 3.0)]
-    parts = [
-        steps_between(a, b, RULE, stimulus, 1.0, clamps) for a, b in ((0.0, 1.1), (1.1, 2.0), (2.0, 6.0))
-    ]
+    parts = [steps_between(a, b, RULE, stimulus, 1.0, clamps) for a, b in ((0.0, 1.1), (1.1, 2.0), (2.0, 6.0))]
     whole = steps_between(0.0, 6.0, RULE, stimulus, 1.0, clamps, marks=[1.1])
     np.testing.assert_allclose(np.concatenate([p.drive for p in parts]), whole.drive, atol=1e-12)
     np.testing.assert_array_equal(np.concatenate([p.implicit for p in parts]), whole.implicit)

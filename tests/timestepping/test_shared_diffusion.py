@@ -94,6 +94,4 @@ def test_whole_cells_need_no_halo(cable):
     alone = cable_diffusion(cell_grid(cable), D)
     for row in range(len(WINDOWS)):
         found = share(fields, series.coefficients[row], series.terms[row])
-        np.testing.assert_allclose(
-            found, alone(fields, series.coefficients[row], series.terms[row]), rtol=1e-13
-        )
+        np.testing.assert_allclose(found, alone(fields, series.coefficients[row], series.terms[row]), rtol=1e-13)

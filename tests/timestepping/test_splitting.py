@@ -82,9 +82,7 @@ def truth(start):
 def test_compartments_are_those_of_the_reference():
     """Two independent codes, with tapering and a reticulum."""
     cable = small_tree()
-    taper = Cable(
-        **{**vars(cable), "radius": cable.radius * np.array([1.0, 0.8]), "er_radius": 0.3 * cable.radius}
-    )
+    taper = Cable(**{**vars(cable), "radius": cable.radius * np.array([1.0, 0.8]), "er_radius": 0.3 * cable.radius})
     ours, theirs = cell_grid(taper), make_mesh(taper, 1)
     np.testing.assert_allclose(ours.volume, theirs.volume, rtol=1e-13)
     np.testing.assert_allclose(ours.coupling.toarray(), theirs.coupling.toarray(), rtol=1e-12, atol=1e-14)
@@ -142,9 +140,7 @@ def test_rest_is_steady_at_the_resting_voltage(diffusion, tree):
 
 
 @pytest.mark.parametrize("order, spread", [(1, False), (2, False), (2, True)])
-def test_observed_order_against_the_independent_reference(
-    order, spread, tree, diffusion, influx, start, truth
-):
+def test_observed_order_against_the_independent_reference(order, spread, tree, diffusion, influx, start, truth):
     k = reaction_constants(K)
     binding = k if spread else None
     splitting = Splitting(StiffReaction(k), diffusion, jnp.asarray(tree.ratio), order, binding)
@@ -197,9 +193,7 @@ def test_steady_influx_is_in_balance_with_binding_in_windows_longer_than_it(tree
     rest = ReactionState(np.full(tree.n, K.c_rest), np.full(tree.n, K.b_rest))
     errors = {}
     for spread in (False, True):
-        splitting = Splitting(
-            StiffReaction(k), diffusion, jnp.asarray(tree.ratio), binding=k if spread else None
-        )
+        splitting = Splitting(StiffReaction(k), diffusion, jnp.asarray(tree.ratio), binding=k if spread else None)
         _, fine, _ = splitting.follow(rest, plan_windows(np.arange(2, 401, 2), steady, diffusion))
         _, coarse, _ = splitting.follow(rest, plan_windows(np.arange(20, 401, 20), steady, diffusion))
         away = np.asarray(fine.c)[9::10] - K.c_rest
@@ -265,9 +259,7 @@ def test_windows_follow_the_pulse_and_keep_the_tolerance(tree, diffusion, influx
     with pytest.raises(SolveError, match="finer tick"):
         pulse_windows(splitting, start, influx, excursion, tolerance=1e-5, **settings)
     end, _ = splitting.advance(start, plan_windows(tight.ends, influx, diffusion))
-    error = volume_norm(np.asarray(end.c) - truth.c, tree.volume) / volume_norm(
-        truth.c - K.c_rest, tree.volume
-    )
+    error = volume_norm(np.asarray(end.c) - truth.c, tree.volume) / volume_norm(truth.c - K.c_rest, tree.volume)
     assert error < 2e-4
     estimate = halving_error(splitting, start, influx, tight.ends, excursion)
     assert 0.2 * error < estimate < 50.0 * error

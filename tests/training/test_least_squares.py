@@ -172,9 +172,7 @@ def test_the_step_solves_the_normal_equations_of_the_rows(name: str, accuracy: f
         gradient, normal = case.loss(piece, case.heads[piece], told, resolvent)
         got = squared(linear.cholesky[piece])
         np.testing.assert_allclose(got, normal, rtol=0, atol=accuracy * size(normal))
-        np.testing.assert_allclose(
-            got @ moved[piece].ravel(), gradient, rtol=0, atol=accuracy * size(gradient)
-        )
+        np.testing.assert_allclose(got @ moved[piece].ravel(), gradient, rtol=0, atol=accuracy * size(gradient))
 
 
 @pytest.mark.parametrize("name", ["nonlinear", "scattered"])
@@ -212,9 +210,7 @@ def test_rows_are_formed_only_where_coefficients_vary() -> None:
     assert size(rows - means) > 1e-3 * size(rows)
     between = [case.linearised(limit).cholesky for limit in np.geomspace(1e-3, 10.0, 80)]
     for chosen in between:
-        assert all(
-            np.array_equal(chosen[p], rows[p]) or np.array_equal(chosen[p], means[p]) for p in range(3)
-        )
+        assert all(np.array_equal(chosen[p], rows[p]) or np.array_equal(chosen[p], means[p]) for p in range(3))
     formed = [[bool(np.array_equal(chosen[p], rows[p])) for p in range(3)] for chosen in between]
     assert any(len(set(pieces)) == 2 for pieces in formed)
     assert all(formed[0]) and not any(formed[-1])
@@ -258,9 +254,7 @@ def test_one_step_solves_a_linear_problem() -> None:
     once = case.step(linear, case.told, case.heads)
     for piece in range(3):
         told, resolvent = case.told[piece], linear.resolvent[piece]
-        before, after = (
-            size(case.loss(piece, heads[piece], told, resolvent)[0]) for heads in (case.heads, once)
-        )
+        before, after = (size(case.loss(piece, heads[piece], told, resolvent)[0]) for heads in (case.heads, once))
         assert after < 1e-10 * before
     assert size(case.step(linear, case.told, once) - once) < 1e-9 * size(once)
 

@@ -17,9 +17,7 @@ def test_one_step_solves_a_linear_problem() -> None:
 
 def test_rosenbrocks_valley_is_followed_to_its_end() -> None:
     near, value = from_rows(lambda x: jnp.stack([10.0 * (x[1] - x[0] ** 2), 1.0 - x[0]]))
-    found, values = LevenbergMarquardt(steps=60, tolerance=0.0).minimise(
-        near, value, jnp.array([-1.2, 1.0])
-    )
+    found, values = LevenbergMarquardt(steps=60, tolerance=0.0).minimise(near, value, jnp.array([-1.2, 1.0]))
     np.testing.assert_allclose(found, [1.0, 1.0], atol=1e-8)
     assert all(after < before for before, after in zip(values, values[1:], strict=False))
 

@@ -37,6 +37,4 @@ def test_geometry_integrates_to_volume_and_membrane() -> None:
 
 
 def test_robin_parameter_is_the_decay_of_a_disturbed_end() -> None:
-    np.testing.assert_allclose(
-        robin_parameter(Decay(), 0.25), np.sqrt([(4.0 + 1.0) / 2.0, 4.0 / 0.5]), rtol=1e-15
-    )
+    np.testing.assert_allclose(robin_parameter(Decay(), 0.25), np.sqrt([(4.0 + 1.0) / 2.0, 4.0 / 0.5]), rtol=1e-15)

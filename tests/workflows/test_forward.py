@@ -150,9 +150,7 @@ def test_everything_that_is_written_is_float64(fine, folder: Path) -> None:
 
 def test_a_cell_at_rest_stays_at_rest(folder: Path) -> None:
     """Pumps, leak and the channel's small influx at rest cancel, to round-off, window after window."""
-    summary, _ = solved(
-        folder / "rest.h5", "run.duration=20.0", "run.output_interval=5.0", "run.probe_interval=1.0"
-    )
+    summary, _ = solved(folder / "rest.h5", "run.duration=20.0", "run.output_interval=5.0", "run.probe_interval=1.0")
     result = read(summary.result)
     assert len(result.time) == 5 and summary.windows > 3
     for values in (result.calcium, result.calbindin):

@@ -23,9 +23,7 @@ def test_counts_are_those_published_with_the_cells(shared: Path, name: str) -> N
 
 
 def test_the_purkinje_cell_has_378_branch_points(shared: Path) -> None:
-    assert (
-        inspect(str(shared / "morphologies" / "mouse_purkinje_p43_6.swc")).figures()["branch_points"] == 378
-    )
+    assert inspect(str(shared / "morphologies" / "mouse_purkinje_p43_6.swc")).figures()["branch_points"] == 378
 
 
 @pytest.mark.parametrize(

@@ -154,9 +154,7 @@ def test_a_constant_voltage_needs_no_field(tmp_path: Path) -> None:
 
 
 def test_a_train_of_releases_is_its_releases_one_by_one() -> None:
-    train = load_config(
-        None, ['synapse=[{site="tip", start=1.0, count=3, interval=2.5}, {site="root", start=4.0}]']
-    )
+    train = load_config(None, ['synapse=[{site="tip", start=1.0, count=3, interval=2.5}, {site="root", start=4.0}]'])
     assert [(s.site, s.start, s.count) for s in train.releases] == [
         ("tip", 1.0, 1), ("tip", 3.5, 1), ("tip", 6.0, 1), ("root", 4.0, 1),
     ]  # fmt: skip

@@ -28,9 +28,7 @@ def whole(tmp_path_factory: pytest.TempPathFactory) -> tuple[RunConfig, LongSumm
 
 
 @pytest.mark.slow
-def test_a_run_that_was_stopped_goes_on_to_the_same_bits(
-    whole: tuple[RunConfig, LongSummary], tmp_path: Path
-) -> None:
+def test_a_run_that_was_stopped_goes_on_to_the_same_bits(whole: tuple[RunConfig, LongSummary], tmp_path: Path) -> None:
     config, summary = whole
     stopped = described(tmp_path, "stopped", *TRAIN, NETWORKS)
     with pytest.raises(KeyboardInterrupt):
@@ -45,9 +43,7 @@ def test_a_run_that_was_stopped_goes_on_to_the_same_bits(
     assert resumed.outside_flow_map == summary.outside_flow_map < 0.1
 
 
-def test_networks_agree_with_the_exact_operator(
-    whole: tuple[RunConfig, LongSummary], tmp_path: Path
-) -> None:
+def test_networks_agree_with_the_exact_operator(whole: tuple[RunConfig, LongSummary], tmp_path: Path) -> None:
     """On cells four to a piece; what is left is the cells' own error."""
     split(described(tmp_path, "exact", *TRAIN))
     ours, theirs = read(whole[0].run.output), read(tmp_path / "exact.h5")

@@ -73,9 +73,7 @@ def test_what_cannot_be_used_is_one_line(
     for name, text in FILES.items():
         (tmp_path / name).write_text(text)
     with pytest.raises(InputError) as caught:
-        build_split_problem(
-            load_config(None, ["morphology.file=builtin:y_branch", 'window.kind="split"', *settings])
-        )
+        build_split_problem(load_config(None, ["morphology.file=builtin:y_branch", 'window.kind="split"', *settings]))
     line = str(caught.value)
     assert "\n" not in line
     assert caught.value.exit_code == 2

@@ -113,9 +113,7 @@ def test_windows_end_where_pulses_and_clamps_do():
 def test_protocols_by_name_and_by_numbers():
     by_name = stimulus_of(described(*PULSE, "stimulation.protocol='itbs600'"))
     assert by_name.protocol.count == 600 and by_name.waveform.name == "biphasic"
-    numbers = (
-        "{pulses=3, pulse_interval=20.0, bursts=10, burst_interval=200.0, trains=20, train_interval='10 s'}"
-    )
+    numbers = "{pulses=3, pulse_interval=20.0, bursts=10, burst_interval=200.0, trains=20, train_interval='10 s'}"
     free = stimulus_of(described(*PULSE[:2], f"stimulation={numbers}"))
     np.testing.assert_array_equal(free.pulse_times, by_name.pulse_times)
     assert stimulus_of(described(*PULSE)).pulse_times.tolist() == [0.0]

@@ -139,7 +139,7 @@ def test_folders_that_slurm_takes_for_something_else(folder):
 
 
 def test_folders_are_quoted():
-    assert '#SBATCH --chdir="/my dir/it\'s \\"µ\\""\n' in script(Submission(), Path("/my dir/it's \"µ\""))
+    assert '#SBATCH --chdir="/my dir/it\'s \\"µ\\""\n' in script(Submission(), Path('/my dir/it\'s "µ"'))
 
 
 @pytest.mark.parametrize(

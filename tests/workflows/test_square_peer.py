@@ -68,9 +68,7 @@ def python(tmp_path: Path) -> Path:
     """Stands where a Python with DeepXDE is wanted; 1e-2 off everywhere."""
     path, constants = tmp_path / "python", PRESETS["dopamine"]
     exact = str(tmp_path / "exact.npy")
-    path.write_text(
-        STAND_IN.format(python=sys.executable, D=constants.D, half_width=constants.half_width, exact=exact)
-    )
+    path.write_text(STAND_IN.format(python=sys.executable, D=constants.D, half_width=constants.half_width, exact=exact))
     path.chmod(0o755)
     return path
 

@@ -69,9 +69,7 @@ def test_a_draw_is_what_infer_finds_with_its_seed(folder: Path):
     single = folder / "single.h5"
     hpcpinn("infer", folder / "job.toml", "--output", single, *(f"--set={one}" for one in settings))
     study = read_study(folder / "on1.h5")
-    np.testing.assert_allclose(
-        study.draws["estimate"][1, 0, 21], read_inference(single).estimate, rtol=1e-6
-    )
+    np.testing.assert_allclose(study.draws["estimate"][1, 0, 21], read_inference(single).estimate, rtol=1e-6)
 
 
 def test_the_file_says_what_its_axes_are_and_metrics_repeat_it(folder: Path):

@@ -50,4 +50,3 @@ def test_a_clamp_where_the_spike_is_looked_for_is_named_before_anything_is_tried
         pytest.raises(InputError, match=r"soma fires without any field; leave the clamps out with --set 'clamp=\[\]'"),
     ):
         find_threshold(config, cable, Search())
-

@@ -149,9 +149,7 @@ def test_no_posterior_no_chains(tmp_path: Path):
 
 def test_chains_too_short_report_nothing(tmp_path: Path, folder: Path, capsys):
     with pytest.raises(SolveError, match=r"effective draws of .*at least 3000"):
-        hpcpinn(
-            "uq", folder / "job.toml", "--output", tmp_path / "out.h5", "--set", "uq.ess_least=1000"
-        )
+        hpcpinn("uq", folder / "job.toml", "--output", tmp_path / "out.h5", "--set", "uq.ess_least=1000")
     assert capsys.readouterr().out == "" and not list(tmp_path.iterdir())
 
 

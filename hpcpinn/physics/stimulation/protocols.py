@@ -76,9 +76,7 @@ class PulseProtocol:
             if getattr(self, key) is not None:
                 _exact(f"{self.name}: {key}", getattr(self, key))
         if self.pulses > 1 and self.pulse_interval is None:
-            raise InputError(
-                f"{self.name}: pulse_interval is missing; {self.pulses} pulses per burst need one"
-            )
+            raise InputError(f"{self.name}: pulse_interval is missing; {self.pulses} pulses per burst need one")
         if self._burst_span >= self._burst_interval:
             raise InputError(
                 f"{self.name}: burst_interval = {float(self._burst_interval):.9g} ms, but the last pulse of a "
@@ -218,9 +216,7 @@ def _repetitive(name: str, frequency: int, on: int, trains: int = 1, off: int = 
 
 def _theta_bursts(name: str, bursts: int, frequency: int = 50) -> PulseProtocol:
     """Three pulses at `frequency` Hz every 200 ms, without a pause."""
-    return PulseProtocol(
-        name, pulses=3, bursts=bursts, trains=1, burst_interval=200, pulse_interval=every(frequency)
-    )
+    return PulseProtocol(name, pulses=3, bursts=bursts, trains=1, burst_interval=200, pulse_interval=every(frequency))
 
 
 def _quadripulse(name: str, pulse_interval: int) -> PulseProtocol:
@@ -259,9 +255,7 @@ _PUBLISHED = (
     _repetitive("deep-18Hz", 18, on=2, off=20, trains=55),
 )
 
-PROTOCOLS: Mapping[str, PulseProtocol] = MappingProxyType(
-    {protocol.name: protocol for protocol in _PUBLISHED}
-)
+PROTOCOLS: Mapping[str, PulseProtocol] = MappingProxyType({protocol.name: protocol for protocol in _PUBLISHED})
 """The named protocols of EQUATIONS §2."""
 
 

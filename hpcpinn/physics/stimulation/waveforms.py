@@ -174,9 +174,7 @@ class Rectangular(Waveform):
     def __post_init__(self) -> None:
         # not (a <= b) refuses NaN, too
         if not _NARROWEST <= self.width <= _WIDEST:
-            raise InputError(
-                f"rectangular waveform: width = {self.width!r}; give {_NARROWEST:g} to {_WIDEST:g} ms"
-            )
+            raise InputError(f"rectangular waveform: width = {self.width!r}; give {_NARROWEST:g} to {_WIDEST:g} ms")
         if not 0.0 <= self.reversal <= 1.0:
             raise InputError(f"rectangular waveform: reversal = {self.reversal!r}; give 0 to 1")
 
@@ -255,9 +253,7 @@ def read_waveform(path: str | Path) -> Recorded:
         raise InputError(f"{path}: {len(rows)} rows of numbers; a waveform needs two or more")
     for (_, before, _), (line, time, _) in zip(rows, rows[1:], strict=False):
         if time <= before:
-            raise InputError(
-                f"{path}:{line}: time {time:g} does not follow {before:g}; sort the rows, one per time"
-            )
+            raise InputError(f"{path}:{line}: time {time:g} does not follow {before:g}; sort the rows, one per time")
     peak = max(abs(value) for _, _, value in rows)
     if peak == 0.0:
         raise InputError(f"{path}: every value is 0; a waveform needs a peak")
