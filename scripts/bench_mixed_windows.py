@@ -23,8 +23,8 @@ import numpy as np  # noqa: E402
 
 from hpcpinn.config import load_config  # noqa: E402
 from hpcpinn.parallel.communicator import SerialCommunicator  # noqa: E402
+from hpcpinn.progress import NoProgress  # noqa: E402
 from hpcpinn.workflows import forward, long_run  # noqa: E402
-from hpcpinn.workflows.progress import NoProgress  # noqa: E402
 from hpcpinn.workflows.validate import validate  # noqa: E402
 
 ROOT = Path(__file__).resolve().parents[1]

@@ -15,6 +15,7 @@ FLOORS = {
     "units": 0,
     "wording": 0,
     "plausibility": 0,
+    "progress": 0,
     "coordinates": 0,
     "config": 0,
     "morphology": 1,

@@ -102,7 +102,7 @@ class Progress(ABC):
         self._pace = Pace(0.0)
 
     def doing(self, what: str, total: float = 0.0, unit: str = "") -> None:
-        """Takes note of what begins; see `hpcpinn.workflows.progress`."""
+        """Takes note of what begins; see `hpcpinn.progress`."""
         self._what, self._unit, self._detail, self._pace = what, unit, "", Pace(total)
         self._changed()
 

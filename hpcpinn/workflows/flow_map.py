@@ -11,6 +11,7 @@ from hpcpinn.errors import InputError, SolveError
 from hpcpinn.io import flow_map_file, places
 from hpcpinn.networks.perceptron import n_parameters
 from hpcpinn.physics.pumped_binding import ReactionConstants, reaction_constants
+from hpcpinn.progress import NO_PROGRESS, ProgressDisplay
 from hpcpinn.timestepping.flow_map_error import errors, quantiles, random_states
 from hpcpinn.timestepping.flow_map_store import save_flow_map
 from hpcpinn.training.flow_map import Box, FlowMap, box_around
@@ -18,7 +19,6 @@ from hpcpinn.training.flow_map_training import FlowMapTraining
 from hpcpinn.wording import duration
 from hpcpinn.workflows.places import input_files
 from hpcpinn.workflows.problem import constants_of
-from hpcpinn.workflows.progress import NO_PROGRESS, ProgressDisplay
 
 MEASURED_FROM = 10_000
 """Seeds of the states that errors are measured on start here: none of them was trained on."""

@@ -16,13 +16,13 @@ from hpcpinn.io import checkpoint
 from hpcpinn.io.metrics import write_metrics
 from hpcpinn.io.size import free_bytes, result_bytes, warn_of_space
 from hpcpinn.parallel.communicator import Communicator
+from hpcpinn.progress import ProgressDisplay
 from hpcpinn.timestepping.controller import Plan, after_accepted, after_rejected, next_length
 from hpcpinn.timestepping.firing import rises
 from hpcpinn.wording import counted
 from hpcpinn.workflows.march import Attempt, Factors, March, State, Tally, why_rejected
 from hpcpinn.workflows.membrane_voltage import pulses_of, uniform_magnitude
 from hpcpinn.workflows.problem import Problem, build_problem
-from hpcpinn.workflows.progress import ProgressDisplay
 from hpcpinn.workflows.recorder import Recorder
 from hpcpinn.workflows.resumption import stop_where_done
 from hpcpinn.workflows.trunk_training import TrunkTraining

@@ -25,9 +25,9 @@ from hpcpinn.io.metrics import write_metrics
 from hpcpinn.io.observations import Table, read_observations
 from hpcpinn.parallel.communicator import Communicator
 from hpcpinn.physics.dopamine import DopamineConstants
+from hpcpinn.progress import NO_PROGRESS, ProgressDisplay
 from hpcpinn.workflows import estimates
 from hpcpinn.workflows.inference_verdict import InferenceVerdict, inference_verdict
-from hpcpinn.workflows.progress import NO_PROGRESS, ProgressDisplay
 from hpcpinn.workflows.square_problem import constants_of
 
 UNITS = {"D": "um2/ms", "k": "1/ms", "C0": "uM", "sigma": "um", "half_width": "um"}

@@ -17,6 +17,7 @@ from hpcpinn.io.metrics import write_metrics
 from hpcpinn.io.results import ResultWriter
 from hpcpinn.io.size import warn_of_space
 from hpcpinn.parallel.communicator import Communicator
+from hpcpinn.progress import ProgressDisplay
 from hpcpinn.timestepping.firing import Rises
 from hpcpinn.timestepping.motifs import Motif, MotifBook
 from hpcpinn.timestepping.slots import Slot
@@ -30,7 +31,6 @@ from hpcpinn.workflows.long_plan import plan_of
 from hpcpinn.workflows.long_state import LongState, LongSummary, LongTally, SlotWork
 from hpcpinn.workflows.long_verdict import verdict_of
 from hpcpinn.workflows.march import NOTHING
-from hpcpinn.workflows.progress import ProgressDisplay
 from hpcpinn.workflows.resumption import stop_where_done
 from hpcpinn.workflows.split_problem import SMALL, SplitProblem, build_split_problem
 

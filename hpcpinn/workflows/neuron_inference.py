@@ -23,11 +23,11 @@ from hpcpinn.io.neuron_inference import FORMAT, NeuronInferenceResult, write_neu
 from hpcpinn.io.site_observations import SiteTable, read_site_observations, refuse_unusable
 from hpcpinn.parallel.communicator import Communicator
 from hpcpinn.physics.learned_calcium import unit_of
+from hpcpinn.progress import NO_PROGRESS, ProgressDisplay
 from hpcpinn.workflows import estimates
 from hpcpinn.workflows.inference_verdict import InferenceVerdict, inference_verdict
 from hpcpinn.workflows.learned_values import LAID_BY, laid_for, own_value, starting_values
 from hpcpinn.workflows.neuron_model import NeuronModel, Seen, build_model
-from hpcpinn.workflows.progress import NO_PROGRESS, ProgressDisplay
 
 _LAYINGS = 3
 """Of windows and pieces after the first."""

@@ -17,11 +17,11 @@ from hpcpinn.io.metrics import write_metrics
 from hpcpinn.io.neuron_draws import NeuronDraws, write_neuron_draws, write_neuron_netcdf
 from hpcpinn.io.neuron_inference import write_neuron_inference
 from hpcpinn.parallel.communicator import Communicator
+from hpcpinn.progress import NO_PROGRESS, ProgressDisplay
 from hpcpinn.wording import counted
 from hpcpinn.workflows import neuron_inference
 from hpcpinn.workflows.inference_verdict import InferenceVerdict
 from hpcpinn.workflows.neuron_inference import FittedCell, NeuronInference
-from hpcpinn.workflows.progress import NO_PROGRESS, ProgressDisplay
 from hpcpinn.workflows.uq import refuse_unusable_draws
 
 _MIDDLE = (0.025, 0.975)

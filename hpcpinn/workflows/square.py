@@ -19,6 +19,7 @@ from hpcpinn.io import places, square
 from hpcpinn.io.metrics import metrics_path, write_metrics
 from hpcpinn.parallel.communicator import Communicator
 from hpcpinn.physics.dopamine import exact
+from hpcpinn.progress import ProgressDisplay
 from hpcpinn.timestepping.controller import (
     Plan,
     WindowRule,
@@ -31,7 +32,6 @@ from hpcpinn.training.collocation import gauss_grid
 from hpcpinn.training.rectangles import field_on
 from hpcpinn.wording import biology
 from hpcpinn.workflows.forward import REMEDIES, window_detail
-from hpcpinn.workflows.progress import ProgressDisplay
 from hpcpinn.workflows.square_problem import (
     SquareAttempt,
     SquareProblem,

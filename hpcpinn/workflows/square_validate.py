@@ -21,10 +21,10 @@ from hpcpinn.io.square import (
     write_square_reference,
 )
 from hpcpinn.physics.dopamine import DopamineConstants, exact
+from hpcpinn.progress import NO_PROGRESS, ProgressDisplay
 from hpcpinn.reference.deepxde_peer import PeerRun, Training, require_deepxde, solve_by_deepxde
 from hpcpinn.reference.square import Square, solve_square
 from hpcpinn.wording import duration
-from hpcpinn.workflows.progress import NO_PROGRESS, ProgressDisplay
 from hpcpinn.workflows.square_problem import constants_of
 from hpcpinn.workflows.verdict import Accuracy
 

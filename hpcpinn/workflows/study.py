@@ -14,9 +14,9 @@ from hpcpinn.inference.study import BATCH, Cell, Fitter, Outcomes, Setting, join
 from hpcpinn.io.metrics import write_metrics
 from hpcpinn.io.study import FORMAT, StudyResult, write_study
 from hpcpinn.parallel.communicator import Communicator
+from hpcpinn.progress import NO_PROGRESS, ProgressDisplay
 from hpcpinn.workflows import estimates
 from hpcpinn.workflows.infer import UNITS, square_model, starts_and_prior, truth_of
-from hpcpinn.workflows.progress import NO_PROGRESS, ProgressDisplay
 
 
 @dataclass(frozen=True)

@@ -10,11 +10,11 @@ from hpcpinn.config import RunConfig
 from hpcpinn.errors import InputError, concerning, warn
 from hpcpinn.morphology import Cable, parse_site
 from hpcpinn.morphology.compartments import Compartments
+from hpcpinn.progress import NO_PROGRESS, ProgressDisplay
 from hpcpinn.timestepping.cable_equation import VoltageState
 from hpcpinn.timestepping.firing import FIRED, SETTLED
 from hpcpinn.wording import biology
 from hpcpinn.workflows.membrane_voltage import DrivenCable, clamped_compartments, driven_cable
-from hpcpinn.workflows.progress import NO_PROGRESS, ProgressDisplay
 
 _LADDER = 6
 """The bracket is climbed to by doubling from 2^-6 of the highest: far too strong a field blocks the spike."""

@@ -33,11 +33,11 @@ from hpcpinn.io.inference import write_inference
 from hpcpinn.io.metrics import write_metrics
 from hpcpinn.parallel.communicator import Communicator
 from hpcpinn.parallel.threads import loop_options
+from hpcpinn.progress import NO_PROGRESS, ProgressDisplay
 from hpcpinn.workflows import infer
 from hpcpinn.workflows.estimates import ANOTHER
 from hpcpinn.workflows.infer import Fitted, Inference
 from hpcpinn.workflows.inference_verdict import InferenceVerdict, inference_verdict
-from hpcpinn.workflows.progress import NO_PROGRESS, ProgressDisplay
 
 _TOGETHER = 50
 """Draws whose likelihoods are computed at once."""

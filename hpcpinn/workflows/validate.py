@@ -20,13 +20,13 @@ from hpcpinn.io.sidecar import FORMAT, ReferenceTrace, reference_path, write_ref
 from hpcpinn.morphology.interpolation import tree_weights
 from hpcpinn.morphology.sites import Site
 from hpcpinn.physics.constants import PRESETS, CalciumConstants
+from hpcpinn.progress import NO_PROGRESS, ProgressDisplay
 from hpcpinn.reference.forcing import EndFlux, Forcing, Synapse, VoltageTable
 from hpcpinn.reference.mesh import Mesh
 from hpcpinn.reference.price import Price, price_of
 from hpcpinn.reference.refinement import MOVEMENT, Norms, Settled, Task, settle
 from hpcpinn.workflows.places import input_files
 from hpcpinn.workflows.problem import Cell, describe_cell
-from hpcpinn.workflows.progress import NO_PROGRESS, ProgressDisplay
 from hpcpinn.workflows.verdict import Accuracy, Verdict, verdict_in
 
 

@@ -10,8 +10,8 @@ from hpcpinn.cli.run import checkpoint_to_resume
 from hpcpinn.config import load_config
 from hpcpinn.parallel.communicator import make_communicator
 from hpcpinn.parallel.device import prepare
+from hpcpinn.progress import NoProgress
 from hpcpinn.workflows import forward
-from hpcpinn.workflows.progress import NoProgress
 
 
 def main(job: str, transport: str, *outputs: str) -> None:
