@@ -4,6 +4,7 @@ What is repaired is reported; what cannot be repaired is refused with its line a
 """
 
 from dataclasses import dataclass, replace
+from functools import cached_property
 from pathlib import Path
 
 import numpy as np
@@ -64,7 +65,7 @@ class SwcTree:
     def n_points(self) -> int:
         return len(self.id)
 
-    @property
+    @cached_property
     def edge_length(self) -> Float[ndarray, " n"]:
         """Distance of every point to its parent, µm; 0 for the root."""
         step = self.xyz - self.xyz[self.parent]
