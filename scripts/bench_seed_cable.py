@@ -4,6 +4,7 @@ Preset `seed` on [−1, 1] × [0, 1], a flux of 1 through the left end all the t
 condition taken from the reference after 5 % of the horizon; D_b = D_c and D_b = D_c/11.
 
     python scripts/bench_seed_cable.py [--budget SECONDS]
+    python scripts/bench_seed_cable.py --result results/seed_cable.h5      the shipped job's run, which begins at t = 0
 
 Errors are relative L2 norms at the final time, ‖c − c_ref‖/‖c_ref‖ over the cable. The reference
 (finite volumes, independent of the networks) is refined until it stands still and extrapolated;
@@ -15,6 +16,7 @@ import math
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from itertools import pairwise
 from pathlib import Path
 
 from hpcpinn.parallel.device import prepare
@@ -28,6 +30,7 @@ from numpy.polynomial.legendre import leggauss  # noqa: E402
 
 from hpcpinn.config import RunConfig, load_config  # noqa: E402
 from hpcpinn.errors import SolveError  # noqa: E402
+from hpcpinn.io import read  # noqa: E402
 from hpcpinn.parallel.communicator import SerialCommunicator  # noqa: E402
 from hpcpinn.reference.finite_volume import solve  # noqa: E402
 from hpcpinn.reference.forcing import EndFlux, Forcing  # noqa: E402
@@ -139,6 +142,26 @@ def reference_case(title: str, overrides: tuple[str, ...]) -> Case:
     moved = np.linalg.norm(fine[1] - coarse[1], axis=1) / np.linalg.norm(fine[1], axis=1)
     curves = [[Curve.through(averages) for averages in moment] for moment in fine]
     return Case(title, overrides, tuple(curves[0]), tuple(curves[1]), tuple(moved), seconds)
+
+
+def of_result(path: str) -> tuple[tuple[float, float], tuple[float, float]]:
+    """Errors of the last frame of a run of the whole job, and how much its reference moved, c and b."""
+    run, config = read(path), load_config(JOB)
+    cable, k = load_cable(config), constants_of(config)
+    edges = run.cable.xyz[run.cells.piece, :1, 0] + run.cells.fraction * np.diff(
+        run.cable.xyz[run.cells.piece, :, 0], axis=1
+    )
+    forcing = Forcing(voltage=config.voltage.constant, ends=(EndFlux(int(cable.node[0, 0]), config.flux[0].value),))
+    answers = []
+    for cells in (800, 1600, 3200):
+        found = solve(cable, k, forcing, np.array([0.0, END]), cells=cells, tolerance=1e-10)
+        primitives = [chebyshev.chebint(Curve.through(species[-1]).coefficients) for species in (found.c, found.b)]
+        answers.append([np.diff(chebyshev.chebval(edges, p), axis=1) / np.diff(edges) for p in primitives])
+    coarse, fine = (b + (b - a) / 3.0 for a, b in pairwise(np.array(answers)[..., 0]))
+    weight = np.diff(edges, axis=1)[:, 0]
+    solved = (run.calcium[-1], run.calbindin[-1])
+    errors = tuple(relative(solved[s], fine[s], weight) for s in range(2))
+    return errors, tuple(relative(coarse[s], fine[s], weight) for s in range(2))
 
 
 @dataclass(frozen=True)
@@ -276,7 +299,12 @@ def main() -> None:
     arguments = argparse.ArgumentParser(description=__doc__.split("\n")[0])
     arguments.add_argument("--budget", type=float, default=120.0, help="seconds per dense network")
     arguments.add_argument("--only", default="", help="rows whose name contains this")
+    arguments.add_argument("--result", help="measure the last frame of a run of jobs/seed_cable.toml, and nothing else")
     given = arguments.parse_args()
+    if given.result is not None:
+        errors, moved = of_result(given.result)
+        print(f"{given.result}: c {errors[0]:.1e}, b {errors[1]:.1e}; the reference moved by {max(moved):.0e}")
+        return
     for title, overrides in (
         ("D_b = D_c", ()),
         ("D_b = D_c/11", (f"physics.constants.D_b={1.0 / 11.0!r}",)),

@@ -20,11 +20,16 @@ if not is_rank() and "PYTEST_XDIST_WORKER" not in os.environ:
     os.environ["JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS"] = "0.05"
 
 import pytest
+from hypothesis import HealthCheck, settings
 
 from hpcpinn.parallel.communicator import Communicator, make_communicator
 from hpcpinn.parallel.device import prepare
 
 prepare()
+
+# How fast examples are drawn says how busy the machine is, and nothing about the code.
+settings.register_profile("busy", deadline=None, suppress_health_check=[HealthCheck.too_slow])
+settings.load_profile("busy")
 
 pytest_plugins = ["tests.mpi.plugin", "tests.mpi.one_job"]
 
