@@ -64,7 +64,7 @@ from hpcpinn.physics.constants import PRESETS, CalciumConstants  # noqa: E402
 from hpcpinn.reference.finite_volume import FvSolution, solve  # noqa: E402
 from hpcpinn.reference.forcing import Forcing, VoltageTable  # noqa: E402
 from hpcpinn.reference.mesh import Mesh  # noqa: E402
-from hpcpinn.timestepping.controller import after_accepted, after_rejected, next_length  # noqa: E402
+from hpcpinn.solve.controller import after_accepted, after_rejected, next_length  # noqa: E402
 from hpcpinn.workflows.march import QUIET, Factors, March, State, Tally  # noqa: E402
 from hpcpinn.workflows.problem import Problem, build_problem  # noqa: E402
 

@@ -34,7 +34,7 @@ from hpcpinn.io import read  # noqa: E402
 from hpcpinn.parallel.communicator import SerialCommunicator  # noqa: E402
 from hpcpinn.reference.finite_volume import solve  # noqa: E402
 from hpcpinn.reference.forcing import EndFlux, Forcing  # noqa: E402
-from hpcpinn.timestepping.controller import after_accepted, after_rejected, next_length  # noqa: E402
+from hpcpinn.solve.controller import after_accepted, after_rejected, next_length  # noqa: E402
 from hpcpinn.training.first_order import FirstOrder  # noqa: E402
 from hpcpinn.training.levenberg_marquardt import LevenbergMarquardt  # noqa: E402
 from hpcpinn.training.monolithic import CableTask, DenseNetwork, Monolithic  # noqa: E402

@@ -44,17 +44,19 @@ def checkpoint_path(result: str | Path) -> Path:
     return storage.beside(result, "checkpoint.h5")
 
 
-def fingerprint(settings: Mapping[str, Any], cable: Cable) -> dict[str, str]:
+def fingerprint(settings: Mapping[str, Any], cable: Cable | None = None) -> dict[str, str]:
     """What a state depends on, key by key, so that a mismatch can be named.
 
     Args:
         settings: The parts of the run description that shape the state, nested as they are there;
             leave out what may change on resume (duration, output path, number of ranks).
-        cable: The refined cable.
+        cable: The refined cable, where the geometry does not follow from the settings alone.
 
     Returns:
         ``{"network.features": "64", ..., "geometry": "<hash>"}``.
     """
+    if cable is None:
+        return _flat("", settings)
     digest = hashlib.sha256()
     for name in PIECE_ARRAYS:
         digest.update(np.ascontiguousarray(getattr(cable, name)).tobytes())
@@ -162,6 +164,8 @@ def _create(
         file.attrs["format_version"] = FORMAT_VERSION
         file.attrs["hpcpinn"] = __version__
         file["settings"] = json.dumps(dict(fingerprint))
+        for group in ("arrays", "scalars"):  # there even where nothing is in them
+            file.create_group(group)
         for name, array in values.items():
             early = h5py.h5p.create(h5py.h5p.DATASET_CREATE)
             early.set_alloc_time(h5py.h5d.ALLOC_TIME_EARLY)

@@ -16,7 +16,7 @@ from numpy import ndarray
 
 from hpcpinn.errors import InputError, SolveError
 from hpcpinn.parallel.communicator import Communicator, SerialCommunicator
-from hpcpinn.timestepping.controller import (
+from hpcpinn.solve.controller import (
     Plan,
     WindowRule,
     after_accepted,

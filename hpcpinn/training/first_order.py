@@ -12,6 +12,12 @@ import jax
 import optax
 from jaxtyping import Array, Float, PyTree
 
+REMEDIES = {
+    "adam": "give adam more training.steps and another training.learning_rate",
+    "lbfgs": "give lbfgs more training.steps (it reads no training.learning_rate)",
+}
+"""What helps trainers that seldom come to their end by themselves."""
+
 
 @dataclass(frozen=True)
 class FirstOrder:

@@ -24,7 +24,7 @@ from hpcpinn.morphology import Cable
 from hpcpinn.parallel.communicator import Communicator
 from hpcpinn.physics.constants import CalciumConstants
 from hpcpinn.physics.voltage import compact_weights
-from hpcpinn.timestepping.controller import (
+from hpcpinn.solve.controller import (
     Plan,
     WindowRule,
     after_accepted,

@@ -17,7 +17,7 @@ from hpcpinn.io.metrics import write_metrics
 from hpcpinn.io.size import free_bytes, result_bytes, warn_of_space
 from hpcpinn.parallel.communicator import Communicator
 from hpcpinn.progress import ProgressDisplay
-from hpcpinn.timestepping.controller import Plan, after_accepted, after_rejected, next_length
+from hpcpinn.solve.controller import Plan, after_accepted, after_rejected, next_length
 from hpcpinn.timestepping.firing import rises
 from hpcpinn.wording import counted
 from hpcpinn.workflows.march import Attempt, Factors, March, State, Tally, why_rejected
@@ -31,12 +31,6 @@ from hpcpinn.workflows.verdict import Accuracy, Firing, Verdict, cells_of, firin
 RESUMABLE = ("morphology", "physics", "voltage", "field", "stimulation", "clamp", "channels", "cable",
              "synapse", "flux", "network", "training", "pieces", "schwarz", "window")  # fmt: skip
 """Tables of the run description that shape the state: they must not change on resume."""
-
-REMEDIES = {
-    "adam": "give adam more training.steps and another training.learning_rate",
-    "lbfgs": "give lbfgs more training.steps (it reads no training.learning_rate)",
-}
-"""What helps trainers that seldom come to their end by themselves."""
 
 
 @dataclass(frozen=True)
@@ -218,8 +212,7 @@ class _Run:
                 plan = after_accepted(rule, plan, length, attempt.error, at_stop and more_stops, effort)
                 return attempt, plan, rejected
             why = why_rejected(attempt, state.time / self.problem.cell.constants.time_unit, rule.tolerance)
-            remedy = REMEDIES.get(self.problem.config.training.trainer, "use more network.features")
-            plan = after_rejected(rule, plan, length, attempt.error, why, remedy)
+            plan = after_rejected(rule, plan, length, attempt.error, why)
             factors, rejected = None, rejected + 1
 
     def _row(self, before, attempt, tally, rejected, trained, exchange, written) -> dict[str, float]:

@@ -13,7 +13,7 @@ from jaxtyping import Array, Float
 from hpcpinn.domain.flows import calcium_content, membrane_flows
 from hpcpinn.domain.window_solver import WindowSolution, WindowSolver
 from hpcpinn.parallel.communicator import Communicator
-from hpcpinn.timestepping.controller import Plan, first_plan
+from hpcpinn.solve.controller import Plan, first_plan
 from hpcpinn.timestepping.forcing import WindowDrive
 from hpcpinn.training.local import Window
 from hpcpinn.workflows.problem import Problem

@@ -26,7 +26,7 @@ from hpcpinn.parallel.communicator import Communicator
 from hpcpinn.physics.calcium_system import CalciumSystem
 from hpcpinn.physics.constants import PRESETS, CalciumConstants
 from hpcpinn.physics.learned_calcium import CellConstants, PieceConstants, shapes_drive
-from hpcpinn.timestepping.controller import Plan, after_accepted, after_rejected, next_length
+from hpcpinn.solve.controller import Plan, after_accepted, after_rejected, next_length
 from hpcpinn.timestepping.forcing import CalciumDrive, WindowDrive
 from hpcpinn.workflows.learned_values import starting_values
 from hpcpinn.workflows.learned_voltage import learned_voltage

@@ -30,10 +30,10 @@ from hpcpinn.parallel.communicator import Communicator
 from hpcpinn.physics import calcium, sources, voltage
 from hpcpinn.physics.calcium_system import CalciumSystem
 from hpcpinn.physics.constants import PRESETS, CalciumConstants, Gate
-from hpcpinn.timestepping.controller import WindowRule
+from hpcpinn.solve.controller import WindowRule
 from hpcpinn.timestepping.forcing import CalciumDrive, flux_ends
 from hpcpinn.training.collocation import Grid, Points, feature_table, gauss_grid, grid_points, random_points
-from hpcpinn.training.first_order import FirstOrder
+from hpcpinn.training.first_order import REMEDIES, FirstOrder
 from hpcpinn.training.local import piece_geometry
 from hpcpinn.wording import as_typed
 from hpcpinn.workflows.membrane_voltage import solve_voltage, switching_times
@@ -352,6 +352,7 @@ def window_rule(config: RunConfig, unit: float) -> WindowRule:
         longest=config.window.longest * unit,
         tolerance=config.window.tolerance,
         unit=unit,
+        remedy=REMEDIES.get(config.training.trainer, "use more network.features"),
     )
 
 

@@ -20,7 +20,7 @@ from hpcpinn.io.metrics import metrics_path, write_metrics
 from hpcpinn.parallel.communicator import Communicator
 from hpcpinn.physics.dopamine import exact
 from hpcpinn.progress import ProgressDisplay
-from hpcpinn.timestepping.controller import (
+from hpcpinn.solve.controller import (
     Plan,
     WindowRule,
     after_accepted,
@@ -29,9 +29,10 @@ from hpcpinn.timestepping.controller import (
     next_length,
 )
 from hpcpinn.training.collocation import gauss_grid
+from hpcpinn.training.first_order import REMEDIES
 from hpcpinn.training.rectangles import field_on
 from hpcpinn.wording import biology
-from hpcpinn.workflows.forward import REMEDIES, window_detail
+from hpcpinn.workflows.forward import window_detail
 from hpcpinn.workflows.square_problem import (
     SquareAttempt,
     SquareProblem,
@@ -45,6 +46,8 @@ from hpcpinn.workflows.square_problem import (
 from hpcpinn.workflows.square_trunk import SquareTrunkTraining
 from hpcpinn.workflows.verdict import Accuracy, Verdict
 
+FINER = "use more network.features_space, domain.subdomains or schwarz.max_sweeps"
+"""What helps where the shortest window fails, besides what its trainer wants."""
 ANOTHER = "name another file with --output (run.output)"
 
 
@@ -154,7 +157,7 @@ def _march(
     end, given = duration_of(problem.config), problem.config.window
     rule = WindowRule(
         first=min(given.first, end), shortest=given.shortest, longest=given.longest,
-        tolerance=given.tolerance, growth=given.growth,
+        tolerance=given.tolerance, growth=given.growth, remedy=REMEDIES.get(problem.config.training.trainer, FINER),
     )  # fmt: skip
     plan, time, tally = first_plan(rule), 0.0, _Tally()
     field = released(problem)
@@ -230,9 +233,7 @@ def _accepted(
                 f"t = {biology(time, 6)}: sides disagree by {solution.jump:.1e} after {solution.sweeps} sweeps "
                 f"(schwarz.jump_tolerance = {problem.solver.sweeping.tolerance:.1e})"
             )
-        finer = "use more network.features_space, domain.subdomains or schwarz.max_sweeps"
-        remedy = REMEDIES.get(problem.config.training.trainer, finer)
-        plan, rejected = after_rejected(rule, plan, length, error, why, remedy), rejected + 1
+        plan, rejected = after_rejected(rule, plan, length, error, why), rejected + 1
 
 
 class _Comparison:

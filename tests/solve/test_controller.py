@@ -8,7 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from hpcpinn.errors import SolveError
-from hpcpinn.timestepping.controller import (
+from hpcpinn.solve.controller import (
     Plan,
     WindowRule,
     after_accepted,

@@ -20,7 +20,10 @@ class WindowRule:
         growth: Largest ratio of successive lengths.
         keep: Ratio of wanted to current length within which the length stays, so that the
             factors of the last window can be used again.
+        restart: Whether lengths start small again after a breakpoint.
         unit: Internal time per user time, for messages.
+        since: User time at internal time 0, for messages.
+        remedy: What else may help where the shortest window fails, for the end of a message.
     """
 
     first: float
@@ -31,7 +34,10 @@ class WindowRule:
     safety: float = 0.5
     growth: float = 3.0
     keep: float = 1.25
+    restart: bool = True
     unit: float = 1.0
+    since: float = 0.0
+    remedy: str = "use more network.features"
 
 
 @dataclass(frozen=True)
@@ -75,7 +81,7 @@ def after_accepted(
         at_stop: It ended at a breakpoint: something switches, so start small again.
         effort: Sweeps that it took over those that a window may take; near 1 a longer one fails.
     """
-    if at_stop:
+    if at_stop and rule.restart:
         return Plan(min(rule.first, rule.longest))
     if effort > 0.6:
         return Plan(max(length * (1.0 if effort <= 0.8 else 0.8), rule.shortest))
@@ -89,15 +95,12 @@ def after_accepted(
     return Plan(max(wanted, length / rule.growth) if wanted < length / 1.1 else length)
 
 
-def after_rejected(
-    rule: WindowRule, plan: Plan, length: float, error: float, why: str, remedy: str = "use more network.features"
-) -> Plan:
+def after_rejected(rule: WindowRule, plan: Plan, length: float, error: float, why: str) -> Plan:
     """Plan after a rejected window.
 
     Args:
         error: Its relative error estimate; NaN or infinite where the solve failed.
         why: What went wrong, for the message.
-        remedy: What else may help, for its end.
 
     Raises:
         SolveError: The window was as short as allowed.
@@ -105,7 +108,7 @@ def after_rejected(
     if length <= rule.shortest * (1.0 + 1e-9):
         raise SolveError(
             f"{why} at the shortest window allowed (window.shortest = {rule.shortest / rule.unit:.3g}); "
-            f"lower window.shortest, raise window.tolerance, or {remedy}"
+            f"lower window.shortest, raise window.tolerance, or {rule.remedy}"
         )
     factor = 0.25
     if math.isfinite(error) and error > 0.0:

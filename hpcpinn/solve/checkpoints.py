@@ -1,0 +1,143 @@
+"""Where a march stands, kept in a checkpoint and taken from it to the last bit, on any number of ranks."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Generic, Protocol, TypeVar
+
+import numpy as np
+from jaxtyping import Int
+from numpy import ndarray
+
+from hpcpinn.io import checkpoint
+from hpcpinn.solve.controller import Plan, first_plan
+from hpcpinn.solve.march import Improvement, WindowProblem
+from hpcpinn.solve.tally import Tally
+
+if TYPE_CHECKING:
+    from hpcpinn.parallel.communicator import Communicator
+
+OF_MARCH = "march_"
+"""Begins the names of what the march itself keeps."""
+
+
+@dataclass(frozen=True, eq=False)
+class Packed:
+    """A state as a checkpoint holds it: what makes the same state again, to the last bit.
+
+    Attributes:
+        arrays: Arrays by name, one row for each of this rank's `Rows.own`.
+        scalars: What all ranks share, by name: numbers, text, arrays.
+    """
+
+    arrays: Mapping[str, ndarray] = field(default_factory=dict)
+    scalars: Mapping[str, Any] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, eq=False)
+class Rows:
+    """Which rows of the arrays of a checkpoint are a rank's.
+
+    Attributes:
+        own: Numbers of this rank's rows, in the order in which it stores them.
+        total: Number of rows of all ranks.
+    """
+
+    own: Int[ndarray, " n"] = field(default_factory=lambda: np.zeros(0, int))
+    total: int = 0
+
+
+class SavedProblem(WindowProblem, Protocol):
+    """A problem whose states can be kept."""
+
+    @property
+    def rows(self) -> Rows:
+        """This rank's rows of `Packed.arrays`; ``Rows()`` where all is in `Packed.scalars`."""
+
+    @property
+    def settings(self) -> Mapping[str, str]:
+        """What states depend on, key by key, as `hpcpinn.io.checkpoint.fingerprint` makes it."""
+
+    def start(self) -> Any:
+        """The state at the start of a run. Collective over all ranks."""
+
+    def pack(self, state: Any) -> Packed:
+        """A state as plain arrays. Collective over all ranks."""
+
+    def unpack(self, packed: Packed) -> Any:
+        """The state of `pack`, on any number of ranks. Collective over all ranks."""
+
+
+Q = TypeVar("Q", bound=SavedProblem)
+
+
+@dataclass(frozen=True, eq=False)
+class Reached(Generic[Q]):
+    """Where a march stands.
+
+    Attributes:
+        problem: What is solved, as the last improvement left it.
+        state: At the end of the last window.
+        plan: Length of the next window.
+        tally: What has been counted.
+    """
+
+    problem: Q
+    state: Any
+    plan: Plan
+    tally: Tally
+
+
+def at_start(problem: Q) -> Reached[Q]:
+    """A march that has not begun. Collective over all ranks."""
+    return Reached(problem, problem.start(), first_plan(problem.rule), Tally())
+
+
+def save(
+    path: Path, communicator: "Communicator", reached: Reached[Q], improvement: Improvement[Q] | None = None
+) -> None:
+    """Replaces a checkpoint. Collective over all ranks.
+
+    Raises:
+        OutputError: On all ranks; an older checkpoint stays as it was.
+    """
+    problem = reached.problem
+    packed = problem.pack(reached.state)
+    of_march: dict[str, Any] = {"plan_length": reached.plan.length, **reached.tally.scalars()}
+    if improvement is not None:
+        of_march |= {f"improvement_{name}": value for name, value in improvement.scalars(problem).items()}
+    checkpoint.save(
+        path,
+        communicator,
+        problem.rows.own,
+        problem.rows.total,
+        packed.arrays,
+        {**packed.scalars, **{OF_MARCH + name: value for name, value in of_march.items()}},
+        problem.settings,
+    )
+
+
+def load(path: Path, communicator: "Communicator", problem: Q, improvement: Improvement[Q] | None = None) -> Reached[Q]:
+    """Where the march of a checkpoint stood. Collective over all ranks.
+
+    Args:
+        path: The checkpoint.
+        communicator: All ranks, which may be others than those that wrote it.
+        problem: As it is built from its description.
+        improvement: As at the start of a run; takes up what it has kept.
+
+    Raises:
+        InputError: The checkpoint cannot be used for this problem.
+    """
+    arrays, scalars = checkpoint.load(path, communicator, problem.rows.own, problem.settings)
+    of_march = _named(OF_MARCH, scalars)
+    if improvement is not None:
+        problem = improvement.restored(problem, _named("improvement_", of_march))
+    own = {name: value for name, value in scalars.items() if not name.startswith(OF_MARCH)}
+    state = problem.unpack(Packed(arrays, own))
+    return Reached(problem, state, Plan(float(of_march["plan_length"])), Tally.restored(of_march))
+
+
+def _named(prefix: str, scalars: Mapping[str, Any]) -> dict[str, Any]:
+    """Those whose names begin so, by the rest of their names."""
+    return {name.removeprefix(prefix): value for name, value in scalars.items() if name.startswith(prefix)}

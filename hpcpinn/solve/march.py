@@ -1,0 +1,233 @@
+"""Window after window: attempt, judge, accept or retry with a shorter one. Knows nothing of what is solved.
+
+The one loop of this kind. Coupled windows of cells, squares, the stretches of a long protocol, the pilot of an
+inference and systems that others bring all go through it; what they share besides are checkpoints and the driver
+of a run (`hpcpinn.solve.run`).
+"""
+
+import math
+import time as clock
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+from typing import Any, Generic, Protocol, TypeVar
+
+import numpy as np
+from jaxtyping import Float
+from numpy import ndarray
+
+from hpcpinn.solve.controller import Plan, WindowRule, after_accepted, after_rejected, first_plan, next_length
+
+ROUNDING = 1e-12
+"""Relative difference below which two times are the same."""
+
+
+class Timed(Protocol):
+    """A state that knows where it is."""
+
+    @property
+    def time(self) -> float:
+        """Internal time."""
+
+
+S = TypeVar("S", bound=Timed)
+D = TypeVar("D")
+
+
+@dataclass(frozen=True, eq=False)
+class Attempt(Generic[S, D]):
+    """A window that was solved and not yet judged.
+
+    Attributes:
+        length: Length of the window, internal time; it may be another one than was asked for.
+        error: Estimate of its error, in the measure of `WindowRule.tolerance`; NaN where the solve failed.
+        after: State at the end of the window.
+        notes: Figures of the window by name, which a run adds up.
+        largest: Figures of the window by name, of which a run keeps the largest.
+        why: What went wrong where the solve failed, in words for a message.
+        effort: Share of the work allowed to a window that this one took; above 0.6 the next is no longer.
+        reuse: What the next window of the same length may use again; None: nothing.
+        inside: The solution, for those who read more out of it than its end.
+    """
+
+    length: float
+    error: float
+    after: S
+    notes: Mapping[str, float] = field(default_factory=dict)
+    largest: Mapping[str, float] = field(default_factory=dict)
+    why: str = ""
+    effort: float = 0.0
+    reuse: Any = None
+    inside: D = None  # type: ignore[assignment]
+
+
+class WindowProblem(Protocol):
+    """What the march must know of a problem; every member is the same on all ranks, methods are collective."""
+
+    @property
+    def rule(self) -> WindowRule:
+        """How long windows may be, and how accurate they must be."""
+
+    @property
+    def stops(self) -> Float[ndarray, " s"]:
+        """Increasing internal times at which windows must end; the last is the end of the run.
+
+        Empty for a stationary problem, which has one window, of length 0.
+        """
+
+    def attempt(self, state: Any, length: float, reuse: Any) -> Attempt[Any, Any]:
+        """Solves the window of this length that starts at the state.
+
+        Args:
+            state: At its start.
+            length: Internal time.
+            reuse: `Attempt.reuse` of the window before; None after a rejected one or a checkpoint.
+        """
+
+
+P = TypeVar("P", bound=WindowProblem)
+
+
+class Improvement(Protocol[P]):
+    """What may change how a problem is solved while a run goes on, such as the training of a shared trunk."""
+
+    def improved(self, problem: P, state: Any, attempt: Attempt[Any, Any], windows: int) -> tuple[P, Attempt[Any, Any]]:
+        """Problem and attempt, better ones where the attempt asks for it. Collective over all ranks.
+
+        Args:
+            problem: As it is so far; states must not depend on what changes.
+            state: At the start of the window.
+            attempt: At it.
+            windows: Number of windows accepted so far.
+        """
+
+    def scalars(self, problem: P) -> Mapping[str, Any]:
+        """What a checkpoint must keep of it: numbers, text and arrays that all ranks share."""
+
+    def restored(self, problem: P, scalars: Mapping[str, Any]) -> P:
+        """The problem as it was when `scalars` were taken."""
+
+
+@dataclass(frozen=True, eq=False)
+class Step(Generic[P]):
+    """An accepted window.
+
+    Attributes:
+        number: Windows accepted before it.
+        problem: The problem that solved it.
+        before: State at its start.
+        attempt: The window.
+        plan: Length of the next one.
+        rejected: Tries that were rejected before it.
+        seconds: Wall time of all tries.
+    """
+
+    number: int
+    problem: P
+    before: Any
+    attempt: Attempt[Any, Any]
+    plan: Plan
+    rejected: int
+    seconds: float
+
+
+def next_stop(stops: Float[ndarray, " s"], time: float) -> float:
+    """The first stop after a time; the time itself where there are none."""
+    if not len(stops):
+        return time
+    return float(stops[np.searchsorted(stops, time * (1.0 + ROUNDING), side="right")])
+
+
+def what_is_wrong(rule: WindowRule, time: float, attempt: Attempt[Any, Any]) -> str:
+    """Why a window that starts at an internal time is rejected, for messages."""
+    where = f"window at t = {rule.since + time / rule.unit:.6g}: "
+    if not math.isfinite(attempt.error):
+        return where + (attempt.why or "no finite solution")
+    return f"{where}error estimate {attempt.error:.2g} above window.tolerance = {rule.tolerance:.2g}"
+
+
+def accepted(
+    problem: P,
+    state: Timed,
+    plan: Plan,
+    reuse: Any = None,
+    improvement: Improvement[P] | None = None,
+    windows: int = 0,
+) -> Step[P]:
+    """Tries shorter and shorter windows until one is within the tolerance. Collective over all ranks.
+
+    Args:
+        problem: What is solved.
+        state: At the start of the window.
+        plan: Length that it should have.
+        reuse: Of the window before.
+        improvement: May improve every attempt before it is judged.
+        windows: Number of windows accepted so far.
+
+    Raises:
+        SolveError: The shortest window allowed is not within the tolerance.
+    """
+    begun, rule, rejected = clock.perf_counter(), problem.rule, 0
+    stop = next_stop(problem.stops, state.time)
+    is_last = stop == next_stop(problem.stops[-1:], state.time)
+    while True:
+        attempt = problem.attempt(state, next_length(rule, plan, state.time, stop), reuse)
+        if improvement is not None:
+            problem, attempt = improvement.improved(problem, state, attempt, windows)
+        length, error = attempt.length, attempt.error
+        if error <= rule.tolerance:
+            at_stop = math.isclose(state.time + length, stop, rel_tol=ROUNDING) and not is_last
+            plan = after_accepted(rule, plan, length, error, at_stop, attempt.effort)
+            return Step(windows, problem, state, attempt, plan, rejected, clock.perf_counter() - begun)
+        plan = after_rejected(rule, plan, length, error, what_is_wrong(rule, state.time, attempt))
+        reuse, rejected = None, rejected + 1
+
+
+@dataclass
+class March(Generic[P]):
+    """Goes from window to window. Collective over all ranks.
+
+    Attributes:
+        problem: What is solved, as the last improvement left it.
+        state: Where the march is.
+        plan: Length of the next window.
+        improvement: May improve every attempt before it is judged.
+        windows: Number of windows accepted so far.
+        reuse: What the last window left for the next.
+    """
+
+    problem: P
+    state: Any
+    plan: Plan
+    improvement: Improvement[P] | None = None
+    windows: int = 0
+    reuse: Any = None
+
+    @classmethod
+    def begun(cls, problem: P, state: Any) -> "March[P]":
+        """A march at its start."""
+        return cls(problem, state, first_plan(problem.rule))
+
+    @property
+    def is_at_end(self) -> bool:
+        """Whether nothing is left to do."""
+        stops = self.problem.stops
+        return bool(self.state.time >= stops[-1] * (1.0 - ROUNDING)) if len(stops) else self.windows > 0
+
+    def step(self) -> Step[P]:
+        """The next window.
+
+        Raises:
+            SolveError: The shortest window allowed is not within the tolerance.
+        """
+        step = accepted(self.problem, self.state, self.plan, self.reuse, self.improvement, self.windows)
+        self.problem, self.state, self.plan = step.problem, step.attempt.after, step.plan
+        self.reuse, self.windows = step.attempt.reuse, self.windows + 1
+        return step
+
+    def forget(self) -> None:
+        """Goes on as a march does that begins here: without what the last window left."""
+        self.reuse = None
+
+    def __iter__(self) -> Iterator[Step[P]]:
+        while not self.is_at_end:
+            yield self.step()

@@ -1,0 +1,188 @@
+"""A run: a problem is marched to its end, written, and kept in checkpoints from which it goes on to the last bit."""
+
+import time as clock
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Generic, Protocol
+
+from hpcpinn.errors import HpcpinnError, OutputError
+from hpcpinn.progress import NO_PROGRESS, ProgressDisplay
+from hpcpinn.solve.checkpoints import Q, Reached, at_start, load, save
+from hpcpinn.solve.march import Improvement, March, Step
+from hpcpinn.solve.tally import Tally
+from hpcpinn.wording import counted
+
+if TYPE_CHECKING:
+    from hpcpinn.parallel.communicator import Communicator
+
+
+class Output(Protocol):
+    """What takes the windows of a run; all methods are collective over all ranks."""
+
+    def window(self, step: Step[Any], tally: Tally) -> None:
+        """Remembers what is due of an accepted window.
+
+        Args:
+            step: The window.
+            tally: With the window counted in.
+        """
+
+    def flush(self) -> None:
+        """Makes everything remembered part of the result; called before every checkpoint.
+
+        Raises:
+            OutputError: It cannot be written; what was flushed before stays readable.
+        """
+
+    def close(self, *, complete: bool = True) -> None:
+        """Flushes, and says whether the run came to its end."""
+
+
+def window_detail(tally: Tally, step: Step[Any]) -> str:
+    """What is said of a window while a run goes on."""
+    sweeps = step.attempt.notes.get("sweeps")
+    work = "" if sweeps is None else f"{counted(int(sweeps), 'sweep')}, "
+    return f"window {tally.windows}, {work}error estimate {step.attempt.error:.1e}"
+
+
+@dataclass(frozen=True)
+class Cadence:
+    """How often checkpoints are written; there is always one at the end.
+
+    Attributes:
+        windows: Number of windows from one checkpoint to the next; None where the clock says.
+        seconds: Wall time from one checkpoint to the next; windows then reuse nothing of each other, so that what a
+            run finds does not depend on the clock.
+    """
+
+    windows: int | None = None
+    seconds: float | None = None
+
+
+@dataclass(frozen=True)
+class RunOptions(Generic[Q]):
+    """How a run is done.
+
+    Attributes:
+        checkpoint: Where checkpoints are written; None: nowhere.
+        resume: Checkpoint to go on from; None: from the start.
+        cadence: How often checkpoints are written.
+        progress: Told what is being done, and about every accepted window.
+        improvement: What may change the problem on the way.
+        detail: What is said of a window while the run goes on.
+        unit: Of user time, in words for progress; empty for a dimensionless run.
+        began: Reading of the wall clock at the beginning of the set-up.
+    """
+
+    checkpoint: Path | None = None
+    resume: Path | None = None
+    cadence: Cadence = Cadence(windows=1)
+    progress: ProgressDisplay = NO_PROGRESS
+    improvement: Improvement[Q] | None = None
+    detail: Callable[[Tally, Step[Any]], str] = window_detail
+    unit: str = "ms"
+    began: float = field(default_factory=clock.perf_counter)
+
+
+@dataclass(frozen=True, eq=False)
+class Finished(Generic[Q]):
+    """A run that came to its end.
+
+    Attributes:
+        reached: Where it stands.
+        seconds_setup: Wall time from the beginning of the set-up until the first window was done.
+    """
+
+    reached: Reached[Q]
+    seconds_setup: float
+
+
+def run(
+    problem: Q,
+    communicator: "Communicator",
+    open_output: Callable[[Reached[Q], bool], Output],
+    options: RunOptions[Q] | None = None,
+) -> Finished[Q]:
+    """Marches a problem to its end, writing on the way. Collective over all ranks.
+
+    Args:
+        problem: As it is built from its description.
+        communicator: All ranks.
+        open_output: Makes the output; is given where the march stands, and whether it goes on from a checkpoint: the
+            output then drops what is later.
+        options: How it is done.
+
+    Raises:
+        InputError: The checkpoint cannot be used for this problem.
+        SolveError: A window does not reach its tolerance; what was accepted is in the output.
+        OutputError: The result cannot be written; what was flushed is kept.
+    """
+    options = options or RunOptions()
+    if options.resume is None:
+        reached = at_start(problem)
+    else:
+        reached = load(options.resume, communicator, problem, options.improvement)
+    output = open_output(reached, options.resume is not None)
+    try:
+        finished = _Loop(communicator, output, options, reached).to_end()
+    except OutputError:
+        raise
+    except HpcpinnError:
+        output.close(complete=False)  # all ranks come here together: what was accepted is kept and can be read
+        raise
+    output.close()
+    return finished
+
+
+class _Loop(Generic[Q]):
+    """The loop of a run and what it holds on to."""
+
+    def __init__(
+        self, communicator: "Communicator", output: Output, options: RunOptions[Q], reached: Reached[Q]
+    ) -> None:
+        self.communicator, self.output, self.options, self.tally = communicator, output, options, reached.tally
+        self.march = March(reached.problem, reached.state, reached.plan, options.improvement, reached.tally.windows)
+        self.last_saved, self.seconds_setup = clock.perf_counter(), 0.0
+
+    @property
+    def reached(self) -> Reached[Q]:
+        return Reached(self.march.problem, self.march.state, self.march.plan, self.tally)
+
+    def to_end(self) -> Finished[Q]:
+        options, rule = self.options, self.march.problem.rule
+        for step in self.march:
+            self.tally = self.tally.and_window(step)
+            self._write(step)
+            if self.seconds_setup == 0.0:
+                self.seconds_setup = clock.perf_counter() - options.began
+                end = rule.since + float(self.march.problem.stops[-1:].sum()) / rule.unit
+                options.progress.doing("solving", end, options.unit)
+            options.progress.done(rule.since + self.march.state.time / rule.unit, options.detail(self.tally, step))
+        return Finished(self.reached, self.seconds_setup)
+
+    def _write(self, step: Step[Q]) -> None:
+        """Between two windows: what is due goes out. Everything that may stop a run belongs here."""
+        begun = clock.perf_counter()
+        self.output.window(step, self.tally)
+        if self.options.cadence.windows is None:
+            self.march.forget()
+        if self._is_time_to_save():
+            self.output.flush()
+            if self.options.checkpoint is not None:
+                save(self.options.checkpoint, self.communicator, self.reached, self.options.improvement)
+            # A run that goes on from here has nothing to reuse: neither has this one, to the last bit.
+            self.march.forget()
+            self.last_saved = clock.perf_counter()
+        self.tally = self.tally.plus({"seconds_io": clock.perf_counter() - begun})
+
+    def _is_time_to_save(self) -> bool:
+        cadence = self.options.cadence
+        if self.march.is_at_end:
+            return True
+        if cadence.windows is not None and self.tally.windows % cadence.windows == 0:
+            return True
+        if cadence.seconds is None:
+            return False
+        # Rank 0 looks at the clock for all.
+        return self.communicator.broadcast(clock.perf_counter() - self.last_saved >= cadence.seconds)
