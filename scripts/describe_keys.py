@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any, Literal, get_args, get_origin
 
 from hpcpinn.config import inverse, schema, square
-from hpcpinn.physics.constants import PRESETS, CalciumConstants
+from hpcpinn.physics.constants import PRESETS
 
 PAGE = Path(__file__).resolve().parents[1] / "docs" / "run-description.md"
 INTRODUCTION = """\
@@ -38,7 +38,7 @@ physical meaning (a temperature below 250 K or above 60 °C) is refused, with th
 number to write; what is only unusual (300 nA) is taken, with a warning that says the same. A value that names its
 unit (`"50 us"`), and everything under the preset `seed`, is not asked about. A solved voltage beyond ±500 mV ends
 the run with exit code 2: the cable follows whatever is put into it, so the message names where, when and how much,
-and what was put in. `hpcpinn/plausibility.py` is the table of what is usual and what is possible.
+and what was put in. `hpcpinn/core/plausibility.py` is the table of what is usual and what is possible.
 """
 
 SQUARE = """
@@ -74,7 +74,7 @@ def choices(annotation: Any) -> str:
 
 def table(title: str, model: type[schema.Table]) -> str:
     """One table of the run description."""
-    words = described(model)
+    words = words_of(model)
     lines = [f"\n## {title}\n", "| key | default | what |", "|---|---|---|"]
     for name, field in model.model_fields.items():
         if isinstance(field.default, schema.Table):
@@ -84,9 +84,14 @@ def table(title: str, model: type[schema.Table]) -> str:
     return "\n".join(lines) + "\n"
 
 
+def words_of(model: type[schema.Table]) -> dict[str, str]:
+    """What is said of every key of a table: by its own docstring, or by the declaration of the constant."""
+    return {**getattr(model, "words", {}), **described(model)}
+
+
 def constants() -> str:
     """The constants, one column per preset."""
-    words = described(CalciumConstants)
+    words = words_of(schema.ConstantsConfig)
     names = [name for name in schema.ConstantsConfig.model_fields if name not in ("gates", "time_unit")]
     lines = [
         "\n## [physics.constants]\n",
@@ -98,10 +103,8 @@ def constants() -> str:
     for name in names:
         values = " | ".join(default(getattr(preset, name)) for preset in PRESETS.values())
         lines.append(f"| `{name}` | {values} | {words[name]} |")
-    lines.append(
-        "\n`gates` replaces the gates of the channel: a list of tables with `power`, `z`, `half` (mV), `tau` (s)"
-        " and, for rates as in the seed preset, `rate` and `gamma`.\n"
-    )
+    gates = table("", schema.GateConfig).removeprefix("\n## \n\n")
+    lines.append("\n`gates` replaces the gates of the channel: a list of tables with these keys.\n\n" + gates)
     return "\n".join(lines)
 
 

@@ -6,9 +6,12 @@ from typing import Annotated, Any
 
 from pydantic import Field
 
+from hpcpinn.config.declared import truth_table
 from hpcpinn.config.learnable import measure_of
 from hpcpinn.config.stimulation import CurrentConfig
 from hpcpinn.config.values import Count, Finite, Positive, PositiveTime, Table, Text, Time, several
+from hpcpinn.physics.constants import CalciumConstants, Gate
+from hpcpinn.physics.membrane_constants import CableConstants, FieldConstants
 
 
 class CellParameterConfig(Table):
@@ -38,90 +41,30 @@ class CellParameterConfig(Table):
         return (self.prior_sd or math.inf) / measure if measure else math.log(self.prior_factor)
 
 
-class GateTruthConfig(Table):
-    """What one gate of the calcium channel has in synthetic traces.
-
-    Attributes:
-        z: Effective valence.
-        half: V½, mV.
-        tau: Time constant, s.
-        rate: K of a gate that has one, 1/s.
-        gamma: Its γ.
-    """
-
-    z: Finite | None = None
-    half: Finite | None = None
-    tau: Positive | None = None
-    rate: Positive | None = None
-    gamma: Annotated[Finite | None, Field(ge=0, le=1)] = None
+class GateTruthConfig(truth_table(Gate)):  # type: ignore[misc]
+    """What one gate of the calcium channel has in synthetic traces."""
 
 
-class CableTruthConfig(Table):
-    """What the cable equation has in synthetic traces.
-
-    Attributes:
-        R_i: Axial resistivity, Ω·cm.
-        C_m: Capacitance of the membrane, µF/cm².
-        temperature: °C.
-    """
-
-    R_i: Positive | None = None
-    C_m: Positive | None = None
-    temperature: Finite | None = None
+class CableTruthConfig(truth_table(CableConstants)):  # type: ignore[misc]
+    """What the cable equation has in synthetic traces."""
 
 
-class FieldTruthConfig(Table):
-    """What the field has in synthetic traces.
-
-    Attributes:
-        magnitude: At its peak, V/m; or, of a sampled field, its factor.
-    """
-
-    magnitude: Positive | None = None
+class FieldTruthConfig(truth_table(FieldConstants)):  # type: ignore[misc]
+    """What the field has in synthetic traces."""
 
 
-class CellTruthConfig(Table):
+class CellTruthConfig(truth_table(CalciumConstants)):  # type: ignore[misc]
     """What synthetic traces are made with.
 
     Attributes:
-        D_c, D_b: Diffusion of calcium and calbindin, µm²/s.
-        b_tot: Total calbindin, µM.
-        k_plus, k_minus: Binding and unbinding, 1/(µM s) and 1/s.
-        c_rest, c_o: Calcium at rest and outside, µM.
-        pmca_max, pmca_K, ncx_max, ncx_K: Of the pumps, µM·µm/s and µM.
-        leak: µm/s; by default the one that balances rest.
-        vdcc_density: Of the channels, 1/µm²; of one type of neurite as `vdcc_density.apic`.
-        vdcc_permeability: Of a channel, µm³/s.
-        j_release: Peak flux of all synaptic releases, µM·µm/s.
-        release_duration, release_patch: Of releases that have none of their own, s and µm.
-        z_ca: Valence of calcium.
-        temperature: Of the calcium channel, K.
-        rest_voltage: At which the leak balances rest, mV.
-        gates: Of the calcium channel, one table for each; what is left out is the run's.
-        cable, field, channels: Of the voltage, such as `cable = { R_i = 150.0 }`, `field = { magnitude = 300.0 }`,
-            `channels = { squid = { sodium = { conductance = 100.0 } } }`.
+        leak: Leak, µm/s; by default the one that balances rest.
+        vdcc_density: Density of channels (ρ_V), 1/µm²; of one type of neurite as `vdcc_density.apic`.
+        gates: Constants of the gates of the channel, one table for each; what is left out is the run's.
+        cable, field, channels: Constants of the voltage, such as `cable = { R_i = 150.0 }`, `field = { magnitude =
+            300.0 }`, `channels = { squid = { sodium = { conductance = 100.0 } } }`.
     """
 
-    D_c: Positive | None = None
-    D_b: Positive | None = None
-    b_tot: Positive | None = None
-    k_plus: Positive | None = None
-    k_minus: Positive | None = None
-    c_rest: Positive | None = None
-    c_o: Positive | None = None
-    pmca_max: Positive | None = None
-    pmca_K: Positive | None = None
-    ncx_max: Positive | None = None
-    ncx_K: Positive | None = None
-    leak: Positive | None = None
     vdcc_density: Positive | dict[str, Positive] | None = None
-    vdcc_permeability: Positive | None = None
-    j_release: Positive | None = None
-    release_duration: Positive | None = None
-    release_patch: Positive | None = None
-    z_ca: Positive | None = None
-    temperature: Positive | None = None
-    rest_voltage: Finite | None = None
     gates: Annotated[tuple[GateTruthConfig, ...], several()] = ()
     cable: CableTruthConfig | None = None
     field: FieldTruthConfig | None = None

@@ -1,24 +1,29 @@
-"""Names of the constants of a cell that can be learned, and what those of either sign are counted in."""
+"""Names of the constants of a cell that can be learned, and what is declared of them."""
 
 import re
+from collections.abc import Mapping
+from types import MappingProxyType
 
-BY_TYPE = "vdcc_density."
-"""Begins the density of channels on one type of neurite."""
-PLAIN = (
-    "D_c", "D_b", "b_tot", "k_plus", "k_minus", "c_rest", "c_o", "pmca_max", "pmca_K", "ncx_max", "ncx_K", "leak",
-    "vdcc_density", "vdcc_permeability", "j_release", "release_duration", "release_patch", "z_ca", "temperature",
-    "rest_voltage",
-)  # fmt: skip
+from hpcpinn.core.parameters import LOGARITHM, Constant, learnable_in
+from hpcpinn.physics.constants import CalciumConstants, Gate
+from hpcpinn.physics.membrane_constants import CableConstants, Current, FieldConstants
+
+PLAIN: Mapping[str, Constant] = MappingProxyType(learnable_in(CalciumConstants))
 """Of [physics.constants]."""
-OF_GATES = ("z", "half", "tau", "rate", "gamma")
+BY_TYPE = next(f"{name}." for name, entry in PLAIN.items() if entry.varies_by)
+"""Begins the density of channels on one type of neurite."""
+OF_GATES: Mapping[str, Constant] = MappingProxyType(learnable_in(Gate))
 """Of a gate of the calcium channel, ``gates[0].half``."""
-OF_VOLTAGE = ("cable.R_i", "cable.C_m", "cable.temperature", "field.magnitude")
+OF_VOLTAGE: Mapping[str, Constant] = MappingProxyType(
+    {
+        f"{table}.{name}": entry
+        for table, declaration in (("cable", CableConstants), ("field", FieldConstants))
+        for name, entry in learnable_in(declaration).items()
+    }
+)
 """Of the cable equation."""
-OF_CURRENTS = ("conductance", "reversal")
+OF_CURRENTS: Mapping[str, Constant] = MappingProxyType(learnable_in(Current))
 """Of a current of a channel set, ``channels.squid.sodium.conductance``."""
-_MEASURES = {
-    "rest_voltage": 10.0, "half": 10.0, "z": 1.0, "gamma": 0.1, "reversal": 10.0, "cable.temperature": 10.0,
-}  # fmt: skip
 _CURRENT = re.compile(rf"channels\.(\w+)\.(\w+)\.({'|'.join(OF_CURRENTS)})")
 _GATE = re.compile(rf"gates\[(\d+)\]\.({'|'.join(OF_GATES)})")
 
@@ -40,16 +45,39 @@ def drives_voltage(name: str) -> bool:
     return name in OF_VOLTAGE or current_member(name) is not None
 
 
-def is_learnable(name: str) -> bool:
-    """Whether a name can be that of a learned constant; which types and gates a cell has is its own affair."""
+def constant_named(name: str) -> Constant | None:
+    """What is declared of a constant that can be learned, which may be one of a gate, a current or a type of neurite.
+
+    Which types and gates a cell has is its own affair.
+    """
+    gate, current = gate_member(name), current_member(name)
+    if gate or current:
+        return OF_GATES[gate[1]] if gate else OF_CURRENTS[name.rpartition(".")[2]]
     by_type = name.startswith(BY_TYPE) and len(name) > len(BY_TYPE)
-    return name in PLAIN or by_type or gate_member(name) is not None or drives_voltage(name)
+    return OF_VOLTAGE.get(name) or PLAIN.get(name.partition(".")[0] if by_type else name)
+
+
+def is_learnable(name: str) -> bool:
+    """Whether a name can be that of a learned constant."""
+    return constant_named(name) is not None
 
 
 def measure_of(name: str) -> float:
     """What a constant of either sign is counted in, in its own unit; 0 for a positive one, which is its logarithm."""
-    gate, current = gate_member(name), current_member(name)
-    return _MEASURES.get(gate[1] if gate else current[2] if current else name, 0.0)
+    found = constant_named(name)
+    return LOGARITHM if found is None else found.measure
+
+
+def unit_of(name: str) -> str:
+    """The unit of a constant that can be learned, as files have it; 1 for a plain number.
+
+    Raises:
+        KeyError: Nothing of that name can be learned.
+    """
+    found = constant_named(name)
+    if found is None:
+        raise KeyError(name)
+    return found.plain_unit
 
 
 def all_names() -> str:

@@ -1,99 +1,88 @@
 """Which quantity every number of a run description is, and what is odd about those that were given.
 
-`hpcpinn.plausibility` says what each quantity can be. Numbers without one, and why, are in `WITHOUT`: together
-they are all numeric keys there are, which a test checks.
+`hpcpinn.core.plausibility` and the declarations of constants say what each quantity can be. Numbers without one, and
+why, are in `WITHOUT`: together they are all numeric keys there are, which a test checks.
 """
 
 from collections.abc import Iterator, Mapping
 from types import MappingProxyType
 from typing import Any
 
-from hpcpinn.config.learnable import BY_TYPE, current_member, gate_member
+from hpcpinn.config.learnable import constant_named, current_member
 from hpcpinn.config.lines import Path
 from hpcpinn.config.schema import RunConfig
 from hpcpinn.config.square import SquareConfig
 from hpcpinn.config.values import Table
-from hpcpinn.plausibility import Finding, finding
+from hpcpinn.core.parameters import learnable_in, quantities
+from hpcpinn.core.plausibility import QUANTITIES, Finding, Quantity, finding
+from hpcpinn.physics.constants import CalciumConstants
+from hpcpinn.physics.dopamine_constants import DopamineConstants
+from hpcpinn.physics.membrane_constants import CONDUCTANCE_OF, CableConstants, Current, FieldConstants
 
-_CONSTANTS = {
-    "D_c": "diffusion of calcium", "D_b": "diffusion of a buffer", "b_tot": "buffer", "k_plus": "binding",
-    "k_minus": "unbinding", "c_rest": "calcium at rest", "c_o": "calcium outside", "pmca_max": "rate of a pump",
-    "pmca_K": "affinity of a fast pump", "ncx_max": "rate of a pump", "ncx_K": "affinity of an exchanger",
-    "leak": "leak", "j_release": "flux of a release", "release_duration": "duration of releases",
-    "release_patch": "patch", "vdcc_density": "density of channels", "vdcc_permeability": "permeability",
-    "z_ca": "valence", "temperature": "temperature, K",
-    "rest_voltage": "potential at rest", "gates.*.half": "half activation",
-    "gates.*.tau": "time constant of a gate",
-}  # fmt: skip
+_CONSTANTS = quantities(CalciumConstants)
 """Of calcium, by their names in [physics.constants]."""
-_VOLTAGE = {
-    "cable.R_i": "axial resistivity", "cable.C_m": "capacitance", "cable.temperature": "temperature, °C",
-    "field.magnitude": "field",
-}  # fmt: skip
+_VOLTAGE = {f"cable.{name}": quantity for name, quantity in quantities(CableConstants).items()} | {
+    f"field.{name}": quantity for name, quantity in quantities(FieldConstants).items()
+}
 """Of the cable equation."""
-_CURRENTS = {
-    "sodium.conductance": "conductance of sodium", "leak.conductance": "conductance of a leak",
-    "conductance": "conductance", "reversal": "reversal potential",
-}  # fmt: skip
-"""Of currents of a channel set, those of one ion first."""
-_SQUARE = {
-    "D": "diffusion of dopamine", "k": "uptake", "C0": "peak of a release", "sigma": "width of a release",
-    "half_width": "half width of a square",
-}  # fmt: skip
+_SQUARE = quantities(DopamineConstants)
 """Of dopamine."""
 
-_TOLERANCES = {
-    "window.tolerance": "tolerance", "schwarz.jump_tolerance": "tolerance", "training.newton_tolerance": "tolerance",
-}  # fmt: skip
+_TOLERANCES = dict.fromkeys(("window.tolerance", "schwarz.jump_tolerance", "training.newton_tolerance"), "tolerance")
 """Of what is solved."""
 
-OF_CELLS: Mapping[str, str] = MappingProxyType(
+OF_CELLS: Mapping[str, Quantity] = MappingProxyType(
     {
-        "morphology.merge_below": "merging",
-        "morphology.er_radius": "radius of the reticulum",
         **{f"physics.constants.{name}": quantity for name, quantity in _CONSTANTS.items()},
         **{f"data.truth.{name}": quantity for name, quantity in (_CONSTANTS | _VOLTAGE).items()},
-        "data.truth.vdcc_density.*": "density of channels",
+        "data.truth.vdcc_density.*": _CONSTANTS["vdcc_density"],
         **_VOLTAGE,
-        "voltage.constant": "potential at rest",
-        "stimulation.pulse_interval": "interval of pulses",
-        "stimulation.burst_interval": "interval of bursts",
-        "stimulation.train_interval": "interval of trains",
-        "clamp.*.duration": "duration of a clamp",
-        "clamp.*.current": "current",
-        "cable.step": "longest step",
-        "cable.pulse_step": "step in pulses",
-        "cable.quiet_step": "step at rest",
-        "cable.sample": "sample of the voltage",
-        "synapse.*.flux": "flux of a release",
-        "synapse.*.duration": "duration of a release",
-        "synapse.*.patch": "patch",
-        "synapse.*.interval": "interval of releases",
-        "flux.*.value": "flux through an end",
-        "flux.*.duration": "duration of a flux",
-        "run.duration": "duration of a run",
-        "run.output_interval": "interval of output",
-        "run.probe_interval": "interval of probes",
-        "pieces.max_length": "piece",
-        "pieces.source_length": "piece",
-        "split.checkpoint_every": "wall time",
-        "population.magnitudes.*": "field",
-        **_TOLERANCES,
-        "split.tolerance": "tolerance",
-        "data.indicator": "affinity of an indicator",
-        "data.interval": "interval of probes",
-        "inference.band_interval": "interval of probes",
+    }
+    | {
+        key: QUANTITIES[name]
+        for key, name in {
+            "morphology.merge_below": "merging",
+            "morphology.er_radius": "radius of the reticulum",
+            "voltage.constant": "potential at rest",
+            "stimulation.pulse_interval": "interval of pulses",
+            "stimulation.burst_interval": "interval of bursts",
+            "stimulation.train_interval": "interval of trains",
+            "clamp.*.duration": "duration of a clamp",
+            "clamp.*.current": "current",
+            "cable.step": "longest step",
+            "cable.pulse_step": "step in pulses",
+            "cable.quiet_step": "step at rest",
+            "cable.sample": "sample of the voltage",
+            "synapse.*.flux": "flux of a release",
+            "synapse.*.duration": "duration of a release",
+            "synapse.*.patch": "patch",
+            "synapse.*.interval": "interval of releases",
+            "flux.*.value": "flux through an end",
+            "flux.*.duration": "duration of a flux",
+            "run.duration": "duration of a run",
+            "run.output_interval": "interval of output",
+            "run.probe_interval": "interval of probes",
+            "pieces.max_length": "piece",
+            "pieces.source_length": "piece",
+            "split.checkpoint_every": "wall time",
+            "population.magnitudes.*": "field",
+            **_TOLERANCES,
+            "split.tolerance": "tolerance",
+            "data.indicator": "affinity of an indicator",
+            "data.interval": "interval of probes",
+            "inference.band_interval": "interval of probes",
+        }.items()
     }
 )
 """Quantity of every key of a cell's description that has one; * stands for any number or name."""
 
-OF_SQUARES: Mapping[str, str] = MappingProxyType(
+OF_SQUARES: Mapping[str, Quantity] = MappingProxyType(
     {
         **{f"physics.constants.{name}": quantity for name, quantity in _SQUARE.items()},
         **{f"data.truth.{name}": quantity for name, quantity in _SQUARE.items()},
-        "run.duration": "duration of a run",
-        "run.output_interval": "interval of output",
-        **_TOLERANCES,
+        "run.duration": QUANTITIES["duration of a run"],
+        "run.output_interval": QUANTITIES["interval of output"],
+        **{key: QUANTITIES[name] for key, name in _TOLERANCES.items()},
     }
 )
 """The same of a square's description."""
@@ -145,10 +134,10 @@ def findings(config: RunConfig | SquareConfig) -> Iterator[tuple[Path, Finding]]
             yield path, odd
 
 
-def quantity_of(config: RunConfig | SquareConfig, path: Path) -> str | None:
+def quantity_of(config: RunConfig | SquareConfig, path: Path) -> Quantity | None:
     """The quantity of a key; None where it has none."""
     quantity = _quantity_of(config, path)
-    is_factor = quantity == "field" and isinstance(config, RunConfig) and config.field.file is not None
+    is_factor = quantity is QUANTITIES["field"] and isinstance(config, RunConfig) and config.field.file is not None
     return None if is_factor else quantity
 
 
@@ -160,12 +149,19 @@ def value_at(config: RunConfig | SquareConfig, path: Path) -> float:
     return float(value)
 
 
-def _quantity_of(config: RunConfig | SquareConfig, path: Path) -> str | None:
+def _quantity_of(config: RunConfig | SquareConfig, path: Path) -> Quantity | None:
     match path:
         case ("parameter", int(number), "start" | "prior"):
             return quantity_of_constant(config.parameter[number].name)
-        case ("channels", "constants", str(), *member) | ("data", "truth", "channels", str(), *member):
-            return _CURRENTS.get(".".join(map(str, member))) or _CURRENTS.get(str(member[-1]))
+        case ("channels", "constants", str(), str(ion), str(member)) | (
+            "data",
+            "truth",
+            "channels",
+            str(),
+            str(ion),
+            str(member),
+        ):
+            return _of_current(ion, member)
         case ("population", "parameters", int(), "set", str(key)):
             return OF_CELLS.get(key)
     known = OF_CELLS if isinstance(config, RunConfig) else OF_SQUARES
@@ -173,14 +169,17 @@ def _quantity_of(config: RunConfig | SquareConfig, path: Path) -> str | None:
     return known.get(named) or known.get(f"{named.rpartition('.')[0]}.*")
 
 
-def quantity_of_constant(name: str) -> str | None:
+def quantity_of_constant(name: str) -> Quantity | None:
     """The quantity of a constant that can be learned, by the name of a parameter."""
-    if gate := gate_member(name):
-        return _CONSTANTS.get(f"gates.*.{gate[1]}")
     if current := current_member(name):
-        return _CURRENTS.get(f"{current[1]}.{current[2]}") or _CURRENTS[current[2]]
-    plain = "vdcc_density" if name.startswith(BY_TYPE) else name
-    return _CONSTANTS.get(plain) or _VOLTAGE.get(plain) or _SQUARE.get(plain)
+        return _of_current(current[1], current[2])
+    found = constant_named(name) or learnable_in(DopamineConstants).get(name)
+    return found.quantity if found else None
+
+
+def _of_current(ion: str, member: str) -> Quantity | None:
+    own = CONDUCTANCE_OF.get(ion) if member == "conductance" else None
+    return own or quantities(Current).get(member)
 
 
 def _numbers(value: Any, path: Path) -> Iterator[tuple[Path, float]]:

@@ -7,10 +7,11 @@ overrides of the command line into a `RunConfig`; whatever is wrong ends in one 
 """
 
 import math
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
-from pydantic import AfterValidator, Field
+from pydantic import Field
 
+from hpcpinn.config.declared import changes_table, physics_table, whole_table
 from hpcpinn.config.inverse import (
     CellDataConfig,
     CellInferenceConfig,
@@ -36,14 +37,15 @@ from hpcpinn.config.values import (
     Positive,
     PositiveLength,
     PositiveTime,
+    Potential,
     Size,
     Table,
     Text,
     Time,
     TimeOrForever,
-    in_mV,
     several,
 )
+from hpcpinn.physics.constants import PRESETS, CalciumConstants, Gate
 
 
 class DomainConfig(Table):
@@ -78,49 +80,21 @@ class MorphologyConfig(Table):
     er_radius: Length = 0.0
 
 
-class GateConfig(Table):
-    """One gate of a user's own channel; the fields of `hpcpinn.physics.constants.Gate`."""
-
-    power: Size
-    z: Finite
-    half: Finite
-    tau: Positive
-    rate: Positive | None = None
-    gamma: Annotated[Finite, Field(ge=0, le=1)] = 0.0
+class GateConfig(whole_table(Gate)):  # type: ignore[misc]
+    """One gate of a user's own channel; its keys are those of `hpcpinn.physics.constants.Gate`."""
 
 
-class ConstantsConfig(Table):
-    """Constants that differ from the preset, in the units of EQUATIONS §1 (µm, s, µM, mV).
+class ConstantsConfig(changes_table(CalciumConstants)):  # type: ignore[misc]
+    """Constants that differ from the preset; what is left out keeps the preset's value.
 
-    The fields are those of `hpcpinn.physics.constants.CalciumConstants`; None keeps the preset's.
+    Attributes:
+        gates: Gates of the channel, all of them.
     """
 
-    time_unit: Annotated[Positive, Field(ge=1e-9, le=1e9)] | None = None
-    D_c: Positive | None = None
-    D_b: NonNegative | None = None
-    b_tot: NonNegative | None = None
-    k_plus: NonNegative | None = None
-    k_minus: Positive | None = None
-    c_rest: Positive | None = None
-    c_o: NonNegative | None = None
-    pmca_max: NonNegative | None = None
-    pmca_K: Positive | None = None
-    ncx_max: NonNegative | None = None
-    ncx_K: Positive | None = None
-    leak: NonNegative | None = None
-    j_release: Finite | None = None
-    release_duration: Annotated[float, Field(gt=0, allow_inf_nan=True)] | None = None
-    release_patch: NonNegative | None = None
-    vdcc_density: NonNegative | None = None
-    vdcc_permeability: NonNegative | None = None
     gates: Annotated[tuple[GateConfig, ...] | None, several()] = None
-    z_ca: Positive | None = None
-    temperature: Positive | None = None
-    rest_voltage: Annotated[Finite, Field(ge=-500.0, le=500.0), AfterValidator(in_mV)] | None = None
-    ghk_sign: Literal["influx", "as_printed"] | None = None
 
 
-class PhysicsConfig(Table):
+class PhysicsConfig(physics_table(ConstantsConfig, PRESETS)):  # type: ignore[misc]
     """Which constants.
 
     Attributes:
@@ -128,13 +102,10 @@ class PhysicsConfig(Table):
         constants: What differs from it.
     """
 
-    preset: Literal["physical-N", "physical-L", "physical-T", "seed"] = "physical-N"
-    constants: ConstantsConfig = ConstantsConfig()
-
     @property
-    def changes(self) -> dict[str, object]:
+    def changes(self) -> dict[str, Any]:
         """The constants that differ from the preset, as keywords of `CalciumConstants.replace`."""
-        return self.constants.model_dump(exclude_none=True)
+        return self.constants.changes
 
 
 class VoltageConfig(Table):
@@ -149,7 +120,7 @@ class VoltageConfig(Table):
             covers the run.
     """
 
-    constant: Annotated[Finite, Field(ge=-500.0, le=500.0), AfterValidator(in_mV)] = -70.0
+    constant: Potential = -70.0
     file: Text | None = None
     period: PositiveTime | None = None
 

@@ -9,13 +9,13 @@ from typing import Annotated, Literal
 
 from pydantic import Field
 
+from hpcpinn.config.declared import changes_table, naming_table, physics_table
 from hpcpinn.config.values import (
     Count,
     Finite,
     Many,
     NonNegative,
     Positive,
-    PositiveLength,
     PositiveTime,
     Size,
     Table,
@@ -23,6 +23,7 @@ from hpcpinn.config.values import (
     Time,
     several,
 )
+from hpcpinn.physics.dopamine_constants import PRESETS, DopamineConstants
 
 
 class SquareDomainConfig(Table):
@@ -37,39 +38,17 @@ class SquareDomainConfig(Table):
     subdomains: Annotated[tuple[Size, Size], Field(strict=False)] = (5, 5)
 
 
-class DopamineConstantsConfig(Table):
-    """Constants that differ from the preset; None keeps the preset's.
-
-    Attributes:
-        D: Diffusion, µm²/ms.
-        k: Uptake, 1/ms.
-        C0: Peak of the release, µM.
-        sigma: Its width, µm.
-        half_width: Half of the square's side, µm.
-    """
-
-    D: Positive | None = None
-    k: NonNegative | None = None
-    C0: Positive | None = None
-    sigma: PositiveLength | None = None
-    half_width: PositiveLength | None = None
-
-    @property
-    def changes(self) -> dict[str, float]:
-        """What differs from the preset."""
-        return self.model_dump(exclude_none=True)
+class DopamineConstantsConfig(changes_table(DopamineConstants)):  # type: ignore[misc]
+    """Constants that differ from the preset; what is left out keeps the preset's value."""
 
 
-class SquarePhysicsConfig(Table):
+class SquarePhysicsConfig(physics_table(DopamineConstantsConfig, PRESETS)):  # type: ignore[misc]
     """Which constants.
 
     Attributes:
         preset: Set of constants: one of the two published settings.
         constants: What differs from it.
     """
-
-    preset: Literal["dopamine", "dopamine-slow"] = "dopamine"
-    constants: DopamineConstantsConfig = DopamineConstantsConfig()
 
 
 class SquareOutputConfig(Table):
@@ -167,7 +146,7 @@ class SquareWindowConfig(Table):
     tolerance: Positive = 3e-4
 
 
-class ParameterConfig(Table):
+class ParameterConfig(naming_table(DopamineConstants)):  # type: ignore[misc]
     """A constant that is to be inferred, as its logarithm.
 
     Attributes:
@@ -177,7 +156,6 @@ class ParameterConfig(Table):
         prior_factor: The prior says that the constant is within this factor of the median, 68 %.
     """
 
-    name: Literal["D", "k", "C0", "sigma", "half_width"]
     start: Positive | None = None
     prior: Positive | None = None
     prior_factor: Annotated[Finite, Field(gt=1)] = 3.0

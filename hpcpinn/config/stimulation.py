@@ -4,20 +4,20 @@ from typing import Annotated
 
 from pydantic import Field
 
-from hpcpinn.config.values import Finite, Many, NonNegative, Positive, PositiveTime, Table, Text, Time
+from hpcpinn.config.declared import changes_table, whole_table
+from hpcpinn.config.values import Finite, Many, Positive, PositiveTime, Table, Text, Time
+from hpcpinn.physics.membrane_constants import CableConstants, Current, FieldConstants
 
 
-class FieldConfig(Table):
+class FieldConfig(whole_table(FieldConstants)):  # type: ignore[misc]
     """The induced electric field at its peak: uniform, or sampled in space.
 
     Attributes:
-        magnitude: Of a uniform field, V/m; or, with `file`, a factor of the sampled one.
-        direction: Of a uniform field, of any length: the end of a cable that it points to depolarises.
+        direction: Direction of a uniform field, of any length: the end of a cable that it points to depolarises.
         file: CSV of samples, `x,y,z,Ex,Ey,Ez` in µm and V/m. In a job file a relative path starts
             at the job file.
     """
 
-    magnitude: Finite | None = None
     direction: Annotated[tuple[Finite, Finite, Finite], Field(strict=False)] = (0.0, 1.0, 0.0)
     file: Text | None = None
 
@@ -70,16 +70,8 @@ class ClampConfig(Table):
     current: Finite
 
 
-class CurrentConfig(Table):
-    """Constants of one current of a channel set that differ.
-
-    Attributes:
-        conductance: g_max, mS/cm².
-        reversal: E, mV.
-    """
-
-    conductance: NonNegative | None = None
-    reversal: Finite | None = None
+class CurrentConfig(changes_table(Current)):  # type: ignore[misc]
+    """Constants of one current of a channel set that differ."""
 
 
 class ChannelsConfig(Table):
@@ -111,13 +103,10 @@ class ChannelsConfig(Table):
         }
 
 
-class CableConfig(Table):
+class CableConfig(whole_table(CableConstants)):  # type: ignore[misc]
     """The cable equation and its steps.
 
     Attributes:
-        R_i: Axial resistivity, Ω·cm.
-        C_m: Capacitance of the membrane, µF/cm².
-        temperature: °C; without it every channel set is at the temperature it was measured at.
         d_lambda: Longest compartment, as a share of the length constant at 100 Hz.
         step: Longest step between pulses, ms.
         pulse_step: Longest step within pulses, ms.
@@ -125,9 +114,6 @@ class CableConfig(Table):
         sample: Between two voltages that are kept for the calcium, ms.
     """
 
-    R_i: Positive = 100.0
-    C_m: Positive = 1.0
-    temperature: NonNegative | None = None
     d_lambda: Positive = 0.1
     step: PositiveTime = 0.0125
     pulse_step: PositiveTime = 0.005

@@ -6,15 +6,18 @@ from typing import Annotated, Any
 
 from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field
 
+from hpcpinn.core.parameters import MEMBRANE
 from hpcpinn.errors import InputError
 from hpcpinn.units import LENGTH, TIME, length_per_unit, plain_mu, quantity
 
 
-def _in_ms(value: object) -> object:
+def in_ms(value: object) -> object:
+    """The value in ms, where it is a text that names its unit of time."""
     return _with_unit(value, TIME)
 
 
-def _in_um(value: object) -> object:
+def in_um(value: object) -> object:
+    """The value in µm, where it is a text that names its unit of length."""
     return _with_unit(value, LENGTH)
 
 
@@ -27,7 +30,7 @@ def _with_unit(value: object, table: Mapping[str, float]) -> object:
         raise ValueError(str(error)) from None
 
 
-def in_mV(value: float) -> float:
+def _in_mV(value: float) -> float:
     """The value, unless it looks like volts.
 
     Raises:
@@ -62,16 +65,18 @@ def _readable(value: str) -> str:
 Finite = Annotated[float, Field(allow_inf_nan=False)]
 Positive = Annotated[Finite, Field(gt=0)]
 NonNegative = Annotated[Finite, Field(ge=0)]
+Potential = Annotated[Finite, Field(ge=MEMBRANE.least, le=MEMBRANE.most), AfterValidator(_in_mV)]
+"""mV."""
 LONGEST_TIME = 1e12
 """ms, thirty years; nothing that lives is followed for longer."""
 LARGEST_LENGTH = 1e9
 """µm, a kilometre."""
 
-Time = Annotated[NonNegative, Field(le=LONGEST_TIME), BeforeValidator(_in_ms)]
-PositiveTime = Annotated[Positive, Field(le=LONGEST_TIME), BeforeValidator(_in_ms)]
-TimeOrForever = Annotated[float, Field(gt=0, allow_inf_nan=True), BeforeValidator(_in_ms)]
-Length = Annotated[NonNegative, Field(le=LARGEST_LENGTH), BeforeValidator(_in_um)]
-PositiveLength = Annotated[Positive, Field(le=LARGEST_LENGTH), BeforeValidator(_in_um)]
+Time = Annotated[NonNegative, Field(le=LONGEST_TIME), BeforeValidator(in_ms)]
+PositiveTime = Annotated[Positive, Field(le=LONGEST_TIME), BeforeValidator(in_ms)]
+TimeOrForever = Annotated[float, Field(gt=0, allow_inf_nan=True), BeforeValidator(in_ms)]
+Length = Annotated[NonNegative, Field(le=LARGEST_LENGTH), BeforeValidator(in_um)]
+PositiveLength = Annotated[Positive, Field(le=LARGEST_LENGTH), BeforeValidator(in_um)]
 Count = Annotated[int, Field(ge=1, le=10**9)]
 Size = Annotated[int, Field(ge=1, le=10**4)]
 """A count of things of which each takes a good deal of memory."""

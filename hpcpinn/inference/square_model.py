@@ -20,10 +20,11 @@ from jaxtyping import Array, Float
 from numpy.polynomial.legendre import leggauss
 from scipy.linalg import eigh
 
+from hpcpinn.core.parameters import learnable_in
 from hpcpinn.networks.axis import AxisTrunk, make_axis_trunk
 from hpcpinn.physics.dopamine import DopamineConstants, profile
 
-LEARNABLE = ("D", "k", "C0", "sigma", "half_width")
+LEARNABLE = tuple(learnable_in(DopamineConstants))
 _SCALE = 5.2
 """Largest wave number per six features: the release must be seen by features of the whole square."""
 _NODES = 4

@@ -4,97 +4,184 @@ Units inside: µm, s, µM, mV; flux densities µM·µm/s. The `seed` preset is d
 Plain numbers only: both the networks and the independent reference read them from here.
 """
 
-from dataclasses import dataclass, replace
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from hpcpinn.core.parameters import (
+    LOGARITHM,
+    MEMBRANE,
+    NON_NEGATIVE,
+    POSITIVE,
+    REAL,
+    SHARE,
+    Bounds,
+    Constants,
+    Scalar,
+    constant,
+    nested,
+    presets,
+    setting,
+)
+from hpcpinn.core.plausibility import (
+    FAHRENHEIT,
+    KELVIN,
+    MEMBRANE_VOLTAGES,
+    NO_MORE,
+    QUANTITIES,
+    VOLTS,
+    Quantity,
+    Unit,
+    concentration,
+    flux,
+    seconds,
+)
 
 FARADAY = 96485.0
 """C/mol."""
 GAS = 8.314462618
 """J/(mol K)."""
 
+_S1 = "Miksis and Queisser"
+
+
+def _diffusion(name: str, low: float, high: float) -> Quantity:
+    others = (Unit("µm²/ms", 1e3), Unit("cm²/s", 1e8), Unit("m²/s", 1e12), Unit("mm²/s", 1e6))
+    return Quantity("µm²/s", (low, high), (-math.inf, 1e5), others, name=name)
+
 
 @dataclass(frozen=True)
-class Gate:
+class Gate(Constants):
     """One gate of a voltage-dependent calcium channel, x' = (x∞(V) − x)/τ(V).
 
     With ``rate=None``: x∞ = 1/(1+exp(−z(V−V½)F/RT)) and τ = tau (physical presets).
     With a rate K: α = K e^{zγ(V−V½)F/RT}, β = K e^{−z(1−γ)(V−V½)F/RT}, x∞ = α/(α+β) and
     τ = 1/(α+β) + tau (preset `seed`, [S1]).
-
-    Attributes:
-        power: Exponent with which the gate enters G.
-        z: Effective valence; negative for inactivation.
-        half: V½ in mV.
-        tau: Time constant (s; dimensionless for `seed`).
-        rate: K of [S1], or None.
-        gamma: γ of [S1].
     """
 
-    power: int
-    z: float
-    half: float
-    tau: float
-    rate: float | None = None
-    gamma: float = 0.0
+    power: int = setting("Exponent with which the gate enters G")
+    z: Scalar = constant("Effective valence, negative for inactivation", bounds=REAL, measure=1.0)
+    half: Scalar = constant(
+        "Half activation", "mV", REAL, measure=10.0, symbol="V½",
+        quantity=Quantity("mV", (0.3, 150.0), MEMBRANE_VOLTAGES, (VOLTS,), name="half activation"),
+    )  # fmt: skip
+    tau: Scalar = constant(
+        "Time constant", "s", POSITIVE, symbol="τ", quantity=seconds("time constant of a gate", 2e-5, 0.5)
+    )
+    rate: Scalar | None = constant("Rate of a gate that has one", "1/s", POSITIVE, symbol="K", default=None, source=_S1)
+    gamma: Scalar = constant(
+        "Asymmetry of the rates of such a gate", bounds=SHARE, measure=0.1, symbol="γ", default=0.0, source=_S1
+    )
 
 
 @dataclass(frozen=True)
-class CalciumConstants:
+class CalciumConstants(Constants):
     """Every constant of EQUATIONS §1.
 
     Attributes:
-        name: Preset name.
-        time_unit: Internal time units per user time unit (1e-3: user speaks ms; 1: `seed`).
-        D_c, D_b: Diffusion of calcium and calbindin, µm²/s.
-        b_tot: Total calbindin, µM.
-        k_plus, k_minus: Binding and unbinding, 1/(µM s) and 1/s.
-        c_rest: Calcium at rest (initial value), µM.
-        c_o: Extracellular calcium, µM.
-        pmca_max, pmca_K: ρ_P I_P and K_P.
-        ncx_max, ncx_K: ρ_N I_N and K_N.
-        leak: v_l in µm/s; None means "balance all other fluxes at c_rest and rest_voltage".
-        j_release, release_duration, release_patch: Synaptic flux µM·µm/s, duration s, length µm.
-        vdcc_density: ρ_V, 1/µm².
-        vdcc_permeability: p, µm³/s.
-        gates: Gates of the channel.
-        z_ca: Valence of calcium.
-        temperature: K.
-        rest_voltage: mV, used to balance the leak.
-        ghk_sign: "influx", or "as_printed" ([S1] eq. 20 to the letter, preset `seed` only).
+        name: Name of the preset.
     """
 
     name: str
-    time_unit: float
-    D_c: float
-    D_b: float
-    b_tot: float
-    k_plus: float
-    k_minus: float
-    c_rest: float
-    c_o: float
-    pmca_max: float
-    pmca_K: float
-    ncx_max: float
-    ncx_K: float
-    leak: float | None
-    j_release: float
-    release_duration: float
-    release_patch: float
-    vdcc_density: float
-    vdcc_permeability: float
-    gates: tuple[Gate, ...]
-    z_ca: float = 2.0
-    temperature: float = 310.0
-    rest_voltage: float = -70.0
-    ghk_sign: str = "influx"
+    time_unit: float = setting("Internal time units per user's: 1e-3 where that is ms", bounds=Bounds(1e-9, 1e9))
+    D_c: Scalar = constant(
+        "Diffusion of calcium", "µm²/s", POSITIVE, quantity=_diffusion("diffusion of calcium", 2.0, 2e3)
+    )
+    D_b: Scalar = constant(
+        "Diffusion of calbindin", "µm²/s", NON_NEGATIVE, quantity=_diffusion("diffusion of a buffer", 0.02, 1e3)
+    )
+    b_tot: Scalar = constant("Total calbindin", "µM", NON_NEGATIVE, quantity=concentration("buffer", 1.0, 1e4))
+    k_plus: Scalar = constant(
+        "Binding", "1/(µM s)", NON_NEGATIVE, symbol="k⁺",
+        quantity=Quantity(
+            "1/(µM s)", (0.5, 5e3), (-math.inf, 1e7),
+            (Unit("1/(µM ms)", 1e3), Unit("1/(M s)", 1e-6), Unit("1/(mM s)", 1e-3)), name="binding",
+        ),
+    )  # fmt: skip
+    k_minus: Scalar = constant(
+        "Unbinding", "1/s", POSITIVE, symbol="k⁻",
+        quantity=Quantity("1/s", (0.1, 1e5), NO_MORE, (Unit("1/ms", 1e3), Unit("1/µs", 1e6)), name="unbinding"),
+    )  # fmt: skip
+    c_rest: Scalar = constant(
+        "Calcium at rest, from which runs start", "µM", POSITIVE, quantity=concentration("calcium at rest", 5e-3, 2.0)
+    )
+    c_o: Scalar = constant(
+        "Extracellular calcium", "µM", NON_NEGATIVE, quantity=concentration("calcium outside", 10.0, 2e4)
+    )
+    pmca_max: Scalar = constant(
+        "Largest flux of the PMCA pumps", "µM·µm/s", NON_NEGATIVE, symbol="ρ_P I_P",
+        quantity=flux("rate of a pump", 0.05, 1e4),
+    )  # fmt: skip
+    pmca_K: Scalar = constant(
+        "Calcium at which PMCA pumps are half as fast", "µM", POSITIVE, symbol="K_P",
+        quantity=concentration("affinity of a fast pump", 5e-3, 20.0),
+    )  # fmt: skip
+    ncx_max: Scalar = constant(
+        "Largest flux of the NCX exchangers", "µM·µm/s", NON_NEGATIVE, symbol="ρ_N I_N",
+        quantity=flux("rate of a pump", 0.05, 1e4),
+    )  # fmt: skip
+    ncx_K: Scalar = constant(
+        "Calcium at which NCX exchangers are half as fast", "µM", POSITIVE, symbol="K_N",
+        quantity=concentration("affinity of an exchanger", 0.05, 500.0),
+    )  # fmt: skip
+    leak: Scalar | None = constant(
+        "Leak", "µm/s", NON_NEGATIVE, symbol="v_l",
+        note="where left out, the one that balances all other fluxes at c_rest and rest_voltage",
+        quantity=Quantity(
+            "µm/s", (1e-7, 100.0), NO_MORE, (Unit("m/s", 1e6), Unit("cm/s", 1e4), Unit("µm/ms", 1e3)), name="leak"
+        ),
+    )  # fmt: skip
+    j_release: Scalar = constant(
+        "Peak flux of synaptic releases", "µM·µm/s", REAL, measure=LOGARITHM, symbol="j_rls",
+        quantity=QUANTITIES["flux of a release"],
+    )  # fmt: skip
+    release_duration: Scalar = constant(
+        "Duration of releases that have none of their own", "s", Bounds(0.0, is_open=True, may_be_infinite=True),
+        symbol="τ_rls", quantity=seconds("duration of releases", 2e-5, 0.5),
+    )  # fmt: skip
+    release_patch: Scalar = constant(
+        "Length of cable that takes part in releases that have none of their own", "µm", NON_NEGATIVE,
+        quantity=QUANTITIES["patch"],
+    )  # fmt: skip
+    vdcc_density: Scalar = constant(
+        "Density of channels", "1/µm²", NON_NEGATIVE, symbol="ρ_V", varies_by="TYPE",
+        quantity=Quantity(
+            "1/µm²", (1e-3, 1e3), (-math.inf, 1e7), (Unit("1/cm²", 1e-8), Unit("1/m²", 1e-12)),
+            name="density of channels",
+        ),
+    )  # fmt: skip
+    vdcc_permeability: Scalar = constant(
+        "Permeability of a channel", "µm³/s", NON_NEGATIVE, symbol="p",
+        quantity=Quantity(
+            "µm³/s", (1e-4, 100.0), (-math.inf, 1e9),
+            (Unit("cm³/s", 1e12), Unit("m³/s", 1e18), Unit("µm³/ms", 1e3)), name="permeability",
+        ),
+    )  # fmt: skip
+    gates: tuple[Gate, ...] = nested(Gate, "Gates of the channel")
+    z_ca: Scalar = constant(
+        "Valence of calcium", bounds=POSITIVE, default=2.0,
+        quantity=Quantity("", (1.0, 3.0), (-math.inf, 10.0), name="valence"),
+    )  # fmt: skip
+    temperature: Scalar = constant(
+        "Temperature of the channel", "K", POSITIVE, default=310.0,
+        quantity=Quantity(
+            "K", (KELVIN, KELVIN + 45.0), (250.0, KELVIN + 60.0),
+            (Unit("°C", 1.0, KELVIN), Unit("°F", FAHRENHEIT, KELVIN - 32.0 * FAHRENHEIT)), name="temperature, K",
+        ),
+    )  # fmt: skip
+    rest_voltage: Scalar = constant(
+        "Voltage at which the leak balances rest", "mV", MEMBRANE, measure=10.0, default=-70.0,
+        quantity=QUANTITIES["potential at rest"],
+    )  # fmt: skip
+    ghk_sign: str = setting(
+        "Sign of the exponential in the channel's flux", default="influx", choices=("influx", "as_printed"), source=_S1,
+        note="`as_printed` is [S1] eq. 20 to the letter, for preset `seed` only",
+    )  # fmt: skip
 
     @property
-    def b_rest(self) -> float:
-        """Free calbindin in equilibrium with c_rest."""
+    def b_rest(self) -> Scalar:
+        """Free calbindin in equilibrium with c_rest, µM."""
         return self.k_minus * self.b_tot / (self.k_minus + self.k_plus * self.c_rest)
-
-    def replace(self, **changes) -> "CalciumConstants":
-        """A copy with some constants changed."""
-        return replace(self, **changes)
 
 
 _PHYSICAL = CalciumConstants(
@@ -146,13 +233,13 @@ _SEED = CalciumConstants(
     ),
 )
 
-PRESETS: dict[str, CalciumConstants] = {
-    "physical-N": _PHYSICAL,
-    "physical-L": _PHYSICAL.replace(name="physical-L", vdcc_permeability=0.57, gates=(Gate(2, 4.6, -1.0, 1.5e-3),)),
-    "physical-T": _PHYSICAL.replace(
+PRESETS: Mapping[str, CalciumConstants] = presets(
+    _PHYSICAL,
+    _PHYSICAL.replace(name="physical-L", vdcc_permeability=0.57, gates=(Gate(2, 4.6, -1.0, 1.5e-3),)),
+    _PHYSICAL.replace(
         name="physical-T",
         vdcc_permeability=0.19,
         gates=(Gate(2, 3.0, -36.0, 1.5e-3), Gate(1, -5.2, -68.0, 10e-3)),
     ),
-    "seed": _SEED,
-}
+    _SEED,
+)

@@ -10,7 +10,7 @@ them either: C(0) = C0 g(x, 0) g(y, 0). Then the solution on the bounded square 
 Units: µm, ms, µM.
 """
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Any, Self
 
 import jax
@@ -18,42 +18,12 @@ import jax.numpy as jnp
 from jax.typing import ArrayLike
 from jaxtyping import Array, Float
 
+from hpcpinn.physics.dopamine_constants import PRESETS, DopamineConstants
+
+__all__ = ["IMAGES", "PRESETS", "DopamineConstants", "DopamineSystem", "exact", "profile"]
+
 IMAGES = 16
 """Mirror images on either side that are summed: exact to round-off up to s = 4a."""
-
-
-@dataclass(frozen=True)
-class DopamineConstants:
-    """Every constant of EQUATIONS §3.
-
-    Attributes:
-        name: Preset name.
-        D: Diffusion, µm²/ms.
-        k: Uptake, 1/ms.
-        C0: Peak of the release, µM.
-        sigma: Its width σ, µm.
-        half_width: Half of the square's side a, µm.
-        duration: How long the published run of these constants is, ms.
-    """
-
-    name: str
-    D: float = 0.32
-    k: float = 0.05
-    C0: float = 1.0
-    sigma: float = 0.5
-    half_width: float = 2.5
-    duration: float = 20.0
-
-    def replace(self, **changes: float) -> Self:
-        """A copy with some constants changed."""
-        return replace(self, **changes)  # type: ignore[arg-type]
-
-
-PRESETS = {
-    preset.name: preset
-    for preset in (DopamineConstants("dopamine"), DopamineConstants("dopamine-slow", k=0.02, duration=50.0))
-}
-"""The two published settings."""
 
 
 @dataclass(frozen=True)

@@ -8,66 +8,28 @@ Constants that shape these courses (`shapes_drive`) make them anew: `hpcpinn.inf
 """
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Any
 
 import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float, Int
 
-from hpcpinn.config.learnable import BY_TYPE, current_member, gate_member, measure_of
+from hpcpinn.config.learnable import BY_TYPE, gate_member, measure_of
 from hpcpinn.coordinates import Coordinates
+from hpcpinn.core.parameters import with_values
 from hpcpinn.errors import InputError
 from hpcpinn.morphology.frusta import kind_name
 from hpcpinn.physics import calcium, gates, ghk
 from hpcpinn.physics.calcium_system import CalciumForcing, CalciumSystem
 from hpcpinn.physics.constants import CalciumConstants
 
-DENSITY = "vdcc_density"
-LEAK = "leak"
-_UNITS = {
-    "D_c": "um2/s",
-    "D_b": "um2/s",
-    "b_tot": "uM",
-    "k_plus": "1/(uM s)",
-    "k_minus": "1/s",
-    "c_rest": "uM",
-    "c_o": "uM",
-    "pmca_max": "uM um/s",
-    "pmca_K": "uM",
-    "ncx_max": "uM um/s",
-    "ncx_K": "uM",
-    LEAK: "um/s",
-    DENSITY: "1/um2",
-    "vdcc_permeability": "um3/s",
-    "j_release": "uM um/s",
-    "release_duration": "s",
-    "release_patch": "um",
-    "z_ca": "1",
-    "temperature": "K",
-    "rest_voltage": "mV",
-    "cable.R_i": "ohm cm",
-    "cable.C_m": "uF/cm2",
-    "cable.temperature": "degC",
-    "field.magnitude": "V/m",
-}
-_MEMBER_UNITS = {
-    "z": "1", "half": "mV", "tau": "s", "rate": "1/s", "gamma": "1", "conductance": "mS/cm2", "reversal": "mV",
-}  # fmt: skip
 _SHAPES_DRIVE = ("release_duration", "release_patch", "z_ca", "temperature")
 
 
 def base_name(name: str) -> str:
     """``vdcc_density`` for ``vdcc_density.apic``."""
     return name.partition(".")[0]
-
-
-def unit_of(name: str) -> str:
-    """The unit of a constant that can be learned; 1 for a plain number."""
-    gate, current = gate_member(name), current_member(name)
-    if gate or current:
-        return _MEMBER_UNITS[(gate or current or ("",))[-1]]
-    return _UNITS[name if name in _UNITS else base_name(name)]
 
 
 def coordinates_of(names: Sequence[str]) -> Coordinates:
@@ -85,15 +47,7 @@ def changed(known: CalciumConstants, values: Mapping[str, Any]) -> CalciumConsta
 
     Densities of single types of neurites (``vdcc_density.apic``) are none of them, and left out.
     """
-    gates_now = list(known.gates)
-    plain = {}
-    for name, value in values.items():
-        gate = gate_member(name)
-        if gate:
-            gates_now[gate[0]] = replace(gates_now[gate[0]], **{gate[1]: value})
-        elif "." not in name:
-            plain[name] = value
-    return known.replace(gates=tuple(gates_now), **plain)
+    return with_values(known, {name: value for name, value in values.items() if gate_member(name) or "." not in name})
 
 
 @dataclass(frozen=True)

@@ -14,6 +14,7 @@ from numpy import ndarray
 from hpcpinn.config import SquareConfig
 from hpcpinn.config.square import ParameterConfig
 from hpcpinn.coordinates import Coordinates
+from hpcpinn.core.parameters import learnable_in
 from hpcpinn.errors import InputError
 from hpcpinn.inference import observations
 from hpcpinn.inference.gauss_newton import Fit, Prior
@@ -30,7 +31,7 @@ from hpcpinn.workflows import estimates
 from hpcpinn.workflows.inference_verdict import InferenceVerdict, inference_verdict
 from hpcpinn.workflows.square_problem import constants_of
 
-UNITS = {"D": "um2/ms", "k": "1/ms", "C0": "uM", "sigma": "um", "half_width": "um"}
+UNITS = {name: entry.plain_unit for name, entry in learnable_in(DopamineConstants).items()}
 """Of the constants that can be learned."""
 
 

@@ -9,6 +9,7 @@ from numpy import ndarray
 
 from hpcpinn.config import RunConfig
 from hpcpinn.config.plausible import findings, quantity_of, value_at
+from hpcpinn.core.plausibility import finding
 from hpcpinn.errors import CutShortWarning, InputError, Key, concerning, spelled, warn
 from hpcpinn.morphology import Cable, parse_site
 from hpcpinn.morphology.compartments import Compartments, compartments, d_lambda_counts
@@ -18,7 +19,6 @@ from hpcpinn.physics.stimulation.protocols import PulseProtocol, protocol_named
 from hpcpinn.physics.stimulation.stimulus import Stimulus
 from hpcpinn.physics.stimulation.waveforms import waveform_named
 from hpcpinn.physics.voltage import VoltageSource
-from hpcpinn.plausibility import QUANTITIES, finding
 from hpcpinn.timestepping.cable_equation import CableEquation, VoltageState
 from hpcpinn.timestepping.pulse_steps import Clamp, StepRule, steps_between
 from hpcpinn.timestepping.voltage_limits import beyond_all_membranes
@@ -321,19 +321,20 @@ def impossible_voltage(config: RunConfig, where: str) -> InputError:
     quantity = quantity_of(config, key)
     if quantity is None or value is None:
         return InputError(f"the membrane goes to {where}; no membrane survives that: check what drives it", key)
-    known = QUANTITIES[quantity]
     # A usual current may still be far too large for this cell; a usual field or membrane is not in another unit.
-    explained = quantity == "current" or finding(quantity, value) is not None
-    advice = (known.advice(value) if explained else "") or "check it and its unit"
+    explained = quantity.name == "current" or finding(quantity, value) is not None
+    advice = (quantity.advice(value) if explained else "") or "check it and its unit"
     return InputError(
-        f"{spelled(key)}: {value:g} {known.unit} take the membrane to {where}; no membrane survives that: {advice}", key
+        f"{spelled(key)}: {value:g} {quantity.unit} take the membrane to {where}; no membrane survives that: {advice}",
+        key,
     )
 
 
 def _blamed(config: RunConfig) -> tuple[Key, float | None]:
     """What has most likely the wrong unit: what is unusual, else the strongest clamp, else the field."""
     for key, _ in findings(config):
-        if (quantity_of(config, key) or "").startswith(_DRIVING):
+        quantity = quantity_of(config, key)
+        if quantity is not None and quantity.name.startswith(_DRIVING):
             return key, value_at(config, key)
     if config.clamp:
         number = max(range(len(config.clamp)), key=lambda n: abs(config.clamp[n].current))

@@ -11,8 +11,9 @@ import numpy as np
 from jaxtyping import Float, Int
 from numpy import ndarray
 
-from hpcpinn import plausibility
 from hpcpinn.config import RunConfig
+from hpcpinn.config.learnable import unit_of
+from hpcpinn.core import plausibility
 from hpcpinn.errors import InputError
 from hpcpinn.inference.laplace import Posterior, laplace
 from hpcpinn.inference.neuron_march import Marched
@@ -22,7 +23,6 @@ from hpcpinn.io.metrics import write_metrics
 from hpcpinn.io.neuron_inference import FORMAT, NeuronInferenceResult, write_neuron_inference
 from hpcpinn.io.site_observations import SiteTable, read_site_observations, refuse_unusable
 from hpcpinn.parallel.communicator import Communicator
-from hpcpinn.physics.learned_calcium import unit_of
 from hpcpinn.progress import NO_PROGRESS, ProgressDisplay
 from hpcpinn.workflows import estimates
 from hpcpinn.workflows.inference_verdict import InferenceVerdict, inference_verdict

@@ -125,7 +125,7 @@ def constants_of(config: RunConfig, source: voltage.VoltageSource | None = None)
     """The preset with the user's changes; rest is at the first voltage unless stated otherwise."""
     changes = dict(config.physics.changes)
     if "gates" in changes:
-        changes["gates"] = tuple(Gate(**gate) for gate in changes["gates"])  # type: ignore[attr-defined]
+        changes["gates"] = tuple(Gate(**gate) for gate in changes["gates"])
     constants = PRESETS[config.physics.preset].replace(**changes)
     if "rest_voltage" not in changes:
         first = config.voltage.constant if source is None else float(np.mean(np.asarray(source.values)[0]))

@@ -9,9 +9,16 @@ import pytest
 from hpcpinn.config import RunConfig, SquareConfig, load_any
 from hpcpinn.config.plausible import OF_CELLS, OF_SQUARES, WITHOUT, findings
 from hpcpinn.config.values import Table
+from hpcpinn.core.parameters import quantities
+from hpcpinn.core.plausibility import QUANTITIES, finding
 from hpcpinn.errors import InputError, InputWarning
-from hpcpinn.plausibility import QUANTITIES, finding
+from hpcpinn.physics.membrane_constants import CONDUCTANCE_OF, Current
 
+ALL = sorted(
+    {*QUANTITIES.values(), *OF_CELLS.values(), *OF_SQUARES.values(), *CONDUCTANCE_OF.values()}
+    | set(quantities(Current).values()),
+    key=lambda quantity: quantity.name,
+)
 JOBS = sorted((Path(__file__).resolve().parents[2] / "jobs").glob("*.toml"))
 CLAMP = "clamp=[{{site='soma', start=0, duration={}, current={}}}]"
 SYNAPSE = "synapse=[{{site='soma', start=0, {}}}]"
@@ -163,19 +170,18 @@ def test_every_number_of_a_description_has_a_quantity_or_a_reason_for_none(model
     assert len(keys) > 20
     undecided = [key for key in keys if key not in known and not any(fnmatch(key, pattern) for pattern in WITHOUT)]
     assert undecided == []
-    assert set(known.values()) <= QUANTITIES.keys()
+    assert set(QUANTITIES) <= {quantity.name for quantity in ALL}
 
 
-@pytest.mark.parametrize("name", QUANTITIES)
-def test_usual_values_are_possible_and_slips_are_told_apart(name):
-    quantity = QUANTITIES[name]
+@pytest.mark.parametrize("quantity", ALL, ids=[quantity.name for quantity in ALL])
+def test_usual_values_are_possible_and_slips_are_told_apart(quantity):
     low, high = quantity.usual
     assert 0.0 < low < high and quantity.possible[0] < high <= quantity.possible[1]
     middle = (low * high) ** 0.5 if quantity.unit not in ("K", "°C") else 0.5 * (low + high)
     middle = -middle if quantity.is_negative else middle
-    assert finding(name, middle) is None and finding(name, 0.0) is None
+    assert finding(quantity, middle) is None and finding(quantity, 0.0) is None
     for unit in quantity.others:
         written = (middle - unit.offset) / unit.factor
-        odd = finding(name, written)
+        odd = finding(quantity, written)
         if odd is not None:  # a range of many decades may hold it
             assert "it looks like" in odd.text

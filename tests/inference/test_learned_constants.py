@@ -19,7 +19,7 @@ from hpcpinn.morphology import Cable
 from hpcpinn.morphology.sites import Site, parse_site
 from hpcpinn.parallel.communicator import SerialCommunicator
 from hpcpinn.physics.constants import PRESETS
-from hpcpinn.physics.learned_calcium import CellConstants, shapes_drive, unit_of, value_of
+from hpcpinn.physics.learned_calcium import CellConstants, shapes_drive, value_of
 from hpcpinn.workflows.learned_values import laid_for, own_value
 from hpcpinn.workflows.neuron_inference import build_study, settled, synthesiser, truth_of
 from hpcpinn.workflows.neuron_model import _shaped_drive
@@ -54,8 +54,8 @@ def test_every_constant_that_can_be_learned_has_a_unit_a_value_and_a_truth():
     known = PRESETS["physical-N"].replace(leak=1e-3)
     assert set(learnable.PLAIN) | {"gates", "cable", "field", "channels"} == set(CellTruthConfig.model_fields)
     for name in learnable.PLAIN:
-        assert unit_of(name) and np.isfinite(value_of(name, known))
-    assert unit_of("gates[0].half") == "mV" and value_of("gates[1].half", known) == -40.0
+        assert learnable.unit_of(name) and np.isfinite(value_of(name, known))
+    assert learnable.unit_of("gates[0].half") == "mV" and value_of("gates[1].half", known) == -40.0
     truth = CellTruthConfig.model_validate({"gates": [{}, {"half": -35.0}], "vdcc_density": {"apic": 2.0}})
     assert truth.changes == {"gates[1].half": -35.0, "vdcc_density.apic": 2.0}
     assert value_of("gates[1].half", known, truth.changes) == -35.0

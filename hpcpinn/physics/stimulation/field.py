@@ -15,10 +15,10 @@ from jaxtyping import Float, Int
 from numpy import ndarray
 from scipy.spatial import KDTree, QhullError
 
+from hpcpinn.core.plausibility import check
 from hpcpinn.errors import InputError, warn
 from hpcpinn.morphology.cable import Cable
 from hpcpinn.physics.csv_rows import columns_of
-from hpcpinn.plausibility import check
 
 _MV_PER_V_M_UM = 1e-3
 """1 V/m over 1 µm is 1e-3 mV."""

@@ -19,9 +19,9 @@ import numpy as np
 from jaxtyping import Array, Float
 from scipy.optimize import brentq
 
+from hpcpinn.core.plausibility import check
 from hpcpinn.errors import InputError, warn
 from hpcpinn.physics.csv_rows import columns_of
-from hpcpinn.plausibility import check
 
 
 class Waveform(ABC):
