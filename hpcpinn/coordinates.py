@@ -30,7 +30,8 @@ class Coordinates:
     @property
     def is_logarithm(self) -> Bool[np.ndarray, " p"]:
         """Which constants are logarithms."""
-        return np.array(self.measure, float) == 0.0
+        at_zero: Bool[np.ndarray, " p"] = np.array(self.measure, float) == 0.0
+        return at_zero
 
     def values(self, z: Any, library: Any = np) -> Any:
         """The constants at given coordinates, (..., p).

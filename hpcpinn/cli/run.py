@@ -22,7 +22,7 @@ from hpcpinn.wording import as_typed, biology, counted, duration
 if TYPE_CHECKING:
     from hpcpinn.config import Origin
     from hpcpinn.workflows.forward import RunSummary
-    from hpcpinn.workflows.long_run import LongSummary
+    from hpcpinn.workflows.long_state import LongSummary
     from hpcpinn.workflows.square import SquareSummary
 
 MORE = (

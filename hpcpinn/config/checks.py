@@ -6,7 +6,8 @@ from collections.abc import Iterator, Mapping
 from typing import TypeVar
 
 from hpcpinn.config.lines import Path
-from hpcpinn.config.schema import RunConfig, Table
+from hpcpinn.config.schema import RunConfig
+from hpcpinn.config.values import Table
 from hpcpinn.wording import biology
 
 T = TypeVar("T", bound=Table)

@@ -132,13 +132,15 @@ def _padded(steps: list[list[_Place]], width: int, idle: _Place) -> Elimination:
 
     def column(index: int, *shape: int) -> Int[Array, "steps W ..."]:
         values = [[place[index] for place in places] for places in full]
-        return jax.device_put(np.array(values, np.int32).reshape(len(full), width, *shape))
+        placed: Int[Array, "steps W ..."] = jax.device_put(np.array(values, np.int32).reshape(len(full), width, *shape))
+        return placed
 
     return Elimination(column(0), column(1, 2), column(2, 2), column(3, 2))
 
 
 def _numbers(values: Sequence[int]) -> Int[Array, " n"]:
-    return jax.device_put(np.asarray(values, np.int32))
+    placed: Int[Array, " n"] = jax.device_put(np.asarray(values, np.int32))
+    return placed
 
 
 class TreePlan(NamedTuple):
@@ -235,4 +237,5 @@ def _left_nodes(one: _Local, inner: np.ndarray, shared: np.ndarray) -> Int[np.nd
     """Nodes of a rank that it cannot eliminate: shared ones and the forks between them."""
     gone = np.zeros(len(one.nodes) + 1, bool)
     gone[np.asarray(one.own.node).ravel()] = True
-    return one.nodes[inner[one.nodes] & ~gone[:-1]]
+    left: Int[np.ndarray, " k"] = one.nodes[inner[one.nodes] & ~gone[:-1]]
+    return left

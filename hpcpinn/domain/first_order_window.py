@@ -92,17 +92,17 @@ class FirstOrderSweeps(ABC):
         share = interfaces.relaxation[:, :, None, None]
         per_sweep = max(1, self.steps // self.sweeping.max_sweeps)
 
-        def asked(duration, heads, given) -> Array:
+        def asked(duration: Float[Array, ""], heads: Array, given: Array) -> Array:
             value, slope = self.ends(duration, heads)
             reports = combine(interfaces.rows.send, value, slope)
             slots = exchanged(interfaces, self.communicator, reports)
             return orders(interfaces.rule, interfaces.n_nodes, slots, given)
 
-        def train(pieces, told, heads, state) -> tuple[Array, Any]:
-            def one_piece(piece, told, head, state):
+        def train(pieces: Any, told: Array, heads: Array, state: Any) -> tuple[Array, Any]:
+            def one_piece(piece: Any, told: Array, head: Array, state: Any) -> tuple[Array, Any]:
                 piece, told = jax.tree.map(lambda x: x[None], (piece, told))
 
-                def loss(head):
+                def loss(head: Array) -> Float[Array, ""]:
                     return self.piece_loss(piece, told, head[None])
 
                 return self.optimiser.minimise(loss, head, state, per_sweep)[:2]
@@ -120,10 +120,8 @@ class FirstOrderSweeps(ABC):
                 if first == last:
                     continue
 
-                def part(tree, first=first, last=last):
-                    return jax.tree.map(lambda x: x[first:last], tree)
-
-                trained, moved = train(*part((pieces, told, heads, state)))
+                of_part = jax.tree.map(lambda x, a=first, b=last: x[a:b], (pieces, told, heads, state))
+                trained, moved = train(*of_part)
                 heads = heads.at[first:last].set(trained)
                 state = jax.tree.map(lambda x, y, a=first, b=last: x.at[a:b].set(y), state, moved)
             return self._judged(window, visit, Traces(heads, told), state, asked(duration, heads, given))

@@ -16,7 +16,7 @@ from typing import NamedTuple
 import jax
 import jax.numpy as jnp
 import numpy as np
-from jaxtyping import Array, Float, Int
+from jaxtyping import Array, Float, Int, Shaped
 
 from hpcpinn.domain.elimination_plan import TreePlan, plan_tree
 from hpcpinn.morphology.cable import Cable
@@ -71,8 +71,21 @@ class Interfaces:
     tree: TreePlan | None = None
 
 
-def _end_tables(ends_at: Int[np.ndarray, "F ends"], areas: Float[np.ndarray, "F ends"], transmission: str):
-    """Per end of the whole domain: receive, send, entry weights, coefficients, source weight, relaxation."""
+class _EndTables(NamedTuple):
+    """Per end of the whole domain: what `EdgeRows`, `TransmissionRule` and `Interfaces` hold of the local ones."""
+
+    receive: Float[np.ndarray, "E 2"]
+    send: Float[np.ndarray, "E 2"]
+    weight: Float[np.ndarray, "E 2"]
+    coefficient: Float[np.ndarray, "E 3"]
+    source: Float[np.ndarray, " E"]
+    relaxation: Float[np.ndarray, " E"]
+
+
+def _end_tables(
+    ends_at: Int[np.ndarray, "F ends"], areas: Float[np.ndarray, "F ends"], transmission: str
+) -> _EndTables:
+    """The tables of a transmission condition; ends in the order of the pieces."""
     node, area = ends_at.ravel(), areas.ravel()
     n_ends = len(node)
     degree = np.bincount(node)[node]
@@ -98,13 +111,14 @@ def _end_tables(ends_at: Int[np.ndarray, "F ends"], areas: Float[np.ndarray, "F 
     receive[free], send[free], coefficient[free] = SLOPE, VALUE, 0.0
     source = np.where(free, 1.0 / area, source)
     relaxation = np.where(free, 1.0, relaxation)
-    return receive, send, weight, coefficient, source, relaxation
+    return _EndTables(receive, send, weight, coefficient, source, relaxation)
 
 
-def storage_order(owner: Int[np.ndarray, " F"], colour: Int[np.ndarray, " F"], rank: int):
+def storage_order(owner: Int[np.ndarray, " F"], colour: Int[np.ndarray, " F"], rank: int) -> Int[np.ndarray, " P"]:
     """A rank's pieces as it stores them: red before black, each in the order of the tree."""
     mine = np.flatnonzero(owner == rank)
-    return mine[np.argsort(colour[mine], kind="stable")]
+    stored: Int[np.ndarray, " P"] = mine[np.argsort(colour[mine], kind="stable")]
+    return stored
 
 
 def build_interfaces(
@@ -127,7 +141,7 @@ def build_interfaces(
     interfaces = interfaces_between(pieces.node, area, owner, colour, rank, transmission)
     if transmission != "robin":
         return interfaces
-    weight = _end_tables(pieces.node, area, transmission)[2][:, 0]
+    weight = _end_tables(pieces.node, area, transmission).weight[:, 0]
     return replace(interfaces, tree=_tree_plan(pieces, owner, colour, rank, weight))
 
 
@@ -147,7 +161,7 @@ def interfaces_between(
         areas: Through which an end exchanges.
         owner, colour, rank, transmission: As in `build_interfaces`.
     """
-    receive, send, weight, coefficient, source, relaxation = _end_tables(ends_at, areas, transmission)
+    tables = _end_tables(ends_at, areas, transmission)
     node, n_ends = ends_at.ravel(), ends_at.shape[1]
     by_node = np.lexsort((np.arange(len(node)), node))
     slots = _end_slots(node, owner, colour, rank, n_ends)
@@ -155,37 +169,52 @@ def interfaces_between(
     local_nodes = np.unique(node[local_ends])
     entries = by_node[np.isin(node[by_node], local_nodes)]
 
-    def per_end(table):
-        return jax.device_put(table[local_ends].reshape(-1, n_ends, *table.shape[1:]))
+    def per_end(table: Shaped[np.ndarray, "E ..."]) -> Shaped[Array, "P ends ..."]:
+        return jnp.asarray(table[local_ends].reshape(-1, n_ends, *table.shape[1:]))
 
     rule = TransmissionRule(
         entry_slot=jax.device_put(np.array([slots[int(end)] for end in entries], np.int32)),
         entry_node=jax.device_put(np.searchsorted(local_nodes, node[entries]).astype(np.int32)),
-        entry_weight=jax.device_put(weight[entries]),
+        entry_weight=jax.device_put(tables.weight[entries]),
         end_node=per_end(np.searchsorted(local_nodes, node).astype(np.int32)),
-        coefficient=per_end(coefficient),
-        source_weight=per_end(source),
+        coefficient=per_end(tables.coefficient),
+        source_weight=per_end(tables.source),
     )
     return Interfaces(
-        rows=EdgeRows(per_end(receive), per_end(send)),
+        rows=EdgeRows(per_end(tables.receive), per_end(tables.send)),
         rule=rule,
         plan=plan_exchange(_messages(node, by_node, owner, colour, n_ends), rank),
         n_ghosts=len(slots) - len(local_ends),
         n_nodes=len(local_nodes),
-        relaxation=per_end(relaxation),
+        relaxation=per_end(tables.relaxation),
     )
 
 
-def _tree_plan(pieces: Cable, owner, colour, rank: int, weight: Float[np.ndarray, " E"]) -> TreePlan:
+def _tree_plan(
+    pieces: Cable,
+    owner: Int[np.ndarray, " F"],
+    colour: Int[np.ndarray, " F"],
+    rank: int,
+    weight: Float[np.ndarray, " E"],
+) -> TreePlan:
     stored = [storage_order(owner, colour, one) for one in range(int(owner.max()) + 1)]
     return plan_tree(stored, pieces.node, weight.reshape(-1, 2), rank)
 
 
-def _local_ends(owner, colour, rank, n_ends: int) -> Int[np.ndarray, " E"]:
-    return (n_ends * storage_order(owner, colour, rank)[:, None] + np.arange(n_ends)).ravel()
+def _local_ends(
+    owner: Int[np.ndarray, " F"], colour: Int[np.ndarray, " F"], rank: int, n_ends: int
+) -> Int[np.ndarray, " E"]:
+    ends: Int[np.ndarray, "P ends"] = n_ends * storage_order(owner, colour, rank)[:, None] + np.arange(n_ends)
+    return ends.ravel()
 
 
-def _end_slots(node, owner, colour, rank, n_ends: int) -> dict[int, int]:
+def _end_slots(
+    node: Int[np.ndarray, " all_ends"],
+    owner: Int[np.ndarray, " F"],
+    colour: Int[np.ndarray, " F"],
+    rank: int,
+    n_ends: int,
+) -> dict[int, int]:
     """Slot of every end that a rank knows: its own in storage order, then the ghosts in tree order."""
     own = _local_ends(owner, colour, rank, n_ends)
     touching = np.flatnonzero(np.isin(node, node[own]))
@@ -193,10 +222,16 @@ def _end_slots(node, owner, colour, rank, n_ends: int) -> dict[int, int]:
     return {int(end): slot for slot, end in enumerate(np.r_[own, ghosts])}
 
 
-def _messages(node, by_node, owner, colour, n_ends: int) -> dict[tuple[int, int], tuple[list, list]]:
+def _messages(
+    node: Int[np.ndarray, " all_ends"],
+    by_node: Int[np.ndarray, " all_ends"],
+    owner: Int[np.ndarray, " F"],
+    colour: Int[np.ndarray, " F"],
+    n_ends: int,
+) -> dict[tuple[int, int], tuple[list[int], list[int]]]:
     """Every rank that touches a node gets the reports of all ends that meet there."""
     slots: dict[int, dict[int, int]] = {}
-    messages: dict[tuple[int, int], tuple[list, list]] = {}
+    messages: dict[tuple[int, int], tuple[list[int], list[int]]] = {}
     for ends in np.split(by_node, np.flatnonzero(np.diff(node[by_node])) + 1):
         ranks = {int(owner[end // n_ends]) for end in ends}
         if len(ranks) == 1:

@@ -256,7 +256,8 @@ class NetworkDiffusion:
     @cached_property
     def _shapes(self) -> StoredWindows:
         """Of the factors of one length."""
-        return jax.eval_shape(lambda: self._made(1.0))
+        shapes: StoredWindows = jax.eval_shape(lambda: self._made(1.0))
+        return shapes
 
     def _grow(self, count: int) -> None:
         """Makes room for so many lengths, in few sizes, so that few programs are compiled."""

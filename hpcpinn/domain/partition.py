@@ -233,4 +233,5 @@ def _subdomains(node: Int[ndarray, "F 2"], owner: Int[ndarray, " F"], cost: ndar
             number[candidate] = rank[candidate]
         else:
             number[candidate], spare = spare, spare + 1
-    return number[label]
+    renumbered: ndarray = number[label]
+    return renumbered

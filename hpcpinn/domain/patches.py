@@ -123,7 +123,8 @@ class Patch:
             parent: Frustum that each is cut from.
         """
         middle = (pieces.start + 0.5 * pieces.length - self.start[parent]) / self.span[parent]
-        return (middle > self.first[parent]) & (middle < self.last[parent])
+        covered: Bool[np.ndarray, " f"] = (middle > self.first[parent]) & (middle < self.last[parent])
+        return covered
 
 
 def patch_around(cable: Cable, site: Site, length: float) -> Patch:

@@ -106,7 +106,8 @@ def cut_into_pieces(cable: Cable, patches: list[tuple[Site, float]], ends: list[
 
 def _edges(cable: Cable, inside: Bool[np.ndarray, " F"]) -> list[int]:
     """Nodes where a patch ends: layers form there, and not where it goes on or the cable ends."""
-    return np.intersect1d(cable.node[inside], cable.node[~inside]).tolist()
+    nodes: list[int] = np.intersect1d(cable.node[inside], cable.node[~inside]).tolist()
+    return nodes
 
 
 def _radius_jumps(cable: Cable, rule: PieceRule) -> Float[np.ndarray, " N"]:
@@ -129,9 +130,9 @@ def _radius_jumps(cable: Cable, rule: PieceRule) -> Float[np.ndarray, " N"]:
     return np.where(strength < WEAK_JUMP, np.inf, rule.source_length * np.clip(coarser, 1.0, 3.0))
 
 
-def _spread(cable: Cable, finest, slope: float, ceiling: float) -> Float[np.ndarray, " N"]:
+def _spread(cable: Cable, finest: Float[np.ndarray, " N"], slope: float, ceiling: float) -> Float[np.ndarray, " N"]:
     """Largest size at every node that grows by `slope` per length from the finest places."""
-    size = np.minimum(finest, ceiling)
+    size: Float[np.ndarray, " N"] = np.minimum(finest, ceiling)
     neighbours: list[list[tuple[int, float]]] = [[] for _ in range(cable.n_nodes)]
     for (tail, head), length in zip(cable.node, cable.length, strict=True):
         neighbours[tail].append((int(head), float(length)))
@@ -184,4 +185,5 @@ def _graded_cuts(cable: Cable, f: int, sizes: list[_Size], rule: PieceRule) -> F
     density = np.r_[0.0, np.cumsum(np.maximum(by_size, halved))]
     count = max(1, int(np.ceil(density[-1] - 1e-6)))
     wanted = density[-1] * np.arange(1, count) / count
-    return np.interp(wanted, density, s) / length
+    cuts: Float[np.ndarray, " k"] = np.interp(wanted, density, s) / length
+    return cuts

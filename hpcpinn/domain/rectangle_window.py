@@ -115,7 +115,7 @@ class RectangleWindow:
         to_features = jnp.asarray(np.linalg.pinv(np.asarray(self.table.line.value)))
         constant = jnp.asarray(np.linalg.pinv(np.asarray(self.table.time.value)).sum(axis=1))
 
-        def run(field: Float[Array, "P K X X"], duration) -> Traces:
+        def run(field: Float[Array, "P K X X"], duration: Float[Array, ""]) -> Traces:
             rest = jnp.asarray(self.equation.rest)[:, None, None]
             scaled = (field - rest) / jnp.asarray(self.equation.scale)[:, None, None]
             x, y = (to_features[self.geometry.walls[:, axis]] for axis in range(2))
@@ -141,7 +141,7 @@ class RectangleWindow:
         space, time, along, in_time = self._checks
         area = jnp.prod(self.geometry.size)
 
-        def run(window: Window, heads):
+        def run(window: Window, heads: Float[Array, "P K M M L"]) -> tuple[Float[Array, " K"], Float[Array, " K"]]:
             miss = residual(self.equation, self.geometry, along, in_time, window, heads)
             error = jnp.einsum("kl,plxyt->pkxyt", resolvent_at_rest(self.equation, window), miss)
             away = field_on(self.equation, self.geometry, along, in_time.value, heads)

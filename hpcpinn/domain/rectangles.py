@@ -37,7 +37,8 @@ class Rectangles:
     @property
     def size(self) -> Float[np.ndarray, " 2"]:
         """Lengths of the sides of a piece."""
-        return (np.array(self.high) - np.array(self.low)) / np.array(self.count)
+        size: Float[np.ndarray, " 2"] = (np.array(self.high) - np.array(self.low)) / np.array(self.count)
+        return size
 
     @property
     def place(self) -> Int[np.ndarray, "P 2"]:
@@ -47,12 +48,14 @@ class Rectangles:
 
     @property
     def centre(self) -> Float[np.ndarray, "P 2"]:
-        return np.array(self.low) + (self.place + 0.5) * self.size
+        centre: Float[np.ndarray, "P 2"] = np.array(self.low) + (self.place + 0.5) * self.size
+        return centre
 
     @property
     def colour(self) -> Int[np.ndarray, " P"]:
         """Red (0) and black (1) as on a chessboard."""
-        return self.place.sum(axis=1) % 2
+        colour: Int[np.ndarray, " P"] = self.place.sum(axis=1) % 2
+        return colour
 
     @property
     def walls(self) -> Int[np.ndarray, "P 2"]:

@@ -39,7 +39,7 @@ class Sampler:
     probe_xi: Float[np.ndarray, " p"]
 
     @cached_property
-    def _averages(self):
+    def _averages(self) -> Callable[[float, Float[Array, "P K M"]], Float[Array, "K P C"]]:
         nodes, weights = leggauss(_NODES_PER_CELL)
         width = 2.0 / self.cells_per_piece
         left = -1.0 + width * np.arange(self.cells_per_piece)
@@ -49,7 +49,7 @@ class Sampler:
         share = area * weights
         share = share / share.sum(axis=-1, keepdims=True)
 
-        def at(tau, heads):
+        def at(tau: Float[Array, ""], heads: Float[Array, "P K M"]) -> Float[Array, "K P C"]:
             value = self.trunk.features(jnp.asarray(xi), jnp.full(len(xi), tau)).value
             field = jnp.einsum("pkm,nm->pkn", heads, value)
             field = field.reshape(*heads.shape[:2], self.cells_per_piece, _NODES_PER_CELL)
@@ -71,11 +71,11 @@ class Sampler:
         return np.asarray(self._averages(tau, heads))
 
     @cached_property
-    def _at_probes(self):
+    def _at_probes(self) -> Callable[[Float[np.ndarray, " T"], Float[Array, "P K M"]], Float[Array, "T K p"]]:
         piece, xi = jax.device_put((self.probe_piece, self.probe_xi))
 
-        def at(tau, heads):
-            def one_time(t):
+        def at(tau: Float[Array, " T"], heads: Float[Array, "P K M"]) -> Float[Array, "T K p"]:
+            def one_time(t: Float[Array, ""]) -> Float[Array, "K p"]:
                 value = self.trunk.features(xi, jnp.full(len(xi), t)).value
                 departure = jnp.einsum("pkm,pm->kp", heads[piece], value)
                 return self._rest[:, None] + departure * self._scale[:, None]

@@ -72,6 +72,17 @@ class Sweeps(NamedTuple):
     history: Float[Array, " S"]
 
 
+class _Memory(NamedTuple):
+    """Last points and steps of the fixed-point iteration, newest first; zero before the start."""
+
+    points: Float[Array, "m ..."]
+    steps: Float[Array, "m ..."]
+
+
+_State = tuple[Array, Array, _Memory, Array, Array, Array]
+"""Of a loop of sweeps: told, reports, memory, number of sweeps, jump, history."""
+
+
 def sweep_until_agreed(
     equation: ReactionDiffusion,
     interfaces: Interfaces,
@@ -110,12 +121,12 @@ def sweep_until_agreed(
         slots = exchanged(interfaces, communicator, reports)
         return orders(interfaces.rule, interfaces.n_nodes, slots, given)
 
-    def half_sweep(told, reports, first, last):
+    def half_sweep(told: Array, reports: Array, first: int, last: int) -> tuple[Array, Array]:
         target = asked(reports)
         new = (1.0 - share) * told + share * target
         told = told.at[first:last].set(new[first:last])
         answer = base[first:last] + respond(equation, transfer[first:last], told[first:last])
-        return told, reports.at[first:last].set(answer), target
+        return told, reports.at[first:last].set(answer)
 
     scale = jnp.asarray(equation.scale)[:, None]
 
@@ -127,7 +138,7 @@ def sweep_until_agreed(
         swept = star_sweep(stars, interfaces, communicator, settings.n_red, settings.order, *parts)
         return swept.reshape(told.shape) * scale
 
-    def over_tree(state):
+    def over_tree(state: _State) -> _State:
         _, _, memory, count, _, history = state
         told = tree_solve(interfaces, communicator, transfer, flat(base), flat(given))
         told = told.reshape(base.shape) * scale
@@ -135,19 +146,19 @@ def sweep_until_agreed(
         jump = jump_of(told, reports)
         return told, reports, memory, count + 1, jump, history.at[count].set(jump)
 
-    def sweep(told, reports):
+    def sweep(told: Array, reports: Array) -> tuple[Array, Array]:
         if stars is not None:
             told = over_stars(stars, told)
             return told, base + respond(equation, transfer, told)
         for first, last in parts:
-            told, reports, _ = half_sweep(told, reports, first, last)
+            told, reports = half_sweep(told, reports, first, last)
         return told, reports
 
-    def jump_of(told, reports) -> Array:
+    def jump_of(told: Array, reports: Array) -> Float[Array, ""]:
         mismatch = jnp.abs(asked(reports) - told) / (2.0 * size[:, None])
         return communicator.max(jnp.max(mismatch, initial=0.0))
 
-    def body(state):
+    def body(state: _State) -> _State:
         told, reports, memory, count, _, history = state
         swept, answers = sweep(told, reports)
         if settings.acceleration == "anderson":
@@ -157,13 +168,13 @@ def sweep_until_agreed(
         jump = jump_of(swept, answers)
         return swept, answers, memory, count + 1, jump, history.at[count].set(jump)
 
-    most = settings.max_sweeps if limit is None else jnp.minimum(limit, settings.max_sweeps)
+    most = jnp.minimum(settings.max_sweeps if limit is None else limit, settings.max_sweeps)
 
-    def unfinished(state, most=most) -> Bool[Array, ""]:
+    def unfinished(state: _State, most: Array = most) -> Bool[Array, ""]:
         _, _, _, count, jump, _ = state
-        return (count < most) & (jump > tolerance)
+        return jnp.logical_and(count < most, jump > tolerance)
 
-    def unfinished_by_stars(state) -> Bool[Array, ""]:
+    def unfinished_by_stars(state: _State) -> Bool[Array, ""]:
         return unfinished(state, jnp.minimum(most, STARS_FIRST))
 
     reports = base + respond(equation, transfer, told)
@@ -186,13 +197,6 @@ def halves(settings: SweepSettings, n_pieces: int) -> list[tuple[int, int]]:
     return [(0, settings.n_red), (settings.n_red, n_pieces)]
 
 
-class _Memory(NamedTuple):
-    """Last points and steps of the fixed-point iteration, newest first; zero before the start."""
-
-    points: Float[Array, "m ..."]
-    steps: Float[Array, "m ..."]
-
-
 def _empty_memory(like: Array, depth: int) -> _Memory:
     return _Memory(jnp.zeros((depth, *like.shape)), jnp.zeros((depth, *like.shape)))
 
@@ -213,7 +217,7 @@ def _mix(communicator: Communicator, memory: _Memory, point: Array, image: Array
     gamma = jnp.linalg.solve(gram + jnp.diag(damping), right)
     mixed = image - jnp.tensordot(gamma, point_changes + step_changes, axes=1)
 
-    def push(stack, new):
+    def push(stack: Float[Array, "m ..."], new: Float[Array, "..."]) -> Float[Array, "m ..."]:
         return jnp.concatenate([new[None], stack[:-1]])
 
     return mixed, _Memory(push(memory.points, point), push(memory.steps, step))

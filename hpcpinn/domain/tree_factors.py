@@ -68,7 +68,8 @@ def _steps(plan: Elimination, system: NodeSystem) -> tuple[Steps, NodeSystem]:
 
 def together(systems: list[TreeFactors]) -> TreeFactors:
     """The factors of several systems on the same tree as those of one call of `substitute`."""
-    return jax.tree.map(lambda *x: jnp.concatenate(x, axis=2), *systems)
+    joined: TreeFactors = jax.tree.map(lambda *x: jnp.concatenate(x, axis=2), *systems)
+    return joined
 
 
 def substitute(

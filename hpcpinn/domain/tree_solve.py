@@ -132,7 +132,8 @@ def solved_pieces(transfer: Float[Array, "P S S"], inner: Float[Array, "P 2 1"])
     n_pieces, size = transfer.shape[:2]
     mask = jnp.broadcast_to(inner, (n_pieces, 2, size // 2)).reshape(n_pieces, size, 1)
     matrix = jnp.eye(size) + jnp.where(mask, transfer, 0.0)
-    return jnp.linalg.inv(matrix).reshape(n_pieces, 2, size // 2, 2, size // 2)
+    solved: Float[Array, "P 2 E 2 E"] = jnp.linalg.inv(matrix).reshape(n_pieces, 2, size // 2, 2, size // 2)
+    return solved
 
 
 def node_system(

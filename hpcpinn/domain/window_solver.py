@@ -115,7 +115,7 @@ class WindowSolver(ABC):
     def _continued(self) -> Callable[..., Traces]:
         grid = self.table.grid
 
-        def run(field: Float[Array, "P K X"], duration) -> Traces:
+        def run(field: Float[Array, "P K X"], duration: Float[Array, ""]) -> Traces:
             scale = jnp.asarray(self.equation.scale)[:, None]
             rest = jnp.asarray(self.equation.rest)[:, None]
             constant = jnp.tile((field - rest) / scale, (1, 1, len(grid.time)))
@@ -135,7 +135,7 @@ class WindowSolver(ABC):
 
     @cached_property
     def _given_flux(self) -> Callable[..., Array]:
-        def run(flux: Float[Array, "P 2 T"], species: int, duration) -> Float[Array, "P 2 K T"]:
+        def run(flux: Float[Array, "P 2 T"], species: int, duration: Float[Array, ""]) -> Float[Array, "P 2 K T"]:
             equation = self.equation
             gain = self.interfaces.rule.source_weight[:, :, None] / (
                 equation.diffusion[species] * robin_parameter(equation, duration)[species]
@@ -161,7 +161,9 @@ class WindowSolver(ABC):
         area, taper = area @ to_checks.T, taper @ to_checks.T
         volume = length[:, None] * area / len(xi)
 
-        def run(forcing: Any, duration, heads):
+        def run(
+            forcing: Any, duration: Float[Array, ""], heads: Float[Array, "P K M"]
+        ) -> tuple[Float[Array, " K"], Float[Array, " K"]]:
             equation = self.equation
             per_length = (2.0 / self.geometry.length)[:, None, None]
             drift = per_length * jnp.tile(taper, (1, len(tau)))[:, None, :]

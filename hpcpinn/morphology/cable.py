@@ -78,12 +78,14 @@ class Cable:
     @property
     def volume(self) -> Float[ndarray, " F"]:
         """Cytosolic volume of every frustum, the reticulum taken out, µm³."""
-        return np.pi * self.length * (_mean_square(self.radius) - _mean_square(self.er_radius))
+        volume: Float[ndarray, " F"] = np.pi * self.length * (_mean_square(self.radius) - _mean_square(self.er_radius))
+        return volume
 
     @property
     def membrane(self) -> Float[ndarray, " F"]:
         """Membrane area of every frustum, ∫2πa ds (EQUATIONS §1: P = 2πa), µm²."""
-        return np.pi * self.length * self.radius.sum(axis=1)
+        outside: Float[ndarray, " F"] = np.pi * self.length * self.radius.sum(axis=1)
+        return outside
 
     @property
     def depth(self) -> Int[ndarray, " F"]:
@@ -144,4 +146,5 @@ class Cable:
 
 def _mean_square(ends: Float[ndarray, "F 2"]) -> Float[ndarray, " F"]:
     a, b = ends[:, 0], ends[:, 1]
-    return (a * a + a * b + b * b) / 3.0
+    mean: Float[ndarray, " F"] = (a * a + a * b + b * b) / 3.0
+    return mean

@@ -119,7 +119,8 @@ def d_lambda_counts(
     per_section = np.bincount(cable.section, integral, len(cable.sections))
     lengths = per_section * np.sqrt(2.0 * np.pi * frequency * R_i * C_m * 1e-6)
     # The margin, a tenth of two compartments, is that of the rule as published.
-    return 2 * ((lengths / fraction + 0.9) / 2.0).astype(int) + 1
+    count: Int[ndarray, " sections"] = 2 * ((lengths / fraction + 0.9) / 2.0).astype(int) + 1
+    return count
 
 
 def compartments(cable: Cable, counts: Int[ndarray, " sections"]) -> Compartments:

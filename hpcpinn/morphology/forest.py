@@ -58,7 +58,10 @@ def join_compartments(parts: Sequence[Compartments]) -> Compartments:
         """Where the points of one cell are among those of all."""
         part = parts[number]
         here = np.arange(part.n_points)
-        return np.where(here < part.count, first[number] + here, junctions[number] + here - part.count)
+        place: Int[ndarray, " points"] = np.where(
+            here < part.count, first[number] + here, junctions[number] + here - part.count
+        )
+        return place
 
     parent = np.full(sum(part.n_points for part in parts), -1)
     node = np.empty(len(parent), int)
@@ -87,7 +90,8 @@ def points_of(parts: Sequence[Compartments], values: Sequence[ndarray]) -> ndarr
 
 def _first(counts: Sequence[int]) -> Int[ndarray, " n+1"]:
     """Where the things of each part begin among those of all, and how many there are."""
-    return np.r_[0, np.cumsum(counts)]
+    first: Int[ndarray, " n+1"] = np.r_[0, np.cumsum(counts)]
+    return first
 
 
 def _renumbered(numbers: Sequence[ndarray], first: Int[ndarray, " n"]) -> ndarray:

@@ -35,7 +35,7 @@ def cable_to_networkx(cable: Cable) -> nx.DiGraph:
     end_of: dict[int, int] = {}
 
     def add(f: int, point: tuple[float, ...], parent: int, length: float) -> int:
-        name = graph.number_of_nodes() + 1
+        name: int = graph.number_of_nodes() + 1
         radius, er, x, y, z = map(float, point)
         section = cable.sections[cable.section[f]].name
         graph.add_node(name, id=int(cable.kind[f]), x=x, y=y, z=z, r=radius, p=parent, er=er, section=section)

@@ -54,7 +54,7 @@ def frusta_of(tree: SwcTree, soma: str) -> tuple[list[Frustum], tuple[Repair, ..
 
 def soma_points(tree: SwcTree) -> Bool[ndarray, " n"]:
     """The soma: points of type 1 joined to a root of type 1 by points of type 1."""
-    in_soma = tree.kind == SOMA
+    in_soma: Bool[ndarray, " n"] = tree.kind == SOMA
     for row in range(1, tree.n_points):
         in_soma[row] &= in_soma[tree.parent[row]]
     return in_soma
@@ -232,7 +232,8 @@ def _soma_axis(tree: SwcTree) -> Float[ndarray, " 3"]:
     if not stands_for_sphere(tree):
         return np.array([1.0, 0.0, 0.0])
     across = tree.xyz[2] - tree.xyz[1]
-    return across / np.linalg.norm(across)
+    normal: Float[ndarray, " 3"] = across / np.linalg.norm(across)
+    return normal
 
 
 def _cut_in_the_middle(chain: list[Frustum]) -> tuple[list[Frustum], int]:

@@ -70,7 +70,8 @@ class SwcTree:
         """Distance of every point to its parent, µm; 0 for the root."""
         step = self.xyz - self.xyz[self.parent]
         step[self.parent < 0] = 0.0
-        return np.sqrt(np.sum(step**2, axis=1))
+        distance: Float[ndarray, " n"] = np.sqrt(np.sum(step**2, axis=1))
+        return distance
 
     def place(self, row: int) -> str:
         """``file:line`` of a point, for messages."""

@@ -208,4 +208,5 @@ def _daughter(
 
 
 def _unit(vector: Float[ndarray, " 3"]) -> Float[ndarray, " 3"]:
-    return vector / np.linalg.norm(vector)
+    direction: Float[ndarray, " 3"] = vector / np.linalg.norm(vector)
+    return direction

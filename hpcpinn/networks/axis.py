@@ -57,7 +57,8 @@ class AxisTrunk:
 
     def value(self, line: Float[Array, " n"]) -> Float[Array, "n M"]:
         """The features alone, at places that may be traced."""
-        return hidden_features(self.network, self.parameters, line).value @ self.mixing
+        features: AxisFeatures = hidden_features(self.network, self.parameters, line)
+        return features.value @ self.mixing
 
 
 def mirrored(trunk: AxisTrunk) -> AxisTrunk:

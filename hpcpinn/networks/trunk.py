@@ -41,11 +41,11 @@ class HiddenLayers(nn.Module):
     def __call__(self, point: Float[Array, " inputs"]) -> Float[Array, " width"]:
         activation = ACTIVATIONS[self.activation]
 
-        def first_weights(key, shape, dtype):
+        def first_weights(key: Array, shape: tuple[int, ...], dtype: Any) -> Array:
             half_width = jnp.asarray(self.scale, dtype)[:, None]
             return half_width * jax.random.uniform(key, shape, dtype, -1.0, 1.0)
 
-        def any_phase(key, shape, dtype):
+        def any_phase(key: Array, shape: tuple[int, ...], dtype: Any) -> Array:
             return jax.random.uniform(key, shape, dtype, -jnp.pi, jnp.pi)
 
         hidden = point
@@ -125,7 +125,8 @@ class Trunk:
 
     def features(self, xi: Float[ArrayLike, " n"], tau: Float[ArrayLike, " n"]) -> Features:
         """Features at the points (xi, tau), with derivatives in ξ and τ by forward mode."""
-        return mixed_features(self.network, self.parameters, self.mixing, xi, tau)
+        mixed: Features = mixed_features(self.network, self.parameters, self.mixing, xi, tau)
+        return mixed
 
 
 @partial(jax.jit, static_argnums=0)
@@ -134,16 +135,13 @@ def hidden_features(
 ) -> Features:
     """The network's own features (before mixing) and their derivatives at the points."""
 
-    def hidden(x, t):
+    def hidden(x: Float[Array, ""], t: Float[Array, ""]) -> Any:
         return network.apply(parameters, jnp.stack([x, t]))
 
-    def at_point(x, t):
+    def at_point(x: Float[Array, ""], t: Float[Array, ""]) -> Features:
         one = jnp.ones_like(x)
 
-        def along_x(x):
-            return jax.jvp(lambda s: hidden(s, t), (x,), (one,))
-
-        (value, dx), (_, dxx) = jax.jvp(along_x, (x,), (one,))
+        (value, dx), (_, dxx) = jax.jvp(lambda r: jax.jvp(lambda s: hidden(s, t), (r,), (one,)), (x,), (one,))
         dt = jax.jvp(lambda s: hidden(x, s), (t,), (one,))[1]
         return Features(value, dx, dxx, dt)
 
@@ -210,7 +208,7 @@ def orthonormalise(network: HiddenLayers, parameters: Any, n_features: int, grid
     return Trunk(network, parameters, mixing)
 
 
-def remixed(trunk: Trunk, parameters: dict, grid: int = 17) -> Trunk:
+def remixed(trunk: Trunk, parameters: Any, grid: int = 17) -> Trunk:
     """The trunk with other parameters θ, spanning what its mixing makes of them, orthonormal again.
 
     Directions that θ has lost (below 1e-12 of the leading one) keep their size.

@@ -26,10 +26,12 @@ class Mpi4jaxCommunicator(MpiHostCommunicator):
         self._traced = MPI.COMM_WORLD.Clone()
 
     def sum(self, x: Array) -> Array:
-        return mpi4jax.allreduce(jnp.asarray(x), op=MPI.SUM, comm=self._traced)
+        total: Array = mpi4jax.allreduce(jnp.asarray(x), op=MPI.SUM, comm=self._traced)
+        return total
 
     def allgather(self, x: Array) -> Array:
-        return mpi4jax.allgather(jnp.asarray(x), comm=self._traced)
+        collected: Array = mpi4jax.allgather(jnp.asarray(x), comm=self._traced)
+        return collected
 
     def exchange(self, x: Array, plan: ExchangePlan) -> Array:
         received = []

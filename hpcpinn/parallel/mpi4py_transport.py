@@ -70,4 +70,5 @@ def _call(function: Callable[[ndarray], ndarray], shape: tuple[int, ...], x: Arr
     def on_host(values: Array) -> ndarray:
         return function(np.ascontiguousarray(values).reshape(values.shape))
 
-    return io_callback(on_host, jax.ShapeDtypeStruct(shape, x.dtype), x, ordered=True)
+    result: Array = io_callback(on_host, jax.ShapeDtypeStruct(shape, x.dtype), x, ordered=True)
+    return result

@@ -28,7 +28,8 @@ class MpiHostCommunicator(Communicator):
         return self._host.allgather(value)
 
     def broadcast(self, value: T) -> T:
-        return self._host.bcast(value, root=0)
+        received: T = self._host.bcast(value, root=0)
+        return received
 
     def barrier(self) -> None:
         self._host.Barrier()

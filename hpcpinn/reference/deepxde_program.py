@@ -40,7 +40,8 @@ def problem(job: dict[str, Any]) -> Any:
     domain = dde.geometry.GeometryXTime(square, dde.geometry.TimeDomain(0.0, job["duration"]))
 
     def cloud(x: np.ndarray) -> np.ndarray:
-        return job["C0"] * np.exp(-0.5 * (x[:, :1] ** 2 + x[:, 1:2] ** 2) / job["sigma"] ** 2)
+        start: np.ndarray = job["C0"] * np.exp(-0.5 * (x[:, :1] ** 2 + x[:, 1:2] ** 2) / job["sigma"] ** 2)
+        return start
 
     edges = dde.icbc.NeumannBC(domain, lambda x: 0.0, lambda _, on_boundary: on_boundary)
     start = dde.icbc.IC(domain, cloud, lambda _, on_initial: on_initial)

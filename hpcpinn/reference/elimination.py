@@ -111,7 +111,8 @@ class TreeElimination:
             raise SolveError("reference: the linear system is singular or not finite")
 
         def along(right: ndarray) -> ndarray:
-            return lapack.dgbtrs(lu, _BAND, _BAND, right, pivots)[0]
+            solution: ndarray = lapack.dgbtrs(lu, _BAND, _BAND, right, pivots)[0]
+            return solution
 
         if not self._n_junctions:
             return along

@@ -39,13 +39,14 @@ def cone_mode(radius: tuple[float, float], length: float, order: int = 1) -> tup
 
     def cosine_part(kappa: float) -> float:
         x = kappa * first
-        return -(x * np.cos(x) - np.sin(x)) / (-x * np.sin(x) - np.cos(x))
+        return float(-(x * np.cos(x) - np.sin(x)) / (-x * np.sin(x) - np.cos(x)))
 
     def slope_at_end(kappa: float) -> float:
         # The slope at the end times the denominator of the cosine part: no poles between roots.
         a, b = kappa * first, kappa * last
-        return (b * np.cos(b) - np.sin(b)) * (-a * np.sin(a) - np.cos(a)) - (a * np.cos(a) - np.sin(a)) * (
-            -b * np.sin(b) - np.cos(b)
+        return float(
+            (b * np.cos(b) - np.sin(b)) * (-a * np.sin(a) - np.cos(a))
+            - (a * np.cos(a) - np.sin(a)) * (-b * np.sin(b) - np.cos(b))
         )
 
     kappa = _root(slope_at_end, np.pi / length, order)

@@ -164,7 +164,8 @@ class CalciumSystem:
 
     def pack(self, c: Float[ndarray, " N"], b: Float[ndarray, " N"]) -> Float[ndarray, " n"]:
         """State of the cells, the tallies at zero."""
-        return np.r_[np.stack([c, b], axis=1).ravel(), 0.0, 0.0]
+        state: Float[ndarray, " n"] = np.r_[np.stack([c, b], axis=1).ravel(), 0.0, 0.0]
+        return state
 
     def stops(self) -> Float[ndarray, " B"]:
         return self._driver.stops()

@@ -207,7 +207,8 @@ class Driver:
         first, last = self._times[i], self._times[i + 1]
         f = min(max((t - first) / (last - first), 0.0), 1.0)
         sites = (1.0 - f) * self._values[i] + f * self._values[i + 1]
-        return sites if self._weights is None else self._weights @ sites
+        spread: Float[ndarray, " N"] = sites if self._weights is None else self._weights @ sites
+        return spread
 
     def longest(self, t: float) -> float:
         """Longest step from t that crosses no more than `step_travel` of voltage."""
@@ -219,7 +220,7 @@ class Driver:
             return np.inf
         low, high = self._travel[i - 1], self._travel[i]
         first, last = self._times[i - 1], self._times[i]
-        return first + (aim - low) / (high - low) * (last - first) - t
+        return float(first + (aim - low) / (high - low) * (last - first) - t)
 
     def stops(self) -> Float[ndarray, " B"]:
         """Times at which steps have to end."""

@@ -11,13 +11,17 @@ from hpcpinn.physics.constants import FARADAY, GAS, CalciumConstants, Gate
 def pump(c: Float[ndarray, " N"], k: CalciumConstants) -> Float[ndarray, " N"]:
     """What PMCA and NCX take out, µM·µm/s."""
     square = c * c
-    return k.pmca_max * square / (k.pmca_K**2 + square) + k.ncx_max * c / (k.ncx_K + c)
+    current: Float[ndarray, " N"] = k.pmca_max * square / (k.pmca_K**2 + square) + k.ncx_max * c / (k.ncx_K + c)
+    return current
 
 
 def pump_slope(c: Float[ndarray, " N"], k: CalciumConstants) -> Float[ndarray, " N"]:
     """d pump / dc, µm/s."""
     K2 = k.pmca_K**2
-    return 2.0 * k.pmca_max * K2 * c / (K2 + c * c) ** 2 + k.ncx_max * k.ncx_K / (k.ncx_K + c) ** 2
+    slope: Float[ndarray, " N"] = (
+        2.0 * k.pmca_max * K2 * c / (K2 + c * c) ** 2 + k.ncx_max * k.ncx_K / (k.ncx_K + c) ** 2
+    )
+    return slope
 
 
 def ghk(voltage: Float[ndarray, "..."], k: CalciumConstants) -> tuple[ndarray, ndarray]:
@@ -73,7 +77,8 @@ def advance_gate(x: ndarray, duration: float, before: GateRates, middle: GateRat
     grown = -np.expm1(-end)  # ∫ e^{σ−end} dσ, and below the same with σ and σ²
     once = end - grown
     twice = end * end - 2.0 * once
-    return x + (s0 - x) * grown + (slope - bend * half) * once + bend * twice
+    moved: ndarray = x + (s0 - x) * grown + (slope - bend * half) * once + bend * twice
+    return moved
 
 
 def conductance(states: list[ndarray], k: CalciumConstants) -> ndarray:

@@ -41,7 +41,8 @@ class Mesh:
     @property
     def middle(self) -> Float[ndarray, " N"]:
         """Fraction of its frustum at which the middle of each cell lies."""
-        return self.fraction.mean(axis=1)
+        fraction: Float[ndarray, " N"] = self.fraction.mean(axis=1)
+        return fraction
 
     def share(self, frustum: int, first: float, last: float) -> Float[ndarray, " N"]:
         """Part of each cell's membrane that lies between two fractions of one frustum."""
@@ -201,4 +202,5 @@ def _half_conductance(cable: Cable) -> Float[ndarray, "N 2"]:
     small = q[:, :2] * p[:, 1:]
     z = (q[:, 1:] * p[:, :2] - small) / small
     ratio = np.where(np.abs(z) < 1e-9, 1.0 - z / 2.0, np.log1p(z) / np.where(z == 0.0, 1.0, z))
-    return np.pi * small / (0.5 * cable.length[middle] * ratio)
+    reach: Float[ndarray, "N 2"] = np.pi * small / (0.5 * cable.length[middle] * ratio)
+    return reach

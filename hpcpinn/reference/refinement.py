@@ -77,7 +77,8 @@ class Answer:
         """Richardson extrapolation from twice as long cells (the error goes with their square)."""
 
         def mixed(fine: ndarray, coarse: ndarray) -> ndarray:
-            return fine + (fine - coarse) / 3.0
+            extrapolated: ndarray = fine + (fine - coarse) / 3.0
+            return extrapolated
 
         return Answer(
             mixed(self.c, coarser.c), mixed(self.b, coarser.b),
@@ -122,7 +123,8 @@ class Norms:
 
 def _rooted(above: Float[ndarray, " T"], below: Float[ndarray, " T"]) -> Float[ndarray, " T"]:
     known = below > 1e-10 * below.max()
-    return np.sqrt(np.divide(above, below, out=np.zeros_like(above), where=known))
+    size: Float[ndarray, " T"] = np.sqrt(np.divide(above, below, out=np.zeros_like(above), where=known))
+    return size
 
 
 @dataclass(frozen=True)

@@ -211,7 +211,8 @@ def _step(system: System, t: float, h: float, y: ndarray) -> tuple[ndarray, ndar
 def _dense(theta: ndarray, y: ndarray, new: ndarray, stages: ndarray) -> ndarray:
     x = theta[:, None]
     k = DENSE @ stages
-    return (1.0 - x) * y + x * (new + (1.0 - x) * (k[0] + x * (k[1] + x * k[2])))
+    between: ndarray = (1.0 - x) * y + x * (new + (1.0 - x) * (k[0] + x * (k[1] + x * k[2])))
+    return between
 
 
 def _first_step(system: System, t: float, target: float, y: ndarray, tolerance: float) -> float:

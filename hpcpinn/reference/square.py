@@ -83,4 +83,5 @@ def _implicit(v: Float[ndarray, "m n"], share: float) -> Float[ndarray, "m n"]:
     bands[0], bands[2] = -share, -share
     bands[1] = 1.0 + 2.0 * share
     bands[1, [0, -1]] -= share
-    return solve_banded((1, 1), bands, v.T).T
+    solved: Float[ndarray, "m n"] = solve_banded((1, 1), bands, v.T).T
+    return solved

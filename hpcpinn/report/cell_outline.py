@@ -5,6 +5,7 @@ from pathlib import Path
 
 import numpy as np
 from jaxtyping import Bool, Float
+from matplotlib.artist import Artist
 from matplotlib.axes import Axes
 from matplotlib.collections import EllipseCollection, PolyCollection
 from matplotlib.lines import Line2D
@@ -92,9 +93,9 @@ def colours_of_kinds(cable: Cable) -> dict[int, str]:
     return {int(kind): COLOURS.get(int(kind)) or next(other) for kind in np.unique(cable.kind)}
 
 
-def _draw_frusta(axes: Axes, cable: Cable, thinnest: float) -> list:
+def _draw_frusta(axes: Axes, cable: Cable, thinnest: float) -> list[Artist]:
     """Puts the frusta on the axes, type by type, the soma on top; returns the legend's entries."""
-    handles = []
+    handles: list[Artist] = []
     colours = colours_of_kinds(cable)
     radius = np.maximum(cable.radius, 0.5 * thinnest)
     soma = round_soma(cable)

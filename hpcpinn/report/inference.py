@@ -133,7 +133,8 @@ def _legend(figure: Figure, result: Estimates) -> None:
 
 def dependence(result: Estimates, first: int, second: int) -> float:
     """How strongly two constants are correlated, without sign."""
-    return abs(float(result.covariance[first, second])) / (result.sd_log[first] * result.sd_log[second])
+    covariance = float(result.covariance[first, second])
+    return float(abs(covariance) / (result.sd_log[first] * result.sd_log[second]))
 
 
 def density(result: Estimates, number: int, values: Float[ndarray, " n"]) -> Float[ndarray, " n"]:
@@ -141,7 +142,8 @@ def density(result: Estimates, number: int, values: Float[ndarray, " n"]) -> Flo
     own = Coordinates((float(result.measure[number]),))
     centre = own.of(result.estimate[[number]])[0]
     z, per_unit = own.of(values[:, None])[:, 0], own.per_unit(values[:, None])[:, 0]
-    return norm.pdf(z, centre, result.sd_log[number]) / per_unit
+    per_value: Float[ndarray, " n"] = norm.pdf(z, centre, result.sd_log[number]) / per_unit
+    return per_value
 
 
 def ellipses(result: Estimates, first: int, second: int) -> list[tuple[float, float, Float[ndarray, "2 n"]]]:

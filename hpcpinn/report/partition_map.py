@@ -112,7 +112,8 @@ def rank_colours(n: int, neighbours: Sequence[tuple[int, int]] = ()) -> Float[nd
 
 def _line_widths(radius: Float[ndarray, "F 2"]) -> Float[ndarray, " F"]:
     mean = radius.mean(axis=1)
-    return np.clip(_THICKEST * np.sqrt(mean / mean.max()), _THINNEST, _THICKEST)
+    width: Float[ndarray, " F"] = np.clip(_THICKEST * np.sqrt(mean / mean.max()), _THINNEST, _THICKEST)
+    return width
 
 
 def _figure_size(extent: Float[ndarray, " 2"]) -> tuple[float, float]:

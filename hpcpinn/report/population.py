@@ -37,12 +37,14 @@ class MemberCalcium:
     @property
     def peak(self) -> Float[ndarray, " M"]:
         """Highest mean of every member in a frame, µM."""
-        return self.mean.max(axis=0)
+        peak: Float[ndarray, " M"] = self.mean.max(axis=0)
+        return peak
 
     @property
     def last(self) -> Float[ndarray, " M"]:
         """Mean of every member in the last frame, µM."""
-        return self.mean[-1]
+        last: Float[ndarray, " M"] = self.mean[-1]
+        return last
 
 
 def member_calcium(result: Result) -> MemberCalcium:

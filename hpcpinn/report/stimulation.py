@@ -40,4 +40,5 @@ def protocol_of(config: Mapping[str, Any]) -> PulseProtocol | None:
 def pulses_within(result: Result, protocol: PulseProtocol, end: float) -> Float[ndarray, " pulses"]:
     """Onsets of the pulses up to a time, ms."""
     onsets = result.config["stimulation"]["start"] + protocol.pulse_times()
-    return onsets[onsets <= end]
+    within: Float[ndarray, " pulses"] = onsets[onsets <= end]
+    return within

@@ -154,14 +154,16 @@ def _hot_spots(result: Result, change: Float[ndarray, " N"]) -> Bool[ndarray, " 
     size = np.abs(change)
     hot = size >= 0.5 * size.max()
     length = result.cable.length[result.cells.piece] * np.ptp(result.cells.fraction, axis=1)
-    return hot & (length[hot].sum() < _SMALL * length.sum())
+    spots: Bool[ndarray, " N"] = hot & (length[hot].sum() < _SMALL * length.sum())
+    return spots
 
 
 def cell_ends(result: Result, piece_ends: Float[ndarray, "F 2 d"]) -> Float[ndarray, "N 2 d"]:
     """What is linear on pieces, at the start and end of every cell."""
     ends = piece_ends[result.cells.piece]
     fraction = result.cells.fraction[..., None]
-    return (1.0 - fraction) * ends[:, :1] + fraction * ends[:, 1:]
+    between: Float[ndarray, "N 2 d"] = (1.0 - fraction) * ends[:, :1] + fraction * ends[:, 1:]
+    return between
 
 
 def corners_of(result: Result) -> Float[ndarray, "k 2"]:

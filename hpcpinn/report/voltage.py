@@ -70,7 +70,8 @@ def first_action_potential(result: Result) -> tuple[float, str] | None:
 
 
 def _section(result: Result, cell: int) -> str:
-    return result.cable.sections[result.cable.section[result.cells.piece[cell]]].name
+    section = int(result.cable.section[result.cells.piece[cell]])
+    return result.cable.sections[section].name
 
 
 def voltage_frames(result: Result, change: Change) -> Int[ndarray, " k"]:

@@ -11,7 +11,7 @@ Several cells are one forest of compartments, and compartments may be spread ove
 its own and takes part in the elimination of all (`tree_shares`).
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from copy import copy
 from dataclasses import dataclass, replace
 from functools import cached_property
@@ -237,7 +237,8 @@ class CableEquation:
 
     def _everywhere(self, V: float) -> Float[Array, " points"]:
         """One voltage at all points; strongly typed, so that what follows is compiled once."""
-        return jax.device_put(np.full(len(self._share.order), float(V)))
+        voltages: Float[Array, " points"] = jax.device_put(np.full(len(self._share.order), float(V)))
+        return voltages
 
     def resting_state(self, tolerance: float = 1e-10, most: int = 50) -> VoltageState:
         """Rest: the voltage at which nothing changes, by Newton's method from the sets' own rests.
@@ -276,13 +277,13 @@ class CableEquation:
         return VoltageState(*jax.device_put((V, tuple(gates), np.asarray(lag, float))))
 
     @cached_property
-    def _newton_step(self):
+    def _newton_step(self) -> Callable[[Float[Array, " points"]], tuple[Float[Array, " points"], Float[Array, ""]]]:
         return jax.jit(self._rest_step)
 
     def _rest_step(self, V: Float[Array, " points"]) -> tuple[Float[Array, " points"], Float[Array, ""]]:
         """The voltage after Newton's step towards rest, and the largest change of all ranks."""
 
-        def ionic(V):
+        def ionic(V: Float[Array, " points"]) -> Float[Array, " points"]:
             total = jnp.zeros_like(V)
             for group in self._groups:
                 own = V[group.rows]
@@ -296,7 +297,7 @@ class CableEquation:
         return V + jnp.clip(change, -5.0, 5.0), largest
 
     @cached_property
-    def _steady_state(self):
+    def _steady_state(self) -> Callable[[Float[Array, " points"]], VoltageState]:
         def run(V: Float[Array, " points"]) -> VoltageState:
             return VoltageState(self._remembered(V), self._steady_gates(V), jnp.zeros(()))
 
@@ -306,7 +307,8 @@ class CableEquation:
         """Axial current out of every point, nA; at ghosts what their children here make of it."""
         up = np.maximum(self._share.parent, 0)
         current = self._coupling * (V - V[up])
-        return current - jnp.zeros_like(V).at[up].add(current)
+        total: Float[Array, " points"] = current - jnp.zeros_like(V).at[up].add(current)
+        return total
 
     def _steady_gates(self, V: Float[Array, " points"]) -> tuple[Float[Array, "g n"], ...]:
         return tuple(channel_sets.steady(group.channels, V[group.rows]) for group in self._groups)
@@ -353,7 +355,7 @@ class CableEquation:
         return jnp.where(self._capacitance > 0.0, V, 0.0)
 
     @cached_property
-    def _march(self):
+    def _march(self) -> Callable[..., tuple[VoltageState, Float[Array, "n r"]]]:
         return jax.jit(self._steps, compiler_options=loop_options(len(self._capacitance)))
 
     def _steps(
@@ -371,7 +373,8 @@ class CableEquation:
             return state, rows.at[index].set(state.V[record])
 
         rows = jnp.zeros((len(steps[0]), len(record)))
-        return jax.lax.fori_loop(0, count, one, (state, rows))
+        marched: tuple[VoltageState, Float[Array, "n r"]] = jax.lax.fori_loop(0, count, one, (state, rows))
+        return marched
 
     def march(
         self,
@@ -406,7 +409,8 @@ class CableEquation:
 
     def voltage(self, state: VoltageState) -> Float[ndarray, " n"]:
         """Voltage of every own compartment, mV."""
-        return np.asarray(state.V)[self.rows]
+        own: Float[ndarray, " n"] = np.asarray(state.V)[self.rows]
+        return own
 
 
 def _compartment_near(cells: Compartments) -> Int[ndarray, " points"]:
@@ -425,4 +429,5 @@ def _compartment_near(cells: Compartments) -> Int[ndarray, " points"]:
 
 def owner_of_points(cells: Compartments, owner: Int[ndarray, " n"]) -> Int[ndarray, " points"]:
     """The rank of every point: junctions belong to a rank that has a compartment below them."""
-    return owner[_compartment_near(cells)]
+    ranks: Int[ndarray, " points"] = owner[_compartment_near(cells)]
+    return ranks

@@ -70,7 +70,8 @@ def _half_conductance(
     x = p_mid * outer / start - 1.0
     safe = np.where(np.abs(x) < 1e-8, 1.0, x)
     mean = np.where(np.abs(x) < 1e-8, 1.0 - 0.5 * x, np.log1p(x) / safe)
-    return np.pi * start / (0.5 * length[:, None] * mean)
+    conductance: Float[ndarray, "F 2"] = np.pi * start / (0.5 * length[:, None] * mean)
+    return conductance
 
 
 def _star_coupling(node: Int[ndarray, "F 2"], conductance: Float[ndarray, "F 2"], n_nodes: int) -> sparse.csr_matrix:

@@ -75,4 +75,4 @@ def cell_weights(to_cells: sparse.csr_matrix, released: Int[ndarray, " m"] = _NO
 
 
 def _is_identity(matrix: sparse.csr_matrix) -> bool:
-    return matrix.shape[0] == matrix.shape[1] and abs(matrix - sparse.identity(matrix.shape[0])).max() == 0.0
+    return bool(matrix.shape[0] == matrix.shape[1] and abs(matrix - sparse.identity(matrix.shape[0])).max() == 0.0)

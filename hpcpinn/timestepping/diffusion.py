@@ -151,7 +151,8 @@ class CableDiffusion:
                 now, later = before, now
             return now, later
 
-        return jax.lax.fori_loop(0, top - bottom, one_round, sums)
+        carried: tuple[Array, Array] = jax.lax.fori_loop(0, top - bottom, one_round, sums)
+        return carried
 
     def close(
         self,

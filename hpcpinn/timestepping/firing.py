@@ -62,4 +62,5 @@ def _in_pulses(times: Float[ndarray, " T"], pulses: Sequence[float] | ndarray, l
     if not len(onsets):
         return np.zeros(len(times), bool)
     last = np.searchsorted(onsets, times - 1e-9) - 1
-    return (last >= 0) & (times - onsets[np.maximum(last, 0)] < length - 1e-9)
+    inside: Bool[ndarray, " T"] = (last >= 0) & (times - onsets[np.maximum(last, 0)] < length - 1e-9)
+    return inside

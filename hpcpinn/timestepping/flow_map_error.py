@@ -71,7 +71,10 @@ def exact(c: float, b: float, h: float, ratio: float, k: ReactionConstants) -> F
 
     u = c - r
     start = [u, u - (b - k.b_rest), 0.0]
-    return solve_ivp(rates, (0.0, h), start, method="Radau", rtol=TOLERANCE, atol=1e-3 * TOLERANCE).y[:, -1]
+    end: Float[ndarray, " 3"] = solve_ivp(
+        rates, (0.0, h), start, method="Radau", rtol=TOLERANCE, atol=1e-3 * TOLERANCE
+    ).y[:, -1]
+    return end
 
 
 def errors(flow: Flow, states: States, k: ReactionConstants) -> dict[str, Float[ndarray, " n"]]:

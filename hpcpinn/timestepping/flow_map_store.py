@@ -3,6 +3,7 @@
 from collections.abc import Mapping
 from dataclasses import asdict, fields
 from pathlib import Path
+from typing import Any
 
 import jax
 import numpy as np
@@ -100,7 +101,7 @@ def shipped_flow_map(k: CalciumConstants) -> FlowMap:
     return load_flow_map(SHIPPED, k)
 
 
-def _check_names(path: str | Path, group: str, found: Mapping, wanted: Mapping) -> None:
+def _check_names(path: str | Path, group: str, found: Mapping[str, Any], wanted: Mapping[str, Any]) -> None:
     if found.keys() != wanted.keys():
         odd = sorted(found.keys() ^ wanted.keys())
         raise InputError(

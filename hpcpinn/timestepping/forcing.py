@@ -1,5 +1,6 @@
 """What drives the calcium of a rank's pieces during a window: channels, releases, end fluxes."""
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from functools import cached_property
 from typing import NamedTuple
@@ -67,7 +68,7 @@ class CalciumDrive:
         return self._steady(time)
 
     @cached_property
-    def _steady(self):
+    def _steady(self) -> Callable[[float], Float[Array, "P X gates"]]:
         def steady(time: Float[Array, ""]) -> Float[Array, "P X gates"]:
             state = gates.steady(voltage.voltage_at(self.source, time, self.weights), self.constants)
             return state.reshape(-1, len(self.grid.space), state.shape[-1])
@@ -86,7 +87,7 @@ class CalciumDrive:
         to_checks = jnp.asarray(lagrange(grid.space, self.check_space))
         times = start + 0.5 * duration * (tau[order] + 1.0)
 
-        def at(t):
+        def at(t: Array) -> Array:
             return voltage.voltage_at(self.source, t, self.weights)
 
         flat = state.reshape(-1, state.shape[-1])
@@ -108,7 +109,7 @@ class CalciumDrive:
         )
 
     @cached_property
-    def _window(self):
+    def _window(self) -> Callable[..., WindowDrive]:
         return jax.jit(self.forced)
 
     def window(self, state: Float[Array, "P X gates"], start: float, duration: float) -> WindowDrive:
@@ -153,6 +154,5 @@ def flux_ends(node: Int[np.ndarray, "P 2"], nodes: list[int], areas: list[float]
     Every end at the node is told the whole amount; the node rule counts it once.
     """
     columns = [(node == place) * area for place, area in zip(nodes, areas, strict=True)]
-    if not columns:
-        return jax.device_put(np.zeros((*node.shape, 0)))
-    return jax.device_put(np.stack(columns, axis=-1))
+    shares = np.stack(columns, axis=-1) if columns else np.zeros((*node.shape, 0))
+    return jnp.asarray(shares)

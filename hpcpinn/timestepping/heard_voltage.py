@@ -5,13 +5,14 @@ to another rank. What is known of a rank's own compartments is told to those who
 slot and never within.
 """
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from functools import cached_property
 
 import jax
 import jax.numpy as jnp
 import numpy as np
-from jaxtyping import Float, Int
+from jaxtyping import Array, Float, Int
 from numpy import ndarray
 from scipy import sparse
 
@@ -50,7 +51,7 @@ class HeardVoltage:
         return np.asarray(self._exchanged(jnp.asarray(np.concatenate([values, blank]))))
 
     @cached_property
-    def _exchanged(self):
+    def _exchanged(self) -> Callable[[Array], Array]:
         plan = self.plan
         assert plan is not None
         return jax.jit(lambda rows: self.communicator.exchange(rows, plan))

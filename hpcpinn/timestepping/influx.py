@@ -36,6 +36,13 @@ _MOST_MOVED = 4.0
 """mV that the voltage may move between two rows of a table that could be closer."""
 
 
+class _Ticks(NamedTuple):
+    """S over every tick (ticks, P), and ∫ source sⁿ/n! dt with s = ∫sink from the tick's own start."""
+
+    sink: Float[Array, "T P"]
+    powers: tuple[Float[Array, "T P"], ...]
+
+
 class InfluxWindow(NamedTuple):
     """The influx over windows; a leading axis of windows, then positions (1: everywhere the same).
 
@@ -165,7 +172,7 @@ class Influx:
         return _running(own, self.tick, end)
 
     @cached_property
-    def _followed(self):
+    def _followed(self) -> Callable[[Array, Array], tuple[_Ticks, Array]]:
         k = self.constants
         begin = self.tick * np.arange(self.ticks)
         inside = np.append((begin[:, None] + self.tick * _NODES).ravel(), self.ticks * self.tick)
@@ -191,13 +198,6 @@ def surplus_leak(k: CalciumConstants) -> float:
     What makes rest steady for the influx by itself: at rest it is minus what the channel lets in.
     """
     return calcium.balanced_leak(k) - reaction_constants(k).leak
-
-
-class _Ticks(NamedTuple):
-    """S over every tick (ticks, P), and ∫ source sⁿ/n! dt with s = ∫sink from the tick's own start."""
-
-    sink: Float[Array, "T P"]
-    powers: tuple[Float[Array, "T P"], ...]
 
 
 def _of_ticks(source: Float[Array, "n P"], sink: Float[Array, "n P"], width: Float[Array, "..."]) -> _Ticks:
@@ -371,7 +371,13 @@ def _steady(V: Float[Array, " P"], k: CalciumConstants) -> Float[Array, "P gates
 
 
 @partial(jax.jit, static_argnames=("k",))
-def _course_along(V, gated, steps, channels: ChannelScale | None, k: CalciumConstants):
+def _course_along(
+    V: Float[Array, "n P"],
+    gated: Float[Array, "P gates"],
+    steps: Float[Array, " s"],
+    channels: ChannelScale | None,
+    k: CalciumConstants,
+) -> tuple[Float[Array, "n P"], Float[Array, "n P"]]:
     source, sink, _ = _channels_at_nodes(V, gated, steps, channels, k)
     if channels is None:
         return source, sink

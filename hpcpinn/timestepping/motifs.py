@@ -274,7 +274,8 @@ class SlotSolver:
         """The largest of all ranks."""
         if self.heard is None:
             return values
-        return np.max(self.heard.communicator.share(values), axis=0)
+        largest: Float[ndarray, " n"] = np.max(self.heard.communicator.share(values), axis=0)
+        return largest
 
     def _agreed(self, gates: Float[ndarray, "P gates"]) -> Float[ndarray, "P gates"]:
         """Gates as their owners have them, to the last bit."""
@@ -291,7 +292,8 @@ class SlotSolver:
             return _NO_WINDOWS
         plan = plan_windows(ends, influx, self.diffusion, terms=self._terms)
         row = sum(x.nbytes for x in jax.tree.leaves(plan)) / len(ends)
-        return jax.device_put(padded(plan, _few_sizes(len(ends), row) - len(ends)))
+        placed: WindowPlan = jax.device_put(padded(plan, _few_sizes(len(ends), row) - len(ends)))
+        return placed
 
 
 def given_state(cable: CableEquation, V: Float[ndarray, " n"]) -> VoltageState:
@@ -338,7 +340,8 @@ def _at(times: Float[ndarray, " T"], values: Float[ndarray, "T P"], wanted: Floa
     after = np.clip(np.searchsorted(times, wanted), 1, len(times) - 1)
     share = (wanted - times[after - 1]) / (times[after] - times[after - 1])
     share = np.clip(share, 0.0, 1.0)[:, None]
-    return (1.0 - share) * values[after - 1] + share * values[after]
+    between: ndarray = (1.0 - share) * values[after - 1] + share * values[after]
+    return between
 
 
 @dataclass

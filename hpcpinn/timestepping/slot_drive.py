@@ -4,6 +4,7 @@ Voltage and gates belong to the slot's motif, on the compartments of the voltage
 the channels from there at their own collocation times, by the same weights as split ones.
 """
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from functools import cached_property
 
@@ -60,13 +61,13 @@ class SlotDrive:
         return self._laid_out(channels, start, duration, np.repeat(release, len(self.grid.space), axis=1))
 
     @cached_property
-    def _laid_out(self):
+    def _laid_out(self) -> Callable[..., WindowDrive]:
         tau = np.concatenate([self.grid.time, self.check_time])
         inside, checks = slice(0, len(self.grid.time)), slice(len(self.grid.time), None)
         to_checks = jnp.asarray(lagrange(self.grid.space, self.check_space))
         ratio, pieces = self.geometry.membrane_ratio, len(self.geometry.length)
 
-        def run(channels: ChannelCourse, start, duration, release) -> WindowDrive:
+        def run(channels: ChannelCourse, start: Array, duration: Array, release: Float[Array, "T PX"]) -> WindowDrive:
             times = start + 0.5 * duration * (tau + 1.0)
             source, sink = (self._at_nodes(x) for x in course_at(channels, times))
             return WindowDrive(

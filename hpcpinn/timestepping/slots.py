@@ -92,7 +92,7 @@ class Course:
             return 0.0
         if np.isinf(self.period):
             return time
-        return max(0.0, time - self.period * np.floor(time / self.period + _SAME))
+        return float(max(0.0, time - self.period * np.floor(time / self.period + _SAME)))
 
     def begins(self, until: float, longest: float) -> Float[ndarray, " m"]:
         """When slots have to begin."""

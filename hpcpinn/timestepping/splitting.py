@@ -36,6 +36,9 @@ COMPANION_ORDER = 3.0
 
 Reaction = Callable[[ReactionState, Array, Array], tuple[ReactionState, Array]]
 
+Stored = tuple[Any, ...]
+"""What all windows share of diffusion, see `Diffusion`."""
+
 
 class DiffusionRows(Protocol):
     """What a diffusion needs of every window: arrays with one row per window, a named tuple."""
@@ -53,7 +56,7 @@ class Diffusion(Protocol):
     """
 
     @property
-    def stored(self) -> tuple[Any, ...]: ...
+    def stored(self) -> Stored: ...
 
     def width(self, longest: float) -> int:
         """To what plans of windows up to a length (s) pad their rows so that they share compilations; 0: to none."""
@@ -98,6 +101,10 @@ class Frames(NamedTuple):
             return full
 
         return Frames(*map(placed, self))
+
+
+_Carry = tuple[ReactionState, tuple[Array, ...], Frames, Array]
+"""State, states that are kept for frames, frames, count of stiff sub-steps: what goes round the loop."""
 
 
 def extrapolated(fine: Frames, coarse: Frames) -> Frames:
@@ -184,8 +191,8 @@ class Splitting:
         return end, Frames(*(np.asarray(x)[: len(wanted)] for x in frames)), count
 
     @cached_property
-    def _advance(self):
-        def run(state: ReactionState, plan: WindowPlan, stored: tuple) -> tuple[ReactionState, Array]:
+    def _advance(self) -> Callable[[ReactionState, WindowPlan, Stored], tuple[ReactionState, Array]]:
+        def run(state: ReactionState, plan: WindowPlan, stored: Stored) -> tuple[ReactionState, Array]:
             none = jnp.zeros(0, jnp.int32), jnp.zeros((), jnp.int32)
             end, _, count = self._loop(state, plan, none, stored)
             return end, count
@@ -193,11 +200,11 @@ class Splitting:
         return jax.jit(run, compiler_options=loop_options(len(self.ratio)))
 
     @cached_property
-    def _follow(self):
+    def _follow(self) -> Callable[..., tuple[ReactionState, Frames, Array]]:
         return jax.jit(self._loop, compiler_options=loop_options(len(self.ratio)))
 
     def _loop(
-        self, state: ReactionState, plan: WindowPlan, rows: tuple[Array, Array], stored: tuple
+        self, state: ReactionState, plan: WindowPlan, rows: tuple[Array, Array], stored: Stored
     ) -> tuple[ReactionState, Frames, Array]:
         """End state, frames of the rows asked for, and the count of sub-steps.
 
@@ -213,7 +220,7 @@ class Splitting:
         used = jnp.sum(plan.lengths > 0.0) + (self.order - 1)
         keeps = len(asked) > 0
 
-        def one(index: Array, carry):
+        def one(index: Array, carry: _Carry) -> _Carry:
             now, kept, frames, count = carry
             is_window = index < used
             if keeps:
@@ -229,16 +236,19 @@ class Splitting:
             if keeps:
                 kept = tuple(k.at[place].set(x) for k, x in zip(kept, seen, strict=True))
                 frame = jnp.where(is_window, len(asked), index - used)
-                frames = Frames(*(f.at[frame].set(x) for f, x in zip(frames, seen, strict=True)))
+                frames = Frames(*(jnp.asarray(f).at[frame].set(x) for f, x in zip(frames, seen, strict=True)))
             return now, kept, frames, count + jnp.where(is_window, outside, 0)
 
         cells = len(state.c)
-        blank, room = jnp.zeros((last + 1, cells)) if keeps else None, jnp.zeros((len(asked) + 1, cells))
-        start = (state, (blank, blank), Frames(room, room), jnp.zeros((), int))
+        blank = (jnp.zeros((last + 1, cells)),) * 2 if keeps else ()
+        room = jnp.zeros((len(asked) + 1, cells))
+        start = (state, blank, Frames(room, room), jnp.zeros((), int))
         end, _, frames, count = jax.lax.fori_loop(0, used + number, one, start)
         return end, frames, count
 
-    def _strang_step(self, state: ReactionState, reacting: Array, row: WindowPlan, stored: tuple):
+    def _strang_step(
+        self, state: ReactionState, reacting: Array, row: WindowPlan, stored: Stored
+    ) -> tuple[ReactionState, Array]:
         state, outside = self.reaction(state, reacting, self.ratio)
         state = self._spread(state, row.first, -row.lengths)
         state = self._diffused(state, row.series, stored)
@@ -263,7 +273,9 @@ class Splitting:
         freed = share * (after.c - state.c)
         return ReactionState(after.c + freed, after.b + freed)
 
-    def _lie_step(self, state: ReactionState, reacting: Array, row: WindowPlan, stored: tuple):
+    def _lie_step(
+        self, state: ReactionState, reacting: Array, row: WindowPlan, stored: Stored
+    ) -> tuple[ReactionState, Array]:
         state = self._influx(self._influx(self._diffused(state, row.series, stored), row.first), row.second)
         return self.reaction(state, reacting, self.ratio)
 
@@ -271,7 +283,7 @@ class Splitting:
         window = window if self.cells is None else self.cells.on_cells(window)
         return ReactionState(add_influx(state.c, window, self.ratio), state.b)
 
-    def _diffused(self, state: ReactionState, row: tuple, stored: tuple) -> ReactionState:
+    def _diffused(self, state: ReactionState, row: tuple[Any, ...], stored: Stored) -> ReactionState:
         return ReactionState(*self.diffusion(jnp.stack(state), *row, *stored))
 
 
@@ -289,7 +301,7 @@ def _half_reactions_joined(plan: WindowPlan) -> tuple[Float[Array, " K+1"], Wind
 def padded(plan: WindowPlan, more: int) -> WindowPlan:
     """The plan with some more windows of no length at its end, so that plans share a compilation. Traceable."""
     bare = plan._replace(series=())
-    longer = jax.tree.map(partial(longer_by, more), bare)
+    longer: WindowPlan = jax.tree.map(partial(longer_by, more), bare)
     return longer._replace(series=plan.series.padded(more))
 
 

@@ -63,7 +63,8 @@ class TreeShare:
     @cached_property
     def order(self) -> Int[ndarray, " m"]:
         """Point of the forest at every position of the elimination."""
-        return self.points[self.plan.order]
+        order: Int[ndarray, " m"] = self.points[self.plan.order]
+        return order
 
     @cached_property
     def is_own(self) -> Bool[ndarray, " m"]:
@@ -74,7 +75,8 @@ class TreeShare:
         """Position of points of the forest, -1 for those that are not this rank's own."""
         place = np.full(max(int(self.points.max(initial=-1)), int(np.max(points, initial=-1))) + 1, -1)
         place[self.points[: self.n_own]] = self.plan.position[: self.n_own]
-        return place[points]
+        found: Int[ndarray, " k"] = place[points]
+        return found
 
     def solve(
         self, diagonal: Float[Array, " m"], coupling: Float[Array, " m"], right: Float[Array, " m"]

@@ -55,7 +55,9 @@ def voltage_course(
     """
     state, times, values = begin, [np.zeros(1)], [cable.voltage(begin)[None]]
 
-    def marched(start: float, end: float, step: float):
+    def marched(
+        start: float, end: float, step: float
+    ) -> tuple[VoltageState, Float[ndarray, " n"], Float[ndarray, "n P"]]:
         own = replace(rule, longest=step, in_pulse=min(rule.in_pulse, step))
         steps = steps_between(start, end, own, stimulus, onset, clamps)
         after, V = cable.march(state, steps, sources)

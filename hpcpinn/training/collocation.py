@@ -47,8 +47,8 @@ def gauss_grid(n_space: int, n_time: int) -> Grid:
     return Grid(space, time, space_weight / 2.0, time_weight / 2.0)
 
 
-def lagrange(nodes: Float[np.ndarray, " n"], targets: Float[np.ndarray, " m"]) -> np.ndarray:
-    """Matrix (m, n) that evaluates at `targets` the polynomial through values at `nodes`."""
+def lagrange(nodes: Float[np.ndarray, " n"], targets: Float[np.ndarray, " m"]) -> Float[np.ndarray, "m n"]:
+    """Matrix that evaluates at `targets` the polynomial through values at `nodes`."""
     difference = nodes[:, None] - nodes[None, :]
     np.fill_diagonal(difference, 1.0)
     weight = 1.0 / difference.prod(axis=1)
@@ -56,7 +56,8 @@ def lagrange(nodes: Float[np.ndarray, " n"], targets: Float[np.ndarray, " m"]) -
     exact = np.isclose(gap, 0.0, atol=1e-14)
     terms = weight / np.where(exact, 1.0, gap)
     matrix = terms / terms.sum(axis=1, keepdims=True)
-    return np.where(exact.any(axis=1, keepdims=True), exact.astype(np.float64), matrix)
+    through: Float[np.ndarray, "m n"] = np.where(exact.any(axis=1, keepdims=True), exact.astype(np.float64), matrix)
+    return through
 
 
 @dataclass(frozen=True)

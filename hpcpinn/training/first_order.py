@@ -70,10 +70,10 @@ class FirstOrder:
         else:
             plain = jax.value_and_grad(loss)
 
-            def value_and_grad(parameters, state):
+            def value_and_grad(parameters: PyTree, state: Any) -> tuple[Float[Array, ""], PyTree]:
                 return plain(parameters)
 
-        def step(carry, _):
+        def step(carry: tuple[PyTree, Any], _: None) -> tuple[tuple[PyTree, Any], Float[Array, ""]]:
             parameters, state = carry
             value, grad = value_and_grad(parameters, state=state)
             updates, state = transform.update(grad, state, parameters, value=value, grad=grad, value_fn=loss)

@@ -74,7 +74,8 @@ class FlowMapTraining:
 
         def rows(parameters: Float[Array, " N"], state: Float[Array, " 4"]) -> Float[Array, " 2"]:
             weight = jnp.array([self.manifold_weight, 1.0]) / self.points**0.5
-            return weight * residual(map_of(parameters), *state)
+            missed: Float[Array, " 2"] = weight * residual(map_of(parameters), *state)
+            return missed
 
         deadline = math.inf
 

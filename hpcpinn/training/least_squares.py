@@ -26,6 +26,7 @@ from hpcpinn.physics.system import ReactionDiffusion
 from hpcpinn.training.collocation import FeatureTable
 from hpcpinn.training.local import (
     EdgeRows,
+    Number,
     PieceGeometry,
     Window,
     combine,
@@ -125,10 +126,10 @@ def linearise(
     tables = _shared_products(table, weights)
 
     def one_piece(piece: _Piece) -> tuple[Array, Array]:
-        def from_rows():
+        def from_rows() -> Array:
             return _from_rows(equation, table, piece, window.duration)
 
-        def from_means():
+        def from_means() -> Array:
             return _from_means(equation, tables, piece, window.duration)
 
         inside = from_rows() if batch else jax.lax.cond(piece.varies, from_rows, from_means)
@@ -161,7 +162,7 @@ def _shared_products(table: FeatureTable, weights: RowWeights) -> _Products:
     parts = jnp.stack([inside.value, inside.dt, inside.dx, inside.dxx])
     pairs = jnp.einsum("aqi,q,bqj->abij", parts, jnp.asarray(table.points.weight), parts)
 
-    def symmetric(a, b):
+    def symmetric(a: Float[Array, "T M"], b: Float[Array, "T M"]) -> Float[Array, "M M"]:
         product = a.T @ b
         return 0.5 * (product + product.T)
 
@@ -175,7 +176,11 @@ def _shared_products(table: FeatureTable, weights: RowWeights) -> _Products:
 
 
 def _coefficients(
-    equation: ReactionDiffusion, piece: _Piece, taper: Array, mixed: Array, duration
+    equation: ReactionDiffusion,
+    piece: _Piece,
+    taper: Float[Array, "..."],
+    mixed: Float[Array, "... K K"],
+    duration: Number,
 ) -> Float[Array, "... K K 4"]:
     """Weights of (value, dt, dx, dxx) in row k for species l, in units of the scale."""
     per_length = 2.0 / piece.length
@@ -192,7 +197,7 @@ def _coefficients(
     return jnp.stack(columns, axis=-1) * (scale[None, :] / scale[:, None])[..., None]
 
 
-def _from_means(equation, tables: _Products, piece: _Piece, duration) -> Float[Array, "N N"]:
+def _from_means(equation: ReactionDiffusion, tables: _Products, piece: _Piece, duration: Number) -> Float[Array, "N N"]:
     """Normal matrix of the equation rows with the piece's mean coefficients."""
     taper = jnp.sum(piece.taper * piece.weight)
     rows = _coefficients(equation, piece, taper, piece.resolvent @ piece.mean, duration)
@@ -200,7 +205,9 @@ def _from_means(equation, tables: _Products, piece: _Piece, duration) -> Float[A
     return _assembled(jnp.einsum("lmab,abij->lmij", both, tables.inside))
 
 
-def _from_rows(equation, table: FeatureTable, piece: _Piece, duration) -> Float[Array, "N N"]:
+def _from_rows(
+    equation: ReactionDiffusion, table: FeatureTable, piece: _Piece, duration: Number
+) -> Float[Array, "N N"]:
     """Normal matrix of the equation rows, summed from the rows."""
     inside = table.inside
     mixed = jnp.einsum("kl,qlm->qkm", piece.resolvent, piece.jacobian)
@@ -219,7 +226,7 @@ def _assembled(blocks: Float[Array, "K K M M"]) -> Float[Array, "N N"]:
     return blocks.transpose(0, 2, 1, 3).reshape(size, size)
 
 
-def _data_block(equation, tables: _Products, piece: _Piece, duration) -> Float[Array, "N N"]:
+def _data_block(equation: ReactionDiffusion, tables: _Products, piece: _Piece, duration: Number) -> Float[Array, "N N"]:
     """Normal matrix of the initial and edge rows, block diagonal in the species."""
     slope = 2.0 / piece.length / robin_parameter(equation, duration)
     told = piece.edges.receive
@@ -228,7 +235,8 @@ def _data_block(equation, tables: _Products, piece: _Piece, duration) -> Float[A
         value_part, slope_part = told[:, 0], told[:, 1] * slope[k]
         terms = jnp.stack([value_part**2, 2.0 * value_part * slope_part, slope_part**2], axis=1)
         blocks.append(jnp.einsum("er,erij->ij", terms, tables.edge) + tables.initial)
-    return jax.scipy.linalg.block_diag(*blocks)
+    normal: Float[Array, "N N"] = jax.scipy.linalg.block_diag(*blocks)
+    return normal
 
 
 def volume_weight(table: FeatureTable, geometry: PieceGeometry) -> Float[Array, "P X"]:
@@ -241,7 +249,9 @@ def _balance_scale(equation: ReactionDiffusion) -> float:
     return max(s for s, c in zip(equation.scale, equation.content, strict=True) if c != 0.0)
 
 
-def _balance_row(equation, table: FeatureTable, piece: _Piece, duration) -> Float[Array, " N"]:
+def _balance_row(
+    equation: ReactionDiffusion, table: FeatureTable, piece: _Piece, duration: Number
+) -> Float[Array, " N"]:
     """How the content that a piece gains unaccounted for depends on its head."""
     inside, grid = table.inside, table.grid
     content = jnp.asarray(equation.content)
@@ -254,10 +264,18 @@ def _balance_row(equation, table: FeatureTable, piece: _Piece, duration) -> Floa
     spread = per_length**2 * share @ inside.dxx + per_length * (share * piece.taper) @ inside.dx
     gained = jnp.einsum("q,k,qkl,qm->lm", share, content, piece.jacobian, inside.value)
     moved = duration * jnp.asarray(equation.diffusion)[:, None] * spread
-    return (scale[:, None] * (content[:, None] * (grown - moved) - duration * gained)).ravel()
+    row: Float[Array, "K M"] = scale[:, None] * (content[:, None] * (grown - moved) - duration * gained)
+    return row.ravel()
 
 
-def _transfer(equation, table: FeatureTable, piece: _Piece, duration, cholesky, weights) -> Array:
+def _transfer(
+    equation: ReactionDiffusion,
+    table: FeatureTable,
+    piece: _Piece,
+    duration: Number,
+    cholesky: Float[Array, "N N"],
+    weights: RowWeights,
+) -> Float[Array, "E E"]:
     """S: what the ends report per unit of what they are told, in units of the scale."""
     n_species, n_time = len(equation.scale), len(table.grid.time)
 
@@ -282,7 +300,13 @@ def _transfer(equation, table: FeatureTable, piece: _Piece, duration, cholesky, 
 
 
 def _pull_of_edges(
-    equation, table: FeatureTable, geometry: PieceGeometry, edges: EdgeRows, duration, told, weights
+    equation: ReactionDiffusion,
+    table: FeatureTable,
+    geometry: PieceGeometry,
+    edges: EdgeRows,
+    duration: Number,
+    told: Float[Array, "P 2 K T"],
+    weights: RowWeights,
 ) -> Float[Array, "P K M"]:
     """Transpose of the weighted edge rows applied to data `told`, in units of the scale."""
     weighted = told * (weights.edge**2 * jnp.asarray(table.grid.time_weight))
@@ -301,7 +325,8 @@ def _solve(cholesky: Float[Array, "P N N"], right: Float[Array, "P K M"], batch:
         return triangular_solve(lower, half, left_side=False, lower=True)[0]
 
     flat = right.reshape(right.shape[0], -1)
-    return jax.lax.map(one_piece, (cholesky, flat), batch_size=batch).reshape(right.shape)
+    solved: Array = jax.lax.map(one_piece, (cholesky, flat), batch_size=batch)
+    return solved.reshape(right.shape)
 
 
 class Correction(NamedTuple):

@@ -92,9 +92,10 @@ def _damped_step(model: Quadratic, damping: float, floor: float) -> Float[np.nda
     least = floor * diagonal.max(initial=0.0) + 1e-300
     damped = model.curvature + np.diag(damping * np.maximum(diagonal, least))
     try:
-        return -cho_solve(cho_factor(damped, lower=True), model.gradient)
+        step: Float[np.ndarray, " N"] = -cho_solve(cho_factor(damped, lower=True), model.gradient)
     except LinAlgError:
-        return -np.linalg.lstsq(damped, model.gradient, rcond=None)[0]
+        step = -np.linalg.lstsq(damped, model.gradient, rcond=None)[0]
+    return step
 
 
 def from_rows(

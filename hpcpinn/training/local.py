@@ -4,6 +4,7 @@ Arrays are batched over the P pieces of a rank; K species, M features, X × T co
 (Q = X·T), two ends e (0: ξ = −1, 1: ξ = +1).
 """
 
+from collections.abc import Callable
 from typing import Any, NamedTuple
 
 import jax
@@ -14,6 +15,8 @@ from jaxtyping import Array, Float
 from hpcpinn.morphology.cable import Cable
 from hpcpinn.physics.system import ReactionDiffusion
 from hpcpinn.training.collocation import FeatureTable
+
+Number = Float[Array, ""] | float
 
 
 class PieceGeometry(NamedTuple):
@@ -38,11 +41,13 @@ def piece_geometry(pieces: Cable, xi: Float[np.ndarray, " X"]) -> PieceGeometry:
     """Evaluates areas and their slopes of every piece at the positions ξ."""
     fraction = (np.asarray(xi)[None, :] + 1.0) / 2.0
 
-    def along(ends):
-        return ends[:, :1] + fraction * (ends[:, 1:] - ends[:, :1])
+    def along(ends: Float[np.ndarray, "P 2"]) -> Float[np.ndarray, "P X"]:
+        between: Float[np.ndarray, "P X"] = ends[:, :1] + fraction * (ends[:, 1:] - ends[:, :1])
+        return between
 
-    def slope(ends):
-        return ((ends[:, 1] - ends[:, 0]) / pieces.length)[:, None]
+    def slope(ends: Float[np.ndarray, "P 2"]) -> Float[np.ndarray, "P 1"]:
+        per_length: Float[np.ndarray, " P"] = (ends[:, 1] - ends[:, 0]) / pieces.length
+        return per_length[:, None]
 
     radius, er = along(pieces.radius), along(pieces.er_radius)
     area = np.pi * (radius**2 - er**2)
@@ -93,14 +98,16 @@ class EdgeRows(NamedTuple):
     send: Float[Array, "P 2 2"]
 
 
-def robin_parameter(equation: ReactionDiffusion, duration) -> Float[Array, " K"]:
+def robin_parameter(equation: ReactionDiffusion, duration: Number) -> Float[Array, " K"]:
     """κ_k = √((1/Δt + rate_k)/D_k): how fast species k decays away from a disturbed end."""
     rate = jnp.asarray(equation.rate) + 1.0 / duration
     return jnp.sqrt(rate / jnp.asarray(equation.diffusion))
 
 
-def evaluate(values: Float[Array, "n M"], heads: Float[Array, "P K M"], equation) -> Array:
-    """What the heads read out of feature values (or derivatives) at n points, (P, K, n).
+def evaluate(
+    values: Float[Array, "n M"], heads: Float[Array, "P K M"], equation: ReactionDiffusion
+) -> Float[Array, "P K n"]:
+    """What the heads read out of feature values (or derivatives) at n points.
 
     Heads describe the departure from rest in units of the scale, so that rest is exact.
     """
@@ -108,23 +115,25 @@ def evaluate(values: Float[Array, "n M"], heads: Float[Array, "P K M"], equation
     return departure * jnp.asarray(equation.scale)[:, None]
 
 
-def field_at(values: Float[Array, "n M"], heads: Float[Array, "P K M"], equation) -> Array:
-    """The field itself, rest and departure, where the features have the given values, (P, K, n)."""
+def field_at(
+    values: Float[Array, "n M"], heads: Float[Array, "P K M"], equation: ReactionDiffusion
+) -> Float[Array, "P K n"]:
+    """The field itself, rest and departure, where the features have the given values."""
     return jnp.asarray(equation.rest)[:, None] + evaluate(values, heads, equation)
 
 
-def pointwise(function):
+def pointwise(function: Callable[[Float[Array, " K"], Any], Array]) -> Callable[[Float[Array, "P K Q"], Any], Array]:
     """Maps a function of (u (K,), forcing) over pieces and points: u (P, K, Q), forcing (P, Q)."""
     return jax.vmap(jax.vmap(function, in_axes=(1, 0)), in_axes=(0, 0))
 
 
-def source(equation: ReactionDiffusion, field: Float[Array, "P K Q"], forcing) -> Array:
-    """The equation's source at all points, (P, K, Q)."""
+def source(equation: ReactionDiffusion, field: Float[Array, "P K Q"], forcing: Any) -> Float[Array, "P K Q"]:
+    """The equation's source at all points."""
     return jnp.swapaxes(pointwise(equation.source)(field, forcing), 1, 2)
 
 
-def source_jacobian(equation: ReactionDiffusion, field: Float[Array, "P K Q"], forcing) -> Array:
-    """∂source_k/∂u_l at all points, (P, Q, K, K)."""
+def source_jacobian(equation: ReactionDiffusion, field: Float[Array, "P K Q"], forcing: Any) -> Float[Array, "P Q K K"]:
+    """∂source_k/∂u_l at all points."""
     return pointwise(jax.jacfwd(equation.source))(field, forcing)
 
 
@@ -151,7 +160,7 @@ def edge_values(
     equation: ReactionDiffusion,
     table: FeatureTable,
     geometry: PieceGeometry,
-    duration: Float[Array, ""],
+    duration: Number,
     heads: Float[Array, "P K M"],
 ) -> tuple[Float[Array, "P 2 K T"], Float[Array, "P 2 K T"]]:
     """Departure from rest and its scaled outward slope ∂n u/κ at both ends of every piece."""

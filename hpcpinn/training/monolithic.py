@@ -99,7 +99,7 @@ class Monolithic:
         tau = 2.0 * (jnp.asarray(t) - task.start) / task.duration - 1.0
         points = jnp.stack(jnp.broadcast_arrays(xi, tau), axis=-1)
         apply: Any = self.network.apply
-        out = jax.vmap(lambda point: apply(parameters, point))(points)
+        out: Float[Array, "n K"] = jax.vmap(lambda point: apply(parameters, point))(points)
         return jnp.asarray(task.equation.rest)[:, None] + (out * jnp.asarray(task.equation.scale)).T
 
     @cached_property
@@ -117,21 +117,22 @@ class Monolithic:
         inside, tau = self._points
         per_length, per_time = 2.0 / task.length, 2.0 / task.duration
 
-        def out(xi, tau):
+        def out(xi: Float[Array, ""], tau: Float[Array, ""]) -> Any:
             return self.network.apply(parameters, jnp.stack([xi, tau]))
 
-        def derivative(function, x):
-            return jax.jvp(function, (x,), (jnp.ones_like(x),))
+        def derivative(function: Callable[[Array], Array], x: Float[Array, ""]) -> tuple[Array, Array]:
+            value, slope = jax.jvp(function, (x,), (jnp.ones_like(x),))
+            return value, slope
 
-        def residual(point):
+        def residual(point: Float[Array, " 2"]) -> Float[Array, " K"]:
             xi, tau = point
             value, change = derivative(lambda s: out(xi, s), tau)
             bend = derivative(lambda s: derivative(lambda r: out(r, tau), s)[1], xi)[1]
             source = equation.source(rest + scale * value, task.forcing) / scale
             return per_time * change - diffusion * per_length**2 * bend - source
 
-        def missing_flux(side, influx):
-            def at(tau):
+        def missing_flux(side: float, influx: Float[Array, " K"]) -> Float[Array, "m K"]:
+            def at(tau: Float[Array, ""]) -> Float[Array, " K"]:
                 outward = side * per_length * derivative(lambda s: out(s, tau), jnp.asarray(side))[1]
                 return outward - influx / (diffusion * scale)
 
@@ -187,7 +188,7 @@ class Monolithic:
         state = optimiser.begin(parameters)
 
         @jax.jit
-        def advance(parameters, state):
+        def advance(parameters: PyTree, state: Any) -> tuple[PyTree, Any, Float[Array, ""]]:
             return optimiser.minimise(self.loss, parameters, state, chunk)
 
         for _ in range(0, longest, chunk):

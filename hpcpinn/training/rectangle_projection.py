@@ -145,7 +145,8 @@ class SharedAxes:
         """
         unravel = ravel_pytree(self._networks)[1]
         free = ravel_pytree(tuple(map(_free, self._networks)))[0]
-        return unravel(self.start + free * (theta - self.start))
+        of_space, of_time = unravel(self.start + free * (theta - self.start))
+        return of_space, of_time
 
     def features(self, theta: Float[Array, " n"]) -> ProductFeatures:
         """The features at θ as the mixings make them. Traceable."""
@@ -188,7 +189,7 @@ class SharedAxes:
             lower = self._factors(features)
 
             def one_piece(piece: Piece) -> tuple[Array, Array]:
-                def improve(_, heads: Array) -> Array:
+                def improve(_: Array, heads: Array) -> Array:
                     row, pull = jax.vjp(lambda heads: self.rows(features, heads, piece), heads)
                     step = normal_solved(lower[piece.kind], pull(row)[0].reshape(1, -1))
                     return heads - step.reshape(heads.shape)
@@ -236,7 +237,8 @@ class SharedAxes:
         """The share of one piece; `slopes` are the derivatives of the features in θ, along a last axis."""
 
         def by_features(slope: ProductFeatures) -> Array:
-            return jax.jvp(lambda features: self.rows(features, heads, piece), (features,), (slope,))[1]
+            change: Float[Array, " R"] = jax.jvp(lambda at: self.rows(at, heads, piece), (features,), (slope,))[1]
+            return change
 
         by_theta = jax.vmap(by_features, in_axes=-1)(slopes)
         row, push = jax.linearize(lambda heads: self.rows(features, heads, piece), heads)

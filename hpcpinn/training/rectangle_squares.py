@@ -16,7 +16,7 @@ from jaxtyping import Array, Float
 from hpcpinn.networks.axis import AxisFeatures
 from hpcpinn.physics.system import ReactionDiffusion
 from hpcpinn.training.least_squares import Correction, Linearisation, RowWeights
-from hpcpinn.training.local import EdgeRows, combine, robin_parameter
+from hpcpinn.training.local import EdgeRows, Number, combine, robin_parameter
 from hpcpinn.training.rectangles import (
     RectangleGeometry,
     RectangleTable,
@@ -83,9 +83,11 @@ def factors(
     resolvent = resolvent_at_rest(equation, window)
 
     def one_kind(block: _Block) -> Array:
-        return jnp.linalg.cholesky(_normal(equation, table, geometry, block, window, resolvent, weights))
+        lower: Array = jnp.linalg.cholesky(_normal(equation, table, geometry, block, window, resolvent, weights))
+        return lower
 
-    return jax.lax.map(one_kind, _blocks(geometry, edges))
+    lower: Float[Array, "C N N"] = jax.lax.map(one_kind, _blocks(geometry, edges))
+    return lower
 
 
 def _blocks(geometry: RectangleGeometry, edges: EdgeRows) -> _Block:
@@ -121,11 +123,18 @@ def _of_pieces(
         block, image = piece
         return transfer[block][order[image]][:, order[image]]
 
-    return jax.lax.map(one_piece, (geometry.block, image))
+    of_pieces: Float[Array, "P E E"] = jax.lax.map(one_piece, (geometry.block, image))
+    return of_pieces
 
 
 def _normal(
-    equation, table: RectangleTable, geometry: RectangleGeometry, block: _Block, window, resolvent, weights
+    equation: ReactionDiffusion,
+    table: RectangleTable,
+    geometry: RectangleGeometry,
+    block: _Block,
+    window: Window,
+    resolvent: Float[Array, "K K"],
+    weights: RowWeights,
 ) -> Float[Array, "N N"]:
     """Normal matrix of all rows of one kind of piece, in units of the scale."""
     x, y = _weighted(table, block.walls[0]), _weighted(table, block.walls[1])
@@ -174,7 +183,15 @@ def _over_plane(
 
 
 def _sides(
-    equation, table: RectangleTable, geometry: RectangleGeometry, block: _Block, x, y, duration, weights, k: int
+    equation: ReactionDiffusion,
+    table: RectangleTable,
+    geometry: RectangleGeometry,
+    block: _Block,
+    x: AxisFeatures,
+    y: AxisFeatures,
+    duration: Number,
+    weights: RowWeights,
+    k: int,
 ) -> Float[Array, "MM MM"]:
     """Products over the plane of what species k is told at the sides."""
     slope = 2.0 / geometry.size / robin_parameter(equation, duration)[k]
@@ -197,7 +214,13 @@ def _weighted(table: RectangleTable, kind: Array) -> AxisFeatures:
 
 
 def _transfer(
-    equation, table: RectangleTable, geometry: RectangleGeometry, block: _Block, duration, cholesky, weights
+    equation: ReactionDiffusion,
+    table: RectangleTable,
+    geometry: RectangleGeometry,
+    block: _Block,
+    duration: Number,
+    cholesky: Float[Array, "N N"],
+    weights: RowWeights,
 ) -> Float[Array, "E E"]:
     """S: what the sides report per unit of what they are told, in units of the scale."""
     n_species = len(equation.scale)
@@ -331,7 +354,8 @@ def _solve(
         return normal_solved(cholesky[kind], row[None])[0]
 
     flat = right.reshape(right.shape[0], -1)
-    return jax.lax.map(one_piece, (geometry.block, flat)).reshape(right.shape)
+    solved: Array = jax.lax.map(one_piece, (geometry.block, flat))
+    return solved.reshape(right.shape)
 
 
 def normal_solved(lower: Float[Array, "N N"], right: Float[Array, "n N"]) -> Float[Array, "n N"]:

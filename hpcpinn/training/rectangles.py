@@ -21,7 +21,7 @@ from jaxtyping import Array, Bool, Float, Int
 from hpcpinn.networks.axis import AxisFeatures, AxisTrunk, mirrored
 from hpcpinn.physics.system import ReactionDiffusion
 from hpcpinn.training.collocation import Grid, gauss_grid
-from hpcpinn.training.local import robin_parameter
+from hpcpinn.training.local import Number, robin_parameter
 
 SIDES = (-1.0, 1.0)
 
@@ -198,20 +198,23 @@ def source(equation: ReactionDiffusion, field: Float[Array, "P K n n o"], forcin
 
 def rest_jacobian(equation: ReactionDiffusion, forcing: Any) -> Float[Array, "K K"]:
     """∂source/∂u at rest."""
-    return jax.jacfwd(lambda u: equation.source(u, forcing))(jnp.asarray(equation.rest, jnp.float64))
+    rest = jnp.asarray(equation.rest, jnp.float64)
+    jacobian: Float[Array, "K K"] = jax.jacfwd(lambda u: equation.source(u, forcing))(rest)
+    return jacobian
 
 
 def resolvent_at_rest(equation: ReactionDiffusion, window: Window) -> Float[Array, "K K"]:
     """(1/Δt − ∂source/∂u)⁻¹ at rest, which turns residuals into errors."""
-    identity = jnp.eye(len(equation.scale))
-    return jnp.linalg.inv(identity / window.duration - rest_jacobian(equation, window.forcing))
+    per_window = jnp.eye(len(equation.scale)) / window.duration
+    resolvent: Float[Array, "K K"] = jnp.linalg.inv(per_window - rest_jacobian(equation, window.forcing))
+    return resolvent
 
 
 def side_values(
     equation: ReactionDiffusion,
     table: RectangleTable,
     geometry: RectangleGeometry,
-    duration: Float[Array, ""],
+    duration: Number,
     heads: Float[Array, "P K Mx My L"],
 ) -> tuple[Float[Array, "P 4 K N"], Float[Array, "P 4 K N"]]:
     """Departure from rest and its scaled outward slope ∂n u/κ on the nodes of all sides."""

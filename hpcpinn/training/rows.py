@@ -46,7 +46,8 @@ def resolvent_at(
     field = field_at(table.inside.value, heads, equation)
     jacobian = source_jacobian(equation, field, window.forcing)
     mean = jnp.einsum("pqkl,q->pkl", jacobian, jnp.asarray(table.points.weight))
-    return jnp.linalg.inv(jnp.eye(len(equation.scale)) / window.duration - mean)
+    resolvent: Float[Array, "P K K"] = jnp.linalg.inv(jnp.eye(len(equation.scale)) / window.duration - mean)
+    return resolvent
 
 
 def piece_rows(
@@ -98,4 +99,5 @@ def residual_emphasis(
     error = jnp.einsum("pkl,plq->pqk", resolvent_at(equation, table, window, heads), miss)
     size = jnp.linalg.norm(error / jnp.asarray(equation.scale), axis=-1)
     mean = jnp.sum(size * jnp.asarray(table.points.weight), axis=1, keepdims=True)
-    return 0.5 + 0.5 * size / jnp.maximum(mean, 1e-300)
+    emphasis: Float[Array, "P Q"] = 0.5 + 0.5 * size / jnp.maximum(mean, 1e-300)
+    return emphasis

@@ -85,9 +85,10 @@ class SharedTrunk:
         parameters = ravel_pytree(self.trunk.parameters)[1](theta)
         readout = self.trunk.mixing @ head.T
 
-        def field(x, t):
+        def field(x: Float[Array, ""], t: Float[Array, ""]) -> Float[Array, " K"]:
             apply: Any = self.trunk.network.apply
-            return apply(parameters, jnp.stack([x, t])) @ readout
+            features: Array = apply(parameters, jnp.stack([x, t]))
+            return features @ readout
 
         one = jnp.ones_like(xi)
         (value, dx), (_, dxx) = jax.jvp(lambda x: jax.jvp(lambda s: field(s, tau), (x,), (one,)), (xi,), (one,))
@@ -106,17 +107,21 @@ class SharedTrunk:
         initial_weight = self.weights.initial * np.sqrt(grid.space_weight)
         edge_weight = self.weights.edge * np.sqrt(grid.time_weight)
 
-        def inside(theta, head, xi, tau, taper, forcing, weight):
+        def inside(
+            theta: Array, head: Array, xi: Array, tau: Array, taper: Array, forcing: Any, weight: Array
+        ) -> Float[Array, " K"]:
             value, dx, dxx, dt = (scale * part for part in self._departure(theta, head, xi, tau))
             transport = diffusion * (per_length**2 * dxx + per_length * taper * dx)
             miss = per_time * dt - transport - equation.source(rest + value, forcing)
             return jnp.sqrt(weight) * (piece.resolvent @ miss) / scale
 
-        def at_start(theta, head, xi, wanted, weight):
+        def at_start(theta: Array, head: Array, xi: Array, wanted: Array, weight: Array) -> Float[Array, " K"]:
             value = self._departure(theta, head, xi, -jnp.ones_like(xi))[0]
             return weight * (value - (wanted - rest) / scale)
 
-        def at_edge(theta, head, side, tau, receive, told, weight):
+        def at_edge(
+            theta: Array, head: Array, side: Array, tau: Array, receive: Array, told: Array, weight: Array
+        ) -> Float[Array, " K"]:
             value, dx, _, _ = self._departure(theta, head, side, tau)
             reading = receive[0] * value + receive[1] * side * per_length * dx / kappa
             return weight * (reading - told / scale)
@@ -147,12 +152,13 @@ class SharedTrunk:
     def _fitted(self, theta: Array, piece: Pieces) -> tuple[Array, Array, Array]:
         """Rows, Jacobian in θ and orthonormal basis of the head's columns, at the best head."""
 
-        def basis(by_head):
+        def basis(by_head: Float[Array, "R KM"]) -> tuple[Float[Array, "R+KM KM"], Float[Array, "KM KM"]]:
             ridge = _RIDGE * jnp.linalg.norm(by_head) * jnp.eye(by_head.shape[1])
-            return jnp.linalg.qr(jnp.concatenate([by_head, ridge]))
+            q, r = jnp.linalg.qr(jnp.concatenate([by_head, ridge]))
+            return q, r
 
-        def improve(_, head):
-            row, _, by_head = self.rows(theta, head, piece)
+        def improve(_: Array, head: Float[Array, "K M"]) -> Float[Array, "K M"]:
+            row, by_head = self.rows(theta, head, piece)[::2]
             q, r = basis(by_head)
             step = jax.scipy.linalg.solve_triangular(r, q[: len(row)].T @ row)
             return head - step.reshape(head.shape)
@@ -171,7 +177,7 @@ class SharedTrunk:
             return Quadratic(kept.T @ kept, kept.T @ row, row @ row)
 
         def run(theta: Array) -> Quadratic:
-            def add(total, piece):
+            def add(total: Quadratic, piece: Pieces) -> tuple[Quadratic, None]:
                 return jax.tree.map(jnp.add, total, one_piece(theta, piece)), None
 
             n = theta.size

@@ -11,9 +11,10 @@ import numpy as np
 from jaxtyping import Float, Int
 
 from hpcpinn.config import RunConfig
-from hpcpinn.domain.coupled_window import CoupledWindow, NewtonSettings
+from hpcpinn.domain.coupled_window import CoupledWindow
 from hpcpinn.domain.first_order_window import FirstOrderWindow
 from hpcpinn.domain.interfaces import build_interfaces, storage_order
+from hpcpinn.domain.newton import NewtonSettings
 from hpcpinn.domain.partition import Partition, colour, partition, refined_for
 from hpcpinn.domain.pieces import PieceRule, Pieces, cut_into_pieces
 from hpcpinn.domain.sampling import Sampler

@@ -8,8 +8,9 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from hpcpinn.domain.coupled_window import CoupledWindow, NewtonSettings
+from hpcpinn.domain.coupled_window import CoupledWindow
 from hpcpinn.domain.interfaces import build_interfaces, storage_order
+from hpcpinn.domain.newton import NewtonSettings
 from hpcpinn.domain.partition import colour
 from hpcpinn.domain.schwarz import SweepSettings
 from hpcpinn.domain.window_solver import WindowSolution
