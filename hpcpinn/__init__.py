@@ -1,5 +1,66 @@
-"""Distributed physics-informed solver for calcium and voltage in branched neurons under rTMS."""
+"""Distributed physics-informed solver for calcium and voltage in branched neurons under rTMS.
+
+``import hpcpinn as hp`` is the front door for Python (docs/python.md); what it offers is loaded when it is first used.
+"""
+
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
 
 __version__ = "0.1.0"
 
-__all__ = ["__version__"]
+if TYPE_CHECKING:
+    from hpcpinn.api.cell import Cell as Cell
+    from hpcpinn.api.job import Job as Job
+    from hpcpinn.api.job import load as load
+    from hpcpinn.api.run import Run as Run
+    from hpcpinn.api.run import read as read
+    from hpcpinn.api.tables import Calcium as Calcium
+    from hpcpinn.api.tables import Channels as Channels
+    from hpcpinn.api.tables import Clamp as Clamp
+    from hpcpinn.api.tables import Dopamine as Dopamine
+    from hpcpinn.api.tables import Field as Field
+    from hpcpinn.api.tables import Flux as Flux
+    from hpcpinn.api.tables import Learned as Learned
+    from hpcpinn.api.tables import Probe as Probe
+    from hpcpinn.api.tables import Square as Square
+    from hpcpinn.api.tables import Stimulation as Stimulation
+    from hpcpinn.api.tables import Synapse as Synapse
+    from hpcpinn.api.tables import Traces as Traces
+    from hpcpinn.api.tables import Voltage as Voltage
+    from hpcpinn.api.verbs import solve as solve
+    from hpcpinn.api.verbs import validate as validate
+    from hpcpinn.errors import HpcpinnError as HpcpinnError
+    from hpcpinn.errors import InputError as InputError
+    from hpcpinn.errors import InputWarning as InputWarning
+    from hpcpinn.errors import NothingToDoError as NothingToDoError
+    from hpcpinn.errors import OutputError as OutputError
+    from hpcpinn.errors import SolveError as SolveError
+
+_ROOMS = {
+    "api.cell": ("Cell",),
+    "api.job": ("Job", "load"),
+    "api.run": ("Run", "read"),
+    "api.tables": (
+        "Calcium", "Channels", "Clamp", "Dopamine", "Field", "Flux", "Learned", "Probe", "Square", "Stimulation",
+        "Synapse", "Traces", "Voltage",
+    ),
+    "api.verbs": ("solve", "validate"),
+    "errors": ("HpcpinnError", "InputError", "InputWarning", "NothingToDoError", "OutputError", "SolveError"),
+}  # fmt: skip
+"""What is offered, by the module that has it."""
+
+_PLACES = {name: f"hpcpinn.{room}" for room, names in _ROOMS.items() for name in names}
+
+__all__ = ["__version__", *_PLACES]
+
+
+def __getattr__(name: str) -> Any:
+    """Loads what is offered when it is first asked for (PEP 562)."""
+    if name not in _PLACES:
+        raise AttributeError(f"module 'hpcpinn' has no attribute {name!r}")
+    found = globals()[name] = getattr(import_module(_PLACES[name]), name)
+    return found
+
+
+def __dir__() -> list[str]:
+    return sorted({*globals(), *__all__})

@@ -41,8 +41,9 @@ FLOORS = {
     "inference": 5,
     "workflows": 6,
     "report": 7,
-    "cli": 8,
-    "__main__": 9,
+    "api": 8,
+    "cli": 9,
+    "__main__": 10,
 }
 
 ALLOWED_SIDEWAYS = {"morphology"}

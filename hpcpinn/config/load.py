@@ -67,15 +67,15 @@ def load_with_origin(
     Raises:
         InputError: As `load_config`.
     """
-    document, origin = _document(path, overrides)
+    document, origin = read_document(path, overrides)
     if _schema(document) is SquareConfig:
         raise InputError(
             f"{origin.of(('domain', 'kind'))}: domain.kind: 'square' has no cell, which this command needs; "
             "squares are for hpcpinn run, infer, validate and plot",
             ("domain", "kind"),
         )
-    config = _validated(document, origin)
-    _say(origin.warnings(config))
+    config = described(document, origin)
+    assert isinstance(config, RunConfig)
     return config, origin
 
 
@@ -85,7 +85,7 @@ def gives(path: str | os.PathLike[str] | None, overrides: Sequence[Override], ke
     Raises:
         InputError: Unreadable file, or an override that cannot be understood.
     """
-    return key in _document(path, overrides)[1].given
+    return key in read_document(path, overrides)[1].given
 
 
 def _say(lines: Iterable[str]) -> None:
@@ -101,7 +101,21 @@ def load_any(
     Raises:
         InputError: As `load_config`.
     """
-    document, origin = _document(path, overrides)
+    document, origin = read_document(path, overrides)
+    return described(document, origin), origin
+
+
+def described(document: Mapping[str, Any], origin: "Origin") -> RunConfig | SquareConfig:
+    """The run description of a document, of whatever domain it has; what does nothing or looks wrong is said.
+
+    Args:
+        document: Tables of keys as TOML gives them.
+        origin: Where the keys were given; it learns which there are.
+
+    Raises:
+        InputError: Unknown or misspelt key, wrong type, value out of range, or keys that contradict each other.
+    """
+    origin.note(document)
     config: RunConfig | SquareConfig
     if _schema(document) is SquareConfig:
         origin.schema = SquareConfig
@@ -109,10 +123,19 @@ def load_any(
     else:
         config = _validated(document, origin)
     _say(origin.warnings(config))
-    return config, origin
+    return config
 
 
-def _document(path: str | os.PathLike[str] | None, overrides: Sequence[Override]) -> tuple[dict[str, Any], "Origin"]:
+def read_document(
+    path: str | os.PathLike[str] | None = None, overrides: Sequence[Override] = ()
+) -> tuple[dict[str, Any], "Origin"]:
+    """The tables of a job file as they stand there, with overrides on top, and where each key was given.
+
+    Nothing is checked but that it is TOML; `described` makes a run description of it.
+
+    Raises:
+        InputError: Unreadable file, or an override that cannot be understood.
+    """
     origin = Origin()
     document: dict[str, Any] = {}
     if path is not None:
@@ -123,9 +146,7 @@ def _document(path: str | os.PathLike[str] | None, overrides: Sequence[Override]
         last = counts.get(_key_of(override))
         if isinstance(override, str) and last is not None and last is not override:
             warn(f"--set {shortened(override, 200)}: does nothing, as --set {shortened(last, 200)} comes after it")
-    leaves = dict(_leaves(document))
-    origin.given = frozenset(leaves)
-    origin.units = frozenset(path for path, value in leaves.items() if isinstance(value, str))
+    origin.note(document)
     return document, origin
 
 
@@ -158,7 +179,7 @@ def config_from_json(text: str, source: str = "stored configuration") -> RunConf
     try:
         return RunConfig.model_validate_json(text)
     except ValidationError as error:
-        raise _one_line(error, Origin(source)) from None
+        raise refusal(error, Origin(source)) from None
 
 
 def with_changes(config: RunConfig, changes: Mapping[str, Any], where: str) -> RunConfig:
@@ -201,6 +222,12 @@ class Origin:
     schema: type[BaseModel] = RunConfig
     given: frozenset[Path] = frozenset()
     units: frozenset[Path] = frozenset()
+
+    def note(self, document: Mapping[str, Any]) -> None:
+        """Takes note of the keys that a description gives, and which values name their unit."""
+        leaves = dict(_leaves(document))
+        self.given = frozenset(leaves)
+        self.units = frozenset(path for path, value in leaves.items() if isinstance(value, str))
 
     def of(self, path: Path) -> str:
         """Where a key, or else the table around it, was given."""
@@ -276,12 +303,12 @@ def _read(file: FilePath) -> tuple[dict[str, Any], Origin]:
             f"{file}: not a text file (byte {error.start} is not UTF-8); give a TOML file, saved as UTF-8"
         ) from None
     document = parse_toml(file, text, _lists_of_tables())
-    for holder, key in _names_of_files(document):
+    for holder, key in names_of_files(document):
         holder[key] = _beside(file, holder[key])
     return document, Origin(str(file), key_lines(text))
 
 
-def _names_of_files(document: Mapping[str, Any]) -> Iterator[tuple[Any, Any]]:
+def names_of_files(document: Mapping[str, Any]) -> Iterator[tuple[Any, Any]]:
     """Holder and key (or index) of every name of an input file in a description."""
     for table, key in _PATH_KEYS:
         section = document.get(table)
@@ -295,7 +322,7 @@ def _names_of_files(document: Mapping[str, Any]) -> Iterator[tuple[Any, Any]]:
 
 def relative_names(document: Mapping[str, Any]) -> list[str]:
     """Names of the input files that a description, as read from TOML, seeks in its own folder."""
-    names = [holder[key] for holder, key in _names_of_files(document)]
+    names = [holder[key] for holder, key in names_of_files(document)]
     elsewhere = [not x or x.startswith("builtin:") or FilePath(x).expanduser().is_absolute() for x in names]
     return [name for name, away in zip(names, elsewhere, strict=True) if not away]
 
@@ -337,6 +364,22 @@ def _override(document: dict[str, Any], override: Override, origin: Origin) -> N
     path: Path = tuple(int(k) if k.isdecimal() and len(k) < 10 else k for k in dotted.strip().split("."))
     if not equals or not all(str(key) for key in path):
         raise InputError(f"{flag}: expected table.key=value, such as run.duration=20")
+    put(document, path, _value(spelled.strip()), origin, flag)
+
+
+def put(document: dict[str, Any], path: Path, value: Any, origin: "Origin", flag: str) -> None:
+    """Writes one value into a document, making the tables around it, and remembers where it was given.
+
+    Args:
+        document: Tables of keys.
+        path: Keys and numbers within lists from the top.
+        value: As TOML has it.
+        origin: Learns the flag.
+        flag: What messages say of the place where the value was given.
+
+    Raises:
+        InputError: The document has no such place.
+    """
     place: Any = document
     for depth, key in enumerate(path):
         if isinstance(place, list):
@@ -347,7 +390,7 @@ def _override(document: dict[str, Any], override: Override, origin: Origin) -> N
             owner = ".".join(map(str, path[:depth])) or "a run description"
             raise InputError(f"{flag}: {owner} holds no entry {key!r}")
         if depth == len(path) - 1:
-            place[key] = _value(spelled.strip())
+            place[key] = value
         elif isinstance(place, dict):
             place = place.setdefault(key, {})
         else:
@@ -367,7 +410,7 @@ def _validated(document: Mapping[str, Any], origin: Origin) -> RunConfig:
     try:
         config = RunConfig.model_validate(document)
     except ValidationError as error:
-        raise _one_line(error, origin) from None
+        raise refusal(error, origin) from None
     config = fit_defaults(config)
     _refuse([*_impossible(config), *conflicts(config), *inverse_checks.conflicts(config)], origin)
     return config
@@ -381,7 +424,7 @@ def _validated_square(document: Mapping[str, Any], origin: Origin) -> SquareConf
     try:
         config = SquareConfig.model_validate(document)
     except ValidationError as error:
-        raise _one_line(error, origin) from None
+        raise refusal(error, origin) from None
     _refuse([*_impossible(config), *square_checks.conflicts(config)], origin)
     return config
 
@@ -395,10 +438,16 @@ def square_from_json(text: str, source: str = "stored configuration") -> SquareC
     try:
         return SquareConfig.model_validate_json(text)
     except ValidationError as error:
-        raise _one_line(error, Origin(source, schema=SquareConfig)) from None
+        raise refusal(error, Origin(source, schema=SquareConfig)) from None
 
 
-def _one_line(error: ValidationError, origin: Origin) -> InputError:
+def refusal(error: ValidationError, origin: Origin) -> InputError:
+    """The one line that Pydantic's error comes to: place, key, value and what would be accepted.
+
+    Args:
+        error: Of a description or of one of its tables, as `origin.schema` says.
+        origin: Where the keys were given.
+    """
     try:
         unknown_first = sorted(error.errors(), key=lambda detail: detail["type"] != "extra_forbidden")
         _refuse([problem_of(detail, origin.schema) for detail in unknown_first], origin)

@@ -12,8 +12,8 @@ from hpcpinn.config.checks import Problem
 from hpcpinn.config.lines import Path
 from hpcpinn.wording import printable
 
-_OF_ONE_KIND: Mapping[Path, str] = {("field", "direction"): "three numbers, such as [0, 1, 0]"}
-"""Lists that are no lists of tables."""
+_OF_ONE_KIND: Mapping[str, str] = {"direction": "three numbers, such as [0, 1, 0]"}
+"""Keys that are lists, but no lists of tables."""
 
 
 def problem_of(detail: Mapping[str, Any], schema: type[BaseModel]) -> Problem:
@@ -21,8 +21,8 @@ def problem_of(detail: Mapping[str, Any], schema: type[BaseModel]) -> Problem:
     path: Path = tuple(detail["loc"])
     value, limits = detail["input"], detail.get("ctx", {})
     match detail["type"]:
-        case "missing" | "too_long" | "too_short" if path[:2] in _OF_ONE_KIND:
-            return path[:2], f"expected {_OF_ONE_KIND[path[:2]]}"
+        case "missing" | "too_long" | "too_short" if key := _of_one_kind(path):
+            return key, f"expected {_OF_ONE_KIND[str(key[-1])]}"
         case "extra_forbidden":
             return path, f"unknown key{_suggestion(path, schema)}"
         case "missing":
@@ -31,8 +31,8 @@ def problem_of(detail: Mapping[str, Any], schema: type[BaseModel]) -> Problem:
             if isinstance(value, list) and len(path) == 1:
                 return path, f"[[{path[0]}]] is one table, of which there is one; write [{path[0]}]"
             return path, f"{_shown(value)} is not a table of keys"
-        case "tuple_type" if path in _OF_ONE_KIND:
-            return path, f"{_shown(value)} is not {_OF_ONE_KIND[path]}"
+        case "tuple_type" if _of_one_kind(path) == path:
+            return path, f"{_shown(value)} is not {_OF_ONE_KIND[str(path[-1])]}"
         case "tuple_type" if isinstance(value, Mapping):
             return path, f"expected a list of tables, written [[{'.'.join(map(str, path))}]]"
         case "tuple_type":
@@ -66,6 +66,11 @@ def _shown(value: Any) -> str:
     short = reprlib.Repr()
     short.maxlevel, short.maxstring, short.maxother, short.maxlong = 3, 80, 80, 70
     return short.repr(value)
+
+
+def _of_one_kind(path: Path) -> Path:
+    """The part of a path that leads to one of `_OF_ONE_KIND`, in a description or in a table of it; empty for none."""
+    return next((path[:length] for length in (1, 2) if len(path) >= length and path[length - 1] in _OF_ONE_KIND), ())
 
 
 def _suggestion(path: Path, schema: type[BaseModel]) -> str:

@@ -2,7 +2,7 @@
 
 import re
 import tomllib
-from collections.abc import Collection
+from collections.abc import Collection, Mapping
 from pathlib import Path as FilePath
 from typing import Any
 
@@ -38,6 +38,29 @@ def parse_toml(file: FilePath, text: str, lists: Collection[str]) -> dict[str, A
     except ValueError:  # the limit of digits
         line = next((n for n, row in enumerate(text.splitlines(), start=1) if _LONG_INTEGER.search(row)), 1)
         raise InputError(f"{file}, line {line}: a whole number of thousands of digits; no key takes that") from None
+
+
+def toml_text(document: Mapping[str, Any]) -> str:
+    """A document as TOML: one table after the other, ``[[name]]`` for every entry of a list of tables.
+
+    Args:
+        document: Tables of keys as TOML has them.
+    """
+    import tomli_w
+
+    parts = []
+    for name, value in document.items():
+        flat = isinstance(value, list) and value and all(_is_flat(one) for one in value)
+        if flat:
+            parts += [f"[[{name}]]\n{tomli_w.dumps(one)}" for one in value]
+        else:
+            parts.append(tomli_w.dumps({name: value}))
+    return "\n".join(part for part in parts if part.strip())
+
+
+def _is_flat(value: object) -> bool:
+    """Whether it is a table without tables inside."""
+    return isinstance(value, dict) and not any(isinstance(inner, dict) for inner in value.values())
 
 
 _BARE_UNIT = re.compile(r"=\s*([-+]?[\d.]+(?:[eE][-+]?\d+)?)\s*([a-zA-Zµμ]+)\s*(?:#.*)?$")

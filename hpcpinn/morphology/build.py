@@ -1,16 +1,21 @@
 """From a repaired SWC tree to the cable that the solvers share."""
 
 from dataclasses import replace
+from pathlib import Path
 
+import networkx as nx
 import numpy as np
 
 from hpcpinn.errors import InputError, warn
 from hpcpinn.morphology.cable import Cable
 from hpcpinn.morphology.frusta import assemble
+from hpcpinn.morphology.graph import cable_from_networkx
+from hpcpinn.morphology.graph_file import SUFFIX, read_graph
 from hpcpinn.morphology.repair import Repair
 from hpcpinn.morphology.simplify import simplify
 from hpcpinn.morphology.soma import frusta_of
-from hpcpinn.morphology.swc import SwcTree
+from hpcpinn.morphology.swc import SwcTree, read_swc, refuse_implausible_units
+from hpcpinn.wording import as_typed
 
 
 def cable_from_swc(
@@ -52,6 +57,59 @@ def cable_from_swc(
         cable, merged = _simplified(cable, merge_below)
         repairs = (*repairs, *merged)
     return with_reticulum(cable, er_fraction, er_radius), repairs
+
+
+def cable_from_file(
+    path: Path,
+    *,
+    units: str = "auto",
+    soma: str = "neuron",
+    merge_below: float | None = None,
+    er_fraction: float = 0.0,
+    er_radius: float = 0.0,
+) -> Cable:
+    """The cable of a morphology file as a run takes it; repairs, and units that look wrong, are said.
+
+    Args:
+        path: SWC file, or a graph (`graph_file`), which is in µm and whose soma is taken literally.
+        units: Unit of an SWC file's coordinates.
+        soma: How its soma is read.
+        merge_below: As in `cable_from_swc`.
+        er_fraction, er_radius: Likewise; 0 and 0 leave a graph the reticulum that its nodes have.
+
+    Raises:
+        InputError: As `read_swc` and `cable_from_swc`, or as `read_graph` and `cable_from_networkx`.
+    """
+    if path.suffix.lower() == SUFFIX:
+        if units not in ("auto", "um"):
+            raise InputError(
+                f"{units!r}, but {path} is a graph, which is in um; leave it away", ("morphology", "units")
+            )
+        return cable_of_graph(read_graph(path), merge_below=merge_below, er_fraction=er_fraction, er_radius=er_radius)
+    tree = read_swc(path, units=units)
+    refuse_implausible_units(tree)
+    if tree.repairs:
+        count = "a repair" if len(tree.repairs) == 1 else f"{len(tree.repairs)} repairs, the first"
+        warn(f"{tree.path}: read with {count}: {tree.repairs[0]} (hpcpinn inspect {as_typed(tree.path)} shows all)")
+    return cable_from_swc(tree, soma=soma, merge_below=merge_below, er_fraction=er_fraction, er_radius=er_radius)[0]
+
+
+def cable_of_graph(
+    graph: nx.Graph, *, merge_below: float | None = None, er_fraction: float = 0.0, er_radius: float = 0.0
+) -> Cable:
+    """The cable of a networkx graph as a run takes it.
+
+    Args:
+        graph: As `cable_from_networkx` reads it.
+        merge_below, er_fraction, er_radius: As in `cable_from_file`.
+
+    Raises:
+        InputError: As `cable_from_networkx`, or the reticulum does not fit into the cell.
+    """
+    cable = cable_from_networkx(graph)
+    if merge_below is not None:
+        cable, _ = _simplified(cable, merge_below)
+    return cable if er_fraction == er_radius == 0.0 else with_reticulum(cable, er_fraction, er_radius)
 
 
 def with_reticulum(cable: Cable, er_fraction: float, er_radius: float) -> Cable:

@@ -21,6 +21,9 @@ SHORTEST = 1e-5
 
 ATTRIBUTES = ("id", "x", "y", "z", "r")
 
+OTHER_NAMES = {"id": "type", "r": "radius"}
+"""What two of the attributes may be called as well."""
+
 
 def cable_to_networkx(cable: Cable) -> nx.DiGraph:
     """Writes a cable as a graph of points.
@@ -63,13 +66,14 @@ def cable_from_networkx(graph: nx.Graph) -> Cable:
 
     Args:
         graph: A tree; edges from parent to child, or undirected with the root marked ``p=-1``.
-            Nodes need ``id``, ``x``, ``y``, ``z``, ``r``, and may have ``er``; an edge without
-            ``l`` is as long as its ends are apart.
+            Nodes need ``id`` (or ``type``), ``x``, ``y``, ``z``, ``r`` (or ``radius``), and may have ``er``;
+            an edge without ``l`` is as long as its ends are apart.
 
     Raises:
         InputError: The graph is no tree, has no clear root, or an attribute is missing or not a
             finite number.
     """
+    graph = _renamed(graph)
     _check(graph)
     root = _root(graph)
     order = {name: position for position, name in enumerate(graph, start=1)}
@@ -100,6 +104,22 @@ def cable_from_networkx(graph: nx.Graph) -> Cable:
     if not frusta:
         raise InputError("the graph has no edge of any length; a cell needs at least one")
     return assemble(_with_named_sections(frusta, named))
+
+
+def _renamed(graph: nx.Graph) -> nx.Graph:
+    """The graph with the attributes called as here; itself where they are already."""
+    lacking = [
+        (node, own, other)
+        for node, given in graph.nodes(data=True)
+        for own, other in OTHER_NAMES.items()
+        if own not in given and other in given
+    ]
+    if not lacking:
+        return graph
+    graph = graph.copy()
+    for node, own, other in lacking:
+        graph.nodes[node][own] = graph.nodes[node][other]
+    return graph
 
 
 def _with_named_sections(frusta: list[Frustum], names: list[str | None]) -> list[Frustum]:

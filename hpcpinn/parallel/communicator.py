@@ -14,6 +14,7 @@ from jaxtyping import Array
 
 from hpcpinn.errors import InputError
 from hpcpinn.parallel import launch
+from hpcpinn.parallel.device import double_precision
 from hpcpinn.parallel.exchange import ExchangePlan
 
 T = TypeVar("T")
@@ -164,15 +165,18 @@ class SerialCommunicator(Communicator):
 def make_communicator(transport: str = "auto") -> Communicator:
     """The communicator of this process. Collective over all ranks.
 
+    Nothing is solved without one: from here on JAX computes in double precision.
+
     Args:
         transport: ``serial`` (one rank, MPI is not even loaded), ``mpi4jax`` (fastest), ``mpi4py``
             (callbacks to the host: slower, works on any device), or ``auto``: serial for a process
             started by hand, else mpi4jax where it can serve the device, else mpi4py.
 
     Raises:
-        InputError: Unknown transport, ``serial`` on several ranks, a library that is missing, or an
-            mpirun that does not belong to the MPI library that mpi4py uses.
+        InputError: Unknown transport, ``serial`` on several ranks, a library that is missing, an
+            mpirun that does not belong to the MPI library that mpi4py uses, or JAX kept in single precision.
     """
+    double_precision()
     if transport not in TRANSPORTS:
         raise InputError(f"run.transport = {transport!r} is unknown; use one of {', '.join(TRANSPORTS)}")
     promised = launch.promised_size()

@@ -1,4 +1,8 @@
-"""One rank, one device; float64 everywhere. Call `prepare` before anything touches JAX arrays."""
+"""One rank, one device; float64 everywhere.
+
+`prepare` chooses the device and has to come before JAX starts a backend; float64 is on without it, too, as soon as
+there is a communicator (`double_precision`).
+"""
 
 import os
 import sys
@@ -73,6 +77,22 @@ def scheduler_bound_one(environment: Mapping[str, str] = os.environ) -> bool:
     return "SLURM_GPUS_PER_TASK" in environment or "SLURM_TRES_PER_TASK" in environment
 
 
+def double_precision() -> None:
+    """Lets JAX compute in double precision, also where it was loaded in single precision before. Safe to call again.
+
+    Raises:
+        InputError: It cannot be: a ``with jax.enable_x64(False)`` around the call keeps it in single precision.
+    """
+    import jax
+
+    jax.config.update("jax_enable_x64", True)
+    if jax.dtypes.result_type(float) != "float64":
+        raise InputError(
+            "JAX is kept in single precision here (jax.enable_x64(False)), and hpcpinn computes in double: call it "
+            "outside that block"
+        )
+
+
 def prepare() -> Device:
     """Choose this rank's device, switch JAX to float64 and let it keep what it compiles. Safe to call again.
 
@@ -102,7 +122,7 @@ def prepare() -> Device:
 
     import jax  # the environment above has to stand before JAX is loaded
 
-    jax.config.update("jax_enable_x64", True)
+    double_precision()
     compiled.keep(first_rank=launch.promised_rank() == 0)
     _start()
     if device.accelerator is not None and jax.default_backend() == "cpu":

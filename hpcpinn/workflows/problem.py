@@ -22,7 +22,8 @@ from hpcpinn.domain.schwarz import SweepSettings
 from hpcpinn.domain.window_solver import WindowSolver
 from hpcpinn.errors import InputError, Key, concerning, warn
 from hpcpinn.io.layout import ProbeSite, ResultHeader
-from hpcpinn.morphology import Cable, cable_from_swc, read_swc, refuse_implausible_units
+from hpcpinn.morphology import Cable
+from hpcpinn.morphology.build import cable_from_file
 from hpcpinn.morphology.interpolation import tree_weights
 from hpcpinn.morphology.meshes import morphology_path
 from hpcpinn.morphology.sites import Site, parse_site, place
@@ -36,7 +37,6 @@ from hpcpinn.timestepping.forcing import CalciumDrive, flux_ends
 from hpcpinn.training.collocation import Grid, Points, feature_table, gauss_grid, grid_points, random_points
 from hpcpinn.training.first_order import REMEDIES, FirstOrder
 from hpcpinn.training.local import piece_geometry
-from hpcpinn.wording import as_typed
 from hpcpinn.workflows.membrane_voltage import solve_voltage, switching_times
 
 PIECES_PER_BATCH = 1024
@@ -108,18 +108,14 @@ class Problem:
 def load_cable(config: RunConfig) -> Cable:
     """The morphology of a run description; repairs of its file are said."""
     chosen = config.morphology
-    tree = read_swc(morphology_path(chosen.file), units=chosen.units)
-    refuse_implausible_units(tree)
-    if tree.repairs:
-        count = "a repair" if len(tree.repairs) == 1 else f"{len(tree.repairs)} repairs, the first"
-        warn(f"{tree.path}: read with {count}: {tree.repairs[0]} (hpcpinn inspect {as_typed(tree.path)} shows all)")
-    return cable_from_swc(
-        tree,
+    return cable_from_file(
+        morphology_path(chosen.file),
+        units=chosen.units,
         soma=chosen.soma,
         merge_below=chosen.merge_below,
         er_fraction=chosen.er_fraction,
         er_radius=chosen.er_radius,
-    )[0]
+    )
 
 
 def constants_of(config: RunConfig, source: voltage.VoltageSource | None = None) -> CalciumConstants:

@@ -1,0 +1,140 @@
+"""A cell: an SWC file, a bundled cell or a networkx graph, and how it is read."""
+
+import os
+from functools import cached_property
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, ClassVar
+
+from hpcpinn.api.folders import TemporaryFolder
+from hpcpinn.api.pictures import Picture
+from hpcpinn.api.tables import Morphology
+from hpcpinn.errors import InputError
+from hpcpinn.wording import counted
+
+if TYPE_CHECKING:
+    import networkx as nx
+
+    from hpcpinn.morphology.cable import Cable
+    from hpcpinn.morphology.sites import Site
+
+
+class Cell:
+    """A cell to solve on.
+
+    Attributes:
+        morphology: The table of the run description that names its file and how that is read.
+        graph: The graph that it was made from; None for a cell from a file.
+    """
+
+    GRAPH: ClassVar[str] = "graph.json"
+    """Stands for the file of a cell from a graph until it is written beside a result or a job."""
+
+    def __init__(self, source: "str | os.PathLike[str] | nx.Graph", **reading: Any) -> None:
+        """Takes note of a cell; the file is read when it is needed.
+
+        Args:
+            source: An SWC file, ``builtin:NAME``, or a networkx graph as `hpcpinn.morphology.cable_from_networkx`
+                reads it: nodes with ``x``, ``y``, ``z``, ``radius`` and ``type``, edges from parent to child.
+            reading: Keys of [morphology]: ``soma``, ``units``, ``merge_below``, ``er_fraction``, ``er_radius``.
+
+        Raises:
+            InputError: An unknown key, or a value that it cannot take.
+        """
+        self.graph: nx.Graph | None = None
+        if isinstance(source, (str, os.PathLike)):
+            self.morphology = Morphology(source, **reading)
+        else:
+            self.graph, self.morphology = _graph(source), Morphology(self.GRAPH, **reading)
+
+    @classmethod
+    def from_networkx(cls, graph: "nx.Graph", **reading: Any) -> "Cell":
+        """A cell from a graph: ``Cell(graph)`` under a name that says so.
+
+        Raises:
+            InputError: It is no graph, or a key of [morphology] is wrong.
+        """
+        return cls(_graph(graph), **reading)
+
+    def to_networkx(self) -> "nx.DiGraph":
+        """The cell as a graph of points, with Jaxley's attributes; `from_networkx` gives the same cell.
+
+        Raises:
+            InputError: The file is refused.
+        """
+        from hpcpinn.morphology.graph import cable_to_networkx
+
+        return cable_to_networkx(self.cable)
+
+    @cached_property
+    def cable(self) -> "Cable":
+        """The cell as a tree of frusta, as a run takes it.
+
+        Raises:
+            InputError: The file, or the graph, is refused.
+        """
+        from hpcpinn.morphology.build import cable_from_file, cable_of_graph
+        from hpcpinn.morphology.meshes import morphology_path
+
+        given = self.morphology
+        reading = {name: getattr(given, name) for name in ("merge_below", "er_fraction", "er_radius")}
+        if self.graph is not None:
+            return cable_of_graph(self.graph, **reading)
+        return cable_from_file(morphology_path(given.file), units=given.units, soma=given.soma, **reading)
+
+    @property
+    def sections(self) -> tuple[str, ...]:
+        """Names of the sections, such as ``apic[12]``."""
+        return tuple(section.name for section in self.cable.sections)
+
+    def site(self, text: str) -> "Site":
+        """The place that a site names, such as ``apic[12](0.5)`` or ``tip``.
+
+        Raises:
+            InputError: The cell has no such place.
+        """
+        from hpcpinn.morphology.sites import parse_site
+
+        return parse_site(text, self.cable)
+
+    def plot(self, picture: str | os.PathLike[str] | None = None) -> Picture:
+        """Draws the cell.
+
+        Args:
+            picture: File (png, pdf or svg); a temporary one that a notebook shows where left out.
+
+        Raises:
+            InputError: The cell cannot be read.
+            OutputError: The picture cannot be written.
+        """
+        from hpcpinn.report.cell_outline import draw_cell
+
+        folder = TemporaryFolder() if picture is None else None
+        path = Path(picture) if picture is not None else folder.path / "cell.png"  # type: ignore[union-attr]
+        draw_cell(path, self.cable, title=self.name)
+        return Picture(path, folder)
+
+    @property
+    def name(self) -> str:
+        """What it is called in pictures."""
+        return "graph" if self.graph is not None else Path(self.morphology.file).name
+
+    def tables(self) -> dict[str, Any]:
+        """What it adds to a run description."""
+        return self.morphology.tables()
+
+    def __repr__(self) -> str:
+        if "cable" not in self.__dict__:
+            return f"Cell({self.name!r})"
+        cable = self.cable
+        what = f"{counted(cable.n_neurite_sections, 'section')}, {counted(cable.n_frusta, 'frustum', 'frusta')}"
+        return f"Cell({self.name!r}): {what}, {cable.length.sum():.4g} um"
+
+
+def _graph(source: Any) -> "nx.Graph":
+    import networkx as nx
+
+    if not isinstance(source, nx.Graph):
+        raise InputError(
+            f"hpcpinn.Cell: {type(source).__name__} is no cell; give an SWC file, builtin:NAME or a networkx graph"
+        )
+    return source

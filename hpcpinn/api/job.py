@@ -1,0 +1,262 @@
+"""A run description in Python: built from a cell, a model and what is done to it, or read from a job file."""
+
+import os
+from collections.abc import Mapping, Sequence
+from copy import deepcopy
+from difflib import get_close_matches
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Protocol, TypedDict, Unpack, runtime_checkable
+
+from hpcpinn.api.cell import Cell
+from hpcpinn.api.given import plain
+from hpcpinn.api.tables import (
+    Channels,
+    Clamp,
+    Field,
+    Flux,
+    Learned,
+    Probe,
+    Stimulation,
+    Synapse,
+    Traces,
+    Voltage,
+)
+from hpcpinn.config.jobs import find_job
+from hpcpinn.config.load import Origin, described, names_of_files, put, read_document
+from hpcpinn.config.schema import RunConfig
+from hpcpinn.config.square import SquareConfig
+from hpcpinn.config.toml import toml_text
+from hpcpinn.errors import InputError, OutputError
+
+if TYPE_CHECKING:
+    import networkx as nx
+
+    from hpcpinn.api.run import Run
+    from hpcpinn.progress import ProgressDisplay
+
+Mappings = Sequence[Mapping[str, Any]]
+Quantity = float | str
+"""A number, or text with its unit."""
+
+_LISTS = {"synapses": "synapse", "fluxes": "flux", "clamps": "clamp", "probes": "probe", "learn": "parameter"}
+"""Words for lists, and the tables that they are lists of."""
+
+_FIRST = {"probe": "site", "parameter": "name"}
+"""The key that text alone stands for in these."""
+
+_RUN = ("duration", "output", "output_interval", "probe_interval", "seed", "transport")
+"""Keys of [run] that may be given by themselves."""
+
+
+@runtime_checkable
+class Part(Protocol):
+    """What is solved on, or by which equations: something that knows what it adds to a run description."""
+
+    def tables(self) -> dict[str, Any]:
+        """Tables of keys."""
+
+
+class Experiment(TypedDict, total=False):
+    """What is done to a cell, how long, and how it is solved: tables of the run description by their names.
+
+    Lists are given as ``synapses``, ``fluxes``, ``clamps``, ``probes`` and ``learn``, keys of [run] by themselves.
+    Every table may be a mapping of its keys; a key that is left out has its default (docs/run-description.md).
+    """
+
+    duration: Quantity
+    output: str | os.PathLike[str]
+    output_interval: Quantity
+    probe_interval: Quantity
+    seed: int
+    transport: str
+    voltage: Voltage | Mapping[str, Any]
+    field: Field | Mapping[str, Any]
+    stimulation: Stimulation | Mapping[str, Any]
+    channels: Channels | Mapping[str, Any]
+    clamps: Sequence[Clamp] | Mappings
+    synapses: Sequence[Synapse] | Mappings
+    fluxes: Sequence[Flux] | Mappings
+    probes: Sequence[Probe | str] | Mappings
+    learn: Sequence[Learned | str] | Mappings
+    data: Traces | Mapping[str, Any]
+    cable: Mapping[str, Any]
+    window: Mapping[str, Any]
+    split: Mapping[str, Any]
+    network: Mapping[str, Any]
+    training: Mapping[str, Any]
+    pieces: Mapping[str, Any]
+    schwarz: Mapping[str, Any]
+    population: Mapping[str, Any]
+    inference: Mapping[str, Any]
+    uq: Mapping[str, Any]
+
+
+class Job:
+    """A run description: what is solved, on what, and how.
+
+    Attributes:
+        document: Tables of the keys that were given, as in a job file.
+        origin: Where they were given, for messages.
+        config: The description with all defaults, checked.
+        file: The job file it was read from; None for a job made here.
+        graph: The cell as a graph where it came as one; None for a cell from a file.
+    """
+
+    def __init__(self, on: "Part | str | os.PathLike[str] | nx.Graph", model: Part | None = None,
+                 **experiment: Unpack[Experiment]) -> None:  # fmt: skip
+        """Describes a run.
+
+        Args:
+            on: A `Cell` (or what makes one: an SWC file, ``builtin:NAME``, a graph), or a `Square`.
+            model: Its equations, such as `Calcium`; the default ones where left out.
+            experiment: What is done, how long, and how it is solved.
+
+        Raises:
+            InputError: Unknown key, wrong type, value out of range, or keys that contradict each other.
+        """
+        part = on if isinstance(on, Part) else Cell(on)
+        document = part.tables() | ({} if model is None else model.tables())
+        for name, value in experiment.items():
+            table, taken = _taken(name, value)
+            if isinstance(taken, dict):
+                document[table] = {**document.get(table, {}), **taken}
+            else:
+                document[table] = taken
+        self._take(document, Origin("job"), None, getattr(part, "graph", None))
+
+    @classmethod
+    def of_file(cls, given: str | os.PathLike[str], changes: Mapping[str, Any] = {}) -> "Job":
+        """A job from its file; see `load`.
+
+        Raises:
+            InputError: As `load`.
+        """
+        found = find_job(Path(given))
+        document, origin = read_document(found.file, list(found.overrides))
+        job = cls.__new__(cls)
+        job._take(_changed(document, origin, changes), origin, found.file, None)
+        return job
+
+    def _take(self, document: dict[str, Any], origin: Origin, file: Path | None, graph: "nx.Graph | None") -> None:
+        self.document, self.origin, self.file, self.graph = document, origin, file, graph
+        self.config: RunConfig | SquareConfig = described(document, origin)
+
+    def replace(self, changes: Mapping[str, Any]) -> "Job":
+        """A job that differs in some keys.
+
+        Args:
+            changes: Values by dotted key, such as ``{"run.duration": 20.0, "synapse.0.start": "2 ms"}``.
+
+        Raises:
+            InputError: There is no such place, a value that a key cannot take, or keys that then contradict each other.
+        """
+        job = type(self).__new__(type(self))
+        origin = deepcopy(self.origin)
+        job._take(_changed(deepcopy(self.document), origin, changes), origin, self.file, self.graph)
+        return job
+
+    def to_toml(self, path: str | os.PathLike[str] | None = None) -> str:
+        """The job as TOML text with the keys that were given: `load` of it is an equal job.
+
+        Args:
+            path: Job file to write it to. Relative names of input files start there; a cell that came as a graph is
+                written beside it. None: the text alone, to be saved in the working directory.
+
+        Raises:
+            InputError: The cell came as a graph, and there is no place to write it to.
+            OutputError: A file cannot be written.
+        """
+        document = deepcopy(self.document)
+        target = None if path is None else Path(path)
+        if self.graph is not None:
+            if target is None:
+                raise InputError(
+                    "to_toml: the cell is a graph, which goes into a file beside the job: name the job's file"
+                )
+            document["morphology"]["file"] = str(self.write_graph(target))
+        if target is not None:
+            for holder, key in names_of_files(document):
+                holder[key] = _from_folder(holder[key], target.parent)
+        text = toml_text(document)
+        if target is not None:
+            try:
+                target.parent.mkdir(parents=True, exist_ok=True)
+                target.write_text(text, encoding="utf-8")
+            except OSError as error:
+                raise OutputError(
+                    f"{target}: the job cannot be written ({error.strerror}); name another file"
+                ) from None
+        return text
+
+    def write_graph(self, beside: Path) -> Path:
+        """Writes the graph of the cell beside a job or a result: ``run.h5`` → ``run.cell.json``.
+
+        Raises:
+            OutputError: It cannot be written.
+        """
+        from hpcpinn.morphology.graph_file import write_graph
+
+        assert self.graph is not None
+        file = beside.with_name(f"{beside.stem}.cell.json")
+        write_graph(file, self.graph)
+        return file
+
+    def solve(
+        self, *, resume: str | os.PathLike[str] | bool = False, progress: "ProgressDisplay | None" = None
+    ) -> "Run":
+        """Solves it; see `hpcpinn.solve`."""
+        from hpcpinn.api.verbs import solve
+
+        return solve(self, resume=resume, progress=progress)
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, Job) and self.config == other.config
+
+    __hash__ = None  # type: ignore[assignment]
+
+    def __repr__(self) -> str:
+        return f"Job of {self.file or 'Python'}:\n{toml_text(self.document)}"
+
+
+def load(job: str | os.PathLike[str], changes: Mapping[str, Any] | None = None) -> Job:
+    """A job from a file.
+
+    Args:
+        job: Job file (TOML), or the name of a bundled one (``hpcpinn jobs``), or an SWC file.
+        changes: Values by dotted key, such as ``{"run.duration": 20.0}``, on top.
+
+    Raises:
+        InputError: Unreadable file, unknown or misspelt key, wrong type, value out of range, or keys that contradict
+            each other.
+    """
+    return Job.of_file(job, changes or {})
+
+
+def _taken(name: str, value: Any) -> tuple[str, Any]:
+    """The table that a keyword stands for, and what it adds to it."""
+    if name in _RUN:
+        return "run", {name: plain(value)}
+    known = {*Experiment.__annotations__, *RunConfig.model_fields, *SquareConfig.model_fields}
+    if name not in known and (near := get_close_matches(name, known, n=1)):
+        raise InputError(f"job: {name}: unknown; did you mean {near[0]!r}?")
+    table, taken = _LISTS.get(name, name), plain(value)
+    if isinstance(taken, list):
+        first = _FIRST.get(table)
+        taken = [{first: one} if first and isinstance(one, str) else one for one in taken]
+    return table, taken
+
+
+def _changed(document: dict[str, Any], origin: Origin, changes: Mapping[str, Any]) -> dict[str, Any]:
+    for dotted, value in changes.items():
+        path = tuple(int(key) if key.isdecimal() else key for key in dotted.split("."))
+        put(document, path, plain(value), origin, "changes")
+    return document
+
+
+def _from_folder(name: str, folder: Path) -> str:
+    """The name of a file as it is seen from a folder; names that are absolute or bundled stay."""
+    if name.startswith("builtin:") or Path(name).expanduser().is_absolute():
+        return name
+    if folder.is_absolute():
+        return str(Path(name).absolute())
+    return os.path.relpath(name, folder)

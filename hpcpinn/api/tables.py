@@ -1,0 +1,129 @@
+"""What a run is described with: tables of the run description under short names, some keys by position.
+
+Keys, defaults, units, limits and the words of errors are those of the tables, which declare them once. A time or a
+length may be text with its unit (``"10 min"``, ``"0.5 mm"``), a file a `pathlib.Path`, a list an array. Signatures for
+type checkers and editors stand in ``tables.pyi``, which ``scripts/describe_api.py`` writes.
+"""
+
+from typing import Any
+
+from hpcpinn.api.given import Given
+from hpcpinn.config.inverse import CellDataConfig, CellParameterConfig
+from hpcpinn.config.schema import (
+    FluxConfig,
+    MorphologyConfig,
+    PhysicsConfig,
+    ProbeConfig,
+    SynapseConfig,
+    VoltageConfig,
+)
+from hpcpinn.config.square import SquareDomainConfig, SquarePhysicsConfig
+from hpcpinn.config.stimulation import ChannelsConfig, ClampConfig, FieldConfig, StimulationConfig
+
+
+class Calcium(Given, PhysicsConfig):
+    """Calcium and its buffer on a cell: a preset, and the constants that differ from it.
+
+    ``hp.Calcium("physical-L", pmca_max=12.0)``; the constants are keys of [physics.constants].
+    """
+
+    table, order, inside = "physics", ("preset",), "constants"
+
+
+class Dopamine(Given, SquarePhysicsConfig):
+    """Dopamine that spreads on a square and is taken up: a preset, and the constants that differ from it."""
+
+    table, order, inside = "physics", ("preset",), "constants"
+
+
+class Square(Given, SquareDomainConfig):
+    """A square, to be solved on instead of a cell."""
+
+    table, order = "domain", ("subdomains",)
+
+    def tables(self) -> dict[str, Any]:
+        return {"domain": {"kind": "square", **self.given}}
+
+
+class Morphology(Given, MorphologyConfig):
+    """The cell's file and how it is read; `Cell` holds one."""
+
+    table, order = "morphology", ("file",)
+
+
+class Synapse(Given, SynapseConfig):
+    """One synaptic release, or a train of them; what is left out comes from the constants."""
+
+    table, order = "synapse", ("site", "start")
+
+
+class Flux(Given, FluxConfig):
+    """A given calcium flux through a free end."""
+
+    table, order = "flux", ("site", "value")
+
+
+class Probe(Given, ProbeConfig):
+    """A point that is recorded finely in time."""
+
+    table, order = "probe", ("site", "name")
+
+
+class Clamp(Given, ClampConfig):
+    """A current into one compartment of the cable; the voltage is then solved."""
+
+    table, order = "clamp", ("site", "start", "duration", "current")
+
+
+class Field(Given, FieldConfig):
+    """The induced electric field at its peak, uniform or sampled in space; the voltage is then solved."""
+
+    table, order = "field", ("magnitude", "direction")
+
+
+class Stimulation(Given, StimulationConfig):
+    """When the field is there: a protocol by its name, or trains of bursts of pulses; one pulse by default."""
+
+    table, order = "stimulation", ("protocol",)
+
+
+class Channels(Given, ChannelsConfig):
+    """Ion channels of every type of neurite, by name: passive, squid or code."""
+
+    table, order = "channels", ("soma", "axon", "basal", "apical", "other")
+
+
+class Voltage(Given, VoltageConfig):
+    """Membrane voltage that is known: ``hp.Voltage(-65.0)``, or a table, ``hp.Voltage("voltage.csv")``."""
+
+    table, order, of_text = "voltage", ("constant",), "file"
+
+
+class Learned(Given, CellParameterConfig):
+    """A constant of the cell that is to be inferred."""
+
+    table, order = "parameter", ("name",)
+
+
+class Traces(Given, CellDataConfig):
+    """Traces at sites of a cell from which constants are inferred: a file, or the model, a seed and noise."""
+
+    table, order = "data", ("file",)
+
+
+__all__ = [
+    "Calcium",
+    "Channels",
+    "Clamp",
+    "Dopamine",
+    "Field",
+    "Flux",
+    "Learned",
+    "Morphology",
+    "Probe",
+    "Square",
+    "Stimulation",
+    "Synapse",
+    "Traces",
+    "Voltage",
+]

@@ -1,0 +1,189 @@
+"""``import hpcpinn as hp``: light, whole, and the same numbers as the command line."""
+
+import ast
+import gc
+import subprocess
+import sys
+from pathlib import Path
+
+import jax
+import numpy as np
+import pytest
+
+import hpcpinn as hp
+from hpcpinn.config.load import load_any
+from hpcpinn.io import read
+from tests.cli.in_process import hpcpinn
+
+ROOT = Path(__file__).resolve().parents[2]
+
+EXPERIMENT = {"synapses": [hp.Synapse("tip", start=0.2)], "probes": ["root", hp.Probe("tip", "far")]}
+"""The same in all tests, which so share their compiled programs."""
+
+SHORT = {**EXPERIMENT, "duration": 2.0, "output_interval": 0.5}
+
+
+def python(code: str, **more: object) -> str:
+    """What a fresh interpreter prints."""
+    done = subprocess.run(
+        [sys.executable, "-W", "error::hpcpinn.InputWarning", "-c", code],
+        cwd=ROOT, capture_output=True, text=True, timeout=120, check=True,
+    )  # fmt: skip
+    return done.stdout
+
+
+@pytest.fixture(scope="module")
+def run() -> hp.Run:
+    return hp.solve(hp.Cell("builtin:y_branch"), hp.Calcium(), **SHORT)
+
+
+def test_importing_it_loads_nothing_heavy():
+    code = "import sys, hpcpinn; print(sorted({'jax', 'numpy', 'pydantic', 'h5py', 'matplotlib'} & set(sys.modules)))"
+    assert python(code).strip() == "[]"
+
+
+def test_describing_a_job_loads_no_jax():
+    code = (
+        "import sys, hpcpinn as hp; job = hp.Job(hp.Cell('builtin:y_branch'), hp.Calcium(), duration=1.0); "
+        "job.to_toml(); hp.Cell('builtin:y_branch').cable; print('jax' in sys.modules, 'matplotlib' in sys.modules)"
+    )
+    assert python(code).split() == ["False", "False"]
+
+
+def test_what_is_offered_is_there_and_type_checkers_see_the_same():
+    tree = ast.parse((ROOT / "hpcpinn" / "__init__.py").read_text())
+    branch = next(node for node in tree.body if isinstance(node, ast.If))
+    seen = {alias.asname for node in branch.body if isinstance(node, ast.ImportFrom) for alias in node.names}
+    assert seen | {"__version__"} == set(hp.__all__)
+    assert all(getattr(hp, name).__module__.startswith("hpcpinn.") for name in seen)
+    assert set(hp.__all__) <= set(dir(hp))
+    with pytest.raises(AttributeError, match="no attribute 'Sell'"):
+        hp.Sell  # noqa: B018
+
+
+def test_a_run_is_that_of_the_command_line(run, tmp_path):
+    job = tmp_path / "job.toml"
+    job.write_text(
+        '[morphology]\nfile = "builtin:y_branch"\n[[synapse]]\nsite = "tip"\nstart = 0.2\n'
+        '[[probe]]\nsite = "root"\n[[probe]]\nsite = "tip"\nname = "far"\n'
+        f'[run]\nduration = 2.0\noutput_interval = 0.5\noutput = "{tmp_path}/run.h5"\n'
+    )
+    hpcpinn("run", job)
+    typed = read(tmp_path / "run.h5")
+    assert np.array_equal(run.calcium, typed.calcium)
+    assert np.array_equal(run.probes.calbindin, typed.probes.calbindin)
+    assert hp.read(tmp_path / "run.h5").summary["verdict"] == run.summary["verdict"]
+
+
+def test_probes_and_places(run):
+    trace = run.probe("far")
+    assert np.array_equal(trace.calcium, run.probes.calcium[:, 1])
+    assert trace.units["calcium"] == "uM" and len(trace.time) == 21
+    end = run.at("dend[2](1)")
+    assert np.array_equal(end.calcium, run.calcium[:, -1])  # the last section's last cell
+    near, place = run.at("dend[1](0.97)"), hp.Cell("builtin:y_branch").site("dend[1](0.97)")
+    ends = hp.Cell("builtin:y_branch").cable.xyz[place.frustum]
+    away = np.linalg.norm(run.cells.xyz - (ends[0] + place.fraction * (ends[1] - ends[0])), axis=1)
+    (cell,) = np.flatnonzero(
+        (run.calcium == near.calcium[:, None]).all(axis=0)
+    )  # there calcium moves, each cell its way
+    assert cell == away.argmin()
+    with pytest.raises(AttributeError, match="calcium, calbindin, voltage, no 'sodium'"):
+        trace.sodium  # noqa: B018
+    with pytest.raises(hp.InputError, match="no probe 'soma'; there are root and far"):
+        run.probe("soma")
+    with pytest.raises(hp.InputError, match="no soma"):
+        run.at("soma")
+
+
+def test_what_a_run_says(run):
+    assert run.summary["windows"] == len(run.windows["start"])
+    assert run.verdict.cells[0].calcium.site == "dend[1](1)"
+    assert run.to_xarray().calcium.dims == ("time", "cell")
+    assert "complete, 0 to 2 ms" in repr(run)
+    assert {"calcium", "probe"} <= set(dir(run))
+
+
+def test_a_cell_from_a_graph_gives_the_same_run(run):
+    graph = hp.Cell("builtin:y_branch").to_networkx()
+    for node in graph.nodes.values():  # what most people call them
+        node["radius"], node["type"] = node.pop("r"), node.pop("id")
+    of_graph = hp.solve(hp.Cell.from_networkx(graph), **SHORT)
+    assert np.array_equal(of_graph.calcium, run.calcium)
+    assert of_graph.config["morphology"]["file"] == str(of_graph.path.parent / "run.cell.json")
+
+
+def test_a_run_that_nobody_named_goes_with_its_object(tmp_path, monkeypatch):
+    monkeypatch.setenv("TMPDIR", str(tmp_path))
+    monkeypatch.setattr("tempfile.tempdir", None)
+    run = hp.solve("builtin:y_branch", **SHORT)
+    assert run.path.is_file() and run.path.is_relative_to(tmp_path)
+    pictures = run.plot()
+    assert set(pictures) >= {"overview", "cell", "kymograph"} and "no partition" in repr(pictures)
+    assert pictures["cell"]._repr_html_().startswith('<img alt="cell"')
+    folder = run.path.parent
+    del run
+    gc.collect()
+    assert folder.is_dir()  # the pictures lie in it
+    del pictures
+    gc.collect()
+    assert not folder.exists()
+
+
+def test_a_run_goes_on_from_its_checkpoint(run, tmp_path):
+    output = tmp_path / "run.h5"
+    half = hp.Job("builtin:y_branch", **SHORT | {"duration": 1.0}, output=output, window={"first": 0.1, "longest": 0.2})
+    half.solve()
+    with pytest.raises(hp.NothingToDoError):
+        half.solve(resume=True)
+    whole = half.replace({"run.duration": 2.0}).solve(resume=True)
+    straight = half.replace({"run.duration": 2.0, "run.output": tmp_path / "straight.h5"}).solve()
+    assert whole.time[-1] == 2.0 and len(whole.time) == 5
+    np.testing.assert_allclose(whole.calcium, straight.calcium, rtol=1e-3)
+    with pytest.raises(hp.InputError, match="no checkpoint nowhere.h5"):
+        half.solve(resume="nowhere.h5")
+
+
+def test_results_replace_results_and_nothing_else(tmp_path):
+    own = tmp_path / "mine.h5"
+    own.write_text("not a result")
+    with pytest.raises(hp.InputError, match="stays as it is"):
+        hp.solve("builtin:y_branch", duration=1.0, output=own)
+    assert own.read_text() == "not a result"
+
+
+def test_single_precision_is_left_or_refused():
+    with jax.enable_x64(False), pytest.raises(hp.InputError, match="single precision here"):
+        hp.solve("builtin:y_branch", duration=1.0)
+    code = (
+        "import warnings, jax, jax.numpy as jnp; assert jnp.ones(2).dtype == 'float32'\n"
+        "import hpcpinn as hp\n"
+        "with warnings.catch_warnings(record=True) as told:\n"
+        "    warnings.simplefilter('always'); from hpcpinn.api.session import ranks; ranks(); ranks()\n"
+        "print(jnp.ones(2).dtype, len(told), told[0].message)"
+    )
+    kind, count, *words = python(code).split()
+    assert (kind, count) == ("float64", "1") and "jax_enable_x64 is on from here" in " ".join(words)
+    assert python("from hpcpinn.api.session import ranks; ranks(); import jax.numpy as j; print(j.ones(2).dtype)") == (
+        "float64\n"
+    )
+
+
+def test_a_cell_shows_itself(tmp_path):
+    cell = hp.Cell("builtin:pyramidal", er_fraction=0.1)
+    assert "apic[0]" in cell.sections and repr(cell).startswith("Cell('builtin:pyramidal'): 119 sections, ")
+    picture = cell.plot(tmp_path / "cell.svg")
+    assert picture.path.read_text().lstrip().startswith("<?xml") and "data:image/svg+xml" in picture._repr_html_()
+    with pytest.raises(hp.InputError, match="hpcpinn.Cell: dict is no cell"):
+        hp.Cell({})
+    with pytest.raises(hp.InputError, match="hpcpinn.Morphology: sona: unknown key; did you mean 'soma'"):
+        hp.Cell("cell.swc", sona="literal")
+
+
+def test_a_job_from_a_cell_file_is_described_like_one_that_was_typed(tmp_path):
+    typed, _ = load_any(ROOT / "jobs" / "y_branch.toml")
+    here = hp.Job(
+        "builtin:y_branch", synapses=[hp.Synapse("tip", 1.0)], probes=["root", "tip"],
+        duration="10 ms", output_interval=0.5, output="results/y_branch.h5",
+    )  # fmt: skip
+    assert here.config == typed
