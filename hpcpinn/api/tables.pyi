@@ -38,14 +38,14 @@ class Calcium(Given, PhysicsConfig):
         leak: float | None = None,
         j_release: float | None = None,
         release_duration: float | None = None,
-        release_patch: float | None = None,
+        release_patch: float | str | None = None,
         vdcc_density: float | None = None,
         vdcc_permeability: float | None = None,
-        gates: Sequence[GateConfig | Mapping[str, Any]] | None = None,
         z_ca: float | None = None,
         temperature: float | None = None,
         rest_voltage: float | None = None,
         ghk_sign: Literal["influx", "as_printed"] | None = None,
+        gates: Sequence[GateConfig | Mapping[str, Any]] | None = None,
     ) -> None: ...
 
 class Channels(Given, ChannelsConfig):
