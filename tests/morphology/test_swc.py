@@ -13,7 +13,7 @@ from hpcpinn.errors import InputError
 from hpcpinn.morphology.swc import read_swc, refuse_implausible_units
 from tests.morphology.swc_text import RandomCell, random_cells, tree_of, write
 
-SAME_FOLDER = settings(suppress_health_check=[HealthCheck.function_scoped_fixture], deadline=None)
+SAME_FOLDER = settings(suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow], deadline=None)
 
 
 @SAME_FOLDER

@@ -175,7 +175,7 @@ def test_a_size_that_speaks_for_another_unit_names_all_that_it_may_be(tmp_path: 
     assert "--units mm (mm) would make it 60 um" in warning
 
 
-@settings(deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow])
 @given(cell=random_cells(), power=st.integers(-9, 11))
 def test_a_unit_that_is_a_power_of_two_scales_the_geometry_bit_by_bit(
     tmp_path: Path, cell: RandomCell, power: int
