@@ -1,5 +1,6 @@
 """Which rank gets which device, for the launchers that exist."""
 
+import os
 import subprocess
 import sys
 
@@ -107,3 +108,26 @@ def test_prepare_leaves_what_the_user_and_the_scheduler_chose() -> None:
     assert environment_after_prepare(bound)[:2] == ["2", "-"]
     chosen = OPEN_MPI | {"CUDA_VISIBLE_DEVICES": "4,6", "XLA_CLIENT_MEM_FRACTION": "0.2"}
     assert environment_after_prepare(chosen)[:2] == ["6", "0.2"]
+
+
+@pytest.mark.parametrize(
+    ("given", "flags"),
+    [
+        ({}, "--xla_cpu_multi_thread_eigen=false intra_op_parallelism_threads=1"),
+        ({"OMP_NUM_THREADS": "8"}, "--xla_cpu_multi_thread_eigen=true intra_op_parallelism_threads=8"),
+        ({"OMP_NUM_THREADS": "4,2"}, "--xla_cpu_multi_thread_eigen=true intra_op_parallelism_threads=4"),
+        ({"OMP_NUM_THREADS": "junk"}, "--xla_cpu_multi_thread_eigen=false intra_op_parallelism_threads=1"),
+        ({"XLA_FLAGS": "intra_op_parallelism_threads=3"}, "intra_op_parallelism_threads=3"),
+        (
+            {"XLA_FLAGS": "--xla_backend_optimization_level=1"},
+            "--xla_backend_optimization_level=1 --xla_cpu_multi_thread_eigen=false intra_op_parallelism_threads=1",
+        ),
+    ],
+)
+def test_a_process_takes_one_thread_or_as_many_as_the_user_says(given: dict[str, str], flags: str) -> None:
+    code = "import os; from hpcpinn.parallel.device import prepare; prepare(); print(os.environ['XLA_FLAGS'])"
+    own = {name: value for name, value in os.environ.items() if name not in ("XLA_FLAGS", "OMP_NUM_THREADS")}
+    done = subprocess.run(
+        [sys.executable, "-c", code], env=own | given, capture_output=True, text=True, timeout=120, check=True
+    )
+    assert done.stdout.strip() == flags
