@@ -24,7 +24,7 @@ from numpy import ndarray
 from hpcpinn import __version__
 from hpcpinn.errors import InputError, OutputError
 from hpcpinn.io import storage
-from hpcpinn.io.layout import PIECE_ARRAYS
+from hpcpinn.io.geometry import PIECE_ARRAYS
 from hpcpinn.morphology.cable import Cable
 
 if TYPE_CHECKING:

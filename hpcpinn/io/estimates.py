@@ -15,8 +15,8 @@ from jaxtyping import Bool, Float
 from numpy import ndarray
 
 from hpcpinn.coordinates import Coordinates
+from hpcpinn.io.datasets import text_in, write_origin, write_strings
 from hpcpinn.io.describing import dataset, described
-from hpcpinn.io.layout import write_origin, write_strings
 from hpcpinn.wording import counted
 
 if TYPE_CHECKING:
@@ -116,8 +116,3 @@ def estimates_in(file: h5py.File) -> dict[str, Any]:
         "path": np.asarray(file["path"][:]),
         "config": config.decode() if isinstance(config, bytes) else str(config),
     }
-
-
-def text_in(file: h5py.File, name: str) -> tuple[str, ...]:
-    """The strings of a dataset."""
-    return tuple(entry.decode() for entry in file[name][:])

@@ -1,6 +1,6 @@
-"""Two ways to keep what the ranks record: one shared file, or a file per rank under a virtual one.
+"""Three ways to keep what the ranks record: one shared file, a file per rank under a virtual one, or rank 0 alone.
 
-Both append blocks of rows to datasets whose columns belong to ranks; how many rows count is for
+All append blocks of rows to datasets whose columns belong to ranks; how many rows count is for
 `hpcpinn.io.results` to say.
 """
 
@@ -14,7 +14,8 @@ import numpy as np
 from jaxtyping import Float, Int
 from numpy import ndarray
 
-from hpcpinn.io import layout, storage
+from hpcpinn.io import datasets, storage
+from hpcpinn.io.schema import Dataset
 
 if TYPE_CHECKING:
     from hpcpinn.parallel.communicator import Communicator
@@ -85,6 +86,34 @@ class SharedFields(FieldStore):
 
 
 @dataclass(frozen=True)
+class RootFields(FieldStore):
+    """Rank 0 writes whole frames into the main file; other ranks have nothing to hand in.
+
+    Attributes:
+        path: The main file.
+        communicator: All ranks.
+    """
+
+    path: Path
+    communicator: "Communicator"
+
+    def create(self) -> None:
+        """Nothing to prepare: `layout.create` made the datasets."""
+
+    def append(self, blocks: list[Block], kept: str) -> None:
+        storage.on_root(self.communicator, self.path, kept, self._write, blocks)
+
+    def _write(self, blocks: list[Block]) -> None:
+        if not blocks:
+            return
+        grow(self.path, {block.name: block.last_row for block in blocks})
+        with storage.open_serial(self.path) as file:
+            for block in blocks:
+                dataset = file[block.name]
+                dataset[block.first_row : block.last_row] = block.values.reshape(-1, *dataset.shape[1:])
+
+
+@dataclass(frozen=True)
 class PartFields(FieldStore):
     """Each rank writes its own file; the main file joins them as virtual datasets.
 
@@ -109,8 +138,7 @@ class PartFields(FieldStore):
     def _create_part(self) -> None:
         with h5py.File(part_path(self.path, self.communicator.rank), "w") as file:
             for name, columns in self.columns.items():
-                chunk = (layout.ROWS_PER_CHUNK, max(1, min(len(columns), layout.CELLS_PER_CHUNK)))
-                layout.growing(file, name, (len(columns),), chunk, float)
+                datasets.growing(file, Dataset(name, "", ""), (len(columns),))
 
     def _write(self, blocks: list[Block]) -> None:
         part = part_path(self.path, self.communicator.rank)

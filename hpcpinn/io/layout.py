@@ -1,71 +1,19 @@
-"""What a result file holds: names, shapes and units, independent of the number of ranks.
+"""What is known of a run before its first frame, and the file that this makes; `hpcpinn.io.schema` declares it.
 
-Pieces are rows of the refined `Cable`, in its order; cells are equal parts of the axial length
-of a piece, `cells_per_piece` of them, piece after piece. N = pieces × cells_per_piece.
-
-    /config                    run description, JSON text
-    /sections/{name,kind,parent}
-    /pieces/{section,kind,node,start,length,radius,er_radius,xyz,path,swc_id,owner}
-    /cells/{piece,fraction,volume,path,xyz}
-    /time (T,)                 user time
-    /calcium /calbindin /voltage (T, N)
-    /probes/{name,piece,fraction,time,calcium,calbindin,voltage}
-    /windows/*  /sweeps/*      one row per accepted window, one per Schwarz sweep
-    /members/{name,first_piece,pieces,config}   where a run holds several cells
-    /committed (4,)            how many frames, probe samples, windows and sweeps count
+Files are the same on any number of ranks.
 """
 
-import datetime
-import subprocess
 from dataclasses import dataclass
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import h5py
 import numpy as np
-from jaxtyping import Float, Int
-from numpy import ndarray
 
-from hpcpinn import __version__
+from hpcpinn.io import datasets, schema
+from hpcpinn.io.geometry import Geometry, Probe, Tree
+from hpcpinn.io.schema import Dataset, Field
 from hpcpinn.morphology.cable import Cable
-
-FORMAT = "hpcpinn-result"
-FORMAT_VERSION = 1
-
-FIELDS = ("calcium", "calbindin", "voltage")
-"""Recorded quantities, in the order in which they are written."""
-
-PIECE_ARRAYS = (
-    "section",
-    "kind",
-    "node",
-    "start",
-    "length",
-    "radius",
-    "er_radius",
-    "xyz",
-    "path",
-    "swc_id",
-)
-
-WINDOW_COLUMNS: dict[str, type] = {
-    "start": float,
-    "length": float,
-    "newton_steps": int,
-    "sweeps": int,
-    "jump": float,
-    "error_estimate": float,
-    "balance": float,
-    "rejected": int,
-    "seconds_train": float,
-    "seconds_exchange": float,
-    "seconds_io": float,
-}
-SWEEP_COLUMNS: dict[str, type] = {"window": int, "newton": int, "sweep": int, "jump": float}
-
-FRAMES_PER_CHUNK = 16
-CELLS_PER_CHUNK = 2048
-ROWS_PER_CHUNK = 256
 
 
 class Committed(NamedTuple):
@@ -75,21 +23,6 @@ class Committed(NamedTuple):
     samples: int = 0
     windows: int = 0
     sweeps: int = 0
-
-
-@dataclass(frozen=True)
-class ProbeSite:
-    """A point of the tree that is recorded finely in time.
-
-    Attributes:
-        name: What the user called it.
-        piece: Row of the refined cable.
-        fraction: Position on the piece, 0 at its start, 1 at its end.
-    """
-
-    name: str
-    piece: int
-    fraction: float
 
 
 @dataclass(frozen=True)
@@ -107,66 +40,58 @@ class MemberEntry:
     config: str
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class ResultHeader:
     """All that is known before the first frame; the same on every rank.
 
     Attributes:
-        cable: The refined cable, one row per piece.
-        owner: Rank that computes each piece.
-        cells_per_piece: Output cells of every piece.
+        system: Name of the system that is solved, such as ``cell``.
+        geometry: What the fields live on.
+        fields: The recorded quantities, in the order in which they are written.
         probes: The recorded points.
+        windows: Columns of windows, those that all systems share among them.
         config: The run description as JSON text.
         seed: Random seed of the run.
-        dimensionless: True for the `seed` preset, which has no units.
+        dimensionless: True for a run without units.
         members: Of a population; empty for one cell.
     """
 
-    cable: Cable
-    owner: Int[ndarray, " F"]
-    cells_per_piece: int
-    probes: tuple[ProbeSite, ...] = ()
+    system: str
+    geometry: Geometry
+    fields: tuple[Field, ...]
+    probes: tuple[Probe, ...] = ()
+    windows: tuple[Dataset, ...] = schema.WINDOWS
     config: str = "{}"
     seed: int = 0
     dimensionless: bool = False
     members: tuple[MemberEntry, ...] = ()
 
     @property
-    def n_cells(self) -> int:
-        return self.cable.n_frusta * self.cells_per_piece
+    def n_values(self) -> int:
+        """Values of a frame."""
+        return int(np.prod(self.geometry.shape))
 
+    @property
+    def cable(self) -> Cable:
+        """The pieces of a run on a tree."""
+        assert isinstance(self.geometry, Tree)
+        return self.geometry.cable
 
-@dataclass(frozen=True)
-class Cells:
-    """The output cells as arrays over all N of them.
+    @property
+    def field_datasets(self) -> tuple[Dataset, ...]:
+        """One dataset of frames for every field."""
+        axes = " × ".join(("T", *(name.upper() if len(name) == 1 else "N" for name in self.geometry.axes)))
+        return tuple(Dataset(f.name, axes, f.description, f.unit) for f in self.fields)
 
-    Attributes:
-        piece: Row of the cable that holds the cell.
-        fraction: Where on the piece the cell starts and ends.
-        volume: Cytosolic volume, µm³.
-        path: Distance of its middle from the root along the tree, µm.
-        xyz: Position of its middle, µm.
-    """
+    @property
+    def probe_datasets(self) -> tuple[Dataset, ...]:
+        """One dataset of samples for every field."""
+        return tuple(Dataset(f"probes/{f.name}", "samples × probes", f.description, f.unit) for f in self.fields)
 
-    piece: Int[ndarray, " N"]
-    fraction: Float[ndarray, "N 2"]
-    volume: Float[ndarray, " N"]
-    path: Float[ndarray, " N"]
-    xyz: Float[ndarray, "N 3"]
-
-
-def equal_cells(cable: Cable, cells_per_piece: int) -> Cells:
-    """Cuts every piece into parts of equal axial length; volumes are exact for frusta."""
-    inner = np.arange(1, cells_per_piece) / cells_per_piece
-    cut = cable.split([inner] * cable.n_frusta)
-    edges = np.arange(cells_per_piece + 1) / cells_per_piece
-    return Cells(
-        piece=np.repeat(np.arange(cable.n_frusta), cells_per_piece),
-        fraction=np.tile(np.stack([edges[:-1], edges[1:]], axis=1), (cable.n_frusta, 1)),
-        volume=cut.volume,
-        path=cut.path.mean(axis=1),
-        xyz=cut.xyz.mean(axis=1),
-    )
+    @property
+    def tables(self) -> dict[str, tuple[Dataset, ...]]:
+        """Columns of the tables that grow, by name."""
+        return {"windows": self.windows, "sweeps": schema.SWEEPS}
 
 
 def create(path: Path, header: ResultHeader, ranks: int) -> None:
@@ -180,129 +105,85 @@ def create(path: Path, header: ResultHeader, ranks: int) -> None:
     Raises:
         OSError: The file cannot be written.
     """
+    has_units = not header.dimensionless
     with h5py.File(path, "w") as file:
         _write_provenance(file, header, ranks)
-        _write_geometry(file, header)
+        datasets.write(file, schema.FIELDS, _fields(header))
+        datasets.write(file, header.geometry.declared, header.geometry.content(), has_units=has_units)
+        places = {f"probes/{name}": values for name, values in header.geometry.probe_places(header.probes).items()}
+        names = {"probes/name": [probe.name for probe in header.probes]}
+        datasets.write(file, schema.PROBES, names | places, has_units=has_units)
         _create_tables(file, header)
         if header.members:
-            _write_members(file, header.members)
-
-
-def _write_members(file: h5py.File, members: tuple[MemberEntry, ...]) -> None:
-    counts = np.array([member.pieces for member in members], np.int64)
-    file["members/pieces"] = counts
-    file["members/first_piece"] = np.cumsum(counts) - counts
-    write_strings(file, "members/name", [member.name for member in members])
-    write_strings(file, "members/config", [member.config for member in members])
+            datasets.write(file, schema.MEMBERS, _members(header.members))
 
 
 def _write_provenance(file: h5py.File, header: ResultHeader, ranks: int) -> None:
-    write_origin(file, FORMAT, FORMAT_VERSION)
-    file.attrs["seed"] = header.seed
-    file.attrs["ranks"] = ranks
-    file.attrs["cells_per_piece"] = header.cells_per_piece
-    file.attrs["complete"] = False
-    # A dataset, because HDF5 limits an attribute to 64 KiB.
-    file["config"] = header.config
+    datasets.write_origin(file, schema.FORMAT, schema.FORMAT_VERSION)
+    geometry = header.geometry
+    file.attrs.update({"system": header.system, "geometry": geometry.kind, **geometry.attributes})
+    file.attrs.update({"seed": header.seed, "ranks": ranks, "complete": False})
+    # Datasets, because HDF5 limits an attribute to 64 KiB, and since the 32 bytes of the counts are rewritten in
+    # one go: a flush counts wholly or not at all.
+    datasets.write(file, schema.RUN, {"config": header.config, "committed": Committed()})
 
 
-def _write_geometry(file: h5py.File, header: ResultHeader) -> None:
-    sections = header.cable.sections
-    write_strings(file, "sections/name", [s.name for s in sections])
-    file["sections/kind"] = np.array([s.kind for s in sections], np.int64)
-    file["sections/parent"] = np.array([s.parent for s in sections], np.int64)
-    for name in PIECE_ARRAYS:
-        file[f"pieces/{name}"] = getattr(header.cable, name)
-    file["pieces/owner"] = np.asarray(header.owner, np.int64)
-    cells = equal_cells(header.cable, header.cells_per_piece)
-    for name, values in vars(cells).items():
-        file[f"cells/{name}"] = values
-    write_strings(file, "probes/name", [p.name for p in header.probes])
-    file["probes/piece"] = np.array([p.piece for p in header.probes], np.int64)
-    file["probes/fraction"] = np.array([p.fraction for p in header.probes], np.float64)
-    if not header.dimensionless:
-        for name in ("start", "length", "radius", "er_radius", "xyz", "path"):
-            file[f"pieces/{name}"].attrs["units"] = "um"
-        for name, unit in {"volume": "um3", "path": "um", "xyz": "um"}.items():
-            file[f"cells/{name}"].attrs["units"] = unit
+def _fields(header: ResultHeader) -> dict[str, Any]:
+    columns = {entry.name.removeprefix("fields/"): entry for entry in schema.FIELDS}
+    rows = {name: [getattr(field, name) for field in header.fields] for name in columns}
+    if header.dimensionless:
+        rows["unit"] = [""] * len(header.fields)
+    rows["least"] = [np.nan if value is None else value for value in rows["least"]]
+    return {f"fields/{name}": values for name, values in rows.items()}
+
+
+def fields_in(file: h5py.File) -> tuple[Field, ...]:
+    """The fields of an open result."""
+    columns = datasets.read(file, schema.FIELDS)
+    rows = zip(*(columns[entry.name] for entry in schema.FIELDS), strict=True)
+    return tuple(
+        Field(name, unit, words, None if np.isnan(least) else float(least), float(share), float(floor))
+        for name, unit, words, least, share, floor in rows
+    )
+
+
+def _members(members: tuple[MemberEntry, ...]) -> dict[str, Any]:
+    counts = np.array([member.pieces for member in members], np.int64)
+    return {
+        "members/name": [member.name for member in members],
+        "members/config": [member.config for member in members],
+        "members/pieces": counts,
+        "members/first_piece": np.cumsum(counts) - counts,
+    }
 
 
 def _create_tables(file: h5py.File, header: ResultHeader) -> None:
-    units = {} if header.dimensionless else field_units()
-    cell_chunk = (FRAMES_PER_CHUNK, min(header.n_cells, CELLS_PER_CHUNK))
-    probe_chunk = (ROWS_PER_CHUNK, max(1, len(header.probes)))
-    # Its 32 bytes are rewritten in one go: a flush counts wholly or not at all.
-    file["committed"] = np.array(Committed(), np.int64)
-    growing(file, "time", (), (ROWS_PER_CHUNK,), float, units.get("time"))
-    growing(file, "probes/time", (), (ROWS_PER_CHUNK,), float, units.get("time"))
-    for name in FIELDS:
-        growing(file, name, (header.n_cells,), cell_chunk, float, units.get(name))
-        growing(file, f"probes/{name}", (len(header.probes),), probe_chunk, float, units.get(name))
-    for group, columns in {"windows": WINDOW_COLUMNS, "sweeps": SWEEP_COLUMNS}.items():
-        for name, kind in columns.items():
-            timed = name in ("start", "length") and "time" in units
-            unit = units["time"] if timed else "s" if name.startswith("seconds") else None
-            growing(file, f"{group}/{name}", (), (ROWS_PER_CHUNK,), kind, unit)
+    has_units, shape = not header.dimensionless, header.geometry.shape
+    for entry in (*schema.RUN, *schema.PROBES):
+        if entry.name in ("time", "probes/time"):
+            datasets.growing(file, entry, has_units=has_units)
+    for entry in header.field_datasets:
+        datasets.growing(file, entry, shape, has_units=has_units)
+    for entry in header.probe_datasets:
+        datasets.growing(file, entry, (len(header.probes),), has_units=has_units)
+    for group, columns in header.tables.items():
+        for entry in columns:
+            placed = Dataset(f"{group}/{entry.name}", entry.axes, entry.what, entry.unit, entry.kind)
+            datasets.growing(file, placed, has_units=has_units)
+    _attach_scales(file, header)
 
 
-def growing(
-    file: h5py.File,
-    name: str,
-    shape: tuple[int, ...],
-    chunk: tuple[int, ...],
-    kind: type,
-    unit: str | None = None,
-) -> h5py.Dataset:
-    """An empty dataset that grows along its first axis; `shape` is the shape of one row."""
-    dataset = file.create_dataset(
-        name,
-        shape=(0, *shape),
-        maxshape=(None,) * (1 + len(shape)),
-        dcpl=_growing_properties(chunk),
-        dtype=np.float64 if kind is float else np.int64,
-    )
-    if unit is not None:
-        dataset.attrs["units"] = unit
-    return dataset
-
-
-def _growing_properties(chunk: tuple[int, ...]) -> h5py.h5p.PropDCID:
-    properties = h5py.h5p.create(h5py.h5p.DATASET_CREATE)
-    properties.set_chunk(chunk)
-    # Chunks get their place when the root grows the dataset, so that the collective write that
-    # follows changes nothing but raw data; rows are never read before they are written.
-    properties.set_alloc_time(h5py.h5d.ALLOC_TIME_EARLY)
-    properties.set_fill_time(h5py.h5d.FILL_TIME_NEVER)
-    return properties
-
-
-def field_units() -> dict[str, str]:
-    """Units of what grows with time, in the physical presets."""
-    return {"time": "ms", "calcium": "uM", "calbindin": "uM", "voltage": "mV"}
-
-
-def write_strings(file: h5py.File, name: str, values: list[str]) -> None:
-    """Strings as fixed-length UTF-8, which every HDF5 reader and driver takes."""
-    encoded = [value.encode() for value in values]
-    width = max([1, *(len(value) for value in encoded)])
-    file[name] = np.array(encoded, h5py.string_dtype("utf-8", width))
-
-
-def write_origin(file: h5py.File, kind: str, version: int) -> None:
-    """Writes what kind of file it is, and by what and when it was made."""
-    file.attrs["format"] = kind
-    file.attrs["format_version"] = version
-    file.attrs["hpcpinn"] = __version__
-    file.attrs["created"] = datetime.datetime.now(datetime.UTC).isoformat()
-    file.attrs["git"] = git_revision()
-
-
-def git_revision() -> str:
-    """Commit of the checkout that runs ("+" appended when it has changes); "" if there is none."""
-    here = Path(__file__).parent
-    describe = ["git", "-C", str(here), "describe", "--always", "--abbrev=40", "--exclude=*"]
-    try:
-        done = subprocess.run([*describe, "--dirty=+"], capture_output=True, text=True, timeout=10, check=False)
-    except (OSError, subprocess.TimeoutExpired):
-        return ""
-    return done.stdout.strip() if done.returncode == 0 else ""
+def _attach_scales(file: h5py.File, header: ResultHeader) -> None:
+    """Lets netCDF's readers see a grid: every dataset of a group has names for its axes, or none has."""
+    axes = header.geometry.axes
+    if header.geometry.pieces is not None or not all(name in file for name in axes):
+        return
+    for name in ("time", *axes, "committed"):
+        file[name].make_scale(name)
+    for names, datasets_of in (
+        (("time", *axes), [field.name for field in header.fields]),
+        (axes, ["mask"]),
+    ):
+        for name in datasets_of:
+            for axis, scale in enumerate(names if name in file else ()):
+                file[name].dims[axis].attach_scale(file[scale])

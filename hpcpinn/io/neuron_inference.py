@@ -18,8 +18,8 @@ from jaxtyping import Float
 from numpy import ndarray
 
 from hpcpinn.io import storage
-from hpcpinn.io.estimates import Estimates, estimates_in, text_in, write_estimates
-from hpcpinn.io.layout import write_strings
+from hpcpinn.io.datasets import text_in, write_strings
+from hpcpinn.io.estimates import Estimates, estimates_in, write_estimates
 from hpcpinn.io.site_observations import SiteTable
 
 if TYPE_CHECKING:

@@ -8,10 +8,10 @@ from tempfile import TemporaryFile
 import h5py
 
 from hpcpinn.errors import InputError
-from hpcpinn.io import checkpoint, draws, flow_map_file, inference, layout, neuron_inference, sidecar, square
+from hpcpinn.io import checkpoint, draws, flow_map_file, inference, neuron_inference, schema, sidecar, square
 
 REPLACEABLE = {
-    layout.FORMAT: "result",
+    schema.FORMAT: "result",
     checkpoint.FORMAT: "checkpoint",
     sidecar.FORMAT: "reference",
     flow_map_file.FORMAT: "flow map",

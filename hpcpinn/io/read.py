@@ -1,6 +1,7 @@
 """Reads result files into plain arrays. Needs neither MPI nor JAX."""
 
 import json
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -11,10 +12,13 @@ from jaxtyping import Float, Int
 from numpy import ndarray
 
 from hpcpinn.errors import InputError
-from hpcpinn.io import layout, storage
+from hpcpinn.io import layout, schema, storage
+from hpcpinn.io.datasets import columns_in, plain, text_in
 from hpcpinn.io.describing import dataset, described, extent_of
-from hpcpinn.io.layout import Cells, Committed
-from hpcpinn.morphology.cable import Cable, Section
+from hpcpinn.io.geometry import Box, Cells, Geometry, Tree, geometry_in
+from hpcpinn.io.layout import Committed
+from hpcpinn.io.schema import Field
+from hpcpinn.morphology.cable import Cable
 from hpcpinn.wording import counted, listed
 
 if TYPE_CHECKING:
@@ -23,42 +27,54 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Probes:
-    """What was recorded at points, finely in time.
+    """What was recorded at points, finely in time; a field is an attribute too, ``probes.calcium``.
 
     Attributes:
         name: Names of the P probes.
-        piece: Row of the cable.
-        fraction: Position on the piece.
-        time: User time.
-        calcium, calbindin: µM.
-        voltage: mV.
+        places: Columns that say where they are: piece and fraction on a tree, else x, y and z, µm.
+        time: User time of the samples.
+        fields: Samples by field, (Tp, P).
     """
 
     name: tuple[str, ...]
-    piece: Int[ndarray, " P"]
-    fraction: Float[ndarray, " P"]
+    places: dict[str, ndarray]
     time: Float[ndarray, " Tp"]
-    calcium: Float[ndarray, "Tp P"]
-    calbindin: Float[ndarray, "Tp P"]
-    voltage: Float[ndarray, "Tp P"]
+    fields: dict[str, Float[ndarray, "Tp P"]]
+
+    def __getattr__(self, name: str) -> ndarray:
+        found = vars(self).get("fields", {}) | vars(self).get("places", {})
+        if name not in found:
+            raise AttributeError(f"no field {name!r} was recorded at probes; there are {listed(list(found))}")
+        values: ndarray = found[name]
+        return values
+
+    def with_fields(self, **values: Float[ndarray, "Tp P"]) -> "Probes":
+        """The same with other samples of some fields."""
+        return replace(self, fields=self.fields | values)
+
+    def take(self, which: Int[ndarray, " p"]) -> "Probes":
+        """Some of them."""
+        return replace(
+            self,
+            name=tuple(self.name[i] for i in which),
+            places={name: values[which] for name, values in self.places.items()},
+            fields={name: values[:, which] for name, values in self.fields.items()},
+        )
 
 
 @dataclass(frozen=True, repr=False)
 class Result:
-    """A run as plain arrays.
+    """A run as plain arrays; a field is an attribute too, ``run.calcium``.
 
     Attributes:
         path: The file.
-        cable: The pieces.
-        owner: Rank that computed each piece.
-        cells_per_piece: Cells of every piece; cell k lies on piece k // cells_per_piece.
-        cells: Geometry of the cells.
+        geometry: What the fields live on.
         time: User time of the frames.
-        calcium, calbindin: Cell averages, µM.
-        voltage: mV.
+        fields: Values by field, one row per frame.
+        declared: Name, unit and description of the fields.
         probes: What was recorded at points.
-        windows: Columns of `layout.WINDOW_COLUMNS`, one row per window.
-        sweeps: Columns of `layout.SWEEP_COLUMNS`, one row per Schwarz sweep.
+        windows: Columns of what happened in windows, one row per window.
+        sweeps: Columns of `schema.SWEEPS`, one row per Schwarz sweep.
         config: The run description.
         units: Unit by array name; empty for a dimensionless run.
         attributes: Version, git commit, seed, ranks, creation date; of one member of a population its name.
@@ -69,14 +85,10 @@ class Result:
     """
 
     path: Path
-    cable: Cable
-    owner: Int[ndarray, " F"]
-    cells_per_piece: int
-    cells: Cells
+    geometry: Geometry
     time: Float[ndarray, " T"]
-    calcium: Float[ndarray, "T N"]
-    calbindin: Float[ndarray, "T N"]
-    voltage: Float[ndarray, "T N"]
+    fields: dict[str, Float[ndarray, "T ..."]]
+    declared: tuple[Field, ...]
     probes: Probes
     windows: dict[str, ndarray]
     sweeps: dict[str, ndarray]
@@ -88,6 +100,70 @@ class Result:
     member_pieces: tuple[int, ...] = ()
     member_configs: tuple[dict[str, Any], ...] = ()
 
+    def __getattr__(self, name: str) -> ndarray:
+        fields = vars(self).get("fields", {})
+        if name not in fields:
+            raise AttributeError(f"a result has no {name!r}; its fields are {listed(list(fields))}")
+        values: ndarray = fields[name]
+        return values
+
+    def field(self, name: str) -> Field:
+        """What is declared of a field.
+
+        Raises:
+            InputError: There is none of that name.
+        """
+        for field in self.declared:
+            if field.name == name:
+                return field
+        raise InputError(f"{self.path}: has no field {name!r}; it holds {listed(list(self.fields))}")
+
+    def with_fields(self, **values: Float[ndarray, "T ..."]) -> "Result":
+        """The same with other values of some fields."""
+        return replace(self, fields=self.fields | values)
+
+    @property
+    def tree(self) -> Tree:
+        """The geometry of a run on a branched cell.
+
+        Raises:
+            InputError: It has another.
+        """
+        if not isinstance(self.geometry, Tree):
+            raise InputError(f"{self.path}: is a run on a {self.geometry.kind}, not on a cell")
+        return self.geometry
+
+    @property
+    def box(self) -> Box:
+        """The geometry of a run on a box.
+
+        Raises:
+            InputError: It has another.
+        """
+        if not isinstance(self.geometry, Box):
+            raise InputError(f"{self.path}: is a run on a {self.geometry.kind}, not on a box")
+        return self.geometry
+
+    @property
+    def cable(self) -> Cable:
+        """The pieces of a cell."""
+        return self.tree.cable
+
+    @property
+    def owner(self) -> Int[ndarray, " F"]:
+        """Rank that computed each piece of a cell."""
+        return self.tree.owner
+
+    @property
+    def cells(self) -> Cells:
+        """Geometry of the output cells of a cell."""
+        return self.tree.cells
+
+    @property
+    def cells_per_piece(self) -> int:
+        """Output cells of every piece; cell k lies on piece k // cells_per_piece."""
+        return self.tree.cells_per_piece
+
     def member(self, which: int | str) -> "Result":
         """One cell of a population as a result of its own.
 
@@ -98,31 +174,29 @@ class Result:
             InputError: There is no such member.
         """
         number = self.member_number(which)
-        first = sum(self.member_pieces[:number])
-        pieces = np.arange(first, first + self.member_pieces[number])
-        cells = np.flatnonzero(np.isin(self.cells.piece, pieces))
-        probes = np.flatnonzero(np.isin(self.probes.piece, pieces))
-        prefix = f"{self.members[number]}: "
+        first, count = sum(self.member_pieces[:number]), self.member_pieces[number]
+        geometry, columns = self.geometry.part(first, count)
         return replace(
             self,
-            cable=_numbered_anew(self.cable.take(pieces)),
-            owner=self.owner[pieces],
-            cells=Cells(
-                **{name: values[cells] - (first if name == "piece" else 0) for name, values in vars(self.cells).items()}
-            ),
-            **{name: getattr(self, name)[:, cells] for name in layout.FIELDS},
-            probes=replace(
-                self.probes,
-                name=tuple(self.probes.name[i].removeprefix(prefix) for i in probes),
-                piece=self.probes.piece[probes] - first,
-                fraction=self.probes.fraction[probes],
-                **{name: getattr(self.probes, name)[:, probes] for name in layout.FIELDS},
-            ),
+            geometry=geometry,
+            fields={name: values[:, columns] for name, values in self.fields.items()},
+            probes=self._member_probes(number, first, count),
             config=self.member_configs[number],
             attributes=self.attributes | {"member": self.members[number]},
             members=(),
             member_pieces=(),
             member_configs=(),
+        )
+
+    def _member_probes(self, number: int, first: int, count: int) -> Probes:
+        if not self.probes.name:
+            return self.probes
+        piece, prefix = self.probes.piece, f"{self.members[number]}: "
+        own = self.probes.take(np.flatnonzero((piece >= first) & (piece < first + count)))
+        return replace(
+            own,
+            name=tuple(name.removeprefix(prefix) for name in own.name),
+            places=own.places | {"piece": own.piece - first},
         )
 
     def member_number(self, which: int | str) -> int:
@@ -142,47 +216,45 @@ class Result:
         raise InputError(f"{self.path}: no member {which!r}; it holds {listed}{more}")
 
     def to_xarray(self) -> "xarray.Dataset":
-        """The fields as a Dataset with dimensions time and cell; ``to_netcdf`` writes it.
+        """The fields as a Dataset with dimensions time and those of the geometry; ``to_netcdf`` writes it.
 
         Raises:
             InputError: xarray is not installed.
         """
-        section = self.cable.section[self.cells.piece]
-        names = np.array([s.name for s in self.cable.sections])
-        coordinates: dict[str, Any] = {
-            "time": ("time", self.time, self._unit("time")),
-            "piece": ("cell", self.cells.piece),
-            "section": ("cell", names[section]),
-            "volume": ("cell", self.cells.volume, self._unit("volume")),
-            "path": ("cell", self.cells.path, self._unit("path")),
-            "x": ("cell", self.cells.xyz[:, 0], self._unit("xyz")),
-            "y": ("cell", self.cells.xyz[:, 1], self._unit("xyz")),
-            "z": ("cell", self.cells.xyz[:, 2], self._unit("xyz")),
-        }
-        fields = {name: (("time", "cell"), getattr(self, name), self._unit(name)) for name in layout.FIELDS}
+        axes = self.geometry.axes
+        coordinates: dict[str, Any] = {"time": ("time", self.time, self._unit("time"))}
+        for name, (along, values, unit) in self.geometry.coordinates().items():
+            has_unit = unit and "time" in self.units
+            coordinates[name] = (along, values, {"units": unit} if has_unit else {})
         if self.members:
-            number = np.repeat(np.arange(len(self.members)), self.cells_per_piece * np.array(self.member_pieces))
-            coordinates["member"] = ("cell", np.array(self.members)[number])
+            count = np.array(self.member_pieces) * self.geometry.values_per_piece
+            coordinates["member"] = (axes[0], np.repeat(np.array(self.members), count))
+        fields = {
+            field.name: (("time", *axes), self.fields[field.name], self._unit(field.name) | _described(field))
+            for field in self.declared
+        }
         return dataset(fields, coordinates, self.attributes)
 
     def __repr__(self) -> str:
         end, duration = float(self.time[-1]) if len(self.time) else 0.0, self.config.get("run", {}).get("duration")
         span = extent_of(end, duration, self.complete, has_unit=self.units.get("time") == "ms")
-        facts = {
-            "cell": f"{counted(self.cable.n_neurite_sections, 'section')} in {counted(self.cable.n_frusta, 'piece')} "
-            f"and {counted(len(self.cells.piece), 'cell')}",
-            "windows": f"{len(self.windows['start'])}, computed on {counted(int(self.attributes['ranks']), 'rank')}",
-        }
+        ranks = int(self.attributes["ranks"])
+        facts = self.geometry.facts(ranks)
+        facts["windows"] = f"{len(self.windows['start'])}, computed on {counted(ranks, 'rank')}"
         if self.members:
             facts["members"] = f"{len(self.members)}: {listed([repr(name) for name in self.members])}"
         if self.probes.name:
             facts["probes"] = f"{listed(self.probes.name)}, {counted(len(self.probes.time), 'sample')} each"
-        names = ("time", *layout.FIELDS)
-        arrays = {name: (getattr(self, name), self.units.get(name, "")) for name in names}
+        shown = {"time": self.time} | self.fields
+        arrays = {name: (values, self.units.get(name, "")) for name, values in shown.items()}
         return described(f"run {self.path}: {span}", facts, arrays)
 
     def _unit(self, name: str) -> dict[str, str]:
         return {"units": self.units[name]} if name in self.units else {}
+
+
+def _described(field: Field) -> dict[str, str]:
+    return {"description": field.description} if field.description else {}
 
 
 def read(path: str | Path) -> Result:
@@ -195,30 +267,29 @@ def read(path: str | Path) -> Result:
         InputError: It does not exist, is damaged, of another version, or no result.
     """
     path = Path(path)
-    with storage.open_existing(path, layout.FORMAT, layout.FORMAT_VERSION) as file:
+    with storage.open_existing(path, schema.FORMAT, schema.FORMAT_VERSION) as file:
         return _result(path, file)
 
 
 def _result(path: Path, file: h5py.File) -> Result:
     committed = Committed(*file["committed"][:].tolist())
-    frames = committed.frames
-    attributes = {name: _plain(value) for name, value in file.attrs.items()}
-    fields = {name: file[name][:frames] for name in layout.FIELDS}
+    frames, declared = committed.frames, layout.fields_in(file)
+    attributes = {name: plain(value) for name, value in file.attrs.items()}
+    fields = {field.name: file[field.name][:frames] for field in declared}
     if any(len(values) < frames for values in fields.values()):
         raise InputError(f"{path}: has fewer frames than times; are the .rank files it refers to beside it?")
+    geometry = geometry_in(file)
     return Result(
         path=path,
-        cable=cable_in(file),
-        owner=file["pieces/owner"][:],
-        cells_per_piece=attributes["cells_per_piece"],
-        cells=Cells(**{name: dataset[:] for name, dataset in file["cells"].items()}),
+        geometry=geometry,
         time=file["time"][:frames],
-        **fields,
-        probes=_probes(file["probes"], committed.samples),
-        windows=_table(file["windows"], committed.windows),
-        sweeps=_table(file["sweeps"], committed.sweeps),
+        fields=fields,
+        declared=declared,
+        probes=_probes(file["probes"], committed.samples, tuple(fields)),
+        windows=columns_in(file["windows"], committed.windows),
+        sweeps=columns_in(file["sweeps"], committed.sweeps),
         config=json.loads(file["config"].asstr()[()]),
-        units=_units(file),
+        units=_units(file, geometry, tuple(fields)),
         attributes=attributes,
         complete=bool(attributes["complete"]),
         **_members(file),
@@ -228,50 +299,27 @@ def _result(path: Path, file: h5py.File) -> Result:
 def _members(file: h5py.File) -> dict[str, Any]:
     if "members" not in file:
         return {}
-    group = file["members"]
     return {
-        "members": tuple(group["name"].asstr()[:]),
-        "member_pieces": tuple(group["pieces"][:].tolist()),
-        "member_configs": tuple(json.loads(text) for text in group["config"].asstr()[:]),
+        "members": text_in(file, "members/name"),
+        "member_pieces": tuple(file["members/pieces"][:].tolist()),
+        "member_configs": tuple(json.loads(text) for text in text_in(file, "members/config")),
     }
 
 
-def _numbered_anew(cable: Cable) -> Cable:
-    """A cable that was taken out of a forest, with its own numbers of sections and nodes."""
-    first = int(cable.section.min())
-    own = cable.sections[first : int(cable.section.max()) + 1]
-    sections = tuple(replace(s, parent=s.parent - first if s.parent >= 0 else -1) for s in own)
-    return replace(cable, sections=sections, section=cable.section - first, node=cable.node - int(cable.node.min()))
-
-
-def cable_in(file: h5py.File) -> Cable:
-    """The pieces of an open result."""
-    sections = file["sections"]
-    columns = zip(sections["name"].asstr()[:], sections["kind"][:], sections["parent"][:], strict=True)
-    return Cable(
-        sections=tuple(Section(name, int(kind), int(parent)) for name, kind, parent in columns),
-        **{name: file[f"pieces/{name}"][:] for name in layout.PIECE_ARRAYS},
-    )
-
-
-def _probes(group: h5py.Group, samples: int) -> Probes:
+def _probes(group: h5py.Group, samples: int, fields: tuple[str, ...]) -> Probes:
+    places = [name for name in group if name not in ("name", "time", *fields)]
     return Probes(
         name=tuple(group["name"].asstr()[:]),
-        piece=group["piece"][:],
-        fraction=group["fraction"][:],
+        places={name: group[name][:] for name in places},
         time=group["time"][:samples],
-        **{name: group[name][:samples] for name in layout.FIELDS},
+        fields={name: group[name][:samples] for name in fields},
     )
 
 
-def _table(group: h5py.Group, rows: int) -> dict[str, ndarray]:
-    return {name: column[:rows] for name, column in group.items()}
-
-
-def _units(file: h5py.File) -> dict[str, str]:
-    named = {**file["cells"], **{name: file[name] for name in ("time", *layout.FIELDS)}}
-    return {name: dataset.attrs["units"] for name, dataset in named.items() if "units" in dataset.attrs}
-
-
-def _plain(value: Any) -> Any:
-    return value.item() if isinstance(value, np.generic) else value
+def _units(file: h5py.File, geometry: Geometry, fields: tuple[str, ...]) -> dict[str, str]:
+    named: Mapping[str, h5py.Dataset] = {name: file[name] for name in ("time", *fields)}
+    found = {name: str(values.attrs["units"]) for name, values in named.items() if "units" in values.attrs}
+    if "time" not in found:
+        return found
+    places = {entry.name.removeprefix("cells/"): entry.unit for entry in geometry.declared if entry.unit}
+    return found | {name: unit for name, unit in places.items() if "/" not in name}

@@ -18,14 +18,15 @@ from jaxtyping import Float, Int
 from numpy import ndarray
 
 from hpcpinn.errors import InputError
-from hpcpinn.io import layout, storage
-from hpcpinn.io.fields import Block, FieldStore, PartFields, SharedFields, grow
-from hpcpinn.io.layout import FIELDS, SWEEP_COLUMNS, WINDOW_COLUMNS, ProbeSite, ResultHeader
+from hpcpinn.io import layout, schema, storage
+from hpcpinn.io.datasets import TYPES
+from hpcpinn.io.fields import Block, FieldStore, PartFields, RootFields, SharedFields, grow
+from hpcpinn.io.geometry import differing, geometry_in
+from hpcpinn.io.layout import ResultHeader
+from hpcpinn.io.schema import Dataset
 
 if TYPE_CHECKING:
     from hpcpinn.parallel.communicator import Communicator
-
-__all__ = ["ProbeSite", "ResultHeader", "ResultWriter"]
 
 Rows = Iterable[Mapping[str, Any]]
 
@@ -40,8 +41,9 @@ class ResultWriter:
 
     Attributes:
         path: The file.
-        local_pieces: Pieces whose values this rank hands in, in the order of its rows.
-        local_probes: Probes on those pieces, increasing: the columns of `probes`.
+        local_pieces: Pieces whose values this rank hands in, in the order of its rows. Where the geometry has no
+            owners, rank 0 hands in whole frames.
+        local_probes: Probes that this rank hands in, increasing: the columns of `probes`.
     """
 
     def __init__(
@@ -60,9 +62,9 @@ class ResultWriter:
             communicator: All ranks.
             header: The same on every rank.
             pieces: Pieces of this rank, in the order in which it will hand in their values;
-                by default those that `header.owner` gives it, increasing.
+                by default those that the owners of the geometry give it, increasing.
             parts: True for one file per rank joined by virtual datasets, False for one file;
-                by default what this h5py can do.
+                by default what this h5py can do. One file where rank 0 hands in all.
 
         Raises:
             OutputError: The file cannot be written.
@@ -111,34 +113,46 @@ class ResultWriter:
         header: ResultHeader,
         pieces: Int[ndarray, " n"] | None,
     ) -> None:
-        if pieces is None:
-            pieces = np.flatnonzero(np.asarray(header.owner) == communicator.rank)
+        owner, is_root = header.geometry.pieces, communicator.rank == 0
+        if owner is None:
+            mine = np.arange(header.n_values if is_root else 0)
+        else:
+            mine = np.flatnonzero(np.asarray(owner) == communicator.rank)
         self.path = path
-        self.local_pieces = np.asarray(pieces, np.int64)
-        probe_piece = np.array([probe.piece for probe in header.probes], np.int64)
-        self.local_probes = np.flatnonzero(np.isin(probe_piece, self.local_pieces))
+        self.local_pieces = mine if pieces is None else np.asarray(pieces, np.int64)
+        places = header.geometry.probe_places(header.probes)
+        if "piece" in places:
+            self.local_probes = np.flatnonzero(np.isin(places["piece"], self.local_pieces))
+        else:
+            self.local_probes = np.arange(len(header.probes) if is_root else 0)
         self._communicator = communicator
+        self._by_root = owner is None
+        self._is_idle = owner is None and not is_root
         self._order = np.argsort(self.local_pieces)
-        self._cells_per_piece = header.cells_per_piece
+        self._header = header
+        self._names = tuple(field.name for field in header.fields)
         self._committed = layout.Committed()
         self._last_time: float | None = None
         self._clear()
 
     def _choose_store(self, parts: bool) -> None:
-        store = PartFields if parts else SharedFields
-        self._store: FieldStore = store(self.path, self._communicator, self._columns())
+        if self._by_root:
+            self._store: FieldStore = RootFields(self.path, self._communicator)
+        else:
+            store = PartFields if parts else SharedFields
+            self._store = store(self.path, self._communicator, self._columns())
 
     def _columns(self) -> dict[str, Int[ndarray, " n"]]:
-        within = np.arange(self._cells_per_piece)
+        per = self._header.geometry.values_per_piece
         sorted_pieces = self.local_pieces[self._order]
-        cells = (sorted_pieces[:, None] * self._cells_per_piece + within).ravel()
-        return dict.fromkeys(FIELDS, cells) | {f"probes/{name}": self.local_probes for name in FIELDS}
+        columns = (sorted_pieces[:, None] * per + np.arange(per)).ravel()
+        return dict.fromkeys(self._names, columns) | {f"probes/{name}": self.local_probes for name in self._names}
 
     def _clear(self) -> None:
         self._times: list[float] = []
-        self._values: dict[str, list[ndarray]] = {name: [] for name in FIELDS}
+        self._values: dict[str, list[ndarray]] = {name: [] for name in self._names}
         self._probe_times: list[float] = []
-        self._probe_values: dict[str, list[ndarray]] = {name: [] for name in FIELDS}
+        self._probe_values: dict[str, list[ndarray]] = {name: [] for name in self._names}
         self._windows: list[Mapping[str, Any]] = []
         self._sweeps: list[Mapping[str, Any]] = []
 
@@ -147,12 +161,15 @@ class ResultWriter:
 
         Args:
             time: User time.
-            values: For each of calcium, calbindin (µM) and voltage (mV) this rank's cell
-                averages, shape (pieces, cells_per_piece) or the same flattened.
+            values: For each field this rank's values in the order of `local_pieces`, as (pieces, values per piece)
+                or flattened. Where the geometry has no owners, the whole frame on rank 0; nobody looks at what other
+                ranks hand in, and they need not.
         """
+        if self._is_idle:
+            return
         self._times.append(float(time))
-        shape = (len(self.local_pieces), self._cells_per_piece)
-        for name in FIELDS:
+        shape = (len(self.local_pieces), self._header.geometry.values_per_piece)
+        for name in self._names:
             ordered = np.asarray(values[name], np.float64).reshape(shape)[self._order]
             self._values[name].append(ordered.reshape(1, -1))
 
@@ -161,23 +178,24 @@ class ResultWriter:
 
         Args:
             times: User times.
-            values: For each of calcium, calbindin (µM) and voltage (mV) the samples at
-                `local_probes`.
+            values: For each field the samples at `local_probes`.
         """
+        if self._is_idle:
+            return
         times = np.asarray(times, np.float64)
         self._probe_times.extend(times.tolist())
         shape = (len(times), len(self.local_probes))
-        for name in FIELDS:
+        for name in self._names:
             samples = np.array(values[name], np.float64).reshape(shape)
             self._probe_values[name].append(samples)
 
     def windows(self, rows: Rows) -> None:
-        """Remembers what happened in windows; keys as in `layout.WINDOW_COLUMNS`, of rank 0."""
-        self._windows.extend(_checked(rows, WINDOW_COLUMNS))
+        """Remembers what happened in windows; keys are the columns that the header names, of rank 0."""
+        self._windows.extend(_checked(rows, self._header.windows))
 
     def sweeps(self, rows: Rows) -> None:
-        """Remembers Schwarz sweeps; keys as in `layout.SWEEP_COLUMNS`, of rank 0."""
-        self._sweeps.extend(_checked(rows, SWEEP_COLUMNS))
+        """Remembers Schwarz sweeps; keys as in `schema.SWEEPS`, of rank 0."""
+        self._sweeps.extend(_checked(rows, schema.SWEEPS))
 
     def flush(self) -> None:
         """Makes everything remembered part of the file. Collective over all ranks.
@@ -189,13 +207,13 @@ class ResultWriter:
         before = self._committed
         blocks = self._blocks("", self._values, before.frames)
         blocks += self._blocks("probes/", self._probe_values, before.samples)
-        if blocks:
+        if blocks or self._by_root:
             self._store.append(blocks, kept)
         tables = [
             _Table(before.frames, {"time": np.array(self._times)}),
             _Table(before.samples, {"probes/time": np.array(self._probe_times)}),
-            _table("windows", WINDOW_COLUMNS, before.windows, self._windows),
-            _table("sweeps", SWEEP_COLUMNS, before.sweeps, self._sweeps),
+            _table("windows", self._header.windows, before.windows, self._windows),
+            _table("sweeps", schema.SWEEPS, before.sweeps, self._sweeps),
         ]
         after = layout.Committed(*(table.last_row for table in tables))
         storage.on_root(self._communicator, self.path, kept, _commit, self.path, tables, after)
@@ -234,11 +252,11 @@ class ResultWriter:
             self.close()
 
 
-def _checked(rows: Rows, columns: dict[str, type]) -> list[Mapping[str, Any]]:
-    checked = list(rows)
+def _checked(rows: Rows, columns: tuple[Dataset, ...]) -> list[Mapping[str, Any]]:
+    checked, names = list(rows), {entry.name for entry in columns}
     for row in checked:
-        if row.keys() != columns.keys():
-            raise ValueError(f"a row needs the keys {sorted(columns)}, got {sorted(row)}")
+        if row.keys() != names:
+            raise ValueError(f"a row needs the keys {sorted(names)}, got {sorted(row)}")
     return checked
 
 
@@ -258,9 +276,9 @@ class _Table:
         return self.first_row + len(next(iter(self.columns.values())))
 
 
-def _table(group: str, kinds: dict[str, type], first_row: int, rows: list[Mapping[str, Any]]) -> _Table:
+def _table(group: str, declared: tuple[Dataset, ...], first_row: int, rows: list[Mapping[str, Any]]) -> _Table:
     columns: dict[str, ndarray] = {
-        f"{group}/{name}": np.array([row[name] for row in rows], kind) for name, kind in kinds.items()
+        f"{group}/{entry.name}": np.array([row[entry.name] for row in rows], TYPES[entry.kind]) for entry in declared
     }
     return _Table(first_row, columns)
 
@@ -287,17 +305,19 @@ def _rewind(path: Path, header: ResultHeader, ranks: int, until: float) -> tuple
         How many rows stay, the time of the last frame, and whether the fields lie in one file
         per rank.
     """
-    with storage.open_existing(path, layout.FORMAT, layout.FORMAT_VERSION) as file:
+    owner = header.geometry.pieces
+    with storage.open_existing(path, schema.FORMAT, schema.FORMAT_VERSION) as file:
         _check_same_run(path, file, header)
-        parts = file["calcium"].is_virtual
-        if ranks > 1 or parts:
-            _check_layout(path, file, header, ranks, parts)
+        parts = file[header.fields[0].name].is_virtual
+        if owner is not None and (ranks > 1 or parts):
+            _check_layout(path, file, owner, ranks, parts)
         stay, last_time = _until(file, until)
     with storage.open_serial(path) as file:
         file["committed"][:] = stay
         for group, rows in zip(("/", "probes", "windows", "sweeps"), stay, strict=True):
             _truncate(file[group], rows)
-        file["pieces/owner"][:] = header.owner
+        if "pieces/owner" in file:
+            file["pieces/owner"][:] = owner
         file.attrs["ranks"] = ranks
         file.attrs["complete"] = False
     return stay, last_time, parts
@@ -327,28 +347,24 @@ def _truncate(group: h5py.Group, rows: int) -> None:
 
 
 def _check_same_run(path: Path, file: h5py.File, header: ResultHeader) -> None:
-    cable = header.cable
-    pairs = {
-        "cells_per_piece": (file.attrs["cells_per_piece"], header.cells_per_piece),
-        "number of pieces": (len(file["pieces/length"]), cable.n_frusta),
+    found = geometry_in(file).difference(header.geometry) or differing({
+        "fields": (_listed(field.name for field in layout.fields_in(file)), _listed(f.name for f in header.fields)),
+        "columns of windows": (_listed(sorted(file["windows"])), _listed(sorted(w.name for w in header.windows))),
         "probes": (len(file["probes/name"]), len(header.probes)),
-    }
-    for what, (found, wanted) in pairs.items():
-        if found != wanted:
-            raise InputError(
-                f"{path}: {what} is {found} in the file and {wanted} in this run; resume with the "
-                "run description that made it, or set run.output to another file"
-            )
-    if not np.array_equal(file["pieces/length"][:], cable.length):
+    })  # fmt: skip
+    if found:
         raise InputError(
-            f"{path}: the pieces have other lengths than in this run; resume with the run "
-            "description that made it, or set run.output to another file"
+            f"{path}: {found}; resume with the run description that made it, or set run.output to another file"
         )
 
 
-def _check_layout(path: Path, file: h5py.File, header: ResultHeader, ranks: int, parts: bool) -> None:
+def _listed(names: Iterable[str]) -> str:
+    return ", ".join(names)
+
+
+def _check_layout(path: Path, file: h5py.File, owner: Int[ndarray, " n"], ranks: int, parts: bool) -> None:
     before = int(file.attrs["ranks"])
-    same_ranks = before == ranks and np.array_equal(file["pieces/owner"][:], header.owner)
+    same_ranks = before == ranks and ("pieces/owner" not in file or np.array_equal(file["pieces/owner"][:], owner))
     if parts and not same_ranks:
         raise InputError(
             f"{path}: was written as one file per rank by {before} ranks, which other ranks cannot "

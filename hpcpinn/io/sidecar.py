@@ -1,43 +1,64 @@
-"""The reference solution of a run, kept beside its result: ``run.h5`` → ``run.reference.h5``.
+"""Other solutions of a run, kept beside its result: ``run.h5`` → ``run.reference.h5``.
 
-Same layout as the result (/time, /calcium, /calbindin, /probes/*) on the same cells.
+Every solution has values of fields where and when the result has them; `hpcpinn.io.schema` says where they lie.
 """
 
-from dataclasses import dataclass
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 import h5py
 import numpy as np
 from jaxtyping import Float
 from numpy import ndarray
 
-from hpcpinn import __version__
 from hpcpinn.errors import OutputError
-from hpcpinn.io import storage
-from hpcpinn.io.layout import field_units
+from hpcpinn.io import datasets, storage
 from hpcpinn.io.read import Result
+from hpcpinn.io.schema import REFERENCE_FORMAT as FORMAT
+from hpcpinn.io.schema import REFERENCE_FORMAT_VERSION as FORMAT_VERSION
+from hpcpinn.io.schema import SOLUTION, SOLUTIONS, Dataset
 
-FORMAT = "hpcpinn-reference"
-FORMAT_VERSION = 1
+FINITE_VOLUMES = "finite_volumes"
+"""Name of the independent reference on a tree."""
 
 
 @dataclass(frozen=True)
-class ReferenceTrace:
-    """What the reference solver found where and when the result has values.
+class Solution:
+    """What another solver found.
+
+    Attributes:
+        fields: Values by field, in the frames of the result.
+        probes: The same at its probes.
+        figures: What it took, for JSON.
+    """
+
+    fields: Mapping[str, Float[ndarray, "T ..."]]
+    probes: Mapping[str, Float[ndarray, "Tp P"]] = field(default_factory=dict)
+    figures: Mapping[str, Any] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class Reference:
+    """Solutions to hold a result against.
 
     Attributes:
         time: User times of the frames.
-        calcium, calbindin: Averages over the cells of the result, µM.
-        probe_time: User times of the probe samples.
-        probe_calcium, probe_calbindin: At the probes of the result, µM.
+        probe_time: User times of the samples of probes.
+        solutions: By who found them, such as ``finite_volumes`` or ``exact``.
     """
 
     time: Float[ndarray, " T"]
-    calcium: Float[ndarray, "T N"]
-    calbindin: Float[ndarray, "T N"]
     probe_time: Float[ndarray, " Tp"]
-    probe_calcium: Float[ndarray, "Tp P"]
-    probe_calbindin: Float[ndarray, "Tp P"]
+    solutions: Mapping[str, Solution]
+
+    def __getitem__(self, name: str) -> Solution:
+        return self.solutions[name]
+
+    def __contains__(self, name: str) -> bool:
+        return name in self.solutions
 
 
 def reference_path(result: str | Path) -> Path:
@@ -45,8 +66,8 @@ def reference_path(result: str | Path) -> Path:
     return storage.beside(result, "reference.h5")
 
 
-def write_reference(result: Result, trace: ReferenceTrace) -> Path:
-    """Keeps a reference solution beside the result that it belongs to. Serial.
+def write_reference(result: Result, solutions: Mapping[str, Solution]) -> Path:
+    """Keeps other solutions beside the result that they belong to. Serial.
 
     Returns:
         The path of the file.
@@ -54,34 +75,27 @@ def write_reference(result: Result, trace: ReferenceTrace) -> Path:
     Raises:
         OutputError: It cannot be written.
     """
-    path = reference_path(result.path)
-    units = field_units() if result.units else {}
-    datasets = {
-        "time": trace.time,
-        "calcium": trace.calcium,
-        "calbindin": trace.calbindin,
-        "probes/time": trace.probe_time,
-        "probes/calcium": trace.probe_calcium,
-        "probes/calbindin": trace.probe_calbindin,
-    }
+    path, has_units = reference_path(result.path), "time" in result.units
+    times = {"time": result.time, "probes/time": result.probes.time}
     try:
         with h5py.File(path, "w", locking=False) as file:
-            file.attrs["format"] = FORMAT
-            file.attrs["format_version"] = FORMAT_VERSION
-            file.attrs["hpcpinn"] = __version__
+            datasets.write_origin(file, FORMAT, FORMAT_VERSION)
             file.attrs["result_created"] = result.attributes["created"]
-            for name, values in datasets.items():
-                file[name] = np.asarray(values, np.float64)
-                unit = units.get(name.removeprefix("probes/"))
-                if unit is not None:
-                    file[name].attrs["units"] = unit
+            datasets.write(file, SOLUTIONS, times, has_units=has_units)
+            for name, solution in solutions.items():
+                file.create_group(f"solutions/{name}").attrs["figures"] = json.dumps(dict(solution.figures))
+                for kept, group in ((solution.fields, ""), (solution.probes, "probes/")):
+                    for declared in result.declared:
+                        placed = f"solutions/{name}/{group}{declared.name}"
+                        entry = Dataset(placed, "", SOLUTION.what, declared.unit)
+                        datasets.write(file, [entry], {placed: kept.get(declared.name)}, has_units=has_units)
     except OSError as error:
         raise OutputError(f"{path}: cannot write the reference: {' '.join(str(error).split())}") from error
     return path
 
 
-def read_reference(result: Result) -> ReferenceTrace | None:
-    """The reference solution of a result; None if there is none, or it belongs to an earlier run.
+def read_reference(result: Result) -> Reference | None:
+    """The other solutions of a result; None if there are none, or they belong to an earlier run.
 
     Raises:
         InputError: The file is damaged or of another version.
@@ -92,11 +106,11 @@ def read_reference(result: Result) -> ReferenceTrace | None:
     with storage.open_existing(path, FORMAT, FORMAT_VERSION) as file:
         if file.attrs["result_created"] != result.attributes["created"]:
             return None
-        return ReferenceTrace(
-            time=file["time"][:],
-            calcium=file["calcium"][:],
-            calbindin=file["calbindin"][:],
-            probe_time=file["probes/time"][:],
-            probe_calcium=file["probes/calcium"][:],
-            probe_calbindin=file["probes/calbindin"][:],
-        )
+        solutions = {name: _solution(group) for name, group in file["solutions"].items()}
+        return Reference(file["time"][:], file["probes/time"][:], solutions)
+
+
+def _solution(group: h5py.Group) -> Solution:
+    fields = {name: np.asarray(values[:]) for name, values in group.items() if isinstance(values, h5py.Dataset)}
+    probes = {name: np.asarray(values[:]) for name, values in group.get("probes", {}).items()}
+    return Solution(fields, probes, json.loads(group.attrs["figures"]))

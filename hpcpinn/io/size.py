@@ -1,20 +1,15 @@
 """How large a result will be, from its layout, and whether the disk has room for it."""
 
+import math
 import os
 import shutil
 from pathlib import Path
 
+import numpy as np
+
 from hpcpinn.errors import warn
-from hpcpinn.io.layout import (
-    CELLS_PER_CHUNK,
-    FIELDS,
-    FRAMES_PER_CHUNK,
-    PIECE_ARRAYS,
-    ROWS_PER_CHUNK,
-    SWEEP_COLUMNS,
-    WINDOW_COLUMNS,
-    ResultHeader,
-)
+from hpcpinn.io.datasets import FRAMES_PER_CHUNK, ROWS_PER_CHUNK, chunk_of
+from hpcpinn.io.layout import ResultHeader
 from hpcpinn.wording import bytes_of
 
 _NUMBER = 8
@@ -22,11 +17,6 @@ _NUMBER = 8
 
 _OF_FILE, _OF_CHUNK = 250_000, 1_000
 """Bytes that HDF5 itself takes, about: for its tables, and for every chunk."""
-
-_WIDE = {"node": 2, "radius": 2, "er_radius": 2, "xyz": 6, "path": 2}
-_PER_PIECE = sum(_WIDE.get(name, 1) for name in PIECE_ARRAYS) + 1
-_PER_CELL = 1 + 2 + 1 + 1 + 3
-"""Numbers of the geometry for every piece, its owner among them, and for every cell."""
 
 
 def result_bytes(header: ResultHeader, *, frames: int, samples: int, windows: int = 0, sweeps: int = 0) -> int:
@@ -36,14 +26,17 @@ def result_bytes(header: ResultHeader, *, frames: int, samples: int, windows: in
         header: What is known before the first frame.
         frames, samples, windows, sweeps: Rows of its tables.
     """
-    cells = header.n_cells
-    wide = min(cells, CELLS_PER_CHUNK)
-    fields = _whole(frames, FRAMES_PER_CHUNK) * _whole(cells, wide) * len(FIELDS)
-    probes = _whole(samples, ROWS_PER_CHUNK) * max(1, len(header.probes)) * len(FIELDS)
+    shape, count = header.geometry.shape, len(header.fields)
+    chunk = chunk_of(shape)
+    in_chunks = [-(-extent // part) for extent, part in zip(shape, chunk, strict=True)]
+    wide = math.prod(chunk) * math.prod(in_chunks)
+    fields = _whole(frames, FRAMES_PER_CHUNK) * wide * count
+    probes = _whole(samples, ROWS_PER_CHUNK) * max(1, len(header.probes)) * count
     times = _whole(frames, ROWS_PER_CHUNK) + _whole(samples, ROWS_PER_CHUNK)
-    tables = _whole(windows, ROWS_PER_CHUNK) * len(WINDOW_COLUMNS) + _whole(sweeps, ROWS_PER_CHUNK) * len(SWEEP_COLUMNS)
-    geometry = header.cable.n_frusta * _PER_PIECE + cells * _PER_CELL
-    chunks = len(FIELDS) * (-(-frames // FRAMES_PER_CHUNK) * -(-cells // wide) + -(-samples // ROWS_PER_CHUNK))
+    rows = {"windows": windows, "sweeps": sweeps}
+    tables = sum(_whole(rows[name], ROWS_PER_CHUNK) * len(columns) for name, columns in header.tables.items())
+    geometry = sum(np.size(values) for values in header.geometry.content().values() if values is not None)
+    chunks = count * (-(-frames // FRAMES_PER_CHUNK) * math.prod(in_chunks) + -(-samples // ROWS_PER_CHUNK))
     own = _OF_FILE + _OF_CHUNK * chunks + len(header.config)
     return own + _NUMBER * (fields + probes + times + tables + geometry)
 

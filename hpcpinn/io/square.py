@@ -24,8 +24,9 @@ from numpy import ndarray
 from hpcpinn import __version__
 from hpcpinn.errors import OutputError
 from hpcpinn.io import storage
+from hpcpinn.io.datasets import growing, write_origin
 from hpcpinn.io.describing import dataset, described, extent_of
-from hpcpinn.io.layout import growing, write_origin
+from hpcpinn.io.schema import Dataset
 from hpcpinn.wording import counted
 
 if TYPE_CHECKING:
@@ -48,8 +49,6 @@ WINDOW_COLUMNS: dict[str, type] = {
     "rejected": int,
     "seconds": float,
 }
-
-_FRAMES_PER_CHUNK, _ROWS_PER_CHUNK = 8, 64
 
 
 @dataclass(frozen=True)
@@ -193,11 +192,11 @@ def _create(path: Path, header: SquareHeader, ranks: int) -> None:
         file["pieces/centre"].attrs["units"] = "um"
         file["pieces/owner"] = header.owner
         shape = (len(header.y), len(header.x))
-        growing(file, "time", (), (_ROWS_PER_CHUNK,), float, "ms")
-        growing(file, "dopamine", shape, (_FRAMES_PER_CHUNK, *shape), float, "uM")
+        growing(file, Dataset("time", "", "", "ms"))
+        growing(file, Dataset("dopamine", "", "", "uM"), shape)
         for name, kind in WINDOW_COLUMNS.items():
             unit = "ms" if name in ("start", "length") else "s" if name == "seconds" else None
-            growing(file, f"windows/{name}", (), (_ROWS_PER_CHUNK,), kind, unit)
+            growing(file, Dataset(f"windows/{name}", "", "", unit or "", kind))
         for axis, name in enumerate(("time", "y", "x")):
             file[name].make_scale(name)
             file["dopamine"].dims[axis].attach_scale(file[name])

@@ -111,7 +111,7 @@ def open_existing(path: Path, kind: str, version: int) -> Iterator[h5py.File]:
                 raise InputError(
                     f"{path}: format_version {found_version} cannot be read by this hpcpinn, which "
                     f"knows version {version}; use the hpcpinn that wrote it "
-                    f"({file.attrs.get('hpcpinn', 'unknown')})"
+                    f"({file.attrs.get('hpcpinn', 'unknown')}), or run the job again"
                 )
             yield file
     except (OSError, KeyError) as error:

@@ -21,9 +21,8 @@ from jaxtyping import Float, Int
 from numpy import ndarray
 
 from hpcpinn.io import storage
+from hpcpinn.io.datasets import text_in, write_origin, write_strings
 from hpcpinn.io.describing import dataset, described
-from hpcpinn.io.estimates import text_in
-from hpcpinn.io.layout import write_origin, write_strings
 from hpcpinn.wording import listed
 
 if TYPE_CHECKING:

@@ -13,11 +13,8 @@ from numpy import ndarray
 
 from hpcpinn.errors import InputError
 from hpcpinn.io import Result
-from hpcpinn.io.extremes import FLOOR_OF_REST
+from hpcpinn.io.schema import Field
 from hpcpinn.report.canvas import calcium_colours, halo, moment, unit_of
-
-FLOOR_OF_VOLTAGE = 0.1
-"""mV."""
 
 _WIDE = 4.0
 """Ratio of the largest change to a typical cell's, from which colours are logarithmic."""
@@ -34,7 +31,7 @@ class Change:
     """How far a quantity has moved from the first frame, in every cell.
 
     Attributes:
-        name: calcium, calbindin or voltage.
+        name: Name of the field.
         rest: In the first frame.
         values: Later minus first.
         floor: What moves by less is at rest, in the unit of the quantity.
@@ -74,16 +71,14 @@ class Shading:
     rest: float = 0.0
 
 
-def floor_of(name: str, rest: float) -> float:
-    """What counts as no change of a quantity, in its unit.
+def floor_of(field: Field, rest: float) -> float:
+    """What counts as no change of a field, in its unit.
 
     Args:
-        name: calcium, calbindin or voltage.
+        field: The field.
         rest: Its typical value at rest.
     """
-    if name == "voltage":
-        return FLOOR_OF_VOLTAGE
-    return _in_one_digit(max(FLOOR_OF_REST[name] * abs(rest), 1e-12))
+    return _in_one_digit(max(field.rest_share * abs(rest), field.rest_floor, 1e-12))
 
 
 def _in_one_digit(value: float) -> float:
@@ -100,9 +95,10 @@ def change_of(result: Result, name: str = "calcium") -> Change:
     """
     if not len(result.time):
         raise InputError(f"{result.path}: has no frames yet; let the run go on, then plot")
-    values = getattr(result, name)
+    values = result.fields[name]
     rest = values[0]
-    return Change(name, rest, values - rest, floor_of(name, float(np.median(rest))), float(result.time[0]))
+    floor = floor_of(result.field(name), float(np.median(rest)))
+    return Change(name, rest, values - rest, floor, float(result.time[0]))
 
 
 def shading_of(result: Result, change: Change, frames: Int[ndarray, " k"] | None = None) -> Shading:
@@ -143,12 +139,12 @@ def _in_words(result: Result, change: Change, *, rises: bool) -> str:
 
 def missed(result: Result, name: str) -> str:
     """What to say where probes saw clearly more of a quantity than any frame holds; empty where they did not."""
-    seen, stored = getattr(result.probes, name), getattr(result, name)
+    seen, stored = result.probes.fields[name], result.fields[name]
     if not seen.size or not stored.size:
         return ""
     most, highest = float(seen.max()), float(stored.max())
     excursion = float((stored - stored[0]).max())
-    least = max(floor_of(name, float(np.median(stored[0]))), _MISSED * excursion)
+    least = max(floor_of(result.field(name), float(np.median(stored[0]))), _MISSED * excursion)
     if most - highest <= (_MISSED_VOLTAGE if name == "voltage" else least):
         return ""
     value = f"{most:.0f}".replace("-", "−") if name == "voltage" else number(float(f"{most:.2g}"))
@@ -157,7 +153,7 @@ def missed(result: Result, name: str) -> str:
 
 def _between_frames(result: Result, change: Change) -> str:
     """That probes saw more than frames hold, where they did."""
-    seen = getattr(result.probes, change.name)
+    seen = result.probes.fields[change.name]
     most = float(np.ptp(seen, axis=0).max()) if seen.size else 0.0
     if most <= change.floor:
         return ""
@@ -215,12 +211,12 @@ def number(value: float) -> str:
     return f"{value:.3g}".replace("-", "−")
 
 
-def quiet_axis(axes: Axes, name: str, values: Float[ndarray, "..."], unit: str) -> bool:
+def quiet_axis(axes: Axes, field: Field, values: Float[ndarray, "..."], unit: str) -> bool:
     """Widens an axis of a quantity that does not move, so that noise is seen as a line, and says so.
 
     Args:
         axes: With the curves.
-        name: calcium, calbindin or voltage.
+        field: The field.
         values: What is drawn.
         unit: Of the quantity.
 
@@ -228,7 +224,7 @@ def quiet_axis(axes: Axes, name: str, values: Float[ndarray, "..."], unit: str) 
         Whether it is at rest.
     """
     low, high = float(values.min()), float(values.max())
-    floor = floor_of(name, low)
+    floor = floor_of(field, low)
     if high - low > floor:
         return False
     middle = 0.5 * (low + high)

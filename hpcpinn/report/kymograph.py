@@ -176,7 +176,7 @@ def _draw_voltage(axes: Axes, result: Result, strip: Strip) -> None:
     axes.plot(time / time_unit(result)[1], voltage, color="black", lw=0.8)
     axes.set_title(f"voltage at the {place}", loc="left", pad=3)
     axes.set_ylabel(label(result, "voltage"))
-    quiet_axis(axes, "voltage", voltage, unit_of(result, "voltage"))
+    quiet_axis(axes, result.field("voltage"), voltage, unit_of(result, "voltage"))
     axes.tick_params(bottom=False)
 
 

@@ -231,7 +231,7 @@ def _in_words(result: Result, protocol: PulseProtocol, count: int) -> str:
 
 def _calcium_axis(axes: Axes, result: Result, title: str) -> None:
     values = np.concatenate([np.asarray(line.get_ydata(), float) for line in axes.lines])
-    is_quiet = quiet_axis(axes, "calcium", values, unit_of(result, "calcium"))
+    is_quiet = quiet_axis(axes, result.field("calcium"), values, unit_of(result, "calcium"))
     if not is_quiet and values.min() > 0.0 and values.max() > _WIDE * values.min():
         axes.set_yscale("log")
         axes.yaxis.set_major_formatter("{x:g}")

@@ -5,7 +5,7 @@ from pathlib import Path
 import numpy as np
 
 from hpcpinn.io import Result
-from hpcpinn.io.sidecar import ReferenceTrace
+from hpcpinn.io.sidecar import Reference
 from hpcpinn.report.canvas import canvas, moment
 from hpcpinn.report.cell import cells_into, telling_frames
 from hpcpinn.report.change import change_of, shading_of
@@ -48,7 +48,7 @@ def summary_lines(result: Result) -> list[str]:
     return lines
 
 
-def draw_overview(path: Path, result: Result, reference: ReferenceTrace | None) -> None:
+def draw_overview(path: Path, result: Result, reference: Reference | None) -> None:
     """One page: the cell when calcium has moved most and otherwise, the kymograph in the same colours, the traces.
 
     Args:

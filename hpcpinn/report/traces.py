@@ -13,7 +13,7 @@ from numpy import ndarray
 
 from hpcpinn.errors import InputError
 from hpcpinn.io import Result
-from hpcpinn.io.sidecar import ReferenceTrace
+from hpcpinn.io.sidecar import FINITE_VOLUMES, Reference
 from hpcpinn.report.canvas import CYCLE, as_points, canvas, label, time_label, time_unit, unit_of
 from hpcpinn.report.change import quiet_axis
 from hpcpinn.report.heading import abridged, heading_of
@@ -28,7 +28,7 @@ _MANY = 7
 """Probes, as many as colours, from which curves are thin and the colours go from the first to the last."""
 
 
-def draw_traces(path: Path, result: Result, reference: ReferenceTrace | None) -> None:
+def draw_traces(path: Path, result: Result, reference: Reference | None) -> None:
     """Draws voltage, calcium and calbindin at the probes against time.
 
     Args:
@@ -45,7 +45,7 @@ def draw_traces(path: Path, result: Result, reference: ReferenceTrace | None) ->
         traces_into(figure, result, reference)
 
 
-def traces_into(figure: Figure | SubFigure, result: Result, reference: ReferenceTrace | None) -> None:
+def traces_into(figure: Figure | SubFigure, result: Result, reference: Reference | None) -> None:
     """The traces on a figure or a part of one.
 
     Raises:
@@ -60,12 +60,14 @@ def traces_into(figure: Figure | SubFigure, result: Result, reference: Reference
     panels = figure.subplots(len(names), 1, sharex=True, squeeze=False, height_ratios=ratios)[:, 0]
     _, worth = time_unit(result)
     for axes, name in zip(panels, names, strict=True):
-        _draw_probes(axes, probes.time / worth, getattr(probes, name))
-        is_quiet = quiet_axis(axes, name, getattr(probes, name), unit_of(result, name))
-        if reference is not None and name != "voltage":
-            _draw_reference(axes, reference.probe_time / worth, getattr(reference, f"probe_{name}"))
+        values = probes.fields[name]
+        _draw_probes(axes, probes.time / worth, values)
+        is_quiet = quiet_axis(axes, result.field(name), values, unit_of(result, name))
+        found = {} if reference is None or FINITE_VOLUMES not in reference else reference[FINITE_VOLUMES].probes
+        if reference is not None and name in found:
+            _draw_reference(axes, reference.probe_time / worth, found[name])
         if not is_quiet:
-            _logarithmic_where_wide(axes, getattr(probes, name))
+            _logarithmic_where_wide(axes, values)
         axes.set_ylabel(label(result, name))
     panels[-1].set_xlabel(time_label(result))
     if len(probes.time) > 1:

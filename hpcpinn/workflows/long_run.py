@@ -310,7 +310,7 @@ def _summary(problem: SplitProblem, state: LongState, tally: LongTally, seconds:
         ranks=problem.communicator.size,
         members=len(problem.member_volume),
         sections=problem.header.cable.n_neurite_sections,
-        cells=problem.header.n_cells,
+        cells=problem.header.n_values,
         voltage_compartments=problem.n_compartments,
         slots=tally.slots,
         windows=tally.windows,

@@ -4,7 +4,7 @@ from pathlib import Path
 
 from hpcpinn.config import RunConfig
 from hpcpinn.errors import concerning
-from hpcpinn.io import checkpoint, layout, places
+from hpcpinn.io import checkpoint, places, schema
 from hpcpinn.io.metrics import metrics_path
 from hpcpinn.morphology.meshes import morphology_path
 
@@ -44,7 +44,7 @@ def refuse_unusable_places(config: RunConfig, job: Path | None = None) -> None:
     inputs = input_files(config, job)
     output = Path(config.run.output)
     with concerning("run", "output"):
-        places.refuse_unusable(output, inputs, ANOTHER, layout.FORMAT)
+        places.refuse_unusable(output, inputs, ANOTHER, schema.FORMAT)
         saved = f"the checkpoint goes there: {ANOTHER}"
         places.refuse_unusable(checkpoint.checkpoint_path(output), inputs, saved, checkpoint.FORMAT)
         places.refuse_unusable(metrics_path(output), inputs, f"the metrics go there: {ANOTHER}")

@@ -21,7 +21,8 @@ from hpcpinn.domain.sampling import Sampler
 from hpcpinn.domain.schwarz import SweepSettings
 from hpcpinn.domain.window_solver import WindowSolver
 from hpcpinn.errors import InputError, Key, concerning, warn
-from hpcpinn.io.layout import ProbeSite, ResultHeader
+from hpcpinn.io.geometry import ProbeSite, Tree
+from hpcpinn.io.layout import ResultHeader
 from hpcpinn.morphology import Cable
 from hpcpinn.morphology.build import cable_from_file
 from hpcpinn.morphology.interpolation import tree_weights
@@ -37,6 +38,7 @@ from hpcpinn.timestepping.forcing import CalciumDrive, flux_ends
 from hpcpinn.training.collocation import Grid, Points, feature_table, gauss_grid, grid_points, random_points
 from hpcpinn.training.first_order import REMEDIES, FirstOrder
 from hpcpinn.training.local import piece_geometry
+from hpcpinn.workflows import recorded
 from hpcpinn.workflows.membrane_voltage import solve_voltage, switching_times
 
 PIECES_PER_BATCH = 1024
@@ -95,9 +97,10 @@ class Problem:
     def header(self) -> ResultHeader:
         """What the result file knows before the first frame."""
         return ResultHeader(
-            cable=self.cell.pieces.cable,
-            owner=self.shares.owner,
-            cells_per_piece=self.config.pieces.cells_per_piece,
+            system="cell",
+            geometry=Tree(self.cell.pieces.cable, self.shares.owner, self.config.pieces.cells_per_piece),
+            fields=recorded.FIELDS,
+            windows=recorded.WINDOWS,
             probes=self.cell.probes,
             config=self.config.to_json(),
             seed=self.config.run.seed,

@@ -4,7 +4,7 @@ from pathlib import Path
 
 from hpcpinn.config import RunConfig
 from hpcpinn.errors import NothingToDoError
-from hpcpinn.io import layout, storage
+from hpcpinn.io import schema, storage
 
 
 def stop_where_done(config: RunConfig, time: float, time_unit: str = "ms") -> None:
@@ -31,7 +31,7 @@ def stop_where_done(config: RunConfig, time: float, time_unit: str = "ms") -> No
             f"{there}, beyond run.duration = {duration:g}; nothing to do: go on to a later time, or start a "
             "shorter run without --resume"
         )
-    with storage.open_existing(Path(output), layout.FORMAT, layout.FORMAT_VERSION) as file:
+    with storage.open_existing(Path(output), schema.FORMAT, schema.FORMAT_VERSION) as file:
         complete = bool(file.attrs["complete"])
     if complete:
         raise NothingToDoError(f"{there}; nothing to do: --set run.duration=... goes on to a later time")

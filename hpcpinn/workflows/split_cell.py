@@ -13,7 +13,7 @@ from scipy import sparse
 from hpcpinn.config import RunConfig
 from hpcpinn.domain.partition import refined_for
 from hpcpinn.domain.pieces import PieceRule, cut_into_pieces
-from hpcpinn.io.layout import ProbeSite
+from hpcpinn.io.geometry import ProbeSite
 from hpcpinn.morphology import Cable, parse_site
 from hpcpinn.morphology.compartments import Compartments
 from hpcpinn.morphology.interpolation import tree_weights

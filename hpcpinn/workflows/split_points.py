@@ -15,7 +15,7 @@ from numpy.polynomial.legendre import leggauss
 from scipy import sparse
 
 from hpcpinn.config import RunConfig
-from hpcpinn.io.layout import ProbeSite
+from hpcpinn.io.geometry import ProbeSite
 from hpcpinn.morphology.cable import Cable
 from hpcpinn.networks.trunk import split_features
 from hpcpinn.timestepping.cell_grid import CellGrid

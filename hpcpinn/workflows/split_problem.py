@@ -19,8 +19,8 @@ from hpcpinn.config import RunConfig
 from hpcpinn.domain.member_shares import share_members
 from hpcpinn.domain.network_diffusion import network_diffusion
 from hpcpinn.errors import InputError, concerning
-from hpcpinn.io.layout import MemberEntry, ProbeSite
-from hpcpinn.io.results import ResultHeader
+from hpcpinn.io.geometry import ProbeSite, Tree
+from hpcpinn.io.layout import MemberEntry, ResultHeader
 from hpcpinn.morphology.forest import join_cables, join_compartments, points_of
 from hpcpinn.networks.trunk import split_features
 from hpcpinn.parallel.communicator import Communicator, SerialCommunicator
@@ -45,7 +45,7 @@ from hpcpinn.timestepping.slots import Course, Slot, slots
 from hpcpinn.timestepping.splitting import Diffusion, Splitting
 from hpcpinn.timestepping.window_lengths import WindowLengths
 from hpcpinn.training.flow_map import FlowMap, ReactionState
-from hpcpinn.workflows import membrane_voltage
+from hpcpinn.workflows import membrane_voltage, recorded
 from hpcpinn.workflows.coupled_slots import CoupledSlots, build_coupled_slots
 from hpcpinn.workflows.long_drive import course_of
 from hpcpinn.workflows.membrane_voltage import channel_sets_of, clamps_of, step_rule, stimulus_of
@@ -261,9 +261,10 @@ def build_split_problem(config: RunConfig, communicator: Communicator | None = N
         config=config,
         communicator=communicator,
         header=ResultHeader(
-            cable=joined,
-            owner=shares.piece,
-            cells_per_piece=per,
+            system="cell",
+            geometry=Tree(joined, shares.piece, per),
+            fields=recorded.FIELDS,
+            windows=recorded.WINDOWS,
             probes=probes,
             config=config.to_json(),
             seed=config.run.seed,

@@ -16,7 +16,7 @@ from hpcpinn.errors import InputError
 from hpcpinn.io.metrics import read_metrics
 from hpcpinn.io.places import refuse_unusable
 from hpcpinn.io.read import Result, read
-from hpcpinn.io.sidecar import FORMAT, ReferenceTrace, reference_path, write_reference
+from hpcpinn.io.sidecar import FINITE_VOLUMES, FORMAT, Solution, reference_path, write_reference
 from hpcpinn.morphology.interpolation import tree_weights
 from hpcpinn.morphology.sites import Site
 from hpcpinn.physics.constants import PRESETS, CalciumConstants
@@ -187,13 +187,8 @@ def validate(
     )
     by_time = norms.per_frame(result.calcium, result.calbindin, settled.answer)
     answer = settled.answer
-    trace = ReferenceTrace(
-        time=result.time,
-        calcium=answer.c,
-        calbindin=answer.b,
-        probe_time=result.probes.time,
-        probe_calcium=answer.point_c,
-        probe_calbindin=answer.point_b,
+    found = Solution(
+        {"calcium": answer.c, "calbindin": answer.b}, {"calcium": answer.point_c, "calbindin": answer.point_b}
     )
     progress.doing("timing the reference at equal error")
     spent = result.windows["seconds_train"] + result.windows["seconds_io"]
@@ -209,7 +204,7 @@ def validate(
         seconds_ours=float(spent.sum()),
         seconds_first=float(spent[0]) if len(spent) else 0.0,
         price=price_of(task, settled, norms),
-        sidecar=write_reference(result, trace),
+        sidecar=write_reference(result, {FINITE_VOLUMES: found}),
     )
 
 

@@ -17,9 +17,10 @@ from numpy import ndarray
 from hpcpinn.config import RunConfig
 from hpcpinn.errors import SolveError
 from hpcpinn.io.below_zero import below_zero
-from hpcpinn.io.extremes import Peak, calcium_peaks
+from hpcpinn.io.extremes import Peak, peaks
 from hpcpinn.timestepping.firing import Rises
 from hpcpinn.wording import biology, counted, listed
+from hpcpinn.workflows.recorded import CALCIUM
 
 _NAMED = 4
 """Members of a population that are named one by one."""
@@ -189,9 +190,9 @@ def cells_of(path: str | Path, names: Sequence[str], firing: Sequence[Firing]) -
     Raises:
         InputError: The file is no result.
     """
-    peaks: Sequence[Peak | None] = calcium_peaks(path) or [None] * len(firing)
+    rises: Sequence[Peak | None] = peaks(path, CALCIUM.name) or [None] * len(firing)
     named = names or [""] * len(firing)
-    return tuple(CellVerdict(*one) for one in zip(named, firing, peaks, strict=True))
+    return tuple(CellVerdict(*one) for one in zip(named, firing, rises, strict=True))
 
 
 def impossible_in(config: RunConfig) -> tuple[str, ...]:
@@ -203,7 +204,8 @@ def impossible_in(config: RunConfig) -> tuple[str, ...]:
     if config.physics.constants.ghk_sign == "as_printed":
         return ()  # known to drain the cell, and asked for by name
     units = ("", "") if config.physics.preset == "seed" else ("ms", "uM")
-    return tuple(negative.words(*units) for negative in below_zero(config.run.output))
+    check = "check sign and size of what takes it out: flux.value, voltage, physics.constants"
+    return tuple(f"{negative.words(*units)}; {check}" for negative in below_zero(config.run.output))
 
 
 def refuse_impossible(verdict: Verdict, result: str) -> None:

@@ -3,10 +3,13 @@
 import numpy as np
 from numpy import ndarray
 
-from hpcpinn.io.layout import FIELDS
-from hpcpinn.io.results import ProbeSite, ResultHeader, ResultWriter
+from hpcpinn.io.geometry import ProbeSite, Tree
+from hpcpinn.io.layout import ResultHeader
+from hpcpinn.io.results import ResultWriter
 from hpcpinn.morphology.cable import Cable, Section
+from hpcpinn.workflows import recorded
 
+FIELDS = tuple(field.name for field in recorded.FIELDS)
 CELLS_PER_PIECE = 3
 N_PIECES = 11
 
@@ -45,9 +48,10 @@ def header(ranks: int) -> ResultHeader:
     """Ownership scattered over all ranks but the last, which has nothing to do if there are several."""
     busy = max(1, ranks - 1)
     return ResultHeader(
-        cable=y_cable(),
-        owner=(5 * np.arange(N_PIECES) + 2) % busy,
-        cells_per_piece=CELLS_PER_PIECE,
+        system="cell",
+        geometry=Tree(y_cable(), (5 * np.arange(N_PIECES) + 2) % busy, CELLS_PER_PIECE),
+        fields=recorded.FIELDS,
+        windows=recorded.WINDOWS,
         probes=(ProbeSite("soma", 0, 0.5), ProbeSite("tip", 10, 1.0), ProbeSite("fork", 3, 0.0)),
         config='{"run": {"duration": 6.0}}',
         seed=7,

@@ -35,7 +35,7 @@ def test_the_lowest_of_every_species_is_found_whatever_is_read_at_once(tmp_path,
     calcium, calbindin = fields
     calcium[3, 2], calcium[4, 31], calbindin[6, 0] = -1.0, -15.9, -2.0
     found = below_zero(written(tmp_path / "run.h5", calcium, calbindin))
-    assert [(one.species, one.value, one.time) for one in found] == [("calcium", -15.9, 4.0), ("calbindin", -2.0, 6.0)]
+    assert [(one.field, one.value, one.time) for one in found] == [("calcium", -15.9, 4.0), ("calbindin", -2.0, 6.0)]
     assert found[0].site == "apic[0](0.861)"  # (7.8 + 1.5) of 10.8 um
     assert found[0].words().startswith("calcium falls to -15.9 uM at apic[0](0.861), at 4 ms: below zero")
     assert found[0].words("", "").startswith("calcium falls to -15.9 at apic[0](0.861), at 4: ")

@@ -26,7 +26,7 @@ def state():
 
 
 def own(communicator):
-    return np.flatnonzero(runs.header(communicator.size).owner == communicator.rank)[::-1]
+    return np.flatnonzero(runs.header(communicator.size).geometry.owner == communicator.rank)[::-1]
 
 
 def save(path, communicator, settings=None, **changes):

@@ -1,5 +1,6 @@
 """What the user keeps when something goes wrong, and what he is told."""
 
+import dataclasses
 import importlib
 import os
 import re
@@ -15,9 +16,9 @@ import pytest
 
 from hpcpinn.errors import InputError, OutputError
 from hpcpinn.io import read, storage
-from hpcpinn.io.layout import FIELDS
 from hpcpinn.io.results import ResultWriter
 from tests.io import runs
+from tests.io.runs import FIELDS
 from tests.io.test_results import check_windows
 
 ENDLESS = textwrap.dedent("""
@@ -139,7 +140,7 @@ def test_another_version_is_named_with_the_fix(communicator, tmp_path):
     path = written(communicator, tmp_path / "run.h5")
     with h5py.File(path, "r+") as file:
         file.attrs["format_version"] = 99
-    with pytest.raises(InputError, match="format_version 99 .* knows version 1; use the hpcpinn that wrote it"):
+    with pytest.raises(InputError, match="format_version 99 .* knows version 2; use the hpcpinn that wrote it"):
         read(path)
     with pytest.raises(InputError, match="format_version 99"):
         ResultWriter.resume(path, communicator, runs.header(1), 1.0)
@@ -155,11 +156,18 @@ def test_a_missing_rank_file_is_noticed(communicator, tmp_path):
 
 @pytest.mark.parametrize(
     ("change", "named"),
-    [({"cells_per_piece": 4}, "cells_per_piece is 3 in the file and 4"), ({"probes": ()}, "probes is 3")],
+    [
+        (
+            {"geometry": dataclasses.replace(runs.header(1).geometry, cells_per_piece=4)},
+            "cells_per_piece is 3 in the file and 4",
+        ),
+        ({"fields": runs.header(1).fields[:2]}, "fields is calcium, calbindin, voltage in the file and calcium, calb"),
+        ({"probes": ()}, "probes is 3"),
+    ],
 )
 def test_resuming_another_run_is_refused(communicator, tmp_path, change, named):
     path = written(communicator, tmp_path / "run.h5")
-    other = type(runs.header(1))(**{**vars(runs.header(1)), **change})
+    other = dataclasses.replace(runs.header(1), **change)
     with pytest.raises(InputError, match=named):
         ResultWriter.resume(path, communicator, other, 1.0)
     check_windows(path, 2)

@@ -7,12 +7,14 @@ import pytest
 
 from hpcpinn.errors import InputError
 from hpcpinn.io import read
-from hpcpinn.io.layout import FIELDS, MemberEntry, ProbeSite
+from hpcpinn.io.geometry import ProbeSite, Tree
+from hpcpinn.io.layout import MemberEntry
 from hpcpinn.io.results import ResultWriter
 from hpcpinn.morphology.forest import join_cables
 from hpcpinn.report.gallery import draw_all
 from hpcpinn.report.population import member_calcium
 from tests.io import runs
+from tests.io.runs import FIELDS
 
 
 @pytest.fixture
@@ -26,8 +28,7 @@ def result(communicator, tmp_path):
     )
     header = dataclasses.replace(
         alone,
-        cable=join_cables([alone.cable, alone.cable]),
-        owner=np.zeros(2 * runs.N_PIECES, int),
+        geometry=Tree(join_cables([alone.cable, alone.cable]), np.zeros(2 * runs.N_PIECES, int), runs.CELLS_PER_PIECE),
         probes=probes,
         members=tuple(MemberEntry(name, runs.N_PIECES, f'{{"name": "{name}"}}') for name in ("weak", "strong")),
     )

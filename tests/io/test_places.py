@@ -7,7 +7,7 @@ import h5py
 import pytest
 
 from hpcpinn.errors import InputError
-from hpcpinn.io import draws, layout
+from hpcpinn.io import draws, schema
 from hpcpinn.io.places import refuse_unusable, refuse_unusable_folder
 
 FIX = "name another"
@@ -15,13 +15,13 @@ FIX = "name another"
 
 def refused(path: Path, inputs: dict[str, Path] | None = None) -> str:
     with pytest.raises(InputError) as caught:
-        refuse_unusable(path, inputs or {}, FIX, layout.FORMAT)
+        refuse_unusable(path, inputs or {}, FIX, schema.FORMAT)
     assert FIX in str(caught.value)
     return str(caught.value)
 
 
 def test_a_place_that_can_be_written_stays_untouched(tmp_path):
-    refuse_unusable(tmp_path / "new" / "deeper" / "run.h5", {}, FIX, layout.FORMAT)
+    refuse_unusable(tmp_path / "new" / "deeper" / "run.h5", {}, FIX, schema.FORMAT)
     refuse_unusable_folder(tmp_path / "new" / "pictures", FIX)
     assert list(tmp_path.iterdir()) == []
 
@@ -39,15 +39,15 @@ def test_an_input_is_known_by_any_name(tmp_path):
 def test_only_results_and_empty_files_are_replaced(tmp_path):
     (tmp_path / "notes.txt").write_text("of a year")
     (tmp_path / "cut.h5").write_bytes(b"\x89HDF\r\n\x1a\n")
-    for name, kind in (("foreign.h5", None), ("saved.h5", "hpcpinn-checkpoint"), ("run.h5", layout.FORMAT)):
+    for name, kind in (("foreign.h5", None), ("saved.h5", "hpcpinn-checkpoint"), ("run.h5", schema.FORMAT)):
         with h5py.File(tmp_path / name, "w") as file:
             if kind is not None:
                 file.attrs["format"] = kind
     for name in ("notes.txt", "cut.h5", "foreign.h5", "saved.h5"):
         assert f"{name} is there already and is no hpcpinn result" in refused(tmp_path / name)
-    refuse_unusable(tmp_path / "run.h5", {}, FIX, layout.FORMAT)
+    refuse_unusable(tmp_path / "run.h5", {}, FIX, schema.FORMAT)
     (tmp_path / "empty.h5").touch()
-    refuse_unusable(tmp_path / "empty.h5", {}, FIX, layout.FORMAT)
+    refuse_unusable(tmp_path / "empty.h5", {}, FIX, schema.FORMAT)
 
 
 def test_places_that_cannot_be_written(tmp_path):
@@ -65,11 +65,11 @@ def test_places_that_cannot_be_written(tmp_path):
 @pytest.mark.parametrize("name", ["notes.txt", "run.v2", "cell.swc"])
 def test_a_result_that_is_named_as_something_else_is_refused_with_a_name_that_would_do(tmp_path, name):
     with pytest.raises(InputError) as caught:
-        refuse_unusable(tmp_path / name, {}, FIX, layout.FORMAT)
+        refuse_unusable(tmp_path / name, {}, FIX, schema.FORMAT)
     wanted = (tmp_path / name).with_suffix(".h5")
     assert str(caught.value).endswith(f"an hpcpinn result is HDF5, which programs tell by .h5; write {wanted}")
     for fine in ("run", "run.H5", "run.hdf5"):
-        refuse_unusable(tmp_path / fine, {}, FIX, layout.FORMAT)
+        refuse_unusable(tmp_path / fine, {}, FIX, schema.FORMAT)
 
 
 def test_draws_end_as_netcdf_does(tmp_path):

@@ -1,12 +1,16 @@
+import dataclasses
+
 import h5py
 import numpy as np
 import pytest
 
 from hpcpinn.errors import InputError
 from hpcpinn.io import read
-from hpcpinn.io.layout import FIELDS, WINDOW_COLUMNS, equal_cells
+from hpcpinn.io.geometry import equal_cells
 from hpcpinn.io.results import ResultWriter
+from hpcpinn.workflows import recorded
 from tests.io import runs
+from tests.io.runs import FIELDS
 
 KINDS = pytest.mark.parametrize("parts", [False, True], ids=["one-file", "file-per-rank"])
 
@@ -23,8 +27,9 @@ def check_windows(path, count):
         np.testing.assert_array_equal(getattr(result, name), expected)
         expected = np.concatenate([runs.samples(name, four) for four in sample_times.reshape(-1, 4)])
         np.testing.assert_array_equal(getattr(result.probes, name), expected)
-    for name, kind in WINDOW_COLUMNS.items():
-        expected = np.array([runs.window(index)[name] for index in range(count)], kind)
+    for entry in recorded.WINDOWS:
+        name = entry.name
+        expected = np.array([runs.window(index)[name] for index in range(count)], entry.kind)
         assert result.windows[name].dtype == expected.dtype
         np.testing.assert_array_equal(result.windows[name], expected)
     np.testing.assert_array_equal(result.sweeps["window"], np.repeat(np.arange(count), 3))
@@ -36,14 +41,14 @@ def check_windows(path, count):
 @KINDS
 def test_values_do_not_depend_on_ranks_owners_or_row_order(communicator, common_path, parts):
     header = runs.header(communicator.size)
-    backwards = np.flatnonzero(header.owner == communicator.rank)[::-1]
+    backwards = np.flatnonzero(header.geometry.owner == communicator.rank)[::-1]
     with ResultWriter(common_path / "run.h5", communicator, header, pieces=backwards, parts=parts) as writer:
         for index in range(20):  # 40 frames: more than one chunk
             runs.write_window(writer, index)
     result = check_windows(common_path / "run.h5", 20)
     assert result.complete
     assert result.attributes["ranks"] == communicator.size
-    np.testing.assert_array_equal(result.owner, header.owner)
+    np.testing.assert_array_equal(result.owner, header.geometry.owner)
 
 
 @pytest.mark.mpi_ranks(1, 2, 3)
@@ -73,7 +78,8 @@ def test_resume_drops_what_came_after_the_checkpoint(communicator, common_path, 
 def test_files_per_rank_are_not_resumed_on_other_ranks(communicator, common_path):
     header = runs.header(communicator.size)
     ResultWriter(common_path / "run.h5", communicator, header, parts=True).close()
-    swapped = type(header)(**{**vars(header), "owner": 1 - header.owner})
+    other = dataclasses.replace(header.geometry, owner=1 - header.geometry.owner)
+    swapped = dataclasses.replace(header, geometry=other)
     with pytest.raises(InputError, match="one file per rank by 2 ranks"):
         ResultWriter.resume(common_path / "run.h5", communicator, swapped, 1.0)
 
@@ -143,14 +149,14 @@ def test_geometry_provenance_and_units_come_back(communicator, tmp_path):
 
 
 def test_a_dimensionless_run_has_no_units(communicator, tmp_path):
-    header = type(runs.header(1))(**{**vars(runs.header(1)), "dimensionless": True})
+    header = dataclasses.replace(runs.header(1), dimensionless=True)
     ResultWriter(tmp_path / "run.h5", communicator, header).close()
     assert read(tmp_path / "run.h5").units == {}
 
 
 def test_a_run_description_longer_than_an_attribute_is_kept(communicator, tmp_path):
     synapses = '{"synapse": [' + ", ".join(['"dend[0](0.5)"'] * 10_000) + "]}"
-    header = type(runs.header(1))(**{**vars(runs.header(1)), "config": synapses})
+    header = dataclasses.replace(runs.header(1), config=synapses)
     ResultWriter(tmp_path / "run.h5", communicator, header).close()
     assert len(read(tmp_path / "run.h5").config["synapse"]) == 10_000
 

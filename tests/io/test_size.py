@@ -4,11 +4,11 @@ import numpy as np
 import pytest
 
 from hpcpinn.errors import InputWarning
-from hpcpinn.io.layout import FIELDS
 from hpcpinn.io.results import ResultWriter
 from hpcpinn.io.size import free_bytes, result_bytes, warn_of_space
 from hpcpinn.parallel.communicator import SerialCommunicator
 from tests.io import runs
+from tests.io.runs import FIELDS
 
 
 @pytest.mark.parametrize(("frames", "samples", "windows"), [(3, 10, 2), (200, 3000, 500), (1500, 20_000, 40)])
@@ -16,7 +16,7 @@ def test_the_size_is_that_of_the_file(tmp_path, frames, samples, windows):
     header = runs.header(1)
     with ResultWriter(tmp_path / "run.h5", SerialCommunicator(), header) as writer:
         for number in range(frames):
-            writer.frame(float(number), dict.fromkeys(FIELDS, np.zeros(header.n_cells)))
+            writer.frame(float(number), dict.fromkeys(FIELDS, np.zeros(header.n_values)))
         writer.probes(np.arange(float(samples)), dict.fromkeys(FIELDS, np.zeros((samples, len(header.probes)))))
         writer.windows([runs.window(number) for number in range(windows)])
     expected = result_bytes(header, frames=frames, samples=samples, windows=windows)

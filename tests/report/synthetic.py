@@ -31,8 +31,8 @@ def with_calcium(result: Result, calcium: np.ndarray, *, probes: bool = True) ->
     """The same with other calcium; probes at rest unless told otherwise."""
     if probes:
         rest = np.full_like(result.probes.calcium, float(calcium[0, 0]))
-        result = dataclasses.replace(result, probes=dataclasses.replace(result.probes, calcium=rest))
-    return dataclasses.replace(result, calcium=calcium)
+        result = dataclasses.replace(result, probes=result.probes.with_fields(calcium=rest))
+    return result.with_fields(calcium=calcium)
 
 
 def config_of(**tables: Any) -> dict[str, Any]:

@@ -11,6 +11,7 @@ from hpcpinn.report.cell import cells_into, telling_frames, titles_of
 from hpcpinn.report.change import change_of, colour_bar, floor_of, missed, number, quiet_axis, shading_of
 from hpcpinn.report.kymograph import kymograph_into
 from hpcpinn.report.traces import traces_into
+from hpcpinn.workflows.recorded import CALBINDIN, CALCIUM, VOLTAGE
 from tests.report.synthetic import run_of, with_calcium
 
 
@@ -40,7 +41,7 @@ def test_frames_at_rest_between_which_probes_saw_something_are_said_to_be_so(com
     result = with_calcium(result, np.full_like(result.calcium, 0.05), probes=False)
     seen = np.full_like(result.probes.calcium, 0.05)
     seen[3, 1] = 3.35
-    result = dataclasses.replace(result, probes=dataclasses.replace(result.probes, calcium=seen))
+    result = dataclasses.replace(result, probes=result.probes.with_fields(calcium=seen))
     assert shading_for(result).note == (
         "at rest: calcium moves by less than 0.0005 µM in the frames\n"
         "(probes, recorded more often, see it move by 3.3 µM)"
@@ -62,7 +63,7 @@ def test_scales_come_from_what_happened(communicator, tmp_path, changes, kind, e
         calcium[frame, slice(None) if kind is Normalize else 7] += change
     shading = shading_for(with_calcium(result, calcium))
     assert type(shading.scale) is kind and shading.note == ""
-    floor = floor_of("calcium", 5.0)
+    floor = floor_of(CALCIUM, 5.0)
     assert (shading.scale.vmin, shading.scale.vmax) == pytest.approx(
         (max(ends[0], floor) if kind is LogNorm else ends[0], ends[1])
     )
@@ -79,7 +80,7 @@ def test_what_probes_saw_between_frames_is_said_below_the_trees(communicator, tm
     def seeing(most):
         seen = np.full_like(result.probes.calcium, 0.05)
         seen[3, 1] = most
-        return dataclasses.replace(result, probes=dataclasses.replace(result.probes, calcium=seen))
+        return dataclasses.replace(result, probes=result.probes.with_fields(calcium=seen))
 
     said = "largest of the frames; probes saw up to 0.62 µM between them"
     assert missed(seeing(0.6231), "calcium") == shading_for(seeing(0.6231)).remark == said
@@ -126,7 +127,7 @@ def test_a_bar_has_plain_numbers(communicator, tmp_path):
 def test_curves_that_do_not_move_are_lines(communicator, tmp_path):
     result = run_of(communicator, tmp_path)
     noise = 1e-7 * np.random.default_rng(1).standard_normal(result.probes.calcium.shape)
-    probes = dataclasses.replace(result.probes, calcium=0.05 + noise, voltage=-70.0 + noise, calbindin=149.0 + noise)
+    probes = result.probes.with_fields(calcium=0.05 + noise, voltage=-70.0 + noise, calbindin=149.0 + noise)
     figure = Figure()
     traces_into(figure, dataclasses.replace(result, probes=probes), None)
     calcium, calbindin = figure.axes
@@ -139,14 +140,14 @@ def test_an_axis_of_what_moves_is_left_alone():
     axes = Figure().subplots()
     axes.plot([0.05, 0.06])
     before = axes.get_ylim()
-    assert not quiet_axis(axes, "calcium", np.array([0.05, 0.06]), "µM")
+    assert not quiet_axis(axes, CALCIUM, np.array([0.05, 0.06]), "µM")
     assert axes.get_ylim() == before
 
 
 def test_floors_can_be_said():
-    assert floor_of("calcium", 0.05) == 0.0005
-    assert floor_of("calbindin", 149.38574) == 0.02
-    assert floor_of("voltage", -65.0) == 0.1
-    assert floor_of("calcium", 0.0) > 0.0
+    assert floor_of(CALCIUM, 0.05) == 0.0005
+    assert floor_of(CALBINDIN, 149.38574) == 0.02
+    assert floor_of(VOLTAGE, -65.0) == 0.1
+    assert floor_of(CALCIUM, 0.0) > 0.0
     assert [number(x) for x in (0.0005, 0.1, 3.0, 1200.0, 0.0)] == ["0.0005", "0.1", "3", "1200", "0"]
     assert (number(1.5e-9), number(-0.25)) == ("1.5e−09", "−0.25")

@@ -96,8 +96,7 @@ def test_many_probes_are_marked_but_not_named(result):
     many = dataclasses.replace(
         result.probes,
         name=tuple(f"probe {n}" for n in range(100)),
-        piece=np.arange(100) % 11,
-        fraction=np.full(100, 0.5),
+        places={"piece": np.arange(100) % 11, "fraction": np.full(100, 0.5)},
     )
     axes = Figure().subplots()
     marks = marks_of(dataclasses.replace(result, probes=many, config={}))

@@ -8,12 +8,14 @@ import pytest
 from matplotlib.figure import Figure
 
 from hpcpinn.io import read
-from hpcpinn.io.layout import FIELDS, ResultHeader
-from hpcpinn.io.results import ProbeSite, ResultWriter
+from hpcpinn.io.geometry import ProbeSite, Tree
+from hpcpinn.io.layout import ResultHeader
+from hpcpinn.io.results import ResultWriter
 from hpcpinn.morphology.cable import Section
 from hpcpinn.report.gallery import draw_all
 from hpcpinn.report.traces import traces_into
 from tests.io import runs
+from tests.io.runs import FIELDS
 from tests.morphology.test_simplify import chain
 
 ODD = ("a $x_1$ of $5", "dend[12](0.5)_^{", "Dendrit µ Ωé 树突", "n" * 120, "\\frac{1}{0}", "#%&~")
@@ -21,12 +23,12 @@ ODD = ("a $x_1$ of $5", "dend[12](0.5)_^{", "Dendrit µ Ωé 树突", "n" * 120,
 
 def write(communicator, folder, header: ResultHeader, frames=8, samples=9, name="run.h5"):
     """A result of any cable: calcium rises at the end of the last piece."""
-    n, probes = header.n_cells, len(header.probes)
+    n, probes = header.n_values, len(header.probes)
     with ResultWriter(folder / name, communicator, header) as writer:
         for frame in range(frames):
             rise = np.exp(-((np.arange(n) - n) ** 2) / (0.05 * n) ** 2) * frame
             fields = {"calcium": 0.05 + rise, "calbindin": 149.0 - rise, "voltage": np.full(n, -65.0) + 3 * frame}
-            shaped = {name: values.reshape(-1, header.cells_per_piece) for name, values in fields.items()}
+            shaped = {name: values.reshape(-1, header.geometry.values_per_piece) for name, values in fields.items()}
             writer.frame(float(frame), shaped)
         times = np.linspace(0.0, frames - 1.0, samples) if frames > 1 else np.zeros(samples)
         if probes and samples:
@@ -86,7 +88,8 @@ def test_a_hundred_probes_have_a_legend_that_can_be_read(communicator, tmp_path,
 
 def test_a_cell_of_one_section_in_one_piece(communicator, tmp_path, checked):
     cable = dataclasses.replace(chain([100.0], [(0.5, 0.4)]), sections=(Section("$odd$_" + "n" * 80, 3, -1),))
-    header = ResultHeader(cable=cable, owner=np.zeros(1, int), cells_per_piece=4, probes=(ProbeSite("end", 0, 1.0),))
+    end = (ProbeSite("end", 0, 1.0),)
+    header = dataclasses.replace(runs.header(1), geometry=Tree(cable, np.zeros(1, int), 4), probes=end)
     assert [path.stem for path in draw_all(write(communicator, tmp_path, header), tmp_path / "p")[0]] == ALL
 
 
@@ -108,5 +111,5 @@ def test_no_probes(communicator, tmp_path, checked):
 def test_a_cell_of_five_thousand_pieces(communicator, tmp_path, checked):
     cable = chain([1.0] * 5000, [(0.5, 0.5)] * 5000)
     end = (ProbeSite("end", 4999, 1.0),)
-    header = ResultHeader(cable=cable, owner=np.zeros(5000, int), cells_per_piece=4, probes=end)
+    header = dataclasses.replace(runs.header(1), geometry=Tree(cable, np.zeros(5000, int), 4), probes=end)
     assert [path.stem for path in draw_all(write(communicator, tmp_path, header, frames=4), tmp_path / "p")[0]] == ALL

@@ -9,9 +9,9 @@ from matplotlib.figure import Figure
 
 from hpcpinn.errors import InputError, OutputError
 from hpcpinn.io import read
-from hpcpinn.io.layout import FIELDS
+from hpcpinn.io.geometry import Tree
 from hpcpinn.io.results import ResultWriter
-from hpcpinn.io.sidecar import ReferenceTrace, write_reference
+from hpcpinn.io.sidecar import FINITE_VOLUMES, Reference, Solution, write_reference
 from hpcpinn.report.canvas import frame_spacing, moment, time_label
 from hpcpinn.report.cell import cells_into, draw_cell, frames_at, telling_frames
 from hpcpinn.report.cell_outline import outlines
@@ -31,6 +31,7 @@ from hpcpinn.report.summary import summary_lines
 from hpcpinn.report.traces import traces_into
 from hpcpinn.report.tree import cell_ends
 from tests.io import runs
+from tests.io.runs import FIELDS
 
 APICAL_TIP, BASAL_TIP = 10, 6
 
@@ -44,7 +45,7 @@ def result(communicator, tmp_path):
     run = read(tmp_path / "run.h5")
     calcium = np.full_like(run.calcium, 0.05)
     calcium[run.time == 2.0, runs.CELLS_PER_PIECE * BASAL_TIP + 1] = 3.0
-    return dataclasses.replace(run, calcium=calcium)
+    return run.with_fields(calcium=calcium)
 
 
 def test_the_path_runs_from_the_root_to_the_tip(result):
@@ -54,11 +55,11 @@ def test_the_path_runs_from_the_root_to_the_tip(result):
 
 def test_the_kymograph_follows_the_calcium(result):
     assert liveliest_tip(result) == BASAL_TIP
-    quiet = dataclasses.replace(result, calcium=np.full_like(result.calcium, 0.05))
+    quiet = result.with_fields(calcium=np.full_like(result.calcium, 0.05))
     assert liveliest_tip(quiet) == APICAL_TIP  # all ways alike: the longest
     trunk = quiet.calcium.copy()
     trunk[3, 2] = 1.0
-    assert liveliest_tip(dataclasses.replace(quiet, calcium=trunk)) == APICAL_TIP
+    assert liveliest_tip(quiet.with_fields(calcium=trunk)) == APICAL_TIP
 
 
 def test_a_strip_holds_the_cells_of_its_pieces_in_order(result):
@@ -155,11 +156,11 @@ def test_panels_share_one_scale_and_show_the_values_of_their_frame(result):
 def test_telling_frames_hold_the_peak_and_keep_apart(result):
     calcium = result.calcium.copy()
     calcium[0], calcium[6:, :9] = 0.05, 0.09
-    frames = telling_frames(result, change_of(dataclasses.replace(result, calcium=calcium)), 3)
+    frames = telling_frames(result, change_of(result.with_fields(calcium=calcium)), 3)
     assert result.time[3] == 2.0
     assert len(frames) == 2 and 3 in frames
     assert np.diff(result.time[frames]).min() > np.ptp(result.time) / 6
-    empty = dataclasses.replace(result, time=result.time[:0], calcium=result.calcium[:0])
+    empty = dataclasses.replace(result.with_fields(calcium=result.calcium[:0]), time=result.time[:0])
     with pytest.raises(InputError, match="run.h5: has no frames"):
         change_of(empty)
 
@@ -168,9 +169,9 @@ def test_frames_that_look_alike_or_show_nothing_but_rest_are_left_out(result):
     assert telling_frames(result, change_of(result)).tolist() == [3], "the release; all else is at rest"
     twice = result.calcium.copy()
     twice[6:8, 5] = 2.0
-    frames = telling_frames(result, change_of(dataclasses.replace(result, calcium=twice)))
+    frames = telling_frames(result, change_of(result.with_fields(calcium=twice)))
     assert len(frames) == 2 and 3 in frames, "two releases, once each"
-    quiet = dataclasses.replace(result, calcium=np.full_like(result.calcium, 0.05))
+    quiet = result.with_fields(calcium=np.full_like(result.calcium, 0.05))
     assert telling_frames(quiet, change_of(quiet)).tolist() == [7]
 
 
@@ -182,9 +183,8 @@ def test_times_outside_the_run_are_refused(result):
 
 def test_traces_are_those_of_the_probes_with_the_reference_on_top(result):
     probes = result.probes
-    shifted = ReferenceTrace(
-        result.time, result.calcium, result.calbindin, probes.time, probes.calcium + 1, probes.calbindin + 2
-    )
+    at_probes = {"calcium": probes.calcium + 1, "calbindin": probes.calbindin + 2}
+    shifted = Reference(result.time, probes.time, {FINITE_VOLUMES: Solution(result.fields, at_probes)})
     figure = Figure()
     traces_into(figure, result, shifted)
     shown = {axes.get_ylabel(): [line.get_ydata() for line in axes.lines] for axes in figure.axes}
@@ -273,14 +273,7 @@ def test_split_windows_show_no_sweeps(result, monkeypatch, tmp_path):
 def test_everything_is_drawn_from_the_file(result, tmp_path):
     write_reference(
         result,
-        ReferenceTrace(
-            result.time,
-            result.calcium,
-            result.calbindin,
-            result.probes.time,
-            result.probes.calcium,
-            result.probes.calbindin,
-        ),
+        {FINITE_VOLUMES: Solution(result.fields, result.probes.fields)},
     )
     drawn, left_out = draw_all(read(result.path), tmp_path / "pictures", suffix="pdf")
     assert [path.name for path in drawn] == [
@@ -288,7 +281,11 @@ def test_everything_is_drawn_from_the_file(result, tmp_path):
     ]
     assert all(path.read_bytes().startswith(b"%PDF") for path in drawn)
     assert left_out == ["no partition: one rank computed the whole cell"]
-    shared = dataclasses.replace(result, attributes=result.attributes | {"ranks": 2}, owner=np.arange(11) % 2)
+    shared = dataclasses.replace(
+        result,
+        attributes=result.attributes | {"ranks": 2},
+        geometry=dataclasses.replace(result.tree, owner=np.arange(11) % 2),
+    )
     assert "partition.pdf" in [path.name for path in draw_all(shared, tmp_path / "shared", suffix="pdf")[0]]
 
 
@@ -307,7 +304,7 @@ def test_what_cannot_be_drawn_yet_is_said(communicator, tmp_path):
 def test_a_dimensionless_straight_cable_without_probes_can_be_drawn(communicator, tmp_path):
     header = dataclasses.replace(runs.header(1), probes=(), dimensionless=True)
     cable = header.cable.take(np.arange(3))
-    header = dataclasses.replace(header, cable=cable, owner=np.zeros(3, int))
+    header = dataclasses.replace(header, geometry=Tree(cable, np.zeros(3, int), runs.CELLS_PER_PIECE))
     with ResultWriter(tmp_path / "run.h5", communicator, header) as writer:
         for time in (0.0, 0.5, 1.0):
             writer.frame(time, {name: runs.frame(name, time)[:3] + 2.0 for name in FIELDS})

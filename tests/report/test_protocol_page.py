@@ -76,7 +76,7 @@ def test_pulses_up_to_where_the_run_breaks_off(result):
 def moments(result, mean, protocol):
     """Times and names of the trees of a run whose calcium above rest is the same all over the tree."""
     calcium = 0.05 + np.asarray(mean)[:, None] * np.ones(result.calcium.shape[1])
-    changed = dataclasses.replace(result, calcium=calcium)
+    changed = result.with_fields(calcium=calcium)
     shown = telling_moments(changed, change_of(changed), protocol)
     return [(float(result.time[frame]), said) for frame, said in shown]
 
@@ -105,14 +105,8 @@ def test_a_place_off_the_soma_is_taken_from_the_frames_where_no_probe_is(result)
     assert [curve.name for curve in curves_of(result)] == ["probe soma", "probe tip", "probe fork"]
     calcium = np.full_like(result.calcium, 0.05)
     calcium[:, 0], calcium[4:, 14] = 3.0, 0.4  # a hot soma, and a cell of the basal dendrite
-    only_soma = dataclasses.replace(
-        result.probes,
-        name=("soma",),
-        piece=result.probes.piece[:1],
-        fraction=result.probes.fraction[:1],
-        calcium=result.probes.calcium[:, :1],
-    )
-    soma, hottest = curves_of(dataclasses.replace(result, calcium=calcium, probes=only_soma))
+    only_soma = result.probes.take(np.array([0]))
+    soma, hottest = curves_of(dataclasses.replace(result.with_fields(calcium=calcium), probes=only_soma))
     assert soma.name == "probe soma" and (hottest.kind, hottest.name[:7]) == (3, "dend[0]")
     np.testing.assert_array_equal(hottest.calcium, calcium[:, 14])
     np.testing.assert_allclose(hottest.place, result.cells.xyz[14, :2])
@@ -150,6 +144,6 @@ def test_the_page_is_the_first_picture_of_a_split_run(result, tmp_path):
 
 
 def test_a_run_with_nothing_in_it_yet_is_refused(result, tmp_path):
-    empty = dataclasses.replace(result, time=result.time[:1], calcium=result.calcium[:1])
+    empty = dataclasses.replace(result.with_fields(calcium=result.calcium[:1]), time=result.time[:1])
     with pytest.raises(InputError, match="run.h5: has 1 frames, a protocol needs two"):
         draw_protocol(tmp_path / "protocol.png", empty)

@@ -49,7 +49,7 @@ def test_hot_spots_alone_are_enlarged(communicator, tmp_path, share):
     small = dataclasses.replace(result.cable, length=np.where(np.arange(11) == 6, 0.1, result.cable.length))
     calcium = np.full_like(result.calcium, 0.05)
     calcium[3, 18 : 18 + share] = 1.0
-    hot = with_calcium(dataclasses.replace(result, cable=small), calcium)
+    hot = with_calcium(dataclasses.replace(result, geometry=dataclasses.replace(result.tree, cable=small)), calcium)
     axes = Figure().subplots()
     change = change_of(hot)
     draw_tree(axes, hot, change.values[3], shading_of(hot, change), 1)

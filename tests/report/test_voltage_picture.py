@@ -22,7 +22,7 @@ def firing(result, frames, probes=None):
     seen = np.full_like(result.probes.voltage, -65.0)
     for sample, value in (probes or {}).items():
         seen[sample, 1] = value
-    return dataclasses.replace(result, voltage=voltage, probes=dataclasses.replace(result.probes, voltage=seen))
+    return dataclasses.replace(result.with_fields(voltage=voltage), probes=result.probes.with_fields(voltage=seen))
 
 
 @pytest.fixture

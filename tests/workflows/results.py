@@ -5,9 +5,11 @@ from pathlib import Path
 import numpy as np
 
 from hpcpinn.config import RunConfig
+from hpcpinn.io.geometry import Tree
 from hpcpinn.io.layout import ResultHeader
 from hpcpinn.io.results import ResultWriter
 from hpcpinn.parallel.communicator import make_communicator
+from hpcpinn.workflows import recorded
 from hpcpinn.workflows.problem import Cell
 
 WINDOW = {
@@ -29,13 +31,14 @@ def write_result(
     run, parts = config.run, config.pieces.cells_per_piece
     count = round(run.duration / run.output_interval) + 1 if frames is None else frames
     header = ResultHeader(
-        cable=cell.pieces.cable,
-        owner=np.zeros(cell.pieces.cable.n_frusta, int),
-        cells_per_piece=parts,
+        system="cell",
+        geometry=Tree(cell.pieces.cable, np.zeros(cell.pieces.cable.n_frusta, int), parts),
+        fields=recorded.FIELDS,
+        windows=recorded.WINDOWS,
         probes=cell.probes,
         config=config.to_json(),
     )
-    nothing = np.zeros(header.n_cells)
+    nothing = np.zeros(header.n_values)
     writer = ResultWriter(path, make_communicator("serial"), header)
     for i in range(count):
         fields = {

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from hpcpinn.io.layout import ProbeSite
+from hpcpinn.io.geometry import ProbeSite
 from hpcpinn.morphology.cable import Cable
 from hpcpinn.morphology.synthetic import y_cable
 from hpcpinn.timestepping.cell_grid import cell_grid

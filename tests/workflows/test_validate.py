@@ -11,7 +11,7 @@ from hpcpinn.cli.main import app
 from hpcpinn.config import load_config
 from hpcpinn.errors import InputError
 from hpcpinn.io.read import read
-from hpcpinn.io.sidecar import read_reference
+from hpcpinn.io.sidecar import FINITE_VOLUMES, read_reference
 from hpcpinn.workflows.problem import describe_cell
 from hpcpinn.workflows.validate import reference_task, validate
 from tests.workflows.results import write_result
@@ -102,11 +102,13 @@ def test_the_price_at_equal_error_is_of_a_solve_that_is_as_good(outcome):
 def test_the_reference_is_kept_beside_the_result(outcome, solved):
     result = read(outcome.result.path)
     trace = read_reference(result)
-    excess = trace.calcium - solved[1].constants.c_rest
-    apart = np.abs(result.calcium - trace.calcium - 3e-3 * excess)
+    found = trace[FINITE_VOLUMES]
+    excess = found.fields["calcium"] - solved[1].constants.c_rest
+    apart = np.abs(result.calcium - found.fields["calcium"] - 3e-3 * excess)
     assert apart.max() < 2e-3 * excess.max()
-    assert trace.probe_calcium.shape == (13, 2)
-    assert trace.probe_calcium[:, 0].max() > 10.0 * trace.probe_calcium[:, 1].max()
+    at_probes = found.probes["calcium"]
+    assert at_probes.shape == (13, 2)
+    assert at_probes[:, 0].max() > 10.0 * at_probes[:, 1].max()
     assert outcome.balance_reference < 1e-10
 
 

@@ -1,0 +1,172 @@
+"""What files hold, declared once: every dataset with its axes, unit and a line of what it is.
+
+Writers and readers go through these declarations; scripts/describe_results.py makes docs/results.md from them.
+A system declares what it adds: its fields, and columns of windows.
+"""
+
+import re
+from dataclasses import dataclass
+
+FORMAT = "hpcpinn-result"
+FORMAT_VERSION = 2
+"""Of a run, whatever system it is of; 1 knew three fields on trees, and squares apart from them."""
+
+SECONDS = "s"
+"""Wall time; all other units are left out of a dimensionless run."""
+
+
+@dataclass(frozen=True)
+class Field:
+    """A quantity that a run records on its geometry.
+
+    Attributes:
+        name: Name of the dataset, and of the attribute of a result.
+        unit: Unit as files spell it, such as ``uM``; empty for none.
+        description: A noun phrase for people.
+        least: Value below which it has no meaning, 0 for concentrations; None where there is none.
+        rest_share: Share of the value at rest; what moves by less is at rest.
+        rest_floor: The same as a value, in the unit.
+    """
+
+    name: str
+    unit: str = ""
+    description: str = ""
+    least: float | None = None
+    rest_share: float = 1e-2
+    rest_floor: float = 0.0
+
+    def __post_init__(self) -> None:
+        if not re.fullmatch("[a-z][a-z0-9_]*", self.name) or self.name in _TAKEN:
+            raise ValueError(f"field {self.name!r}: use small letters, digits and underscores, and none of {_TAKEN}")
+
+
+@dataclass(frozen=True)
+class Dataset:
+    """A dataset of a file, or a column of a table in it.
+
+    Attributes:
+        name: Its place in the file, ``pieces/length``, or the name of the column.
+        axes: What its axes count, as documentation says it; empty for a single value.
+        what: A line of what it is.
+        unit: Unit of the values; empty for none.
+        kind: float, int, bool or str.
+    """
+
+    name: str
+    axes: str
+    what: str
+    unit: str = ""
+    kind: type = float
+
+
+def column(name: str, what: str, unit: str = "", kind: type = float) -> Dataset:
+    """A column of a table with one row per window or sweep."""
+    return Dataset(name, "rows", what, unit, kind)
+
+
+RUN = (
+    Dataset("config", "", "run description, JSON", kind=str),
+    Dataset("committed", "4", "how many frames, probe samples, windows and sweeps count; rows beyond are left by a job "
+            "that died", kind=int),
+    Dataset("time", "T", "times of the frames", "ms"),
+)  # fmt: skip
+"""Of every run; and its fields, each with one row per frame."""
+
+FIELDS = (
+    Dataset("fields/name", "fields", "names of the datasets with one row per frame", kind=str),
+    Dataset("fields/unit", "fields", "unit; empty for none", kind=str),
+    Dataset("fields/description", "fields", "a line of what it is", kind=str),
+    Dataset("fields/least", "fields", "value below which it has no meaning; nan for none"),
+    Dataset("fields/rest_share", "fields", "share of the value at rest; what moves by less is at rest"),
+    Dataset("fields/rest_floor", "fields", "the same as a value, in the unit"),
+)
+
+TREE = (
+    Dataset("sections/name", "sections", "such as `apic[12]`", kind=str),
+    Dataset("sections/kind", "sections", "SWC type", kind=int),
+    Dataset("sections/parent", "sections", "parent section, −1 for none", kind=int),
+    Dataset("pieces/section", "pieces", "section", kind=int),
+    Dataset("pieces/kind", "pieces", "SWC type", kind=int),
+    Dataset("pieces/node", "pieces × 2", "nodes at its ends; pieces that share one are neighbours", kind=int),
+    Dataset("pieces/start", "pieces", "distance of its start along the section", "um"),
+    Dataset("pieces/length", "pieces", "axial length of the frustum", "um"),
+    Dataset("pieces/radius", "pieces × 2", "radius at its ends", "um"),
+    Dataset("pieces/er_radius", "pieces × 2", "radius of the endoplasmic reticulum at its ends", "um"),
+    Dataset("pieces/xyz", "pieces × 2 × 3", "positions of its ends", "um"),
+    Dataset("pieces/path", "pieces × 2", "distance of its ends from the root along the tree", "um"),
+    Dataset("pieces/swc_id", "pieces", "SWC point nearest to its end, −1 for none", kind=int),
+    Dataset("pieces/owner", "pieces", "rank that computed it", kind=int),
+    Dataset("cells/piece", "N", "piece; the attribute `cells_per_piece` of the file says how many cells each has",
+            kind=int),
+    Dataset("cells/fraction", "N × 2", "where on the piece the cell starts and ends, 0 to 1"),
+    Dataset("cells/volume", "N", "cytosolic volume", "um3"),
+    Dataset("cells/path", "N", "distance of its middle from the root along the tree", "um"),
+    Dataset("cells/xyz", "N × 3", "position of its middle", "um"),
+)  # fmt: skip
+"""A branched cell: pieces in the order of the tree, whoever computed them, each cut into cells of equal length."""
+
+AXES = tuple(Dataset(name, name.upper(), f"middles of the cells along {name}", "um") for name in ("x", "y", "z"))
+BOX = (
+    *AXES,
+    Dataset("mask", "(Z ×) Y × X", "true inside the domain, where not all of the box is; fields are nan elsewhere",
+            kind=bool),
+    Dataset("subdomains/centre", "subdomains × axes", "middle of every subdomain", "um"),
+    Dataset("subdomains/owner", "subdomains", "rank that computed it", kind=int),
+)  # fmt: skip
+"""A box of two or three axes; frames are (Z ×) Y × X."""
+
+LINE = (AXES[0],)
+"""A line; frames are X."""
+
+POINTS = (Dataset("points/name", "N", "names of the points", kind=str),)
+"""Points without extent, such as neurons; frames are N."""
+
+PROBES = (
+    Dataset("probes/name", "probes", "names", kind=str),
+    Dataset("probes/piece", "probes", "on a tree: piece", kind=int),
+    Dataset("probes/fraction", "probes", "on a tree: position on the piece, 0 at its start, 1 at its end"),
+    *(Dataset(f"probes/{name}", "probes", f"elsewhere: {name}", "um") for name in ("x", "y", "z")),
+    Dataset("probes/time", "samples", "times of the samples", "ms"),
+)
+"""Points that are recorded finely in time: every field as `/probes/NAME`, samples × probes."""
+
+MEMBERS = (
+    Dataset("members/name", "members", "what tells it from the others", kind=str),
+    Dataset("members/first_piece", "members", "its first piece", kind=int),
+    Dataset("members/pieces", "members", "how many it has", kind=int),
+    Dataset("members/config", "members", "its own run description, JSON", kind=str),
+)
+"""Of a population only: members one after the other; pieces are points where there is no tree."""
+
+WINDOWS = (
+    column("start", "begin of the window", "ms"),
+    column("length", "its length", "ms"),
+    column("error_estimate", "estimated error, relative to what the system measures it in"),
+    column("rejected", "attempts before it that were too long", kind=int),
+)
+"""Of every accepted window; a system adds its own columns."""
+
+SWEEPS = (
+    column("window", "number of the window, from 0", kind=int),
+    column("newton", "number of the Newton step, from 0", kind=int),
+    column("sweep", "number of the sweep, from 0", kind=int),
+    column("jump", "largest relative disagreement at interfaces"),
+)
+"""Of every Schwarz sweep."""
+
+REFERENCE_FORMAT = "hpcpinn-reference"
+REFERENCE_FORMAT_VERSION = 2
+
+SOLUTION = Dataset("solutions/NAME/FIELD", "as the field", "what this solver makes of the field")
+"""Of every other solver and field; under ``solutions/NAME/probes`` at the probes."""
+
+SOLUTIONS = (
+    Dataset("time", "T", "times of the frames of the result", "ms"),
+    Dataset("probes/time", "samples", "times of the samples of its probes", "ms"),
+)
+"""Beside a result: other solutions of the run, by who found them."""
+
+_TAKEN = tuple(
+    sorted({entry.name.split("/")[0] for entry in (*RUN, *FIELDS, *TREE, *BOX, *POINTS, *PROBES, *MEMBERS)})
+) + ("windows", "sweeps", "name", "path", "geometry")  # fmt: skip
+"""Names that are no fields."""
