@@ -276,14 +276,23 @@ def _claim(path: Path, start: int, n_bytes: int) -> None:
 
 def format_of(path: Path) -> str | None:
     """What kind of file of ours it is; None where it is none or cannot be read."""
+    return _attribute(path, "format")
+
+
+def system_of(path: Path) -> str | None:
+    """Name of the system that a result is of; None where the file names none or cannot be read."""
+    return _attribute(path, "system")
+
+
+def _attribute(path: Path, name: str) -> str | None:
     if not path.is_file():
         return None  # a pipe would be waited for
     try:
         with open_serial(path, "r") as file:
-            kind = file.attrs.get("format")
+            value = file.attrs.get(name)
     except OSError:
         return None
-    return None if kind is None else str(kind)
+    return None if value is None else str(value)
 
 
 def on_root(communicator: "Communicator", path: Path, kept: str, action: Callable, *arguments: Any) -> Any:
