@@ -14,7 +14,6 @@ from numpy import ndarray
 from hpcpinn.api.folders import TemporaryFolder
 from hpcpinn.api.pictures import Picture, Pictures
 from hpcpinn.errors import InputError
-from hpcpinn.io import layout
 from hpcpinn.io.metrics import read_metrics
 from hpcpinn.io.read import Result
 from hpcpinn.io.read import read as read_cell
@@ -92,7 +91,7 @@ class Run:
         return getattr(self.result, name)
 
     def __dir__(self) -> list[str]:
-        return [*super().__dir__(), *vars(self.result)]
+        return [*super().__dir__(), *dir(self.result)]
 
     @cached_property
     def summary(self) -> dict[str, Any]:
@@ -129,7 +128,7 @@ class Run:
             there = listed(probes.name) if probes.name else "none"
             raise InputError(f"{self.path}: no probe {name!r}; there are {there} (at({name!r}) reads the frames)")
         column = probes.name.index(name)
-        fields = {field: getattr(probes, field)[:, column] for field in layout.FIELDS}
+        fields = {name: samples[:, column] for name, samples in probes.fields.items()}
         return Trace(name, probes.time, fields, result.units)
 
     def at(self, place: str) -> Trace:
@@ -146,7 +145,7 @@ class Run:
         result = self._on_cell("sites")
         site, per = parse_site(place, result.cable), result.cells_per_piece
         cell = site.frustum * per + min(int(site.fraction * per), per - 1)
-        fields = {field: getattr(result, field)[:, cell] for field in layout.FIELDS}
+        fields = {name: values[:, cell] for name, values in result.fields.items()}
         return Trace(place, result.time, fields, result.units)
 
     def plot(

@@ -107,6 +107,9 @@ class Result:
         values: ndarray = fields[name]
         return values
 
+    def __dir__(self) -> list[str]:
+        return [*super().__dir__(), *self.fields]
+
     def field(self, name: str) -> Field:
         """What is declared of a field.
 
