@@ -1,0 +1,134 @@
+"""What every geometry of fields is asked for, and the places of probes on it."""
+
+from abc import ABC, abstractmethod
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, ClassVar, Self
+
+import h5py
+import numpy as np
+from jaxtyping import Int
+from numpy import ndarray
+
+from hpcpinn.errors import InputError
+from hpcpinn.io.schema import Dataset
+
+
+@dataclass(frozen=True)
+class ProbeSite:
+    """A point of a tree that is recorded finely in time.
+
+    Attributes:
+        name: What the user called it.
+        piece: Row of the refined cable.
+        fraction: Position on the piece, 0 at its start, 1 at its end.
+    """
+
+    name: str
+    piece: int
+    fraction: float
+
+
+@dataclass(frozen=True)
+class ProbePoint:
+    """A point of a box or line that is recorded finely in time.
+
+    Attributes:
+        name: What the user called it.
+        at: Its coordinates x, y, z, as many as there are axes, µm.
+    """
+
+    name: str
+    at: tuple[float, ...]
+
+
+Probe = ProbeSite | ProbePoint
+
+
+@dataclass(frozen=True)
+class Geometry(ABC):
+    """Where the values of a field are, in an order that does not depend on ranks."""
+
+    kind: ClassVar[str]
+    declared: ClassVar[tuple[Dataset, ...]]
+
+    @property
+    @abstractmethod
+    def axes(self) -> tuple[str, ...]:
+        """Names of the axes of a frame."""
+
+    @property
+    @abstractmethod
+    def shape(self) -> tuple[int, ...]:
+        """Shape of a frame."""
+
+    @property
+    def pieces(self) -> Int[ndarray, " n"] | None:
+        """Rank that hands in every piece of a frame; None where rank 0 hands in all of it."""
+        return None
+
+    @property
+    def values_per_piece(self) -> int:
+        """Values of a frame that a piece has, one after the other."""
+        return 1
+
+    @property
+    def attributes(self) -> dict[str, Any]:
+        """Attributes of the file."""
+        return {}
+
+    @abstractmethod
+    def content(self) -> dict[str, Any]:
+        """What is written, by name of the dataset."""
+
+    @classmethod
+    @abstractmethod
+    def read(cls, file: h5py.File) -> Self:
+        """The geometry of an open file."""
+
+    @abstractmethod
+    def facts(self, ranks: int) -> dict[str, str]:
+        """A line or two for people, by what they are about."""
+
+    @abstractmethod
+    def coordinates(self) -> dict[str, tuple[Any, ndarray, str]]:
+        """Axes, values and unit of what says where a value is."""
+
+    @abstractmethod
+    def site(self, column: int) -> str:
+        """What people call the place of a value; `column` counts the values of a frame."""
+
+    def probe_site(self, places: Mapping[str, ndarray], number: int) -> str:
+        """What people call the place of a probe; `places` as `probe_places` made them."""
+        return at_words({name: float(values[number]) for name, values in places.items()})
+
+    def probe_places(self, probes: Sequence[Probe]) -> dict[str, ndarray]:
+        """Columns that say where probes are."""
+        points = [probe.at for probe in probes if isinstance(probe, ProbePoint)]
+        places = np.reshape(np.array(points, float), (len(probes), len(self.axes)))
+        return dict(zip(reversed(self.axes), places.T, strict=True))
+
+    @abstractmethod
+    def difference(self, other: "Geometry") -> str:
+        """What tells it from another, in words; empty where values of one are values of the other."""
+
+    def part(self, first: int, count: int) -> tuple["Geometry", Int[ndarray, " n"]]:
+        """Some pieces as a geometry of their own, and the columns of its values.
+
+        Raises:
+            InputError: It has no parts.
+        """
+        raise InputError(f"a {self.kind} has no members; take the whole result")
+
+
+def at_words(place: Mapping[str, float]) -> str:
+    """``x = 1, y = 2.5``."""
+    return ", ".join(f"{name} = {value:.4g}" for name, value in place.items())
+
+
+def differing(pairs: Mapping[str, tuple[Any, Any]]) -> str:
+    """``cells is 3 in the file and 4 in this run`` of the first that differs; empty where nothing does."""
+    for what, (found, wanted) in pairs.items():
+        if found != wanted:
+            return f"{what} is {found} in the file and {wanted} in this run"
+    return ""
