@@ -117,7 +117,7 @@ def test_prepare_leaves_what_the_user_and_the_scheduler_chose() -> None:
         ({"OMP_NUM_THREADS": "8"}, "--xla_cpu_multi_thread_eigen=true intra_op_parallelism_threads=8"),
         ({"OMP_NUM_THREADS": "4,2"}, "--xla_cpu_multi_thread_eigen=true intra_op_parallelism_threads=4"),
         ({"OMP_NUM_THREADS": "junk"}, "--xla_cpu_multi_thread_eigen=false intra_op_parallelism_threads=1"),
-        ({"XLA_FLAGS": "intra_op_parallelism_threads=3"}, "intra_op_parallelism_threads=3"),
+        ({"XLA_FLAGS": "--xla_cpu_multi_thread_eigen=true"}, "--xla_cpu_multi_thread_eigen=true"),
         (
             {"XLA_FLAGS": "--xla_backend_optimization_level=1"},
             "--xla_backend_optimization_level=1 --xla_cpu_multi_thread_eigen=false intra_op_parallelism_threads=1",
