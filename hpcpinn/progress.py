@@ -4,7 +4,7 @@ from typing import Protocol
 
 
 class ProgressDisplay(Protocol):
-    """Told by workflows on every rank; the first one shows it (`hpcpinn.cli.progress`)."""
+    """Told by workflows on every rank; the first one shows it (`hpcpinn.terminal.progress`)."""
 
     def doing(self, what: str, total: float = 0.0, unit: str = "") -> None:
         """A part of the work begins.

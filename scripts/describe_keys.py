@@ -21,7 +21,8 @@ A job file is TOML. Every key has a default, so a job holds only what differs fr
 misspelt key is refused with the nearest one. On the command line `--set table.key=value` changes one
 key. Times are in ms and lengths in µm (for the preset `seed` everything is dimensionless) or text with
 a unit, such as `duration = "10 min"` or `"6 seconds"`. Relative paths in a job file start at the job file, the path
-of the result at the working directory.
+of the result at the working directory. What is solved is named at the top of a file, `system = "square"`; a file that
+names nothing describes a cell. (`kind` of `[domain]` says the same.)
 
 Places on the cell (`site`) are written `soma`, `root`, `apic[12](0.5)` (section and position on it,
 0 to 1), `point:123` (id in the SWC file), `xyz:1,2,3` (nearest place, µm, at most 50 µm from the cell) or
@@ -44,7 +45,7 @@ and what was put in. `hpcpinn/core/plausibility.py` is the table of what is usua
 SQUARE = """
 # On a square
 
-With `domain.kind = "square"` a description has these tables and no others. Observation files are CSV with a
+With `system = "square"` a description has these tables and no others. Observation files are CSV with a
 header `value_uM,x_um,y_um,t_ms,noise_uM` (the units may be left out) and one row per observation.
 """
 
@@ -118,6 +119,8 @@ def tables(whole: type[schema.Table]) -> list[str]:
     """The tables of one kind of domain."""
     parts = []
     for name, field in whole.model_fields.items():
+        if name == "system":
+            continue  # said at the top
         model = field.annotation
         several = get_origin(field.annotation) is tuple
         if several:

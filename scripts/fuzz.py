@@ -296,9 +296,11 @@ def check_cable(cable: Any) -> None:
 
 def check_toml(path: Path, chance: random.Random) -> None:
     """Reads a run description and builds of a run what takes no solve."""
-    from hpcpinn.config import SquareConfig, load_any
+    from hpcpinn.config.square import SquareConfig
+    from hpcpinn.systems.jobs import load_order
 
-    config, origin = load_any(path)
+    order = load_order(path)
+    config, origin = order.described, order.origin
     with origin.naming_places():
         if isinstance(config, SquareConfig):
             _check_square(config)

@@ -41,9 +41,11 @@ FLOORS = {
     "inference": 5,
     "workflows": 6,
     "report": 7,
-    "api": 8,
-    "cli": 9,
-    "__main__": 10,
+    "terminal": 7,
+    "systems": 8,
+    "api": 9,
+    "cli": 10,
+    "__main__": 11,
 }
 
 ALLOWED_SIDEWAYS = {"morphology"}

@@ -12,6 +12,7 @@ from pydantic import BaseModel, BeforeValidator, ValidationError
 from pydantic.fields import FieldInfo
 
 from hpcpinn.config.load import Origin, refusal
+from hpcpinn.config.reading import Reading
 from hpcpinn.config.values import Table
 from hpcpinn.errors import InputError
 
@@ -54,7 +55,7 @@ class Given(Table):
         try:
             super().__init__(**{key: plain(value) for key, value in keys.items()})
         except ValidationError as error:
-            raise refusal(error, Origin(name, schema=type(self))) from None
+            raise refusal(error, Origin(name, reading=Reading(name, type(self)))) from None
 
     @classmethod
     def __pydantic_init_subclass__(cls, **more: Any) -> None:

@@ -22,11 +22,12 @@ from hpcpinn.api.tables import (
     Voltage,
 )
 from hpcpinn.config.jobs import find_job
-from hpcpinn.config.load import Origin, described, names_of_files, put, read_document
+from hpcpinn.config.load import Origin, put
 from hpcpinn.config.schema import RunConfig
 from hpcpinn.config.square import SquareConfig
 from hpcpinn.config.toml import toml_text
 from hpcpinn.errors import InputError, OutputError
+from hpcpinn.systems.jobs import described, read_document
 
 if TYPE_CHECKING:
     import networkx as nx
@@ -175,7 +176,7 @@ class Job:
                 )
             document["morphology"]["file"] = str(self.write_graph(target))
         if target is not None:
-            for holder, key in names_of_files(document):
+            for holder, key in self.origin.reading.files(document):
                 holder[key] = _from_folder(holder[key], target.parent)
         text = toml_text(document)
         if target is not None:

@@ -6,12 +6,13 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from hpcpinn.cli.job import JOB_HELP, chosen_file
-from hpcpinn.cli.progress import make_progress
-from hpcpinn.cli.run import overrides_of
-from hpcpinn.config import RunConfig, SquareConfig, load_any
+from hpcpinn.config import RunConfig
 from hpcpinn.config.load import Origin
+from hpcpinn.config.square import SquareConfig
 from hpcpinn.errors import InputError
+from hpcpinn.systems.jobs import load_order
+from hpcpinn.terminal.job import JOB_HELP, chosen_file, overrides_of
+from hpcpinn.terminal.progress import make_progress
 from hpcpinn.wording import as_typed, counted, duration
 
 if TYPE_CHECKING:
@@ -38,7 +39,8 @@ def infer(
     What the data cannot determine is said, not guessed.
     """
     job = chosen_file(job, "infer", "[[parameter]] and [data]", "neuron_inverse")
-    config, origin = load_any(job, [*(settings or []), *overrides_of({"run.output": output})])
+    order = load_order(job, [*(settings or []), *overrides_of({"run.output": output})])
+    config, origin = order.described, order.origin
     if not isinstance(config, SquareConfig) and not config.parameter:
         raise InputError(
             f"{job}: [[parameter]]: none is given, so there is nothing to infer; name at least one, such as D_c"

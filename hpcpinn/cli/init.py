@@ -6,7 +6,8 @@ from typing import Annotated
 
 import typer
 
-from hpcpinn.config.jobs import DEFAULT, describe
+from hpcpinn.config.jobs import DEFAULT
+from hpcpinn.systems.jobs import describe
 
 
 def init(
@@ -17,7 +18,7 @@ def init(
 
     Nothing that is there already is replaced.
     """
-    from hpcpinn.workflows.own_job import copy_job
+    from hpcpinn.systems.own_job import copy_job
 
     job = describe(name)
     for file in copy_job(job, to):

@@ -6,7 +6,8 @@ from typing import Annotated
 
 import typer
 
-from hpcpinn.config.jobs import bundled_names, describe
+from hpcpinn.config.jobs import bundled_names
+from hpcpinn.systems.jobs import describe
 
 
 def jobs(

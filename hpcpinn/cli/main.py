@@ -1,7 +1,5 @@
 """The command line: one command per file of this package, each loading what it needs when it runs."""
 
-from importlib import import_module
-from importlib.util import find_spec
 from typing import Annotated, Any
 
 import typer
@@ -9,16 +7,15 @@ from typer.core import TyperGroup
 
 from hpcpinn import __version__
 from hpcpinn.config.jobs import bundled_names
+from hpcpinn.errors import InputError
+from hpcpinn.systems import part, system_named, system_names
 
-COMMANDS = (
-    "run", "jobs", "init", "inspect", "partition", "protocols", "threshold", "flow-map", "infer", "uq", "validate",
-    "plot", "submit",
-)  # fmt: skip
-"""Every command NAME is the function NAME of ``hpcpinn.cli.NAME`` (with _ for -); its docstring is its help.
+COMMANDS = ("run", "jobs", "init", "infer", "uq", "validate", "plot", "submit")
+"""Commands of all systems: NAME is the function NAME of ``hpcpinn.cli.NAME``.
 
-A command of several actions is a tuple of functions ACTIONS there, with its help in HELP.
-
-A text MORE of the module stands at the end of the help."""
+Systems have others. A command's docstring is its help. In a module it is the function of its name (with _ for -), or,
+where it has several actions, a tuple of functions ACTIONS with their help in HELP; a text MORE of the module stands at
+the end of the help."""
 
 
 DEBUG = "--debug behind any command shows the traceback of an error."
@@ -70,19 +67,38 @@ def _application() -> typer.Typer:
         pretty_exceptions_enable=False,
     )
     application.callback()(_options)
-    for name in COMMANDS:
-        plain = name.replace("-", "_")
-        if find_spec(f"hpcpinn.cli.{plain}") is not None:
-            module = import_module(f"hpcpinn.cli.{plain}")
-            epilog = f"{getattr(module, 'MORE', '')}\n\n{DEBUG}"
-            if hasattr(module, "ACTIONS"):
-                actions = typer.Typer(cls=_Commands, rich_markup_mode=None, help=module.HELP, epilog=epilog)
-                for action in module.ACTIONS:
-                    actions.command(epilog=epilog)(action)
-                application.add_typer(actions, name=name)
-            else:
-                application.command(name, epilog=epilog)(getattr(module, plain))
+    for name, command in all_commands().items():
+        _add(application, name, part(command))
     return application
+
+
+def all_commands() -> dict[str, Any]:
+    """Every command by name: its function, its module, or that module's name.
+
+    Raises:
+        InputError: A system brings one that is there already, or cannot be loaded.
+    """
+    own = {name: f"hpcpinn.cli.{name}" for name in COMMANDS}
+    brought: dict[str, Any] = {}
+    for system in map(system_named, system_names()):
+        for name, command in getattr(system, "commands", {}).items():
+            if name in own or name in brought:
+                raise InputError(f"the system {system.name!r}: a command {name!r} is there already; name it otherwise")
+            brought[name] = command
+    first = COMMANDS.index("infer")  # a cell is looked at before anything is inferred
+    return {**dict(list(own.items())[:first]), **brought, **own}
+
+
+def _add(application: typer.Typer, name: str, command: Any) -> None:
+    """Makes a function, or a module with one or several, a command of the application."""
+    epilog = f"{getattr(command, 'MORE', '')}\n\n{DEBUG}"
+    if hasattr(command, "ACTIONS"):
+        actions = typer.Typer(cls=_Commands, rich_markup_mode=None, help=command.HELP, epilog=epilog)
+        for action in command.ACTIONS:
+            actions.command(epilog=epilog)(action)
+        application.add_typer(actions, name=name)
+    else:
+        application.command(name, epilog=epilog)(getattr(command, name.replace("-", "_"), command))
 
 
 app = _application()

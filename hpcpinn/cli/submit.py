@@ -6,11 +6,13 @@ from typing import Annotated
 
 import typer
 
-from hpcpinn.cli.job import JOB_HELP, chosen_job
 from hpcpinn.config.jobs import DEFAULT, find_job
 from hpcpinn.config.load import Override
+from hpcpinn.systems import part
+from hpcpinn.systems.jobs import load_order, require_action
+from hpcpinn.terminal.job import JOB_HELP, chosen_job
 from hpcpinn.workflows.sbatch import TASK, for_task, refuse_blanks, refuse_unfilled, tasks_of
-from hpcpinn.workflows.submit import Submission, check_array, check_run, script
+from hpcpinn.workflows.submit import Submission, check_array, script
 from hpcpinn.workflows.submit import submit as hand_over
 
 _TRIED = 20
@@ -77,10 +79,10 @@ def submit(
         refuse_unfilled(flag, word, is_array=submission.array is not None)
     if submission.array is None:
         found = chosen_job(job, DEFAULT, morphology)
-        check_run(found.file, [*found.overrides, *overrides])
+        _checked(found.file, [*found.overrides, *overrides])
     else:
         first = [_as_task(task, job, morphology, overrides) for task in tasks_of(submission.array)[:_TRIED]]
-        check_array(first, submission.array)
+        check_array([_checked(file, changes) for file, changes in first], submission.array)
     text = script(submission)
     if dry_run:
         typer.echo(text, nl=False)
@@ -107,3 +109,12 @@ def _as_task(
     cell = None if morphology is None else for_task(morphology, task)
     found = find_job(typed, DEFAULT, cell)
     return found.file, [*found.overrides, *(for_task(override, task) for override in overrides)]
+
+
+def _checked(file: Path | None, overrides: list[Override]) -> Path:
+    """The result file; mistakes in the run description are found now rather than after hours in the queue."""
+    order = load_order(file, overrides)
+    action = part(require_action(order, "run"))
+    with order.origin.naming_places():
+        action.look(order)
+    return Path(order.described.run.output)

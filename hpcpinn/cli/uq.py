@@ -7,12 +7,13 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from hpcpinn.cli.infer import print_lines, warn_of_check, warn_of_misfit
-from hpcpinn.cli.job import JOB_HELP, chosen_file
-from hpcpinn.cli.progress import make_progress
-from hpcpinn.cli.run import overrides_of
-from hpcpinn.config import RunConfig, SquareConfig, load_any
+from hpcpinn.config import RunConfig
 from hpcpinn.config.load import Origin
+from hpcpinn.config.square import SquareConfig
 from hpcpinn.errors import InputError
+from hpcpinn.systems.jobs import load_order
+from hpcpinn.terminal.job import JOB_HELP, chosen_file, overrides_of
+from hpcpinn.terminal.progress import make_progress
 from hpcpinn.wording import as_typed, duration
 
 if TYPE_CHECKING:
@@ -48,7 +49,8 @@ def uq(
     of observations, beside the least that any method could have; the ranks share the data sets.
     """
     job = chosen_file(job, "uq", "[[parameter]] and [data]", "neuron_inverse")
-    config, origin = load_any(job, [*(settings or []), *overrides_of({"run.output": output})])
+    order = load_order(job, [*(settings or []), *overrides_of({"run.output": output})])
+    config, origin = order.described, order.origin
     if not isinstance(config, SquareConfig):
         if study:
             raise InputError(f"{job}: --study: domain.kind = 'cell'; studies are made on squares only")

@@ -1,15 +1,8 @@
 """The typed run description and how it is read from a job file."""
 
+from hpcpinn.config.cells import config_from_json, load_config, load_with_origin, with_changes
 from hpcpinn.config.jobs import bundled_job
-from hpcpinn.config.load import (
-    Origin,
-    config_from_json,
-    load_any,
-    load_config,
-    load_with_origin,
-    square_from_json,
-    with_changes,
-)
+from hpcpinn.config.load import Origin
 from hpcpinn.config.schema import (
     FluxConfig,
     MorphologyConfig,
@@ -25,7 +18,6 @@ from hpcpinn.config.schema import (
     VoltageConfig,
     WindowConfig,
 )
-from hpcpinn.config.square import SquareConfig
 
 __all__ = [
     "FluxConfig",
@@ -38,16 +30,13 @@ __all__ = [
     "ProbeConfig",
     "RunConfig",
     "SchwarzConfig",
-    "SquareConfig",
     "SynapseConfig",
     "TrainingConfig",
     "VoltageConfig",
     "WindowConfig",
     "bundled_job",
     "config_from_json",
-    "load_any",
     "load_config",
     "load_with_origin",
-    "square_from_json",
     "with_changes",
 ]

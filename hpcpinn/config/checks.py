@@ -6,14 +6,12 @@ from collections.abc import Iterator, Mapping
 from typing import TypeVar
 
 from hpcpinn.config.lines import Path
+from hpcpinn.config.reading import Problem
 from hpcpinn.config.schema import RunConfig
 from hpcpinn.config.values import Table
 from hpcpinn.wording import biology
 
 T = TypeVar("T", bound=Table)
-
-Problem = tuple[Path, str]
-"""A key and what is wrong with it."""
 
 _WITHIN_RUN = (
     ("window", "longest"),

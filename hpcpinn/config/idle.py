@@ -4,12 +4,10 @@ import math
 from collections.abc import Iterable, Iterator
 
 from hpcpinn.config.lines import Path
+from hpcpinn.config.reading import Problem
 from hpcpinn.config.schema import RunConfig
-from hpcpinn.config.square import SquareConfig
 from hpcpinn.config.values import Table
 from hpcpinn.wording import biology, spoken
-
-Problem = tuple[Path, str]
 
 _SAME = 1e-6
 """Share by which an interval may miss what it should divide: 0.1 is no binary number."""
@@ -20,13 +18,6 @@ def idle(config: RunConfig) -> Iterator[Problem]:
     yield from _of_nothing(config)
     yield from _unread(config)
     yield from _rounded(config)
-
-
-def unread_in_square(config: SquareConfig) -> Iterator[Problem]:
-    """Keys of a square's description that do nothing, or less than they say."""
-    yield from _unread_training(config.training, config.training.trainer)
-    if config.run.duration is not None:
-        yield from _last_frame(config.run.duration, config.run.output_interval, config.run)
 
 
 def _of_nothing(config: RunConfig) -> Iterator[Problem]:
@@ -88,7 +79,7 @@ def _unread(config: RunConfig) -> Iterator[Problem]:
             "run", config.run, ("checkpoint_every",), "does nothing in long runs; they have split.checkpoint_every"
         )
         yield from _unread_in_long_runs(config)
-    yield from _unread_training(config.training, config.training.trainer)
+    yield from unread_training(config.training, config.training.trainer)
     population = config.population
     if population.cells:
         yield from _given("morphology", config.morphology, ("file",), "is no member; the cells are population.cells")
@@ -116,7 +107,7 @@ def _unread_in_long_runs(config: RunConfig) -> Iterator[Problem]:
     yield from _given("split", split, unread, f"is for {other!r} windows, and split.windows = {split.windows!r}")
 
 
-def _unread_training(training: Table, trainer: str) -> Iterator[Problem]:
+def unread_training(training: Table, trainer: str) -> Iterator[Problem]:
     """Settings of trainers that are not at work."""
     first_order = trainer in ("adam", "lbfgs")
     unread = ("newton_tolerance", "newton_max") if first_order else ("steps", "learning_rate", "alpha")
@@ -136,7 +127,7 @@ def _rounded(config: RunConfig) -> Iterator[Problem]:
     """Numbers in whose place others are taken."""
     run, cable = config.run, config.cable
     if not config.is_long:
-        yield from _last_frame(run.duration, run.output_interval, run)
+        yield from last_frame(run.duration, run.output_interval, run)
     if not config.solves_voltage:
         return
     if cable.pulse_step > cable.step and "pulse_step" in cable.model_fields_set:
@@ -152,7 +143,7 @@ def _rounded(config: RunConfig) -> Iterator[Problem]:
             )
 
 
-def _last_frame(duration: float, interval: float, run: Table) -> Iterator[Problem]:
+def last_frame(duration: float, interval: float, run: Table) -> Iterator[Problem]:
     """The end of a run is seen where the interval divides its duration."""
     count = math.floor(duration / interval * (1.0 + 1e-9) + 1e-9)
     if duration - count * interval > _SAME * interval:

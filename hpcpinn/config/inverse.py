@@ -9,7 +9,7 @@ from pydantic import Field
 from hpcpinn.config.declared import truth_table
 from hpcpinn.config.learnable import measure_of
 from hpcpinn.config.stimulation import CurrentConfig
-from hpcpinn.config.values import Count, Finite, Positive, PositiveTime, Table, Text, Time, several
+from hpcpinn.config.values import Count, File, Finite, Positive, PositiveTime, Table, Text, Time, several
 from hpcpinn.physics.constants import CalciumConstants, Gate
 from hpcpinn.physics.membrane_constants import CableConstants, FieldConstants
 
@@ -105,7 +105,7 @@ class CellDataConfig(Table):
         truth: Constants they are made with where these are not the run's.
     """
 
-    file: Text | None = None
+    file: File | None = None
     indicator: Positive | None = None
     sites: Annotated[tuple[Text, ...], several()] = ()
     first: Time = 1.0

@@ -3,10 +3,8 @@
 from collections.abc import Iterator
 from typing import Protocol
 
-from hpcpinn.config.lines import Path
+from hpcpinn.config.reading import Problem
 from hpcpinn.config.values import Table
-
-Problem = tuple[Path, str]
 
 
 class Parameter(Protocol):

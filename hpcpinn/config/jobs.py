@@ -1,13 +1,11 @@
 """Which file a person means by JOB, and the jobs that come with hpcpinn."""
 
-import re
-import tomllib
 from dataclasses import dataclass
 from difflib import get_close_matches
 from pathlib import Path
 
 from hpcpinn import bundled
-from hpcpinn.config.load import Override, relative_names
+from hpcpinn.config.load import Override
 from hpcpinn.errors import InputError
 from hpcpinn.files import refuse_endless
 from hpcpinn.wording import as_typed
@@ -32,26 +30,7 @@ _OTHERS = {
 
 
 @dataclass(frozen=True)
-class BundledJob:
-    """A job that comes with hpcpinn.
-
-    Attributes:
-        name: What a person types for it.
-        file: The job file.
-        about: The first sentence of its comment.
-        commands: Commands that it is made for, with an option where they need one.
-        inputs: Names, as they stand in it, of the files that it reads and that lie beside it.
-    """
-
-    name: str
-    file: Path
-    about: str
-    commands: tuple[str, ...]
-    inputs: tuple[str, ...]
-
-
-@dataclass(frozen=True)
-class Job:
+class NamedJob:
     """What a person named in the place of JOB.
 
     Attributes:
@@ -82,23 +61,7 @@ def bundled_job(name: str) -> Path:
     raise InputError(f"no bundled job {name!r};{_near(name)} there are: {', '.join(known) or 'none'}")
 
 
-def describe(name: str) -> BundledJob:
-    """What a bundled job is about, and for.
-
-    Raises:
-        InputError: There is none of that name.
-    """
-    file = bundled_job(name)
-    text = file.read_text(encoding="utf-8")
-    document = tomllib.loads(text)
-    if "study" in document:
-        commands: tuple[str, ...] = ("uq --study",)
-    else:
-        commands = ("infer", "uq") if "parameter" in document else ("run",)
-    return BundledJob(name, file, _first_sentence(text), commands, tuple(relative_names(document)))
-
-
-def find_job(given: Path | None, default: str | None = None, morphology: str | None = None) -> Job:
+def find_job(given: Path | None, default: str | None = None, morphology: str | None = None) -> NamedJob:
     """What JOB means: an existing job file, else the name of a bundled one, or a cell.
 
     Args:
@@ -112,7 +75,7 @@ def find_job(given: Path | None, default: str | None = None, morphology: str | N
     """
     base = None if default is None else bundled_job(default)
     if given is None:
-        return Job(base)
+        return NamedJob(base)
     typed = str(given)
     if is_cell(given):
         if morphology is not None:
@@ -120,14 +83,14 @@ def find_job(given: Path | None, default: str | None = None, morphology: str | N
         return _with_cell(typed, base)
     if given.is_file():
         _refuse_other_kinds(given)
-        return Job(given)
+        return NamedJob(given)
     if typed in bundled_names():
         own = Path(f"{typed}.toml")
         other = f"; {own} here is another one: name it with its ending" if own.is_file() else ""
-        return Job(bundled_job(typed), notice=f"{typed} is the bundled job{other}")
+        return NamedJob(bundled_job(typed), notice=f"{typed} is the bundled job{other}")
     refuse_endless(given)
     if given.is_dir():
-        return Job(given)  # refused where it is read
+        return NamedJob(given)  # refused where it is read
     meant = _near(given.stem)
     if meant:
         raise InputError(f"{typed}: no such job file;{meant} `hpcpinn jobs` lists all of them")
@@ -142,13 +105,13 @@ def is_cell(given: Path) -> bool:
     return given.suffix.lower() != ".toml" and given.is_file() and _reads_as_swc(given)
 
 
-def _with_cell(cell: str, base: Path | None) -> Job:
+def _with_cell(cell: str, base: Path | None) -> NamedJob:
     taken: list[Override] = [(cell, f"morphology.file={_quoted(cell)}")]
     if base is None:
-        return Job(None, tuple(taken), f"{cell} is a cell: everything else has its default")
+        return NamedJob(None, tuple(taken), f"{cell} is a cell: everything else has its default")
     output = f"results/{Path(cell.removeprefix('builtin:')).stem}.h5"
     taken.append((cell, f"run.output={_quoted(output)}"))
-    return Job(base, tuple(taken), f"{cell} is a cell: the bundled job {base.stem} on it, into {output}")
+    return NamedJob(base, tuple(taken), f"{cell} is a cell: the bundled job {base.stem} on it, into {output}")
 
 
 def _quoted(text: str) -> str:
@@ -193,13 +156,3 @@ def _reads_as_swc(file: Path) -> bool:
         return len([float(word) for word in point.split("#")[0].replace(",", " ").split()]) >= 7
     except (OSError, ValueError):
         return False
-
-
-def _first_sentence(text: str) -> str:
-    """Of the comment that a job file begins with."""
-    comment = []
-    for line in text.splitlines():
-        if not line.startswith("#"):
-            break
-        comment.append(line.lstrip("#").strip())
-    return re.split(r"(?<=[.!?])\s", " ".join(comment).strip(), maxsplit=1)[0]

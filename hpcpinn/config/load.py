@@ -1,153 +1,122 @@
-"""Reads a job file and command-line overrides into a `RunConfig`.
+"""Reads a job file and command-line overrides into the description of a system.
 
 Every problem becomes one line that names the file and line (or the flag), the key, the value and
 what would be accepted.
 """
 
+import copy
 import os
 import tomllib
 import warnings
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path as FilePath
-from typing import Any, get_origin
+from typing import Any, Protocol
 
-from pydantic import BaseModel, ValidationError
+from pydantic import ValidationError
 
-from hpcpinn.config import inverse_checks, square_checks
-from hpcpinn.config.checks import Problem, conflicts, fit_defaults
-from hpcpinn.config.idle import beyond_the_end, idle, unread_in_square
 from hpcpinn.config.lines import Path, key_lines, line_of
-from hpcpinn.config.mistakes import problem_of, table_class
+from hpcpinn.config.mistakes import problem_of
 from hpcpinn.config.plausible import findings
-from hpcpinn.config.population import PopulationConfig
-from hpcpinn.config.schema import RunConfig
-from hpcpinn.config.square import SquareConfig
+from hpcpinn.config.reading import Problem, Reading, named_system
 from hpcpinn.config.toml import parse_toml
+from hpcpinn.config.values import Description
 from hpcpinn.errors import CutShortWarning, InputError, InputWarning, spelled, warn
 from hpcpinn.files import refuse_endless
 from hpcpinn.wording import shortened
-
-_PATH_KEYS: tuple[tuple[str, str], ...] = (
-    ("morphology", "file"),
-    ("voltage", "file"),
-    ("field", "file"),
-    ("stimulation", "waveform"),
-    ("split", "flow_map"),
-    ("data", "file"),
-)
-"""Keys whose relative paths start at the job file."""
-
 
 Override = str | tuple[str, str]
 """``table.key=value``; or the flag that a person typed for it, and that."""
 
 
-def load_config(path: str | os.PathLike[str] | None = None, overrides: Sequence[Override] = ()) -> RunConfig:
-    """The run description of a job file, with overrides on top.
+class Readings(Protocol):
+    """The systems that a description may be of."""
+
+    def named(self, key: Path, name: Any) -> Reading:
+        """The reading of the system that a key names; without a key, that of a description that names none.
+
+        Raises:
+            InputError: There is none of that name; it knows the key.
+        """
+
+    def lists(self) -> Collection[str]:
+        """Dotted names of the tables of which there may be several, of all systems."""
+
+
+def load(
+    path: str | os.PathLike[str] | None, overrides: Sequence[Override], readings: Readings
+) -> tuple[Any, "Origin"]:
+    """The description of a job file, with overrides on top, and the place of every key.
 
     Args:
         path: TOML file; None takes the defaults of every key.
         overrides: ``table.key=value`` as on the command line, the value in TOML's spelling;
             what is not TOML is taken as text. ``synapse.0.start=5`` reaches into a list.
+        readings: The systems that it may be of.
 
     Raises:
-        InputError: Unreadable file, unknown or misspelt key, wrong type, value out of range,
+        InputError: Unreadable file, unknown system, unknown or misspelt key, wrong type, value out of range,
             or keys that contradict each other: the first problem, and how many more there are.
     """
-    return load_with_origin(path, overrides)[0]
-
-
-def load_with_origin(
-    path: str | os.PathLike[str] | None = None, overrides: Sequence[Override] = ()
-) -> tuple[RunConfig, "Origin"]:
-    """As `load_config`, with the place of every key: mistakes that only the cell shows need it, too.
-
-    Raises:
-        InputError: As `load_config`.
-    """
-    document, origin = read_document(path, overrides)
-    if _schema(document) is SquareConfig:
-        raise InputError(
-            f"{origin.of(('domain', 'kind'))}: domain.kind: 'square' has no cell, which this command needs; "
-            "squares are for hpcpinn run, infer, validate and plot",
-            ("domain", "kind"),
-        )
-    config = described(document, origin)
-    assert isinstance(config, RunConfig)
-    return config, origin
-
-
-def gives(path: str | os.PathLike[str] | None, overrides: Sequence[Override], key: Path) -> bool:
-    """Whether a job file, or an override on top of it, gives a key a value; nothing is checked.
-
-    Raises:
-        InputError: Unreadable file, or an override that cannot be understood.
-    """
-    return key in read_document(path, overrides)[1].given
-
-
-def _say(lines: Iterable[str]) -> None:
-    for line in lines:
-        warn(line)
-
-
-def load_any(
-    path: str | os.PathLike[str] | None = None, overrides: Sequence[Override] = ()
-) -> tuple[RunConfig | SquareConfig, "Origin"]:
-    """As `load_with_origin`, of whatever domain the description has.
-
-    Raises:
-        InputError: As `load_config`.
-    """
-    document, origin = read_document(path, overrides)
+    document, origin = read_document(path, overrides, readings)
     return described(document, origin), origin
 
 
-def described(document: Mapping[str, Any], origin: "Origin") -> RunConfig | SquareConfig:
-    """The run description of a document, of whatever domain it has; what does nothing or looks wrong is said.
-
-    Args:
-        document: Tables of keys as TOML gives them.
-        origin: Where the keys were given; it learns which there are.
+def described(document: Mapping[str, Any], origin: "Origin") -> Any:
+    """The description that a document holds, checked, with a warning of what does nothing or looks wrong.
 
     Raises:
-        InputError: Unknown or misspelt key, wrong type, value out of range, or keys that contradict each other.
+        InputError: It holds a mistake.
     """
     origin.note(document)
-    config: RunConfig | SquareConfig
-    if _schema(document) is SquareConfig:
-        origin.schema = SquareConfig
-        config = _validated_square(document, origin)
-    else:
-        config = _validated(document, origin)
-    _say(origin.warnings(config))
-    return config
+    found = validated(document, origin)
+    for line in origin.warnings(found):
+        warn(line)
+    return found
 
 
 def read_document(
-    path: str | os.PathLike[str] | None = None, overrides: Sequence[Override] = ()
+    path: str | os.PathLike[str] | None, overrides: Sequence[Override], readings: Readings
 ) -> tuple[dict[str, Any], "Origin"]:
-    """The tables of a job file as they stand there, with overrides on top, and where each key was given.
-
-    Nothing is checked but that it is TOML; `described` makes a run description of it.
+    """The keys and values of a job file, with overrides on top; nothing but the system's name is checked.
 
     Raises:
-        InputError: Unreadable file, or an override that cannot be understood.
+        InputError: Unreadable file, unknown system, or an override that cannot be understood.
     """
     origin = Origin()
     document: dict[str, Any] = {}
     if path is not None:
-        document, origin = _read(FilePath(path))
+        document, origin = _read(FilePath(path), readings.lists())
+    origin.reading = _reading_of(document, overrides, origin, readings)
+    if path is not None:
+        for holder, key in origin.reading.files(document):
+            holder[key] = _beside(FilePath(path), holder[key])
+    _override_all(document, overrides, origin)
+    origin.note(document)
+    return document, origin
+
+
+def _reading_of(
+    document: Mapping[str, Any], overrides: Sequence[Override], origin: "Origin", readings: Readings
+) -> Reading:
+    """How the description is read, once overrides lie on top of it."""
+    whole, seen = copy.deepcopy(dict(document)), Origin(origin.file, origin.lines)
+    for override in overrides:
+        _override(whole, override, seen)
+    try:
+        return readings.named(*named_system(whole))
+    except InputError as error:
+        raise InputError(f"{seen.of(error.key)}: {error}" if error.key else str(error), error.key) from None
+
+
+def _override_all(document: dict[str, Any], overrides: Sequence[Override], origin: "Origin") -> None:
     counts = {_key_of(override): override for override in overrides if isinstance(override, str)}
     for override in overrides:
         _override(document, override, origin)
         last = counts.get(_key_of(override))
         if isinstance(override, str) and last is not None and last is not override:
             warn(f"--set {shortened(override, 200)}: does nothing, as --set {shortened(last, 200)} comes after it")
-    origin.note(document)
-    return document, origin
 
 
 def _leaves(value: Any, path: Path = ()) -> Iterator[tuple[Path, Any]]:
@@ -163,46 +132,6 @@ def _leaves(value: Any, path: Path = ()) -> Iterator[tuple[Path, Any]]:
             yield path, value
 
 
-def _schema(document: Mapping[str, Any]) -> type[RunConfig] | type[SquareConfig]:
-    """The class of a description: its domain says which keys there are."""
-    domain = document.get("domain")
-    square = isinstance(domain, Mapping) and domain.get("kind") == "square"
-    return SquareConfig if square else RunConfig
-
-
-def config_from_json(text: str, source: str = "stored configuration") -> RunConfig:
-    """The run description that `RunConfig.to_json` wrote.
-
-    Raises:
-        InputError: The text does not describe a run of this version.
-    """
-    try:
-        return RunConfig.model_validate_json(text)
-    except ValidationError as error:
-        raise refusal(error, Origin(source)) from None
-
-
-def with_changes(config: RunConfig, changes: Mapping[str, Any], where: str) -> RunConfig:
-    """A run description with some keys changed.
-
-    Args:
-        config: The description.
-        changes: Values by dotted key, such as ``cable.R_i``.
-        where: What errors say of the place where they were given.
-
-    Raises:
-        InputError: A value that a key cannot take, or keys that then contradict each other.
-    """
-    document = config.model_dump(exclude_unset=True)
-    for key, value in changes.items():
-        *tables, name = key.split(".")
-        place = document
-        for table in tables:
-            place = place.setdefault(table, {})
-        place[name] = value
-    return _validated(document, Origin(where))
-
-
 @dataclass
 class Origin:
     """Where every value came from.
@@ -211,7 +140,7 @@ class Origin:
         file: The job file.
         lines: Of its keys.
         flags: Of the command line, by the keys that they change.
-        schema: Of the description.
+        reading: How the description is read.
         given: Keys that the description holds; of others, defaults may have been made to fit.
         units: Keys whose value names its unit: nobody need ask whether that is meant.
     """
@@ -219,7 +148,7 @@ class Origin:
     file: str = "configuration"
     lines: dict[Path, int] = field(default_factory=dict)
     flags: dict[Path, str] = field(default_factory=dict)
-    schema: type[BaseModel] = RunConfig
+    reading: Reading = Reading("", Description)
     given: frozenset[Path] = frozenset()
     units: frozenset[Path] = frozenset()
 
@@ -240,13 +169,11 @@ class Origin:
         line = line_of(self.lines, path)
         return self.file if line is None else f"{self.file}, line {line}"
 
-    def warnings(self, config: RunConfig | SquareConfig) -> list[str]:
+    def warnings(self, described: Any) -> list[str]:
         """What the description holds that does nothing or looks wrong, one line each."""
-        problems = list(unread_in_square(config) if isinstance(config, SquareConfig) else idle(config))
-        if isinstance(config, RunConfig):
-            problems = [*self._cut_short(config), *problems]
+        problems = [*self._cut_short(described), *self.reading.idle(described)]
         problems = [(key, text) for key, text in problems if any(path[: len(key)] == key for path in self.given)]
-        own = [(key, odd) for key, odd in findings(config) if not odd.is_refused]
+        own = [(key, odd) for key, odd in findings(described, self.reading.quantity_of) if not odd.is_refused]
         problems += [(key, odd.text) for key, odd in own if key in self.given - self.units]
         return [f"{self.of(key)}: {spelled(key)}: {message}" for key, message in problems]
 
@@ -255,11 +182,11 @@ class Origin:
         """Whether the end of the run was set on the command line: who cuts a job short there knows it."""
         return ("run", "duration") in self.flags
 
-    def _cut_short(self, config: RunConfig) -> list[Problem]:
+    def _cut_short(self, described: Any) -> list[Problem]:
         """What lies beyond the end of the run; where that was typed, only what was typed beside it."""
         return [
             (key, text)
-            for key, text in beyond_the_end(config)
+            for key, text in self.reading.beyond_the_end(described)
             if not self._ends_by_flag or any(key[:length] in self.flags for length in range(1, len(key) + 1))
         ]
 
@@ -279,7 +206,7 @@ class Origin:
         try:
             yield
         except InputError as error:
-            known = error.key and error.key[0] in self.schema.model_fields
+            known = error.key and error.key[0] in self.reading.tables.model_fields
             place = self.of(error.key) if known else ""
             if not place or place == Origin.file:  # nobody gave it: there is no place to name
                 raise
@@ -288,7 +215,7 @@ class Origin:
             warnings.showwarning = shown
 
 
-def _read(file: FilePath) -> tuple[dict[str, Any], Origin]:
+def _read(file: FilePath, lists: Collection[str]) -> tuple[dict[str, Any], Origin]:
     refuse_endless(file)
     try:
         text = file.read_text(encoding="utf-8-sig")
@@ -302,46 +229,15 @@ def _read(file: FilePath) -> tuple[dict[str, Any], Origin]:
         raise InputError(
             f"{file}: not a text file (byte {error.start} is not UTF-8); give a TOML file, saved as UTF-8"
         ) from None
-    document = parse_toml(file, text, _lists_of_tables())
-    for holder, key in names_of_files(document):
-        holder[key] = _beside(file, holder[key])
+    document = parse_toml(file, text, lists)
     return document, Origin(str(file), key_lines(text))
 
 
-def names_of_files(document: Mapping[str, Any]) -> Iterator[tuple[Any, Any]]:
-    """Holder and key (or index) of every name of an input file in a description."""
-    for table, key in _PATH_KEYS:
-        section = document.get(table)
-        name = section.get(key) if isinstance(section, dict) else None
-        if isinstance(name, str) and not _is_waveform_name(key, name):
-            yield section, key
-    population = document.get("population")
-    if isinstance(population, dict) and isinstance(cells := population.get("cells"), list):
-        yield from ((cells, i) for i, cell in enumerate(cells) if isinstance(cell, str))
-
-
-def relative_names(document: Mapping[str, Any]) -> list[str]:
+def relative_names(document: Mapping[str, Any], reading: Reading) -> list[str]:
     """Names of the input files that a description, as read from TOML, seeks in its own folder."""
-    names = [holder[key] for holder, key in names_of_files(document)]
+    names = [holder[key] for holder, key in reading.files(document)]
     elsewhere = [not x or x.startswith("builtin:") or FilePath(x).expanduser().is_absolute() for x in names]
     return [name for name, away in zip(names, elsewhere, strict=True) if not away]
-
-
-def _lists_of_tables() -> list[str]:
-    """Names of the tables of which there may be several."""
-    whole = (RunConfig, PopulationConfig, SquareConfig)
-    lists = [
-        (model, name)
-        for model in whole
-        for name, info in model.model_fields.items()
-        if get_origin(info.annotation) is tuple and table_class(info.annotation) is not None
-    ]
-    return [f"population.{name}" if model is PopulationConfig else name for model, name in lists]
-
-
-def _is_waveform_name(key: str, name: str) -> bool:
-    """A waveform may be a name; a file has a suffix or a folder."""
-    return key == "waveform" and not FilePath(name).suffix and "/" not in name
 
 
 def _beside(job: FilePath, name: str) -> str:
@@ -406,51 +302,45 @@ def _value(spelled: str) -> Any:
         return spelled
 
 
-def _validated(document: Mapping[str, Any], origin: Origin) -> RunConfig:
+def validated(document: Mapping[str, Any], origin: Origin) -> Any:
+    """The description that a document holds, checked.
+
+    Raises:
+        InputError: It holds a mistake.
+    """
+    reading = origin.reading
     try:
-        config = RunConfig.model_validate(document)
+        described = reading.tables.model_validate({"system": reading.name, **document})
     except ValidationError as error:
         raise refusal(error, origin) from None
-    config = fit_defaults(config)
-    _refuse([*_impossible(config), *conflicts(config), *inverse_checks.conflicts(config)], origin)
-    return config
+    described = reading.fitted(described)
+    impossible = [(key, odd.text) for key, odd in findings(described, reading.quantity_of) if odd.is_refused]
+    _refuse([*impossible, *reading.conflicts(described)], origin)
+    return described
 
 
-def _impossible(config: RunConfig | SquareConfig) -> list[Problem]:
-    return [(key, odd.text) for key, odd in findings(config) if odd.is_refused]
-
-
-def _validated_square(document: Mapping[str, Any], origin: Origin) -> SquareConfig:
-    try:
-        config = SquareConfig.model_validate(document)
-    except ValidationError as error:
-        raise refusal(error, origin) from None
-    _refuse([*_impossible(config), *square_checks.conflicts(config)], origin)
-    return config
-
-
-def square_from_json(text: str, source: str = "stored configuration") -> SquareConfig:
-    """The run description that `SquareConfig.to_json` wrote.
+def from_json(text: str, reading: Reading, source: str = "stored configuration") -> Any:
+    """The description that `Description.to_json` wrote.
 
     Raises:
         InputError: The text does not describe a run of this version.
     """
     try:
-        return SquareConfig.model_validate_json(text)
+        return reading.tables.model_validate_json(text)
     except ValidationError as error:
-        raise refusal(error, Origin(source, schema=SquareConfig)) from None
+        raise refusal(error, Origin(source, reading=reading)) from None
 
 
 def refusal(error: ValidationError, origin: Origin) -> InputError:
     """The one line that Pydantic's error comes to: place, key, value and what would be accepted.
 
     Args:
-        error: Of a description or of one of its tables, as `origin.schema` says.
-        origin: Where the keys were given.
+        error: The error of a description or of one of its tables, as ``origin.reading`` says.
+        origin: The places where the keys were given.
     """
     try:
         unknown_first = sorted(error.errors(), key=lambda detail: detail["type"] != "extra_forbidden")
-        _refuse([problem_of(detail, origin.schema) for detail in unknown_first], origin)
+        _refuse([problem_of(detail, origin.reading.tables) for detail in unknown_first], origin)
     except InputError as line:
         return line
     raise AssertionError("a validation error without details")

@@ -8,8 +8,8 @@ from typing import Any
 
 from pydantic import BaseModel
 
-from hpcpinn.config.checks import Problem
 from hpcpinn.config.lines import Path
+from hpcpinn.config.reading import Problem, table_class
 from hpcpinn.wording import printable
 
 _OF_ONE_KIND: Mapping[str, str] = {"direction": "three numbers, such as [0, 1, 0]"}
@@ -105,13 +105,3 @@ def _tables(table: type[BaseModel]) -> Iterable[tuple[str, type[BaseModel]]]:
         inner = table_class(info.annotation)
         if inner is not None:
             yield name, inner
-
-
-def table_class(annotation: Any) -> type[BaseModel] | None:
-    """The table class inside an annotation such as ``tuple[SynapseConfig, ...] | None``."""
-    if isinstance(annotation, type) and issubclass(annotation, BaseModel):
-        return annotation
-    for argument in getattr(annotation, "__args__", ()):
-        if (inner := table_class(argument)) is not None:
-            return inner
-    return None

@@ -4,19 +4,17 @@
 why, are in `WITHOUT`: together they are all numeric keys there are, which a test checks.
 """
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from types import MappingProxyType
 from typing import Any
 
 from hpcpinn.config.learnable import constant_named, current_member
 from hpcpinn.config.lines import Path
 from hpcpinn.config.schema import RunConfig
-from hpcpinn.config.square import SquareConfig
 from hpcpinn.config.values import Table
-from hpcpinn.core.parameters import learnable_in, quantities
+from hpcpinn.core.parameters import quantities
 from hpcpinn.core.plausibility import QUANTITIES, Finding, Quantity, finding
 from hpcpinn.physics.constants import CalciumConstants
-from hpcpinn.physics.dopamine_constants import DopamineConstants
 from hpcpinn.physics.membrane_constants import CONDUCTANCE_OF, CableConstants, Current, FieldConstants
 
 _CONSTANTS = quantities(CalciumConstants)
@@ -25,10 +23,7 @@ _VOLTAGE = {f"cable.{name}": quantity for name, quantity in quantities(CableCons
     f"field.{name}": quantity for name, quantity in quantities(FieldConstants).items()
 }
 """Of the cable equation."""
-_SQUARE = quantities(DopamineConstants)
-"""Of dopamine."""
-
-_TOLERANCES = dict.fromkeys(("window.tolerance", "schwarz.jump_tolerance", "training.newton_tolerance"), "tolerance")
+TOLERANCES = dict.fromkeys(("window.tolerance", "schwarz.jump_tolerance", "training.newton_tolerance"), "tolerance")
 """Of what is solved."""
 
 OF_CELLS: Mapping[str, Quantity] = MappingProxyType(
@@ -66,7 +61,7 @@ OF_CELLS: Mapping[str, Quantity] = MappingProxyType(
             "pieces.source_length": "piece",
             "split.checkpoint_every": "wall time",
             "population.magnitudes.*": "field",
-            **_TOLERANCES,
+            **TOLERANCES,
             "split.tolerance": "tolerance",
             "data.indicator": "affinity of an indicator",
             "data.interval": "interval of probes",
@@ -75,17 +70,6 @@ OF_CELLS: Mapping[str, Quantity] = MappingProxyType(
     }
 )
 """Quantity of every key of a cell's description that has one; * stands for any number or name."""
-
-OF_SQUARES: Mapping[str, Quantity] = MappingProxyType(
-    {
-        **{f"physics.constants.{name}": quantity for name, quantity in _SQUARE.items()},
-        **{f"data.truth.{name}": quantity for name, quantity in _SQUARE.items()},
-        "run.duration": QUANTITIES["duration of a run"],
-        "run.output_interval": QUANTITIES["interval of output"],
-        **{key: QUANTITIES[name] for key, name in _TOLERANCES.items()},
-    }
-)
-"""The same of a square's description."""
 
 WITHOUT: Mapping[str, str] = MappingProxyType(
     {
@@ -120,13 +104,13 @@ WITHOUT: Mapping[str, str] = MappingProxyType(
 """Numeric keys that no unit can be wrong of, or that are looked up otherwise, and why."""
 
 
-def findings(config: RunConfig | SquareConfig) -> Iterator[tuple[Path, Finding]]:
+def findings(config: Table, quantity_of: Callable[[Any, Path], Quantity | None]) -> Iterator[tuple[Path, Finding]]:
     """What is odd about the numbers that a person gave; defaults are not looked at.
 
-    A description with the dimensionless preset `seed` has nothing that could be odd.
+    Args:
+        config: A description.
+        quantity_of: The quantity of a key; None where it has none.
     """
-    if isinstance(config, RunConfig) and config.physics.preset == "seed":
-        return
     for path, value in _numbers(config, ()):
         quantity = quantity_of(config, path)
         odd = finding(quantity, value) if quantity else None
@@ -134,14 +118,25 @@ def findings(config: RunConfig | SquareConfig) -> Iterator[tuple[Path, Finding]]
             yield path, odd
 
 
-def quantity_of(config: RunConfig | SquareConfig, path: Path) -> Quantity | None:
-    """The quantity of a key; None where it has none."""
+def quantity_of(config: RunConfig, path: Path) -> Quantity | None:
+    """The quantity of a key of a cell's description; None where it has none."""
     quantity = _quantity_of(config, path)
-    is_factor = quantity is QUANTITIES["field"] and isinstance(config, RunConfig) and config.field.file is not None
+    is_factor = quantity is QUANTITIES["field"] and config.field.file is not None
     return None if is_factor else quantity
 
 
-def value_at(config: RunConfig | SquareConfig, path: Path) -> float:
+def measured_quantity_of(config: RunConfig, path: Path) -> Quantity | None:
+    """As `quantity_of`, but None in the dimensionless preset `seed`, where nothing could be odd."""
+    return None if config.physics.preset == "seed" else quantity_of(config, path)
+
+
+def quantity_by_key(known: Mapping[str, Quantity], path: Path) -> Quantity | None:
+    """The quantity of a key in a table of them, in which * stands for any number or name."""
+    named = ".".join("*" if isinstance(part, int) else part for part in path)
+    return known.get(named) or known.get(f"{named.rpartition('.')[0]}.*")
+
+
+def value_at(config: RunConfig, path: Path) -> float:
     """The number of a key."""
     value: Any = config
     for part in path:
@@ -149,7 +144,7 @@ def value_at(config: RunConfig | SquareConfig, path: Path) -> float:
     return float(value)
 
 
-def _quantity_of(config: RunConfig | SquareConfig, path: Path) -> Quantity | None:
+def _quantity_of(config: RunConfig, path: Path) -> Quantity | None:
     match path:
         case ("parameter", int(number), "start" | "prior"):
             return quantity_of_constant(config.parameter[number].name)
@@ -164,16 +159,14 @@ def _quantity_of(config: RunConfig | SquareConfig, path: Path) -> Quantity | Non
             return _of_current(ion, member)
         case ("population", "parameters", int(), "set", str(key)):
             return OF_CELLS.get(key)
-    known = OF_CELLS if isinstance(config, RunConfig) else OF_SQUARES
-    named = ".".join("*" if isinstance(part, int) else part for part in path)
-    return known.get(named) or known.get(f"{named.rpartition('.')[0]}.*")
+    return quantity_by_key(OF_CELLS, path)
 
 
 def quantity_of_constant(name: str) -> Quantity | None:
     """The quantity of a constant that can be learned, by the name of a parameter."""
     if current := current_member(name):
         return _of_current(current[1], current[2])
-    found = constant_named(name) or learnable_in(DopamineConstants).get(name)
+    found = constant_named(name)
     return found.quantity if found else None
 
 

@@ -4,7 +4,7 @@ from typing import Annotated
 
 from pydantic import Field
 
-from hpcpinn.config.values import Finite, Table, Text, several
+from hpcpinn.config.values import File, Finite, Table, Text, several
 
 SHARED_BUT = (
     "cable.R_i",
@@ -47,7 +47,7 @@ class PopulationConfig(Table):
         parameters: Sets of parameters, tables of their own: ``[[population.parameters]]``.
     """
 
-    cells: Annotated[tuple[Text, ...], several()] = ()
+    cells: Annotated[tuple[File, ...], several()] = ()
     magnitudes: Annotated[tuple[Finite, ...], several()] = ()
     directions: Annotated[tuple[Direction, ...], several()] = ()
     parameters: Annotated[tuple[ParameterSet, ...], several()] = ()

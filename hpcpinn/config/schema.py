@@ -29,6 +29,8 @@ from hpcpinn.config.stimulation import (
 )
 from hpcpinn.config.values import (
     Count,
+    Description,
+    File,
     Finite,
     Length,
     LengthUnit,
@@ -52,10 +54,10 @@ class DomainConfig(Table):
     """What is solved on.
 
     Attributes:
-        kind: A ``cell`` (the tables below), or a ``square``, which has tables of its own.
+        kind: As ``system``.
     """
 
-    kind: Literal["cell", "square"] = "cell"
+    kind: Literal["cell"] = "cell"
 
 
 class MorphologyConfig(Table):
@@ -72,7 +74,7 @@ class MorphologyConfig(Table):
             er_fraction · radius + er_radius (µm).
     """
 
-    file: Text = "builtin:pyramidal"
+    file: File = "builtin:pyramidal"
     soma: Literal["neuron", "arbor", "literal"] = "neuron"
     units: LengthUnit = "auto"
     merge_below: Length = 1.0
@@ -121,7 +123,7 @@ class VoltageConfig(Table):
     """
 
     constant: Potential = -70.0
-    file: Text | None = None
+    file: File | None = None
     period: PositiveTime | None = None
 
 
@@ -316,9 +318,10 @@ class WindowConfig(Table):
     tolerance: Positive = 1e-3
 
 
-class RunConfig(Table):
+class RunConfig(Description):
     """A whole run description of a cell."""
 
+    system: Literal["cell"] = "cell"
     domain: DomainConfig = DomainConfig()
     morphology: MorphologyConfig = MorphologyConfig()
     physics: PhysicsConfig = PhysicsConfig()
@@ -368,7 +371,3 @@ class RunConfig(Table):
             for synapse in self.synapse
             for start in synapse.onsets
         )
-
-    def to_json(self) -> str:
-        """The description as JSON text, as it is stored in a result file."""
-        return self.model_dump_json()

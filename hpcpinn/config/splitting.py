@@ -4,7 +4,7 @@ from typing import Annotated, Literal
 
 from pydantic import Field
 
-from hpcpinn.config.values import Finite, NonNegative, Positive, PositiveTime, Table, Text
+from hpcpinn.config.values import File, Finite, NonNegative, Positive, PositiveTime, Table
 
 
 class SplitConfig(Table):
@@ -40,5 +40,5 @@ class SplitConfig(Table):
     motif_tolerance: NonNegative = 1e-4
     diffusion: Literal["exact", "networks"] = "exact"
     coupled_for: PositiveTime = 5.0
-    flow_map: Text | None = None
+    flow_map: File | None = None
     checkpoint_every: NonNegative = 60.0

@@ -12,6 +12,8 @@ from pydantic import Field
 from hpcpinn.config.declared import changes_table, naming_table, physics_table
 from hpcpinn.config.values import (
     Count,
+    Description,
+    File,
     Finite,
     Many,
     NonNegative,
@@ -30,7 +32,7 @@ class SquareDomainConfig(Table):
     """What is solved on.
 
     Attributes:
-        kind: A ``cell`` (the tables above), or a ``square``.
+        kind: As ``system``.
         subdomains: Equal rectangles along x and y; the ranks share them.
     """
 
@@ -180,7 +182,7 @@ class DataConfig(Table):
         truth: Constants they are made with where these are not the preset's.
     """
 
-    file: Text | None = None
+    file: File | None = None
     count: Many = 400
     noise: Positive = 0.02
     first: Time = 0.5
@@ -244,9 +246,10 @@ class StudyConfig(Table):
     draws: Annotated[int, Field(ge=10, le=10**6)] = 100
 
 
-class SquareConfig(Table):
+class SquareConfig(Description):
     """A whole run description on a square."""
 
+    system: Literal["square"] = "square"
     domain: SquareDomainConfig = SquareDomainConfig()
     physics: SquarePhysicsConfig = SquarePhysicsConfig()
     run: SquareOutputConfig = SquareOutputConfig()
@@ -259,7 +262,3 @@ class SquareConfig(Table):
     inference: InferenceConfig = InferenceConfig()
     uq: UncertaintyConfig = UncertaintyConfig()
     study: StudyConfig = StudyConfig()
-
-    def to_json(self) -> str:
-        """The description as JSON text, as it is stored in a result file."""
-        return self.model_dump_json()

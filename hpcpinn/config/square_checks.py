@@ -1,10 +1,47 @@
-"""What single keys of a square's run description cannot tell: contradictions between keys."""
+"""What single keys of a square's run description cannot tell: contradictions, keys without effect, odd numbers."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
+from types import MappingProxyType
 
+from hpcpinn.config.idle import last_frame, unread_training
 from hpcpinn.config.inverse_conflicts import Problem, of_data_from_file, of_parameter
+from hpcpinn.config.lines import Path
+from hpcpinn.config.load import from_json
+from hpcpinn.config.plausible import TOLERANCES, quantity_by_key
+from hpcpinn.config.reading import Reading
 from hpcpinn.config.square import SquareConfig
+from hpcpinn.core.parameters import quantities
+from hpcpinn.core.plausibility import QUANTITIES, Quantity
+from hpcpinn.physics.dopamine_constants import DopamineConstants
 from hpcpinn.wording import biology
+
+_CONSTANTS = quantities(DopamineConstants)
+
+OF_SQUARES: Mapping[str, Quantity] = MappingProxyType(
+    {
+        **{f"physics.constants.{name}": quantity for name, quantity in _CONSTANTS.items()},
+        **{f"data.truth.{name}": quantity for name, quantity in _CONSTANTS.items()},
+        "run.duration": QUANTITIES["duration of a run"],
+        "run.output_interval": QUANTITIES["interval of output"],
+        **{key: QUANTITIES[name] for key, name in TOLERANCES.items()},
+    }
+)
+"""Quantity of every key of a square's description that has one."""
+
+
+def quantity_of(config: SquareConfig, path: Path) -> Quantity | None:
+    """The quantity of a key; None where it has none."""
+    match path:
+        case ("parameter", int(number), "start" | "prior"):
+            return _CONSTANTS.get(config.parameter[number].name)
+    return quantity_by_key(OF_SQUARES, path)
+
+
+def idle(config: SquareConfig) -> Iterator[Problem]:
+    """Keys that do nothing, or less than they say."""
+    yield from unread_training(config.training, config.training.trainer)
+    if config.run.duration is not None:
+        yield from last_frame(config.run.duration, config.run.output_interval, config.run)
 
 
 def conflicts(config: SquareConfig) -> Iterator[Problem]:
@@ -83,3 +120,17 @@ def _study(config: SquareConfig) -> Iterator[Problem]:
             ("study", "observations"),
             f"{fewest} observations for {len(config.parameter)} parameters; give at least as many",
         )
+
+
+SQUARE = Reading("square", SquareConfig, conflicts=conflicts, idle=idle, quantity_of=quantity_of)
+"""How descriptions of squares are read."""
+
+
+def square_from_json(text: str, source: str = "stored configuration") -> SquareConfig:
+    """The run description that `SquareConfig.to_json` wrote.
+
+    Raises:
+        InputError: The text does not describe a run of this version.
+    """
+    config: SquareConfig = from_json(text, SQUARE, source)
+    return config

@@ -5,7 +5,7 @@ from typing import Annotated
 from pydantic import Field
 
 from hpcpinn.config.declared import changes_table, whole_table
-from hpcpinn.config.values import Finite, Many, Positive, PositiveTime, Table, Text, Time
+from hpcpinn.config.values import File, FileOrName, Finite, Many, Positive, PositiveTime, Table, Text, Time
 from hpcpinn.physics.membrane_constants import CableConstants, Current, FieldConstants
 
 
@@ -19,7 +19,7 @@ class FieldConfig(whole_table(FieldConstants)):  # type: ignore[misc]
     """
 
     direction: Annotated[tuple[Finite, Finite, Finite], Field(strict=False)] = (0.0, 1.0, 0.0)
-    file: Text | None = None
+    file: File | None = None
 
     @property
     def is_given(self) -> bool:
@@ -44,7 +44,7 @@ class StimulationConfig(Table):
     """
 
     protocol: Text | None = None
-    waveform: Text | None = None
+    waveform: FileOrName | None = None
     start: Time = 0.0
     pulses: Many = 1
     bursts: Many = 1

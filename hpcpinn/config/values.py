@@ -2,6 +2,8 @@
 
 import unicodedata
 from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import PurePath
 from typing import Annotated, Any
 
 from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field
@@ -95,7 +97,42 @@ Text = Annotated[str, Field(min_length=1), AfterValidator(_readable)]
 LengthUnit = Annotated[str, AfterValidator(_is_unit_of_length)]
 
 
+@dataclass(frozen=True)
+class InputFile:
+    """Marks a key that names a file to read: in a job file a relative path starts at the job file.
+
+    Attributes:
+        or_name: Whether it may be a name instead, which has no suffix and no folder.
+    """
+
+    or_name: bool = False
+
+    def is_a_name(self, value: str) -> bool:
+        """Whether a value is a name, and no file."""
+        return self.or_name and not PurePath(value).suffix and "/" not in value
+
+
+File = Annotated[Text, InputFile()]
+"""A file to read."""
+FileOrName = Annotated[Text, InputFile(or_name=True)]
+"""A file to read, or the name of something that is known."""
+
+
 class Table(BaseModel):
     """Base of all tables: immutable, strictly typed, unknown keys refused."""
 
     model_config = ConfigDict(extra="forbid", frozen=True, strict=True, ser_json_inf_nan="constants")
+
+
+class Description(Table):
+    """Base of a whole run description.
+
+    Attributes:
+        system: Name of the system that is described; the reader fills it in.
+    """
+
+    system: str = ""
+
+    def to_json(self) -> str:
+        """The description as JSON text, as it is stored in a result file."""
+        return self.model_dump_json()

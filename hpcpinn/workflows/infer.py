@@ -11,8 +11,7 @@ import numpy as np
 from jaxtyping import Float
 from numpy import ndarray
 
-from hpcpinn.config import SquareConfig
-from hpcpinn.config.square import ParameterConfig
+from hpcpinn.config.square import ParameterConfig, SquareConfig
 from hpcpinn.coordinates import Coordinates
 from hpcpinn.core.parameters import learnable_in
 from hpcpinn.errors import InputError

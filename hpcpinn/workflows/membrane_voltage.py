@@ -8,7 +8,7 @@ from jaxtyping import Float
 from numpy import ndarray
 
 from hpcpinn.config import RunConfig
-from hpcpinn.config.plausible import findings, quantity_of, value_at
+from hpcpinn.config.plausible import findings, measured_quantity_of, quantity_of, value_at
 from hpcpinn.core.plausibility import finding
 from hpcpinn.errors import CutShortWarning, InputError, Key, concerning, spelled, warn
 from hpcpinn.morphology import Cable, parse_site
@@ -332,7 +332,7 @@ def impossible_voltage(config: RunConfig, where: str) -> InputError:
 
 def _blamed(config: RunConfig) -> tuple[Key, float | None]:
     """What has most likely the wrong unit: what is unusual, else the strongest clamp, else the field."""
-    for key, _ in findings(config):
+    for key, _ in findings(config, measured_quantity_of):
         quantity = quantity_of(config, key)
         if quantity is not None and quantity.name.startswith(_DRIVING):
             return key, value_at(config, key)

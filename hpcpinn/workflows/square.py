@@ -12,7 +12,7 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float
 
-from hpcpinn.config import SquareConfig
+from hpcpinn.config.square import SquareConfig
 from hpcpinn.domain.rectangle_window import RectangleWindow
 from hpcpinn.errors import InputError, SolveError, concerning
 from hpcpinn.io import places, square

@@ -9,7 +9,7 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float, Int
 
-from hpcpinn.config import SquareConfig
+from hpcpinn.config.square import SquareConfig
 from hpcpinn.domain.first_order_window import FirstOrderRectangles
 from hpcpinn.domain.newton import NewtonSettings
 from hpcpinn.domain.rectangle_window import RectangleWindow

@@ -11,7 +11,7 @@ import numpy as np
 from jaxtyping import Float
 from numpy import ndarray
 
-from hpcpinn.config import square_from_json
+from hpcpinn.config.square_checks import square_from_json
 from hpcpinn.errors import InputError
 from hpcpinn.io.square import (
     SquareReference,

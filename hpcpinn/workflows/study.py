@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from hpcpinn.config import SquareConfig
+from hpcpinn.config.square import SquareConfig
 from hpcpinn.errors import InputError
 from hpcpinn.inference.study import BATCH, Cell, Fitter, Outcomes, Setting, joined, summarised
 from hpcpinn.io.metrics import write_metrics

@@ -9,8 +9,6 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from hpcpinn import bundled
-from hpcpinn.config import load_with_origin
-from hpcpinn.config.load import Override
 from hpcpinn.errors import InputError
 from hpcpinn.workflows.sbatch import (
     TASK,
@@ -208,17 +206,16 @@ def submit(text: str) -> int:
     return int(number[0])
 
 
-def check_array(jobs: Sequence[tuple[Path | None, Sequence[Override]]], array: str) -> None:
-    """As `check_run`, for tasks of an array, which must not write each other's result.
+def check_array(outputs: Sequence[Path], array: str) -> None:
+    """Finds out that tasks of an array would write each other's result.
 
     Args:
-        jobs: Job file and overrides of some tasks.
+        outputs: Result files of some tasks.
         array: The array in SLURM's spelling, for messages.
 
     Raises:
-        InputError: As `check_run`, or two tasks have one result.
+        InputError: Two tasks have one result.
     """
-    outputs = [check_run(job, overrides) for job, overrides in jobs]
     if len(set(outputs)) < len(outputs):
         stem, count = re.subn(r"\$(?:SLURM_ARRAY_TASK_ID\b|\{SLURM_ARRAY_TASK_ID\})", TASK, outputs[0].stem)
         named = outputs[0].with_stem(stem if count else f"{stem}_{TASK}")
@@ -226,23 +223,6 @@ def check_array(jobs: Sequence[tuple[Path | None, Sequence[Override]]], array: s
             f"--sbatch --array={array}: every task would write {outputs[0]}; put {TASK}, the number of the task, into "
             f"the name: --output '{named}'"
         )
-
-
-def check_run(job: Path | None, overrides: Sequence[Override]) -> Path:
-    """Find mistakes in the run description now rather than after hours in the queue.
-
-    Returns:
-        The result file.
-
-    Raises:
-        InputError: As `load_config`, or the result would replace an input or another file.
-    """
-    config, origin = load_with_origin(job, overrides)
-    with origin.naming_places():
-        from hpcpinn.workflows.places import refuse_unusable_places  # loads NumPy and h5py
-
-        refuse_unusable_places(config, job)
-    return Path(config.run.output)
 
 
 def _fill(template: str, values: Mapping[str, object]) -> str:

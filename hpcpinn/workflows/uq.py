@@ -12,7 +12,7 @@ import numpy as np
 from jaxtyping import Array, Float, Key
 from numpy import ndarray
 
-from hpcpinn.config import SquareConfig
+from hpcpinn.config.square import SquareConfig
 from hpcpinn.errors import SolveError, concerning
 from hpcpinn.inference.mixing import mixing_of, refuse_unmixed
 from hpcpinn.inference.nuts import (

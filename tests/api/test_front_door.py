@@ -11,8 +11,8 @@ import numpy as np
 import pytest
 
 import hpcpinn as hp
-from hpcpinn.config.load import load_any
 from hpcpinn.io import read
+from hpcpinn.systems.jobs import load_order
 from tests.cli.in_process import hpcpinn
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -181,7 +181,7 @@ def test_a_cell_shows_itself(tmp_path):
 
 
 def test_a_job_from_a_cell_file_is_described_like_one_that_was_typed(tmp_path):
-    typed, _ = load_any(ROOT / "jobs" / "y_branch.toml")
+    typed = load_order(ROOT / "jobs" / "y_branch.toml").described
     here = hp.Job(
         "builtin:y_branch", synapses=[hp.Synapse("tip", 1.0)], probes=["root", "tip"],
         duration="10 ms", output_interval=0.5, output="results/y_branch.h5",

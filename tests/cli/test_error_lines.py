@@ -5,9 +5,9 @@ from pathlib import Path
 
 import pytest
 
-from hpcpinn.cli import inspect as inspect_command
 from hpcpinn.config import load_config
 from hpcpinn.errors import InputWarning
+from hpcpinn.systems.cell.commands import inspect as inspect_command
 from hpcpinn.workflows.problem import load_cable
 from tests.cli.test_main import hpcpinn, refused
 

@@ -5,8 +5,9 @@ from pathlib import Path
 
 import pytest
 
-from hpcpinn.config.jobs import bundled_job, bundled_names, describe
+from hpcpinn.config.jobs import bundled_job, bundled_names
 from hpcpinn.errors import InputError
+from hpcpinn.systems.jobs import describe
 from tests.cli.in_process import hpcpinn
 
 

@@ -10,12 +10,13 @@ import pytest
 from typer.testing import CliRunner
 
 from hpcpinn import __version__
-from hpcpinn.cli.main import COMMANDS, DEBUG, app, with_resume_value
+from hpcpinn.cli.main import DEBUG, all_commands, app, with_resume_value
 from hpcpinn.cli.run import checkpoint_to_resume
-from hpcpinn.config import RunConfig, bundled_job, load_any
+from hpcpinn.config import RunConfig, bundled_job
 from hpcpinn.config.jobs import DEFAULT
 from hpcpinn.errors import InputError
 from hpcpinn.morphology.sites import GRAMMAR
+from hpcpinn.systems.jobs import load_order
 from tests.cli import forked
 
 REPOSITORY = Path(__file__).resolve().parents[2]
@@ -53,7 +54,7 @@ def test_help_lists_every_command_and_loads_nothing_heavy(tmp_path):
     )
     assert done.returncode == 0
     assert done.stdout.splitlines()[-1] == "[]"
-    for command in COMMANDS:
+    for command in all_commands():
         assert f"  {command} " in done.stdout
 
 
@@ -144,7 +145,7 @@ def test_partition_says_why_a_picture_cannot_be_written(tmp_path):
     assert (tmp_path / "cell.png").read_text() == "1 1 0 0 0 5 -1"
 
 
-@pytest.mark.parametrize("command", COMMANDS)
+@pytest.mark.parametrize("command", all_commands())
 def test_help_of_every_command_tells_of_debug(command):
     shown = CliRunner().invoke(app, [command, "--help"]).output
     assert DEBUG in " ".join(shown.split())
@@ -190,7 +191,7 @@ def test_which_checkpoint_is_meant(tmp_path):
 
 @pytest.mark.parametrize("path", sorted((REPOSITORY / "jobs").glob("*.toml")), ids=lambda path: path.stem)
 def test_bundled_jobs_can_be_read_and_name_files_that_exist(path):
-    config, _ = load_any(path)
+    config = load_order(path).described
     if isinstance(config, RunConfig):
         assert config.voltage.file is None or Path(config.voltage.file).is_file()
     assert bundled_job(path.stem).samefile(path)

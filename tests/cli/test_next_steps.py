@@ -5,8 +5,8 @@ import shlex
 import pytest
 
 from hpcpinn.__main__ import _command
-from hpcpinn.cli.inspect import run_arguments
 from hpcpinn.errors import InputError
+from hpcpinn.systems.cell.commands.inspect import run_arguments
 
 
 @pytest.mark.parametrize(

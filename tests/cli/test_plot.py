@@ -2,9 +2,9 @@
 
 import pytest
 
-from hpcpinn.cli.progress import LogProgress
 from hpcpinn.io.results import ResultWriter
 from hpcpinn.report import gallery
+from hpcpinn.terminal.progress import LogProgress
 from tests.cli import forked, in_process
 from tests.io import runs
 

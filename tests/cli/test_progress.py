@@ -6,7 +6,7 @@ import time
 import pytest
 from rich.console import Console, Group
 
-from hpcpinn.cli.progress import LiveProgress, LogProgress, Pace, SilentProgress, make_progress
+from hpcpinn.terminal.progress import LiveProgress, LogProgress, Pace, SilentProgress, make_progress
 
 
 def plain_console() -> Console:

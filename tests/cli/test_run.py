@@ -4,7 +4,7 @@ import io
 
 from rich.console import Console
 
-from hpcpinn.cli.run import print_summary
+from hpcpinn.systems.cell.run import print_summary
 from hpcpinn.workflows.forward import RunSummary
 from hpcpinn.workflows.verdict import CellVerdict, Firing, Verdict
 

@@ -4,8 +4,8 @@ import warnings
 
 import pytest
 
-from hpcpinn.config import load_any
 from hpcpinn.errors import CutShortWarning, warn
+from hpcpinn.systems.jobs import load_order
 
 CLAMP = "clamp=[{{site='soma', start=0, duration={}, current=1}}]"
 SYNAPSE = "synapse=[{{site='soma', start={}, {}}}]"
@@ -58,7 +58,8 @@ CASES = [
 @pytest.mark.filterwarnings("ignore::hpcpinn.errors.InputWarning")
 @pytest.mark.parametrize(("settings", "said"), CASES, ids=[said for _, said in CASES])
 def test_what_does_nothing_is_said(settings, said):
-    config, origin = load_any(None, settings)
+    order = load_order(None, settings)
+    config, origin = order.described, order.origin
     lines = [line for line in origin.warnings(config) if said in line]
     assert len(lines) == 1 and len(origin.warnings(config)) == 1
     assert lines[0].startswith("--set ")
@@ -72,7 +73,7 @@ def test_who_cuts_a_job_short_on_the_command_line_knows_it(tmp_path, where, coun
     job.write_text(text.replace("20.0", "2.0") if where == "job" else text)
     with warnings.catch_warnings(record=True) as caught:
         warnings.simplefilter("always")
-        _, origin = load_any(job, ["run.duration=2"] if where == "flag" else [])
+        origin = load_order(job, ["run.duration=2"] if where == "flag" else []).origin
         with origin.naming_places():
             warn("1 of 3 pulses begin before the end", ("stimulation", "pulses"), CutShortWarning)
     assert len(caught) == count
@@ -95,5 +96,6 @@ def test_who_cuts_a_job_short_on_the_command_line_knows_it(tmp_path, where, coun
     ],
 )
 def test_what_does_something_is_not(settings):
-    config, origin = load_any(None, settings)
+    order = load_order(None, settings)
+    config, origin = order.described, order.origin
     assert origin.warnings(config) == []

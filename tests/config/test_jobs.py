@@ -6,9 +6,9 @@ from pathlib import Path
 
 import pytest
 
-from hpcpinn.config import load_any
-from hpcpinn.config.jobs import bundled_job, bundled_names, describe, find_job
+from hpcpinn.config.jobs import bundled_job, bundled_names, find_job
 from hpcpinn.errors import InputError
+from hpcpinn.systems.jobs import describe, load_order
 
 LONGEST_LINE = 110
 
@@ -69,8 +69,8 @@ def test_what_is_no_job_gets_one_helpful_line(typed, said):
 def test_a_cell_gets_the_default_protocol(name):
     shutil.copy(bundled_job("neuron_inverse").parent / "neuron_fork.swc", name)
     found = find_job(Path(name), "default")
-    config, _ = load_any(found.file, found.overrides)
-    protocol, _ = load_any(bundled_job("default"))
+    config = load_order(found.file, found.overrides).described
+    protocol = load_order(bundled_job("default")).described
     assert config.morphology.file == name
     assert config.run.output == f"results/{Path(name).stem}.h5"
     assert (config.synapse, config.voltage, config.run.duration) == (
@@ -88,7 +88,7 @@ def test_a_cell_is_known_by_its_points_whatever_its_name():
 
 def test_a_bundled_cell_works_like_a_file():
     found = find_job(Path("builtin:y_branch"), "default")
-    config, _ = load_any(found.file, found.overrides)
+    config = load_order(found.file, found.overrides).described
     assert (config.morphology.file, config.run.output) == ("builtin:y_branch", "results/y_branch.h5")
 
 
@@ -103,7 +103,7 @@ def test_two_cells_are_refused():
 
 def test_a_missing_cell_is_named():
     found = find_job(Path("none.swc"), "default")
-    _, origin = load_any(found.file, found.overrides)
+    origin = load_order(found.file, found.overrides).origin
     assert origin.of(("morphology", "file")) == "none.swc"
 
 

@@ -6,13 +6,16 @@ from typing import Any, get_args
 
 import pytest
 
-from hpcpinn.config import RunConfig, SquareConfig, load_any
-from hpcpinn.config.plausible import OF_CELLS, OF_SQUARES, WITHOUT, findings
+from hpcpinn.config import RunConfig, square_checks
+from hpcpinn.config.plausible import OF_CELLS, WITHOUT, findings, quantity_of
+from hpcpinn.config.square import SquareConfig
+from hpcpinn.config.square_checks import OF_SQUARES
 from hpcpinn.config.values import Table
 from hpcpinn.core.parameters import quantities
 from hpcpinn.core.plausibility import QUANTITIES, finding
 from hpcpinn.errors import InputError, InputWarning
 from hpcpinn.physics.membrane_constants import CONDUCTANCE_OF, Current
+from hpcpinn.systems.jobs import load_order
 
 ALL = sorted(
     {*QUANTITIES.values(), *OF_CELLS.values(), *OF_SQUARES.values(), *CONDUCTANCE_OF.values()}
@@ -87,7 +90,8 @@ def test_a_neighbouring_unit_is_named_with_the_number_that_would_be_right(settin
         "population": ["window.kind=split", "field.magnitude=100"], "stimulation": ["field.magnitude=100"],
         "parameter": ["data.sites=['soma']"],
     }  # fmt: skip
-    config, origin = load_any(None, [setting, *needed.get(setting.partition(".")[0].partition("=")[0], [])])
+    order = load_order(None, [setting, *needed.get(setting.partition(".")[0].partition("=")[0], [])])
+    config, origin = order.described, order.origin
     said = [line for line in origin.warnings(config) if "looks like" in line]
     assert len(said) == 1
     assert said[0].startswith(f"--set {setting}: ")
@@ -97,14 +101,15 @@ def test_a_neighbouring_unit_is_named_with_the_number_that_would_be_right(settin
 @pytest.mark.parametrize(("setting", "text"), IMPOSSIBLE, ids=[setting for setting, _ in IMPOSSIBLE])
 def test_what_has_no_physical_meaning_is_refused(setting, text):
     with pytest.raises(InputError) as caught:
-        load_any(None, [setting])
+        load_order(None, [setting])
     assert str(caught.value).startswith(f"--set {setting}: ") and text in str(caught.value)
     assert caught.value.exit_code == 2
 
 
 @pytest.mark.parametrize("job", JOBS, ids=[job.stem for job in JOBS])
 def test_bundled_jobs_and_defaults_are_plausible(job):
-    config, origin = load_any(job)
+    order = load_order(job)
+    config, origin = order.described, order.origin
     assert origin.warnings(config) == []
 
 
@@ -118,33 +123,40 @@ def test_bundled_jobs_and_defaults_are_plausible(job):
 )
 def test_a_forgotten_minus_and_a_tolerance_of_everything_are_said(setting, text):
     key = setting.partition("=")[0]
-    config, origin = load_any(None, [setting])
+    order = load_order(None, [setting])
+    config, origin = order.described, order.origin
     (said,) = origin.warnings(config)
     assert said.startswith(f"--set {setting}: {key}: {text}")
-    config, origin = load_any(None, [setting, "physics.preset=seed"])
+    order = load_order(None, [setting, "physics.preset=seed"])
+    config, origin = order.described, order.origin
     assert origin.warnings(config) == []
     good = setting.replace("=", "=1e-5 " if key.startswith("window") else "=-").split()[0]
-    config, origin = load_any(None, [good])
+    order = load_order(None, [good])
+    config, origin = order.described, order.origin
     assert origin.warnings(config) == []
 
 
 def test_the_dimensionless_preset_and_numbers_with_their_unit_are_not_asked_about():
-    config, origin = load_any(None, ["physics.preset=seed", "physics.constants.temperature=37", "run.duration=0.001"])
+    order = load_order(None, ["physics.preset=seed", "physics.constants.temperature=37", "run.duration=0.001"])
+    config, origin = order.described, order.origin
     assert origin.warnings(config) == []
-    config, origin = load_any(None, ["run.duration=50 us", "run.probe_interval=0.1 us"])
+    order = load_order(None, ["run.duration=50 us", "run.probe_interval=0.1 us"])
+    config, origin = order.described, order.origin
     assert origin.warnings(config) == []
-    config, origin = load_any(None, ["domain.kind=square", "physics.constants.D=320"])
+    order = load_order(None, ["domain.kind=square", "physics.constants.D=320"])
+    config, origin = order.described, order.origin
     assert "µm²/s: write 0.32" in origin.warnings(config)[0]
 
 
 def test_defaults_that_nobody_gave_are_not_asked_about():
     config = RunConfig()
-    assert list(findings(config)) == [] and list(findings(SquareConfig())) == []
+    assert list(findings(config, quantity_of)) == []
+    assert list(findings(SquareConfig(), square_checks.quantity_of)) == []
 
 
 def test_one_that_warns_says_so_to_python_too():
     with pytest.warns(InputWarning, match=r"clamp.*300 nA.*pA: write 0\.3"):
-        load_any(None, [CLAMP.format(1, 300)])
+        load_order(None, [CLAMP.format(1, 300)])
 
 
 def _number_keys(model: type[Table], path: tuple[str, ...] = ()):

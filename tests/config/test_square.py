@@ -4,8 +4,11 @@ from pathlib import Path
 
 import pytest
 
-from hpcpinn.config import RunConfig, SquareConfig, load_any, load_config, square_from_json
+from hpcpinn.config import RunConfig, load_config
+from hpcpinn.config.square import SquareConfig
+from hpcpinn.config.square_checks import square_from_json
 from hpcpinn.errors import InputError
+from hpcpinn.systems.jobs import load_order
 
 START = '[domain]\nkind = "square"\n'
 
@@ -38,20 +41,20 @@ def test_a_mistake_is_one_line_that_says_where(tmp_path: Path, mistake: str):
     job = tmp_path / "job.toml"
     job.write_text(START + text)
     with pytest.raises(InputError, match=wanted) as caught:
-        load_any(job)
+        load_order(job)
     assert "\n" not in str(caught.value)
 
 
 def test_the_domain_says_which_keys_there_are(tmp_path: Path):
     job = tmp_path / "job.toml"
     job.write_text(START + "subdomains = [2, 3]\n[data]\nfile = 'seen.csv'")
-    config, _ = load_any(job, ["physics.preset=dopamine-slow"])
+    config = load_order(job, ["physics.preset=dopamine-slow"]).described
     assert isinstance(config, SquareConfig)
     assert config.domain.subdomains == (2, 3) and config.physics.preset == "dopamine-slow"
     assert config.data.file == str(tmp_path / "seen.csv")
     assert square_from_json(config.to_json()) == config
-    assert isinstance(load_any(None)[0], RunConfig)
-    assert isinstance(load_any(None, ["domain.kind=cell"])[0], RunConfig)
+    assert isinstance(load_order(None).described, RunConfig)
+    assert isinstance(load_order(None, ["domain.kind=cell"]).described, RunConfig)
 
 
 def test_commands_for_cells_refuse_a_square(tmp_path: Path):
@@ -63,4 +66,4 @@ def test_commands_for_cells_refuse_a_square(tmp_path: Path):
 
 def test_another_kind_of_domain_is_refused():
     with pytest.raises(InputError, match=r"domain.kind: 'disc' is not one of 'cell' or 'square'"):
-        load_any(None, ["domain.kind=disc"])
+        load_order(None, ["domain.kind=disc"])

@@ -33,12 +33,13 @@ def test_every_bundled_job_is_there_with_its_inputs(fresh: Environment) -> None:
     assert [job["name"] for job in listed] == bundled_names()
     program = (
         "import pathlib\n"
-        "from hpcpinn.config import load_any\n"
-        "from hpcpinn.config.jobs import bundled_names, describe\n"
+        "from hpcpinn.systems.jobs import load_order\n"
+        "from hpcpinn.config.jobs import bundled_names\n"
+        "from hpcpinn.systems.jobs import describe\n"
         "from hpcpinn.morphology.meshes import builtin_names, builtin_path\n"
         "for name in bundled_names():\n"
         "    job = describe(name)\n"
-        "    load_any(job.file)\n"
+        "    load_order(job.file)\n"
         "    print(name, all((job.file.parent / x).is_file() for x in job.inputs))\n"
         "print(all(builtin_path(name).is_file() for name in builtin_names()), len(builtin_names()))\n"
     )

@@ -5,10 +5,10 @@ from pathlib import Path
 
 import pytest
 
-from hpcpinn.config import load_any
-from hpcpinn.config.jobs import bundled_names, describe
+from hpcpinn.config.jobs import bundled_names
 from hpcpinn.errors import InputError, OutputError
-from hpcpinn.workflows.own_job import copy_job
+from hpcpinn.systems.jobs import describe, load_order
+from hpcpinn.systems.own_job import copy_job
 
 
 @pytest.mark.parametrize("name", bundled_names())
@@ -20,8 +20,8 @@ def test_the_copy_is_complete_and_says_the_same(name, tmp_path, monkeypatch):
     for file in written[1:]:
         assert file.read_bytes() == (job.file.parent / file.name).read_bytes()
     monkeypatch.chdir(tmp_path / "mine")
-    config, _ = load_any(written[0].name)
-    original, _ = load_any(job.file)
+    config = load_order(written[0].name).described
+    original = load_order(job.file).described
     own = config.model_dump_json()
     for file in job.inputs:
         own = own.replace(f'"{file}"', f'"{job.file.parent / file}"')

@@ -169,11 +169,11 @@ def test_names_of_slurm_have_no_blanks(flag, value):
 
 
 def test_tasks_that_write_one_result_are_told_how_not_to():
-    jobs = [(None, [])] * 2
+    outputs = [Path("results/run.h5")] * 2
     with pytest.raises(InputError, match=r"every task would write results/run\.h5; put %a, .*'results/run_%a\.h5'$"):
-        check_array(jobs, "0-9")
-    check_array([(None, []), (None, ["run.output='b.h5'"])], "0-1")
-    check_array([(None, [])], "4")
+        check_array(outputs, "0-9")
+    check_array([Path("results/run.h5"), Path("b.h5")], "0-1")
+    check_array(outputs[:1], "4")
 
 
 def test_an_array_as_it_is_typed(tmp_path, monkeypatch, capsys):

@@ -10,7 +10,6 @@ import matplotlib.figure
 import numpy as np
 import pytest
 
-from hpcpinn.config import load_any
 from hpcpinn.errors import InputError, SolveError
 from hpcpinn.io.square import (
     SquareHeader,
@@ -22,6 +21,7 @@ from hpcpinn.io.square import (
 from hpcpinn.parallel.communicator import make_communicator
 from hpcpinn.physics.dopamine import PRESETS
 from hpcpinn.report.square import draw_square
+from hpcpinn.systems.jobs import load_order
 from hpcpinn.workflows.square_validate import closed_form
 from tests.cli.in_process import hpcpinn
 
@@ -51,7 +51,7 @@ TIME = np.arange(4) * 0.5
 def result(tmp_path: Path) -> Path:
     """A run that is 1e-3 off everywhere, and ``exact.npy`` beside it."""
     (tmp_path / "job.toml").write_text(JOB)
-    (config, _), constants = load_any(tmp_path / "job.toml"), PRESETS["dopamine"]
+    config, constants = load_order(tmp_path / "job.toml").described, PRESETS["dopamine"]
     x, y = (constants.half_width * ((2.0 * np.arange(count) + 1.0) / count - 1.0) for count in (18, 24))
     exact = np.asarray(closed_form(constants, x, y, TIME))
     np.save(tmp_path / "exact.npy", exact)

@@ -5,12 +5,12 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from hpcpinn.config import load_any
 from hpcpinn.config.square import SquareConfig
 from hpcpinn.io.metrics import read_metrics
 from hpcpinn.io.square import read_square
 from hpcpinn.parallel.communicator import Communicator, SerialCommunicator
 from hpcpinn.physics.dopamine import PRESETS
+from hpcpinn.systems.jobs import load_order
 from hpcpinn.training.levenberg_marquardt import LevenbergMarquardt
 from hpcpinn.workflows.square_problem import attempted, build_square, released
 from hpcpinn.workflows.square_trunk import SquareTrunkTraining
@@ -77,7 +77,7 @@ def test_trunks_are_trained_at_first_and_where_the_estimate_asks_after_a_pause()
 def test_two_ranks_train_the_trunks_of_one(communicator: Communicator, tmp_path: Path) -> None:
     """Quick tests do the step itself on two ranks (`test_rectangle_projection`)."""
     (tmp_path / "job.toml").write_text(JOB)
-    config = load_any(tmp_path / "job.toml", [TRAINED])[0]
+    config = load_order(tmp_path / "job.toml", [TRAINED]).described
     assert isinstance(config, SquareConfig)
 
     def found(ranks: Communicator) -> tuple[float, float, dict[int, np.ndarray]]:

@@ -7,7 +7,8 @@ from pathlib import Path
 import pytest
 
 from hpcpinn.errors import InputError
-from hpcpinn.workflows.submit import Submission, check_run, script, submit
+from hpcpinn.workflows.submit import Submission, script, submit
+from tests.cli.in_process import hpcpinn
 
 
 def directives(submission: Submission) -> dict[str, str]:
@@ -106,4 +107,4 @@ def test_refusal_of_slurm_is_one_line(monkeypatch: pytest.MonkeyPatch, tmp_path:
 
 def test_mistakes_in_the_run_are_found_before_the_queue() -> None:
     with pytest.raises(InputError, match="duratoin"):
-        check_run(None, ["run.duratoin=5"])
+        hpcpinn("submit", "--set", "run.duratoin=5", "--dry-run")

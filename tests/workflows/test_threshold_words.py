@@ -5,11 +5,11 @@ from pathlib import Path
 
 import pytest
 
-from hpcpinn.cli.run import threshold_arguments
 from hpcpinn.config import load_config
+from hpcpinn.config.cells import gives
 from hpcpinn.config.jobs import bundled_job
-from hpcpinn.config.load import gives
 from hpcpinn.errors import InputError, InputWarning
+from hpcpinn.systems.cell.run import threshold_arguments
 from hpcpinn.workflows import threshold
 from hpcpinn.workflows.problem import load_cable
 from hpcpinn.workflows.threshold import Search, find_threshold, highest_for

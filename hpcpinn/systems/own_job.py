@@ -3,8 +3,8 @@
 import re
 from pathlib import Path
 
-from hpcpinn.config.jobs import BundledJob
 from hpcpinn.errors import InputError, OutputError
+from hpcpinn.systems.jobs import BundledJob
 
 
 def copy_job(job: BundledJob, folder: Path) -> list[Path]:

@@ -52,7 +52,7 @@ def protocols(
     from hpcpinn.physics.stimulation.waveforms import waveform_named
 
     if picture is not None:
-        from hpcpinn.cli.pictures import refuse_unusable_picture
+        from hpcpinn.report.places import refuse_unusable_picture
 
         refuse_unusable_picture(picture, {} if waveform is None else {"the waveform": Path(waveform)})
     protocol = protocol_named(name)

@@ -7,9 +7,9 @@ from typing import Annotated
 
 import typer
 
-from hpcpinn.cli.job import JOB_HELP, chosen_job
-from hpcpinn.cli.progress import make_progress
-from hpcpinn.config.load import gives, load_with_origin
+from hpcpinn.config.cells import gives, load_with_origin
+from hpcpinn.terminal.job import JOB_HELP, chosen_job
+from hpcpinn.terminal.progress import make_progress
 
 
 def threshold(

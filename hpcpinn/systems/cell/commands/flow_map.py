@@ -8,10 +8,10 @@ from typing import Annotated, Any
 
 import typer
 
-from hpcpinn.cli.job import JOB_HELP, chosen_file
-from hpcpinn.cli.progress import make_progress
 from hpcpinn.config import load_with_origin
 from hpcpinn.errors import InputError
+from hpcpinn.terminal.job import JOB_HELP, chosen_file
+from hpcpinn.terminal.progress import make_progress
 from hpcpinn.wording import as_typed, duration
 
 HELP = "Shows or trains the flow map of the reaction, which split windows use."

@@ -44,8 +44,8 @@ def inspect(
         with concerning(f"--units {units}"):
             length_per_unit(units)
     if picture is not None:
-        from hpcpinn.cli.pictures import refuse_unusable_picture
         from hpcpinn.morphology.meshes import morphology_path
+        from hpcpinn.report.places import refuse_unusable_picture
 
         refuse_unusable_picture(picture, {"the morphology file": morphology_path(file)})
     cell = look_at(file, soma=soma, units=units)

@@ -28,9 +28,9 @@ def partition(
 
     Balance, cuts, and a map.
     """
-    from hpcpinn.cli.pictures import refuse_unusable_picture
     from hpcpinn.config import load_config
     from hpcpinn.morphology.meshes import morphology_path
+    from hpcpinn.report.places import refuse_unusable_picture
     from hpcpinn.workflows.partition import share_cell
 
     given = {"file": file, "soma": soma, "units": units}

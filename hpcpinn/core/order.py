@@ -1,0 +1,100 @@
+"""What a command is asked for, as a system is handed it: an order to work on, pictures, a validation."""
+
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import AbstractContextManager
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Protocol
+
+from hpcpinn.config.load import Origin
+from hpcpinn.core.system import System
+
+if TYPE_CHECKING:
+    from hpcpinn.parallel.communicator import Communicator
+
+
+@dataclass(frozen=True)
+class Order:
+    """A description that has been read.
+
+    Attributes:
+        system: The system that it is of.
+        described: The description, of class ``system.tables``.
+        origin: The places where its keys were given.
+        file: The job file; None where there is none.
+        typed: Words of the command line, by what they are called there (``job``, ``--morphology``, ``--set``).
+        resume: The checkpoint to go on from; None for a fresh start.
+    """
+
+    system: System
+    described: Any
+    origin: Origin
+    file: Path | None = None
+    typed: Mapping[str, Any] = field(default_factory=dict)
+    resume: Path | None = None
+
+
+class Action(Protocol):
+    """What a command does with an order; a module with these functions is one, and is loaded when it is needed.
+
+    Optional: ``judge(order, outcome)``, on every rank at the end: raises where the outcome must not pass for a success.
+    """
+
+    def look(self, order: Order) -> None:
+        """Finds out before the work starts what cannot be done or written. Serial.
+
+        Raises:
+            InputError: Something the user gave cannot be used.
+        """
+
+    def work(self, order: Order, communicator: "Communicator", progress: Any) -> Any:
+        """Does it, and writes the result. Collective over all ranks."""
+
+    def tell(self, order: Order, outcome: Any) -> None:
+        """Prints what came of it; on rank 0."""
+
+
+@dataclass(frozen=True)
+class Drawing:
+    """What ``hpcpinn plot`` is asked for.
+
+    Attributes:
+        result: The result file.
+        folder: The folder for pictures.
+        is_named: Whether a person named the folder.
+        suffix: The format of pictures: png, pdf or svg.
+        times: Times at which to show fields, user units; None for a choice.
+        member: The member of a population, by name or number; None for all.
+        progress: The display that is told how it goes.
+    """
+
+    result: Path
+    folder: Path
+    is_named: bool
+    suffix: str
+    times: Sequence[float] | None
+    member: str | None
+    progress: Any
+
+
+@dataclass(frozen=True)
+class Checking:
+    """What ``hpcpinn validate`` is asked for.
+
+    Attributes:
+        result: The result file.
+        refinement: The most refinements of a reference.
+        patience: The longest refinement that is begun, s.
+        as_json: Whether one JSON object is all that is printed.
+        peer: The interpreter of another program that solves the same; None where none is asked.
+        minutes: The time that it may take.
+        progress: Makes the display that is told how it goes.
+    """
+
+    result: Path
+    refinement: int
+    patience: float
+    as_json: bool
+    peer: str | None
+    minutes: float
+    progress: Callable[[], AbstractContextManager[Any]]

@@ -1,0 +1,142 @@
+"""The systems that are known: one line each, and a module is loaded only when it is needed.
+
+Others come with installed packages (entry points of the group ``hpcpinn.systems``) and by the environment variable
+``HPCPINN_SYSTEMS``: modules, or files ending in .py, with ``:`` between them as in PATH. Each has its system in
+``SYSTEM``.
+"""
+
+import os
+import sys
+from collections.abc import Callable, Mapping
+from difflib import get_close_matches
+from importlib import import_module
+from importlib.util import module_from_spec, spec_from_file_location
+from pathlib import Path
+from types import ModuleType
+from typing import TYPE_CHECKING, Any
+
+from hpcpinn.errors import InputError
+
+if TYPE_CHECKING:
+    from hpcpinn.core.system import System
+
+OWN: Mapping[str, str] = {
+    "cell": "hpcpinn.systems.cell",
+    "square": "hpcpinn.systems.square",
+}
+"""Modules of the systems that come with hpcpinn; the first is meant where a description names none."""
+
+GROUP = "hpcpinn.systems"
+"""Entry points of other packages: ``name = "module:SYSTEM"``."""
+VARIABLE = "HPCPINN_SYSTEMS"
+"""Modules and files with a system each."""
+
+
+def system_named(name: str) -> "System":
+    """The system of a name.
+
+    Raises:
+        InputError: There is none of that name, or its module cannot be loaded.
+    """
+    known = _known()
+    if name not in known:
+        near = get_close_matches(name.lower(), known, n=1)
+        meant = f"; did you mean {near[0]!r}?" if near else ""
+        raise InputError(f"{name!r} is not one of {alternatives(list(known))}{meant}")
+    return known[name]()
+
+
+def system_names() -> list[str]:
+    """Names of all systems, those that come with hpcpinn first.
+
+    Raises:
+        InputError: A module of `VARIABLE` cannot be loaded.
+    """
+    return list(_known())
+
+
+def default_name() -> str:
+    """Name of the system of descriptions that name none."""
+    return next(iter(OWN))
+
+
+def alternatives(names: list[str]) -> str:
+    """Names as a person reads them: ``'cell', 'square' or 'disc'``."""
+    shown = [repr(name) for name in names]
+    return " or ".join(filter(None, [", ".join(shown[:-1]), *shown[-1:]]))
+
+
+def part(named: Any) -> Any:
+    """A part of a system: what is given, or the module of that name."""
+    return import_module(named) if isinstance(named, str) else named
+
+
+def _known() -> dict[str, Callable[[], "System"]]:
+    """What gives every system, by name."""
+    known: dict[str, Callable[[], System]] = {name: _of_module(module) for name, module in OWN.items()}
+    for place, name, give in [*_of_packages(), *_of_variable()]:
+        if name in known:
+            raise InputError(f"{place}: a system of the name {name!r} is there already; give it another name")
+        known[name] = give
+    return known
+
+
+def _of_module(module: str) -> Callable[[], "System"]:
+    return lambda: import_module(module).SYSTEM
+
+
+def _of_packages() -> list[tuple[str, str, Callable[[], "System"]]]:
+    from importlib.metadata import entry_points
+
+    return [(f"entry point {entry.value}", entry.name, entry.load) for entry in entry_points(group=GROUP)]
+
+
+def _of_variable() -> list[tuple[str, str, Callable[[], "System"]]]:
+    entries = filter(None, os.environ.get(VARIABLE, "").split(os.pathsep))
+    return [_given(f"{VARIABLE}: {entry}", _brought(entry)) for entry in entries]
+
+
+def _given(place: str, system: "System") -> tuple[str, str, Callable[[], "System"]]:
+    return place, system.name, lambda: system
+
+
+def _brought(entry: str) -> "System":
+    """The system of a module or file that a person names."""
+    try:
+        module = _file(Path(entry)) if entry.endswith(".py") else import_module(entry)
+        system: System = module.SYSTEM
+    except Exception as error:
+        why = " ".join(str(error).split())
+        raise InputError(
+            f"{VARIABLE}: {entry}: gives no system ({type(error).__name__}: {why}); mend or leave it away"
+        ) from error
+    return system
+
+
+def _file(path: Path) -> ModuleType:
+    """The module of a file, loaded once."""
+    name, place = f"hpcpinn_system_{path.stem}", str(path.absolute())
+    module = sys.modules.get(name)
+    if module is None or module.__file__ != place:
+        spec = spec_from_file_location(name, place)
+        assert spec is not None and spec.loader is not None  # it ends in .py
+        module = module_from_spec(spec)
+        sys.modules[name] = module  # dataclasses look there for their module
+        try:
+            spec.loader.exec_module(module)
+        except BaseException:
+            del sys.modules[name]
+            raise
+    return module
+
+
+def offered(system: "System", member: str) -> Callable[..., Any]:
+    """An optional member of a system.
+
+    Raises:
+        InputError: It has none.
+    """
+    found: Callable[..., Any] | None = getattr(system, member, None)
+    if found is None:
+        raise InputError(f"the system {system.name!r} has nothing to {member}")
+    return found

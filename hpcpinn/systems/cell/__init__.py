@@ -1,0 +1,46 @@
+"""Calcium, a buffer and the voltage of branched neurons."""
+
+from collections.abc import Mapping
+from typing import Any, ClassVar
+
+from hpcpinn.config.cells import CELL
+from hpcpinn.config.schema import RunConfig
+
+
+class Cell:
+    """The system of whole cells."""
+
+    name = "cell"
+    summary = "calcium, calbindin and voltage of a branched neuron"
+    tables = RunConfig
+    conflicts = staticmethod(CELL.conflicts)
+    idle = staticmethod(CELL.idle)
+    beyond_the_end = staticmethod(CELL.beyond_the_end)
+    fitted = staticmethod(CELL.fitted)
+    quantity_of = staticmethod(CELL.quantity_of)
+    actions: ClassVar[Mapping[str, str]] = {"run": "hpcpinn.systems.cell.run"}
+    commands: ClassVar[Mapping[str, str]] = {
+        name: f"hpcpinn.systems.cell.commands.{name.replace('-', '_')}"
+        for name in ("inspect", "partition", "protocols", "threshold", "flow-map")
+    }
+
+    def build(self, described: RunConfig, communicator: Any) -> Any:
+        """What a description means. Collective over all ranks."""
+        from hpcpinn.workflows.problem import build_problem
+
+        return build_problem(described, communicator)
+
+    def draw(self, drawing: Any) -> None:
+        """Draws the pictures of a run or an inference."""
+        from hpcpinn.systems.cell.pictures import draw
+
+        draw(drawing)
+
+    def validate(self, checking: Any) -> None:
+        """Holds a run against finite volumes."""
+        from hpcpinn.systems.cell.validation import validate
+
+        validate(checking)
+
+
+SYSTEM = Cell()

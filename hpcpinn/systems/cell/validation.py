@@ -1,0 +1,107 @@
+"""``hpcpinn validate`` of a run of a cell."""
+
+import json
+import sys
+
+from rich.console import Console
+from rich.table import Table
+
+from hpcpinn.core.order import Checking
+from hpcpinn.reference.refinement import Settled
+from hpcpinn.wording import as_typed, biology, counted, duration
+from hpcpinn.workflows.validate import Validation
+from hpcpinn.workflows.validate import validate as hold_against_reference
+from hpcpinn.workflows.verdict import judgement, lines_of
+
+_MOST_ROWS = 10
+"""Frames listed in the table; ``--json`` gives all."""
+
+
+def validate(asked: Checking) -> None:
+    """Holds a run against finite volumes, refined until they no longer move.
+
+    Raises:
+        InputError: There is no such result, or it cannot be compared.
+    """
+    with asked.progress() as progress:
+        outcome = hold_against_reference(
+            asked.result, refinement=asked.refinement, patience=asked.patience, watch=_say_level, progress=progress
+        )
+    if outcome.unsettled:
+        ended = len(outcome.settled.meshes) == asked.refinement
+        more = f"raise --refinement ({asked.refinement})" if ended else f"raise --patience ({asked.patience:g})"
+        print(
+            f"hpcpinn: warning: the reference still moved when it was last refined: {outcome.unsettled}; to know it "
+            f"better, {more}",
+            file=sys.stderr,
+        )
+    if asked.as_json:
+        print(json.dumps(outcome.figures()))
+    else:
+        _print_report(outcome)
+
+
+def _say_level(settled: Settled) -> None:
+    print(
+        f"hpcpinn: reference with {2 * settled.finest.cells.sum()} cells in {duration(settled.finest.seconds)}, "
+        f"moved by {settled.movement[0]:.1e} (calcium), {settled.movement[1]:.1e} (calbindin)",
+        file=sys.stderr,
+    )
+
+
+def _moment(time: float, unit: str) -> str:
+    return biology(time) if unit == "ms" else f"{time:.4g} {unit}".rstrip()
+
+
+def _print_report(outcome: Validation) -> None:
+    console = Console(highlight=False, markup=False, soft_wrap=True)
+    settled, result = outcome.settled, outcome.result
+    unit = result.units.get("time", "")
+    units = ("ms", "uM") if unit else ("", "")
+    end = _moment(float(result.time[-1]), unit)
+    console.print(f"{result.path}: {counted(result.cable.n_frusta, 'piece')}, to {end}", markup=False)
+    ranks = result.attributes["ranks"]
+    figures = {
+        "relative L2 error of c - c_rest": f"{settled.error[0]:.2e}",
+        "relative L2 error of b": f"{settled.error[1]:.2e}",
+        "calcium balance": f"{_balance(outcome)} (reference {outcome.balance_reference:.1e})",
+        "seconds, this run": f"{outcome.seconds_ours:.2f} on {counted(int(ranks), 'rank')} "
+        f"({outcome.seconds_first:.2f} in the first window, compilation included)",
+        "seconds, reference at equal error": _price(outcome),
+        "reference kept in": str(outcome.sidecar),
+        "error": judgement(outcome.accuracy[0], outcome.of_run.cells if outcome.of_run else (), units[1]),
+        "": outcome.accuracy[1].words,
+    }
+    if outcome.of_run is not None:
+        said = lines_of(outcome.of_run, "", *units)
+        figures |= {label: text for label, text in said if label in ("fired", "calcium")}
+    if outcome.unsettled:
+        figures["unsolved"] = f"the reference still moves: {outcome.unsettled}"
+    if not result.complete:
+        figures["unsolved"] = f"what follows {_moment(float(result.time[-1]), unit)}: the run is not complete"
+    for name, value in figures.items():
+        console.print(f"{name:<36}{value}", markup=False)
+    table = Table(box=None, pad_edge=False)
+    console.print("frame by frame, c over its excursion in the frame, b over b:")
+    for heading in (f"time {unit}".strip(), "error c", "error b"):
+        table.add_column(heading, justify="right")
+    count = len(outcome.time)
+    step = max(1, -(-(count - 1) // _MOST_ROWS))
+    for i in range(count - 1, 0, -step)[::-1]:
+        table.add_row(f"{outcome.time[i]:g}", f"{outcome.error_c[i]:.1e}", f"{outcome.error_b[i]:.1e}")
+    console.print(table)
+    console.print(f"next: hpcpinn plot {as_typed(result.path)}")
+
+
+def _balance(outcome: Validation) -> str:
+    return "not measured in split windows" if outcome.balance is None else f"{outcome.balance:.1e}"
+
+
+def _price(outcome: Validation) -> str:
+    price = outcome.price
+    if price is None:
+        return f"not reached; last refinement {outcome.seconds_reference:.2f}"
+    return (
+        f"{price.seconds:.2f} ({price.method} mesh, {price.cells} cells, tolerance {price.tolerance:.0e}, "
+        f"errors {price.error[0]:.1e} and {price.error[1]:.1e})"
+    )

@@ -1,0 +1,42 @@
+"""Dopamine that spreads over a square, and constants from measurements of it."""
+
+from collections.abc import Mapping
+from typing import Any, ClassVar
+
+from hpcpinn.config import square_checks
+from hpcpinn.config.square import SquareConfig
+
+
+class Square:
+    """The system of squares."""
+
+    name = "square"
+    summary = "dopamine on a square"
+    tables = SquareConfig
+    conflicts = staticmethod(square_checks.conflicts)
+    idle = staticmethod(square_checks.idle)
+    quantity_of = staticmethod(square_checks.quantity_of)
+    resumes = False
+    peer = "DeepXDE"
+    actions: ClassVar[Mapping[str, str]] = {"run": "hpcpinn.systems.square.run"}
+
+    def build(self, described: SquareConfig, communicator: Any) -> Any:
+        """What a description means. Collective over all ranks."""
+        from hpcpinn.workflows.square_problem import build_square
+
+        return build_square(described, communicator)
+
+    def draw(self, drawing: Any) -> None:
+        """Draws the pictures of a run, an inference or a study."""
+        from hpcpinn.systems.square.pictures import draw
+
+        draw(drawing)
+
+    def validate(self, checking: Any) -> None:
+        """Holds a run against the closed form, finite differences and DeepXDE."""
+        from hpcpinn.systems.square.validation import validate
+
+        validate(checking)
+
+
+SYSTEM = Square()
