@@ -28,7 +28,7 @@ import argparse
 import json
 import os
 import time
-from dataclasses import asdict, dataclass, replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -64,8 +64,11 @@ from hpcpinn.physics.constants import PRESETS, CalciumConstants  # noqa: E402
 from hpcpinn.reference.finite_volume import FvSolution, solve  # noqa: E402
 from hpcpinn.reference.forcing import Forcing, VoltageTable  # noqa: E402
 from hpcpinn.reference.mesh import Mesh  # noqa: E402
-from hpcpinn.solve.controller import after_accepted, after_rejected, next_length  # noqa: E402
-from hpcpinn.workflows.march import QUIET, Factors, March, State, Tally  # noqa: E402
+from hpcpinn.solve.controller import WindowRule  # noqa: E402
+from hpcpinn.solve.march import March  # noqa: E402
+from hpcpinn.solve.tally import Tally  # noqa: E402
+from hpcpinn.workflows.cable_windows import QUIET, CableAttempt, CableState, Factors  # noqa: E402
+from hpcpinn.workflows.coupled_run import Balance, CoupledRun  # noqa: E402
 from hpcpinn.workflows.problem import Problem, build_problem  # noqa: E402
 
 RESULTS = Path(__file__).resolve().parents[1] / "results"
@@ -149,9 +152,22 @@ class Course:
     seconds: float
 
 
-def loaded_state(problem: Problem, march: March) -> State:
+@dataclass(frozen=True)
+class Until:
+    """A run up to a time, with a rule of its own."""
+
+    run: CoupledRun
+    rule: WindowRule
+    stops: Float[ndarray, " 1"]
+
+    def attempt(self, state: CableState, length: float, reuse: Factors | None) -> CableAttempt:
+        """As the run does it."""
+        return self.run.attempt(state, length, reuse)
+
+
+def loaded_state(problem: Problem, run: CoupledRun) -> CableState:
     """Rest, and 100 µM where loaded."""
-    state, load = march.begin(), LOADED - problem.cell.constants.c_rest
+    state, load = run.start(), LOADED - problem.cell.constants.c_rest
     pieces = problem.cell.pieces.cable.take(problem.local)
     away = load * is_loaded(pieces)[:, None] * jnp.ones((1, state.field.shape[2]))
     size = np.maximum(state.size, [load, 0.0])
@@ -169,8 +185,8 @@ may be EARLY times as large."""
 
 def march_through(problem: Problem, times: Float[ndarray, " T"]) -> Course:
     """Solves from the loaded state and reports at the times (internal)."""
-    march, rule = March(problem, SerialCommunicator()), problem.windows
-    state, tally, factors = loaded_state(problem, march), Tally(), None
+    run, rule = CoupledRun(problem, SerialCommunicator()), problem.windows
+    march, tally = March.begun(Until(run, rule, times[-1:]), loaded_state(problem, run)), Tally()
     began, longest = time.perf_counter(), 0.0
     rows, next_row = [], 0
     tree_order = np.argsort(problem.local)
@@ -178,21 +194,10 @@ def march_through(problem: Problem, times: Float[ndarray, " T"]) -> Course:
         tolerance = rule.tolerance
         if stop <= FORGET:
             tolerance = np.inf if stop in FIRST_STOPS else EARLY * rule.tolerance
-        early = replace(rule, tolerance=tolerance)
-        while state.time < stop * (1.0 - 1e-12):
-            plan = state.plan
-            while True:
-                length = next_length(early, plan, state.time, stop)
-                attempt = march.attempt(state, length, factors)
-                if attempt.error <= tolerance:
-                    break
-                why = f"t = {state.time / UNIT:.4g} ms: error estimate {attempt.error:.2g}"
-                plan = after_rejected(early, plan, length, attempt.error, why)
-                tally = Tally(**{**asdict(tally), "rejected": tally.rejected + 1})
-            heads, start = attempt.solution.traces.heads, state.time
-            plan = after_accepted(early, plan, length, attempt.error, False)
-            factors = Factors(attempt.solution.linear, length)
-            state, tally = march.accept(state, attempt, plan, tally)
+        march.problem = Until(run, replace(rule, tolerance=tolerance), np.array([stop]))
+        for step in march:
+            heads, start, length = step.attempt.inside.solution.traces.heads, step.before.time, step.attempt.length
+            tally, state = tally.and_window(step), march.state
             longest = max(longest, length)
             while next_row < len(times) and times[next_row] <= state.time * (1.0 + 1e-9):
                 tau = float(np.clip(2.0 * (times[next_row] - start) / length - 1.0, -1.0, 1.0))
@@ -204,7 +209,7 @@ def march_through(problem: Problem, times: Float[ndarray, " T"]) -> Course:
             volume = problem.cell.pieces.cable.volume[problem.local]
             norm = np.sqrt(np.einsum("pkx,p->k", excursion**2, volume) / excursion.shape[2])
             quiet = QUIET * np.array(problem.solver.equation.scale)
-            state = state._replace(
+            march.state = state._replace(
                 reach=np.maximum(norm, quiet * np.sqrt(volume.sum())),
                 size=np.maximum(excursion.max(axis=(0, 2)), quiet),
             )
@@ -259,15 +264,15 @@ def run_config(features: int, tolerance: float) -> RunConfig:
 def report_work(problem: Problem, ours: Course) -> dict[str, Any]:
     """Prints and returns what the network's solve took."""
     tally, pieces = ours.tally, problem.cell.pieces.cable.n_frusta
-    longest, mean = ours.longest_window / UNIT, tally.sweeps / tally.windows
+    longest, mean = ours.longest_window / UNIT, tally["sweeps"] / tally.windows
     print(f"\nref_yca: {pieces} pieces, {tally.windows} windows ({tally.rejected} rejected), "
           f"the longest {longest:.3g} ms")  # fmt: skip
-    print(f"sweeps per Newton step at most {tally.most_sweeps_per_step}, per window at most "
-          f"{tally.most_sweeps_per_window}, {mean:.1f} on average")  # fmt: skip
+    print(f"sweeps per Newton step at most {tally['most_sweeps_per_step']}, per window at most "
+          f"{tally['most_sweeps_per_window']}, {mean:.1f} on average")  # fmt: skip
     return {
         "pieces": pieces, "windows": tally.windows, "longest_window_ms": longest,
-        "sweeps_per_step_max": tally.most_sweeps_per_step, "sweeps_per_window_max": tally.most_sweeps_per_window,
-        "sweeps_per_window_mean": mean, "balance": tally.balance, "seconds_network": ours.seconds,
+        "sweeps_per_step_max": tally["most_sweeps_per_step"], "sweeps_per_window_max": tally["most_sweeps_per_window"],
+        "sweeps_per_window_mean": mean, "balance": Balance.of(tally).relative, "seconds_network": ours.seconds,
     }  # fmt: skip
 
 

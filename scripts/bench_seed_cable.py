@@ -34,12 +34,14 @@ from hpcpinn.io import read  # noqa: E402
 from hpcpinn.parallel.communicator import SerialCommunicator  # noqa: E402
 from hpcpinn.reference.finite_volume import solve  # noqa: E402
 from hpcpinn.reference.forcing import EndFlux, Forcing  # noqa: E402
-from hpcpinn.solve.controller import after_accepted, after_rejected, next_length  # noqa: E402
+from hpcpinn.solve.march import March  # noqa: E402
+from hpcpinn.solve.tally import Tally  # noqa: E402
 from hpcpinn.training.first_order import FirstOrder  # noqa: E402
 from hpcpinn.training.levenberg_marquardt import LevenbergMarquardt  # noqa: E402
 from hpcpinn.training.monolithic import CableTask, DenseNetwork, Monolithic  # noqa: E402
-from hpcpinn.workflows.march import Factors, March, State, Tally  # noqa: E402
-from hpcpinn.workflows.problem import Problem, build_problem, constants_of, load_cable  # noqa: E402
+from hpcpinn.workflows.cable_windows import CableState  # noqa: E402
+from hpcpinn.workflows.coupled_run import Balance, CoupledRun  # noqa: E402
+from hpcpinn.workflows.problem import build_problem, constants_of, load_cable  # noqa: E402
 from hpcpinn.workflows.trunk_training import TrunkTraining  # noqa: E402
 
 JOB = Path(__file__).resolve().parents[1] / "jobs" / "seed_cable.toml"
@@ -196,37 +198,27 @@ def in_pieces(name: str, case: Case, overrides: tuple[str, ...]) -> Outcome:
     fraction = (problem.drive.grid.space + 1.0) / 2.0
     x = piece.xyz[:, :1, 0] + fraction * np.diff(piece.xyz[:, :, 0], axis=1)
     field = np.stack([curve(x) for curve in case.initial], axis=1)
-    state = March(problem, SERIAL).begin()._replace(time=START, field=jnp.asarray(field))
+    run = CoupledRun(problem, SERIAL)
+    state = run.start()._replace(time=START, field=jnp.asarray(field))
     try:
-        state, tally = to_end(problem, state)
+        state, tally = to_end(run, state)
     except SolveError as error:
         return Outcome(name, (math.nan, math.nan), time.perf_counter() - began, None, str(error)[:60])
     seconds = time.perf_counter() - began
     weight = problem.drive.grid.space_weight * piece.length[:, None]
     end = np.asarray(state.field)
     c, b = (relative(end[:, s], case.final[s](x), weight) for s in range(2))
-    note = f"{tally.windows} windows, {tally.sweeps} sweeps, balance {tally.balance:.0e}"
+    note = f"{tally.windows} windows, {tally['sweeps']} sweeps, balance {Balance.of(tally).relative:.0e}"
     return Outcome(name, (c, b), seconds, seconds if c <= PAPER else None, note)
 
 
-def to_end(problem: Problem, state: State) -> tuple[State, Tally]:
+def to_end(run: CoupledRun, state: CableState) -> tuple[CableState, Tally]:
     """Marches as `hpcpinn run` does, without writing."""
-    march, training, tally = March(problem, SERIAL), TrunkTraining.of(problem), Tally()
-    factors, plan = None, state.plan
-    while state.time < END * (1.0 - 1e-12):
-        length = next_length(problem.windows, plan, state.time, END)
-        attempt = march.attempt(state, length, factors)
-        if training.due(state, attempt, problem.windows.tolerance, tally.windows):
-            problem, attempt = training.improved(problem, SERIAL, state, attempt, tally.windows)
-            march = March(problem, SERIAL)
-        if not attempt.error <= problem.windows.tolerance:
-            plan = after_rejected(problem.windows, plan, length, attempt.error, "no convergence")
-            factors = None
-            continue
-        plan = after_accepted(problem.windows, plan, length, attempt.error, False)
-        factors = Factors(attempt.solution.linear, length)
-        state, tally = march.accept(state, attempt, plan, tally)
-    return state, tally
+    march, tally = March.begun(run, state), Tally()
+    march.improvement = TrunkTraining.of(run.problem)
+    for step in march:
+        tally = tally.and_window(step)
+    return march.state, tally
 
 
 def dense(

@@ -47,7 +47,8 @@ from hpcpinn.parallel.exchange import ExchangePlan  # noqa: E402
 from hpcpinn.physics.system import ReactionDiffusion  # noqa: E402
 from hpcpinn.training.least_squares import correct  # noqa: E402
 from hpcpinn.training.local import Window  # noqa: E402
-from hpcpinn.workflows.march import March, State  # noqa: E402
+from hpcpinn.workflows.cable_windows import CableState  # noqa: E402
+from hpcpinn.workflows.coupled_run import CoupledRun  # noqa: E402
 from hpcpinn.workflows.problem import Problem, build_problem  # noqa: E402
 
 matplotlib.use("Agg")
@@ -90,21 +91,24 @@ class InterfaceProblem:
     size: Float[Array, " K"]
 
     @classmethod
-    def of_window(cls, problem: Problem, length: float, start: Callable[[Problem, State], State]) -> "InterfaceProblem":
+    def of_window(
+        cls, problem: Problem, length: float, start: Callable[[Problem, CableState], CableState]
+    ) -> "InterfaceProblem":
         """Solves one window and takes the last linearisation.
 
         Args:
             length: Of the window, internal time.
             start: Changes the state of rest that the window starts from.
         """
-        march = March(problem, SerialCommunicator())
-        state, solver = start(problem, march.begin()), problem.solver
+        run = CoupledRun(problem, SerialCommunicator())
+        state, solver = start(problem, run.start()), problem.solver
         assert isinstance(solver, CoupledWindow)
-        attempt = march.attempt(state, length, None)
-        if not attempt.solution.converged:
-            print(f"  not converged: change {attempt.solution.change:.1e}, jump {attempt.solution.jump:.1e}")
-        window = Window(jnp.asarray(length), state.field, attempt.drive.inside)
-        linear = attempt.solution.linear.linear
+        attempt = run.attempt(state, length, None)
+        solution, drive = attempt.inside.solution, attempt.inside.drive
+        if not solution.converged:
+            print(f"  not converged: change {solution.change:.1e}, jump {solution.jump:.1e}")
+        window = Window(jnp.asarray(length), state.field, drive.inside)
+        linear = solution.linear.linear
 
         @jax.jit
         def reported(window: Window, heads: Array, linear: Any) -> Array:
@@ -113,7 +117,7 @@ class InterfaceProblem:
                 window, heads, linear, solver.weights,
             ).reported  # fmt: skip
 
-        base = reported(window, attempt.solution.traces.heads, linear)
+        base = reported(window, solution.traces.heads, linear)
         order = np.argsort(problem.local)
         return cls(
             pieces=problem.cell.pieces.cable,
@@ -121,9 +125,9 @@ class InterfaceProblem:
             settings=replace(solver.sweeping, max_sweeps=LIMIT),
             transfer=linear.transfer[order],
             base=base[order],
-            given=solver.given_flux(attempt.drive.end_flux, 0, length)[order],
+            given=solver.given_flux(drive.end_flux, 0, length)[order],
             told=solver.continued(state.field, length).told[order],
-            size=jnp.asarray(attempt.solution.size),
+            size=jnp.asarray(solution.size),
         )
 
     def sweeps(
@@ -222,12 +226,12 @@ class SimulatedRank(Communicator):
         return x
 
 
-def at_rest(problem: Problem, state: State) -> State:
+def at_rest(problem: Problem, state: CableState) -> CableState:
     """The state itself."""
     return state
 
 
-def half_a_wave(problem: Problem, state: State) -> State:
+def half_a_wave(problem: Problem, state: CableState) -> CableState:
     """Calcium with a cosine over the whole cable on top: smooth, no flux at the ends."""
     pieces = problem.cell.pieces.cable.take(problem.local)
     fraction = (problem.solver.table.grid.space + 1.0) / 2.0

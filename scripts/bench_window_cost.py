@@ -30,8 +30,8 @@ from hpcpinn.config import load_config  # noqa: E402
 from hpcpinn.domain.pieces import PieceRule, cut_into_pieces  # noqa: E402
 from hpcpinn.timestepping.splitting import _half_reactions_joined  # noqa: E402
 from hpcpinn.training.flow_map import ReactionState  # noqa: E402
-from hpcpinn.workflows import long_run  # noqa: E402
 from hpcpinn.workflows.problem import load_cable  # noqa: E402
+from hpcpinn.workflows.slot_run import compared  # noqa: E402
 from hpcpinn.workflows.split_problem import SplitProblem, build_split_problem  # noqa: E402
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -96,7 +96,7 @@ def parts(problem: SplitProblem, repeats: int) -> dict[str, float]:
         "all windows": least(lambda: splitting.advance(state, plan), repeats),
         "motif, when solved anew": least(lambda: problem.solver.solve(slot, begin).plan.lengths, 3),
     }
-    checked = long_run.compared(motif.ends[motif.shared])
+    checked = compared(motif.ends[motif.shared])
     seen = least(lambda: splitting.follow(state, plan, motif.shared[checked]), repeats)
     found["companion"] = least(lambda: splitting.follow(state, motif.coarse, checked), repeats)
     found["frames"] = seen - found["all windows"]

@@ -49,7 +49,7 @@ from hpcpinn.timestepping.slots import Slot, slots  # noqa: E402
 from hpcpinn.timestepping.splitting import Splitting, WindowPlan, extrapolated  # noqa: E402
 from hpcpinn.timestepping.window_lengths import WindowLengths  # noqa: E402
 from hpcpinn.training.flow_map import ReactionState  # noqa: E402
-from hpcpinn.workflows.long_run import compared  # noqa: E402
+from hpcpinn.workflows.slot_run import compared  # noqa: E402
 from hpcpinn.workflows.split_problem import LEFT_OUT  # noqa: E402
 
 FRAMES_EVERY = 10.0

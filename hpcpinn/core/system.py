@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from numpy import ndarray
 
     from hpcpinn.parallel.communicator import Communicator
-    from hpcpinn.timestepping.controller import WindowRule
+    from hpcpinn.solve.controller import WindowRule
 
 State = Any
 """All that the next window depends on, as a system likes to hold it: arrays, pytrees, objects."""

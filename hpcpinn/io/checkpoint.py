@@ -31,7 +31,7 @@ if TYPE_CHECKING:
     from hpcpinn.parallel.communicator import Communicator
 
 FORMAT = "hpcpinn-checkpoint"
-FORMAT_VERSION = 1
+FORMAT_VERSION = 2
 
 GEOMETRY = "geometry"
 """Key of the fingerprint for the pieces themselves."""

@@ -13,6 +13,7 @@ from typing import Any, NamedTuple
 import jax
 import jax.numpy as jnp
 import numpy as np
+from jax.flatten_util import ravel_pytree
 from jax.typing import ArrayLike
 from jaxtyping import Array, Float
 
@@ -72,6 +73,23 @@ def mirrored(trunk: AxisTrunk) -> AxisTrunk:
 def remixed(trunk: AxisTrunk, parameters: Any) -> AxisTrunk:
     """The trunk with other parameters θ, spanning what its mixing makes of them: flat, orthonormal again."""
     return _orthonormal(trunk.network, parameters, trunk.flat_at, np.asarray(trunk.mixing), trunk.n_features)
+
+
+def flattened(trunks: Sequence[AxisTrunk]) -> Float[np.ndarray, " n"]:
+    """θ and mixing of all trunks in one vector, for a checkpoint."""
+    parts = [part for trunk in trunks for part in (ravel_pytree(trunk.parameters)[0], trunk.mixing.ravel())]
+    return np.concatenate([np.asarray(part) for part in parts])
+
+
+def restored(trunks: Sequence[AxisTrunk], vector: Float[np.ndarray, " n"]) -> list[AxisTrunk]:
+    """Trunks of the same architecture with θ and mixing from `flattened`."""
+    found, rest = [], np.asarray(vector)
+    for trunk in trunks:
+        flat, unravel = ravel_pytree(trunk.parameters)
+        theta, mixing, rest = np.split(rest, [flat.size, flat.size + trunk.mixing.size])
+        mixed = jnp.asarray(mixing).reshape(trunk.mixing.shape)
+        found.append(replace(trunk, parameters=unravel(jnp.asarray(theta)), mixing=mixed))
+    return found
 
 
 def without_slopes(

@@ -159,6 +159,7 @@ class _Loop(Generic[Q]):
                 end = rule.since + float(self.march.problem.stops[-1:].sum()) / rule.unit
                 options.progress.doing("solving", end, options.unit)
             options.progress.done(rule.since + self.march.state.time / rule.unit, options.detail(self.tally, step))
+            del step  # or its arrays would be there while the next window is solved
         return Finished(self.reached, self.seconds_setup)
 
     def _write(self, step: Step[Q]) -> None:

@@ -14,7 +14,7 @@ only at those where windows and their halves end and as many more as the voltage
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
-from functools import cached_property
+from functools import cached_property, partial
 from math import comb, factorial
 from typing import NamedTuple
 
@@ -24,7 +24,6 @@ import numpy as np
 from jaxtyping import Array, Float, Int
 from numpy import ndarray
 
-from hpcpinn.core.parameters import Scalar
 from hpcpinn.errors import InputError
 from hpcpinn.physics import calcium, gates, ghk
 from hpcpinn.physics.constants import CalciumConstants
@@ -193,7 +192,7 @@ class Influx:
         return run
 
 
-def surplus_leak(k: CalciumConstants) -> Scalar:
+def surplus_leak(k: CalciumConstants) -> float:
     """The leak of the constants less the one that the reaction holds, µm/s.
 
     What makes rest steady for the influx by itself: at rest it is minus what the channel lets in.
@@ -366,12 +365,12 @@ def course_at(course: ChannelCourse, times: Float[Array, " n"]) -> tuple[Array, 
     return source, sink
 
 
-@jax.jit
+@partial(jax.jit, static_argnames=("k",))
 def _steady(V: Float[Array, " P"], k: CalciumConstants) -> Float[Array, "P gates"]:
     return gates.steady(V, k)
 
 
-@jax.jit
+@partial(jax.jit, static_argnames=("k",))
 def _course_along(
     V: Float[Array, "n P"],
     gated: Float[Array, "P gates"],
@@ -386,7 +385,7 @@ def _course_along(
     return source + surplus * k.c_o, sink + surplus
 
 
-@jax.jit
+@partial(jax.jit, static_argnames=("k",))
 def _channels_along(
     V: Float[Array, "n P"],
     gated: Float[Array, "P gates"],

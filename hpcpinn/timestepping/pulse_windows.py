@@ -16,14 +16,8 @@ from numpy import ndarray
 
 from hpcpinn.errors import InputError, SolveError
 from hpcpinn.parallel.communicator import Communicator, SerialCommunicator
-from hpcpinn.solve.controller import (
-    Plan,
-    WindowRule,
-    after_accepted,
-    after_rejected,
-    first_plan,
-    next_length,
-)
+from hpcpinn.solve.controller import WindowRule
+from hpcpinn.solve.march import Attempt, March, next_stop
 from hpcpinn.timestepping.influx import InfluxTable
 from hpcpinn.timestepping.splitting import Splitting, plan_windows
 from hpcpinn.training.flow_map import ReactionState
@@ -122,31 +116,57 @@ def pulse_windows(
         safety=0.7,
         growth=2.5,
         keep=1.0,
+        restart=False,
     )
     most = min(rule.longest, float(last)) * influx.tick
     terms = max(_TERMS, splitting.diffusion.width(most))
-    plan, now, rejected = first_plan(rule), 0, 0
+    problem = _Halving(splitting, influx, excursion, rule, stops, terms, settle)
+    march = March.begun(problem, _AtTick(0, state))
     ends: list[int] = []
     errors: list[float] = []
-    while now < last:
-        stop = int(stops[np.searchsorted(stops, now, side="right")])
-        length = _whole(next_length(rule, plan, now, stop), stop - now)
-        coarse, fine = _whole_and_halves(splitting, state, influx.after(now), length, terms)
-        error = excursion.error(coarse, fine) / 3.0  # what is left in the halves, order 2
-        if not (error <= tolerance or (settle and length <= _SHORTEST and np.isfinite(error))):
-            if length <= _SHORTEST:
+    rejected = 0
+    for step in march:
+        ends.append(step.attempt.after.time)
+        errors.append(step.attempt.inside)
+        rejected += step.rejected
+    return PulseWindows(np.array(ends), np.array(errors), rejected, march.state.calcium)
+
+
+class _AtTick(NamedTuple):
+    """Calcium at a tick."""
+
+    time: int
+    calcium: ReactionState
+
+
+@dataclass(frozen=True)
+class _Halving:
+    """Windows in whole ticks, judged by their halves, as the march sees them."""
+
+    splitting: Splitting
+    influx: InfluxTable
+    excursion: Excursion
+    rule: WindowRule
+    stops: Int[ndarray, " S"]
+    terms: int
+    settle: bool
+
+    def attempt(self, state: _AtTick, length: float, reuse: None) -> Attempt[_AtTick, float]:
+        """A window of about this length, and its halves, which count; inside: the error that is left in them."""
+        rule, ticks = self.rule, _whole(length, next_stop(self.stops, state.time) - state.time)
+        coarse, fine = _whole_and_halves(
+            self.splitting, state.calcium, self.influx.after(state.time), ticks, self.terms
+        )
+        error = self.excursion.error(coarse, fine) / 3.0  # what is left in the halves, order 2
+        judged = max(error, 1e-12)
+        if ticks <= _SHORTEST and not error <= rule.tolerance:
+            if not (self.settle and np.isfinite(error)):
                 raise SolveError(
-                    f"split windows: error {error:.1e} above the tolerance {tolerance:g} at the shortest "
-                    f"window ({1e3 * length * influx.tick:g} ms); use a finer tick or a larger tolerance"
+                    f"split windows: error {error:.1e} above the tolerance {rule.tolerance:g} at the shortest "
+                    f"window ({1e3 * ticks * self.influx.tick:g} ms); use a finer tick or a larger tolerance"
                 )
-            plan = after_rejected(rule, Plan(float(length)), float(length), error, "split windows")
-            rejected += 1
-            continue
-        now, state = now + length, fine
-        ends.append(now)
-        errors.append(error)
-        plan = after_accepted(rule, plan, float(length), max(error, 1e-12), at_stop=False)
-    return PulseWindows(np.array(ends), np.array(errors), rejected, state)
+            judged = rule.tolerance
+        return Attempt(float(ticks), judged, _AtTick(state.time + ticks, fine), inside=error)
 
 
 def halved(ends: Int[ndarray, " K"]) -> Int[ndarray, " 2K"]:
@@ -196,6 +216,6 @@ _TERMS = 48
 """Least length to which diffusion's series is padded while windows are sought: one compilation for all."""
 
 
-def _whole(length: float, room: int) -> int:
+def _whole(length: float, room: float) -> int:
     """A multiple of four ticks, at least four, no more than the room."""
     return int(min(_SHORTEST * max(1, round(length / _SHORTEST)), room))

@@ -1,14 +1,12 @@
 """Coupled windows in a long run: the slots after pulses and releases, where split ones would be off most.
 
-They are the windows of `march`, on the pieces and with the channels of the split ones. Between the two the state is
-handed over as it is: both have it at the same nodes. A slot depends on nothing but that state and its
+They are the windows of `coupled_run`, on the pieces and with the channels of the split ones. Between the two the
+state is handed over as it is: both have it at the same nodes. A slot depends on nothing but that state and its
 motif, so that a run that is resumed goes on to the same bits.
 """
 
-import math
 from dataclasses import dataclass, replace
 from functools import cached_property, partial
-from typing import NamedTuple
 
 import jax
 import jax.numpy as jnp
@@ -24,47 +22,20 @@ from hpcpinn.morphology import Cable
 from hpcpinn.parallel.communicator import Communicator
 from hpcpinn.physics.constants import CalciumConstants
 from hpcpinn.physics.voltage import compact_weights
-from hpcpinn.solve.controller import (
-    Plan,
-    WindowRule,
-    after_accepted,
-    after_rejected,
-    first_plan,
-    next_length,
-)
+from hpcpinn.solve.controller import WindowRule
+from hpcpinn.solve.march import March
+from hpcpinn.solve.tally import Tally
+from hpcpinn.timestepping.forcing import WindowDrive
 from hpcpinn.timestepping.motifs import Motif, SlotSolver
 from hpcpinn.timestepping.slot_drive import SlotDrive
 from hpcpinn.timestepping.splitting import Frames
 from hpcpinn.training.flow_map import ReactionState
 from hpcpinn.training.local import field_at
-from hpcpinn.workflows.march import QUIET, Attempt, Factors, State, attempted, why_rejected
+from hpcpinn.workflows.cable_windows import QUIET, CableState, CableWindows
 from hpcpinn.workflows.problem import coupled_solver, window_rule
 
 LOOSER = 16.0
 """With so many times the tolerance windows are about twice as long: their error goes with the fourth power."""
-
-
-class CoupledWork(NamedTuple):
-    """What the coupled windows of a slot took: sums, and the largest jump and error estimate of one."""
-
-    windows: int = 0
-    rejected: int = 0
-    newton_steps: int = 0
-    sweeps: int = 0
-    jump: float = 0.0
-    error: float = 0.0
-
-    def and_window(self, attempt: Attempt, rejected: int) -> "CoupledWork":
-        """With one more window."""
-        solution = attempt.solution
-        return CoupledWork(
-            self.windows + 1,
-            self.rejected + rejected,
-            self.newton_steps + solution.newton_steps,
-            self.sweeps + solution.sweeps,
-            max(self.jump, solution.jump),
-            max(self.error, attempt.error),
-        )
 
 
 @dataclass(frozen=True)
@@ -92,8 +63,8 @@ class CoupledSlots:
         rows: Int[ndarray, " r"],
         reach: float = 0.0,
         loosely: bool = False,
-    ) -> tuple[ReactionState, Frames, CoupledWork]:
-        """Calcium at the end of a slot, and at some of the motif's `ends`.
+    ) -> tuple[ReactionState, Frames, Tally]:
+        """Calcium at the end of a slot, and at some of the motif's `ends`; and what the windows took.
 
         Args:
             begin: At its start, at the nodes of all pieces of the rank.
@@ -110,45 +81,39 @@ class CoupledSlots:
         if loosely:
             longer = min(2.0 * rule.first, rule.longest)
             rule = replace(rule, tolerance=LOOSER * rule.tolerance, first=longer)
-        wanted, stops = unit * motif.ends[rows], unit * self._stops(motif)
-        state, factors, work = self._begun(begin, rule, reach), None, CoupledWork()
-        frames = []
-        while state.time < stops[-1] * (1.0 - 1e-12):
-            attempt, plan, rejected = self._accepted(motif, rule, state, stops, factors)
-            factors = Factors(attempt.solution.linear, attempt.length)
-            work = work.and_window(attempt, rejected)
-            heads, until = attempt.solution.traces.heads, state.time + attempt.length
-            past = wanted > until * (1.0 + 1e-9)
+        rule = replace(rule, since=motif.slot.start)
+        windows = CableWindows(self.solver, rule, unit * self._stops(motif), partial(self._drive, motif))
+        march = March.begun(windows, self._begun(begin, reach))
+        wanted, work, frames = unit * motif.ends[rows], Tally(), []
+        for step in march:
+            attempt, start = step.attempt, step.before.time
+            work = work.and_window(step)
+            past = wanted > attempt.after.time * (1.0 + 1e-9)
             seen, wanted = wanted[~past], wanted[past]
             if len(seen):
-                tau = 2.0 * (seen - state.time) / attempt.length - 1.0
-                frames.append(in_blocks(partial(self._at_nodes, heads), tau))
-            state = State(
-                until,
-                self.solver.at_end(heads),
-                state.gates,
-                plan,
-                np.maximum(state.size, attempt.solution.size),
-                np.maximum(state.reach, attempt.away_norm),
-            )
-        after = np.asarray(state.field)[self._back]
+                tau = 2.0 * (seen - start) / attempt.length - 1.0
+                frames.append(in_blocks(partial(self._at_nodes, attempt.inside.solution.traces.heads), tau))
+        after = np.asarray(march.state.field)[self._back]
         end = ReactionState(*(jnp.asarray(after[:, species].ravel()) for species in (0, 1)))
         shape = (-1, 2, len(self.order), len(self.drive.grid.space))
         at_rows = np.concatenate([np.zeros((0, *shape[1:])), *frames])[:, :, self._back]
         c, b = (jnp.asarray(at_rows[:, species].reshape(len(rows), len(end.c))) for species in (0, 1))
         return end, Frames(c, b), work
 
-    def _begun(self, begin: ReactionState, rule: WindowRule, reach: float) -> State:
+    def _drive(self, motif: Motif, state: CableState, length: float) -> WindowDrive:
+        assert motif.channels is not None
+        return self.drive.window(motif.slot, motif.channels, state.time, length)
+
+    def _begun(self, begin: ReactionState, reach: float) -> CableState:
         """The march at the start of a slot."""
         n_pieces, n_space = len(self.order), len(self.drive.grid.space)
         field = jnp.stack([jnp.asarray(x).reshape(n_pieces, n_space)[self.order] for x in begin], axis=1)
         size, square, volume = (np.asarray(x) for x in self._excursion(field))
         least = QUIET * np.array(self.solver.equation.scale)
-        return State(
+        return CableState(
             time=0.0,
             field=field,
             gates=jnp.zeros((n_pieces, n_space, 0)),
-            plan=first_plan(rule),
             size=np.maximum(size, least),
             reach=np.sqrt(np.maximum(np.maximum(square, [reach**2, 0.0]), volume * least**2)),
         )
@@ -194,25 +159,6 @@ class CoupledSlots:
         inside = [time for time in sorted(times) if 1e-6 < time < slot.duration - 1e-6]
         kept = [time for time, before in zip(inside, [0.0, *inside], strict=False) if time > before + 1e-6]
         return np.array([*kept, slot.duration])
-
-    def _accepted(
-        self, motif: Motif, rule: WindowRule, state: State, stops: Float[ndarray, " s"], factors: Factors | None
-    ) -> tuple[Attempt, Plan, int]:
-        """Tries shorter and shorter windows until one is within the tolerance."""
-        assert motif.channels is not None
-        plan, rejected = state.plan, 0
-        stop = float(stops[np.searchsorted(stops, state.time + 1e-12 * stops[-1], side="right")])
-        while True:
-            length = next_length(rule, plan, state.time, stop)
-            drive = self.drive.window(motif.slot, motif.channels, state.time, length)
-            attempt = attempted(self.solver, rule.first, drive, state, length, factors)
-            if attempt.error <= rule.tolerance:
-                at_stop = math.isclose(state.time + length, stop, rel_tol=1e-12) and stop < stops[-1]
-                effort = attempt.solution.sweeps / self.solver.sweep_limit
-                return attempt, after_accepted(rule, plan, length, attempt.error, at_stop, effort), rejected
-            why = why_rejected(attempt, motif.slot.start + state.time / self.drive.time_unit, rule.tolerance)
-            plan = after_rejected(rule, plan, length, attempt.error, why)
-            factors, rejected = None, rejected + 1
 
 
 def build_coupled_slots(

@@ -7,10 +7,10 @@ from jaxtyping import Float
 from numpy import ndarray
 
 from hpcpinn.morphology.compartments import Compartments
+from hpcpinn.solve.tally import Tally
 from hpcpinn.timestepping.firing import Rises
-from hpcpinn.workflows import long_checkpoint
-from hpcpinn.workflows.long_state import LongState, LongTally
 from hpcpinn.workflows.membrane_voltage import uniform_magnitude
+from hpcpinn.workflows.slot_run import SlotState, rises_of_all
 from hpcpinn.workflows.split_problem import SplitProblem
 from hpcpinn.workflows.verdict import Accuracy, Firing, Verdict, cells_of, firing_of, held, impossible_in
 
@@ -18,7 +18,7 @@ SHORTER = "shorten windows: split.first, split.growth, split.longest, or split.w
 """What helps where split windows are off by too much."""
 
 
-def verdict_of(problem: SplitProblem, state: LongState, tally: LongTally) -> Verdict:
+def verdict_of(problem: SplitProblem, state: SlotState, tally: Tally) -> Verdict:
     """What came of a run whose result is finished. Collective over all ranks.
 
     Args:
@@ -26,20 +26,20 @@ def verdict_of(problem: SplitProblem, state: LongState, tally: LongTally) -> Ver
         state: At its end.
         tally: Likewise.
     """
-    rises = long_checkpoint.rises_of_all(problem, state.rises)
+    rises = rises_of_all(problem, state.rises)
     return problem.communicator.on_root(_verdict, problem, rises, tally)
 
 
-def _verdict(problem: SplitProblem, rises: Float[ndarray, "P 2"], tally: LongTally) -> Verdict:
+def _verdict(problem: SplitProblem, rises: Float[ndarray, "P 2"], tally: Tally) -> Verdict:
     config = problem.config
     tolerance, key = config.window.tolerance, "window.tolerance"
     of = "the estimate for windows of time (not for the cells' length), relative to calcium's distance from rest"
     accuracy = [Accuracy(tally.error, tolerance, of, key, SHORTER)]
-    if tally.coupled_windows:
-        accuracy.append(Accuracy(tally.coupled_error, tolerance, "the largest estimate of a coupled window", key))
+    if tally["coupled_windows"]:
+        accuracy.append(Accuracy(tally["coupled_error"], tolerance, "the largest estimate of a coupled window", key))
     left = []
-    if tally.outside:
-        share = 100.0 * tally.outside / max(tally.evaluated, 1)
+    if tally["outside"]:
+        share = 100.0 * tally["outside"] / max(tally["evaluated"], 1)
         left.append(
             f"{share:.2g} % of the states were outside the flow map's box and were stepped by a stiff solver instead"
         )

@@ -1,6 +1,5 @@
 """The model of an inference on a neuron: a run's cell, a fixed sequence of windows, calcium at sites."""
 
-import math
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
@@ -26,11 +25,12 @@ from hpcpinn.parallel.communicator import Communicator
 from hpcpinn.physics.calcium_system import CalciumSystem
 from hpcpinn.physics.constants import PRESETS, CalciumConstants
 from hpcpinn.physics.learned_calcium import CellConstants, PieceConstants, shapes_drive
-from hpcpinn.solve.controller import Plan, after_accepted, after_rejected, next_length
+from hpcpinn.solve.march import March
 from hpcpinn.timestepping.forcing import CalciumDrive, WindowDrive
+from hpcpinn.workflows.cable_windows import CableState, CableWindows
+from hpcpinn.workflows.coupled_run import CoupledRun
 from hpcpinn.workflows.learned_values import starting_values
 from hpcpinn.workflows.learned_voltage import learned_voltage
-from hpcpinn.workflows.march import Attempt, Factors, March, State, attempted, why_rejected
 from hpcpinn.workflows.problem import Problem, build_problem
 
 
@@ -255,53 +255,29 @@ def _pilot(
     """Windows as a forward run with the given constants chooses them."""
     solver = replace(solver, equation=learned.system)
     space = len(solver.table.grid.space)
-    begun = March(problem, communicator).begin()
     field = jnp.broadcast_to(learned.at_rest()[None, :, None], (len(problem.local), 2, space))
-    state = begun._replace(field=field, gates=unit_drive.steady_gates(0.0))
-    stops, factors, rest = problem.stops, None, learned.system.constants.rest_voltage
+    begun = CoupledRun(problem, communicator).start()._replace(field=field, gates=unit_drive.steady_gates(0.0))
+    rest = learned.system.constants.rest_voltage
+
+    def by_units(state: CableState, length: float) -> WindowDrive:
+        """The forcing by channels of unit strength."""
+        return unit_drive.window(state.gates, state.time, length)
+
+    def driven(state: CableState, length: float) -> WindowDrive:
+        unit = by_units(state, length)
+        return unit._replace(inside=learned.forcing(unit.inside), checks=learned.forcing(unit.checks))
+
     starts, lengths, resolvents, units, fluxes, guesses = [], [], [], [], [], []
-    while state.time < stops[-1] * (1.0 - 1e-12):
-        next_stop = float(stops[np.searchsorted(stops, state.time * (1.0 + 1e-12), side="right")])
-        attempt, unit, plan = _accepted(problem, solver, unit_drive, learned, state, next_stop, factors)
-        linear = attempt.solution.linear
-        factors = Factors(linear, attempt.length)
-        starts.append(state.time)
-        lengths.append(attempt.length)
-        resolvents.append(linear.linear.resolvent)
+    for step in March.begun(CableWindows(solver, problem.windows, problem.stops, driven), begun):
+        solution, unit = step.attempt.inside.solution, by_units(step.before, step.attempt.length)
+        starts.append(step.before.time)
+        lengths.append(step.attempt.length)
+        resolvents.append(solution.linear.linear.resolvent)
         units.append(unit.inside)
         fluxes.append(unit.end_flux)
-        guesses.append(attempt.solution.traces.heads)
-        state = State(
-            time=state.time + attempt.length,
-            field=solver.at_end(attempt.solution.traces.heads),
-            gates=unit.gates,
-            plan=plan,
-            size=np.maximum(state.size, attempt.solution.size),
-            reach=np.maximum(state.reach, attempt.away_norm),
-        )
+        guesses.append(solution.traces.heads)
     return WindowSequence(
         jnp.asarray(starts), jnp.asarray(lengths), jnp.stack(resolvents),
         Course(jax.tree.map(lambda *leaves: jnp.stack(leaves), *units), jnp.full(len(starts), rest)), None,
         jnp.stack(fluxes), jnp.stack(guesses),
     )  # fmt: skip
-
-
-def _accepted(
-    problem: Problem, solver: CoupledWindow, unit_drive: CalciumDrive, learned: PieceConstants, state: State,
-    next_stop: float, factors: Factors | None,
-) -> tuple[Attempt, WindowDrive, Plan]:  # fmt: skip
-    """The next window that is within the tolerance, its forcing by channels of unit strength, and the plan."""
-    rule, plan = problem.windows, state.plan
-    while True:
-        length = next_length(rule, plan, state.time, next_stop)
-        unit = unit_drive.window(state.gates, state.time, length)
-        drive = unit._replace(inside=learned.forcing(unit.inside), checks=learned.forcing(unit.checks))
-        attempt = attempted(solver, rule.first, drive, state, length, factors)
-        if attempt.error <= rule.tolerance:
-            at_stop = math.isclose(state.time + length, next_stop, rel_tol=1e-12)
-            more = next_stop < problem.stops[-1]
-            effort = attempt.solution.sweeps / solver.sweep_limit
-            return attempt, unit, after_accepted(rule, plan, length, attempt.error, at_stop and more, effort)
-        why = why_rejected(attempt, state.time / problem.cell.constants.time_unit, rule.tolerance)
-        plan = after_rejected(rule, plan, length, attempt.error, why)
-        factors = None

@@ -2,30 +2,29 @@
 
 from pathlib import Path
 
-from hpcpinn.config import RunConfig
 from hpcpinn.errors import NothingToDoError
 from hpcpinn.io import schema, storage
 
 
-def stop_where_done(config: RunConfig, time: float, time_unit: str = "ms") -> None:
+def stop_where_done(output: str, duration: float, time: float, unit: str = "ms") -> None:
     """Ends a run whose checkpoint is at its end already, or beyond; leaves its files as they are. Serial.
 
     A run that was cut short between its last checkpoint and its end goes on: its result is not marked
     as complete yet.
 
     Args:
-        config: The run description.
+        output: The result file.
+        duration: Of the run, user units.
         time: Of the checkpoint, user units.
-        time_unit: What a person calls them.
+        unit: What a person calls them.
 
     Raises:
         NothingToDoError: The run is there.
         InputError: The result that the checkpoint belongs to is not.
     """
-    duration, output = config.run.duration, config.run.output
     if time < duration * (1.0 - 1e-12):
         return
-    there = f"{output}: already at {time:g} {time_unit}".rstrip()
+    there = f"{output}: already at {time:g} {unit}".rstrip()
     if time > duration * (1.0 + 1e-9):
         raise NothingToDoError(
             f"{there}, beyond run.duration = {duration:g}; nothing to do: go on to a later time, or start a "

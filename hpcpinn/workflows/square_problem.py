@@ -5,7 +5,6 @@ from functools import partial
 from typing import Any
 
 import jax
-import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float, Int
 
@@ -15,12 +14,11 @@ from hpcpinn.domain.newton import NewtonSettings
 from hpcpinn.domain.rectangle_window import RectangleWindow
 from hpcpinn.domain.rectangles import Rectangles
 from hpcpinn.domain.schwarz import SweepSettings
-from hpcpinn.domain.window_solver import WindowSolution
 from hpcpinn.networks.axis import make_axis_trunk
 from hpcpinn.parallel.communicator import Communicator
 from hpcpinn.physics.dopamine import PRESETS, DopamineConstants, DopamineSystem, exact
 from hpcpinn.training.first_order import FirstOrder
-from hpcpinn.training.rectangles import RectangleGeometry, Window, rectangle_table
+from hpcpinn.training.rectangles import RectangleGeometry, rectangle_table
 
 
 def constants_of(config: SquareConfig) -> DopamineConstants:
@@ -107,7 +105,7 @@ def build_square(config: SquareConfig, communicator: Communicator) -> SquareProb
     return SquareProblem(config, constants, domain, owner, local, solver)
 
 
-@jax.jit
+@partial(jax.jit, static_argnums=0)
 def release(constants: DopamineConstants, x: Float[Array, "..."], y: Float[Array, "..."]) -> Float[Array, "..."]:
     """The field at the start of a run at the given places, µM."""
     return exact(x, y, 0.0, constants)
@@ -127,29 +125,3 @@ def released(problem: SquareProblem) -> Float[Array, "p K X X"]:
     """The field at the start of a run at the nodes of this rank's pieces, µM."""
     x, y = positions(problem.solver.geometry, problem.solver.table.grid.space)
     return release(problem.constants, x, y)[:, None]
-
-
-@dataclass(frozen=True)
-class SquareAttempt:
-    """A window that has been solved, and not yet been accepted.
-
-    Attributes:
-        window: Its data.
-        length: Of it, ms.
-        solution: What came out.
-        error: Its error estimate, relative to the field; infinite where sides do not agree.
-    """
-
-    window: Window
-    length: float
-    solution: WindowSolution
-    error: float
-
-
-def attempted(problem: SquareProblem, field: Float[Array, "p K X X"], length: float) -> SquareAttempt:
-    """Solves a window that starts with `field`. Collective over all ranks."""
-    solver, window = problem.solver, Window(jnp.asarray(length), field)
-    solution = solver.solve(window, solver.continued(field, length), jnp.asarray(solver.equation.scale))
-    missed, away = solver.estimate(window, solution.traces.heads)
-    error = float(np.max(missed / away)) if solution.converged else float("inf")
-    return SquareAttempt(window, length, solution, error)

@@ -1,10 +1,14 @@
 """The rule by which a run trains its trunk, whatever its pieces are: early, and again when the error estimate asks."""
 
+from abc import abstractmethod
+from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Self
+from typing import Any, Generic, Self
 
 import numpy as np
+from jaxtyping import Float
 
+from hpcpinn.solve.march import Attempt, P
 from hpcpinn.training.levenberg_marquardt import LevenbergMarquardt
 
 PAUSE = 20
@@ -12,11 +16,11 @@ PAUSE = 20
 
 
 @dataclass
-class TrunkRule:
-    """When the trunk of a run is trained, where its description asks for it.
+class TrunkRule(Generic[P]):
+    """When the trunk of a run is trained: an `Improvement` of the march. Collective over all ranks.
 
     Attributes:
-        optimiser: How; None: never.
+        optimiser: How the trunk is trained; None: never.
         last: Number of the window before which the trunk was trained last; negative: never.
     """
 
@@ -42,3 +46,40 @@ class TrunkRule:
         if self.last < 0:
             return lively
         return error > tolerance and windows >= self.last + PAUSE
+
+    def improved(self, problem: P, state: Any, attempt: Attempt[Any, Any], windows: int) -> tuple[P, Attempt[Any, Any]]:
+        """Problem and attempt with a trunk trained on the window where it is due; unchanged if it is no better."""
+        if not self.asks(attempt.error, self.is_lively(state, attempt), problem.rule.tolerance, windows):
+            return problem, attempt
+        assert self.optimiser is not None  # `asks` has said so
+        self.last = windows
+        candidate = self.trained(self.optimiser, problem, state, attempt)
+        again = candidate.attempt(state, attempt.length, None)
+        return (candidate, again) if again.error < attempt.error else (problem, attempt)
+
+    def is_lively(self, state: Any, attempt: Attempt[Any, Any]) -> bool:
+        """Whether there is anything to learn from a window."""
+        return True
+
+    @abstractmethod
+    def trained(self, optimiser: LevenbergMarquardt, problem: P, state: Any, attempt: Attempt[Any, Any]) -> P:
+        """The problem with a trunk that has learned from the window."""
+
+    @abstractmethod
+    def weights(self, problem: P) -> Float[np.ndarray, " n"]:
+        """All that training changes, in one vector."""
+
+    @abstractmethod
+    def with_weights(self, problem: P, weights: Float[np.ndarray, " n"]) -> P:
+        """The problem with the trunk of `weights`."""
+
+    def scalars(self, problem: P) -> Mapping[str, Any]:
+        """What a checkpoint must keep."""
+        return {} if self.optimiser is None else {"last": self.last, "trunk": self.weights(problem)}
+
+    def restored(self, problem: P, scalars: Mapping[str, Any]) -> P:
+        """The problem with the trunk of a checkpoint."""
+        if self.optimiser is None:
+            return problem
+        self.last = int(scalars["last"])
+        return self.with_weights(problem, scalars["trunk"])

@@ -5,7 +5,7 @@ import io
 from rich.console import Console
 
 from hpcpinn.systems.cell.run import print_summary
-from hpcpinn.workflows.forward import RunSummary
+from hpcpinn.workflows.run_summary import RunSummary
 from hpcpinn.workflows.verdict import CellVerdict, Firing, Verdict
 
 
@@ -13,26 +13,28 @@ def test_summary_says_what_how_well_and_at_what_cost():
     summary = RunSummary(
         result="results/run.h5",
         ranks=1,
-        sections=101,
-        pieces=690,
         duration=50.0,
-        windows=61,
-        rejected=3,
-        newton_steps=150,
-        sweeps=800,
-        factorisations=40,
-        most_sweeps_per_step=6,
-        most_sweeps_per_window=14,
-        error_estimate=3.2e-5,
-        window_error=8.1e-6,
-        tolerance=1e-3,
-        calcium_balance=4e-9,
-        interface_jump=5e-8,
         seconds=83.4,
         seconds_setup=12.2,
-        exchange_share=0.031,
         memory_gib=0.83,
         output_mib=3.14,
+        figures={
+            "sections": 101,
+            "pieces": 690,
+            "windows": 61,
+            "rejected": 3,
+            "newton_steps": 150,
+            "sweeps": 800,
+            "factorisations": 40,
+            "most_sweeps_per_step": 6,
+            "most_sweeps_per_window": 14,
+            "error_estimate": 3.2e-5,
+            "window_error": 8.1e-6,
+            "tolerance": 1e-3,
+            "calcium_balance": 4e-9,
+            "interface_jump": 5e-8,
+            "exchange_share": 0.031,
+        },
         verdict=Verdict((CellVerdict("", Firing(), None),), (), ("a thing [x]",)),
     )
     console = Console(file=io.StringIO(), width=60)

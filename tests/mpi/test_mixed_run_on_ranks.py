@@ -10,7 +10,8 @@ from hpcpinn.config import RunConfig, load_config
 from hpcpinn.io import read
 from hpcpinn.io.read import Result
 from hpcpinn.parallel.communicator import SerialCommunicator
-from hpcpinn.workflows.long_run import LongSummary, run_long
+from hpcpinn.workflows.long_run import run_long
+from hpcpinn.workflows.run_summary import RunSummary
 from tests.mpi import runner
 from tests.workflows.test_long_run import Silent, arrays
 
@@ -72,7 +73,7 @@ def described(folder: Path) -> RunConfig:
 
 
 @pytest.fixture(scope="module")
-def alone(folder: Path) -> LongSummary:
+def alone(folder: Path) -> RunSummary:
     """On one rank, in this process; what it had after its second slot, a coupled one, is kept."""
 
     class Keeper(Silent):
@@ -80,7 +81,7 @@ def alone(folder: Path) -> LongSummary:
 
         def done(self, amount: float, detail: str = "") -> None:
             self.slots += 1
-            if self.slots == 3:  # the checkpoint of the second slot is written, that of the third is not
+            if self.slots == 2:  # its checkpoint is written
                 for name in ("run.h5", "run.checkpoint.h5"):
                     for begun in ("again", "ranks"):
                         shutil.copy(folder / "whole" / name, folder / begun / name)
@@ -89,7 +90,7 @@ def alone(folder: Path) -> LongSummary:
     return run_long(described(folder / "whole"), SerialCommunicator(), Keeper())
 
 
-def test_both_kinds_of_windows_follow_each_other(alone: LongSummary, folder: Path) -> None:
+def test_both_kinds_of_windows_follow_each_other(alone: RunSummary, folder: Path) -> None:
     result = read(folder / "whole" / "run.h5")
     assert result.complete
     assert result.windows["start"].tolist() == pytest.approx([0.0, 1.5, 2.5, 4.0, 5.0], abs=1e-9)
@@ -102,7 +103,7 @@ def test_both_kinds_of_windows_follow_each_other(alone: LongSummary, folder: Pat
 
 
 @pytest.mark.slow
-def test_it_goes_on_to_the_same_bits(alone: LongSummary, folder: Path) -> None:
+def test_it_goes_on_to_the_same_bits(alone: RunSummary, folder: Path) -> None:
     resumed = run_long(
         described(folder / "again"), SerialCommunicator(), Silent(), resume=folder / "again" / "run.checkpoint.h5"
     )
@@ -113,7 +114,7 @@ def test_it_goes_on_to_the_same_bits(alone: LongSummary, folder: Path) -> None:
 
 
 @pytest.mark.slow
-def test_two_ranks_go_on_to_the_same_answer(alone: LongSummary, folder: Path) -> None:
+def test_two_ranks_go_on_to_the_same_answer(alone: RunSummary, folder: Path) -> None:
     output = folder / "ranks" / "run.h5"
     command = ["-m", "hpcpinn", "run", str(folder / "job.toml"), "--output", str(output), "--resume", "here"]
     job = runner.mpirun(command, 2, limit=LIMIT, directory=folder)

@@ -62,7 +62,7 @@ def test_the_state_is_handed_over_as_it_is(problem: SplitProblem, motif: Motif) 
     coupled = problem.coupled
     assert coupled is not None
     begin = bump(problem)
-    state = coupled._begun(begin, coupled.windows, 0.0)
+    state = coupled._begun(begin, 0.0)
     back = np.asarray(state.field)[np.argsort(coupled.order)]
     for species, values in enumerate(begin):
         assert np.array_equal(back[:, species].ravel(), values)

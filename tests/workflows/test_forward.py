@@ -12,7 +12,8 @@ from hpcpinn.errors import NothingToDoError, SolveError
 from hpcpinn.io import read
 from hpcpinn.io.metrics import read_metrics
 from hpcpinn.parallel.communicator import make_communicator
-from hpcpinn.workflows.forward import RunSummary, run
+from hpcpinn.workflows.forward import run
+from hpcpinn.workflows.run_summary import RunSummary
 from hpcpinn.workflows.validate import Validation, validate
 from tests.mpi import runner
 

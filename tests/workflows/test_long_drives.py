@@ -12,9 +12,10 @@ from hpcpinn.errors import InputError
 from hpcpinn.io.read import read
 from hpcpinn.parallel.communicator import SerialCommunicator
 from hpcpinn.workflows import forward
-from hpcpinn.workflows.long_run import LongSummary, run_long
+from hpcpinn.workflows.long_run import run_long
 from hpcpinn.workflows.membrane_voltage import solve_voltage
 from hpcpinn.workflows.problem import load_cable
+from hpcpinn.workflows.run_summary import RunSummary
 from hpcpinn.workflows.split_problem import build_split_problem
 from tests.workflows.test_long_run import Silent, arrays
 
@@ -27,7 +28,7 @@ def described(tmp_path: Path, name: str, *more: str) -> RunConfig:
     return load_config(None, [*CELL, f"run.output={tmp_path / name}.h5", *more])
 
 
-def split(config: RunConfig, **options) -> LongSummary:
+def split(config: RunConfig, **options) -> RunSummary:
     return run_long(config, SerialCommunicator(), Silent(), **options)
 
 
@@ -131,7 +132,7 @@ def test_stopped_and_resumed_to_the_bit_with_all_drives_on(tmp_path: Path) -> No
     assert (summary.motifs_solved, summary.motifs_reused) == (5, 1)
     stopped = described(tmp_path, "stopped", *everything)
     with pytest.raises(KeyboardInterrupt):
-        run_long(stopped, SerialCommunicator(), Silent(stop_after=5))
+        run_long(stopped, SerialCommunicator(), Silent(stop_after=4))
     resumed = split(stopped, resume=tmp_path / "stopped.checkpoint.h5")
     for name, values in arrays(whole.run.output).items():
         assert np.array_equal(values, arrays(stopped.run.output)[name]), name

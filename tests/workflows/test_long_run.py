@@ -1,6 +1,5 @@
 """Long runs in split windows: against coupled windows, resumed to the bit, refused where they cannot."""
 
-from dataclasses import replace
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -13,9 +12,10 @@ from hpcpinn.errors import InputError
 from hpcpinn.io.read import read
 from hpcpinn.parallel.communicator import SerialCommunicator
 from hpcpinn.timestepping.slots import Slot
-from hpcpinn.workflows import forward, long_run
-from hpcpinn.workflows.long_run import LongSummary, run_long
-from hpcpinn.workflows.long_state import LongTally
+from hpcpinn.workflows import forward
+from hpcpinn.workflows.long_run import run_long
+from hpcpinn.workflows.run_summary import RunSummary
+from hpcpinn.workflows.slot_run import SlotRun, SlotState, passed
 from hpcpinn.workflows.split_problem import _ends_of_trains, with_long_defaults
 
 FIRING = [
@@ -49,7 +49,7 @@ def described(tmp_path: Path, name: str, *more: str) -> RunConfig:
     return load_config(None, [*FIRING, f"run.output={tmp_path / name}.h5", *more])
 
 
-def split(config: RunConfig, **options) -> LongSummary:
+def split(config: RunConfig, **options) -> RunSummary:
     return run_long(config, SerialCommunicator(), Silent(), **options)
 
 
@@ -99,7 +99,7 @@ def test_a_run_that_was_stopped_goes_on_to_the_same_bits(tmp_path: Path) -> None
     assert summary.motifs_reused >= 1
     stopped = described(tmp_path, "stopped", *train)
     with pytest.raises(KeyboardInterrupt):
-        run_long(stopped, SerialCommunicator(), Silent(stop_after=4))
+        run_long(stopped, SerialCommunicator(), Silent(stop_after=3))
     resumed = split(stopped, resume=tmp_path / "stopped.checkpoint.h5")
     for name, values in arrays(whole.run.output).items():
         assert np.array_equal(values, arrays(stopped.run.output)[name]), name
@@ -145,10 +145,10 @@ def test_a_long_run_takes_the_whole_protocol_unless_told_otherwise() -> None:
 
 
 def test_frames_fall_due_once() -> None:
-    rows, following = long_run._due(np.array([0.5, 1.0, 1.5, 3.2, 3.3]), 1.0, 1)
+    rows, following = passed(np.array([0.5, 1.0, 1.5, 3.2, 3.3]), 1.0, 1)
     assert rows.tolist() == [1, 3]
     assert following == 4
-    rows, following = long_run._due(np.array([3.4, 3.9]), 1.0, following)
+    rows, following = passed(np.array([3.4, 3.9]), 1.0, following)
     assert (rows.tolist(), following) == ([], 4)
 
 
@@ -163,11 +163,12 @@ def test_the_end_of_every_train_has_a_frame() -> None:
     ])  # fmt: skip
     wanted = _ends_of_trains(config, stimulus_of(config))
     assert wanted.tolist() == [35.0, 135.0, 235.0]
-    loop = long_run._Loop(SimpleNamespace(config=config, frame_times=wanted), None, None, None)  # type: ignore[arg-type]
-    ends, tally, frames, samples = np.array([7.0, 13.0, 30.0]), LongTally(), [], []
+    run = SlotRun(SimpleNamespace(config=config, frame_times=wanted), None)  # type: ignore[arg-type]
+    state = SlotState(0.0, *[None] * 5)  # type: ignore[arg-type]
+    ends, frames, samples = np.array([7.0, 13.0, 30.0]), [], []
     for start in np.arange(0.0, 300.0, 30.0):
-        due = loop._due(Slot(float(start), 30.0), ends, tally)
-        tally = replace(tally, next_frame=due.next_frame, next_sample=due.next_sample)
+        due = run._due(Slot(float(start), 30.0), ends, state)
+        state = state._replace(next_frame=due.next_frame, next_sample=due.next_sample)
         frames += (start + ends[due.frames]).tolist()
         samples += (start + ends[due.samples]).tolist()
     assert samples == [60.0, 103.0, 150.0, 210.0, 253.0, 300.0]

@@ -9,7 +9,8 @@ from hpcpinn.config import RunConfig
 from hpcpinn.errors import InputError
 from hpcpinn.io.read import read
 from hpcpinn.parallel.communicator import SerialCommunicator
-from hpcpinn.workflows.long_run import LongSummary, run_long
+from hpcpinn.workflows.long_run import run_long
+from hpcpinn.workflows.run_summary import RunSummary
 from tests.workflows.test_long_run import Silent, arrays, described, split
 
 TRAIN = [
@@ -22,17 +23,17 @@ NETWORKS = 'split.diffusion="networks"'
 
 
 @pytest.fixture(scope="module")
-def whole(tmp_path_factory: pytest.TempPathFactory) -> tuple[RunConfig, LongSummary]:
+def whole(tmp_path_factory: pytest.TempPathFactory) -> tuple[RunConfig, RunSummary]:
     config = described(tmp_path_factory.mktemp("networks"), "whole", *TRAIN, NETWORKS)
     return config, split(config)
 
 
 @pytest.mark.slow
-def test_a_run_that_was_stopped_goes_on_to_the_same_bits(whole: tuple[RunConfig, LongSummary], tmp_path: Path) -> None:
+def test_a_run_that_was_stopped_goes_on_to_the_same_bits(whole: tuple[RunConfig, RunSummary], tmp_path: Path) -> None:
     config, summary = whole
     stopped = described(tmp_path, "stopped", *TRAIN, NETWORKS)
     with pytest.raises(KeyboardInterrupt):
-        run_long(stopped, SerialCommunicator(), Silent(stop_after=2))
+        run_long(stopped, SerialCommunicator(), Silent(stop_after=1))
     checkpoint = tmp_path / "stopped.checkpoint.h5"
     with pytest.raises(InputError, match=r'split\.diffusion was "networks" and is now "exact"'):
         split(described(tmp_path, "stopped", *TRAIN), resume=checkpoint)
@@ -43,7 +44,7 @@ def test_a_run_that_was_stopped_goes_on_to_the_same_bits(whole: tuple[RunConfig,
     assert resumed.outside_flow_map == summary.outside_flow_map < 0.1
 
 
-def test_networks_agree_with_the_exact_operator(whole: tuple[RunConfig, LongSummary], tmp_path: Path) -> None:
+def test_networks_agree_with_the_exact_operator(whole: tuple[RunConfig, RunSummary], tmp_path: Path) -> None:
     """On cells four to a piece; what is left is the cells' own error."""
     split(described(tmp_path, "exact", *TRAIN))
     ours, theirs = read(whole[0].run.output), read(tmp_path / "exact.h5")

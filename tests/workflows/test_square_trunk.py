@@ -12,7 +12,8 @@ from hpcpinn.parallel.communicator import Communicator, SerialCommunicator
 from hpcpinn.physics.dopamine import PRESETS
 from hpcpinn.systems.jobs import load_order
 from hpcpinn.training.levenberg_marquardt import LevenbergMarquardt
-from hpcpinn.workflows.square_problem import attempted, build_square, released
+from hpcpinn.workflows.square_problem import build_square
+from hpcpinn.workflows.square_run import SquareRun
 from hpcpinn.workflows.square_trunk import SquareTrunkTraining
 from hpcpinn.workflows.square_validate import closed_form
 from hpcpinn.workflows.trunk_rule import PAUSE, TrunkRule
@@ -81,12 +82,12 @@ def test_two_ranks_train_the_trunks_of_one(communicator: Communicator, tmp_path:
     assert isinstance(config, SquareConfig)
 
     def found(ranks: Communicator) -> tuple[float, float, dict[int, np.ndarray]]:
-        problem = build_square(config, ranks)
-        training = SquareTrunkTraining(LevenbergMarquardt(steps=4))
-        first = attempted(problem, released(problem), 0.3)
-        problem, attempt = training.improved(problem, ranks, first, 0)
-        field = np.asarray(problem.solver.at_end(attempt.solution.traces.heads))
-        return first.error, attempt.error, dict(zip(problem.local.tolist(), field, strict=True))
+        run = SquareRun(build_square(config, ranks), ranks)
+        training, start = SquareTrunkTraining(LevenbergMarquardt(steps=4)), run.start()
+        first = run.attempt(start, 0.3, None)
+        run, attempt = training.improved(run, start, first, 0)
+        field = np.asarray(attempt.after.field)
+        return first.error, attempt.error, dict(zip(run.problem.local.tolist(), field, strict=True))
 
     before, after, ours = found(communicator)
     _, wanted, alone = communicator.on_root(lambda: found(SerialCommunicator()))

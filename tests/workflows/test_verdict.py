@@ -9,8 +9,8 @@ import pytest
 from hpcpinn.errors import SolveError
 from hpcpinn.io.extremes import Peak
 from hpcpinn.timestepping.firing import Rises
+from hpcpinn.workflows.coupled_run import Balance
 from hpcpinn.workflows.forward import imbalance
-from hpcpinn.workflows.march import Tally
 from hpcpinn.workflows.verdict import (
     Accuracy,
     CellVerdict,
@@ -162,16 +162,16 @@ def test_a_run_that_no_cell_could_have_has_failed():
 
 
 @pytest.mark.parametrize(
-    ("tally", "said"),
+    ("balance", "said"),
     [
-        (Tally(gained=1.0, net=1.0005, came_in=2.0), None),
-        (Tally(gained=1.0, net=1.1, came_in=2.0), "differ by 5 % of what came in"),
-        (Tally(gained=-20.0, net=-21.0, came_in=1e-12), "differ by 4.8 % of what came in, or went out"),
-        (Tally(gained=7.0, net=0.0), "differ by 7 uM um3, 7 % of what the cell holds at rest"),
-        (Tally(gained=1e-9, net=0.0), None),
+        (Balance(gained=1.0, net=1.0005, came_in=2.0), None),
+        (Balance(gained=1.0, net=1.1, came_in=2.0), "differ by 5 % of what came in"),
+        (Balance(gained=-20.0, net=-21.0, came_in=1e-12), "differ by 4.8 % of what came in, or went out"),
+        (Balance(gained=7.0, net=0.0), "differ by 7 uM um3, 7 % of what the cell holds at rest"),
+        (Balance(gained=1e-9, net=0.0), None),
     ],
 )
-def test_a_balance_is_held_against_what_passed_and_where_nothing_did_against_the_cell(tally, said):
-    sentences = imbalance(tally, 100.0, 1e-3)
+def test_a_balance_is_held_against_what_passed_and_where_nothing_did_against_the_cell(balance, said):
+    sentences = imbalance(balance, 100.0, 1e-3)
     assert len(sentences) == (said is not None)
     assert said is None or said in sentences[0]

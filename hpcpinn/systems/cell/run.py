@@ -16,8 +16,7 @@ from hpcpinn.wording import as_typed, biology, counted, duration
 
 if TYPE_CHECKING:
     from hpcpinn.parallel.communicator import Communicator
-    from hpcpinn.workflows.forward import RunSummary
-    from hpcpinn.workflows.long_run import LongSummary
+    from hpcpinn.workflows.run_summary import RunSummary
 
 
 def look(order: Order) -> None:
@@ -31,7 +30,7 @@ def look(order: Order) -> None:
     refuse_unusable_places(order.described, order.file)
 
 
-def work(order: Order, communicator: "Communicator", progress: ProgressDisplay) -> "RunSummary | LongSummary":
+def work(order: Order, communicator: "Communicator", progress: ProgressDisplay) -> "RunSummary":
     """Runs it, into its result file. Collective over all ranks."""
     from hpcpinn.workflows import forward, long_run
 
@@ -40,7 +39,7 @@ def work(order: Order, communicator: "Communicator", progress: ProgressDisplay) 
     return forward.run(order.described, communicator, progress, resume=order.resume)
 
 
-def tell(order: Order, outcome: "RunSummary | LongSummary") -> None:
+def tell(order: Order, outcome: "RunSummary") -> None:
     """Prints what came of it."""
     console, typed = Console(highlight=False, markup=False), order.typed
     search = threshold_arguments(
@@ -121,7 +120,7 @@ def print_summary(summary: "RunSummary", console: Console, search: str = "") -> 
     print_verdict([*lines.items(), *lines_of(s.verdict, search, *units), *after.items()], console)
 
 
-def print_long_summary(summary: "LongSummary", console: Console, search: str = "") -> None:
+def print_long_summary(summary: "RunSummary", console: Console, search: str = "") -> None:
     """What a long run computed, how well, what it cost, and what came of it."""
     from hpcpinn.workflows.verdict import lines_of
 

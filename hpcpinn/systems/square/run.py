@@ -11,7 +11,7 @@ from hpcpinn.wording import as_typed, biology, counted, duration
 
 if TYPE_CHECKING:
     from hpcpinn.parallel.communicator import Communicator
-    from hpcpinn.workflows.square import SquareSummary
+    from hpcpinn.workflows.run_summary import RunSummary
 
 
 def look(order: Order) -> None:
@@ -25,14 +25,14 @@ def look(order: Order) -> None:
     square.refuse_unusable_places(order.described, order.file)
 
 
-def work(order: Order, communicator: "Communicator", progress: ProgressDisplay) -> "SquareSummary":
+def work(order: Order, communicator: "Communicator", progress: ProgressDisplay) -> "RunSummary":
     """Runs it, into its result file. Collective over all ranks."""
     from hpcpinn.workflows import square
 
     return square.run_square(order.described, communicator, progress)
 
 
-def tell(order: Order, outcome: "SquareSummary") -> None:
+def tell(order: Order, outcome: "RunSummary") -> None:
     """Prints what was computed, how well, and what it cost."""
     from hpcpinn.workflows.verdict import lines_of
 
