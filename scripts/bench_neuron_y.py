@@ -57,6 +57,9 @@ from scipy.interpolate import CubicSpline  # noqa: E402
 
 from hpcpinn.config import RunConfig, load_config  # noqa: E402
 from hpcpinn.errors import HpcpinnError  # noqa: E402
+from hpcpinn.marching.controller import WindowRule  # noqa: E402
+from hpcpinn.marching.march import March  # noqa: E402
+from hpcpinn.marching.tally import Tally  # noqa: E402
 from hpcpinn.morphology.cable import Cable  # noqa: E402
 from hpcpinn.morphology.synthetic import y_cable  # noqa: E402
 from hpcpinn.parallel.communicator import SerialCommunicator  # noqa: E402
@@ -64,9 +67,6 @@ from hpcpinn.physics.constants import PRESETS, CalciumConstants  # noqa: E402
 from hpcpinn.reference.finite_volume import FvSolution, solve  # noqa: E402
 from hpcpinn.reference.forcing import Forcing, VoltageTable  # noqa: E402
 from hpcpinn.reference.mesh import Mesh  # noqa: E402
-from hpcpinn.solve.controller import WindowRule  # noqa: E402
-from hpcpinn.solve.march import March  # noqa: E402
-from hpcpinn.solve.tally import Tally  # noqa: E402
 from hpcpinn.workflows.cable_windows import QUIET, CableAttempt, CableState, Factors  # noqa: E402
 from hpcpinn.workflows.coupled_run import Balance, CoupledRun  # noqa: E402
 from hpcpinn.workflows.problem import Problem, build_problem  # noqa: E402

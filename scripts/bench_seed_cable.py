@@ -31,11 +31,11 @@ from numpy.polynomial.legendre import leggauss  # noqa: E402
 from hpcpinn.config import RunConfig, load_config  # noqa: E402
 from hpcpinn.errors import SolveError  # noqa: E402
 from hpcpinn.io import read  # noqa: E402
+from hpcpinn.marching.march import March  # noqa: E402
+from hpcpinn.marching.tally import Tally  # noqa: E402
 from hpcpinn.parallel.communicator import SerialCommunicator  # noqa: E402
 from hpcpinn.reference.finite_volume import solve  # noqa: E402
 from hpcpinn.reference.forcing import EndFlux, Forcing  # noqa: E402
-from hpcpinn.solve.march import March  # noqa: E402
-from hpcpinn.solve.tally import Tally  # noqa: E402
 from hpcpinn.training.first_order import FirstOrder  # noqa: E402
 from hpcpinn.training.levenberg_marquardt import LevenbergMarquardt  # noqa: E402
 from hpcpinn.training.monolithic import CableTask, DenseNetwork, Monolithic  # noqa: E402

@@ -35,7 +35,7 @@ FLOORS = {
     "training": 2,
     "io": 2,
     "reference": 2,
-    "solve": 3,
+    "marching": 3,
     "domain": 4,
     "timestepping": 4,
     "inference": 5,
@@ -77,7 +77,7 @@ FORBIDDEN_LIBRARIES = {
     "networks": {"mpi4py", "mpi4jax", "matplotlib"},
     "training": {"mpi4py", "mpi4jax", "matplotlib"},
     # A march knows windows and states, not what they are made of.
-    "solve": {"jax", "flax", "optax", "mpi4py", "mpi4jax", "matplotlib"},
+    "marching": {"jax", "flax", "optax", "mpi4py", "mpi4jax", "matplotlib"},
     "domain": {"mpi4py", "mpi4jax", "matplotlib"},
     "timestepping": {"mpi4py", "mpi4jax", "matplotlib"},
 }

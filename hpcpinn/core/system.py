@@ -16,8 +16,8 @@ if TYPE_CHECKING:
     from jaxtyping import Float
     from numpy import ndarray
 
+    from hpcpinn.marching.controller import WindowRule
     from hpcpinn.parallel.communicator import Communicator
-    from hpcpinn.solve.controller import WindowRule
 
 State = Any
 """All that the next window depends on, as a system likes to hold it: arrays, pytrees, objects."""

@@ -15,9 +15,9 @@ from jaxtyping import Float, Int
 from numpy import ndarray
 
 from hpcpinn.errors import InputError, SolveError
+from hpcpinn.marching.controller import WindowRule
+from hpcpinn.marching.march import Attempt, March, next_stop
 from hpcpinn.parallel.communicator import Communicator, SerialCommunicator
-from hpcpinn.solve.controller import WindowRule
-from hpcpinn.solve.march import Attempt, March, next_stop
 from hpcpinn.timestepping.influx import InfluxTable
 from hpcpinn.timestepping.splitting import Splitting, plan_windows
 from hpcpinn.training.flow_map import ReactionState

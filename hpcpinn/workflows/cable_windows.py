@@ -11,8 +11,8 @@ import numpy as np
 from jaxtyping import Array, Float
 
 from hpcpinn.domain.window_solver import WindowSolution, WindowSolver
-from hpcpinn.solve.controller import WindowRule
-from hpcpinn.solve.march import Attempt
+from hpcpinn.marching.controller import WindowRule
+from hpcpinn.marching.march import Attempt
 from hpcpinn.timestepping.forcing import WindowDrive
 from hpcpinn.training.local import Window
 

@@ -12,10 +12,10 @@ from jaxtyping import Array, Float
 
 from hpcpinn.domain.flows import calcium_content, membrane_flows
 from hpcpinn.io import checkpoint
+from hpcpinn.marching.checkpoints import Packed, Rows
+from hpcpinn.marching.controller import WindowRule
+from hpcpinn.marching.tally import Tally
 from hpcpinn.parallel.communicator import Communicator
-from hpcpinn.solve.checkpoints import Packed, Rows
-from hpcpinn.solve.controller import WindowRule
-from hpcpinn.solve.tally import Tally
 from hpcpinn.timestepping.forcing import WindowDrive
 from hpcpinn.training.local import Window
 from hpcpinn.workflows.cable_windows import NOTHING, QUIET, CableAttempt, CableState, CableWindows, Factors

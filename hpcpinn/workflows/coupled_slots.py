@@ -18,13 +18,13 @@ from hpcpinn.config import RunConfig
 from hpcpinn.domain.flows import node_volume
 from hpcpinn.domain.sampling import in_blocks
 from hpcpinn.domain.window_solver import WindowSolver
+from hpcpinn.marching.controller import WindowRule
+from hpcpinn.marching.march import March
+from hpcpinn.marching.tally import Tally
 from hpcpinn.morphology import Cable
 from hpcpinn.parallel.communicator import Communicator
 from hpcpinn.physics.constants import CalciumConstants
 from hpcpinn.physics.voltage import compact_weights
-from hpcpinn.solve.controller import WindowRule
-from hpcpinn.solve.march import March
-from hpcpinn.solve.tally import Tally
 from hpcpinn.timestepping.forcing import WindowDrive
 from hpcpinn.timestepping.motifs import Motif, SlotSolver
 from hpcpinn.timestepping.slot_drive import SlotDrive

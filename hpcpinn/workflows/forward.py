@@ -14,12 +14,12 @@ from hpcpinn.config import RunConfig
 from hpcpinn.io import checkpoint
 from hpcpinn.io.metrics import write_metrics
 from hpcpinn.io.size import free_bytes, result_bytes, warn_of_space
+from hpcpinn.marching import run as driver
+from hpcpinn.marching.checkpoints import Reached
+from hpcpinn.marching.march import Step
+from hpcpinn.marching.tally import Tally
 from hpcpinn.parallel.communicator import Communicator
 from hpcpinn.progress import ProgressDisplay
-from hpcpinn.solve import run as driver
-from hpcpinn.solve.checkpoints import Reached
-from hpcpinn.solve.march import Step
-from hpcpinn.solve.tally import Tally
 from hpcpinn.timestepping.firing import rises
 from hpcpinn.workflows.coupled_run import Balance, CoupledRun, error_over_run
 from hpcpinn.workflows.membrane_voltage import pulses_of, uniform_magnitude

@@ -15,12 +15,12 @@ from hpcpinn.io import checkpoint
 from hpcpinn.io.metrics import write_metrics
 from hpcpinn.io.results import ResultWriter
 from hpcpinn.io.size import warn_of_space
+from hpcpinn.marching import run as driver
+from hpcpinn.marching.checkpoints import Reached
+from hpcpinn.marching.march import Step
+from hpcpinn.marching.tally import Tally
 from hpcpinn.parallel.communicator import Communicator
 from hpcpinn.progress import ProgressDisplay
-from hpcpinn.solve import run as driver
-from hpcpinn.solve.checkpoints import Reached
-from hpcpinn.solve.march import Step
-from hpcpinn.solve.tally import Tally
 from hpcpinn.timestepping.splitting import Frames, extrapolated
 from hpcpinn.wording import counted
 from hpcpinn.workflows.long_plan import plan_of

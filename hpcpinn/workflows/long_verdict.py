@@ -6,8 +6,8 @@ import numpy as np
 from jaxtyping import Float
 from numpy import ndarray
 
+from hpcpinn.marching.tally import Tally
 from hpcpinn.morphology.compartments import Compartments
-from hpcpinn.solve.tally import Tally
 from hpcpinn.timestepping.firing import Rises
 from hpcpinn.workflows.membrane_voltage import uniform_magnitude
 from hpcpinn.workflows.slot_run import SlotState, rises_of_all

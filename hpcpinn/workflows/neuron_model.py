@@ -18,6 +18,7 @@ from hpcpinn.domain.patches import PatchPlace
 from hpcpinn.errors import InputError, SolveError, concerning
 from hpcpinn.inference.learned_drive import Course, LearnedDrive, ShapedDrive
 from hpcpinn.inference.neuron_march import CALCIUM, FixedMarch, Marched, WindowSequence
+from hpcpinn.marching.march import March
 from hpcpinn.morphology import Cable
 from hpcpinn.morphology.frusta import kind_name
 from hpcpinn.morphology.sites import Site, parse_site
@@ -25,7 +26,6 @@ from hpcpinn.parallel.communicator import Communicator
 from hpcpinn.physics.calcium_system import CalciumSystem
 from hpcpinn.physics.constants import PRESETS, CalciumConstants
 from hpcpinn.physics.learned_calcium import CellConstants, PieceConstants, shapes_drive
-from hpcpinn.solve.march import March
 from hpcpinn.timestepping.forcing import CalciumDrive, WindowDrive
 from hpcpinn.workflows.cable_windows import CableState, CableWindows
 from hpcpinn.workflows.coupled_run import CoupledRun

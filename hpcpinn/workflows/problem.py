@@ -23,6 +23,7 @@ from hpcpinn.domain.window_solver import WindowSolver
 from hpcpinn.errors import InputError, Key, concerning, warn
 from hpcpinn.io.geometry import ProbeSite, Tree
 from hpcpinn.io.layout import ResultHeader
+from hpcpinn.marching.controller import WindowRule
 from hpcpinn.morphology import Cable
 from hpcpinn.morphology.build import cable_from_file
 from hpcpinn.morphology.interpolation import tree_weights
@@ -33,7 +34,6 @@ from hpcpinn.parallel.communicator import Communicator
 from hpcpinn.physics import calcium, sources, voltage
 from hpcpinn.physics.calcium_system import CalciumSystem
 from hpcpinn.physics.constants import PRESETS, CalciumConstants, Gate
-from hpcpinn.solve.controller import WindowRule
 from hpcpinn.timestepping.forcing import CalciumDrive, flux_ends
 from hpcpinn.training.collocation import Grid, Points, feature_table, gauss_grid, grid_points, random_points
 from hpcpinn.training.first_order import REMEDIES, FirstOrder

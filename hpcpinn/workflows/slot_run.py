@@ -19,10 +19,10 @@ from numpy import ndarray
 
 from hpcpinn.errors import SolveError
 from hpcpinn.io import checkpoint
-from hpcpinn.solve.checkpoints import Packed, Rows
-from hpcpinn.solve.controller import WindowRule
-from hpcpinn.solve.march import Attempt
-from hpcpinn.solve.tally import Tally
+from hpcpinn.marching.checkpoints import Packed, Rows
+from hpcpinn.marching.controller import WindowRule
+from hpcpinn.marching.march import Attempt
+from hpcpinn.marching.tally import Tally
 from hpcpinn.timestepping.firing import Rises
 from hpcpinn.timestepping.motifs import DriveState, Motif, MotifBook
 from hpcpinn.timestepping.slot_windows import packed_windows, restore_windows

@@ -9,11 +9,11 @@ from hpcpinn.config.square import SquareConfig
 from hpcpinn.errors import concerning
 from hpcpinn.io import checkpoint, places, square
 from hpcpinn.io.metrics import metrics_path, write_metrics
+from hpcpinn.marching import run as driver
+from hpcpinn.marching.checkpoints import Reached
+from hpcpinn.marching.tally import Tally
 from hpcpinn.parallel.communicator import Communicator
 from hpcpinn.progress import ProgressDisplay
-from hpcpinn.solve import run as driver
-from hpcpinn.solve.checkpoints import Reached
-from hpcpinn.solve.tally import Tally
 from hpcpinn.workflows.run_summary import RunSummary, summarised
 from hpcpinn.workflows.square_output import SquareOutput
 from hpcpinn.workflows.square_problem import build_square, duration_of

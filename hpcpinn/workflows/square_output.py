@@ -10,9 +10,9 @@ from jaxtyping import Array, Float
 from hpcpinn.domain.rectangle_window import RectangleWindow
 from hpcpinn.errors import InputError
 from hpcpinn.io import square
+from hpcpinn.marching.march import Step
+from hpcpinn.marching.tally import Tally
 from hpcpinn.parallel.communicator import Communicator
-from hpcpinn.solve.march import Step
-from hpcpinn.solve.tally import Tally
 from hpcpinn.training.rectangles import field_on
 from hpcpinn.wording import biology
 from hpcpinn.workflows.square_problem import SquareProblem, duration_of, release

@@ -13,11 +13,11 @@ from jaxtyping import Array, Float
 
 from hpcpinn.domain.window_solver import WindowSolution
 from hpcpinn.io import checkpoint
+from hpcpinn.marching.checkpoints import Packed, Rows
+from hpcpinn.marching.controller import WindowRule
+from hpcpinn.marching.march import Attempt
 from hpcpinn.parallel.communicator import Communicator
 from hpcpinn.physics.dopamine import exact
-from hpcpinn.solve.checkpoints import Packed, Rows
-from hpcpinn.solve.controller import WindowRule
-from hpcpinn.solve.march import Attempt
 from hpcpinn.training.collocation import gauss_grid
 from hpcpinn.training.first_order import REMEDIES
 from hpcpinn.training.rectangles import Window, field_on

@@ -8,7 +8,7 @@ from typing import Any, Generic, Self
 import numpy as np
 from jaxtyping import Float
 
-from hpcpinn.solve.march import Attempt, P
+from hpcpinn.marching.march import Attempt, P
 from hpcpinn.training.levenberg_marquardt import LevenbergMarquardt
 
 PAUSE = 20

@@ -10,9 +10,9 @@ from jaxtyping import Int
 from numpy import ndarray
 
 from hpcpinn.io import checkpoint
-from hpcpinn.solve.controller import Plan, first_plan
-from hpcpinn.solve.march import Improvement, WindowProblem
-from hpcpinn.solve.tally import Tally
+from hpcpinn.marching.controller import Plan, first_plan
+from hpcpinn.marching.march import Improvement, WindowProblem
+from hpcpinn.marching.tally import Tally
 
 if TYPE_CHECKING:
     from hpcpinn.parallel.communicator import Communicator

@@ -2,7 +2,7 @@
 
 The one loop of this kind. Coupled windows of cells, squares, the stretches of a long protocol, the pilot of an
 inference and systems that others bring all go through it; what they share besides are checkpoints and the driver
-of a run (`hpcpinn.solve.run`).
+of a run (`hpcpinn.marching.run`).
 """
 
 import math
@@ -15,7 +15,7 @@ import numpy as np
 from jaxtyping import Float
 from numpy import ndarray
 
-from hpcpinn.solve.controller import Plan, WindowRule, after_accepted, after_rejected, first_plan, next_length
+from hpcpinn.marching.controller import Plan, WindowRule, after_accepted, after_rejected, first_plan, next_length
 
 ROUNDING = 1e-12
 """Relative difference below which two times are the same."""

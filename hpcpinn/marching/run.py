@@ -7,10 +7,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Generic, Protocol
 
 from hpcpinn.errors import HpcpinnError, OutputError
+from hpcpinn.marching.checkpoints import Q, Reached, at_start, load, save
+from hpcpinn.marching.march import Improvement, March, Step
+from hpcpinn.marching.tally import Tally
 from hpcpinn.progress import NO_PROGRESS, ProgressDisplay
-from hpcpinn.solve.checkpoints import Q, Reached, at_start, load, save
-from hpcpinn.solve.march import Improvement, March, Step
-from hpcpinn.solve.tally import Tally
 from hpcpinn.wording import counted
 
 if TYPE_CHECKING:

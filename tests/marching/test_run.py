@@ -9,12 +9,12 @@ import numpy as np
 import pytest
 
 from hpcpinn.errors import InputError, SolveError
+from hpcpinn.marching.checkpoints import Packed, Reached, Rows, load
+from hpcpinn.marching.controller import WindowRule
+from hpcpinn.marching.march import Attempt, March, Step
+from hpcpinn.marching.run import Cadence, RunOptions, run
+from hpcpinn.marching.tally import Tally
 from hpcpinn.parallel.communicator import SerialCommunicator
-from hpcpinn.solve.checkpoints import Packed, Reached, Rows, load
-from hpcpinn.solve.controller import WindowRule
-from hpcpinn.solve.march import Attempt, March, Step
-from hpcpinn.solve.run import Cadence, RunOptions, run
-from hpcpinn.solve.tally import Tally
 
 SERIAL = SerialCommunicator()
 SWITCH, END = 1.0, 3.0

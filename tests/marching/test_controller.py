@@ -8,7 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from hpcpinn.errors import SolveError
-from hpcpinn.solve.controller import (
+from hpcpinn.marching.controller import (
     Plan,
     WindowRule,
     after_accepted,

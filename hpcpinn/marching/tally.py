@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any
 
-from hpcpinn.solve.march import Step
+from hpcpinn.marching.march import Step
 
 
 @dataclass(frozen=True)
