@@ -48,7 +48,7 @@ def test_what_the_files_begin_with_is_sound(fuzz, kind, tmp_path):
         fuzz.CHECKS[kind](tmp_path / name, First())
 
 
-@pytest.mark.parametrize(("kind", "count"), [("toml", 400), ("swc", 400), ("csv", 400)])
+@pytest.mark.parametrize(("kind", "count"), [("toml", 1500), ("swc", 1500), ("csv", 1500)])
 def test_mutated_files_are_read_or_refused(fuzz, kind, count):
     verdicts = list(fuzz.examine_all(kind, list(range(count)), SEED, 60.0))
     assert [verdict.number for verdict in verdicts] == list(range(count))

@@ -71,6 +71,7 @@ class Constant:
         is_leaf: Whether it is a number that can be traced.
         is_learnable: Whether it can be inferred from data.
         varies_by: What its value may differ by, as a name of its own such as ``vdcc_density.TYPE``; empty: nothing.
+        needs: Name of another constant without which it is nothing; empty: none.
         choices: Values of a setting that is one of a few.
     """
 
@@ -85,6 +86,7 @@ class Constant:
     is_leaf: bool = True
     is_learnable: bool = True
     varies_by: str = ""
+    needs: str = ""
     choices: tuple[str, ...] = ()
 
     @property
@@ -199,7 +201,9 @@ def learnable_in(declaration: type[Constants]) -> dict[str, Constant]:
 def learnable(parameters: Constants) -> dict[str, Constant]:
     """Constants of a model that can be inferred, those of its parts as ``gates[0].half``; without what is not there."""
     found = {
-        name: entry for name, entry in learnable_in(type(parameters)).items() if getattr(parameters, name) is not None
+        name: entry
+        for name, entry in learnable_in(type(parameters)).items()
+        if getattr(parameters, name) is not None and getattr(parameters, entry.needs or name) is not None
     }
     for name in nested_in(type(parameters)):
         for number, part in enumerate(getattr(parameters, name)):

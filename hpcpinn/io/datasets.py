@@ -29,7 +29,13 @@ def write(file: h5py.File, declared: Iterable[Dataset], values: Mapping[str, Any
         declared: Which datasets there may be.
         values: By the name of the dataset; what is missing or None is left out.
         has_units: False for a dimensionless run.
+
+    Raises:
+        ValueError: There is a value that nobody declared.
     """
+    declared = tuple(declared)
+    if strange := values.keys() - {entry.name for entry in declared}:
+        raise ValueError(f"not declared: {', '.join(sorted(strange))}")
     for entry in declared:
         value = values.get(entry.name)
         if value is None:
@@ -67,7 +73,8 @@ def growing(file: h5py.File, entry: Dataset, shape: tuple[int, ...] = (), *, has
         entry.name,
         shape=(0, *shape),
         maxshape=(None,) * (1 + len(shape)),
-        dcpl=_growing_properties((rows, *chunk_of(shape))),
+        chunks=(rows, *chunk_of(shape)),
+        dcpl=_growing_properties(),
         dtype=TYPES[entry.kind],
     )
     describe(dataset, entry, has_units=has_units)
@@ -75,18 +82,18 @@ def growing(file: h5py.File, entry: Dataset, shape: tuple[int, ...] = (), *, has
 
 
 def chunk_of(shape: tuple[int, ...]) -> tuple[int, ...]:
-    """The part of a row that lies together on disk: the last axes, as far as a chunk goes."""
+    """The part of a row that lies together on disk: the last axes, as far as a chunk goes, in equal parts."""
     chunk: list[int] = []
     left = VALUES_PER_CHUNK
     for extent in reversed(shape):
-        chunk.insert(0, max(1, min(extent, left)))
+        parts = max(1, -(-extent // max(1, left)))
+        chunk.insert(0, max(1, -(-extent // parts)))
         left //= chunk[0]
     return tuple(chunk)
 
 
-def _growing_properties(chunk: tuple[int, ...]) -> h5py.h5p.PropDCID:
+def _growing_properties() -> h5py.h5p.PropDCID:
     properties = h5py.h5p.create(h5py.h5p.DATASET_CREATE)
-    properties.set_chunk(chunk)
     # Chunks get their place when the root grows the dataset, so that the collective write that
     # follows changes nothing but raw data; rows are never read before they are written.
     properties.set_alloc_time(h5py.h5d.ALLOC_TIME_EARLY)

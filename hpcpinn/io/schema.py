@@ -166,6 +166,39 @@ SOLUTIONS = (
 )
 """Beside a result: other solutions of the run, by who found them."""
 
+STUDY_FORMAT = "hpcpinn-study"
+STUDY_FORMAT_VERSION = 1
+
+_PER_DRAW, _PER_LINE = "levels × numbers × draws × constants", "levels × numbers × constants"
+STUDY = (
+    Dataset("config", "", "run description, JSON", kind=str),
+    Dataset("noise", "levels", "levels of noise, over the peak of the release; a scale of what follows"),
+    Dataset("observations", "numbers", "numbers of observations; a scale", kind=int),
+    Dataset("draw", "draws", "numbers from 0; a scale", kind=int),
+    Dataset("constant", "constants", "numbers from 0; a scale", kind=int),
+    Dataset("parameters/name", "constants", "names", kind=str),
+    Dataset("parameters/unit", "constants", "units", kind=str),
+    Dataset("parameters/truth", "constants", "what data were made with"),
+    Dataset("parameters/start", "constants", "where fits began"),
+    Dataset("draws/estimate", _PER_DRAW, "estimates of every data set"),
+    Dataset("draws/sd_log", _PER_DRAW, "standard deviations of the logarithms, with priors"),
+    Dataset("draws/data_sd_log", _PER_DRAW, "standard deviations of the logarithms, by the data alone"),
+    Dataset("draws/bound_log", _PER_DRAW, "Cramér-Rao bound at the truth"),
+    Dataset("draws/converged", "levels × numbers × draws", "whether the fit came to its end", kind=bool),
+    Dataset("cells/ratio", _PER_LINE, "root-mean-square error over the bound; nan without noise"),
+    Dataset("cells/ratio_low", _PER_LINE, "lower end of its 95 % interval"),
+    Dataset("cells/ratio_high", _PER_LINE, "upper end"),
+    Dataset("cells/bound", _PER_LINE, "root-mean-square bound, relative to the constant"),
+    Dataset("cells/coverage", _PER_LINE, "share of intervals that hold the truth"),
+    Dataset("cells/error_low", _PER_LINE, "2.5 % of relative errors lie below"),
+    Dataset("cells/error_median", _PER_LINE, "median of relative errors"),
+    Dataset("cells/error_high", _PER_LINE, "97.5 % of relative errors lie below"),
+    Dataset("cells/error_largest", _PER_LINE, "largest relative error, without sign"),
+    Dataset("cells/open", _PER_LINE, "share of data sets that leave the constant open"),
+    Dataset("cells/converged", "levels × numbers", "share of fits that came to their end"),
+)
+"""Of a study: what many synthetic data sets of each noise and number of observations say."""
+
 _TAKEN = tuple(
     sorted({entry.name.split("/")[0] for entry in (*RUN, *FIELDS, *TREE, *BOX, *POINTS, *PROBES, *MEMBERS)})
 ) + ("windows", "sweeps", "name", "path", "geometry")  # fmt: skip

@@ -15,8 +15,8 @@ from hpcpinn.wording import bytes_of
 _NUMBER = 8
 """Bytes of every number."""
 
-_OF_FILE, _OF_CHUNK = 250_000, 1_000
-"""Bytes that HDF5 itself takes, about: for its tables, and for every chunk."""
+_OF_DATASET, _OF_CHUNK = 3_500, 100
+"""Bytes that HDF5 itself takes, about: for every dataset that grows, and for every chunk."""
 
 
 def result_bytes(header: ResultHeader, *, frames: int, samples: int, windows: int = 0, sweeps: int = 0) -> int:
@@ -37,7 +37,8 @@ def result_bytes(header: ResultHeader, *, frames: int, samples: int, windows: in
     tables = sum(_whole(rows[name], ROWS_PER_CHUNK) * len(columns) for name, columns in header.tables.items())
     geometry = sum(np.size(values) for values in header.geometry.content().values() if values is not None)
     chunks = count * (-(-frames // FRAMES_PER_CHUNK) * math.prod(in_chunks) + -(-samples // ROWS_PER_CHUNK))
-    own = _OF_FILE + _OF_CHUNK * chunks + len(header.config)
+    growing = 2 + 2 * count + sum(len(columns) for columns in header.tables.values())
+    own = _OF_DATASET * growing + _OF_CHUNK * chunks + len(header.config)
     return own + _NUMBER * (fields + probes + times + tables + geometry)
 
 

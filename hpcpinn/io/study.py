@@ -1,13 +1,6 @@
 """The result file of a study: estimates of every draw, and what they say by noise and number of observations.
 
-/config                                                        run description, JSON text
-/noise (n,), /observations (m,)                                the cells; with
-/draw (draws,), /constant (p,)                                 numbers from 0: scales of what follows
-/parameters/{name,unit,truth,start} (p,)
-/draws/{estimate,sd_log,data_sd_log,bound_log} (n, m, draws, p)   of every draw
-/draws/converged (n, m, draws)
-/cells/{ratio,ratio_low,ratio_high,bound,coverage,...} (n, m, p)  of every cell
-/cells/converged (n, m)
+`schema.STUDY` says what is in it.
 """
 
 from collections.abc import Mapping
@@ -20,19 +13,17 @@ import numpy as np
 from jaxtyping import Float, Int
 from numpy import ndarray
 
-from hpcpinn.io import storage
-from hpcpinn.io.datasets import text_in, write_origin, write_strings
+from hpcpinn.io import datasets, storage
 from hpcpinn.io.describing import dataset, described
+from hpcpinn.io.schema import STUDY
+from hpcpinn.io.schema import STUDY_FORMAT as FORMAT
+from hpcpinn.io.schema import STUDY_FORMAT_VERSION as FORMAT_VERSION
 from hpcpinn.wording import listed
 
 if TYPE_CHECKING:
     import xarray
 
     from hpcpinn.parallel.communicator import Communicator
-
-FORMAT = "hpcpinn-study"
-FORMAT_VERSION = 1
-_PARAMETERS = ("truth", "start")
 
 
 @dataclass(frozen=True, repr=False)
@@ -108,26 +99,29 @@ def write_study(path: str | Path, communicator: "Communicator", result: StudyRes
 
 def _write(path: Path, result: StudyResult) -> None:
     path.parent.mkdir(parents=True, exist_ok=True)
+    values = {
+        "config": result.config,
+        "noise": result.noise,
+        "observations": result.observations,
+        "draw": np.arange(result.n_draws),
+        "constant": np.arange(len(result.names)),
+        "parameters/name": result.names,
+        "parameters/unit": result.units,
+        "parameters/truth": result.truth,
+        "parameters/start": result.start,
+        **{f"draws/{name}": x for name, x in result.draws.items()},
+        **{f"cells/{name}": x for name, x in result.cells.items()},
+    }
+    cell = ("noise", "observations")
     with h5py.File(path, "w", locking=False) as file:
-        write_origin(file, FORMAT, FORMAT_VERSION)
-        file["config"] = result.config
-        write_strings(file, "parameters/name", list(result.names))
-        write_strings(file, "parameters/unit", list(result.units))
-        for name in _PARAMETERS:
-            file[f"parameters/{name}"] = getattr(result, name)
-        scales = {
-            "noise": result.noise, "observations": result.observations,
-            "draw": np.arange(result.n_draws), "constant": np.arange(len(result.names)),
-        }  # fmt: skip
-        for name, values in scales.items():
-            file[name] = values
+        datasets.write_origin(file, FORMAT, FORMAT_VERSION)
+        datasets.write(file, STUDY, values)
+        for name in (*cell, "draw", "constant"):
             file[name].make_scale(name)
-        cell = ("noise", "observations")
-        for group, content, axes in (("draws", result.draws, (*cell, "draw")), ("cells", result.cells, cell)):
-            for name, values in content.items():
-                written = file.create_dataset(f"{group}/{name}", data=values)
+        for group, axes in (("draws", (*cell, "draw")), ("cells", cell)):
+            for written in file[group].values():
                 # xarray refuses datasets of which some axes have a scale and others have none.
-                for axis, scale in enumerate((*axes, "constant")[: values.ndim]):
+                for axis, scale in enumerate((*axes, "constant")[: written.ndim]):
                     written.dims[axis].attach_scale(file[scale])
 
 
@@ -138,14 +132,19 @@ def read_study(path: str | Path) -> StudyResult:
         InputError: It is not there, damaged, or something else.
     """
     with storage.open_existing(Path(path), FORMAT, FORMAT_VERSION) as file:
-        config = file["config"][()]
-        return StudyResult(
-            names=text_in(file, "parameters/name"),
-            units=text_in(file, "parameters/unit"),
-            **{name: np.asarray(file[f"parameters/{name}"][:]) for name in _PARAMETERS},
-            noise=file["noise"][:],
-            observations=file["observations"][:],
-            draws={name: values[:] for name, values in file["draws"].items()},
-            cells={name: values[:] for name, values in file["cells"].items()},
-            config=config.decode() if isinstance(config, bytes) else str(config),
-        )
+        found = datasets.read(file, STUDY)
+    parts = {
+        group: {name.removeprefix(f"{group}/"): x for name, x in found.items() if name.startswith(f"{group}/")}
+        for group in ("draws", "cells")
+    }
+    return StudyResult(
+        names=found["parameters/name"],
+        units=found["parameters/unit"],
+        truth=found["parameters/truth"],
+        start=found["parameters/start"],
+        noise=found["noise"],
+        observations=found["observations"],
+        draws=parts["draws"],
+        cells=parts["cells"],
+        config=found["config"],
+    )

@@ -8,12 +8,11 @@ any batch shape and can be traced by `jax.jit`; the slopes are the exact derivat
 steps need.
 """
 
-from functools import partial
-
 import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float
 
+from hpcpinn.core.parameters import Scalar
 from hpcpinn.errors import InputError
 from hpcpinn.physics import gates, ghk
 from hpcpinn.physics.constants import CalciumConstants
@@ -32,11 +31,7 @@ def reaction_slopes(
 
 
 def pump_flux(c: Float[Array, "..."], k: CalciumConstants) -> Float[Array, "..."]:
-    """j_leak − j_PMCA − j_NCX: the membrane flux that depends on calcium alone, µM·µm/s.
-
-    Raises:
-        InputError: `k.leak` is None and no positive leak balances the rest (`balanced_leak`).
-    """
+    """j_leak − j_PMCA − j_NCX: the membrane flux that depends on calcium alone, µM·µm/s."""
     return balanced_leak(k) * (k.c_o - c) - _extrusion(c, k)
 
 
@@ -75,45 +70,48 @@ def membrane_slope(
     return pump_slope(c, k) - channel[1]
 
 
-def balanced_leak(k: CalciumConstants) -> float:
-    """The leak v_l in µm/s: `k.leak`, or the one that makes rest exactly steady.
+def balanced_leak(k: CalciumConstants) -> Scalar:
+    """The leak v_l, µm/s: `k.leak`, or the one that makes rest exactly steady. Traceable.
 
-    At c_rest and rest_voltage, with the gates at their steady state, pumps, channel and leak then
-    sum to zero. A plain number also while tracing.
-
-    Raises:
-        InputError: A balancing leak would have to be negative, or c_o equals c_rest.
+    At c_rest and rest_voltage, with the gates at their steady state, pumps, channel and leak then sum to zero. Whether
+    there can be such a leak is the affair of whoever reads a description (`checked_leak`).
     """
     if k.leak is not None:
-        return float(k.leak)
-    if k.c_o <= k.c_rest:
+        return k.leak
+    influx, extruded = _at_rest(k)
+    return (extruded - influx) / (k.c_o - k.c_rest)
+
+
+def checked_leak(k: CalciumConstants) -> float:
+    """The leak as a number, where a description is read.
+
+    Raises:
+        InputError: A balancing leak would have to be negative, or c_o is not above c_rest.
+    """
+    if k.leak is None and k.c_o <= k.c_rest:
         raise InputError(
             f"physics.constants.c_o: {k.c_o:g} µM is not above c_rest = {k.c_rest:g} µM, so no "
             "leak can balance the pumps; raise c_o or set leak"
         )
-    numbers = {name: float(value) for name, value in vars(k).items() if isinstance(value, int | float)}
-    with jax.ensure_compile_time_eval():
-        influx, extruded = map(float, _at_rest(numbers, k.replace(**dict.fromkeys(numbers, 0.0))))
-    leak = (extruded - influx) / (k.c_o - k.c_rest)
-    if leak < 0.0:
+    leak = float(balanced_leak(k))
+    if k.leak is None and leak < 0.0:
         raise InputError(
             f"physics.constants.leak: balancing rest at {k.rest_voltage:g} mV needs a leak of "
-            f"{leak:.3g} µm/s, which is negative (the channel lets in {influx:.3g} µM·µm/s, more "
+            f"{leak:.3g} µm/s, which is negative (the channel lets in {float(_at_rest(k)[0]):.3g} µM·µm/s, more "
             "than the pumps remove); set leak, or lower vdcc_permeability or rest_voltage"
         )
     return leak
 
 
-@partial(jax.jit, static_argnums=1)
-def _at_rest(numbers: dict[str, Array], others: CalciumConstants) -> tuple[Array, Array]:
-    """What channels let in and pumps remove at rest; one program whatever the numbers are."""
-    k = others.replace(**numbers)
+@jax.jit
+def _at_rest(k: CalciumConstants) -> tuple[Float[Array, ""], Float[Array, ""]]:
+    """What channels let in and pumps remove at rest, µM·µm/s."""
     V, c = jnp.asarray(k.rest_voltage), jnp.asarray(k.c_rest)
     source, sink = ghk.channel(V, gates.opening(gates.steady(V, k), k), k)
     return source - c * sink, _extrusion(c, k)
 
 
-def rest_state(k: CalciumConstants) -> tuple[float, float]:
+def rest_state(k: CalciumConstants) -> tuple[Scalar, Scalar]:
     """(c_rest, b_rest) in µM: calcium at rest and calbindin in equilibrium with it."""
     return k.c_rest, k.b_rest
 

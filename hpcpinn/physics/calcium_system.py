@@ -6,6 +6,7 @@ from typing import NamedTuple
 import jax.numpy as jnp
 from jaxtyping import Array, Float
 
+from hpcpinn.core.parameters import Scalar
 from hpcpinn.physics import calcium
 from hpcpinn.physics.constants import CalciumConstants
 
@@ -28,32 +29,44 @@ class CalciumForcing(NamedTuple):
 
 @dataclass(frozen=True)
 class CalciumSystem:
-    """c and b with binding, pumps, leak, channels and release; see `ReactionDiffusion`."""
+    """c and b with binding, pumps, leak, channels and release; see `ReactionDiffusion`.
+
+    Attributes:
+        constants: Constants, which may be traced.
+        measured_by: Plain numbers that scales, rates and the rest that heads are counted from are made of, so that
+            nothing is learned by way of these; None: `constants` themselves.
+    """
 
     constants: CalciumConstants
+    measured_by: CalciumConstants | None = None
 
     names = ("calcium", "calbindin")
     content = (1.0, -1.0)
 
     @property
-    def diffusion(self) -> tuple[float, ...]:
+    def diffusion(self) -> tuple[Scalar, ...]:
         return (self.constants.D_c, self.constants.D_b)
 
     @property
     def scale(self) -> tuple[float, ...]:
         """Of calcium a µM-like measure; of calbindin the share that an influx may bind."""
-        k = self.constants
+        k = self.known
         return (max(k.c_rest, k.k_minus / max(k.k_plus, 1e-300)), max(k.b_tot / 8.0, 1e-300))
 
     @property
     def rate(self) -> tuple[float, ...]:
         """Binding empties free calcium at k⁺b; calbindin has no fast loss of its own."""
-        k = self.constants
+        k = self.known
         return (k.k_plus * k.b_rest, 0.0)
 
     @property
     def rest(self) -> tuple[float, ...]:
-        return calcium.rest_state(self.constants)
+        return calcium.rest_state(self.known)
+
+    @property
+    def known(self) -> CalciumConstants:
+        """The plain numbers that it is measured by."""
+        return self.constants if self.measured_by is None else self.measured_by
 
     def membrane_influx(self, c: Float[Array, "..."], forcing: CalciumForcing) -> Array:
         """j_PM, µM·µm/s, positive into the cytosol."""

@@ -9,7 +9,7 @@ delayed-rectifier kinetics of M. Pospischil et al., Biol. Cybern. 99 (2008) 427.
 """
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from difflib import get_close_matches
 from types import MappingProxyType
 from typing import Any
@@ -17,7 +17,12 @@ from typing import Any
 import jax.numpy as jnp
 from jaxtyping import Array, Float
 
+from hpcpinn.core.parameters import POSITIVE, Constants, Scalar, constant, nested
+from hpcpinn.core.pytrees import traced
 from hpcpinn.errors import InputError
+from hpcpinn.physics.membrane_constants import Current
+
+traced(Current)
 
 Rates = tuple[Float[Array, "..."], Float[Array, "..."]]
 """Opening rate α and closing rate β of a gate, 1/ms."""
@@ -36,42 +41,26 @@ class Gate:
     rates: Callable[[Float[Array, "..."]], Rates]
 
 
+@traced
 @dataclass(frozen=True)
-class Current:
-    """One current, g_max Π x^power (V − E).
-
-    Attributes:
-        name: The ion, or ``leak``.
-        conductance: g_max, mS/cm²; like
-        reversal: E, mV, a number that may be traced.
-        powers: Power of every gate of the set, in its order.
-    """
-
-    name: str
-    conductance: Any
-    reversal: Any
-    powers: tuple[int, ...] = ()
-
-
-@dataclass(frozen=True)
-class ChannelSet:
+class ChannelSet(Constants):
     """The channels of one kind of membrane.
 
     Attributes:
-        name: What users call it.
+        name: Name by which users choose it.
         currents: Its currents.
-        gates: Their gates.
+        gates: Gates of the currents.
         rest: Voltage at which no current flows, about; mV.
-        temperature: At which the rates were measured, °C.
-        q10: Factor of all rates per 10 °C.
     """
 
     name: str
-    currents: tuple[Current, ...]
+    currents: tuple[Current, ...] = nested(Current, "Currents of the set")
     gates: tuple[Gate, ...] = ()
     rest: float = -70.0
-    temperature: float = 20.0
-    q10: float = 1.0
+    temperature: Scalar = constant(
+        "Temperature at which the rates were measured", "°C", measure=10.0, default=20.0, is_learnable=False
+    )
+    q10: Scalar = constant("Factor of all rates per 10 °C", bounds=POSITIVE, default=1.0, is_learnable=False)
 
     def speed(self, celsius: Any) -> Any:
         """Factor of all rates at a temperature (a number that may be traced); 1 at the set's own (None)."""
@@ -235,8 +224,9 @@ def with_constants(channels: ChannelSet, changes: Mapping[str, Mapping[str, Any]
     for name in changes:
         if name not in there:
             raise InputError(f"channels {channels.name!r}: no current {name!r}; there are {', '.join(there)}")
-    currents = tuple(replace(current, **changes.get(current.name, {})) for current in channels.currents)
-    return replace(channels, currents=currents)
+    return channels.replace(
+        currents=tuple(current.replace(**changes.get(current.name, {})) for current in channels.currents)
+    )
 
 
 def channel_set_named(name: str, changes: Mapping[str, Mapping[str, Mapping[str, Any]]] | None = None) -> ChannelSet:

@@ -70,8 +70,9 @@ class Gate(Constants):
     )
     rate: Scalar | None = constant("Rate of a gate that has one", "1/s", POSITIVE, symbol="K", default=None, source=_S1)
     gamma: Scalar = constant(
-        "Asymmetry of the rates of such a gate", bounds=SHARE, measure=0.1, symbol="γ", default=0.0, source=_S1
-    )
+        "Asymmetry of the rates of such a gate", bounds=SHARE, measure=0.1, symbol="γ", needs="rate", default=0.0,
+        source=_S1,
+    )  # fmt: skip
 
 
 @dataclass(frozen=True)

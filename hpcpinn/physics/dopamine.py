@@ -18,9 +18,12 @@ import jax.numpy as jnp
 from jax.typing import ArrayLike
 from jaxtyping import Array, Float
 
+from hpcpinn.core.pytrees import traced
 from hpcpinn.physics.dopamine_constants import PRESETS, DopamineConstants
 
 __all__ = ["IMAGES", "PRESETS", "DopamineConstants", "DopamineSystem", "exact", "profile"]
+
+traced(DopamineConstants)
 
 IMAGES = 16
 """Mirror images on either side that are summed: exact to round-off up to s = 4a."""
@@ -91,20 +94,18 @@ def exact(
     D: Float[ArrayLike, ""] | None = None,
     k: Float[ArrayLike, ""] | None = None,
 ) -> Float[Array, "..."]:
-    """The closed form at points and times, µM; shapes are broadcast.
+    """The closed form at points and times, µM; shapes are broadcast. Traceable in everything.
 
     Args:
-        D, k: Instead of the constants' (they may be traced).
+        D, k: Instead of the constants'.
     """
-    numbers = {name: value for name, value in vars(constants).items() if name != "name"}
-    chosen = {name: value for name, value in (("D", D), ("k", k)) if value is not None}
-    return _exact(x, y, t, numbers | chosen)
+    changes = {name: value for name, value in (("D", D), ("k", k)) if value is not None}
+    return _exact(x, y, t, constants.replace(name="", duration=0.0, **changes))
 
 
 @jax.jit
-def _exact(x: Array, y: Array, t: Array, numbers: dict[str, Any]) -> Float[Array, "..."]:
+def _exact(x: Array, y: Array, t: Array, constants: DopamineConstants) -> Float[Array, "..."]:
     """`exact` as one program, whatever the constants are."""
-    constants = DopamineConstants("", **numbers)
     variance = constants.sigma**2 + 2.0 * constants.D * t
     spread = profile(x, variance, constants) * profile(y, variance, constants)
     return constants.C0 * jnp.exp(-constants.k * t) * spread

@@ -7,13 +7,18 @@ B(x) = x/(eˣ − 1),  ξ = z F V/(R T)                                         
 import jax.numpy as jnp
 from jaxtyping import Array, Float
 
+from hpcpinn.core.parameters import Scalar
+from hpcpinn.core.pytrees import traced
 from hpcpinn.errors import InputError
-from hpcpinn.physics.constants import FARADAY, GAS, CalciumConstants
+from hpcpinn.physics.constants import FARADAY, GAS, CalciumConstants, Gate
+
+traced(Gate)
+traced(CalciumConstants)
 
 _SERIES_BELOW = 1e-2  # the first term left out, x⁶/30240, is then below 4e-17
 
 
-def per_millivolt(k: CalciumConstants) -> float:
+def per_millivolt(k: CalciumConstants) -> Scalar:
     """F/(R T) in 1/mV: what turns a voltage in mV into units of the thermal voltage."""
     return 1e-3 * FARADAY / (GAS * k.temperature)
 

@@ -50,28 +50,7 @@ def changed(known: CalciumConstants, values: Mapping[str, Any]) -> CalciumConsta
     return with_values(known, {name: value for name, value in values.items() if gate_member(name) or "." not in name})
 
 
-@dataclass(frozen=True)
-class LearnedCalcium(CalciumSystem):
-    """The system with traced constants, measured as with the known ones; see `CalciumSystem`.
-
-    Attributes:
-        constants: May hold traced numbers; without leak, which is part of the forcing.
-        measured_by: Plain numbers: scales, the rest that heads are counted from, rates.
-    """
-
-    measured_by: CalciumConstants
-
-    @property
-    def scale(self) -> tuple[float, ...]:
-        return CalciumSystem(self.measured_by).scale
-
-    @property
-    def rate(self) -> tuple[float, ...]:
-        return CalciumSystem(self.measured_by).rate
-
-    @property
-    def rest(self) -> tuple[float, ...]:
-        return CalciumSystem(self.measured_by).rest
+LearnedCalcium = CalciumSystem
 
 
 @dataclass(frozen=True)
@@ -123,7 +102,7 @@ class CellConstants:
             channel = density * k.vdcc_permeability * (k.c_o * source - k.c_rest * sink)
             pumps = calcium.pump_flux(jnp.asarray(k.c_rest), k.replace(leak=0.0))
             leak = -(pumps + channel) / (k.c_o - k.c_rest)
-        system = LearnedCalcium(k.replace(leak=0.0), measured_by=self.known.replace(leak=0.0))
+        system = CalciumSystem(k.replace(leak=0.0), measured_by=self.known.replace(leak=0.0))
         return PieceConstants(system, density * k.vdcc_permeability, leak)
 
     def _of_type(self, name: str) -> np.ndarray:
@@ -141,7 +120,7 @@ class PieceConstants:
         leak: v_l on every piece, µm/s.
     """
 
-    system: LearnedCalcium
+    system: CalciumSystem
     channel: Float[Array, " P"]
     leak: Float[Array, " P"]
 
@@ -156,7 +135,7 @@ class PieceConstants:
         return unit._replace(
             channel_source=channel * k.c_o * unit.channel_source + leak * k.c_o,
             channel_sink=channel * unit.channel_sink + leak,
-            release=k.j_release / self.system.measured_by.j_release * unit.release,
+            release=k.j_release / self.system.known.j_release * unit.release,
         )
 
     def at_rest(self) -> Float[Array, " 2"]:

@@ -15,14 +15,20 @@ the last bit, and close to rest no digit is lost.
 from dataclasses import dataclass, fields
 from typing import NamedTuple
 
+import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float
 
+from hpcpinn.core.parameters import Scalar
+from hpcpinn.core.pytrees import traced
 from hpcpinn.errors import InputError
 from hpcpinn.physics.constants import CalciumConstants
 from hpcpinn.physics.logarithm import log
 
+traced(CalciumConstants)
 
+
+@jax.tree_util.register_dataclass
 @dataclass(frozen=True)
 class ReactionConstants:
     """What the pointwise reaction depends on; names and units of `CalciumConstants`.
@@ -30,33 +36,24 @@ class ReactionConstants:
     Channels, diffusion and the leak of the constants play no part.
     """
 
-    b_tot: float
-    k_plus: float
-    k_minus: float
-    c_rest: float
-    c_o: float
-    pmca_max: float
-    pmca_K: float
-    ncx_max: float
-    ncx_K: float
+    b_tot: Scalar
+    k_plus: Scalar
+    k_minus: Scalar
+    c_rest: Scalar
+    c_o: Scalar
+    pmca_max: Scalar
+    pmca_K: Scalar
+    ncx_max: Scalar
+    ncx_K: Scalar
 
     @property
-    def b_rest(self) -> float:
+    def b_rest(self) -> Scalar:
         """Free calbindin in equilibrium with c_rest, µM."""
         return self.k_minus * self.b_tot / (self.k_minus + self.k_plus * self.c_rest)
 
     @property
-    def leak(self) -> float:
-        """The leak that balances the pumps alone at c_rest, µm/s.
-
-        Raises:
-            InputError: c_o is not above c_rest.
-        """
-        if self.c_o <= self.c_rest:
-            raise InputError(
-                f"physics.constants.c_o: {self.c_o:g} µM is not above c_rest = {self.c_rest:g} µM, so "
-                "no leak can balance the pumps; raise c_o"
-            )
+    def leak(self) -> Scalar:
+        """The leak that balances the pumps alone at c_rest, µm/s; `check_rest` refuses constants that have none."""
         pmca = self.pmca_max * self.c_rest**2 / (self.pmca_K**2 + self.c_rest**2)
         ncx = self.ncx_max * self.c_rest / (self.ncx_K + self.c_rest)
         return (pmca + ncx) / (self.c_o - self.c_rest)
@@ -64,7 +61,20 @@ class ReactionConstants:
 
 def reaction_constants(k: CalciumConstants) -> ReactionConstants:
     """The part of the constants that the pointwise reaction depends on."""
-    return ReactionConstants(**{f.name: float(getattr(k, f.name)) for f in fields(ReactionConstants)})
+    return ReactionConstants(**{f.name: getattr(k, f.name) for f in fields(ReactionConstants)})
+
+
+def check_rest(k: CalciumConstants) -> None:
+    """Refuses a description in which no leak can balance the pumps.
+
+    Raises:
+        InputError: c_o is not above c_rest.
+    """
+    if k.c_o <= k.c_rest:
+        raise InputError(
+            f"physics.constants.c_o: {k.c_o:g} µM is not above c_rest = {k.c_rest:g} µM, so "
+            "no leak can balance the pumps; raise c_o"
+        )
 
 
 class Deviation(NamedTuple):

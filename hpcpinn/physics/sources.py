@@ -14,6 +14,7 @@ import numpy as np
 from jaxtyping import Array, Float
 
 from hpcpinn.config import FluxConfig, SynapseConfig
+from hpcpinn.core.parameters import Scalar
 from hpcpinn.physics.constants import CalciumConstants
 
 _SAME_MOMENT = 1e-9
@@ -120,5 +121,5 @@ def breakpoints(sources: Sequence[Releases | EndFluxes], until: float) -> Float[
     return times[np.diff(times, prepend=-np.inf) > gap]
 
 
-def _column(values: Iterable[float]) -> Float[Array, " n"]:
-    return jax.device_put(np.fromiter(values, np.float64))
+def _column(values: Iterable[Scalar]) -> Float[Array, " n"]:
+    return jnp.array(list(values), float)

@@ -66,10 +66,15 @@ def load_flow_map(path: str | Path, k: CalciumConstants) -> FlowMap:
 
     Raises:
         InputError: The file cannot be used, or was trained for other constants; the message names
-            every one that differs, with both values.
+            every one that differs, with both values. Or the constants are traced.
     """
+    wanted = vars(reaction_constants(k))
+    if any(isinstance(value, jax.core.Tracer) for value in wanted.values()):
+        raise InputError(
+            f"{path}: a flow map holds the constants it was trained for, and these are traced; what is differentiated "
+            "by them goes through the stiff sub-step (StiffReaction)"
+        )
     record = read_flow_map(path)
-    wanted = asdict(reaction_constants(k))
     _check_names(path, "constants", record.constants, wanted)
     _check_names(path, "box", record.box, {f.name: None for f in fields(Box)})
     different = [

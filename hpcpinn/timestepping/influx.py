@@ -14,7 +14,7 @@ only at those where windows and their halves end and as many more as the voltage
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
-from functools import cached_property, partial
+from functools import cached_property
 from math import comb, factorial
 from typing import NamedTuple
 
@@ -24,6 +24,7 @@ import numpy as np
 from jaxtyping import Array, Float, Int
 from numpy import ndarray
 
+from hpcpinn.core.parameters import Scalar
 from hpcpinn.errors import InputError
 from hpcpinn.physics import calcium, gates, ghk
 from hpcpinn.physics.constants import CalciumConstants
@@ -192,7 +193,7 @@ class Influx:
         return run
 
 
-def surplus_leak(k: CalciumConstants) -> float:
+def surplus_leak(k: CalciumConstants) -> Scalar:
     """The leak of the constants less the one that the reaction holds, µm/s.
 
     What makes rest steady for the influx by itself: at rest it is minus what the channel lets in.
@@ -365,12 +366,12 @@ def course_at(course: ChannelCourse, times: Float[Array, " n"]) -> tuple[Array, 
     return source, sink
 
 
-@partial(jax.jit, static_argnames=("k",))
+@jax.jit
 def _steady(V: Float[Array, " P"], k: CalciumConstants) -> Float[Array, "P gates"]:
     return gates.steady(V, k)
 
 
-@partial(jax.jit, static_argnames=("k",))
+@jax.jit
 def _course_along(
     V: Float[Array, "n P"],
     gated: Float[Array, "P gates"],
@@ -385,7 +386,7 @@ def _course_along(
     return source + surplus * k.c_o, sink + surplus
 
 
-@partial(jax.jit, static_argnames=("k",))
+@jax.jit
 def _channels_along(
     V: Float[Array, "n P"],
     gated: Float[Array, "P gates"],

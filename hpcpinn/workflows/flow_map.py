@@ -10,7 +10,7 @@ from hpcpinn.config import RunConfig
 from hpcpinn.errors import InputError, SolveError
 from hpcpinn.io import flow_map_file, places
 from hpcpinn.networks.perceptron import n_parameters
-from hpcpinn.physics.pumped_binding import ReactionConstants, reaction_constants
+from hpcpinn.physics.pumped_binding import ReactionConstants, check_rest, reaction_constants
 from hpcpinn.progress import NO_PROGRESS, ProgressDisplay
 from hpcpinn.timestepping.flow_map_error import errors, quantiles, random_states
 from hpcpinn.timestepping.flow_map_store import save_flow_map
@@ -90,7 +90,9 @@ def train_flow_map(
 def _trainable_constants(config: RunConfig) -> ReactionConstants:
     if config.physics.preset == "seed":
         raise InputError("physics.preset: 'seed' is dimensionless; a flow map needs a physical preset")
-    k = reaction_constants(constants_of(config))
+    described = constants_of(config)
+    check_rest(described)
+    k = reaction_constants(described)
     for name in ("k_plus", "b_tot"):
         if getattr(k, name) == 0.0:
             raise InputError(

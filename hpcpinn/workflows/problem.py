@@ -130,7 +130,7 @@ def constants_of(config: RunConfig, source: voltage.VoltageSource | None = None)
     if "rest_voltage" not in changes:
         first = config.voltage.constant if source is None else float(np.mean(np.asarray(source.values)[0]))
         constants = constants.replace(rest_voltage=first)
-    return constants.replace(leak=calcium.balanced_leak(constants))
+    return constants.replace(leak=calcium.checked_leak(constants))
 
 
 def describe_cell(config: RunConfig, n_ranks: int = 1, cable: Cable | None = None) -> Cell:

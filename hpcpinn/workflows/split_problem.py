@@ -26,7 +26,7 @@ from hpcpinn.networks.trunk import split_features
 from hpcpinn.parallel.communicator import Communicator, SerialCommunicator
 from hpcpinn.physics import gates
 from hpcpinn.physics.constants import CalciumConstants
-from hpcpinn.physics.pumped_binding import reaction_constants
+from hpcpinn.physics.pumped_binding import check_rest, reaction_constants
 from hpcpinn.physics.stimulation.stimulus import Stimulus
 from hpcpinn.timestepping.cable_equation import CableEquation, VoltageState
 from hpcpinn.timestepping.cell_grid import cell_grid
@@ -288,7 +288,7 @@ def build_split_problem(config: RunConfig, communicator: Communicator | None = N
         ),
         frame_times=_ends_of_trains(config, stimulus),
         rest=ReactionState(*jax.device_put((np.full(len(own), rest.c_rest), np.full(len(own), rest.b_rest)))),
-        drive=DriveState(membrane, np.asarray(jax.jit(gates.steady, static_argnums=1)(V, constants[0]))),
+        drive=DriveState(membrane, np.asarray(jax.jit(gates.steady)(V, constants[0]))),
     )
 
 
@@ -392,6 +392,7 @@ def _constants(cells: Sequence[SplitCell], mean: Float[ndarray, " M"]) -> list[C
             at_rest = config.voltage.model_copy(update={"constant": float(V)})
             config = config.model_copy(update={"voltage": at_rest})
         found.append(constants_of(config, cell.source))
+        check_rest(found[-1])
     return found
 
 

@@ -105,7 +105,7 @@ def build_square(config: SquareConfig, communicator: Communicator) -> SquareProb
     return SquareProblem(config, constants, domain, owner, local, solver)
 
 
-@partial(jax.jit, static_argnums=0)
+@jax.jit
 def release(constants: DopamineConstants, x: Float[Array, "..."], y: Float[Array, "..."]) -> Float[Array, "..."]:
     """The field at the start of a run at the given places, µM."""
     return exact(x, y, 0.0, constants)

@@ -100,14 +100,15 @@ def test_everything_traces_in_float64_with_any_batch_shape():
 
 def test_a_given_leak_is_kept():
     assert calcium.balanced_leak(N_TYPE.replace(leak=1.5e-3)) == 1.5e-3
+    assert calcium.checked_leak(N_TYPE.replace(leak=1.5e-3, c_o=0.01)) == 1.5e-3
     assert calcium.balanced_leak(PRESETS["seed"]) == 0.0
 
 
 def test_a_channel_that_outruns_the_pumps_is_refused_with_numbers():
     with pytest.raises(InputError, match=r"leak: balancing rest at -30 mV needs a leak of -.*"):
-        calcium.balanced_leak(N_TYPE.replace(rest_voltage=-30.0))
+        calcium.checked_leak(N_TYPE.replace(rest_voltage=-30.0))
 
 
 def test_a_bath_without_calcium_is_refused():
     with pytest.raises(InputError, match=r"c_o: 0\.01 µM is not above c_rest = 0\.05 µM"):
-        calcium.balanced_leak(N_TYPE.replace(c_o=0.01))
+        calcium.checked_leak(N_TYPE.replace(c_o=0.01))

@@ -97,4 +97,4 @@ def test_stiff_sub_step_against_radau(h):
 
 def test_no_leak_can_balance_pumps_without_a_gradient():
     with pytest.raises(InputError, match=r"c_o: 0.01 µM is not above c_rest"):
-        _ = reaction.reaction_constants(PHYSICAL.replace(c_o=0.01)).leak
+        reaction.check_rest(PHYSICAL.replace(c_o=0.01))
