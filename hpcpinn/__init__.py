@@ -10,10 +10,10 @@ __version__ = "0.1.0"
 
 if TYPE_CHECKING:
     from hpcpinn.api.cell import Cell as Cell
+    from hpcpinn.api.estimate import Estimate as Estimate
     from hpcpinn.api.job import Job as Job
     from hpcpinn.api.job import load as load
     from hpcpinn.api.run import Run as Run
-    from hpcpinn.api.run import read as read
     from hpcpinn.api.tables import Calcium as Calcium
     from hpcpinn.api.tables import Channels as Channels
     from hpcpinn.api.tables import Clamp as Clamp
@@ -27,7 +27,11 @@ if TYPE_CHECKING:
     from hpcpinn.api.tables import Synapse as Synapse
     from hpcpinn.api.tables import Traces as Traces
     from hpcpinn.api.tables import Voltage as Voltage
+    from hpcpinn.api.verbs import infer as infer
+    from hpcpinn.api.verbs import read as read
+    from hpcpinn.api.verbs import sample as sample
     from hpcpinn.api.verbs import solve as solve
+    from hpcpinn.api.verbs import threshold as threshold
     from hpcpinn.api.verbs import validate as validate
     from hpcpinn.errors import HpcpinnError as HpcpinnError
     from hpcpinn.errors import InputError as InputError
@@ -38,13 +42,14 @@ if TYPE_CHECKING:
 
 _ROOMS = {
     "api.cell": ("Cell",),
+    "api.estimate": ("Estimate",),
     "api.job": ("Job", "load"),
-    "api.run": ("Run", "read"),
+    "api.run": ("Run",),
     "api.tables": (
         "Calcium", "Channels", "Clamp", "Dopamine", "Field", "Flux", "Learned", "Probe", "Square", "Stimulation",
         "Synapse", "Traces", "Voltage",
     ),
-    "api.verbs": ("solve", "validate"),
+    "api.verbs": ("infer", "read", "sample", "solve", "threshold", "validate"),
     "errors": ("HpcpinnError", "InputError", "InputWarning", "NothingToDoError", "OutputError", "SolveError"),
 }  # fmt: skip
 """What is offered, by the module that has it."""

@@ -32,8 +32,10 @@ from hpcpinn.systems.jobs import described, read_document
 if TYPE_CHECKING:
     import networkx as nx
 
+    from hpcpinn.api.estimate import Estimate
     from hpcpinn.api.run import Run
     from hpcpinn.progress import ProgressDisplay
+    from hpcpinn.workflows.threshold import Threshold
 
 Mappings = Sequence[Mapping[str, Any]]
 Quantity = float | str
@@ -202,6 +204,18 @@ class Job:
         write_graph(file, self.graph)
         return file
 
+    @property
+    def cell(self) -> Cell:
+        """The cell that it is about.
+
+        Raises:
+            InputError: It is about none.
+        """
+        if not isinstance(self.config, RunConfig):
+            raise InputError("a job on a square has no cell")
+        given = self.config.morphology
+        return Cell(given.file if self.graph is None else self.graph, **given.model_dump(exclude={"file"}))
+
     def solve(
         self, *, resume: str | os.PathLike[str] | bool = False, progress: "ProgressDisplay | None" = None
     ) -> "Run":
@@ -209,6 +223,24 @@ class Job:
         from hpcpinn.api.verbs import solve
 
         return solve(self, resume=resume, progress=progress)
+
+    def infer(self, *, progress: "ProgressDisplay | None" = None) -> "Estimate":
+        """Infers its constants; see `hpcpinn.infer`."""
+        from hpcpinn.api.verbs import infer
+
+        return infer(self, progress=progress)
+
+    def sample(self, *, progress: "ProgressDisplay | None" = None) -> "Estimate":
+        """Draws its constants from their posterior; see `hpcpinn.sample`."""
+        from hpcpinn.api.verbs import sample
+
+        return sample(self, progress=progress)
+
+    def threshold(self, **search: Any) -> "Threshold":
+        """Searches the weakest field that makes its cell fire; see `hpcpinn.threshold`."""
+        from hpcpinn.api.verbs import threshold
+
+        return threshold(self, **search)
 
     def __eq__(self, other: object) -> bool:
         return isinstance(other, Job) and self.config == other.config

@@ -2,21 +2,25 @@
 
 import os
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Unpack
+from typing import TYPE_CHECKING, Unpack
 
-from hpcpinn.api.folders import TemporaryFolder
+from hpcpinn.api.actions import finished, job_of, learning
+from hpcpinn.api.estimate import Estimate
+from hpcpinn.api.given import plain
 from hpcpinn.api.job import Experiment, Job, Part
 from hpcpinn.api.run import Run
 from hpcpinn.api.session import ranks
 from hpcpinn.config.schema import RunConfig
 from hpcpinn.errors import InputError
+from hpcpinn.io.square import is_square
+from hpcpinn.io.storage import format_of
 from hpcpinn.progress import NO_PROGRESS, ProgressDisplay
 
 if TYPE_CHECKING:
     import networkx as nx
 
-    from hpcpinn.parallel.communicator import Communicator
     from hpcpinn.workflows.square_validate import SquareValidation
+    from hpcpinn.workflows.threshold import Threshold
     from hpcpinn.workflows.validate import Validation
 
 
@@ -49,16 +53,109 @@ def solve(
         OutputError: The result cannot be written.
         NothingToDoError: The checkpoint is at the end of the run.
     """
-    job = _job(on, model, experiment)
-    communicator = ranks(job.config.run.transport)
-    job, folder = _placed(job, communicator)
+    return finished(Run, "solve", job_of(on, model, experiment), progress, resume)
+
+
+def infer(
+    on: "Job | Part | str | os.PathLike[str] | nx.Graph",
+    model: Part | None = None,
+    *,
+    progress: ProgressDisplay | None = None,
+    **experiment: Unpack[Experiment],
+) -> Estimate:
+    """Infers constants, with intervals, from measurements. Collective over all ranks.
+
+    ``hp.infer(cell, learn=["D_c", "pmca_max"], data=hp.Traces("traces.csv", indicator=0.25), duration=250.0)``
+
+    Args:
+        on: As for `solve`.
+        model: As for `solve`.
+        progress: Told what is being done; nobody where left out.
+        experiment: As for `solve`, with `learn` (which constants) and `data` (from what).
+
+    Returns:
+        The constants; what the data do not determine says so.
+
+    Raises:
+        InputError: Nothing to learn, or something that was given cannot be used.
+        SolveError: The model cannot be solved, or the iteration does not settle.
+        OutputError: The result cannot be written.
+    """
+    return finished(Estimate, "infer", learning(job_of(on, model, experiment)), progress)
+
+
+def sample(
+    on: "Job | Part | str | os.PathLike[str] | nx.Graph",
+    model: Part | None = None,
+    *,
+    progress: ProgressDisplay | None = None,
+    **experiment: Unpack[Experiment],
+) -> Estimate:
+    """Draws from the posterior of constants, beside its Laplace approximation. Collective over all ranks.
+
+    Args:
+        on: As for `solve`.
+        model: As for `solve`.
+        progress: Told what is being done; nobody where left out.
+        experiment: As for `infer`, with ``uq={"draws": 400}`` for how many.
+
+    Returns:
+        The constants with their draws, which ArviZ opens as well (``RESULT.nc``).
+
+    Raises:
+        InputError: Nothing to learn, the extra ``uq`` is not installed, or something that was given cannot be used.
+        SolveError: There is no posterior, or the draws do not represent it.
+        OutputError: The result cannot be written.
+    """
+    return finished(Estimate, "sample", learning(job_of(on, model, experiment)), progress)
+
+
+def threshold(
+    on: "Job | Part | str | os.PathLike[str] | nx.Graph",
+    *,
+    site: str = "soma",
+    up_to: float | None = None,
+    tolerance: float = 0.01,
+    wait: float = 20.0,
+    progress: ProgressDisplay | None = None,
+    **experiment: Unpack[Experiment],
+) -> "Threshold":
+    """Searches the weakest field that makes a cell fire, by bisection. Collective over all ranks.
+
+    ``hp.threshold(cell, field=hp.Field(direction=(0, 0, 1)), stimulation=hp.Stimulation(waveform="monophasic"))``
+
+    Args:
+        on: As for `solve`, with a cell.
+        site: Where a spike is looked for.
+        up_to: Strongest field that is tried, V/m (of a sampled field: a factor); 1000 or twice the job's field where
+            left out, whichever is larger.
+        tolerance: Width of the last bracket over the threshold.
+        wait: How long after the first pulse a spike may take, ms.
+        progress: Told what is being done; nobody where left out.
+        experiment: As for `solve`; the field's magnitude says no more than where the search ends.
+
+    Returns:
+        The threshold as `value`, the bracket, when the spike was, and every strength that was tried.
+
+    Raises:
+        InputError: No spike up to the strongest field, one without any field, or something that was given is wrong.
+        SolveError: The cell has no rest.
+    """
+    if not isinstance(on, Job):  # the search needs no magnitude; a description does, to know that there is a field
+        experiment["field"] = {"magnitude": 1.0, **plain(experiment.get("field", {}))}
+    job = job_of(on, None, experiment)
+    if "magnitude" not in job.document.get("field", {}):
+        job = job.replace({"field.magnitude": 1.0})
+    config = job.config
+    if not isinstance(config, RunConfig):
+        raise InputError("hpcpinn.threshold: a field makes cells fire, and this is a square; give a Cell")
+    communicator = ranks(config.run.transport)
+    from hpcpinn.workflows.threshold import Search, find_threshold, highest_for
+
+    search = Search(site, highest_for(config) if up_to is None else up_to, tolerance, wait)
+    shown = progress or NO_PROGRESS
     with job.origin.naming_places():
-        _solved(job, communicator, progress or NO_PROGRESS, _checkpoint(job, resume))
-    run = Run(job.config.run.output, folder)
-    if communicator.size > 1 and folder is not None:
-        run.result  # noqa: B018 - the folder goes with the run of the first rank: all have read it by then
-        communicator.barrier()
-    return run
+        return communicator.on_root(lambda: find_threshold(config, job.cell.cable, search, progress=shown))
 
 
 def validate(
@@ -84,71 +181,29 @@ def validate(
         SolveError: The reference cannot solve it.
         OutputError: The reference cannot be written beside the result.
     """
-    from hpcpinn.io.square import is_square
-
-    ranks()
+    communicator = ranks()
     path, shown = run.path if isinstance(run, Run) else Path(run), progress or NO_PROGRESS
     if is_square(path):
         from hpcpinn.workflows.square_validate import validate_square
 
-        return validate_square(path, refinement=refinement or 3, progress=shown)
+        return communicator.on_root(lambda: validate_square(path, refinement=refinement or 3, progress=shown))
     from hpcpinn.workflows.validate import validate as hold_against_reference
 
-    return hold_against_reference(path, refinement=refinement or 8, patience=patience, progress=shown)
+    return communicator.on_root(
+        lambda: hold_against_reference(path, refinement=refinement or 8, patience=patience, progress=shown)
+    )
 
 
-def _job(on: Any, model: Part | None, experiment: Experiment) -> Job:
-    """The job that was given, or described on the spot."""
-    if not isinstance(on, Job):
-        return Job(on, model, **experiment)
-    if model is not None or experiment:
-        more = ", ".join(["the model"] * (model is not None) + list(experiment))
-        raise InputError(f"hpcpinn: {more} beside a job, which has its own; change it by job.replace")
-    return on
+def read(path: str | os.PathLike[str]) -> Run | Estimate:
+    """A result from its file, also one that is still being written or was cut short.
 
+    Returns:
+        A run, or the constants that were inferred.
 
-def _placed(job: Job, communicator: "Communicator") -> tuple[Job, TemporaryFolder | None]:
-    """The job with a place for its result, and for its cell if that came as a graph. Collective over all ranks."""
-    folder = None
-    if "output" not in job.document.get("run", {}):
-        folder = TemporaryFolder(communicator)
-        job = job.replace({"run.output": folder.path / "run.h5"})
-    if job.graph is not None:
-        file = communicator.on_root(job.write_graph, Path(job.config.run.output))
-        job = job.replace({"morphology.file": file})
-    return job, folder
-
-
-def _checkpoint(job: Job, resume: str | os.PathLike[str] | bool) -> Path | None:
-    from hpcpinn.io.checkpoint import checkpoint_path
-
-    if isinstance(resume, bool):
-        own = checkpoint_path(job.config.run.output)
-        return own if resume and own.is_file() else None
-    if not Path(resume).is_file():
-        raise InputError(f"resume: no checkpoint {resume}; give one that is there, or resume=True to begin without")
-    return Path(resume)
-
-
-def _solved(job: Job, communicator: "Communicator", progress: ProgressDisplay, resume: Path | None) -> Any:
-    """Runs a description into its result file; the summary. Collective over all ranks."""
-    config = job.config
-    if not isinstance(config, RunConfig):
-        from hpcpinn.workflows import square
-
-        if resume is not None:
-            raise InputError("resume: runs on a square take seconds and keep no checkpoints; leave it away")
-        communicator.on_root(square.refuse_unusable_places, config, job.file)
-        return square.run_square(config, communicator, progress)
-    from hpcpinn.workflows import forward, long_run
-    from hpcpinn.workflows.places import refuse_unusable_places
-    from hpcpinn.workflows.verdict import refuse_impossible
-
-    communicator.on_root(refuse_unusable_places, config, job.file)
-    summary: Any
-    if config.is_long:
-        summary = long_run.run_long(config, communicator, progress, resume=resume)
-    else:
-        summary = forward.run(config, communicator, progress, resume=resume)
-    refuse_impossible(summary.verdict, config.run.output)
-    return summary
+    Raises:
+        InputError: The file does not exist, is damaged, of another version, or no result of hpcpinn.
+    """
+    inferred = "inference" in (format_of(Path(path)) or "")
+    found: Run | Estimate = Estimate(path) if inferred else Run(path)
+    found.result  # noqa: B018 - what is wrong with the file is said now
+    return found

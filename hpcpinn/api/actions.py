@@ -1,0 +1,156 @@
+"""How a job is carried out: its places, the work of its system, and what is left of it."""
+
+import os
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, TypeVar
+
+from hpcpinn.api.folders import TemporaryFolder
+from hpcpinn.api.job import Job
+from hpcpinn.api.session import ranks
+from hpcpinn.api.stored import Stored
+from hpcpinn.config.schema import RunConfig
+from hpcpinn.errors import InputError
+from hpcpinn.progress import NO_PROGRESS, ProgressDisplay
+
+if TYPE_CHECKING:
+    from hpcpinn.parallel.communicator import Communicator
+
+Kind = TypeVar("Kind", bound=Stored)
+
+
+def job_of(on: Any, model: Any, experiment: Mapping[str, Any]) -> Job:
+    """The job that was given, or described on the spot.
+
+    Raises:
+        InputError: The description is wrong, or there is more beside a job.
+    """
+    if not isinstance(on, Job):
+        return Job(on, model, **experiment)
+    if model is not None or experiment:
+        more = ", ".join(["the model"] * (model is not None) + list(experiment))
+        raise InputError(f"hpcpinn: {more} beside a job, which has its own; change it by job.replace")
+    return on
+
+
+def learning(job: Job) -> Job:
+    """The job, which says what is to be inferred.
+
+    Raises:
+        InputError: It does not.
+    """
+    if not job.config.parameter:
+        raise InputError(
+            "hpcpinn: nothing to infer: name constants, such as learn=['D_c'] ([[parameter]] in a job file)"
+        )
+    return job
+
+
+def finished(
+    kind: type[Kind],
+    action: str,
+    job: Job,
+    progress: ProgressDisplay | None,
+    resume: str | os.PathLike[str] | bool = False,
+) -> Kind:
+    """What a job left when it was carried out. Collective over all ranks.
+
+    Args:
+        kind: Of its result.
+        action: ``solve``, ``infer`` or ``sample``.
+        job: The job.
+        progress: Told what is being done; nobody where None.
+        resume: Checkpoint to go on from; True for that of the result where there is one.
+
+    Raises:
+        InputError: Something that was given cannot be used.
+        SolveError: The work did not succeed.
+        OutputError: The result cannot be written.
+    """
+    communicator = ranks(job.config.run.transport)
+    job, folder = _placed(job, communicator)
+    with job.origin.naming_places():
+        _ACTIONS[action](job, communicator, progress or NO_PROGRESS, _checkpoint(job, resume))
+    found = kind(job.config.run.output, folder)
+    if communicator.size > 1 and folder is not None:
+        found.result  # noqa: B018 - the folder goes with the object of the first rank: all have read it by then
+        communicator.barrier()
+    return found
+
+
+def _placed(job: Job, communicator: "Communicator") -> tuple[Job, TemporaryFolder | None]:
+    """The job with a place for its result, and for its cell if that came as a graph. Collective over all ranks."""
+    folder = None
+    if "output" not in job.document.get("run", {}):
+        folder = TemporaryFolder(communicator)
+        job = job.replace({"run.output": folder.path / "run.h5"})
+    if job.graph is not None:
+        file = communicator.on_root(job.write_graph, Path(job.config.run.output))
+        job = job.replace({"morphology.file": file})
+    return job, folder
+
+
+def _checkpoint(job: Job, resume: str | os.PathLike[str] | bool) -> Path | None:
+    from hpcpinn.io.checkpoint import checkpoint_path
+
+    if isinstance(resume, bool):
+        own = checkpoint_path(job.config.run.output)
+        return own if resume and own.is_file() else None
+    if not Path(resume).is_file():
+        raise InputError(f"resume: no checkpoint {resume}; give one that is there, or resume=True to begin without")
+    return Path(resume)
+
+
+def _solve(job: Job, communicator: "Communicator", progress: ProgressDisplay, resume: Path | None) -> None:
+    config = job.config
+    if not isinstance(config, RunConfig):
+        from hpcpinn.workflows import square
+
+        if resume is not None:
+            raise InputError("resume: runs on a square take seconds and keep no checkpoints; leave it away")
+        communicator.on_root(square.refuse_unusable_places, config, job.file)
+        square.run_square(config, communicator, progress)
+        return
+    from hpcpinn.workflows import forward, long_run
+    from hpcpinn.workflows.places import refuse_unusable_places
+    from hpcpinn.workflows.verdict import refuse_impossible
+
+    communicator.on_root(refuse_unusable_places, config, job.file)
+    run: Callable[..., Any] = long_run.run_long if config.is_long else forward.run
+    summary = run(config, communicator, progress, resume=resume)
+    refuse_impossible(summary.verdict, config.run.output)
+
+
+def _infer(job: Job, communicator: "Communicator", progress: ProgressDisplay, resume: Path | None) -> None:
+    config = job.config
+    if isinstance(config, RunConfig):
+        from hpcpinn.workflows import neuron_inference
+
+        communicator.on_root(neuron_inference.refuse_unusable_places, config, job.file)
+        neuron_inference.infer_on_cell(config, communicator, progress)
+        return
+    from hpcpinn.workflows import infer
+
+    communicator.on_root(infer.refuse_unusable_places, config, job.file)
+    infer.infer(config, communicator, progress)
+
+
+def _sample(job: Job, communicator: "Communicator", progress: ProgressDisplay, resume: Path | None) -> None:
+    config = job.config
+    if isinstance(config, RunConfig):
+        from hpcpinn.workflows import neuron_uq
+
+        communicator.on_root(neuron_uq.refuse_unusable_places, config, job.file)
+        neuron_uq.quantify_cell(config, communicator, progress)
+        return
+    from hpcpinn.workflows import uq
+
+    communicator.on_root(uq.refuse_unusable_places, config, job.file)
+    uq.quantify(config, communicator, progress)
+
+
+_ACTIONS: Mapping[str, Callable[[Job, "Communicator", ProgressDisplay, Path | None], None]] = {
+    "solve": _solve,
+    "infer": _infer,
+    "sample": _sample,
+}

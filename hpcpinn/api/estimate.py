@@ -1,0 +1,116 @@
+"""Constants that were inferred, and draws of them: what an inference wrote."""
+
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from hpcpinn.api.stored import Stored
+from hpcpinn.errors import InputError
+from hpcpinn.io import neuron_inference
+from hpcpinn.io.draws import Draws, read_draws
+from hpcpinn.io.inference import InferenceResult, read_inference
+from hpcpinn.io.neuron_draws import NeuronDraws, read_neuron_draws
+from hpcpinn.io.neuron_inference import NeuronInferenceResult, read_neuron_inference
+from hpcpinn.io.storage import format_of
+from hpcpinn.wording import listed
+
+if TYPE_CHECKING:
+    from numpy import ndarray
+
+
+@dataclass(frozen=True)
+class Constant:
+    """What is known of a constant.
+
+    Attributes:
+        name: Its name in the run description.
+        value: The most probable value, in `unit`.
+        low, high: Ends of the 95 % interval, in `unit`: of the draws where there are any, else by Laplace.
+        unit: The unit; ``1`` for none.
+        determined: Whether the data alone determine it.
+    """
+
+    name: str
+    value: float
+    low: float
+    high: float
+    unit: str
+    determined: bool
+
+
+class Estimate(Stored):
+    """Constants that were inferred, as their result file has them.
+
+    ``estimate["D_c"]`` is what is known of one; the arrays of the result are attributes: ``estimate.covariance``.
+    """
+
+    @cached_property
+    def result(self) -> InferenceResult | NeuronInferenceResult:
+        """The inference as plain arrays.
+
+        Raises:
+            InputError: The file does not exist, is damaged, of another version, or no inference.
+        """
+        if format_of(self.path) == neuron_inference.FORMAT:
+            return read_neuron_inference(self.path)
+        return read_inference(self.path)
+
+    @cached_property
+    def draws(self) -> Draws | NeuronDraws | None:
+        """Draws from the posterior; None where there are none.
+
+        Raises:
+            InputError: The file is damaged.
+        """
+        if isinstance(self.result, NeuronInferenceResult):
+            return read_neuron_draws(self.path)
+        found = read_draws(self.path)
+        return None if found is None else found[0]
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """Names of the constants."""
+        return self.result.names
+
+    def __getitem__(self, name: str) -> Constant:
+        if name not in self.names:
+            raise InputError(f"{self.path}: {name!r} was not inferred; there are {listed(self.names)}")
+        i, result = self.names.index(name), self.result
+        low, high = self._intervals[i]
+        return Constant(
+            name, float(result.estimate[i]), float(low), float(high), result.units[i], bool(result.determined[i])
+        )
+
+    @property
+    def _intervals(self) -> "list[tuple[float, float]] | ndarray":
+        draws = self.draws
+        if draws is None:
+            return list(zip(self.result.low, self.result.high, strict=True))
+        return draws.interval() if isinstance(draws, Draws) else draws.interval
+
+    def _draw(self, folder: Path, times: list[float] | None, suffix: str) -> tuple[list[Path], list[str]]:
+        from hpcpinn.report.heading import Heading
+
+        heading, result = Heading(self.path.name), self.result
+        if isinstance(result, NeuronInferenceResult):
+            from hpcpinn.report.corner import draw_corner
+            from hpcpinn.report.inference import draw_estimates
+            from hpcpinn.report.neuron_inference import draw_neuron_inference
+
+            draws = read_neuron_draws(self.path)
+            first = draw_neuron_inference(result, folder, suffix, draws, heading)
+            more, left_out = draw_estimates(result, folder, suffix=suffix, heading=heading)
+            if draws is None:
+                return [*first, *more], left_out
+            corner = folder / f"corner.{suffix}"
+            draw_corner(corner, result, draws, heading)
+            return [*first, *more, corner], left_out
+        from hpcpinn.report.draws import draw_draws
+        from hpcpinn.report.inference import draw_inference
+
+        drawn, left_out = draw_inference(result, folder, suffix=suffix, heading=heading)
+        of_draws = read_draws(self.path)
+        if of_draws is not None:
+            drawn = [*drawn, *draw_draws(result, *of_draws, folder, suffix=suffix, heading=heading)]
+        return drawn, left_out
