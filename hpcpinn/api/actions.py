@@ -1,7 +1,7 @@
-"""How a job is carried out: its places, the work of its system, and what is left of it."""
+"""How a job is carried out: its places, the work of its system, and its result."""
 
 import os
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
@@ -10,8 +10,11 @@ from hpcpinn.api.job import Job
 from hpcpinn.api.session import ranks
 from hpcpinn.api.stored import Stored
 from hpcpinn.config.schema import RunConfig
+from hpcpinn.core.order import Order
 from hpcpinn.errors import InputError
 from hpcpinn.progress import NO_PROGRESS, ProgressDisplay
+from hpcpinn.systems import part
+from hpcpinn.systems.jobs import require_action
 
 if TYPE_CHECKING:
     from hpcpinn.parallel.communicator import Communicator
@@ -48,7 +51,7 @@ def learning(job: Job) -> Job:
 
 def finished(
     kind: type[Kind],
-    action: str,
+    command: str,
     job: Job,
     progress: ProgressDisplay | None,
     resume: str | os.PathLike[str] | bool = False,
@@ -57,7 +60,7 @@ def finished(
 
     Args:
         kind: Of its result.
-        action: ``solve``, ``infer`` or ``sample``.
+        command: ``run``, ``infer`` or ``uq``.
         job: The job.
         progress: Told what is being done; nobody where None.
         resume: Checkpoint to go on from; True for that of the result where there is one.
@@ -69,13 +72,26 @@ def finished(
     """
     communicator = ranks(job.config.run.transport)
     job, folder = _placed(job, communicator)
+    order = job.order(_checkpoint(job, resume))
     with job.origin.naming_places():
-        _ACTIONS[action](job, communicator, progress or NO_PROGRESS, _checkpoint(job, resume))
+        if command == "run":
+            _acted(order, command, communicator, progress or NO_PROGRESS)
+        else:
+            (_infer if command == "infer" else _sample)(order, communicator, progress or NO_PROGRESS)
     found = kind(job.config.run.output, folder)
     if communicator.size > 1 and folder is not None:
         found.result  # noqa: B018 - the folder goes with the object of the first rank: all have read it by then
         communicator.barrier()
     return found
+
+
+def _acted(order: Order, command: str, communicator: "Communicator", progress: ProgressDisplay) -> None:
+    """Does what the system of an order does at a command, and prints nothing. Collective over all ranks."""
+    action = part(require_action(order, command))
+    communicator.on_root(action.look, order)
+    outcome = action.work(order, communicator, progress)
+    if hasattr(action, "judge"):
+        action.judge(order, outcome)
 
 
 def _placed(job: Job, communicator: "Communicator") -> tuple[Job, TemporaryFolder | None]:
@@ -101,56 +117,29 @@ def _checkpoint(job: Job, resume: str | os.PathLike[str] | bool) -> Path | None:
     return Path(resume)
 
 
-def _solve(job: Job, communicator: "Communicator", progress: ProgressDisplay, resume: Path | None) -> None:
-    config = job.config
-    if not isinstance(config, RunConfig):
-        from hpcpinn.workflows import square
-
-        if resume is not None:
-            raise InputError("resume: runs on a square take seconds and keep no checkpoints; leave it away")
-        communicator.on_root(square.refuse_unusable_places, config, job.file)
-        square.run_square(config, communicator, progress)
-        return
-    from hpcpinn.workflows import forward, long_run
-    from hpcpinn.workflows.places import refuse_unusable_places
-    from hpcpinn.workflows.verdict import refuse_impossible
-
-    communicator.on_root(refuse_unusable_places, config, job.file)
-    run: Callable[..., Any] = long_run.run_long if config.is_long else forward.run
-    summary = run(config, communicator, progress, resume=resume)
-    refuse_impossible(summary.verdict, config.run.output)
-
-
-def _infer(job: Job, communicator: "Communicator", progress: ProgressDisplay, resume: Path | None) -> None:
-    config = job.config
+def _infer(order: Order, communicator: "Communicator", progress: ProgressDisplay) -> None:
+    config = order.described
     if isinstance(config, RunConfig):
         from hpcpinn.workflows import neuron_inference
 
-        communicator.on_root(neuron_inference.refuse_unusable_places, config, job.file)
+        communicator.on_root(neuron_inference.refuse_unusable_places, config, order.file)
         neuron_inference.infer_on_cell(config, communicator, progress)
         return
     from hpcpinn.workflows import infer
 
-    communicator.on_root(infer.refuse_unusable_places, config, job.file)
+    communicator.on_root(infer.refuse_unusable_places, config, order.file)
     infer.infer(config, communicator, progress)
 
 
-def _sample(job: Job, communicator: "Communicator", progress: ProgressDisplay, resume: Path | None) -> None:
-    config = job.config
+def _sample(order: Order, communicator: "Communicator", progress: ProgressDisplay) -> None:
+    config = order.described
     if isinstance(config, RunConfig):
         from hpcpinn.workflows import neuron_uq
 
-        communicator.on_root(neuron_uq.refuse_unusable_places, config, job.file)
+        communicator.on_root(neuron_uq.refuse_unusable_places, config, order.file)
         neuron_uq.quantify_cell(config, communicator, progress)
         return
     from hpcpinn.workflows import uq
 
-    communicator.on_root(uq.refuse_unusable_places, config, job.file)
+    communicator.on_root(uq.refuse_unusable_places, config, order.file)
     uq.quantify(config, communicator, progress)
-
-
-_ACTIONS: Mapping[str, Callable[[Job, "Communicator", ProgressDisplay, Path | None], None]] = {
-    "solve": _solve,
-    "infer": _infer,
-    "sample": _sample,
-}

@@ -2,7 +2,6 @@
 
 from dataclasses import dataclass
 from functools import cached_property
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 from hpcpinn.api.stored import Stored
@@ -88,29 +87,3 @@ class Estimate(Stored):
         if draws is None:
             return list(zip(self.result.low, self.result.high, strict=True))
         return draws.interval() if isinstance(draws, Draws) else draws.interval
-
-    def _draw(self, folder: Path, times: list[float] | None, suffix: str) -> tuple[list[Path], list[str]]:
-        from hpcpinn.report.heading import Heading
-
-        heading, result = Heading(self.path.name), self.result
-        if isinstance(result, NeuronInferenceResult):
-            from hpcpinn.report.corner import draw_corner
-            from hpcpinn.report.inference import draw_estimates
-            from hpcpinn.report.neuron_inference import draw_neuron_inference
-
-            draws = read_neuron_draws(self.path)
-            first = draw_neuron_inference(result, folder, suffix, draws, heading)
-            more, left_out = draw_estimates(result, folder, suffix=suffix, heading=heading)
-            if draws is None:
-                return [*first, *more], left_out
-            corner = folder / f"corner.{suffix}"
-            draw_corner(corner, result, draws, heading)
-            return [*first, *more, corner], left_out
-        from hpcpinn.report.draws import draw_draws
-        from hpcpinn.report.inference import draw_inference
-
-        drawn, left_out = draw_inference(result, folder, suffix=suffix, heading=heading)
-        of_draws = read_draws(self.path)
-        if of_draws is not None:
-            drawn = [*drawn, *draw_draws(result, *of_draws, folder, suffix=suffix, heading=heading)]
-        return drawn, left_out

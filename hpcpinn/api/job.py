@@ -26,7 +26,9 @@ from hpcpinn.config.load import Origin, put
 from hpcpinn.config.schema import RunConfig
 from hpcpinn.config.square import SquareConfig
 from hpcpinn.config.toml import toml_text
+from hpcpinn.core.order import Order
 from hpcpinn.errors import InputError, OutputError
+from hpcpinn.systems import system_named
 from hpcpinn.systems.jobs import described, read_document
 
 if TYPE_CHECKING:
@@ -203,6 +205,14 @@ class Job:
         file = beside.with_name(f"{beside.stem}.cell.json")
         write_graph(file, self.graph)
         return file
+
+    def order(self, resume: Path | None = None) -> Order:
+        """The job as its system is handed it.
+
+        Args:
+            resume: The checkpoint to go on from.
+        """
+        return Order(system_named(self.origin.reading.name), self.config, self.origin, self.file, resume=resume)
 
     @property
     def cell(self) -> Cell:

@@ -3,8 +3,7 @@
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
-from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from jaxtyping import Float
 from numpy import ndarray
@@ -17,8 +16,6 @@ from hpcpinn.io.square import SquareResult, is_square, read_square
 from hpcpinn.wording import listed
 
 if TYPE_CHECKING:
-    from hpcpinn.workflows.square_validate import SquareValidation
-    from hpcpinn.workflows.validate import Validation
     from hpcpinn.workflows.verdict import Verdict
 
 
@@ -121,10 +118,12 @@ class Run(Stored):
             InputError: There is no such member.
         """
         one = Run(self.path, self._folder)
-        one.__dict__["result"] = self._of_cells("members").member(which)
+        whole = self._of_cells("members")
+        number = whole.member_number(which)
+        one._member, one.__dict__["result"] = str(number), whole.member(number)
         return one
 
-    def validate(self, *, refinement: int | None = None, patience: float = 300.0) -> "Validation | SquareValidation":
+    def validate(self, *, refinement: int = 8, patience: float = 300.0) -> Any:
         """Holds the run against the independent reference; see `hpcpinn.validate`."""
         from hpcpinn.api.verbs import validate
 
@@ -141,12 +140,3 @@ class Run(Stored):
             names = listed([repr(name) for name in result.members])
             raise InputError(f"{self.path}: holds several cells; take one of {names} by run.member(NAME)")
         return result
-
-    def _draw(self, folder: Path, times: list[float] | None, suffix: str) -> tuple[list[Path], list[str]]:
-        if isinstance(self.result, SquareResult):
-            from hpcpinn.report.square import draw_square
-
-            return draw_square(self.result, folder, times=times, suffix=suffix)
-        from hpcpinn.report.gallery import draw_all
-
-        return draw_all(self.result, folder, times=times, suffix=suffix)

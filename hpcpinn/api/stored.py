@@ -10,8 +10,12 @@ import numpy as np
 
 from hpcpinn.api.folders import TemporaryFolder
 from hpcpinn.api.pictures import Picture, Pictures
+from hpcpinn.core.order import Drawing, Drawn
 from hpcpinn.io.metrics import read_metrics
 from hpcpinn.io.storage import stem_of
+from hpcpinn.progress import NO_PROGRESS
+from hpcpinn.systems import offered
+from hpcpinn.systems.results import system_of_result
 
 if TYPE_CHECKING:
     import xarray
@@ -35,6 +39,7 @@ class Stored:
         """
         self.path = Path(path)
         self._folder = folder
+        self._member: str | None = None
 
     @cached_property
     def result(self) -> Any:
@@ -84,13 +89,10 @@ class Stored:
 
         target = Path(folder) if folder is not None else self.path.parent / f"{stem_of(self.path)}-pictures"
         wanted = None if times is None else [float(time) for time in np.ravel(times)]
-        drawn, left_out = ranks().on_root(self._draw, target, wanted, suffix)
+        asked = Drawing(self.path, target, folder is not None, suffix, wanted, self._member, NO_PROGRESS)
+        drawn: Drawn = ranks().on_root(lambda: offered(system_of_result(self.path), "draw")(asked))
         keeper = self._folder if folder is None else None
-        return Pictures(tuple(Picture(path, keeper) for path in drawn), tuple(left_out))
-
-    def _draw(self, folder: Path, times: list[float] | None, suffix: str) -> tuple[list[Path], list[str]]:
-        """The pictures drawn, and why others were not."""
-        raise NotImplementedError
+        return Pictures(tuple(Picture(path, keeper) for path in drawn.pictures), tuple(drawn.left_out))
 
     def to_xarray(self) -> "xarray.Dataset":
         """The arrays as a Dataset with named dimensions and units; ``to_netcdf`` writes it.

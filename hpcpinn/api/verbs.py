@@ -2,7 +2,7 @@
 
 import os
 from pathlib import Path
-from typing import TYPE_CHECKING, Unpack
+from typing import TYPE_CHECKING, Any, Unpack
 
 from hpcpinn.api.actions import finished, job_of, learning
 from hpcpinn.api.estimate import Estimate
@@ -11,17 +11,17 @@ from hpcpinn.api.job import Experiment, Job, Part
 from hpcpinn.api.run import Run
 from hpcpinn.api.session import ranks
 from hpcpinn.config.schema import RunConfig
+from hpcpinn.core.order import Checking
 from hpcpinn.errors import InputError
-from hpcpinn.io.square import is_square
 from hpcpinn.io.storage import format_of
 from hpcpinn.progress import NO_PROGRESS, ProgressDisplay
+from hpcpinn.systems import offered
+from hpcpinn.systems.results import system_of_result
 
 if TYPE_CHECKING:
     import networkx as nx
 
-    from hpcpinn.workflows.square_validate import SquareValidation
     from hpcpinn.workflows.threshold import Threshold
-    from hpcpinn.workflows.validate import Validation
 
 
 def solve(
@@ -53,7 +53,7 @@ def solve(
         OutputError: The result cannot be written.
         NothingToDoError: The checkpoint is at the end of the run.
     """
-    return finished(Run, "solve", job_of(on, model, experiment), progress, resume)
+    return finished(Run, "run", job_of(on, model, experiment), progress, resume)
 
 
 def infer(
@@ -107,7 +107,7 @@ def sample(
         SolveError: There is no posterior, or the draws do not represent it.
         OutputError: The result cannot be written.
     """
-    return finished(Estimate, "sample", learning(job_of(on, model, experiment)), progress)
+    return finished(Estimate, "uq", learning(job_of(on, model, experiment)), progress)
 
 
 def threshold(
@@ -161,37 +161,30 @@ def threshold(
 def validate(
     run: "Run | str | os.PathLike[str]",
     *,
-    refinement: int | None = None,
+    refinement: int = 8,
     patience: float = 300.0,
     progress: ProgressDisplay | None = None,
-) -> "Validation | SquareValidation":
+) -> Any:
     """Solves a run again with the independent reference, refined until it no longer moves, and compares.
 
     Args:
         run: The run, or its result file.
-        refinement: How often the reference may be refined; 8 times (a square: 3) where left out.
+        refinement: How often the reference may be refined; of a square 3 times at most.
         patience: No refinement of a cell's reference is begun that would take longer, s.
         progress: Told what is being done; nobody where left out.
 
     Returns:
-        Errors, balance and costs; ``figures()`` has all of them, and the reference is in the next pictures.
+        Errors and costs, as its system has them: `hpcpinn.workflows.validate.Validation` of a cell. ``figures()`` has
+        all numbers, and the reference is in the next pictures.
 
     Raises:
         InputError: The file is no result, or the files that the run was made from are gone.
         SolveError: The reference cannot solve it.
         OutputError: The reference cannot be written beside the result.
     """
-    communicator = ranks()
-    path, shown = run.path if isinstance(run, Run) else Path(run), progress or NO_PROGRESS
-    if is_square(path):
-        from hpcpinn.workflows.square_validate import validate_square
-
-        return communicator.on_root(lambda: validate_square(path, refinement=refinement or 3, progress=shown))
-    from hpcpinn.workflows.validate import validate as hold_against_reference
-
-    return communicator.on_root(
-        lambda: hold_against_reference(path, refinement=refinement or 8, patience=patience, progress=shown)
-    )
+    path = run.path if isinstance(run, Run) else Path(run)
+    asked = Checking(path, refinement, patience, progress or NO_PROGRESS)
+    return ranks().on_root(lambda: offered(system_of_result(path), "validate")(asked))
 
 
 def read(path: str | os.PathLike[str]) -> Run | Estimate:

@@ -35,6 +35,7 @@ def plot(
     from hpcpinn.core.order import Drawing
     from hpcpinn.io.storage import stem_of
     from hpcpinn.systems.results import system_of_result
+    from hpcpinn.terminal.drawn import say_drawn
 
     if suffix not in ("png", "pdf", "svg"):
         raise InputError(f"--format {suffix}: no such format; use png, pdf or svg")
@@ -42,7 +43,8 @@ def plot(
     with make_progress() as progress:
         progress.doing("reading the result, and drawing")
         draw = offered(system_of_result(result), "draw")
-        draw(Drawing(result, folder, out is not None, suffix, _times(times), member, progress))
+        drawn = draw(Drawing(result, folder, out is not None, suffix, _times(times), member, progress, say=print))
+    say_drawn(drawn)
 
 
 def _times(text: str | None) -> list[float] | None:

@@ -1,7 +1,8 @@
 """``hpcpinn validate``: a result against others that solve the same."""
 
+import json
 import math
-from functools import partial
+import sys
 from pathlib import Path
 from typing import Annotated
 
@@ -57,8 +58,17 @@ def validate(
     with_peer = [name for name in system_names() if getattr(system_named(name), "peer", None)]
     if deepxde is not None and system.name not in with_peer and format_of(result) is not None:  # else the file is wrong
         raise InputError(f"--deepxde {deepxde}: {result} is no run on a {' or '.join(with_peer)}; leave it away")
-    progress = partial(make_progress, plain_output=as_json)
-    offered(system, "validate")(Checking(result, refinement, patience, as_json, deepxde, minutes, progress))
+    with make_progress(plain_output=as_json) as progress:
+        asked = Checking(result, refinement, patience, progress, deepxde, minutes, _say)
+        outcome = offered(system, "validate")(asked)
+    if as_json:
+        print(json.dumps(outcome.figures()))
+    else:
+        offered(system, "tell_validation")(outcome, asked)
+
+
+def _say(line: str) -> None:
+    print(f"hpcpinn: {line}", file=sys.stderr)
 
 
 def _minutes(deepxde: str | None, given: float | None) -> float:

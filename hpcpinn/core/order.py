@@ -1,13 +1,15 @@
 """What a command is asked for, as a system is handed it: an order to work on, pictures, a validation."""
 
+import math
 from collections.abc import Callable, Mapping, Sequence
-from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
 
 from hpcpinn.config.load import Origin
 from hpcpinn.core.system import System
+from hpcpinn.errors import InputError
+from hpcpinn.progress import ProgressDisplay
 
 if TYPE_CHECKING:
     from hpcpinn.parallel.communicator import Communicator
@@ -54,6 +56,10 @@ class Action(Protocol):
         """Prints what came of it; on rank 0."""
 
 
+def _unheard(line: str) -> None:
+    """Says nothing."""
+
+
 @dataclass(frozen=True)
 class Drawing:
     """What ``hpcpinn plot`` is asked for.
@@ -66,6 +72,7 @@ class Drawing:
         times: Times at which to show fields, user units; None for a choice.
         member: The member of a population, by name or number; None for all.
         progress: The display that is told how it goes.
+        say: Told, before anything is drawn, what the result holds, a line at a time.
     """
 
     result: Path
@@ -74,7 +81,23 @@ class Drawing:
     suffix: str
     times: Sequence[float] | None
     member: str | None
-    progress: Any
+    progress: ProgressDisplay
+    say: Callable[[str], None] = _unheard
+
+
+@dataclass(frozen=True)
+class Drawn:
+    """What came of a drawing.
+
+    Attributes:
+        pictures: The pictures.
+        left_out: Reasons why others were not drawn, sentences.
+        advice: What else could be drawn, sentences.
+    """
+
+    pictures: Sequence[Path]
+    left_out: Sequence[str] = ()
+    advice: Sequence[str] = ()
 
 
 @dataclass(frozen=True)
@@ -85,16 +108,32 @@ class Checking:
         result: The result file.
         refinement: The most refinements of a reference.
         patience: The longest refinement that is begun, s.
-        as_json: Whether one JSON object is all that is printed.
+        progress: The display that is told how it goes.
         peer: The interpreter of another program that solves the same; None where none is asked.
         minutes: The time that it may take.
-        progress: Makes the display that is told how it goes.
+        say: Told how far references have come, a line at a time.
     """
 
     result: Path
     refinement: int
     patience: float
-    as_json: bool
-    peer: str | None
-    minutes: float
-    progress: Callable[[], AbstractContextManager[Any]]
+    progress: ProgressDisplay
+    peer: str | None = None
+    minutes: float = math.inf
+    say: Callable[[str], None] = _unheard
+
+
+def refuse_choices(kind: str, asked: Drawing) -> None:
+    """Raises where a time or a member is chosen of what has none.
+
+    Args:
+        kind: What it is, such as "a study".
+        asked: What was asked for.
+
+    Raises:
+        InputError: It is.
+    """
+    times = None if asked.times is None else ",".join(f"{time:g}" for time in asked.times)
+    for flag, given in (("--times", times), ("--member", asked.member)):
+        if given is not None:
+            raise InputError(f"{flag} {given}: {kind} has none to choose from; leave it away")

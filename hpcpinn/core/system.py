@@ -129,8 +129,12 @@ class System(Protocol):
 
     Optional, for the command line: ``actions`` by command (``run``, ``infer``, ``uq``, ``study``), each a
     `hpcpinn.core.order.Action` or the name of the module that is one; ``commands`` of its own by name, each a function
-    for typer, or the module with it, or that module's name; ``draw(drawing)``, pictures of a result;
-    ``validate(checking)``, a result held against others.
+    for typer, or the module with it, or that module's name; ``draw(drawing)``, pictures of a result, which gives a
+    `hpcpinn.core.order.Drawn`; ``validate(checking)``, a result held against others, which gives an outcome with
+    ``figures()`` for JSON, and ``tell_validation(outcome, checking)``, which prints it.
+
+    Optional, for Python: ``front``, what ``import hpcpinn as hp`` offers of it, each name with ``module:name`` or the
+    object itself.
     """
 
     name: str

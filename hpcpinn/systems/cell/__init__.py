@@ -30,17 +30,23 @@ class Cell:
 
         return build_problem(described, communicator)
 
-    def draw(self, drawing: Any) -> None:
+    def draw(self, drawing: Any) -> Any:
         """Draws the pictures of a run or an inference."""
         from hpcpinn.systems.cell.pictures import draw
 
-        draw(drawing)
+        return draw(drawing)
 
-    def validate(self, checking: Any) -> None:
+    def validate(self, checking: Any) -> Any:
         """Holds a run against finite volumes."""
         from hpcpinn.systems.cell.validation import validate
 
-        validate(checking)
+        return validate(checking)
+
+    def tell_validation(self, outcome: Any, checking: Any) -> None:
+        """Prints what came of it."""
+        from hpcpinn.systems.cell.validation import tell
+
+        tell(outcome, checking)
 
 
 SYSTEM = Cell()

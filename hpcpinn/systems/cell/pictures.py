@@ -1,8 +1,8 @@
-"""``hpcpinn plot`` of what was computed on a cell: a run, an inference."""
+"""Pictures of what was computed on a cell: a run, an inference."""
 
 from dataclasses import replace
 
-from hpcpinn.core.order import Drawing
+from hpcpinn.core.order import Drawing, Drawn
 from hpcpinn.io import neuron_inference, read
 from hpcpinn.io.neuron_draws import read_neuron_draws
 from hpcpinn.io.neuron_inference import read_neuron_inference
@@ -15,23 +15,20 @@ from hpcpinn.report.inference import draw_estimates
 from hpcpinn.report.neuron_inference import draw_neuron_inference
 from hpcpinn.report.places import refuse_unusable_gallery
 from hpcpinn.report.summary import summary_lines
-from hpcpinn.terminal.drawn import say_drawn
 from hpcpinn.wording import as_typed, counted
 
 
-def draw(asked: Drawing) -> None:
+def draw(asked: Drawing) -> Drawn:
     """Draws what a result has the data for.
 
     Raises:
         InputError: The file is damaged, or the pictures cannot go where they should.
+        OutputError: A picture cannot be written.
     """
-    if format_of(asked.result) == neuron_inference.FORMAT:
-        _draw_inference(asked)
-    else:
-        _draw_run(asked)
+    return _draw_inference(asked) if format_of(asked.result) == neuron_inference.FORMAT else _draw_run(asked)
 
 
-def _draw_run(asked: Drawing) -> None:
+def _draw_run(asked: Drawing) -> Drawn:
     run, member = read(asked.result), asked.member
     if member is not None:
         number = run.member_number(int(member) if member.isdecimal() else member)
@@ -39,7 +36,7 @@ def _draw_run(asked: Drawing) -> None:
         asked = asked if asked.is_named else replace(asked, folder=asked.folder / f"member-{number}")
     refuse_unusable_gallery(asked.folder, asked.suffix, asked.result)
     for line in summary_lines(run):
-        print(line)
+        asked.say(line)
     progress, drawn = asked.progress, 0
 
     def begins(name: str, of: int) -> None:
@@ -49,30 +46,32 @@ def _draw_run(asked: Drawing) -> None:
         progress.done(drawn, name)
         drawn += 1
 
-    pictures = gallery.draw_all(run, asked.folder, times=asked.times, suffix=asked.suffix, watch=begins)
+    pictures, left_out = gallery.draw_all(run, asked.folder, times=asked.times, suffix=asked.suffix, watch=begins)
     progress.done(drawn)
-    progress.close()  # what it says last comes before the list
-    say_drawn(*pictures)
+    advice = []
     if run.members:
         names = ", ".join(f"{number} {name!r}" for number, name in enumerate(run.members[:6]))
         more = ", …" if len(run.members) > 6 else ""
-        print(f"one member by itself: --member NUMBER ({names}{more})")
+        advice = [f"one member by itself: --member NUMBER ({names}{more})"]
     elif len(run.time) and not reference_path(asked.result).is_file():
-        print(f"the traces show no reference: hpcpinn validate {as_typed(asked.result)} computes it")
+        advice = [f"the traces show no reference: hpcpinn validate {as_typed(asked.result)} computes it"]
+    return Drawn(pictures, left_out, advice)
 
 
-def _draw_inference(asked: Drawing) -> None:
+def _draw_inference(asked: Drawing) -> Drawn:
     result, folder, suffix = asked.result, asked.folder, asked.suffix
     found = read_neuron_inference(result)
     refuse_unusable_gallery(folder, suffix, result)
     count, sites = len(found.data.value), len(found.band_sites)
     data = f"{counted(count, 'value')} at {counted(sites, 'site')}"
-    print(f"{result}: {counted(len(found.names), 'constant')} from {data}")
-    drawn = read_neuron_draws(result)
+    asked.say(f"{result}: {counted(len(found.names), 'constant')} from {data}")
+    draws = read_neuron_draws(result)
     heading = Heading(result.name)
-    say_drawn(draw_neuron_inference(found, folder, suffix, drawn, heading))
-    say_drawn(*draw_estimates(found, folder, suffix=suffix, heading=heading))
-    if drawn is not None:
+    pictures = draw_neuron_inference(found, folder, suffix, draws, heading)
+    more, left_out = draw_estimates(found, folder, suffix=suffix, heading=heading)
+    pictures = [*pictures, *more]
+    if draws is not None:
         corner = folder / f"corner.{suffix}"
-        draw_corner(corner, found, drawn, heading)
-        say_drawn([corner])
+        draw_corner(corner, found, draws, heading)
+        pictures.append(corner)
+    return Drawn(pictures, left_out)

@@ -1,7 +1,4 @@
-"""``hpcpinn validate`` of a run of a cell."""
-
-import json
-import sys
+"""A run of a cell held against finite volumes."""
 
 from rich.console import Console
 from rich.table import Table
@@ -17,43 +14,38 @@ _MOST_ROWS = 10
 """Frames listed in the table; ``--json`` gives all."""
 
 
-def validate(asked: Checking) -> None:
+def validate(asked: Checking) -> Validation:
     """Holds a run against finite volumes, refined until they no longer move.
 
     Raises:
         InputError: There is no such result, or it cannot be compared.
     """
-    with asked.progress() as progress:
-        outcome = hold_against_reference(
-            asked.result, refinement=asked.refinement, patience=asked.patience, watch=_say_level, progress=progress
+
+    def say(settled: Settled) -> None:
+        asked.say(
+            f"reference with {2 * settled.finest.cells.sum()} cells in {duration(settled.finest.seconds)}, "
+            f"moved by {settled.movement[0]:.1e} (calcium), {settled.movement[1]:.1e} (calbindin)"
         )
+
+    outcome = hold_against_reference(
+        asked.result, refinement=asked.refinement, patience=asked.patience, watch=say, progress=asked.progress
+    )
     if outcome.unsettled:
         ended = len(outcome.settled.meshes) == asked.refinement
         more = f"raise --refinement ({asked.refinement})" if ended else f"raise --patience ({asked.patience:g})"
-        print(
-            f"hpcpinn: warning: the reference still moved when it was last refined: {outcome.unsettled}; to know it "
-            f"better, {more}",
-            file=sys.stderr,
+        asked.say(
+            f"warning: the reference still moved when it was last refined: {outcome.unsettled}; to know it "
+            f"better, {more}"
         )
-    if asked.as_json:
-        print(json.dumps(outcome.figures()))
-    else:
-        _print_report(outcome)
-
-
-def _say_level(settled: Settled) -> None:
-    print(
-        f"hpcpinn: reference with {2 * settled.finest.cells.sum()} cells in {duration(settled.finest.seconds)}, "
-        f"moved by {settled.movement[0]:.1e} (calcium), {settled.movement[1]:.1e} (calbindin)",
-        file=sys.stderr,
-    )
+    return outcome
 
 
 def _moment(time: float, unit: str) -> str:
     return biology(time) if unit == "ms" else f"{time:.4g} {unit}".rstrip()
 
 
-def _print_report(outcome: Validation) -> None:
+def tell(outcome: Validation, asked: Checking) -> None:
+    """Prints the errors, what they mean, and the costs."""
     console = Console(highlight=False, markup=False, soft_wrap=True)
     settled, result = outcome.settled, outcome.result
     unit = result.units.get("time", "")

@@ -26,17 +26,23 @@ class Square:
 
         return build_square(described, communicator)
 
-    def draw(self, drawing: Any) -> None:
+    def draw(self, drawing: Any) -> Any:
         """Draws the pictures of a run, an inference or a study."""
         from hpcpinn.systems.square.pictures import draw
 
-        draw(drawing)
+        return draw(drawing)
 
-    def validate(self, checking: Any) -> None:
+    def validate(self, checking: Any) -> Any:
         """Holds a run against the closed form, finite differences and DeepXDE."""
         from hpcpinn.systems.square.validation import validate
 
-        validate(checking)
+        return validate(checking)
+
+    def tell_validation(self, outcome: Any, checking: Any) -> None:
+        """Prints what came of it."""
+        from hpcpinn.systems.square.validation import tell
+
+        tell(outcome, checking)
 
 
 SYSTEM = Square()

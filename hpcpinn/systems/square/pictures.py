@@ -1,6 +1,6 @@
-"""``hpcpinn plot`` of what was computed on a square: a run, an inference, a study."""
+"""Pictures of what was computed on a square: a run, an inference, a study."""
 
-from hpcpinn.core.order import Drawing
+from hpcpinn.core.order import Drawing, Drawn, refuse_choices
 from hpcpinn.errors import InputError
 from hpcpinn.io import inference, study
 from hpcpinn.io.draws import read_draws
@@ -14,50 +14,51 @@ from hpcpinn.report.inference import draw_inference
 from hpcpinn.report.places import refuse_unusable_gallery
 from hpcpinn.report.square import draw_square
 from hpcpinn.report.study import draw_study
-from hpcpinn.terminal.drawn import refuse_choices, say_drawn
 from hpcpinn.wording import counted
 
 
-def draw(asked: Drawing) -> None:
+def draw(asked: Drawing) -> Drawn:
     """Draws what a result has the data for.
 
     Raises:
         InputError: The file is damaged, or the pictures cannot go where they should.
+        OutputError: A picture cannot be written.
     """
     kinds = {inference.FORMAT: _draw_inference, study.FORMAT: _draw_study}
-    kinds.get(format_of(asked.result) or "", _draw_run)(asked)
+    return kinds.get(format_of(asked.result) or "", _draw_run)(asked)
 
 
-def _draw_run(asked: Drawing) -> None:
+def _draw_run(asked: Drawing) -> Drawn:
     if asked.member is not None:
         raise InputError(f"--member {asked.member}: a run on a square has no members; leave it away")
     run = read_square(asked.result)
     refuse_unusable_gallery(asked.folder, asked.suffix, asked.result)
     state = "complete" if run.complete else "not complete"
-    print(f"{asked.result}: {state}, {counted(len(run.time), 'frame')} of {len(run.x)} x {len(run.y)} cells")
-    say_drawn(*draw_square(run, asked.folder, times=asked.times, suffix=asked.suffix))
+    asked.say(f"{asked.result}: {state}, {counted(len(run.time), 'frame')} of {len(run.x)} x {len(run.y)} cells")
+    return Drawn(*draw_square(run, asked.folder, times=asked.times, suffix=asked.suffix))
 
 
-def _draw_inference(asked: Drawing) -> None:
+def _draw_inference(asked: Drawing) -> Drawn:
     refuse_choices("an inference", asked)
     result, folder, suffix = asked.result, asked.folder, asked.suffix
     outcome, drawn = read_inference(result), read_draws(result)
     refuse_unusable_gallery(folder, suffix, result)
-    print(f"{result}: {', '.join(outcome.names)} from {counted(len(outcome.observations['value']), 'observation')}")
+    asked.say(f"{result}: {', '.join(outcome.names)} from {counted(len(outcome.observations['value']), 'observation')}")
     heading = Heading(result.name)
-    say_drawn(*draw_inference(outcome, folder, suffix=suffix, heading=heading))
+    pictures, left_out = draw_inference(outcome, folder, suffix=suffix, heading=heading)
     if drawn is not None:
-        say_drawn(draw_draws(outcome, *drawn, folder, suffix=suffix, heading=heading))
+        pictures = [*pictures, *draw_draws(outcome, *drawn, folder, suffix=suffix, heading=heading)]
+    return Drawn(pictures, left_out)
 
 
-def _draw_study(asked: Drawing) -> None:
+def _draw_study(asked: Drawing) -> Drawn:
     refuse_choices("a study", asked)
     found = read_study(asked.result)
     refuse_unusable_gallery(asked.folder, asked.suffix, asked.result)
-    print(
+    asked.say(
         f"{asked.result}: {', '.join(found.names)}, {found.n_draws} data sets for each of {len(found.noise)} levels of "
         f"noise and {len(found.observations)} numbers of observations"
     )
     picture = asked.folder / f"study.{asked.suffix}"
     draw_study(picture, found, Heading(asked.result.name))
-    say_drawn([picture])
+    return Drawn([picture])

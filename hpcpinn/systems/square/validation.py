@@ -1,7 +1,4 @@
-"""``hpcpinn validate`` of a run on a square."""
-
-import json
-import sys
+"""A run on a square held against the closed form and other methods."""
 
 from hpcpinn.core.order import Checking
 from hpcpinn.reference.deepxde_peer import Training
@@ -12,7 +9,7 @@ _MOST_GRIDS = 3
 """Finite-difference grids, at most."""
 
 
-def validate(asked: Checking) -> None:
+def validate(asked: Checking) -> SquareValidation:
     """Holds a run against the closed form, finite differences and, if it is asked, DeepXDE.
 
     Raises:
@@ -22,25 +19,19 @@ def validate(asked: Checking) -> None:
     """
 
     def say(level: Level) -> None:
-        print(
-            f"hpcpinn: finite differences on {level.cells[0]} x {level.cells[1]} cells in {duration(level.seconds)}: "
-            f"{level.error:.1e} from the closed form",
-            file=sys.stderr,
+        asked.say(
+            f"finite differences on {level.cells[0]} x {level.cells[1]} cells in {duration(level.seconds)}: "
+            f"{level.error:.1e} from the closed form"
         )
 
     peer = None if asked.peer is None else Peer(asked.peer, Training(limit=60.0 * asked.minutes))
-    with asked.progress() as progress:
-        outcome = validate_square(
-            asked.result, refinement=min(asked.refinement, _MOST_GRIDS), peer=peer, watch=say, progress=progress
-        )
-    if asked.as_json:
-        print(json.dumps(outcome.figures()))
-    else:
-        _print_report(outcome, asked=peer is not None)
+    return validate_square(
+        asked.result, refinement=min(asked.refinement, _MOST_GRIDS), peer=peer, watch=say, progress=asked.progress
+    )
 
 
-def _print_report(outcome: SquareValidation, *, asked: bool) -> None:
-    """The report, where DeepXDE was asked just now or not."""
+def tell(outcome: SquareValidation, asked: Checking) -> None:
+    """Prints the errors and the costs, those of DeepXDE also where it was asked earlier."""
     finest, worst = outcome.levels[-1], outcome.result.time[outcome.frame_error.argmax()]
     figures = {
         "relative L2 error, all frames": f"{outcome.error_exact:.2e} against the closed form",
@@ -52,7 +43,7 @@ def _print_report(outcome: SquareValidation, *, asked: bool) -> None:
     }
     run, ranks = outcome.peer, outcome.result.attributes["ranks"]
     if run is not None:
-        when = "" if asked else ", in an earlier validation"
+        when = "" if asked.peer else ", in an earlier validation"
         figures["DeepXDE, all frames"] = (
             f"{outcome.error_peer:.2e} against the closed form ({run.adam} of {run.settings['adam']} steps of Adam, "
             f"{run.lbfgs} of {run.settings['lbfgs']} of L-BFGS, {duration(run.seconds)} on {run.device}{when})"
