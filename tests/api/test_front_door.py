@@ -57,6 +57,8 @@ def test_what_is_offered_is_there_and_type_checkers_see_the_same():
     assert seen | {"__version__"} == set(hp.__all__)
     assert all(getattr(hp, name).__module__.startswith("hpcpinn.") for name in seen)
     assert set(hp.__all__) <= set(dir(hp))
+    rooms = {path.stem for path in (ROOT / "hpcpinn").iterdir()}
+    assert not rooms & set(hp.__all__), "importing a room would put it in the place of what is offered"
     with pytest.raises(AttributeError, match="no attribute 'Sell'"):
         hp.Sell  # noqa: B018
 
