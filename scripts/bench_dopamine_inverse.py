@@ -23,19 +23,12 @@ import jax  # noqa: E402
 import jax.numpy as jnp  # noqa: E402
 from scipy.stats import chi2, norm  # noqa: E402
 
+from hpcpinn.inference.fits import make_fit, make_many_fits  # noqa: E402
+from hpcpinn.inference.forward_model import data_of, stacked  # noqa: E402
 from hpcpinn.inference.gauss_newton import Prior  # noqa: E402
-from hpcpinn.inference.observations import synthesised  # noqa: E402
-from hpcpinn.inference.square_fit import (  # noqa: E402
-    by_closed_form,
-    by_networks,
-    make_fit,
-    make_many_fits,
-    seen_by_networks,
-    seen_exactly,
-    stacked,
-)
 from hpcpinn.inference.square_model import make_square_model  # noqa: E402
 from hpcpinn.physics.dopamine import PRESETS, DopamineConstants  # noqa: E402
+from hpcpinn.workflows.square_inverse import by_closed_form, by_networks, synthesised  # noqa: E402
 
 NAMES = ("D", "k")
 FLAT = Prior(jnp.zeros(2), jnp.zeros(2))
@@ -82,17 +75,17 @@ def root_mean_square(values: np.ndarray) -> np.ndarray:
 
 def study(setting: Setting, draws: int, count: int, noise: float, closed_form: bool = True) -> dict:
     """All figures of one kind of data."""
-    model = make_square_model(setting.constants, FEATURES)
+    model = by_networks(make_square_model(setting.constants, FEATURES), NAMES)
     drawn = tables(setting, draws, count, noise)
-    seen = stacked([seen_by_networks(model, table) for table in drawn])
+    seen = stacked([data_of(model, table) for table in drawn])
     truth = np.log([setting.constants.D, setting.constants.k])
-    many = make_many_fits(by_networks(model), NAMES, FLAT)
+    many = make_many_fits(model, FLAT)
     starts = jnp.tile(jnp.asarray(PUBLISHED_START), (draws, 1))
     fit = jax.block_until_ready(many(seen, starts))
     begun = time.perf_counter()
     fit = jax.block_until_ready(many(seen, starts))
     seconds = (time.perf_counter() - begun) / draws
-    at_truth = make_many_fits(by_networks(model), NAMES, FLAT, max_steps=0)
+    at_truth = make_many_fits(model, FLAT, max_steps=0)
     bound = bounds(np.asarray(at_truth(seen, jnp.tile(jnp.asarray(truth), (draws, 1))).fisher))
     z, sd = np.asarray(fit.z), bounds(np.asarray(fit.fisher))
     error = z - truth
@@ -108,8 +101,8 @@ def study(setting: Setting, draws: int, count: int, noise: float, closed_form: b
         "seconds_per_inversion_batched": seconds,
     }  # fmt: skip
     if closed_form:
-        exactly = make_many_fits(by_closed_form(setting.constants), NAMES, FLAT)
-        other = exactly(stacked([seen_exactly(table) for table in drawn]), starts)
+        exact = by_closed_form(setting.constants, NAMES)
+        other = make_many_fits(exact, FLAT)(stacked([data_of(exact, table) for table in drawn]), starts)
         found["from_closed_form_over_sd"] = root_mean_square((z - np.asarray(other.z)) / sd).tolist()
         found["from_closed_form_over_sd_worst"] = float(np.abs((z - np.asarray(other.z)) / sd).max())
     return found
@@ -117,9 +110,8 @@ def study(setting: Setting, draws: int, count: int, noise: float, closed_form: b
 
 def starts_off(setting: Setting, count: int = 20) -> dict:
     """One data set from starts between half and twice the truth, one at a time."""
-    model = make_square_model(setting.constants, FEATURES)
-    table = tables(setting, 1, 400, 0.02)[0]
-    one, seen = make_fit(by_networks(model), NAMES, FLAT), seen_by_networks(model, table)
+    model = by_networks(make_square_model(setting.constants, FEATURES), NAMES)
+    one, seen = make_fit(model, FLAT), data_of(model, tables(setting, 1, 400, 0.02)[0])
     truth = np.log([setting.constants.D, setting.constants.k])
     corners = [(a, b) for a in (-1.0, 1.0) for b in (-1.0, 1.0)]
     inside = np.random.default_rng(0).uniform(-1.0, 1.0, (count - len(corners), 2))

@@ -24,15 +24,17 @@ import jax  # noqa: E402
 import jax.numpy as jnp  # noqa: E402
 from scipy.stats import binom, binomtest, chisquare, kstest, norm  # noqa: E402
 
+from hpcpinn.inference.fits import make_many_fits  # noqa: E402
+from hpcpinn.inference.forward_model import data_of, rows_of, stacked  # noqa: E402
 from hpcpinn.inference.gauss_newton import Prior  # noqa: E402
-from hpcpinn.inference.nuts import Effort, dispersed_start, log_posterior, sample, whitened  # noqa: E402
-from hpcpinn.inference.observations import synthesised  # noqa: E402
-from hpcpinn.inference.square_fit import by_networks, make_many_fits, rows_of, seen_by_networks, stacked  # noqa: E402
+from hpcpinn.inference.nuts import Effort  # noqa: E402
+from hpcpinn.inference.sample import make_chain  # noqa: E402
 from hpcpinn.inference.square_model import make_square_model  # noqa: E402
 from hpcpinn.parallel.communicator import make_communicator  # noqa: E402
 from hpcpinn.parallel.threads import loop_options  # noqa: E402
 from hpcpinn.physics.dopamine import PRESETS, exact  # noqa: E402
 from hpcpinn.report.canvas import CYCLE, canvas  # noqa: E402
+from hpcpinn.workflows.square_inverse import by_networks, synthesised  # noqa: E402
 
 NAMES = ("D", "k")
 CONSTANTS = PRESETS["dopamine"]
@@ -53,23 +55,21 @@ def posteriors(model, prior, tables, starts, numbers, seed):
 
     The random numbers of a chain depend on the number of its data set, not on the rank that draws it.
     """
-    seen = stacked([seen_by_networks(model, table) for table in tables])
-    predicted = by_networks(model)
-    fit = make_many_fits(predicted, NAMES, prior)(seen, jnp.asarray(starts))
+    networks = by_networks(model, NAMES)
+    seen = stacked([data_of(networks, table) for table in tables])
+    fit = make_many_fits(networks, prior)(seen, jnp.asarray(starts))
     centre = np.asarray(fit.z)
     covariance = np.linalg.inv(np.asarray(fit.fisher) + np.diag(np.asarray(prior.precision)))
     root = np.linalg.cholesky(covariance)
 
     def run(given):
         seen, centre, root, key = given
-        for_start, for_chain = jax.random.split(key)
-        density = log_posterior(rows_of(predicted, NAMES, seen), prior)
-        chain = sample(whitened(density, centre, root), dispersed_start(for_start, 2), for_chain, EFFORT)
-        return centre + chain.z @ root.T, jnp.sum(chain.diverging)
+        chain = make_chain(networks, prior, EFFORT, centre, root)(seen, key)
+        return chain.z, jnp.sum(chain.diverging)
 
     def likelihood(given):
         seen, z = given
-        row = rows_of(predicted, NAMES, seen)(z)
+        row = rows_of(networks, seen)(z)
         return -0.5 * row @ row
 
     keys = jax.vmap(jax.random.fold_in, in_axes=(None, 0))(jax.random.key(seed), jnp.asarray(numbers))
@@ -84,8 +84,9 @@ def posteriors(model, prior, tables, starts, numbers, seed):
 def model_error(model) -> float:
     """Largest distance from the closed form at the places of some observations."""
     table = synthesised(CONSTANTS, count=400, noise=0.02, first=0.5, last=18.0, seed=0)
-    at = (jnp.asarray(model.along(table.x)), jnp.asarray(model.along(table.y)))
-    return float(jnp.abs(model.predicted({}, *at, table.t) - exact(table.x, table.y, table.t, CONSTANTS)).max())
+    x, y, t = table["x"], table["y"], table["t"]
+    at = (jnp.asarray(model.along(x)), jnp.asarray(model.along(y)))
+    return float(jnp.abs(model.predicted({}, *at, t) - exact(x, y, t, CONSTANTS)).max())
 
 
 def coverage(communicator, sets: int, seed: int) -> dict:

@@ -27,9 +27,10 @@ prepare()
 from under_mpi import under_mpi  # noqa: E402
 
 from hpcpinn.config import load_config  # noqa: E402
+from hpcpinn.inference.infer import checked, fit_once, posterior_of  # noqa: E402
 from hpcpinn.io.metrics import read_metrics  # noqa: E402
 from hpcpinn.parallel.communicator import make_communicator  # noqa: E402
-from hpcpinn.workflows.neuron_inference import build_study, synthesiser, truth_of  # noqa: E402
+from hpcpinn.workflows.cell_inverse import build_inverse, synthesiser, truth_of  # noqa: E402
 
 ROOT = Path(__file__).resolve().parents[1]
 JOB = ROOT / "jobs" / "neuron_inverse.toml"
@@ -37,13 +38,13 @@ LIMIT = 900.0
 """Of a job, s."""
 
 
-def fitted(study, table, truth: np.ndarray | None) -> dict:
+def fitted(problem, table, truth: np.ndarray | None) -> dict:
     """The figures of one data set."""
     begun, busy = time.perf_counter(), time.process_time()
-    fit, _ = study.fitted(table)
-    posterior, check = study.posterior(fit), study.checked(fit, table)
+    fit, _ = fit_once(problem, table)
+    posterior, check = posterior_of(problem, fit), checked(problem, fit, table)
     found = {
-        "steps": fit.steps, "converged": fit.converged, "misfit": float(np.mean(fit.rows**2)),
+        "steps": int(fit.steps), "converged": bool(fit.converged), "misfit": float(np.mean(fit.rows**2)),
         "sd": posterior.sd.round(4).tolist(), "check": check.probability, "each": check.each,
         "called_wrong": check.model_is_wrong, "determined": posterior.determined.tolist(),
         "seconds": time.perf_counter() - begun, "core_seconds": time.process_time() - busy,
@@ -57,25 +58,24 @@ def draws(sets: int, wrong: int, overrides: list[str]) -> None:
     """The right model on all sets, and the wrong one on some."""
     communicator = make_communicator("serial")
     config = load_config(JOB, overrides)
-    study = build_study(config, communicator, tuple(config.data.sites))
-    made = synthesiser(study)
-    truth = truth_of(study)
-    print(json.dumps({"windows": len(study.model.march.sequence.start), "truth": truth}), flush=True)
-    z = np.log([truth[name] for name in study.names])
+    problem = build_inverse(config, communicator, tuple(config.data.sites))
+    made, truth = synthesiser(config, communicator, problem), truth_of(config, problem)
+    print(json.dumps({"windows": len(problem.model.march.sequence.start), "truth": truth}), flush=True)
+    z = np.log([truth[name] for name in problem.names])
     found = []
     for seed in range(sets):
-        found.append(fitted(study, made(seed), z))
+        found.append(fitted(problem, made(seed), z))
         print(json.dumps({"seed": seed, **found[-1]}), flush=True)
     if found:
         errors = np.array([one["error_over_sd"] for one in found])
-        within = {n: int(np.sum(np.abs(errors[:, i]) <= 2.0)) for i, n in enumerate(study.names)}
+        within = {n: int(np.sum(np.abs(errors[:, i]) <= 2.0)) for i, n in enumerate(problem.names)}
         called = sum(one["called_wrong"] for one in found)
         print(json.dumps({"sets": sets, "within_2_sd": within, "right_model_called_wrong": called}), flush=True)
     if not wrong:
         return
     without_leak = load_config(JOB, [*overrides, "physics.constants.leak=0"])
-    study = build_study(without_leak, communicator, tuple(config.data.sites))
-    lines = [fitted(study, made(seed), None) for seed in range(wrong)]
+    problem = build_inverse(without_leak, communicator, tuple(config.data.sites))
+    lines = [fitted(problem, made(seed), None) for seed in range(wrong)]
     print(json.dumps({"leak_off": wrong, "flagged": sum(one["called_wrong"] for one in lines)}), flush=True)
     for line in lines:
         print(json.dumps(line), flush=True)

@@ -31,6 +31,7 @@ import warnings
 from collections import Counter
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, fields, is_dataclass
+from functools import partial
 from multiprocessing.connection import Connection
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -349,16 +350,16 @@ def _check_square(config: Any) -> None:
 
 def check_csv(path: Path, chance: random.Random) -> None:
     """Reads a table as what it is, or now and then as another kind."""
-    from hpcpinn.io.observations import read_observations
-    from hpcpinn.io.site_observations import read_site_observations, refuse_unusable
+    from hpcpinn.io.observations import AT_SITES, Observations, read_observations
     from hpcpinn.physics.stimulation.field import read_field
     from hpcpinn.physics.stimulation.waveforms import read_waveform
     from hpcpinn.physics.voltage import read_voltage
+    from hpcpinn.workflows.cell_inverse import refuse_unusable
 
     readers: dict[str, Callable[[Path], Any]] = {
         "voltage_train.csv": read_voltage,
         "neuron_pair.csv": read_voltage,
-        "traces.csv": read_site_observations,
+        "traces.csv": partial(read_observations, columns=AT_SITES),
         "square.csv": read_observations,
         "field.csv": read_field,
         "waveform.csv": read_waveform,
@@ -368,6 +369,10 @@ def check_csv(path: Path, chance: random.Random) -> None:
     found = readers[name](path)
     if name == "traces.csv":
         refuse_unusable(found, 50.0, 1, str(path))
+    if isinstance(found, Observations):
+        for column in found.columns:
+            if not isinstance(found[column], tuple):
+                require_sound(f"{column} of the table", found[column])
     for field in fields(found) if is_dataclass(found) else ():
         value = getattr(found, field.name)
         if isinstance(value, np.ndarray) and value.dtype.kind == "f":

@@ -2,6 +2,7 @@
 
 import os
 from collections.abc import Mapping
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
@@ -9,7 +10,6 @@ from hpcpinn.api.folders import TemporaryFolder
 from hpcpinn.api.job import Job
 from hpcpinn.api.session import ranks
 from hpcpinn.api.stored import Stored
-from hpcpinn.config.schema import RunConfig
 from hpcpinn.core.order import Order
 from hpcpinn.errors import InputError
 from hpcpinn.progress import NO_PROGRESS, ProgressDisplay
@@ -118,28 +118,14 @@ def _checkpoint(job: Job, resume: str | os.PathLike[str] | bool) -> Path | None:
 
 
 def _infer(order: Order, communicator: "Communicator", progress: ProgressDisplay) -> None:
-    config = order.described
-    if isinstance(config, RunConfig):
-        from hpcpinn.workflows import neuron_inference
+    from hpcpinn.workflows import inverse
 
-        communicator.on_root(neuron_inference.refuse_unusable_places, config, order.file)
-        neuron_inference.infer_on_cell(config, communicator, progress)
-        return
-    from hpcpinn.workflows import infer
-
-    communicator.on_root(infer.refuse_unusable_places, config, order.file)
-    infer.infer(config, communicator, progress)
+    communicator.on_root(inverse.refuse_unusable_places, order.described, order.file)
+    inverse.infer(order.described, communicator, progress)
 
 
 def _sample(order: Order, communicator: "Communicator", progress: ProgressDisplay) -> None:
-    config = order.described
-    if isinstance(config, RunConfig):
-        from hpcpinn.workflows import neuron_uq
+    from hpcpinn.workflows import inverse
 
-        communicator.on_root(neuron_uq.refuse_unusable_places, config, order.file)
-        neuron_uq.quantify_cell(config, communicator, progress)
-        return
-    from hpcpinn.workflows import uq
-
-    communicator.on_root(uq.refuse_unusable_places, config, order.file)
-    uq.quantify(config, communicator, progress)
+    communicator.on_root(partial(inverse.refuse_unusable_places, draws=True), order.described, order.file)
+    inverse.sample(order.described, communicator, progress)

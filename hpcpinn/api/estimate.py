@@ -6,12 +6,8 @@ from typing import TYPE_CHECKING
 
 from hpcpinn.api.stored import Stored
 from hpcpinn.errors import InputError
-from hpcpinn.io import neuron_inference
 from hpcpinn.io.draws import Draws, read_draws
 from hpcpinn.io.inference import InferenceResult, read_inference
-from hpcpinn.io.neuron_draws import NeuronDraws, read_neuron_draws
-from hpcpinn.io.neuron_inference import NeuronInferenceResult, read_neuron_inference
-from hpcpinn.io.storage import format_of
 from hpcpinn.wording import listed
 
 if TYPE_CHECKING:
@@ -45,27 +41,22 @@ class Estimate(Stored):
     """
 
     @cached_property
-    def result(self) -> InferenceResult | NeuronInferenceResult:
+    def result(self) -> InferenceResult:
         """The inference as plain arrays.
 
         Raises:
             InputError: The file does not exist, is damaged, of another version, or no inference.
         """
-        if format_of(self.path) == neuron_inference.FORMAT:
-            return read_neuron_inference(self.path)
         return read_inference(self.path)
 
     @cached_property
-    def draws(self) -> Draws | NeuronDraws | None:
+    def draws(self) -> Draws | None:
         """Draws from the posterior; None where there are none.
 
         Raises:
             InputError: The file is damaged.
         """
-        if isinstance(self.result, NeuronInferenceResult):
-            return read_neuron_draws(self.path)
-        found = read_draws(self.path)
-        return None if found is None else found[0]
+        return read_draws(self.path)
 
     @property
     def names(self) -> tuple[str, ...]:
@@ -86,4 +77,4 @@ class Estimate(Stored):
         draws = self.draws
         if draws is None:
             return list(zip(self.result.low, self.result.high, strict=True))
-        return draws.interval() if isinstance(draws, Draws) else draws.interval
+        return draws.interval

@@ -6,21 +6,14 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from hpcpinn.config import RunConfig
-from hpcpinn.config.load import Origin
 from hpcpinn.config.square import SquareConfig
 from hpcpinn.errors import InputError
 from hpcpinn.systems.jobs import load_order
 from hpcpinn.terminal.job import JOB_HELP, chosen_file, overrides_of
 from hpcpinn.terminal.progress import make_progress
-from hpcpinn.wording import as_typed, counted, duration
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
-
-    from hpcpinn.parallel.communicator import Communicator
-    from hpcpinn.workflows.infer import Inference
-    from hpcpinn.workflows.neuron_inference import NeuronInference
+    from hpcpinn.inference.infer import Inference
 
 
 def infer(
@@ -49,101 +42,24 @@ def infer(
     from hpcpinn.parallel.device import prepare  # float64 must be on before JAX is loaded
 
     prepare()
+    from hpcpinn.inference.told import lines_of_inference
     from hpcpinn.parallel.communicator import make_communicator
-    from hpcpinn.workflows import infer as workflow
+    from hpcpinn.workflows import inverse
 
     communicator = make_communicator(config.run.transport)
-    if not isinstance(config, SquareConfig):
-        _infer_on_cell(config, origin, job, communicator)
-        return
     with origin.naming_places():
-        communicator.on_root(workflow.refuse_unusable_places, config, job)
+        communicator.on_root(inverse.refuse_unusable_places, config, job)
         with make_progress(communicator.rank) as progress:
-            outcome = workflow.infer(config, communicator, progress)
+            outcome = inverse.infer(config, communicator, progress)
     if communicator.rank == 0:
-        _print_outcome(outcome, config.run.output)
+        say(lines_of_inference(outcome, config.run.output), outcome)
 
 
-def _infer_on_cell(config: RunConfig, origin: Origin, job: Path, communicator: "Communicator") -> None:
-    from hpcpinn.workflows import neuron_inference as workflow
+def say(lines: list[str], inference: "Inference") -> None:
+    """Prints what came of it, and what is wrong with the model."""
+    from hpcpinn.inference.told import warnings_of
 
-    with origin.naming_places():
-        communicator.on_root(workflow.refuse_unusable_places, config, job)
-        with make_progress(communicator.rank) as progress:
-            outcome = workflow.infer_on_cell(config, communicator, progress)
-    if communicator.rank != 0:
-        return
-    _print_outcome(outcome, config.run.output)
-    warn_of_check(outcome)
-
-
-def warn_of_check(outcome: "NeuronInference") -> None:
-    """Says that the model could hardly have made the data."""
-    check = outcome.check
-    if check.model_is_wrong:
-        worst = min(check.each, key=lambda name: check.each[name])
-        print(
-            f"hpcpinn: warning: the model could hardly have made these data (posterior predictive check, most by "
-            f"{worst}: {check.each[worst]:.2g} < {check.level:g}); a part of it is missing or wrong, and the "
-            "intervals are not to be trusted",
-            file=sys.stderr,
-        )
-
-
-def _print_outcome(outcome: "Inference | NeuronInference", output: str) -> None:
-    result, posterior = outcome.result, outcome.posterior
-    width = max(12, *(len(name) + 2 for name in result.names))
-    print(f"data        {outcome.source}, mean square misfit over noise {outcome.misfit:.2f}")
-    for i, name in enumerate(result.names):
-        shown = f"{name:<{width}}"
-        unit = "" if result.units[i] == "1" else f" {result.units[i]}"
-        sd, data_sd = (_deviation(x[i], result.measure[i], unit) for x in (result.sd_log, result.data_sd_log))
-        if not result.determined[i]:
-            of = "it" if result.measure[i] else "its logarithm"
-            plain = data_sd if result.measure[i] else f"{result.data_sd_log[i]:.2g}"
-            print(
-                f"{shown}not determined by the data: other values of it fit them as well (standard deviation of "
-                f"{of} {plain}, linearised); fix it, or give more data"
-            )
-            continue
-        truth = f", truth {outcome.truth[name]:.4g}" if name in outcome.truth else ""
-        print(
-            f"{shown}{result.estimate[i]:.4g}{unit}, 95 % {result.low[i]:.4g} to {result.high[i]:.4g} "
-            f"(sd {sd}, by the data alone {data_sd}{truth})"
-        )
-    for i in range(len(result.names)):
-        for j in range(i):
-            value = posterior.correlation[i, j]
-            if value == value:
-                print(f"correlation {result.names[j]}, {result.names[i]}: {value:.2f}")
-    print_lines(outcome.verdict.lines)
-    print(
-        f"cost        {counted(outcome.steps, 'step')} in {duration(outcome.seconds_fit)}, with compilation "
-        f"{duration(outcome.seconds)}"
-    )
-    print(f"result      {output}")
-    print(f"next        hpcpinn plot {as_typed(output)}")
-    warn_of_misfit(outcome)
-
-
-def print_lines(lines: "Sequence[tuple[str, str]]") -> None:
-    """Sentences with what they are about; a label that repeats is said once."""
-    said = ""
-    for label, text in lines:
-        print(f"{label if label != said else '':<12}{text}")
-        said = label
-
-
-def _deviation(sd: float, measure: float, unit: str) -> str:
-    """A standard deviation: of a positive constant in percent, of another in its unit."""
-    return f"{sd * measure:.2g}{unit}" if measure else f"{100 * sd:.1f} %"
-
-
-def warn_of_misfit(outcome: "Inference | NeuronInference") -> None:
-    """Says that the model misses the data by more than their noise."""
-    if not outcome.verdict.fits:
-        print(
-            f"hpcpinn: warning: the model misses the data by {outcome.misfit**0.5:.1f} times their noise; the model "
-            "or the noise is wrong, and the intervals are too narrow",
-            file=sys.stderr,
-        )
+    for line in lines:
+        print(line)
+    for warning in warnings_of(inference):
+        print(f"hpcpinn: warning: {warning}", file=sys.stderr)

@@ -1,14 +1,13 @@
 """``hpcpinn uq``: the whole posterior of constants."""
 
 import sys
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from hpcpinn.cli.infer import print_lines, warn_of_check, warn_of_misfit
-from hpcpinn.config import RunConfig
-from hpcpinn.config.load import Origin
+from hpcpinn.cli.infer import say
 from hpcpinn.config.square import SquareConfig
 from hpcpinn.errors import InputError
 from hpcpinn.systems.jobs import load_order
@@ -21,10 +20,7 @@ if TYPE_CHECKING:
 
     from numpy import ndarray
 
-    from hpcpinn.parallel.communicator import Communicator
-    from hpcpinn.workflows.neuron_uq import NeuronUncertainty
-    from hpcpinn.workflows.study import Study
-    from hpcpinn.workflows.uq import Uncertainty
+    from hpcpinn.inference.study import Study
 
 
 def uq(
@@ -62,73 +58,27 @@ def uq(
     from hpcpinn.parallel.device import prepare  # float64 must be on before JAX is loaded
 
     prepare()
+    from hpcpinn.inference.told import lines_of_draws
     from hpcpinn.parallel.communicator import make_communicator
+    from hpcpinn.workflows import inverse
 
     communicator = make_communicator(config.run.transport)
-    if not isinstance(config, SquareConfig):
-        _draw_on_cell(config, origin, job, communicator)
+    with origin.naming_places():
+        if study:
+            communicator.on_root(inverse.refuse_unusable_places_of_study, config, job)
+            with make_progress(communicator.rank) as progress:
+                done = inverse.study(config, communicator, progress)
+        else:
+            communicator.on_root(partial(inverse.refuse_unusable_places, draws=True), config, job)
+            with make_progress(communicator.rank) as progress:
+                outcome = inverse.sample(config, communicator, progress)
+    if communicator.rank != 0:
         return
     if study:
-        _study(config, origin, job, communicator)
-        return
-    from hpcpinn.workflows import uq as workflow
-
-    with origin.naming_places():
-        communicator.on_root(workflow.refuse_unusable_places, config, job)
-        with make_progress(communicator.rank) as progress:
-            outcome = workflow.quantify(config, communicator, progress)
-    if communicator.rank == 0:
-        _print_outcome(outcome, config.run.output)
-
-
-def _draw_on_cell(config: RunConfig, origin: Origin, job: Path, communicator: "Communicator") -> None:
-    from hpcpinn.workflows import neuron_uq as workflow
-
-    with origin.naming_places():
-        communicator.on_root(workflow.refuse_unusable_places, config, job)
-        with make_progress(communicator.rank) as progress:
-            outcome = workflow.quantify_cell(config, communicator, progress)
-    if communicator.rank == 0:
-        _print_draws_on_cell(outcome, config.run.output)
-
-
-def _print_draws_on_cell(outcome: "NeuronUncertainty", output: str) -> None:
-    from hpcpinn.io.draws import netcdf_path
-
-    inference, draws = outcome.inference, outcome.draws
-    result = inference.result
-    print(f"data        {inference.source}, mean square misfit over noise {inference.misfit:.2f}")
-    width = max(12, *(len(name) + 2 for name in result.names))
-    for i, name in enumerate(result.names):
-        (low, high), unit = draws.interval[i], "" if result.units[i] == "1" else f" {result.units[i]}"
-        truth = f", truth {inference.truth[name]:.4g}" if name in inference.truth else ""
-        by_data = "" if result.determined[i] else "; the data alone do not determine it"
-        print(
-            f"{name:<{width}}{draws.median[i]:.4g}{unit}, 95 % {low:.4g} to {high:.4g} "
-            f"(Laplace {result.low[i]:.4g} to {result.high[i]:.4g}{truth}){by_data}"
-        )
-    lost = f", {outcome.lost} could not be solved" if outcome.lost else ""
-    print(
-        f"draws       {len(draws.weight)}, effective {draws.effective:.0f}, Pareto k of their weights "
-        f"{draws.shape:.2f}{lost}"
-    )
-    print_lines(outcome.verdict.lines)
-    print(f"cost        {duration(outcome.seconds_drawing)} for the draws")
-    print(f"result      {output}, {netcdf_path(output)}")
-    print(f"next        hpcpinn plot {as_typed(output)}")
-    warn_of_check(inference)
-    warn_of_misfit(inference)
-
-
-def _study(config: SquareConfig, origin: Origin, job: Path, communicator: "Communicator") -> None:
-    from hpcpinn.workflows import study as workflow
-
-    with origin.naming_places():
-        communicator.on_root(workflow.refuse_unusable_places, config, job)
-        with make_progress(communicator.rank) as progress:
-            done = workflow.study(config, communicator, progress)
-    if communicator.rank == 0:
+        assert isinstance(config, SquareConfig)
         _print_study(done, config)
+    else:
+        say(lines_of_draws(outcome, config.run.output), outcome.inference)
 
 
 def _print_study(done: "Study", config: SquareConfig) -> None:
@@ -169,36 +119,3 @@ def _shown(cell: "Mapping[str, ndarray]", number: int, noise: float) -> str:
         return f"{cell['error_largest'][number]:.1e}"
     ratio, low, high = (cell[name][number] for name in ("ratio", "ratio_low", "ratio_high"))
     return f"{ratio:.3g} ({low:.3g} to {high:.3g}) {100 * cell['coverage'][number]:.0f} %"
-
-
-def _print_outcome(outcome: "Uncertainty", output: str) -> None:
-    import numpy as np
-
-    from hpcpinn.io.draws import netcdf_path
-
-    inference, draws, placement = outcome.inference, outcome.draws, outcome.placement
-    result = inference.result
-    print(f"data        {inference.source}, mean square misfit over noise {inference.misfit:.2f}")
-    for i, name in enumerate(result.names):
-        low, high = draws.interval()[i]
-        truth = f", truth {inference.truth[name]:.4g}" if name in inference.truth else ""
-        by_data = "" if result.determined[i] else "; the data alone do not determine it"
-        print(
-            f"{name:<12}{np.median(draws.together[:, i]):.4g} {result.units[i]}, 95 % {low:.4g} to {high:.4g} "
-            f"(Laplace {result.low[i]:.4g} to {result.high[i]:.4g}{truth}){by_data}"
-        )
-    chains, kept = draws.diverging.shape
-    print(
-        f"chains      {chains} of {kept} draws, no divergence, R-hat at most {draws.rhat.max():.4f}, effective draws "
-        f"at least {draws.ess_bulk.min():.0f} (tails {draws.ess_tail.min():.0f})"
-    )
-    x, y, t = placement.best
-    print(
-        f"measure     next at x = {x:.2f} um, y = {y:.2f} um, t = {t:.2f} ms: one more observation there shrinks the "
-        f"log-volume by {placement.gain:.4f}"
-    )
-    print_lines(outcome.verdict.lines)
-    print(f"cost        {duration(outcome.seconds_sampling)} for the chains, with compilation")
-    print(f"result      {output}, {netcdf_path(output)}")
-    print(f"next        hpcpinn plot {as_typed(output)}")
-    warn_of_misfit(inference)

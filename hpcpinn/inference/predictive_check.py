@@ -7,33 +7,14 @@ ways to be wrong are looked at: misfit as a whole, of one site, at one time, and
 the smallest of every replicate, so the level holds for all four together.
 """
 
-from dataclasses import dataclass
-
 import numpy as np
 from jaxtyping import Float, Int
 from numpy import ndarray
 
+from hpcpinn.io.inference import Check
+
 TIME_BINS = 10
 STATISTICS = ("misfit", "site", "time", "neighbours")
-
-
-@dataclass(frozen=True)
-class PredictiveCheck:
-    """Outcome of the check.
-
-    Attributes:
-        probability: Of data as far from the model as these, if the model is right.
-        each: The same of every statistic by itself, by name.
-        level: Below which the model is called wrong.
-    """
-
-    probability: float
-    each: dict[str, float]
-    level: float
-
-    @property
-    def model_is_wrong(self) -> bool:
-        return self.probability < self.level
 
 
 def predictive_check(
@@ -46,7 +27,7 @@ def predictive_check(
     level: float,
     replicates: int,
     seed: int,
-) -> PredictiveCheck:
+) -> Check:
     """Checks a fitted model.
 
     Args:
@@ -70,7 +51,7 @@ def predictive_check(
     smallest = ((1.0 + rank) / (1.0 + replicates)).min(axis=1)
     probability = (1.0 + np.sum(smallest <= each.min())) / (1.0 + replicates)
     names = dict(zip(STATISTICS, (float(p) for p in each), strict=True))
-    return PredictiveCheck(float(probability), names, level)
+    return Check(float(probability), names, level)
 
 
 def _groups(site: ndarray, time: ndarray) -> tuple[ndarray, ndarray, ndarray]:

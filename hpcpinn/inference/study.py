@@ -1,10 +1,14 @@
 """How far estimates are from the truth over many data sets, by noise and number of observations, against the bound.
 
 A cell of a study is one level of noise and one number of observations, with many draws of places, times and
-noise. Draws are fitted in batches of equal size, one compiled program for all cells of as many observations.
+noise. Draws are fitted in batches of equal size, one compiled program for all cells of as many observations, which the
+ranks share.
 """
 
-from dataclasses import dataclass
+import time as clock
+from collections.abc import Callable
+from dataclasses import dataclass, fields
+from itertools import product
 from typing import Any
 
 import jax.numpy as jnp
@@ -13,17 +17,21 @@ from jaxtyping import Array, Bool, Float
 from numpy import ndarray
 from scipy.special import ndtri
 
+from hpcpinn.inference.fits import make_many_fits
+from hpcpinn.inference.forward_model import Data, data_of, is_traced, stacked
 from hpcpinn.inference.gauss_newton import Prior
 from hpcpinn.inference.laplace import laplace
-from hpcpinn.inference.observations import synthesised
-from hpcpinn.inference.square_fit import Seen, by_networks, make_many_fits, seen_by_networks, stacked
-from hpcpinn.inference.square_model import SquareModel
-from hpcpinn.physics.dopamine import DopamineConstants, exact
+from hpcpinn.inference.problem import InverseProblem
+from hpcpinn.io.metrics import write_metrics
+from hpcpinn.io.observations import Observations
+from hpcpinn.io.study import StudyResult, write_study
+from hpcpinn.parallel.communicator import Communicator
+from hpcpinn.progress import NO_PROGRESS, ProgressDisplay
 
 BATCH = 20
 """Data sets that are fitted at once, so that large ones fit into memory and caches."""
 _LITTLE = 1e-3
-"""Noise that data without any are said to have, over the peak of the release."""
+"""Noise that data without any are said to have, over the peak."""
 _RESAMPLED = 4000
 """Times that draws are drawn anew for the interval of a ratio."""
 _REACH = float(ndtri(0.975))
@@ -31,35 +39,34 @@ _REACH = float(ndtri(0.975))
 
 
 @dataclass(frozen=True)
-class Setting:
-    """What is studied.
+class Experiment:
+    """What the data of a study are made with.
 
     Attributes:
-        truth: What data are made with.
-        model: Of the data, which is fitted.
-        names: Constants that are learned.
-        start: Logarithms that every fit begins with.
-        prior: Of the logarithms.
-        first, last: When observations are made, ms.
-        seed: Of the first draw; the next have the next.
-        tolerance, max_steps: Of the fits.
+        truth: Coordinates of the true constants.
+        peak: What noise is counted in, in the unit of the observations.
+        drawn: Makes a data set of a number of observations from its own number: observations with errors as large as
+            the peak, and their values without any.
     """
 
-    truth: DopamineConstants
-    model: SquareModel
-    names: tuple[str, ...]
-    start: Float[ndarray, " p"]
-    prior: Prior
-    first: float
-    last: float
-    seed: int = 0
-    tolerance: float = 1e-6
-    max_steps: int = 60
+    truth: Float[ndarray, " p"]
+    peak: float
+    drawn: Callable[[int, int], tuple[Observations, Float[ndarray, " N"]]]
 
-    @property
-    def true_log(self) -> Float[ndarray, " p"]:
-        """Logarithms of the truth."""
-        return np.log([float(getattr(self.truth, name)) for name in self.names])
+
+@dataclass(frozen=True)
+class DataSets:
+    """What data sets a study makes.
+
+    Attributes:
+        noise: Levels of noise, over the peak; 0 for none.
+        observations: Numbers of observations.
+        draws: Number of data sets of every level and number.
+    """
+
+    noise: tuple[float, ...]
+    observations: tuple[int, ...]
+    draws: int
 
 
 @dataclass(frozen=True)
@@ -67,10 +74,10 @@ class Outcomes:
     """Fits of draws of one cell.
 
     Attributes:
-        z: Logarithms of the estimates.
+        z: Coordinates of the estimates.
         sd_log: Their standard deviations by Laplace, priors included.
-        data_sd_log: By the data alone.
-        bound_log: By the data alone at the truth: the Cramér-Rao bound.
+        data_sd_log: Their standard deviations by the data alone.
+        bound_log: The Cramér-Rao bound: standard deviations by the data alone at the truth.
         converged: Whether the fit came to its end.
     """
 
@@ -94,16 +101,17 @@ class Fitter:
     """Fits batches of draws. What is compiled for a number of observations is kept.
 
     Args:
-        setting: What is studied.
+        problem: What is fitted, with a traced model.
+        experiment: What data are made with.
     """
 
-    def __init__(self, setting: Setting):
-        self.setting = setting
-        model, flat = by_networks(setting.model), Prior(*(jnp.zeros(len(setting.names)) for _ in range(2)))
-        self._fit = make_many_fits(
-            model, setting.names, setting.prior, tolerance=setting.tolerance, max_steps=setting.max_steps
-        )
-        self._at_truth = make_many_fits(model, setting.names, flat, max_steps=0)
+    def __init__(self, problem: InverseProblem, experiment: Experiment):
+        model, settings = problem.model, problem.settings
+        assert is_traced(model)
+        self.problem, self.experiment = problem, experiment
+        flat = Prior(*(np.zeros(len(model.names)) for _ in range(2)))
+        self._fit = make_many_fits(model, problem.prior, tolerance=settings.tolerance, max_steps=settings.max_steps)
+        self._at_truth = make_many_fits(model, flat, max_steps=0)
 
     def batch(self, observations: int, first: int, noises: tuple[float, ...]) -> list[Outcomes]:
         """Outcomes of `BATCH` draws from number `first` on, one entry per noise.
@@ -111,26 +119,21 @@ class Fitter:
         A draw has the same places, times and normal numbers whatever its noise.
 
         Args:
-            observations: Of every draw.
+            observations: Number of observations of every draw.
             first: Number of the first draw.
-            noises: Standard deviations of the noise over the peak of the release; 0 for none.
+            noises: Standard deviations of the noise over the peak; 0 for none.
         """
-        setting = self.setting
-        drawn = [
-            synthesised(
-                setting.truth, count=observations, noise=1.0, first=setting.first, last=setting.last,
-                seed=setting.seed + first + number,
-            )
-            for number in range(BATCH)
-        ]  # fmt: skip
-        clean = jnp.stack([exact(table.x, table.y, table.t, setting.truth) for table in drawn])
-        seen = stacked([seen_by_networks(setting.model, table) for table in drawn])
-        return [self._outcomes(_with_noise(seen, clean, noise, setting.truth.C0)) for noise in noises]
+        drawn, clean = zip(
+            *(self.experiment.drawn(observations, first + number) for number in range(BATCH)), strict=True
+        )
+        data = stacked([data_of(self.problem.model, one) for one in drawn])
+        peak = self.experiment.peak
+        return [self._outcomes(_with_noise(data, jnp.stack(clean), noise, peak)) for noise in noises]
 
-    def _outcomes(self, seen: Seen) -> Outcomes:
-        start, truth = (jnp.tile(jnp.asarray(z), (BATCH, 1)) for z in (self.setting.start, self.setting.true_log))
-        fit, at_truth = self._fit(seen, start), self._at_truth(seen, truth)
-        precision = np.asarray(self.setting.prior.precision)
+    def _outcomes(self, data: Data) -> Outcomes:
+        start, truth = (jnp.tile(jnp.asarray(z), (BATCH, 1)) for z in (self.problem.start, self.experiment.truth))
+        fit, at_truth = self._fit(data, start), self._at_truth(data, truth)
+        precision = np.asarray(self.problem.prior.precision)
         around = [laplace(*one, precision) for one in zip(np.asarray(fit.z), np.asarray(fit.fisher), strict=True)]
         bound = [laplace(*one, precision).data_sd for one in zip(truth, np.asarray(at_truth.fisher), strict=True)]
         return Outcomes(
@@ -142,10 +145,114 @@ class Fitter:
         )
 
 
-def _with_noise(seen: Seen, clean: Float[Array, "B N"], noise: float, peak: float) -> Seen:
+def _with_noise(data: Data, clean: Float[Array, "B N"], noise: float, peak: float) -> Data:
     """Observations whose errors, now as large as the peak, are `noise` times that."""
-    values = clean + noise * (seen.value - clean)
-    return seen._replace(value=values, noise=jnp.full_like(clean, (noise or _LITTLE) * peak))
+    values = clean + noise * (data.value - clean)
+    return data._replace(value=values, noise=jnp.full_like(clean, (noise or _LITTLE) * peak))
+
+
+@dataclass(frozen=True)
+class Study:
+    """A study and its cost.
+
+    Attributes:
+        result: What was found; also in the result file.
+        seconds: Wall time of the whole, compilation included.
+    """
+
+    result: StudyResult
+    seconds: float
+
+    @property
+    def figures(self) -> dict[str, Any]:
+        """The numbers of the study, for its file of metrics."""
+        result = self.result
+        return {
+            "parameters": list(result.names),
+            "noise": result.noise,
+            "observations": result.observations,
+            "draws": result.n_draws,
+            "cells": dict(result.cells),
+            "seconds": self.seconds,
+        }
+
+
+def study(
+    problem: InverseProblem,
+    experiment: Experiment,
+    sets: DataSets,
+    communicator: Communicator,
+    progress: ProgressDisplay = NO_PROGRESS,
+    *,
+    output: str | None = None,
+) -> Study:
+    """Studies estimates over many data sets and writes the result. Collective over all ranks.
+
+    Batches of draws are dealt to the ranks; a draw depends on its number alone.
+
+    Args:
+        problem: What is fitted, with a traced model.
+        experiment: What data are made with.
+        sets: Which data sets.
+        communicator: All ranks.
+        progress: Told how many of a rank's batches are done, on every rank.
+        output: The result file; None writes none.
+
+    Raises:
+        OutputError: The result cannot be written.
+    """
+    began = clock.perf_counter()
+    outcomes = _all_outcomes(Fitter(problem, experiment), sets, communicator, progress)
+    done = Study(_result(problem, experiment, sets, outcomes), clock.perf_counter() - began)
+    if output is not None:
+        write_study(output, communicator, done.result)
+        write_metrics(output, communicator, done.figures)
+    return done
+
+
+def _all_outcomes(
+    fitter: Fitter, sets: DataSets, communicator: Communicator, progress: ProgressDisplay
+) -> dict[tuple[int, int], Outcomes]:
+    """Of every noise and number of observations, on every rank. Collective over all ranks."""
+    # The largest first, so that ranks end together.
+    batches = list(product(sorted(sets.observations, reverse=True), range(0, sets.draws, BATCH)))
+    mine = batches[communicator.rank :: communicator.size]
+    found = {}
+    progress.doing("fitting data sets", len(mine), "batches of this rank")
+    for number, (observations, first) in enumerate(mine):
+        found[observations, first] = fitter.batch(observations, first, sets.noise)
+        progress.done(number + 1)
+    every = {place: outcomes for share in communicator.share(found) for place, outcomes in share.items()}
+    return {
+        (n, m): joined([every[observations, first][n] for first in range(0, sets.draws, BATCH)]).first(sets.draws)
+        for n, (m, observations) in product(range(len(sets.noise)), enumerate(sets.observations))
+    }
+
+
+def _result(
+    problem: InverseProblem, experiment: Experiment, sets: DataSets, outcomes: dict[tuple[int, int], Outcomes]
+) -> StudyResult:
+    model, above = problem.model, problem.settings.undetermined_above
+
+    def gathered(entries: dict[tuple[int, int], Any], name: str) -> Any:
+        every = product(range(len(sets.noise)), range(len(sets.observations)))
+        values = np.array([getattr(entries[place], name) for place in every])
+        return values.reshape(len(sets.noise), len(sets.observations), *values.shape[1:])
+
+    said = {(n, m): summarised(one, experiment.truth, sets.noise[n], above) for (n, m), one in outcomes.items()}
+    draws = {field.name: gathered(outcomes, field.name) for field in fields(Outcomes)}
+    values = model.coordinates.values
+    return StudyResult(
+        names=model.names,
+        units=model.units,
+        truth=values(experiment.truth),
+        start=values(problem.start),
+        noise=np.array(sets.noise),
+        observations=np.array(sets.observations),
+        draws={"estimate": values(draws.pop("z"))} | draws,
+        cells={field.name: gathered(said, field.name) for field in fields(Cell)},
+        config=problem.description,
+    )
 
 
 @dataclass(frozen=True)

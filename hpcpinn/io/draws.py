@@ -1,10 +1,12 @@
 """Draws from a posterior: in the result file of an inference, and as ArviZ InferenceData in netCDF beside it.
 
-/draws/value (C, S, p)                                           constants, chain by chain
-/draws/{log_density,diverging,acceptance,energy,steps} (C, S)    of every draw
-/draws/step_size (C,)
-/draws/{rhat,ess_bulk,ess_tail} (p,)
-/placement/{x,y,t,over_places,over_times,best,gain}              where the next observation tells most
+/draws/{value,weight,log_density}                 constants (C, S, p), weights and density (C, S), chain by chain
+/draws/equal (N,)                                 numbers of draws that stand for the posterior with equal weights
+/draws/{median,interval}                          of the constants, (p,) and (p, 2): the middle 95 %
+/draws/{diverging,acceptance,energy,steps}        of every draw of a chain (C, S); step_size (C,);
+/draws/{rhat,ess_bulk,ess_tail} (p,)              and how well the chains mix
+attributes shape, effective                       of weighted draws instead
+/placement/{x,y,t,over_places,over_times,best,gain}    where the next observation tells most
 """
 
 import os
@@ -15,13 +17,14 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-from jaxtyping import Bool, Float, Int
+from jaxtyping import Float, Int
 from numpy import ndarray
 
 from hpcpinn import __version__
 from hpcpinn.io import storage
 from hpcpinn.io.inference import FORMAT as INFERENCE_FORMAT
 from hpcpinn.io.inference import FORMAT_VERSION as INFERENCE_VERSION
+from hpcpinn.io.observations import Observations
 
 if TYPE_CHECKING:
     from hpcpinn.parallel.communicator import Communicator
@@ -29,43 +32,48 @@ if TYPE_CHECKING:
 FORMAT = "hpcpinn-draws"
 """Of the netCDF file."""
 
+OF_CHAINS = ("diverging", "acceptance", "energy", "steps", "step_size", "rhat", "ess_bulk", "ess_tail")
+"""Figures of chains of the no-U-turn sampler: of draws (C, S), of chains (C,), the last three of constants (p,)."""
+OF_WEIGHTS = ("shape", "effective")
+"""Figures of weighted draws: shape k of the tail of the weights, and the effective number of draws."""
+
 
 @dataclass(frozen=True)
 class Draws:
-    """Draws of all chains, and how good they are.
+    """Draws from a posterior: of C chains of S, all alike, or one set with weights of their own.
 
     Attributes:
         value: The constants.
-        log_density: Of the logarithms, up to a constant.
-        diverging: The integrator lost the energy on the way there.
-        acceptance: Mean acceptance probability of the trajectory.
-        energy: Of the trajectory.
-        steps: Of the integrator.
-        step_size: Of every chain.
-        rhat: Rank-normalised, of every constant.
-        ess_bulk, ess_tail: Effective draws of all chains together.
+        weight: Weight of every draw; their sum is 1.
+        log_density: Log density of the coordinates, up to a constant.
+        equal: Numbers of draws, over all chains, that may stand for the posterior with equal weights.
+        median: Medians of the constants.
+        interval: Their middle 95 %.
+        figures: How good the draws are, by name: `OF_CHAINS` or `OF_WEIGHTS`.
     """
 
     value: Float[ndarray, "C S p"]
+    weight: Float[ndarray, "C S"]
     log_density: Float[ndarray, "C S"]
-    diverging: Bool[ndarray, "C S"]
-    acceptance: Float[ndarray, "C S"]
-    energy: Float[ndarray, "C S"]
-    steps: Int[ndarray, "C S"]
-    step_size: Float[ndarray, " C"]
-    rhat: Float[ndarray, " p"]
-    ess_bulk: Float[ndarray, " p"]
-    ess_tail: Float[ndarray, " p"]
+    equal: Int[ndarray, " N"]
+    median: Float[ndarray, " p"]
+    interval: Float[ndarray, "p 2"]
+    figures: Mapping[str, Any]
 
     @property
-    def together(self) -> Float[ndarray, "CS p"]:
-        """The constants of all chains."""
+    def together(self) -> Float[ndarray, "N p"]:
+        """Constants of draws of equal weight."""
+        return self.flat[self.equal]
+
+    @property
+    def flat(self) -> Float[ndarray, "CS p"]:
+        """Constants of all chains, one after another."""
         return self.value.reshape(-1, self.value.shape[-1])
 
-    def interval(self, probability: float = 0.95) -> Float[ndarray, "p 2"]:
-        """Central intervals of the constants."""
-        tail = 0.5 - 0.5 * probability
-        return np.quantile(self.together, [tail, 1.0 - tail], axis=0).T
+    @property
+    def is_weighted(self) -> bool:
+        """Whether draws have weights of their own, instead of coming from chains."""
+        return "shape" in self.figures
 
 
 @dataclass(frozen=True)
@@ -78,7 +86,7 @@ class Placement:
         over_places: Gain at every place at the best time.
         over_times: Gain at every time in the best place.
         best: x, y, t of the largest gain.
-        gain: There.
+        gain: The largest gain.
     """
 
     x: Float[ndarray, " X"]
@@ -90,7 +98,7 @@ class Placement:
     gain: float
 
 
-_DRAWS = tuple(Draws.__dataclass_fields__)
+_ARRAYS = ("value", "weight", "log_density", "equal", "median", "interval")
 _PLACEMENT = tuple(Placement.__dataclass_fields__)
 _UNITS = {"x": "um", "y": "um", "t": "ms"}
 
@@ -100,7 +108,7 @@ def netcdf_path(result: str | Path) -> Path:
     return storage.beside(result, "nc")
 
 
-def write_draws(path: str | Path, communicator: "Communicator", draws: Draws, placement: Placement) -> None:
+def write_draws(path: str | Path, communicator: "Communicator", draws: Draws, placement: Placement | None) -> None:
     """Adds draws to the result of an inference. Collective over all ranks.
 
     Raises:
@@ -109,16 +117,23 @@ def write_draws(path: str | Path, communicator: "Communicator", draws: Draws, pl
     storage.on_root(communicator, Path(path), "", _write_draws, Path(path), draws, placement)
 
 
-def _write_draws(path: Path, draws: Draws, placement: Placement) -> None:
+def _write_draws(path: Path, draws: Draws, placement: Placement | None) -> None:
     with storage.open_serial(path) as file:
-        for group, names, owner in (("draws", _DRAWS, draws), ("placement", _PLACEMENT, placement)):
-            for name in names:
-                file[f"{group}/{name}"] = getattr(owner, name)
-        for name, unit in _UNITS.items():
-            file[f"placement/{name}"].attrs["units"] = unit
+        for name in _ARRAYS:
+            file[f"draws/{name}"] = getattr(draws, name)
+        for name, figure in draws.figures.items():
+            if name in OF_WEIGHTS:
+                file["draws"].attrs[name] = figure
+            else:
+                file[f"draws/{name}"] = figure
+        if placement is not None:
+            for name in _PLACEMENT:
+                file[f"placement/{name}"] = getattr(placement, name)
+            for name, unit in _UNITS.items():
+                file[f"placement/{name}"].attrs["units"] = unit
 
 
-def read_draws(path: str | Path) -> tuple[Draws, Placement] | None:
+def read_draws(path: str | Path) -> Draws | None:
     """The draws of an inference; None where it has none. Serial.
 
     Raises:
@@ -127,66 +142,91 @@ def read_draws(path: str | Path) -> tuple[Draws, Placement] | None:
     with storage.open_existing(Path(path), INFERENCE_FORMAT, INFERENCE_VERSION) as file:
         if "draws" not in file:
             return None
-        draws = Draws(**{name: file[f"draws/{name}"][()] for name in _DRAWS})
+        group = file["draws"]
+        figures: dict[str, Any] = {name: group[name][()] for name in OF_CHAINS if name in group}
+        figures |= {name: float(group.attrs[name]) for name in OF_WEIGHTS if name in group.attrs}
+        return Draws(**{name: np.asarray(group[name][()]) for name in _ARRAYS}, figures=figures)
+
+
+def read_placement(path: str | Path) -> Placement | None:
+    """Where the next observation tells most, by the draws of an inference; None where it has none. Serial.
+
+    Raises:
+        InputError: The file is not there, damaged, or something else.
+    """
+    with storage.open_existing(Path(path), INFERENCE_FORMAT, INFERENCE_VERSION) as file:
+        if "placement" not in file:
+            return None
         found: dict[str, Any] = {name: file[f"placement/{name}"][()] for name in _PLACEMENT}
-        return draws, Placement(**found | {"gain": float(found["gain"])})
+        return Placement(**found | {"gain": float(found["gain"])})
 
 
 def write_netcdf(
     path: str | Path,
     communicator: "Communicator",
-    names: tuple[str, ...],
-    units: tuple[str, ...],
+    named: Mapping[str, str],
     draws: Draws,
     log_likelihood: Float[ndarray, "C S N"],
-    observations: Mapping[str, Float[ndarray, " N"]],
+    observations: Observations,
 ) -> None:
     """Writes ArviZ InferenceData as netCDF, replacing an older one atomically. Collective over all ranks.
 
-    Groups: posterior, sample_stats (with ArviZ's names), log_likelihood, observed_data, and constant_data with
-    places, times and noise of the observations. Needs ArviZ, on rank 0.
+    Groups: posterior and log_likelihood (of weighted draws as many of equal weight, one chain), sample_stats (with
+    ArviZ's names), observed_data, and constant_data with places, times and noise of the observations. Needs ArviZ, on
+    rank 0.
+
+    Args:
+        path: The file.
+        communicator: All ranks.
+        named: Units of the constants by their names.
+        draws: The draws.
+        log_likelihood: Log likelihood of every observation under every draw.
+        observations: The data.
 
     Raises:
         OutputError: On all ranks, when it cannot be written.
     """
-    arguments = (Path(path), names, units, draws, log_likelihood, observations)
+    arguments = (Path(path), named, draws, log_likelihood, observations)
     storage.on_root(communicator, Path(path), "", _write_netcdf, *arguments)
 
 
 def _write_netcdf(
-    path: Path,
-    names: tuple[str, ...],
-    units: tuple[str, ...],
-    draws: Draws,
-    log_likelihood: ndarray,
-    observations: Mapping[str, ndarray],
+    path: Path, named: Mapping[str, str], draws: Draws, log_likelihood: ndarray, observations: Observations
 ) -> None:
-    arviz = import_arviz()
-    data = arviz.from_dict(
-        posterior={name: draws.value[..., i] for i, name in enumerate(names)},
-        sample_stats={
-            "lp": draws.log_density, "diverging": draws.diverging, "acceptance_rate": draws.acceptance,
-            "energy": draws.energy, "n_steps": draws.steps,
-            "step_size": np.broadcast_to(draws.step_size[:, None], draws.energy.shape),
-        },
-        log_likelihood={"value": log_likelihood},
-        observed_data={"value": observations["value"]},
-        constant_data={name: observations[name] for name in ("x", "y", "t", "noise")},
-        dims={name: ["observation"] for name in ("value", "x", "y", "t", "noise")},
-        attrs={"format": FORMAT, "hpcpinn": __version__},
-    )  # fmt: skip
-    for name, unit in zip(names, units, strict=True):
+    def of_equal_weight(values: ndarray) -> ndarray:
+        """Draws of a first axis C and a second S: all of chains, those of equal weight where they have weights."""
+        return values.reshape(1, -1, *values.shape[2:])[:, draws.equal] if draws.is_weighted else values
+
+    value, columns = of_equal_weight(draws.value), ("value", *observations.at, "noise")
+    at = {n: np.array(c, dtype=object) if isinstance(c, tuple) else c for n, c in observations.at.items()}
+    figures = draws.figures
+    attributes = {"format": FORMAT, "hpcpinn": __version__}
+    if draws.is_weighted:
+        attributes |= {"pareto_k": figures["shape"], "effective_draws": figures["effective"]}
+    data = import_arviz().from_dict(
+        posterior={name: value[..., i] for i, name in enumerate(named)},
+        sample_stats={"lp": of_equal_weight(draws.log_density)} | ({} if draws.is_weighted else _stats(figures)),
+        log_likelihood={"value": of_equal_weight(log_likelihood)},
+        observed_data={"value": observations.value},
+        constant_data={**at, "noise": observations.noise},
+        dims={name: ["observation"] for name in columns},
+        attrs=attributes,
+    )
+    for name, unit in named.items():
         data.posterior[name].attrs["units"] = unit
-    for name, unit in _UNITS.items():
-        data.constant_data[name].attrs["units"] = unit
-    save_netcdf(data, path)
-
-
-def save_netcdf(data: Any, path: Path) -> None:
-    """Writes InferenceData, replacing an older file atomically. Needs ArviZ."""
+    for name in at:
+        if observations.unit(name):
+            data.constant_data[name].attrs["units"] = observations.unit(name)
     temporary = path.with_name(path.name + ".new")
     data.to_netcdf(str(temporary), engine="h5netcdf")
     os.replace(temporary, path)
+
+
+def _stats(figures: Mapping[str, ndarray]) -> dict[str, ndarray]:
+    """Figures of every draw of chains, by ArviZ's names."""
+    named = {"diverging": "diverging", "acceptance": "acceptance_rate", "energy": "energy", "steps": "n_steps"}
+    stats = {theirs: figures[ours] for ours, theirs in named.items()}
+    return stats | {"step_size": np.broadcast_to(figures["step_size"][:, None], figures["energy"].shape)}
 
 
 def import_arviz() -> Any:

@@ -8,7 +8,7 @@ from tempfile import TemporaryFile
 import h5py
 
 from hpcpinn.errors import InputError
-from hpcpinn.io import checkpoint, draws, flow_map_file, inference, neuron_inference, schema, sidecar, square
+from hpcpinn.io import checkpoint, draws, flow_map_file, inference, schema, sidecar, square
 
 REPLACEABLE = {
     schema.FORMAT: "result",
@@ -18,7 +18,6 @@ REPLACEABLE = {
     square.FORMAT: "result on a square",
     inference.FORMAT: "inference",
     draws.FORMAT: "file of draws",
-    neuron_inference.FORMAT: "inference on a cell",
     square.REFERENCE_FORMAT: "reference",
 }
 """Kinds of files that a newer one may replace, and what a person calls them."""

@@ -46,7 +46,6 @@ _READERS = {
     "hpcpinn-result": "hpcpinn.io.read",
     "hpcpinn-square": "hpcpinn.io.square.read_square",
     "hpcpinn-inference": "hpcpinn.io.inference.read_inference",
-    "hpcpinn-neuron-inference": "hpcpinn.io.neuron_inference.read_neuron_inference",
     "hpcpinn-study": "hpcpinn.io.study.read_study",
     "hpcpinn-flow-map": "hpcpinn.io.flow_map_file.read_flow_map",
     "hpcpinn-reference": "hpcpinn.io.sidecar.read_reference",

@@ -16,10 +16,9 @@ from scipy.stats import gaussian_kde
 from hpcpinn.coordinates import Coordinates
 from hpcpinn.io.draws import Draws
 from hpcpinn.io.estimates import Estimates
-from hpcpinn.io.neuron_draws import NeuronDraws
 from hpcpinn.report.canvas import CYCLE, canvas
 from hpcpinn.report.heading import Heading
-from hpcpinn.report.inference import density, dependence, ellipses, label
+from hpcpinn.report.posterior import density, dependence, ellipses, label
 
 _SHOWN, _FOR_DENSITY = 1500, 2500
 """Draws that a cloud shows, and from which a density is made."""
@@ -45,12 +44,10 @@ class Cloud:
     weight: Float[ndarray, " n"]
 
     @classmethod
-    def of(cls, draws: Draws | NeuronDraws) -> "Cloud":
-        """The draws of all chains alike, or those of a cell with the weights they have."""
-        if isinstance(draws, NeuronDraws):
-            return cls(draws.value, draws.weight / draws.weight.sum())
-        together = draws.together
-        return cls(together, np.full(len(together), 1.0 / len(together)))
+    def of(cls, draws: Draws) -> "Cloud":
+        """The draws of all chains with the weights they have."""
+        weight = draws.weight.ravel()
+        return cls(draws.flat, weight / weight.sum())
 
     def quantile(self, number: int, probability: float) -> float:
         """Of one constant."""
@@ -81,7 +78,7 @@ class Density:
     levels: tuple[float, ...]
 
 
-def draw_corner(path: Path, result: Estimates, draws: Draws | NeuronDraws, heading: Heading | None = None) -> None:
+def draw_corner(path: Path, result: Estimates, draws: Draws, heading: Heading | None = None) -> None:
     """Draws the corner plot.
 
     Histograms of the draws (weights counted) with Laplace's density on the diagonal; below it clouds of the draws,

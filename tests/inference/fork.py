@@ -1,8 +1,16 @@
 """A forked dendrite for tests of inference: small enough to be quick."""
 
+from dataclasses import replace
 from pathlib import Path
 
+import numpy as np
+
 from hpcpinn.config import RunConfig, load_config
+from hpcpinn.inference.forward_model import seen, solve
+from hpcpinn.inference.problem import InverseProblem
+from hpcpinn.io.observations import Observations
+from hpcpinn.parallel.communicator import SerialCommunicator
+from hpcpinn.workflows.cell_inverse import build_inverse, synthesiser
 
 JOBS = Path(__file__).resolve().parents[2] / "jobs"
 NAMES = ("D_c", "pmca_max", "vdcc_density.dend", "vdcc_density.apic")
@@ -24,3 +32,23 @@ SMALL = [
 
 def small(*more: str) -> RunConfig:
     return load_config(None, [*SMALL, *more])
+
+
+def exactly(config: RunConfig, problem: InverseProblem, share: float = 1e-4) -> Observations:
+    """Traces of a description with noise of 1e-14, said to be good to a share of their excursion."""
+    traces = synthesiser(config, SerialCommunicator(), problem)(0)
+    return replace(traces, noise=traces.noise / 1e-14 * share)
+
+
+def inverse(config: RunConfig, sites: tuple[str, ...] = SITES) -> InverseProblem:
+    return build_inverse(config, SerialCommunicator(), sites)
+
+
+def refuse_wrong_slopes(problem: InverseProblem, traces: Observations) -> None:
+    """Derivatives at the start are those of differences."""
+    at, z = problem.model.at(traces), problem.start
+    slope = seen(problem.model, problem.at_start, at).slope
+    for i, step in enumerate(1e-3 * np.eye(len(z))):
+        ahead, behind = (seen(problem.model, solve(problem.model, z + s), at).value for s in (step, -step))
+        differences = (ahead - behind) / 2e-3
+        assert np.abs(slope[:, i] - differences).max() < 1e-5 * np.abs(differences).max(), problem.names[i]

@@ -1,7 +1,6 @@
 """Constants that shape what drives calcium, and coordinates of constants of either sign."""
 
 import warnings
-from dataclasses import replace
 
 import jax.numpy as jnp
 import numpy as np
@@ -14,17 +13,18 @@ from hpcpinn.coordinates import Coordinates
 from hpcpinn.domain.patches import PatchPlace, Reach
 from hpcpinn.domain.pieces import PieceRule, cut_into_pieces
 from hpcpinn.errors import InputError
+from hpcpinn.inference.infer import fit_once, settled
 from hpcpinn.inference.learned_drive import LearnedDrive
 from hpcpinn.morphology import Cable
 from hpcpinn.morphology.sites import Site, parse_site
 from hpcpinn.parallel.communicator import SerialCommunicator
 from hpcpinn.physics.constants import PRESETS
 from hpcpinn.physics.learned_calcium import CellConstants, shapes_drive, value_of
+from hpcpinn.workflows.cell_inverse import truth_of
+from hpcpinn.workflows.cell_model import _shaped_drive
 from hpcpinn.workflows.learned_values import laid_for, own_value
-from hpcpinn.workflows.neuron_inference import build_study, settled, synthesiser, truth_of
-from hpcpinn.workflows.neuron_model import _shaped_drive
 from hpcpinn.workflows.problem import build_problem, constants_of, load_cable
-from tests.inference.fork import SITES, small
+from tests.inference.fork import SITES, exactly, inverse, refuse_wrong_slopes, small
 
 SHAPING = (
     "release_duration", "release_patch", "z_ca", "temperature", "gates[0].z", "gates[0].half", "gates[0].tau",
@@ -118,30 +118,22 @@ def test_the_edge_of_a_patch_is_where_it_is_within_a_piece():
 
 def test_gates_of_the_channel_are_found():
     """V½ and time constant of activation; both off by as much as a fit may begin with, with a prior on V½."""
-    study = build_study(
-        small(
-            "parameter=[{name='gates[0].half', start=-10.0, prior=-18.0, prior_sd=20.0}, "
-            "{name='gates[0].tau', start=2.5e-3}]",
-            "data.truth={gates=[{half=-24.0}]}",
-            "data.noise=1e-14",
-            "run.duration=2.0",
-        ),
-        SerialCommunicator(),
-        SITES,
+    config = small(
+        "parameter=[{name='gates[0].half', start=-10.0, prior=-18.0, prior_sd=20.0}, "
+        "{name='gates[0].tau', start=2.5e-3}]",
+        "data.truth={gates=[{half=-24.0}]}",
+        "data.noise=1e-14",
+        "run.duration=2.0",
     )
-    table = synthesiser(study)(0)
-    fit, _ = study.fitted(replace(table, noise=table.noise / 1e-14 * 1e-4))
-    found = study.model.coordinates.values(fit.z)
+    problem = inverse(config)
+    traces = exactly(config, problem)
+    fit, _ = fit_once(problem, traces)
+    found = problem.model.coordinates.values(fit.z)
     assert fit.converged
     np.testing.assert_allclose(found, [-24.0, 1.5e-3], rtol=1e-4)
-    assert truth_of(study) == {"gates[0].half": -24.0, "gates[0].tau": 1.5e-3}
-    site = study.numbers(table)
-    slope = study.seen(study.at_start, site, table.t).slope
-    for i, step in enumerate(1e-3 * np.eye(2)):
-        ahead, behind = (study.seen(study.model.solved(study.start + s), site, table.t).value for s in (step, -step))
-        differences = (ahead - behind) / 2e-3
-        assert np.abs(slope[:, i] - differences).max() < 1e-5 * np.abs(differences).max()
-    assert study.precision.tolist() == [(10.0 / 20.0) ** 2, 0.0] and study.centre[0] == -1.8
+    assert truth_of(config, problem) == {"gates[0].half": -24.0, "gates[0].tau": 1.5e-3}
+    refuse_wrong_slopes(problem, traces)
+    assert problem.prior.precision.tolist() == [(10.0 / 20.0) ** 2, 0.0] and problem.prior.centre[0] == -1.8
 
 
 def test_a_run_that_is_laid_for_a_start_keeps_its_own_values():
@@ -158,22 +150,17 @@ def test_a_run_that_is_laid_for_a_start_keeps_its_own_values():
 @pytest.mark.slow
 def test_duration_and_patch_of_releases_are_found_on_windows_laid_for_them():
     """Windows end where a release does: those of the start are wrong for the answer."""
-    study = build_study(
-        small(
-            PLAIN_RELEASE,
-            "parameter=[{name='release_duration', start=1.6e-3}, {name='release_patch', start=1.5}]",
-            "data.truth={release_duration=0.9e-3, release_patch=2.2}",
-            "run.duration=2.0",
-            "data.noise=1e-14",
-            "window.tolerance=3e-3",
-            f"data.sites={list(NEAR)}",
-        ),
-        SerialCommunicator(),
-        NEAR,
+    config = small(
+        PLAIN_RELEASE,
+        "parameter=[{name='release_duration', start=1.6e-3}, {name='release_patch', start=1.5}]",
+        "data.truth={release_duration=0.9e-3, release_patch=2.2}",
+        "run.duration=2.0",
+        "data.noise=1e-14",
+        "window.tolerance=3e-3",
+        f"data.sites={list(NEAR)}",
     )
-    table = synthesiser(study)(0)
-    table = replace(table, noise=table.noise / 1e-14 * 2e-3)
-    after, fit, _ = settled(study, table)
+    problem = inverse(config, NEAR)
+    after, fit, _ = settled(problem, exactly(config, problem, 2e-3))
     found = after.model.coordinates.values(fit.z)
     assert fit.converged
     np.testing.assert_allclose(found, [0.9e-3, 2.2], rtol=1e-3)
@@ -206,4 +193,4 @@ def test_parameters_that_contradict_themselves_are_refused(case: str):
 @pytest.mark.parametrize("start", ["", ", start=1.0"])
 def test_gates_that_the_channel_does_not_have_are_refused(name: str, line: str, start: str):
     with pytest.raises(InputError, match=line):
-        build_study(small(f"parameter=[{{name='{name}'{start}}}]", "data.truth={}"), SerialCommunicator(), SITES)
+        inverse(small(f"parameter=[{{name='{name}'{start}}}]", "data.truth={}"), SITES)

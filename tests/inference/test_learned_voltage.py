@@ -1,23 +1,21 @@
 """Constants of the membrane and the field, which calcium knows by way of the voltage."""
 
-from dataclasses import replace
-
 import jax.numpy as jnp
 import numpy as np
 import pytest
 
 from hpcpinn.config import load_config
 from hpcpinn.errors import InputError
+from hpcpinn.inference.infer import fit_once
 from hpcpinn.inference.learned_drive import LearnedDrive
 from hpcpinn.parallel.communicator import SerialCommunicator
 from hpcpinn.physics.channel_sets import SQUID, channel_set_named
 from hpcpinn.physics.learned_calcium import CellConstants
+from hpcpinn.workflows.cell_model import _shaped_drive
 from hpcpinn.workflows.learned_voltage import learned_voltage, value_in, with_values
 from hpcpinn.workflows.membrane_voltage import solve_voltage
-from hpcpinn.workflows.neuron_inference import build_study, synthesiser
-from hpcpinn.workflows.neuron_model import _shaped_drive
 from hpcpinn.workflows.problem import build_problem, load_cable
-from tests.inference.fork import JOBS, SITES
+from tests.inference.fork import JOBS, SITES, exactly, inverse
 
 NAMES = (
     "cable.R_i", "cable.C_m", "cable.temperature", "field.magnitude", "channels.squid.sodium.conductance",
@@ -102,22 +100,13 @@ def test_constants_of_channels_are_set_in_a_run_description():
 
 @pytest.mark.slow
 def test_sodium_and_resistivity_are_found_from_calcium():
-    study = build_study(
-        driven(
-            "parameter=[{name='channels.squid.sodium.conductance', start=100.0}, {name='cable.C_m', start=1.1}]",
-            "data.noise=1e-14",
-        ),
-        SerialCommunicator(),
-        SITES,
-    )
+    learned = "parameter=[{name='channels.squid.sodium.conductance', start=100.0}, {name='cable.C_m', start=1.1}]"
+    problem = inverse(driven(learned, "data.noise=1e-14"))
     truth = {"channels.squid.sodium.conductance": 120.0, "cable.C_m": 1.0}
-    config = study.config.model_copy(update={"data": driven(
-        "data.truth={channels={squid={sodium={conductance=120.0}}}, cable={C_m=1.0}}", "data.noise=1e-14"
-    ).data})  # fmt: skip
-    table = synthesiser(replace(study, config=config))(0)
-    fit, _ = study.fitted(replace(table, noise=table.noise / 1e-14 * 1e-4))
+    made_with = "data.truth={channels={squid={sodium={conductance=120.0}}}, cable={C_m=1.0}}"
+    fit, _ = fit_once(problem, exactly(driven(learned, made_with, "data.noise=1e-14"), problem))
     assert fit.converged
-    np.testing.assert_allclose(study.model.coordinates.values(fit.z), list(truth.values()), rtol=1e-3)
+    np.testing.assert_allclose(problem.model.coordinates.values(fit.z), list(truth.values()), rtol=1e-3)
 
 
 REFUSED = {

@@ -3,7 +3,8 @@
 import numpy as np
 from scipy.stats import kstest
 
-from hpcpinn.inference.predictive_check import PredictiveCheck, predictive_check
+from hpcpinn.inference.predictive_check import predictive_check
+from hpcpinn.io.inference import Check
 
 SITES, TIMES, PARAMETERS = 6, 40, 3
 SITE, TIME = np.repeat(np.arange(SITES), TIMES), np.tile(np.linspace(0.0, 10.0, TIMES), SITES)
@@ -16,7 +17,7 @@ def left_by_a_fit(data: np.ndarray) -> np.ndarray:
     return data - JACOBIAN @ np.linalg.lstsq(JACOBIAN, data, rcond=None)[0]
 
 
-def checked(data: np.ndarray) -> PredictiveCheck:
+def checked(data: np.ndarray) -> Check:
     return predictive_check(left_by_a_fit(data), JACOBIAN, NO_PRIOR, SITE, TIME, level=0.05, replicates=400, seed=0)
 
 

@@ -6,24 +6,30 @@ import pytest
 
 from hpcpinn.config import load_config
 from hpcpinn.errors import InputError
-from hpcpinn.io.site_observations import SiteTable, read_site_observations, refuse_unusable
+from hpcpinn.io.observations import AT_SITES, Observations, read_observations
+from hpcpinn.workflows.cell_inverse import refuse_unusable
 
 GOOD = 'value_uM,site,t_ms,noise\n0.1,dend[0](0.5),1.0,0.01\n# a pause\n0.2,"xyz:1,2,3",2.0,0.02\n'
+
+
+def traces(value, t, noise, lines=()) -> Observations:
+    """At one site."""
+    return Observations(value, noise, {"site": ("root",) * len(value), "t": t}, AT_SITES, lines)
 
 
 def test_csv_and_hdf5_hold_the_same(tmp_path):
     text, binary = tmp_path / "traces.csv", tmp_path / "traces.h5"
     text.write_text(GOOD)
-    table = read_site_observations(text)
-    assert table.site == ("dend[0](0.5)", "xyz:1,2,3") and table.lines == (2, 4)
+    table = read_observations(text, AT_SITES)
+    assert table["site"] == ("dend[0](0.5)", "xyz:1,2,3") and table.lines == (2, 4)
     with h5py.File(binary, "w") as file:
         for name in ("value", "t", "noise"):
-            file[f"observations/{name}"] = getattr(table, name)
-        file["observations/site"] = list(table.site)
-    again = read_site_observations(binary)
-    assert again.site == table.site
+            file[f"observations/{name}"] = table[name]
+        file["observations/site"] = list(table["site"])
+    again = read_observations(binary, AT_SITES)
+    assert again["site"] == table["site"]
     for name in ("value", "t", "noise"):
-        np.testing.assert_array_equal(getattr(again, name), getattr(table, name))
+        np.testing.assert_array_equal(again[name], table[name])
 
 
 @pytest.mark.parametrize(
@@ -42,7 +48,7 @@ def test_files_that_cannot_be_read_are_refused(tmp_path, text, line):
     path = tmp_path / "traces.csv"
     path.write_text(text)
     with pytest.raises(InputError) as caught:
-        read_site_observations(path)
+        read_observations(path, AT_SITES)
     assert line in str(caught.value) and "\n" not in str(caught.value)
 
 
@@ -52,7 +58,7 @@ def test_files_that_cannot_be_read_are_refused(tmp_path, text, line):
         ({"value": np.nan}, "traces, line 3: value is nan"),
         ({"t": 11.0}, "traces, line 3: t = 11 ms lies outside the run (0 to 10 ms)"),
         ({"t": -1.0}, "t = -1 ms lies outside the run"),
-        ({"noise": 0.0}, "traces, line 3: noise 0; give the standard deviation of the error, above 0"),
+        ({"noise": 0.0}, "traces, line 3: noise 0 uM; give the standard deviation of the error, above 0"),
         ({"noise": -1.0}, "noise -1"),
     ],
 )
@@ -60,14 +66,14 @@ def test_values_that_cannot_be_used_are_refused(change, line):
     columns = {"value": np.ones(3), "t": np.arange(3.0), "noise": np.ones(3)}
     for name, value in change.items():
         columns[name][1] = value
-    table = SiteTable(site=("root",) * 3, lines=(2, 3, 4), **columns)
+    table = traces(**columns, lines=(2, 3, 4))
     with pytest.raises(InputError) as caught:
         refuse_unusable(table, 10.0, 2, "traces")
     assert line in str(caught.value)
 
 
 def test_fewer_data_than_parameters_are_refused():
-    table = SiteTable(np.ones(2), ("root",) * 2, np.ones(2), np.ones(2))
+    table = traces(value=np.ones(2), t=np.ones(2), noise=np.ones(2))
     with pytest.raises(InputError, match="2 observations for 3 parameters"):
         refuse_unusable(table, 10.0, 3, "traces")
 

@@ -7,20 +7,14 @@ import numpy as np
 import pytest
 
 from hpcpinn.errors import InputError
+from hpcpinn.inference.fits import make_fit, make_many_fits
+from hpcpinn.inference.forward_model import data_of, stacked
 from hpcpinn.inference.gauss_newton import Prior
 from hpcpinn.inference.laplace import laplace
-from hpcpinn.inference.observations import refuse_unusable, synthesised
-from hpcpinn.inference.square_fit import (
-    by_closed_form,
-    by_networks,
-    make_fit,
-    make_many_fits,
-    seen_by_networks,
-    seen_exactly,
-    stacked,
-)
 from hpcpinn.inference.square_model import make_square_model
+from hpcpinn.io.observations import Observations
 from hpcpinn.physics.dopamine import PRESETS, exact
+from hpcpinn.workflows.square_inverse import by_closed_form, by_networks, refuse_unusable, synthesised
 
 CONSTANTS = PRESETS["dopamine"]
 TRUTH = np.log([CONSTANTS.D, CONSTANTS.k])
@@ -31,6 +25,21 @@ DRAWS = 150
 
 def table(seed: int = 0, count: int = 400, first: float = 0.5, last: float = 18.0):
     return synthesised(CONSTANTS, count=count, noise=0.02, first=first, last=last, seed=seed)
+
+
+def spoilt(seen: Observations, **columns: np.ndarray) -> Observations:
+    """With other columns."""
+    own = {name: columns.pop(name) for name in ("value", "noise") if name in columns}
+    return replace(seen, at={**seen.at, **columns}, **own)
+
+
+def without_noise(seen: Observations, truth) -> np.ndarray:
+    return np.asarray(exact(seen["x"], seen["y"], seen["t"], truth))
+
+
+def fitted(model, names, prior, seen, start):
+    networks = by_networks(model, names)
+    return make_fit(networks, prior)(data_of(networks, seen), jnp.asarray(start))
 
 
 @pytest.fixture(scope="module")
@@ -55,9 +64,10 @@ def test_the_model_is_the_closed_form(model):
 def draws(model):
     """Many data sets of the published setting, and the fits of the networks."""
     tables = [table(seed) for seed in range(DRAWS)]
-    seen = stacked([seen_by_networks(model, one) for one in tables])
+    networks = by_networks(model, NAMES)
+    seen = stacked([data_of(networks, one) for one in tables])
     starts = jnp.tile(jnp.log(jnp.array([0.30, 0.04])), (DRAWS, 1))
-    return tables, make_many_fits(by_networks(model), NAMES, FLAT)(seen, starts)
+    return tables, make_many_fits(networks, FLAT)(seen, starts)
 
 
 def test_errors_are_those_of_the_cramer_rao_bound_and_intervals_hold(draws):
@@ -78,16 +88,18 @@ def test_errors_are_those_of_the_cramer_rao_bound_and_intervals_hold(draws):
 def test_the_networks_add_no_error_of_their_own(draws):
     """Draw by draw, far below the 0.2 standard deviations that are allowed."""
     tables, fit = draws
-    seen = stacked([seen_exactly(one) for one in tables])
+    closed_form = by_closed_form(CONSTANTS, NAMES)
+    seen = stacked([data_of(closed_form, one) for one in tables])
     starts = jnp.tile(jnp.log(jnp.array([0.30, 0.04])), (DRAWS, 1))
-    other = make_many_fits(by_closed_form(CONSTANTS), NAMES, FLAT)(seen, starts)
+    other = make_many_fits(closed_form, FLAT)(seen, starts)
     assert np.abs(np.asarray(fit.z) - np.asarray(other.z)).max() < 1e-6 * 0.057
 
 
 def test_starts_half_and_twice_off_lead_to_the_same_constants(model):
-    seen = seen_by_networks(model, table())
+    networks = by_networks(model, NAMES)
+    seen = data_of(networks, table())
     starts = TRUTH + np.log(2.0) * np.array([[a, b] for a in (-1, 1) for b in (-1, 0, 1)])
-    many = make_many_fits(by_networks(model), NAMES, FLAT)
+    many = make_many_fits(networks, FLAT)
     fit = many(stacked([seen] * len(starts)), jnp.asarray(starts))
     assert np.all(fit.converged)
     assert np.ptp(np.asarray(fit.z), axis=0).max() < 1e-6
@@ -96,14 +108,13 @@ def test_starts_half_and_twice_off_lead_to_the_same_constants(model):
 def test_what_the_data_cannot_tell_is_not_told(model):
     """Late, dopamine is even: the data know how fast it is taken up and nothing of diffusion."""
     late = table(first=16.0, last=18.0)
-    late = replace(late, value=np.asarray(exact(late.x, late.y, late.t, CONSTANTS)), noise=np.full(400, 0.02))
-    fit = make_fit(by_networks(model), NAMES, FLAT)(seen_by_networks(model, late), jnp.asarray(TRUTH))
+    late = replace(late, value=without_noise(late, CONSTANTS), noise=np.full(400, 0.02))
+    fit = fitted(model, NAMES, FLAT, late, TRUTH)
     posterior = laplace(np.asarray(fit.z), np.asarray(fit.fisher), np.zeros(2))
     assert posterior.determined.tolist() == [False, True]
     # Only the product of peak and squared width can be seen from far: neither by itself.
     pair = Prior(jnp.zeros(2), jnp.zeros(2))
-    start = jnp.log(jnp.array([1.0, 0.5]))
-    fit = make_fit(by_networks(model), ("C0", "sigma"), pair)(seen_by_networks(model, late), start)
+    fit = fitted(model, ("C0", "sigma"), pair, late, np.log([1.0, 0.5]))
     assert not np.any(laplace(np.asarray(fit.z), np.asarray(fit.fisher), np.zeros(2)).determined)
 
 
@@ -116,7 +127,7 @@ def test_a_prior_is_one_more_observation():
 
 def test_a_strong_prior_holds_the_estimate(model):
     prior = Prior(jnp.log(jnp.array([0.5, 1.0])), jnp.array([1e8, 0.0]))
-    fit = make_fit(by_networks(model), NAMES, prior)(seen_by_networks(model, table()), jnp.asarray(TRUTH))
+    fit = fitted(model, NAMES, prior, table(), TRUTH)
     assert abs(float(jnp.exp(fit.z[0])) - 0.5) < 1e-3
 
 
@@ -124,21 +135,18 @@ def test_the_size_of_the_square_is_found_from_data_of_another():
     """Its walls are mirrors: the model is that of the closed form on the true square, wherever the iteration begins."""
     truth = CONSTANTS.replace(half_width=2.2)
     seen_in = synthesised(truth, count=400, noise=0.02, first=0.5, last=18.0, seed=3)
-    without_noise = replace(seen_in, value=np.asarray(exact(seen_in.x, seen_in.y, seen_in.t, truth)))
+    seen_in = replace(seen_in, value=without_noise(seen_in, truth))
     model = make_square_model(CONSTANTS, 30, learns_size=True)
-    start = jnp.log(jnp.array([0.5, 3.2]))
-    fit = make_fit(by_networks(model), ("D", "half_width"), Prior(jnp.zeros(2), jnp.zeros(2)))(
-        seen_by_networks(model, without_noise), start
-    )
+    fit = fitted(model, ("D", "half_width"), FLAT, seen_in, np.log([0.5, 3.2]))
     assert bool(fit.converged)
     np.testing.assert_allclose(np.exp(fit.z), [CONSTANTS.D, 2.2], rtol=1e-6)
 
 
 def test_places_of_a_square_of_unknown_size_are_bound_by_nothing_but_sense():
-    far = replace(table(count=2), x=np.array([7.0, -7.0]))
+    far = spoilt(table(count=2), x=np.array([7.0, -7.0]))
     refuse_unusable(far, None, 1, "data")
     with pytest.raises(InputError, match="row 2: x = nan um is no place"):
-        refuse_unusable(replace(far, x=np.array([7.0, np.nan])), None, 1, "data")
+        refuse_unusable(spoilt(far, x=np.array([7.0, np.nan])), None, 1, "data")
 
 
 BAD = {
@@ -155,10 +163,9 @@ BAD = {
 @pytest.mark.parametrize("bad", BAD)
 def test_data_that_cannot_be_used_are_refused(bad):
     changes, wanted = BAD[bad]
-    one = table(count=1)
-    spoilt = replace(one, **{name: np.array([value]) for name, value in changes.items()})
+    one = spoilt(table(count=1), **{name: np.array([value]) for name, value in changes.items()})
     with pytest.raises(InputError, match=wanted):
-        refuse_unusable(spoilt, 2.5, 1, "data")
+        refuse_unusable(one, 2.5, 1, "data")
 
 
 def test_fewer_data_than_parameters_are_refused():

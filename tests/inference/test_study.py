@@ -5,42 +5,47 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
+from hpcpinn.config.square import SquareConfig
+from hpcpinn.inference.fits import make_fit
+from hpcpinn.inference.forward_model import data_of, is_traced
 from hpcpinn.inference.gauss_newton import Prior
-from hpcpinn.inference.observations import synthesised
-from hpcpinn.inference.square_fit import by_networks, make_fit, seen_by_networks
-from hpcpinn.inference.square_model import make_square_model
-from hpcpinn.inference.study import BATCH, Fitter, Outcomes, Setting, joined, summarised
+from hpcpinn.inference.study import BATCH, Fitter, Outcomes, joined, summarised
+from hpcpinn.io.observations import Observations
 from hpcpinn.physics.dopamine import PRESETS, exact
+from hpcpinn.workflows.square_inverse import studied, synthesised
 
 CONSTANTS = PRESETS["dopamine"]
 TRUTH = np.log([CONSTANTS.D, CONSTANTS.k])
 FLAT = Prior(jnp.zeros(2), jnp.zeros(2))
-OBSERVATIONS, FIRST, NOISES = 60, 5, (0.0, 0.02, 0.05)
+OBSERVATIONS, FIRST, NOISES, SEED = 60, 5, (0.0, 0.02, 0.05), 3
 
 
 @pytest.fixture(scope="module")
-def setting() -> Setting:
-    model = make_square_model(CONSTANTS, 20)
-    return Setting(CONSTANTS, model, ("D", "k"), np.log([0.3, 0.04]), FLAT, first=0.5, last=18.0, seed=3)
+def fitter() -> Fitter:
+    given = {
+        "parameter": [{"name": "D", "start": 0.3}, {"name": "k", "start": 0.04}],
+        "data": {"seed": SEED},
+        "inference": {"features": 20, "max_steps": 60},
+    }
+    problem, experiment, _ = studied(SquareConfig.model_validate(given))
+    return Fitter(problem, experiment)
 
 
 @pytest.fixture(scope="module")
-def outcomes(setting: Setting) -> list[Outcomes]:
-    return Fitter(setting).batch(OBSERVATIONS, FIRST, NOISES)
+def outcomes(fitter: Fitter) -> list[Outcomes]:
+    return fitter.batch(OBSERVATIONS, FIRST, NOISES)
 
 
-def table(setting: Setting, number: int, noise: float):
-    return synthesised(
-        CONSTANTS, count=OBSERVATIONS, noise=noise, first=0.5, last=18.0, seed=setting.seed + FIRST + number
-    )
+def table(number: int, noise: float) -> Observations:
+    return synthesised(CONSTANTS, count=OBSERVATIONS, noise=noise, first=0.5, last=18.0, seed=SEED + FIRST + number)
 
 
-def test_bounds_are_those_of_the_closed_form(setting: Setting, outcomes: list[Outcomes]):
+def test_bounds_are_those_of_the_closed_form(outcomes: list[Outcomes]):
     """By automatic differentiation of the closed form at the truth, which knows no networks."""
-    seen = table(setting, 7, 0.02)
+    seen = table(7, 0.02)
 
     def predicted(z):
-        return exact(seen.x, seen.y, seen.t, CONSTANTS, jnp.exp(z[0]), jnp.exp(z[1]))
+        return exact(seen["x"], seen["y"], seen["t"], CONSTANTS, jnp.exp(z[0]), jnp.exp(z[1]))
 
     rows = np.asarray(jax.jacfwd(predicted)(jnp.asarray(TRUTH))) / seen.noise[:, None]
     bound = np.sqrt(np.diag(np.linalg.inv(rows.T @ rows)))
@@ -49,10 +54,12 @@ def test_bounds_are_those_of_the_closed_form(setting: Setting, outcomes: list[Ou
     np.testing.assert_allclose(outcomes[2].bound_log, 2.5 * outcomes[1].bound_log, rtol=1e-9)
 
 
-def test_a_draw_is_the_fit_of_its_data_by_themselves(setting: Setting, outcomes: list[Outcomes]):
-    fit = make_fit(by_networks(setting.model), ("D", "k"), FLAT)
+def test_a_draw_is_the_fit_of_its_data_by_themselves(fitter: Fitter, outcomes: list[Outcomes]):
+    model, start = fitter.problem.model, jnp.asarray(fitter.problem.start)
+    assert is_traced(model)
+    fit = make_fit(model, FLAT)
     for n, noise in ((1, 0.02), (2, 0.05)):
-        alone = fit(seen_by_networks(setting.model, table(setting, BATCH - 1, noise)), jnp.asarray(setting.start))
+        alone = fit(data_of(model, table(BATCH - 1, noise)), start)
         np.testing.assert_allclose(outcomes[n].z[BATCH - 1], alone.z, atol=1e-7)
 
 

@@ -9,6 +9,7 @@ import pytest
 from hpcpinn.io import read
 from hpcpinn.io.inference import InferenceResult
 from hpcpinn.io.layout import MemberEntry
+from hpcpinn.io.observations import Observations
 from hpcpinn.io.results import ResultWriter
 from hpcpinn.io.square import SquareResult
 from hpcpinn.io.study import StudyResult
@@ -45,7 +46,7 @@ def inference() -> InferenceResult:
     return InferenceResult(
         names=("D", "k"), units=("um2/ms", "1/ms"), **two, determined=np.array([True, False]), measure=np.zeros(2),
         covariance=np.eye(2), path=np.ones((4, 2)), config="{}", truth=np.full(2, np.nan),
-        observations={"value": np.zeros(7)},
+        observations=Observations(np.zeros(7), np.ones(7), {"t": np.arange(7.0)}), predicted=np.zeros(7), unit="uM",
     )  # fmt: skip
 
 

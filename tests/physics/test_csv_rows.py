@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from hpcpinn.errors import InputError
-from hpcpinn.io.site_observations import read_site_observations
+from hpcpinn.io.observations import AT_SITES, read_observations
 from hpcpinn.physics import voltage
 from hpcpinn.physics.csv_rows import rows_of
 from hpcpinn.physics.stimulation.waveforms import read_waveform
@@ -58,7 +58,7 @@ def test_sites_with_commas_need_no_quotes_between_semicolons(tmp_path):
 def test_a_micro_sign_in_the_encoding_of_old_spreadsheets_is_one(tmp_path):
     for encoding in ("utf-8", "latin-1"):
         text = "value_µM,site,t_ms,noise_µM\n0.1,soma,1,0.01\n".encode(encoding)
-        assert read_site_observations(written(tmp_path, text)).value == [0.1]
+        assert read_observations(written(tmp_path, text), AT_SITES).value == [0.1]
 
 
 @pytest.mark.parametrize(

@@ -9,7 +9,6 @@ from scipy.stats import chi2
 
 from hpcpinn.io.draws import Draws
 from hpcpinn.io.estimates import Estimates
-from hpcpinn.io.neuron_draws import NeuronDraws
 from hpcpinn.report.corner import Cloud, density_of, draw_corner, shown_constants
 
 SD, CENTRE = np.array([0.2, 0.1]), np.log([2.0, 30.0])
@@ -31,6 +30,11 @@ def estimates(truth=(2.2, np.nan), count=2):
     )  # fmt: skip
 
 
+def drawn_from(value, weight, figures):
+    ones, every = np.ones(value.shape[-1]), np.arange(weight.size)
+    return Draws(value, weight, np.zeros_like(weight), every, ones, np.stack([ones, ones], axis=1), figures)
+
+
 def weighted(n=4000):
     """Draws from twice the spread of the posterior, weighted to be draws from it."""
     rng = np.random.default_rng(2)
@@ -38,20 +42,14 @@ def weighted(n=4000):
     off = np.einsum("ni,ij,nj->n", z - CENTRE, np.linalg.inv(COVARIANCE), z - CENTRE)
     weight = np.exp(-0.5 * off * (1.0 - 0.25))
     weight /= weight.sum()
-    nothing = np.zeros((1, 1))
-    return NeuronDraws(
-        value=np.exp(z), weight=weight, log_density=-0.5 * off, equal=np.arange(n), low=nothing, high=nothing,
-        interval=np.zeros((2, 2)), median=np.exp(CENTRE), shape=0.1, effective=1.0 / np.sum(weight**2),
-    )  # fmt: skip
+    figures = {"shape": 0.1, "effective": 1.0 / np.sum(weight**2)}
+    return drawn_from(np.exp(z)[None], weight[None], figures)
 
 
 def alike(z):
     """Chains of equal weight."""
     value = np.exp(z).reshape(4, -1, z.shape[1])
-    shape = value.shape[:2]
-    ones = np.ones(shape)
-    good = np.ones(z.shape[1])
-    return Draws(value, ones, ones > 1.0, ones, ones, np.ones(shape, int), np.ones(4), good, 100 * good, 100 * good)
+    return drawn_from(value, np.full(value.shape[:2], 1.0 / len(z)), {"rhat": np.ones(z.shape[1])})
 
 
 def drawn(tmp_path, monkeypatch, result, draws):

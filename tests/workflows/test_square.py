@@ -95,11 +95,11 @@ def test_pictures_are_drawn(tmp_path: Path, folder: Path):
 
 
 def test_an_inference_from_a_file(tmp_path: Path, capsys):
-    from hpcpinn.inference.observations import synthesised
     from hpcpinn.physics.dopamine import PRESETS
+    from hpcpinn.workflows.square_inverse import synthesised
 
     seen = synthesised(PRESETS["dopamine"].replace(D=0.4, k=0.06), count=300, noise=0.005, first=0.5, last=15.0, seed=3)
-    rows = zip(seen.value, seen.x, seen.y, seen.t, seen.noise, strict=True)
+    rows = zip(*(seen[name] for name in ("value", "x", "y", "t", "noise")), strict=True)
     lines = ["value_uM,x_um,y_um,t_ms,noise_uM", *(",".join(f"{cell!r}" for cell in map(float, row)) for row in rows)]
     (tmp_path / "seen.csv").write_text("\n".join(lines))
     (tmp_path / "job.toml").write_text(INVERSE + "[data]\nfile = 'seen.csv'\n")

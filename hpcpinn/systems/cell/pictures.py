@@ -3,19 +3,14 @@
 from dataclasses import replace
 
 from hpcpinn.core.order import Drawing, Drawn
-from hpcpinn.io import neuron_inference, read
-from hpcpinn.io.neuron_draws import read_neuron_draws
-from hpcpinn.io.neuron_inference import read_neuron_inference
+from hpcpinn.io import inference, read
 from hpcpinn.io.sidecar import reference_path
 from hpcpinn.io.storage import format_of
 from hpcpinn.report import gallery
-from hpcpinn.report.corner import draw_corner
-from hpcpinn.report.heading import Heading
-from hpcpinn.report.inference import draw_estimates
-from hpcpinn.report.neuron_inference import draw_neuron_inference
 from hpcpinn.report.places import refuse_unusable_gallery
 from hpcpinn.report.summary import summary_lines
-from hpcpinn.wording import as_typed, counted
+from hpcpinn.systems.inferences import draw_inference_of
+from hpcpinn.wording import as_typed
 
 
 def draw(asked: Drawing) -> Drawn:
@@ -25,7 +20,7 @@ def draw(asked: Drawing) -> Drawn:
         InputError: The file is damaged, or the pictures cannot go where they should.
         OutputError: A picture cannot be written.
     """
-    return _draw_inference(asked) if format_of(asked.result) == neuron_inference.FORMAT else _draw_run(asked)
+    return draw_inference_of(asked) if format_of(asked.result) == inference.FORMAT else _draw_run(asked)
 
 
 def _draw_run(asked: Drawing) -> Drawn:
@@ -56,22 +51,3 @@ def _draw_run(asked: Drawing) -> Drawn:
     elif len(run.time) and not reference_path(asked.result).is_file():
         advice = [f"the traces show no reference: hpcpinn validate {as_typed(asked.result)} computes it"]
     return Drawn(pictures, left_out, advice)
-
-
-def _draw_inference(asked: Drawing) -> Drawn:
-    result, folder, suffix = asked.result, asked.folder, asked.suffix
-    found = read_neuron_inference(result)
-    refuse_unusable_gallery(folder, suffix, result)
-    count, sites = len(found.data.value), len(found.band_sites)
-    data = f"{counted(count, 'value')} at {counted(sites, 'site')}"
-    asked.say(f"{result}: {counted(len(found.names), 'constant')} from {data}")
-    draws = read_neuron_draws(result)
-    heading = Heading(result.name)
-    pictures = draw_neuron_inference(found, folder, suffix, draws, heading)
-    more, left_out = draw_estimates(found, folder, suffix=suffix, heading=heading)
-    pictures = [*pictures, *more]
-    if draws is not None:
-        corner = folder / f"corner.{suffix}"
-        draw_corner(corner, found, draws, heading)
-        pictures.append(corner)
-    return Drawn(pictures, left_out)

@@ -3,17 +3,14 @@
 from hpcpinn.core.order import Drawing, Drawn, refuse_choices
 from hpcpinn.errors import InputError
 from hpcpinn.io import inference, study
-from hpcpinn.io.draws import read_draws
-from hpcpinn.io.inference import read_inference
 from hpcpinn.io.square import read_square
 from hpcpinn.io.storage import format_of
 from hpcpinn.io.study import read_study
-from hpcpinn.report.draws import draw_draws
 from hpcpinn.report.heading import Heading
-from hpcpinn.report.inference import draw_inference
 from hpcpinn.report.places import refuse_unusable_gallery
 from hpcpinn.report.square import draw_square
 from hpcpinn.report.study import draw_study
+from hpcpinn.systems.inferences import draw_inference_of
 from hpcpinn.wording import counted
 
 
@@ -24,7 +21,7 @@ def draw(asked: Drawing) -> Drawn:
         InputError: The file is damaged, or the pictures cannot go where they should.
         OutputError: A picture cannot be written.
     """
-    kinds = {inference.FORMAT: _draw_inference, study.FORMAT: _draw_study}
+    kinds = {inference.FORMAT: draw_inference_of, study.FORMAT: _draw_study}
     return kinds.get(format_of(asked.result) or "", _draw_run)(asked)
 
 
@@ -36,19 +33,6 @@ def _draw_run(asked: Drawing) -> Drawn:
     state = "complete" if run.complete else "not complete"
     asked.say(f"{asked.result}: {state}, {counted(len(run.time), 'frame')} of {len(run.x)} x {len(run.y)} cells")
     return Drawn(*draw_square(run, asked.folder, times=asked.times, suffix=asked.suffix))
-
-
-def _draw_inference(asked: Drawing) -> Drawn:
-    refuse_choices("an inference", asked)
-    result, folder, suffix = asked.result, asked.folder, asked.suffix
-    outcome, drawn = read_inference(result), read_draws(result)
-    refuse_unusable_gallery(folder, suffix, result)
-    asked.say(f"{result}: {', '.join(outcome.names)} from {counted(len(outcome.observations['value']), 'observation')}")
-    heading = Heading(result.name)
-    pictures, left_out = draw_inference(outcome, folder, suffix=suffix, heading=heading)
-    if drawn is not None:
-        pictures = [*pictures, *draw_draws(outcome, *drawn, folder, suffix=suffix, heading=heading)]
-    return Drawn(pictures, left_out)
 
 
 def _draw_study(asked: Drawing) -> Drawn:

@@ -1,8 +1,9 @@
-"""The model of an inference on a neuron: a run's cell, a fixed sequence of windows, calcium at sites."""
+"""The forward model of a cell: its run's pieces, a fixed sequence of windows, what is seen of calcium at sites."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
+from typing import NamedTuple
 
 import jax
 import jax.numpy as jnp
@@ -11,13 +12,16 @@ from jaxtyping import Float, Int
 from numpy import ndarray
 
 from hpcpinn.config import RunConfig
-from hpcpinn.config.learnable import BY_TYPE
+from hpcpinn.config.learnable import BY_TYPE, unit_of
 from hpcpinn.coordinates import Coordinates
 from hpcpinn.domain.coupled_window import CoupledWindow
 from hpcpinn.domain.patches import PatchPlace
 from hpcpinn.errors import InputError, SolveError, concerning
+from hpcpinn.inference.cell_march import CALCIUM, FixedMarch, Marched, WindowSequence
+from hpcpinn.inference.forward_model import Seen
 from hpcpinn.inference.learned_drive import Course, LearnedDrive, ShapedDrive
-from hpcpinn.inference.neuron_march import CALCIUM, FixedMarch, Marched, WindowSequence
+from hpcpinn.io.inference import CellBands
+from hpcpinn.io.observations import Observations
 from hpcpinn.marching.march import March
 from hpcpinn.morphology import Cable
 from hpcpinn.morphology.frusta import kind_name
@@ -41,22 +45,21 @@ def known_constants(config: RunConfig, problem: Problem) -> CalciumConstants:
     return problem.cell.constants.replace(leak=leak)
 
 
-@dataclass(frozen=True)
-class Seen:
-    """Calcium at places and times, and its derivatives by the coordinates of the constants.
+class AtSites(NamedTuple):
+    """Places and times on a cell.
 
     Attributes:
-        value: µM, (N,).
-        slope: (N, p).
+        site: Number of the site of every observation.
+        time: Its time, ms.
     """
 
-    value: Float[ndarray, " N"]
-    slope: Float[ndarray, "N p"]
+    site: Int[ndarray, " N"]
+    time: Float[ndarray, " N"]
 
 
 @dataclass(frozen=True)
-class NeuronModel:
-    """Calcium at sites of a cell as a function of constants. Collective over all ranks.
+class CellModel:
+    """What is seen at sites of a cell as a function of constants. Collective over all ranks.
 
     Attributes:
         problem: The run.
@@ -65,6 +68,7 @@ class NeuronModel:
         sites: Where calcium is seen.
         march: Over the windows that the starting constants ask for.
         shaped: What acts on the pieces, for constants that shape it.
+        indicator: Dissociation constant K of an indicator, µM: seen is c/(c + K); None: free calcium.
     """
 
     problem: Problem
@@ -73,13 +77,29 @@ class NeuronModel:
     sites: tuple[Site, ...]
     march: FixedMarch
     shaped: ShapedDrive
+    indicator: float | None = None
+
+    @property
+    def units(self) -> tuple[str, ...]:
+        """Units of the learned constants."""
+        return tuple(unit_of(name) for name in self.names)
 
     @property
     def coordinates(self) -> Coordinates:
         """How the constants are iterated on."""
         return self.march.constants.coordinates
 
-    def solved(self, z: Float[ndarray, " p"], near: Marched | None = None, *, slopes: bool = True) -> Marched:
+    @property
+    def unit(self) -> str:
+        """Unit of what is seen."""
+        return "uM" if self.indicator is None else "1"
+
+    def at(self, observations: Observations) -> "AtSites":
+        """Numbers of the sites of observations, and their times, ms."""
+        order = {site.name: i for i, site in enumerate(self.sites)}
+        return AtSites(np.array([order[name.strip()] for name in observations["site"]], int), observations["t"])
+
+    def solve(self, z: Float[ndarray, " p"], near: Marched | None = None, *, slopes: bool = True) -> Marched:
         """The heads at given constants.
 
         Args:
@@ -103,12 +123,21 @@ class NeuronModel:
             )
         return marched
 
-    def seen(self, marched: Marched, site: Int[ndarray, " N"], time: Float[ndarray, " N"]) -> Seen:
-        """Calcium at the sites (by number) and times (ms), the same on every rank.
+    def seen(self, solution: Marched, at: "AtSites") -> Seen:
+        """What is seen at sites and times, the same on every rank.
 
         Args:
-            marched: Of `solved`.
+            solution: Of `solve`.
+            at: The sites and times.
         """
+        found, K = self._calcium(solution, *at), self.indicator
+        if K is None:
+            return found
+        c = found.value
+        return Seen(c / (c + K), found.slope * (K / (c + K) ** 2)[:, None])
+
+    def _calcium(self, marched: Marched, site: Int[ndarray, " N"], time: Float[ndarray, " N"]) -> Seen:
+        """Calcium at the sites (by number) and times (ms), µM, the same on every rank."""
         unit = self.problem.cell.constants.time_unit
         start, length = (np.asarray(x) for x in self.march.sequence[:2])
         t = np.asarray(time) * unit
@@ -130,30 +159,29 @@ class NeuronModel:
         everything = np.asarray(self.communicator.sum(jnp.asarray(np.column_stack([value, slope]))))
         return Seen(everything[:, 0], everything[:, 1:])
 
-    def learning(self, names: Sequence[str]) -> "NeuronModel":
+    def learning(self, names: Sequence[str]) -> "CellModel":
         """The same with other constants learned."""
         constants = replace(self.march.constants, names=tuple(names))
         drive = _learned_drive(self.problem, self.communicator, self.shaped, constants, self.march.sequence)
         return replace(self, names=tuple(names), march=replace(self.march, constants=constants, drive=drive))
 
-    def over_the_cell(
-        self, marched: Marched, spread: Float[ndarray, "p p"]
-    ) -> tuple[Float[ndarray, " W"], Float[ndarray, "W F"], Float[ndarray, "W F"]]:
-        """Calcium on all pieces at the ends of windows: times (ms), means and standard deviations (µM).
+    def over_the_cell(self, marched: Marched, spread: Float[ndarray, "p p"]) -> CellBands:
+        """Calcium on all pieces at the ends of windows.
 
         Args:
-            marched: Of `solved`.
+            marched: Of `solve`.
             spread: Covariance of the coordinates.
         """
         slope = np.asarray(marched.mean_slope)
         sd = np.sqrt(np.einsum("pwf,pq,qwf->wf", slope, spread, slope))
         mine = (self.problem.local, np.asarray(marched.mean), sd)
-        shape = (len(sd), self.problem.cell.pieces.cable.n_frusta)
-        mean, deviation = np.zeros(shape), np.zeros(shape)
+        pieces = self.problem.cell.pieces.cable
+        mean, deviation = np.zeros((len(sd), pieces.n_frusta)), np.zeros((len(sd), pieces.n_frusta))
         for local, values, spreads in self.communicator.share(mine):
             mean[:, local], deviation[:, local] = values, spreads
         start, length = (np.asarray(x) for x in self.march.sequence[:2])
-        return (start + length) / self.problem.cell.constants.time_unit, mean, deviation
+        time = (start + length) / self.problem.cell.constants.time_unit
+        return CellBands(pieces.xyz, pieces.radius, time, mean, deviation)
 
     @cached_property
     def _row_of_site(self) -> Int[ndarray, " S"]:
@@ -168,7 +196,7 @@ class NeuronModel:
 def build_model(
     config: RunConfig, communicator: Communicator, names: Sequence[str], start: Sequence[float | None],
     sites: Sequence[str],
-) -> NeuronModel:  # fmt: skip
+) -> CellModel:  # fmt: skip
     """Sets up the model and finds its windows by a run with the starting constants. Collective over all ranks.
 
     Args:
@@ -199,7 +227,7 @@ def build_model(
     site_piece = np.array([local[site.frustum] for site in found if site.frustum in local], int)
     drive = _learned_drive(problem, communicator, shaped, constants, sequence)
     march = FixedMarch(solver, constants, sequence, drive, site_piece)
-    return NeuronModel(problem, communicator, tuple(names), found, march, shaped)
+    return CellModel(problem, communicator, tuple(names), found, march, shaped, config.data.indicator)
 
 
 def _shaped_drive(problem: Problem) -> ShapedDrive:

@@ -1,7 +1,8 @@
 """What came of an inference, in plain words: what is known of the constants, whether the model fits, what is left."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
+from math import isfinite
 
 from numpy import ndarray
 
@@ -59,7 +60,6 @@ class InferenceVerdict:
 
 def inference_verdict(
     estimates: Estimates,
-    truth: Mapping[str, float],
     misfit: float,
     *,
     intervals: Sequence[Sequence[float]] | ndarray | None = None,
@@ -70,12 +70,12 @@ def inference_verdict(
     """What came of an inference.
 
     Args:
-        estimates: What was inferred.
-        truth: What synthetic data were made with; empty for others.
+        estimates: What was inferred, with what synthetic data were made with.
         misfit: Mean square of what the model misses over the noise.
         intervals: 95 % intervals of the constants, of draws; by default those of the estimates.
         model_is_wrong, probability, left: As of `InferenceVerdict`.
     """
+    truth = {n: float(x) for n, x in zip(estimates.names, estimates.truth, strict=True) if isfinite(x)}
     bounds = zip(estimates.low, estimates.high, strict=True) if intervals is None else intervals
     within = {name: (float(low), float(high)) for name, (low, high) in zip(estimates.names, bounds, strict=True)}
     known = dict(zip(estimates.names, map(bool, estimates.determined), strict=True))

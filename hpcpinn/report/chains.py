@@ -1,50 +1,17 @@
-"""Pictures of draws from a posterior: in the corner plot, chain by chain, and where to measure next."""
+"""Pictures of chains that draw from a posterior, and of where to measure next."""
 
 from pathlib import Path
 
 import numpy as np
 
 from hpcpinn.io.draws import Draws, Placement
-from hpcpinn.io.inference import InferenceResult
+from hpcpinn.io.estimates import Estimates
 from hpcpinn.report.canvas import CYCLE, canvas
-from hpcpinn.report.corner import draw_corner
 from hpcpinn.report.heading import Heading
-from hpcpinn.report.inference import label
+from hpcpinn.report.posterior import label
 
 
-def draw_draws(
-    result: InferenceResult,
-    draws: Draws,
-    placement: Placement,
-    folder: Path,
-    *,
-    suffix: str = "png",
-    heading: Heading | None = None,
-) -> list[Path]:
-    """Draws every picture of draws.
-
-    Args:
-        result: The most probable constants.
-        draws: Of their posterior.
-        placement: Where the next observation tells most.
-        folder: Where to.
-        suffix: png, pdf or svg.
-        heading: Written above every picture.
-
-    Returns:
-        The pictures.
-
-    Raises:
-        OutputError: A picture cannot be written.
-    """
-    names = [folder / f"{name}.{suffix}" for name in ("corner", "chains", "placement")]
-    draw_corner(names[0], result, draws, heading)
-    draw_chains(names[1], result, draws, heading)
-    draw_placement(names[2], placement, heading)
-    return names
-
-
-def draw_chains(path: Path, result: InferenceResult, draws: Draws, heading: Heading | None = None) -> None:
+def draw_chains(path: Path, result: Estimates, draws: Draws, heading: Heading | None = None) -> None:
     """Every chain's way, and histograms of ranks by chain: flat where the chains agree."""
     chains, kept = draws.value.shape[:2]
     with canvas(path, 7.0, 1.7 * len(result.names) + 0.2, heading) as figure:
@@ -59,7 +26,9 @@ def draw_chains(path: Path, result: InferenceResult, draws: Draws, heading: Head
                 ranks.stairs(counts / (kept / 20.0), edges, color=colour, lw=0.8, baseline=None)
             ranks.axhline(1.0, color=CYCLE[6], lw=0.6)
             way.set(ylabel=label(result, number), xlabel="draw", xlim=(0, kept))
-            way.set_title(f"R-hat {draws.rhat[number]:.4f}, {draws.ess_bulk[number]:.0f} effective draws")
+            way.set_title(
+                f"R-hat {draws.figures['rhat'][number]:.4f}, {draws.figures['ess_bulk'][number]:.0f} effective draws"
+            )
             ranks.set(xlabel="rank among all draws", ylabel="relative frequency", xlim=(0.0, 1.0), ylim=(0.0, None))
 
 

@@ -4,17 +4,17 @@ import json
 import subprocess
 import sys
 from pathlib import Path
-from types import SimpleNamespace
 
 import numpy as np
 import pytest
 
 from hpcpinn.errors import InputError, SolveError
 from hpcpinn.inference.laplace import laplace
-from hpcpinn.io.neuron_draws import read_neuron_draws
-from hpcpinn.io.neuron_inference import read_neuron_inference
+from hpcpinn.inference.sample import refuse_improper
+from hpcpinn.io.draws import read_draws
+from hpcpinn.io.inference import read_inference
 from hpcpinn.parallel.communicator import SerialCommunicator
-from hpcpinn.workflows.neuron_uq import _refuse_improper, quantify_cell, refuse_unusable_places
+from hpcpinn.workflows.inverse import refuse_unusable_places, sample
 from tests.cli.in_process import hpcpinn
 from tests.inference.fork import SMALL, small
 
@@ -51,9 +51,9 @@ class Told:
 def drawn(tmp_path_factory: pytest.TempPathFactory):
     output = tmp_path_factory.mktemp("uq") / "posterior.h5"
     config = small(*KEYS, f"run.output={output}")
-    refuse_unusable_places(config)
+    refuse_unusable_places(config, draws=True)
     progress = Told()
-    outcome = quantify_cell(config, SerialCommunicator(), progress)
+    outcome = sample(config, SerialCommunicator(), progress)
     assert progress.said[-1] == (80, 80)
     return outcome, output
 
@@ -62,9 +62,10 @@ def test_draws_are_those_of_laplace_where_the_model_is_nearly_linear(drawn):
     outcome, _ = drawn
     result, draws = outcome.inference.result, outcome.draws
     own = result.coordinates
-    error = result.sd_log / np.sqrt(draws.effective)
-    assert draws.effective > 30.0 and draws.shape < 0.7 and outcome.lost == 0
-    mean = draws.weight @ own.of(draws.value)
+    effective = draws.figures["effective"]
+    error = result.sd_log / np.sqrt(effective)
+    assert effective > 30.0 and draws.figures["shape"] < 0.7 and outcome.lost == 0
+    mean = draws.weight[0] @ own.of(draws.value[0])
     assert np.all(np.abs(mean - own.of(result.estimate)) < 4.0 * error)
     width = np.diff(own.of(draws.interval.T), axis=0)[0]
     np.testing.assert_allclose(width, 2.0 * 1.96 * result.sd_log, rtol=0.5)
@@ -73,13 +74,14 @@ def test_draws_are_those_of_laplace_where_the_model_is_nearly_linear(drawn):
 
 def test_bands_of_draws_lie_around_the_mean_and_are_as_wide_as_laplaces(drawn):
     _, output = drawn
-    result, draws = read_neuron_inference(output), read_neuron_draws(output)
-    assert draws is not None and draws.low.shape == result.band_mean.shape
-    lively = result.band_sd > 0.2 * result.band_sd.max()
-    width = (draws.high - draws.low)[lively] / (2.0 * 1.96 * result.band_sd[lively])
+    bands, draws = read_inference(output).bands, read_draws(output)
+    assert draws is not None and draws.is_weighted
+    assert bands is not None and bands.low is not None and bands.low.shape == bands.mean.shape
+    lively = bands.sd > 0.2 * bands.sd.max()
+    width = (bands.high - bands.low)[lively] / (2.0 * 1.96 * bands.sd[lively])
     assert 0.6 < np.median(width) < 1.5
-    assert np.all(draws.low[lively] < result.band_mean[lively] + result.band_sd[lively])
-    assert np.all(draws.high[lively] > result.band_mean[lively] - result.band_sd[lively])
+    assert np.all(bands.low[lively] < bands.mean[lively] + bands.sd[lively])
+    assert np.all(bands.high[lively] > bands.mean[lively] - bands.sd[lively])
 
 
 def test_arviz_opens_the_draws_in_a_fresh_interpreter(drawn):
@@ -97,7 +99,7 @@ def test_arviz_opens_the_draws_in_a_fresh_interpreter(drawn):
     assert done.returncode == 0, done.stderr
     groups, names, means, likeliest, shape = json.loads(done.stdout.splitlines()[-1])
     assert {"posterior", "sample_stats", "log_likelihood", "observed_data", "constant_data"} <= set(groups)
-    assert names == ["j_release", "gates[0].half"] and shape == outcome.draws.shape
+    assert names == ["j_release", "gates[0].half"] and shape == outcome.draws.figures["shape"]
     np.testing.assert_allclose(means, outcome.draws.together.mean(axis=0), rtol=1e-2)
     assert np.isfinite(likeliest)
 
@@ -112,9 +114,8 @@ def test_pictures_of_draws_are_drawn(drawn):
 def test_what_nothing_determines_is_not_drawn():
     """Of a constant that enters nothing, and has no prior, there is no posterior."""
     posterior = laplace(np.zeros(2), np.diag([100.0, 0.0]), np.array([0.0, 0.0]))
-    found = SimpleNamespace(posterior=posterior, study=SimpleNamespace(names=("D_c", "rest_voltage")))
     with pytest.raises(SolveError, match="neither data nor priors determine rest_voltage, so there is no posterior"):
-        _refuse_improper(found)  # type: ignore[arg-type]
+        refuse_improper(("D_c", "rest_voltage"), ~np.isfinite(posterior.sd))
 
 
 def test_a_cell_without_parameters_and_a_study_of_a_cell_are_refused(tmp_path: Path):
@@ -131,4 +132,4 @@ def test_the_draws_have_a_place_that_is_no_input(tmp_path: Path):
     taken = tmp_path / "posterior.nc"
     taken.write_text("mine")
     with pytest.raises(InputError, match=r"the draws go there"):
-        refuse_unusable_places(small(*KEYS, f"run.output={tmp_path / 'posterior.h5'}"))
+        refuse_unusable_places(small(*KEYS, f"run.output={tmp_path / 'posterior.h5'}"), draws=True)

@@ -3,9 +3,9 @@
 import numpy as np
 import pytest
 
-from hpcpinn.io.neuron_inference import read_neuron_inference
+from hpcpinn.io.inference import read_inference
 from hpcpinn.parallel.communicator import SerialCommunicator
-from hpcpinn.workflows.neuron_inference import infer_on_cell
+from hpcpinn.workflows.inverse import infer
 from tests.inference.fork import SMALL, small
 from tests.mpi import runner
 
@@ -24,8 +24,8 @@ MORE = (
 def alone(tmp_path_factory: pytest.TempPathFactory):
     """In this process."""
     output = tmp_path_factory.mktemp("alone") / "inference.h5"
-    infer_on_cell(small(*MORE, f"run.output={output}"), SerialCommunicator())
-    return read_neuron_inference(output)
+    infer(small(*MORE, f"run.output={output}"), SerialCommunicator())
+    return read_inference(output)
 
 
 @pytest.mark.parametrize(
@@ -39,13 +39,13 @@ def test_ranks_infer_what_one_does(tmp_path, alone, ranks, transport):
     settings = [word for text in keys for word in ("--set", text)]
     done = runner.mpirun(["-m", "hpcpinn", "infer", str(job), *settings], ranks, limit=LIMIT)
     assert done.code == 0, done.output
-    many = read_neuron_inference(output)
+    many = read_inference(output)
     known = alone.determined
     assert known.sum() >= 2 and np.array_equal(many.determined, known)
-    np.testing.assert_array_equal(many.data.value.round(9), alone.data.value.round(9))
+    np.testing.assert_array_equal(many.observations.value.round(9), alone.observations.value.round(9))
     away = np.abs(np.log(many.estimate / alone.estimate))[known] / alone.sd_log[known]
     assert away.max() < 1e-3
     np.testing.assert_allclose(many.sd_log[known], alone.sd_log[known], rtol=1e-4)
-    np.testing.assert_allclose(many.band_mean, alone.band_mean, rtol=1e-5)
-    np.testing.assert_allclose(many.cell_mean, alone.cell_mean, rtol=1e-5)
-    assert many.check_probability == alone.check_probability
+    np.testing.assert_allclose(many.bands.mean, alone.bands.mean, rtol=1e-5)
+    np.testing.assert_allclose(many.cell.mean, alone.cell.mean, rtol=1e-5)
+    assert many.check.probability == alone.check.probability

@@ -1,0 +1,205 @@
+"""Inferences on a cell: traces at sites, from a file or made, and the model that is fitted to them."""
+
+from collections.abc import Callable, Sequence
+from functools import partial
+from pathlib import Path
+
+import numpy as np
+from jaxtyping import Float
+from numpy import ndarray
+
+from hpcpinn.config import RunConfig
+from hpcpinn.core import plausibility
+from hpcpinn.errors import InputError, warn
+from hpcpinn.inference.estimates import prior_of
+from hpcpinn.inference.problem import FitSettings, InverseProblem, Observed, Traces
+from hpcpinn.inference.sample import Sampling
+from hpcpinn.io import observations as table
+from hpcpinn.io.observations import AT_SITES, Observations, read_observations
+from hpcpinn.parallel.communicator import Communicator
+from hpcpinn.progress import NO_PROGRESS, ProgressDisplay
+from hpcpinn.wording import biology
+from hpcpinn.workflows.cell_model import AtSites, CellModel, build_model
+from hpcpinn.workflows.learned_values import LAID_BY, laid_for, own_value, starting_values
+
+_LEAST_COVERED = 0.01
+"""Share of a run; data that end earlier have another unit of time."""
+
+
+def inputs(config: RunConfig, job: Path | None = None) -> dict[str, Path | str | None]:
+    """What a run description takes as input, by what messages call it."""
+    return {
+        "the job file": job,
+        "the data file (data.file)": config.data.file,
+        "the voltage (voltage.file)": config.voltage.file,
+    }
+
+
+def refuse_unusable(traces: Observations, duration: float, n_parameters: int, where: str) -> None:
+    """Finds out that traces cannot be used. Sites are the cell's affair.
+
+    Args:
+        traces: The traces.
+        duration: Duration of the run, ms.
+        n_parameters: How many constants they are to determine.
+        where: What messages call their source.
+
+    Raises:
+        InputError: A value that is no number, no positive noise, a time outside the run, or fewer rows than
+            parameters.
+    """
+    table.refuse_unusable(traces, n_parameters, where)
+    t = traces["t"]
+    for row in np.flatnonzero((t < 0.0) | (t > duration * (1.0 + 1e-12))):
+        raise InputError(
+            f"{traces.place(row, where)}: t = {biology(t[row], 6)} lies outside the run "
+            f"(0 to {biology(duration, 6)}); leave the row away or change run.duration"
+        )
+    last = float(t.max(initial=0.0))
+    if 0.0 < last < _LEAST_COVERED * duration:
+        warn(
+            f"{where}: ends at t = {last:g} ms, and the run at {duration:g} (run.duration); if its times are in s, "
+            "multiply them by 1000"
+        )
+
+
+def prepared(
+    config: RunConfig, communicator: Communicator, progress: ProgressDisplay = NO_PROGRESS
+) -> tuple[InverseProblem, Observed]:
+    """The inverse problem of a run description, and its data. Collective over all ranks.
+
+    Raises:
+        InputError: No parameters, or data that cannot be used.
+        SolveError: The run with the starting, or the true, constants does not reach its tolerance.
+    """
+    progress.doing("setting up")
+    data, n_parameters = config.data, len(config.parameter)
+    if data.file is not None:
+        traces = communicator.on_root(read_observations, data.file, AT_SITES)
+        refuse_unusable(traces, config.run.duration, n_parameters, data.file)
+        if data.indicator is None:
+            largest = float(np.abs(traces.value).max())
+            plausibility.check("measured calcium", largest, f"{data.file}: the largest value")
+        sites = tuple(dict.fromkeys(name.strip() for name in traces["site"]))
+        return build_inverse(config, communicator, sites), Observed(traces, data.file)
+    problem = build_inverse(config, communicator, tuple(name.strip() for name in data.sites))
+    progress.doing("compiling, and making data")
+    traces = synthesiser(config, communicator, problem)(data.seed)
+    source = f"{len(traces)} synthetic observations (seed {data.seed})"
+    refuse_unusable(traces, config.run.duration, n_parameters, source)
+    return problem, Observed(traces, source, truth_of(config, problem))
+
+
+def build_inverse(config: RunConfig, communicator: Communicator, sites: tuple[str, ...]) -> InverseProblem:
+    """Sets up an inference. Collective over all ranks; the run with the starting constants is the long part.
+
+    Args:
+        config: The run description with [[parameter]].
+        communicator: All ranks.
+        sites: Where traces are, or will be, measured.
+
+    Raises:
+        InputError: What the user gave cannot be used.
+        SolveError: The run with the starting constants does not reach its tolerance.
+    """
+    if not config.parameter:
+        raise InputError("[[parameter]]: none is given, so there is nothing to infer; name at least one, such as D_c")
+    return _laid(config, communicator, sites, [p.prior if p.start is None else p.start for p in config.parameter])
+
+
+def _laid(
+    config: RunConfig, communicator: Communicator, sites: tuple[str, ...], starts: Sequence[float | None]
+) -> InverseProblem:
+    """The problem whose windows and pieces are laid for given constants, from which it begins. Collective."""
+    names = tuple(parameter.name for parameter in config.parameter)
+    laid = laid_for(config, {name: value for name, value in zip(names, starts, strict=True) if value is not None})
+    model = build_model(laid, communicator, names, starts, sites)
+    begin = starting_values(laid, model.problem.cell.constants, names, starts)
+    coordinates, settings = model.coordinates, config.inference
+
+    def laid_at(z: Float[ndarray, " p"]) -> InverseProblem:
+        return _laid(config, communicator, sites, coordinates.values(z).tolist())
+
+    def grouped(traces: Observations) -> tuple[ndarray, ndarray]:
+        return tuple(model.at(traces))  # type: ignore[return-value]
+
+    return InverseProblem(
+        model=model,
+        start=coordinates.of(begin),
+        prior=prior_of(config.parameter, coordinates),
+        settings=FitSettings(
+            tolerance=settings.tolerance,
+            max_steps=settings.max_steps,
+            undetermined_above=settings.undetermined_above,
+            check_level=settings.check_level,
+            replicates=settings.replicates,
+            seed=config.run.seed,
+        ),
+        description=config.to_json(),
+        unit=model.unit,
+        traces=_traces(model, config.inference.band_interval, config.run.duration),
+        groups=grouped,
+        laid_at=laid_at if any(name in LAID_BY for name in names) else None,
+        over_cell=model.over_the_cell,
+    )
+
+
+def _traces(model: CellModel, every: float, last: float) -> Traces:
+    """All sites of a model every so often, ms."""
+    times = np.minimum(every * np.arange(int(np.ceil(last / every)) + 1), last)
+    n_sites = len(model.sites)
+    at = AtSites(np.repeat(np.arange(n_sites), len(times)), np.tile(times, n_sites))
+    return Traces(tuple(site.name for site in model.sites), times, at)
+
+
+def cell_model(problem: InverseProblem) -> CellModel:
+    """The model of a problem on a cell."""
+    assert isinstance(problem.model, CellModel)
+    return problem.model
+
+
+def truth_of(config: RunConfig, problem: InverseProblem) -> dict[str, float]:
+    """What synthetic data are made with, of the learned constants and of others that differ from the run's."""
+    known, changes = cell_model(problem).problem.cell.constants, config.data.truth.changes
+    learned = {name: own_value(config, known, name, changes) for name in problem.names}
+    covered = set(problem.names)
+    return learned | {name: value for name, value in changes.items() if name not in covered}
+
+
+def synthesiser(
+    config: RunConfig, communicator: Communicator, problem: InverseProblem
+) -> Callable[[int], Observations]:
+    """Makes synthetic traces of a run description from a seed. Collective over all ranks.
+
+    Raises:
+        SolveError: The model cannot be solved with the true constants.
+    """
+    truth, model = truth_of(config, problem), cell_model(problem)
+    names, sites = tuple(truth), tuple(site.name for site in model.sites)
+    if any(name in LAID_BY for name in names):
+        model = build_model(laid_for(config, truth), communicator, names, list(truth.values()), sites)
+    elif names != model.names:
+        model = model.learning(names)
+    marched = model.solve(model.coordinates.of(list(truth.values())))
+    data, n_sites = config.data, len(sites)
+    last = config.run.duration if data.last is None else data.last
+    times = data.first + data.interval * np.arange(int((last - data.first) / data.interval * (1.0 + 1e-12)) + 1)
+    at = AtSites(np.repeat(np.arange(n_sites), len(times)), np.tile(times, n_sites))
+    value = model.seen(marched, at).value
+    rest = model.seen(marched, AtSites(np.arange(n_sites), np.zeros(n_sites))).value
+    largest = np.abs(value - rest[at.site]).reshape(n_sites, -1).max(axis=1)
+    deviation = data.noise * largest[at.site]
+    columns = {"site": tuple(sites[s] for s in at.site), "t": at.time}
+    return partial(_noisy, Observations(value, deviation, columns, AT_SITES))
+
+
+def _noisy(clean: Observations, seed: int) -> Observations:
+    """Traces with errors of their noise."""
+    noise = np.random.default_rng(seed).standard_normal(len(clean))
+    return Observations(clean.value + clean.noise * noise, clean.noise, clean.at, clean.units)
+
+
+def sampling(config: RunConfig) -> Sampling:
+    """How the posterior is drawn from."""
+    uq = config.uq
+    return Sampling(draws=uq.draws, seed=config.run.seed, shape_most=uq.shape_most, effective_least=uq.effective_least)

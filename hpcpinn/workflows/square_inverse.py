@@ -1,0 +1,238 @@
+"""Inferences on a square: its model of the observations, where these come from, and what is asked besides."""
+
+from collections.abc import Callable, Mapping
+from functools import partial
+from pathlib import Path
+
+import jax.numpy as jnp
+import numpy as np
+from jaxtyping import Array, Float
+from numpy import ndarray
+
+from hpcpinn.config.square import ParameterConfig, SquareConfig
+from hpcpinn.coordinates import Coordinates
+from hpcpinn.core.parameters import learnable_in
+from hpcpinn.errors import InputError
+from hpcpinn.inference.estimates import prior_of
+from hpcpinn.inference.forward_model import At, NamedModel, is_traced
+from hpcpinn.inference.infer import Fitted
+from hpcpinn.inference.placement import next_observation
+from hpcpinn.inference.problem import FitSettings, InverseProblem, Observed
+from hpcpinn.inference.sample import Sampling
+from hpcpinn.inference.square_model import SquareModel, make_square_model
+from hpcpinn.inference.study import DataSets, Experiment
+from hpcpinn.io import observations as table
+from hpcpinn.io.draws import Placement
+from hpcpinn.io.observations import IN_A_PLANE, Observations, read_observations
+from hpcpinn.parallel.communicator import Communicator
+from hpcpinn.physics.dopamine import DopamineConstants, exact
+from hpcpinn.progress import NO_PROGRESS, ProgressDisplay
+from hpcpinn.workflows.square_problem import constants_of
+
+UNITS = {name: entry.plain_unit for name, entry in learnable_in(DopamineConstants).items()}
+"""Of the constants that can be learned."""
+
+
+def inputs(config: SquareConfig, job: Path | None = None) -> dict[str, Path | str | None]:
+    """What a run description takes as input, by what messages call it."""
+    return {"the job file": job, "the data file (data.file)": config.data.file}
+
+
+def by_networks(square: SquareModel, names: tuple[str, ...]) -> NamedModel:
+    """The model of the networks: places are features of the trunks."""
+
+    def predicted(values: Mapping[str, Array], at: At) -> Float[Array, " N"]:
+        return square.predicted(values, *at)
+
+    def places(seen: Observations) -> At:
+        return square.observed_at(seen["x"]), square.observed_at(seen["y"]), seen["t"]
+
+    return _model(names, predicted, places)
+
+
+def by_closed_form(constants: DopamineConstants, names: tuple[str, ...]) -> NamedModel:
+    """The closed form, which other models are held against; it can learn D and k."""
+
+    def predicted(values: Mapping[str, Array], at: At) -> Float[Array, " N"]:
+        x, y, t = at
+        return exact(x, y, t, constants, values.get("D"), values.get("k"))
+
+    return _model(names, predicted, lambda seen: (seen["x"], seen["y"], seen["t"]))
+
+
+def _model(
+    names: tuple[str, ...],
+    predicted: Callable[[Mapping[str, Array], At], Float[Array, " N"]],
+    places: Callable[[Observations], At],
+) -> NamedModel:
+    return NamedModel(names, tuple(UNITS[name] for name in names), (0.0,) * len(names), predicted, places)
+
+
+def synthesised(
+    constants: DopamineConstants, *, count: int, noise: float, first: float, last: float, seed: int
+) -> Observations:
+    """Observations of the closed form at uniformly random places and times.
+
+    Args:
+        constants: The truth.
+        count: How many.
+        noise: Standard deviation of their errors over the peak of the release.
+        first, last: When they are made, ms.
+        seed: Seed of places, times and noise.
+    """
+    rng = np.random.default_rng(seed)
+    a = constants.half_width
+    x, y = rng.uniform(-a, a, (2, count))
+    t = rng.uniform(first, last, count)
+    deviation = np.full(count, noise * constants.C0)
+    value = np.asarray(exact(x, y, t, constants)) + deviation * rng.standard_normal(count)
+    return Observations(value, deviation, {"x": x, "y": y, "t": t}, IN_A_PLANE)
+
+
+def refuse_unusable(seen: Observations, half_width: float | None, n_parameters: int, where: str) -> None:
+    """Finds out that observations cannot be used.
+
+    Args:
+        seen: The observations.
+        half_width: Half of the square's side, µm; None where it is not known.
+        n_parameters: How many constants they are to determine.
+        where: What messages call their source.
+
+    Raises:
+        InputError: One lies outside the square or before the release, has no positive noise, or there are
+            fewer than parameters.
+    """
+    table.refuse_unusable(seen, n_parameters, where)
+    for axis in ("x", "y"):
+        values = seen[axis]
+        reach = np.finfo(float).max if half_width is None else half_width * (1.0 + 1e-12)
+        for row in np.flatnonzero(~(np.abs(values) <= reach)):
+            bounds = f"lies outside the square (-{half_width:g} to {half_width:g} um)" if half_width else "is no place"
+            raise InputError(f"{seen.place(row, where)}: {axis} = {values[row]:g} um {bounds}")
+    for row in np.flatnonzero(seen["t"] < 0.0):
+        raise InputError(f"{seen.place(row, where)}: t = {seen['t'][row]:g} ms is before the release at 0")
+
+
+def truth_of(config: SquareConfig) -> DopamineConstants:
+    """What synthetic data are made with."""
+    return constants_of(config).replace(**config.data.truth.changes)
+
+
+def prepared(
+    config: SquareConfig, communicator: Communicator, progress: ProgressDisplay = NO_PROGRESS
+) -> tuple[InverseProblem, Observed]:
+    """The inverse problem of a run description, and its data. Collective over all ranks.
+
+    The model is small: every rank computes the same.
+
+    Raises:
+        InputError: No parameters, or data that cannot be used.
+    """
+    _refuse_nothing(config, "infer")
+    progress.doing("setting up")
+    return problem_of(config), communicator.on_root(_observed, config)
+
+
+def problem_of(config: SquareConfig) -> InverseProblem:
+    """The model of a run description, its priors and where it begins."""
+    constants, settings, parameters = constants_of(config), config.inference, config.parameter
+    names = tuple(parameter.name for parameter in parameters)
+    square = make_square_model(constants, settings.features, config.run.seed, learns_size="half_width" in names)
+
+    def start(parameter: ParameterConfig) -> float:
+        return parameter.start or parameter.prior or float(getattr(constants, parameter.name))
+
+    return InverseProblem(
+        model=by_networks(square, names),
+        start=np.log([start(parameter) for parameter in parameters]),
+        prior=prior_of(parameters, Coordinates.logarithms(len(parameters))),
+        settings=FitSettings(
+            tolerance=settings.tolerance,
+            max_steps=settings.max_steps,
+            undetermined_above=settings.undetermined_above,
+            undetermined_factor=settings.undetermined_factor,
+            seed=config.run.seed,
+        ),
+        description=config.to_json(),
+        unit="uM",
+        placed=partial(_placed, constants.half_width),
+    )
+
+
+def _observed(config: SquareConfig) -> Observed:
+    data, constants = config.data, constants_of(config)
+    names = [parameter.name for parameter in config.parameter]
+    truth: dict[str, float] = {}
+    if data.file is not None:
+        seen, source = read_observations(data.file), data.file
+    else:
+        made_with = truth_of(config)
+        seen = synthesised(
+            made_with, count=data.count, noise=data.noise, first=data.first, last=data.last, seed=data.seed
+        )
+        source = f"{data.count} synthetic observations (seed {data.seed})"
+        truth = {name: float(getattr(made_with, name)) for name in names}
+    refuse_unusable(seen, None if "half_width" in names else constants.half_width, len(names), source)
+    return Observed(seen, source, truth)
+
+
+def _placed(half_width: float, found: Fitted) -> Placement:
+    """Made with the noise that is usual among the observations, no later than the last of them."""
+    model, seen = found.problem.model, found.observed.observations
+    assert is_traced(model)
+    best = dict(zip(model.names, np.exp(found.posterior.centre), strict=True))
+
+    def predicted(z: Array, x: ndarray, y: ndarray, t: ndarray) -> Array:
+        at = model.at(Observations(t, t, {"x": x, "y": y, "t": t}))
+        return model.predict(z, tuple(map(jnp.asarray, at)))
+
+    return next_observation(
+        predicted,
+        found.posterior.centre,
+        found.posterior.covariance,
+        noise=float(np.median(seen.noise)),
+        half_width=float(best.get("half_width", half_width)),
+        last=float(seen["t"].max()),
+    )
+
+
+def sampling(config: SquareConfig) -> Sampling:
+    """How the posterior is drawn from."""
+    uq = config.uq
+    return Sampling(
+        draws=uq.draws,
+        seed=config.run.seed,
+        chains=uq.chains,
+        warmup=uq.warmup,
+        acceptance=uq.acceptance,
+        rhat_most=uq.rhat_most,
+        ess_least=uq.ess_least,
+    )
+
+
+def studied(config: SquareConfig) -> tuple[InverseProblem, Experiment, DataSets]:
+    """What a study fits, what its data are made with, and which these are.
+
+    Raises:
+        InputError: No parameters, or data from a file.
+    """
+    _refuse_nothing(config, "study")
+    if config.data.file is not None:
+        raise InputError(
+            f"data.file = {config.data.file!r}: a study makes its own data, of known truth; leave it away",
+            ("data", "file"),
+        )
+    data, truth = config.data, truth_of(config)
+
+    def drawn(count: int, number: int) -> tuple[Observations, ndarray]:
+        seen = synthesised(truth, count=count, noise=1.0, first=data.first, last=data.last, seed=data.seed + number)
+        return seen, np.asarray(exact(seen["x"], seen["y"], seen["t"], truth))
+
+    true_z = np.log([float(getattr(truth, parameter.name)) for parameter in config.parameter])
+    sets = DataSets(config.study.noise, config.study.observations, config.study.draws)
+    return problem_of(config), Experiment(true_z, truth.C0, drawn), sets
+
+
+def _refuse_nothing(config: SquareConfig, what: str) -> None:
+    if not config.parameter:
+        raise InputError(f"[[parameter]]: none is given, so there is nothing to {what}; name at least one, such as D")
