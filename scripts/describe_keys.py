@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any, Literal, get_args, get_origin
 
 from hpcpinn.config import inverse, schema, square
+from hpcpinn.config.declared import declared_in
 from hpcpinn.physics.constants import PRESETS
 
 PAGE = Path(__file__).resolve().parents[1] / "docs" / "run-description.md"
@@ -87,7 +88,7 @@ def table(title: str, model: type[schema.Table]) -> str:
 
 def words_of(model: type[schema.Table]) -> dict[str, str]:
     """What is said of every key of a table: by its own docstring, or by the declaration of the constant."""
-    return {**getattr(model, "words", {}), **described(model)}
+    return {name: entry.words for name, entry in declared_in(model).items()} | described(model)
 
 
 def constants() -> str:

@@ -7,14 +7,16 @@ what it has besides.
         \"\"\"Constants that differ from the preset.\"\"\"
 """
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import MISSING, fields
-from typing import Annotated, Any, ClassVar, Literal
+from typing import Annotated, Any, Literal
 
-from pydantic import BeforeValidator, Field, create_model
+from pydantic import BaseModel, BeforeValidator, Field, create_model
 
+from hpcpinn.config.lines import Path
 from hpcpinn.config.values import LARGEST_LENGTH, LONGEST_TIME, Potential, Size, Table, in_ms, in_um
 from hpcpinn.core.parameters import LOGARITHM, MEMBRANE, POSITIVE, Bounds, Constant, Constants, declared, learnable_in
+from hpcpinn.core.plausibility import Quantity
 
 _WITH_UNITS: Mapping[str, tuple[float, Callable[[object], object]]] = {
     "ms": (LONGEST_TIME, in_ms),
@@ -24,13 +26,7 @@ _WITH_UNITS: Mapping[str, tuple[float, Callable[[object], object]]] = {
 
 
 class DeclaredTable(Table):
-    """A table whose keys come from a declaration.
-
-    Attributes:
-        words: Line of a document for every key that does.
-    """
-
-    words: ClassVar[Mapping[str, str]] = {}
+    """A table whose keys come from a declaration; each holds its `Constant` in the metadata of its field."""
 
     @property
     def changes(self) -> dict[str, Any]:
@@ -40,31 +36,59 @@ class DeclaredTable(Table):
 
 def changes_table(declaration: type[Constants]) -> type[DeclaredTable]:
     """Constants that differ from a preset: what is left out is None."""
-    entries = declared(declaration)
-    return _table(entries, {name: (_annotation(declaration, name) | None, None) for name in entries})
+    return _table(
+        {
+            name: (Annotated[_annotation(declaration, name) | None, entry], None)
+            for name, entry in declared(declaration).items()
+        }
+    )
 
 
 def whole_table(declaration: type[Constants]) -> type[DeclaredTable]:
     """All constants, with the declaration's own values where they are left out."""
-    keys: dict[str, Any] = {}
-    entries = declared(declaration)
-    for field in fields(declaration):
-        if field.name not in entries:
-            continue
-        annotation = _annotation(declaration, field.name)
-        default = ... if field.default is MISSING else field.default
-        keys[field.name] = (annotation | None if default is None else annotation, default)
-    return _table(entries, keys)
+    keys, defaults = {}, {field.name: field.default for field in fields(declaration)}
+    for name, entry in declared(declaration).items():
+        annotation, default = _annotation(declaration, name), defaults[name]
+        annotation = annotation | None if default is None else annotation
+        keys[name] = (Annotated[annotation, entry], ... if default is MISSING else default)
+    return _table(keys)
 
 
 def truth_table(declaration: type[Constants]) -> type[DeclaredTable]:
     """Constants that synthetic data are made with: those that can be learned, positive where their logarithm is."""
-    entries = learnable_in(declaration)
     keys = {}
-    for name, entry in entries.items():
-        bounds = POSITIVE if entry.measure == LOGARITHM else entry.bounds
-        keys[name] = (_number(entry.unit, bounds) | None, None)
-    return _table(entries, keys)
+    for name, entry in learnable_in(declaration).items():
+        number = _number(entry.unit, POSITIVE if entry.measure == LOGARITHM else entry.bounds)
+        keys[name] = (Annotated[number | None, entry], None)
+    return _table(keys)
+
+
+def declared_in(table: type[BaseModel]) -> dict[str, Constant]:
+    """Declarations of the keys of a table that have one."""
+    marks = [(name, mark) for name, info in table.model_fields.items() for mark in info.metadata]
+    return {name: mark for name, mark in marks if isinstance(mark, Constant)}
+
+
+def declared_quantity_of(described: Any, key: Path) -> Quantity | None:
+    """The quantity of a key of a description that comes from a declaration; None where it has none.
+
+    Args:
+        described: A description.
+        key: The key; it may lead through lists and tables of tables.
+    """
+    found = None
+    for part in key:
+        if isinstance(described, BaseModel):
+            entry = declared_in(type(described)).get(str(part))
+            found = None if entry is None else entry.quantity
+            described = getattr(described, str(part), None)
+        elif isinstance(described, Mapping):
+            described = described.get(part)
+        elif isinstance(described, Sequence) and isinstance(part, int):
+            described = described[part]
+        else:
+            return None
+    return found
 
 
 def physics_table(constants: type[Table], presets: Iterable[str]) -> type[Table]:
@@ -80,9 +104,8 @@ def naming_table(declaration: type[Constants]) -> type[Table]:
     return create_model("NamingTable", __base__=Table, **keys)
 
 
-def _table(entries: Mapping[str, Constant], keys: Mapping[str, Any]) -> type[DeclaredTable]:
-    made: Any = create_model("DeclaredKeys", __base__=DeclaredTable, **keys)
-    made.words = {name: entry.words for name, entry in entries.items()}
+def _table(keys: Mapping[str, Any]) -> type[DeclaredTable]:
+    made: type[DeclaredTable] = create_model("DeclaredKeys", __base__=DeclaredTable, **keys)
     return made
 
 

@@ -7,7 +7,7 @@ from typing import Annotated, Any
 from pydantic import Field
 
 from hpcpinn.config.declared import truth_table
-from hpcpinn.config.learnable import measure_of
+from hpcpinn.config.learnable import PLAIN, measure_of
 from hpcpinn.config.stimulation import CurrentConfig
 from hpcpinn.config.values import Count, File, Finite, Positive, PositiveTime, Table, Text, Time, several
 from hpcpinn.physics.constants import CalciumConstants, Gate
@@ -64,7 +64,7 @@ class CellTruthConfig(truth_table(CalciumConstants)):  # type: ignore[misc]
             300.0 }`, `channels = { squid = { sodium = { conductance = 100.0 } } }`.
     """
 
-    vdcc_density: Positive | dict[str, Positive] | None = None
+    vdcc_density: Annotated[Positive | dict[str, Positive] | None, PLAIN["vdcc_density"]] = None
     gates: Annotated[tuple[GateTruthConfig, ...], several()] = ()
     cable: CableTruthConfig | None = None
     field: FieldTruthConfig | None = None

@@ -8,32 +8,19 @@ from collections.abc import Callable, Iterator, Mapping
 from types import MappingProxyType
 from typing import Any
 
-from hpcpinn.config.learnable import constant_named, current_member
+from hpcpinn.config.declared import declared_quantity_of
+from hpcpinn.config.learnable import OF_CURRENTS, constant_named, current_member
 from hpcpinn.config.lines import Path
 from hpcpinn.config.schema import RunConfig
 from hpcpinn.config.values import Table
-from hpcpinn.core.parameters import quantities
 from hpcpinn.core.plausibility import QUANTITIES, Finding, Quantity, finding
-from hpcpinn.physics.constants import CalciumConstants
-from hpcpinn.physics.membrane_constants import CONDUCTANCE_OF, CableConstants, Current, FieldConstants
+from hpcpinn.physics.membrane_constants import CONDUCTANCE_OF
 
-_CONSTANTS = quantities(CalciumConstants)
-"""Of calcium, by their names in [physics.constants]."""
-_VOLTAGE = {f"cable.{name}": quantity for name, quantity in quantities(CableConstants).items()} | {
-    f"field.{name}": quantity for name, quantity in quantities(FieldConstants).items()
-}
-"""Of the cable equation."""
 TOLERANCES = dict.fromkeys(("window.tolerance", "schwarz.jump_tolerance", "training.newton_tolerance"), "tolerance")
 """Of what is solved."""
 
 OF_CELLS: Mapping[str, Quantity] = MappingProxyType(
     {
-        **{f"physics.constants.{name}": quantity for name, quantity in _CONSTANTS.items()},
-        **{f"data.truth.{name}": quantity for name, quantity in (_CONSTANTS | _VOLTAGE).items()},
-        "data.truth.vdcc_density.*": _CONSTANTS["vdcc_density"],
-        **_VOLTAGE,
-    }
-    | {
         key: QUANTITIES[name]
         for key, name in {
             "morphology.merge_below": "merging",
@@ -69,15 +56,11 @@ OF_CELLS: Mapping[str, Quantity] = MappingProxyType(
         }.items()
     }
 )
-"""Quantity of every key of a cell's description that has one; * stands for any number or name."""
+"""Quantity of keys of a cell's description that are not declared constants; * stands for any number or name."""
 
 WITHOUT: Mapping[str, str] = MappingProxyType(
     {
         "morphology.er_fraction": "a ratio",
-        "physics.constants.time_unit": "no measured quantity",
-        "physics.constants.gates.*.z": "a number of charges",
-        "physics.constants.gates.*.gamma": "a ratio",
-        "physics.constants.gates.*.rate": "for the preset 'seed', which is dimensionless",
         "voltage.period": "held against its table",
         "*direction*": "of any length",
         "*.start": "any time is meant by somebody; what begins after the run's end is said",
@@ -90,12 +73,9 @@ WITHOUT: Mapping[str, str] = MappingProxyType(
         "pieces.growth": "a ratio",
         "window.*": "lengths of the numerics, held against each other and the run",
         "split.*": "lengths of the numerics, and tolerances",
-        "channels.constants.*": "by their currents",
         "parameter.*": "by the constant that is learned",
         "population.parameters.*": "as the keys that they stand for",
         "data.noise": "a share",
-        "data.truth.gates.*": "as those of the run",
-        "data.truth.channels.*": "by their currents",
         "inference.*": "without a unit",
         "uq.*": "without a unit",
         "study.*": "without a unit",
@@ -148,18 +128,13 @@ def _quantity_of(config: RunConfig, path: Path) -> Quantity | None:
     match path:
         case ("parameter", int(number), "start" | "prior"):
             return quantity_of_constant(config.parameter[number].name)
-        case ("channels", "constants", str(), str(ion), str(member)) | (
-            "data",
-            "truth",
-            "channels",
-            str(),
-            str(ion),
-            str(member),
-        ):
+        case ("channels", "constants", _, str(ion), str(member)):
+            return _of_current(ion, member)
+        case ("data", "truth", "channels", _, str(ion), str(member)):
             return _of_current(ion, member)
         case ("population", "parameters", int(), "set", str(key)):
-            return OF_CELLS.get(key)
-    return quantity_by_key(OF_CELLS, path)
+            return _quantity_of(config, tuple(key.split(".")))
+    return declared_quantity_of(config, path) or quantity_by_key(OF_CELLS, path)
 
 
 def quantity_of_constant(name: str) -> Quantity | None:
@@ -172,7 +147,7 @@ def quantity_of_constant(name: str) -> Quantity | None:
 
 def _of_current(ion: str, member: str) -> Quantity | None:
     own = CONDUCTANCE_OF.get(ion) if member == "conductance" else None
-    return own or quantities(Current).get(member)
+    return own or OF_CURRENTS[member].quantity
 
 
 def _numbers(value: Any, path: Path) -> Iterator[tuple[Path, float]]:

@@ -6,6 +6,7 @@ from typing import Annotated, Any, get_args, get_origin
 
 from pydantic import BaseModel
 
+from hpcpinn.config.declared import declared_quantity_of
 from hpcpinn.config.lines import Path
 from hpcpinn.config.values import InputFile, Table
 from hpcpinn.core.plausibility import Quantity
@@ -25,10 +26,6 @@ def _as_it_is(described: Any) -> Any:
     return described
 
 
-def _no_quantity(described: Any, key: Path) -> Quantity | None:
-    return None
-
-
 @dataclass(frozen=True)
 class Reading:
     """How descriptions of a system are read; a system has these members, the first two at least.
@@ -40,7 +37,8 @@ class Reading:
         idle: Keys that do nothing, or less than they say: warned of.
         beyond_the_end: Keys of what begins after the run: warned of where the end was not typed beside them.
         fitted: A copy in which defaults follow what was given.
-        quantity_of: The quantity (`hpcpinn.core.plausibility`) of a key; None for none.
+        quantity_of: The quantity (`hpcpinn.core.plausibility`) of a key, by default of those that are declared
+            constants; None for none.
     """
 
     name: str
@@ -49,7 +47,7 @@ class Reading:
     idle: Finder = _nothing
     beyond_the_end: Finder = _nothing
     fitted: Callable[[Any], Any] = _as_it_is
-    quantity_of: Callable[[Any, Path], Quantity | None] = _no_quantity
+    quantity_of: Callable[[Any, Path], Quantity | None] = declared_quantity_of
 
     @classmethod
     def of(cls, system: object) -> "Reading":

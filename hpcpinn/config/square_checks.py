@@ -3,6 +3,7 @@
 from collections.abc import Iterator, Mapping
 from types import MappingProxyType
 
+from hpcpinn.config.declared import declared_quantity_of
 from hpcpinn.config.idle import last_frame, unread_training
 from hpcpinn.config.inverse_conflicts import Problem, of_data_from_file, of_parameter
 from hpcpinn.config.lines import Path
@@ -15,26 +16,22 @@ from hpcpinn.core.plausibility import QUANTITIES, Quantity
 from hpcpinn.physics.dopamine_constants import DopamineConstants
 from hpcpinn.wording import biology
 
-_CONSTANTS = quantities(DopamineConstants)
-
 OF_SQUARES: Mapping[str, Quantity] = MappingProxyType(
     {
-        **{f"physics.constants.{name}": quantity for name, quantity in _CONSTANTS.items()},
-        **{f"data.truth.{name}": quantity for name, quantity in _CONSTANTS.items()},
         "run.duration": QUANTITIES["duration of a run"],
         "run.output_interval": QUANTITIES["interval of output"],
         **{key: QUANTITIES[name] for key, name in TOLERANCES.items()},
     }
 )
-"""Quantity of every key of a square's description that has one."""
+"""Quantity of keys of a square's description that are not declared constants."""
 
 
 def quantity_of(config: SquareConfig, path: Path) -> Quantity | None:
     """The quantity of a key; None where it has none."""
     match path:
         case ("parameter", int(number), "start" | "prior"):
-            return _CONSTANTS.get(config.parameter[number].name)
-    return quantity_by_key(OF_SQUARES, path)
+            return quantities(DopamineConstants).get(config.parameter[number].name)
+    return declared_quantity_of(config, path) or quantity_by_key(OF_SQUARES, path)
 
 
 def idle(config: SquareConfig) -> Iterator[Problem]:

@@ -7,6 +7,7 @@ from typing import Any, get_args
 import pytest
 
 from hpcpinn.config import RunConfig, square_checks
+from hpcpinn.config.declared import declared_in
 from hpcpinn.config.plausible import OF_CELLS, WITHOUT, findings, quantity_of
 from hpcpinn.config.square import SquareConfig
 from hpcpinn.config.square_checks import OF_SQUARES
@@ -14,12 +15,15 @@ from hpcpinn.config.values import Table
 from hpcpinn.core.parameters import quantities
 from hpcpinn.core.plausibility import QUANTITIES, finding
 from hpcpinn.errors import InputError, InputWarning
-from hpcpinn.physics.membrane_constants import CONDUCTANCE_OF, Current
+from hpcpinn.physics.constants import CalciumConstants
+from hpcpinn.physics.dopamine_constants import DopamineConstants
+from hpcpinn.physics.membrane_constants import CONDUCTANCE_OF, CableConstants, Current, FieldConstants
 from hpcpinn.systems.jobs import load_order
 
+DECLARATIONS = (CalciumConstants, DopamineConstants, CableConstants, FieldConstants, Current)
 ALL = sorted(
     {*QUANTITIES.values(), *OF_CELLS.values(), *OF_SQUARES.values(), *CONDUCTANCE_OF.values()}
-    | set(quantities(Current).values()),
+    | {quantity for declaration in DECLARATIONS for quantity in quantities(declaration).values()},
     key=lambda quantity: quantity.name,
 )
 JOBS = sorted((Path(__file__).resolve().parents[2] / "jobs").glob("*.toml"))
@@ -160,7 +164,7 @@ def test_one_that_warns_says_so_to_python_too():
 
 
 def _number_keys(model: type[Table], path: tuple[str, ...] = ()):
-    """Dotted keys of all floating numbers below a table."""
+    """Dotted keys of all floating numbers below a table that no declaration speaks of."""
 
     def below(annotation: Any, path: tuple[str, ...]):
         if isinstance(annotation, type) and issubclass(annotation, Table):
@@ -173,7 +177,8 @@ def _number_keys(model: type[Table], path: tuple[str, ...] = ()):
                 yield from below(inner, (*path, "*") if in_list else path)
 
     for name, info in model.model_fields.items():
-        yield from below(info.annotation, (*path, name))
+        if name not in declared_in(model):
+            yield from below(info.annotation, (*path, name))
 
 
 @pytest.mark.parametrize(("model", "known"), [(RunConfig, OF_CELLS), (SquareConfig, OF_SQUARES)])

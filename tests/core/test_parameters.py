@@ -11,6 +11,8 @@ from pydantic import ValidationError
 
 from hpcpinn.config.declared import changes_table, naming_table, physics_table, truth_table, whole_table
 from hpcpinn.config.learnable import constant_named
+from hpcpinn.config.plausible import findings
+from hpcpinn.config.reading import Reading
 from hpcpinn.config.values import Table
 from hpcpinn.coordinates import Coordinates
 from hpcpinn.core.parameters import (
@@ -112,8 +114,9 @@ def test_documents_and_warnings_say_what_is_declared():
     assert "| `form` | – | Shape of the nullcline. One of `cubic`, `quintic`. |" in rows
     odd = finding(quantities(Pair)["tau"], 0.0125)
     assert odd is not None and "looks like s: write 12.5" in odd.text and not odd.is_refused
-    refused = finding(quantities(Pair)["tau"], 2e6)
-    assert refused is not None and refused.is_refused
+    described = PairPhysics.model_validate({"constants": {"tau": 2e6, "shift": 3.0}})
+    (refused,) = findings(described, Reading("pair", PairPhysics).quantity_of)
+    assert refused[0] == ("constants", "tau") and refused[1].is_refused
 
 
 def test_constants_of_parts_are_read_and_written_by_their_names():
