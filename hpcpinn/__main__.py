@@ -37,11 +37,11 @@ def _say_warning(others: Any) -> Any:
 def _command(arguments: list[str]) -> int | None:
     import typer
 
-    from hpcpinn.cli.main import app
+    from hpcpinn.cli.main import application
 
     surroundings.require_folder()
     try:
-        code = app(arguments, standalone_mode=False, prog_name="hpcpinn")
+        code = application()(arguments, standalone_mode=False, prog_name="hpcpinn")
     except typer.Abort as error:
         raise KeyboardInterrupt from error
     except Exception as error:

@@ -57,8 +57,9 @@ def _options(
     """What may stand before a command."""
 
 
-def _application() -> typer.Typer:
-    application = typer.Typer(
+def application() -> typer.Typer:
+    """The command line, with the commands of all systems that are known now."""
+    whole = typer.Typer(
         cls=_Commands,
         help="Calcium in whole branched neurons: Schwarz-coupled local PINNs over many ranks.",
         epilog=DEBUG,
@@ -66,10 +67,10 @@ def _application() -> typer.Typer:
         rich_markup_mode=None,
         pretty_exceptions_enable=False,
     )
-    application.callback()(_options)
+    whole.callback()(_options)
     for name, command in all_commands().items():
-        _add(application, name, part(command))
-    return application
+        _add(whole, name, part(command))
+    return whole
 
 
 def all_commands() -> dict[str, Any]:
@@ -89,16 +90,13 @@ def all_commands() -> dict[str, Any]:
     return {**dict(list(own.items())[:first]), **brought, **own}
 
 
-def _add(application: typer.Typer, name: str, command: Any) -> None:
-    """Makes a function, or a module with one or several, a command of the application."""
+def _add(whole: typer.Typer, name: str, command: Any) -> None:
+    """Makes a function, or a module with one or several, a command of the whole."""
     epilog = f"{getattr(command, 'MORE', '')}\n\n{DEBUG}"
     if hasattr(command, "ACTIONS"):
         actions = typer.Typer(cls=_Commands, rich_markup_mode=None, help=command.HELP, epilog=epilog)
         for action in command.ACTIONS:
             actions.command(epilog=epilog)(action)
-        application.add_typer(actions, name=name)
+        whole.add_typer(actions, name=name)
     else:
-        application.command(name, epilog=epilog)(getattr(command, name.replace("-", "_"), command))
-
-
-app = _application()
+        whole.command(name, epilog=epilog)(getattr(command, name.replace("-", "_"), command))

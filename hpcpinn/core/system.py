@@ -8,111 +8,127 @@ refused with a line. docs/extend.md shows a whole system.
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, Any, Generic, Protocol, TypeVar
+
+import numpy as np
+from jaxtyping import Float, Int
+from numpy import ndarray
 
 from hpcpinn.config.values import Description
 
 if TYPE_CHECKING:
-    from jaxtyping import Float
-    from numpy import ndarray
-
-    from hpcpinn.marching.controller import WindowRule
+    from hpcpinn.io.geometry_base import Geometry
+    from hpcpinn.io.schema import Field
     from hpcpinn.parallel.communicator import Communicator
+    from hpcpinn.marching.controller import WindowRule
 
-State = Any
-"""All that the next window depends on, as a system likes to hold it: arrays, pytrees, objects."""
-
-
-@dataclass(frozen=True)
-class Field:
-    """A quantity that is solved for, on the geometry of its problem.
-
-    Attributes:
-        name: Its name in results, pictures and messages.
-        unit: The unit of its values, such as ``uM``; ``1`` for none.
-    """
-
-    name: str
-    unit: str
+S = TypeVar("S")
+D = TypeVar("D")
 
 
-@dataclass(frozen=True)
-class Attempt:
-    """A window that has been solved, and not yet been accepted.
+@dataclass(frozen=True, eq=False)
+class Attempt(Generic[S, D]):
+    """A window that was solved and not yet judged.
 
     Attributes:
-        length: The window's length, in the problem's time.
-        error: The error estimate, in the measure of ``rule.tolerance``; nan where the window could not be solved.
-        after: The state at the window's end.
-        notes: Numbers worth a column in the result: steps, sweeps, jumps.
-        why: What went wrong, for the message of a run that ends there; empty where nothing did.
-        inside: Whatever `Problem.observe` needs to know of the window's inside.
+        length: Length of the window, internal time; it may be another one than was asked for.
+        error: Estimate of its error, in the measure of ``rule.tolerance``; NaN where the solve failed.
+        after: State at the end of the window.
+        notes: Figures of the window by name, which a run adds up.
+        largest: Figures of the window by name, of which a run keeps the largest.
+        why: What went wrong where the solve failed, in words for a message.
+        effort: Share of the work allowed to a window that this one took; above 0.6 the next is no longer.
+        reuse: What the next window of the same length may use again; None: nothing.
+        inside: The solution, for those who read more out of it than its end.
     """
 
     length: float
     error: float
-    after: State
+    after: S
     notes: Mapping[str, float] = field(default_factory=dict)
+    largest: Mapping[str, float] = field(default_factory=dict)
     why: str = ""
-    inside: Any = None
+    effort: float = 0.0
+    reuse: Any = None
+    inside: D = None  # type: ignore[assignment]
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Packed:
-    """A state as a checkpoint holds it, bit by bit.
+    """A state as a checkpoint holds it: what makes the same state again, to the last bit.
 
     Attributes:
-        arrays: This rank's rows of every array.
-        scalars: Plain values, the same on every rank.
+        arrays: Arrays by name, one row for each of this rank's `Rows.own`.
+        scalars: What all ranks share, by name: numbers, text, arrays.
     """
 
-    arrays: Mapping[str, "ndarray"]
-    scalars: Mapping[str, float | int | str | bool] = field(default_factory=dict)
+    arrays: Mapping[str, ndarray] = field(default_factory=dict)
+    scalars: Mapping[str, Any] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, eq=False)
+class Rows:
+    """Which rows of the arrays of a checkpoint are a rank's.
+
+    Attributes:
+        own: Numbers of this rank's rows, in the order in which it stores them.
+        total: Number of rows of all ranks.
+    """
+
+    own: Int[ndarray, " n"] = field(default_factory=lambda: np.zeros(0, int))
+    total: int = 0
 
 
 class Problem(Protocol):
-    """What is solved, built from a description; every rank has its own part.
+    """What is solved, built from a description; every rank has its own part. States are never changed in place.
 
     Attributes:
-        parameters: Constants that can be traced and learned: a pytree.
-        fields: Quantities that are solved for.
-        geometry: The places that they are solved on, as results hold them: a tree, a box, a line, points.
+        parameters: Constants that can be traced and learned (`hpcpinn.core.parameters`).
+        fields: Quantities that are solved for (`hpcpinn.io.schema.Field`: name, unit, description).
+        geometry: Places that they are solved on, ``Tree``, ``Box``, ``Line`` or ``Points`` (`hpcpinn.io.geometry`).
         rule: Lengths of windows, and the tolerance of their error.
-        stops: Times at which a window must end, increasing; the last is the end of the run. Empty for a stationary
-            problem, which has one attempt, of length 0.
-        times: Times at which fields are written, increasing, from 0.
+        stops: Internal times at which a window must end, increasing; the last is the end of the run. Empty for a
+            stationary problem, which has one attempt, of length 0.
+        times: User times at which fields are written, increasing, from 0.
 
     Optional: ``reference(times)`` and ``closed_form(times)``, fields by name as `observe` gives them, by another method
     and by a formula, for validation; ``predict(parameters, at)``, what is seen at places and times ``at`` (arrays by
-    name), pure and traced by JAX, for inference.
+    name), traced by JAX, for inference; ``columns`` of windows (`hpcpinn.io.schema.column`), notes that results keep;
+    ``rows``, this rank's `Rows` of packed arrays; ``dimensionless``, whether numbers have no units.
     """
 
-    parameters: Any
-    fields: tuple[Field, ...]
-    geometry: Any
-    rule: "WindowRule"
-    stops: "Float[ndarray, ' s']"
-    times: "Float[ndarray, ' T']"
+    @property
+    def parameters(self) -> Any: ...
+    @property
+    def fields(self) -> "tuple[Field, ...]": ...
+    @property
+    def geometry(self) -> "Geometry": ...
+    @property
+    def rule(self) -> "WindowRule": ...
+    @property
+    def stops(self) -> Float[ndarray, " s"]: ...
+    @property
+    def times(self) -> Float[ndarray, " T"]: ...
 
-    def start(self) -> State:
-        """The state at time 0."""
+    def start(self) -> Any:
+        """The state at time 0: whatever the next window depends on, with an attribute ``time``."""
 
-    def attempt(self, state: State, length: float, reuse: bool) -> Attempt:
+    def attempt(self, state: Any, length: float, reuse: Any) -> Attempt[Any, Any]:
         """Solves a window. Collective over all ranks.
 
         Args:
-            state: The state at its start, which stays as it is.
-            length: Its length.
-            reuse: Whether it is as long as the last one, whose factors may serve again.
+            state: The state at its start.
+            length: Its length, internal time.
+            reuse: `Attempt.reuse` of the window before; None at first, after a rejected one and after a checkpoint.
         """
 
-    def observe(self, attempt: Attempt, times: "Float[ndarray, ' n']") -> "dict[str, Float[ndarray, 'n ...']]":
-        """This rank's rows of every field at times inside an accepted window, counted from its start."""
+    def observe(self, attempt: Attempt[Any, Any], times: Float[ndarray, " n"]) -> dict[str, Float[ndarray, "n ..."]]:
+        """This rank's values of every field at internal times inside a window, counted from its start."""
 
-    def pack(self, state: State) -> Packed:
-        """The state for a checkpoint; `unpack` gives it back bit by bit."""
+    def pack(self, state: Any) -> Packed:
+        """The state for a checkpoint; `unpack` gives it back, to the last bit."""
 
-    def unpack(self, packed: Packed) -> State:
+    def unpack(self, packed: Packed) -> Any:
         """The state that `pack` packed."""
 
 
@@ -122,19 +138,15 @@ class System(Protocol):
     Attributes:
         name: The name that a description says: ``system = "name"``.
         summary: What is solved, in a line.
-        tables: The class of its descriptions; they have a table ``run`` with ``output`` and ``transport``.
+        tables: The class of its descriptions; ``run`` is a `hpcpinn.config.shared.RunTable` or has its keys.
 
     Optional, for descriptions: what tables cannot say, ``conflicts``, ``idle`` and more
     (`hpcpinn.config.reading.Reading`).
 
     Optional, for the command line: ``actions`` by command (``run``, ``infer``, ``uq``, ``study``), each a
     `hpcpinn.core.order.Action` or the name of the module that is one; ``commands`` of its own by name, each a function
-    for typer, or the module with it, or that module's name; ``draw(drawing)``, pictures of a result, which gives a
-    `hpcpinn.core.order.Drawn`; ``validate(checking)``, a result held against others, which gives an outcome with
-    ``figures()`` for JSON, and ``tell_validation(outcome, checking)``, which prints it.
-
-    Optional, for Python: ``front``, what ``import hpcpinn as hp`` offers of it, each name with ``module:name`` or the
-    object itself.
+    for typer, or the module with it, or that module's name; ``draw(drawing)``, pictures of a result;
+    ``validate(checking)``, a result held against others.
     """
 
     name: str

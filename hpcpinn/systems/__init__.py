@@ -9,6 +9,7 @@ import os
 import sys
 from collections.abc import Callable, Mapping
 from difflib import get_close_matches
+from functools import partial
 from importlib import import_module
 from importlib.util import module_from_spec, spec_from_file_location
 from pathlib import Path
@@ -25,6 +26,12 @@ OWN: Mapping[str, str] = {
     "square": "hpcpinn.systems.square",
 }
 """Modules of the systems that come with hpcpinn; the first is meant where a description names none."""
+
+COMMON: Mapping[str, str] = {
+    "draw": "hpcpinn.systems.common.pictures",
+    "validate": "hpcpinn.systems.common.validation",
+}
+"""What does for systems that have no such member."""
 
 GROUP = "hpcpinn.systems"
 """Entry points of other packages: ``name = "module:SYSTEM"``."""
@@ -131,12 +138,11 @@ def _file(path: Path) -> ModuleType:
 
 
 def offered(system: "System", member: str) -> Callable[..., Any]:
-    """An optional member of a system.
-
-    Raises:
-        InputError: It has none.
-    """
+    """The member ``draw`` or ``validate`` of a system, or what does for all that have none."""
     found: Callable[..., Any] | None = getattr(system, member, None)
-    if found is None:
-        raise InputError(f"the system {system.name!r} has nothing to {member}")
-    return found
+    if found is not None:
+        return found
+    common = import_module(
+        {"draw": "hpcpinn.systems.common.pictures", "validate": "hpcpinn.systems.common.validation"}[member]
+    )
+    return partial(getattr(common, member), system)

@@ -90,12 +90,16 @@ def require_action(order: Order, command: str) -> Any:
     Raises:
         InputError: The system has no such action.
     """
-    actions: Mapping[str, Any] = getattr(order.system, "actions", {})
+    actions: Mapping[str, Any] = {**COMMON_ACTIONS, **getattr(order.system, "actions", {})}
     if command not in actions:
         others = [name for name in system_names() if command in getattr(system_named(name), "actions", {})]
         known = f"; there is one for {alternatives(others)}" if others else ""
         raise InputError(f"{order.origin.file}: the system {order.system.name!r} has no {command}{known}")
     return actions[command]
+
+
+COMMON_ACTIONS = {name: f"hpcpinn.systems.common.{name}" for name in ("run",)}
+"""What commands do with a system that says no more than what it builds."""
 
 
 class _All:

@@ -4,6 +4,7 @@ import json
 from pathlib import Path
 
 from hpcpinn.core.system import System
+from hpcpinn.io import storage
 from hpcpinn.io.storage import open_serial
 from hpcpinn.systems import default_name, system_named
 from hpcpinn.systems.jobs import system_of
@@ -15,8 +16,10 @@ def system_of_result(path: Path) -> System:
     Raises:
         InputError: It is of a system that is not known here.
     """
-    text = _description(path)
-    return system_named(default_name()) if text is None else system_of(text, str(path))
+    name, document = storage.system_of(path), _description(path)
+    if name is not None:
+        return system_of({"system": name}, str(path))
+    return system_named(default_name()) if document is None else system_of(document, str(path))
 
 
 def _description(path: Path) -> dict[str, object] | None:

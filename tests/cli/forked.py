@@ -15,7 +15,10 @@ from functools import cache
 from multiprocessing.context import ForkServerContext
 from pathlib import Path
 
-PRELOADED = ("jax", "scipy.special", "h5py", "networkx", "rich.table", "hpcpinn.cli.main", "tests.cli.forked")
+PRELOADED = (
+    "jax", "scipy.special", "h5py", "networkx", "rich.table", "hpcpinn.cli.main", "hpcpinn.cli.run",
+    "hpcpinn.cli.submit", "hpcpinn.systems.cell", "hpcpinn.systems.square", "hpcpinn.systems.work", "tests.cli.forked",
+)  # fmt: skip
 TIMED_OUT = 124
 
 

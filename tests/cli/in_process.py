@@ -1,8 +1,8 @@
 """``hpcpinn`` in the process of the tests: its errors are raised, its files are there afterwards."""
 
-from hpcpinn.cli.main import app
+from hpcpinn.cli.main import application
 
 
 def hpcpinn(*arguments: object) -> None:
     """Runs a command."""
-    app([str(argument) for argument in arguments], standalone_mode=False)
+    application()([str(argument) for argument in arguments], standalone_mode=False)

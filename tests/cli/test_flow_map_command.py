@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 from typer.testing import CliRunner
 
-from hpcpinn.cli.main import app
+from hpcpinn.cli.main import application
 from hpcpinn.config import load_config
 from hpcpinn.errors import InputError
 from hpcpinn.io.flow_map_file import read_flow_map
@@ -45,7 +45,7 @@ def test_the_refusal_names_the_command_and_its_map_is_taken(tmp_path, monkeypatc
     assert typed is not None and "--set split.flow_map=flow_map.h5" in str(refusal.value)
     monkeypatch.chdir(tmp_path)
     monkeypatch.setattr(FlowMapTraining, "train", random_network)
-    done = CliRunner().invoke(app, [*typed[1].split(), "--steps", "2", "--hidden", "2", "--states", "5"])
+    done = CliRunner().invoke(application(), [*typed[1].split(), "--steps", "2", "--hidden", "2", "--states", "5"])
     assert done.exception is None and "5-2-4, 24 parameters" in done.stdout
     made = load_flow_map("flow_map.h5", OTHER)
     assert made.constants == reaction_constants(OTHER)

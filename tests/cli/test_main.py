@@ -10,7 +10,7 @@ import pytest
 from typer.testing import CliRunner
 
 from hpcpinn import __version__
-from hpcpinn.cli.main import DEBUG, all_commands, app, with_resume_value
+from hpcpinn.cli.main import DEBUG, all_commands, application, with_resume_value
 from hpcpinn.cli.run import checkpoint_to_resume
 from hpcpinn.config import RunConfig, bundled_job
 from hpcpinn.config.jobs import DEFAULT
@@ -147,12 +147,12 @@ def test_partition_says_why_a_picture_cannot_be_written(tmp_path):
 
 @pytest.mark.parametrize("command", all_commands())
 def test_help_of_every_command_tells_of_debug(command):
-    shown = CliRunner().invoke(app, [command, "--help"]).output
+    shown = CliRunner().invoke(application(), [command, "--help"]).output
     assert DEBUG in " ".join(shown.split())
 
 
 def test_help_of_run_points_to_the_keys_and_spells_sites():
-    shown = " ".join(CliRunner().invoke(app, ["run", "--help"]).output.split())
+    shown = " ".join(CliRunner().invoke(application(), ["run", "--help"]).output.split())
     assert "docs/run-description.md" in shown.replace("- ", "-")
     assert GRAMMAR in shown
 

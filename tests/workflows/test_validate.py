@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 from typer.testing import CliRunner
 
-from hpcpinn.cli.main import app
+from hpcpinn.cli.main import application
 from hpcpinn.config import load_config
 from hpcpinn.errors import InputError
 from hpcpinn.io.read import read
@@ -121,10 +121,10 @@ def test_figures_are_one_json_object_with_the_promised_keys(outcome):
 
 def test_the_command_prints_one_object_or_a_table(solved, tmp_path):
     path = perturbed(tmp_path / "run.h5", solved, 3e-2, 1e-2)
-    printed = CliRunner().invoke(app, ["validate", str(path), "--json"])
+    printed = CliRunner().invoke(application(), ["validate", str(path), "--json"])
     assert printed.exit_code == 0
     assert json.loads(printed.stdout)["rel_l2_c"] == pytest.approx(3e-2, rel=0.05)
-    table = CliRunner().invoke(app, ["validate", str(path)])
+    table = CliRunner().invoke(application(), ["validate", str(path)])
     assert "relative L2 error of c - c_rest" in table.stdout
     assert "seconds, reference at equal error" in table.stdout
     assert table.stdout.splitlines()[-1] == f"next: hpcpinn plot {path}"

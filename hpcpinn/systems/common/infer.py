@@ -1,0 +1,1 @@
+"""``hpcpinn infer`` of a system whose problem says what would be observed."""

@@ -1,0 +1,26 @@
+"""``hpcpinn plot`` of a system that has no pictures of its own: every field on its geometry, and how the run went."""
+
+from hpcpinn.core.order import Drawing
+from hpcpinn.core.system import System
+from hpcpinn.errors import InputError
+from hpcpinn.io.read import read
+from hpcpinn.report.fields import draw_fields
+from hpcpinn.report.places import refuse_unusable_gallery
+from hpcpinn.terminal.drawn import say_drawn
+from hpcpinn.wording import counted
+
+
+def draw(system: System, asked: Drawing) -> None:
+    """Draws every field of a run.
+
+    Raises:
+        InputError: The file is damaged, a choice cannot be made, or the pictures cannot go where they should.
+    """
+    if asked.member is not None:
+        raise InputError(f"--member {asked.member}: this run has no members; leave it away")
+    run = read(asked.result)
+    refuse_unusable_gallery(asked.folder, asked.suffix, asked.result)
+    state = "complete" if run.complete else "not complete"
+    names = ", ".join(field.name for field in run.declared)
+    print(f"{asked.result}: {state}, {counted(len(run.time), 'frame')} of {names}")
+    say_drawn(*draw_fields(run, asked.folder, times=asked.times, suffix=asked.suffix))

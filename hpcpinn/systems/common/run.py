@@ -1,0 +1,251 @@
+"""``hpcpinn run`` of a system that builds a problem and has no more to say: march, results, checkpoints."""
+
+import time as clock
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from jaxtyping import Float
+from numpy import ndarray
+from rich.console import Console
+
+from hpcpinn.config.reading import Reading
+from hpcpinn.core.order import Order
+from hpcpinn.core.system import Packed, Problem
+from hpcpinn.errors import NothingToDoError, concerning
+from hpcpinn.io import checkpoint, places, schema
+from hpcpinn.io.layout import ResultHeader
+from hpcpinn.io.metrics import metrics_path, write_metrics
+from hpcpinn.io.results import ResultWriter
+from hpcpinn.parallel.communicator import Communicator
+from hpcpinn.progress import ProgressDisplay
+from hpcpinn.solve import run as driver
+from hpcpinn.solve.checkpoints import Reached, Rows
+from hpcpinn.solve.controller import WindowRule
+from hpcpinn.solve.march import Step
+from hpcpinn.solve.tally import Tally
+from hpcpinn.terminal.lines import print_verdict
+from hpcpinn.wording import as_typed, biology, counted, duration
+from hpcpinn.workflows.run_summary import RunSummary, summarised
+from hpcpinn.workflows.verdict import Accuracy, Verdict, lines_of
+
+ANOTHER = "name another file with --output (run.output)"
+_NOT_OF_THE_STATE = ("run", "parameter", "data", "inference", "uq", "study")
+"""Tables that no state depends on; a run that goes on may have others."""
+
+
+def look(order: Order) -> None:
+    """Finds out before the work starts that a run cannot, or must not, write its files.
+
+    Raises:
+        InputError: One of them is an input, a directory or a file of another kind, or cannot be made.
+    """
+    inputs, output = input_files(order), Path(order.described.run.output)
+    with concerning("run", "output"):
+        places.refuse_unusable(output, inputs, ANOTHER, schema.FORMAT)
+        saved = f"the checkpoint goes there: {ANOTHER}"
+        places.refuse_unusable(checkpoint.checkpoint_path(output), inputs, saved, checkpoint.FORMAT)
+        places.refuse_unusable(metrics_path(output), inputs, f"the metrics go there: {ANOTHER}")
+
+
+def input_files(order: Order) -> dict[str, Path]:
+    """What is read, by what a person calls it."""
+    document = order.described.model_dump()
+    named = [str(holder[key]) for holder, key in Reading.of(order.system).files(document)]
+    found = {f"the input file {name}": Path(name) for name in named if not name.startswith("builtin:")}
+    return found if order.file is None else {"the job file": order.file, **found}
+
+
+def work(order: Order, communicator: Communicator, progress: ProgressDisplay) -> RunSummary:
+    """Marches the problem of a description into its result file. Collective over all ranks.
+
+    Raises:
+        InputError: Something the user gave cannot be used.
+        SolveError: A window does not reach its tolerance; what was accepted is in the file.
+        OutputError: The result cannot be written.
+        NothingToDoError: The checkpoint is at the end of the run.
+    """
+    began, described = clock.perf_counter(), order.described
+    progress.doing("setting up")
+    problem = order.system.build(described, communicator)
+    marched = Marched(problem, _settings(order))
+    output = described.run.output
+    unit = "" if _is_dimensionless(problem) else "ms"
+
+    def opened(reached: Reached[Marched], resumed: bool) -> FieldOutput:
+        if resumed and len(problem.stops) and reached.state.time >= problem.stops[-1] * (1.0 - 1e-12):
+            there = f"{output}: already at {_user_time(problem, reached.state.time):g} {unit}".rstrip()
+            raise NothingToDoError(f"{there}; nothing to do: --set run.duration=... goes on to a later time")
+        progress.doing("solving the first window")
+        return FieldOutput.opened(order, problem, communicator, reached.state.time if resumed else None)
+
+    options = driver.RunOptions[Marched](
+        checkpoint=checkpoint.checkpoint_path(output) if len(problem.stops) else None,
+        resume=order.resume,
+        cadence=driver.Cadence(windows=described.run.checkpoint_every),
+        progress=progress,
+        unit=unit,
+        began=began,
+    )
+    finished = driver.run(marched, communicator, opened, options)
+    tally = finished.reached.tally
+    summary = summarised(
+        communicator, output, _user_time(problem, finished.reached.state.time), _figures(problem, tally),
+        Verdict((), (_accuracy(problem, tally),)), began=began, seconds_setup=finished.seconds_setup, time_unit=unit,
+    )  # fmt: skip
+    write_metrics(output, communicator, summary.metrics())
+    return summary
+
+
+def tell(order: Order, outcome: RunSummary) -> None:
+    """Prints what was computed, how well, and what it cost."""
+    s, typed = outcome, as_typed(outcome.result)
+    time = biology(s.duration, 6) if s.time_unit else f"{s.duration:g}"
+    solved = f"{time} in {counted(s.windows, 'window')} ({s.rejected} rejected)" if s.duration else "at once"
+    sums = [f"{name.replace('_', ' ')} {value:.6g}" for name, value in s.counted.items()]
+    lines = {
+        order.system.name[:9]: order.system.summary,
+        "solve": solved,
+        "": ", ".join(sums),
+        "accuracy": f"error estimate of a window at most {s.error_estimate:.1e} (tolerance {s.tolerance:.1e})",
+        "cost": f"{duration(s.seconds)} (set-up {duration(s.seconds_setup)}), {s.memory_gib:.2f} GiB per rank",
+    }
+    after = {"result": s.result, "next": f"hpcpinn validate {typed}  and then  hpcpinn plot {typed}"}
+    shown = [(label, text) for label, text in lines.items() if text]
+    print_verdict([*shown, *lines_of(s.verdict), *after.items()], Console(highlight=False, markup=False))
+
+
+@dataclass(frozen=True, eq=False)
+class Marched:
+    """A problem of the protocol as the march and its checkpoints see it.
+
+    Attributes:
+        problem: The problem.
+        settings: What its states depend on, key by key.
+    """
+
+    problem: Problem
+    settings: Mapping[str, str]
+
+    @property
+    def rule(self) -> WindowRule:
+        """Lengths and tolerance of windows."""
+        return self.problem.rule
+
+    @property
+    def stops(self) -> Float[ndarray, " s"]:
+        """Times at which windows must end."""
+        return self.problem.stops
+
+    @property
+    def rows(self) -> Rows:
+        """This rank's rows of packed arrays."""
+        own = getattr(self.problem, "rows", None)
+        return Rows() if own is None else Rows(own.own, own.total)
+
+    def start(self) -> Any:
+        """The state at time 0."""
+        return self.problem.start()
+
+    def attempt(self, state: Any, length: float, reuse: Any) -> Any:
+        """A window."""
+        return self.problem.attempt(state, length, reuse)
+
+    def pack(self, state: Any) -> Any:
+        """A state as plain arrays."""
+        return self.problem.pack(state)
+
+    def unpack(self, packed: Any) -> Any:
+        """The state of `pack`."""
+        return self.problem.unpack(Packed(packed.arrays, packed.scalars))
+
+
+class FieldOutput:
+    """Frames of every field and rows of windows, as they come. Collective over all ranks."""
+
+    def __init__(self, problem: Problem, writer: ResultWriter) -> None:
+        self._problem, self._writer = problem, writer
+        self._columns = [entry.name for entry in getattr(problem, "columns", ())]
+
+    @classmethod
+    def opened(cls, order: Order, problem: Problem, communicator: Communicator, until: float | None) -> "FieldOutput":
+        """The output of a run that begins, or goes on.
+
+        Args:
+            order: The order.
+            problem: What is solved.
+            communicator: All ranks.
+            until: Internal time from which it goes on; None where it begins.
+
+        Raises:
+            InputError: The result that it goes on with belongs to another run.
+            OutputError: The file cannot be written.
+        """
+        header = ResultHeader(
+            system=order.system.name, geometry=problem.geometry, fields=problem.fields,
+            windows=(*schema.WINDOWS, *getattr(problem, "columns", ())), config=order.described.to_json(),
+            seed=getattr(order.described.run, "seed", 0), dimensionless=_is_dimensionless(problem),
+        )  # fmt: skip
+        path = order.described.run.output
+        if until is None:
+            return cls(problem, ResultWriter(path, communicator, header))
+        return cls(problem, ResultWriter.resume(path, communicator, header, _user_time(problem, until)))
+
+    def window(self, step: Step[Any], tally: Tally) -> None:
+        """Remembers the frames that are due in a window, and its row."""
+        attempt, rule = step.attempt, self._problem.rule
+        begin = step.before.time
+        times = np.asarray(self._problem.times, float)
+        internal, late = (times - rule.since) * rule.unit, 1e-9 * max(attempt.length, 1e-300)
+        is_due = (internal > begin + late) & (internal <= begin + attempt.length + late)
+        if step.number == 0:
+            is_due |= np.abs(internal - begin) <= late
+        if is_due.any():
+            inside = np.clip(internal[is_due] - begin, 0.0, attempt.length)
+            values = self._problem.observe(attempt, inside)
+            for number, time in enumerate(times[is_due]):
+                self._writer.frame(float(time), {name: of_field[number] for name, of_field in values.items()})
+        row = {
+            "start": _user_time(self._problem, begin), "length": attempt.length / rule.unit,
+            "error_estimate": attempt.error, "rejected": step.rejected,
+        }  # fmt: skip
+        self._writer.windows([row | {name: attempt.notes[name] for name in self._columns}])
+
+    def flush(self) -> None:
+        """Makes everything remembered part of the file."""
+        self._writer.flush()
+
+    def close(self, *, complete: bool = True) -> None:
+        """Ends the file."""
+        self._writer.close(complete=complete)
+
+
+def _settings(order: Order) -> dict[str, str]:
+    whole = order.described.model_dump(mode="json")
+    kept = {name: table for name, table in whole.items() if name not in _NOT_OF_THE_STATE}
+    return checkpoint.fingerprint(kept | {"run": {"seed": whole["run"].get("seed")}})
+
+
+def _figures(problem: Problem, tally: Tally) -> dict[str, Any]:
+    counted_up = {name: value for name, value in tally.sums.items() if not name.startswith("seconds_")}
+    return {
+        "windows": tally.windows,
+        "rejected": tally.rejected,
+        "error_estimate": tally.error,
+        "tolerance": problem.rule.tolerance,
+        "counted": counted_up | dict(tally.largest),
+    }
+
+
+def _accuracy(problem: Problem, tally: Tally) -> Accuracy:
+    return Accuracy(tally.error, problem.rule.tolerance, "the largest estimate of a window", "window.tolerance")
+
+
+def _user_time(problem: Problem, internal: float) -> float:
+    return float(problem.rule.since + internal / problem.rule.unit)
+
+
+def _is_dimensionless(problem: Problem) -> bool:
+    return bool(getattr(problem, "dimensionless", False))

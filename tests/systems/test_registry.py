@@ -1,0 +1,95 @@
+"""Which systems are known, and how others are brought."""
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from hpcpinn.config.schema import RunConfig
+from hpcpinn.config.square import SquareConfig
+from hpcpinn.errors import InputError
+from hpcpinn.systems import OWN, system_named, system_names
+from hpcpinn.systems.jobs import load_order, stored_description
+
+HERE = Path(__file__).resolve().parent
+
+
+def test_those_that_come_with_the_package(monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.delenv("HPCPINN_SYSTEMS", raising=False)
+    assert system_names()[: len(OWN)] == list(OWN)
+    for name in OWN:
+        system = system_named(name)
+        assert system.name == name and system.summary and system.tables(system=name).system == name
+
+
+@pytest.mark.parametrize(
+    ("text", "tables"),
+    [
+        ("", RunConfig), ('system = "cell"', RunConfig), ('[domain]\nkind = "cell"', RunConfig),
+        ('system = "square"', SquareConfig), ('[domain]\nkind = "square"', SquareConfig),
+    ],
+)  # fmt: skip
+def test_a_description_says_what_it_is_of(tmp_path: Path, text: str, tables: type):
+    (tmp_path / "job.toml").write_text(text)
+    order = load_order(tmp_path / "job.toml")
+    assert type(order.described) is tables and order.described.system == order.system.name
+    system, again = stored_description(order.described.to_json(), "result.h5")
+    assert system is order.system and again == order.described
+
+
+def test_an_unknown_one_is_refused_with_the_nearest(tmp_path: Path):
+    (tmp_path / "job.toml").write_text('[run]\nduration = 1.0\n[domain]\nkind = "sqare"\n')
+    with pytest.raises(InputError, match=r"line 4: domain.kind: 'sqare' is not one of .*; did you mean 'square'\?"):
+        load_order(tmp_path / "job.toml")
+    with pytest.raises(InputError, match=r"^--set system=nothing: system: 'nothing' is not one of 'cell' or 'square'$"):
+        load_order(None, ["system=nothing"])
+    with pytest.raises(InputError, match=r"^--set system=3: system: 3 is no name; give one of 'cell' or 'square'$"):
+        load_order(None, ["system=3"])
+    with pytest.raises(InputError, match=r"^result.h5: system: 'gone' is not one of"):
+        stored_description('{"system": "gone"}', "result.h5")
+
+
+@pytest.mark.parametrize(
+    ("text", "why"),
+    [
+        (None, "FileNotFoundError"), ("SYSTM = 1", "AttributeError: .* has no attribute 'SYSTEM'"),
+        ("import no_such_library", "ModuleNotFoundError: No module named 'no_such_library'"),
+    ],
+)  # fmt: skip
+def test_a_file_that_gives_no_system_is_refused(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, text: str | None, why: str
+):
+    file = tmp_path / "brought.py"
+    if text is not None:
+        file.write_text(text)
+    monkeypatch.setenv("HPCPINN_SYSTEMS", str(file))
+    with pytest.raises(InputError, match=rf"^HPCPINN_SYSTEMS: \S+brought.py: gives no system \({why}") as caught:
+        system_names()
+    assert "\n" not in str(caught.value)
+
+
+def test_no_two_have_one_name(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    file = tmp_path / "other_square.py"
+    file.write_text("class Other:\n    name = 'square'\nSYSTEM = Other()\n")
+    monkeypatch.setenv("HPCPINN_SYSTEMS", str(file))
+    with pytest.raises(InputError, match="a system of the name 'square' is there already; give it another name"):
+        system_names()
+
+
+def test_an_installed_package_brings_one(tmp_path: Path):
+    """By its entry point, as pip writes it."""
+    (tmp_path / "paired.py").write_text((HERE / "pair.py").read_text())
+    (tmp_path / "paired-1.0.dist-info").mkdir()
+    (tmp_path / "paired-1.0.dist-info" / "METADATA").write_text("Name: paired\nVersion: 1.0\n")
+    (tmp_path / "paired-1.0.dist-info" / "entry_points.txt").write_text("[hpcpinn.systems]\npair = paired:SYSTEM\n")
+    code = (
+        "from hpcpinn.systems.jobs import load_order; print(load_order(None, ['system=pair']).described.constants.tau)"
+    )
+    around = os.environ | {"PYTHONPATH": os.pathsep.join([str(tmp_path), str(HERE.parents[1])])}
+    around.pop("HPCPINN_SYSTEMS", None)
+    done = subprocess.run(
+        [sys.executable, "-c", code], env=around, capture_output=True, text=True, check=True, timeout=60
+    )
+    assert done.stdout == "12.5\n"

@@ -1,0 +1,161 @@
+"""Systems of one file each, which nothing in the package names: run, killed and resumed, validated, drawn, inferred."""
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import h5py
+import numpy as np
+import pytest
+
+from hpcpinn.errors import InputError, NothingToDoError
+from hpcpinn.io.checkpoint import checkpoint_path
+from hpcpinn.io.read import read
+from tests.cli.in_process import hpcpinn
+
+HERE = Path(__file__).resolve().parent
+ROOT = HERE.parents[1]
+TOYS = ("pair", "plate", "discharge")
+FILES = os.pathsep.join(str(HERE / f"{name}.py") for name in TOYS)
+LINE = ["--set", "run.checkpoint_every=2", "--set", "window.longest=0.1", "--set", "run.duration=8"]
+"""Many short windows, a checkpoint after every second one."""
+
+
+@pytest.fixture(autouse=True)
+def _known(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("HPCPINN_SYSTEMS", FILES)
+
+
+def job(folder: Path, system: str, more: str = "") -> Path:
+    """A job file of a toy, whose result goes beside it."""
+    file = folder / f"{system}.toml"
+    file.write_text(f'system = "{system}"\n[run]\noutput = "{folder / system}.h5"\n{more}')
+    return file
+
+
+def solved(folder: Path, system: str, *arguments: str) -> Path:
+    """The result of a toy that was run by the command line."""
+    hpcpinn("run", job(folder, system), *arguments)
+    return folder / f"{system}.h5"
+
+
+def test_the_package_names_no_toy() -> None:
+    words = {name: [name, f"{name.capitalize()}Constants"] for name in ("plate", "discharge")}
+    for file in (ROOT / "hpcpinn").rglob("*.py"):
+        text = file.read_text()
+        for names in words.values():
+            assert not any(f'"{word}"' in text or f".{word}" in text for word in names), file
+
+
+@pytest.mark.parametrize(
+    ("system", "field", "of", "most"),
+    [
+        ("pair", "v", "reference", 1e-5),
+        ("plate", "u", "closed_form", 1e-9),
+        ("discharge", "voltage", "closed_form", 1e-13),
+    ],
+)
+def test_each_is_right_by_its_own_measure(tmp_path: Path, capsys, system: str, field: str, of: str, most: float):
+    result = solved(tmp_path, system)
+    capsys.readouterr()
+    hpcpinn("validate", result, "--json")
+    found = json.loads(capsys.readouterr().out)["differences"]
+    difference = next(one for one in found if one["field"] == field and one["of"] == of)
+    assert 0.0 < difference["relative"] < most
+    with h5py.File(tmp_path / f"{system}.reference.h5") as kept:
+        assert kept[f"solutions/{of}/{field}"].shape == read(result).fields[field].shape
+
+
+def test_another_constant_makes_another_solution_and_the_description_is_kept(tmp_path: Path):
+    one = read(solved(tmp_path, "pair"))
+    other = read(solved(tmp_path, "pair", "--set", "constants.tau=25", "--output", str(tmp_path / "pair.h5")))
+    assert np.abs(one.v - other.v).max() > 0.5
+    assert other.config["system"] == "pair" and other.config["constants"]["tau"] == 25.0
+
+
+@pytest.mark.parametrize(("system", "pictures"), [
+    ("pair", ["v", "w", "windows"]), ("plate", ["u"]), ("discharge", ["voltage", "windows"]),
+])  # fmt: skip
+def test_each_is_drawn(tmp_path: Path, capsys, system: str, pictures: list[str]):
+    result = solved(tmp_path, system)
+    capsys.readouterr()
+    hpcpinn("plot", result, "--out", tmp_path / "pictures")
+    drawn = [
+        Path(line.removeprefix("picture: ")).stem
+        for line in capsys.readouterr().out.splitlines()
+        if "picture: " in line
+    ]
+    assert drawn == pictures
+    assert sorted(file.stem for file in (tmp_path / "pictures").iterdir()) == sorted(pictures)
+    with pytest.raises(InputError, match=r"--times 1e\+06: the run is from 0 to"):
+        hpcpinn("plot", result, "--times", "1e6")
+    with pytest.raises(InputError, match="--member 1: this run has no members"):
+        hpcpinn("plot", result, "--member", "1")
+
+
+def test_a_disc_holds_nothing_outside_its_mask(tmp_path: Path):
+    run = read(solved(tmp_path, "plate"))
+    assert run.time.tolist() == [0.0] and run.u.shape == (1, 25, 25)
+    assert (np.isnan(run.u[0]) == ~run.box.mask).all() and run.u[0][12, 12] < run.u[0][12, 1]
+    assert not checkpoint_path(run.path).exists()
+
+
+def test_a_run_that_is_killed_goes_on_to_the_last_bit(tmp_path: Path):
+    whole = read(solved(tmp_path, "pair", *LINE))
+    cut = tmp_path / "cut.h5"
+    command = [sys.executable, "-m", "hpcpinn", "run", str(tmp_path / "pair.toml"), *LINE, "--output", str(cut)]
+    environment = os.environ | {"PYTHONPATH": str(ROOT), "JAX_PLATFORMS": "cpu"}
+    with subprocess.Popen(command, env=environment, stdout=subprocess.DEVNULL) as process:
+        until = time.monotonic() + 60.0
+        while time.monotonic() < until and process.poll() is None and windows_in(cut) < 10:
+            time.sleep(0.01)
+        process.send_signal(signal.SIGKILL)
+        assert process.wait(30.0) == -signal.SIGKILL
+    before = windows_in(cut)
+    assert 10 <= before < len(whole.windows["start"]) and not read(cut).complete
+    hpcpinn("run", tmp_path / "pair.toml", *LINE, "--output", cut, "--resume")
+    resumed = read(cut)
+    assert resumed.complete
+    for name in ("v", "w", "time"):
+        np.testing.assert_array_equal(getattr(resumed, name), getattr(whole, name))
+    for name in ("start", "length", "error_estimate", "rejected"):
+        np.testing.assert_array_equal(resumed.windows[name], whole.windows[name])
+    with pytest.raises(NothingToDoError, match="already at 8 ms; nothing to do"):
+        hpcpinn("run", tmp_path / "pair.toml", *LINE, "--output", cut, "--resume")
+
+
+def windows_in(result: Path) -> int:
+    """How many windows count in a result that may be about to be written."""
+    try:
+        with h5py.File(result, "r", locking=False) as file:
+            return int(file["committed"][2])
+    except (OSError, KeyError):
+        return 0
+
+
+def test_a_checkpoint_of_other_constants_is_refused(tmp_path: Path):
+    solved(tmp_path, "pair", "--set", "run.duration=5")
+    with pytest.raises(InputError, match=r"constants.tau"):
+        hpcpinn("run", tmp_path / "pair.toml", "--set", "constants.tau=25", "--resume")
+
+
+def test_a_command_that_a_system_brings(tmp_path: Path, capsys):
+    recording = tmp_path / "recording.csv"
+    recording.write_text("t_ms,value_mV\n0,-45\n1,-50\n2,-56\n3,-65\n")
+    hpcpinn("half-time", recording)
+    assert capsys.readouterr().out == "halfway after 2 ms\n"
+
+
+def test_mistakes_in_its_job_have_file_line_and_key(tmp_path: Path):
+    with pytest.raises(InputError, match=r"pair.toml, line 5: constants.tua: unknown key; did you mean 'tau'\?"):
+        hpcpinn("run", job(tmp_path, "pair", "[constants]\ntua = 3"))
+    with pytest.raises(InputError, match=r"line 5: constants.tau: -3 is not allowed: must be greater than 0"):
+        hpcpinn("run", job(tmp_path, "pair", "[constants]\ntau = -3"))
+    with pytest.raises(InputError, match=r"run.output: .*pair.toml is the job file"):
+        hpcpinn("run", job(tmp_path, "pair"), "--output", tmp_path / "pair.toml")
+    with pytest.raises(InputError, match=r"system: 'pair' has no cell, which this command needs"):
+        hpcpinn("threshold", job(tmp_path, "pair"))
