@@ -19,8 +19,8 @@ from hpcpinn.config.values import Description
 if TYPE_CHECKING:
     from hpcpinn.io.geometry_base import Geometry
     from hpcpinn.io.schema import Field
-    from hpcpinn.parallel.communicator import Communicator
     from hpcpinn.marching.controller import WindowRule
+    from hpcpinn.parallel.communicator import Communicator
 
 S = TypeVar("S")
 D = TypeVar("D")

@@ -1,14 +1,11 @@
 """Where a march stands, kept in a checkpoint and taken from it to the last bit, on any number of ranks."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Generic, Protocol, TypeVar
 
-import numpy as np
-from jaxtyping import Int
-from numpy import ndarray
-
+from hpcpinn.core.system import Packed, Rows
 from hpcpinn.io import checkpoint
 from hpcpinn.marching.controller import Plan, first_plan
 from hpcpinn.marching.march import Improvement, WindowProblem
@@ -19,32 +16,6 @@ if TYPE_CHECKING:
 
 OF_MARCH = "march_"
 """Begins the names of what the march itself keeps."""
-
-
-@dataclass(frozen=True, eq=False)
-class Packed:
-    """A state as a checkpoint holds it: what makes the same state again, to the last bit.
-
-    Attributes:
-        arrays: Arrays by name, one row for each of this rank's `Rows.own`.
-        scalars: What all ranks share, by name: numbers, text, arrays.
-    """
-
-    arrays: Mapping[str, ndarray] = field(default_factory=dict)
-    scalars: Mapping[str, Any] = field(default_factory=dict)
-
-
-@dataclass(frozen=True, eq=False)
-class Rows:
-    """Which rows of the arrays of a checkpoint are a rank's.
-
-    Attributes:
-        own: Numbers of this rank's rows, in the order in which it stores them.
-        total: Number of rows of all ranks.
-    """
-
-    own: Int[ndarray, " n"] = field(default_factory=lambda: np.zeros(0, int))
-    total: int = 0
 
 
 class SavedProblem(WindowProblem, Protocol):

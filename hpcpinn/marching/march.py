@@ -8,13 +8,14 @@ of a run (`hpcpinn.marching.run`).
 import math
 import time as clock
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Any, Generic, Protocol, TypeVar
 
 import numpy as np
 from jaxtyping import Float
 from numpy import ndarray
 
+from hpcpinn.core.system import Attempt
 from hpcpinn.marching.controller import Plan, WindowRule, after_accepted, after_rejected, first_plan, next_length
 
 ROUNDING = 1e-12
@@ -27,37 +28,6 @@ class Timed(Protocol):
     @property
     def time(self) -> float:
         """Internal time."""
-
-
-S = TypeVar("S", bound=Timed)
-D = TypeVar("D")
-
-
-@dataclass(frozen=True, eq=False)
-class Attempt(Generic[S, D]):
-    """A window that was solved and not yet judged.
-
-    Attributes:
-        length: Length of the window, internal time; it may be another one than was asked for.
-        error: Estimate of its error, in the measure of `WindowRule.tolerance`; NaN where the solve failed.
-        after: State at the end of the window.
-        notes: Figures of the window by name, which a run adds up.
-        largest: Figures of the window by name, of which a run keeps the largest.
-        why: What went wrong where the solve failed, in words for a message.
-        effort: Share of the work allowed to a window that this one took; above 0.6 the next is no longer.
-        reuse: What the next window of the same length may use again; None: nothing.
-        inside: The solution, for those who read more out of it than its end.
-    """
-
-    length: float
-    error: float
-    after: S
-    notes: Mapping[str, float] = field(default_factory=dict)
-    largest: Mapping[str, float] = field(default_factory=dict)
-    why: str = ""
-    effort: float = 0.0
-    reuse: Any = None
-    inside: D = None  # type: ignore[assignment]
 
 
 class WindowProblem(Protocol):

@@ -30,6 +30,7 @@ OWN: Mapping[str, str] = {
 COMMON: Mapping[str, str] = {
     "draw": "hpcpinn.systems.common.pictures",
     "validate": "hpcpinn.systems.common.validation",
+    "tell_validation": "hpcpinn.systems.common.validation",
 }
 """What does for systems that have no such member."""
 

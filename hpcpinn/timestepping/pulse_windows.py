@@ -14,9 +14,10 @@ import numpy as np
 from jaxtyping import Float, Int
 from numpy import ndarray
 
+from hpcpinn.core.system import Attempt
 from hpcpinn.errors import InputError, SolveError
 from hpcpinn.marching.controller import WindowRule
-from hpcpinn.marching.march import Attempt, March, next_stop
+from hpcpinn.marching.march import March, next_stop
 from hpcpinn.parallel.communicator import Communicator, SerialCommunicator
 from hpcpinn.timestepping.influx import InfluxTable
 from hpcpinn.timestepping.splitting import Splitting, plan_windows

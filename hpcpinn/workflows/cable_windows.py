@@ -10,9 +10,9 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float
 
+from hpcpinn.core.system import Attempt
 from hpcpinn.domain.window_solver import WindowSolution, WindowSolver
 from hpcpinn.marching.controller import WindowRule
-from hpcpinn.marching.march import Attempt
 from hpcpinn.timestepping.forcing import WindowDrive
 from hpcpinn.training.local import Window
 

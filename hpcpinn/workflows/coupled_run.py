@@ -10,9 +10,9 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float
 
+from hpcpinn.core.system import Packed, Rows
 from hpcpinn.domain.flows import calcium_content, membrane_flows
 from hpcpinn.io import checkpoint
-from hpcpinn.marching.checkpoints import Packed, Rows
 from hpcpinn.marching.controller import WindowRule
 from hpcpinn.marching.tally import Tally
 from hpcpinn.parallel.communicator import Communicator

@@ -17,11 +17,10 @@ import numpy as np
 from jaxtyping import Float, Int
 from numpy import ndarray
 
+from hpcpinn.core.system import Attempt, Packed, Rows
 from hpcpinn.errors import SolveError
 from hpcpinn.io import checkpoint
-from hpcpinn.marching.checkpoints import Packed, Rows
 from hpcpinn.marching.controller import WindowRule
-from hpcpinn.marching.march import Attempt
 from hpcpinn.marching.tally import Tally
 from hpcpinn.timestepping.firing import Rises
 from hpcpinn.timestepping.motifs import DriveState, Motif, MotifBook

@@ -11,11 +11,10 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float
 
+from hpcpinn.core.system import Attempt, Packed, Rows
 from hpcpinn.domain.window_solver import WindowSolution
 from hpcpinn.io import checkpoint
-from hpcpinn.marching.checkpoints import Packed, Rows
 from hpcpinn.marching.controller import WindowRule
-from hpcpinn.marching.march import Attempt
 from hpcpinn.parallel.communicator import Communicator
 from hpcpinn.physics.dopamine import exact
 from hpcpinn.training.collocation import gauss_grid

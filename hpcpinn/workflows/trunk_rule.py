@@ -8,7 +8,8 @@ from typing import Any, Generic, Self
 import numpy as np
 from jaxtyping import Float
 
-from hpcpinn.marching.march import Attempt, P
+from hpcpinn.core.system import Attempt
+from hpcpinn.marching.march import P
 from hpcpinn.training.levenberg_marquardt import LevenbergMarquardt
 
 PAUSE = 20

@@ -8,10 +8,11 @@ from typing import Any, NamedTuple
 import numpy as np
 import pytest
 
+from hpcpinn.core.system import Attempt, Packed, Rows
 from hpcpinn.errors import InputError, SolveError
-from hpcpinn.marching.checkpoints import Packed, Reached, Rows, load
+from hpcpinn.marching.checkpoints import Reached, load
 from hpcpinn.marching.controller import WindowRule
-from hpcpinn.marching.march import Attempt, March, Step
+from hpcpinn.marching.march import March, Step
 from hpcpinn.marching.run import Cadence, RunOptions, run
 from hpcpinn.marching.tally import Tally
 from hpcpinn.parallel.communicator import SerialCommunicator

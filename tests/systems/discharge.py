@@ -51,7 +51,7 @@ class DischargeProblem:
     def __init__(self, described: DischargeDescription):
         from hpcpinn.io.geometry import Points
         from hpcpinn.io.schema import Field
-        from hpcpinn.solve.controller import WindowRule
+        from hpcpinn.marching.controller import WindowRule
 
         run = described.run
         self.parameters = DischargeConstants(**described.constants.changes)

@@ -57,7 +57,7 @@ class PairProblem:
     def __init__(self, described: PairDescription):
         from hpcpinn.io.geometry import Points
         from hpcpinn.io.schema import Field
-        from hpcpinn.solve.controller import WindowRule
+        from hpcpinn.marching.controller import WindowRule
 
         run, window = described.run, described.window
         self.parameters = PairConstants(**described.constants.changes)

@@ -75,7 +75,7 @@ class PlateProblem:
     def __init__(self, described: PlateDescription):
         from hpcpinn.io.geometry import Box
         from hpcpinn.io.schema import Field
-        from hpcpinn.solve.controller import WindowRule
+        from hpcpinn.marching.controller import WindowRule
 
         self.parameters, self.degree = PlateConstants(**described.constants.changes), described.run.degree
         window, radius = described.window, self.parameters.radius

@@ -1,16 +1,15 @@
 """``hpcpinn plot`` of a system that has no pictures of its own: every field on its geometry, and how the run went."""
 
-from hpcpinn.core.order import Drawing
+from hpcpinn.core.order import Drawing, Drawn
 from hpcpinn.core.system import System
 from hpcpinn.errors import InputError
 from hpcpinn.io.read import read
 from hpcpinn.report.fields import draw_fields
 from hpcpinn.report.places import refuse_unusable_gallery
-from hpcpinn.terminal.drawn import say_drawn
 from hpcpinn.wording import counted
 
 
-def draw(system: System, asked: Drawing) -> None:
+def draw(system: System, asked: Drawing) -> Drawn:
     """Draws every field of a run.
 
     Raises:
@@ -22,5 +21,6 @@ def draw(system: System, asked: Drawing) -> None:
     refuse_unusable_gallery(asked.folder, asked.suffix, asked.result)
     state = "complete" if run.complete else "not complete"
     names = ", ".join(field.name for field in run.declared)
-    print(f"{asked.result}: {state}, {counted(len(run.time), 'frame')} of {names}")
-    say_drawn(*draw_fields(run, asked.folder, times=asked.times, suffix=asked.suffix))
+    asked.say(f"{asked.result}: {state}, {counted(len(run.time), 'frame')} of {names}")
+    pictures, advice = draw_fields(run, asked.folder, times=asked.times, suffix=asked.suffix)
+    return Drawn(pictures, advice=advice)

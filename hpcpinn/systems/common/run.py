@@ -13,19 +13,19 @@ from rich.console import Console
 
 from hpcpinn.config.reading import Reading
 from hpcpinn.core.order import Order
-from hpcpinn.core.system import Packed, Problem
+from hpcpinn.core.system import Attempt, Packed, Problem, Rows
 from hpcpinn.errors import NothingToDoError, concerning
 from hpcpinn.io import checkpoint, places, schema
 from hpcpinn.io.layout import ResultHeader
 from hpcpinn.io.metrics import metrics_path, write_metrics
 from hpcpinn.io.results import ResultWriter
+from hpcpinn.marching import run as driver
+from hpcpinn.marching.checkpoints import Reached
+from hpcpinn.marching.controller import WindowRule
+from hpcpinn.marching.march import Step
+from hpcpinn.marching.tally import Tally
 from hpcpinn.parallel.communicator import Communicator
 from hpcpinn.progress import ProgressDisplay
-from hpcpinn.solve import run as driver
-from hpcpinn.solve.checkpoints import Reached, Rows
-from hpcpinn.solve.controller import WindowRule
-from hpcpinn.solve.march import Step
-from hpcpinn.solve.tally import Tally
 from hpcpinn.terminal.lines import print_verdict
 from hpcpinn.wording import as_typed, biology, counted, duration
 from hpcpinn.workflows.run_summary import RunSummary, summarised
@@ -142,24 +142,24 @@ class Marched:
     @property
     def rows(self) -> Rows:
         """This rank's rows of packed arrays."""
-        own = getattr(self.problem, "rows", None)
-        return Rows() if own is None else Rows(own.own, own.total)
+        own: Rows | None = getattr(self.problem, "rows", None)
+        return own or Rows()
 
     def start(self) -> Any:
         """The state at time 0."""
         return self.problem.start()
 
-    def attempt(self, state: Any, length: float, reuse: Any) -> Any:
+    def attempt(self, state: Any, length: float, reuse: Any) -> Attempt[Any, Any]:
         """A window."""
         return self.problem.attempt(state, length, reuse)
 
-    def pack(self, state: Any) -> Any:
+    def pack(self, state: Any) -> Packed:
         """A state as plain arrays."""
         return self.problem.pack(state)
 
-    def unpack(self, packed: Any) -> Any:
+    def unpack(self, packed: Packed) -> Any:
         """The state of `pack`."""
-        return self.problem.unpack(Packed(packed.arrays, packed.scalars))
+        return self.problem.unpack(packed)
 
 
 class FieldOutput:

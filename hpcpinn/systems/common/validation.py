@@ -2,8 +2,8 @@
 
 import json
 import time as clock
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
@@ -41,44 +41,68 @@ class Difference:
     largest: float
 
 
-def validate(system: System, asked: Checking) -> list[Difference]:
-    """Holds a result against what its problem knows of itself, and says so.
+@dataclass(frozen=True)
+class Compared:
+    """A result held against what its problem knows of itself.
+
+    Attributes:
+        result: The result.
+        differences: Differences of every field from every other solution.
+        seconds: Wall time of every other solution, s, by the member of the problem.
+        sidecar: The file that keeps the other solutions.
+    """
+
+    result: Result
+    differences: tuple[Difference, ...]
+    seconds: Mapping[str, float]
+    sidecar: Path
+
+    def figures(self) -> dict[str, Any]:
+        """Plain numbers."""
+        return {"result": str(self.result.path), "differences": [asdict(one) for one in self.differences]}
+
+
+def validate(system: System, asked: Checking) -> Compared:
+    """Holds a result against what its problem knows of itself.
 
     Raises:
         InputError: There is no such result, it holds no frames, or its problem has nothing to compare with.
         OutputError: The other solutions cannot be kept beside it.
     """
-    with asked.progress() as progress:
-        progress.doing("reading the result")
-        result = read(asked.result)
-        if not len(result.time):
-            raise InputError(f"{asked.result}: holds no frames; run the job again")
-        _, described = stored_description(json.dumps(result.config), str(asked.result))
-        problem = system.build(described, SerialCommunicator())
-        known = {name: getattr(problem, name) for name in OTHERS if hasattr(problem, name)}
-        if not known:
-            raise InputError(f"{asked.result}: the system {system.name!r} has no closed form and no reference")
-        found = {}
-        for name, solve in known.items():
-            progress.doing(f"computing {OTHERS[name]}")
-            found[name] = _solved(solve, result.time)
+    asked.progress.doing("reading the result")
+    result = read(asked.result)
+    if not len(result.time):
+        raise InputError(f"{asked.result}: holds no frames; run the job again")
+    _, described = stored_description(json.dumps(result.config), str(asked.result))
+    problem = system.build(described, SerialCommunicator())
+    known = {name: getattr(problem, name) for name in OTHERS if hasattr(problem, name)}
+    if not known:
+        raise InputError(f"{asked.result}: the system {system.name!r} has no closed form and no reference")
+    found, seconds = {}, {}
+    for name, solve in known.items():
+        asked.progress.doing(f"computing {OTHERS[name]}")
+        begun = clock.perf_counter()
+        found[name] = Solution({field: np.asarray(values) for field, values in solve(result.time).items()})
+        seconds[name] = clock.perf_counter() - begun
     sidecar = write_reference(result, found)
     differences = [
-        _difference(result, name, field, np.asarray(values))
+        _difference(result, name, field, values)
         for name, solution in found.items()
         for field, values in solution.fields.items()
     ]
-    if asked.as_json:
-        print(json.dumps({"result": str(asked.result), "differences": [vars(one) for one in differences]}))
-    else:
-        _print_report(result, differences, found, sidecar)
-    return differences
+    return Compared(result, tuple(differences), seconds, sidecar)
 
 
-def _solved(solve: Callable[[ndarray], Mapping[str, ndarray]], times: Float[ndarray, " T"]) -> Solution:
-    begun = clock.perf_counter()
-    fields = {name: np.asarray(values) for name, values in solve(times).items()}
-    return Solution(fields, figures={"seconds": clock.perf_counter() - begun})
+def tell_validation(system: System, outcome: Compared, asked: Checking) -> None:
+    """Prints how far the result is from every other solution."""
+    units = {field.name: field.unit for field in outcome.result.declared}
+    for one in outcome.differences:
+        unit = f" {units[one.field]}".rstrip()
+        print(f"{one.field:<12}{one.relative:.1e} from {OTHERS[one.of]} (relative L2), {one.largest:.1e}{unit} at most")
+    for name, seconds in outcome.seconds.items():
+        print(f"cost        {duration(seconds)} for {OTHERS[name]}")
+    print(f"kept in     {outcome.sidecar}")
+    print(f"next        hpcpinn plot {as_typed(outcome.result.path)}")
 
 
 def _difference(result: Result, of: str, field: str, wanted: Float[ndarray, "T ..."]) -> Difference:
@@ -88,14 +112,3 @@ def _difference(result: Result, of: str, field: str, wanted: Float[ndarray, "T .
     return Difference(
         of, field, float(np.linalg.norm(missed[inside])) / max(norm, 1e-300), float(np.abs(missed[inside]).max())
     )
-
-
-def _print_report(result: Result, differences: list[Difference], found: Mapping[str, Solution], sidecar: Path) -> None:
-    units: dict[str, Any] = {field.name: field.unit for field in result.declared}
-    for one in differences:
-        unit = f" {units[one.field]}" if units.get(one.field, "1") not in ("", "1") else ""
-        print(f"{one.field:<12}{one.relative:.1e} from {OTHERS[one.of]} (relative L2), {one.largest:.1e}{unit} at most")
-    for name, solution in found.items():
-        print(f"cost        {duration(solution.figures['seconds'])} for {OTHERS[name]}")
-    print(f"kept in     {sidecar}")
-    print(f"next        hpcpinn plot {as_typed(result.path)}")

@@ -1,1 +1,0 @@
-"""``hpcpinn infer`` of a system whose problem says what would be observed."""
