@@ -26,9 +26,9 @@ from scipy.stats import chi2, norm  # noqa: E402
 from hpcpinn.inference.fits import make_fit, make_many_fits  # noqa: E402
 from hpcpinn.inference.forward_model import data_of, stacked  # noqa: E402
 from hpcpinn.inference.gauss_newton import Prior  # noqa: E402
-from hpcpinn.inference.square_model import make_square_model  # noqa: E402
 from hpcpinn.physics.dopamine import PRESETS, DopamineConstants  # noqa: E402
-from hpcpinn.workflows.square_inverse import by_closed_form, by_networks, synthesised  # noqa: E402
+from hpcpinn.systems.square.inverse import by_closed_form, by_networks, synthesised  # noqa: E402
+from hpcpinn.systems.square.model import make_square_model  # noqa: E402
 
 NAMES = ("D", "k")
 FLAT = Prior(jnp.zeros(2), jnp.zeros(2))

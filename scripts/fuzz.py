@@ -354,7 +354,7 @@ def check_csv(path: Path, chance: random.Random) -> None:
     from hpcpinn.physics.stimulation.field import read_field
     from hpcpinn.physics.stimulation.waveforms import read_waveform
     from hpcpinn.physics.voltage import read_voltage
-    from hpcpinn.workflows.cell_inverse import refuse_unusable
+    from hpcpinn.systems.cell.inverse import refuse_unusable
 
     readers: dict[str, Callable[[Path], Any]] = {
         "voltage_train.csv": read_voltage,

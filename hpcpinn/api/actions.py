@@ -2,7 +2,6 @@
 
 import os
 from collections.abc import Mapping
-from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
@@ -74,10 +73,7 @@ def finished(
     job, folder = _placed(job, communicator)
     order = job.order(_checkpoint(job, resume))
     with job.origin.naming_places():
-        if command == "run":
-            _acted(order, command, communicator, progress or NO_PROGRESS)
-        else:
-            (_infer if command == "infer" else _sample)(order, communicator, progress or NO_PROGRESS)
+        _acted(order, command, communicator, progress or NO_PROGRESS)
     found = kind(job.config.run.output, folder)
     if communicator.size > 1 and folder is not None:
         found.result  # noqa: B018 - the folder goes with the object of the first rank: all have read it by then
@@ -115,17 +111,3 @@ def _checkpoint(job: Job, resume: str | os.PathLike[str] | bool) -> Path | None:
     if not Path(resume).is_file():
         raise InputError(f"resume: no checkpoint {resume}; give one that is there, or resume=True to begin without")
     return Path(resume)
-
-
-def _infer(order: Order, communicator: "Communicator", progress: ProgressDisplay) -> None:
-    from hpcpinn.workflows import inverse
-
-    communicator.on_root(inverse.refuse_unusable_places, order.described, order.file)
-    inverse.infer(order.described, communicator, progress)
-
-
-def _sample(order: Order, communicator: "Communicator", progress: ProgressDisplay) -> None:
-    from hpcpinn.workflows import inverse
-
-    communicator.on_root(partial(inverse.refuse_unusable_places, draws=True), order.described, order.file)
-    inverse.sample(order.described, communicator, progress)

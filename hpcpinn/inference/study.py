@@ -157,10 +157,12 @@ class Study:
 
     Attributes:
         result: What was found; also in the result file.
+        with_prior: Names of the constants that have priors.
         seconds: Wall time of the whole, compilation included.
     """
 
     result: StudyResult
+    with_prior: tuple[str, ...]
     seconds: float
 
     @property
@@ -203,7 +205,8 @@ def study(
     """
     began = clock.perf_counter()
     outcomes = _all_outcomes(Fitter(problem, experiment), sets, communicator, progress)
-    done = Study(_result(problem, experiment, sets, outcomes), clock.perf_counter() - began)
+    with_prior = tuple(np.array(problem.names)[np.asarray(problem.prior.precision) > 0.0].tolist())
+    done = Study(_result(problem, experiment, sets, outcomes), with_prior, clock.perf_counter() - began)
     if output is not None:
         write_study(output, communicator, done.result)
         write_metrics(output, communicator, done.figures)

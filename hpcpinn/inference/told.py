@@ -1,9 +1,12 @@
-"""What a command says of an inference and of draws, line by line, and what it warns of."""
+"""What a command says of an inference, of draws and of a study, line by line, and what it warns of."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+
+from numpy import ndarray
 
 from hpcpinn.inference.infer import Inference
 from hpcpinn.inference.sample import Sampled
+from hpcpinn.inference.study import Study
 from hpcpinn.io.draws import netcdf_path
 from hpcpinn.io.estimates import Estimates
 from hpcpinn.wording import as_typed, counted, duration
@@ -109,6 +112,56 @@ def warnings_of(outcome: Inference) -> list[str]:
             "wrong, and the intervals are too narrow"
         )
     return warnings
+
+
+def lines_of_study(done: Study, output: str) -> list[str]:
+    """What a study found, a line for every level of noise and number of observations.
+
+    Args:
+        done: The study.
+        output: The result file.
+    """
+    result = done.result
+    lines = [
+        f"{result.n_draws} data sets a line: root-mean-square error over the Cramer-Rao bound (95 % interval), and how "
+        "many 95 % intervals hold the truth; without noise the largest error",
+        "noise  observations" + "".join(f"  {name:<28}" for name in result.names).rstrip(),
+    ]
+    for n, noise in enumerate(result.noise):
+        for m, observations in enumerate(result.observations):
+            cell = {name: values[n, m] for name, values in result.cells.items()}
+            shown = "".join(f"  {_of_cell(cell, number, noise):<28}" for number in range(len(result.names)))
+            lines.append(f"{100 * noise:>4g} %  {observations:>11}{shown.rstrip()}")
+    return [
+        *lines,
+        f"cost        {duration(done.seconds)}, with compilation",
+        f"result      {output}",
+        f"next        hpcpinn plot {as_typed(output)}",
+    ]
+
+
+def warnings_of_study(done: Study) -> list[str]:
+    """What is to be known of the figures of a study; nothing where all is well."""
+    warnings, cells = [], done.result.cells
+    for name, share in zip(done.result.names, cells["open"].max(axis=(0, 1)), strict=True):
+        if share and name not in done.with_prior:
+            warnings.append(
+                f"{name}: up to {100 * share:.3g} % of the data sets of a line leave it open, and its errors then have "
+                "no bound; give a prior (parameter.prior)"
+            )
+    unfinished = 1.0 - float(cells["converged"].min())
+    if unfinished:
+        warnings.append(
+            f"up to {100 * unfinished:.3g} % of the fits of a line did not come to their end (inference.max_steps)"
+        )
+    return warnings
+
+
+def _of_cell(cell: Mapping[str, ndarray], number: int, noise: float) -> str:
+    if not noise:
+        return f"{cell['error_largest'][number]:.1e}"
+    ratio, low, high = (cell[name][number] for name in ("ratio", "ratio_low", "ratio_high"))
+    return f"{ratio:.3g} ({low:.3g} to {high:.3g}) {100 * cell['coverage'][number]:.0f} %"
 
 
 def labelled(lines: Sequence[tuple[str, str]]) -> list[str]:

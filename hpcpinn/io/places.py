@@ -17,6 +17,7 @@ REPLACEABLE = {
     flow_map_file.FORMAT: "flow map",
     square.FORMAT: "result on a square",
     inference.FORMAT: "inference",
+    schema.STUDY_FORMAT: "study",
     draws.FORMAT: "file of draws",
     square.REFERENCE_FORMAT: "reference",
 }

@@ -7,10 +7,11 @@ import numpy as np
 
 from hpcpinn.config import RunConfig, load_config
 from hpcpinn.inference.forward_model import seen, solve
+from hpcpinn.inference.infer import Inference, infer
 from hpcpinn.inference.problem import InverseProblem
 from hpcpinn.io.observations import Observations
 from hpcpinn.parallel.communicator import SerialCommunicator
-from hpcpinn.workflows.cell_inverse import build_inverse, synthesiser
+from hpcpinn.systems.cell.inverse import build_inverse, prepared, synthesiser
 
 JOBS = Path(__file__).resolve().parents[2] / "jobs"
 NAMES = ("D_c", "pmca_max", "vdcc_density.dend", "vdcc_density.apic")
@@ -38,6 +39,12 @@ def exactly(config: RunConfig, problem: InverseProblem, share: float = 1e-4) -> 
     """Traces of a description with noise of 1e-14, said to be good to a share of their excursion."""
     traces = synthesiser(config, SerialCommunicator(), problem)(0)
     return replace(traces, noise=traces.noise / 1e-14 * share)
+
+
+def inferred(config: RunConfig) -> Inference:
+    """As `hpcpinn infer` does it on one rank."""
+    problem, observed = prepared(config, SerialCommunicator())
+    return infer(problem, observed, SerialCommunicator(), output=config.run.output)
 
 
 def inverse(config: RunConfig, sites: tuple[str, ...] = SITES) -> InverseProblem:

@@ -10,10 +10,8 @@ from hpcpinn.inference.infer import fit_once, posterior_of
 from hpcpinn.inference.problem import InverseProblem
 from hpcpinn.io.inference import read_inference
 from hpcpinn.io.observations import Observations
-from hpcpinn.parallel.communicator import SerialCommunicator
-from hpcpinn.workflows.cell_inverse import truth_of
-from hpcpinn.workflows.inverse import infer
-from tests.inference.fork import NAMES, SITES, exactly, inverse, refuse_wrong_slopes, small
+from hpcpinn.systems.cell.inverse import truth_of
+from tests.inference.fork import NAMES, SITES, exactly, inferred, inverse, refuse_wrong_slopes, small
 
 EXACT = "data.noise=1e-14"
 
@@ -52,10 +50,9 @@ def test_what_the_data_do_not_see_is_said_to_be_undetermined(problem: InversePro
 def test_a_run_on_a_cell_is_written_and_read(tmp_path):
     """By way of a file of traces through an indicator; what is read is what was put in."""
     output = tmp_path / "inference.h5"
-    outcome = infer(
+    outcome = inferred(
         small(f"run.output={output}", "data.indicator=0.5", "parameter=[{name='vdcc_density.dend', start=5.0}]",
               "data.truth={vdcc_density={dend=6.0}}", "data.noise=0.02"),
-        SerialCommunicator(),
     )  # fmt: skip
     result = read_inference(output)
     bands, cell, seen = result.bands, result.cell, result.observations

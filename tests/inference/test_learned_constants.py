@@ -20,8 +20,8 @@ from hpcpinn.morphology.sites import Site, parse_site
 from hpcpinn.parallel.communicator import SerialCommunicator
 from hpcpinn.physics.constants import PRESETS
 from hpcpinn.physics.learned_calcium import CellConstants, shapes_drive, value_of
-from hpcpinn.workflows.cell_inverse import truth_of
-from hpcpinn.workflows.cell_model import _shaped_drive
+from hpcpinn.systems.cell.inverse import truth_of
+from hpcpinn.systems.cell.model import _shaped_drive
 from hpcpinn.workflows.learned_values import laid_for, own_value
 from hpcpinn.workflows.problem import build_problem, constants_of, load_cable
 from tests.inference.fork import SITES, exactly, inverse, refuse_wrong_slopes, small

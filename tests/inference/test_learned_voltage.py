@@ -11,7 +11,7 @@ from hpcpinn.inference.learned_drive import LearnedDrive
 from hpcpinn.parallel.communicator import SerialCommunicator
 from hpcpinn.physics.channel_sets import SQUID, channel_set_named
 from hpcpinn.physics.learned_calcium import CellConstants
-from hpcpinn.workflows.cell_model import _shaped_drive
+from hpcpinn.systems.cell.model import _shaped_drive
 from hpcpinn.workflows.learned_voltage import learned_voltage, value_in, with_values
 from hpcpinn.workflows.membrane_voltage import solve_voltage
 from hpcpinn.workflows.problem import build_problem, load_cable

@@ -11,10 +11,10 @@ from hpcpinn.inference.fits import make_fit, make_many_fits
 from hpcpinn.inference.forward_model import data_of, stacked
 from hpcpinn.inference.gauss_newton import Prior
 from hpcpinn.inference.laplace import laplace
-from hpcpinn.inference.square_model import make_square_model
 from hpcpinn.io.observations import Observations
 from hpcpinn.physics.dopamine import PRESETS, exact
-from hpcpinn.workflows.square_inverse import by_closed_form, by_networks, refuse_unusable, synthesised
+from hpcpinn.systems.square.inverse import by_closed_form, by_networks, refuse_unusable, synthesised
+from hpcpinn.systems.square.model import make_square_model
 
 CONSTANTS = PRESETS["dopamine"]
 TRUTH = np.log([CONSTANTS.D, CONSTANTS.k])

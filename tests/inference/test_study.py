@@ -12,7 +12,7 @@ from hpcpinn.inference.gauss_newton import Prior
 from hpcpinn.inference.study import BATCH, Fitter, Outcomes, joined, summarised
 from hpcpinn.io.observations import Observations
 from hpcpinn.physics.dopamine import PRESETS, exact
-from hpcpinn.workflows.square_inverse import studied, synthesised
+from hpcpinn.systems.square.inverse import studied, synthesised
 
 CONSTANTS = PRESETS["dopamine"]
 TRUTH = np.log([CONSTANTS.D, CONSTANTS.k])

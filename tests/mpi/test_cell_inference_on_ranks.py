@@ -4,9 +4,7 @@ import numpy as np
 import pytest
 
 from hpcpinn.io.inference import read_inference
-from hpcpinn.parallel.communicator import SerialCommunicator
-from hpcpinn.workflows.inverse import infer
-from tests.inference.fork import SMALL, small
+from tests.inference.fork import SMALL, inferred, small
 from tests.mpi import runner
 
 LIMIT = 500.0
@@ -24,7 +22,7 @@ MORE = (
 def alone(tmp_path_factory: pytest.TempPathFactory):
     """In this process."""
     output = tmp_path_factory.mktemp("alone") / "inference.h5"
-    infer(small(*MORE, f"run.output={output}"), SerialCommunicator())
+    inferred(small(*MORE, f"run.output={output}"))
     return read_inference(output)
 
 

@@ -9,12 +9,13 @@ import numpy as np
 import pytest
 
 from hpcpinn.errors import InputError, SolveError
+from hpcpinn.inference.infer import refuse_unusable_places
 from hpcpinn.inference.laplace import laplace
-from hpcpinn.inference.sample import refuse_improper
+from hpcpinn.inference.sample import refuse_improper, sample
 from hpcpinn.io.draws import read_draws
 from hpcpinn.io.inference import read_inference
 from hpcpinn.parallel.communicator import SerialCommunicator
-from hpcpinn.workflows.inverse import refuse_unusable_places, sample
+from hpcpinn.systems.cell.inverse import inputs, prepared, sampling
 from tests.cli.in_process import hpcpinn
 from tests.inference.fork import SMALL, small
 
@@ -51,9 +52,10 @@ class Told:
 def drawn(tmp_path_factory: pytest.TempPathFactory):
     output = tmp_path_factory.mktemp("uq") / "posterior.h5"
     config = small(*KEYS, f"run.output={output}")
-    refuse_unusable_places(config, draws=True)
+    refuse_unusable_places(config.run.output, inputs(config), draws=True)
     progress = Told()
-    outcome = sample(config, SerialCommunicator(), progress)
+    problem, observed = prepared(config, SerialCommunicator())
+    outcome = sample(problem, observed, sampling(config), SerialCommunicator(), progress, output=config.run.output)
     assert progress.said[-1] == (80, 80)
     return outcome, output
 
@@ -124,7 +126,7 @@ def test_a_cell_without_parameters_and_a_study_of_a_cell_are_refused(tmp_path: P
     with pytest.raises(InputError, match="there is nothing to draw"):
         hpcpinn("uq", job)
     settings = [word for text in SMALL for word in ("--set", text)]
-    with pytest.raises(InputError, match="studies are made on squares only"):
+    with pytest.raises(InputError, match="the system 'cell' has no study; there is one for 'square'"):
         hpcpinn("uq", job, *settings, "--study")
 
 
@@ -132,4 +134,4 @@ def test_the_draws_have_a_place_that_is_no_input(tmp_path: Path):
     taken = tmp_path / "posterior.nc"
     taken.write_text("mine")
     with pytest.raises(InputError, match=r"the draws go there"):
-        refuse_unusable_places(small(*KEYS, f"run.output={tmp_path / 'posterior.h5'}"), draws=True)
+        refuse_unusable_places(str(tmp_path / "posterior.h5"), {}, draws=True)

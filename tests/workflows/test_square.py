@@ -96,7 +96,7 @@ def test_pictures_are_drawn(tmp_path: Path, folder: Path):
 
 def test_an_inference_from_a_file(tmp_path: Path, capsys):
     from hpcpinn.physics.dopamine import PRESETS
-    from hpcpinn.workflows.square_inverse import synthesised
+    from hpcpinn.systems.square.inverse import synthesised
 
     seen = synthesised(PRESETS["dopamine"].replace(D=0.4, k=0.06), count=300, noise=0.005, first=0.5, last=15.0, seed=3)
     rows = zip(*(seen[name] for name in ("value", "x", "y", "t", "noise")), strict=True)

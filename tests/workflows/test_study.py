@@ -126,3 +126,11 @@ def test_nothing_to_learn_is_refused(tmp_path: Path):
     (tmp_path / "job.toml").write_text('[domain]\nkind = "square"\n')
     with pytest.raises(InputError, match=r"\[\[parameter\]\]: none is given, so there is nothing to study"):
         hpcpinn("uq", tmp_path / "job.toml", "--study", "--output", tmp_path / "s.h5")
+
+
+def test_a_file_of_another_kind_is_not_replaced(tmp_path: Path):
+    (tmp_path / "job.toml").write_text(JOB)
+    with h5py.File(tmp_path / "s.h5", "w") as file:
+        file.attrs["format"] = "hpcpinn-inference"
+    with pytest.raises(InputError, match=r"s.h5 is there already and is no hpcpinn study, so it stays as it is"):
+        hpcpinn("uq", tmp_path / "job.toml", "--study", "--output", tmp_path / "s.h5")

@@ -5,6 +5,7 @@ from typing import Any, ClassVar
 
 from hpcpinn.config.cells import CELL
 from hpcpinn.config.schema import RunConfig
+from hpcpinn.systems.inverse import Draw, Infer
 
 
 class Cell:
@@ -18,7 +19,11 @@ class Cell:
     beyond_the_end = staticmethod(CELL.beyond_the_end)
     fitted = staticmethod(CELL.fitted)
     quantity_of = staticmethod(CELL.quantity_of)
-    actions: ClassVar[Mapping[str, str]] = {"run": "hpcpinn.systems.cell.run"}
+    actions: ClassVar[Mapping[str, Any]] = {
+        "run": "hpcpinn.systems.cell.run",
+        "infer": Infer("hpcpinn.systems.cell.inverse"),
+        "uq": Draw("hpcpinn.systems.cell.inverse"),
+    }
     commands: ClassVar[Mapping[str, str]] = {
         name: f"hpcpinn.systems.cell.commands.{name.replace('-', '_')}"
         for name in ("inspect", "partition", "protocols", "threshold", "flow-map")

@@ -5,6 +5,7 @@ from typing import Any, ClassVar
 
 from hpcpinn.config import square_checks
 from hpcpinn.config.square import SquareConfig
+from hpcpinn.systems.inverse import Draw, Infer, Study
 
 
 class Square:
@@ -18,7 +19,12 @@ class Square:
     quantity_of = staticmethod(square_checks.quantity_of)
     resumes = False
     peer = "DeepXDE"
-    actions: ClassVar[Mapping[str, str]] = {"run": "hpcpinn.systems.square.run"}
+    actions: ClassVar[Mapping[str, Any]] = {
+        "run": "hpcpinn.systems.square.run",
+        "infer": Infer("hpcpinn.systems.square.inverse"),
+        "uq": Draw("hpcpinn.systems.square.inverse"),
+        "study": Study("hpcpinn.systems.square.inverse"),
+    }
 
     def build(self, described: SquareConfig, communicator: Any) -> Any:
         """What a description means. Collective over all ranks."""

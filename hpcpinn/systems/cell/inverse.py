@@ -18,8 +18,8 @@ from hpcpinn.io import observations as table
 from hpcpinn.io.observations import AT_SITES, Observations, read_observations
 from hpcpinn.parallel.communicator import Communicator
 from hpcpinn.progress import NO_PROGRESS, ProgressDisplay
+from hpcpinn.systems.cell.model import AtSites, CellModel, build_model
 from hpcpinn.wording import biology
-from hpcpinn.workflows.cell_model import AtSites, CellModel, build_model
 from hpcpinn.workflows.learned_values import LAID_BY, laid_for, own_value, starting_values
 
 _LEAST_COVERED = 0.01
@@ -69,7 +69,7 @@ def prepared(
     """The inverse problem of a run description, and its data. Collective over all ranks.
 
     Raises:
-        InputError: No parameters, or data that cannot be used.
+        InputError: Data cannot be used.
         SolveError: The run with the starting, or the true, constants does not reach its tolerance.
     """
     progress.doing("setting up")
@@ -102,8 +102,6 @@ def build_inverse(config: RunConfig, communicator: Communicator, sites: tuple[st
         InputError: What the user gave cannot be used.
         SolveError: The run with the starting constants does not reach its tolerance.
     """
-    if not config.parameter:
-        raise InputError("[[parameter]]: none is given, so there is nothing to infer; name at least one, such as D_c")
     return _laid(config, communicator, sites, [p.prior if p.start is None else p.start for p in config.parameter])
 
 

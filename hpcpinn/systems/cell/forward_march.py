@@ -7,9 +7,10 @@ step's own derivative by the constants, by the field at the window's start and b
 derivatives stand still. What comes out is the exact derivative of the discrete solution.
 """
 
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 from functools import cached_property
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
@@ -20,7 +21,8 @@ from hpcpinn.domain.coupled_window import CoupledWindow
 from hpcpinn.domain.tree_solve import tree_solve
 from hpcpinn.inference.learned_drive import Course, LearnedDrive
 from hpcpinn.parallel.batched import BatchedCommunicator
-from hpcpinn.physics.learned_calcium import CellConstants, LearnedCalcium
+from hpcpinn.physics.calcium_system import CalciumSystem
+from hpcpinn.physics.learned_calcium import CellConstants
 from hpcpinn.training.least_squares import Correction, Linearisation, accept, correct, linearise
 from hpcpinn.training.local import Window, combine, edge_values, evaluate, field_at
 
@@ -30,6 +32,10 @@ LINEARISATIONS = 6
 """Of a window, at most."""
 SLOW = 0.5
 """Contraction of a step above which the window is linearised anew."""
+
+
+_Steps = tuple[Array, Array, Array, Array, Array]
+"""Heads, what ends are told, the last change of the field and the one before, number of steps."""
 
 
 class WindowSequence(NamedTuple):
@@ -122,10 +128,11 @@ class FixedMarch:
                 window = window._replace(guess=heads)
             field, slope = after
             kept.append(kept_here)
-        parts = jax.tree.map(lambda *leaves: np.stack([np.asarray(leaf) for leaf in leaves]), *kept)
-        return parts._replace(
+        parts: Any = jax.tree.map(lambda *leaves: np.stack([np.asarray(leaf) for leaf in leaves]), *kept)
+        marched: Marched = parts._replace(
             heads_slope=np.moveaxis(parts.heads_slope, 1, 0), mean_slope=np.moveaxis(parts.mean_slope, 1, 0)
         )
+        return marched
 
     @cached_property
     def _windows(self) -> list[WindowSequence]:
@@ -145,7 +152,7 @@ class FixedMarch:
         ]
 
     @cached_property
-    def _begin(self):
+    def _begin(self) -> Callable[[Array], tuple[Array, Array]]:
         shape = (len(self.constants.kind), 2, len(self.solver.table.grid.space))
 
         def at_rest(z: Array) -> Array:
@@ -155,7 +162,7 @@ class FixedMarch:
         return jax.jit(lambda z: (at_rest(z), jnp.moveaxis(jax.jacfwd(at_rest)(z), -1, 0)))
 
     @cached_property
-    def _window(self):
+    def _window(self) -> Callable[..., tuple[Array, tuple[Array, Array], Marched]]:
         return jax.jit(self._solved)
 
     def _solved(
@@ -175,13 +182,13 @@ class FixedMarch:
             batch=solver.batch, exact_above=solver.exact_above, resolvent=given.resolvent,
         )  # fmt: skip
 
-        def corrected(system: LearnedCalcium, window: Window, heads: Array) -> Correction:
+        def corrected(system: CalciumSystem, window: Window, heads: Array) -> Correction:
             return correct(
                 system, table, solver.geometry, solver.interfaces.rows, window, heads, linear, solver.weights,
                 batch=solver.batch,
             )  # fmt: skip
 
-        def stepped(state: tuple) -> tuple:
+        def stepped(state: _Steps) -> _Steps:
             heads, _, before, _, steps = state
             correction = corrected(system, window, heads)
             told = self._agreed(linear, correction.reported, told_given)
@@ -189,10 +196,11 @@ class FixedMarch:
             moved = jnp.max(jnp.abs(jnp.einsum("pkm,nm->pkn", new - heads, table.inside.value)), initial=0.0)
             return new, told, self._communicator.max(moved), before, steps + 1
 
-        def unfinished(state: tuple) -> Array:
+        def unfinished(state: _Steps) -> Array:
             _, _, change, before, steps = state
             gains = (change < SLOW * before) | (steps < 2)
-            return (change > self.tolerance) & gains & (steps < self.max_steps)
+            goes_on: Array = (change > self.tolerance) & gains & (steps < self.max_steps)
+            return goes_on
 
         none, far = jnp.zeros((), int), jnp.asarray(jnp.inf)
         begin = (guess, jnp.zeros_like(told_given), far, far, none)
@@ -215,7 +223,7 @@ class FixedMarch:
             told = self._agreed(linear, reported, more)
             return self._accepted(system, window, linear, Correction(new, reported), told)
 
-        def slope_step(state: tuple) -> tuple:
+        def slope_step(state: tuple[Array, Array, Array]) -> tuple[Array, Array, Array]:
             dheads, _, steps = state
             new = jax.vmap(pushed_further)(ways, slope, dheads)
             extent = jnp.stack([jnp.max(jnp.abs(new - dheads), initial=0.0), jnp.max(jnp.abs(new), initial=1e-12)])
@@ -252,14 +260,16 @@ class FixedMarch:
         told = tree_solve(self.solver.interfaces, self._communicator, linear.transfer, flat(reported), flat(given))
         return told.reshape(reported.shape) * scale
 
-    def _accepted(self, system, window, linear, correction, told) -> Array:
+    def _accepted(
+        self, system: CalciumSystem, window: Window, linear: Linearisation, correction: Correction, told: Array
+    ) -> Array:
         solver = self.solver
         return accept(
             system, solver.table, solver.geometry, solver.interfaces.rows, window, linear, correction, told,
             solver.weights, batch=solver.batch,
         )  # fmt: skip
 
-    def _given(self, system: LearnedCalcium, given: WindowSequence) -> Float[Array, "P 2 K T"]:
+    def _given(self, system: CalciumSystem, given: WindowSequence) -> Float[Array, "P 2 K T"]:
         return replace(self.solver, equation=system).given_flux(given.end_flux, CALCIUM, given.length)  # type: ignore[arg-type]
 
     def _constant_heads(self, departure: Float[Array, "P K X"]) -> Float[Array, "P K M"]:
@@ -271,9 +281,9 @@ class FixedMarch:
         return np.linalg.pinv(np.asarray(self.solver.table.on_grid)).T
 
     @cached_property
-    def _measure(self) -> LearnedCalcium:
+    def _measure(self) -> CalciumSystem:
         known = self.constants.known.replace(leak=0.0)
-        return LearnedCalcium(known, known)
+        return CalciumSystem(known, known)
 
     @cached_property
     def _communicator(self) -> BatchedCommunicator:
@@ -282,11 +292,13 @@ class FixedMarch:
     @cached_property
     def _volume_share(self) -> Float[np.ndarray, "P X"]:
         weight = np.asarray(self.solver.geometry.area) * self.solver.table.grid.space_weight
-        return weight / weight.sum(axis=1, keepdims=True)
+        share: Float[np.ndarray, "P X"] = weight / weight.sum(axis=1, keepdims=True)
+        return share
 
 
 def _nearby(given: WindowSequence, step: Float[Array, " p"]) -> Course:
     """What acts in a window a step of the constants away, to first order."""
     if given.course_slope is None:
         return given.course
-    return jax.tree.map(lambda x, slope: x + jnp.tensordot(step, slope, 1), given.course, given.course_slope)
+    nearby: Course = jax.tree.map(lambda x, slope: x + jnp.tensordot(step, slope, 1), given.course, given.course_slope)
+    return nearby

@@ -56,7 +56,9 @@ class SquareModel:
 
     def along(self, x: Float[np.ndarray, " N"]) -> Float[np.ndarray, "N M"]:
         """The eigenfunctions at places along an axis, µm."""
-        return np.asarray(self.trunk.features(np.asarray(x) / self.constants.half_width).value) @ self.modes
+        features = np.asarray(self.trunk.features(np.asarray(x) / self.constants.half_width).value)
+        values: Float[np.ndarray, "N M"] = features @ self.modes
+        return values
 
     def observed_at(self, x: Float[np.ndarray, " N"]) -> Float[np.ndarray, "N M"] | Float[np.ndarray, " N"]:
         """What `predicted` wants to know of places along an axis, µm: the eigenfunctions there, or the places."""
@@ -83,7 +85,8 @@ class SquareModel:
         start = jnp.asarray(self.projection) @ self._release(known["sigma"], wider)
         left, right = (at * jnp.exp(-known["D"] * t[:, None] * (self.decay / wider**2)) for at in (at_x, at_y))
         # The heads of a release that is a product are one too: a_ij = C0 start_i start_j.
-        return known["C0"] * jnp.exp(-known["k"] * t) * (left @ start) * (right @ start)
+        seen: Float[Array, " N"] = known["C0"] * jnp.exp(-known["k"] * t) * (left @ start) * (right @ start)
+        return seen
 
     def _seen(self, place: Float[Array, " N"]) -> Float[Array, "N M"]:
         """The eigenfunctions at places in units of the half width; beyond a wall those of the mirror image.

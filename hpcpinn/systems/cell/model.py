@@ -17,7 +17,6 @@ from hpcpinn.coordinates import Coordinates
 from hpcpinn.domain.coupled_window import CoupledWindow
 from hpcpinn.domain.patches import PatchPlace
 from hpcpinn.errors import InputError, SolveError, concerning
-from hpcpinn.inference.cell_march import CALCIUM, FixedMarch, Marched, WindowSequence
 from hpcpinn.inference.forward_model import Seen
 from hpcpinn.inference.learned_drive import Course, LearnedDrive, ShapedDrive
 from hpcpinn.io.inference import CellBands
@@ -30,6 +29,7 @@ from hpcpinn.parallel.communicator import Communicator
 from hpcpinn.physics.calcium_system import CalciumSystem
 from hpcpinn.physics.constants import PRESETS, CalciumConstants
 from hpcpinn.physics.learned_calcium import CellConstants, PieceConstants, shapes_drive
+from hpcpinn.systems.cell.forward_march import CALCIUM, FixedMarch, Marched, WindowSequence
 from hpcpinn.timestepping.forcing import CalciumDrive, WindowDrive
 from hpcpinn.workflows.cable_windows import CableState, CableWindows
 from hpcpinn.workflows.coupled_run import CoupledRun

@@ -19,7 +19,6 @@ from hpcpinn.inference.infer import Fitted
 from hpcpinn.inference.placement import next_observation
 from hpcpinn.inference.problem import FitSettings, InverseProblem, Observed
 from hpcpinn.inference.sample import Sampling
-from hpcpinn.inference.square_model import SquareModel, make_square_model
 from hpcpinn.inference.study import DataSets, Experiment
 from hpcpinn.io import observations as table
 from hpcpinn.io.draws import Placement
@@ -27,6 +26,7 @@ from hpcpinn.io.observations import IN_A_PLANE, Observations, read_observations
 from hpcpinn.parallel.communicator import Communicator
 from hpcpinn.physics.dopamine import DopamineConstants, exact
 from hpcpinn.progress import NO_PROGRESS, ProgressDisplay
+from hpcpinn.systems.square.model import SquareModel, make_square_model
 from hpcpinn.workflows.square_problem import constants_of
 
 UNITS = {name: entry.plain_unit for name, entry in learnable_in(DopamineConstants).items()}
@@ -126,9 +126,8 @@ def prepared(
     The model is small: every rank computes the same.
 
     Raises:
-        InputError: No parameters, or data that cannot be used.
+        InputError: Data cannot be used.
     """
-    _refuse_nothing(config, "infer")
     progress.doing("setting up")
     return problem_of(config), communicator.on_root(_observed, config)
 
@@ -214,9 +213,8 @@ def studied(config: SquareConfig) -> tuple[InverseProblem, Experiment, DataSets]
     """What a study fits, what its data are made with, and which these are.
 
     Raises:
-        InputError: No parameters, or data from a file.
+        InputError: Data come from a file.
     """
-    _refuse_nothing(config, "study")
     if config.data.file is not None:
         raise InputError(
             f"data.file = {config.data.file!r}: a study makes its own data, of known truth; leave it away",
@@ -231,8 +229,3 @@ def studied(config: SquareConfig) -> tuple[InverseProblem, Experiment, DataSets]
     true_z = np.log([float(getattr(truth, parameter.name)) for parameter in config.parameter])
     sets = DataSets(config.study.noise, config.study.observations, config.study.draws)
     return problem_of(config), Experiment(true_z, truth.C0, drawn), sets
-
-
-def _refuse_nothing(config: SquareConfig, what: str) -> None:
-    if not config.parameter:
-        raise InputError(f"[[parameter]]: none is given, so there is nothing to {what}; name at least one, such as D")

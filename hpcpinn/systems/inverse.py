@@ -1,0 +1,160 @@
+"""``hpcpinn infer``, ``uq`` and ``uq --study`` of a system: what it brings is its model and where data come from.
+
+A system names these actions with its inverse part, a module or an object with the functions of `Inverse`:
+
+    actions = {"infer": Infer("my.inverse"), "uq": Draw("my.inverse"), "study": Study("my.inverse")}
+"""
+
+import sys
+import time as clock
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Protocol
+
+from hpcpinn.core.order import Order
+from hpcpinn.errors import InputError
+from hpcpinn.systems import part
+
+if TYPE_CHECKING:
+    from hpcpinn.inference import study as studying
+    from hpcpinn.inference.infer import Inference
+    from hpcpinn.inference.problem import InverseProblem, Observed
+    from hpcpinn.inference.sample import Sampled, Sampling
+    from hpcpinn.parallel.communicator import Communicator
+    from hpcpinn.progress import ProgressDisplay
+
+
+class Inverse(Protocol):
+    """The inverse part of a system. A study needs ``studied(described)`` besides: problem, experiment and data sets."""
+
+    def inputs(self, described: Any, file: Path | None) -> Mapping[str, Path | str | None]:
+        """What a description takes as input, by what messages call it."""
+        ...
+
+    def prepared(
+        self, described: Any, communicator: "Communicator", progress: "ProgressDisplay"
+    ) -> "tuple[InverseProblem, Observed]":
+        """The problem and the data of a description. Collective over all ranks."""
+        ...
+
+    def sampling(self, described: Any) -> "Sampling":
+        """How the posterior is drawn from."""
+        ...
+
+
+@dataclass(frozen=True)
+class Infer:
+    """``hpcpinn infer``: the most probable constants, with intervals.
+
+    Attributes:
+        inverse: Inverse part of the system, or the name of its module.
+    """
+
+    inverse: Any
+
+    def look(self, order: Order) -> None:
+        """Finds out before the work starts that nothing is to be inferred, or a result cannot be written.
+
+        Raises:
+            InputError: That is so.
+        """
+        _look(self.inverse, order, "infer")
+
+    def work(self, order: Order, communicator: "Communicator", progress: "ProgressDisplay") -> "Inference":
+        """Infers the constants, and writes the result. Collective over all ranks."""
+        from hpcpinn.inference.infer import infer
+
+        began, described = clock.perf_counter(), order.described
+        problem, observed = part(self.inverse).prepared(described, communicator, progress)
+        return infer(problem, observed, communicator, progress, output=described.run.output, began=began)
+
+    def tell(self, order: Order, outcome: "Inference") -> None:
+        """Prints what came of it."""
+        from hpcpinn.inference.told import lines_of_inference, warnings_of
+
+        _say(lines_of_inference(outcome, order.described.run.output), warnings_of(outcome))
+
+
+@dataclass(frozen=True)
+class Draw:
+    """``hpcpinn uq``: draws from the posterior of the constants.
+
+    Attributes:
+        inverse: As of `Infer`.
+    """
+
+    inverse: Any
+
+    def look(self, order: Order) -> None:
+        """As of `Infer`; also finds out that the extra ``uq`` is not installed.
+
+        Raises:
+            InputError: That is so.
+        """
+        _look(self.inverse, order, "draw", draws=True)
+
+    def work(self, order: Order, communicator: "Communicator", progress: "ProgressDisplay") -> "Sampled":
+        """Draws, and writes the result. Collective over all ranks."""
+        from hpcpinn.inference.sample import sample
+
+        began, described, inverse = clock.perf_counter(), order.described, part(self.inverse)
+        problem, observed = inverse.prepared(described, communicator, progress)
+        how, output = inverse.sampling(described), described.run.output
+        return sample(problem, observed, how, communicator, progress, output=output, began=began)
+
+    def tell(self, order: Order, outcome: "Sampled") -> None:
+        """Prints what came of it."""
+        from hpcpinn.inference.told import lines_of_draws, warnings_of
+
+        _say(lines_of_draws(outcome, order.described.run.output), warnings_of(outcome.inference))
+
+
+@dataclass(frozen=True)
+class Study:
+    """``hpcpinn uq --study``: estimates over many synthetic data sets.
+
+    Attributes:
+        inverse: As of `Infer`, with ``studied``.
+    """
+
+    inverse: Any
+
+    def look(self, order: Order) -> None:
+        """As of `Infer`.
+
+        Raises:
+            InputError: That is so.
+        """
+        from hpcpinn.io.schema import STUDY_FORMAT
+
+        _look(self.inverse, order, "study", kind=STUDY_FORMAT)
+
+    def work(self, order: Order, communicator: "Communicator", progress: "ProgressDisplay") -> "studying.Study":
+        """Fits all data sets, and writes the result. Collective over all ranks."""
+        from hpcpinn.inference.study import study
+
+        progress.doing("setting up")
+        problem, experiment, sets = part(self.inverse).studied(order.described)
+        return study(problem, experiment, sets, communicator, progress, output=order.described.run.output)
+
+    def tell(self, order: Order, outcome: "studying.Study") -> None:
+        """Prints what came of it."""
+        from hpcpinn.inference.told import lines_of_study, warnings_of_study
+
+        _say(lines_of_study(outcome, order.described.run.output), warnings_of_study(outcome))
+
+
+def _look(inverse: Any, order: Order, what: str, **more: Any) -> None:
+    if not order.described.parameter:
+        raise InputError(f"[[parameter]]: none is given, so there is nothing to {what}; name at least one")
+    from hpcpinn.inference.infer import refuse_unusable_places
+
+    refuse_unusable_places(order.described.run.output, part(inverse).inputs(order.described, order.file), **more)
+
+
+def _say(lines: list[str], warnings: list[str]) -> None:
+    for line in lines:
+        print(line)
+    for warning in warnings:
+        print(f"hpcpinn: warning: {warning}", file=sys.stderr)
