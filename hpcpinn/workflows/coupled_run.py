@@ -1,7 +1,7 @@
 """A run of one cell in coupled windows, as the march and its checkpoints see it."""
 
 import math
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from functools import cached_property
 
@@ -102,7 +102,8 @@ class CoupledRun:
         return replace(attempt, notes={**attempt.notes, **notes}, largest={**attempt.largest, **most})
 
     @cached_property
-    def _flows(self):
+    def _flows(self) -> Callable[[Window, Array, Array], Float[Array, " 3"]]:
+        """Calcium gained, its net inflow, and what came in, all over this window and over all ranks, µM·µm³."""
         solver = self.problem.solver
 
         def run(window: Window, heads: Array, end_flux: Array) -> Float[Array, " 3"]:

@@ -5,6 +5,7 @@ state is handed over as it is: both have it at the same nodes. A slot depends on
 motif, so that a run that is resumed goes on to the same bits.
 """
 
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 from functools import cached_property, partial
 
@@ -119,7 +120,7 @@ class CoupledSlots:
         )
 
     @cached_property
-    def _excursion(self):
+    def _excursion(self) -> Callable[[Float[Array, "P K X"]], tuple[Array, Array, Array]]:
         """Of every species: the largest from rest, the square of its L2 norm over the tree; and the volume."""
         solver = self.solver
 
@@ -134,12 +135,12 @@ class CoupledSlots:
         return jax.jit(run)
 
     @cached_property
-    def _at_nodes(self):
+    def _at_nodes(self) -> Callable[[Float[Array, "P K M"], Float[Array, " t"]], Array]:
         table = self.solver.table
         xi = jnp.asarray(table.grid.space)
 
         def run(heads: Float[Array, "P K M"], tau: Float[Array, " t"]) -> Float[Array, "t K P X"]:
-            def one_time(moment):
+            def one_time(moment: Array) -> Array:
                 value = table.trunk.features(xi, jnp.full(len(xi), moment)).value
                 return jnp.swapaxes(field_at(value, heads, self.solver.equation), 0, 1)
 

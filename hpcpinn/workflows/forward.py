@@ -9,6 +9,7 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 import numpy as np
+from jaxtyping import Array
 
 from hpcpinn.config import RunConfig
 from hpcpinn.io import checkpoint
@@ -232,16 +233,17 @@ def measured_exchange(problem: Problem, communicator: Communicator, repeats: int
     shape = (n_slots, len(solver.equation.scale), len(solver.table.grid.time))
 
     @jax.jit
-    def many(x):
-        def one_sweep(x, _):
+    def many(x: Array) -> Array:
+        def one_sweep(x: Array, _: None) -> tuple[Array, None]:
             for _half in range(3):  # red, black, and the jump
                 x = communicator.exchange(x, solver.interfaces.plan)
             return x + communicator.max(jnp.zeros(())), None
 
-        return jax.lax.scan(one_sweep, x, None, length=repeats)[0]
+        last: Array = jax.lax.scan(one_sweep, x, None, length=repeats)[0]
+        return last
 
-    jax.block_until_ready(many(jnp.zeros(shape)))
+    many(jnp.zeros(shape)).block_until_ready()
     communicator.barrier()
     begun = clock.perf_counter()
-    jax.block_until_ready(many(jnp.zeros(shape)))
+    many(jnp.zeros(shape)).block_until_ready()
     return (clock.perf_counter() - begun) / repeats

@@ -1,12 +1,13 @@
 """Turns solved windows into frames, probe samples and rows of the result file."""
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 
 import jax
 import numpy as np
-from jaxtyping import Array, Float
+from jaxtyping import Array, Float, Int
 
 from hpcpinn.domain.sampling import in_blocks
 from hpcpinn.domain.window_solver import WindowSolution
@@ -52,18 +53,18 @@ class Recorder:
         )
 
     @cached_property
-    def _cell_voltage(self):
+    def _cell_voltage(self) -> Callable[[float], Array]:
         cells = self.problem.config.pieces.cells_per_piece
         fraction = np.tile((np.arange(cells) + 0.5) / cells, (len(self.problem.local), 1))
         return self._voltage(np.repeat(self.problem.local, cells), fraction.ravel())
 
     @cached_property
-    def _probe_voltage(self):
+    def _probe_voltage(self) -> Callable[[Float[np.ndarray, " t"]], Array]:
         mine = [p for p in self.problem.cell.probes if p.piece in set(self.problem.local.tolist())]
         piece = np.array([p.piece for p in mine], int)
         return jax.vmap(self._voltage(piece, np.array([p.fraction for p in mine], float)))
 
-    def _voltage(self, piece, fraction):
+    def _voltage(self, piece: Int[np.ndarray, " n"], fraction: Float[np.ndarray, " n"]) -> Callable[..., Array]:
         weights = site_weights(self.problem.cell, piece, fraction)
         source = self.problem.cell.source
         return jax.jit(lambda t: voltage.voltage_at(source, t, weights))
