@@ -9,6 +9,9 @@ from pathlib import Path
 
 import pytest
 
+from hpcpinn.physics.constants import PRESETS
+from hpcpinn.physics.dopamine_constants import PRESETS as SQUARES
+
 ROOT = Path(__file__).resolve().parents[1]
 PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]
 
@@ -43,13 +46,29 @@ def test_commands_have_the_options_that_are_named(page):
 
 def test_examples_of_the_extension_page_run(tmp_path):
     blocks = re.findall(r"```python\n(.*?)```", (ROOT / "docs" / "extend.md").read_text(), flags=re.DOTALL)
-    assert len(blocks) == 3
+    assert len(blocks) == 5
     script = tmp_path / "examples.py"
     script.write_text("\n".join(blocks))
     subprocess.run(
         [sys.executable, str(script)], check=True, timeout=300,
         env=os.environ | {"PYTHONPATH": str(ROOT), "JAX_PLATFORMS": "cpu"},
     )  # fmt: skip
+
+
+def test_the_presets_of_the_equations_are_those_that_are_declared():
+    text = (ROOT / "docs" / "equations.md").read_text().replace("−", "-")
+    table = [[cell.strip() for cell in line.split("|")[1:-1]] for line in text.splitlines() if line.startswith("|")]
+    rows = {first: cells for first, *cells in table}
+    kinds = [PRESETS[f"physical-{kind}"] for kind in "NLT"]
+    assert ["", *(f"`{k.name}`" for k in kinds)] in table and ["", *(f"`{name}`" for name in SQUARES)] in table
+    for number, gate in enumerate("mh"):
+        found = [k.gates[number] if number < len(k.gates) else None for k in kinds]
+        said = [f"{g.z}, {g.half:g}, {1e3 * g.tau:g}" if g else "–" for g in found]
+        assert rows[f"{gate}: z, V½ (mV), τ (ms)"] == said
+    assert rows["gates"] == ["".join("mh"[n] + "²" * (g.power - 1) for n, g in enumerate(k.gates)) for k in kinds]
+    assert rows["p (µm³/s)"] == [f"{k.vdcc_permeability:g}" for k in kinds]
+    for key, name in (("D (µm²/ms)", "D"), ("k (1/ms)", "k"), ("T (ms)", "duration")):
+        assert rows[key] == [f"{getattr(k, name):g}" for k in SQUARES.values()]
 
 
 def test_the_table_of_keys_is_that_of_the_schema():
