@@ -7,11 +7,11 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
 
 from hpcpinn.config.load import Origin
-from hpcpinn.core.system import System
 from hpcpinn.errors import InputError
 from hpcpinn.progress import ProgressDisplay
 
 if TYPE_CHECKING:
+    from hpcpinn.core.system import System
     from hpcpinn.parallel.communicator import Communicator
 
 
@@ -28,7 +28,7 @@ class Order:
         resume: The checkpoint to go on from; None for a fresh start.
     """
 
-    system: System
+    system: "System"
     described: Any
     origin: Origin
     file: Path | None = None

@@ -7,7 +7,7 @@ import tomllib
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from hpcpinn.config import load
 from hpcpinn.config.jobs import bundled_job
@@ -15,9 +15,11 @@ from hpcpinn.config.lines import Path as Key
 from hpcpinn.config.load import Origin, Override, from_json, relative_names
 from hpcpinn.config.reading import Reading, named_system
 from hpcpinn.core.order import Order
-from hpcpinn.core.system import System
 from hpcpinn.errors import InputError, spelled
 from hpcpinn.systems import alternatives, default_name, system_named, system_names
+
+if TYPE_CHECKING:
+    from hpcpinn.core.system import System
 
 
 def load_order(path: str | os.PathLike[str] | None = None, overrides: Sequence[Override] = (), **typed: Any) -> Order:
@@ -61,7 +63,7 @@ def described(document: Mapping[str, Any], origin: Origin) -> Any:
     return load.described(document, origin)
 
 
-def stored_description(text: str, source: str) -> tuple[System, Any]:
+def stored_description(text: str, source: str) -> "tuple[System, Any]":
     """The system of a stored description (JSON), and the description.
 
     Raises:
@@ -71,7 +73,7 @@ def stored_description(text: str, source: str) -> tuple[System, Any]:
     return system, from_json(text, Reading.of(system), source)
 
 
-def system_of(document: Mapping[str, Any], source: str) -> System:
+def system_of(document: Mapping[str, Any], source: str) -> "System":
     """The system of a description as plain values.
 
     Raises:
