@@ -71,6 +71,7 @@ def test_the_presets_of_the_equations_are_those_that_are_declared():
         assert rows[key] == [f"{getattr(k, name):g}" for k in SQUARES.values()]
 
 
-def test_the_table_of_keys_is_that_of_the_schema():
-    written = runpy.run_path(str(ROOT / "scripts" / "describe_keys.py"))
-    assert written["page"]() == written["PAGE"].read_text(), "run scripts/describe_keys.py"
+@pytest.mark.parametrize("script", ["describe_keys.py", "describe_results.py"])
+def test_tables_of_documents_are_those_of_the_declarations(script):
+    written = runpy.run_path(str(ROOT / "scripts" / script))
+    assert written["page"]() == written["PAGE"].read_text(), f"run scripts/{script}"
