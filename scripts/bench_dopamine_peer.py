@@ -29,7 +29,7 @@ prepare()
 
 import numpy as np  # noqa: E402
 
-from hpcpinn.io.square import SquareResult, read_square  # noqa: E402
+from hpcpinn.io import Result, read  # noqa: E402
 from hpcpinn.physics.dopamine import PRESETS  # noqa: E402
 from hpcpinn.reference.deepxde_peer import Training, require_deepxde, solve_by_deepxde  # noqa: E402
 from hpcpinn.workflows.square_validate import closed_form, peer_problem, relative_difference  # noqa: E402
@@ -41,13 +41,13 @@ LIMIT = 600.0
 """Of our run, s."""
 
 
-def relative_error(values: np.ndarray, result: SquareResult, preset: str) -> float:
+def relative_error(values: np.ndarray, result: Result, preset: str) -> float:
     """Relative L2 distance from the closed form over all frames, values as (frame, y, x)."""
-    wanted = np.asarray(closed_form(PRESETS[preset], result.x, result.y, result.time))
+    wanted = np.asarray(closed_form(PRESETS[preset], result.box.x, result.box.y, result.time))
     return relative_difference(values, wanted)
 
 
-def ours(preset: str, folder: Path, gpu: bool) -> tuple[dict[str, Any], SquareResult]:
+def ours(preset: str, folder: Path, gpu: bool) -> tuple[dict[str, Any], Result]:
     """Our run: its figures and its result."""
     output = folder / f"{preset}.h5"
     command = [sys.executable, "-m", "hpcpinn", "run", str(ROOT / "jobs" / "dopamine.toml"), "--output", str(output)]
@@ -56,15 +56,15 @@ def ours(preset: str, folder: Path, gpu: bool) -> tuple[dict[str, Any], SquareRe
         [*command, "--set", f"physics.preset={preset}"], check=True, timeout=LIMIT, capture_output=True, cwd=ROOT,
         env=os.environ | ({} if gpu else {"CUDA_VISIBLE_DEVICES": ""}),
     )  # fmt: skip
-    seconds, result = time.perf_counter() - began, read_square(output)
+    seconds, result = time.perf_counter() - began, read(output)
     error = relative_error(result.dopamine, result, preset)
     return {"program": "hpcpinn", "device": "GPU" if gpu else "CPU", "seconds": seconds, "error": error}, result
 
 
-def deepxde(python: str, preset: str, result: SquareResult, name: str, minutes: float) -> dict[str, Any]:
+def deepxde(python: str, preset: str, result: Result, name: str, minutes: float) -> dict[str, Any]:
     """DeepXDE's run at the middles of the cells and the times of our frames."""
     training = replace(TRAININGS[name], limit=60.0 * minutes)
-    run = solve_by_deepxde(peer_problem(PRESETS[preset]), result.x, result.y, result.time, training, python)
+    run = solve_by_deepxde(peer_problem(PRESETS[preset]), result.box.x, result.box.y, result.time, training, python)
     error = relative_error(run.values, result, preset)
     return {"program": "DeepXDE", "setting": name} | run.figures() | {"error": error}
 

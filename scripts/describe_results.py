@@ -9,7 +9,7 @@ from pathlib import Path
 
 from hpcpinn.io import schema
 from hpcpinn.io.schema import Dataset, Field
-from hpcpinn.workflows import recorded
+from hpcpinn.workflows import recorded, square_recorded
 
 PAGE = Path(__file__).resolve().parents[1] / "docs" / "results.md"
 
@@ -38,13 +38,15 @@ def _own(table: Iterable[Dataset]) -> list[Dataset]:
 
 TABLES: dict[str, Callable[[], list[str]]] = {
     "run": lambda: datasets((*schema.RUN, *schema.FIELDS)),
-    "fields": lambda: fields(("a cell", recorded.FIELDS)),
+    "fields": lambda: fields(("a cell", recorded.FIELDS), ("a square", [square_recorded.DOPAMINE])),
     "tree": lambda: datasets(schema.TREE),
     "box": lambda: datasets(schema.BOX),
     "line and points": lambda: datasets((*schema.LINE, *schema.POINTS)),
     "probes": lambda: datasets(schema.PROBES),
     "members": lambda: datasets(schema.MEMBERS),
-    "windows": lambda: columns(("all", schema.WINDOWS), ("a cell", _own(recorded.WINDOWS))),
+    "windows": lambda: columns(
+        ("all", schema.WINDOWS), ("a cell", _own(recorded.WINDOWS)), ("a square", _own(square_recorded.WINDOWS))
+    ),
     "sweeps": lambda: columns(("all", schema.SWEEPS)),
     "reference": lambda: datasets((*schema.SOLUTIONS, schema.SOLUTION)),
     "study": lambda: datasets(schema.STUDY),

@@ -11,8 +11,7 @@ from numpy import ndarray
 from hpcpinn.api.stored import Stored
 from hpcpinn.errors import InputError
 from hpcpinn.io.read import Result
-from hpcpinn.io.read import read as read_cell
-from hpcpinn.io.square import SquareResult, is_square, read_square
+from hpcpinn.io.read import read as read_result
 from hpcpinn.wording import listed
 
 if TYPE_CHECKING:
@@ -54,13 +53,13 @@ class Run(Stored):
     """
 
     @cached_property
-    def result(self) -> Result | SquareResult:
+    def result(self) -> Result:
         """The result as plain arrays.
 
         Raises:
             InputError: The file does not exist, is damaged, of another version, or no result of a run.
         """
-        return read_square(self.path) if is_square(self.path) else read_cell(self.path)
+        return read_result(self.path)
 
     @property
     def verdict(self) -> "Verdict | None":
@@ -82,7 +81,7 @@ class Run(Stored):
         Raises:
             InputError: The run has no such probe.
         """
-        result = self._on_cell("probes")
+        result = self._of_one()
         probes = result.probes
         if name not in probes.name:
             there = listed(probes.name) if probes.name else "none"
@@ -95,17 +94,15 @@ class Run(Stored):
         """The frames at any place: averages over the output cell that holds it.
 
         Args:
-            place: Site on the cell, such as ``apic[12](0.5)``, ``tip`` or ``xyz:1,2,3``.
+            place: Site on a cell, such as ``apic[12](0.5)``, ``tip`` or ``xyz:1,2,3``; x,y(,z) on a square or another
+                box, µm; the name of a point.
 
         Raises:
-            InputError: The cell has no such place.
+            InputError: There is no such place.
         """
-        from hpcpinn.morphology.sites import parse_site
-
-        result = self._on_cell("sites")
-        site, per = parse_site(place, result.cable), result.cells_per_piece
-        cell = site.frustum * per + min(int(site.fraction * per), per - 1)
-        fields = {name: values[:, cell] for name, values in result.fields.items()}
+        result = self._of_one()
+        column = result.geometry.locate(place)
+        fields = {name: values.reshape(len(values), -1)[:, column] for name, values in result.fields.items()}
         return Trace(place, result.time, fields, result.units)
 
     def member(self, which: int | str) -> "Run":
@@ -118,7 +115,7 @@ class Run(Stored):
             InputError: There is no such member.
         """
         one = Run(self.path, self._folder)
-        whole = self._of_cells("members")
+        whole = self.result
         number = whole.member_number(which)
         one._member, one.__dict__["result"] = str(number), whole.member(number)
         return one
@@ -129,14 +126,8 @@ class Run(Stored):
 
         return validate(self, refinement=refinement, patience=patience)
 
-    def _of_cells(self, what: str) -> Result:
-        if not isinstance(self.result, Result):
-            raise InputError(f"{self.path}: is a run on a square, which has no {what}; its frames are run.dopamine")
-        return self.result
-
-    def _on_cell(self, what: str) -> Result:
-        result = self._of_cells(what)
-        if result.members:
-            names = listed([repr(name) for name in result.members])
+    def _of_one(self) -> Result:
+        if self.result.members:
+            names = listed([repr(name) for name in self.result.members])
             raise InputError(f"{self.path}: holds several cells; take one of {names} by run.member(NAME)")
-        return result
+        return self.result

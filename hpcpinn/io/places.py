@@ -8,18 +8,16 @@ from tempfile import TemporaryFile
 import h5py
 
 from hpcpinn.errors import InputError
-from hpcpinn.io import checkpoint, draws, flow_map_file, inference, schema, sidecar, square
+from hpcpinn.io import checkpoint, draws, flow_map_file, inference, schema, sidecar, storage
 
 REPLACEABLE = {
     schema.FORMAT: "result",
     checkpoint.FORMAT: "checkpoint",
     sidecar.FORMAT: "reference",
     flow_map_file.FORMAT: "flow map",
-    square.FORMAT: "result on a square",
     inference.FORMAT: "inference",
     schema.STUDY_FORMAT: "study",
     draws.FORMAT: "file of draws",
-    square.REFERENCE_FORMAT: "reference",
 }
 """Kinds of files that a newer one may replace, and what a person calls them."""
 
@@ -96,6 +94,7 @@ def _may_be_replaced(path: Path, kind: str) -> bool:
         return True
     try:
         with h5py.File(path, "r", locking=False) as file:
-            return bool(file.attrs.get("format", "nothing") == kind)
+            found = file.attrs.get("format", "nothing")
+            return bool(storage.FORMER.get(found, found) == kind)
     except (OSError, RuntimeError):
         return False

@@ -23,6 +23,8 @@ from hpcpinn.io.schema import SOLUTION, SOLUTIONS, Dataset
 
 FINITE_VOLUMES = "finite_volumes"
 """Name of the independent reference on a tree."""
+EXACT, FINITE_DIFFERENCE, DEEPXDE = "exact", "finite_difference", "deepxde"
+"""Names of solutions on a box: the closed form, and two other programs."""
 
 
 @dataclass(frozen=True)

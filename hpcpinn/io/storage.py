@@ -44,14 +44,15 @@ _FIXES = {
 
 _READERS = {
     "hpcpinn-result": "hpcpinn.io.read",
-    "hpcpinn-square": "hpcpinn.io.square.read_square",
     "hpcpinn-inference": "hpcpinn.io.inference.read_inference",
     "hpcpinn-study": "hpcpinn.io.study.read_study",
     "hpcpinn-flow-map": "hpcpinn.io.flow_map_file.read_flow_map",
     "hpcpinn-reference": "hpcpinn.io.sidecar.read_reference",
-    "hpcpinn-square-reference": "hpcpinn.io.square.read_square_reference",
 }
 """What reads each kind of file, for who calls the reader of another."""
+
+FORMER = {"hpcpinn-square": "hpcpinn-result", "hpcpinn-square-reference": "hpcpinn-reference"}
+"""Formats that older versions wrote, and what such a file is today."""
 
 _OF_HDF5 = (".h5", ".hdf5", ".hdf")
 """Endings of a result's name that the names of the files beside it leave out."""
@@ -119,6 +120,8 @@ def open_existing(path: Path, kind: str, version: int) -> Iterator[h5py.File]:
 
 def _reader(kind: str) -> str:
     """What reads a file of another kind, for the end of a message; empty for what is none of ours."""
+    if kind in FORMER:
+        return "; an older hpcpinn wrote it: run the job again"
     return f"; {_READERS[kind]} reads it" if kind in _READERS else ""
 
 

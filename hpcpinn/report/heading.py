@@ -1,10 +1,8 @@
 """What every picture says of itself: which result it shows, and whether that came to its end."""
 
-import json
 from dataclasses import dataclass
 
 from hpcpinn.io import Result
-from hpcpinn.io.square import SquareResult
 from hpcpinn.wording import unit_for
 
 _PER_INCH = 17.0
@@ -42,15 +40,7 @@ def heading_of(result: Result) -> Heading:
     return Heading(of, partial(_reached(result), duration, unit))
 
 
-def heading_of_square(result: SquareResult) -> Heading:
-    """The heading of the pictures of a run on a square."""
-    if result.complete:
-        return Heading(result.path.name)
-    duration = json.loads(result.config or "{}").get("run", {}).get("duration")
-    return Heading(result.path.name, partial(_reached(result), duration, "ms"))
-
-
-def _reached(result: Result | SquareResult) -> float:
+def _reached(result: Result) -> float:
     """User time of the last frame or window."""
     windows = result.windows
     return float(max([0.0, *result.time[-1:], *(windows["start"] + windows["length"])[-1:]]))

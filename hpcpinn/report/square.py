@@ -12,9 +12,10 @@ from matplotlib.ticker import MaxNLocator
 from numpy import ndarray
 
 from hpcpinn.errors import InputError
-from hpcpinn.io.square import SquareReference, SquareResult, read_square_reference
+from hpcpinn.io import Result
+from hpcpinn.io.sidecar import DEEPXDE, EXACT, FINITE_DIFFERENCE, Reference, read_reference
 from hpcpinn.report.canvas import CYCLE, as_points, calcium_colours, canvas, logarithmic
-from hpcpinn.report.heading import heading_of_square
+from hpcpinn.report.heading import heading_of
 from hpcpinn.wording import as_typed, biology, unit_for
 
 _SNAPSHOTS = 4
@@ -23,7 +24,7 @@ _SMALLEST = 1e-12
 
 
 def draw_square(
-    result: SquareResult, folder: Path, *, times: Sequence[float] | None = None, suffix: str = "png"
+    result: Result, folder: Path, *, times: Sequence[float] | None = None, suffix: str = "png"
 ) -> tuple[list[Path], list[str]]:
     """Draws every picture that the result has the data for.
 
@@ -42,7 +43,7 @@ def draw_square(
     """
     if not len(result.time):
         raise InputError(f"{result.path}: holds no frames; run the job again")
-    reference = read_square_reference(result)
+    reference = reference_of(result)
     frames = _frames(result, times)
     pictures: dict[str, Callable[[Path], None]] = {
         "snapshots": lambda path: draw_snapshots(path, result, reference, frames),
@@ -57,7 +58,18 @@ def draw_square(
     return drawn, [] if reference is not None else [missing]
 
 
-def _frames(result: SquareResult, times: Sequence[float] | None) -> Int[ndarray, " n"]:
+def reference_of(result: Result) -> Reference | None:
+    """Other solutions at the frames of a result; None where there are none, of an earlier run, or of fewer frames.
+
+    Raises:
+        InputError: The file is damaged or of another version.
+    """
+    reference = read_reference(result)
+    is_whole = reference is not None and len(reference.time) == len(result.time) and EXACT in reference
+    return reference if is_whole else None
+
+
+def _frames(result: Result, times: Sequence[float] | None) -> Int[ndarray, " n"]:
     end = float(result.time[-1])
     if times is None:
         wanted = [0.0, *(end * np.array([0.025, 0.1, 1.0]))][:_SNAPSHOTS]
@@ -69,16 +81,14 @@ def _frames(result: SquareResult, times: Sequence[float] | None) -> Int[ndarray,
     return np.array([int(np.argmin(np.abs(result.time - time))) for time in wanted])
 
 
-def draw_snapshots(
-    path: Path, result: SquareResult, reference: SquareReference | None, frames: Int[ndarray, " n"]
-) -> None:
+def draw_snapshots(path: Path, result: Result, reference: Reference | None, frames: Int[ndarray, " n"]) -> None:
     """The square at some times, a column each: ours, the other solutions, and our error."""
     rows: list[tuple[str, ndarray]] = [("hpcpinn", result.dopamine)]
     if reference is not None:
-        rows += [("closed form", reference.exact), *_approximations(reference)]
-    error = None if reference is None else np.abs(result.dopamine - reference.exact)
+        rows += [("closed form", _found(reference, EXACT)), *_approximations(reference)]
+    error = None if reference is None else np.abs(result.dopamine - _found(reference, EXACT))
     n_rows = len(rows) + (error is not None)
-    with canvas(path, 2.0 * len(frames) + 1.1, 1.7 * n_rows + 0.5, heading_of_square(result)) as figure:
+    with canvas(path, 2.0 * len(frames) + 1.1, 1.7 * n_rows + 0.5, heading_of(result)) as figure:
         axes = figure.subplots(n_rows, len(frames), squeeze=False, sharex=True, sharey=True)
         for column, frame in enumerate(frames):
             scale = Normalize(0.0, float(result.dopamine[frame].max()))
@@ -104,40 +114,45 @@ def draw_snapshots(
             axis.set_xlabel("x (µm)")
 
 
-def _approximations(reference: SquareReference) -> list[tuple[str, ndarray]]:
+def _approximations(reference: Reference) -> list[tuple[str, ndarray]]:
     """Other solutions than the closed form that are at hand, by name."""
-    found = {"finite differences": reference.finite_difference, "DeepXDE": reference.deepxde}
-    return [(name, values) for name, values in found.items() if values is not None]
+    names = {FINITE_DIFFERENCE: "finite differences", DEEPXDE: "DeepXDE"}
+    return [(said, _found(reference, name)) for name, said in names.items() if name in reference]
 
 
-def _square_into(axes: Any, result: SquareResult, values: ndarray, scale: Any, colours: Any = None) -> None:
-    half_x, half_y = (0.5 * (line[1] - line[0]) for line in (result.x, result.y))
-    extent = (result.x[0] - half_x, result.x[-1] + half_x, result.y[0] - half_y, result.y[-1] + half_y)
+def _found(reference: Reference, name: str) -> ndarray:
+    return reference[name].fields["dopamine"]
+
+
+def _square_into(axes: Any, result: Result, values: ndarray, scale: Any, colours: Any = None) -> None:
+    x, y = result.box.x, result.box.y
+    half_x, half_y = (0.5 * (line[1] - line[0]) for line in (x, y))
+    extent = (x[0] - half_x, x[-1] + half_x, y[0] - half_y, y[-1] + half_y)
     colours = calcium_colours() if colours is None else colours
     axes.imshow(values, origin="lower", extent=extent, norm=scale, cmap=colours, interpolation="nearest")
 
 
-def draw_heat_map(path: Path, result: SquareResult, reference: SquareReference | None) -> None:
+def draw_heat_map(path: Path, result: Result, reference: Reference | None) -> None:
     """The line y ≈ 0 against time: ours, and our error where the closed form is at hand."""
-    middle = len(result.y) // 2
+    middle = len(result.box.y) // 2
     ours = result.dopamine[:, middle, :]
-    with canvas(path, 7.2, 3.2, heading_of_square(result)) as figure:
+    with canvas(path, 7.2, 3.2, heading_of(result)) as figure:
         axes = figure.subplots(1, 1 if reference is None else 2, squeeze=False, sharey=True)[0]
         high = float(ours.max())
         _map_into(figure, axes[0], result, ours, LogNorm(1e-5 * high, high), calcium_colours(), "dopamine (µM)")
-        axes[0].set_ylabel(f"x (µm) at y = {result.y[middle]:.2g} µm")
+        axes[0].set_ylabel(f"x (µm) at y = {result.box.y[middle]:.2g} µm")
         if reference is not None:
-            error = np.abs(result.dopamine[:, middle, :] - reference.exact[:, middle, :])
+            error = np.abs(result.dopamine[:, middle, :] - _found(reference, EXACT)[:, middle, :])
             top = max(float(error.max()), _SMALLEST)
             _map_into(figure, axes[1], result, error, LogNorm(1e-4 * top, top), "viridis", "|error| (µM)")
 
 
 def _map_into(
-    figure: Any, axes: Any, result: SquareResult, values: ndarray, scale: Normalize, colours: Any, label: str
+    figure: Any, axes: Any, result: Result, values: ndarray, scale: Normalize, colours: Any, label: str
 ) -> None:
     lowest, (unit, worth) = float(scale.inverse(0.0)), _time_unit(result)
     shown = axes.pcolormesh(
-        result.time / worth, result.x, np.maximum(values, lowest).T, norm=scale, cmap=colours, shading="nearest",
+        result.time / worth, result.box.x, np.maximum(values, lowest).T, norm=scale, cmap=colours, shading="nearest",
         rasterized=True,
     )  # fmt: skip
     if len(result.time) > 1:
@@ -146,23 +161,23 @@ def _map_into(
     figure.colorbar(shown, ax=axes, label=label, pad=0.02, format="{x:g}")
 
 
-def _time_unit(result: SquareResult) -> tuple[str, float]:
+def _time_unit(result: Result) -> tuple[str, float]:
     """The unit in which the axis of time is short to read, and its worth in ms."""
     worth, unit = unit_for(float(result.time[-1]))
     return unit, worth
 
 
-def draw_errors(path: Path, result: SquareResult, reference: SquareReference | None) -> None:
+def draw_errors(path: Path, result: Result, reference: Reference | None) -> None:
     """Errors against time, with the error estimate of every window, and what windows took."""
     windows, (unit, worth) = result.windows, _time_unit(result)
     edges = np.append(windows["start"], windows["start"][-1:] + windows["length"][-1:]) / worth
-    with canvas(path, 6.8, 3.2, heading_of_square(result)) as figure:
+    with canvas(path, 6.8, 3.2, heading_of(result)) as figure:
         left, right = figure.subplots(1, 2)
         if reference is not None:
             solutions = [("hpcpinn", result.dopamine), *_approximations(reference)]
             for (name, values), colour in zip(solutions, CYCLE, strict=False):
-                missed = np.linalg.norm(values - reference.exact, axis=(1, 2))
-                relative = missed / np.linalg.norm(reference.exact, axis=(1, 2))
+                missed = np.linalg.norm(values - _found(reference, EXACT), axis=(1, 2))
+                relative = missed / np.linalg.norm(_found(reference, EXACT), axis=(1, 2))
                 left.plot(
                     result.time[1:] / worth, relative[1:], color=colour, label=name,
                     **as_points(len(relative) - 1),

@@ -1,5 +1,6 @@
 """Holds a result on a square against the closed form, against finite differences and, if asked, against DeepXDE."""
 
+import json
 import time as clock
 from collections.abc import Callable
 from dataclasses import asdict, dataclass
@@ -13,19 +14,15 @@ from numpy import ndarray
 
 from hpcpinn.config.square_checks import square_from_json
 from hpcpinn.errors import InputError
-from hpcpinn.io.square import (
-    SquareReference,
-    SquareResult,
-    read_square,
-    read_square_reference,
-    write_square_reference,
-)
+from hpcpinn.io.read import Result, read
+from hpcpinn.io.sidecar import DEEPXDE, EXACT, FINITE_DIFFERENCE, Solution, read_reference, write_reference
 from hpcpinn.physics.dopamine import DopamineConstants, exact
 from hpcpinn.progress import NO_PROGRESS, ProgressDisplay
 from hpcpinn.reference.deepxde_peer import PeerRun, Training, require_deepxde, solve_by_deepxde
 from hpcpinn.reference.square import Square, solve_square
 from hpcpinn.wording import duration
 from hpcpinn.workflows.square_problem import constants_of
+from hpcpinn.workflows.square_recorded import DOPAMINE
 from hpcpinn.workflows.verdict import Accuracy
 
 _STEP = 0.1
@@ -77,7 +74,7 @@ class SquareValidation:
         sidecar: Where the other solutions are kept.
     """
 
-    result: SquareResult
+    result: Result
     error_exact: float
     error_exact_max: float
     error_difference: float
@@ -91,7 +88,7 @@ class SquareValidation:
     @property
     def accuracy(self) -> Accuracy:
         """The error against the tolerance of the run."""
-        tolerance = float(square_from_json(self.result.config, str(self.result.path)).window.tolerance)
+        tolerance = float(square_from_json(json.dumps(self.result.config), str(self.result.path)).window.tolerance)
         of = "the distance from the closed form, all frames"
         return Accuracy(self.error_exact, tolerance, of, "window.tolerance")
 
@@ -137,15 +134,15 @@ def validate_square(
         OutputError: The solutions cannot be kept.
     """
     progress.doing("reading the result")
-    result = read_square(path)
+    result = read(path)
     if len(result.time) < 2:
         raise InputError(f"{path}: holds no frames after the start; run the job again")
     if peer is not None:
         require_deepxde(peer.python)  # before anything that takes time
-    config = square_from_json(result.config, str(path))
+    config = square_from_json(json.dumps(result.config), str(path))
     constants = constants_of(config)
     progress.doing("computing the closed form")
-    wanted = np.asarray(closed_form(constants, result.x, result.y, result.time))
+    wanted = np.asarray(closed_form(constants, result.box.x, result.box.y, result.time))
     levels, frames = [], wanted
     for number in range(refinement):
         factor = 2 * number + 1
@@ -160,7 +157,7 @@ def validate_square(
     if peer is not None:
         progress.doing(f"DeepXDE trains, {duration(peer.training.limit)} at most")
         told = peer_problem(constants)
-        run = solve_by_deepxde(told, result.x, result.y, result.time, peer.training, peer.python)
+        run = solve_by_deepxde(told, result.box.x, result.box.y, result.time, peer.training, peer.python)
         _keep(result, wanted, frames, run)
     missed = result.dopamine - wanted
     per_frame = np.linalg.norm(missed, axis=(1, 2)) / np.linalg.norm(wanted, axis=(1, 2))
@@ -178,20 +175,24 @@ def validate_square(
     )
 
 
-def _kept(result: SquareResult) -> PeerRun | None:
+def _kept(result: Result) -> PeerRun | None:
     """What DeepXDE found in an earlier validation of the same result."""
     try:
-        reference = read_square_reference(result)
+        reference = read_reference(result)
     except InputError:
         return None  # damaged or of another version: it is replaced
-    if reference is None or reference.deepxde is None:
+    if reference is None or len(reference.time) != len(result.time) or DEEPXDE not in reference:
         return None
-    return PeerRun(reference.deepxde, **reference.deepxde_figures)
+    kept = reference[DEEPXDE]
+    return PeerRun(kept.fields[DOPAMINE.name], **kept.figures)
 
 
-def _keep(result: SquareResult, wanted: ndarray, frames: ndarray, run: PeerRun | None) -> Path:
-    deepxde = () if run is None else (run.values, run.figures())
-    return write_square_reference(result, SquareReference(wanted, frames, *deepxde))
+def _keep(result: Result, wanted: ndarray, frames: ndarray, run: PeerRun | None) -> Path:
+    name = DOPAMINE.name
+    solutions = {EXACT: Solution({name: wanted}), FINITE_DIFFERENCE: Solution({name: frames})}
+    if run is not None:
+        solutions[DEEPXDE] = Solution({name: run.values}, figures=run.figures())
+    return write_reference(result, solutions)
 
 
 def closed_form(constants: DopamineConstants, x: ndarray, y: ndarray, t: ndarray) -> Any:
@@ -208,7 +209,7 @@ def peer_problem(constants: DopamineConstants) -> dict[str, float]:
     return {name: float(getattr(constants, name)) for name in ("D", "k", "C0", "sigma", "half_width")}
 
 
-def _finite_differences(constants: DopamineConstants, result: SquareResult, factor: int) -> ndarray:
+def _finite_differences(constants: DopamineConstants, result: Result, factor: int) -> ndarray:
     def release(x: ndarray, y: ndarray) -> ndarray:
         return constants.C0 * _bells(constants, x) * _bells(constants, y)
 
@@ -218,8 +219,8 @@ def _finite_differences(constants: DopamineConstants, result: SquareResult, fact
     return frames[:, factor // 2 :: factor, factor // 2 :: factor]
 
 
-def _cells(result: SquareResult, factor: int) -> tuple[int, int]:
-    return factor * len(result.x), factor * len(result.y)
+def _cells(result: Result, factor: int) -> tuple[int, int]:
+    return factor * len(result.box.x), factor * len(result.box.y)
 
 
 def _bells(constants: DopamineConstants, x: ndarray) -> ndarray:

@@ -11,7 +11,6 @@ from hpcpinn.io.inference import InferenceResult
 from hpcpinn.io.layout import MemberEntry
 from hpcpinn.io.observations import Observations
 from hpcpinn.io.results import ResultWriter
-from hpcpinn.io.square import SquareResult
 from hpcpinn.io.study import StudyResult
 from hpcpinn.parallel.communicator import SerialCommunicator
 from tests.io import runs
@@ -31,14 +30,6 @@ def written(path: Path, *, members: tuple[MemberEntry, ...] = (), complete: bool
 
 
 MEMBERS = (MemberEntry("weak", 3, "{}"), MemberEntry("strong", 8, "{}"))
-
-
-def square() -> SquareResult:
-    return SquareResult(
-        path=Path("square.h5"), x=np.arange(3.0), y=np.arange(2.0), time=np.array([0.0, 0.5]),
-        dopamine=np.arange(12.0).reshape(2, 2, 3), centre=np.zeros((4, 2)), owner=np.zeros(4, int),
-        windows={"start": np.zeros(5)}, config="{}", attributes={"complete": True, "ranks": 1, "seed": 0},
-    )  # fmt: skip
 
 
 def inference() -> InferenceResult:
@@ -78,7 +69,7 @@ def test_cells_of_a_population_say_whose_they_are(tmp_path: Path) -> None:
         np.testing.assert_array_equal(strong, run.member("strong").calcium)
 
 
-@pytest.mark.parametrize("make", [square, inference, study])
+@pytest.mark.parametrize("make", [inference, study])
 def test_the_others_become_netcdf_and_come_back(tmp_path: Path, make) -> None:
     made = make().to_xarray()
     made.to_netcdf(tmp_path / "x.nc", engine="h5netcdf")
@@ -108,7 +99,6 @@ def test_a_run_that_was_cut_short_says_so(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("made", "parts"),
     [
-        (square(), ["run on a square square.h5: complete, 0 to 0.5 ms", "4 subdomains on 1 rank", "(2, 2, 3) uM"]),
         (inference(), ["inference of 2 constants", "1 um2/ms, 95 % 1 to 1", "not determined by the data", "(7,) uM"]),
         (study(), ["study of D and k", "0 %, 5 %", "5 for each of them", "(2, 1, 5, 2)"]),
     ],

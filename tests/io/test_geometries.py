@@ -145,6 +145,7 @@ def test_a_result_is_a_few_lines_and_a_dataset(communicator, tmp_path, geometry)
     run = read(tmp_path / "run.h5")
     assert repr(run).splitlines()[0] == f"run {run.path}: complete, 0 to 1 ms"
     assert f"{run.v.shape} mV" in repr(run)
+    assert ("2 subdomains on 1 rank" in repr(run)) == (geometry is GEOMETRIES["box"])
     run.to_xarray().to_netcdf(tmp_path / "x.nc", engine="h5netcdf")
     with xarray.open_dataset(tmp_path / "x.nc", engine="h5netcdf") as back:
         assert back.v.dims == ("time", *geometry.axes) and back.v.attrs["units"] == "mV"

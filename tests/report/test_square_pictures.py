@@ -6,22 +6,24 @@ import matplotlib.figure
 import numpy as np
 import pytest
 
-from hpcpinn.io.square import SquareReference, SquareResult
+from hpcpinn.io import Box, Result, read
+from hpcpinn.io.layout import ResultHeader
+from hpcpinn.io.results import ResultWriter
+from hpcpinn.io.sidecar import EXACT, Reference, Solution
 from hpcpinn.report.square import draw_errors, draw_heat_map, draw_snapshots
+from hpcpinn.workflows.square_recorded import DOPAMINE, WINDOWS
 
 
 @pytest.fixture
-def result(tmp_path: Path) -> SquareResult:
-    time, side = np.linspace(0.0, 2.0, 5), np.array([-1.0, 0.0, 1.0])
-    dopamine = np.exp(-time)[:, None, None] * np.ones((1, 3, 3))
-    windows = {
-        "start": np.array([0.0, 0.5]), "length": np.array([0.5, 1.5]), "sweeps": np.array([4, 5]),
-        "error_estimate": np.array([1e-4, 2e-4]),
-    }  # fmt: skip
-    owner = np.zeros(1, int)
-    return SquareResult(
-        tmp_path / "s.h5", side, side, time, dopamine, np.zeros((1, 2)), owner, windows, "{}", {"complete": True}
-    )
+def result(communicator, tmp_path: Path) -> Result:
+    side = np.array([-1.0, 0.0, 1.0])
+    header = ResultHeader(system="square", geometry=Box(side, side), fields=(DOPAMINE,), windows=WINDOWS)
+    with ResultWriter(tmp_path / "s.h5", communicator, header) as writer:
+        for time in np.linspace(0.0, 2.0, 5):
+            writer.frame(time, {"dopamine": np.exp(-time) * np.ones((3, 3))})
+        row = {entry.name: 0 for entry in WINDOWS} | {"length": 0.5, "sweeps": 4, "error_estimate": 1e-4}
+        writer.windows([row, row | {"start": 0.5, "length": 1.5, "sweeps": 5, "error_estimate": 2e-4}])
+    return read(tmp_path / "s.h5")
 
 
 @pytest.fixture
@@ -43,7 +45,8 @@ def test_the_heat_map_begins_and_ends_with_the_run(result, drawn, tmp_path):
 
 def test_the_axis_says_whether_it_is_an_error_or_its_estimate(result, drawn, tmp_path):
     draw_errors(tmp_path / "a.png", result, None)
-    draw_errors(tmp_path / "b.png", result, SquareReference(1.1 * result.dopamine, None))
+    found = Reference(result.time, np.zeros(0), {EXACT: Solution({"dopamine": 1.1 * result.dopamine})})
+    draw_errors(tmp_path / "b.png", result, found)
     said = [figure.axes[0].get_ylabel() for figure in drawn]
     assert said == ["estimated error, relative, L2", "error of a frame; its estimate (dotted), relative, L2"]
     _, lengths, sweeps = drawn[0].axes

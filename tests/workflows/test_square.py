@@ -7,9 +7,10 @@ import numpy as np
 import pytest
 
 from hpcpinn.errors import InputError
+from hpcpinn.io import read
 from hpcpinn.io.inference import read_inference
 from hpcpinn.io.metrics import read_metrics
-from hpcpinn.io.square import read_square, read_square_reference
+from hpcpinn.io.sidecar import read_reference
 from tests.cli.in_process import hpcpinn
 from tests.mpi import runner
 
@@ -68,8 +69,8 @@ def test_two_ranks_give_the_same(folder: Path):
     command = ["-m", "hpcpinn", "run", str(folder / "job.toml"), "--output", str(folder / "pair.h5")]
     job = runner.mpirun(command, 2, limit=400.0, directory=folder)
     assert job.code == 0, job.output
-    alone, pair = read_square(folder / "alone.h5"), read_square(folder / "pair.h5")
-    assert pair.complete and set(pair.owner) == {0, 1}
+    alone, pair = read(folder / "alone.h5"), read(folder / "pair.h5")
+    assert pair.complete and set(pair.box.subdomains.owner) == {0, 1}
     np.testing.assert_array_equal(alone.time, pair.time)
     np.testing.assert_allclose(pair.dopamine, alone.dopamine, atol=1e-11)
     for column in ("length", "newton_steps", "sweeps", "rejected"):
@@ -77,17 +78,17 @@ def test_two_ranks_give_the_same(folder: Path):
 
 
 def test_the_file_says_what_it_holds(folder: Path):
-    result = read_square(folder / "alone.h5")
+    result = read(folder / "alone.h5")
     np.testing.assert_allclose(result.time, np.arange(7) * 0.25)
     assert result.dopamine.shape == (7, 24, 18)
-    np.testing.assert_allclose(np.diff(result.x), 5.0 / 18)
+    np.testing.assert_allclose(np.diff(result.box.x), 5.0 / 18)
     # The release is in the middle and even: a turned or mirrored frame would not be.
     np.testing.assert_allclose(result.dopamine[0], result.dopamine[0][::-1], atol=1e-12)
 
 
 def test_pictures_are_drawn(tmp_path: Path, folder: Path):
     hpcpinn("validate", folder / "alone.h5")
-    assert read_square_reference(read_square(folder / "alone.h5")) is not None
+    assert read_reference(read(folder / "alone.h5")) is not None
     hpcpinn("plot", folder / "alone.h5", "--out", tmp_path)
     assert {file.name for file in tmp_path.iterdir()} == {"snapshots.png", "heat_map.png", "errors.png"}
     with pytest.raises(InputError, match=r"--times 7: the run is from 0 to 1.5 ms"):

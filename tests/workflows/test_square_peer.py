@@ -1,5 +1,6 @@
 """DeepXDE as the third check of a square, by a stand-in whose error is known."""
 
+import dataclasses
 import json
 import sys
 from collections.abc import Callable
@@ -11,17 +12,15 @@ import numpy as np
 import pytest
 
 from hpcpinn.errors import InputError, SolveError
-from hpcpinn.io.square import (
-    SquareHeader,
-    SquareWriter,
-    read_square,
-    read_square_reference,
-    square_reference_path,
-)
+from hpcpinn.io import Box, read
+from hpcpinn.io.layout import ResultHeader
+from hpcpinn.io.results import ResultWriter
+from hpcpinn.io.sidecar import DEEPXDE, EXACT, reference_path
 from hpcpinn.parallel.communicator import make_communicator
 from hpcpinn.physics.dopamine import PRESETS
-from hpcpinn.report.square import draw_square
+from hpcpinn.report.square import draw_square, reference_of
 from hpcpinn.systems.jobs import load_order
+from hpcpinn.workflows.square_recorded import DOPAMINE, WINDOWS
 from hpcpinn.workflows.square_validate import closed_form
 from tests.cli.in_process import hpcpinn
 
@@ -55,11 +54,13 @@ def result(tmp_path: Path) -> Path:
     x, y = (constants.half_width * ((2.0 * np.arange(count) + 1.0) / count - 1.0) for count in (18, 24))
     exact = np.asarray(closed_form(constants, x, y, TIME))
     np.save(tmp_path / "exact.npy", exact)
-    header = SquareHeader(x, y, np.zeros((1, 2)), np.zeros(1, int), config.to_json(), 0)
-    writer = SquareWriter(tmp_path / "run.h5", make_communicator("serial"), header)
-    writer.append(TIME[:2], 1.001 * exact[:2], WINDOW)
-    writer.append(TIME[2:], 1.001 * exact[2:], WINDOW | {"start": 0.75})
-    writer.close()
+    header = ResultHeader(
+        system="square", geometry=Box(x, y), fields=(DOPAMINE,), windows=WINDOWS, config=config.to_json()
+    )
+    with ResultWriter(tmp_path / "run.h5", make_communicator("serial"), header) as writer:
+        for time, frame in zip(TIME, exact, strict=True):
+            writer.frame(time, {"dopamine": 1.001 * frame})
+        writer.windows([WINDOW, WINDOW | {"start": 0.75}])
     return tmp_path / "run.h5"
 
 
@@ -82,7 +83,7 @@ def pictures(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Callable[[Path]
         monkeypatch.setattr(
             matplotlib.figure.Figure, "savefig", lambda figure, path, **_: drawn.update({Path(path).stem: figure})
         )
-        draw_square(read_square(result), tmp_path / "pictures")
+        draw_square(read(result), tmp_path / "pictures")
         return drawn
 
     return draw
@@ -112,29 +113,28 @@ def test_what_deepxde_found_is_kept_until_the_run_is_another(result: Path, pytho
     hpcpinn("validate", result, "--refinement", "1")
     report = capsys.readouterr().out
     assert "s on a stand-in, in an earlier validation)" in report
-    reference = read_square_reference(read_square(result))
-    assert reference is not None and reference.deepxde is not None
-    np.testing.assert_allclose(reference.deepxde, 1.01 * reference.exact)
+    reference = reference_of(read(result))
+    assert reference is not None
+    np.testing.assert_allclose(reference[DEEPXDE].fields["dopamine"], 1.01 * reference[EXACT].fields["dopamine"])
     with h5py.File(result, "r+") as file:
         file.attrs["created"] = "later"
     hpcpinn("validate", result, "--refinement", "1", "--json")
     assert json.loads(capsys.readouterr().out)["deepxde"] is None
-    with h5py.File(square_reference_path(result)) as file:
-        assert "deepxde" not in file
+    with h5py.File(reference_path(result)) as file:
+        assert "deepxde" not in file["solutions"]
 
 
 def test_other_solutions_of_fewer_frames_are_none(result: Path):
     hpcpinn("validate", result, "--refinement", "1")
-    with h5py.File(result, "r+") as file:
-        for name in ("time", "dopamine"):
-            file[name].resize(len(TIME) + 1, axis=0)
-    assert read_square_reference(read_square(result)) is None
+    run = read(result)
+    longer = dataclasses.replace(run, time=np.append(run.time, 2.0))
+    assert reference_of(run) is not None and reference_of(longer) is None
 
 
 def test_a_damaged_file_of_other_solutions_is_replaced(result: Path):
-    square_reference_path(result).write_bytes(b"no HDF5")
+    reference_path(result).write_bytes(b"no HDF5")
     hpcpinn("validate", result, "--refinement", "1")
-    assert read_square_reference(read_square(result)) is not None
+    assert reference_of(read(result)) is not None
 
 
 def test_pictures_show_deepxde_where_it_was_asked(result: Path, python: Path, pictures):
@@ -160,8 +160,8 @@ def test_what_was_found_before_deepxde_failed_is_kept(result: Path, tmp_path: Pa
     failing.chmod(0o755)
     with pytest.raises(SolveError, match=r"DeepXDE ended with code 3: out of memory"):
         hpcpinn("validate", result, "--refinement", "1", "--deepxde", failing)
-    reference = read_square_reference(read_square(result))
-    assert reference is not None and reference.deepxde is None
+    reference = reference_of(read(result))
+    assert reference is not None and DEEPXDE not in reference
 
 
 def test_mistakes_are_told_before_work_starts(result: Path, python: Path, tmp_path: Path, capsys):

@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 
 from hpcpinn.config.square import SquareConfig
+from hpcpinn.io import read
 from hpcpinn.io.metrics import read_metrics
-from hpcpinn.io.square import read_square
 from hpcpinn.parallel.communicator import Communicator, SerialCommunicator
 from hpcpinn.physics.dopamine import PRESETS
 from hpcpinn.systems.jobs import load_order
@@ -55,8 +55,8 @@ def test_a_run_that_trains_its_trunks_is_closer_to_the_closed_form(job: Path) ->
     assert trained["exact_error"] < 0.5 * frozen["exact_error"]
     assert trained["exact_error"] < trained["error_estimate"] < 0.5 * frozen["error_estimate"]
     # Frames are read out of the trunks that solved their window.
-    result = read_square(file)
-    wanted = closed_form(PRESETS["dopamine"], result.x, result.y, result.time)
+    result = read(file)
+    wanted = closed_form(PRESETS["dopamine"], result.box.x, result.box.y, result.time)
     assert np.abs(result.dopamine - wanted).max() < 2.0 * trained["exact_error_max"]
 
 

@@ -3,7 +3,7 @@
 from hpcpinn.core.order import Drawing, Drawn, refuse_choices
 from hpcpinn.errors import InputError
 from hpcpinn.io import inference, study
-from hpcpinn.io.square import read_square
+from hpcpinn.io.read import read
 from hpcpinn.io.storage import format_of
 from hpcpinn.io.study import read_study
 from hpcpinn.report.heading import Heading
@@ -28,10 +28,11 @@ def draw(asked: Drawing) -> Drawn:
 def _draw_run(asked: Drawing) -> Drawn:
     if asked.member is not None:
         raise InputError(f"--member {asked.member}: a run on a square has no members; leave it away")
-    run = read_square(asked.result)
+    run = read(asked.result)
     refuse_unusable_gallery(asked.folder, asked.suffix, asked.result)
     state = "complete" if run.complete else "not complete"
-    asked.say(f"{asked.result}: {state}, {counted(len(run.time), 'frame')} of {len(run.x)} x {len(run.y)} cells")
+    cells = f"{len(run.box.x)} x {len(run.box.y)} cells"
+    asked.say(f"{asked.result}: {state}, {counted(len(run.time), 'frame')} of {cells}")
     return Drawn(*draw_square(run, asked.folder, times=asked.times, suffix=asked.suffix))
 
 
