@@ -77,6 +77,11 @@ class Geometry(ABC):
         """Attributes of the file."""
         return {}
 
+    @property
+    def owners(self) -> dict[str, Int[ndarray, " n"]]:
+        """Ranks of what was computed apart, by name of the dataset: all that another number of ranks changes."""
+        return {}
+
     @abstractmethod
     def content(self) -> dict[str, Any]:
         """What is written, by name of the dataset."""

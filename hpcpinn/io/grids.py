@@ -55,14 +55,13 @@ class Box(Geometry):
     def shape(self) -> tuple[int, ...]:
         return tuple(len(getattr(self, name)) for name in self.axes)
 
+    @property
+    def owners(self) -> dict[str, Int[ndarray, " n"]]:
+        return {} if self.subdomains is None else {"subdomains/owner": self.subdomains.owner}
+
     def content(self) -> dict[str, Any]:
-        parts = self.subdomains
-        return {
-            **{name: getattr(self, name) for name in self.axes},
-            "mask": self.mask,
-            "subdomains/centre": None if parts is None else parts.centre,
-            "subdomains/owner": None if parts is None else parts.owner,
-        }
+        parts = {} if self.subdomains is None else {"subdomains/centre": self.subdomains.centre}
+        return {**{name: getattr(self, name) for name in self.axes}, "mask": self.mask, **parts, **self.owners}
 
     @classmethod
     def read(cls, file: h5py.File) -> Self:

@@ -316,8 +316,9 @@ def _rewind(path: Path, header: ResultHeader, ranks: int, until: float) -> tuple
         file["committed"][:] = stay
         for group, rows in zip(("/", "probes", "windows", "sweeps"), stay, strict=True):
             _truncate(file[group], rows)
-        if "pieces/owner" in file:
-            file["pieces/owner"][:] = owner
+        for name, values in header.geometry.owners.items():
+            if name in file:
+                file[name][:] = values
         file.attrs["ranks"] = ranks
         file.attrs["complete"] = False
     return stay, last_time, parts

@@ -94,6 +94,10 @@ class Tree(Geometry):
     def attributes(self) -> dict[str, Any]:
         return {"cells_per_piece": self.cells_per_piece}
 
+    @property
+    def owners(self) -> dict[str, Int[ndarray, " n"]]:
+        return {"pieces/owner": self.owner}
+
     @cached_property
     def cells(self) -> Cells:
         """Geometry of the cells."""
@@ -106,7 +110,7 @@ class Tree(Geometry):
             "sections/kind": [s.kind for s in sections],
             "sections/parent": [s.parent for s in sections],
             **{f"pieces/{name}": getattr(self.cable, name) for name in PIECE_ARRAYS},
-            "pieces/owner": self.owner,
+            **self.owners,
             **{f"cells/{name}": values for name, values in vars(self.cells).items()},
         }
 

@@ -7,7 +7,7 @@ from typing import Any
 
 from hpcpinn.config.square import SquareConfig
 from hpcpinn.errors import concerning
-from hpcpinn.io import checkpoint, places, square
+from hpcpinn.io import checkpoint, places, schema
 from hpcpinn.io.metrics import metrics_path, write_metrics
 from hpcpinn.marching import run as driver
 from hpcpinn.marching.checkpoints import Reached
@@ -36,7 +36,7 @@ def refuse_unusable_places(config: SquareConfig, job: Path | None = None) -> Non
     inputs = {name: Path(file) for name, file in given.items() if file is not None}
     output = Path(config.run.output)
     with concerning("run", "output"):
-        places.refuse_unusable(output, inputs, ANOTHER, square.FORMAT)
+        places.refuse_unusable(output, inputs, ANOTHER, schema.FORMAT)
         places.refuse_unusable(metrics_path(output), inputs, f"the metrics go there: {ANOTHER}")
 
 
@@ -53,9 +53,8 @@ def run_square(config: SquareConfig, communicator: Communicator, progress: Progr
     marched = SquareRun(build_square(config, communicator), communicator)
 
     def opened(reached: Reached[SquareRun], resumed: bool) -> SquareOutput:
-        output = SquareOutput(reached.problem.problem, communicator)
+        output = SquareOutput(reached.problem.problem, communicator, reached.state.time if resumed else None)
         progress.doing("compiling and solving the first window")
-        output.frame_at_start()
         return output
 
     options = driver.RunOptions[SquareRun](

@@ -9,13 +9,16 @@ from jaxtyping import Array, Float
 
 from hpcpinn.domain.rectangle_window import RectangleWindow
 from hpcpinn.errors import InputError
-from hpcpinn.io import square
+from hpcpinn.io.geometry import Box, Subdomains
+from hpcpinn.io.layout import ResultHeader
+from hpcpinn.io.results import ResultWriter
 from hpcpinn.marching.march import Step
 from hpcpinn.marching.tally import Tally
 from hpcpinn.parallel.communicator import Communicator
 from hpcpinn.training.rectangles import field_on
 from hpcpinn.wording import biology
 from hpcpinn.workflows.square_problem import SquareProblem, duration_of, release
+from hpcpinn.workflows.square_recorded import DOPAMINE, WINDOWS
 from hpcpinn.workflows.square_run import SquareRun
 
 
@@ -40,7 +43,14 @@ class SquareOutput:
         OutputError: The result cannot be written.
     """
 
-    def __init__(self, problem: SquareProblem, communicator: Communicator) -> None:
+    def __init__(self, problem: SquareProblem, communicator: Communicator, resume_at: float | None = None) -> None:
+        """Creates the result file, or goes on in it.
+
+        Args:
+            problem: What is solved.
+            communicator: All ranks.
+            resume_at: Time from which to go on, ms; None starts a new file.
+        """
         self._communicator = communicator
         cells, end = problem.config.run.cells, duration_of(problem.config)
         interval = problem.config.run.output_interval
@@ -55,26 +65,31 @@ class SquareOutput:
         frames = np.arange(0, np.floor(end / interval * (1.0 + 1e-12)) + 1) * interval
         self._times = frames if frames[-1] > end * (1.0 - 1e-9) else np.append(frames, end)
         low, size, count = np.array(problem.domain.low), problem.domain.size, problem.domain.count
-        self.x, self.y = (
+        x, y = (
             low[axis] + ((np.arange(count[axis])[:, None] + 0.5 + 0.5 * self._line) * size[axis]).ravel()
             for axis in range(2)
         )
-
-        config = problem.config
-        header = square.SquareHeader(
-            self.x, self.y, problem.domain.centre, problem.owner, config.to_json(), config.run.seed
+        run, self._shape = problem.config.run, (len(y), len(x))
+        header = ResultHeader(
+            system="square",
+            geometry=Box(x, y, subdomains=Subdomains(problem.domain.centre, problem.owner)),
+            fields=(DOPAMINE,),
+            windows=WINDOWS,
+            config=problem.config.to_json(),
+            seed=run.seed,
         )
-        self._writer = square.SquareWriter(config.run.output, communicator, header)
+        if resume_at is None:
+            self._writer = ResultWriter(run.output, communicator, header)
+            self._frame(0.0, np.asarray(release(problem.constants, *np.meshgrid(x, y))))
+        else:
+            self._writer = ResultWriter.resume(run.output, communicator, header, resume_at)
 
     def _adopt(self, problem: SquareProblem) -> None:
         """Goes on with a problem that differs in its trunks."""
         self._problem, self._in_space = problem, _read_in_space(problem.solver, self._line)
 
-    def frame_at_start(self) -> None:
-        """The release itself."""
-        x, y = np.meshgrid(self.x, self.y)
-        frame = np.asarray(release(self._problem.constants, x, y))
-        self._writer.append(np.zeros(1), frame[None], None)
+    def _frame(self, time: float, values: Float[np.ndarray, "Y X"]) -> None:
+        self._writer.frame(time, {DOPAMINE.name: values})
 
     def window(self, step: Step[SquareRun], tally: Tally) -> None:
         """The frames that are due in a window, and its row."""
@@ -88,12 +103,14 @@ class SquareOutput:
         }  # fmt: skip
         late = 1e-9 * max(length, 1e-300)
         due = self._times[(self._times > start + late) & (self._times <= start + length + late)]
-        frames = None
         if len(due):
             in_time = self._problem.solver.table.clock.features(2.0 * (due - start) / length - 1.0).value
             in_space = np.asarray(self._in_space(solved.solution.traces.heads))
             frames = self._assembled(in_space @ np.asarray(in_time).T)
-        self._writer.append(due, frames, row)
+            for time, frame in zip(due, frames if frames is not None else (), strict=frames is not None):
+                self._frame(float(time), frame)
+        self._writer.windows([row])
+        self._writer.flush()
 
     def flush(self) -> None:
         """Does nothing: windows are written as they come."""
@@ -107,7 +124,7 @@ class SquareOutput:
         if parts is None:
             return None
         cells, n_times = local.shape[1], local.shape[-1]
-        frames = np.empty((n_times, len(self.y), len(self.x)))
+        frames = np.empty((n_times, *self._shape))
         for pieces, values in parts:
             for piece, value in zip(pieces, values, strict=True):
                 column, row = self._problem.domain.place[piece] * cells
