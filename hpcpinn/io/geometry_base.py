@@ -12,6 +12,7 @@ from numpy import ndarray
 
 from hpcpinn.errors import InputError
 from hpcpinn.io.schema import Dataset
+from hpcpinn.wording import counted
 
 
 @dataclass(frozen=True)
@@ -103,6 +104,17 @@ class Geometry(ABC):
     def site(self, column: int) -> str:
         """What people call the place of a value; `column` counts the values of a frame."""
 
+    @abstractmethod
+    def locate(self, place: str) -> int:
+        """The value of a frame that is nearest to a place, or holds it: the number that `site` takes.
+
+        Args:
+            place: As people write it: a site of a cell, ``x,y`` on a box, a name.
+
+        Raises:
+            InputError: There is no such place.
+        """
+
     def probe_site(self, places: Mapping[str, ndarray], number: int) -> str:
         """What people call the place of a probe; `places` as `probe_places` made them."""
         return at_words({name: float(values[number]) for name, values in places.items()})
@@ -124,6 +136,34 @@ class Geometry(ABC):
             InputError: It has no parts.
         """
         raise InputError(f"a {self.kind} has no members; take the whole result")
+
+
+def nearest(place: str, lines: Mapping[str, ndarray]) -> tuple[int, ...]:
+    """The cells of a grid that hold a place.
+
+    Args:
+        place: Its coordinates in the order x, y, z, with commas between.
+        lines: Middles of the cells along every axis, in that order.
+
+    Raises:
+        InputError: These are no such numbers, or they are beyond the outermost cells.
+    """
+    wanted = ",".join(lines)
+    try:
+        numbers = [float(word) for word in place.split(",")]
+    except ValueError:
+        numbers = []
+    if len(numbers) != len(lines):
+        raise InputError(f"place {place!r}: is not {wanted}; give {counted(len(lines), 'number')} with commas between")
+    found = []
+    for number, (name, line) in zip(numbers, lines.items(), strict=True):
+        index, half = int(np.argmin(np.abs(line - number))), 0.5 * float(np.max(np.diff(line), initial=0.0))
+        if not abs(float(line[index]) - number) <= half * (1.0 + 1e-9) + 1e-12 * abs(number):
+            raise InputError(
+                f"place {place!r}: {name} = {number:g} is outside {line[0] - half:g} to {line[-1] + half:g}"
+            )
+        found.append(index)
+    return tuple(found)
 
 
 def at_words(place: Mapping[str, float]) -> str:

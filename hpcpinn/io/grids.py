@@ -9,9 +9,10 @@ import numpy as np
 from jaxtyping import Bool, Float, Int
 from numpy import ndarray
 
+from hpcpinn.errors import InputError
 from hpcpinn.io import datasets, schema
-from hpcpinn.io.geometry_base import Geometry, Probe, at_words, differing
-from hpcpinn.wording import counted
+from hpcpinn.io.geometry_base import Geometry, Probe, at_words, differing, nearest
+from hpcpinn.wording import counted, listed
 
 
 @dataclass(frozen=True)
@@ -88,6 +89,9 @@ class Box(Geometry):
         found = {name: float(getattr(self, name)[i]) for name, i in zip(self.axes, place, strict=True)}
         return at_words({name: found[name] for name in reversed(self.axes)})
 
+    def locate(self, place: str) -> int:
+        return _located(self, place)
+
     def difference(self, other: Geometry) -> str:
         return _grid_difference(self, other)
 
@@ -134,6 +138,9 @@ class Line(Geometry):
 
     def site(self, column: int) -> str:
         return at_words({"x": float(self.x[column])})
+
+    def locate(self, place: str) -> int:
+        return _located(self, place)
 
     def difference(self, other: Geometry) -> str:
         return _grid_difference(self, other)
@@ -186,6 +193,11 @@ class Points(Geometry):
     def site(self, column: int) -> str:
         return self.name[column] or f"point {column}"
 
+    def locate(self, place: str) -> int:
+        if place in self.name:
+            return self.name.index(place)
+        raise InputError(f"place {place!r}: no such point; there are {listed([repr(name) for name in self.name])}")
+
     def probe_places(self, probes: Sequence[Probe]) -> dict[str, ndarray]:
         if probes:
             raise ValueError("points are recorded as they are: hand in more frames, not probes")
@@ -199,6 +211,11 @@ class Points(Geometry):
     def part(self, first: int, count: int) -> tuple["Points", Int[ndarray, " n"]]:
         chosen = np.arange(first, first + count)
         return Points(self.name[first : first + count], None if self.owner is None else self.owner[chosen]), chosen
+
+
+def _located(grid: Geometry, place: str) -> int:
+    lines = {name: getattr(grid, name) for name in reversed(grid.axes)}
+    return int(np.ravel_multi_index(tuple(reversed(nearest(place, lines))), grid.shape))
 
 
 def _grid_difference(one: Geometry, other: Geometry) -> str:

@@ -14,6 +14,7 @@ from hpcpinn.io import datasets, schema
 from hpcpinn.io.geometry_base import Geometry, Probe, ProbeSite, differing
 from hpcpinn.morphology.cable import Cable, Section
 from hpcpinn.morphology.compartments import site_name
+from hpcpinn.morphology.sites import parse_site
 from hpcpinn.wording import counted
 
 
@@ -144,6 +145,10 @@ class Tree(Geometry):
     def site(self, column: int) -> str:
         piece, cell = divmod(column, self.cells_per_piece)
         return self._site(piece, (cell + 0.5) / self.cells_per_piece)
+
+    def locate(self, place: str) -> int:
+        site, per = parse_site(place, self.cable), self.cells_per_piece
+        return site.frustum * per + min(int(site.fraction * per), per - 1)
 
     def probe_site(self, places: Mapping[str, ndarray], number: int) -> str:
         return self._site(int(places["piece"][number]), float(places["fraction"][number]))

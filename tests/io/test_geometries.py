@@ -243,3 +243,29 @@ def test_the_size_is_that_of_the_file(communicator, tmp_path):
 def test_a_name_that_files_or_results_have_is_no_field(name):
     with pytest.raises(ValueError, match="use small letters"):
         Field(name)
+
+
+@pytest.mark.parametrize(
+    ("geometry", "place", "column"),
+    [("points", "two", 1), ("line", "2.9", 3), ("box", "1,3", 11), ("box of three axes", "4,2,1.2", 15 + 9)],
+)
+def test_a_place_is_found_by_what_people_call_it(geometry, place, column):
+    of = GEOMETRIES[geometry]
+    assert of.locate(place) == column
+    found = of.site(column).replace("x = ", "").replace("y = ", "").replace("z = ", "").replace(" ", "")
+    assert of.locate(found) == column
+
+
+@pytest.mark.parametrize(
+    ("geometry", "place", "said"),
+    [
+        ("points", "four", "place 'four': no such point; there are 'one', 'two' and 'three'"),
+        ("line", "4.6", "x = 4.6 is outside -0.5 to 4.5"),
+        ("box", "1", "is not x,y; give 2 numbers with commas between"),
+        ("box", "soma,2", "is not x,y"),
+        ("box", "1,nan", "y = nan is outside 0.5 to 3.5"),
+    ],
+)
+def test_a_place_that_is_none_is_refused(geometry, place, said):
+    with pytest.raises(InputError, match=said):
+        GEOMETRIES[geometry].locate(place)
