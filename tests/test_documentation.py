@@ -46,7 +46,7 @@ def test_commands_have_the_options_that_are_named(page):
 
 def test_examples_of_the_extension_page_run(tmp_path):
     blocks = re.findall(r"```python\n(.*?)```", (ROOT / "docs" / "extend.md").read_text(), flags=re.DOTALL)
-    assert len(blocks) == 5
+    assert len(blocks) == 6
     script = tmp_path / "examples.py"
     script.write_text("\n".join(blocks))
     subprocess.run(

@@ -43,6 +43,11 @@ def solved(folder: Path, system: str, *arguments: str) -> Path:
     return folder / f"{system}.h5"
 
 
+def test_the_page_on_extending_shows_the_pair() -> None:
+    page = (ROOT / "docs" / "extend.md").read_text()
+    assert f"```python\n{(HERE / 'pair.py').read_text()}```\n" in page
+
+
 def test_the_package_names_no_toy() -> None:
     words = {name: [name, f"{name.capitalize()}Constants"] for name in ("plate", "discharge")}
     for file in (ROOT / "hpcpinn").rglob("*.py"):
