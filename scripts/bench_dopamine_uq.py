@@ -29,8 +29,8 @@ from hpcpinn.inference.forward_model import data_of, rows_of, stacked  # noqa: E
 from hpcpinn.inference.gauss_newton import Prior  # noqa: E402
 from hpcpinn.inference.nuts import Effort  # noqa: E402
 from hpcpinn.inference.sample import make_chain  # noqa: E402
-from hpcpinn.parallel.communicator import make_communicator  # noqa: E402
 from hpcpinn.parallel.threads import loop_options  # noqa: E402
+from hpcpinn.parallel.transports import make_communicator  # noqa: E402
 from hpcpinn.physics.dopamine import PRESETS, exact  # noqa: E402
 from hpcpinn.report.canvas import CYCLE, canvas  # noqa: E402
 from hpcpinn.systems.square.inverse import by_networks, synthesised  # noqa: E402

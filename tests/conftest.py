@@ -22,8 +22,9 @@ if not is_rank() and "PYTEST_XDIST_WORKER" not in os.environ:
 import pytest
 from hypothesis import HealthCheck, settings
 
-from hpcpinn.parallel.communicator import Communicator, make_communicator
+from hpcpinn.parallel.communicator import Communicator
 from hpcpinn.parallel.device import prepare
+from hpcpinn.parallel.transports import make_communicator
 
 prepare()
 

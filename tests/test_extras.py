@@ -12,7 +12,8 @@ import numpy as np
 import pytest
 
 from hpcpinn.errors import InputError
-from hpcpinn.parallel import communicator, launch
+from hpcpinn.parallel import launch, transports
+from hpcpinn.parallel.communicator import SerialCommunicator
 
 REPOSITORY = Path(__file__).resolve().parent.parent
 EXTRAS: dict[str, list[str]] = tomllib.loads((REPOSITORY / "pyproject.toml").read_text())["project"][
@@ -31,7 +32,7 @@ def written_run(path: Path) -> Path:
     from hpcpinn.io.results import ResultWriter
     from tests.io import runs
 
-    with ResultWriter(path, communicator.SerialCommunicator(), runs.header(1)) as writer:
+    with ResultWriter(path, SerialCommunicator(), runs.header(1)) as writer:
         runs.write_window(writer, 0)
     return path
 
@@ -73,7 +74,7 @@ def gives_ranks() -> None:
     """mpi: both ways in which ranks talk."""
     needs("mpi", "mpi4py", "mpi4jax")
     for transport in ("mpi4jax", "mpi4py"):
-        ranks = communicator.make_communicator(transport)
+        ranks = transports.make_communicator(transport)
         assert (ranks.rank, ranks.size) == (0, 1)
 
 
@@ -159,4 +160,4 @@ def test_who_lacks_mpi_is_told(library: str, monkeypatch: pytest.MonkeyPatch) ->
             monkeypatch.delitem(sys.modules, name)
     monkeypatch.setitem(sys.modules, library, None)
     with pytest.raises(InputError, match=rf"^{library} cannot be loaded .*pip install 'hpcpinn\[mpi\]'$"):
-        communicator.make_communicator(library)
+        transports.make_communicator(library)

@@ -2,6 +2,7 @@
 
 import ast
 from collections.abc import Iterator
+from graphlib import CycleError, TopologicalSorter
 from pathlib import Path
 
 import pytest
@@ -94,11 +95,8 @@ def room(parts: tuple[str, ...]) -> str:
     return ".".join(names[:2]) if ".".join(names[:2]) in FLOORS else names[0]
 
 
-def imports(file: Path) -> Iterator[tuple[int, str]]:
-    """Line and dotted name of everything that a file imports, at its top or inside functions.
-
-    Imports for the type checker alone are left out: they are no dependency of the running code.
-    """
+def running_nodes(file: Path) -> Iterator[ast.AST]:
+    """Everything in a file but what is there for the type checker alone."""
     tree = ast.parse(file.read_text())
     for_types = {
         id(inner)
@@ -106,9 +104,15 @@ def imports(file: Path) -> Iterator[tuple[int, str]]:
         if isinstance(outer, ast.If) and ast.unparse(outer.test).endswith("TYPE_CHECKING")
         for inner in ast.walk(outer)
     }
-    for node in ast.walk(tree):
-        if id(node) in for_types:
-            continue
+    return (node for node in ast.walk(tree) if id(node) not in for_types)
+
+
+def imports(file: Path) -> Iterator[tuple[int, str]]:
+    """Line and dotted name of everything that a file imports, at its top or inside functions.
+
+    Imports for the type checker alone are left out: they are no dependency of the running code.
+    """
+    for node in running_nodes(file):
         if isinstance(node, ast.Import):
             yield from ((node.lineno, alias.name) for alias in node.names)
         elif isinstance(node, ast.ImportFrom):
@@ -154,6 +158,41 @@ def test_imports_point_down(file: Path) -> None:
             assert any(name == allowed or name.startswith(f"{allowed}.") for allowed in LIMITED[here]), (
                 f"{place}; {here} may use {sorted(LIMITED[here])}"
             )
+
+
+def module_name(file: Path) -> str:
+    """Dotted name without the leading ``hpcpinn.``."""
+    return ".".join(relative(file)).removesuffix(".py").removesuffix(".__init__")
+
+
+def imported_modules(file: Path, modules: set[str]) -> set[str]:
+    """Modules of the house that a file imports: itself the thing imported, or where it is imported from."""
+    found = set()
+    for node in running_nodes(file):
+        if isinstance(node, ast.Import):
+            names = [alias.name for alias in node.names]
+        elif isinstance(node, ast.ImportFrom):
+            names = [f"{node.module}.{alias.name}" for alias in node.names]
+        else:
+            continue
+        for name in (name.removeprefix("hpcpinn.") for name in names if name.startswith("hpcpinn.")):
+            found |= {name if name in modules else name.rpartition(".")[0]} & modules
+    return found - {module_name(file)}
+
+
+METHODS = {("api.job", "api.verbs"), ("api.run", "api.verbs")}
+"""Who imports what, when called, so that a verb is a method too: ``job.solve()`` is ``solve(job)``."""
+
+
+def test_no_module_is_imported_by_what_it_imports() -> None:
+    modules = {module_name(file) for file in FILES}
+    graph = {module_name(file): imported_modules(file, modules) for file in FILES}
+    for method, verb in METHODS:
+        graph[method].remove(verb)
+    try:
+        TopologicalSorter(graph).prepare()
+    except CycleError as error:
+        pytest.fail("a circle of imports: " + " <- ".join(error.args[1]))
 
 
 @pytest.mark.parametrize("file", FILES, ids=lambda file: "/".join(relative(file)))

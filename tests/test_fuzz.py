@@ -11,7 +11,7 @@ import pytest
 
 from hpcpinn.config import load_config
 from hpcpinn.io import Result, read
-from hpcpinn.parallel.communicator import make_communicator
+from hpcpinn.parallel.transports import make_communicator
 from hpcpinn.workflows.forward import run
 from tests import stumbling
 from tests.workflows.test_forward import Silent

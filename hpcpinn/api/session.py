@@ -31,7 +31,7 @@ def ranks(transport: str = "auto") -> "Communicator":
         InputError: There is no such device or transport, or JAX is kept in single precision.
     """
     _prepared()
-    from hpcpinn.parallel.communicator import make_communicator
+    from hpcpinn.parallel.transports import make_communicator
 
     return make_communicator(transport)
 

@@ -29,7 +29,7 @@ def carry_out(order: Order, command: str, *, silent: bool = False) -> Any:
     from hpcpinn.parallel.device import prepare  # the device must be chosen before JAX is loaded
 
     prepare()
-    from hpcpinn.parallel.communicator import make_communicator
+    from hpcpinn.parallel.transports import make_communicator
 
     action, communicator = part(named), make_communicator(order.described.run.transport)
     with order.origin.naming_places():

@@ -16,7 +16,7 @@ from hpcpinn.domain.schwarz import SweepSettings
 from hpcpinn.domain.window_solver import WindowSolution
 from hpcpinn.morphology.cable import Cable
 from hpcpinn.networks.trunk import make_trunk
-from hpcpinn.parallel.communicator import make_communicator
+from hpcpinn.parallel.transports import make_communicator
 from hpcpinn.training.collocation import feature_table, gauss_grid
 from hpcpinn.training.local import Window, edge_values, evaluate, piece_geometry, robin_parameter
 from tests.training.systems import Binding, Decay, cable, no_forcing

@@ -11,7 +11,7 @@ from hpcpinn.domain.partition import colour
 from hpcpinn.domain.schwarz import Sweeps, SweepSettings, sweep_until_agreed
 from hpcpinn.domain.stars import by_colour, by_piece, condense_stars
 from hpcpinn.morphology.cable import Cable
-from hpcpinn.parallel.communicator import make_communicator
+from hpcpinn.parallel.transports import make_communicator
 from tests.domain.test_coupled_window import branches
 from tests.training.systems import Decay, cable
 

@@ -24,7 +24,7 @@ from tests.io.test_results import check_windows
 ENDLESS = textwrap.dedent("""
     import sys
     from hpcpinn.io.results import ResultWriter
-    from hpcpinn.parallel.communicator import make_communicator
+    from hpcpinn.parallel.transports import make_communicator
     from tests.io import runs
 
     writer = ResultWriter(sys.argv[1], make_communicator("serial"), runs.header(1))

@@ -69,7 +69,7 @@ def error_while_others_compute() -> None:
     import jax
     import jax.numpy as jnp
 
-    from hpcpinn.parallel.communicator import make_communicator
+    from hpcpinn.parallel.transports import make_communicator
 
     communicator = make_communicator("mpi4jax")
     if world.rank == 1:
@@ -86,7 +86,7 @@ def error_in_callback() -> None:
     import jax.numpy as jnp
     from jax.experimental import io_callback
 
-    from hpcpinn.parallel.communicator import make_communicator
+    from hpcpinn.parallel.transports import make_communicator
 
     communicator = make_communicator("mpi4py")
 

@@ -8,8 +8,8 @@ from pathlib import Path
 
 from hpcpinn.cli.run import checkpoint_to_resume
 from hpcpinn.config import load_config
-from hpcpinn.parallel.communicator import make_communicator
 from hpcpinn.parallel.device import prepare
+from hpcpinn.parallel.transports import make_communicator
 from hpcpinn.progress import NoProgress
 from hpcpinn.workflows import forward
 

@@ -6,8 +6,9 @@ import numpy as np
 import pytest
 
 from hpcpinn.errors import InputError
-from hpcpinn.parallel.communicator import Communicator, make_communicator
+from hpcpinn.parallel.communicator import Communicator
 from hpcpinn.parallel.exchange import plan_exchange
+from hpcpinn.parallel.transports import make_communicator
 
 pytestmark = pytest.mark.mpi_ranks(2, 3, pytest.param(4, marks=pytest.mark.slow))
 

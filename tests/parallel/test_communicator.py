@@ -6,8 +6,9 @@ import numpy as np
 import pytest
 
 from hpcpinn.errors import InputError
-from hpcpinn.parallel.communicator import SerialCommunicator, make_communicator
+from hpcpinn.parallel.communicator import SerialCommunicator
 from hpcpinn.parallel.exchange import ExchangePlan, plan_exchange
+from hpcpinn.parallel.transports import make_communicator
 
 
 def test_a_process_started_by_hand_is_serial() -> None:
@@ -50,6 +51,6 @@ def test_launcher_of_another_mpi_is_noticed(monkeypatch: pytest.MonkeyPatch) -> 
     """Every rank would otherwise take itself for rank 0 of 1 and write the same file."""
     monkeypatch.setenv("PMI_RANK", "3")
     monkeypatch.setenv("PMI_SIZE", "8")
-    monkeypatch.setattr("hpcpinn.parallel.communicator._world_size", lambda: 1)
+    monkeypatch.setattr("hpcpinn.parallel.transports._world_size", lambda: 1)
     with pytest.raises(InputError, match="started 8 ranks but the MPI library of mpi4py sees 1"):
         make_communicator()

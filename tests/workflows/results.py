@@ -8,7 +8,7 @@ from hpcpinn.config import RunConfig
 from hpcpinn.io.geometry import Tree
 from hpcpinn.io.layout import ResultHeader
 from hpcpinn.io.results import ResultWriter
-from hpcpinn.parallel.communicator import make_communicator
+from hpcpinn.parallel.transports import make_communicator
 from hpcpinn.workflows import recorded
 from hpcpinn.workflows.problem import Cell
 

@@ -11,7 +11,7 @@ from hpcpinn.config import load_config
 from hpcpinn.errors import NothingToDoError, SolveError
 from hpcpinn.io import read
 from hpcpinn.io.metrics import read_metrics
-from hpcpinn.parallel.communicator import make_communicator
+from hpcpinn.parallel.transports import make_communicator
 from hpcpinn.workflows.forward import run
 from hpcpinn.workflows.run_summary import RunSummary
 from hpcpinn.workflows.validate import Validation, validate

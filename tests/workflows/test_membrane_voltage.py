@@ -6,7 +6,7 @@ import pytest
 from hpcpinn.config import load_config
 from hpcpinn.errors import InputError, InputWarning
 from hpcpinn.morphology import parse_site
-from hpcpinn.parallel.communicator import make_communicator
+from hpcpinn.parallel.transports import make_communicator
 from hpcpinn.physics.voltage import voltage_at
 from hpcpinn.timestepping.voltage_limits import beyond_all_membranes
 from hpcpinn.workflows.membrane_voltage import driven_cable, solve_voltage, stimulus_of

@@ -16,7 +16,7 @@ from hpcpinn.io import Box, read
 from hpcpinn.io.layout import ResultHeader
 from hpcpinn.io.results import ResultWriter
 from hpcpinn.io.sidecar import DEEPXDE, EXACT, reference_path
-from hpcpinn.parallel.communicator import make_communicator
+from hpcpinn.parallel.transports import make_communicator
 from hpcpinn.physics.dopamine import PRESETS
 from hpcpinn.report.square import draw_square, reference_of
 from hpcpinn.systems.jobs import load_order
