@@ -1,16 +1,13 @@
 """What a person gave that does nothing, or not all of what it says: no mistake, but never without a word."""
 
 import math
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 
 from hpcpinn.config.lines import Path
 from hpcpinn.config.reading import Problem
 from hpcpinn.config.schema import RunConfig
-from hpcpinn.config.values import Table
+from hpcpinn.config.unread import SAME, given_keys, last_frame, unread_training
 from hpcpinn.wording import biology, spoken
-
-_SAME = 1e-6
-"""Share by which an interval may miss what it should divide: 0.1 is no binary number."""
 
 
 def idle(config: RunConfig) -> Iterator[Problem]:
@@ -69,22 +66,24 @@ def _unread(config: RunConfig) -> Iterator[Problem]:
     """Tables and keys that this kind of run does not read."""
     if not config.solves_voltage:
         why = "does nothing where no field and no clamp drives the voltage"
-        yield from _given("cable", config.cable, None, why)
-        yield from _given("channels", config.channels, None, why)
+        yield from given_keys("cable", config.cable, None, why)
+        yield from given_keys("channels", config.channels, None, why)
     if not config.is_long:
-        yield from _given("split", config.split, None, "does nothing in 'coupled' windows (window.kind)")
-        yield from _given("cable", config.cable, ("quiet_step",), "does nothing in 'coupled' windows (window.kind)")
+        yield from given_keys("split", config.split, None, "does nothing in 'coupled' windows (window.kind)")
+        yield from given_keys("cable", config.cable, ("quiet_step",), "does nothing in 'coupled' windows (window.kind)")
     else:
-        yield from _given(
+        yield from given_keys(
             "run", config.run, ("checkpoint_every",), "does nothing in long runs; they have split.checkpoint_every"
         )
         yield from _unread_in_long_runs(config)
     yield from unread_training(config.training, config.training.trainer)
     population = config.population
     if population.cells:
-        yield from _given("morphology", config.morphology, ("file",), "is no member; the cells are population.cells")
+        yield from given_keys(
+            "morphology", config.morphology, ("file",), "is no member; the cells are population.cells"
+        )
     if population.directions:
-        yield from _given("field", config.field, ("direction",), "is no member's; they are population.directions")
+        yield from given_keys("field", config.field, ("direction",), "is no member's; they are population.directions")
     for constant, own in (("j_release", "flux"), ("release_duration", "duration"), ("release_patch", "patch")):
         if all(getattr(synapse, own) is not None for synapse in config.synapse):
             others = "every synapse has its own" if config.synapse else "nothing is released"
@@ -96,31 +95,15 @@ def _unread_in_long_runs(config: RunConfig) -> Iterator[Problem]:
     split = config.split
     if config.window.kind == "split":
         why = "does nothing in 'split' windows (window.kind)"
-        yield from _given("window", config.window, ("first", "shortest", "longest", "tolerance"), why)
-        yield from _given("schwarz", config.schwarz, None, why)
-        yield from _given("split", split, ("coupled_for",), "does nothing but in 'mixed' windows (window.kind)")
+        yield from given_keys("window", config.window, ("first", "shortest", "longest", "tolerance"), why)
+        yield from given_keys("schwarz", config.schwarz, None, why)
+        yield from given_keys("split", split, ("coupled_for",), "does nothing but in 'mixed' windows (window.kind)")
         if not config.by_networks:
-            yield from _given("network", config.network, None, f"{why} with split.diffusion = 'exact'")
-            yield from _given("training", config.training, None, f"{why} with split.diffusion = 'exact'")
+            yield from given_keys("network", config.network, None, f"{why} with split.diffusion = 'exact'")
+            yield from given_keys("training", config.training, None, f"{why} with split.diffusion = 'exact'")
     other = "fixed" if split.windows == "adaptive" else "adaptive"
     unread = ("growth",) if split.windows == "adaptive" else ("tolerance",)
-    yield from _given("split", split, unread, f"is for {other!r} windows, and split.windows = {split.windows!r}")
-
-
-def unread_training(training: Table, trainer: str) -> Iterator[Problem]:
-    """Settings of trainers that are not at work."""
-    first_order = trainer in ("adam", "lbfgs")
-    unread = ("newton_tolerance", "newton_max") if first_order else ("steps", "learning_rate", "alpha")
-    if trainer == "lbfgs":
-        unread = (*unread, "learning_rate")
-    yield from _given("training", training, unread, f"is not for training.trainer = {trainer!r}")
-
-
-def _given(name: str, table: Table, keys: Iterable[str] | None, why: str) -> Iterator[Problem]:
-    """The keys of a table that a person gave, of some or of all, in the table's order."""
-    for key in type(table).model_fields:
-        if key in table.model_fields_set and (keys is None or key in keys):
-            yield (name, key), why
+    yield from given_keys("split", split, unread, f"is for {other!r} windows, and split.windows = {split.windows!r}")
 
 
 def _rounded(config: RunConfig) -> Iterator[Problem]:
@@ -135,21 +118,9 @@ def _rounded(config: RunConfig) -> Iterator[Problem]:
         yield ("cable", "pulse_step"), f"{biology(cable.pulse_step, 6)}, but {longest}"
     if not config.is_long and "sample" in cable.model_fields_set:
         taken = run.duration / max(1, round(run.duration / cable.sample))
-        if abs(taken - cable.sample) > _SAME * cable.sample:
+        if abs(taken - cable.sample) > SAME * cable.sample:
             yield (
                 ("cable", "sample"),
                 f"{biology(cable.sample, 6)} do not divide the run (run.duration = {biology(run.duration, 6)}); "
                 f"{taken:g} are taken",
             )
-
-
-def last_frame(duration: float, interval: float, run: Table) -> Iterator[Problem]:
-    """The end of a run is seen where the interval divides its duration."""
-    count = math.floor(duration / interval * (1.0 + 1e-9) + 1e-9)
-    if duration - count * interval > _SAME * interval:
-        key = "output_interval" if "output_interval" in run.model_fields_set else "duration"
-        yield (
-            ("run", key),
-            f"run.output_interval = {biology(interval, 6)} does not divide run.duration = {biology(duration, 6)}: "
-            f"the last frame is at {biology(count * interval, 6)}, and what comes after is in no frame",
-        )

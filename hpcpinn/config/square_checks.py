@@ -4,13 +4,13 @@ from collections.abc import Iterator, Mapping
 from types import MappingProxyType
 
 from hpcpinn.config.declared import declared_quantity_of
-from hpcpinn.config.idle import last_frame, unread_training
 from hpcpinn.config.inverse_conflicts import Problem, of_data_from_file, of_parameter
 from hpcpinn.config.lines import Path
 from hpcpinn.config.load import from_json
 from hpcpinn.config.plausible import TOLERANCES, quantity_by_key
 from hpcpinn.config.reading import Reading
 from hpcpinn.config.square import SquareConfig
+from hpcpinn.config.unread import last_frame, unread_training
 from hpcpinn.core.parameters import quantities
 from hpcpinn.core.plausibility import QUANTITIES, Quantity
 from hpcpinn.physics.dopamine_constants import DopamineConstants

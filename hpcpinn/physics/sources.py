@@ -7,18 +7,40 @@ courses in time, several sources at once along the last axis. Times are internal
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from typing import Protocol
 
 import jax
 import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float
 
-from hpcpinn.config import FluxConfig, SynapseConfig
 from hpcpinn.core.parameters import Scalar
 from hpcpinn.physics.constants import CalciumConstants
 
 _SAME_MOMENT = 1e-9
 """Breakpoints closer than this share of the run are one: 10 + 1 ms and 11 ms differ in bits."""
+
+
+class GivenRelease(Protocol):
+    """A release as it is described; times in user units, None for what the constants say."""
+
+    @property
+    def start(self) -> float: ...
+    @property
+    def duration(self) -> float | None: ...
+    @property
+    def flux(self) -> float | None: ...
+
+
+class GivenFlux(Protocol):
+    """A flux through an end as it is described; times in user units."""
+
+    @property
+    def start(self) -> float: ...
+    @property
+    def duration(self) -> float: ...
+    @property
+    def value(self) -> float: ...
 
 
 @jax.tree_util.register_dataclass
@@ -53,7 +75,7 @@ class EndFluxes:
     value: Float[Array, " n"]
 
 
-def releases(synapses: Sequence[SynapseConfig], k: CalciumConstants) -> Releases:
+def releases(synapses: Sequence[GivenRelease], k: CalciumConstants) -> Releases:
     """The releases of a run description; what a synapse leaves out comes from the constants."""
     return Releases(
         start=_column(s.start * k.time_unit for s in synapses),
@@ -62,7 +84,7 @@ def releases(synapses: Sequence[SynapseConfig], k: CalciumConstants) -> Releases
     )
 
 
-def end_fluxes(fluxes: Sequence[FluxConfig], k: CalciumConstants) -> EndFluxes:
+def end_fluxes(fluxes: Sequence[GivenFlux], k: CalciumConstants) -> EndFluxes:
     """The end fluxes of a run description."""
     return EndFluxes(
         start=_column(f.start * k.time_unit for f in fluxes),

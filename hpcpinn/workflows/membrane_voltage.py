@@ -8,7 +8,8 @@ from jaxtyping import Float
 from numpy import ndarray
 
 from hpcpinn.config import RunConfig
-from hpcpinn.config.plausible import findings, measured_quantity_of, quantity_of, value_at
+from hpcpinn.config.plausible import findings
+from hpcpinn.config.quantities import measured_quantity_of, quantity_of, value_at
 from hpcpinn.core.plausibility import finding
 from hpcpinn.errors import CutShortWarning, InputError, Key, concerning, spelled, warn
 from hpcpinn.morphology import Cable, parse_site

@@ -8,7 +8,8 @@ import pytest
 
 from hpcpinn.config import RunConfig, square_checks
 from hpcpinn.config.declared import declared_in
-from hpcpinn.config.plausible import OF_CELLS, WITHOUT, findings, quantity_of
+from hpcpinn.config.plausible import WITHOUT, findings
+from hpcpinn.config.quantities import OF_CELLS, quantity_of
 from hpcpinn.config.square import SquareConfig
 from hpcpinn.config.square_checks import OF_SQUARES
 from hpcpinn.config.values import Table
