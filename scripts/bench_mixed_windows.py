@@ -74,16 +74,20 @@ def main() -> None:
             since = held.time[:, None] - RELEASES
             inside = np.any((since > 1e-6) & (since <= given.coupled_for + 1e-6), axis=1)
             after = ~inside & (held.time > RELEASES[0])
-            parts = [(np.median(held.error_c[part]), held.error_c[part].max()) for part in (inside, after)]
+            parts = [
+                (np.median(held.error["calcium"][part]), held.error["calcium"][part].max()) for part in (inside, after)
+            ]
             found[way] = {
-                "rel_l2_c": held.settled.error[0],
+                "rel_l2_c": held.settled.error["calcium"],
                 "while_coupled": parts[0],
                 "between": parts[1],
-                "reference_moves": held.settled.movement[0],
+                "reference_moves": held.settled.movement["calcium"],
                 "seconds": seconds,
             }
             texts = [f"{median:.1e}, {worst:.1e}" for median, worst in parts]
-            print(f"{way:24}{held.settled.error[0]:10.1e}{texts[0]:>26}{texts[1]:>26}{seconds:9.1f}", flush=True)
+            print(
+                f"{way:24}{held.settled.error['calcium']:10.1e}{texts[0]:>26}{texts[1]:>26}{seconds:9.1f}", flush=True
+            )
     given.output.parent.mkdir(parents=True, exist_ok=True)
     given.output.write_text(json.dumps(found, indent=1))
 

@@ -137,7 +137,7 @@ def reference_case(title: str, overrides: tuple[str, ...]) -> Case:
     answers, seconds = [], 0.0
     for cells in (400, 800, 1600):
         found = solve(cable, k, forcing, np.array([START, END]), cells=cells, tolerance=1e-10)
-        both = np.stack([found.c, found.b], axis=1)  # (times, species, cells)
+        both = np.stack(list(found.fields.values()), axis=1)  # (times, species, cells)
         answers.append(both.reshape(2, 2, 100, -1).mean(axis=-1))
         seconds = found.seconds
     coarse, fine = (b + (b - a) / 3.0 for a, b in zip(answers, answers[1:], strict=False))
@@ -157,7 +157,7 @@ def of_result(path: str) -> tuple[tuple[float, float], tuple[float, float]]:
     answers = []
     for cells in (800, 1600, 3200):
         found = solve(cable, k, forcing, np.array([0.0, END]), cells=cells, tolerance=1e-10)
-        primitives = [chebyshev.chebint(Curve.through(species[-1]).coefficients) for species in (found.c, found.b)]
+        primitives = [chebyshev.chebint(Curve.through(species[-1]).coefficients) for species in found.fields.values()]
         answers.append([np.diff(chebyshev.chebval(edges, p), axis=1) / np.diff(edges) for p in primitives])
     coarse, fine = (b + (b - a) / 3.0 for a, b in pairwise(np.array(answers)[..., 0]))
     weight = np.diff(edges, axis=1)[:, 0]

@@ -76,8 +76,8 @@ class Train:
             RESULTS.mkdir(exist_ok=True)
             np.savez(
                 path,
-                c=found.c.reshape(shape),
-                b=found.b.reshape(shape),
+                c=found.fields["calcium"].reshape(shape),
+                b=found.fields["calbindin"].reshape(shape),
                 seconds=found.seconds,
                 steps=found.work.steps,
             )

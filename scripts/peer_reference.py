@@ -57,7 +57,8 @@ def main(job_file: str, result_file: str) -> None:
     forcing = Forcing(VoltageTable(UNIT * times, V))
     found = solve(cable, CONSTANTS, forcing, UNIT * job["times"], tolerance=float(job["tolerance"]))
     np.savez(
-        result_file, c=found.c, b=found.b, seconds_voltage=seconds_voltage, seconds_calcium=found.seconds,
+        result_file, **dict(zip("cb", found.fields.values(), strict=True)),
+        seconds_voltage=seconds_voltage, seconds_calcium=found.seconds,
         steps=found.work.steps, rejected=found.work.rejected, rows=len(times),
     )  # fmt: skip
 

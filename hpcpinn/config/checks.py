@@ -9,6 +9,7 @@ from hpcpinn.config.lines import Path
 from hpcpinn.config.reading import Problem
 from hpcpinn.config.schema import RunConfig
 from hpcpinn.config.values import Table
+from hpcpinn.physics.constants import CALBINDIN, CALCIUM
 from hpcpinn.wording import biology
 
 T = TypeVar("T", bound=Table)
@@ -49,6 +50,7 @@ def conflicts(config: RunConfig) -> Iterator[Problem]:
     yield from _times(config)
     yield from _numbers(config)
     yield from _physics(config)
+    yield from _buffers(config)
     yield from _stimulation(config)
     yield from _population(config)
     yield from _split(config)
@@ -114,6 +116,15 @@ def _numbers(config: RunConfig) -> Iterator[Problem]:
     for key, count, what, most in counted:
         if count > most:
             yield key, f"makes {count:.3g} {what} in this run; {most:.0e} are the most"
+
+
+def _buffers(config: RunConfig) -> Iterator[Problem]:
+    """Names of buffers that something else has."""
+    taken = [CALCIUM, CALBINDIN, "voltage"]
+    for number, buffer in enumerate(config.buffer):
+        if buffer.name in taken:
+            yield ("buffer", number, "name"), f"{buffer.name!r} is there already; give it a name of its own"
+        taken.append(buffer.name)
 
 
 _PULSES = ("pulses", "bursts", "trains", "pulse_interval", "burst_interval", "train_interval")

@@ -47,7 +47,7 @@ from hpcpinn.config.values import (
     TimeOrForever,
     several,
 )
-from hpcpinn.physics.constants import PRESETS, CalciumConstants, Gate
+from hpcpinn.physics.constants import PRESETS, Buffer, CalciumConstants, Gate
 
 
 class DomainConfig(Table):
@@ -108,6 +108,16 @@ class PhysicsConfig(physics_table(ConstantsConfig, PRESETS)):  # type: ignore[mi
     def changes(self) -> dict[str, Any]:
         """The constants that differ from the preset, as keywords of `CalciumConstants.replace`."""
         return self.constants.changes
+
+
+class BufferConfig(whole_table(Buffer)):  # type: ignore[misc]
+    """A buffer besides calbindin, such as a dye; free and bound to calcium it diffuses alike.
+
+    Attributes:
+        name: Name of its free part in results and pictures: small letters, digits and underscores.
+    """
+
+    name: Annotated[str, Field(pattern=r"^[a-z][a-z0-9_]*$", max_length=40)]
 
 
 class VoltageConfig(Table):
@@ -325,6 +335,7 @@ class RunConfig(Description):
     domain: DomainConfig = DomainConfig()
     morphology: MorphologyConfig = MorphologyConfig()
     physics: PhysicsConfig = PhysicsConfig()
+    buffer: Annotated[tuple[BufferConfig, ...], several()] = ()
     voltage: VoltageConfig = VoltageConfig()
     field: FieldConfig = FieldConfig()
     stimulation: StimulationConfig = StimulationConfig()

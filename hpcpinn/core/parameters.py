@@ -150,9 +150,9 @@ def setting(description: str, unit: str = "1", bounds: Bounds = REAL, *, default
     return _declared_by(Constant(description, unit, bounds, is_leaf=False, is_learnable=False, **more), default)
 
 
-def nested(declaration: "type[Constants]", description: str) -> Any:
-    """Declares a tuple of constants of parts, see `Nested`."""
-    return field(metadata={_ENTRY: Nested(declaration, description)})
+def nested(declaration: "type[Constants]", description: str, *, default: Any = MISSING) -> Any:
+    """Declares a tuple of constants of parts, see `Nested`; `default` where a preset does not say."""
+    return field(default=default, metadata={_ENTRY: Nested(declaration, description)})
 
 
 def _declared_by(entry: Constant, default: Any) -> Any:

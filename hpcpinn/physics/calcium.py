@@ -1,6 +1,6 @@
-"""Binding and membrane fluxes of calcium and calbindin: pure functions of the local state.
+"""Binding and membrane fluxes of calcium and its buffers: pure functions of the local state.
 
-    c_t = (1/A) ∂s(A D_c ∂s c) + f(b,c) + (P/A) j_PM,      b_t = (1/A) ∂s(A D_b ∂s b) + f(b,c)
+    c_t = (1/A) ∂s(A D_c ∂s c) + Σ f(b,c) + (P/A) j_PM,      b_t = (1/A) ∂s(A D_b ∂s b) + f(b,c) for every buffer
     f = k⁻(b_tot − b) − k⁺ b c,     j_PM = j_VDCC + j_SYN + j_leak − j_PMCA − j_NCX
 
 (EQUATIONS §1). Fluxes are positive into the cytosol, in µM·µm/s. Every function broadcasts over
@@ -15,19 +15,19 @@ from jaxtyping import Array, Float
 from hpcpinn.core.parameters import Scalar
 from hpcpinn.errors import InputError
 from hpcpinn.physics import gates, ghk
-from hpcpinn.physics.constants import CalciumConstants
+from hpcpinn.physics.constants import Buffer, CalciumConstants
 
 
-def reaction(c: Float[Array, "..."], b: Float[Array, "..."], k: CalciumConstants) -> Float[Array, "..."]:
-    """What both c_t and b_t gain by unbinding, f = k⁻(b_tot − b) − k⁺ b c, µM/s."""
-    return k.k_minus * (k.b_tot - b) - k.k_plus * b * c
+def unbinding(c: Float[Array, "..."], b: Float[Array, "..."], buffer: Buffer) -> Float[Array, "..."]:
+    """What both c_t and b_t gain by unbinding from a buffer, f = k⁻(b_tot − b) − k⁺ b c, µM/s."""
+    return buffer.k_minus * (buffer.total - b) - buffer.k_plus * b * c
 
 
-def reaction_slopes(
-    c: Float[Array, "..."], b: Float[Array, "..."], k: CalciumConstants
+def unbinding_slopes(
+    c: Float[Array, "..."], b: Float[Array, "..."], buffer: Buffer
 ) -> tuple[Float[Array, "..."], Float[Array, "..."]]:
     """(∂f/∂c, ∂f/∂b), 1/s."""
-    return -k.k_plus * b, -k.k_minus - k.k_plus * c
+    return -buffer.k_plus * b, -buffer.k_minus - buffer.k_plus * c
 
 
 def pump_flux(c: Float[Array, "..."], k: CalciumConstants) -> Float[Array, "..."]:
@@ -109,11 +109,6 @@ def _at_rest(k: CalciumConstants) -> tuple[Float[Array, ""], Float[Array, ""]]:
     V, c = jnp.asarray(k.rest_voltage), jnp.asarray(k.c_rest)
     source, sink = ghk.channel(V, gates.opening(gates.steady(V, k), k), k)
     return source - c * sink, _extrusion(c, k)
-
-
-def rest_state(k: CalciumConstants) -> tuple[Scalar, Scalar]:
-    """(c_rest, b_rest) in µM: calcium at rest and calbindin in equilibrium with it."""
-    return k.c_rest, k.b_rest
 
 
 def _extrusion(c: Float[Array, "..."], k: CalciumConstants) -> Float[Array, "..."]:

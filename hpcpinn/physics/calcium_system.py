@@ -1,5 +1,6 @@
-"""Calcium and calbindin as a reaction-diffusion system for the solver (EQUATIONS §1)."""
+"""Calcium and its buffers as a reaction-diffusion system for the solver (EQUATIONS §1)."""
 
+import math
 from dataclasses import dataclass
 from typing import NamedTuple
 
@@ -29,7 +30,7 @@ class CalciumForcing(NamedTuple):
 
 @dataclass(frozen=True)
 class CalciumSystem:
-    """c and b with binding, pumps, leak, channels and release; see `ReactionDiffusion`.
+    """Calcium and its buffers with binding, pumps, leak, channels and release; see `ReactionDiffusion`.
 
     Attributes:
         constants: Constants, which may be traced.
@@ -40,28 +41,41 @@ class CalciumSystem:
     constants: CalciumConstants
     measured_by: CalciumConstants | None = None
 
-    names = ("calcium", "calbindin")
-    content = (1.0, -1.0)
+    @property
+    def names(self) -> tuple[str, ...]:
+        return self.constants.species
+
+    @property
+    def content(self) -> tuple[float, ...]:
+        """Total calcium is c − Σ b, but for a constant."""
+        return (1.0, *(-1.0 for _ in self.constants.all_buffers))
 
     @property
     def diffusion(self) -> tuple[Scalar, ...]:
-        return (self.constants.D_c, self.constants.D_b)
+        return (self.constants.D_c, *(buffer.D for buffer in self.constants.all_buffers))
 
     @property
     def scale(self) -> tuple[float, ...]:
-        """Of calcium a µM-like measure; of calbindin the share that an influx may bind."""
+        """Of calcium a µM-like measure; of buffers the share that an influx may bind.
+
+        Squares of buffers' scales add up to that of one with all they hold, so that a buffer that is told in two parts
+        is solved as the whole is.
+        """
         k = self.known
-        return (max(k.c_rest, k.k_minus / max(k.k_plus, 1e-300)), max(k.b_tot / 8.0, 1e-300))
+        whole = sum(buffer.total for buffer in k.all_buffers)
+        of_buffers = (max(_mean(buffer.total, whole) / 8.0, 1e-300) for buffer in k.all_buffers)
+        return (max(k.c_rest, k.k_minus / max(k.k_plus, 1e-300)), *of_buffers)
 
     @property
     def rate(self) -> tuple[float, ...]:
-        """Binding empties free calcium at k⁺b; calbindin has no fast loss of its own."""
+        """Binding empties free calcium at Σ k⁺b; buffers have no fast loss of their own."""
         k = self.known
-        return (k.k_plus * k.b_rest, 0.0)
+        binding = [buffer.k_plus * buffer.free(k.c_rest) for buffer in k.all_buffers]
+        return (sum(binding[1:], binding[0]), *(0.0 for _ in binding))
 
     @property
     def rest(self) -> tuple[float, ...]:
-        return calcium.rest_state(self.known)
+        return self.known.rest
 
     @property
     def known(self) -> CalciumConstants:
@@ -78,14 +92,20 @@ class CalciumSystem:
         leak = calcium.balanced_leak(self.constants) * self.constants.c_o
         return forcing.channel_source + forcing.release + leak
 
-    def passage(self, u: Float[Array, " 2"], forcing: CalciumForcing) -> Float[Array, " 2"]:
+    def passage(self, u: Float[Array, " K"], forcing: CalciumForcing) -> Float[Array, " 2"]:
         """Calcium through the membrane per volume: net, and its inward terms."""
-        flows = jnp.stack([self.membrane_influx(u[0], forcing), self.membrane_inward(forcing)])
+        c, *_ = u
+        flows = jnp.stack([self.membrane_influx(c, forcing), self.membrane_inward(forcing)])
         return forcing.membrane_ratio * flows
 
-    def source(self, u: Float[Array, " 2"], forcing: CalciumForcing) -> Float[Array, " 2"]:
-        """f(b, c) + (P/A) j_PM for calcium, f(b, c) for calbindin."""
-        c, b = u
-        binding = calcium.reaction(c, b, self.constants)
+    def source(self, u: Float[Array, " K"], forcing: CalciumForcing) -> Float[Array, " K"]:
+        """Σ f(b, c) + (P/A) j_PM for calcium, f(b, c) for every buffer."""
+        c, *free = u
+        freed = [calcium.unbinding(c, b, buffer) for b, buffer in zip(free, self.constants.all_buffers, strict=True)]
         influx = forcing.membrane_ratio * self.membrane_influx(c, forcing)
-        return jnp.stack([binding + influx, binding])
+        return jnp.stack([sum(freed[1:], freed[0]) + influx, *freed])
+
+
+def _mean(one: float, other: float) -> float:
+    """Geometric mean, exact where they are the same."""
+    return one if one == other else math.sqrt(one * other)

@@ -75,6 +75,37 @@ class Gate(Constants):
     )  # fmt: skip
 
 
+_BINDING = Quantity(
+    "1/(µM s)", (0.5, 5e3), (-math.inf, 1e7),
+    (Unit("1/(µM ms)", 1e3), Unit("1/(M s)", 1e-6), Unit("1/(mM s)", 1e-3)), name="binding",
+)  # fmt: skip
+_UNBINDING = Quantity("1/s", (0.1, 1e5), NO_MORE, (Unit("1/ms", 1e3), Unit("1/µs", 1e6)), name="unbinding")
+
+CALCIUM, CALBINDIN = "calcium", "calbindin"
+"""Names of the species that every cell has."""
+
+
+@dataclass(frozen=True)
+class Buffer(Constants):
+    """What binds calcium one to one: b + c ⇌ bc.
+
+    Attributes:
+        name: Name of the species that is its free part.
+    """
+
+    name: str
+    total: Scalar = constant("Its total, free and bound", "µM", POSITIVE, quantity=concentration("buffer", 1.0, 1e4))
+    k_plus: Scalar = constant("Binding", "1/(µM s)", NON_NEGATIVE, symbol="k⁺", quantity=_BINDING)
+    k_minus: Scalar = constant("Unbinding", "1/s", POSITIVE, symbol="k⁻", quantity=_UNBINDING)
+    D: Scalar = constant(
+        "Diffusion, free or bound", "µm²/s", NON_NEGATIVE, quantity=_diffusion("diffusion of a buffer", 0.02, 1e3)
+    )
+
+    def free(self, c: Scalar) -> Scalar:
+        """What is free of it in equilibrium with calcium c, µM."""
+        return self.k_minus * self.total / (self.k_minus + self.k_plus * c)
+
+
 @dataclass(frozen=True)
 class CalciumConstants(Constants):
     """Every constant of EQUATIONS §1.
@@ -92,17 +123,8 @@ class CalciumConstants(Constants):
         "Diffusion of calbindin", "µm²/s", NON_NEGATIVE, quantity=_diffusion("diffusion of a buffer", 0.02, 1e3)
     )
     b_tot: Scalar = constant("Total calbindin", "µM", NON_NEGATIVE, quantity=concentration("buffer", 1.0, 1e4))
-    k_plus: Scalar = constant(
-        "Binding", "1/(µM s)", NON_NEGATIVE, symbol="k⁺",
-        quantity=Quantity(
-            "1/(µM s)", (0.5, 5e3), (-math.inf, 1e7),
-            (Unit("1/(µM ms)", 1e3), Unit("1/(M s)", 1e-6), Unit("1/(mM s)", 1e-3)), name="binding",
-        ),
-    )  # fmt: skip
-    k_minus: Scalar = constant(
-        "Unbinding", "1/s", POSITIVE, symbol="k⁻",
-        quantity=Quantity("1/s", (0.1, 1e5), NO_MORE, (Unit("1/ms", 1e3), Unit("1/µs", 1e6)), name="unbinding"),
-    )  # fmt: skip
+    k_plus: Scalar = constant("Binding", "1/(µM s)", NON_NEGATIVE, symbol="k⁺", quantity=_BINDING)
+    k_minus: Scalar = constant("Unbinding", "1/s", POSITIVE, symbol="k⁻", quantity=_UNBINDING)
     c_rest: Scalar = constant(
         "Calcium at rest, from which runs start", "µM", POSITIVE, quantity=concentration("calcium at rest", 5e-3, 2.0)
     )
@@ -178,11 +200,27 @@ class CalciumConstants(Constants):
         "Sign of the exponential in the channel's flux", default="influx", choices=("influx", "as_printed"), source=_S1,
         note="`as_printed` is [S1] eq. 20 to the letter, for preset `seed` only",
     )  # fmt: skip
+    buffers: tuple[Buffer, ...] = nested(Buffer, "Buffers besides calbindin", default=())
+
+    @property
+    def all_buffers(self) -> tuple[Buffer, ...]:
+        """Calbindin and the others."""
+        return (Buffer(CALBINDIN, self.b_tot, self.k_plus, self.k_minus, self.D_b), *self.buffers)
+
+    @property
+    def species(self) -> tuple[str, ...]:
+        """Names of free calcium and of every free buffer."""
+        return (CALCIUM, *(buffer.name for buffer in self.all_buffers))
+
+    @property
+    def rest(self) -> tuple[Scalar, ...]:
+        """Of every species the value in equilibrium with c_rest, µM."""
+        return (self.c_rest, *(buffer.free(self.c_rest) for buffer in self.all_buffers))
 
     @property
     def b_rest(self) -> Scalar:
         """Free calbindin in equilibrium with c_rest, µM."""
-        return self.k_minus * self.b_tot / (self.k_minus + self.k_plus * self.c_rest)
+        return self.all_buffers[0].free(self.c_rest)
 
 
 _PHYSICAL = CalciumConstants(

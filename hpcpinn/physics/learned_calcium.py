@@ -138,9 +138,9 @@ class PieceConstants:
             release=k.j_release / self.system.known.j_release * unit.release,
         )
 
-    def at_rest(self) -> Float[Array, " 2"]:
-        """Calcium and calbindin at rest, µM."""
-        return jnp.stack([jnp.asarray(x, float) for x in calcium.rest_state(self.system.constants)])
+    def at_rest(self) -> Float[Array, " K"]:
+        """Calcium and its buffers at rest, µM."""
+        return jnp.stack([jnp.asarray(x, float) for x in self.system.constants.rest])
 
 
 def unit_constants(k: CalciumConstants) -> CalciumConstants:

@@ -5,7 +5,7 @@ runs are factorised together as one banded matrix by LAPACK; what is left couple
 points only.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 import numpy as np
 from jaxtyping import Float, Int
@@ -17,21 +17,20 @@ from scipy.sparse.linalg import splu
 from hpcpinn.errors import SolveError
 from hpcpinn.reference.mesh import Mesh
 
-_BAND = 2
-"""Half-bandwidth: (c, b) of one cell and the next, interleaved."""
-
 
 class TreeElimination:
-    """Solves (R − D ∇·A∇/V) x = r for two species, R a 2×2 block per cell that changes.
+    """Solves (R − D ∇·A∇/V) x = r for K species, R a K×K block per cell that changes.
+
+    Species of a cell lie side by side in x, so that the matrix has K diagonals on either side of its own.
 
     Args:
         mesh: The cells.
-        diffusion: D of the two species.
+        diffusion: D of every species.
     """
 
-    def __init__(self, mesh: Mesh, diffusion: tuple[float, float]):
-        n = mesh.n_cells
-        self._n = n
+    def __init__(self, mesh: Mesh, diffusion: Sequence[float]):
+        n, K = mesh.n_cells, len(diffusion)
+        self._n, self._species = n, K
         node, half = mesh.cable.node, mesh.half
         degree = np.bincount(node.ravel())
         linked = np.r_[(node[:-1, 1] == node[1:, 0]) & (degree[node[:-1, 1]] == 2), False]
@@ -51,10 +50,10 @@ class TreeElimination:
         diagonal = series + np.r_[0.0, series[:-1]]
         np.add.at(diagonal, cell.ravel(), weight.ravel())
 
-        self._band = np.zeros((3 * _BAND + 1, 2 * n), order="F")
-        self._band[2 * _BAND] = np.outer(diagonal / mesh.volume, D).ravel()
-        self._band[2 * _BAND - 2, 2:] = np.outer(-series[:-1] / mesh.volume[:-1], D).ravel()
-        self._band[2 * _BAND + 2, :-2] = np.outer(-series[:-1] / mesh.volume[1:], D).ravel()
+        self._band = np.zeros((3 * K + 1, K * n), order="F")
+        self._band[2 * K] = np.outer(diagonal / mesh.volume, D).ravel()
+        self._band[K, K:] = np.outer(-series[:-1] / mesh.volume[:-1], D).ravel()
+        self._band[3 * K, :-K] = np.outer(-series[:-1] / mesh.volume[1:], D).ravel()
         self._set_junctions(cell, at, weight, mesh.volume, D)
 
     def _set_junctions(
@@ -63,8 +62,9 @@ class TreeElimination:
         at: Int[ndarray, "2 R"],
         weight: Float[ndarray, "2 R"],
         volume: Float[ndarray, " N"],
-        D: Float[ndarray, " 2"],
+        D: Float[ndarray, " K"],
     ) -> None:
+        K = len(D)
         meets = weight > 0.0
         nodes, first_seen, which = np.unique(at[meets], return_index=True, return_inverse=True)
         # Later runs first: children are eliminated before their parents.
@@ -75,43 +75,39 @@ class TreeElimination:
         self._junction = np.full(at.shape, len(nodes))
         self._junction[meets] = rank[which]
         self._weight = weight
-        self._rows = 2 * cell[:, :, None] + np.arange(2)
-        # Columns: (start, end) × (c, b); a run touches only its own rows.
-        self._columns = np.zeros((len(volume) * 2, 4), order="F")
-        for end, s in np.ndindex(2, 2):
+        self._rows = K * cell[:, :, None] + np.arange(K)
+        # Columns: (start, end) × species; a run touches only its own rows.
+        self._columns = np.zeros((len(volume) * K, 2 * K), order="F")
+        for end, s in np.ndindex(2, K):
             entry = -D[s] * weight[end] / volume[cell[end]]
-            self._columns[self._rows[end, :, s], 2 * end + s] = entry
+            self._columns[self._rows[end, :, s], K * end + s] = entry
         # Balance at a junction, Σ w (ū − x) = 0, with x = (what r gives) − columns · ū.
-        equation = 2 * self._junction[:, :, None] + np.arange(2)
-        shape = (2, equation.shape[1], 2, 2, 2)
+        equation = K * self._junction[:, :, None] + np.arange(K)
+        shape = (2, equation.shape[1], K, 2, K)
         row = np.broadcast_to(equation[:, :, :, None, None], shape)
         column = np.broadcast_to(np.moveaxis(equation, 1, 0)[None, :, None], shape)
         self._equation = equation.ravel()
         self._inner = (row.ravel(), column.ravel())
 
-    def factor(
-        self,
-        cc: Float[ndarray, " N"],
-        cb: Float[ndarray, " N"],
-        bc: Float[ndarray, " N"],
-        bb: Float[ndarray, " N"],
-    ) -> Callable[[Float[ndarray, " 2N"]], Float[ndarray, " 2N"]]:
+    def factor(self, block: Float[ndarray, "K K N"]) -> Callable[[Float[ndarray, " KN"]], Float[ndarray, " KN"]]:
         """Factorises for one R and returns the solve.
 
         Args:
-            cc, cb, bc, bb: Entries of R per cell: how the equation of c (b) depends on c (b).
+            block: R of every cell: how the equation of the first species depends on the second.
+
+        Raises:
+            SolveError: The matrix is singular, or holds what is no number.
         """
+        K = self._species
         band = self._band.copy(order="F")
-        band[2 * _BAND, ::2] += cc
-        band[2 * _BAND, 1::2] += bb
-        band[2 * _BAND - 1, 1::2] = cb
-        band[2 * _BAND + 1, ::2] = bc
-        lu, pivots, info = lapack.dgbtrf(band, _BAND, _BAND, overwrite_ab=True)
+        for row, column in np.ndindex(K, K):
+            band[2 * K + row - column, column::K] += block[row, column]
+        lu, pivots, info = lapack.dgbtrf(band, K, K, overwrite_ab=True)
         if info != 0:
             raise SolveError("reference: the linear system is singular or not finite")
 
         def along(right: ndarray) -> ndarray:
-            solution: ndarray = lapack.dgbtrs(lu, _BAND, _BAND, right, pivots)[0]
+            solution: ndarray = lapack.dgbtrs(lu, K, K, right, pivots)[0]
             return solution
 
         if not self._n_junctions:
@@ -119,26 +115,27 @@ class TreeElimination:
         columns = along(self._columns)
         joints = splu(self._joints(columns), permc_spec="NATURAL", diag_pivot_thresh=0.0,
                       options={"SymmetricMode": True})  # fmt: skip
-        runs = [(columns[:, 2 * end + s], end, s) for end, s in np.ndindex(2, 2)]
+        runs = [(columns[:, K * end + s], end, s) for end, s in np.ndindex(2, K)]
 
         def solve(right: ndarray) -> ndarray:
             x = along(right)
-            u = joints.solve(self._gather(x)).reshape(-1, 2)
+            u = joints.solve(self._gather(x)).reshape(-1, K)
             for column, end, s in runs:
-                x -= column * np.repeat(u[self._junction[end], s], 2 * self._length)
+                x -= column * np.repeat(u[self._junction[end], s], K * self._length)
             return x
 
         return solve
 
-    def _gather(self, x: Float[ndarray, " 2N"]) -> Float[ndarray, " 2J"]:
+    def _gather(self, x: Float[ndarray, " KN"]) -> Float[ndarray, " KJ"]:
         flux = self._weight[:, :, None] * x[self._rows]
-        return np.bincount(self._equation, flux.ravel(), 2 * self._n_junctions + 2)
+        return np.bincount(self._equation, flux.ravel(), self._species * (self._n_junctions + 1))
 
-    def _joints(self, columns: Float[ndarray, "2N 4"]) -> sparse.csc_matrix:
-        size = 2 * self._n_junctions + 2
+    def _joints(self, columns: Float[ndarray, "KN 2K"]) -> sparse.csc_matrix:
+        K = self._species
+        size = K * (self._n_junctions + 1)
         inner = self._weight[:, :, None, None] * columns[self._rows]
-        own = np.bincount(self._equation, np.repeat(self._weight.ravel(), 2), size)
-        own[-2:] = 1.0
+        own = np.bincount(self._equation, np.repeat(self._weight.ravel(), K), size)
+        own[-K:] = 1.0
         diagonal = np.arange(size)
         data = np.r_[inner.ravel(), own]
         row, column = np.r_[self._inner[0], diagonal], np.r_[self._inner[1], diagonal]

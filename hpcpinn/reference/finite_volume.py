@@ -4,7 +4,7 @@ Second order in space, fifth in time, total calcium balanced to round-off. NumPy
 """
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
 import numpy as np
@@ -14,7 +14,7 @@ from scipy import sparse
 
 from hpcpinn.errors import InputError
 from hpcpinn.morphology.cable import Cable
-from hpcpinn.physics.constants import CalciumConstants
+from hpcpinn.physics.constants import CALCIUM, Buffer, CalciumConstants
 from hpcpinn.reference import membrane
 from hpcpinn.reference.elimination import TreeElimination
 from hpcpinn.reference.forcing import Drive, Driver, Forcing, Gated
@@ -32,9 +32,9 @@ class FvSolution:
 
     Attributes:
         times: Internal time units.
-        c, b: Free calcium and free calbindin, µM.
+        fields: Free calcium and free buffers by name, µM.
         volume, frustum, fraction: The cells or groups (see `Mesh`).
-        point_c, point_b: Values at the points asked for, µM.
+        points: Values at the points asked for by name, µM.
         entered: Calcium that has come in through channels, leak, releases and ends, µM·µm³.
         net: The same minus what channels and pumps have taken out.
         balance: Total calcium gained minus `net`, over all that came in until the end: zero up to
@@ -45,13 +45,11 @@ class FvSolution:
     """
 
     times: Float[ndarray, " T"]
-    c: Float[ndarray, "T N"]
-    b: Float[ndarray, "T N"]
+    fields: Mapping[str, Float[ndarray, "T N"]]
     volume: Float[ndarray, " N"]
     frustum: Int[ndarray, " N"]
     fraction: Float[ndarray, "N 2"]
-    point_c: Float[ndarray, "T P"]
-    point_b: Float[ndarray, "T P"]
+    points: Mapping[str, Float[ndarray, "T P"]]
     entered: Float[ndarray, " T"]
     net: Float[ndarray, " T"]
     balance: Float[ndarray, " T"]
@@ -70,13 +68,13 @@ def solve(
     parts: int | None = None,
     points: tuple[Int[ndarray, " P"], Float[ndarray, " P"]] | None = None,
     start: float = 0.0,
-    initial: tuple[ndarray, ndarray] | None = None,
+    initial: Mapping[str, ndarray | float] | None = None,
     tolerance: float = 1e-6,
     step: float | None = None,
     cancel: Callable[[], bool] | None = None,
     watch: Callable[[float], None] = lambda time: None,
 ) -> FvSolution:
-    """Solves the calcium-calbindin system on a cable.
+    """Solves calcium and its buffers on a cable.
 
     Args:
         cable: The geometry; give a refined cable for a graded mesh.
@@ -87,7 +85,7 @@ def solve(
         parts: Report averages over so many equal parts of every frustum instead of the cells.
         points: Frusta and fractions on them where values are reported too.
         start: Initial time.
-        initial: Cell averages (c, b) at `start`, numbers or arrays (N,); rest where None.
+        initial: Cell averages at `start` by name, numbers or arrays (N,); rest of what is left out.
         tolerance: Relative tolerance per step.
         step: Fixed step instead.
         cancel: Asked before every step; the solve ends with SolveError where it says True.
@@ -110,27 +108,26 @@ def solve(
     seen = averages if points is None else sparse.vstack([averages, mesh.points(*points)])
     seen = seen.tocsr()
     system = CalciumSystem(mesh, constants, forcing, start, tolerance, watch)
-    c0, b0 = (constants.c_rest, constants.b_rest) if initial is None else initial
-    y = system.pack(np.broadcast_to(c0, (mesh.n_cells,)), np.broadcast_to(b0, (mesh.n_cells,)))
+    names, reports = constants.species, seen.shape[0]
+    y = system.pack(dict(zip(names, constants.rest, strict=True)) | dict(initial or {}))
 
     def observe(states: Float[ndarray, "m n"]) -> Float[ndarray, "m k"]:
-        c, b, tallies = states[:, :-2:2], states[:, 1:-2:2], states[:, -2:]
-        excess = (c - b) @ mesh.volume
-        return np.hstack([(seen @ c.T).T, (seen @ b.T).T, excess[:, None], tallies])
+        species, tallies = system.species(states), states[:, -2:]
+        bound = [-species[name] for name in names if name != CALCIUM]
+        excess = sum(bound, species[CALCIUM]) @ mesh.volume
+        return np.hstack([*((seen @ species[name].T).T for name in names), excess[:, None], tallies])
 
     observed, work = integrate(
         system, y, start, times,
         stops=system.stops(), tolerance=tolerance, step=step, observe=observe, cancel=cancel,
     )  # fmt: skip
-    c, b = observed[:, : seen.shape[0]], observed[:, seen.shape[0] : -3]
+    found = {name: observed[:, i * reports : (i + 1) * reports] for i, name in enumerate(names)}
     excess, net, entered = observed[:, -3:].T
     gained = excess - observe(y[None])[0, -3]
-    averaged = slice(0, reported.n_cells)
-    points_of = slice(reported.n_cells, None)
     return FvSolution(
-        times=times, c=c[:, averaged], b=b[:, averaged],
+        times=times, fields={name: values[:, : reported.n_cells] for name, values in found.items()},
         volume=reported.volume, frustum=reported.frustum, fraction=reported.fraction,
-        point_c=c[:, points_of], point_b=b[:, points_of],
+        points={name: values[:, reported.n_cells :] for name, values in found.items()},
         entered=entered, net=net,
         balance=(gained - net) / max(entered[-1], np.finfo(float).tiny),
         work=work, seconds=time.perf_counter() - began, busy=time.thread_time() - busy,
@@ -140,8 +137,8 @@ def solve(
 class CalciumSystem:
     """The semi-discrete system, as `rosenbrock.System`.
 
-    The state interleaves (c, b) of the cells and ends with two tallies: net and gross influx.
-    The tallies are part of the system, so that Σ V (c − b) − net is a linear invariant.
+    The state interleaves the species of the cells and ends with two tallies: net and gross influx.
+    The tallies are part of the system, so that Σ V (c − Σ b) − net is a linear invariant.
     """
 
     def __init__(
@@ -159,13 +156,26 @@ class CalciumSystem:
         self._volume = mesh.volume
         self._per_volume = mesh.membrane / mesh.volume
         spread = sparse.diags(1.0 / mesh.volume) @ mesh.coupling
-        self._diffusion = sparse.kron(spread, np.diag([k.D_c, k.D_b]), format="csr")
-        self._elimination = TreeElimination(mesh, (k.D_c, k.D_b))
+        diffusion = [k.D_c, *(buffer.D for buffer in k.all_buffers)]
+        self._diffusion = sparse.kron(spread, np.diag(diffusion), format="csr")
+        self._elimination = TreeElimination(mesh, diffusion)
+        self._names = k.species
 
-    def pack(self, c: Float[ndarray, " N"], b: Float[ndarray, " N"]) -> Float[ndarray, " n"]:
-        """State of the cells, the tallies at zero."""
-        state: Float[ndarray, " n"] = np.r_[np.stack([c, b], axis=1).ravel(), 0.0, 0.0]
+    def pack(self, values: Mapping[str, ndarray | float]) -> Float[ndarray, " n"]:
+        """State of the cells from the values of the species by name, the tallies at zero."""
+        state = np.zeros(len(self._names) * len(self._volume) + 2)
+        for name, place in self.species(state).items():
+            place[...] = values[name]
         return state
+
+    def species(self, y: Float[ndarray, "... n"]) -> dict[str, Float[ndarray, "... N"]]:
+        """Views of the species in states, or in what has their shape, by name."""
+        count = len(self._names)
+        return {name: y[..., i:-2:count] for i, name in enumerate(self._names)}
+
+    def _of_buffers(self, y: Float[ndarray, "... n"]) -> list[tuple[Buffer, Float[ndarray, "... N"]]]:
+        species = self.species(y)
+        return [(buffer, species[buffer.name]) for buffer in self._k.all_buffers]
 
     def stops(self) -> Float[ndarray, " B"]:
         return self._driver.stops()
@@ -190,46 +200,59 @@ class CalciumSystem:
     def rate(self, stage: int, y: ndarray) -> ndarray:
         k, drive = self._k, self._drives[stage]
         out = np.empty_like(y)
-        cells = y[:-2]
-        c, b = cells[::2], cells[1::2]
-        out[:-2] = self._diffusion @ cells
-        bound = k.k_minus * (k.b_tot - b) - (k.k_plus * b) * c
+        c, change = self.species(y)[CALCIUM], self.species(out)
+        out[:-2] = self._diffusion @ y[:-2]
         through = drive.source - drive.sink * c - self._per_volume * membrane.pump(c, k)
-        out[:-2:2] += bound + through
-        out[1:-2:2] += bound
+        freed = []
+        for buffer, b in self._of_buffers(y):
+            freed.append(buffer.k_minus * (buffer.total - b) - (buffer.k_plus * b) * c)
+            change[buffer.name][...] += freed[-1]
+        change[CALCIUM][...] += _total(freed) + through
         out[-2] = self._volume @ through
         out[-1] = self._volume @ drive.source
         return out
 
     def time_slope(self, y: ndarray) -> ndarray:
         out = np.zeros_like(y)
-        through = self._slope.source - self._slope.sink * y[:-2:2]
-        out[:-2:2] = through
+        through = self._slope.source - self._slope.sink * self.species(y)[CALCIUM]
+        self.species(out)[CALCIUM][...] = through
         out[-2] = self._volume @ through
         out[-1] = self._volume @ self._slope.source
         return out
 
     def factor(self, y: ndarray, shift: float) -> Callable[[ndarray], ndarray]:
         k, drive = self._k, self._drives[0]
-        c, b = y[:-2:2], y[1:-2:2]
+        c = self.species(y)[CALCIUM]
         through = -drive.sink - self._per_volume * membrane.pump_slope(c, k)
-        by_c, by_b = k.k_plus * b, k.k_minus + k.k_plus * c
-        solve_cells = self._elimination.factor(shift + by_c - through, by_b, by_c, shift + by_b)
+        own, count = self._names.index(CALCIUM), len(self._names)
+        block = np.zeros((count, count, len(c)))
+        by_c = []
+        for buffer, b in self._of_buffers(y):
+            row, unbinding = self._names.index(buffer.name), buffer.k_minus + buffer.k_plus * c
+            by_c.append(buffer.k_plus * b)
+            block[row, own], block[own, row], block[row, row] = by_c[-1], unbinding, shift + unbinding
+        block[own, own] = shift + _total(by_c) - through
+        solve_cells = self._elimination.factor(block)
         weight = self._volume * through
 
         def solve_for(right: ndarray) -> ndarray:
             out = np.empty_like(right)
             out[:-2] = solve_cells(right[:-2])
-            out[-2] = (right[-2] + weight @ out[:-2:2]) / shift
+            out[-2] = (right[-2] + weight @ self.species(out)[CALCIUM]) / shift
             out[-1] = right[-1] / shift
             return out
 
         return solve_for
 
     def norm(self, error: ndarray, y: ndarray, tolerance: float) -> float:
-        """Largest error against c, and against the bound buffer (which sets c over long times)."""
-        k = self._k
-        c, bound = np.abs(y[:-2:2]), np.abs(k.b_tot - y[1:-2:2])
-        scale_c = tolerance * (c + k.c_rest)
-        scale_b = tolerance * (bound + 1e-2 * k.b_tot)
-        return float(max(np.max(np.abs(error[:-2:2]) / scale_c), np.max(np.abs(error[1:-2:2]) / scale_b)))
+        """Largest error against c, and against what is bound of every buffer (which sets c over long times)."""
+        wrong, c = self.species(error), self.species(y)[CALCIUM]
+        worst = [np.max(np.abs(wrong[CALCIUM]) / (tolerance * (np.abs(c) + self._k.c_rest)))]
+        for buffer, b in self._of_buffers(y):
+            scale = tolerance * (np.abs(buffer.total - b) + 1e-2 * buffer.total)
+            worst.append(np.max(np.abs(wrong[buffer.name]) / scale))
+        return float(max(worst))
+
+
+def _total(parts: list[Float[ndarray, " N"]]) -> Float[ndarray, " N"]:
+    return sum(parts[1:], parts[0])

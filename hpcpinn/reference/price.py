@@ -7,6 +7,7 @@ import numpy as np
 from jaxtyping import Int
 from numpy import ndarray
 
+from hpcpinn.physics.constants import CALCIUM
 from hpcpinn.reference.refinement import Answer, Errors, Norms, Settled, Task, within
 
 _TOLERANCES = (1e-3, 1e-4, 1e-5, 1e-6, 1e-7, 1e-8)
@@ -73,8 +74,7 @@ def price_of(task: Task, settled: Settled, norms: Norms) -> Price | None:
 
 
 def _uniform(task: Task, settled: Settled, norms: Norms) -> Iterator[_Way]:
-    known = norms.error(settled.first[0].c, settled.first[0].b, settled.answer)
-    excess = max(x / y for x, y in zip(known, settled.error, strict=True))
+    excess = _times(norms.error(settled.first[0].fields, settled.answer), settled.error)
     # Second order says where to begin; one mesh coarser is tried, that order being asymptotic.
     begin = int(np.ceil(0.5 * np.log2(excess))) - 1
     for power in range(begin, _FINEST):
@@ -98,15 +98,20 @@ def _cheapest(task: Task, settled: Settled, norms: Norms, way: _Way, limit: floa
     """The loosest tolerance that serves within the limit, and the time of the last try."""
     least, seconds = np.inf, 0.0
     # The error of a solve is some fraction of its tolerance, never a hundredth.
-    for tolerance in (x for x in _TOLERANCES if x <= 100.0 * settled.error[0]):
+    for tolerance in (x for x in _TOLERANCES if x <= 100.0 * settled.error[CALCIUM]):
         answer, seconds, cells = way.solve(task, tolerance)
         if seconds > limit:
             break
-        own = norms.error(answer.c, answer.b, settled.answer)
+        own = norms.error(answer.fields, settled.answer)
         if within(own, settled.error):
             return Price(seconds, cells, tolerance, way.method, own), seconds
-        worst = max(x / y for x, y in zip(own, settled.error, strict=True))
+        worst = _times(own, settled.error)
         if worst > 0.9 * least:  # what is left is the mesh
             break
         least = worst
     return None, seconds
+
+
+def _times(mine: Errors, theirs: Errors) -> float:
+    """How many times as large as the others the errors are, at most."""
+    return max(mine[name] / theirs[name] for name in theirs)

@@ -1,6 +1,6 @@
 """Refines the reference until it may judge: where it matters, and until it no longer moves."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
 import numpy as np
@@ -8,15 +8,18 @@ from jaxtyping import Float, Int
 from numpy import ndarray
 
 from hpcpinn.morphology.cable import Cable
-from hpcpinn.physics.constants import CalciumConstants
+from hpcpinn.physics.constants import CALCIUM, CalciumConstants
 from hpcpinn.reference.finite_volume import FvSolution, solve
 from hpcpinn.reference.forcing import Forcing
 
 MOVEMENT = 0.1
 """A reference stands still when it moves by less than this part of the error it measures."""
 
-Errors = tuple[float, float]
-"""Relative errors of calcium and calbindin."""
+Errors = Mapping[str, float]
+"""Relative errors by species."""
+
+Fields = Mapping[str, Float[ndarray, "T N"]]
+"""Values by species."""
 
 
 @dataclass(frozen=True)
@@ -52,9 +55,10 @@ class Task:
         )  # fmt: skip
         frame, sample = np.searchsorted(times, self.times), np.searchsorted(times, self.point_times)
         return Answer(
-            solution.c[frame], solution.b[frame],
-            solution.point_c[sample], solution.point_b[sample], solution,
-        )  # fmt: skip
+            {name: values[frame] for name, values in solution.fields.items()},
+            {name: values[sample] for name, values in solution.points.items()},
+            solution,
+        )
 
 
 @dataclass(frozen=True)
@@ -62,63 +66,59 @@ class Answer:
     """Fields on the recorded cells and values at the points.
 
     Attributes:
-        c, b: Averages over the recorded cells at the frames, µM.
-        point_c, point_b: At the points, µM.
+        fields: Averages over the recorded cells at the frames by species, µM.
+        points: At the points, µM.
         solution: The (finest) solve behind it.
     """
 
-    c: Float[ndarray, "T N"]
-    b: Float[ndarray, "T N"]
-    point_c: Float[ndarray, "S P"]
-    point_b: Float[ndarray, "S P"]
+    fields: Fields
+    points: Mapping[str, Float[ndarray, "S P"]]
     solution: FvSolution
 
     def extrapolated(self, coarser: "Answer") -> "Answer":
         """Richardson extrapolation from twice as long cells (the error goes with their square)."""
 
-        def mixed(fine: ndarray, coarse: ndarray) -> ndarray:
-            extrapolated: ndarray = fine + (fine - coarse) / 3.0
-            return extrapolated
+        def mixed(fine: Fields, coarse: Fields) -> Fields:
+            return {name: values + (values - coarse[name]) / 3.0 for name, values in fine.items()}
 
-        return Answer(
-            mixed(self.c, coarser.c), mixed(self.b, coarser.b),
-            mixed(self.point_c, coarser.point_c), mixed(self.point_b, coarser.point_b), self.solution,
-        )  # fmt: skip
+        return Answer(mixed(self.fields, coarser.fields), mixed(self.points, coarser.points), self.solution)
 
 
 @dataclass(frozen=True)
 class Norms:
     """Relative errors, weighted by volume, over all cells and frames.
 
-    ‖c − c_ref‖/‖c_ref − c_rest‖ for calcium, ‖b − b_ref‖/‖b_ref‖ for calbindin.
+    ‖c − c_ref‖/‖c_ref − c_rest‖ for calcium, ‖b − b_ref‖/‖b_ref‖ for a buffer.
 
     Attributes:
         volume: Of the recorded cells.
-        c_rest: Calcium at rest.
+        origin: What species are counted from where they are measured; zero for those that are left out.
     """
 
     volume: Float[ndarray, " N"]
-    c_rest: float
+    origin: Mapping[str, float]
 
-    def error(self, c: ndarray, b: ndarray, reference: Answer) -> Errors:
+    def error(self, fields: Fields, reference: Answer) -> Errors:
         """Errors over tree and time."""
-        above_c, above_b = (x.sum() for x in self.shares(c, b, reference))
-        return float(np.sqrt(above_c)), float(np.sqrt(above_b))
+        return {name: float(np.sqrt(share.sum())) for name, share in self.shares(fields, reference).items()}
 
-    def shares(self, c: ndarray, b: ndarray, reference: Answer) -> tuple[ndarray, ndarray]:
-        """What every recorded cell contributes to the squares of the two errors, (N,) each."""
-        away_c, away_b = self._sizes(reference)
-        wrong_c, wrong_b = ((c - reference.c) ** 2).sum(axis=0), ((b - reference.b) ** 2).sum(axis=0)
-        return self.volume * wrong_c / away_c.sum(), self.volume * wrong_b / away_b.sum()
+    def shares(self, fields: Fields, reference: Answer) -> dict[str, Float[ndarray, " N"]]:
+        """What every recorded cell contributes to the squares of the errors."""
+        return {
+            name: self.volume * ((fields[name] - values) ** 2).sum(axis=0) / self._size(name, values).sum()
+            for name, values in reference.fields.items()
+        }
 
-    def per_frame(self, c: ndarray, b: ndarray, reference: Answer) -> tuple[ndarray, ndarray]:
-        """The errors frame by frame, (T,) each; zero where hardly anything has happened yet."""
-        away_c, away_b = self._sizes(reference)
-        wrong_c, wrong_b = ((c - reference.c) ** 2) @ self.volume, ((b - reference.b) ** 2) @ self.volume
-        return _rooted(wrong_c, away_c), _rooted(wrong_b, away_b)
+    def per_frame(self, fields: Fields, reference: Answer) -> dict[str, Float[ndarray, " T"]]:
+        """The errors frame by frame; zero where hardly anything has happened yet."""
+        return {
+            name: _rooted(((fields[name] - values) ** 2) @ self.volume, self._size(name, values))
+            for name, values in reference.fields.items()
+        }
 
-    def _sizes(self, reference: Answer) -> tuple[ndarray, ndarray]:
-        return ((reference.c - self.c_rest) ** 2) @ self.volume, (reference.b**2) @ self.volume
+    def _size(self, name: str, values: Float[ndarray, "T N"]) -> Float[ndarray, " T"]:
+        size: Float[ndarray, " T"] = ((values - self.origin.get(name, 0.0)) ** 2) @ self.volume
+        return size
 
 
 def _rooted(above: Float[ndarray, " T"], below: Float[ndarray, " T"]) -> Float[ndarray, " T"]:
@@ -152,7 +152,7 @@ class Settled:
         answer: The reference.
         error: Relative errors of what was judged.
         movement: How much the reference moved with the last refinement, in the same norms.
-        still: Whether the movement is below a tenth of the error for both species.
+        still: Whether the movement is below a tenth of the error for every species.
         meshes: The meshes behind it, coarse to fine.
         own: Errors of the answers on those meshes; of the last one, the movement.
         first: The answers on the first pair of meshes, coarse and fine.
@@ -174,8 +174,7 @@ class Settled:
 
 def settle(
     task: Task,
-    c: Float[ndarray, "T N"],
-    b: Float[ndarray, "T N"],
+    judged: Fields,
     norms: Norms,
     *,
     max_level: int = 8,
@@ -183,7 +182,7 @@ def settle(
     watch: Callable[[Settled], None] = lambda settled: None,
     begins: Callable[[int, int], None] = lambda level, cells: None,
 ) -> Settled:
-    """Refines in space and time until the reference stands still against the error of (c, b).
+    """Refines in space and time until the reference stands still against the error of what is judged.
 
     Every answer is extrapolated from two meshes, one with twice the cells of the other. From one
     level to the next the tolerance falls, and cells are halved in the pieces where the last
@@ -192,7 +191,7 @@ def settle(
 
     Args:
         task: The problem.
-        c, b: What is judged, on the recorded cells.
+        judged: Every species on the recorded cells.
         norms: How it is judged.
         max_level: Most refinements.
         patience: No level is begun that would take longer to compute, s (`Pair.busy`).
@@ -213,8 +212,8 @@ def settle(
         first = first or (coarse, fine)
         both = coarse.solution, fine.solution
         meshes.append(Pair(cells, tolerance, sum(s.seconds for s in both), sum(s.busy for s in both)))
-        error, movement = norms.error(c, b, answer), norms.error(last.c, last.b, answer)
-        own = (*(norms.error(x.c, x.b, answer) for x in answers), movement)
+        error, movement = norms.error(judged, answer), norms.error(last.fields, answer)
+        own = (*(norms.error(x.fields, answer) for x in answers), movement)
         still = within(movement, error, MOVEMENT)
         settled = Settled(answer, error, movement, still, tuple(meshes), own, first)
         watch(settled)
@@ -226,7 +225,7 @@ def settle(
             break
         answers.append(answer)
         cells = cells * factor
-        tolerance = max(min(tolerance / 3.0, 0.03 * error[0]), 1e-9)
+        tolerance = max(min(tolerance / 3.0, 0.03 * error[CALCIUM]), 1e-9)
     return settled
 
 
@@ -234,13 +233,13 @@ def _refined(task: Task, norms: Norms, settled: Settled, last: Answer) -> Int[nd
     """By how much each piece's cells are cut: 1, 2 or 4."""
     n = task.cable.n_frusta
     excess = np.zeros(n)
-    for share, error in zip(norms.shares(last.c, last.b, settled.answer), settled.error, strict=True):
-        allowed = (MOVEMENT * error) ** 2 / n
+    for name, share in norms.shares(last.fields, settled.answer).items():
+        allowed = (MOVEMENT * settled.error[name]) ** 2 / n
         excess = np.maximum(excess, share.reshape(n, -1).sum(axis=1) / max(allowed, 1e-300))
     # Half of what is allowed is kept for the pieces that stay as they are.
     return np.where(excess > 64.0, 4, np.where(excess > 0.25, 2, 1))
 
 
 def within(mine: Errors, theirs: Errors, part: float = 1.0) -> bool:
-    """Whether both errors are at most so large a part of the others."""
-    return all(x <= part * y for x, y in zip(mine, theirs, strict=True))
+    """Whether all errors are at most so large a part of the others."""
+    return all(mine[name] <= part * theirs[name] for name in theirs)

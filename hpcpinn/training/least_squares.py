@@ -15,6 +15,7 @@ the piece's mean coefficients: no row is ever formed. Elsewhere it is summed fro
 gradient is always that of the rows, so the choice changes how fast Newton converges, not where to.
 """
 
+import math
 from typing import NamedTuple
 
 import jax
@@ -246,7 +247,9 @@ def volume_weight(table: FeatureTable, geometry: PieceGeometry) -> Float[Array, 
 
 
 def _balance_scale(equation: ReactionDiffusion) -> float:
-    return max(s for s, c in zip(equation.scale, equation.content, strict=True) if c != 0.0)
+    """Of the content: what its species say together, those that count for it or those that count against it."""
+    pairs = list(zip(equation.scale, equation.content, strict=True))
+    return max(math.hypot(*(s for s, c in pairs if c * sign > 0.0)) for sign in (1.0, -1.0))
 
 
 def _balance_row(

@@ -33,7 +33,7 @@ from hpcpinn.networks.trunk import Trunk, make_separable_trunk, make_trunk, spli
 from hpcpinn.parallel.communicator import Communicator
 from hpcpinn.physics import calcium, sources, voltage
 from hpcpinn.physics.calcium_system import CalciumSystem
-from hpcpinn.physics.constants import PRESETS, CalciumConstants, Gate
+from hpcpinn.physics.constants import PRESETS, Buffer, CalciumConstants, Gate
 from hpcpinn.timestepping.forcing import CalciumDrive, flux_ends
 from hpcpinn.training.collocation import Grid, Points, feature_table, gauss_grid, grid_points, random_points
 from hpcpinn.training.first_order import REMEDIES, FirstOrder
@@ -99,7 +99,7 @@ class Problem:
         return ResultHeader(
             system="cell",
             geometry=Tree(self.cell.pieces.cable, self.shares.owner, self.config.pieces.cells_per_piece),
-            fields=recorded.FIELDS,
+            fields=recorded.fields_of(self.cell.constants),
             windows=recorded.WINDOWS,
             probes=self.cell.probes,
             config=self.config.to_json(),
@@ -126,7 +126,8 @@ def constants_of(config: RunConfig, source: voltage.VoltageSource | None = None)
     changes = dict(config.physics.changes)
     if "gates" in changes:
         changes["gates"] = tuple(Gate(**gate) for gate in changes["gates"])
-    constants = PRESETS[config.physics.preset].replace(**changes)
+    buffers = tuple(Buffer(**given.model_dump()) for given in config.buffer)
+    constants = PRESETS[config.physics.preset].replace(**changes, buffers=buffers)
     if "rest_voltage" not in changes:
         first = config.voltage.constant if source is None else float(np.mean(np.asarray(source.values)[0]))
         constants = constants.replace(rest_voltage=first)

@@ -1,14 +1,30 @@
 """What a run on a cell records: its fields, and what it notes of every window."""
 
+from hpcpinn.errors import InputError
 from hpcpinn.io.schema import SECONDS, Field, column
 from hpcpinn.io.schema import WINDOWS as COMMON
+from hpcpinn.physics.constants import CALBINDIN, CALCIUM, Buffer, CalciumConstants
 
-CALCIUM = Field("calcium", "uM", "calcium, average over the cell", least=0.0, rest_share=1e-2)
-CALBINDIN = Field("calbindin", "uM", "free buffer, average over the cell", least=0.0, rest_share=1e-4)
-VOLTAGE = Field("voltage", "mV", "membrane voltage in the middle of the cell", rest_share=0.0, rest_floor=0.1)
+_CALCIUM = Field(CALCIUM, "uM", "calcium, average over the cell", least=0.0, rest_share=1e-2)
+_VOLTAGE = Field("voltage", "mV", "membrane voltage in the middle of the cell", rest_share=0.0, rest_floor=0.1)
 
-FIELDS = (CALCIUM, CALBINDIN, VOLTAGE)
-"""In the order in which they are written."""
+
+def fields_of(constants: CalciumConstants) -> tuple[Field, ...]:
+    """Fields of a run in the order in which they are written: its species, and the voltage.
+
+    Raises:
+        InputError: A buffer has the name of something else in a file.
+    """
+    return (_CALCIUM, *(_free(number, buffer) for number, buffer in enumerate(constants.all_buffers)), _VOLTAGE)
+
+
+def _free(number: int, buffer: Buffer) -> Field:
+    what = "free buffer" if buffer.name == CALBINDIN else f"free {buffer.name}"
+    try:
+        return Field(buffer.name, "uM", f"{what}, average over the cell", least=0.0, rest_share=1e-4)
+    except ValueError as error:
+        raise InputError(str(error), ("buffer", number - 1, "name")) from None
+
 
 WINDOWS = (
     *COMMON,

@@ -76,18 +76,17 @@ class Recorder:
         end = start + duration
         while (time := self.next_frame * run.output_interval) * unit <= end + 1e-9 * duration:
             tau = _window_time(time * unit, start, duration)
-            c, b = sampler.cell_averages(tau, heads)
-            V = np.asarray(self._cell_voltage(time * unit))
-            self.writer.frame(time, {"calcium": c, "calbindin": b, "voltage": V})
+            species = dict(zip(sampler.equation.names, sampler.cell_averages(tau, heads), strict=True))
+            self.writer.frame(time, species | {"voltage": np.asarray(self._cell_voltage(time * unit))})
             self.next_frame += 1
         last = int(np.floor((end + 1e-9 * duration) / unit / run.probe_interval))
         numbers = np.arange(self.next_sample, last + 1)
         if len(numbers) and self.problem.cell.probes:
             times = numbers * run.probe_interval
             taus = np.array([_window_time(t * unit, start, duration) for t in times])
-            values = sampler.probe_values(taus, heads)
-            V = in_blocks(self._probe_voltage, times * unit)
-            self.writer.probes(times, {"calcium": values[:, 0], "calbindin": values[:, 1], "voltage": V})
+            values = np.swapaxes(sampler.probe_values(taus, heads), 0, 1)
+            species = dict(zip(sampler.equation.names, values, strict=True))
+            self.writer.probes(times, species | {"voltage": in_blocks(self._probe_voltage, times * unit)})
         self.next_sample = max(self.next_sample, last + 1)
 
     def sweeps(self, window: int, solution: WindowSolution) -> None:

@@ -1,6 +1,6 @@
 """Holds a result against the independent finite-volume reference on the same pieces."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass, replace
 from functools import partial
 from pathlib import Path
@@ -19,7 +19,7 @@ from hpcpinn.io.read import Result, read
 from hpcpinn.io.sidecar import FINITE_VOLUMES, FORMAT, Solution, reference_path, write_reference
 from hpcpinn.morphology.interpolation import tree_weights
 from hpcpinn.morphology.sites import Site
-from hpcpinn.physics.constants import PRESETS, CalciumConstants
+from hpcpinn.physics.constants import CALCIUM, PRESETS, CalciumConstants
 from hpcpinn.progress import NO_PROGRESS, ProgressDisplay
 from hpcpinn.reference.forcing import EndFlux, Forcing, Synapse, VoltageTable
 from hpcpinn.reference.mesh import Mesh
@@ -28,6 +28,9 @@ from hpcpinn.reference.refinement import MOVEMENT, Norms, Settled, Task, settle
 from hpcpinn.workflows.places import input_files
 from hpcpinn.workflows.problem import Cell, describe_cell
 from hpcpinn.workflows.verdict import Accuracy, Verdict, verdict_in
+
+_MEASURES = {CALCIUM: "its excursion from rest"}
+"""What errors of species are relative to; of the others, to themselves."""
 
 
 @dataclass(frozen=True)
@@ -38,7 +41,7 @@ class Validation:
         result: The result file.
         settled: The reference and the errors of the result.
         time: Times of the frames, user units.
-        error_c, error_b: Errors frame by frame.
+        error: Errors frame by frame, by species.
         balance: Calcium balance of the run, over all that came in; None of split windows, which keep it exactly and
             do not measure it.
         balance_reference: The same of the reference.
@@ -51,8 +54,7 @@ class Validation:
     result: Result
     settled: Settled
     time: Float[ndarray, " T"]
-    error_c: Float[ndarray, " T"]
-    error_b: Float[ndarray, " T"]
+    error: Mapping[str, Float[ndarray, " T"]]
     balance: float | None
     balance_reference: float
     seconds_ours: float
@@ -66,14 +68,13 @@ class Validation:
         return self.settled.finest.seconds if self.price is None else self.price.seconds
 
     @property
-    def accuracy(self) -> tuple[Accuracy, Accuracy]:
-        """The errors of calcium and calbindin against the tolerance of the run."""
+    def accuracy(self) -> dict[str, Accuracy]:
+        """The errors of every species against the tolerance of the run."""
         tolerance, key = float(self.result.config["window"]["tolerance"]), "window.tolerance"
-        c, b = self.settled.error
-        return (
-            Accuracy(c, tolerance, "calcium, relative to its excursion from rest", key),
-            Accuracy(b, tolerance, "calbindin, relative to itself", key),
-        )
+        return {
+            name: Accuracy(error, tolerance, f"{name}, relative to {_MEASURES.get(name, 'itself')}", key)
+            for name, error in self.settled.error.items()
+        }
 
     @property
     def of_run(self) -> Verdict | None:
@@ -87,11 +88,9 @@ class Validation:
     def unsettled(self) -> str:
         """What the reference does not know well enough, in words; empty where it stands still."""
         told = [
-            f"{name}'s error of {error:.1e} is known to within {movement:.1e} only"
-            for name, error, movement in zip(
-                ("calcium", "calbindin"), self.settled.error, self.settled.movement, strict=True
-            )
-            if not movement <= MOVEMENT * error
+            f"{name}'s error of {error:.1e} is known to within {self.settled.movement[name]:.1e} only"
+            for name, error in self.settled.error.items()
+            if not self.settled.movement[name] <= MOVEMENT * error
         ]
         return " and ".join(told)
 
@@ -100,8 +99,7 @@ class Validation:
         settled, finest, price = self.settled, self.settled.finest, self.price
         return {
             "result": str(self.result.path),
-            "rel_l2_c": settled.error[0],
-            "rel_l2_b": settled.error[1],
+            "rel_l2": dict(settled.error),
             "balance": self.balance,
             "seconds_ours": self.seconds_ours,
             "seconds_reference": self.seconds_reference,
@@ -113,8 +111,7 @@ class Validation:
                 "cells": int(2 * finest.cells.sum()),
                 "refinements": len(settled.meshes),
                 "tolerance": finest.tolerance,
-                "movement_c": settled.movement[0],
-                "movement_b": settled.movement[1],
+                "movement": dict(settled.movement),
                 "settled": settled.still,
                 "balance": self.balance_reference,
                 "seconds": finest.seconds,
@@ -122,13 +119,12 @@ class Validation:
             },
             "equal_error": None if price is None else asdict(price),
             "verdict": {
-                "accuracy": [asdict(one) | {"passes": one.passes} for one in self.accuracy],
+                "accuracy": [asdict(one) | {"passes": one.passes} for one in self.accuracy.values()],
                 "left": [self.unsettled] if self.unsettled else [],
                 "run": None if self.of_run is None else asdict(self.of_run),
             },
             "time": self.time.tolist(),
-            "rel_l2_c_by_time": self.error_c.tolist(),
-            "rel_l2_b_by_time": self.error_b.tolist(),
+            "rel_l2_by_time": {name: error.tolist() for name, error in self.error.items()},
         }
 
 
@@ -174,22 +170,11 @@ def validate(
         what = f"reference, refinement {level} of at most {refinement}, {cells} cells"
         progress.doing(what, end, "" if unit == 1.0 else "ms")
 
-    norms = Norms(result.cells.volume, task.constants.c_rest)
-    settled = settle(
-        task,
-        result.calcium,
-        result.calbindin,
-        norms,
-        max_level=refinement,
-        patience=patience,
-        watch=watch,
-        begins=begins,
-    )
-    by_time = norms.per_frame(result.calcium, result.calbindin, settled.answer)
+    norms = Norms(result.cells.volume, {CALCIUM: task.constants.c_rest})
+    judged = {name: result.fields[name] for name in task.constants.species}
+    settled = settle(task, judged, norms, max_level=refinement, patience=patience, watch=watch, begins=begins)
     answer = settled.answer
-    found = Solution(
-        {"calcium": answer.c, "calbindin": answer.b}, {"calcium": answer.point_c, "calbindin": answer.point_b}
-    )
+    found = Solution(answer.fields, answer.points)
     progress.doing("timing the reference at equal error")
     spent = result.windows["seconds_train"] + result.windows["seconds_io"]
     balance = result.windows["balance"]
@@ -197,8 +182,7 @@ def validate(
         result=result,
         settled=settled,
         time=result.time,
-        error_c=by_time[0],
-        error_b=by_time[1],
+        error=norms.per_frame(judged, answer),
         balance=float(np.abs(balance[-1])) if len(balance) and config.window.kind == "coupled" else None,
         balance_reference=float(np.abs(answer.solution.balance).max()),
         seconds_ours=float(spent.sum()),

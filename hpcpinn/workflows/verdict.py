@@ -18,9 +18,9 @@ from hpcpinn.config import RunConfig
 from hpcpinn.errors import SolveError
 from hpcpinn.io.below_zero import below_zero
 from hpcpinn.io.extremes import Peak, peaks
+from hpcpinn.physics.constants import CALCIUM
 from hpcpinn.timestepping.firing import Rises
 from hpcpinn.wording import biology, counted, listed
-from hpcpinn.workflows.recorded import CALCIUM
 
 _NAMED = 4
 """Members of a population that are named one by one."""
@@ -190,7 +190,7 @@ def cells_of(path: str | Path, names: Sequence[str], firing: Sequence[Firing]) -
     Raises:
         InputError: The file is no result.
     """
-    rises: Sequence[Peak | None] = peaks(path, CALCIUM.name) or [None] * len(firing)
+    rises: Sequence[Peak | None] = peaks(path, CALCIUM) or [None] * len(firing)
     named = names or [""] * len(firing)
     return tuple(CellVerdict(*one) for one in zip(named, firing, rises, strict=True))
 

@@ -7,9 +7,11 @@ from hpcpinn.io.geometry import ProbeSite, Tree
 from hpcpinn.io.layout import ResultHeader
 from hpcpinn.io.results import ResultWriter
 from hpcpinn.morphology.cable import Cable, Section
+from hpcpinn.physics.constants import PRESETS
 from hpcpinn.workflows import recorded
 
-FIELDS = tuple(field.name for field in recorded.FIELDS)
+_FIELDS = recorded.fields_of(PRESETS["physical-N"])
+FIELDS = tuple(field.name for field in _FIELDS)
 CELLS_PER_PIECE = 3
 N_PIECES = 11
 
@@ -50,7 +52,7 @@ def header(ranks: int) -> ResultHeader:
     return ResultHeader(
         system="cell",
         geometry=Tree(y_cable(), (5 * np.arange(N_PIECES) + 2) % busy, CELLS_PER_PIECE),
-        fields=recorded.FIELDS,
+        fields=_FIELDS,
         windows=recorded.WINDOWS,
         probes=(ProbeSite("soma", 0, 0.5), ProbeSite("tip", 10, 1.0), ProbeSite("fork", 3, 0.0)),
         config='{"run": {"duration": 6.0}}',

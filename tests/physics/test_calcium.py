@@ -20,7 +20,7 @@ def rest_channel(k):
 
 
 def test_stated_values_of_the_physical_preset():
-    c, b = calcium.rest_state(N_TYPE)
+    c, b = N_TYPE.rest
     assert (c, round(b, 1)) == (0.05, 149.4)
     assert 1e3 / (N_TYPE.k_plus * N_TYPE.b_tot) == pytest.approx(0.23, abs=2e-3)  # ms, binding
     without_channel = N_TYPE.replace(vdcc_density=0.0)
@@ -34,14 +34,14 @@ def test_leak_of_the_neuron_runs_balances_the_pumps_alone(shared):
     # jleak is a flux in mM µm/ms; ours is the velocity that makes it at c_rest
     leak_flux = calcium.balanced_leak(k) * (k.c_o - k.c_rest)
     assert leak_flux == pytest.approx(neuron["jleak"] * 1e6, rel=1e-12)
-    assert calcium.rest_state(k)[1] == pytest.approx(neuron["b0"] * 1e3, rel=1e-12)
+    assert k.rest[1] == pytest.approx(neuron["b0"] * 1e3, rel=1e-12)
 
 
 @pytest.mark.parametrize("name", PHYSICAL)
 def test_rest_is_steady(name):
     k = PRESETS[name]
-    c, b = calcium.rest_state(k)
-    assert abs(calcium.reaction(c, b, k)) < 1e-12 * k.k_minus * k.b_tot
+    c, b = k.rest
+    assert abs(calcium.unbinding(c, b, k.all_buffers[0])) < 1e-12 * k.k_minus * k.b_tot
     flux = calcium.membrane_flux(c, rest_channel(k), 0.0, k)
     assert abs(float(flux)) < 1e-14 * k.pmca_max
 
@@ -61,7 +61,7 @@ def test_fluxes_term_by_term():
     assert calcium.pump_flux(c, k) == pytest.approx(leak - pmca - ncx, rel=1e-14)
     total = calcium.membrane_flux(c, (5.0, 0.25), 70.0, k)
     assert total == pytest.approx(5.0 - 0.25 * c + 70.0 + leak - pmca - ncx, rel=1e-14)
-    assert calcium.reaction(c, 100.0, k) == pytest.approx(19.0 * 60.0 - 27.0 * 100.0 * c, rel=1e-14)
+    assert calcium.unbinding(c, 100.0, k.all_buffers[0]) == pytest.approx(19.0 * 60.0 - 27.0 * 100.0 * c, rel=1e-14)
 
 
 @pytest.mark.parametrize("name", list(PRESETS))
@@ -79,8 +79,8 @@ def test_slopes_are_the_derivatives(name):
         each(lambda c: calcium.membrane_flux(c, channel, 0.0, k))(c),
         rtol=1e-11,
     )
-    by_c, by_b = calcium.reaction_slopes(c, b, k)
-    auto_c, auto_b = jax.vmap(jax.grad(lambda c, b: calcium.reaction(c, b, k), (0, 1)))(c, b)
+    by_c, by_b = calcium.unbinding_slopes(c, b, k.all_buffers[0])
+    auto_c, auto_b = jax.vmap(jax.grad(lambda c, b: calcium.unbinding(c, b, k.all_buffers[0]), (0, 1)))(c, b)
     np.testing.assert_allclose(by_c, auto_c, rtol=1e-13)
     np.testing.assert_allclose(by_b, auto_b, rtol=1e-13)
 
@@ -91,7 +91,7 @@ def test_everything_traces_in_float64_with_any_batch_shape():
     @jax.jit
     def rates(c, b):
         j = calcium.membrane_flux(c, rest_channel(N_TYPE), 0.0, N_TYPE)
-        return calcium.reaction(c, b, N_TYPE), j, calcium.pump_slope(c, N_TYPE)
+        return calcium.unbinding(c, b, N_TYPE.all_buffers[0]), j, calcium.pump_slope(c, N_TYPE)
 
     for value in rates(c, b):
         assert value.shape == (2, 3, 4)

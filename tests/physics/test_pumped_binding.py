@@ -25,7 +25,7 @@ def radau(c, b, h, ratio):
     k = PHYSICAL.replace(vdcc_density=0.0)  # the leak then balances the pumps alone
 
     def rates(_, y):
-        f = float(calcium.reaction(y[0], y[1], k))
+        f = float(calcium.unbinding(y[0], y[1], k.all_buffers[0]))
         r = k.c_rest
         leak = (k.pmca_max * r**2 / (k.pmca_K**2 + r**2) + k.ncx_max * r / (k.ncx_K + r)) / (k.c_o - r)
         pmca = k.pmca_max * y[0] ** 2 / (k.pmca_K**2 + y[0] ** 2)
@@ -38,7 +38,7 @@ def radau(c, b, h, ratio):
 def test_rates_are_those_of_the_calcium_module():
     k = PHYSICAL.replace(vdcc_density=0.0)
     moved = reaction.rates(reaction.deviation(C, B, K), RATIO, K)
-    f, j = calcium.reaction(C, B, k), RATIO * calcium.pump_flux(C, k)
+    f, j = calcium.unbinding(C, B, k.all_buffers[0]), RATIO * calcium.pump_flux(C, k)
     np.testing.assert_allclose(moved.u, f + j, rtol=1e-12, atol=1e-9)
     np.testing.assert_allclose(moved.w, j, rtol=1e-11, atol=1e-11)
 

@@ -16,32 +16,35 @@ CABLES = {
 
 def dense(mesh, diffusion, block):
     """The same matrix from the coupling of the mesh, without elimination."""
-    n = mesh.n_cells
+    n, K = mesh.n_cells, len(diffusion)
     spread = mesh.coupling.toarray() / mesh.volume[:, None]
     matrix = -np.kron(spread, np.diag(diffusion))
     for i in range(n):
-        matrix[2 * i : 2 * i + 2, 2 * i : 2 * i + 2] += block[i]
+        matrix[K * i : K * i + K, K * i : K * i + K] += block[:, :, i]
     return matrix
 
 
 @pytest.mark.parametrize("name", CABLES)
 @pytest.mark.parametrize("cells", [1, 5])
-def test_solves_what_a_dense_solver_solves(name, cells):
+@pytest.mark.parametrize("diffusion", [(220.0,), (220.0, 20.0), (220.0, 20.0, 60.0, 0.0)])
+def test_solves_what_a_dense_solver_solves(name, cells, diffusion):
     mesh = make_mesh(CABLES[name], cells)
     random = np.random.default_rng(0)
-    block = random.random((mesh.n_cells, 2, 2)) + 2.0 * np.eye(2)
-    right = random.standard_normal(2 * mesh.n_cells)
-    solve = TreeElimination(mesh, (220.0, 20.0)).factor(block[:, 0, 0], block[:, 0, 1], block[:, 1, 0], block[:, 1, 1])
-    expected = np.linalg.solve(dense(mesh, [220.0, 20.0], block), right)
+    K = len(diffusion)
+    block = random.random((K, K, mesh.n_cells)) + K * np.eye(K)[:, :, None]
+    right = random.standard_normal(K * mesh.n_cells)
+    solve = TreeElimination(mesh, diffusion).factor(block)
+    expected = np.linalg.solve(dense(mesh, diffusion, block), right)
     np.testing.assert_allclose(solve(right), expected, rtol=1e-10, atol=1e-12)
 
 
 def test_says_when_the_matrix_is_not_finite():
     mesh = make_mesh(cylinder(), 3)
-    bad, good = np.full(3, np.nan), np.ones(3)
+    block = np.ones((2, 2, 3))
+    block[0, 0] = np.nan
     solve_or_fail = TreeElimination(mesh, (1.0, 1.0))
     try:
-        answer = solve_or_fail.factor(bad, good, good, good)(np.ones(6))
+        answer = solve_or_fail.factor(block)(np.ones(6))
     except SolveError:
         return
     assert not np.isfinite(answer).all()

@@ -31,8 +31,16 @@ def spatial_orders(cable, profiles, kappa, meshes=(10, 20, 40)):
     errors = []
     for cells in meshes:
         mode = averages(cable, profiles, cells)
-        s = solve(cable, INERT, Forcing(), np.array([t]), cells=cells, initial=(5.0 + mode, 0.0), tolerance=1e-9)
-        error = s.c[0] - 5.0 - mode * np.exp(-0.5)
+        s = solve(
+            cable,
+            INERT,
+            Forcing(),
+            np.array([t]),
+            cells=cells,
+            initial={"calcium": 5.0 + mode, "calbindin": 0.0},
+            tolerance=1e-9,
+        )
+        error = s.fields["calcium"][0] - 5.0 - mode * np.exp(-0.5)
         errors.append(np.sqrt(error**2 @ s.volume / (mode**2 @ s.volume)))
     return np.log2(np.array(errors[:-1]) / errors[1:]), errors[-1]
 
@@ -66,8 +74,8 @@ class TestSpace:
         errors = []
         for cells in (40, 80, 160):
             s = solve(cable, k, Forcing(ends=(EndFlux(0, 1.3),)), np.array([40.0]), cells=cells,
-                      initial=(k.c_o, 0.0), tolerance=1e-9)  # fmt: skip
-            errors.append(np.abs(s.c[0] - k.c_o - averages(cable, [profile], cells)).max())
+                      initial={"calcium": k.c_o, "calbindin": 0.0}, tolerance=1e-9)  # fmt: skip
+            errors.append(np.abs(s.fields["calcium"][0] - k.c_o - averages(cable, [profile], cells)).max())
         assert np.log2(errors[0] / errors[1]) > 1.9
         assert np.log2(errors[1] / errors[2]) > 1.9
 
@@ -76,17 +84,19 @@ class TestTime:
     def test_binding_follows_its_closed_form(self):
         k = N.replace(pmca_max=0.0, ncx_max=0.0, vdcc_permeability=0.0, leak=0.0)
         times = np.linspace(1e-4, 5e-3, 20)
-        s = solve(cylinder(), k, Forcing(), times, cells=3, initial=(30.0, 140.0), tolerance=1e-9)
+        s = solve(
+            cylinder(), k, Forcing(), times, cells=3, initial={"calcium": 30.0, "calbindin": 140.0}, tolerance=1e-9
+        )
         c, b = exact.binding(times, 30.0, 140.0, k)
-        np.testing.assert_allclose(s.c, np.tile(c, (3, 1)).T, rtol=1e-6)
-        np.testing.assert_allclose(s.b, np.tile(b, (3, 1)).T, rtol=1e-8)
+        np.testing.assert_allclose(s.fields["calcium"], np.tile(c, (3, 1)).T, rtol=1e-6)
+        np.testing.assert_allclose(s.fields["calbindin"], np.tile(b, (3, 1)).T, rtol=1e-8)
 
     def test_high_order_with_binding_pumps_and_diffusion(self):
         forcing = Forcing(ends=(EndFlux(0, lambda t: 5e3 * np.sin(2e3 * t) ** 2, area=1.0),))
         times = np.array([2e-3])
 
         def calcium(steps):
-            return solve(small_tree(), N, forcing, times, cells=4, step=2e-3 / steps).c
+            return solve(small_tree(), N, forcing, times, cells=4, step=2e-3 / steps).fields["calcium"]
 
         fine = calcium(256)
         errors = [np.abs(calcium(n) - fine).max() for n in (16, 32, 64)]
@@ -95,16 +105,16 @@ class TestTime:
 
     def test_rest_stays_at_rest(self):
         s = solve(small_tree(), N, Forcing(voltage=-70.0), np.array([1.0]), cells=5)
-        np.testing.assert_allclose(s.c, N.c_rest, rtol=1e-12)
-        np.testing.assert_allclose(s.b, N.b_rest, rtol=1e-12)
+        np.testing.assert_allclose(s.fields["calcium"], N.c_rest, rtol=1e-12)
+        np.testing.assert_allclose(s.fields["calbindin"], N.b_rest, rtol=1e-12)
 
     def test_voltage_as_a_table_that_does_not_change_is_the_constant(self):
         times = np.linspace(0.0, 5e-3, 6)
         table = VoltageTable(np.array([0.0, 2e-3, 5e-3]), np.full((3, 1), -40.0), lambda m: np.ones((m.n_cells, 1)))
         a = solve(small_tree(), N, Forcing(voltage=-40.0), times, cells=2)
         b = solve(small_tree(), N, Forcing(voltage=table), times, cells=2)
-        np.testing.assert_allclose(a.c, b.c, rtol=1e-7)
-        assert a.c.max() > 1.05 * N.c_rest
+        np.testing.assert_allclose(a.fields["calcium"], b.fields["calcium"], rtol=1e-7)
+        assert a.fields["calcium"].max() > 1.05 * N.c_rest
 
     def test_a_spike_between_two_long_steps_is_seen(self):
         rest, spike = 0.5, np.array([0.0, 1e-3, 2e-3])
@@ -112,8 +122,8 @@ class TestTime:
         values = np.array([-70.0, -70.0, 20.0, -70.0, -70.0])[:, None]
         table = VoltageTable(times, values, lambda m: np.ones((m.n_cells, 1)))
         s = solve(cylinder(), N, Forcing(voltage=table), np.array([0.4, 0.503, 1.0]), cells=1)
-        assert s.c[0] == pytest.approx(N.c_rest, rel=1e-9)
-        assert s.c[1] > 1.5 * N.c_rest
+        assert s.fields["calcium"][0] == pytest.approx(N.c_rest, rel=1e-9)
+        assert s.fields["calcium"][1] > 1.5 * N.c_rest
 
     def test_tolerance_controls_the_error_with_spikes_and_a_release(self):
         t = np.arange(0.0, 10.01, 0.1) * 1e-3
@@ -125,7 +135,7 @@ class TestTime:
         out = np.linspace(1e-3, 10e-3, 10)
 
         def calcium(tolerance):
-            return solve(small_tree(), N, forcing, out, cells=6, tolerance=tolerance).c - N.c_rest
+            return solve(small_tree(), N, forcing, out, cells=6, tolerance=tolerance).fields["calcium"] - N.c_rest
 
         fine = calcium(1e-8)
         for tolerance in (1e-4, 1e-6):
@@ -149,23 +159,23 @@ class TestBalance:
     def test_a_release_brings_in_half_its_peak_times_duration_times_membrane(self):
         synapse = Synapse(((0, 0.25, 0.5),), 2e-3, 1e-3, 2500.0)
         s = solve(cylinder(8.0, 0.5), INERT, Forcing(synapses=(synapse,)), np.array([1e-3, 5e-3]), cells=8,
-                  initial=(0.0, 0.0))  # fmt: skip
+                  initial={"calcium": 0.0, "calbindin": 0.0})  # fmt: skip
         assert s.net[0] == 0.0
         assert s.net[1] == pytest.approx(0.5 * 2500.0 * 1e-3 * 2.0 * np.pi * 0.5 * 2.0, rel=1e-12)
-        assert s.c[1] @ s.volume == pytest.approx(s.net[1], rel=1e-12)
+        assert s.fields["calcium"][1] @ s.volume == pytest.approx(s.net[1], rel=1e-12)
 
     def test_an_end_flux_brings_in_flux_times_area_times_time(self):
         s = solve(small_tree(), INERT, Forcing(ends=(EndFlux(2, 10.0, 1e-3, 3e-3),)), np.array([5e-3]),
-                  initial=(0.0, 0.0))  # fmt: skip
-        assert s.c[0] @ s.volume == pytest.approx(10.0 * np.pi * 0.8**2 * 2e-3, rel=1e-11)
+                  initial={"calcium": 0.0, "calbindin": 0.0})  # fmt: skip
+        assert s.fields["calcium"][0] @ s.volume == pytest.approx(10.0 * np.pi * 0.8**2 * 2e-3, rel=1e-11)
 
     def test_channels_may_be_absent_on_a_frustum(self):
         forcing = Forcing(voltage=-20.0, channel=np.array([1.0, 0.0]))
         k = N.replace(D_c=0.0, D_b=0.0, leak=4.497e-3)
         cable = branches([3.0, 3.0], [(1.0, 1.0), (1.0, 1.0)], [-1, -1])
         s = solve(cable, k, forcing, np.array([0.01]))
-        assert s.c[0, 0] > 1.3 * N.c_rest
-        assert s.c[0, 1] == pytest.approx(N.c_rest, rel=1e-4)
+        assert s.fields["calcium"][0, 0] > 1.3 * N.c_rest
+        assert s.fields["calcium"][0, 1] == pytest.approx(N.c_rest, rel=1e-4)
 
 
 class TestSeedCable:
@@ -175,7 +185,10 @@ class TestSeedCable:
         times = np.linspace(0.05, 1.0, 20)
         coarse = solve(cylinder(), k, forcing, times, cells=1000, tolerance=1e-7)
         fine = solve(cylinder(), k, forcing, times, cells=4000, tolerance=1e-8)
-        for a, b in ((coarse.c, fine.c), (coarse.b, fine.b)):
+        for a, b in (
+            (coarse.fields["calcium"], fine.fields["calcium"]),
+            (coarse.fields["calbindin"], fine.fields["calbindin"]),
+        ):
             averaged = b.reshape(20, 1000, 4).mean(axis=2)
             assert np.linalg.norm(a - averaged) < 1e-6 * np.linalg.norm(averaged)
 
@@ -202,9 +215,9 @@ def test_averages_and_points_see_the_same_solution():
     whole = solve(small_tree(), N, forcing, times, cells=6)
     seen = solve(small_tree(), N, forcing, times, cells=6, parts=2, points=(frustum, fraction))
     volume = whole.volume.reshape(-1, 3)
-    averaged = (whole.c.reshape(5, -1, 3) * volume).sum(axis=2) / volume.sum(axis=1)
-    np.testing.assert_allclose(seen.c, averaged, rtol=1e-12)
+    averaged = (whole.fields["calcium"].reshape(5, -1, 3) * volume).sum(axis=2) / volume.sum(axis=1)
+    np.testing.assert_allclose(seen.fields["calcium"], averaged, rtol=1e-12)
     np.testing.assert_allclose(seen.balance, 0.0, atol=1e-11)
-    neighbours = whole.b.reshape(5, 7, 6)[:, :, 2:4]
-    assert np.all(seen.point_b <= neighbours.max(axis=2) + 1e-12)
-    assert np.all(seen.point_b >= neighbours.min(axis=2) - 1e-12)
+    neighbours = whole.fields["calbindin"].reshape(5, 7, 6)[:, :, 2:4]
+    assert np.all(seen.points["calbindin"] <= neighbours.max(axis=2) + 1e-12)
+    assert np.all(seen.points["calbindin"] >= neighbours.min(axis=2) - 1e-12)

@@ -39,7 +39,7 @@ def calcium_alone(compartments, parts, times, tolerance):
     loaded = np.r_[middle > 180.0, np.zeros(compartments[1:].sum(), bool)]
     c0 = np.where(np.repeat(loaded, parts), 100.0, k.c_rest)
     return solve(y_cable(), k, Forcing(), times, cells=compartments * parts,
-                 initial=(c0, k.b_rest), tolerance=tolerance)  # fmt: skip
+                 initial={"calcium": c0}, tolerance=tolerance)  # fmt: skip
 
 
 def deviation(values, neuron):
@@ -51,8 +51,8 @@ def test_diffusion_through_a_branch_point_buffering_and_pumps_for_one_second(sha
     neuron, sites = trajectories(shared, "ref_yca")
     s = calcium_alone(COMPARTMENTS, 1, neuron["t"] * 1e-3, tolerance=1e-6)
     for site in ("par175", "par195", "d1_3", "d1_7", "d2_3"):
-        assert deviation(s.c[:, sites[site]], 1e3 * neuron[f"c_{site}"]) < 5e-6
-        assert deviation(s.b[:, sites[site]], 1e3 * neuron[f"b_{site}"]) < 1e-6
+        assert deviation(s.fields["calcium"][:, sites[site]], 1e3 * neuron[f"c_{site}"]) < 5e-6
+        assert deviation(s.fields["calbindin"][:, sites[site]], 1e3 * neuron[f"b_{site}"]) < 1e-6
     assert np.abs(s.balance).max() < 1e-9
 
 
@@ -73,7 +73,7 @@ def test_neuron_run_now_on_coarse_and_on_divided_compartments(tmp_path, parts):
     )  # fmt: skip
     neuron = np.load(tmp_path / "neuron.npz")
     s = calcium_alone(compartments, parts, times, tolerance=1e-7)
-    for ours, theirs in ((s.c, neuron["c"]), (s.b, neuron["b"])):
+    for ours, theirs in ((s.fields["calcium"], neuron["c"]), (s.fields["calbindin"], neuron["b"])):
         averaged = ours.reshape(len(times), -1, parts).mean(axis=2)
         moved = np.ptp(theirs, axis=0)
         lively = moved > 1e-2
@@ -96,8 +96,8 @@ def test_channels_driven_by_action_potentials(shared):
     )
     s = solve(y_cable(), k, forcing, 1e-3 * t, cells=COMPARTMENTS, tolerance=1e-5)
     for site in ("par100", "par175", "par195", "d2_3", "d2_50"):
-        assert deviation(s.c[:, sites[site]], 1e3 * neuron[f"c_{site}"][keep]) < 5e-4
-        assert deviation(s.b[:, sites[site]], 1e3 * neuron[f"b_{site}"][keep]) < 1e-3
+        assert deviation(s.fields["calcium"][:, sites[site]], 1e3 * neuron[f"c_{site}"][keep]) < 5e-4
+        assert deviation(s.fields["calbindin"][:, sites[site]], 1e3 * neuron[f"b_{site}"][keep]) < 1e-3
 
 
 def site_weights(mesh, sites):

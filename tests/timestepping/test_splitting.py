@@ -75,8 +75,15 @@ def start(tree) -> ReactionState:
 def truth(start):
     """c at the end by the independent reference on the same compartments."""
     table = VoltageTable(TIMES, spike(TIMES)[:, None], lambda mesh: np.ones((mesh.n_cells, 1)))
-    found = solve(small_tree(), K, Forcing(table), np.array([LENGTH]), tolerance=1e-7, initial=tuple(start))
-    return ReactionState(found.c[0], found.b[0])
+    found = solve(
+        small_tree(),
+        K,
+        Forcing(table),
+        np.array([LENGTH]),
+        tolerance=1e-7,
+        initial=dict(zip(K.species, start, strict=True)),
+    )
+    return ReactionState(*(values[0] for values in found.fields.values()))
 
 
 def test_compartments_are_those_of_the_reference():

@@ -33,7 +33,7 @@ def write_result(
     header = ResultHeader(
         system="cell",
         geometry=Tree(cell.pieces.cable, np.zeros(cell.pieces.cable.n_frusta, int), parts),
-        fields=recorded.FIELDS,
+        fields=recorded.fields_of(cell.constants),
         windows=recorded.WINDOWS,
         probes=cell.probes,
         config=config.to_json(),

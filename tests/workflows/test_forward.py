@@ -68,17 +68,17 @@ def judged(summary: RunSummary) -> Validation:
 
 def test_a_release_on_a_y_agrees_with_finite_volumes(fine) -> None:
     figures = judged(fine[0]).figures()
-    assert figures["reference"]["movement_c"] < 5e-6
-    assert figures["rel_l2_c"] < 1e-4
-    assert figures["rel_l2_b"] < 1e-6
+    assert figures["reference"]["movement"]["calcium"] < 5e-6
+    assert figures["rel_l2"]["calcium"] < 1e-4
+    assert figures["rel_l2"]["calbindin"] < 1e-6
     assert figures["balance"] < 1e-5
     assert figures["balance"] == pytest.approx(fine[0].calcium_balance, rel=1e-6)
 
 
 def test_a_smaller_tolerance_costs_windows_and_saves_error(fine, coarse) -> None:
     ours, rough = judged(fine[0]).figures(), judged(coarse[0]).figures()
-    assert ours["rel_l2_c"] < 0.5 * rough["rel_l2_c"]
-    assert ours["rel_l2_b"] < 0.5 * rough["rel_l2_b"]
+    assert ours["rel_l2"]["calcium"] < 0.5 * rough["rel_l2"]["calcium"]
+    assert ours["rel_l2"]["calbindin"] < 0.5 * rough["rel_l2"]["calbindin"]
     assert fine[0].windows > coarse[0].windows
     assert fine[0].error_estimate < 0.5 * coarse[0].error_estimate
 
@@ -86,7 +86,7 @@ def test_a_smaller_tolerance_costs_windows_and_saves_error(fine, coarse) -> None
 def test_the_error_estimate_is_not_far_below_the_error(fine, coarse) -> None:
     for summary, _ in (fine, coarse):
         figures = judged(summary).figures()
-        assert summary.error_estimate > 0.3 * max(figures["rel_l2_c"], figures["rel_l2_b"])
+        assert summary.error_estimate > 0.3 * max(figures["rel_l2"]["calcium"], figures["rel_l2"]["calbindin"])
 
 
 def test_the_verdict_is_what_the_file_says(fine) -> None:

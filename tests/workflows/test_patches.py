@@ -80,7 +80,7 @@ def reference_gain(tmp_path, config, cell) -> float:
     """What the reference's own balance says that a release has brought."""
     task = reference_task(read(write_result(tmp_path / "empty.h5", config, cell)), config, cell)
     answer = task.solve(8, 1e-6)
-    return gained(answer.c, answer.b, read(tmp_path / "empty.h5").cells.volume)
+    return gained(answer.fields["calcium"], answer.fields["calbindin"], read(tmp_path / "empty.h5").cells.volume)
 
 
 @pytest.mark.slow

@@ -283,7 +283,8 @@ def _pilot(
     """Windows as a forward run with the given constants chooses them."""
     solver = replace(solver, equation=learned.system)
     space = len(solver.table.grid.space)
-    field = jnp.broadcast_to(learned.at_rest()[None, :, None], (len(problem.local), 2, space))
+    at_rest = learned.at_rest()
+    field = jnp.broadcast_to(at_rest[None, :, None], (len(problem.local), len(at_rest), space))
     begun = CoupledRun(problem, communicator).start()._replace(field=field, gates=unit_drive.steady_gates(0.0))
     rest = learned.system.constants.rest_voltage
 

@@ -22,9 +22,10 @@ def validate(asked: Checking) -> Validation:
     """
 
     def say(settled: Settled) -> None:
+        moved = ", ".join(f"{movement:.1e} ({name})" for name, movement in settled.movement.items())
         asked.say(
             f"reference with {2 * settled.finest.cells.sum()} cells in {duration(settled.finest.seconds)}, "
-            f"moved by {settled.movement[0]:.1e} (calcium), {settled.movement[1]:.1e} (calbindin)"
+            f"moved by {moved}"
         )
 
     outcome = hold_against_reference(
@@ -53,17 +54,17 @@ def tell(outcome: Validation, asked: Checking) -> None:
     end = _moment(float(result.time[-1]), unit)
     console.print(f"{result.path}: {counted(result.cable.n_frusta, 'piece')}, to {end}", markup=False)
     ranks = result.attributes["ranks"]
-    figures = {
-        "relative L2 error of c - c_rest": f"{settled.error[0]:.2e}",
-        "relative L2 error of b": f"{settled.error[1]:.2e}",
+    of_calcium, *of_others = outcome.accuracy.values()
+    figures = {f"relative L2 error of {name}": f"{error:.2e}" for name, error in settled.error.items()}
+    figures |= {
         "calcium balance": f"{_balance(outcome)} (reference {outcome.balance_reference:.1e})",
         "seconds, this run": f"{outcome.seconds_ours:.2f} on {counted(int(ranks), 'rank')} "
         f"({outcome.seconds_first:.2f} in the first window, compilation included)",
         "seconds, reference at equal error": _price(outcome),
         "reference kept in": str(outcome.sidecar),
-        "error": judgement(outcome.accuracy[0], outcome.of_run.cells if outcome.of_run else (), units[1]),
-        "": outcome.accuracy[1].words,
+        "error": judgement(of_calcium, outcome.of_run.cells if outcome.of_run else (), units[1]),
     }
+    figures |= {" " * number: accuracy.words for number, accuracy in enumerate(of_others)}
     if outcome.of_run is not None:
         said = lines_of(outcome.of_run, "", *units)
         figures |= {label: text for label, text in said if label in ("fired", "calcium")}
@@ -74,13 +75,13 @@ def tell(outcome: Validation, asked: Checking) -> None:
     for name, value in figures.items():
         console.print(f"{name:<36}{value}", markup=False)
     table = Table(box=None, pad_edge=False)
-    console.print("frame by frame, c over its excursion in the frame, b over b:")
-    for heading in (f"time {unit}".strip(), "error c", "error b"):
+    console.print("errors frame by frame, calcium over its excursion in the frame, buffers over themselves:")
+    for heading in (f"time {unit}".strip(), *outcome.error):
         table.add_column(heading, justify="right")
     count = len(outcome.time)
     step = max(1, -(-(count - 1) // _MOST_ROWS))
     for i in range(count - 1, 0, -step)[::-1]:
-        table.add_row(f"{outcome.time[i]:g}", f"{outcome.error_c[i]:.1e}", f"{outcome.error_b[i]:.1e}")
+        table.add_row(f"{outcome.time[i]:g}", *(f"{error[i]:.1e}" for error in outcome.error.values()))
     console.print(table)
     console.print(f"next: hpcpinn plot {as_typed(result.path)}")
 
@@ -95,5 +96,5 @@ def _price(outcome: Validation) -> str:
         return f"not reached; last refinement {outcome.seconds_reference:.2f}"
     return (
         f"{price.seconds:.2f} ({price.method} mesh, {price.cells} cells, tolerance {price.tolerance:.0e}, "
-        f"errors {price.error[0]:.1e} and {price.error[1]:.1e})"
+        f"errors {', '.join(f'{error:.1e}' for error in price.error.values())})"
     )
