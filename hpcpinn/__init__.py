@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from hpcpinn.api.job import Job as Job
     from hpcpinn.api.job import load as load
     from hpcpinn.api.run import Run as Run
+    from hpcpinn.api.tables import Buffer as Buffer
     from hpcpinn.api.tables import Calcium as Calcium
     from hpcpinn.api.tables import Channels as Channels
     from hpcpinn.api.tables import Clamp as Clamp
@@ -46,8 +47,8 @@ _ROOMS = {
     "api.job": ("Job", "load"),
     "api.run": ("Run",),
     "api.tables": (
-        "Calcium", "Channels", "Clamp", "Dopamine", "Field", "Flux", "Learned", "Probe", "Square", "Stimulation",
-        "Synapse", "Traces", "Voltage",
+        "Buffer", "Calcium", "Channels", "Clamp", "Dopamine", "Field", "Flux", "Learned", "Probe", "Square",
+        "Stimulation", "Synapse", "Traces", "Voltage",
     ),
     "api.verbs": ("infer", "read", "sample", "solve", "threshold", "validate"),
     "errors": ("HpcpinnError", "InputError", "InputWarning", "NothingToDoError", "OutputError", "SolveError"),

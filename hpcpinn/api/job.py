@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any, Protocol, TypedDict, Unpack, runtime_chec
 from hpcpinn.api.cell import Cell
 from hpcpinn.api.given import plain
 from hpcpinn.api.tables import (
+    Buffer,
     Channels,
     Clamp,
     Field,
@@ -43,7 +44,10 @@ Mappings = Sequence[Mapping[str, Any]]
 Quantity = float | str
 """A number, or text with its unit."""
 
-_LISTS = {"synapses": "synapse", "fluxes": "flux", "clamps": "clamp", "probes": "probe", "learn": "parameter"}
+_LISTS = {
+    "buffers": "buffer", "synapses": "synapse", "fluxes": "flux", "clamps": "clamp", "probes": "probe",
+    "learn": "parameter",
+}  # fmt: skip
 """Words for lists, and the tables that they are lists of."""
 
 _FIRST = {"probe": "site", "parameter": "name"}
@@ -64,8 +68,9 @@ class Part(Protocol):
 class Experiment(TypedDict, total=False):
     """What is done to a cell, how long, and how it is solved: tables of the run description by their names.
 
-    Lists are given as ``synapses``, ``fluxes``, ``clamps``, ``probes`` and ``learn``, keys of [run] by themselves.
-    Every table may be a mapping of its keys; a key that is left out has its default (docs/run-description.md).
+    Lists are given as ``buffers``, ``synapses``, ``fluxes``, ``clamps``, ``probes`` and ``learn``, keys of [run] by
+    themselves. Every table may be a mapping of its keys; a key that is left out has its default
+    (docs/run-description.md).
     """
 
     duration: Quantity
@@ -78,6 +83,7 @@ class Experiment(TypedDict, total=False):
     field: Field | Mapping[str, Any]
     stimulation: Stimulation | Mapping[str, Any]
     channels: Channels | Mapping[str, Any]
+    buffers: Sequence[Buffer] | Mappings
     clamps: Sequence[Clamp] | Mappings
     synapses: Sequence[Synapse] | Mappings
     fluxes: Sequence[Flux] | Mappings

@@ -10,6 +10,7 @@ from typing import Any
 from hpcpinn.api.given import Given
 from hpcpinn.config.inverse import CellDataConfig, CellParameterConfig
 from hpcpinn.config.schema import (
+    BufferConfig,
     FluxConfig,
     MorphologyConfig,
     PhysicsConfig,
@@ -28,6 +29,12 @@ class Calcium(Given, PhysicsConfig):
     """
 
     table, order, inside = "physics", ("preset",), "constants"
+
+
+class Buffer(Given, BufferConfig):
+    """A buffer besides calbindin, such as a dye: ``hp.Buffer("fluo4", 50.0, k_plus=236.0, k_minus=82.6, D=60.0)``."""
+
+    table, order = "buffer", ("name", "total")
 
 
 class Dopamine(Given, SquarePhysicsConfig):
@@ -112,6 +119,7 @@ class Traces(Given, CellDataConfig):
 
 
 __all__ = [
+    "Buffer",
     "Calcium",
     "Channels",
     "Clamp",

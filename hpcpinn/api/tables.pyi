@@ -7,6 +7,7 @@ from typing import Any, Literal
 from hpcpinn.api.given import Given
 from hpcpinn.config.inverse import CellDataConfig, CellParameterConfig, CellTruthConfig
 from hpcpinn.config.schema import (
+    BufferConfig,
     FluxConfig,
     GateConfig,
     MorphologyConfig,
@@ -17,6 +18,17 @@ from hpcpinn.config.schema import (
 )
 from hpcpinn.config.square import SquareDomainConfig, SquarePhysicsConfig
 from hpcpinn.config.stimulation import ChannelsConfig, ClampConfig, CurrentConfig, FieldConfig, StimulationConfig
+
+class Buffer(Given, BufferConfig):
+    def __init__(
+        self,
+        name: str,
+        total: float,
+        *,
+        k_plus: float,
+        k_minus: float,
+        D: float,
+    ) -> None: ...
 
 class Calcium(Given, PhysicsConfig):
     def __init__(

@@ -109,7 +109,8 @@ def solve(
     seen = seen.tocsr()
     system = CalciumSystem(mesh, constants, forcing, start, tolerance, watch)
     names, reports = constants.species, seen.shape[0]
-    y = system.pack(dict(zip(names, constants.rest, strict=True)) | dict(initial or {}))
+    given = dict(initial or {})
+    y = system.pack(given if set(names) <= set(given) else dict(zip(names, constants.rest, strict=True)) | given)
 
     def observe(states: Float[ndarray, "m n"]) -> Float[ndarray, "m k"]:
         species, tallies = system.species(states), states[:, -2:]

@@ -21,7 +21,7 @@ from hpcpinn.training.local import Window
 from hpcpinn.workflows.cable_windows import NOTHING, QUIET, CableAttempt, CableState, CableWindows, Factors
 from hpcpinn.workflows.problem import Problem
 
-RESUMABLE = ("morphology", "physics", "voltage", "field", "stimulation", "clamp", "channels", "cable",
+RESUMABLE = ("morphology", "physics", "buffer", "voltage", "field", "stimulation", "clamp", "channels", "cable",
              "synapse", "flux", "network", "training", "pieces", "schwarz", "window")  # fmt: skip
 """Tables of the run description that shape the state: they must not change on resume."""
 

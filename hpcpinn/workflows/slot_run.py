@@ -33,8 +33,8 @@ from hpcpinn.workflows.cable_windows import NOTHING
 from hpcpinn.workflows.split_problem import SMALL, SplitProblem
 
 RESUMABLE = (
-    "morphology", "physics", "voltage", "field", "stimulation", "clamp", "channels", "cable", "synapse", "flux",
-    "pieces", "split", "network", "training", "schwarz", "window", "population",
+    "morphology", "physics", "buffer", "voltage", "field", "stimulation", "clamp", "channels", "cable", "synapse",
+    "flux", "pieces", "split", "network", "training", "schwarz", "window", "population",
 )  # fmt: skip
 """Tables of the run description that shape the state: they must not change on resume."""
 

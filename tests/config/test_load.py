@@ -10,9 +10,9 @@ from hypothesis import strategies as st
 
 from hpcpinn.config import RunConfig, bundled_job, config_from_json, load_config, load_with_origin
 from hpcpinn.config.lines import key_lines, line_of
-from hpcpinn.config.schema import ConstantsConfig, GateConfig
+from hpcpinn.config.schema import BufferConfig, ConstantsConfig, GateConfig
 from hpcpinn.errors import InputError, InputWarning, concerning
-from hpcpinn.physics.constants import CalciumConstants, Gate
+from hpcpinn.physics.constants import Buffer, CalciumConstants, Gate
 
 JOB = """\
 # a comment
@@ -115,8 +115,9 @@ def test_defaults_shrink_to_a_short_run_but_given_values_do_not():
 
 def test_every_constant_can_be_changed_and_nothing_else():
     """The two lists live on different floors; they must not drift apart."""
-    assert set(ConstantsConfig.model_fields) == {f.name for f in fields(CalciumConstants)} - {"name"}
+    assert set(ConstantsConfig.model_fields) == {f.name for f in fields(CalciumConstants)} - {"name", "buffers"}
     assert set(GateConfig.model_fields) == {f.name for f in fields(Gate)}
+    assert set(BufferConfig.model_fields) == {f.name for f in fields(Buffer)}
 
 
 @pytest.mark.parametrize(

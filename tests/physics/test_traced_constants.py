@@ -17,7 +17,7 @@ from hpcpinn.errors import InputError
 from hpcpinn.physics import calcium, channel_sets, gates, ghk, sources
 from hpcpinn.physics.calcium_system import CalciumForcing, CalciumSystem
 from hpcpinn.physics.channel_sets import CODE
-from hpcpinn.physics.constants import PRESETS, CalciumConstants
+from hpcpinn.physics.constants import PRESETS, Buffer, CalciumConstants
 from hpcpinn.physics.dopamine import PRESETS as SQUARES
 from hpcpinn.physics.dopamine import DopamineConstants, exact
 from hpcpinn.physics.pumped_binding import Deviation, ReactionConstants, deviation, rates, reaction_constants, state
@@ -47,16 +47,17 @@ def of_calcium(k: CalciumConstants) -> dict[str, Any]:
     c, b = jnp.array([0.5, 2.0, 9.0]) * k.c_rest, k.b_rest - jnp.array([0.1, 1.0, 0.5])
     forcing = CalciumForcing(jnp.full(3, 1.3), source, sink, release)
     system = CalciumSystem(k)
+    species = jnp.stack([c, b, *(0.9 * jnp.full(3, buffer.free(k.c_rest)) for buffer in k.buffers)])
     apart, ratio, reacting = Deviation(jnp.array([0.1]), jnp.array([0.7])), jnp.array([2.0]), reaction_constants(k)
     return {
         "gates": after,
         "channel": jnp.stack([source, sink]),
         "release": release,
-        "source": jax.vmap(system.source, (1, 0))(jnp.stack([c, b]), forcing),
-        "passage": jax.vmap(system.passage, (1, 0))(jnp.stack([c, b]), forcing),
-        "slopes": jnp.stack([calcium.pump_slope(c, k), *calcium.reaction_slopes(c, b, k)]),
+        "source": jax.vmap(system.source, (1, 0))(species, forcing),
+        "passage": jax.vmap(system.passage, (1, 0))(species, forcing),
+        "slopes": jnp.stack([calcium.pump_slope(c, k), *calcium.unbinding_slopes(c, b, k.all_buffers[0])]),
         "diffusion": jnp.stack(system.diffusion),
-        "rest": jnp.stack(calcium.rest_state(k)),
+        "rest": jnp.stack(k.rest),
         "reaction by itself": jnp.stack(rates(apart, ratio, reacting)),
         "leak of the influx": jnp.asarray(surplus_leak(k)),
     }
@@ -104,6 +105,9 @@ class Case:
 CASES = {
     "physical-N": Case(of_calcium, PRESETS["physical-N"]),
     "physical-T with a leak": Case(of_calcium, PRESETS["physical-T"].replace(leak=3e-3)),
+    "physical-N with a dye": Case(
+        of_calcium, PRESETS["physical-N"].replace(buffers=(Buffer("fluo4", 50.0, 236.0, 82.6, 60.0),))
+    ),
     "seed": Case(of_calcium, PRESETS["seed"].replace(leak=0.1, release_duration=2.0)),
     "dopamine": Case(of_dopamine, SQUARES["dopamine"]),
     "code": Case(of_membrane, CODE),

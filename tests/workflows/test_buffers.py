@@ -15,11 +15,11 @@ from hpcpinn.workflows.validate import validate
 from tests.workflows.test_forward import CELL, RELEASE, Silent
 
 DYE = '{name="fluo4", total=50.0, k_plus=236.0, k_minus=82.6, D=60.0}'
-FINE = ("network.features=64", "window.tolerance=5e-3", "window.longest=0.5")
+FINE = (*RELEASE[1:], "network.features=64", "window.tolerance=5e-3", "window.longest=0.5")
 
 
 def solved(output: Path, *settings: str) -> Result:
-    config = load_config(None, [*CELL, *RELEASE, *settings, f'run.output="{output}"'])
+    config = load_config(None, [*CELL, RELEASE[0], *settings, f'run.output="{output}"'])
     return read(run(config, make_communicator("serial"), Silent()).result)
 
 
@@ -39,7 +39,7 @@ def test_a_dye_is_a_species_that_agrees_with_the_reference(tmp_path: Path) -> No
     assert figures["rel_l2"]["calbindin"] < 1e-6
     assert figures["rel_l2"]["fluo4"] < 1e-4
     assert figures["balance"] < 1e-5
-    assert figures["reference"]["balance"] < 1e-11
+    assert figures["reference"]["balance"] < 1e-9
 
 
 _BUFFERS = ("calbindin", "fluo4")
@@ -48,9 +48,9 @@ _BUFFERS = ("calbindin", "fluo4")
 def test_a_buffer_in_two_halves_is_the_whole_one(tmp_path: Path) -> None:
     """Coupled windows of given lengths, solved to the last digits, are the same to what is left of them."""
     tight = (
-        "network.features=36", "run.duration=0.8", "window.tolerance=1.0", "window.first=0.1", "window.longest=0.1",
-        "window.shortest=0.1", "training.newton_tolerance=1e-13", "schwarz.jump_tolerance=1e-13", "schwarz.max_sweeps=40",
-        "training.newton_max=12", "run.output_interval=0.1",
+        "network.features=36", "run.duration=0.8", "window.tolerance=0.1", "window.first=0.1", "window.longest=0.1",
+        "window.shortest=0.1", "training.newton_tolerance=1e-13", "schwarz.jump_tolerance=1e-13",
+        "schwarz.max_sweeps=40", "training.newton_max=12", "run.output_interval=0.1",
     )  # fmt: skip
     whole = solved(tmp_path / "whole.h5", *tight)
     half = 'name="half", total=80.0, k_plus=27.0, k_minus=19.0, D=20.0'
