@@ -451,6 +451,8 @@ def _entries(cells: Sequence[SplitCell]) -> tuple[MemberEntry, ...]:
 def _refuse_what_split_windows_lack(config: RunConfig) -> None:
     if config.physics.preset == "seed":
         raise InputError("physics.preset: 'seed' is dimensionless; split windows need a physical preset")
+    if config.buffer:
+        raise InputError("a buffer besides calbindin needs window.kind = 'coupled'", ("buffer", 0, "name"))
 
 
 def _in_step(interval: float, period: float | None) -> float:
