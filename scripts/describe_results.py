@@ -9,6 +9,7 @@ from pathlib import Path
 
 from hpcpinn.io import schema
 from hpcpinn.io.schema import Dataset, Field
+from hpcpinn.physics.constants import PRESETS
 from hpcpinn.workflows import recorded, square_recorded
 
 PAGE = Path(__file__).resolve().parents[1] / "docs" / "results.md"
@@ -38,7 +39,9 @@ def _own(table: Iterable[Dataset]) -> list[Dataset]:
 
 TABLES: dict[str, Callable[[], list[str]]] = {
     "run": lambda: datasets((*schema.RUN, *schema.FIELDS)),
-    "fields": lambda: fields(("a cell", recorded.FIELDS), ("a square", [square_recorded.DOPAMINE])),
+    "fields": lambda: fields(
+        ("a cell", recorded.fields_of(PRESETS["physical-N"])), ("a square", [square_recorded.DOPAMINE])
+    ),
     "tree": lambda: datasets(schema.TREE),
     "box": lambda: datasets(schema.BOX),
     "line and points": lambda: datasets((*schema.LINE, *schema.POINTS)),
