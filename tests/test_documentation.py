@@ -3,14 +3,23 @@
 import os
 import re
 import runpy
+import shlex
+import shutil
 import subprocess
 import sys
 from pathlib import Path
 
 import pytest
 
+import hpcpinn as hp
+from hpcpinn.config import load_config
+from hpcpinn.config.jobs import bundled_job
+from hpcpinn.morphology.meshes import builtin_path
 from hpcpinn.physics.constants import PRESETS
 from hpcpinn.physics.dopamine_constants import PRESETS as SQUARES
+from hpcpinn.workflows.problem import describe_cell
+from tests.cli.in_process import hpcpinn
+from tests.workflows.results import write_result
 
 ROOT = Path(__file__).resolve().parents[1]
 PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]
@@ -44,15 +53,76 @@ def test_commands_have_the_options_that_are_named(page):
         assert {flag for name, flag in named if name == command} <= known
 
 
-def test_examples_of_the_extension_page_run(tmp_path):
-    blocks = re.findall(r"```python\n(.*?)```", (ROOT / "docs" / "extend.md").read_text(), flags=re.DOTALL)
-    assert len(blocks) == 6
+def blocks_of(page: Path, kind: str) -> list[str]:
+    return re.findall(rf"```{kind}\n(.*?)```", page.read_text(), flags=re.DOTALL)
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """What the examples find beside them: a cell, the job of the README, and a result of the default job."""
+    here = tmp_path_factory.mktemp("documents")
+    shutil.copy(builtin_path("ball_and_stick"), here / "cell.swc")
+    (here / "job.toml").write_text(
+        next(block for block in blocks_of(ROOT / "README.md", "toml") if "[[synapse]]" in block)
+    )
+    config = load_config(bundled_job("default"))
+    config = config.model_copy(update={"run": config.run.model_copy(update={"duration": 2.0})})
+    write_result(here / "results" / "run.h5", config, describe_cell(config))
+    return here
+
+
+ALONE = ("extend.md",)
+"""Pages whose examples add something to the package: a process of their own."""
+
+
+@pytest.mark.parametrize("page", [page for page in PAGES if blocks_of(page, "python")], ids=lambda page: page.name)
+def test_examples_in_python_run(page, folder, tmp_path, monkeypatch):
+    """All blocks of a page as one program, in their order."""
     script = tmp_path / "examples.py"
-    script.write_text("\n".join(blocks))
-    subprocess.run(
-        [sys.executable, str(script)], check=True, timeout=300,
-        env=os.environ | {"PYTHONPATH": str(ROOT), "JAX_PLATFORMS": "cpu"},
-    )  # fmt: skip
+    script.write_text("\n".join(blocks_of(page, "python")))
+    if page.name in ALONE:
+        subprocess.run(
+            [sys.executable, str(script)], check=True, timeout=300,
+            env=os.environ | {"PYTHONPATH": str(ROOT), "JAX_PLATFORMS": "cpu"},
+        )  # fmt: skip
+        return
+    monkeypatch.chdir(folder)
+    runpy.run_path(str(script), run_name="__main__")
+
+
+def test_the_readme_begins_with_a_run_in_python():
+    first = blocks_of(ROOT / "README.md", "[a-z]+")[0]
+    assert first == blocks_of(ROOT / "README.md", "python")[0] and "hp.solve(" in first
+
+
+QUICK = ("jobs", "inspect", "partition", "protocols", "submit")
+"""Commands that take no more than a second; of submit, what it would submit."""
+
+
+def quick_commands() -> list[str]:
+    lines = "\n".join(block for page in PAGES for block in blocks_of(page, "bash")).replace("\\\n", " ").splitlines()
+    return list(dict.fromkeys(line for line in lines if re.match(rf"hpcpinn ({'|'.join(QUICK)})\b", line)))
+
+
+@pytest.mark.parametrize("line", quick_commands())
+def test_quick_commands_run(line, folder, monkeypatch, capsys):
+    monkeypatch.chdir(folder)
+    words = shlex.split(line, comments=True)[1:]
+    hpcpinn(*words, *(["--dry-run"] if words[0] == "submit" and "--dry-run" not in words else []))
+    assert capsys.readouterr().out
+
+
+LACKING = {"guide.md": {"window.kind": "split", "field.magnitude": 1.0}}
+"""What parts of descriptions have in the words around them."""
+
+DESCRIPTIONS = [(page, block) for page in PAGES if page.name not in ALONE for block in blocks_of(page, "toml")]
+
+
+@pytest.mark.parametrize("page, block", DESCRIPTIONS, ids=[page.name for page, _ in DESCRIPTIONS])
+def test_descriptions_are_taken(page, block, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    Path("job.toml").write_text(block)
+    hp.load("job.toml", LACKING.get(page.name, {}) if "[run]" not in block else {})
 
 
 def test_the_presets_of_the_equations_are_those_that_are_declared():
