@@ -92,7 +92,7 @@ class CoupledWindow(WindowSolver):
         self,
         window: Window,
         guess: Traces,
-        given: Float[Array, "P 2 K T"],
+        given: Float[Array, "P ends K T"],
         size: Float[Array, " K"],
         linear: Condensed | None = None,
     ) -> WindowSolution:

@@ -35,17 +35,17 @@ class TransmissionRule(NamedTuple):
         entry_slot: Slot (local end or ghost) of every entry of the node sums, (n_entries,).
         entry_node: Local node of every entry, ascending, (n_entries,).
         entry_weight: w₁ and w₂, (n_entries, 2).
-        end_node: Local node of every local end, (P, 2).
-        coefficient: a, b, c of every local end, (P, 2, 3).
-        source_weight: Slope-type gain of a flux given at the end's node, (P, 2), 1/area.
+        end_node: Local node of every local end, (P, ends).
+        coefficient: a, b, c of every local end, (P, ends, 3).
+        source_weight: Slope-type gain of a flux given at the end's node, (P, ends), 1/area.
     """
 
     entry_slot: Int[Array, " E"]
     entry_node: Int[Array, " E"]
     entry_weight: Float[Array, "E 2"]
-    end_node: Int[Array, "P 2"]
-    coefficient: Float[Array, "P 2 3"]
-    source_weight: Float[Array, "P 2"]
+    end_node: Int[Array, "P ends"]
+    coefficient: Float[Array, "P ends 3"]
+    source_weight: Float[Array, "P ends"]
 
 
 @dataclass(frozen=True)
@@ -58,7 +58,7 @@ class Interfaces:
         plan: Who exchanges which slots with whom.
         n_ghosts: Ghost slots after the 2P local ones.
         n_nodes: Local nodes.
-        relaxation: Share of the new value taken at every end, (P, 2).
+        relaxation: Share of the new value taken at every end, (P, ends).
         tree: For tree solves; with Robin's rule only.
     """
 
@@ -67,7 +67,7 @@ class Interfaces:
     plan: ExchangePlan
     n_ghosts: int
     n_nodes: int
-    relaxation: Float[Array, "P 2"]
+    relaxation: Float[Array, "P ends"]
     tree: TreePlan | None = None
 
 
@@ -260,8 +260,8 @@ def exchanged(
 
 
 def orders(
-    rule: TransmissionRule, n_nodes: int, reports: Float[Array, "S K T"], given: Float[Array, "P 2 K T"]
-) -> Float[Array, "P 2 K T"]:
+    rule: TransmissionRule, n_nodes: int, reports: Float[Array, "S K T"], given: Float[Array, "P ends K T"]
+) -> Float[Array, "P ends K T"]:
     """What the local ends are told next, from the reports in all slots (local ends, then ghosts)."""
     entries = reports[rule.entry_slot]
     weighted = rule.entry_weight[:, :, None, None] * entries[:, None]

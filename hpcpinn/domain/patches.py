@@ -51,7 +51,7 @@ class Reach:
         near[site.frustum] = 0.0
         return cls(site, near, ends[:, 0] <= ends[:, 1], cable.length)
 
-    def _parts(self) -> tuple[Float[np.ndarray, " F+1"], Float[np.ndarray, " F+1"]]:
+    def _parts(self) -> tuple[Float[np.ndarray, " parts"], Float[np.ndarray, " parts"]]:
         """Nearer end and length of all that can be covered, the site's frustum as two."""
         own, x = self.site.frustum, self.site.fraction
         length = np.append(self.length, (1.0 - x) * self.length[own])

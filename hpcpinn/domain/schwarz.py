@@ -60,13 +60,13 @@ class Sweeps(NamedTuple):
     """Outcome of the sweeps of one Newton step.
 
     Attributes:
-        told: What the ends are told in the end, (P, 2, K, T).
+        told: What the ends are told in the end, (P, ends, K, T).
         made: Number of sweeps.
         jump: Relative interface jump after the last sweep.
         history: Jump after every sweep, NaN where there was none, (max_sweeps,).
     """
 
-    told: Float[Array, "P 2 K T"]
+    told: Float[Array, "P ends K T"]
     made: Int[Array, ""]
     jump: Float[Array, ""]
     history: Float[Array, " S"]
@@ -89,9 +89,9 @@ def sweep_until_agreed(
     communicator: Communicator,
     settings: SweepSettings,
     transfer: Float[Array, "P E E"],
-    base: Float[Array, "P 2 K T"],
-    given: Float[Array, "P 2 K T"],
-    told: Float[Array, "P 2 K T"],
+    base: Float[Array, "P ends K T"],
+    given: Float[Array, "P ends K T"],
+    told: Float[Array, "P ends K T"],
     size: Float[Array, " K"],
     tolerance: Float[Array, ""] | float,
     limit: Int[Array, ""] | int | None = None,

@@ -16,7 +16,7 @@ from typing import NamedTuple
 
 import jax
 import jax.numpy as jnp
-from jaxtyping import Array, Float
+from jaxtyping import Array, Float, Shaped
 
 from hpcpinn.domain.interfaces import Interfaces, exchanged
 from hpcpinn.parallel.communicator import Communicator
@@ -41,7 +41,7 @@ class Stars(NamedTuple):
     node: Float[Array, "N E E"]
 
 
-def by_colour(ends: Float[Array, "P 2 ..."], n_red: int) -> Float[Array, "2 P ..."]:
+def by_colour(ends: Shaped[Array, "P 2 ..."], n_red: int) -> Shaped[Array, "2 P ..."]:
     """Sorts ends by the colour of their node: a red piece begins on a red node, a black one ends there."""
     first, second = ends[:, 0], ends[:, 1]
     red = jnp.concatenate([first[:n_red], second[n_red:]])

@@ -18,7 +18,7 @@ from typing import NamedTuple
 
 import jax
 import jax.numpy as jnp
-from jaxtyping import Array, Float
+from jaxtyping import Array, Bool, Float
 
 from hpcpinn.domain.elimination_plan import Elimination, TreePlan
 from hpcpinn.domain.interfaces import Interfaces
@@ -127,7 +127,7 @@ def tree_solve(
     return heard + jnp.einsum("paibj,pbj->pai", solved, common)
 
 
-def solved_pieces(transfer: Float[Array, "P S S"], inner: Float[Array, "P 2 1"]) -> Float[Array, "P 2 E 2 E"]:
+def solved_pieces(transfer: Float[Array, "P S S"], inner: Bool[Array, "P 2 1"]) -> Float[Array, "P 2 E 2 E"]:
     """R of every piece."""
     n_pieces, size = transfer.shape[:2]
     mask = jnp.broadcast_to(inner, (n_pieces, 2, size // 2)).reshape(n_pieces, size, 1)

@@ -33,7 +33,7 @@ class Traces(NamedTuple):
     """Heads of the pieces and what their ends are told: all that a window's solve refines."""
 
     heads: Float[Array, "P K M"]
-    told: Float[Array, "P 2 K T"]
+    told: Float[Array, "P ends K T"]
 
 
 @dataclass(frozen=True)
@@ -97,7 +97,7 @@ class WindowSolver(ABC):
         self,
         window: Window,
         guess: Traces,
-        given: Float[Array, "P 2 K T"],
+        given: Float[Array, "P ends K T"],
         size: Float[Array, " K"],
         linear: Any = None,
     ) -> WindowSolution:
@@ -135,7 +135,7 @@ class WindowSolver(ABC):
 
     @cached_property
     def _given_flux(self) -> Callable[..., Array]:
-        def run(flux: Float[Array, "P 2 T"], species: int, duration: Float[Array, ""]) -> Float[Array, "P 2 K T"]:
+        def run(flux: Float[Array, "P 2 T"], species: int, duration: Float[Array, ""]) -> Float[Array, "P ends K T"]:
             equation = self.equation
             gain = self.interfaces.rule.source_weight[:, :, None] / (
                 equation.diffusion[species] * robin_parameter(equation, duration)[species]

@@ -88,9 +88,9 @@ def points_of(parts: Sequence[Compartments], values: Sequence[ndarray]) -> ndarr
     return np.concatenate([*compartments, *(x[part.count :] for part, x in zip(parts, values, strict=True))])
 
 
-def _first(counts: Sequence[int]) -> Int[ndarray, " n+1"]:
+def _first(counts: Sequence[int]) -> Int[ndarray, " _"]:
     """Where the things of each part begin among those of all, and how many there are."""
-    first: Int[ndarray, " n+1"] = np.r_[0, np.cumsum(counts)]
+    first: Int[ndarray, " _"] = np.r_[0, np.cumsum(counts)]
     return first
 
 

@@ -228,11 +228,12 @@ def flattened(trunk: Trunk) -> Float[Array, " n"]:
     return jnp.concatenate([ravel_pytree(trunk.parameters)[0], trunk.mixing.ravel()])
 
 
-def restored(trunk: Trunk, vector: Float[Array, " n"]) -> Trunk:
+def restored(trunk: Trunk, vector: Float[ArrayLike, " n"]) -> Trunk:
     """A trunk of the same architecture with θ and mixing from `flattened`."""
     flat, unravel = ravel_pytree(trunk.parameters)
-    mixing = jnp.asarray(vector[flat.size :]).reshape(trunk.mixing.shape)
-    return Trunk(trunk.network, unravel(jnp.asarray(vector[: flat.size])), mixing)
+    numbers = jnp.asarray(vector)
+    mixing = numbers[flat.size :].reshape(trunk.mixing.shape)
+    return Trunk(trunk.network, unravel(numbers[: flat.size]), mixing)
 
 
 def split_features(n_features: int) -> tuple[int, int]:

@@ -1,6 +1,6 @@
 """Exact solutions on cables, trees and points: what every solver is held against first."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 import numpy as np
 from jaxtyping import Float
@@ -60,7 +60,7 @@ def cone_mode(radius: tuple[float, float], length: float, order: int = 1) -> tup
 
 
 def star_mode(
-    lengths: Float[ndarray, " n"], radii: Float[ndarray, " n"], order: int = 1
+    lengths: Sequence[float] | Float[ndarray, " n"], radii: Sequence[float] | Float[ndarray, " n"], order: int = 1
 ) -> tuple[list[Profile], float]:
     """Diffusion in cylinders that meet at one branch point, far ends closed.
 

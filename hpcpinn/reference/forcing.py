@@ -30,7 +30,7 @@ class VoltageTable:
     """
 
     times: Float[ndarray, " T"]
-    values: Float[ndarray, "T S"]
+    values: Float[ndarray, "rows S"]
     weights: Callable[[Mesh], sparse.spmatrix | ndarray] | None = None
 
 

@@ -8,17 +8,17 @@ from hpcpinn.errors import InputError
 from hpcpinn.physics.constants import FARADAY, GAS, CalciumConstants, Gate
 
 
-def pump(c: Float[ndarray, " N"], k: CalciumConstants) -> Float[ndarray, " N"]:
+def pump(c: Float[ndarray, "..."], k: CalciumConstants) -> Float[ndarray, "..."]:
     """What PMCA and NCX take out, µM·µm/s."""
     square = c * c
-    current: Float[ndarray, " N"] = k.pmca_max * square / (k.pmca_K**2 + square) + k.ncx_max * c / (k.ncx_K + c)
+    current: Float[ndarray, "..."] = k.pmca_max * square / (k.pmca_K**2 + square) + k.ncx_max * c / (k.ncx_K + c)
     return current
 
 
-def pump_slope(c: Float[ndarray, " N"], k: CalciumConstants) -> Float[ndarray, " N"]:
+def pump_slope(c: Float[ndarray, "..."], k: CalciumConstants) -> Float[ndarray, "..."]:
     """d pump / dc, µm/s."""
     K2 = k.pmca_K**2
-    slope: Float[ndarray, " N"] = (
+    slope: Float[ndarray, "..."] = (
         2.0 * k.pmca_max * K2 * c / (K2 + c * c) ** 2 + k.ncx_max * k.ncx_K / (k.ncx_K + c) ** 2
     )
     return slope

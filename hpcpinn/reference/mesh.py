@@ -1,5 +1,6 @@
 """Finite volumes on the cable graph: cells, exact geometry, the conservative diffusion operator."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -131,7 +132,7 @@ class Mesh:
         return cell, area * weight / weight.sum()
 
 
-def make_mesh(cable: Cable, cells: int | Int[ndarray, " F"]) -> Mesh:
+def make_mesh(cable: Cable, cells: int | Sequence[int] | Int[ndarray, " F"]) -> Mesh:
     """Cuts every frustum into equal cells and builds the diffusion operator.
 
     Args:

@@ -16,6 +16,7 @@ from typing import NamedTuple
 import jax
 import jax.numpy as jnp
 import numpy as np
+from jax.typing import ArrayLike
 from jaxtyping import Array, Float, Int
 from numpy import ndarray
 from scipy import sparse, special
@@ -24,6 +25,9 @@ from hpcpinn.timestepping.cell_grid import CellGrid
 
 TERMS_PER_ROUND = 4
 """Of the series, in the loop: a round has a price of its own."""
+
+
+Count = Array | np.integer | int
 
 
 class Stencil(NamedTuple):
@@ -119,7 +123,7 @@ class CableDiffusion:
         return Series(values, terms)
 
     def __call__(
-        self, fields: Float[Array, "species N"], coefficients: Float[Array, "terms species"], terms: Array
+        self, fields: Float[Array, "species N"], coefficients: Float[ArrayLike, "terms species"], terms: Array
     ) -> Float[Array, "species N"]:
         """The fields after the window that one row of `series` belongs to.
 
@@ -132,10 +136,10 @@ class CableDiffusion:
     def recur(
         self,
         fields: Float[Array, "species N"],
-        coefficients: Float[Array, "terms species"],
+        coefficients: Float[ArrayLike, "terms species"],
         sums: tuple[Array, Array],
-        top: Array | int,
-        bottom: Array | int,
+        top: Count,
+        bottom: Count,
     ) -> tuple[Array, Array]:
         """Rounds of the recurrence, from above `top` down to above `bottom`: `TERMS_PER_ROUND` terms in each.
 
@@ -157,11 +161,11 @@ class CableDiffusion:
     def close(
         self,
         fields: Float[Array, "species N"],
-        coefficients: Float[Array, "terms species"],
+        coefficients: Float[ArrayLike, "terms species"],
         sums: tuple[Array, Array],
     ) -> Float[Array, "species N"]:
         """The first term, which ends the recurrence."""
-        return coefficients[0][:, None] * fields + self._shifted(sums[0]) - sums[1]
+        return jnp.asarray(coefficients)[0][:, None] * fields + self._shifted(sums[0]) - sums[1]
 
     def _shifted(self, u: Float[Array, "species N"]) -> Float[Array, "species N"]:
         """X u."""
@@ -174,7 +178,7 @@ class CableDiffusion:
         return out.at[:, s.row].add(more, mode="promise_in_bounds")
 
 
-def rounds_of(terms: Array | int) -> Array | int:
+def rounds_of(terms: Count) -> Count:
     """Rounds of the recurrence for a series of so many terms, of which the first is not in a round."""
     return -(-(terms - 1) // TERMS_PER_ROUND)
 

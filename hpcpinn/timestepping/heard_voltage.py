@@ -39,11 +39,11 @@ class HeardVoltage:
     communicator: Communicator
 
     @property
-    def compartments(self) -> Int[ndarray, " n+m"]:
+    def compartments(self) -> Int[ndarray, " heard"]:
         """All that are heard of, in the order of the columns of `to_cells`."""
         return np.concatenate([self.own, self.others])
 
-    def heard(self, values: Float[ndarray, "n ..."]) -> Float[ndarray, "n+m ..."]:
+    def heard(self, values: Float[ndarray, "n ..."]) -> Float[ndarray, "heard ..."]:
         """Values at own compartments, and those of others below them. Collective over all ranks."""
         if self.plan is None:
             return np.asarray(values)

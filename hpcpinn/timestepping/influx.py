@@ -223,7 +223,7 @@ def _running(own: _Ticks, tick: float, gated: Float[Array, "P gates"]) -> Influx
     return InfluxTable(tick, sink, np.stack(powers, axis=1), np.asarray(gated))
 
 
-def _summed(values: Float[ndarray, "T P"]) -> Float[ndarray, "T+1 P"]:
+def _summed(values: Float[ndarray, "T P"]) -> Float[ndarray, "edges P"]:
     """Sums of the rows so far, from nothing on."""
     out = np.zeros((len(values) + 1, *values.shape[1:]))
     np.cumsum(values, axis=0, out=out[1:])
@@ -268,7 +268,7 @@ def table_edges(plans: Sequence[Int[ndarray, " K"]], moved: Float[ndarray, " T"]
     return np.append(np.repeat(needed[:-1], parts) + within, needed[-1])
 
 
-def sample_ticks(edges: Int[ndarray, " T+1"]) -> Float[ndarray, " n"]:
+def sample_ticks(edges: Int[ndarray, " edges"]) -> Float[ndarray, " n"]:
     """When `influx_of_samples` wants the voltage, in ticks: the start, then pairs up to the end.
 
     Four Gauss nodes stand between two edges, and steps lead from one to the next: every step asks for the
@@ -279,12 +279,12 @@ def sample_ticks(edges: Int[ndarray, " T+1"]) -> Float[ndarray, " n"]:
     return np.append(float(edges[0]), np.column_stack([middles, ends]).ravel())
 
 
-def _step_ends(edges: Int[ndarray, " T+1"]) -> Float[ndarray, " n"]:
+def _step_ends(edges: Int[ndarray, " edges"]) -> Float[ndarray, " n"]:
     nodes = edges[:-1, None] + np.diff(edges)[:, None] * _NODES
     return np.append(nodes.ravel(), float(edges[-1]))
 
 
-def _steps(edges: Int[ndarray, " T+1"], tick: float) -> Float[ndarray, " n"]:
+def _steps(edges: Int[ndarray, " edges"], tick: float) -> Float[ndarray, " n"]:
     """Lengths of the steps, s."""
     return tick * np.diff(_step_ends(edges), prepend=float(edges[0]))
 
@@ -293,7 +293,7 @@ def influx_of_samples(
     V: Float[ndarray, "n P"],
     k: CalciumConstants,
     *,
-    edges: Int[ndarray, " T+1"],
+    edges: Int[ndarray, " edges"],
     tick: float,
     state: Float[ndarray, "P gates"] | None = None,
     channels: ChannelScale | None = None,

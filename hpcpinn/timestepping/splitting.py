@@ -287,7 +287,7 @@ class Splitting:
         return ReactionState(*self.diffusion(jnp.stack(state), *row, *stored))
 
 
-def _half_reactions_joined(plan: WindowPlan) -> tuple[Float[Array, " K+1"], WindowPlan]:
+def _half_reactions_joined(plan: WindowPlan) -> tuple[Float[Array, " _"], WindowPlan]:
     """Times of the reactions before, between and after the windows, and a last window of no length.
 
     The window of no length changes no bit; with it one body serves the whole scan.

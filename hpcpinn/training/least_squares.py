@@ -308,7 +308,7 @@ def _pull_of_edges(
     geometry: PieceGeometry,
     edges: EdgeRows,
     duration: Number,
-    told: Float[Array, "P 2 K T"],
+    told: Float[Array, "P ends K T"],
     weights: RowWeights,
 ) -> Float[Array, "P K M"]:
     """Transpose of the weighted edge rows applied to data `told`, in units of the scale."""
@@ -341,7 +341,7 @@ class Correction(NamedTuple):
     """
 
     heads: Float[Array, "P K M"]
-    reported: Float[Array, "P 2 K T"]
+    reported: Float[Array, "P ends K T"]
 
 
 def correct(
@@ -400,8 +400,8 @@ def correct(
 
 
 def respond(
-    equation: ReactionDiffusion, transfer: Float[Array, "P E E"], told: Float[Array, "P 2 K T"]
-) -> Float[Array, "P 2 K T"]:
+    equation: ReactionDiffusion, transfer: Float[Array, "P E E"], told: Float[Array, "P ends K T"]
+) -> Float[Array, "P ends K T"]:
     """What the ends report in addition when they are told `told`: S g."""
     scale = jnp.asarray(equation.scale)[:, None]
     flat = (told / scale).reshape(told.shape[0], transfer.shape[-1])  # there may be no pieces
@@ -416,7 +416,7 @@ def accept(
     window: Window,
     linear: Linearisation,
     correction: Correction,
-    told: Float[Array, "P 2 K T"],
+    told: Float[Array, "P ends K T"],
     weights: RowWeights,
     *,
     batch: int | None = None,

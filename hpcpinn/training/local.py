@@ -1,7 +1,7 @@
 """The local problem: what is asked of the field on every piece during one window.
 
 Arrays are batched over the P pieces of a rank; K species, M features, X × T collocation points
-(Q = X·T), two ends e (0: ξ = −1, 1: ξ = +1).
+(Q = X·T), two ends e (0: ξ = −1, 1: ξ = +1); rectangles have four.
 """
 
 from collections.abc import Callable
@@ -90,12 +90,12 @@ class EdgeRows(NamedTuple):
     """Which combination of value u and scaled outward slope ∂n u/κ an end receives and sends.
 
     Attributes:
-        receive: (P, 2 ends, 2): coefficients of (value, slope) that the end is told.
-        send: (P, 2 ends, 2): coefficients of (value, slope) that the end reports.
+        receive: (P, ends, 2): coefficients of (value, slope) that the end is told.
+        send: (P, ends, 2): coefficients of (value, slope) that the end reports.
     """
 
-    receive: Float[Array, "P 2 2"]
-    send: Float[Array, "P 2 2"]
+    receive: Float[Array, "P ends 2"]
+    send: Float[Array, "P ends 2"]
 
 
 def robin_parameter(equation: ReactionDiffusion, duration: Number) -> Float[Array, " K"]:
@@ -162,7 +162,7 @@ def edge_values(
     geometry: PieceGeometry,
     duration: Number,
     heads: Float[Array, "P K M"],
-) -> tuple[Float[Array, "P 2 K T"], Float[Array, "P 2 K T"]]:
+) -> tuple[Float[Array, "P ends K T"], Float[Array, "P ends K T"]]:
     """Departure from rest and its scaled outward slope ∂n u/κ at both ends of every piece."""
     value = jnp.einsum("pkm,etm->pekt", heads, table.edge)
     slope = jnp.einsum("pkm,etm->pekt", heads, table.edge_slope)
@@ -172,6 +172,6 @@ def edge_values(
     return value * scale, slope * scale * per_length / kappa
 
 
-def combine(rows: Float[Array, "P 2 2"], value: Array, slope: Array) -> Float[Array, "P 2 K T"]:
+def combine(rows: Float[Array, "P ends 2"], value: Array, slope: Array) -> Float[Array, "P ends K T"]:
     """The combination of value and slope that `rows` asks for."""
     return rows[:, :, 0, None, None] * value + rows[:, :, 1, None, None] * slope

@@ -15,6 +15,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 from jax.flatten_util import ravel_pytree
+from jax.typing import ArrayLike
 from jaxtyping import Array, Float, PyTree
 
 from hpcpinn.networks.trunk import HiddenLayers
@@ -92,7 +93,7 @@ class Monolithic:
         """Random weights."""
         return self.network.init(jax.random.PRNGKey(self.seed), jnp.zeros(2))
 
-    def field(self, parameters: PyTree, x: Float[Array, " n"], t: Float[Array, " n"] | float) -> Float[Array, "K n"]:
+    def field(self, parameters: PyTree, x: Float[ArrayLike, " n"], t: Float[ArrayLike, "..."]) -> Float[Array, "K n"]:
         """The field at places and internal times."""
         task = self.task
         xi = 2.0 * (jnp.asarray(x) - task.left) / task.length - 1.0

@@ -36,7 +36,7 @@ class Rows(NamedTuple):
 
     equation: Float[Array, "P K Q"]
     initial: Float[Array, "P K X"]
-    edge: Float[Array, "P 2 K T"]
+    edge: Float[Array, "P ends K T"]
 
 
 def resolvent_at(
@@ -56,7 +56,7 @@ def piece_rows(
     geometry: PieceGeometry,
     edges: EdgeRows,
     window: Window,
-    told: Float[Array, "P 2 K T"],
+    told: Float[Array, "P ends K T"],
     resolvent: Float[Array, "P K K"],
     heads: Float[Array, "P K M"],
 ) -> Rows:

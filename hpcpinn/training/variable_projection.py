@@ -152,7 +152,7 @@ class SharedTrunk:
     def _fitted(self, theta: Array, piece: Pieces) -> tuple[Array, Array, Array]:
         """Rows, Jacobian in θ and orthonormal basis of the head's columns, at the best head."""
 
-        def basis(by_head: Float[Array, "R KM"]) -> tuple[Float[Array, "R+KM KM"], Float[Array, "KM KM"]]:
+        def basis(by_head: Float[Array, "R KM"]) -> tuple[Float[Array, "_ KM"], Float[Array, "KM KM"]]:
             ridge = _RIDGE * jnp.linalg.norm(by_head) * jnp.eye(by_head.shape[1])
             q, r = jnp.linalg.qr(jnp.concatenate([by_head, ridge]))
             return q, r
