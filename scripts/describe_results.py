@@ -52,6 +52,10 @@ TABLES: dict[str, Callable[[], list[str]]] = {
     ),
     "sweeps": lambda: columns(("all", schema.SWEEPS)),
     "reference": lambda: datasets((*schema.SOLUTIONS, schema.SOLUTION)),
+    "inference": lambda: datasets(
+        (*schema.ESTIMATES, *schema.OBSERVATIONS, schema.COLUMN, *schema.BANDS, *schema.FIELD_BANDS, *schema.CHECK)
+    ),
+    "draws": lambda: datasets((*schema.DRAWS, *schema.PLACEMENT)),
     "study": lambda: datasets(schema.STUDY),
 }
 

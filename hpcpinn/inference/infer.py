@@ -339,7 +339,7 @@ def _result(found: Fitted) -> InferenceResult:
         predicted=observations.value + np.asarray(fit.rows) * observations.noise,
         unit=problem.unit,
         bands=_bands(found, spread),
-        cell=None if problem.over_cell is None else problem.over_cell(found.solution, spread),
+        field_bands=None if problem.over_fields is None else problem.over_fields(found.solution, spread),
         check=found.check,
         config=problem.description,
         **estimates_of(found.posterior, problem.model, found.start, fit.way, found.observed.truth),

@@ -12,7 +12,7 @@ from hpcpinn.inference.fits import Fitting, make_fit
 from hpcpinn.inference.forward_model import At, ForwardModel, is_traced, solve
 from hpcpinn.inference.gauss_newton import Prior
 from hpcpinn.io.draws import Placement
-from hpcpinn.io.inference import CellBands
+from hpcpinn.io.inference import FieldBands
 from hpcpinn.io.observations import Observations
 
 if TYPE_CHECKING:
@@ -78,8 +78,8 @@ class InverseProblem:
         groups: How observations are grouped for the predictive check; None: the model is not checked.
         laid_at: Makes the problem anew, its model laid (windows, pieces) for the constants at given coordinates,
             from which it begins; None where no learned constant decides on that. Collective over all ranks.
-        over_cell: Makes means and standard deviations over a cell of a solution and the covariance of the
-            coordinates; None for none. Collective over all ranks.
+        over_fields: Makes means and standard deviations of a field on its geometry, of a solution and the covariance of
+            the coordinates; None for none. Collective over all ranks.
         placed: Finds where the next observation tells most; None where nobody asks.
     """
 
@@ -92,7 +92,7 @@ class InverseProblem:
     traces: Traces | None = None
     groups: Groups | None = None
     laid_at: "Callable[[Float[ndarray, ' p']], InverseProblem] | None" = None
-    over_cell: Callable[[Any, Float[ndarray, "p p"]], CellBands] | None = None
+    over_fields: Callable[[Any, Float[ndarray, "p p"]], FieldBands] | None = None
     placed: "Callable[[Fitted], Placement] | None" = None
 
     @property

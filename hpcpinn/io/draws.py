@@ -1,12 +1,6 @@
 """Draws from a posterior: in the result file of an inference, and as ArviZ InferenceData in netCDF beside it.
 
-/draws/{value,weight,log_density}                 constants (C, S, p), weights and density (C, S), chain by chain
-/draws/equal (N,)                                 numbers of draws that stand for the posterior with equal weights
-/draws/{median,interval}                          of the constants, (p,) and (p, 2): the middle 95 %
-/draws/{diverging,acceptance,energy,steps}        of every draw of a chain (C, S); step_size (C,);
-/draws/{rhat,ess_bulk,ess_tail} (p,)              and how well the chains mix
-attributes shape, effective                       of weighted draws instead
-/placement/{x,y,t,over_places,over_times,best,gain}    where the next observation tells most
+`schema.DRAWS` and `schema.PLACEMENT` say what is in the file.
 """
 
 import os
@@ -21,10 +15,9 @@ from jaxtyping import Float, Int
 from numpy import ndarray
 
 from hpcpinn import __version__
-from hpcpinn.io import storage
-from hpcpinn.io.inference import FORMAT as INFERENCE_FORMAT
-from hpcpinn.io.inference import FORMAT_VERSION as INFERENCE_VERSION
+from hpcpinn.io import datasets, storage
 from hpcpinn.io.observations import Observations
+from hpcpinn.io.schema import DRAWS, INFERENCE_FORMAT, INFERENCE_FORMAT_VERSION, PLACEMENT
 
 if TYPE_CHECKING:
     from hpcpinn.parallel.communicator import Communicator
@@ -99,8 +92,6 @@ class Placement:
 
 
 _ARRAYS = ("value", "weight", "log_density", "equal", "median", "interval")
-_PLACEMENT = tuple(Placement.__dataclass_fields__)
-_UNITS = {"x": "um", "y": "um", "t": "ms"}
 
 
 def netcdf_path(result: str | Path) -> Path:
@@ -118,19 +109,11 @@ def write_draws(path: str | Path, communicator: "Communicator", draws: Draws, pl
 
 
 def _write_draws(path: Path, draws: Draws, placement: Placement | None) -> None:
+    content = {f"draws/{name}": getattr(draws, name) for name in _ARRAYS}
+    content |= {f"draws/{name}": figure for name, figure in draws.figures.items()}
+    content |= {} if placement is None else {f"placement/{name}": value for name, value in vars(placement).items()}
     with storage.open_serial(path) as file:
-        for name in _ARRAYS:
-            file[f"draws/{name}"] = getattr(draws, name)
-        for name, figure in draws.figures.items():
-            if name in OF_WEIGHTS:
-                file["draws"].attrs[name] = figure
-            else:
-                file[f"draws/{name}"] = figure
-        if placement is not None:
-            for name in _PLACEMENT:
-                file[f"placement/{name}"] = getattr(placement, name)
-            for name, unit in _UNITS.items():
-                file[f"placement/{name}"].attrs["units"] = unit
+        datasets.write(file, (*DRAWS, *PLACEMENT), content)
 
 
 def read_draws(path: str | Path) -> Draws | None:
@@ -139,13 +122,14 @@ def read_draws(path: str | Path) -> Draws | None:
     Raises:
         InputError: The file is not there, damaged, or something else.
     """
-    with storage.open_existing(Path(path), INFERENCE_FORMAT, INFERENCE_VERSION) as file:
-        if "draws" not in file:
-            return None
-        group = file["draws"]
-        figures: dict[str, Any] = {name: group[name][()] for name in OF_CHAINS if name in group}
-        figures |= {name: float(group.attrs[name]) for name in OF_WEIGHTS if name in group.attrs}
-        return Draws(**{name: np.asarray(group[name][()]) for name in _ARRAYS}, figures=figures)
+    with storage.open_existing(Path(path), INFERENCE_FORMAT, INFERENCE_FORMAT_VERSION) as file:
+        found = datasets.read(file, DRAWS)
+    if not found:
+        return None
+    named = {name.removeprefix("draws/"): values for name, values in found.items()}
+    figures = {name: named[name] for name in OF_CHAINS if name in named}
+    figures |= {name: float(named[name]) for name in OF_WEIGHTS if name in named}
+    return Draws(**{name: named[name] for name in _ARRAYS}, figures=figures)
 
 
 def read_placement(path: str | Path) -> Placement | None:
@@ -154,11 +138,10 @@ def read_placement(path: str | Path) -> Placement | None:
     Raises:
         InputError: The file is not there, damaged, or something else.
     """
-    with storage.open_existing(Path(path), INFERENCE_FORMAT, INFERENCE_VERSION) as file:
-        if "placement" not in file:
-            return None
-        found: dict[str, Any] = {name: file[f"placement/{name}"][()] for name in _PLACEMENT}
-        return Placement(**found | {"gain": float(found["gain"])})
+    with storage.open_existing(Path(path), INFERENCE_FORMAT, INFERENCE_FORMAT_VERSION) as file:
+        found = datasets.read(file, PLACEMENT)
+    named: dict[str, Any] = {name.removeprefix("placement/"): values for name, values in found.items()}
+    return Placement(**named | {"gain": float(named["gain"])}) if named else None
 
 
 def write_netcdf(

@@ -1,10 +1,4 @@
-"""Estimates of constants as every inference has them, and their part of its result file.
-
-/config                                        run description, JSON text
-/parameters/{name,unit,start,estimate,low,high,sd_log,data_sd_log,determined,measure,truth}
-/covariance (p, p)                             of the logarithms; of constants of either sign over their measure
-/path (S, p)                                   constants after every step
-"""
+"""Estimates of constants as every inference has them, which `schema.ESTIMATES` declares."""
 
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
@@ -15,14 +9,16 @@ from jaxtyping import Bool, Float
 from numpy import ndarray
 
 from hpcpinn.coordinates import Coordinates
-from hpcpinn.io.datasets import text_in, write_origin, write_strings
+from hpcpinn.io import datasets
 from hpcpinn.io.describing import dataset, described
+from hpcpinn.io.schema import ESTIMATES
 from hpcpinn.wording import counted
 
 if TYPE_CHECKING:
     import xarray
 
-_PARAMETERS = ("start", "estimate", "low", "high", "sd_log", "data_sd_log", "determined")
+COLUMNS = ("start", "estimate", "low", "high", "sd_log", "data_sd_log", "determined", "measure", "truth")
+"""What is known of every constant, by the name of the attribute and the dataset."""
 
 
 @dataclass(frozen=True, kw_only=True, repr=False)
@@ -69,7 +65,7 @@ class Estimates:
         Raises:
             InputError: xarray is not installed.
         """
-        columns = {name: ("constant", np.asarray(getattr(self, name))) for name in (*_PARAMETERS, "measure", "truth")}
+        columns = {name: ("constant", np.asarray(getattr(self, name))) for name in COLUMNS}
         columns["determined"] = ("constant", self.determined.astype(int))
         fields = columns | {
             "covariance": (("constant", "other"), self.covariance),
@@ -91,28 +87,24 @@ class Estimates:
         """What ``repr`` names besides."""
         return {"covariance": (self.covariance, ""), "path": (self.path, "")}
 
-
-def write_estimates(file: h5py.File, kind: str, version: int, estimates: Estimates) -> None:
-    """Writes what kind of file it is, who made it, and the estimates."""
-    write_origin(file, kind, version)
-    file["config"] = estimates.config
-    write_strings(file, "parameters/name", list(estimates.names))
-    write_strings(file, "parameters/unit", list(estimates.units))
-    for name in (*_PARAMETERS, "measure", "truth"):
-        file[f"parameters/{name}"] = getattr(estimates, name)
-    file["covariance"], file["path"] = estimates.covariance, estimates.path
+    def content(self) -> dict[str, Any]:
+        """What is written, by name of the dataset."""
+        return {
+            "config": self.config,
+            "parameters/name": self.names,
+            "parameters/unit": self.units,
+            **{f"parameters/{name}": getattr(self, name) for name in COLUMNS},
+            "covariance": self.covariance,
+            "path": self.path,
+        }
 
 
 def estimates_in(file: h5py.File) -> dict[str, Any]:
     """The fields of `Estimates` that a file holds."""
-    config, n = file["config"][()], len(file["parameters/name"])
+    found = datasets.read(file, ESTIMATES)
     return {
-        "names": text_in(file, "parameters/name"),
-        "units": text_in(file, "parameters/unit"),
-        **{name: np.asarray(file[f"parameters/{name}"][:]) for name in _PARAMETERS},
-        "measure": np.asarray(file["parameters/measure"][:]) if "measure" in file["parameters"] else np.zeros(n),
-        "truth": np.asarray(file["parameters/truth"][:]) if "truth" in file["parameters"] else np.full(n, np.nan),
-        "covariance": np.asarray(file["covariance"][:]),
-        "path": np.asarray(file["path"][:]),
-        "config": config.decode() if isinstance(config, bytes) else str(config),
+        "names": found["parameters/name"],
+        "units": found["parameters/unit"],
+        **{name: found[f"parameters/{name}"] for name in COLUMNS},
+        **{name: found[name] for name in ("covariance", "path", "config")},
     }

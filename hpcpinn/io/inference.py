@@ -1,16 +1,7 @@
-"""The result file of an inference.
-
-What `estimates` says, and
-/observations/{value,noise,predicted} and every column of places and times
-/bands/{site,time}, /bands/{mean,sd} (S, T)     what is seen at places: posterior mean and standard deviation
-/bands/{low,high} (S, T)                        added by draws: the middle 95 % of them
-/cell/{xyz,radius,time}, /cell/{mean,sd} (T, F)  calcium on every piece at the ends of windows
-/check/{name,probability}                       posterior predictive check; attributes probability, level
-The last three where the system has them.
-"""
+"""The result file of an inference, which `hpcpinn.io.schema` declares part by part."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -19,16 +10,16 @@ import numpy as np
 from jaxtyping import Float
 from numpy import ndarray
 
-from hpcpinn.io import storage
-from hpcpinn.io.datasets import text_in, write_strings
-from hpcpinn.io.estimates import Estimates, estimates_in, write_estimates
+from hpcpinn.io import datasets, layout, schema, storage
+from hpcpinn.io.estimates import Estimates, estimates_in
+from hpcpinn.io.geometry import Geometry, geometry_in
 from hpcpinn.io.observations import Observations
+from hpcpinn.io.schema import INFERENCE_FORMAT as FORMAT
+from hpcpinn.io.schema import INFERENCE_FORMAT_VERSION as FORMAT_VERSION
+from hpcpinn.io.schema import Dataset, Field
 
 if TYPE_CHECKING:
     from hpcpinn.parallel.communicator import Communicator
-
-FORMAT = "hpcpinn-inference"
-FORMAT_VERSION = 2
 
 
 @dataclass(frozen=True)
@@ -52,22 +43,22 @@ class Bands:
 
 
 @dataclass(frozen=True)
-class CellBands:
-    """Calcium on all pieces of a cell over time, and how well it is known.
+class FieldBands:
+    """A field on its geometry over time, and how well it is known.
 
     Attributes:
-        xyz: Ends of all F pieces, µm.
-        radius: Radii there, µm.
+        geometry: Where the N values of the field are.
+        field: Name and unit of the field.
         time: T times, ms.
-        mean: Posterior mean, µM.
-        sd: Its standard deviation by Laplace's approximation, µM.
+        mean: Posterior mean, in the unit of the field.
+        sd: Its standard deviation by Laplace's approximation.
     """
 
-    xyz: Float[ndarray, "F 2 3"]
-    radius: Float[ndarray, "F 2"]
+    geometry: Geometry
+    field: Field
     time: Float[ndarray, " T"]
-    mean: Float[ndarray, "T F"]
-    sd: Float[ndarray, "T F"]
+    mean: Float[ndarray, "T ..."]
+    sd: Float[ndarray, "T ..."]
 
 
 @dataclass(frozen=True)
@@ -99,7 +90,7 @@ class InferenceResult(Estimates):
         predicted: What the most probable model makes of them, in their unit.
         unit: Unit of what is seen; 1 for a plain number.
         bands: What is seen at places over time; None where nobody asked.
-        cell: Calcium on all pieces; None where there is no cell.
+        field_bands: A field on its geometry over time; None where nobody asked.
         check: Whether the model could have made the data; None where that was not asked.
     """
 
@@ -107,17 +98,12 @@ class InferenceResult(Estimates):
     predicted: Float[ndarray, " N"]
     unit: str
     bands: Bands | None = None
-    cell: CellBands | None = None
+    field_bands: FieldBands | None = None
     check: Check | None = None
 
     @property
     def _arrays(self) -> dict[str, tuple[ndarray, str]]:
         return super()._arrays | {"observations": (self.observations.value, self.unit)}
-
-
-_CELL = {"xyz": "um", "radius": "um", "time": "ms", "mean": "uM", "sd": "uM"}
-"""Datasets of /cell and their units."""
-_BANDS = ("mean", "sd", "low", "high")
 
 
 def write_inference(path: str | Path, communicator: "Communicator", result: InferenceResult) -> None:
@@ -131,36 +117,44 @@ def write_inference(path: str | Path, communicator: "Communicator", result: Infe
 
 def _write(path: Path, result: InferenceResult) -> None:
     path.parent.mkdir(parents=True, exist_ok=True)
+    declared = (*schema.ESTIMATES, *schema.OBSERVATIONS, *_columns(result.observations), *schema.BANDS, *schema.CHECK)
     with h5py.File(path, "w", locking=False) as file:
-        write_estimates(file, FORMAT, FORMAT_VERSION, result)
-        seen = result.observations
-        for name in seen.columns:
-            unit = result.unit if name in ("value", "noise") else seen.unit(name)
-            _put(file, f"observations/{name}", seen[name], unit)
-        _put(file, "observations/predicted", result.predicted, result.unit)
-        if result.bands is not None:
-            write_strings(file, "bands/site", list(result.bands.names))
-            _put(file, "bands/time", result.bands.time, "ms")
-            for name in _BANDS:
-                if getattr(result.bands, name) is not None:
-                    _put(file, f"bands/{name}", getattr(result.bands, name), result.unit)
-        if result.cell is not None:
-            for name, unit in _CELL.items():
-                _put(file, f"cell/{name}", getattr(result.cell, name), unit)
-        if result.check is not None:
-            write_strings(file, "check/name", list(result.check.each))
-            file["check/probability"] = list(result.check.each.values())
-            file["check"].attrs["probability"] = result.check.probability
-            file["check"].attrs["level"] = result.check.level
+        datasets.write_origin(file, FORMAT, FORMAT_VERSION)
+        datasets.write(file, schema.in_unit(declared, result.unit), _content(result))
+        if result.field_bands is not None:
+            _write_field_bands(file, result.field_bands)
 
 
-def _put(file: h5py.File, place: str, values: Any, unit: str) -> None:
-    """Writes a column: text as such, numbers with their unit."""
-    if isinstance(values, tuple):
-        write_strings(file, place, list(values))
-        return
-    file[place] = values
-    file[place].attrs["units"] = unit
+def _columns(seen: Observations) -> list[Dataset]:
+    """Declarations of where and when."""
+    is_text = {name: isinstance(column, tuple) for name, column in seen.at.items()}
+    return [
+        replace(schema.COLUMN, name=f"observations/{name}", unit=seen.unit(name), kind=str if is_text[name] else float)
+        for name in seen.at
+    ]
+
+
+def _content(result: InferenceResult) -> dict[str, Any]:
+    seen, bands, check = result.observations, result.bands, result.check
+    content = result.content() | {f"observations/{name}": seen[name] for name in seen.columns}
+    content["observations/predicted"] = result.predicted
+    if bands is not None:
+        content |= {"bands/site": bands.names} | {f"bands/{name}": getattr(bands, name) for name in _BANDS}
+    if check is not None:
+        content |= {"check/name": tuple(check.each), "check/each": tuple(check.each.values())}
+        content |= {"check/probability": check.probability, "check/level": check.level}
+    return content
+
+
+_BANDS = ("time", "mean", "sd", "low", "high")
+"""Of bands at places; a field has the first three."""
+
+
+def _write_field_bands(file: h5py.File, bands: FieldBands) -> None:
+    layout.write_geometry(file, bands.geometry)
+    datasets.write(file, schema.FIELDS, layout.fields_content((bands.field,)))
+    content = {f"field_bands/{name}": getattr(bands, name) for name in _BANDS[:3]}
+    datasets.write(file, schema.in_unit(schema.FIELD_BANDS, bands.field.unit), content)
 
 
 def read_inference(path: str | Path) -> InferenceResult:
@@ -173,9 +167,9 @@ def read_inference(path: str | Path) -> InferenceResult:
         return InferenceResult(
             observations=_observations_in(file),
             predicted=np.asarray(file["observations/predicted"][:]),
-            unit=str(file["observations/value"].attrs["units"]),
+            unit=str(file["observations/value"].attrs.get("units", "")),
             bands=_bands_in(file),
-            cell=CellBands(**{name: np.asarray(file[f"cell/{name}"][:]) for name in _CELL}) if "cell" in file else None,
+            field_bands=_field_bands_in(file),
             check=_check_in(file),
             **estimates_in(file),
         )
@@ -185,23 +179,30 @@ def _observations_in(file: h5py.File) -> Observations:
     found: dict[str, Any] = {}
     units: dict[str, str | None] = {}
     for name, column in file["observations"].items():
-        is_text = "units" not in column.attrs
-        found[name] = text_in(file, f"observations/{name}") if is_text else np.asarray(column[:])
-        units[name] = None if is_text else str(column.attrs["units"])
+        is_text = column.dtype.kind == "S"
+        found[name] = datasets.text_in(file, f"observations/{name}") if is_text else np.asarray(column[:])
+        units[name] = None if is_text else str(column.attrs.get("units", ""))
     at = {name: column for name, column in found.items() if name not in ("value", "noise", "predicted")}
     units.pop("predicted")
     return Observations(found["value"], found["noise"], at, units)
 
 
 def _bands_in(file: h5py.File) -> Bands | None:
-    if "bands" not in file:
-        return None
-    arrays = {name: np.asarray(file[f"bands/{name}"][:]) for name in ("time", *_BANDS) if name in file["bands"]}
-    return Bands(names=text_in(file, "bands/site"), **arrays)
+    found = datasets.read(file, schema.BANDS)
+    names = found.pop("bands/site", None)
+    arrays = {name.removeprefix("bands/"): values for name, values in found.items()}
+    return None if names is None else Bands(names=names, **arrays)
+
+
+def _field_bands_in(file: h5py.File) -> FieldBands | None:
+    found = datasets.read(file, schema.FIELD_BANDS)
+    arrays = {name.removeprefix("field_bands/"): values for name, values in found.items()}
+    return FieldBands(geometry_in(file), layout.fields_in(file)[0], **arrays) if arrays else None
 
 
 def _check_in(file: h5py.File) -> Check | None:
-    if "check" not in file:
+    found = datasets.read(file, schema.CHECK)
+    if not found:
         return None
-    each = dict(zip(text_in(file, "check/name"), map(float, file["check/probability"][:]), strict=True))
-    return Check(float(file["check"].attrs["probability"]), each, float(file["check"].attrs["level"]))
+    each = dict(zip(found["check/name"], map(float, found["check/each"]), strict=True))
+    return Check(float(found["check/probability"]), each, float(found["check/level"]))

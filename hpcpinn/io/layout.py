@@ -108,8 +108,8 @@ def create(path: Path, header: ResultHeader, ranks: int) -> None:
     has_units = not header.dimensionless
     with h5py.File(path, "w") as file:
         _write_provenance(file, header, ranks)
-        datasets.write(file, schema.FIELDS, _fields(header))
-        datasets.write(file, header.geometry.declared, header.geometry.content(), has_units=has_units)
+        datasets.write(file, schema.FIELDS, fields_content(header.fields, has_units=has_units))
+        write_geometry(file, header.geometry, has_units=has_units)
         places = {f"probes/{name}": values for name, values in header.geometry.probe_places(header.probes).items()}
         names = {"probes/name": [probe.name for probe in header.probes]}
         datasets.write(file, schema.PROBES, names | places, has_units=has_units)
@@ -118,21 +118,27 @@ def create(path: Path, header: ResultHeader, ranks: int) -> None:
             datasets.write(file, schema.MEMBERS, _members(header.members))
 
 
+def write_geometry(file: h5py.File, geometry: Geometry, *, has_units: bool = True) -> None:
+    """Writes what fields live on, for `geometry_in`."""
+    file.attrs.update({"geometry": geometry.kind, **geometry.attributes})
+    datasets.write(file, geometry.declared, geometry.content(), has_units=has_units)
+
+
 def _write_provenance(file: h5py.File, header: ResultHeader, ranks: int) -> None:
     datasets.write_origin(file, schema.FORMAT, schema.FORMAT_VERSION)
-    geometry = header.geometry
-    file.attrs.update({"system": header.system, "geometry": geometry.kind, **geometry.attributes})
+    file.attrs["system"] = header.system
     file.attrs.update({"seed": header.seed, "ranks": ranks, "complete": False})
     # Datasets, because HDF5 limits an attribute to 64 KiB, and since the 32 bytes of the counts are rewritten in
     # one go: a flush counts wholly or not at all.
     datasets.write(file, schema.RUN, {"config": header.config, "committed": Committed()})
 
 
-def _fields(header: ResultHeader) -> dict[str, Any]:
-    columns = {entry.name.removeprefix("fields/"): entry for entry in schema.FIELDS}
-    rows = {name: [getattr(field, name) for field in header.fields] for name in columns}
-    if header.dimensionless:
-        rows["unit"] = [""] * len(header.fields)
+def fields_content(fields: tuple[Field, ...], *, has_units: bool = True) -> dict[str, Any]:
+    """The table of fields, by name of the dataset."""
+    columns = [entry.name.removeprefix("fields/") for entry in schema.FIELDS]
+    rows = {name: [getattr(field, name) for field in fields] for name in columns}
+    if not has_units:
+        rows["unit"] = [""] * len(fields)
     rows["least"] = [np.nan if value is None else value for value in rows["least"]]
     return {f"fields/{name}": values for name, values in rows.items()}
 

@@ -5,7 +5,8 @@ A system declares what it adds: its fields, and columns of windows.
 """
 
 import re
-from dataclasses import dataclass
+from collections.abc import Iterable
+from dataclasses import dataclass, replace
 
 FORMAT = "hpcpinn-result"
 FORMAT_VERSION = 2
@@ -165,6 +166,102 @@ SOLUTIONS = (
     Dataset("probes/time", "samples", "times of the samples of its probes", "ms"),
 )
 """Beside a result: other solutions of the run, by who found them."""
+
+INFERENCE_FORMAT = "hpcpinn-inference"
+INFERENCE_FORMAT_VERSION = 3
+
+SEEN = "as seen"
+"""Unit of what observations are of; a file has it from them (`in_unit`)."""
+
+
+def in_unit(declared: Iterable[Dataset], unit: str) -> tuple[Dataset, ...]:
+    """The same with the unit of what is seen."""
+    return tuple(replace(entry, unit=unit) if entry.unit == SEEN else entry for entry in declared)
+
+
+ESTIMATES = (
+    Dataset("config", "", "run description, JSON", kind=str),
+    Dataset("parameters/name", "constants", "names", kind=str),
+    Dataset("parameters/unit", "constants", "units; 1 for none", kind=str),
+    Dataset("parameters/start", "constants", "where the iteration began"),
+    Dataset("parameters/estimate", "constants", "most probable values"),
+    Dataset("parameters/low", "constants", "lower ends of 95 % intervals"),
+    Dataset("parameters/high", "constants", "upper ends"),
+    Dataset("parameters/sd_log", "constants", "standard deviations of the coordinates, with priors"),
+    Dataset("parameters/data_sd_log", "constants", "standard deviations of the coordinates, by the data alone"),
+    Dataset("parameters/determined", "constants", "whether the data determine it", kind=bool),
+    Dataset("parameters/measure", "constants", "0 where the coordinate is the logarithm; else what the constant is "
+            "divided by"),
+    Dataset("parameters/truth", "constants", "what synthetic data were made with; nan where nobody knows"),
+    Dataset("covariance", "constants × constants", "of the coordinates"),
+    Dataset("path", "steps × constants", "the way of the iteration"),
+)  # fmt: skip
+"""Of an inference: what was inferred of constants."""
+
+COLUMN = Dataset("observations/COLUMN", "observations", "where or when, by the name of the column: x, y, t; site, t")
+OBSERVATIONS = (
+    Dataset("observations/value", "observations", "what was measured", SEEN),
+    Dataset("observations/noise", "observations", "standard deviation of its error", SEEN),
+    Dataset("observations/predicted", "observations", "what the most probable model makes of it", SEEN),
+)
+"""What it was inferred from; every other column is declared by `COLUMN`, with a unit of its own."""
+
+BANDS = (
+    Dataset("bands/site", "places", "names of places", kind=str),
+    Dataset("bands/time", "times", "times", "ms"),
+    Dataset("bands/mean", "places × times", "posterior mean of what is seen", SEEN),
+    Dataset("bands/sd", "places × times", "its standard deviation by Laplace's approximation", SEEN),
+    Dataset("bands/low", "places × times", "added by draws: 2.5 % of them lie below", SEEN),
+    Dataset("bands/high", "places × times", "added by draws: 97.5 % of them lie below", SEEN),
+)
+"""What is seen at places over time, and how well it is known; where the system says so."""
+
+FIELD_BANDS = (
+    Dataset("field_bands/time", "times", "times", "ms"),
+    Dataset("field_bands/mean", "times × N", "posterior mean of the field that `/fields` names", SEEN),
+    Dataset("field_bands/sd", "times × N", "its standard deviation by Laplace's approximation", SEEN),
+)
+"""A field on a geometry, which lies in the file as a run's does, and how well it is known; where the system says so."""
+
+CHECK = (
+    Dataset("check/name", "statistics", "names", kind=str),
+    Dataset("check/each", "statistics", "probability of a statistic as far from the model as that of the data"),
+    Dataset("check/probability", "", "probability of data as far from the model as these"),
+    Dataset("check/level", "", "probability below which the model is called wrong"),
+)
+"""Posterior predictive check; where the system has one."""
+
+_CHAINS, _DRAWS = "chains", "chains × draws"
+DRAWS = (
+    Dataset("draws/value", "chains × draws × constants", "draws from the posterior; weighted ones are one chain"),
+    Dataset("draws/weight", _DRAWS, "weights, which sum to 1; of chains all alike"),
+    Dataset("draws/log_density", _DRAWS, "log density of the coordinates, up to a constant"),
+    Dataset("draws/equal", "draws", "numbers of draws, over all chains, that stand for it in equal weights", kind=int),
+    Dataset("draws/median", "constants", "medians"),
+    Dataset("draws/interval", "constants × 2", "the middle 95 %"),
+    Dataset("draws/diverging", _DRAWS, "of chains: the integrator lost the energy on the way", kind=bool),
+    Dataset("draws/acceptance", _DRAWS, "of chains: mean acceptance probability of the trajectory"),
+    Dataset("draws/energy", _DRAWS, "of chains: energy of the trajectory"),
+    Dataset("draws/steps", _DRAWS, "of chains: steps of the integrator", kind=int),
+    Dataset("draws/step_size", _CHAINS, "of chains: after adaptation"),
+    Dataset("draws/rhat", "constants", "of chains: rank-normalised R-hat"),
+    Dataset("draws/ess_bulk", "constants", "of chains: effective draws for the middle"),
+    Dataset("draws/ess_tail", "constants", "of chains: effective draws for the tails"),
+    Dataset("draws/shape", "", "of weighted draws: Pareto k of the tail of the weights"),
+    Dataset("draws/effective", "", "of weighted draws: effective number"),
+)  # fmt: skip
+"""Draws from a posterior, added to the file of an inference."""
+
+PLACEMENT = (
+    Dataset("placement/x", "X", "places that were tried", "um"),
+    Dataset("placement/y", "Y", "places that were tried", "um"),
+    Dataset("placement/t", "times", "times that were tried", "ms"),
+    Dataset("placement/over_places", "Y × X", "gain at every place at the best time"),
+    Dataset("placement/over_times", "times", "gain at every time in the best place"),
+    Dataset("placement/best", "3", "x, y, t of the largest gain"),
+    Dataset("placement/gain", "", "the largest: by how much one more observation shrinks the log-volume"),
+)
+"""Where the next observation tells most; where the system says so."""
 
 STUDY_FORMAT = "hpcpinn-study"
 STUDY_FORMAT_VERSION = 1

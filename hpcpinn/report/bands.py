@@ -8,7 +8,8 @@ from matplotlib.collections import LineCollection
 from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 
-from hpcpinn.io.inference import Bands, CellBands, InferenceResult
+from hpcpinn.io.geometry import Tree
+from hpcpinn.io.inference import Bands, FieldBands, InferenceResult
 from hpcpinn.io.observations import Observations
 from hpcpinn.report.canvas import CYCLE, calcium_colours, canvas
 from hpcpinn.report.heading import Heading
@@ -52,7 +53,7 @@ def _band_into(axes: Axes, bands: Bands, row: int, data: Observations) -> None:
     axes.yaxis.set_major_locator(MaxNLocator(3))
 
 
-def draw_cell(path: Path, result: InferenceResult, cell: CellBands, heading: Heading | None = None) -> None:
+def draw_cell(path: Path, result: InferenceResult, cell: FieldBands, heading: Heading | None = None) -> None:
     """Calcium when it is highest, and the width of its 95 % band there.
 
     Raises:
@@ -68,9 +69,11 @@ def draw_cell(path: Path, result: InferenceResult, cell: CellBands, heading: Hea
         figure.supxlabel(f"{sites}constants: {', '.join(result.names)}", fontsize="small")
 
 
-def _draw(axes: Axes, figure: Figure, cell: CellBands, values: np.ndarray, title: str) -> None:
-    flat = cell.xyz[:, :, :2]
-    width = 1.5 + 2.5 * cell.radius.mean(axis=1) / cell.radius.max()
+def _draw(axes: Axes, figure: Figure, cell: FieldBands, values: np.ndarray, title: str) -> None:
+    assert isinstance(cell.geometry, Tree)
+    cable = cell.geometry.cable
+    flat = cable.xyz[:, :, :2]
+    width = 1.5 + 2.5 * cable.radius.mean(axis=1) / cable.radius.max()
     lines = LineCollection(list(flat), linewidths=width, cmap=calcium_colours(), capstyle="round")
     lines.set_array(values)
     axes.add_collection(lines)

@@ -6,6 +6,7 @@ import numpy as np
 from scipy.stats import norm
 
 from hpcpinn.io.draws import Draws, Placement
+from hpcpinn.io.geometry import Tree
 from hpcpinn.io.inference import InferenceResult
 from hpcpinn.report.bands import draw_bands, draw_cell
 from hpcpinn.report.canvas import CYCLE, canvas
@@ -51,8 +52,8 @@ def draw_inference(
         draw_bands(place("bands"), result, result.bands, heading)
     elif "t" in result.observations.at:
         draw_residuals(place("residuals"), result, heading)
-    if result.cell is not None:
-        draw_cell(place("cell"), result, result.cell, heading)
+    if result.field_bands is not None and isinstance(result.field_bands.geometry, Tree):
+        draw_cell(place("cell"), result, result.field_bands, heading)
     if draws is not None:
         draw_corner(place("corner"), result, draws, heading)
         if not draws.is_weighted:

@@ -45,5 +45,5 @@ def test_ranks_infer_what_one_does(tmp_path, alone, ranks, transport):
     assert away.max() < 1e-3
     np.testing.assert_allclose(many.sd_log[known], alone.sd_log[known], rtol=1e-4)
     np.testing.assert_allclose(many.bands.mean, alone.bands.mean, rtol=1e-5)
-    np.testing.assert_allclose(many.cell.mean, alone.cell.mean, rtol=1e-5)
+    np.testing.assert_allclose(many.field_bands.mean, alone.field_bands.mean, rtol=1e-5)
     assert many.check.probability == alone.check.probability

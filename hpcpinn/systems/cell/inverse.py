@@ -138,7 +138,7 @@ def _laid(
         traces=_traces(model, config.inference.band_interval, config.run.duration),
         groups=grouped,
         laid_at=laid_at if any(name in LAID_BY for name in names) else None,
-        over_cell=model.over_the_cell,
+        over_fields=model.over_the_cell,
     )
 
 

@@ -19,7 +19,8 @@ from hpcpinn.domain.patches import PatchPlace
 from hpcpinn.errors import InputError, SolveError, concerning
 from hpcpinn.inference.forward_model import Seen
 from hpcpinn.inference.learned_drive import Course, LearnedDrive, ShapedDrive
-from hpcpinn.io.inference import CellBands
+from hpcpinn.io.geometry import Tree
+from hpcpinn.io.inference import FieldBands
 from hpcpinn.io.observations import Observations
 from hpcpinn.marching.march import March
 from hpcpinn.morphology import Cable
@@ -31,6 +32,7 @@ from hpcpinn.physics.constants import PRESETS, CalciumConstants
 from hpcpinn.physics.learned_calcium import CellConstants, PieceConstants, shapes_drive
 from hpcpinn.systems.cell.forward_march import CALCIUM, FixedMarch, Marched, WindowSequence
 from hpcpinn.timestepping.forcing import CalciumDrive, WindowDrive
+from hpcpinn.workflows import recorded
 from hpcpinn.workflows.cable_windows import CableState, CableWindows
 from hpcpinn.workflows.coupled_run import CoupledRun
 from hpcpinn.workflows.learned_values import starting_values
@@ -165,7 +167,7 @@ class CellModel:
         drive = _learned_drive(self.problem, self.communicator, self.shaped, constants, self.march.sequence)
         return replace(self, names=tuple(names), march=replace(self.march, constants=constants, drive=drive))
 
-    def over_the_cell(self, marched: Marched, spread: Float[ndarray, "p p"]) -> CellBands:
+    def over_the_cell(self, marched: Marched, spread: Float[ndarray, "p p"]) -> FieldBands:
         """Calcium on all pieces at the ends of windows.
 
         Args:
@@ -181,7 +183,7 @@ class CellModel:
             mean[:, local], deviation[:, local] = values, spreads
         start, length = (np.asarray(x) for x in self.march.sequence[:2])
         time = (start + length) / self.problem.cell.constants.time_unit
-        return CellBands(pieces.xyz, pieces.radius, time, mean, deviation)
+        return FieldBands(Tree(pieces, self.problem.shares.owner, 1), recorded.CALCIUM, time, mean, deviation)
 
     @cached_property
     def _row_of_site(self) -> Int[ndarray, " S"]:
