@@ -5,7 +5,7 @@ from hpcpinn.io.schema import SECONDS, Field, column
 from hpcpinn.io.schema import WINDOWS as COMMON
 from hpcpinn.physics.constants import CALBINDIN, CALCIUM, Buffer, CalciumConstants
 
-_CALCIUM = Field(CALCIUM, "uM", "calcium, average over the cell", least=0.0, rest_share=1e-2)
+CALCIUM_FIELD = Field(CALCIUM, "uM", "calcium, average over the cell", least=0.0, rest_share=1e-2)
 _VOLTAGE = Field("voltage", "mV", "membrane voltage in the middle of the cell", rest_share=0.0, rest_floor=0.1)
 
 
@@ -15,7 +15,7 @@ def fields_of(constants: CalciumConstants) -> tuple[Field, ...]:
     Raises:
         InputError: A buffer has the name of something else in a file.
     """
-    return (_CALCIUM, *(_free(number, buffer) for number, buffer in enumerate(constants.all_buffers)), _VOLTAGE)
+    return (CALCIUM_FIELD, *(_free(number, buffer) for number, buffer in enumerate(constants.all_buffers)), _VOLTAGE)
 
 
 def _free(number: int, buffer: Buffer) -> Field:
