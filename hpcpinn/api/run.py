@@ -15,7 +15,7 @@ from hpcpinn.io.read import read as read_result
 from hpcpinn.wording import listed
 
 if TYPE_CHECKING:
-    from hpcpinn.workflows.verdict import Verdict
+    from hpcpinn.workflows.run_verdict import Verdict
 
 
 @dataclass(frozen=True)
@@ -68,9 +68,11 @@ class Run(Stored):
         Raises:
             InputError: The file of metrics beside the result is gone.
         """
-        from hpcpinn.workflows.verdict import verdict_in
+        from hpcpinn.systems.results import system_of_result
+        from hpcpinn.workflows.run_verdict import verdict_in
 
-        return verdict_in(self.summary)
+        found: Verdict | None = getattr(system_of_result(self.path), "verdict_in", verdict_in)(self.summary)
+        return found
 
     def probe(self, name: str) -> Trace:
         """What was recorded at a probe, finely in time.

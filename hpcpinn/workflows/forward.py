@@ -28,8 +28,9 @@ from hpcpinn.workflows.problem import Problem, build_problem
 from hpcpinn.workflows.recorder import Recorder
 from hpcpinn.workflows.resumption import stop_where_done
 from hpcpinn.workflows.run_summary import RunSummary, summarised
+from hpcpinn.workflows.run_verdict import Accuracy
 from hpcpinn.workflows.trunk_training import TrunkTraining
-from hpcpinn.workflows.verdict import Accuracy, Firing, Verdict, cells_of, firing_of, held, impossible_in
+from hpcpinn.workflows.verdict import CellsVerdict, Firing, cells_of, firing_of, held, impossible_in
 
 
 def run(
@@ -178,7 +179,7 @@ def _warn_of_space(problem: Problem) -> None:
     warn_of_space(run.output, result_bytes(problem.header, **rows), free_bytes(run.output))
 
 
-def _verdict(problem: Problem, tally: Tally) -> Verdict:
+def _verdict(problem: Problem, tally: Tally) -> CellsVerdict:
     config = problem.config
     tolerance = config.window.tolerance
     # Windows take excursions for no smaller than a share of the species' scale: over the run it may be more.
@@ -189,7 +190,7 @@ def _verdict(problem: Problem, tally: Tally) -> Verdict:
     at_rest = problem.cell.constants.c_rest * float(problem.cell.pieces.cable.volume.sum())
     cells = cells_of(config.run.output, (), (_firing(problem),))
     left, impossible = imbalance(Balance.of(tally), at_rest, tolerance), impossible_in(config)
-    return Verdict(cells, (accuracy,), left, uniform_magnitude(config), impossible)
+    return CellsVerdict((accuracy,), left, impossible, cells, uniform_magnitude(config))
 
 
 def imbalance(balance: Balance, content: float, tolerance: float) -> tuple[str, ...]:

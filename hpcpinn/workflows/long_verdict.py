@@ -10,15 +10,16 @@ from hpcpinn.marching.tally import Tally
 from hpcpinn.morphology.compartments import Compartments
 from hpcpinn.timestepping.firing import Rises
 from hpcpinn.workflows.membrane_voltage import uniform_magnitude
+from hpcpinn.workflows.run_verdict import Accuracy
 from hpcpinn.workflows.slot_run import SlotState, rises_of_all
 from hpcpinn.workflows.split_problem import SplitProblem
-from hpcpinn.workflows.verdict import Accuracy, Firing, Verdict, cells_of, firing_of, held, impossible_in
+from hpcpinn.workflows.verdict import CellsVerdict, Firing, cells_of, firing_of, held, impossible_in
 
 SHORTER = "shorten windows: split.first, split.growth, split.longest, or split.windows = 'adaptive'"
 """What helps where split windows are off by too much."""
 
 
-def verdict_of(problem: SplitProblem, state: SlotState, tally: Tally) -> Verdict:
+def verdict_of(problem: SplitProblem, state: SlotState, tally: Tally) -> CellsVerdict:
     """What came of a run whose result is finished. Collective over all ranks.
 
     Args:
@@ -30,7 +31,7 @@ def verdict_of(problem: SplitProblem, state: SlotState, tally: Tally) -> Verdict
     return problem.communicator.on_root(_verdict, problem, rises, tally)
 
 
-def _verdict(problem: SplitProblem, rises: Float[ndarray, "P 2"], tally: Tally) -> Verdict:
+def _verdict(problem: SplitProblem, rises: Float[ndarray, "P 2"], tally: Tally) -> CellsVerdict:
     config = problem.config
     tolerance, key = config.window.tolerance, "window.tolerance"
     of = "the estimate for windows of time (not for the cells' length), relative to calcium's distance from rest"
@@ -45,7 +46,7 @@ def _verdict(problem: SplitProblem, rises: Float[ndarray, "P 2"], tally: Tally) 
         )
     names = [member.name for member in problem.header.members]
     cells = cells_of(config.run.output, names, _firing(problem, rises))
-    return Verdict(cells, tuple(accuracy), tuple(left), uniform_magnitude(config), impossible_in(config))
+    return CellsVerdict(tuple(accuracy), tuple(left), impossible_in(config), cells, uniform_magnitude(config))
 
 
 def _firing(problem: SplitProblem, rises: Float[ndarray, "P 2"]) -> list[Firing]:

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from hpcpinn.parallel.communicator import Communicator
-from hpcpinn.workflows.verdict import Verdict
+from hpcpinn.workflows.run_verdict import Verdict
 
 
 @dataclass(frozen=True)

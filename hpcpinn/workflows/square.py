@@ -15,11 +15,11 @@ from hpcpinn.marching.tally import Tally
 from hpcpinn.parallel.communicator import Communicator
 from hpcpinn.progress import ProgressDisplay
 from hpcpinn.workflows.run_summary import RunSummary, summarised
+from hpcpinn.workflows.run_verdict import Accuracy, Verdict
 from hpcpinn.workflows.square_output import SquareOutput
 from hpcpinn.workflows.square_problem import build_square, duration_of
 from hpcpinn.workflows.square_run import SquareRun
 from hpcpinn.workflows.square_trunk import SquareTrunkTraining
-from hpcpinn.workflows.verdict import Accuracy, Verdict
 
 ANOTHER = "name another file with --output (run.output)"
 CHECKPOINT_EVERY = 10.0
@@ -73,7 +73,7 @@ def run_square(config: SquareConfig, communicator: Communicator, progress: Progr
         config.run.output,
         duration_of(config),
         figures,
-        Verdict((), (accuracy,)),
+        Verdict((accuracy,)),
         began=began,
         seconds_setup=finished.seconds_setup,
     )

@@ -21,9 +21,9 @@ from hpcpinn.progress import NO_PROGRESS, ProgressDisplay
 from hpcpinn.reference.deepxde_peer import PeerRun, Training, require_deepxde, solve_by_deepxde
 from hpcpinn.reference.square import Square, solve_square
 from hpcpinn.wording import duration
+from hpcpinn.workflows.run_verdict import Accuracy
 from hpcpinn.workflows.square_problem import constants_of
 from hpcpinn.workflows.square_recorded import DOPAMINE
-from hpcpinn.workflows.verdict import Accuracy
 
 _STEP = 0.1
 """Time steps of the coarsest finite differences, as a share of the time since the release began to spread."""

@@ -27,7 +27,8 @@ from hpcpinn.reference.price import Price, price_of
 from hpcpinn.reference.refinement import MOVEMENT, Norms, Settled, Task, settle
 from hpcpinn.workflows.places import input_files
 from hpcpinn.workflows.problem import Cell, describe_cell
-from hpcpinn.workflows.verdict import Accuracy, Verdict, verdict_in
+from hpcpinn.workflows.run_verdict import Accuracy
+from hpcpinn.workflows.verdict import CellsVerdict, cells_verdict_in
 
 _MEASURES = {CALCIUM: "its excursion from rest"}
 """What errors of species are relative to; of the others, to themselves."""
@@ -77,10 +78,10 @@ class Validation:
         }
 
     @property
-    def of_run(self) -> Verdict | None:
+    def of_run(self) -> CellsVerdict | None:
         """What the run said of itself; None where its metrics are not there."""
         try:
-            return verdict_in(read_metrics(self.result.path))
+            return cells_verdict_in(read_metrics(self.result.path))
         except InputError:
             return None
 

@@ -1,7 +1,7 @@
-"""What came of a run, in plain words: what fired, how high calcium rose, how far to trust it, what is missing.
+"""What came of a run of cells, in plain words: what fired, how high calcium rose, and whether that can be.
 
 Facts are computed from arrays into frozen dataclasses, which are the entry ``verdict`` of a run's metrics;
-`lines_of` makes sentences of them.
+`lines_of_cells` makes sentences of them.
 """
 
 import re
@@ -15,12 +15,12 @@ from jaxtyping import Float, Int
 from numpy import ndarray
 
 from hpcpinn.config import RunConfig
-from hpcpinn.errors import SolveError
 from hpcpinn.io.below_zero import below_zero
 from hpcpinn.io.extremes import Peak, peaks
 from hpcpinn.physics.constants import CALCIUM
 from hpcpinn.timestepping.firing import Rises
 from hpcpinn.wording import biology, counted, listed
+from hpcpinn.workflows.run_verdict import Accuracy, Verdict, lines_of, verdict_in
 
 _NAMED = 4
 """Members of a population that are named one by one."""
@@ -74,53 +74,16 @@ class CellVerdict:
 
 
 @dataclass(frozen=True)
-class Accuracy:
-    """An error against what was asked for.
-
-    Attributes:
-        error: Relative.
-        tolerance: What it should be at most.
-        of: What the error is of, in words.
-        key: The key of the run description that sets the tolerance.
-        advice: What helps where it is exceeded.
-    """
-
-    error: float
-    tolerance: float
-    of: str
-    key: str
-
-    advice: str = "lower the tolerance and run again"
-
-    @property
-    def passes(self) -> bool:
-        """Whether the error is a number within the tolerance."""
-        return bool(self.error <= self.tolerance)
-
-    @property
-    def words(self) -> str:
-        """``pass: error 2.4e-04, tolerance 1e-03 (window.tolerance): the estimate over the run``."""
-        said = f"error {self.error:.1e}, tolerance {self.tolerance:.0e} ({self.key}): {self.of}"
-        return f"pass: {said}" if self.passes else f"warn: {said}; {self.advice}"
-
-
-@dataclass(frozen=True)
-class Verdict:
+class CellsVerdict(Verdict):
     """What came of a run of one cell or several.
 
     Attributes:
         cells: One entry per member.
-        accuracy: Errors against tolerances.
-        left: What was left unsolved or is to be known, sentences.
         field: Peak of the uniform field, V/m; None without one, or where members differ in it.
-        impossible: What cannot be in any cell, sentences: such a run has failed, though it came to its end.
     """
 
-    cells: tuple[CellVerdict, ...]
-    accuracy: tuple[Accuracy, ...]
-    left: tuple[str, ...] = ()
+    cells: tuple[CellVerdict, ...] = ()
     field: float | None = None
-    impossible: tuple[str, ...] = ()
 
 
 def held(voltage: float) -> Firing:
@@ -164,21 +127,21 @@ def _short(site: str) -> str:
     return re.sub(r"\((\d*\.\d{4,})\)", lambda found: f"({float(found[1]):.3g})", site)
 
 
-def verdict_in(metrics: Mapping[str, Any]) -> Verdict | None:
+def cells_verdict_in(metrics: Mapping[str, Any]) -> CellsVerdict | None:
     """The verdict among the metrics of a run; None where there is none, or it is another version's."""
-    told = metrics.get("verdict")
+    told, general = metrics.get("verdict"), verdict_in(metrics)
     try:
-        return None if told is None else Verdict(
+        return None if told is None or general is None else CellsVerdict(
+            accuracy=general.accuracy,
+            left=general.left,
+            impossible=general.impossible,
             cells=tuple(
                 CellVerdict(
                     cell["name"], Firing(**cell["firing"]), None if cell["calcium"] is None else Peak(**cell["calcium"])
                 )
                 for cell in told["cells"]
             ),
-            accuracy=tuple(Accuracy(**accuracy) for accuracy in told["accuracy"]),
-            left=tuple(told["left"]),
             field=told["field"],
-            impossible=tuple(told.get("impossible", ())),  # older versions did not look
         )  # fmt: skip
     except (KeyError, TypeError):
         return None
@@ -208,17 +171,9 @@ def impossible_in(config: RunConfig) -> tuple[str, ...]:
     return tuple(f"{negative.words(*units)}; {check}" for negative in below_zero(config.run.output))
 
 
-def refuse_impossible(verdict: Verdict, result: str) -> None:
-    """Ends a run whose solution no cell could have; on every rank, as all have the verdict.
-
-    Raises:
-        SolveError: There is such a thing.
-    """
-    if verdict.impossible:
-        raise SolveError(f"{result}: {verdict.impossible[0]}")
-
-
-def lines_of(verdict: Verdict, search: str = "", unit: str = "ms", concentration: str = "uM") -> list[tuple[str, str]]:
+def lines_of_cells(
+    verdict: CellsVerdict, search: str = "", unit: str = "ms", concentration: str = "uM"
+) -> list[tuple[str, str]]:
     """The verdict as sentences with what they are about.
 
     Args:
@@ -235,9 +190,7 @@ def lines_of(verdict: Verdict, search: str = "", unit: str = "ms", concentration
     elif verdict.cells:
         lines.append(("fired", _fired_members(verdict, search)))
         lines.append(("calcium", _rose_members(verdict.cells, unit, concentration)))
-    judged = dict.fromkeys(judgement(accuracy, verdict.cells, concentration) for accuracy in verdict.accuracy)
-    lines += [("error", words) for words in judged]
-    return lines + [("unsolved", sentence) for sentence in (*verdict.impossible, *verdict.left) or ("nothing",)]
+    return lines + lines_of(verdict, lambda accuracy: judgement(accuracy, verdict.cells, concentration))
 
 
 def judgement(accuracy: Accuracy, cells: Sequence[CellVerdict], concentration: str = "uM") -> str:
@@ -278,7 +231,7 @@ def _finds(search: str) -> str:
     return f"{command} finds the weakest field that fires"
 
 
-def _fired_members(verdict: Verdict, search: str) -> str:
+def _fired_members(verdict: CellsVerdict, search: str) -> str:
     cells = verdict.cells
     firing = [cell for cell in cells if cell.firing.any]
     silent = [cell.name for cell in cells if not cell.firing.any]

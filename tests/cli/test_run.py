@@ -6,7 +6,7 @@ from rich.console import Console
 
 from hpcpinn.systems.cell.run import print_summary
 from hpcpinn.workflows.run_summary import RunSummary
-from hpcpinn.workflows.verdict import CellVerdict, Firing, Verdict
+from hpcpinn.workflows.verdict import CellsVerdict, CellVerdict, Firing
 
 
 def test_summary_says_what_how_well_and_at_what_cost():
@@ -35,7 +35,7 @@ def test_summary_says_what_how_well_and_at_what_cost():
             "interface_jump": 5e-8,
             "exchange_share": 0.031,
         },
-        verdict=Verdict((CellVerdict("", Firing(), None),), (), ("a thing [x]",)),
+        verdict=CellsVerdict((), ("a thing [x]",), cells=(CellVerdict("", Firing(), None),)),
     )
     console = Console(file=io.StringIO(), width=60)
     print_summary(summary, console)

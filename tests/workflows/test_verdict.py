@@ -11,16 +11,16 @@ from hpcpinn.io.extremes import Peak
 from hpcpinn.timestepping.firing import Rises
 from hpcpinn.workflows.coupled_run import Balance
 from hpcpinn.workflows.forward import imbalance
+from hpcpinn.workflows.run_verdict import Verdict, refuse_impossible
 from hpcpinn.workflows.verdict import (
     Accuracy,
+    CellsVerdict,
     CellVerdict,
     Firing,
-    Verdict,
+    cells_verdict_in,
     firing_of,
     held,
-    lines_of,
-    refuse_impossible,
-    verdict_in,
+    lines_of_cells,
 )
 
 SITES = ["soma[0](0.5)", "dend[0](0.00980392)", "apic[0](0.5)"]
@@ -39,7 +39,7 @@ GOOD = Accuracy(2.4e-4, 1e-3, "error estimate", "window.tolerance")
 
 def said(*cells: CellVerdict, **more) -> dict[str, list[str]]:
     lines: dict[str, list[str]] = {}
-    for label, text in lines_of(Verdict(cells, (GOOD,), **more), "my.toml"):
+    for label, text in lines_of_cells(CellsVerdict((GOOD,), cells=cells, **more), "my.toml"):
         lines.setdefault(label, []).append(text)
     return lines
 
@@ -112,19 +112,20 @@ def test_an_error_of_calcium_at_rest_is_no_warning():
     """It is relative to how far calcium moves, which is less than one per cent of what it is."""
     bad = Accuracy(5.8e-3, 1e-3, "error estimate", "window.tolerance", "shorten windows")
     rest = replace(HELD, rise=1.2e-6, moved=1.6e-6)
-    lines = dict(lines_of(Verdict((CellVerdict("", SILENT, rest),), (bad, bad))))
+    lines = dict(lines_of_cells(CellsVerdict((bad, bad), cells=(CellVerdict("", SILENT, rest),))))
     moves = "moves by at most 1.6e-06 uM"
     assert lines["error"] == f"calcium stays at rest ({moves}): its error is relative to next to nothing"
     assert lines["calcium"] == f"stays at rest: {moves} (by frames and probes)"
     moves = CellVerdict("", SILENT, replace(rest, moved=6e-4))
-    assert dict(lines_of(Verdict((moves,), (bad,))))["error"].startswith("warn: error 5.8e-03")
+    assert dict(lines_of_cells(CellsVerdict((bad,), cells=(moves,))))["error"].startswith("warn: error 5.8e-03")
 
 
 def test_a_verdict_comes_back_from_the_metrics():
-    verdict = Verdict((CellVerdict("", SOMATIC, PEAK), CellVerdict("b", Firing(), None)), (GOOD,), ("a thing",), 200.0)
-    assert verdict_in(json.loads(json.dumps({"verdict": asdict(verdict)}))) == verdict
-    assert verdict_in({}) is None
-    assert verdict_in({"verdict": {"cells": [{"of": "another version"}]}}) is None
+    two = (CellVerdict("", SOMATIC, PEAK), CellVerdict("b", Firing(), None))
+    verdict = CellsVerdict((GOOD,), ("a thing",), cells=two, field=200.0)
+    assert cells_verdict_in(json.loads(json.dumps({"verdict": asdict(verdict)}))) == verdict
+    assert cells_verdict_in({}) is None
+    assert cells_verdict_in({"verdict": {"cells": [{"of": "another version"}]}}) is None
 
 
 def test_members_are_told_apart():
@@ -149,16 +150,16 @@ def test_an_error_above_its_tolerance_is_a_warning(error):
 
 def test_a_run_that_no_cell_could_have_has_failed():
     negative = "calcium falls to -15.9 uM"
-    verdict = Verdict((CellVerdict("", SILENT, PEAK),), (GOOD,), ("a thing",), None, (negative,))
-    assert [text for label, text in lines_of(verdict) if label == "unsolved"] == [negative, "a thing"]
+    verdict = CellsVerdict((GOOD,), ("a thing",), (negative,), (CellVerdict("", SILENT, PEAK),))
+    assert [text for label, text in lines_of_cells(verdict) if label == "unsolved"] == [negative, "a thing"]
     with pytest.raises(SolveError, match=r"run\.h5: calcium falls to -15\.9 uM"):
         refuse_impossible(verdict, "run.h5")
     assert SolveError.exit_code == 1
-    refuse_impossible(Verdict((), (GOOD,), ("a thing",)), "run.h5")
+    refuse_impossible(Verdict((GOOD,), ("a thing",)), "run.h5")
     told = json.loads(json.dumps({"verdict": asdict(verdict)}))
-    assert verdict_in(told) == verdict
+    assert cells_verdict_in(told) == verdict
     del told["verdict"]["impossible"]  # an older version's
-    assert verdict_in(told) == Verdict(verdict.cells, verdict.accuracy, verdict.left)
+    assert cells_verdict_in(told) == replace(verdict, impossible=())
 
 
 @pytest.mark.parametrize(

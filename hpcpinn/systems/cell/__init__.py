@@ -41,6 +41,12 @@ class Cell:
 
         return draw(drawing)
 
+    def verdict_in(self, metrics: Mapping[str, Any]) -> Any:
+        """What came of a run, from its metrics: what fired, how high calcium rose; None where they do not say."""
+        from hpcpinn.workflows.verdict import cells_verdict_in
+
+        return cells_verdict_in(metrics)
+
     def validate(self, checking: Any) -> Any:
         """Holds a run against finite volumes."""
         from hpcpinn.systems.cell.validation import validate

@@ -4,7 +4,7 @@ import json
 import shlex
 from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 
 from rich.console import Console
 
@@ -17,6 +17,7 @@ from hpcpinn.wording import as_typed, biology, counted, duration
 if TYPE_CHECKING:
     from hpcpinn.parallel.communicator import Communicator
     from hpcpinn.workflows.run_summary import RunSummary
+    from hpcpinn.workflows.verdict import CellsVerdict
 
 
 def look(order: Order) -> None:
@@ -56,7 +57,7 @@ def judge(order: Order, outcome: Any) -> None:
     Raises:
         SolveError: They are.
     """
-    from hpcpinn.workflows.verdict import refuse_impossible
+    from hpcpinn.workflows.run_verdict import refuse_impossible
 
     refuse_impossible(outcome.verdict, order.described.run.output)
 
@@ -97,7 +98,7 @@ def threshold_arguments(
 
 def print_summary(summary: "RunSummary", console: Console, search: str = "") -> None:
     """What was computed, how well, what it cost, and what came of it."""
-    from hpcpinn.workflows.verdict import lines_of
+    from hpcpinn.workflows.verdict import lines_of_cells
 
     s = summary
     time = biology(s.duration, 6) if s.time_unit else f"{s.duration:g}"
@@ -117,12 +118,14 @@ def print_summary(summary: "RunSummary", console: Console, search: str = "") -> 
         "next": f"hpcpinn plot {as_typed(s.result)}  or  hpcpinn validate {as_typed(s.result)}",
     }
     units = ("ms", "uM") if s.time_unit else ("", "")
-    print_verdict([*lines.items(), *lines_of(s.verdict, search, *units), *after.items()], console)
+    print_verdict(
+        [*lines.items(), *lines_of_cells(cast("CellsVerdict", s.verdict), search, *units), *after.items()], console
+    )
 
 
 def print_long_summary(summary: "RunSummary", console: Console, search: str = "") -> None:
     """What a long run computed, how well, what it cost, and what came of it."""
-    from hpcpinn.workflows.verdict import lines_of
+    from hpcpinn.workflows.verdict import lines_of_cells
 
     s = summary
     slots = s.motifs_solved + s.motifs_reused
@@ -142,4 +145,4 @@ def print_long_summary(summary: "RunSummary", console: Console, search: str = ""
         f"{duration(s.seconds_output)}): {s.seconds_per_second:.3g} s per second of biology, {s.memory_gib:.2f} GiB",
     }
     after = {"result": f"{s.result} ({s.output_mib:.1f} MiB)", "next": f"hpcpinn plot {as_typed(s.result)}"}
-    print_verdict([*lines.items(), *lines_of(s.verdict, search), *after.items()], console)
+    print_verdict([*lines.items(), *lines_of_cells(cast("CellsVerdict", s.verdict), search), *after.items()], console)

@@ -8,7 +8,7 @@ from hpcpinn.reference.refinement import Settled
 from hpcpinn.wording import as_typed, biology, counted, duration
 from hpcpinn.workflows.validate import Validation
 from hpcpinn.workflows.validate import validate as hold_against_reference
-from hpcpinn.workflows.verdict import judgement, lines_of
+from hpcpinn.workflows.verdict import judgement, lines_of_cells
 
 _MOST_ROWS = 10
 """Frames listed in the table; ``--json`` gives all."""
@@ -66,7 +66,7 @@ def tell(outcome: Validation, asked: Checking) -> None:
     }
     figures |= {" " * number: accuracy.words for number, accuracy in enumerate(of_others)}
     if outcome.of_run is not None:
-        said = lines_of(outcome.of_run, "", *units)
+        said = lines_of_cells(outcome.of_run, "", *units)
         figures |= {label: text for label, text in said if label in ("fired", "calcium")}
     if outcome.unsettled:
         figures["unsolved"] = f"the reference still moves: {outcome.unsettled}"

@@ -29,7 +29,7 @@ from hpcpinn.progress import ProgressDisplay
 from hpcpinn.terminal.lines import print_verdict
 from hpcpinn.wording import as_typed, biology, counted, duration
 from hpcpinn.workflows.run_summary import RunSummary, summarised
-from hpcpinn.workflows.verdict import Accuracy, Verdict, lines_of
+from hpcpinn.workflows.run_verdict import Accuracy, Verdict, lines_of
 
 ANOTHER = "name another file with --output (run.output)"
 _NOT_OF_THE_STATE = ("run", "parameter", "data", "inference", "uq", "study")
@@ -93,7 +93,7 @@ def work(order: Order, communicator: Communicator, progress: ProgressDisplay) ->
     tally = finished.reached.tally
     summary = summarised(
         communicator, output, _user_time(problem, finished.reached.state.time), _figures(problem, tally),
-        Verdict((), (_accuracy(problem, tally),)), began=began, seconds_setup=finished.seconds_setup, time_unit=unit,
+        Verdict((_accuracy(problem, tally),)), began=began, seconds_setup=finished.seconds_setup, time_unit=unit,
     )  # fmt: skip
     write_metrics(output, communicator, summary.metrics())
     return summary

@@ -34,7 +34,7 @@ def work(order: Order, communicator: "Communicator", progress: ProgressDisplay) 
 
 def tell(order: Order, outcome: "RunSummary") -> None:
     """Prints what was computed, how well, and what it cost."""
-    from hpcpinn.workflows.verdict import lines_of
+    from hpcpinn.workflows.run_verdict import lines_of
 
     s = outcome
     lines = {

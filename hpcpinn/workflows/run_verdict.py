@@ -1,0 +1,95 @@
+"""What came of a run, whatever was solved: how far to trust it, what is missing, and what cannot be.
+
+Facts are frozen dataclasses, which are the entry ``verdict`` of a run's metrics; `lines_of` makes sentences of them.
+"""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from hpcpinn.errors import SolveError
+
+
+@dataclass(frozen=True)
+class Accuracy:
+    """An error against what was asked for.
+
+    Attributes:
+        error: Relative.
+        tolerance: What it should be at most.
+        of: What the error is of, in words.
+        key: The key of the run description that sets the tolerance.
+        advice: What helps where it is exceeded.
+    """
+
+    error: float
+    tolerance: float
+    of: str
+    key: str
+
+    advice: str = "lower the tolerance and run again"
+
+    @property
+    def passes(self) -> bool:
+        """Whether the error is a number within the tolerance."""
+        return bool(self.error <= self.tolerance)
+
+    @property
+    def words(self) -> str:
+        """``pass: error 2.4e-04, tolerance 1e-03 (window.tolerance): the estimate over the run``."""
+        said = f"error {self.error:.1e}, tolerance {self.tolerance:.0e} ({self.key}): {self.of}"
+        return f"pass: {said}" if self.passes else f"warn: {said}; {self.advice}"
+
+
+@dataclass(frozen=True)
+class Verdict:
+    """What came of a run.
+
+    Attributes:
+        accuracy: Errors against tolerances.
+        left: What was left unsolved or is to be known, sentences.
+        impossible: What cannot be, sentences: such a run has failed, though it came to its end.
+    """
+
+    accuracy: tuple[Accuracy, ...]
+    left: tuple[str, ...] = ()
+    impossible: tuple[str, ...] = ()
+
+
+def verdict_in(metrics: Mapping[str, Any]) -> Verdict | None:
+    """The verdict among the metrics of a run; None where there is none, or it is another version's."""
+    told = metrics.get("verdict")
+    try:
+        return None if told is None else Verdict(
+            accuracy=tuple(Accuracy(**accuracy) for accuracy in told["accuracy"]),
+            left=tuple(told["left"]),
+            impossible=tuple(told.get("impossible", ())),  # older versions did not look
+        )  # fmt: skip
+    except (KeyError, TypeError):
+        return None
+
+
+def refuse_impossible(verdict: Verdict, result: str) -> None:
+    """Ends a run whose solution no cell could have; on every rank, as all have the verdict.
+
+    Raises:
+        SolveError: There is such a thing.
+    """
+    if verdict.impossible:
+        raise SolveError(f"{result}: {verdict.impossible[0]}")
+
+
+def _in_words(accuracy: Accuracy) -> str:
+    return accuracy.words
+
+
+def lines_of(verdict: Verdict, judged: Callable[[Accuracy], str] = _in_words) -> list[tuple[str, str]]:
+    """The verdict as sentences with what they are about.
+
+    Args:
+        verdict: The facts.
+        judged: An error against its tolerance, in words.
+    """
+    errors = dict.fromkeys(judged(accuracy) for accuracy in verdict.accuracy)
+    unsolved = (*verdict.impossible, *verdict.left) or ("nothing",)
+    return [*(("error", words) for words in errors), *(("unsolved", sentence) for sentence in unsolved)]
