@@ -19,10 +19,10 @@ from jaxtyping import Array, Float, Int
 
 from hpcpinn.domain.coupled_window import CoupledWindow
 from hpcpinn.domain.tree_solve import tree_solve
-from hpcpinn.inference.learned_drive import Course, LearnedDrive
 from hpcpinn.parallel.batched import BatchedCommunicator
 from hpcpinn.physics.calcium_system import CalciumSystem
-from hpcpinn.physics.learned_calcium import CellConstants
+from hpcpinn.systems.cell.constants import CellConstants
+from hpcpinn.systems.cell.course import Course, CourseOf
 from hpcpinn.training.least_squares import Correction, Linearisation, accept, correct, linearise
 from hpcpinn.training.local import Window, combine, edge_values, evaluate, field_at
 
@@ -46,7 +46,7 @@ class WindowSequence(NamedTuple):
         resolvent: Weights of the rows, (W, P, K, K).
         course: What acts on the pieces.
         course_slope: Its derivatives by the coordinates of the constants, leaves (W, p, ...); None where the
-            constants do not shape it.
+            constants do not enter it.
         end_flux: Calcium given at the ends, (W, P, 2, T).
         guess: Heads to begin with, (W, P, K, M).
     """
@@ -90,7 +90,7 @@ class FixedMarch:
         solver: Of the windows, with Robin's rule; its equation is not used.
         constants: Of the pieces.
         sequence: The windows.
-        drive: Makes their forcing anew; None where the constants do not shape it.
+        course_of: Makes their forcing anew; None where no constant enters its course.
         site_piece: Local pieces on which calcium is wanted.
         tolerance: Change of the field, over the species' scale, at which a window is solved.
         max_steps: Most steps with one linearisation.
@@ -100,7 +100,7 @@ class FixedMarch:
     solver: CoupledWindow
     constants: CellConstants
     sequence: WindowSequence
-    drive: LearnedDrive | None
+    course_of: CourseOf | None
     site_piece: Int[np.ndarray, " S"]
     tolerance: float = 1e-8
     max_steps: int = 10
@@ -140,9 +140,9 @@ class FixedMarch:
 
     def _driven(self, z: Float[Array, " p"]) -> list[WindowSequence]:
         """The windows with the forcing at given constants."""
-        if self.drive is None:
+        if self.course_of is None:
             return self._windows
-        course, slope = jax.tree.map(np.asarray, self.drive(z))
+        course, slope = jax.tree.map(np.asarray, self.course_of(z))
         return [
             window._replace(
                 course=jax.tree.map(lambda leaf, n=n: leaf[n], course),
@@ -153,11 +153,11 @@ class FixedMarch:
 
     @cached_property
     def _begin(self) -> Callable[[Array], tuple[Array, Array]]:
-        shape = (len(self.constants.kind), 2, len(self.solver.table.grid.space))
+        pieces, nodes = len(self.constants.kind), len(self.solver.table.grid.space)
 
         def at_rest(z: Array) -> Array:
             rest = self.constants.at(z).at_rest()
-            return jnp.broadcast_to(rest[None, :, None], shape)
+            return jnp.broadcast_to(rest[None, :, None], (pieces, len(rest), nodes))
 
         return jax.jit(lambda z: (at_rest(z), jnp.moveaxis(jax.jacfwd(at_rest)(z), -1, 0)))
 
@@ -282,8 +282,7 @@ class FixedMarch:
 
     @cached_property
     def _measure(self) -> CalciumSystem:
-        known = self.constants.known.replace(leak=0.0)
-        return CalciumSystem(known, known)
+        return CalciumSystem(self.constants.measured_by)
 
     @cached_property
     def _communicator(self) -> BatchedCommunicator:

@@ -19,8 +19,8 @@ from hpcpinn.io.observations import AT_SITES, Observations, read_observations
 from hpcpinn.parallel.communicator import Communicator
 from hpcpinn.progress import NO_PROGRESS, ProgressDisplay
 from hpcpinn.systems.cell.model import AtSites, CellModel, build_model
+from hpcpinn.systems.cell.values import LAID_BY, laid_for, own_value, starting_values
 from hpcpinn.wording import biology
-from hpcpinn.workflows.learned_values import LAID_BY, laid_for, own_value, starting_values
 
 _LEAST_COVERED = 0.01
 """Share of a run; data that end earlier have another unit of time."""

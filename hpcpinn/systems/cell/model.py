@@ -15,10 +15,8 @@ from hpcpinn.config import RunConfig
 from hpcpinn.config.learnable import BY_TYPE, unit_of
 from hpcpinn.coordinates import Coordinates
 from hpcpinn.domain.coupled_window import CoupledWindow
-from hpcpinn.domain.patches import PatchPlace
 from hpcpinn.errors import InputError, SolveError, concerning
 from hpcpinn.inference.forward_model import Seen
-from hpcpinn.inference.learned_drive import Course, LearnedDrive, ShapedDrive
 from hpcpinn.io.geometry import Tree
 from hpcpinn.io.inference import FieldBands
 from hpcpinn.io.observations import Observations
@@ -29,14 +27,15 @@ from hpcpinn.morphology.sites import Site, parse_site
 from hpcpinn.parallel.communicator import Communicator
 from hpcpinn.physics.calcium_system import CalciumSystem
 from hpcpinn.physics.constants import PRESETS, CalciumConstants
-from hpcpinn.physics.learned_calcium import CellConstants, PieceConstants, shapes_drive
+from hpcpinn.systems.cell.constants import CellConstants, PieceConstants, enters_course
+from hpcpinn.systems.cell.course import Course, CourseOf, DriveOf
 from hpcpinn.systems.cell.forward_march import CALCIUM, FixedMarch, Marched, WindowSequence
+from hpcpinn.systems.cell.values import starting_values
+from hpcpinn.systems.cell.voltage import voltage_of
 from hpcpinn.timestepping.forcing import CalciumDrive, WindowDrive
 from hpcpinn.workflows import recorded
 from hpcpinn.workflows.cable_windows import CableState, CableWindows
 from hpcpinn.workflows.coupled_run import CoupledRun
-from hpcpinn.workflows.learned_values import starting_values
-from hpcpinn.workflows.learned_voltage import learned_voltage
 from hpcpinn.workflows.problem import Problem, build_problem
 
 
@@ -69,7 +68,7 @@ class CellModel:
         names: What is learned.
         sites: Where calcium is seen.
         march: Over the windows that the starting constants ask for.
-        shaped: What acts on the pieces, for constants that shape it.
+        drive: What acts on the pieces, as a function of constants.
         indicator: Dissociation constant K of an indicator, µM: seen is c/(c + K); None: free calcium.
     """
 
@@ -78,7 +77,7 @@ class CellModel:
     names: tuple[str, ...]
     sites: tuple[Site, ...]
     march: FixedMarch
-    shaped: ShapedDrive
+    drive: DriveOf
     indicator: float | None = None
 
     @property
@@ -164,8 +163,8 @@ class CellModel:
     def learning(self, names: Sequence[str]) -> "CellModel":
         """The same with other constants learned."""
         constants = replace(self.march.constants, names=tuple(names))
-        drive = _learned_drive(self.problem, self.communicator, self.shaped, constants, self.march.sequence)
-        return replace(self, names=tuple(names), march=replace(self.march, constants=constants, drive=drive))
+        course_of = _course_of(self.problem, self.communicator, self.drive, constants, self.march.sequence)
+        return replace(self, names=tuple(names), march=replace(self.march, constants=constants, course_of=course_of))
 
     def over_the_cell(self, marched: Marched, spread: Float[ndarray, "p p"]) -> FieldBands:
         """Calcium on all pieces at the ends of windows.
@@ -222,40 +221,28 @@ def build_model(
     values = jnp.asarray(communicator.on_root(starting_values, config, problem.cell.constants, names, start))
     found = communicator.on_root(_sites, sites, pieces)
     constants = CellConstants(known, tuple(names), pieces.kind[problem.local])
-    shaped = _shaped_drive(problem)
+    drive = DriveOf.a_run(problem)
     learned = constants.learned(values)
-    sequence = _pilot(problem, communicator, solver, shaped.at(constants.common(values)), learned)
+    sequence = _pilot(problem, communicator, solver, drive.at(constants.course_constants(values)), learned)
     local = {int(piece): row for row, piece in enumerate(problem.local)}
     site_piece = np.array([local[site.frustum] for site in found if site.frustum in local], int)
-    drive = _learned_drive(problem, communicator, shaped, constants, sequence)
-    march = FixedMarch(solver, constants, sequence, drive, site_piece)
-    return CellModel(problem, communicator, tuple(names), found, march, shaped, config.data.indicator)
+    course_of = _course_of(problem, communicator, drive, constants, sequence)
+    march = FixedMarch(solver, constants, sequence, course_of, site_piece)
+    return CellModel(problem, communicator, tuple(names), found, march, drive, config.data.indicator)
 
 
-def _shaped_drive(problem: Problem) -> ShapedDrive:
-    """The drive of a run as a function of the constants that shape it."""
-    releases, cable = problem.config.releases, problem.cell.pieces.cable
-    return ShapedDrive(
-        plain=problem.drive,
-        by_constants=np.array([release.duration is None for release in releases], bool),
-        patches={
-            number: PatchPlace.around(cable, parse_site(release.site, cable), problem.local)
-            for number, release in enumerate(releases)
-            if release.patch is None
-        },
-        rest_follows=problem.config.physics.constants.rest_voltage is None,
-    )
-
-
-def _learned_drive(
-    problem: Problem, communicator: Communicator, shaped: ShapedDrive, constants: CellConstants,
+def _course_of(
+    problem: Problem,
+    communicator: Communicator,
+    drive: DriveOf,
+    constants: CellConstants,
     sequence: WindowSequence,
-) -> LearnedDrive | None:  # fmt: skip
-    """What acts on the pieces as a function of the learned constants; None where these do not shape it."""
-    voltage = learned_voltage(problem, constants.names)
-    if voltage is None and not any(shapes_drive(name) for name in constants.names):
+) -> CourseOf | None:
+    """What acts on the pieces as a function of the learned constants; None where none of these enters its course."""
+    voltage = voltage_of(problem, constants.names)
+    if voltage is None and not any(enters_course(name) for name in constants.names):
         return None
-    return LearnedDrive(shaped, constants, sequence.start, sequence.length, voltage, communicator)
+    return CourseOf(drive, constants, sequence.start, sequence.length, voltage, communicator)
 
 
 def _refuse_absent_types(names: Sequence[str], pieces: Cable) -> None:

@@ -2,6 +2,7 @@
 
 import warnings
 
+import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
@@ -10,19 +11,19 @@ from numpy.polynomial.legendre import leggauss
 from hpcpinn.config import learnable
 from hpcpinn.config.inverse import CellTruthConfig
 from hpcpinn.coordinates import Coordinates
+from hpcpinn.core.parameters import value_at, with_values
 from hpcpinn.domain.patches import PatchPlace, Reach
 from hpcpinn.domain.pieces import PieceRule, cut_into_pieces
 from hpcpinn.errors import InputError
 from hpcpinn.inference.infer import fit_once, settled
-from hpcpinn.inference.learned_drive import LearnedDrive
 from hpcpinn.morphology import Cable
 from hpcpinn.morphology.sites import Site, parse_site
 from hpcpinn.parallel.communicator import SerialCommunicator
 from hpcpinn.physics.constants import PRESETS
-from hpcpinn.physics.learned_calcium import CellConstants, shapes_drive, value_of
+from hpcpinn.systems.cell.constants import NOT_IN_COURSE, CellConstants, enters_course, value_of
+from hpcpinn.systems.cell.course import CourseOf, DriveOf
 from hpcpinn.systems.cell.inverse import truth_of
-from hpcpinn.systems.cell.model import _shaped_drive
-from hpcpinn.workflows.learned_values import laid_for, own_value
+from hpcpinn.systems.cell.values import laid_for, own_value
 from hpcpinn.workflows.problem import build_problem, constants_of, load_cable
 from tests.inference.fork import SITES, exactly, inverse, refuse_wrong_slopes, small
 
@@ -64,12 +65,12 @@ def test_every_constant_that_can_be_learned_has_a_unit_a_value_and_a_truth():
 def test_the_courses_of_channels_and_releases_have_exact_derivatives():
     """Of all constants that shape them, against central differences."""
     problem = build_problem(small(PLAIN_RELEASE, "parameter=[{name='D_c'}]"), SerialCommunicator())
-    assert all(shapes_drive(name) for name in SHAPING)
+    assert all(enters_course(name) for name in SHAPING)
     constants = CellConstants(
         problem.cell.constants.replace(leak=None), SHAPING, problem.cell.pieces.cable.kind[problem.local]
     )
     start, length = jnp.array([0.0, 0.5, 1.1]) * 1e-3, jnp.array([0.5, 0.6, 3.0]) * 1e-3
-    drive = LearnedDrive(_shaped_drive(problem), constants, start, length, None, SerialCommunicator())
+    drive = CourseOf(DriveOf.a_run(problem), constants, start, length, None, SerialCommunicator())
     z = constants.coordinates.of([value_of(name, problem.cell.constants) for name in SHAPING])
     value = drive(jnp.asarray(z))[0].unit
     forced = problem.drive.window(problem.drive.steady_gates(0.0), 0.0, 0.5e-3).inside
@@ -89,6 +90,27 @@ def test_the_courses_of_channels_and_releases_have_exact_derivatives():
             moved |= size > 0.0
             assert float(jnp.abs(getattr(slope, leaf)[i] - differences).max()) <= 1e-5 * size, (name, leaf)
         assert moved, name
+
+
+def test_no_constant_that_enters_the_course_is_taken_not_to():
+    """Derivatives of the course by those that are left out of it vanish, and by no other."""
+    problem = build_problem(small(PLAIN_RELEASE, "parameter=[{name='D_c'}]"), SerialCommunicator())
+    drive, known = DriveOf.a_run(problem), problem.cell.constants
+    constants = CellConstants(known.replace(leak=None), (), problem.cell.pieces.cable.kind[problem.local])
+    k = constants.course_constants(jnp.zeros(0))
+
+    def course(values):
+        at = drive.at(with_values(k, values))
+        here = at.forced(at.steady_gates(0.0), 0.0, 3e-3).inside
+        return jnp.concatenate([here.channel_source.ravel(), here.channel_sink.ravel(), here.release.ravel()])
+
+    strengths = ("vdcc_density", "vdcc_permeability", "c_o", "j_release")  # factors, at unit strength or known
+    own = {n: jnp.asarray(float(value_at(k, n))) for n in learnable.PLAIN if value_at(k, n) is not None}
+    slopes = jax.jit(jax.jacfwd(course))(own)
+    for name, slope in slopes.items():
+        if name not in strengths:
+            assert bool(jnp.any(slope != 0.0)) == enters_course(name), name
+    assert set(NOT_IN_COURSE) <= set(learnable.PLAIN)
 
 
 @pytest.mark.parametrize("length", [0.7, 2.0, 60.0, 1e4])
@@ -188,7 +210,7 @@ def test_parameters_that_contradict_themselves_are_refused(case: str):
 
 @pytest.mark.parametrize(
     ("name", "line"),
-    [("gates[2].half", "the channel has 2 gates, numbered from 0"), ("gates[0].rate", "has no rate")],
+    [("gates[2].half", "there are 2 gates, numbered from 0"), ("gates[0].rate", "has no rate")],
 )
 @pytest.mark.parametrize("start", ["", ", start=1.0"])
 def test_gates_that_the_channel_does_not_have_are_refused(name: str, line: str, start: str):

@@ -1,10 +1,11 @@
-"""Calcium and calbindin with some constants unknown: numbers that compiled code may differentiate by.
+"""Constants of a cell's pieces as functions of those that are learned.
 
-Only what depends on the unknown constants is traced. What measures (scales, rest as the origin of the heads,
-the fastest rate) keeps its known value, so that it is not learned by accident. Channels and leak are affine in
-calcium, source − c · sink, so both enter as forcing: their strengths may then differ from piece to piece, and
-their course, at unit strength, is made once. So is that of synaptic releases, which their flux only scales.
-Constants that shape these courses (`shapes_drive`) make them anew: `hpcpinn.inference.learned_drive`.
+The equation, the channels and the releases take constants that are traced; nothing here is a second statement of them.
+What measures (scales, rest as the origin of the heads, the fastest rate) keeps its known value
+(`CalciumSystem.measured_by`), so that it is not learned by accident. Channels and leak are affine in calcium,
+source − c · sink, so both enter as forcing: their strengths may then differ from piece to piece, and their course, at
+unit strength, is made once. So is that of synaptic releases, which their flux only scales. Constants that enter this
+course (`enters_course`) make it anew: `hpcpinn.systems.cell.course`.
 """
 
 from collections.abc import Mapping, Sequence
@@ -13,44 +14,33 @@ from typing import Any
 
 import jax.numpy as jnp
 import numpy as np
-from jaxtyping import Array, Float, Int
+from jaxtyping import Array, Bool, Float, Int
 
-from hpcpinn.config.learnable import BY_TYPE, gate_member, measure_of
+from hpcpinn.config.learnable import BY_TYPE, drives_voltage, gate_member, measure_of
 from hpcpinn.coordinates import Coordinates
-from hpcpinn.core.parameters import with_values
+from hpcpinn.core.parameters import learnable, value_at, with_values
 from hpcpinn.errors import InputError
 from hpcpinn.morphology.frusta import kind_name
-from hpcpinn.physics import calcium, gates, ghk
+from hpcpinn.physics import calcium
 from hpcpinn.physics.calcium_system import CalciumForcing, CalciumSystem
 from hpcpinn.physics.constants import CalciumConstants
 
-_SHAPES_DRIVE = ("release_duration", "release_patch", "z_ca", "temperature")
+NOT_IN_COURSE = (
+    "D_c", "D_b", "b_tot", "k_plus", "k_minus", "c_rest", "pmca_max", "pmca_K", "ncx_max", "ncx_K", "leak",
+    "rest_voltage", "vdcc_density", "vdcc_permeability", "c_o", "j_release",
+)  # fmt: skip
+"""Constants of the equation alone, and the strengths of channels and releases, which scale their course; every other
+constant is taken to enter it: what is forgotten here costs time, and no derivative."""
 
 
-def base_name(name: str) -> str:
-    """``vdcc_density`` for ``vdcc_density.apic``."""
-    return name.partition(".")[0]
+def enters_course(name: str) -> bool:
+    """Whether a constant enters the course of channels or releases by more than a factor."""
+    return not (name in NOT_IN_COURSE or name.startswith(BY_TYPE) or drives_voltage(name))
 
 
 def coordinates_of(names: Sequence[str]) -> Coordinates:
     """How constants of these names are iterated on."""
     return Coordinates(tuple(measure_of(name) for name in names))
-
-
-def shapes_drive(name: str) -> bool:
-    """Whether a constant enters the course of channels or releases by more than a factor."""
-    return name in _SHAPES_DRIVE or gate_member(name) is not None
-
-
-def changed(known: CalciumConstants, values: Mapping[str, Any]) -> CalciumConstants:
-    """The constants with those of these names at other values, which may be traced.
-
-    Densities of single types of neurites (``vdcc_density.apic``) are none of them, and left out.
-    """
-    return with_values(known, {name: value for name, value in values.items() if gate_member(name) or "." not in name})
-
-
-LearnedCalcium = CalciumSystem
 
 
 @dataclass(frozen=True)
@@ -72,6 +62,11 @@ class CellConstants:
         """How the learned ones are iterated on."""
         return coordinates_of(self.names)
 
+    @property
+    def measured_by(self) -> CalciumConstants:
+        """Plain numbers that scales, rates and the origin of the heads are made of."""
+        return self.known.replace(leak=0.0)
+
     def at(self, z: Float[Array, " p"], rest_voltage: Any = None) -> "PieceConstants":
         """The constants at given coordinates of the learned ones. Traceable.
 
@@ -83,7 +78,12 @@ class CellConstants:
 
     def common(self, values: Float[Array, " p"]) -> CalciumConstants:
         """What all pieces share, at given values of the learned ones. Traceable."""
-        return changed(self.known, dict(zip(self.names, values, strict=True)))
+        own = {
+            name: value
+            for name, value in zip(self.names, values, strict=True)
+            if not (name.startswith(BY_TYPE) or drives_voltage(name))
+        }
+        return with_values(self.known, own)
 
     def learned(self, values: Float[Array, " p"], rest_voltage: Any = None) -> "PieceConstants":
         """As `at`, at given values of the learned ones."""
@@ -94,19 +94,17 @@ class CellConstants:
         for name, value in zip(self.names, values, strict=True):
             if name.startswith(BY_TYPE):
                 density = jnp.where(self._of_type(name), value, density)
-        if k.leak is not None:
-            leak = jnp.broadcast_to(jnp.asarray(k.leak, float), self.kind.shape)
-        else:
-            V, unit = jnp.asarray(k.rest_voltage), unit_constants(k)
-            source, sink = ghk.channel(V, gates.opening(gates.steady(V, unit), unit), unit)
-            channel = density * k.vdcc_permeability * (k.c_o * source - k.c_rest * sink)
-            pumps = calcium.pump_flux(jnp.asarray(k.c_rest), k.replace(leak=0.0))
-            leak = -(pumps + channel) / (k.c_o - k.c_rest)
-        system = CalciumSystem(k.replace(leak=0.0), measured_by=self.known.replace(leak=0.0))
+        leak = jnp.broadcast_to(jnp.asarray(calcium.balanced_leak(k.replace(vdcc_density=density))), self.kind.shape)
+        system = CalciumSystem(k.replace(leak=0.0), self.measured_by)
         return PieceConstants(system, density * k.vdcc_permeability, leak)
 
-    def _of_type(self, name: str) -> np.ndarray:
-        wanted = name.partition(".")[2]
+    def course_constants(self, values: Float[Array, " p"]) -> CalciumConstants:
+        """The constants whose course `PieceConstants.forcing` scales: of channels and releases of unit strength."""
+        strengths = {"vdcc_density": 1.0, "vdcc_permeability": 1.0, "c_o": 1.0, "j_release": self.known.j_release}
+        return self.common(values).replace(**strengths)
+
+    def _of_type(self, name: str) -> Bool[np.ndarray, " P"]:
+        wanted = name.removeprefix(BY_TYPE)
         return np.array([kind_name(int(kind)) == wanted for kind in self.kind], bool)
 
 
@@ -115,7 +113,7 @@ class PieceConstants:
     """What the march of a window needs of the constants.
 
     Attributes:
-        system: Without leak and channels.
+        system: The equation, without leak and channels.
         channel: Density times permeability on every piece, µm/s.
         leak: v_l on every piece, µm/s.
     """
@@ -128,7 +126,8 @@ class PieceConstants:
         """The forcing with channels, leak and releases.
 
         Args:
-            unit: That of channels of unit strength (`unit_constants`), without leak, and of releases as known.
+            unit: That of channels of unit strength (`CellConstants.course_constants`), without leak, and of releases
+                as known.
         """
         k = self.system.constants
         channel, leak = self.channel[:, None], self.leak[:, None]
@@ -143,16 +142,11 @@ class PieceConstants:
         return jnp.stack([jnp.asarray(x, float) for x in self.system.constants.rest])
 
 
-def unit_constants(k: CalciumConstants) -> CalciumConstants:
-    """With channels of unit density and permeability in calcium of unit concentration."""
-    return k.replace(vdcc_density=1.0, vdcc_permeability=1.0, c_o=1.0)
-
-
 def value_of(name: str, known: CalciumConstants, changes: Mapping[str, float] | None = None) -> float:
     """What a constant is where it is not learned.
 
     Args:
-        name: Of a constant that can be learned.
+        name: Name of a constant that can be learned.
         known: The constants, with the leak that balances rest.
         changes: Others by name; of all channels (``vdcc_density``) where there is none of a type of neurite.
 
@@ -160,13 +154,9 @@ def value_of(name: str, known: CalciumConstants, changes: Mapping[str, float] | 
         InputError: The channel has no such gate, or the gate no such constant.
     """
     changes = changes or {}
-    gate = gate_member(name)
-    if gate is None:
-        return float(changes.get(name, changes.get(base_name(name), getattr(known, base_name(name)))))
-    number, member = gate
-    if number >= len(known.gates):
-        raise InputError(f"{name!r}: the channel has {len(known.gates)} gates, numbered from 0")
-    own = changes.get(name, getattr(known.gates[number], member))
-    if own is None or (member == "gamma" and known.gates[number].rate is None):
-        raise InputError(f"{name!r}: this gate follows x_inf(V) and tau, and has no {member}")
-    return float(own)
+    of_all = name.partition(".")[0] if name.startswith(BY_TYPE) else name
+    given = changes.get(name, changes.get(of_all))
+    own = value_at(known, of_all)  # also of a constant that is given: whether there is such a gate shows only here
+    if given is None and of_all not in learnable(known):
+        raise InputError(f"{name!r}: this gate follows x_inf(V) and tau, and has no {(gate_member(name) or name)[-1]}")
+    return float(own if given is None else given)

@@ -7,12 +7,11 @@ import pytest
 from hpcpinn.config import load_config
 from hpcpinn.errors import InputError
 from hpcpinn.inference.infer import fit_once
-from hpcpinn.inference.learned_drive import LearnedDrive
 from hpcpinn.parallel.communicator import SerialCommunicator
 from hpcpinn.physics.channel_sets import SQUID, channel_set_named
-from hpcpinn.physics.learned_calcium import CellConstants
-from hpcpinn.systems.cell.model import _shaped_drive
-from hpcpinn.workflows.learned_voltage import learned_voltage, value_in, with_values
+from hpcpinn.systems.cell.constants import CellConstants
+from hpcpinn.systems.cell.course import CourseOf, DriveOf
+from hpcpinn.systems.cell.voltage import value_in, voltage_of, with_values
 from hpcpinn.workflows.membrane_voltage import solve_voltage
 from hpcpinn.workflows.problem import build_problem, load_cable
 from tests.inference.fork import JOBS, SITES, exactly, inverse
@@ -43,11 +42,11 @@ def problem():
 
 @pytest.fixture(scope="module")
 def voltage(problem):
-    return learned_voltage(problem, NAMES)
+    return voltage_of(problem, NAMES)
 
 
 def starts(problem) -> np.ndarray:
-    return learned_voltage(problem, NAMES).coordinates.of([value_in(problem.config, name) for name in NAMES])
+    return voltage_of(problem, NAMES).coordinates.of([value_in(problem.config, name) for name in NAMES])
 
 
 def test_the_voltage_is_that_of_a_run_also_with_other_constants(problem, voltage):
@@ -67,7 +66,7 @@ def test_derivatives_of_the_voltage_and_of_what_it_opens_are_those_of_difference
     known = problem.cell.constants.replace(leak=None)
     constants = CellConstants(known, NAMES, problem.cell.pieces.cable.kind[problem.local])
     start, length = jnp.array([0.0, 0.4, 0.9]) * 1e-3, jnp.array([0.4, 0.5, 1.5]) * 1e-3
-    drive = LearnedDrive(_shaped_drive(problem), constants, start, length, voltage, SerialCommunicator())
+    drive = CourseOf(DriveOf.a_run(problem), constants, start, length, voltage, SerialCommunicator())
     (_, slope), (_, moved) = voltage(z), drive(jnp.asarray(z))
     for i, name in enumerate(NAMES):
         step = np.where(np.arange(len(z)) == i, 1e-4, 0.0)

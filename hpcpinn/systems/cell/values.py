@@ -10,8 +10,8 @@ from hpcpinn.config import RunConfig
 from hpcpinn.config.learnable import drives_voltage
 from hpcpinn.errors import InputError, concerning
 from hpcpinn.physics.constants import PRESETS, CalciumConstants
-from hpcpinn.physics.learned_calcium import coordinates_of, value_of
-from hpcpinn.workflows import learned_voltage
+from hpcpinn.systems.cell.constants import coordinates_of, value_of
+from hpcpinn.systems.cell.voltage import value_in, with_values
 
 LAID_BY = ("release_duration", "release_patch")
 """Constants by which windows and pieces are laid: they end where a release does."""
@@ -22,7 +22,7 @@ def laid_for(config: RunConfig, values: Mapping[str, float]) -> RunConfig:
     update = {name: value for name, value in values.items() if name in LAID_BY}
     constants = config.physics.constants.model_copy(update=update)
     laid = config.model_copy(update={"physics": config.physics.model_copy(update={"constants": constants})})
-    return learned_voltage.with_values(laid, values)
+    return with_values(laid, values)
 
 
 def own_value(
@@ -45,7 +45,7 @@ def own_value(
         own = getattr(PRESETS[config.physics.preset], name) if own is None else own
         return float(own if given is None else given)
     if drives_voltage(name):
-        return learned_voltage.value_in(config, name) if given is None else given
+        return value_in(config, name) if given is None else given
     return value_of(name, known, changes)
 
 
