@@ -3,6 +3,8 @@
 A system names these actions with its inverse part, a module or an object with the functions of `Inverse`:
 
     actions = {"infer": Infer("my.inverse"), "uq": Draw("my.inverse"), "study": Study("my.inverse")}
+
+One that names none has what `hpcpinn.systems.common.inverse` makes of its problem.
 """
 
 import sys
@@ -48,10 +50,10 @@ class Infer:
     """``hpcpinn infer``: the most probable constants, with intervals.
 
     Attributes:
-        inverse: Inverse part of the system, or the name of its module.
+        inverse: Inverse part of the system, or the name of its module; None: that of all whose problems predict.
     """
 
-    inverse: Any
+    inverse: Any = None
 
     def look(self, order: Order) -> None:
         """Finds out before the work starts that nothing is to be inferred, or a result cannot be written.
@@ -66,7 +68,7 @@ class Infer:
         from hpcpinn.inference.infer import infer
 
         began, described = clock.perf_counter(), order.described
-        problem, observed = part(self.inverse).prepared(described, communicator, progress)
+        problem, observed = _inverse_of(order, self.inverse).prepared(described, communicator, progress)
         return infer(problem, observed, communicator, progress, output=described.run.output, began=began)
 
     def tell(self, order: Order, outcome: "Inference") -> None:
@@ -84,7 +86,7 @@ class Draw:
         inverse: As of `Infer`.
     """
 
-    inverse: Any
+    inverse: Any = None
 
     def look(self, order: Order) -> None:
         """As of `Infer`; also finds out that the extra ``uq`` is not installed.
@@ -98,7 +100,7 @@ class Draw:
         """Draws, and writes the result. Collective over all ranks."""
         from hpcpinn.inference.sample import sample
 
-        began, described, inverse = clock.perf_counter(), order.described, part(self.inverse)
+        began, described, inverse = clock.perf_counter(), order.described, _inverse_of(order, self.inverse)
         problem, observed = inverse.prepared(described, communicator, progress)
         how, output = inverse.sampling(described), described.run.output
         return sample(problem, observed, how, communicator, progress, output=output, began=began)
@@ -145,12 +147,22 @@ class Study:
         _say(lines_of_study(outcome, order.described.run.output), warnings_of_study(outcome))
 
 
+def _inverse_of(order: Order, inverse: Any) -> Any:
+    if inverse is not None:
+        return part(inverse)
+    from hpcpinn.systems.common.inverse import ByPrediction
+
+    return ByPrediction(order.system)
+
+
 def _look(inverse: Any, order: Order, what: str, **more: Any) -> None:
-    if not order.described.parameter:
+    if not getattr(order.described, "parameter", ()):
         raise InputError(f"[[parameter]]: none is given, so there is nothing to {what}; name at least one")
     from hpcpinn.inference.infer import refuse_unusable_places
 
-    refuse_unusable_places(order.described.run.output, part(inverse).inputs(order.described, order.file), **more)
+    refuse_unusable_places(
+        order.described.run.output, _inverse_of(order, inverse).inputs(order.described, order.file), **more
+    )
 
 
 def _say(lines: list[str], warnings: list[str]) -> None:

@@ -60,6 +60,7 @@ class DischargeProblem:
         self.rule = WindowRule(run.duration, run.duration, run.duration, 1e-9)
         self.stops = np.array([0.5 * run.duration, run.duration])
         self.times = np.arange(0.0, run.duration * (1.0 + 1e-9), run.output_interval)
+        self.observed = {"value": "mV", "t": "ms"}
 
     def start(self):
         return Reached(0.0, self.parameters.rest + self.parameters.jump)

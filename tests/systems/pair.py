@@ -66,6 +66,7 @@ class PairProblem:
         self.rule = WindowRule(window.first, window.shortest, window.longest, window.tolerance, order=5.0)
         self.stops = np.array([run.duration])
         self.times = np.arange(0.0, run.duration * (1.0 + 1e-9), run.output_interval)
+        self.observed = {"value": "1", "t": "ms"}
 
     def start(self):
         return PairState(0.0)

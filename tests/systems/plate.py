@@ -85,6 +85,7 @@ class PlateProblem:
         self.geometry = Box(line, line, mask=x**2 + y**2 < radius**2)
         self.rule = WindowRule(window.first, window.shortest, window.longest, window.tolerance)
         self.stops, self.times = np.zeros(0), np.zeros(1)
+        self.observed = {"value": "uM", "x": "um", "y": "um"}
 
     def start(self):
         return PlateState(0.0)

@@ -148,6 +148,63 @@ def test_a_checkpoint_of_other_constants_is_refused(tmp_path: Path):
         hpcpinn("run", tmp_path / "pair.toml", "--set", "constants.tau=25", "--resume")
 
 
+def measured(folder: Path, system: str, constant: str, truth: float) -> Path:
+    """A file of data that a toy makes with one constant at another value, with noise of 1 %."""
+    from hpcpinn.core.parameters import with_values
+    from hpcpinn.parallel.communicator import SerialCommunicator
+    from hpcpinn.systems.jobs import load_order
+
+    order = load_order(job(folder, system))
+    problem = order.system.build(order.described, SerialCommunicator())
+    at = {"t": np.linspace(0.5, 20.0, 60)}
+    if system == "plate":
+        turn, out = np.linspace(0.0, 30.0, 60), 0.9 * problem.parameters.radius * np.sqrt(np.linspace(0.01, 1.0, 60))
+        at = {"x": out * np.cos(turn), "y": out * np.sin(turn)}
+    clean = np.asarray(problem.predict(with_values(problem.parameters, {constant: truth}), at))
+    noise = 0.01 * float(np.ptp(clean))
+    values = clean + noise * np.random.default_rng(5).standard_normal(60)
+    columns = {"value": values, **at, "noise": np.full(60, noise)}
+    file = folder / "data.csv"
+    np.savetxt(file, np.stack(list(columns.values()), axis=1), delimiter=",", header=",".join(columns), comments="")
+    return file
+
+
+@pytest.mark.parametrize(
+    ("system", "constant", "truth"), [("pair", "tau", 15.0), ("plate", "D", None), ("discharge", "rest", -60.0)]
+)
+def test_a_constant_of_each_is_inferred_from_data(tmp_path: Path, capsys, system: str, constant: str, truth):
+    from hpcpinn.io.inference import read_inference
+
+    own = getattr(described_constants(system), constant)
+    truth = 1.3 * own if truth is None else truth
+    measured(tmp_path, system, constant, truth)
+    learn = f'[[parameter]]\nname = "{constant}"\n[data]\nfile = "data.csv"\n'
+    capsys.readouterr()
+    hpcpinn("infer", job(tmp_path, system, learn))
+    found = read_inference(tmp_path / f"{system}.h5")
+    z, true = found.coordinates.of(found.estimate), found.coordinates.of([truth])
+    assert found.names == (constant,) and bool(found.determined[0]) and found.start[0] == pytest.approx(own)
+    assert abs(z - true)[0] < 3.0 * found.sd_log[0] < 0.3 * abs(true - found.coordinates.of([own]))[0]
+    assert f"{constant:<12}" in capsys.readouterr().out
+    hpcpinn("plot", tmp_path / f"{system}.h5", "--out", tmp_path / "pictures")
+    assert {"path.png", "posterior.png"} <= {file.name for file in (tmp_path / "pictures").iterdir()}
+
+
+def described_constants(system: str):
+    from hpcpinn.parallel.communicator import SerialCommunicator
+    from hpcpinn.systems import system_named
+
+    known = system_named(system)
+    return known.build(known.tables(), SerialCommunicator()).parameters
+
+
+def test_an_inference_without_data_or_constants_is_refused(tmp_path: Path):
+    with pytest.raises(InputError, match=r"\[\[parameter\]\]: none is given, so there is nothing to infer"):
+        hpcpinn("infer", job(tmp_path, "discharge"))
+    with pytest.raises(InputError, match=r"data.file: none is given; name a file with the columns value, t, noise"):
+        hpcpinn("infer", job(tmp_path, "discharge", '[[parameter]]\nname = "tau"\n'))
+
+
 def test_a_command_that_a_system_brings(tmp_path: Path, capsys):
     recording = tmp_path / "recording.csv"
     recording.write_text("t_ms,value_mV\n0,-45\n1,-50\n2,-56\n3,-65\n")

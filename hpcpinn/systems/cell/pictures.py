@@ -9,7 +9,7 @@ from hpcpinn.io.storage import format_of
 from hpcpinn.report import gallery
 from hpcpinn.report.places import refuse_unusable_gallery
 from hpcpinn.report.summary import summary_lines
-from hpcpinn.systems.inferences import draw_inference_of
+from hpcpinn.systems.common.inferences import draw_inference_of
 from hpcpinn.wording import as_typed
 
 

@@ -10,7 +10,7 @@ from hpcpinn.report.heading import Heading
 from hpcpinn.report.places import refuse_unusable_gallery
 from hpcpinn.report.square import draw_square
 from hpcpinn.report.study import draw_study
-from hpcpinn.systems.inferences import draw_inference_of
+from hpcpinn.systems.common.inferences import draw_inference_of
 from hpcpinn.wording import counted
 
 

@@ -1,0 +1,71 @@
+"""The inverse part of every system whose problem says what would be measured: ``predict`` and ``observed``."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from hpcpinn.core.parameters import Constants, learnable
+from hpcpinn.core.system import System
+from hpcpinn.errors import InputError
+from hpcpinn.inference.entry import Learned, inverse_problem
+from hpcpinn.inference.problem import FitSettings, InverseProblem, Observed
+from hpcpinn.inference.sample import Sampling
+from hpcpinn.io.observations import read_observations, refuse_unusable
+from hpcpinn.parallel.communicator import Communicator
+from hpcpinn.progress import ProgressDisplay
+
+
+@dataclass(frozen=True)
+class ByPrediction:
+    """Constants of a system from a file of data, by `hpcpinn.inference.entry`.
+
+    Attributes:
+        system: The system; its descriptions have the tables ``parameter``, ``data``, ``inference`` and, for draws that
+            are to be made otherwise than by default, ``uq`` (`hpcpinn.config.shared`).
+    """
+
+    system: System
+
+    def inputs(self, described: Any, file: Path | None) -> Mapping[str, Path | str | None]:
+        """What a description takes as input, by what messages call it."""
+        return {"the job file": file, "the data file (data.file)": described.data.file}
+
+    def prepared(
+        self, described: Any, communicator: Communicator, progress: ProgressDisplay
+    ) -> tuple[InverseProblem, Observed]:
+        """The problem and the data of a description. Collective over all ranks.
+
+        Raises:
+            InputError: The system says of nothing what would be measured, or the data cannot be used.
+        """
+        progress.doing("setting up")
+        problem: Any = self.system.build(described, communicator)
+        columns: Mapping[str, str | None] = getattr(problem, "observed", {})
+        if not (columns and hasattr(problem, "predict")):
+            raise InputError(f"the system {self.system.name!r} does not say what would be measured: it infers nothing")
+        file = described.data.file
+        if file is None:
+            raise InputError(f"data.file: none is given; name a file with the columns {', '.join(columns)}, noise")
+        seen = communicator.on_root(read_observations, file, {"noise": columns["value"], **columns})
+        refuse_unusable(seen, len(described.parameter), file)
+        known = learnable(problem.parameters) if isinstance(problem.parameters, Constants) else {}
+
+        def learned(parameter: Any) -> Learned:
+            width = parameter.prior_width(known[parameter.name].measure if parameter.name in known else 0.0)
+            return Learned(parameter.name, parameter.start, parameter.prior, width)
+
+        settings = described.inference.model_dump()
+        inverse = inverse_problem(
+            problem,
+            [learned(parameter) for parameter in described.parameter],
+            settings=FitSettings(**settings, seed=getattr(described.run, "seed", 0)),
+            unit=seen.unit("value") or "1",
+            description=described.to_json(),
+        )
+        return inverse, Observed(seen, file)
+
+    def sampling(self, described: Any) -> Sampling:
+        """How the posterior is drawn from."""
+        uq = getattr(described, "uq", None)
+        return Sampling(**({} if uq is None else uq.model_dump()), seed=getattr(described.run, "seed", 0))
