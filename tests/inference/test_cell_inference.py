@@ -55,7 +55,7 @@ def test_a_run_on_a_cell_is_written_and_read(tmp_path):
               "data.truth={vdcc_density={dend=6.0}}", "data.noise=0.02"),
     )  # fmt: skip
     result = read_inference(output)
-    bands, cell, seen = result.bands, result.cell, result.observations
+    bands, cell, seen = result.bands, result.field_bands, result.observations
     assert bands is not None and cell is not None and outcome.check is not None and result.check == outcome.check
     assert result.unit == "1" and bands.names == SITES
     assert result.low[0] < 6.0 < result.high[0] and not outcome.check.model_is_wrong
@@ -63,7 +63,7 @@ def test_a_run_on_a_cell_is_written_and_read(tmp_path):
     row = np.array([SITES.index(site) for site in seen["site"]])
     np.testing.assert_allclose(bands.mean[row, at], result.predicted, atol=1e-12)
     assert 0.6 < outcome.misfit < 1.6
-    assert cell.mean.shape == (len(cell.time), len(cell.xyz)) and np.all(cell.sd >= 0.0)
+    assert cell.mean.shape == (len(cell.time), *cell.geometry.shape) and np.all(cell.sd >= 0.0)
 
 
 @pytest.mark.slow
