@@ -39,7 +39,7 @@ from hpcpinn.timestepping.cell_grid import cell_grid  # noqa: E402
 from hpcpinn.timestepping.cell_weights import cell_weights  # noqa: E402
 from hpcpinn.timestepping.diffusion import cable_diffusion  # noqa: E402
 from hpcpinn.timestepping.influx import ChannelScale, surplus_leak  # noqa: E402
-from hpcpinn.timestepping.motifs import Course, Motif  # noqa: E402
+from hpcpinn.timestepping.motifs import Motif, SlotVoltage  # noqa: E402
 from hpcpinn.timestepping.pulse_steps import steps_between  # noqa: E402
 from hpcpinn.timestepping.splitting import Splitting, WindowPlan  # noqa: E402
 from hpcpinn.training.flow_map import ReactionState  # noqa: E402
@@ -139,7 +139,7 @@ def windows(problem: SplitProblem, cell: SplitCell, motif: Motif, copies: int, r
     }  # fmt: skip
 
 
-def planned(problem: SplitProblem, cell: SplitCell, course: Course, copies: int) -> dict[str, float]:
+def planned(problem: SplitProblem, cell: SplitCell, course: SlotVoltage, copies: int) -> dict[str, float]:
     """Seconds of a slot solved anew besides its voltage: gates, influx, windows; for batches that are not too large."""
     if copies > MOST_PLANNED:
         return {}

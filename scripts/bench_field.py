@@ -31,7 +31,7 @@ from hpcpinn.morphology.compartments import compartments  # noqa: E402
 from hpcpinn.physics.channel_sets import PASSIVE  # noqa: E402
 from hpcpinn.physics.stimulation.field import quasipotential, uniform_field  # noqa: E402
 from hpcpinn.timestepping.cable_equation import CableEquation  # noqa: E402
-from hpcpinn.timestepping.pulse_steps import Clamp, StepRule, Steps, steps_between  # noqa: E402
+from hpcpinn.timestepping.pulse_steps import CurrentClamp, Steps, VoltageStepRule, steps_between  # noqa: E402
 
 RESULTS = Path(__file__).resolve().parents[1] / "results"
 LENGTH, RADIUS, R_I, C_M, LEAK, REST = 1000.0, 1.0, 100.0, 1.0, 0.1, -70.0
@@ -79,7 +79,7 @@ def polarised(count: int, magnitude: float) -> tuple[ndarray, ndarray]:
 
 def on_the_way(equation: CableEquation, magnitude: float, step: float) -> ndarray:
     """V − rest at MOMENT after the field was switched on."""
-    steps = steps_between(0.0, MOMENT, StepRule(step, step), clamps=[Clamp(0.0, 2.0 * MOMENT)])
+    steps = steps_between(0.0, MOMENT, VoltageStepRule(step, step), clamps=[CurrentClamp(0.0, 2.0 * MOMENT)])
     _, V = equation.march(equation.uniform_state(REST), steps, source(equation, magnitude)[None])
     return V[-1] - REST
 

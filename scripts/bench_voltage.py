@@ -44,7 +44,7 @@ from hpcpinn.physics.stimulation.protocols import PulseProtocol  # noqa: E402
 from hpcpinn.physics.stimulation.stimulus import Stimulus  # noqa: E402
 from hpcpinn.physics.stimulation.waveforms import Biphasic  # noqa: E402
 from hpcpinn.timestepping.cable_equation import CableEquation  # noqa: E402
-from hpcpinn.timestepping.pulse_steps import Clamp, StepRule, steps_between  # noqa: E402
+from hpcpinn.timestepping.pulse_steps import CurrentClamp, VoltageStepRule, steps_between  # noqa: E402
 
 matplotlib.use("Agg")
 from matplotlib import pyplot  # noqa: E402
@@ -52,7 +52,7 @@ from matplotlib import pyplot  # noqa: E402
 RESULTS = Path(__file__).resolve().parents[1] / "results"
 R_I, C_M, CELSIUS, START = 100.0, 1.0, 6.3, -65.0
 END, FINE, EVERY = 30.0, 0.001, 0.025
-CLAMPS, CURRENT = (Clamp(3.0, 1.0), Clamp(18.0, 1.0)), 8.0
+CLAMPS, CURRENT = (CurrentClamp(3.0, 1.0), CurrentClamp(18.0, 1.0)), 8.0
 PULSE_AT = 3.0
 WAVEFORM, SPIKE_TIME = 0.01, 0.025
 """What is wanted: largest difference over the range of the voltage, and of spike times, ms."""
@@ -118,7 +118,7 @@ def compare(
     figure, axes = pyplot.subplots(figsize=(6.4, 4.0), layout="constrained")
     for step in steps:
         clamps = () if stimulus else CLAMPS
-        plan = steps_between(0.0, END, StepRule(step, min(step, 0.005)), stimulus, PULSE_AT, clamps, t)
+        plan = steps_between(0.0, END, VoltageStepRule(step, min(step, 0.005)), stimulus, PULSE_AT, clamps, t)
         start = equation.uniform_state(START)
         began = time.process_time()
         _, V = equation.march(start, plan, source, sites)

@@ -43,7 +43,7 @@ from hpcpinn.timestepping.cell_grid import cell_grid  # noqa: E402
 from hpcpinn.timestepping.diffusion import cable_diffusion  # noqa: E402
 from hpcpinn.timestepping.flow_map_store import shipped_flow_map  # noqa: E402
 from hpcpinn.timestepping.motifs import DriveState, Motif, MotifBook, SlotSolver  # noqa: E402
-from hpcpinn.timestepping.pulse_steps import StepRule, steps_between  # noqa: E402
+from hpcpinn.timestepping.pulse_steps import VoltageStepRule, steps_between  # noqa: E402
 from hpcpinn.timestepping.reaction import FlowMapReaction, StiffReaction  # noqa: E402
 from hpcpinn.timestepping.slots import Slot, slots  # noqa: E402
 from hpcpinn.timestepping.splitting import Splitting, WindowPlan, extrapolated  # noqa: E402
@@ -116,7 +116,7 @@ class Ours:
             sources=equation.clamp_source(0, CURRENT)[None],
             stimulus=stimulus,
             onset=0.0,
-            steps=StepRule(step, IN_PULSE * step),
+            steps=VoltageStepRule(step, IN_PULSE * step),
             constants=CONSTANTS,
             to_cells=sparse.identity(grid.n, format="csr"),
             diffusion=diffusion,

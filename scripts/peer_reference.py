@@ -19,7 +19,7 @@ from peer_ours import membrane, pulses
 from hpcpinn.morphology.cable import Cable
 from hpcpinn.reference.finite_volume import solve
 from hpcpinn.reference.forcing import Forcing, VoltageTable
-from hpcpinn.timestepping.pulse_steps import StepRule, steps_between
+from hpcpinn.timestepping.pulse_steps import VoltageStepRule, steps_between
 
 ACTIVE, QUIET_EVERY = 15.0, 0.2
 """ms after a pulse in which every step of the voltage is a row of the table; ms between rows later."""
@@ -34,7 +34,7 @@ def voltage_rows(cable: Cable, step: float, periods: int) -> tuple[Float[ndarray
     times, rows = [np.zeros(1)], [equation.voltage(state)[None]]
     for number in range(periods):
         begin = number * PERIOD
-        rule = StepRule(step, min(step, 0.005))
+        rule = VoltageStepRule(step, min(step, 0.005))
         plan = steps_between(begin, begin + PERIOD, rule, stimulus, 0.0)
         state, V = equation.march(state, plan, source)
         ends = plan.ends

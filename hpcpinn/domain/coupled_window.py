@@ -9,7 +9,7 @@ from jaxtyping import Array, Float
 
 from hpcpinn.domain.newton import Condensed, NewtonSettings, NewtonStep, iterate, newton_step
 from hpcpinn.domain.stars import condense_stars
-from hpcpinn.domain.window_solver import Traces, WindowSolution, WindowSolver
+from hpcpinn.domain.window_solver import WindowIterate, WindowSolution, WindowSolver
 from hpcpinn.training.least_squares import (
     Correction,
     Linearisation,
@@ -91,7 +91,7 @@ class CoupledWindow(WindowSolver):
     def solve(
         self,
         window: Window,
-        guess: Traces,
+        guess: WindowIterate,
         given: Float[Array, "P ends K T"],
         size: Float[Array, " K"],
         linear: Condensed | None = None,

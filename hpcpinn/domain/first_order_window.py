@@ -19,7 +19,7 @@ from jaxtyping import Array, Float
 from hpcpinn.domain.interfaces import Interfaces, exchanged, orders
 from hpcpinn.domain.rectangle_window import RectangleWindow
 from hpcpinn.domain.schwarz import SweepSettings, halves
-from hpcpinn.domain.window_solver import Traces, WindowSolution, WindowSolver
+from hpcpinn.domain.window_solver import WindowIterate, WindowSolution, WindowSolver
 from hpcpinn.parallel.communicator import Communicator
 from hpcpinn.physics.system import ReactionDiffusion
 from hpcpinn.training import rectangles
@@ -41,7 +41,7 @@ class Visit(NamedTuple):
         jump: Largest of the relative interface jump and the misfits of told and initial data.
     """
 
-    traces: Traces
+    traces: WindowIterate
     optimiser: Any
     size: Float[Array, " K"]
     change: Float[Array, ""]
@@ -124,11 +124,11 @@ class FirstOrderSweeps(ABC):
                 trained, moved = train(*of_part)
                 heads = heads.at[first:last].set(trained)
                 state = jax.tree.map(lambda x, y, a=first, b=last: x.at[a:b].set(y), state, moved)
-            return self._judged(window, visit, Traces(heads, told), state, asked(duration, heads, given))
+            return self._judged(window, visit, WindowIterate(heads, told), state, asked(duration, heads, given))
 
         return jax.jit(run)
 
-    def _judged(self, window: Any, before: Visit, traces: Traces, state: Any, target: Array) -> Visit:
+    def _judged(self, window: Any, before: Visit, traces: WindowIterate, state: Any, target: Array) -> Visit:
         """The next state of the loop, with all that tells whether it may end."""
         away = jnp.abs(self.departure(traces.heads))
         moved = jnp.abs(self.departure(traces.heads - before.traces.heads))
@@ -145,7 +145,7 @@ class FirstOrderSweeps(ABC):
         jump = jnp.max(self.communicator.max(worst))
         return Visit(traces, state, size, jnp.max(change / size), jump)
 
-    def swept(self, window: Any, guess: Traces, given: Array, size: Float[Array, " K"]) -> WindowSolution:
+    def swept(self, window: Any, guess: WindowIterate, given: Array, size: Float[Array, " K"]) -> WindowSolution:
         """Solves a window; one row of `histories` holds all sweeps. Collective over all ranks."""
         state = jax.vmap(self.optimiser.begin)(guess.heads)
         visit = Visit(guess, state, size, jnp.asarray(jnp.inf), jnp.asarray(jnp.inf))
@@ -207,7 +207,7 @@ class FirstOrderWindow(FirstOrderSweeps, WindowSolver):
     def solve(
         self,
         window: Window,
-        guess: Traces,
+        guess: WindowIterate,
         given: Float[Array, "P 2 K T"],
         size: Float[Array, " K"],
         linear: Any = None,
@@ -233,21 +233,21 @@ class FirstOrderRectangles(FirstOrderSweeps, RectangleWindow):
     def departure(self, heads: Array) -> Float[Array, "P K Q"]:
         return RectangleWindow.departure(self, heads)
 
-    def start_missed(self, window: rectangles.Window, heads: Array) -> Float[Array, "P K X"]:
+    def start_missed(self, window: rectangles.RectangleData, heads: Array) -> Float[Array, "P K X"]:
         begun = start_values(self.equation, self.table, self.geometry, heads, self.table.start)
         return (begun - window.initial).reshape(*heads.shape[:2], -1)
 
-    def prepared(self, window: rectangles.Window, heads: Array) -> Any:
+    def prepared(self, window: rectangles.RectangleData, heads: Array) -> Any:
         duration = jnp.full(heads.shape[0], window.duration)
         return self.geometry.walls, self.interfaces.rows, duration, window.initial
 
     def piece_loss(self, piece: Any, told: Array, heads: Array) -> Float[Array, ""]:
         walls, edges, duration, initial = piece
         geometry = self.geometry._replace(walls=walls)
-        window = rectangles.Window(duration[0], initial)
+        window = rectangles.RectangleData(duration[0], initial)
         return loss(self.equation, self.table, geometry, edges, window, told, heads, self.weights)
 
     def solve(
-        self, window: rectangles.Window, guess: Traces, size: Float[Array, " K"], linear: Any = None
+        self, window: rectangles.RectangleData, guess: WindowIterate, size: Float[Array, " K"], linear: Any = None
     ) -> WindowSolution:
         return self.swept(window, guess, jnp.zeros_like(guess.told), size)

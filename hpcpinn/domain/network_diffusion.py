@@ -72,14 +72,14 @@ class StoredWindows(NamedTuple):
     tree: TreeFactors
 
 
-class Rows(NamedTuple):
+class LengthRows(NamedTuple):
     """Which of the kept lengths every window has."""
 
     number: Int[Array, " K"]
 
-    def padded(self, more: int) -> "Rows":
+    def padded(self, more: int) -> "LengthRows":
         """With some windows of no length at the end."""
-        return Rows(jnp.concatenate([self.number, jnp.zeros(more, self.number.dtype)]))
+        return LengthRows(jnp.concatenate([self.number, jnp.zeros(more, self.number.dtype)]))
 
 
 @dataclass(eq=False)
@@ -131,7 +131,7 @@ class NetworkDiffusion:
         """Rows are numbers: nothing is padded."""
         return 0
 
-    def series(self, lengths: Float[ndarray, " K"], padded: int = 0) -> Rows:
+    def series(self, lengths: Float[ndarray, " K"], padded: int = 0) -> LengthRows:
         """Which kept factors windows of the given lengths (s) use; makes those that are missing.
 
         Collective over all ranks where lengths are new. `padded` is of no account here.
@@ -146,7 +146,7 @@ class NetworkDiffusion:
             self._put(len(self._numbers), self._made(key))
             self._numbers[key] = len(self._numbers)
             self.factorisations += 1
-        return Rows(jnp.asarray([self._numbers[key] for key in keys], jnp.int32))
+        return LengthRows(jnp.asarray([self._numbers[key] for key in keys], jnp.int32))
 
     def __call__(
         self, fields: Float[Array, "S N"], number: Int[Array, ""], stored: StoredWindows

@@ -11,7 +11,7 @@ from jaxtyping import Array, Float
 from hpcpinn.domain.interfaces import Interfaces
 from hpcpinn.domain.schwarz import SweepSettings, sweep_until_agreed
 from hpcpinn.domain.stars import Stars
-from hpcpinn.domain.window_solver import Traces, WindowSolution
+from hpcpinn.domain.window_solver import WindowIterate, WindowSolution
 from hpcpinn.parallel.communicator import Communicator
 from hpcpinn.physics.system import ReactionDiffusion
 from hpcpinn.training.least_squares import Correction, Linearisation
@@ -42,7 +42,7 @@ class NewtonStep(NamedTuple):
         sweeps, jump, history: Of the Schwarz iteration, see `Sweeps`.
     """
 
-    traces: Traces
+    traces: WindowIterate
     change: Float[Array, ""]
     size: Float[Array, " K"]
     sweeps: Array
@@ -101,7 +101,7 @@ class LocalTraining(Protocol):
 def newton_step(
     local: LocalTraining,
     window: Any,
-    traces: Traces,
+    traces: WindowIterate,
     condensed: Condensed,
     given: Float[Array, "P ends K T"],
     size: Float[Array, " K"],
@@ -126,7 +126,7 @@ def newton_step(
     change, reach = communicator.max(extent)
     size = jnp.maximum(size, reach)
     return NewtonStep(
-        Traces(heads, sweeps.told), jnp.max(change / size), size, sweeps.made, sweeps.jump, sweeps.history
+        WindowIterate(heads, sweeps.told), jnp.max(change / size), size, sweeps.made, sweeps.jump, sweeps.history
     )
 
 
@@ -136,7 +136,7 @@ def iterate(
     newton: NewtonSettings,
     sweeping: SweepSettings,
     window: Any,
-    guess: Traces,
+    guess: WindowIterate,
     given: Float[Array, "P ends K T"],
     size: Float[Array, " K"],
     linear: Condensed | None = None,
@@ -176,7 +176,7 @@ def iterate(
             continue
         contraction = min(change / before, 1.0) if 0.0 < before < np.inf else 1.0
         remaining = change if contraction > 0.5 else change * contraction / (1.0 - contraction)
-        # Traces that agreed at once leave a change of the order of their tolerance: no more to gain.
+        # WindowIterate that agreed at once leave a change of the order of their tolerance: no more to gain.
         settled = int(done.sweeps) <= 1 and change <= SETTLED * sweeping.tolerance
         if (remaining <= newton.tolerance or settled) and jump <= sweeping.tolerance:
             agreed = True

@@ -12,7 +12,7 @@ from jaxtyping import Array, Float
 from hpcpinn.domain.interfaces import Interfaces
 from hpcpinn.domain.newton import Condensed, NewtonSettings, NewtonStep, iterate, newton_step
 from hpcpinn.domain.schwarz import SweepSettings
-from hpcpinn.domain.window_solver import Traces, WindowSolution
+from hpcpinn.domain.window_solver import WindowIterate, WindowSolution
 from hpcpinn.networks.axis import AxisFeatures
 from hpcpinn.parallel.communicator import Communicator
 from hpcpinn.physics.system import ReactionDiffusion
@@ -21,9 +21,9 @@ from hpcpinn.training.least_squares import Correction, Linearisation, RowWeights
 from hpcpinn.training.local import combine
 from hpcpinn.training.rectangle_squares import accept, correct, linearise
 from hpcpinn.training.rectangles import (
+    RectangleData,
     RectangleGeometry,
     RectangleTable,
-    Window,
     field_on,
     read_out,
     residual,
@@ -64,13 +64,13 @@ class RectangleWindow:
         """A window that needs more is given up, to be tried again shorter."""
         return self.sweeping.most_per_window
 
-    def corrected(self, window: Window, heads: Array, linear: Linearisation) -> Correction:
+    def corrected(self, window: RectangleData, heads: Array, linear: Linearisation) -> Correction:
         """A Gauss-Newton step from `heads` with all sides told zero."""
         return correct(
             self.equation, self.table, self.geometry, self.interfaces.rows, window, heads, linear, self.weights
         )
 
-    def accepted(self, window: Window, linear: Linearisation, correction: Correction, told: Array) -> Array:
+    def accepted(self, window: RectangleData, linear: Linearisation, correction: Correction, told: Array) -> Array:
         """The heads after the step, with the sides told `told`."""
         return accept(
             self.equation, self.table, self.geometry, self.interfaces.rows,
@@ -85,7 +85,7 @@ class RectangleWindow:
 
     @cached_property
     def _linearise(self) -> Callable[..., Condensed]:
-        def run(window: Window, heads: Array) -> Condensed:
+        def run(window: RectangleData, heads: Array) -> Condensed:
             rows = self.interfaces.rows
             linear = linearise(self.equation, self.table, self.geometry, rows, window, self.weights)
             return Condensed(linear, None)
@@ -97,7 +97,7 @@ class RectangleWindow:
         return jax.jit(partial(newton_step, self))
 
     def solve(
-        self, window: Window, guess: Traces, size: Float[Array, " K"], linear: Condensed | None = None
+        self, window: RectangleData, guess: WindowIterate, size: Float[Array, " K"], linear: Condensed | None = None
     ) -> WindowSolution:
         """Solves a window. Collective over all ranks.
 
@@ -111,21 +111,21 @@ class RectangleWindow:
         return iterate(self._linearise, self._step, self.newton, self.sweeping, window, guess, given, size, linear)
 
     @cached_property
-    def _continued(self) -> Callable[..., Traces]:
+    def _continued(self) -> Callable[..., WindowIterate]:
         to_features = jnp.asarray(np.linalg.pinv(np.asarray(self.table.line.value)))
         constant = jnp.asarray(np.linalg.pinv(np.asarray(self.table.time.value)).sum(axis=1))
 
-        def run(field: Float[Array, "P K X X"], duration: Float[Array, ""]) -> Traces:
+        def run(field: Float[Array, "P K X X"], duration: Float[Array, ""]) -> WindowIterate:
             rest = jnp.asarray(self.equation.rest)[:, None, None]
             scaled = (field - rest) / jnp.asarray(self.equation.scale)[:, None, None]
             x, y = (to_features[self.geometry.walls[:, axis]] for axis in range(2))
             heads = jnp.einsum("pkxy,pix,pjy,l->pkijl", scaled, x, y, constant)
             value, slope = side_values(self.equation, self.table, self.geometry, duration, heads)
-            return Traces(heads, combine(self.interfaces.rows.receive, value, slope))
+            return WindowIterate(heads, combine(self.interfaces.rows.receive, value, slope))
 
         return jax.jit(run)
 
-    def continued(self, field: Float[Array, "P K X X"], duration: float) -> Traces:
+    def continued(self, field: Float[Array, "P K X X"], duration: float) -> WindowIterate:
         """First guess of a window: the field at its start, held."""
         return self._continued(field, duration)
 
@@ -141,7 +141,9 @@ class RectangleWindow:
         space, time, along, in_time = self._checks
         area = jnp.prod(self.geometry.size)
 
-        def run(window: Window, heads: Float[Array, "P K M M L"]) -> tuple[Float[Array, " K"], Float[Array, " K"]]:
+        def run(
+            window: RectangleData, heads: Float[Array, "P K M M L"]
+        ) -> tuple[Float[Array, " K"], Float[Array, " K"]]:
             miss = residual(self.equation, self.geometry, along, in_time, window, heads)
             error = jnp.einsum("kl,plxyt->pkxyt", resolvent_at_rest(self.equation, window), miss)
             away = field_on(self.equation, self.geometry, along, in_time.value, heads)
@@ -154,7 +156,7 @@ class RectangleWindow:
         return jax.jit(run)
 
     def estimate(
-        self, window: Window, heads: Float[Array, "P K M M L"]
+        self, window: RectangleData, heads: Float[Array, "P K M M L"]
     ) -> tuple[Float[np.ndarray, " K"], Float[np.ndarray, " K"]]:
         """Error estimate and excursion of every species, L2 over the box, root mean square over the window.
 

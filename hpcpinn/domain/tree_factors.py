@@ -16,7 +16,7 @@ from hpcpinn.domain.tree_solve import NodeSystem, eliminate
 from hpcpinn.parallel.communicator import Communicator
 
 
-class Steps(NamedTuple):
+class EliminationFactors(NamedTuple):
     """Kept factors of an elimination, for S systems on the same tree; A of node p and neighbours q.
 
     Attributes:
@@ -33,8 +33,8 @@ class Steps(NamedTuple):
 class TreeFactors(NamedTuple):
     """Factors of the nodes that a rank eliminates alone, and of those that all ranks do."""
 
-    own: Steps
-    top: Steps
+    own: EliminationFactors
+    top: EliminationFactors
 
 
 def factorise(communicator: Communicator, tree: TreePlan, system: NodeSystem) -> TreeFactors:
@@ -60,10 +60,10 @@ def factorise(communicator: Communicator, tree: TreePlan, system: NodeSystem) ->
     return TreeFactors(own, top)
 
 
-def _steps(plan: Elimination, system: NodeSystem) -> tuple[Steps, NodeSystem]:
+def _steps(plan: Elimination, system: NodeSystem) -> tuple[EliminationFactors, NodeSystem]:
     record, rest = eliminate(plan, system)
     back = jnp.einsum("swij,swajk->swaik", record.inverse, record.outward)
-    return jax.tree.map(lambda x: x[:, :, None], Steps(record.inverse, record.factor, back)), rest
+    return jax.tree.map(lambda x: x[:, :, None], EliminationFactors(record.inverse, record.factor, back)), rest
 
 
 def together(systems: list[TreeFactors]) -> TreeFactors:
@@ -100,7 +100,7 @@ def substitute(
 
 
 def _forward(
-    plan: Elimination, stored: Steps, number: Array, right: Float[Array, "N S E"]
+    plan: Elimination, stored: EliminationFactors, number: Array, right: Float[Array, "N S E"]
 ) -> tuple[Array, Float[Array, "steps W S E"]]:
     """What is left of the right-hand sides, and A_pp⁻¹ r_p of the nodes that went."""
 
@@ -115,7 +115,7 @@ def _forward(
     return rest[:-1], gone
 
 
-def _backward(plan: Elimination, stored: Steps, number: Array, gone: Array, values: Array) -> Array:
+def _backward(plan: Elimination, stored: EliminationFactors, number: Array, gone: Array, values: Array) -> Array:
     """Fills in the values of the nodes that went from those that are known."""
 
     def step(values: Array, at: tuple[Array, Elimination, Array]) -> tuple[Array, None]:

@@ -29,7 +29,7 @@ from hpcpinn.training.local import (
 )
 
 
-class Traces(NamedTuple):
+class WindowIterate(NamedTuple):
     """Heads of the pieces and what their ends are told: all that a window's solve refines."""
 
     heads: Float[Array, "P K M"]
@@ -52,7 +52,7 @@ class WindowSolution:
         histories: Jump after every sweep, one row per Newton step, (steps, max_sweeps).
     """
 
-    traces: Traces
+    traces: WindowIterate
     linear: Any
     size: Float[np.ndarray, " K"]
     newton_steps: int
@@ -96,7 +96,7 @@ class WindowSolver(ABC):
     def solve(
         self,
         window: Window,
-        guess: Traces,
+        guess: WindowIterate,
         given: Float[Array, "P ends K T"],
         size: Float[Array, " K"],
         linear: Any = None,
@@ -112,20 +112,20 @@ class WindowSolver(ABC):
         """
 
     @cached_property
-    def _continued(self) -> Callable[..., Traces]:
+    def _continued(self) -> Callable[..., WindowIterate]:
         grid = self.table.grid
 
-        def run(field: Float[Array, "P K X"], duration: Float[Array, ""]) -> Traces:
+        def run(field: Float[Array, "P K X"], duration: Float[Array, ""]) -> WindowIterate:
             scale = jnp.asarray(self.equation.scale)[:, None]
             rest = jnp.asarray(self.equation.rest)[:, None]
             constant = jnp.tile((field - rest) / scale, (1, 1, len(grid.time)))
             heads = constant @ jnp.linalg.pinv(self.table.on_grid).T
             value, slope = edge_values(self.equation, self.table, self.geometry, duration, heads)
-            return Traces(heads, combine(self.interfaces.rows.receive, value, slope))
+            return WindowIterate(heads, combine(self.interfaces.rows.receive, value, slope))
 
         return jax.jit(run)
 
-    def continued(self, field: Float[Array, "P K X"], duration: float) -> Traces:
+    def continued(self, field: Float[Array, "P K X"], duration: float) -> WindowIterate:
         """First guess of a window: the field at its start, held."""
         return self._continued(field, duration)
 

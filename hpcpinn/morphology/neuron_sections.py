@@ -29,7 +29,7 @@ from hpcpinn.morphology.swc import SwcTree
 
 
 @dataclass(frozen=True)
-class Run:
+class SectionRun:
     """One section.
 
     Attributes:
@@ -49,7 +49,7 @@ class Run:
 
 
 @dataclass(frozen=True)
-class Reading:
+class SectionReading:
     """All sections of a tree, and where they are not NEURON's.
 
     Attributes:
@@ -58,12 +58,12 @@ class Reading:
         notes: Where NEURON would join points that the file does not.
     """
 
-    runs: tuple[Run, ...]
+    runs: tuple[SectionRun, ...]
     is_cylinder: bool
     notes: tuple[Repair, ...]
 
 
-def read_as_neuron(tree: SwcTree) -> Reading:
+def read_as_neuron(tree: SwcTree) -> SectionReading:
     """Cuts a tree into the sections that NEURON makes of it.
 
     In one case NEURON leaves the file: where the first point of a neurite has no child next to it,
@@ -88,11 +88,11 @@ def read_as_neuron(tree: SwcTree) -> Reading:
     starts = np.r_[0, np.flatnonzero(ends[:-1]) + 1]
     stops = np.r_[starts[1:], tree.n_points]
     home = np.repeat(np.arange(len(starts)), stops - starts)
-    runs = [Run(0, 1 if is_sphere else int(stops[0]), int(tree.kind[0]))]
+    runs = [SectionRun(0, 1 if is_sphere else int(stops[0]), int(tree.kind[0]))]
     for first, stop in zip(starts[1:].tolist(), stops[1:].tolist(), strict=True):
         up = int(tree.parent[first])
         run = _joined(
-            Run(first, stop, int(tree.kind[first]), int(home[up])),
+            SectionRun(first, stop, int(tree.kind[first]), int(home[up])),
             up,
             runs[home[up]],
             int(soma_children[up]),
@@ -101,7 +101,7 @@ def read_as_neuron(tree: SwcTree) -> Reading:
         if is_stem[up] and first != up + 1 and up not in strays:
             run = replace(run, at=0.0)
         runs.append(run)
-    return Reading(tuple(runs), runs[0].stop == 1, tuple(_note(tree, row) for row in strays))
+    return SectionReading(tuple(runs), runs[0].stop == 1, tuple(_note(tree, row) for row in strays))
 
 
 def stands_for_sphere(tree: SwcTree) -> bool:
@@ -144,7 +144,7 @@ def _ends(
     return ends
 
 
-def _joined(run: Run, up: int, parent: Run, soma_children: int, *, has_several: bool) -> Run:
+def _joined(run: SectionRun, up: int, parent: SectionRun, soma_children: int, *, has_several: bool) -> SectionRun:
     """The run with its place on the parent's run, where it is joined through the point `up`."""
     is_neurite = run.kind != SOMA
     if run.parent == 0 and parent.stop == 1 and parent.kind == SOMA and is_neurite:

@@ -21,7 +21,7 @@ RADIUS_MARGIN = 1.25
 
 
 @dataclass(frozen=True)
-class Group:
+class FrustumGroup:
     """Consecutive frusta of one section seen as one.
 
     Attributes:
@@ -54,7 +54,7 @@ def simplify(cable: Cable, shorter_than: float) -> tuple[Cable, int, int]:
         where it is a whole section, or where one frustum could not stand for the change of
         radius (see `merged`).
     """
-    groups: list[Group] = []
+    groups: list[FrustumGroup] = []
     n_fused = 0
     for rows in _runs(cable):
         fused = _fuse(cable, rows)
@@ -63,7 +63,7 @@ def simplify(cable: Cable, shorter_than: float) -> tuple[Cable, int, int]:
     return _rebuilt(cable, groups), n_fused, cable.n_frusta - n_fused - len(groups)
 
 
-def merged(one: Group, other: Group) -> Group | None:
+def merged(one: FrustumGroup, other: FrustumGroup) -> FrustumGroup | None:
     """The one frustum with the length, membrane area and volume of two neighbours.
 
     Its radii solve r₀ + r₁ = 2 ∫a/L and r₀² + r₀r₁ + r₁² = 3 ∫a²/L. The roots are real for any
@@ -82,7 +82,7 @@ def merged(one: Group, other: Group) -> Group | None:
     if not (thin >= low / RADIUS_MARGIN and thick <= high * RADIUS_MARGIN):
         return None
     widens = one.first_moment / one.length < other.first_moment / other.length
-    return Group(
+    return FrustumGroup(
         first=one.first,
         last=other.last,
         length=length,
@@ -104,7 +104,7 @@ def _runs(cable: Cable) -> list[Int[ndarray, " k"]]:
     return np.split(np.arange(cable.n_frusta), np.flatnonzero(~joined) + 1)
 
 
-def _fuse(cable: Cable, rows: Int[ndarray, " k"]) -> list[Group]:
+def _fuse(cable: Cable, rows: Int[ndarray, " k"]) -> list[FrustumGroup]:
     """Groups as long as possible whose radius profile is one straight line."""
     membrane, volume = cable.take(rows).membrane, cable.take(rows).volume
     groups = []
@@ -114,7 +114,7 @@ def _fuse(cable: Cable, rows: Int[ndarray, " k"]) -> list[Group]:
         members = slice(first - rows[0], last + 1 - rows[0])
         start, stop = float(cable.radius[first, 0]), float(cable.radius[last, 1])
         groups.append(
-            Group(
+            FrustumGroup(
                 first=first,
                 last=last,
                 length=float(cable.length[first : last + 1].sum()),
@@ -153,7 +153,7 @@ def _is_one_frustum(cable: Cable, first: int, last: int) -> bool:
     return bool(moved.max() <= BEND_TOLERANCE)
 
 
-def _merge(groups: list[Group], shorter_than: float) -> list[Group]:
+def _merge(groups: list[FrustumGroup], shorter_than: float) -> list[FrustumGroup]:
     """Merges the shortest group first, with its shorter neighbour if that goes, else the other.
 
     A tiny group that neither neighbour can take stays.
@@ -183,7 +183,7 @@ def _merge(groups: list[Group], shorter_than: float) -> list[Group]:
     return [there[k] for k in sorted(there)]
 
 
-def _rebuilt(cable: Cable, groups: list[Group]) -> Cable:
+def _rebuilt(cable: Cable, groups: list[FrustumGroup]) -> Cable:
     first = np.array([g.first for g in groups])
     last = np.array([g.last for g in groups])
     node = np.stack([cable.node[first, 0], cable.node[last, 1]], axis=1)

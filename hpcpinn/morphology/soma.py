@@ -16,7 +16,7 @@ from numpy import ndarray
 
 from hpcpinn.errors import InputError
 from hpcpinn.morphology.frusta import ROOT, SECOND_HALF, Frustum, kind_name
-from hpcpinn.morphology.neuron_sections import Reading, read_as_neuron, stands_for_sphere
+from hpcpinn.morphology.neuron_sections import SectionReading, read_as_neuron, stands_for_sphere
 from hpcpinn.morphology.repair import SOMA, Repair
 from hpcpinn.morphology.swc import SwcTree
 from hpcpinn.wording import counted
@@ -143,7 +143,7 @@ def _edge(tree: SwcTree, row: int, tail: int, head: int) -> Frustum:
     )
 
 
-def _as_neuron(tree: SwcTree, reading: Reading) -> list[Frustum]:
+def _as_neuron(tree: SwcTree, reading: SectionReading) -> list[Frustum]:
     """The frusta of all sections, each of which knows its section."""
     is_split = {run.parent for run in reading.runs if run.at == 0.5}
     joints: list[dict[float, int]] = []  # node at the start, in the middle and at the end of every section
@@ -163,7 +163,7 @@ def _as_neuron(tree: SwcTree, reading: Reading) -> list[Frustum]:
     return frusta
 
 
-def _section(tree: SwcTree, reading: Reading, index: int, start: int) -> list[Frustum]:
+def _section(tree: SwcTree, reading: SectionReading, index: int, start: int) -> list[Frustum]:
     """The frusta of one section from its node `start` on; edges without length make none."""
     run = reading.runs[index]
     body: list[Frustum] = []

@@ -29,7 +29,7 @@ Rates = tuple[Float[Array, "..."], Float[Array, "..."]]
 
 
 @dataclass(frozen=True)
-class Gate:
+class RateGate:
     """One gate.
 
     Attributes:
@@ -55,7 +55,7 @@ class ChannelSet(Constants):
 
     name: str
     currents: tuple[Current, ...] = nested(Current, "Currents of the set")
-    gates: tuple[Gate, ...] = ()
+    gates: tuple[RateGate, ...] = ()
     rest: float = -70.0
     temperature: Scalar = constant(
         "Temperature at which the rates were measured", "°C", measure=10.0, default=20.0, is_learnable=False
@@ -156,8 +156,8 @@ def _sigmoid(height: float, half: float, width: float) -> Callable[[Array], Arra
     return lambda V: height / (1.0 + jnp.exp((half - V) / width))
 
 
-def _gate(name: str, opening: Callable[[Array], Array], closing: Callable[[Array], Array]) -> Gate:
-    return Gate(name, lambda V: (opening(V), closing(V)))
+def _gate(name: str, opening: Callable[[Array], Array], closing: Callable[[Array], Array]) -> RateGate:
+    return RateGate(name, lambda V: (opening(V), closing(V)))
 
 
 PASSIVE = ChannelSet("passive", (Current("leak", 0.1, -70.0),))

@@ -107,7 +107,7 @@ def solve(
     averages = sparse.eye(mesh.n_cells) if parts is None else mesh.averages(parts)
     seen = averages if points is None else sparse.vstack([averages, mesh.points(*points)])
     seen = seen.tocsr()
-    system = CalciumSystem(mesh, constants, forcing, start, tolerance, watch)
+    system = FiniteVolumes(mesh, constants, forcing, start, tolerance, watch)
     names, reports = constants.species, seen.shape[0]
     given = dict(initial or {})
     y = system.pack(given if set(names) <= set(given) else dict(zip(names, constants.rest, strict=True)) | given)
@@ -135,8 +135,8 @@ def solve(
     )  # fmt: skip
 
 
-class CalciumSystem:
-    """The semi-discrete system, as `rosenbrock.System`.
+class FiniteVolumes:
+    """The semi-discrete system, as `rosenbrock.StiffSystem`.
 
     The state interleaves the species of the cells and ends with two tallies: net and gross influx.
     The tallies are part of the system, so that Σ V (c − Σ b) − net is a linear invariant.

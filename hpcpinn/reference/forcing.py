@@ -35,7 +35,7 @@ class VoltageTable:
 
 
 @dataclass(frozen=True)
-class Synapse:
+class SynapticRelease:
     """One release: flux·(1 − (t − start)/duration) into a patch of membrane (EQUATIONS §1).
 
     Attributes:
@@ -83,7 +83,7 @@ class Forcing:
     """
 
     voltage: float | VoltageTable = -70.0
-    synapses: tuple[Synapse, ...] = ()
+    synapses: tuple[SynapticRelease, ...] = ()
     ends: tuple[EndFlux, ...] = ()
     channel: float | Float[ndarray, " F"] = 1.0
 

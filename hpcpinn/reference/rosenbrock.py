@@ -63,7 +63,7 @@ DENSE = np.array([
 ])  # fmt: skip
 
 
-class System(Protocol):
+class StiffSystem(Protocol):
     """A stiff system y' = f(t, y), one step at a time."""
 
     def open_step(self, t: float, h: float) -> None:
@@ -101,7 +101,7 @@ class Work:
 
 
 def integrate(
-    system: System,
+    system: StiffSystem,
     y: Float[ndarray, " n"],
     start: float,
     times: Float[ndarray, " T"],
@@ -192,7 +192,7 @@ def _distinct(times: list[float], span: float) -> list[float]:
     return [t for t, following in zip(times, later, strict=False) if following - t > 1e-9 * span]
 
 
-def _step(system: System, t: float, h: float, y: ndarray) -> tuple[ndarray, ndarray, ndarray]:
+def _step(system: StiffSystem, t: float, h: float, y: ndarray) -> tuple[ndarray, ndarray, ndarray]:
     system.open_step(t, h)
     solve = system.factor(y, 1.0 / (h * GAMMA))
     slope = system.time_slope(y)
@@ -215,7 +215,7 @@ def _dense(theta: ndarray, y: ndarray, new: ndarray, stages: ndarray) -> ndarray
     return between
 
 
-def _first_step(system: System, t: float, target: float, y: ndarray, tolerance: float) -> float:
+def _first_step(system: StiffSystem, t: float, target: float, y: ndarray, tolerance: float) -> float:
     span = target - t
     system.open_step(t, 1e-6 * span)
     speed = system.norm(system.rate(0, y), y, tolerance)

@@ -15,7 +15,7 @@ from scipy.linalg import solve_banded
 
 
 @dataclass(frozen=True)
-class Square:
+class ReferenceSquare:
     """The problem.
 
     Attributes:
@@ -35,7 +35,7 @@ class Square:
 
 
 def solve_square(
-    problem: Square, times: Float[ndarray, " T"], cells: tuple[int, int], *, step: float, settling: float
+    problem: ReferenceSquare, times: Float[ndarray, " T"], cells: tuple[int, int], *, step: float, settling: float
 ) -> Float[ndarray, "T m n"]:
     """The field at some times in the middles of the cells, (time, y, x).
 

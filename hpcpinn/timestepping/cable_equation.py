@@ -55,7 +55,7 @@ class VoltageState(NamedTuple):
 
 
 @dataclass(frozen=True)
-class Group:
+class ChannelGroup:
     """Compartments of a rank with the same channels.
 
     Attributes:
@@ -192,7 +192,7 @@ class CableEquation:
         """Values of all points at this rank's, zero at ghosts: their owners have them."""
         return np.where(self._share.is_own, values[self._share.order], 0.0)
 
-    def _grouped(self, channels: Sequence[ChannelSet], area: Float[ndarray, " n"]) -> tuple[Group, ...]:
+    def _grouped(self, channels: Sequence[ChannelSet], area: Float[ndarray, " n"]) -> tuple[ChannelGroup, ...]:
         """All sets of the forest, in the order in which they first come; some may have no row here."""
         names = np.array([chosen.name for chosen in channels])
         by_name = {chosen.name: chosen for chosen in channels}
@@ -201,7 +201,7 @@ class CableEquation:
             here = self.own[names[self.own] == name]
             rows = self._share.positions(here)
             by_row = np.argsort(rows)
-            groups.append(Group(chosen, rows[by_row], area[here[by_row]], here[by_row]))
+            groups.append(ChannelGroup(chosen, rows[by_row], area[here[by_row]], here[by_row]))
         return tuple(groups)
 
     @cached_property
@@ -210,7 +210,7 @@ class CableEquation:
         return self._share.positions(self.own)
 
     @property
-    def groups(self) -> tuple[Group, ...]:
+    def groups(self) -> tuple[ChannelGroup, ...]:
         """Own compartments by their channels, in the order of `VoltageState.gates`."""
         return self._groups
 

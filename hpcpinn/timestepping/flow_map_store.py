@@ -13,7 +13,7 @@ from hpcpinn.io.flow_map_file import FlowMapRecord, read_flow_map, write_flow_ma
 from hpcpinn.networks.perceptron import Layer
 from hpcpinn.physics.constants import PRESETS, CalciumConstants
 from hpcpinn.physics.pumped_binding import ReactionConstants, reaction_constants
-from hpcpinn.training.flow_map import N_INPUTS, N_OUTPUTS, Box, FlowMap
+from hpcpinn.training.flow_map import N_INPUTS, N_OUTPUTS, FlowMap, FlowMapRange
 
 SHIPPED = Path(__file__).resolve().parent / "flow_map_physical.h5"
 """Trained for the presets physical-N, physical-L and physical-T, whose reaction is the same."""
@@ -76,7 +76,7 @@ def load_flow_map(path: str | Path, k: CalciumConstants) -> FlowMap:
         )
     record = read_flow_map(path)
     _check_names(path, "constants", record.constants, wanted)
-    _check_names(path, "box", record.box, {f.name: None for f in fields(Box)})
+    _check_names(path, "box", record.box, {f.name: None for f in fields(FlowMapRange)})
     different = [
         f"{name} ({record.constants[name]:.15g} in the map, {value:.15g} in the run)"
         for name, value in wanted.items()
@@ -94,7 +94,7 @@ def load_flow_map(path: str | Path, k: CalciumConstants) -> FlowMap:
             f"{path}: a network of {shape[0]} inputs and {shape[1]} outputs; this hpcpinn's flow maps "
             f"have {N_INPUTS} and {N_OUTPUTS}; train it again (hpcpinn flow-map train)"
         )
-    return FlowMap(network, ReactionConstants(**record.constants), Box(**record.box))
+    return FlowMap(network, ReactionConstants(**record.constants), FlowMapRange(**record.box))
 
 
 def shipped_flow_map(k: CalciumConstants) -> FlowMap:

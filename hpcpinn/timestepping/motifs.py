@@ -38,7 +38,7 @@ from hpcpinn.timestepping.influx import (
     sample_ticks,
     table_edges,
 )
-from hpcpinn.timestepping.pulse_steps import Clamp, StepRule
+from hpcpinn.timestepping.pulse_steps import CurrentClamp, VoltageStepRule
 from hpcpinn.timestepping.releases import CellInflux, CellSources
 from hpcpinn.timestepping.slot_windows import WindowBook
 from hpcpinn.timestepping.slots import Slot
@@ -103,7 +103,7 @@ class Motif(NamedTuple):
         return sum(x.nbytes for x in jax.tree.leaves(parts))
 
 
-class Course(NamedTuple):
+class SlotVoltage(NamedTuple):
     """The voltage of a slot.
 
     Attributes:
@@ -162,12 +162,12 @@ class SlotSolver:
     sources: Float[ndarray, "k points"]
     stimulus: Stimulus | None
     onset: float
-    steps: StepRule
+    steps: VoltageStepRule
     constants: CalciumConstants
     to_cells: sparse.csr_matrix
     diffusion: Diffusion
     lengths: WindowLengths = field(default_factory=WindowLengths)
-    clamps: tuple[Clamp, ...] = ()
+    clamps: tuple[CurrentClamp, ...] = ()
     given: GivenVoltage | None = None
     releases: CellSources | None = None
     heard: HeardVoltage | None = None
@@ -185,7 +185,7 @@ class SlotSolver:
         """
         return self.planned(self.course(slot, begin), ends)
 
-    def planned(self, course: Course, ends: Int[ndarray, " K"] | None = None) -> Motif:
+    def planned(self, course: SlotVoltage, ends: Int[ndarray, " K"] | None = None) -> Motif:
         """A slot with its windows; every second one ends where those twice as long do. Collective."""
         slot = course.slot
         ends = self.lengths.ends(slot, course.firing) if ends is None else np.asarray(ends, int)
@@ -206,7 +206,7 @@ class SlotSolver:
             self._rises(course),
         )
 
-    def course(self, slot: Slot, begin: DriveState) -> Course:
+    def course(self, slot: Slot, begin: DriveState) -> SlotVoltage:
         """The voltage of a slot. Collective over all ranks."""
         ticks = self.lengths.ticks(slot)
         if self.given is not None:
@@ -223,7 +223,7 @@ class SlotSolver:
         changed = self._all(np.abs(np.diff(at_ticks, axis=0)).max(axis=1, initial=0.0))
         moved, tick = np.append(0.0, np.cumsum(changed)), slot.duration / ticks
         firing = stretches(self._all(firing_times(at_ticks, tick)), tick, self.lengths.settle)
-        return Course(slot, begin, end, times, V, moved, firing)
+        return SlotVoltage(slot, begin, end, times, V, moved, firing)
 
     def _refuse_impossible(self, times: Float[ndarray, " S"], V: Float[ndarray, "S n"]) -> None:
         """Ends the run on all ranks where any of them has a voltage that no membrane survives."""
@@ -238,7 +238,7 @@ class SlotSolver:
         """What a compartment of this rank is called; this searches long, and is asked once."""
         return self.cable.compartments.sites[int(self.cable.own[own])].name
 
-    def influx(self, course: Course, edges: Int[ndarray, " T"] | None = None) -> InfluxTable:
+    def influx(self, course: SlotVoltage, edges: Int[ndarray, " T"] | None = None) -> InfluxTable:
         """The influx of a slot, its table with rows at some ticks or at all. Collective over all ranks."""
         edges = np.arange(course.ticks + 1) if edges is None else edges
         filled = np.pad(edges, (0, -len(edges) % _ROWS_AT_ONCE), mode="edge")
@@ -252,12 +252,12 @@ class SlotSolver:
         released = self.releases.table(course.slot, influx, near)
         return CellInflux(**vars(influx), cells=len(self.releases.cells), released=released)
 
-    def _rises(self, course: Course) -> Rises:
+    def _rises(self, course: SlotVoltage) -> Rises:
         """Action potentials at own compartments."""
         pulses, length = ((), 0.0) if self.stimulus is None else (course.slot.pulses, self.stimulus.waveform.duration)
         return rises(course.times, course.voltage[:, : len(self.cable.own)], pulses, length)
 
-    def _channels(self, course: Course) -> ChannelCourse:
+    def _channels(self, course: SlotVoltage) -> ChannelCourse:
         """What channels do in a slot for coupled windows. Collective over all ranks."""
         return course_of_samples(
             self._sampled(course, sample_ticks(np.arange(course.ticks + 1))), self.constants,
@@ -265,7 +265,7 @@ class SlotSolver:
             channels=self.channels,
         )  # fmt: skip
 
-    def _sampled(self, course: Course, ticks: Float[ndarray, " n"]) -> Float[ndarray, "n P"]:
+    def _sampled(self, course: SlotVoltage, ticks: Float[ndarray, " n"]) -> Float[ndarray, "n P"]:
         """The voltage at moments in ticks after the start, at own compartments and those heard of."""
         V = _at(course.times, course.voltage, course.tick * ticks)
         return V if self.given is not None else self.hear(V.T).T

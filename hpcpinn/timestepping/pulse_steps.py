@@ -45,7 +45,7 @@ class Steps(NamedTuple):
 
 
 @dataclass(frozen=True)
-class Clamp:
+class CurrentClamp:
     """A current into one place, constant while it lasts.
 
     Attributes:
@@ -63,7 +63,7 @@ class Clamp:
 
 
 @dataclass(frozen=True)
-class StepRule:
+class VoltageStepRule:
     """How long steps are.
 
     Attributes:
@@ -88,10 +88,10 @@ class StepRule:
 def steps_between(
     since: float,
     until: float,
-    rule: StepRule,
+    rule: VoltageStepRule,
     stimulus: Stimulus | None = None,
     onset: float = 0.0,
-    clamps: Sequence[Clamp] = (),
+    clamps: Sequence[CurrentClamp] = (),
     marks: Sequence[float] | Float[ndarray, " m"] = (),
 ) -> Steps:
     """Steps over [since, until], ms; source 0 is the field (if there is a stimulus), then the clamps.
@@ -154,7 +154,7 @@ def _means(
     length: Float[ndarray, " n"],
     stimulus: Stimulus | None,
     onset: float,
-    clamps: Sequence[Clamp],
+    clamps: Sequence[CurrentClamp],
 ) -> Float[ndarray, "n sources"]:
     columns = []
     if stimulus is not None:

@@ -1,6 +1,6 @@
 """Linear systems on a tree in a logarithmic number of array operations.
 
-Elimination from the leaves to the root makes no fill and costs O(points), but one point after the
+PointElimination from the leaves to the root makes no fill and costs O(points), but one point after the
 other: thousands of tiny operations, far dearer than the arithmetic. Here every round eliminates
 many points at once, leaves and points with one child of which no two are neighbours; about half of
 the points go per round. The rounds depend on the tree alone and are planned once, on the host.
@@ -24,7 +24,7 @@ _WIDEST = 3
 """Children of one point that may be eliminated in one round: each costs a gather over all points."""
 
 
-class Round(NamedTuple):
+class EliminationRound(NamedTuple):
     """Points `first` to `last` are eliminated; those before stay. Positions are in elimination order.
 
     Attributes:
@@ -51,7 +51,7 @@ Rest = Callable[[Float[Array, "3 left"]], Float[Array, " left"]]
 
 
 @dataclass(frozen=True)
-class Elimination:
+class PointElimination:
     """The plan for one forest.
 
     Attributes:
@@ -65,7 +65,7 @@ class Elimination:
 
     order: Int[ndarray, " m"]
     position: Int[ndarray, " m"]
-    rounds: tuple[Round, ...]
+    rounds: tuple[EliminationRound, ...]
     left: int
     left_parent: Int[ndarray, " left"]
 
@@ -115,7 +115,7 @@ class Elimination:
         return x
 
 
-def plan_elimination(parent: Int[ndarray, " m"], keep: Bool[ndarray, " m"] | None = None) -> Elimination:
+def plan_elimination(parent: Int[ndarray, " m"], keep: Bool[ndarray, " m"] | None = None) -> PointElimination:
     """Plans the elimination for a forest.
 
     Args:
@@ -150,7 +150,7 @@ def plan_elimination(parent: Int[ndarray, " m"], keep: Bool[ndarray, " m"] | Non
         rounds.append(_round(first, last, up, down, parents, order, position))
         last = first
     left_parent = np.where(above[left] >= 0, position[above[left]], -1)
-    return Elimination(order, position, tuple(rounds), len(left), left_parent)
+    return PointElimination(order, position, tuple(rounds), len(left), left_parent)
 
 
 def _depths(parent: Int[ndarray, " m"]) -> Int[ndarray, " m"]:
@@ -202,7 +202,7 @@ def _round(
     parents: Int[ndarray, " m"],
     order: Int[ndarray, " m"],
     position: Int[ndarray, " m"],
-) -> Round:
+) -> EliminationRound:
     """The tables of one round, in positions; `up` and `down` belong to order[first:last] sorted."""
     stay, go = order[:first], order[first:last]
     up_position = position[up]
@@ -218,7 +218,7 @@ def _round(
         below[: len(entry), place] = entry
         child_goes[: len(entry), place] = True
     assert np.array_equal(position[go], np.arange(first, last)) and len(stay) == first
-    return Round(
+    return EliminationRound(
         first=first,
         last=last,
         parent=up_position,

@@ -15,7 +15,7 @@ from jaxtyping import Array, Bool, Float, Int
 from numpy import ndarray
 
 from hpcpinn.parallel.communicator import Communicator
-from hpcpinn.timestepping.tree_elimination import Elimination, plan_elimination
+from hpcpinn.timestepping.tree_elimination import PointElimination, plan_elimination
 
 
 @dataclass(frozen=True)
@@ -29,7 +29,7 @@ class Top:
         is_own: Whether this rank knows a point's coupling to its parent.
     """
 
-    plan: Elimination
+    plan: PointElimination
     rows: Int[ndarray, " k"]
     numbers: Int[ndarray, " k"]
     is_own: Bool[ndarray, " k"]
@@ -55,7 +55,7 @@ class TreeShare:
 
     points: Int[ndarray, " m"]
     n_own: int
-    plan: Elimination
+    plan: PointElimination
     parent: Int[ndarray, " m"]
     top: Top | None
     communicator: Communicator
@@ -81,7 +81,7 @@ class TreeShare:
     def solve(
         self, diagonal: Float[Array, " m"], coupling: Float[Array, " m"], right: Float[Array, " m"]
     ) -> Float[Array, " m"]:
-        """Solves the forest's system; see `Elimination.solve`. Traceable; collective over all ranks.
+        """Solves the forest's system; see `PointElimination.solve`. Traceable; collective over all ranks.
 
         Args:
             diagonal: In this rank's order. At ghosts what this rank adds to it, as in `right`.
@@ -146,7 +146,7 @@ class _Part:
 
     points: Int[ndarray, " m"]
     n_own: int
-    plan: Elimination
+    plan: PointElimination
     parent: Int[ndarray, " m"]
     rows: Int[ndarray, " k"]
 

@@ -14,7 +14,7 @@ from numpy import ndarray
 
 from hpcpinn.physics.stimulation.stimulus import Stimulus
 from hpcpinn.timestepping.cable_equation import CableEquation, VoltageState
-from hpcpinn.timestepping.pulse_steps import Clamp, StepRule, steps_between
+from hpcpinn.timestepping.pulse_steps import CurrentClamp, VoltageStepRule, steps_between
 from hpcpinn.timestepping.window_lengths import Stretch, joined
 
 _LIVELY = 6.0
@@ -30,11 +30,11 @@ def voltage_course(
     begin: VoltageState,
     since: float,
     until: float,
-    rule: StepRule,
+    rule: VoltageStepRule,
     sources: Float[ndarray, "k points"],
     stimulus: Stimulus | None = None,
     onset: float = 0.0,
-    clamps: Sequence[Clamp] = (),
+    clamps: Sequence[CurrentClamp] = (),
     largest: Callable[[float], float] = float,
 ) -> tuple[VoltageState, Float[ndarray, " n"], Float[ndarray, "n P"]]:
     """The voltage of a rank's compartments over [since, until]. Collective over all ranks.
@@ -78,10 +78,10 @@ def voltage_course(
 def _stretches(
     since: float,
     until: float,
-    rule: StepRule,
+    rule: VoltageStepRule,
     stimulus: Stimulus | None,
     onset: float,
-    clamps: Sequence[Clamp],
+    clamps: Sequence[CurrentClamp],
 ) -> list[tuple[float, float, bool]]:
     """What is marched at a time, and whether long steps are tried."""
     if rule.quiet <= rule.longest:

@@ -61,7 +61,7 @@ def lagrange(nodes: Float[np.ndarray, " n"], targets: Float[np.ndarray, " m"]) -
 
 
 @dataclass(frozen=True)
-class Points:
+class CollocationPoints:
     """Collocation points in the square.
 
     Attributes:
@@ -78,13 +78,13 @@ class Points:
     from_grid: Float[np.ndarray, "Q XT"] | None = None
 
 
-def grid_points(grid: Grid) -> Points:
+def grid_points(grid: Grid) -> CollocationPoints:
     """The nodes of the grid with their quadrature weights."""
     spread = np.tile(np.eye(len(grid.space)), (len(grid.time), 1))
-    return Points(*grid.points, grid.weight, spread)
+    return CollocationPoints(*grid.points, grid.weight, spread)
 
 
-def random_points(grid: Grid, count: int, seed: int) -> Points:
+def random_points(grid: Grid, count: int, seed: int) -> CollocationPoints:
     """Scrambled Sobol points of equal weight (quasi Monte Carlo); the same for the same seed."""
     from scipy.stats import qmc  # takes longer to load than most of this package
 
@@ -92,7 +92,7 @@ def random_points(grid: Grid, count: int, seed: int) -> Points:
     xi, tau = 2.0 * unit.T - 1.0
     space, time = lagrange(grid.space, xi), lagrange(grid.time, tau)
     both = (time[:, :, None] * space[:, None, :]).reshape(count, -1)
-    return Points(xi, tau, np.full(count, 1.0 / count), space, both)
+    return CollocationPoints(xi, tau, np.full(count, 1.0 / count), space, both)
 
 
 @dataclass(frozen=True)
@@ -112,7 +112,7 @@ class FeatureTable:
 
     trunk: Trunk
     grid: Grid
-    points: Points
+    points: CollocationPoints
     inside: Features
     on_grid: Float[Array, "XT M"]
     initial: Float[Array, "X M"]
@@ -125,7 +125,7 @@ class FeatureTable:
         return self.trunk.n_features
 
 
-def feature_table(trunk: Trunk, grid: Grid, points: Points | None = None) -> FeatureTable:
+def feature_table(trunk: Trunk, grid: Grid, points: CollocationPoints | None = None) -> FeatureTable:
     """Evaluates the trunk at the points (by default the grid's), on the edges and at both ends."""
     points = points or grid_points(grid)
     n_space, n_time = len(grid.space), len(grid.time)

@@ -31,7 +31,7 @@ class ReactionState(NamedTuple):
 
 
 @dataclass(frozen=True)
-class Box:
+class FlowMapRange:
     """Where a flow map holds; every pair is (least, largest).
 
     Attributes:
@@ -69,7 +69,7 @@ _REST = 0.05
 """Calcium at rest for which the boxes' lower ends were chosen, µM."""
 
 
-def box_around(k: ReactionConstants, box: Box) -> Box:
+def box_around(k: ReactionConstants, box: FlowMapRange) -> FlowMapRange:
     """The box for other constants: with a lower rest its lower ends of calcium are lower by as much."""
     share = min(1.0, k.c_rest / _REST)
     (calcium, most), (equilibrium, highest) = box.calcium, box.equilibrium
@@ -88,7 +88,7 @@ class FlowMap:
 
     network: Perceptron
     constants: ReactionConstants
-    box: Box
+    box: FlowMapRange
 
     def __call__(self, state: ReactionState, h: Float[Array, "..."], ratio: Float[Array, "..."]) -> ReactionState:
         """The state after h; shapes broadcast. Right inside the box only.
@@ -126,7 +126,7 @@ class FlowMap:
 
 
 def sample_box(
-    box: Box, k: ReactionConstants, n: int, seed: int, near_rest: float = 0.0
+    box: FlowMapRange, k: ReactionConstants, n: int, seed: int, near_rest: float = 0.0
 ) -> tuple[Float[np.ndarray, " n"], ...]:
     """Random states of a box, uniform in the logarithms of its coordinates.
 

@@ -19,7 +19,7 @@ from jaxtyping import Array, Float
 from hpcpinn.networks.perceptron import make_perceptron
 from hpcpinn.physics import pumped_binding
 from hpcpinn.physics.pumped_binding import Deviation, ReactionConstants
-from hpcpinn.training.flow_map import N_INPUTS, N_OUTPUTS, Box, FlowMap, sample_box
+from hpcpinn.training.flow_map import N_INPUTS, N_OUTPUTS, FlowMap, FlowMapRange, sample_box
 from hpcpinn.training.levenberg_marquardt import LevenbergMarquardt, Quadratic
 
 LAST = 4
@@ -34,7 +34,7 @@ class FlowMapTraining:
         hidden: Widths of the hidden layers.
         points: Random states with times; of the last of several rounds `LAST` times as many.
         near_rest: Share of them around rest.
-        wide: Box that they are drawn from, wider than the map's: a fit is worst at its edges.
+        wide: FlowMapRange that they are drawn from, wider than the map's: a fit is worst at its edges.
         steps: Most Levenberg-Marquardt steps of each round; every round draws the states anew and
             starts from the last one's network.
         seed: Of weights and states.
@@ -45,7 +45,7 @@ class FlowMapTraining:
     hidden: tuple[int, ...] = (20, 20)
     points: int = 8000
     near_rest: float = 0.25
-    wide: Box = Box((0.03, 30.0), (0.03, 5.0), (0.4, 300.0), (1e-5, 2e-2), (0.1, 20.0))
+    wide: FlowMapRange = FlowMapRange((0.03, 30.0), (0.03, 5.0), (0.4, 300.0), (1e-5, 2e-2), (0.1, 20.0))
     steps: tuple[int, ...] = (350, 350, 150, 150)
     seed: int = 0
     manifold_weight: float = 1.0
@@ -54,7 +54,7 @@ class FlowMapTraining:
     def train(
         self,
         k: ReactionConstants,
-        box: Box,
+        box: FlowMapRange,
         watch: Callable[[FlowMap, float], None] = lambda flow_map, value: None,
         budget: float = math.inf,
     ) -> FlowMap:

@@ -22,7 +22,7 @@ from hpcpinn.networks.trunk import HiddenLayers
 from hpcpinn.physics.system import ReactionDiffusion
 from hpcpinn.training.first_order import FirstOrder
 from hpcpinn.training.levenberg_marquardt import LevenbergMarquardt, from_rows
-from hpcpinn.training.rows import Rows, alpha_loss
+from hpcpinn.training.rows import ResidualRows, alpha_loss
 
 
 class DenseNetwork(nn.Module):
@@ -110,7 +110,7 @@ class Monolithic:
         inside = qmc.Sobol(2, seed=self.seed).random_base2((self.n_inside - 1).bit_length())
         return 2.0 * inside[: self.n_inside] - 1.0, np.linspace(-1.0, 1.0, self.n_edge)
 
-    def rows(self, parameters: PyTree) -> Rows:
+    def rows(self, parameters: PyTree) -> ResidualRows:
         """Residual rows in units of the scale, as for one piece; the equation's not preconditioned."""
         task, equation = self.task, self.task.equation
         scale, rest = jnp.asarray(equation.scale), jnp.asarray(equation.rest)
@@ -143,7 +143,7 @@ class Monolithic:
         wanted = task.initial(task.left + 0.5 * task.length * (xi + 1.0))
         start = jax.vmap(lambda s: out(s, jnp.asarray(-1.0)))(jnp.asarray(xi)).T
         edges = [missing_flux(side, jnp.asarray(task.influx)[:, end]) for end, side in enumerate((-1.0, 1.0))]
-        return Rows(
+        return ResidualRows(
             equation=jax.vmap(residual)(jnp.asarray(inside)).T[None] / jnp.sqrt(self.n_inside),
             initial=((start - (wanted - rest[:, None]) / scale[:, None]) / jnp.sqrt(self.n_initial))[None],
             edge=jnp.stack(edges).transpose(0, 2, 1)[None] / jnp.sqrt(self.n_edge),

@@ -34,9 +34,9 @@ from hpcpinn.training.rectangles import (
     TWO_WALLS,
     WALL_FIRST,
     WALL_LAST,
+    RectangleData,
     RectangleGeometry,
     RectangleTable,
-    Window,
     tabulated,
 )
 
@@ -92,7 +92,7 @@ class Basis(NamedTuple):
         return ProductFeatures(line, ends, time, borders)
 
 
-class Fit(NamedTuple):
+class HeadFit(NamedTuple):
     """The rectangles of a rank with their best heads at some θ.
 
     Attributes:
@@ -125,7 +125,7 @@ class SharedAxes:
     geometry: RectangleGeometry
     edges: EdgeRows
     weights: RowWeights
-    window: Window
+    window: RectangleData
     told: Float[Array, "P 4 K N"]
     total: Callable[[Array], Array]
 
@@ -179,10 +179,10 @@ class SharedAxes:
         return factors(self.equation, table, self.geometry, self.edges, self.window, self.weights)
 
     @cached_property
-    def fit(self) -> Callable[[Array], Fit]:
+    def fit(self) -> Callable[[Array], HeadFit]:
         """The best heads at θ. Collective over all ranks."""
 
-        def run(theta: Array) -> Fit:
+        def run(theta: Array) -> HeadFit:
             plain = self.features(theta)
             basis = _orthonormal(plain, self.table.grid)
             features = basis.of(plain)
@@ -199,7 +199,7 @@ class SharedAxes:
                 return heads, jnp.sum(self.rows(features, heads, piece) ** 2)
 
             heads, squares = jax.lax.map(one_piece, self.pieces)
-            return Fit(basis, lower, heads, self.total(jnp.sum(squares)))
+            return HeadFit(basis, lower, heads, self.total(jnp.sum(squares)))
 
         return jax.jit(run)
 
@@ -212,8 +212,8 @@ class SharedAxes:
         return self._near(theta, self.fit(theta))
 
     @cached_property
-    def _near(self) -> Callable[[Array, Fit], Quadratic]:
-        def run(theta: Array, fit: Fit) -> Quadratic:
+    def _near(self) -> Callable[[Array, HeadFit], Quadratic]:
+        def run(theta: Array, fit: HeadFit) -> Quadratic:
             def of_theta(theta: Array) -> ProductFeatures:
                 return fit.basis.of(self.features(theta))
 

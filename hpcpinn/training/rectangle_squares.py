@@ -18,9 +18,9 @@ from hpcpinn.physics.system import ReactionDiffusion
 from hpcpinn.training.least_squares import Correction, Linearisation, RowWeights
 from hpcpinn.training.local import EdgeRows, Number, combine, robin_parameter
 from hpcpinn.training.rectangles import (
+    RectangleData,
     RectangleGeometry,
     RectangleTable,
-    Window,
     residual,
     resolvent_at_rest,
     rest_jacobian,
@@ -49,7 +49,7 @@ def linearise(
     table: RectangleTable,
     geometry: RectangleGeometry,
     edges: EdgeRows,
-    window: Window,
+    window: RectangleData,
     weights: RowWeights,
 ) -> Linearisation:
     """Factorises every kind of piece and condenses it to its sides.
@@ -76,7 +76,7 @@ def factors(
     table: RectangleTable,
     geometry: RectangleGeometry,
     edges: EdgeRows,
-    window: Window,
+    window: RectangleData,
     weights: RowWeights,
 ) -> Float[Array, "C N N"]:
     """Lower Cholesky factors of the normal matrices of every kind of piece, N = KM²L."""
@@ -132,7 +132,7 @@ def _normal(
     table: RectangleTable,
     geometry: RectangleGeometry,
     block: _Block,
-    window: Window,
+    window: RectangleData,
     resolvent: Float[Array, "K K"],
     weights: RowWeights,
 ) -> Float[Array, "N N"]:
@@ -264,7 +264,7 @@ def loss(
     table: RectangleTable,
     geometry: RectangleGeometry,
     edges: EdgeRows,
-    window: Window,
+    window: RectangleData,
     told: Float[Array, "P 4 K N"],
     heads: Float[Array, "P K M M L"],
     weights: RowWeights,
@@ -279,7 +279,7 @@ def weighted_rows(
     table: RectangleTable,
     geometry: RectangleGeometry,
     edges: EdgeRows,
-    window: Window,
+    window: RectangleData,
     told: Float[Array, "P 4 K N"],
     heads: Float[Array, "P K M M L"],
     weights: RowWeights,
@@ -305,7 +305,7 @@ def correct(
     table: RectangleTable,
     geometry: RectangleGeometry,
     edges: EdgeRows,
-    window: Window,
+    window: RectangleData,
     heads: Float[Array, "P K M M L"],
     linear: Linearisation,
     weights: RowWeights,
@@ -326,7 +326,7 @@ def accept(
     table: RectangleTable,
     geometry: RectangleGeometry,
     edges: EdgeRows,
-    window: Window,
+    window: RectangleData,
     linear: Linearisation,
     correction: Correction,
     told: Float[Array, "P 4 K N"],

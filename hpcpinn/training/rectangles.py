@@ -29,7 +29,7 @@ NO_WALL, WALL_FIRST, WALL_LAST, TWO_WALLS = range(4)
 """Which ends of an axis are walls: the kinds of an axis."""
 
 
-class Window(NamedTuple):
+class RectangleData(NamedTuple):
     """Data of one time window.
 
     Attributes:
@@ -172,7 +172,7 @@ def residual(
     geometry: RectangleGeometry,
     line: AxisFeatures,
     time: AxisFeatures,
-    window: Window,
+    window: RectangleData,
     heads: Float[Array, "P K Mx My L"],
 ) -> Float[Array, "P K n n o"]:
     """u_t − D ∇²u − source where the features are given (both sides at the same places)."""
@@ -203,7 +203,7 @@ def rest_jacobian(equation: ReactionDiffusion, forcing: Any) -> Float[Array, "K 
     return jacobian
 
 
-def resolvent_at_rest(equation: ReactionDiffusion, window: Window) -> Float[Array, "K K"]:
+def resolvent_at_rest(equation: ReactionDiffusion, window: RectangleData) -> Float[Array, "K K"]:
     """(1/Δt − ∂source/∂u)⁻¹ at rest, which turns residuals into errors."""
     per_window = jnp.eye(len(equation.scale)) / window.duration
     resolvent: Float[Array, "K K"] = jnp.linalg.inv(per_window - rest_jacobian(equation, window.forcing))

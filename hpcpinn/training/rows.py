@@ -23,7 +23,7 @@ from hpcpinn.training.local import (
 )
 
 
-class Rows(NamedTuple):
+class ResidualRows(NamedTuple):
     """Rows in units of the scale, times the root of their quadrature weight.
 
     The mean square over a piece is then the sum of squares.
@@ -59,7 +59,7 @@ def piece_rows(
     told: Float[Array, "P ends K T"],
     resolvent: Float[Array, "P K K"],
     heads: Float[Array, "P K M"],
-) -> Rows:
+) -> ResidualRows:
     """The rows of every piece at the given heads; `window` must be `collocated`."""
     scale = jnp.asarray(equation.scale)[:, None]
     miss = residual(equation, table, geometry, window, heads)
@@ -69,14 +69,14 @@ def piece_rows(
     start = field_at(table.initial, heads, equation) - window.initial
     value, slope = edge_values(equation, table, geometry, window.duration, heads)
     ends = combine(edges.receive, value, slope) - told
-    return Rows(
+    return ResidualRows(
         equation=inside,
         initial=start / scale * jnp.sqrt(jnp.asarray(table.grid.space_weight)),
         edge=ends / scale * jnp.sqrt(jnp.asarray(table.grid.time_weight)),
     )
 
 
-def alpha_loss(rows: Rows, alpha: float) -> Float[Array, " P"]:
+def alpha_loss(rows: ResidualRows, alpha: float) -> Float[Array, " P"]:
     """The papers' loss of every piece: α on the equation, 1 − α on all data ([S1] eq. 10)."""
     equation, initial, edge = (jnp.sum(block**2, axis=range(1, block.ndim)) for block in rows)
     return alpha * equation + (1.0 - alpha) * (initial + edge)

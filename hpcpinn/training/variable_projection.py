@@ -20,7 +20,7 @@ from jaxtyping import Array, Float
 
 from hpcpinn.networks.trunk import Trunk, remixed
 from hpcpinn.physics.system import ReactionDiffusion
-from hpcpinn.training.collocation import Grid, Points
+from hpcpinn.training.collocation import CollocationPoints, Grid
 from hpcpinn.training.least_squares import RowWeights
 from hpcpinn.training.levenberg_marquardt import LevenbergMarquardt, Quadratic
 from hpcpinn.training.local import EdgeRows, PieceGeometry, robin_parameter
@@ -31,7 +31,7 @@ _RIDGE = 1e-9
 """Pull of the heads towards where they are, relative to the rows' size; keeps them finite."""
 
 
-class Pieces(NamedTuple):
+class TrainedPieces(NamedTuple):
     """The pieces of a rank in the window that the trunk learns from; leaves (P, ...).
 
     Attributes:
@@ -69,10 +69,10 @@ class SharedTrunk:
     equation: ReactionDiffusion
     trunk: Trunk
     grid: Grid
-    points: Points
+    points: CollocationPoints
     weights: RowWeights
     duration: Float[Array, ""]
-    pieces: Pieces
+    pieces: TrainedPieces
     total: Callable[[Array], Array]
 
     @cached_property
@@ -96,7 +96,7 @@ class SharedTrunk:
         return value, dx, dxx, dt
 
     def rows(
-        self, theta: Float[Array, " N"], head: Float[Array, "K M"], piece: Pieces
+        self, theta: Float[Array, " N"], head: Float[Array, "K M"], piece: TrainedPieces
     ) -> tuple[Float[Array, " R"], Float[Array, "R N"], Float[Array, "R KM"]]:
         """The weighted rows of one piece with their Jacobians in θ and in the head."""
         equation, grid, points = self.equation, self.grid, self.points
@@ -149,7 +149,7 @@ class SharedTrunk:
         row, by_theta, by_head = (jnp.concatenate(part) for part in zip(*parts, strict=True))
         return row, by_theta, by_head
 
-    def _fitted(self, theta: Array, piece: Pieces) -> tuple[Array, Array, Array]:
+    def _fitted(self, theta: Array, piece: TrainedPieces) -> tuple[Array, Array, Array]:
         """Rows, Jacobian in θ and orthonormal basis of the head's columns, at the best head."""
 
         def basis(by_head: Float[Array, "R KM"]) -> tuple[Float[Array, "_ KM"], Float[Array, "KM KM"]]:
@@ -171,13 +171,13 @@ class SharedTrunk:
     def near(self) -> Callable[[Array], Quadratic]:
         """The sum of squares near θ."""
 
-        def one_piece(theta: Array, piece: Pieces) -> Quadratic:
+        def one_piece(theta: Array, piece: TrainedPieces) -> Quadratic:
             row, by_theta, q = self._fitted(theta, piece)
             kept = by_theta - q @ (q.T @ by_theta)
             return Quadratic(kept.T @ kept, kept.T @ row, row @ row)
 
         def run(theta: Array) -> Quadratic:
-            def add(total: Quadratic, piece: Pieces) -> tuple[Quadratic, None]:
+            def add(total: Quadratic, piece: TrainedPieces) -> tuple[Quadratic, None]:
                 return jax.tree.map(jnp.add, total, one_piece(theta, piece)), None
 
             n = theta.size

@@ -14,7 +14,7 @@ from hpcpinn.physics.pumped_binding import ReactionConstants, check_rest, reacti
 from hpcpinn.progress import NO_PROGRESS, ProgressDisplay
 from hpcpinn.timestepping.flow_map_error import errors, quantiles, random_states
 from hpcpinn.timestepping.flow_map_store import save_flow_map
-from hpcpinn.training.flow_map import Box, FlowMap, box_around
+from hpcpinn.training.flow_map import FlowMap, FlowMapRange, box_around
 from hpcpinn.training.flow_map_training import FlowMapTraining
 from hpcpinn.wording import duration
 from hpcpinn.workflows.places import input_files
@@ -55,7 +55,7 @@ def train_flow_map(
     """
     k = _trainable_constants(config)
     places.refuse_unusable(output, input_files(config, job), "name another file with --output", flow_map_file.FORMAT)
-    box, training = box_around(k, Box()), replace(training, wide=box_around(k, training.wide))
+    box, training = box_around(k, FlowMapRange()), replace(training, wide=box_around(k, training.wide))
     done, began, most = 0, time.monotonic(), sum(training.steps)
 
     def note(_: FlowMap, value: float) -> None:

@@ -15,13 +15,13 @@ from hpcpinn.errors import CutShortWarning, InputError, Key, concerning, spelled
 from hpcpinn.morphology import Cable, parse_site
 from hpcpinn.morphology.compartments import Compartments, compartments, d_lambda_counts
 from hpcpinn.physics.channel_sets import CHANNEL_SETS, ChannelSet, channel_set_named
-from hpcpinn.physics.stimulation.field import Field, quasipotential, read_field, uniform_field
+from hpcpinn.physics.stimulation.field import ElectricField, quasipotential, read_field, uniform_field
 from hpcpinn.physics.stimulation.protocols import PulseProtocol, protocol_named
 from hpcpinn.physics.stimulation.stimulus import Stimulus
 from hpcpinn.physics.stimulation.waveforms import waveform_named
 from hpcpinn.physics.voltage import VoltageSource
 from hpcpinn.timestepping.cable_equation import CableEquation, VoltageState
-from hpcpinn.timestepping.pulse_steps import Clamp, StepRule, steps_between
+from hpcpinn.timestepping.pulse_steps import CurrentClamp, VoltageStepRule, steps_between
 from hpcpinn.timestepping.voltage_limits import beyond_all_membranes
 from hpcpinn.wording import biology, spoken
 
@@ -53,8 +53,8 @@ class DrivenCable:
     sources: Float[ndarray, "k points"]
     stimulus: Stimulus | None
     onset: float
-    clamps: tuple[Clamp, ...]
-    rule: StepRule
+    clamps: tuple[CurrentClamp, ...]
+    rule: VoltageStepRule
 
     def march(
         self, state: VoltageState, since: float, until: float, marks: Float[ndarray, " m"], scale: float = 1.0
@@ -133,15 +133,15 @@ def clamped_compartments(config: RunConfig, cells: Compartments, cable: Cable) -
     return tuple(found)
 
 
-def clamps_of(config: RunConfig) -> tuple[Clamp, ...]:
+def clamps_of(config: RunConfig) -> tuple[CurrentClamp, ...]:
     """When clamps are on."""
-    return tuple(Clamp(clamp.start, clamp.duration) for clamp in config.clamp)
+    return tuple(CurrentClamp(clamp.start, clamp.duration) for clamp in config.clamp)
 
 
-def step_rule(config: RunConfig) -> StepRule:
+def step_rule(config: RunConfig) -> VoltageStepRule:
     """Lengths of the voltage's steps."""
     own = config.cable
-    return StepRule(own.step, min(own.pulse_step, own.step), own.quiet_step)
+    return VoltageStepRule(own.step, min(own.pulse_step, own.step), own.quiet_step)
 
 
 def switching_times(config: RunConfig) -> Float[ndarray, " k"]:
@@ -195,7 +195,7 @@ def channel_names(config: RunConfig, cells: Compartments) -> tuple[str, ...]:
     return tuple(sets[_CHANNEL_KEYS.get(int(kind), "other")] for kind in cells.kind)
 
 
-def field_of(config: RunConfig) -> Field:
+def field_of(config: RunConfig) -> ElectricField:
     """The field at its peak; of a sampled one before `field.magnitude` scales it.
 
     Raises:

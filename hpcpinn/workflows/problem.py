@@ -35,7 +35,7 @@ from hpcpinn.physics import calcium, sources, voltage
 from hpcpinn.physics.calcium_system import CalciumSystem
 from hpcpinn.physics.constants import PRESETS, Buffer, CalciumConstants, Gate
 from hpcpinn.timestepping.forcing import CalciumDrive, flux_ends
-from hpcpinn.training.collocation import Grid, Points, feature_table, gauss_grid, grid_points, random_points
+from hpcpinn.training.collocation import CollocationPoints, Grid, feature_table, gauss_grid, grid_points, random_points
 from hpcpinn.training.first_order import REMEDIES, FirstOrder
 from hpcpinn.training.local import piece_geometry
 from hpcpinn.workflows import recorded
@@ -415,7 +415,7 @@ def _without_near_ones(stops: Float[np.ndarray, " S"]) -> Float[np.ndarray, " s"
     return stops[np.append(np.diff(stops) > 1e-9 * stops[-1], True)]
 
 
-def collocation_points(config: RunConfig, grid: Grid) -> Points:
+def collocation_points(config: RunConfig, grid: Grid) -> CollocationPoints:
     """Where the equation is asked to hold: the grid's nodes, or as many random points."""
     if config.training.collocation == "random":
         return random_points(grid, len(grid.weight), config.run.seed)

@@ -19,7 +19,7 @@ from hpcpinn.parallel.communicator import Communicator
 from hpcpinn.physics.dopamine import exact
 from hpcpinn.training.collocation import gauss_grid
 from hpcpinn.training.first_order import REMEDIES
-from hpcpinn.training.rectangles import Window, field_on
+from hpcpinn.training.rectangles import RectangleData, field_on
 from hpcpinn.workflows.square_problem import SquareProblem, duration_of, positions, released
 
 FINER = "use more network.features_space, domain.subdomains or schwarz.max_sweeps"
@@ -50,7 +50,7 @@ class SolvedSquare(NamedTuple):
             the solve failed.
     """
 
-    window: Window
+    window: RectangleData
     solution: WindowSolution
     exact_error: float
 
@@ -95,7 +95,7 @@ class SquareRun:
 
     def attempt(self, state: SquareState, length: float, reuse: None) -> SquareAttempt:
         """Solves a window, estimates its error, and holds it against the closed form."""
-        solver, window = self.problem.solver, Window(jnp.asarray(length), state.field)
+        solver, window = self.problem.solver, RectangleData(jnp.asarray(length), state.field)
         solution = solver.solve(window, solver.continued(state.field, length), jnp.asarray(solver.equation.scale))
         heads = solution.traces.heads
         error, away = solver.estimate(window, heads)

@@ -19,7 +19,7 @@ from hpcpinn.io.sidecar import DEEPXDE, EXACT, FINITE_DIFFERENCE, Solution, read
 from hpcpinn.physics.dopamine import DopamineConstants, exact
 from hpcpinn.progress import NO_PROGRESS, ProgressDisplay
 from hpcpinn.reference.deepxde_peer import PeerRun, Training, require_deepxde, solve_by_deepxde
-from hpcpinn.reference.square import Square, solve_square
+from hpcpinn.reference.square import ReferenceSquare, solve_square
 from hpcpinn.wording import duration
 from hpcpinn.workflows.run_verdict import Accuracy
 from hpcpinn.workflows.square_problem import constants_of
@@ -213,7 +213,7 @@ def _finite_differences(constants: DopamineConstants, result: Result, factor: in
     def release(x: ndarray, y: ndarray) -> ndarray:
         return constants.C0 * _bells(constants, x) * _bells(constants, y)
 
-    problem = Square(constants.D, constants.k, constants.half_width, release)
+    problem = ReferenceSquare(constants.D, constants.k, constants.half_width, release)
     settling = constants.sigma**2 / (2.0 * constants.D)
     frames = solve_square(problem, result.time, _cells(result, factor), step=_STEP / factor, settling=settling)
     return frames[:, factor // 2 :: factor, factor // 2 :: factor]

@@ -13,7 +13,7 @@ from hpcpinn.training.collocation import feature_table
 from hpcpinn.training.levenberg_marquardt import LevenbergMarquardt
 from hpcpinn.training.local import Window, collocated
 from hpcpinn.training.rows import resolvent_at
-from hpcpinn.training.variable_projection import Pieces, SharedTrunk
+from hpcpinn.training.variable_projection import SharedTrunk, TrainedPieces
 from hpcpinn.workflows.cable_windows import CableAttempt, CableState
 from hpcpinn.workflows.coupled_run import CoupledRun
 from hpcpinn.workflows.problem import Problem
@@ -71,7 +71,7 @@ def shared_trunk(run: CoupledRun, state: CableState, attempt: CableAttempt) -> S
         points=table.points,
         weights=solver.weights,
         duration=window.duration,
-        pieces=Pieces(
+        pieces=TrainedPieces(
             geometry=solver.geometry,
             edges=solver.interfaces.rows,
             taper=solver.geometry.taper @ table.points.from_space.T,

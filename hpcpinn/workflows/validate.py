@@ -21,7 +21,7 @@ from hpcpinn.morphology.interpolation import tree_weights
 from hpcpinn.morphology.sites import Site
 from hpcpinn.physics.constants import CALCIUM, PRESETS, CalciumConstants
 from hpcpinn.progress import NO_PROGRESS, ProgressDisplay
-from hpcpinn.reference.forcing import EndFlux, Forcing, Synapse, VoltageTable
+from hpcpinn.reference.forcing import EndFlux, Forcing, SynapticRelease, VoltageTable
 from hpcpinn.reference.mesh import Mesh
 from hpcpinn.reference.price import Price, price_of
 from hpcpinn.reference.refinement import MOVEMENT, Norms, Settled, Task, settle
@@ -222,7 +222,7 @@ def reference_forcing(config: RunConfig, cell: Cell, k: CalciumConstants) -> For
         duration = k.release_duration if synapse.duration is None else synapse.duration * k.time_unit
         flux = k.j_release if synapse.flux is None else synapse.flux
         patch = tuple((int(piece), 0.0, 1.0) for piece in np.flatnonzero(acts))
-        synapses.append(Synapse(patch, synapse.start * k.time_unit, duration, flux))
+        synapses.append(SynapticRelease(patch, synapse.start * k.time_unit, duration, flux))
     ends = []
     for given, node, area in zip(config.flux, cell.flux_nodes, cell.flux_areas, strict=True):
         start = given.start * k.time_unit

@@ -18,7 +18,7 @@ from hpcpinn.physics.constants import PRESETS
 from hpcpinn.physics.pumped_binding import reaction_constants
 from hpcpinn.timestepping.flow_map_error import errors, random_states
 from hpcpinn.timestepping.flow_map_store import SHIPPED, load_flow_map, shipped_flow_map, training_command
-from hpcpinn.training.flow_map import N_INPUTS, N_OUTPUTS, Box, FlowMap, ReactionState, box_around
+from hpcpinn.training.flow_map import N_INPUTS, N_OUTPUTS, FlowMap, FlowMapRange, ReactionState, box_around
 from hpcpinn.training.flow_map_training import FlowMapTraining, rounds
 from hpcpinn.workflows.flow_map import train_flow_map
 from tests.cli import forked
@@ -114,9 +114,9 @@ def test_the_command_has_every_digit_and_nothing_else():
 def test_rest_lies_in_the_box_of_other_constants():
     for rest in (1e-3, 0.05, 0.2):
         k = reaction_constants(OTHER.replace(c_rest=rest))
-        box = box_around(k, Box())
+        box = box_around(k, FlowMapRange())
         assert box.contains(ReactionState(rest, k.b_rest), 1e-3, 2.0, k)
-    assert box_around(reaction_constants(OTHER), Box()) == Box()
+    assert box_around(reaction_constants(OTHER), FlowMapRange()) == FlowMapRange()
 
 
 def test_rounds_add_up():

@@ -20,7 +20,7 @@ from hpcpinn.parallel.communicator import Communicator, SerialCommunicator
 from hpcpinn.training.first_order import FirstOrder
 from hpcpinn.training.local import combine
 from hpcpinn.training.rectangle_squares import loss
-from hpcpinn.training.rectangles import Window, rectangle_table, side_values
+from hpcpinn.training.rectangles import RectangleData, rectangle_table, side_values
 
 SIDE = 2.0
 
@@ -80,9 +80,9 @@ def nodes(window: RectangleWindow) -> tuple[np.ndarray, np.ndarray]:
     return np.broadcast_arrays(x[:, :, None], y[:, None, :])
 
 
-def started(window: RectangleWindow, length: float) -> Window:
+def started(window: RectangleWindow, length: float) -> RectangleData:
     x, y = nodes(window)
-    return Window(jnp.asarray(length), jnp.asarray(np.moveaxis(modes(x, y, 0.0), 0, 1)))
+    return RectangleData(jnp.asarray(length), jnp.asarray(np.moveaxis(modes(x, y, 0.0), 0, 1)))
 
 
 @pytest.fixture

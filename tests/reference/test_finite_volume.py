@@ -5,7 +5,7 @@ from hpcpinn.errors import InputError, SolveError
 from hpcpinn.physics.constants import PRESETS
 from hpcpinn.reference import exact
 from hpcpinn.reference.finite_volume import solve
-from hpcpinn.reference.forcing import EndFlux, Forcing, Synapse, VoltageTable
+from hpcpinn.reference.forcing import EndFlux, Forcing, SynapticRelease, VoltageTable
 from tests.reference.cables import branches, cylinder, small_tree
 
 N = PRESETS["physical-N"]
@@ -130,7 +130,7 @@ class TestTime:
         v = -65.0 + 90.0 * np.exp(-(((t - 4e-3) / 0.6e-3) ** 2))
         forcing = Forcing(
             voltage=VoltageTable(t, v[:, None], lambda m: np.ones((m.n_cells, 1))),
-            synapses=(Synapse(((1, 0.4, 0.5),), 2e-3, 1e-3, 2500.0),),
+            synapses=(SynapticRelease(((1, 0.4, 0.5),), 2e-3, 1e-3, 2500.0),),
         )
         out = np.linspace(1e-3, 10e-3, 10)
 
@@ -149,7 +149,7 @@ class TestBalance:
         v = np.array([[-70.0, -70.0], [-70.0, -60.0], [20.0, 0.0], [-70.0, -70.0], [-70.0, -70.0]])
         forcing = Forcing(
             voltage=VoltageTable(t, v, lambda m: np.linspace([1.0, 0.0], [0.0, 1.0], m.n_cells)),
-            synapses=(Synapse(((1, 0.4, 0.5), (2, 0.0, 0.1)), 5e-3, 1e-3, 2500.0),),
+            synapses=(SynapticRelease(((1, 0.4, 0.5), (2, 0.0, 0.1)), 5e-3, 1e-3, 2500.0),),
             ends=(EndFlux(2, 300.0, start=1e-3, end=4e-3),),
         )
         s = solve(small_tree(), N, forcing, np.linspace(1e-3, 20e-3, 39), cells=7, tolerance=1e-5)
@@ -157,7 +157,7 @@ class TestBalance:
         assert s.entered[-1] > 0.0
 
     def test_a_release_brings_in_half_its_peak_times_duration_times_membrane(self):
-        synapse = Synapse(((0, 0.25, 0.5),), 2e-3, 1e-3, 2500.0)
+        synapse = SynapticRelease(((0, 0.25, 0.5),), 2e-3, 1e-3, 2500.0)
         s = solve(cylinder(8.0, 0.5), INERT, Forcing(synapses=(synapse,)), np.array([1e-3, 5e-3]), cells=8,
                   initial={"calcium": 0.0, "calbindin": 0.0})  # fmt: skip
         assert s.net[0] == 0.0

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from hpcpinn.physics.constants import PRESETS
-from hpcpinn.reference.forcing import EndFlux, Forcing, Synapse
+from hpcpinn.reference.forcing import EndFlux, Forcing, SynapticRelease
 from hpcpinn.reference.price import price_of
 from hpcpinn.reference.refinement import Norms, Task, settle
 from tests.reference.cables import cylinder
@@ -64,7 +64,7 @@ def test_better_results_ask_for_more_refinement(seed_task, fine, norms):
 
 def test_cells_are_cut_where_the_solution_bends(seed_task, norms):
     """A short release in the sixth piece: the far ends need no more cells."""
-    patch = Synapse(((5, 0.4, 0.6),), 0.0, 0.02, 50.0)
+    patch = SynapticRelease(((5, 0.4, 0.6),), 0.0, 0.02, 50.0)
     slow = K.replace(D_c=1e-3, D_b=1e-3)
     task = replace(seed_task, constants=slow, forcing=Forcing(synapses=(patch,)), times=np.linspace(0.0, 0.1, 6))
     answer = task.solve(128, 1e-8)

@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from hpcpinn.reference.square import Square, solve_square
+from hpcpinn.reference.square import ReferenceSquare, solve_square
 
 D, K, A = 0.32, 0.05, 2.5
 
@@ -18,7 +18,7 @@ def exact_mode(x, y, t):
 
 
 def test_it_converges_with_order_two():
-    problem, times, errors = Square(D, K, A, mode), np.array([0.0, 1.0, 3.0]), []
+    problem, times, errors = ReferenceSquare(D, K, A, mode), np.array([0.0, 1.0, 3.0]), []
     for cells in (12, 24, 48):
         frames = solve_square(problem, times, (cells, 2 * cells), step=3.0 / cells, settling=1.0)
         x, y = problem.middles(cells), problem.middles(2 * cells)
@@ -29,13 +29,13 @@ def test_it_converges_with_order_two():
 
 
 def test_what_is_lost_is_taken_up():
-    problem = Square(D, K, A, lambda x, y: np.exp(-((x - 1.9) ** 2 + (y + 2.2) ** 2)))
+    problem = ReferenceSquare(D, K, A, lambda x, y: np.exp(-((x - 1.9) ** 2 + (y + 2.2) ** 2)))
     times = np.array([0.0, 0.7, 4.0])
     amount = solve_square(problem, times, (20, 24), step=0.2, settling=0.5).sum(axis=(1, 2))
     np.testing.assert_allclose(amount, amount[0] * np.exp(-K * times), rtol=1e-12)
 
 
 def test_axes_are_y_and_x():
-    problem = Square(D, 0.0, A, lambda x, y: x + 0.0 * y)
+    problem = ReferenceSquare(D, 0.0, A, lambda x, y: x + 0.0 * y)
     frame = solve_square(problem, np.zeros(1), (4, 3), step=0.1, settling=1.0)[0]
     np.testing.assert_allclose(frame, np.tile(problem.middles(4), (3, 1)))

@@ -15,7 +15,7 @@ from hpcpinn.physics.stimulation.protocols import PulseProtocol
 from hpcpinn.physics.stimulation.stimulus import Stimulus
 from hpcpinn.physics.stimulation.waveforms import Biphasic, Rectangular
 from hpcpinn.timestepping.cable_equation import CableEquation
-from hpcpinn.timestepping.pulse_steps import Clamp, StepRule, Steps, steps_between
+from hpcpinn.timestepping.pulse_steps import CurrentClamp, Steps, VoltageStepRule, steps_between
 from tests.physics.test_channel_sets import squid_rates
 from tests.reference.cables import branches, cylinder
 
@@ -82,7 +82,7 @@ def test_an_equivalent_cylinder():
     lengths = 300.0 * np.sqrt(radii / radii[0])
     tree = passive(branches(lengths.tolist(), [(a, a) for a in radii], [-1, 0, 0]), [10, 10, 10])
     single = passive(cylinder(600.0, 2.0), [20])
-    steps = steps_between(0.0, 15.0, StepRule(0.05), clamps=[Clamp(1.0, 5.0)])
+    steps = steps_between(0.0, 15.0, VoltageStepRule(0.05), clamps=[CurrentClamp(1.0, 5.0)])
     V = [e.march(e.uniform_state(REST), steps, e.clamp_source(0, 0.5)[None])[1] for e in (tree, single)]
     assert V[1].max() - REST > 5.0
     np.testing.assert_allclose(V[0][:, :10], V[1][:, :10], atol=1e-10)
@@ -116,7 +116,7 @@ def test_second_order_in_time_with_a_field_that_jumps():
         exact = (expm(duration * block) @ np.r_[exact, 1.0])[:15]
     errors = []
     for step in (0.02, 0.01, 0.005, 0.0025):
-        steps = steps_between(0.0, 1.5, StepRule(step, step), Stimulus(ONE, waveform), onset=0.5)
+        steps = steps_between(0.0, 1.5, VoltageStepRule(step, step), Stimulus(ONE, waveform), onset=0.5)
         _, V = equation.march(equation.uniform_state(REST), steps, source[None])
         errors.append(np.abs(V[-1] - REST - exact).max())
     orders = np.log2(np.array(errors[:-1]) / np.array(errors[1:]))
@@ -129,8 +129,8 @@ def test_a_field_moves_charge_and_makes_none():
     equation = passive(cell, d_lambda_counts(cell, R_I, C_M))
     source = equation.field_source(psi_of(equation, uniform_field(200.0, [1, 2, -1])))
     assert abs(source.sum()) < 1e-12 * np.abs(source).sum()
-    pulse, clamp = Stimulus(ONE, Biphasic()), Clamp(0.5, 1.5)
-    steps = steps_between(0.0, 3.0, StepRule(0.025), pulse, onset=1.0, clamps=[clamp])
+    pulse, clamp = Stimulus(ONE, Biphasic()), CurrentClamp(0.5, 1.5)
+    steps = steps_between(0.0, 3.0, VoltageStepRule(0.025), pulse, onset=1.0, clamps=[clamp])
     sources = np.stack([source, equation.clamp_source(3, 0.2)])
     _, V = equation.march(equation.uniform_state(REST), steps, sources)
     V = np.vstack([np.full(V.shape[1], REST), V])
@@ -171,7 +171,7 @@ def test_a_spike_against_an_independent_integrator_and_its_order():
     source = equation.clamp_source(0, density * 1e-5 * cells.area[0])[None]
     errors = []
     for step in (0.025, 0.0125, 0.00625):
-        steps = steps_between(0.0, 12.0, StepRule(step), clamps=[Clamp(1.0, 1.0)])
+        steps = steps_between(0.0, 12.0, VoltageStepRule(step), clamps=[CurrentClamp(1.0, 1.0)])
         _, V = equation.march(equation.uniform_state(start), steps, source)
         at = np.searchsorted(steps.ends, times - 1e-6)
         errors.append(np.abs(V[at, 0] - exact).max())
@@ -189,13 +189,13 @@ def test_rest_of_a_cell_with_several_kinds_of_membrane_stays():
     rest = equation.resting_state()
     V = equation.voltage(rest)
     assert np.ptp(V) > 0.3
-    state, _ = equation.march(rest, steps_between(0.0, 5.0, StepRule(0.025)), np.zeros((0, cells.n_points)))
+    state, _ = equation.march(rest, steps_between(0.0, 5.0, VoltageStepRule(0.025)), np.zeros((0, cells.n_points)))
     np.testing.assert_allclose(equation.voltage(state), V, atol=1e-8)
 
 
 def test_two_marches_are_one():
     equation = CableEquation(compartments(cylinder(200.0, 1.0), np.array([7])), [SQUID] * 7, R_I, C_M)
-    steps = steps_between(0.0, 6.0, StepRule(0.025), clamps=[Clamp(0.5, 1.0)])
+    steps = steps_between(0.0, 6.0, VoltageStepRule(0.025), clamps=[CurrentClamp(0.5, 1.0)])
     source = equation.clamp_source(0, 0.5)[None]
     state = equation.uniform_state(-65.0)
     _, whole = equation.march(state, steps, source)

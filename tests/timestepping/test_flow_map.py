@@ -13,7 +13,7 @@ from hpcpinn.physics.constants import PRESETS
 from hpcpinn.physics.stiff_step import stiff_flow
 from hpcpinn.timestepping.flow_map_store import SHIPPED, load_flow_map, save_flow_map, shipped_flow_map
 from hpcpinn.timestepping.reaction import FlowMapReaction, StiffReaction
-from hpcpinn.training.flow_map import Box, FlowMap, ReactionState, sample_box
+from hpcpinn.training.flow_map import FlowMap, FlowMapRange, ReactionState, sample_box
 from hpcpinn.training.flow_map_training import FlowMapTraining
 
 PHYSICAL = PRESETS["physical-N"]
@@ -130,7 +130,7 @@ def test_states_outside_the_box_take_the_stiff_step_and_are_counted(shipped):
 def test_training_from_the_equation_reduces_the_error():
     """A small network, a few steps, a narrow box: no solver takes part, and the closed form is beaten."""
     k = pumped_binding.reaction_constants(PHYSICAL)
-    box = Box((0.1, 5.0), (0.1, 0.5), (0.8, 10.0), (1e-4, 5e-3), (4.0, 12.0))
+    box = FlowMapRange((0.1, 5.0), (0.1, 0.5), (0.8, 10.0), (1e-4, 5e-3), (4.0, 12.0))
     training = FlowMapTraining((8,), points=400, near_rest=0.0, wide=box, steps=(60,), seed=1, chunk=400)
     trained = training.train(k, box)
     assert n_parameters(trained.network) == 5 * 8 + 8 + 8 * 4 + 4

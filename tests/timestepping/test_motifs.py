@@ -24,7 +24,7 @@ from hpcpinn.timestepping.cell_grid import cell_grid
 from hpcpinn.timestepping.diffusion import cable_diffusion
 from hpcpinn.timestepping.influx import Influx, InfluxTable, influx_of_samples, sample_ticks, table_edges
 from hpcpinn.timestepping.motifs import DriveState, MotifBook, SlotSolver, _few_sizes, distance
-from hpcpinn.timestepping.pulse_steps import StepRule
+from hpcpinn.timestepping.pulse_steps import VoltageStepRule
 from hpcpinn.timestepping.reaction import StiffReaction
 from hpcpinn.timestepping.slots import slots
 from hpcpinn.timestepping.splitting import Splitting, padded, plan_windows
@@ -47,7 +47,7 @@ def solver() -> SlotSolver:
         sources=equation.field_source(psi)[None],
         stimulus=Stimulus(protocol, waveform_named("monophasic")),
         onset=5.0,
-        steps=StepRule(0.05, 0.02),
+        steps=VoltageStepRule(0.05, 0.02),
         constants=K,
         to_cells=sparse.identity(cells.count, format="csr"),
         diffusion=cable_diffusion(grid, (K.D_c, K.D_b)),

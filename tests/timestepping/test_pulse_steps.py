@@ -7,10 +7,10 @@ from hpcpinn.errors import InputError
 from hpcpinn.physics.stimulation.protocols import PulseProtocol
 from hpcpinn.physics.stimulation.stimulus import Stimulus
 from hpcpinn.physics.stimulation.waveforms import Biphasic, Monophasic, Rectangular
-from hpcpinn.timestepping.pulse_steps import Clamp, StepRule, steps_between
+from hpcpinn.timestepping.pulse_steps import CurrentClamp, VoltageStepRule, steps_between
 
 PAIR = PulseProtocol("pair", pulses=2, bursts=1, trains=1, burst_interval=20, pulse_interval=5)
-RULE = StepRule(0.025, 0.005)
+RULE = VoltageStepRule(0.025, 0.005)
 
 
 def holds(ends, times):
@@ -44,7 +44,7 @@ def test_the_means_keep_the_charge_of_every_pulse(waveform):
 
 
 def test_jumps_are_followed_by_half_steps_of_backward_euler():
-    steps = steps_between(0.0, 4.0, RULE, clamps=[Clamp(1.0, 0.5)])
+    steps = steps_between(0.0, 4.0, RULE, clamps=[CurrentClamp(1.0, 0.5)])
     after = np.flatnonzero(steps.implicit == 1.0)
     begin = (steps.ends - steps.length)[after]
     np.testing.assert_allclose(begin, [1.0, 1.0125, 1.025, 1.0375, 1.5, 1.5125, 1.525, 1.5375], atol=1e-9)
@@ -54,7 +54,7 @@ def test_jumps_are_followed_by_half_steps_of_backward_euler():
 
 def test_pieces_of_time_fit_together():
     """What a clamp or a pulse does in two stretches of time is what it does in one."""
-    stimulus, clamps = Stimulus(PAIR, Biphasic()), [Clamp(2.0, 3.0)]
+    stimulus, clamps = Stimulus(PAIR, Biphasic()), [CurrentClamp(2.0, 3.0)]
     parts = [steps_between(a, b, RULE, stimulus, 1.0, clamps) for a, b in ((0.0, 1.1), (1.1, 2.0), (2.0, 6.0))]
     whole = steps_between(0.0, 6.0, RULE, stimulus, 1.0, clamps, marks=[1.1])
     np.testing.assert_allclose(np.concatenate([p.drive for p in parts]), whole.drive, atol=1e-12)
@@ -63,4 +63,4 @@ def test_pieces_of_time_fit_together():
 
 def test_refused_lengths():
     with pytest.raises(InputError, match=r"voltage step in_pulse = 0.0; give a positive number of ms"):
-        StepRule(0.025, 0.0)
+        VoltageStepRule(0.025, 0.0)

@@ -18,7 +18,7 @@ from hpcpinn.timestepping.diffusion import cable_diffusion
 from hpcpinn.timestepping.given_voltage import GivenVoltage
 from hpcpinn.timestepping.influx import InfluxTable
 from hpcpinn.timestepping.motifs import DriveState, SlotSolver, given_state
-from hpcpinn.timestepping.pulse_steps import StepRule
+from hpcpinn.timestepping.pulse_steps import VoltageStepRule
 from hpcpinn.timestepping.reaction import StiffReaction
 from hpcpinn.timestepping.releases import CellSources
 from hpcpinn.timestepping.slots import Course, Slot, Source, slots
@@ -83,7 +83,7 @@ def test_without_pumps_the_cell_gains_what_came_in() -> None:
         sources=np.zeros((0, points.n_points)),
         stimulus=None,
         onset=0.0,
-        steps=StepRule(),
+        steps=VoltageStepRule(),
         constants=k,
         to_cells=sparse.csr_matrix(np.full((grid.n, points.count), 1.0 / points.count)),
         diffusion=diffusion,

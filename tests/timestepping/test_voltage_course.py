@@ -10,11 +10,11 @@ from hpcpinn.physics.stimulation.protocols import PulseProtocol
 from hpcpinn.physics.stimulation.stimulus import Stimulus
 from hpcpinn.physics.stimulation.waveforms import waveform_named
 from hpcpinn.timestepping.cable_equation import CableEquation
-from hpcpinn.timestepping.pulse_steps import Clamp, StepRule
+from hpcpinn.timestepping.pulse_steps import CurrentClamp, VoltageStepRule
 from hpcpinn.timestepping.voltage_course import _stretches, voltage_course
 
-SHORT = StepRule(0.0125, 0.005)
-LONG = StepRule(0.0125, 0.005, 0.1)
+SHORT = VoltageStepRule(0.0125, 0.005)
+LONG = VoltageStepRule(0.0125, 0.005, 0.1)
 
 
 def squid() -> CableEquation:
@@ -26,7 +26,7 @@ def squid() -> CableEquation:
 def test_the_voltage_is_that_of_short_steps(duration: float, fires: int) -> None:
     """After one spike, and while a steady current makes it fire again and again long after it began."""
     equation = squid()
-    clamps = [Clamp(2.0, duration)]
+    clamps = [CurrentClamp(2.0, duration)]
     current = equation.clamp_source(0, 0.35 if fires > 1 else 1.0)[None]
     rest = equation.resting_state()
     short, t, V = voltage_course(equation, rest, 0.0, 80.0, SHORT, current, clamps=clamps)
@@ -43,7 +43,7 @@ def test_the_voltage_is_that_of_short_steps(duration: float, fires: int) -> None
 def test_stretches_cover_the_time_once_and_are_short_after_every_event() -> None:
     protocol = PulseProtocol("pairs", pulses=2, bursts=3, trains=1, pulse_interval=4.0, burst_interval=40.0)
     stimulus = Stimulus(protocol, waveform_named("rectangular"))
-    clamps = [Clamp(20.0, 30.0)]
+    clamps = [CurrentClamp(20.0, 30.0)]
     for since, until in ((0.0, 100.0), (3.0, 44.0), (43.0, 60.0), (60.0, 61.0)):
         found = _stretches(since, until, LONG, stimulus, 1.0, clamps)
         edges = [since, *(end for _, end, _ in found)]

@@ -11,7 +11,7 @@ import pytest
 from jaxtyping import Array, Float
 
 from hpcpinn.networks.trunk import make_trunk
-from hpcpinn.training.collocation import Points, feature_table, gauss_grid, random_points
+from hpcpinn.training.collocation import CollocationPoints, feature_table, gauss_grid, random_points
 from hpcpinn.training.least_squares import (
     Linearisation,
     RowWeights,
@@ -31,7 +31,7 @@ DURATION = 0.3
 class Case:
     """Three pieces in a window, with heads, data and edge conditions drawn at random."""
 
-    def __init__(self, equation: Any, points: Points | None = None, *, even: bool = True) -> None:
+    def __init__(self, equation: Any, points: CollocationPoints | None = None, *, even: bool = True) -> None:
         self.equation, self.cable = equation, three_pieces()
         self.table = feature_table(make_trunk(10, seed=4), GRID, points)
         self.geometry = piece_geometry(self.cable, GRID.space)

@@ -5,11 +5,11 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from hpcpinn.training.rows import Rows, alpha_loss, piece_rows, residual_emphasis, resolvent_at
+from hpcpinn.training.rows import ResidualRows, alpha_loss, piece_rows, residual_emphasis, resolvent_at
 from tests.training.test_least_squares import WEIGHTS, Case, case_of
 
 
-def rows_of(case: Case) -> tuple[Rows, jax.Array]:
+def rows_of(case: Case) -> tuple[ResidualRows, jax.Array]:
     resolvent = resolvent_at(case.equation, case.table, case.window, case.heads)
     rows = jax.jit(lambda heads: piece_rows(*case.data, case.told, resolvent, heads))(case.heads)
     return rows, resolvent
@@ -29,7 +29,7 @@ def test_rows_are_those_of_the_equation(name: str) -> None:
 
 def test_alpha_weighs_the_equation_against_all_data() -> None:
     draw = np.random.default_rng(0)
-    rows = Rows(*(jnp.asarray(draw.normal(size=s)) for s in ((3, 2, 7), (3, 2, 4), (3, 2, 2, 5))))
+    rows = ResidualRows(*(jnp.asarray(draw.normal(size=s)) for s in ((3, 2, 7), (3, 2, 4), (3, 2, 2, 5))))
     equation, initial, edge = ((np.asarray(b) ** 2).reshape(3, -1).sum(1) for b in rows)
     np.testing.assert_allclose(alpha_loss(rows, 0.3), 0.3 * equation + 0.7 * (initial + edge), rtol=1e-14)
 

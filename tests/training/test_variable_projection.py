@@ -12,13 +12,13 @@ from hpcpinn.parallel.communicator import Communicator, SerialCommunicator
 from hpcpinn.training.collocation import feature_table
 from hpcpinn.training.levenberg_marquardt import LevenbergMarquardt
 from hpcpinn.training.rows import piece_rows, resolvent_at
-from hpcpinn.training.variable_projection import Pieces, SharedTrunk
+from hpcpinn.training.variable_projection import SharedTrunk, TrainedPieces
 from tests.training.test_least_squares import GRID, WEIGHTS, Case, case_of
 
 
 def shared(case: Case, communicator: Communicator, rows: slice = slice(None)) -> SharedTrunk:
     window = case.window
-    pieces = Pieces(
+    pieces = TrainedPieces(
         geometry=case.geometry,
         edges=case.edges,
         taper=case.geometry.taper @ case.table.points.from_space.T,

@@ -27,7 +27,7 @@ REACH = 20.0
 """Outside all samples the nearest one counts up to here, µm: fields of coils change over millimetres."""
 
 
-class Field(Protocol):
+class ElectricField(Protocol):
     """A field in space."""
 
     def __call__(self, xyz: Float[ndarray, "n 3"]) -> Float[ndarray, "n 3"]:
@@ -190,7 +190,7 @@ def read_field(path: str | Path) -> SampledField:
     return SampledField(table[kept, :3], table[kept, 3:], str(path))
 
 
-def quasipotential(cable: Cable, field: Field) -> Float[ndarray, " nodes"]:
+def quasipotential(cable: Cable, field: ElectricField) -> Float[ndarray, " nodes"]:
     """ψ at every node of a cable, mV; zero at the root.
 
     The way from a node to the first point of a neurite that is wired to it (a dendrite on the
