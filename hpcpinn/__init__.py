@@ -61,10 +61,13 @@ __all__ = ["__version__", *_PLACES]
 
 
 def __getattr__(name: str) -> Any:
-    """Loads what is offered when it is first asked for (PEP 562)."""
-    if name not in _PLACES:
+    """Loads what is offered when it is first asked for (PEP 562); systems may offer more (their ``front``)."""
+    if name in _PLACES:
+        found = globals()[name] = getattr(import_module(_PLACES[name]), name)
+        return found
+    found = None if name.startswith("_") else import_module("hpcpinn.systems").for_python(name)
+    if found is None:
         raise AttributeError(f"module 'hpcpinn' has no attribute {name!r}")
-    found = globals()[name] = getattr(import_module(_PLACES[name]), name)
     return found
 
 

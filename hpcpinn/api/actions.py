@@ -1,6 +1,7 @@
 """How a job is carried out: its places, the work of its system, and its result."""
 
 import os
+import warnings
 from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
@@ -9,11 +10,9 @@ from hpcpinn.api.folders import TemporaryFolder
 from hpcpinn.api.job import Job
 from hpcpinn.api.session import ranks
 from hpcpinn.api.stored import Stored
-from hpcpinn.core.order import Order
-from hpcpinn.errors import InputError
+from hpcpinn.errors import InputError, InputWarning
 from hpcpinn.progress import NO_PROGRESS, ProgressDisplay
-from hpcpinn.systems import part
-from hpcpinn.systems.jobs import require_action
+from hpcpinn.systems.work import judge, work_on
 
 if TYPE_CHECKING:
     from hpcpinn.parallel.communicator import Communicator
@@ -33,19 +32,6 @@ def job_of(on: Any, model: Any, experiment: Mapping[str, Any]) -> Job:
         more = ", ".join(["the model"] * (model is not None) + list(experiment))
         raise InputError(f"hpcpinn: {more} beside a job, which has its own; change it by job.replace")
     return on
-
-
-def learning(job: Job) -> Job:
-    """The job, which says what is to be inferred.
-
-    Raises:
-        InputError: It does not.
-    """
-    if not job.config.parameter:
-        raise InputError(
-            "hpcpinn: nothing to infer: name constants, such as learn=['D_c'] ([[parameter]] in a job file)"
-        )
-    return job
 
 
 def finished(
@@ -72,8 +58,7 @@ def finished(
     communicator = ranks(job.config.run.transport)
     job, folder = _placed(job, communicator)
     order = job.order(_checkpoint(job, resume))
-    with job.origin.naming_places():
-        _acted(order, command, communicator, progress or NO_PROGRESS)
+    judge(order, command, work_on(order, command, communicator, progress or NO_PROGRESS))
     found = kind(job.config.run.output, folder)
     if communicator.size > 1 and folder is not None:
         found.result  # noqa: B018 - the folder goes with the object of the first rank: all have read it by then
@@ -81,25 +66,18 @@ def finished(
     return found
 
 
-def _acted(order: Order, command: str, communicator: "Communicator", progress: ProgressDisplay) -> None:
-    """Does what the system of an order does at a command, and prints nothing. Collective over all ranks."""
-    action = part(require_action(order, command))
-    communicator.on_root(action.look, order)
-    outcome = action.work(order, communicator, progress)
-    if hasattr(action, "judge"):
-        action.judge(order, outcome)
-
-
 def _placed(job: Job, communicator: "Communicator") -> tuple[Job, TemporaryFolder | None]:
     """The job with a place for its result, and for its cell if that came as a graph. Collective over all ranks."""
-    folder = None
+    folder, changes = None, {}
     if "output" not in job.document.get("run", {}):
         folder = TemporaryFolder(communicator)
-        job = job.replace({"run.output": folder.path / "run.h5"})
+        changes["run.output"] = folder.path / "run.h5"
     if job.graph is not None:
-        file = communicator.on_root(job.write_graph, Path(job.config.run.output))
-        job = job.replace({"morphology.file": file})
-    return job, folder
+        output = changes.get("run.output", Path(job.config.run.output))
+        changes["morphology.file"] = communicator.on_root(job.write_graph, output)
+    with warnings.catch_warnings():  # what looks wrong was said when the job was described
+        warnings.simplefilter("ignore", InputWarning)
+        return (job.replace(changes) if changes else job), folder
 
 
 def _checkpoint(job: Job, resume: str | os.PathLike[str] | bool) -> Path | None:

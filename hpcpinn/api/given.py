@@ -59,8 +59,10 @@ class Given(Table):
 
     @classmethod
     def __pydantic_init_subclass__(cls, **more: Any) -> None:
-        """Gives the class the signature of its keys, which `help` and notebooks show."""
+        """Gives the class the signature of its keys and what they mean, which `help` and notebooks show."""
         super().__pydantic_init_subclass__(**more)
+        keys = (inspect.getdoc(cls.__bases__[-1]) or "").partition("Attributes:\n")[2]
+        cls.__doc__ = f"{inspect.getdoc(cls)}\n\nAttributes:\n{keys}" if keys else cls.__doc__
         cls.__signature__ = signature_of(cls)
 
     @property

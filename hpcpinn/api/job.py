@@ -25,12 +25,11 @@ from hpcpinn.api.tables import (
 from hpcpinn.config.jobs import find_job
 from hpcpinn.config.load import Origin, put
 from hpcpinn.config.schema import RunConfig
-from hpcpinn.config.square import SquareConfig
 from hpcpinn.config.toml import toml_text
 from hpcpinn.core.order import Order
 from hpcpinn.errors import InputError, OutputError
-from hpcpinn.systems import system_named
-from hpcpinn.systems.jobs import described, read_document
+from hpcpinn.systems import system_named, system_names
+from hpcpinn.systems.jobs import described, read_document, system_of
 
 if TYPE_CHECKING:
     import networkx as nx
@@ -118,21 +117,23 @@ class Job:
         """Describes a run.
 
         Args:
-            on: A `Cell` (or what makes one: an SWC file, ``builtin:NAME``, a graph), or a `Square`.
+            on: A `Cell` (or what makes one: an SWC file, ``builtin:NAME``, a graph), a `Square`, or a system's name.
             model: Its equations, such as `Calcium`; the default ones where left out.
             experiment: What is done, how long, and how it is solved.
 
         Raises:
             InputError: Unknown key, wrong type, value out of range, or keys that contradict each other.
         """
-        part = on if isinstance(on, Part) else Cell(on)
-        document = part.tables() | ({} if model is None else model.tables())
+        part = on if isinstance(on, Part) or _is_system(on) else Cell(on)
+        document: dict[str, Any] = part.tables() if isinstance(part, Part) else {"system": part}
+        document |= {} if model is None else model.tables()
+        known = {*Experiment.__annotations__, *system_of(document, "job").tables.model_fields}
         for name, value in experiment.items():
+            if name not in known and (near := get_close_matches(name, known, n=1)):
+                raise InputError(f"job: {name}: unknown; did you mean {near[0]!r}?")
             table, taken = _taken(name, value)
-            if isinstance(taken, dict):
-                document[table] = {**document.get(table, {}), **taken}
-            else:
-                document[table] = taken
+            both = isinstance(taken, dict) and isinstance(document.get(table), dict)
+            document[table] = {**document[table], **taken} if both else taken
         self._take(document, Origin("job"), None, getattr(part, "graph", None))
 
     @classmethod
@@ -150,7 +151,7 @@ class Job:
 
     def _take(self, document: dict[str, Any], origin: Origin, file: Path | None, graph: "nx.Graph | None") -> None:
         self.document, self.origin, self.file, self.graph = document, origin, file, graph
-        self.config: RunConfig | SquareConfig = described(document, origin)
+        self.config: Any = described(document, origin)
 
     def replace(self, changes: Mapping[str, Any]) -> "Job":
         """A job that differs in some keys.
@@ -281,13 +282,14 @@ def load(job: str | os.PathLike[str], changes: Mapping[str, Any] | None = None) 
     return Job.of_file(job, changes or {})
 
 
+def _is_system(on: Any) -> bool:
+    return isinstance(on, str) and on in system_names()
+
+
 def _taken(name: str, value: Any) -> tuple[str, Any]:
     """The table that a keyword stands for, and what it adds to it."""
     if name in _RUN:
         return "run", {name: plain(value)}
-    known = {*Experiment.__annotations__, *RunConfig.model_fields, *SquareConfig.model_fields}
-    if name not in known and (near := get_close_matches(name, known, n=1)):
-        raise InputError(f"job: {name}: unknown; did you mean {near[0]!r}?")
     table, taken = _LISTS.get(name, name), plain(value)
     if isinstance(taken, list):
         first = _FIRST.get(table)

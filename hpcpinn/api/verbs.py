@@ -4,7 +4,7 @@ import os
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Unpack
 
-from hpcpinn.api.actions import finished, job_of, learning
+from hpcpinn.api.actions import finished, job_of
 from hpcpinn.api.estimate import Estimate
 from hpcpinn.api.given import plain
 from hpcpinn.api.job import Experiment, Job, Part
@@ -81,7 +81,7 @@ def infer(
         SolveError: The model cannot be solved, or the iteration does not settle.
         OutputError: The result cannot be written.
     """
-    return finished(Estimate, "infer", learning(job_of(on, model, experiment)), progress)
+    return finished(Estimate, "infer", job_of(on, model, experiment), progress)
 
 
 def sample(
@@ -107,7 +107,7 @@ def sample(
         SolveError: There is no posterior, or the draws do not represent it.
         OutputError: The result cannot be written.
     """
-    return finished(Estimate, "uq", learning(job_of(on, model, experiment)), progress)
+    return finished(Estimate, "uq", job_of(on, model, experiment), progress)
 
 
 def threshold(

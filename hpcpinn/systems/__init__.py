@@ -74,6 +74,21 @@ def alternatives(names: list[str]) -> str:
     return " or ".join(filter(None, [", ".join(shown[:-1]), *shown[-1:]]))
 
 
+def for_python(name: str) -> Any:
+    """What a system offers of this name to ``import hpcpinn as hp``; None where none does.
+
+    Raises:
+        InputError: A module of `VARIABLE` cannot be loaded.
+    """
+    for system in map(system_named, system_names()):
+        front: Mapping[str, Any] = getattr(system, "front", {})
+        if name in front:
+            found = front[name]
+            module, _, inside = found.partition(":") if isinstance(found, str) else ("", "", "")
+            return getattr(import_module(module), inside) if module else found
+    return None
+
+
 def part(named: Any) -> Any:
     """A part of a system: what is given, or the module of that name."""
     return import_module(named) if isinstance(named, str) else named

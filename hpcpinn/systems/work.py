@@ -1,11 +1,49 @@
 """How a command's work on an order is done, whatever the system."""
 
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from hpcpinn.core.order import Order
+from hpcpinn.progress import ProgressDisplay
 from hpcpinn.systems import part
 from hpcpinn.systems.jobs import require_action
 from hpcpinn.terminal.progress import make_progress
+
+if TYPE_CHECKING:
+    from hpcpinn.parallel.communicator import Communicator
+
+
+def work_on(order: Order, command: str, communicator: "Communicator", progress: ProgressDisplay) -> Any:
+    """Does what a command does with an order; nothing is printed. Collective over all ranks.
+
+    Args:
+        order: The order.
+        command: Such as ``run``.
+        communicator: All ranks.
+        progress: Told what is being done.
+
+    Returns:
+        The outcome of the system's action, still to be judged (`judge`).
+
+    Raises:
+        InputError: The system has no such action, or something the user gave cannot be used.
+        SolveError: The work did not succeed.
+        OutputError: The result cannot be written.
+    """
+    action = part(require_action(order, command))
+    with order.origin.naming_places():
+        communicator.on_root(action.look, order)
+        return action.work(order, communicator, progress)
+
+
+def judge(order: Order, command: str, outcome: Any) -> None:
+    """Raises where an outcome must not pass for a success, on every rank.
+
+    Raises:
+        SolveError: It must not.
+    """
+    action = part(require_action(order, command))
+    if hasattr(action, "judge"):
+        action.judge(order, outcome)
 
 
 def carry_out(order: Order, command: str, *, silent: bool = False) -> Any:
@@ -24,20 +62,17 @@ def carry_out(order: Order, command: str, *, silent: bool = False) -> Any:
         SolveError: The work did not succeed.
         OutputError: The result cannot be written.
     """
-    named = require_action(order, command)
+    action = require_action(order, command)
 
     from hpcpinn.parallel.device import prepare  # the device must be chosen before JAX is loaded
 
     prepare()
     from hpcpinn.parallel.transports import make_communicator
 
-    action, communicator = part(named), make_communicator(order.described.run.transport)
-    with order.origin.naming_places():
-        communicator.on_root(action.look, order)
-        with make_progress(-1 if silent else communicator.rank) as progress:
-            outcome = action.work(order, communicator, progress)
+    communicator = make_communicator(order.described.run.transport)
+    with make_progress(-1 if silent else communicator.rank) as progress:
+        outcome = work_on(order, command, communicator, progress)
     if communicator.rank == 0 and not silent:
-        action.tell(order, outcome)
-    if hasattr(action, "judge"):
-        action.judge(order, outcome)
+        part(action).tell(order, outcome)
+    judge(order, command, outcome)
     return outcome

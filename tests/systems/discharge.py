@@ -101,6 +101,16 @@ def half_time(
     print(f"halfway after {time[np.argmax(value <= middle)]:g} ms")
 
 
+class Membrane:
+    """A membrane, as it is described in Python."""
+
+    def __init__(self, **constants: float):
+        self.constants = constants
+
+    def tables(self) -> dict[str, Any]:
+        return {"system": "discharge", "constants": self.constants}
+
+
 class Discharge:
     """The system of discharges."""
 
@@ -108,6 +118,7 @@ class Discharge:
     summary = "the discharge of a membrane"
     tables = DischargeDescription
     commands: ClassVar[dict[str, Any]] = {"half-time": half_time}
+    front: ClassVar[dict[str, Any]] = {"Membrane": Membrane}
 
     def build(self, described: DischargeDescription, communicator: Any) -> DischargeProblem:
         return DischargeProblem(described)

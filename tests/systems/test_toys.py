@@ -212,6 +212,20 @@ def test_a_command_that_a_system_brings(tmp_path: Path, capsys):
     assert capsys.readouterr().out == "halfway after 2 ms\n"
 
 
+def test_it_is_solved_from_python_by_its_name_and_by_what_it_brings():
+    import hpcpinn as hp
+
+    for given in ((hp.Membrane(tau=5.0),), ("discharge", {"constants": {"tau": 5.0}})):  # type: ignore[attr-defined]
+        on, more = given[0], given[1] if len(given) > 1 else {}
+        run = hp.solve(on, **more, duration=20.0)
+        np.testing.assert_allclose(run.voltage[:, 0], -65.0 + 20.0 * np.exp(-run.time / 5.0), rtol=1e-12)
+        assert set(run.plot()) and run.validate().figures()["differences"]
+    with pytest.raises(hp.InputError, match="job: constnts: unknown; did you mean 'constants'?"):
+        hp.Job("discharge", constnts={"tau": 5.0})  # type: ignore[call-arg]
+    with pytest.raises(AttributeError, match="no attribute 'Membrain'"):
+        hp.Membrain  # type: ignore[attr-defined]  # noqa: B018
+
+
 def test_mistakes_in_its_job_have_file_line_and_key(tmp_path: Path):
     with pytest.raises(InputError, match=r"pair.toml, line 5: constants.tua: unknown key; did you mean 'tau'\?"):
         hpcpinn("run", job(tmp_path, "pair", "[constants]\ntua = 3"))
