@@ -69,8 +69,15 @@ def declared_in(table: type[BaseModel]) -> dict[str, Constant]:
     return {name: mark for name, mark in marks if isinstance(mark, Constant)}
 
 
+def quantities_in(table: type[BaseModel]) -> dict[str, Quantity]:
+    """Quantities of the keys of a table that have one: in their annotation, or by the declaration they come from."""
+    marks = [(name, mark) for name, info in table.model_fields.items() for mark in info.metadata]
+    found = {name: entry.quantity for name, entry in declared_in(table).items() if entry.quantity is not None}
+    return found | {name: mark for name, mark in marks if isinstance(mark, Quantity)}
+
+
 def declared_quantity_of(described: Any, key: Path) -> Quantity | None:
-    """The quantity of a key of a description that comes from a declaration; None where it has none.
+    """The quantity of a key of a description; None where it has none.
 
     Args:
         described: A description.
@@ -79,8 +86,7 @@ def declared_quantity_of(described: Any, key: Path) -> Quantity | None:
     found = None
     for part in key:
         if isinstance(described, BaseModel):
-            entry = declared_in(type(described)).get(str(part))
-            found = None if entry is None else entry.quantity
+            found = quantities_in(type(described)).get(str(part))
             described = getattr(described, str(part), None)
         elif isinstance(described, Mapping):
             described = described.get(part)

@@ -10,6 +10,7 @@ from hpcpinn.config.declared import truth_table
 from hpcpinn.config.learnable import PLAIN, measure_of
 from hpcpinn.config.stimulation import CurrentConfig
 from hpcpinn.config.values import Count, File, Finite, Positive, PositiveTime, Table, Text, Time, several
+from hpcpinn.core.plausibility import QUANTITIES
 from hpcpinn.physics.constants import CalciumConstants, Gate
 from hpcpinn.physics.membrane_constants import CableConstants, FieldConstants
 
@@ -106,11 +107,11 @@ class CellDataConfig(Table):
     """
 
     file: File | None = None
-    indicator: Positive | None = None
+    indicator: Annotated[Positive | None, QUANTITIES["affinity of an indicator"]] = None
     sites: Annotated[tuple[Text, ...], several()] = ()
     first: Time = 1.0
     last: PositiveTime | None = None
-    interval: PositiveTime = 1.0
+    interval: Annotated[PositiveTime, QUANTITIES["interval of probes"]] = 1.0
     noise: Positive = 0.03
     seed: Annotated[int, Field(ge=0, lt=2**32)] = 0
     truth: CellTruthConfig = CellTruthConfig()
@@ -148,4 +149,4 @@ class CellInferenceConfig(Table):
     undetermined_above: Positive = 1.0
     check_level: Annotated[Finite, Field(gt=0, lt=1)] = 0.01
     replicates: Annotated[int, Field(ge=100, le=10**7)] = 4000
-    band_interval: PositiveTime = 0.25
+    band_interval: Annotated[PositiveTime, QUANTITIES["interval of probes"]] = 0.25

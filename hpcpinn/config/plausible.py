@@ -1,7 +1,8 @@
 """What is odd about the numbers of a run description that were given; which quantity each is, its system says.
 
-`hpcpinn.core.plausibility` and the declarations of constants say what each quantity can be. Numbers without one, and
-why, are in `WITHOUT`: together they are all numeric keys there are, which a test checks.
+`hpcpinn.core.plausibility` and the declarations of constants say what each quantity can be; a key has its quantity in
+its annotation. Numbers without one, and why, are in `WITHOUT`: together they are all numeric keys there are, which a
+test checks.
 """
 
 from collections.abc import Callable, Iterator, Mapping
@@ -11,9 +12,6 @@ from typing import Any
 from hpcpinn.config.lines import Path
 from hpcpinn.config.values import Table
 from hpcpinn.core.plausibility import Finding, Quantity, finding
-
-TOLERANCES = dict.fromkeys(("window.tolerance", "schwarz.jump_tolerance", "training.newton_tolerance"), "tolerance")
-"""Of what is solved."""
 
 WITHOUT: Mapping[str, str] = MappingProxyType(
     {
@@ -53,12 +51,6 @@ def findings(config: Table, quantity_of: Callable[[Any, Path], Quantity | None])
         odd = finding(quantity, value) if quantity else None
         if odd is not None:
             yield path, odd
-
-
-def quantity_by_key(known: Mapping[str, Quantity], path: Path) -> Quantity | None:
-    """The quantity of a key in a table of them, in which * stands for any number or name."""
-    named = ".".join("*" if isinstance(part, int) else part for part in path)
-    return known.get(named) or known.get(f"{named.rpartition('.')[0]}.*")
 
 
 def _numbers(value: Any, path: Path) -> Iterator[tuple[Path, float]]:

@@ -5,6 +5,7 @@ from typing import Annotated
 from pydantic import Field
 
 from hpcpinn.config.values import File, Finite, Table, Text, several
+from hpcpinn.core.plausibility import QUANTITIES
 
 SHARED_BUT = (
     "cable.R_i",
@@ -48,7 +49,7 @@ class PopulationConfig(Table):
     """
 
     cells: Annotated[tuple[File, ...], several()] = ()
-    magnitudes: Annotated[tuple[Finite, ...], several()] = ()
+    magnitudes: Annotated[tuple[Finite, ...], several(), QUANTITIES["field"]] = ()
     directions: Annotated[tuple[Direction, ...], several()] = ()
     parameters: Annotated[tuple[ParameterSet, ...], several()] = ()
 

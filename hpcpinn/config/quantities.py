@@ -1,55 +1,14 @@
 """Which quantity every number of a cell's description is."""
 
 from collections.abc import Mapping
-from types import MappingProxyType
 from typing import Any
 
 from hpcpinn.config.declared import declared_quantity_of
 from hpcpinn.config.learnable import OF_CURRENTS, constant_named, current_member
 from hpcpinn.config.lines import Path
-from hpcpinn.config.plausible import TOLERANCES, quantity_by_key
 from hpcpinn.config.schema import RunConfig
 from hpcpinn.core.plausibility import QUANTITIES, Quantity
 from hpcpinn.physics.membrane_constants import CONDUCTANCE_OF
-
-OF_CELLS: Mapping[str, Quantity] = MappingProxyType(
-    {
-        key: QUANTITIES[name]
-        for key, name in {
-            "morphology.merge_below": "merging",
-            "morphology.er_radius": "radius of the reticulum",
-            "voltage.constant": "potential at rest",
-            "stimulation.pulse_interval": "interval of pulses",
-            "stimulation.burst_interval": "interval of bursts",
-            "stimulation.train_interval": "interval of trains",
-            "clamp.*.duration": "duration of a clamp",
-            "clamp.*.current": "current",
-            "cable.step": "longest step",
-            "cable.pulse_step": "step in pulses",
-            "cable.quiet_step": "step at rest",
-            "cable.sample": "sample of the voltage",
-            "synapse.*.flux": "flux of a release",
-            "synapse.*.duration": "duration of a release",
-            "synapse.*.patch": "patch",
-            "synapse.*.interval": "interval of releases",
-            "flux.*.value": "flux through an end",
-            "flux.*.duration": "duration of a flux",
-            "run.duration": "duration of a run",
-            "run.output_interval": "interval of output",
-            "run.probe_interval": "interval of probes",
-            "pieces.max_length": "piece",
-            "pieces.source_length": "piece",
-            "split.checkpoint_every": "wall time",
-            "population.magnitudes.*": "field",
-            **TOLERANCES,
-            "split.tolerance": "tolerance",
-            "data.indicator": "affinity of an indicator",
-            "data.interval": "interval of probes",
-            "inference.band_interval": "interval of probes",
-        }.items()
-    }
-)
-"""Quantity of keys of a cell's description that are not declared constants; * stands for any number or name."""
 
 
 def quantity_of(config: RunConfig, path: Path) -> Quantity | None:
@@ -82,7 +41,7 @@ def _quantity_of(config: RunConfig, path: Path) -> Quantity | None:
             return _of_current(ion, member)
         case ("population", "parameters", int(), "set", str(key)):
             return _quantity_of(config, tuple(key.split(".")))
-    return declared_quantity_of(config, path) or quantity_by_key(OF_CELLS, path)
+    return declared_quantity_of(config, path)
 
 
 def quantity_of_constant(name: str) -> Quantity | None:

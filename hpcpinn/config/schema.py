@@ -47,6 +47,7 @@ from hpcpinn.config.values import (
     TimeOrForever,
     several,
 )
+from hpcpinn.core.plausibility import QUANTITIES
 from hpcpinn.physics.constants import PRESETS, Buffer, CalciumConstants, Gate
 
 
@@ -77,9 +78,9 @@ class MorphologyConfig(Table):
     file: File = "builtin:pyramidal"
     soma: Literal["neuron", "arbor", "literal"] = "neuron"
     units: LengthUnit = "auto"
-    merge_below: Length = 1.0
+    merge_below: Annotated[Length, QUANTITIES["merging"]] = 1.0
     er_fraction: Annotated[NonNegative, Field(lt=1)] = 0.0
-    er_radius: Length = 0.0
+    er_radius: Annotated[Length, QUANTITIES["radius of the reticulum"]] = 0.0
 
 
 class GateConfig(whole_table(Gate)):  # type: ignore[misc]
@@ -132,7 +133,7 @@ class VoltageConfig(Table):
             covers the run.
     """
 
-    constant: Potential = -70.0
+    constant: Annotated[Potential, QUANTITIES["potential at rest"]] = -70.0
     file: File | None = None
     period: PositiveTime | None = None
 
@@ -152,11 +153,11 @@ class SynapseConfig(Table):
 
     site: Text
     start: Time
-    flux: Finite | None = None
-    duration: PositiveTime | None = None
-    patch: PositiveLength | None = None
+    flux: Annotated[Finite | None, QUANTITIES["flux of a release"]] = None
+    duration: Annotated[PositiveTime | None, QUANTITIES["duration of a release"]] = None
+    patch: Annotated[PositiveLength | None, QUANTITIES["patch"]] = None
     count: Many = 1
-    interval: PositiveTime | None = None
+    interval: Annotated[PositiveTime | None, QUANTITIES["interval of releases"]] = None
 
     @property
     def onsets(self) -> tuple[float, ...]:
@@ -176,9 +177,9 @@ class FluxConfig(Table):
     """
 
     site: Text
-    value: Finite
+    value: Annotated[Finite, QUANTITIES["flux through an end"]]
     start: Time = 0.0
-    duration: TimeOrForever = math.inf
+    duration: Annotated[TimeOrForever, QUANTITIES["duration of a flux"]] = math.inf
 
 
 class ProbeConfig(Table):
@@ -212,9 +213,9 @@ class OutputConfig(Table):
         transport: How ranks talk; ``auto`` takes mpi4jax under mpirun, nothing with one rank.
     """
 
-    duration: PositiveTime = 50.0
-    output_interval: PositiveTime = 1.0
-    probe_interval: PositiveTime = 0.1
+    duration: Annotated[PositiveTime, QUANTITIES["duration of a run"]] = 50.0
+    output_interval: Annotated[PositiveTime, QUANTITIES["interval of output"]] = 1.0
+    probe_interval: Annotated[PositiveTime, QUANTITIES["interval of probes"]] = 0.1
     output: Text = "results/run.h5"
     seed: Annotated[int, Field(ge=0, lt=2**32)] = 0
     checkpoint_every: Count = 10
@@ -259,7 +260,7 @@ class TrainingConfig(Table):
     collocation: Literal["gauss", "random", "residual-adaptive"] = "gauss"
     points_space: Annotated[int | None, Field(ge=2, le=1000)] = None
     points_time: Annotated[int | None, Field(ge=2, le=1000)] = None
-    newton_tolerance: Positive = 1e-5
+    newton_tolerance: Annotated[Positive, QUANTITIES["tolerance"]] = 1e-5
     newton_max: Count = 12
     steps: Count = 10_000
     learning_rate: Positive = 1e-3
@@ -276,9 +277,9 @@ class PiecesConfig(Table):
         cells_per_piece: Output cells per piece.
     """
 
-    max_length: PositiveLength = 20.0
+    max_length: Annotated[PositiveLength, QUANTITIES["piece"]] = 20.0
     growth: Annotated[Finite, Field(gt=1)] = 2.0
-    source_length: PositiveLength = 0.5
+    source_length: Annotated[PositiveLength, QUANTITIES["piece"]] = 0.5
     cells_per_piece: Size = 4
 
 
@@ -298,7 +299,7 @@ class SchwarzConfig(Table):
     transmission: Literal["robin", "dirichlet-neumann"] = "robin"
     order: Literal["red-black", "additive"] = "red-black"
     acceleration: Literal["tree", "stars", "anderson", "none"] | None = None
-    jump_tolerance: Positive = 1e-5
+    jump_tolerance: Annotated[Positive, QUANTITIES["tolerance"]] = 1e-5
     max_sweeps: Count = 8
 
     @property
@@ -325,7 +326,7 @@ class WindowConfig(Table):
     first: PositiveTime = 0.1
     shortest: PositiveTime = 1e-3
     longest: PositiveTime = 5.0
-    tolerance: Positive = 1e-3
+    tolerance: Annotated[Positive, QUANTITIES["tolerance"]] = 1e-3
 
 
 class RunConfig(Description):

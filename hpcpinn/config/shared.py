@@ -6,6 +6,7 @@ from typing import Annotated, Literal
 from pydantic import Field
 
 from hpcpinn.config.values import Count, File, Finite, Positive, PositiveTime, Table, Text, several
+from hpcpinn.core.plausibility import QUANTITIES
 
 
 class RunTable(Table):
@@ -21,8 +22,8 @@ class RunTable(Table):
         checkpoint_every: Windows from one checkpoint to the next.
     """
 
-    duration: PositiveTime = 50.0
-    output_interval: PositiveTime = 1.0
+    duration: Annotated[PositiveTime, QUANTITIES["duration of a run"]] = 50.0
+    output_interval: Annotated[PositiveTime, QUANTITIES["interval of output"]] = 1.0
     output: Text = "results/run.h5"
     seed: Annotated[int, Field(ge=0, lt=2**32)] = 0
     transport: Literal["auto", "serial", "mpi4jax", "mpi4py"] = "auto"
@@ -42,7 +43,7 @@ class WindowTable(Table):
     first: PositiveTime = 0.1
     shortest: PositiveTime = 1e-6
     longest: PositiveTime = 5.0
-    tolerance: Positive = 1e-6
+    tolerance: Annotated[Positive, QUANTITIES["tolerance"]] = 1e-6
 
 
 class ParameterTable(Table):

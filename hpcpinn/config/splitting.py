@@ -5,6 +5,7 @@ from typing import Annotated, Literal
 from pydantic import Field
 
 from hpcpinn.config.values import File, Finite, NonNegative, Positive, PositiveTime, Table
+from hpcpinn.core.plausibility import QUANTITIES
 
 
 class SplitConfig(Table):
@@ -31,7 +32,7 @@ class SplitConfig(Table):
     """
 
     windows: Literal["adaptive", "fixed"] = "fixed"
-    tolerance: Positive = 1e-4
+    tolerance: Annotated[Positive, QUANTITIES["tolerance"]] = 1e-4
     first: PositiveTime = 0.1
     growth: Annotated[Finite, Field(ge=1)] = 1.2
     longest: PositiveTime = 5.0
@@ -41,4 +42,4 @@ class SplitConfig(Table):
     diffusion: Literal["exact", "networks"] = "exact"
     coupled_for: PositiveTime = 5.0
     flow_map: File | None = None
-    checkpoint_every: NonNegative = 60.0
+    checkpoint_every: Annotated[NonNegative, QUANTITIES["wall time"]] = 60.0

@@ -25,6 +25,7 @@ from hpcpinn.config.values import (
     Time,
     several,
 )
+from hpcpinn.core.plausibility import QUANTITIES
 from hpcpinn.physics.dopamine_constants import PRESETS, DopamineConstants
 
 
@@ -66,8 +67,8 @@ class SquareOutputConfig(Table):
         transport: How ranks talk; ``auto`` takes mpi4jax under mpirun, nothing with one rank.
     """
 
-    duration: PositiveTime | None = None
-    output_interval: PositiveTime = 0.5
+    duration: Annotated[PositiveTime | None, QUANTITIES["duration of a run"]] = None
+    output_interval: Annotated[PositiveTime, QUANTITIES["interval of output"]] = 0.5
     cells: Size = 12
     output: Text = "results/dopamine.h5"
     seed: Annotated[int, Field(ge=0, lt=2**32)] = 0
@@ -108,7 +109,7 @@ class SquareTrainingConfig(Table):
     trainer: Literal["least-squares", "levenberg-marquardt", "adam", "lbfgs"] = "least-squares"
     points_space: Annotated[int | None, Field(ge=4, le=40)] = None
     points_time: Annotated[int | None, Field(ge=3, le=40)] = None
-    newton_tolerance: Positive = 1e-8
+    newton_tolerance: Annotated[Positive, QUANTITIES["tolerance"]] = 1e-8
     newton_max: Count = 4
     steps: Count = 10_000
     learning_rate: Positive = 1e-3
@@ -126,7 +127,7 @@ class SquareSchwarzConfig(Table):
 
     order: Literal["red-black", "additive"] = "red-black"
     acceleration: Literal["anderson", "none"] = "anderson"
-    jump_tolerance: Positive = 1e-9
+    jump_tolerance: Annotated[Positive, QUANTITIES["tolerance"]] = 1e-9
     max_sweeps: Count = 100
 
 
@@ -145,7 +146,7 @@ class SquareWindowConfig(Table):
     growth: Annotated[Finite, Field(gt=1)] = 1.6
     shortest: PositiveTime = 1e-3
     longest: PositiveTime = 20.0
-    tolerance: Positive = 3e-4
+    tolerance: Annotated[Positive, QUANTITIES["tolerance"]] = 3e-4
 
 
 class ParameterConfig(naming_table(DopamineConstants)):  # type: ignore[misc]

@@ -1,29 +1,18 @@
 """What single keys of a square's run description cannot tell: contradictions, keys without effect, odd numbers."""
 
-from collections.abc import Iterator, Mapping
-from types import MappingProxyType
+from collections.abc import Iterator
 
 from hpcpinn.config.declared import declared_quantity_of
 from hpcpinn.config.inverse_conflicts import Problem, of_data_from_file, of_parameter
 from hpcpinn.config.lines import Path
 from hpcpinn.config.load import from_json
-from hpcpinn.config.plausible import TOLERANCES, quantity_by_key
 from hpcpinn.config.reading import Reading
 from hpcpinn.config.square import SquareConfig
 from hpcpinn.config.unread import last_frame, unread_training
 from hpcpinn.core.parameters import quantities
-from hpcpinn.core.plausibility import QUANTITIES, Quantity
+from hpcpinn.core.plausibility import Quantity
 from hpcpinn.physics.dopamine_constants import DopamineConstants
 from hpcpinn.wording import biology
-
-OF_SQUARES: Mapping[str, Quantity] = MappingProxyType(
-    {
-        "run.duration": QUANTITIES["duration of a run"],
-        "run.output_interval": QUANTITIES["interval of output"],
-        **{key: QUANTITIES[name] for key, name in TOLERANCES.items()},
-    }
-)
-"""Quantity of keys of a square's description that are not declared constants."""
 
 
 def quantity_of(config: SquareConfig, path: Path) -> Quantity | None:
@@ -31,7 +20,7 @@ def quantity_of(config: SquareConfig, path: Path) -> Quantity | None:
     match path:
         case ("parameter", int(number), "start" | "prior"):
             return quantities(DopamineConstants).get(config.parameter[number].name)
-    return declared_quantity_of(config, path) or quantity_by_key(OF_SQUARES, path)
+    return declared_quantity_of(config, path)
 
 
 def idle(config: SquareConfig) -> Iterator[Problem]:

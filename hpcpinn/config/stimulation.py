@@ -6,6 +6,7 @@ from pydantic import Field
 
 from hpcpinn.config.declared import changes_table, whole_table
 from hpcpinn.config.values import File, FileOrName, Finite, Many, Positive, PositiveTime, Table, Text, Time
+from hpcpinn.core.plausibility import QUANTITIES
 from hpcpinn.physics.membrane_constants import CableConstants, Current, FieldConstants
 
 
@@ -49,9 +50,9 @@ class StimulationConfig(Table):
     pulses: Many = 1
     bursts: Many = 1
     trains: Many = 1
-    pulse_interval: PositiveTime | None = None
-    burst_interval: PositiveTime | None = None
-    train_interval: PositiveTime | None = None
+    pulse_interval: Annotated[PositiveTime | None, QUANTITIES["interval of pulses"]] = None
+    burst_interval: Annotated[PositiveTime | None, QUANTITIES["interval of bursts"]] = None
+    train_interval: Annotated[PositiveTime | None, QUANTITIES["interval of trains"]] = None
 
 
 class ClampConfig(Table):
@@ -66,8 +67,8 @@ class ClampConfig(Table):
 
     site: Text
     start: Time
-    duration: PositiveTime
-    current: Finite
+    duration: Annotated[PositiveTime, QUANTITIES["duration of a clamp"]]
+    current: Annotated[Finite, QUANTITIES["current"]]
 
 
 class CurrentConfig(changes_table(Current)):  # type: ignore[misc]
@@ -115,7 +116,7 @@ class CableConfig(whole_table(CableConstants)):  # type: ignore[misc]
     """
 
     d_lambda: Positive = 0.1
-    step: PositiveTime = 0.0125
-    pulse_step: PositiveTime = 0.005
-    quiet_step: PositiveTime = 0.1
-    sample: PositiveTime = 0.025
+    step: Annotated[PositiveTime, QUANTITIES["longest step"]] = 0.0125
+    pulse_step: Annotated[PositiveTime, QUANTITIES["step in pulses"]] = 0.005
+    quiet_step: Annotated[PositiveTime, QUANTITIES["step at rest"]] = 0.1
+    sample: Annotated[PositiveTime, QUANTITIES["sample of the voltage"]] = 0.025
