@@ -5,12 +5,12 @@ from collections.abc import Collection, Iterator, Mapping, Sequence
 from typing import Any
 
 from hpcpinn.config import inverse_checks
-from hpcpinn.config.checks import Problem, conflicts, fit_defaults
+from hpcpinn.config.checks import conflicts, fit_defaults
 from hpcpinn.config.idle import beyond_the_end, idle
 from hpcpinn.config.lines import Path
 from hpcpinn.config.load import Origin, Override, from_json, load, read_document, validated
 from hpcpinn.config.quantities import measured_quantity_of
-from hpcpinn.config.reading import Reading
+from hpcpinn.config.reading import Problem, Reading
 from hpcpinn.config.schema import RunConfig
 from hpcpinn.errors import InputError
 

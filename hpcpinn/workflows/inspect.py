@@ -111,7 +111,8 @@ class Inspection:
 
     @cached_property
     def _neurite(self) -> Bool[ndarray, " n"]:
-        return (self.tree.kind != SOMA) & (self.tree.parent >= 0)
+        found: Bool[ndarray, " n"] = (self.tree.kind != SOMA) & (self.tree.parent >= 0)
+        return found
 
     @cached_property
     def _branches(self) -> Bool[ndarray, " n"]:
@@ -122,7 +123,8 @@ class Inspection:
     def _starts(self) -> Bool[ndarray, " n"]:
         """Points that begin a run: their parent branches, is soma, or is the root."""
         up = self.tree.parent
-        return self._neurite & (self._branches[up] | (self.tree.kind[up] == SOMA) | (up == 0))
+        found: Bool[ndarray, " n"] = self._neurite & (self._branches[up] | (self.tree.kind[up] == SOMA) | (up == 0))
+        return found
 
 
 def inspect(file: str, *, soma: str = "neuron", units: str = "auto") -> Inspection:
@@ -149,7 +151,8 @@ def lateral_area(cable: Cable) -> Float[ndarray, " F"]:
     The equations use ∫2πa ds instead (`Cable.membrane`), which is smaller where the radius changes.
     """
     step = cable.radius[:, 1] - cable.radius[:, 0]
-    return np.pi * cable.radius.sum(axis=1) * np.hypot(cable.length, step)
+    area: Float[ndarray, " F"] = np.pi * cable.radius.sum(axis=1) * np.hypot(cable.length, step)
+    return area
 
 
 def step_area(tree: SwcTree) -> Float[ndarray, " n"]:

@@ -115,7 +115,7 @@ def peak_quasipotential(config: RunConfig, cells: Compartments) -> Float[ndarray
     """
     field = field_of(config)
     with concerning("field", "file" if config.field.file is not None else "direction"):
-        psi = _strength(config) * quasipotential(cells.cable, field)[cells.node]
+        psi: Float[ndarray, " n"] = _strength(config) * quasipotential(cells.cable, field)[cells.node]
     field.warn_of_guesses(cells.cable, _strength(config))
     return psi
 

@@ -412,7 +412,8 @@ def coupled_solver(
 
 def _without_near_ones(stops: Float[np.ndarray, " S"]) -> Float[np.ndarray, " s"]:
     """Of times that only rounding keeps apart the last: the end of the run stays exact."""
-    return stops[np.append(np.diff(stops) > 1e-9 * stops[-1], True)]
+    kept: Float[np.ndarray, " s"] = stops[np.append(np.diff(stops) > 1e-9 * stops[-1], True)]
+    return kept
 
 
 def collocation_points(config: RunConfig, grid: Grid) -> CollocationPoints:

@@ -112,8 +112,10 @@ def _averages(pieces: Cable, xi: Float[ndarray, " X"], per: int) -> sparse.csr_m
 
 
 def _along(ends: Float[ndarray, "F 2"], share: Float[ndarray, " n"]) -> Float[ndarray, "F n"]:
-    return ends[:, :1] + share * (ends[:, 1:] - ends[:, :1])
+    values: Float[ndarray, "F n"] = ends[:, :1] + share * (ends[:, 1:] - ends[:, :1])
+    return values
 
 
 def _area(pieces: Cable, share: Float[ndarray, " n"]) -> Float[ndarray, "F n"]:
-    return np.pi * (_along(pieces.radius, share) ** 2 - _along(pieces.er_radius, share) ** 2)
+    area: Float[ndarray, "F n"] = np.pi * (_along(pieces.radius, share) ** 2 - _along(pieces.er_radius, share) ** 2)
+    return area

@@ -150,7 +150,7 @@ class SplitProblem:
     def per_member(self, values: Float[ndarray, " N"]) -> Float[ndarray, " M"]:
         """Means over the volume of every member, of values at own cells. Collective over all ranks."""
         own = np.bincount(self.member, self.volume * values, len(self.member_volume))
-        return np.sum(self.communicator.share(own), axis=0) / self.member_volume
+        return np.asarray(np.sum(self.communicator.share(own), axis=0) / self.member_volume)
 
     def norm(self, root_mean_square: Float[ndarray, " M"]) -> float:
         """L2 norm over the volume of all members, from the root mean square of each."""
@@ -380,7 +380,7 @@ def _mean_by_member(
     member = np.repeat(np.arange(len(cells)), [cell.compartments.count for cell in cells])
     area, own = equation.compartments.area, equation.own
     weighted = np.bincount(member[own], area[own] * V[: len(own)], len(cells))
-    return np.sum(communicator.share(weighted), axis=0) / np.bincount(member, area)
+    return np.asarray(np.sum(communicator.share(weighted), axis=0) / np.bincount(member, area))
 
 
 def _constants(cells: Sequence[SplitCell], mean: Float[ndarray, " M"]) -> list[CalciumConstants]:

@@ -124,4 +124,5 @@ def positions(
 def released(problem: SquareProblem) -> Float[Array, "p K X X"]:
     """The field at the start of a run at the nodes of this rank's pieces, µM."""
     x, y = positions(problem.solver.geometry, problem.solver.table.grid.space)
-    return release(problem.constants, x, y)[:, None]
+    field: Float[Array, "p K X X"] = release(problem.constants, x, y)[:, None]
+    return field

@@ -9,7 +9,7 @@ from typing import Any
 
 import jax
 import numpy as np
-from jaxtyping import Float
+from jaxtyping import Array, Float
 from numpy import ndarray
 
 from hpcpinn.config.square_checks import square_from_json
@@ -198,7 +198,7 @@ def _keep(result: Result, wanted: ndarray, frames: ndarray, run: PeerRun | None)
 def closed_form(constants: DopamineConstants, x: ndarray, y: ndarray, t: ndarray) -> Any:
     """The closed form at all times and places, (t, y, x), µM."""
 
-    def run(x, y, t):
+    def run(x: Array, y: Array, t: Array) -> Array:
         return exact(x[None, None, :], y[None, :, None], t[:, None, None], constants)
 
     return jax.jit(run)(x, y, t)
@@ -211,7 +211,8 @@ def peer_problem(constants: DopamineConstants) -> dict[str, float]:
 
 def _finite_differences(constants: DopamineConstants, result: Result, factor: int) -> ndarray:
     def release(x: ndarray, y: ndarray) -> ndarray:
-        return constants.C0 * _bells(constants, x) * _bells(constants, y)
+        peak: ndarray = constants.C0 * _bells(constants, x) * _bells(constants, y)
+        return peak
 
     problem = ReferenceSquare(constants.D, constants.k, constants.half_width, release)
     settling = constants.sigma**2 / (2.0 * constants.D)

@@ -70,7 +70,8 @@ class Threshold:
 
 def highest_for(config: RunConfig) -> float:
     """Where a search ends if nobody says where: `HIGHEST`, or twice the strongest field of the job, V/m."""
-    return max(HIGHEST, *(2.0 * abs(one) for one in (config.field.magnitude or 0.0, *config.population.magnitudes)))
+    strengths: list[float] = [config.field.magnitude or 0.0, *config.population.magnitudes]
+    return max(HIGHEST, *(2.0 * abs(one) for one in strengths))
 
 
 def find_threshold(
