@@ -1,8 +1,8 @@
-"""Constants of any system that says what would be observed: Gauss-Newton, Laplace and draws from three things.
+"""The inverse problem of whatever says what would be observed: `parameters` and `predict(parameters, at)`.
 
-    problem         has `parameters` (declared constants, or a mapping of numbers) and `predict(parameters, at)`
-    observations    values with noise, and columns of where and when
-    learn           which constants, with starts and priors
+    problem = inverse_problem(system, [Learned("tau", prior=10.0), Learned("rest")])
+    infer(problem, Observed(observations))       # hpcpinn.inference.infer: Gauss-Newton, Laplace
+    sample(problem, Observed(observations))      # hpcpinn.inference.sample: draws
 
 `predict` is traced by JAX: what depends on the constants is made by jax.numpy, not by NumPy.
 """
@@ -17,16 +17,9 @@ from jaxtyping import Array, Float
 
 from hpcpinn.core.parameters import Constants, learnable, value_at, with_values
 from hpcpinn.errors import InputError
-from hpcpinn.inference import infer as inferring
-from hpcpinn.inference import sample as sampling
 from hpcpinn.inference.estimates import prior_of
 from hpcpinn.inference.forward_model import At, NamedModel
-from hpcpinn.inference.infer import Inference
-from hpcpinn.inference.problem import FitSettings, InverseProblem, Observed
-from hpcpinn.inference.sample import Sampled, Sampling
-from hpcpinn.io.observations import Observations, refuse_unusable
-from hpcpinn.parallel.communicator import Communicator, SerialCommunicator
-from hpcpinn.progress import NO_PROGRESS, ProgressDisplay
+from hpcpinn.inference.problem import FitSettings, InverseProblem
 
 
 class Predicting(Protocol):
@@ -109,78 +102,6 @@ def inverse_problem(
     return InverseProblem(
         model, model.coordinates.of(starts), prior_of(learn, model.coordinates), settings, description, unit
     )
-
-
-def infer(
-    problem: Predicting,
-    observations: Observations,
-    learn: Sequence[Learned],
-    *,
-    settings: FitSettings = FitSettings(),  # noqa: B008
-    communicator: Communicator | None = None,
-    progress: ProgressDisplay = NO_PROGRESS,
-    output: str | None = None,
-    truth: Mapping[str, float] | None = None,
-) -> Inference:
-    """Infers constants of a system from observations. Collective over all ranks, which all compute the same.
-
-    Args:
-        problem: The system.
-        observations: The data.
-        learn: Which constants are learned.
-        settings: How.
-        communicator: All ranks; None for one.
-        progress: Told what is being done.
-        output: The result file; None writes none.
-        truth: What synthetic data were made with.
-
-    Raises:
-        InputError: There is no such constant, or the data cannot be used.
-        SolveError: The iteration does not come to an end.
-        OutputError: The result cannot be written.
-    """
-    what = _prepared(problem, observations, learn, settings, truth)
-    return inferring.infer(*what, communicator or SerialCommunicator(), progress, output=output)
-
-
-def sample(
-    problem: Predicting,
-    observations: Observations,
-    learn: Sequence[Learned],
-    how: Sampling = Sampling(),  # noqa: B008
-    *,
-    settings: FitSettings = FitSettings(),  # noqa: B008
-    communicator: Communicator | None = None,
-    progress: ProgressDisplay = NO_PROGRESS,
-    output: str | None = None,
-    truth: Mapping[str, float] | None = None,
-) -> Sampled:
-    """Draws from the posterior of constants of a system. Collective over all ranks, which share the chains.
-
-    Args:
-        problem, observations, learn, settings, communicator, progress, output, truth: As of `infer`.
-        how: How many draws, and how good they must be.
-
-    Raises:
-        InputError: There is no such constant, or the data cannot be used.
-        SolveError: There is no posterior, or the draws do not represent it.
-        OutputError: The result cannot be written.
-    """
-    what = _prepared(problem, observations, learn, settings, truth)
-    return sampling.sample(*what, how, communicator or SerialCommunicator(), progress, output=output)
-
-
-def _prepared(
-    problem: Predicting,
-    observations: Observations,
-    learn: Sequence[Learned],
-    settings: FitSettings,
-    truth: Mapping[str, float] | None,
-) -> tuple[InverseProblem, Observed]:
-    source = f"{len(observations)} observations"
-    refuse_unusable(observations, len(learn), source)
-    inverse = inverse_problem(problem, learn, settings=settings, unit=observations.unit("value") or "1")
-    return inverse, Observed(observations, source, truth or {})
 
 
 def _declared(parameters: Any, one: Learned) -> tuple[str, float, float]:

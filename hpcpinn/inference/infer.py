@@ -28,7 +28,7 @@ from hpcpinn.io.draws import netcdf_path
 from hpcpinn.io.inference import FORMAT, Bands, Check, InferenceResult, write_inference
 from hpcpinn.io.metrics import metrics_path, write_metrics
 from hpcpinn.io.observations import Observations
-from hpcpinn.parallel.communicator import Communicator
+from hpcpinn.parallel.communicator import Communicator, SerialCommunicator
 from hpcpinn.progress import NO_PROGRESS, ProgressDisplay
 
 _LAYINGS = 3
@@ -282,7 +282,7 @@ def fitted(problem: InverseProblem, observed: Observed, progress: ProgressDispla
 def infer(
     problem: InverseProblem,
     observed: Observed,
-    communicator: Communicator,
+    communicator: Communicator | None = None,
     progress: ProgressDisplay = NO_PROGRESS,
     *,
     output: str | None = None,
@@ -293,7 +293,7 @@ def infer(
     Args:
         problem: The model, its priors and where it begins.
         observed: The data.
-        communicator: All ranks.
+        communicator: All ranks; None for one.
         progress: Told what is being done.
         output: The result file; None writes none.
         began: When the work began, on the clock of `time.perf_counter`; now if left out.
@@ -302,7 +302,7 @@ def infer(
         SolveError: The iteration does not come to an end.
         OutputError: The result cannot be written.
     """
-    began = clock.perf_counter() if began is None else began
+    began, communicator = began or clock.perf_counter(), communicator or SerialCommunicator()
     outcome = inferred(fitted(problem, observed, progress), began)
     if output is not None:
         write_inference(output, communicator, outcome.result)

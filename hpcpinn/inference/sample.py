@@ -28,7 +28,7 @@ from hpcpinn.inference.verdict import InferenceVerdict
 from hpcpinn.io.draws import OF_CHAINS, Draws, Placement, netcdf_path, write_draws, write_netcdf
 from hpcpinn.io.inference import write_inference
 from hpcpinn.io.metrics import write_metrics
-from hpcpinn.parallel.communicator import Communicator
+from hpcpinn.parallel.communicator import Communicator, SerialCommunicator
 from hpcpinn.parallel.threads import loop_options
 from hpcpinn.progress import NO_PROGRESS, ProgressDisplay
 from hpcpinn.wording import counted, listed
@@ -136,8 +136,8 @@ class _Drawn(NamedTuple):
 def sample(
     problem: InverseProblem,
     observed: Observed,
-    how: Sampling,
-    communicator: Communicator,
+    how: Sampling = Sampling(),
+    communicator: Communicator | None = None,
     progress: ProgressDisplay = NO_PROGRESS,
     *,
     output: str | None = None,
@@ -155,7 +155,7 @@ def sample(
         SolveError: There is no posterior, or the draws do not represent it.
         OutputError: The result cannot be written.
     """
-    began = clock.perf_counter() if began is None else began
+    began, communicator = began or clock.perf_counter(), communicator or SerialCommunicator()
     found = fitted(problem, observed, progress)
     inference = inferred(found, began)
     begun = clock.perf_counter()
