@@ -141,7 +141,8 @@ def data_of(model: ForwardModel, observations: Observations) -> Data:
 
 def stacked(sets: list[Data]) -> Data:
     """Many data sets of equal size, one after another along a new first axis."""
-    return jax.tree.map(lambda *leaves: jnp.asarray(np.stack(leaves)), *sets)
+    together: Data = jax.tree.map(lambda *leaves: jnp.asarray(np.stack(leaves)), *sets)
+    return together
 
 
 def rows_of(model: TracedModel, data: Data) -> Rows:

@@ -116,7 +116,8 @@ class Fit(NamedTuple):
     def way(self) -> Float[np.ndarray, "S p"]:
         """The path without what comes after the last step."""
         path = np.asarray(self.path)
-        return path[np.isfinite(path).all(axis=1)]
+        taken: Float[np.ndarray, "S p"] = path[np.isfinite(path).all(axis=1)]
+        return taken
 
 
 class _Iterate(NamedTuple):
@@ -160,7 +161,8 @@ def minimise(
         return here, path.at[here.steps].set(here.z)
 
     def unfinished(state: tuple[_Iterate, Array]) -> Array:
-        return ~state[0].done & (state[0].steps < max_steps)
+        goes_on: Array = ~state[0].done & (state[0].steps < max_steps)
+        return goes_on
 
     path = jnp.full((max_steps + 1, start.shape[0]), jnp.nan).at[0].set(start)
     here, path = jax.lax.while_loop(unfinished, stepped, (_begun(start, evaluate(start), prior, rule, jnp), path))

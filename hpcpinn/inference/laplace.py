@@ -77,7 +77,7 @@ def _inverse(information: Float[ndarray, "p p"]) -> Float[ndarray, "p p"]:
     """The inverse; constants that take part in a direction without information get an infinite variance."""
     values, vectors = np.linalg.eigh(0.5 * (information + information.T))
     known = values > _SINGULAR * max(float(values.max(initial=0.0)), 1e-300)
-    inverse = (vectors[:, known] / values[known]) @ vectors[:, known].T
+    inverse: Float[ndarray, "p p"] = (vectors[:, known] / values[known]) @ vectors[:, known].T
     lost = np.any(np.abs(vectors[:, ~known]) > _TAKES_PART, axis=1)
     inverse[lost, :] = inverse[:, lost] = 0.0
     inverse[lost, lost] = np.inf

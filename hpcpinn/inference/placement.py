@@ -25,7 +25,8 @@ def gains(sensitivity: Float[ndarray, "N p"], covariance: Float[ndarray, "p p"],
         noise: Standard deviation of the observation.
     """
     scaled = sensitivity / noise
-    return 0.5 * np.log1p(np.einsum("np,pq,nq->n", scaled, covariance, scaled))
+    gain: Float[ndarray, " N"] = 0.5 * np.log1p(np.einsum("np,pq,nq->n", scaled, covariance, scaled))
+    return gain
 
 
 def next_observation(

@@ -253,7 +253,9 @@ def _all_chains(
         mine[number] = jax.tree.map(np.asarray, run(data, jax.random.fold_in(jax.random.key(how.seed), number)))
         progress.done(done)
     every = {number: chain for share in communicator.share(mine) for number, chain in share.items()}
-    return jax.tree.map(lambda *leaves: np.stack(leaves), *(every[number] for number in range(how.chains)))
+    in_turn = (every[number] for number in range(how.chains))
+    chains: Chain = jax.tree.map(lambda *leaves: np.stack(leaves), *in_turn)
+    return chains
 
 
 def _judged(model: TracedModel, chains: Chain, how: Sampling) -> Draws:
@@ -282,7 +284,9 @@ def _in_turn(made: Any, z: Float[ndarray, "C S p"]) -> Float[ndarray, "CS N"]:
 
 def _log_likelihood(missed: Float[ndarray, "D N"], found: Fitted) -> Float[ndarray, "D N"]:
     """Of every observation, from (model − data)/noise of draws."""
-    return -0.5 * missed**2 - np.log(found.observed.observations.noise) - 0.5 * np.log(2.0 * np.pi)
+    constant = np.log(found.observed.observations.noise) + 0.5 * np.log(2.0 * np.pi)
+    likelihood: Float[ndarray, "D N"] = -0.5 * missed**2 - constant
+    return likelihood
 
 
 def _by_weights(found: Fitted, how: Sampling, communicator: Communicator, progress: ProgressDisplay) -> _Drawn:
