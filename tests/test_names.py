@@ -8,9 +8,9 @@ PACKAGE = Path(__file__).resolve().parent.parent / "hpcpinn"
 
 SHARED = {
     # What a user writes, and the table, rule or model that it stands for inside.
-    "Buffer", "Cell", "Constant", "Experiment", "Field", "Learned", "Square", "Traces",
+    "Buffer", "Cell", "Constant", "Field", "Square",
     # Two at a time, which are to become one.
-    "Course", "Marched", "Parameter", "Problem", "Study",
+    "Problem",
 }  # fmt: skip
 """Names that classes still share; this set only shrinks."""
 

@@ -1,6 +1,6 @@
 """The inverse problem of whatever says what would be observed: `parameters` and `predict(parameters, at)`.
 
-    problem = inverse_problem(system, [Learned("tau", prior=10.0), Learned("rest")])
+    problem = inverse_problem(system, [LearnedConstant("tau", prior=10.0), LearnedConstant("rest")])
     infer(problem, Observed(observations))       # hpcpinn.inference.infer: Gauss-Newton, Laplace
     sample(problem, Observed(observations))      # hpcpinn.inference.sample: draws
 
@@ -41,7 +41,7 @@ class Predicting(Protocol):
 
 
 @dataclass(frozen=True)
-class Learned:
+class LearnedConstant:
     """A constant that is to be inferred.
 
     Attributes:
@@ -63,7 +63,7 @@ class Learned:
 
 def inverse_problem(
     problem: Predicting,
-    learn: Sequence[Learned],
+    learn: Sequence[LearnedConstant],
     *,
     settings: FitSettings = FitSettings(),  # noqa: B008
     unit: str = "1",
@@ -104,7 +104,7 @@ def inverse_problem(
     )
 
 
-def _declared(parameters: Any, one: Learned) -> tuple[str, float, float]:
+def _declared(parameters: Any, one: LearnedConstant) -> tuple[str, float, float]:
     """Unit, measure and own value of a constant.
 
     Raises:

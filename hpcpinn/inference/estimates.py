@@ -15,7 +15,7 @@ from hpcpinn.inference.laplace import Posterior
 from hpcpinn.io.estimates import Estimates
 
 
-class Parameter(Protocol):
+class WithPrior(Protocol):
     """A constant that is to be inferred, as run descriptions have it."""
 
     @property
@@ -29,7 +29,7 @@ class Parameter(Protocol):
         ...
 
 
-def prior_of(parameters: Sequence[Parameter], coordinates: Coordinates) -> Prior:
+def prior_of(parameters: Sequence[WithPrior], coordinates: Coordinates) -> Prior:
     """The priors of the coordinates; precision 0 where there is none."""
     given = np.array([p.prior is not None for p in parameters], bool)
     centre = coordinates.of([1.0 if p.prior is None else p.prior for p in parameters])

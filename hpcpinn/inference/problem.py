@@ -45,7 +45,7 @@ class FitSettings:
 
 
 @dataclass(frozen=True)
-class Traces:
+class BandPlaces:
     """Where what is seen is wanted besides the data, for predictive bands.
 
     Attributes:
@@ -89,7 +89,7 @@ class InverseProblem:
     settings: FitSettings = FitSettings()
     description: str = "{}"
     unit: str = "1"
-    traces: Traces | None = None
+    traces: BandPlaces | None = None
     groups: Groups | None = None
     laid_at: "Callable[[Float[ndarray, ' p']], InverseProblem] | None" = None
     over_fields: Callable[[Any, Float[ndarray, "p p"]], FieldBands] | None = None

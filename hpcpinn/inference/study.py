@@ -39,7 +39,7 @@ _REACH = float(ndtri(0.975))
 
 
 @dataclass(frozen=True)
-class Experiment:
+class Synthesis:
     """What the data of a study are made with.
 
     Attributes:
@@ -105,7 +105,7 @@ class Fitter:
         experiment: What data are made with.
     """
 
-    def __init__(self, problem: InverseProblem, experiment: Experiment):
+    def __init__(self, problem: InverseProblem, experiment: Synthesis):
         model, settings = problem.model, problem.settings
         assert is_traced(model)
         self.problem, self.experiment = problem, experiment
@@ -181,7 +181,7 @@ class Study:
 
 def study(
     problem: InverseProblem,
-    experiment: Experiment,
+    experiment: Synthesis,
     sets: DataSets,
     communicator: Communicator,
     progress: ProgressDisplay = NO_PROGRESS,
@@ -233,7 +233,7 @@ def _all_outcomes(
 
 
 def _result(
-    problem: InverseProblem, experiment: Experiment, sets: DataSets, outcomes: dict[tuple[int, int], Outcomes]
+    problem: InverseProblem, experiment: Synthesis, sets: DataSets, outcomes: dict[tuple[int, int], Outcomes]
 ) -> StudyResult:
     model, above = problem.model, problem.settings.undetermined_above
 

@@ -2,7 +2,7 @@
 
 A system names these actions with its inverse part, a module or an object with the functions of `Inverse`:
 
-    actions = {"infer": Infer("my.inverse"), "uq": Draw("my.inverse"), "study": Study("my.inverse")}
+    actions = {"infer": InferAction("my.inverse"), "uq": DrawAction("my.inverse"), "study": StudyAction("my.inverse")}
 
 One that names none has what `hpcpinn.systems.common.inverse` makes of its problem.
 """
@@ -46,7 +46,7 @@ class Inverse(Protocol):
 
 
 @dataclass(frozen=True)
-class Infer:
+class InferAction:
     """``hpcpinn infer``: the most probable constants, with intervals.
 
     Attributes:
@@ -79,17 +79,17 @@ class Infer:
 
 
 @dataclass(frozen=True)
-class Draw:
+class DrawAction:
     """``hpcpinn uq``: draws from the posterior of the constants.
 
     Attributes:
-        inverse: As of `Infer`.
+        inverse: As of `InferAction`.
     """
 
     inverse: Any = None
 
     def look(self, order: Order) -> None:
-        """As of `Infer`; also finds out that the extra ``uq`` is not installed.
+        """As of `InferAction`; also finds out that the extra ``uq`` is not installed.
 
         Raises:
             InputError: That is so.
@@ -113,17 +113,17 @@ class Draw:
 
 
 @dataclass(frozen=True)
-class Study:
+class StudyAction:
     """``hpcpinn uq --study``: estimates over many synthetic data sets.
 
     Attributes:
-        inverse: As of `Infer`, with ``studied``.
+        inverse: As of `InferAction`, with ``studied``.
     """
 
     inverse: Any
 
     def look(self, order: Order) -> None:
-        """As of `Infer`.
+        """As of `InferAction`.
 
         Raises:
             InputError: That is so.

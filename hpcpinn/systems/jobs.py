@@ -17,7 +17,7 @@ from hpcpinn.config.reading import Reading, named_system
 from hpcpinn.core.order import Order
 from hpcpinn.errors import InputError, spelled
 from hpcpinn.systems import alternatives, default_name, system_named, system_names
-from hpcpinn.systems.inverse import Draw, Infer
+from hpcpinn.systems.inverse import DrawAction, InferAction
 
 if TYPE_CHECKING:
     from hpcpinn.core.system import System
@@ -101,7 +101,7 @@ def require_action(order: Order, command: str) -> Any:
     return actions[command]
 
 
-COMMON_ACTIONS: Mapping[str, Any] = {"run": "hpcpinn.systems.common.run", "infer": Infer(), "uq": Draw()}
+COMMON_ACTIONS: Mapping[str, Any] = {"run": "hpcpinn.systems.common.run", "infer": InferAction(), "uq": DrawAction()}
 """What commands do with a system that says no more than what it builds."""
 
 

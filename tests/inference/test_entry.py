@@ -8,7 +8,7 @@ import pytest
 
 from hpcpinn.core.parameters import POSITIVE, REAL, Constants, Scalar, constant
 from hpcpinn.errors import InputError, SolveError
-from hpcpinn.inference.entry import Learned, inverse_problem
+from hpcpinn.inference.entry import LearnedConstant, inverse_problem
 from hpcpinn.inference.forward_model import is_traced
 from hpcpinn.inference.infer import infer
 from hpcpinn.inference.problem import Observed
@@ -41,7 +41,7 @@ class Decay:
 
 TRUTH = DecayConstants(tau=1.5, offset=-0.4)
 NOISE = 0.02
-LEARN = (Learned("tau"), Learned("offset", start=0.3))
+LEARN = (LearnedConstant("tau"), LearnedConstant("offset", start=0.3))
 
 
 @pytest.fixture(scope="module")
@@ -88,7 +88,7 @@ def test_a_mapping_of_numbers_will_do_and_priors_count(observations):
         def predict(self, parameters, at):
             return Decay().predict(DecayConstants(**parameters), at)
 
-    learn = (Learned("tau", unit="ms", prior=1.0, prior_width=1e-3), Learned("offset", measure=0.5))
+    learn = (LearnedConstant("tau", unit="ms", prior=1.0, prior_width=1e-3), LearnedConstant("offset", measure=0.5))
     outcome = infer(inverse_problem(Plain(), learn), Observed(observations))
     assert abs(np.log(outcome.result.estimate[0])) < 0.02, "the prior is narrower than the data"
     assert outcome.result.units[0] == "ms" and warnings_of(outcome)[0].startswith("the model misses the data by")
@@ -111,7 +111,7 @@ def test_draws_have_the_moments_of_the_posterior(tmp_path, observations):
 
 
 def test_what_nothing_depends_on_is_not_determined_and_not_drawn(observations):
-    problem, observed = inverse_problem(Decay(), (*LEARN, Learned("unused"))), Observed(observations)
+    problem, observed = inverse_problem(Decay(), (*LEARN, LearnedConstant("unused"))), Observed(observations)
     assert infer(problem, observed).result.determined.tolist() == [True, True, False]
     with pytest.raises(SolveError, match="neither data nor priors determine unused, so there is no posterior"):
         sample(problem, observed)
@@ -121,9 +121,9 @@ def test_what_nothing_depends_on_is_not_determined_and_not_drawn(observations):
     ("learn", "line"),
     [
         ((), "nothing is learned"),
-        ((Learned("rate"),), "'rate' is no constant that can be inferred; there are tau, offset, unused"),
-        ((Learned("tau"), Learned("tau")), "'tau' is learned twice"),
-        ((Learned("tau", start=-1.0),), "tau begins at -1, which has no logarithm; give a start above 0"),
+        ((LearnedConstant("rate"),), "'rate' is no constant that can be inferred; there are tau, offset, unused"),
+        ((LearnedConstant("tau"), LearnedConstant("tau")), "'tau' is learned twice"),
+        ((LearnedConstant("tau", start=-1.0),), "tau begins at -1, which has no logarithm; give a start above 0"),
     ],
 )
 def test_what_cannot_be_learned_is_refused(learn, line):

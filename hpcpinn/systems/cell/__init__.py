@@ -5,7 +5,7 @@ from typing import Any, ClassVar
 
 from hpcpinn.config.cells import CELL
 from hpcpinn.config.schema import RunConfig
-from hpcpinn.systems.inverse import Draw, Infer
+from hpcpinn.systems.inverse import DrawAction, InferAction
 
 
 class Cell:
@@ -21,8 +21,8 @@ class Cell:
     quantity_of = staticmethod(CELL.quantity_of)
     actions: ClassVar[Mapping[str, Any]] = {
         "run": "hpcpinn.systems.cell.run",
-        "infer": Infer("hpcpinn.systems.cell.inverse"),
-        "uq": Draw("hpcpinn.systems.cell.inverse"),
+        "infer": InferAction("hpcpinn.systems.cell.inverse"),
+        "uq": DrawAction("hpcpinn.systems.cell.inverse"),
     }
     commands: ClassVar[Mapping[str, str]] = {
         name: f"hpcpinn.systems.cell.commands.{name.replace('-', '_')}"

@@ -25,7 +25,7 @@ from hpcpinn.timestepping.forcing import CalciumDrive
 from hpcpinn.workflows.problem import Problem
 
 
-class Course(NamedTuple):
+class UnitCourse(NamedTuple):
     """What acts on pieces over windows; derivatives have an axis of their own.
 
     Attributes:
@@ -106,7 +106,7 @@ class CourseOf:
     voltage: VoltageOf | None
     communicator: Communicator
 
-    def __call__(self, z: Float[Array, " p"]) -> tuple[Course, Course]:
+    def __call__(self, z: Float[Array, " p"]) -> tuple[UnitCourse, UnitCourse]:
         """The course, and its derivatives, leaves (p, W, ...). Collective over all ranks.
 
         Raises:
@@ -126,12 +126,12 @@ class CourseOf:
         return value, slope
 
     @cached_property
-    def _both(self) -> Callable[[Array, Array, Array], tuple[Course, Course]]:
+    def _both(self) -> Callable[[Array, Array, Array], tuple[UnitCourse, UnitCourse]]:
         names, coordinates = self.constants.names, self.constants.coordinates
         moves = np.array([enters_course(name) or drives_voltage(name) for name in names])
         ways, known_rest = jnp.eye(len(names))[moves], float(self.constants.known.rest_voltage)
 
-        def forced(z: Array, voltage: Array) -> Course:
+        def forced(z: Array, voltage: Array) -> UnitCourse:
             drive = self.drive.at(self.constants.course_constants(coordinates.values(z, jnp)), voltage)
             rest = jnp.mean(voltage[0]) if self.drive.rest_follows else jnp.asarray(known_rest)
 
@@ -140,11 +140,11 @@ class CourseOf:
                 return here.gates, here.inside
 
             unit = jax.lax.scan(window, drive.steady_gates(0.0), (self.start, self.length))[1]
-            return Course(unit, jnp.broadcast_to(rest, self.start.shape))
+            return UnitCourse(unit, jnp.broadcast_to(rest, self.start.shape))
 
-        def run(z: Array, voltage: Array, slope: Array) -> tuple[Course, Course]:
-            def along(way: Array, moved: Array) -> tuple[Course, Course]:
-                both: tuple[Course, Course] = jax.jvp(forced, (z, voltage), (way, moved))
+        def run(z: Array, voltage: Array, slope: Array) -> tuple[UnitCourse, UnitCourse]:
+            def along(way: Array, moved: Array) -> tuple[UnitCourse, UnitCourse]:
+                both: tuple[UnitCourse, UnitCourse] = jax.jvp(forced, (z, voltage), (way, moved))
                 return both
 
             value, slopes = jax.vmap(along, out_axes=(None, 0))(ways, slope[moves])

@@ -22,7 +22,7 @@ from hpcpinn.domain.tree_solve import tree_solve
 from hpcpinn.parallel.batched import BatchedCommunicator
 from hpcpinn.physics.calcium_system import CalciumSystem
 from hpcpinn.systems.cell.constants import CellConstants
-from hpcpinn.systems.cell.course import Course, CourseOf
+from hpcpinn.systems.cell.course import CourseOf, UnitCourse
 from hpcpinn.training.least_squares import Correction, Linearisation, accept, correct, linearise
 from hpcpinn.training.local import Window, combine, edge_values, evaluate, field_at
 
@@ -54,13 +54,13 @@ class WindowSequence(NamedTuple):
     start: Float[Array, " W"]
     length: Float[Array, " W"]
     resolvent: Float[Array, "W P K K"]
-    course: Course
-    course_slope: Course | None
+    course: UnitCourse
+    course_slope: UnitCourse | None
     end_flux: Float[Array, "W P 2 T"]
     guess: Float[Array, "W P K M"]
 
 
-class Marched(NamedTuple):
+class MarchedCell(NamedTuple):
     """What a march leaves, and its derivatives by the coordinates of the constants (a leading axis p).
 
     Attributes:
@@ -106,7 +106,7 @@ class FixedMarch:
     max_steps: int = 10
     slope_tolerance: float = 1e-6
 
-    def run(self, z: Float[Array, " p"], near: Marched | None = None, *, slopes: bool = True) -> Marched:
+    def run(self, z: Float[Array, " p"], near: MarchedCell | None = None, *, slopes: bool = True) -> MarchedCell:
         """The march at coordinates of the learned constants.
 
         Args:
@@ -129,7 +129,7 @@ class FixedMarch:
             field, slope = after
             kept.append(kept_here)
         parts: Any = jax.tree.map(lambda *leaves: np.stack([np.asarray(leaf) for leaf in leaves]), *kept)
-        marched: Marched = parts._replace(
+        marched: MarchedCell = parts._replace(
             heads_slope=np.moveaxis(parts.heads_slope, 1, 0), mean_slope=np.moveaxis(parts.mean_slope, 1, 0)
         )
         return marched
@@ -162,12 +162,12 @@ class FixedMarch:
         return jax.jit(lambda z: (at_rest(z), jnp.moveaxis(jax.jacfwd(at_rest)(z), -1, 0)))
 
     @cached_property
-    def _window(self) -> Callable[..., tuple[Array, tuple[Array, Array], Marched]]:
+    def _window(self) -> Callable[..., tuple[Array, tuple[Array, Array], MarchedCell]]:
         return jax.jit(self._solved)
 
     def _solved(
         self, z: Array, field: Array, slope: Array, given: WindowSequence, ways: Float[Array, "s p"]
-    ) -> tuple[Array, tuple[Array, Array], Marched]:
+    ) -> tuple[Array, tuple[Array, Array], MarchedCell]:
         """Heads of one window, field and derivatives at its end, and what is kept of it."""
         solver, table, scale = self.solver, self.solver.table, jnp.asarray(self._measure.scale)
         length = given.length
@@ -239,7 +239,7 @@ class FixedMarch:
         after_slope = jax.vmap(lambda d: evaluate(table.final, d, self._measure))(dheads)
         share = jnp.asarray(self._volume_share)
         sites = jnp.asarray(self.site_piece)
-        kept = Marched(
+        kept = MarchedCell(
             heads=heads[sites, CALCIUM],
             heads_slope=dheads[:, sites, CALCIUM],
             mean=jnp.einsum("px,px->p", after[:, CALCIUM], share),
@@ -295,9 +295,10 @@ class FixedMarch:
         return share
 
 
-def _nearby(given: WindowSequence, step: Float[Array, " p"]) -> Course:
+def _nearby(given: WindowSequence, step: Float[Array, " p"]) -> UnitCourse:
     """What acts in a window a step of the constants away, to first order."""
     if given.course_slope is None:
         return given.course
-    nearby: Course = jax.tree.map(lambda x, slope: x + jnp.tensordot(step, slope, 1), given.course, given.course_slope)
+    slopes = given.course_slope
+    nearby: UnitCourse = jax.tree.map(lambda x, slope: x + jnp.tensordot(step, slope, 1), given.course, slopes)
     return nearby

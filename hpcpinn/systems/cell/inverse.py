@@ -12,7 +12,7 @@ from hpcpinn.config import RunConfig
 from hpcpinn.core import plausibility
 from hpcpinn.errors import InputError, warn
 from hpcpinn.inference.estimates import prior_of
-from hpcpinn.inference.problem import FitSettings, InverseProblem, Observed, Traces
+from hpcpinn.inference.problem import BandPlaces, FitSettings, InverseProblem, Observed
 from hpcpinn.inference.sample import Sampling
 from hpcpinn.io import observations as table
 from hpcpinn.io.observations import AT_SITES, Observations, read_observations
@@ -142,12 +142,12 @@ def _laid(
     )
 
 
-def _traces(model: CellModel, every: float, last: float) -> Traces:
+def _traces(model: CellModel, every: float, last: float) -> BandPlaces:
     """All sites of a model every so often, ms."""
     times = np.minimum(every * np.arange(int(np.ceil(last / every)) + 1), last)
     n_sites = len(model.sites)
     at = AtSites(np.repeat(np.arange(n_sites), len(times)), np.tile(times, n_sites))
-    return Traces(tuple(site.name for site in model.sites), times, at)
+    return BandPlaces(tuple(site.name for site in model.sites), times, at)
 
 
 def cell_model(problem: InverseProblem) -> CellModel:
@@ -192,7 +192,7 @@ def synthesiser(
 
 
 def _noisy(clean: Observations, seed: int) -> Observations:
-    """Traces with errors of their noise."""
+    """BandPlaces with errors of their noise."""
     noise = np.random.default_rng(seed).standard_normal(len(clean))
     return Observations(clean.value + clean.noise * noise, clean.noise, clean.at, clean.units)
 

@@ -28,8 +28,8 @@ from hpcpinn.parallel.communicator import Communicator
 from hpcpinn.physics.calcium_system import CalciumSystem
 from hpcpinn.physics.constants import PRESETS, CalciumConstants
 from hpcpinn.systems.cell.constants import CellConstants, PieceConstants, enters_course
-from hpcpinn.systems.cell.course import Course, CourseOf, DriveOf
-from hpcpinn.systems.cell.forward_march import CALCIUM, FixedMarch, Marched, WindowSequence
+from hpcpinn.systems.cell.course import CourseOf, DriveOf, UnitCourse
+from hpcpinn.systems.cell.forward_march import CALCIUM, FixedMarch, MarchedCell, WindowSequence
 from hpcpinn.systems.cell.values import starting_values
 from hpcpinn.systems.cell.voltage import voltage_of
 from hpcpinn.timestepping.forcing import CalciumDrive, WindowDrive
@@ -100,7 +100,7 @@ class CellModel:
         order = {site.name: i for i, site in enumerate(self.sites)}
         return AtSites(np.array([order[name.strip()] for name in observations["site"]], int), observations["t"])
 
-    def solve(self, z: Float[ndarray, " p"], near: Marched | None = None, *, slopes: bool = True) -> Marched:
+    def solve(self, z: Float[ndarray, " p"], near: MarchedCell | None = None, *, slopes: bool = True) -> MarchedCell:
         """The heads at given constants.
 
         Args:
@@ -124,7 +124,7 @@ class CellModel:
             )
         return marched
 
-    def seen(self, solution: Marched, at: "AtSites") -> Seen:
+    def seen(self, solution: MarchedCell, at: "AtSites") -> Seen:
         """What is seen at sites and times, the same on every rank.
 
         Args:
@@ -137,7 +137,7 @@ class CellModel:
         c = found.value
         return Seen(c / (c + K), found.slope * (K / (c + K) ** 2)[:, None])
 
-    def _calcium(self, marched: Marched, site: Int[ndarray, " N"], time: Float[ndarray, " N"]) -> Seen:
+    def _calcium(self, marched: MarchedCell, site: Int[ndarray, " N"], time: Float[ndarray, " N"]) -> Seen:
         """Calcium at the sites (by number) and times (ms), µM, the same on every rank."""
         unit = self.problem.cell.constants.time_unit
         start, length = (np.asarray(x) for x in self.march.sequence[:2])
@@ -166,7 +166,7 @@ class CellModel:
         course_of = _course_of(self.problem, self.communicator, self.drive, constants, self.march.sequence)
         return replace(self, names=tuple(names), march=replace(self.march, constants=constants, course_of=course_of))
 
-    def over_the_cell(self, marched: Marched, spread: Float[ndarray, "p p"]) -> FieldBands:
+    def over_the_cell(self, marched: MarchedCell, spread: Float[ndarray, "p p"]) -> FieldBands:
         """Calcium on all pieces at the ends of windows.
 
         Args:
@@ -296,6 +296,6 @@ def _pilot(
         guesses.append(solution.traces.heads)
     return WindowSequence(
         jnp.asarray(starts), jnp.asarray(lengths), jnp.stack(resolvents),
-        Course(jax.tree.map(lambda *leaves: jnp.stack(leaves), *units), jnp.full(len(starts), rest)), None,
+        UnitCourse(jax.tree.map(lambda *leaves: jnp.stack(leaves), *units), jnp.full(len(starts), rest)), None,
         jnp.stack(fluxes), jnp.stack(guesses),
     )  # fmt: skip

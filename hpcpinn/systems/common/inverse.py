@@ -8,7 +8,7 @@ from typing import Any
 from hpcpinn.core.parameters import Constants, learnable
 from hpcpinn.core.system import System
 from hpcpinn.errors import InputError
-from hpcpinn.inference.entry import Learned, inverse_problem
+from hpcpinn.inference.entry import LearnedConstant, inverse_problem
 from hpcpinn.inference.problem import FitSettings, InverseProblem, Observed
 from hpcpinn.inference.sample import Sampling
 from hpcpinn.io.observations import read_observations, refuse_unusable
@@ -51,9 +51,9 @@ class ByPrediction:
         refuse_unusable(seen, len(described.parameter), file)
         known = learnable(problem.parameters) if isinstance(problem.parameters, Constants) else {}
 
-        def learned(parameter: Any) -> Learned:
+        def learned(parameter: Any) -> LearnedConstant:
             width = parameter.prior_width(known[parameter.name].measure if parameter.name in known else 0.0)
-            return Learned(parameter.name, parameter.start, parameter.prior, width)
+            return LearnedConstant(parameter.name, parameter.start, parameter.prior, width)
 
         settings = described.inference.model_dump()
         inverse = inverse_problem(

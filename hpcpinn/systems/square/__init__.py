@@ -5,7 +5,7 @@ from typing import Any, ClassVar
 
 from hpcpinn.config import square_checks
 from hpcpinn.config.square import SquareConfig
-from hpcpinn.systems.inverse import Draw, Infer, Study
+from hpcpinn.systems.inverse import DrawAction, InferAction, StudyAction
 
 
 class Square:
@@ -21,9 +21,9 @@ class Square:
     peer = "DeepXDE"
     actions: ClassVar[Mapping[str, Any]] = {
         "run": "hpcpinn.systems.square.run",
-        "infer": Infer("hpcpinn.systems.square.inverse"),
-        "uq": Draw("hpcpinn.systems.square.inverse"),
-        "study": Study("hpcpinn.systems.square.inverse"),
+        "infer": InferAction("hpcpinn.systems.square.inverse"),
+        "uq": DrawAction("hpcpinn.systems.square.inverse"),
+        "study": StudyAction("hpcpinn.systems.square.inverse"),
     }
 
     def build(self, described: SquareConfig, communicator: Any) -> Any:

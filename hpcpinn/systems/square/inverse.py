@@ -19,7 +19,7 @@ from hpcpinn.inference.infer import Fitted
 from hpcpinn.inference.placement import next_observation
 from hpcpinn.inference.problem import FitSettings, InverseProblem, Observed
 from hpcpinn.inference.sample import Sampling
-from hpcpinn.inference.study import DataSets, Experiment
+from hpcpinn.inference.study import DataSets, Synthesis
 from hpcpinn.io import observations as table
 from hpcpinn.io.draws import Placement
 from hpcpinn.io.observations import IN_A_PLANE, Observations, read_observations
@@ -209,7 +209,7 @@ def sampling(config: SquareConfig) -> Sampling:
     )
 
 
-def studied(config: SquareConfig) -> tuple[InverseProblem, Experiment, DataSets]:
+def studied(config: SquareConfig) -> tuple[InverseProblem, Synthesis, DataSets]:
     """What a study fits, what its data are made with, and which these are.
 
     Raises:
@@ -228,4 +228,4 @@ def studied(config: SquareConfig) -> tuple[InverseProblem, Experiment, DataSets]
 
     true_z = np.log([float(getattr(truth, parameter.name)) for parameter in config.parameter])
     sets = DataSets(config.study.noise, config.study.observations, config.study.draws)
-    return problem_of(config), Experiment(true_z, truth.C0, drawn), sets
+    return problem_of(config), Synthesis(true_z, truth.C0, drawn), sets
