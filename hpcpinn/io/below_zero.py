@@ -5,17 +5,14 @@ from pathlib import Path
 
 import h5py
 import numpy as np
-from jaxtyping import Float
-from numpy import ndarray
 
 from hpcpinn.io import layout, schema, storage
-from hpcpinn.io.extremes import probe_places_in
+from hpcpinn.io.extremes import in_blocks, probe_places_in
 from hpcpinn.io.geometry import geometry_in
 from hpcpinn.io.layout import Committed
 
 _OF_REST, _OF_RISE = 0.01, 5e-3
 """Shares of the value at the start, and of the largest rise above it, by which a good solution may undershoot."""
-_VALUES_AT_ONCE = 4_000_000
 
 
 @dataclass(frozen=True)
@@ -71,18 +68,13 @@ def below_zero(path: str | Path) -> tuple[Negative, ...]:
 
 def _lowest(values: h5py.Dataset, rows: int, least: float) -> tuple[float, int, int] | None:
     """Value, row and column of the lowest; None where that is not clearly below the least."""
-    width = int(np.prod(values.shape[1:]))
-    if not rows or not width:
-        return None
-    start: Float[ndarray, " N"] = values[0].ravel()
-    at_once = max(1, _VALUES_AT_ONCE // width)
-    lowest, risen = (least, 0, 0), 0.0
-    for begin in range(0, rows, at_once):
-        part = values[begin : min(begin + at_once, rows)].reshape(-1, width)
-        part = np.where(np.isfinite(part), part, start)  # other checks speak of these
+    lowest, risen, size = (least, 0, 0), 0.0, 0.0
+    for begin, start, there in in_blocks(values, rows):
+        part = np.where(np.isfinite(there), there, start)  # other checks speak of these
+        size = float(np.nanmax(np.abs(start - least), initial=0.0))
         risen = max(risen, float(np.nanmax(part - start, initial=0.0)))
         row, column = np.unravel_index(np.argmin(np.where(np.isnan(part), np.inf, part)), part.shape)
         if part[row, column] < lowest[0]:
             lowest = float(part[row, column]), begin + int(row), int(column)
-    allowed = max(_OF_REST * float(np.nanmax(np.abs(start - least), initial=0.0)), _OF_RISE * risen)
+    allowed = max(_OF_REST * size, _OF_RISE * risen)
     return lowest if lowest[0] < least - allowed else None

@@ -41,7 +41,7 @@ def write(file: h5py.File, declared: Iterable[Dataset], values: Mapping[str, Any
         if value is None:
             continue
         if entry.kind is str and entry.axes:
-            write_strings(file, entry.name, list(value))
+            _write_strings(file, entry.name, list(value))
         else:
             file[entry.name] = value if entry.kind is str else np.asarray(value, TYPES[entry.kind])
         describe(file[entry.name], entry, has_units=has_units)
@@ -101,7 +101,7 @@ def _growing_properties() -> h5py.h5p.PropDCID:
     return properties
 
 
-def write_strings(file: h5py.File, name: str, values: list[str]) -> None:
+def _write_strings(file: h5py.File, name: str, values: list[str]) -> None:
     """Strings as fixed-length UTF-8, which every HDF5 reader and driver takes."""
     encoded = [value.encode() for value in values]
     width = max([1, *(len(value) for value in encoded)])

@@ -1,5 +1,6 @@
 """Where and when a field rose highest, from a result file that may be larger than memory."""
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -95,6 +96,16 @@ def _spacing(times: Float[ndarray, " T"]) -> float | None:
     return float(np.max(steps)) if len(steps) else None
 
 
+def in_blocks(values: h5py.Dataset, rows: int) -> Iterator[tuple[int, Float[ndarray, " N"], Float[ndarray, "n N"]]]:
+    """The first rows of a field as blocks that memory holds: number of their first row, row 0, and they themselves."""
+    width = int(np.prod(values.shape[1:]))
+    if not rows or not width:
+        return
+    start, at_once = values[0].ravel(), max(1, _VALUES_AT_ONCE // width)
+    for begin in range(0, rows, at_once):
+        yield begin, start, values[begin : min(begin + at_once, rows)].reshape(-1, width)
+
+
 _Found = tuple[float, float, int, float]
 """Rise, time and column, and the largest move up or down."""
 
@@ -107,14 +118,9 @@ def _largest(
 ) -> list[_Found | None]:
     """The largest rise above the first row in every group of columns; groups are stretches of `order`."""
     found: list[_Found | None] = [None] * (len(first) - 1)
-    width = int(np.prod(values.shape[1:]))
-    if not len(times) or not width:
-        return found
-    order = np.arange(width) if order is None else order
-    start = values[0]
-    rows = max(1, _VALUES_AT_ONCE // width)
-    for begin in range(0, len(times), rows):
-        rise = (values[begin : min(begin + rows, len(times))] - start).reshape(-1, width)[:, order]
+    order = np.arange(int(np.prod(values.shape[1:]))) if order is None else order
+    for begin, start, part in in_blocks(values, len(times)):
+        rise = (part - start)[:, order]
         rise = np.where(np.isnan(rise), 0.0, rise)  # outside a mask
         for number, (low, high) in enumerate(zip(first[:-1], first[1:], strict=True)):
             if low == high:

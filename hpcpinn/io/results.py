@@ -20,10 +20,10 @@ from numpy import ndarray
 from hpcpinn.errors import InputError
 from hpcpinn.io import layout, schema, storage
 from hpcpinn.io.datasets import TYPES
-from hpcpinn.io.fields import Block, FieldStore, PartFields, RootFields, SharedFields, grow
 from hpcpinn.io.geometry import differing, geometry_in
 from hpcpinn.io.layout import ResultHeader
 from hpcpinn.io.schema import Dataset
+from hpcpinn.io.stores import Block, FieldStore, PartFields, RootFields, SharedFields, grow
 
 if TYPE_CHECKING:
     from hpcpinn.parallel.communicator import Communicator

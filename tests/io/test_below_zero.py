@@ -5,7 +5,7 @@ import dataclasses
 import numpy as np
 import pytest
 
-from hpcpinn.io import below_zero as module
+from hpcpinn.io import extremes
 from hpcpinn.io.below_zero import below_zero
 from hpcpinn.io.results import ResultWriter
 from hpcpinn.parallel.communicator import SerialCommunicator
@@ -31,7 +31,7 @@ def fields():
 
 @pytest.mark.parametrize("at_once", [10, 66, 10_000])  # one row, two, all
 def test_the_lowest_of_every_species_is_found_whatever_is_read_at_once(tmp_path, fields, monkeypatch, at_once):
-    monkeypatch.setattr(module, "_VALUES_AT_ONCE", at_once)
+    monkeypatch.setattr(extremes, "_VALUES_AT_ONCE", at_once)
     calcium, calbindin = fields
     calcium[3, 2], calcium[4, 31], calbindin[6, 0] = -1.0, -15.9, -2.0
     found = below_zero(written(tmp_path / "run.h5", calcium, calbindin))
