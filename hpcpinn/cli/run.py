@@ -59,8 +59,6 @@ def run(
         _warn_of_inference(job if job is not None else found.file)
     require_action(order, "run")
     result = Path(order.described.run.output)
-    if resume is not None and not getattr(order.system, "resumes", True):
-        raise InputError(f"--resume: runs on a {order.system.name} keep no checkpoints; start without it")
     order = replace(order, resume=checkpoint_to_resume(resume, result))
     with telling_how_to_go_on(result):
         carry_out(order, "run")

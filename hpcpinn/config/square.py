@@ -65,6 +65,7 @@ class SquareOutputConfig(Table):
             file, and nothing else.
         seed: Seed of every random number in the run.
         transport: How ranks talk; ``auto`` takes mpi4jax under mpirun, nothing with one rank.
+        checkpoint_every: Windows from one checkpoint to the next.
     """
 
     duration: Annotated[PositiveTime | None, QUANTITIES["duration of a run"]] = None
@@ -73,6 +74,7 @@ class SquareOutputConfig(Table):
     output: Text = "results/dopamine.h5"
     seed: Annotated[int, Field(ge=0, lt=2**32)] = 0
     transport: Literal["auto", "serial", "mpi4jax", "mpi4py"] = "auto"
+    checkpoint_every: Count = 20
 
 
 class SquareNetworkConfig(Table):

@@ -19,15 +19,10 @@ OF_MARCH = "march_"
 
 
 class SavedProblem(WindowProblem, Protocol):
-    """A problem whose states can be kept."""
+    """A problem whose states can be kept.
 
-    @property
-    def rows(self) -> Rows:
-        """This rank's rows of `Packed.arrays`; ``Rows()`` where all is in `Packed.scalars`."""
-
-    @property
-    def settings(self) -> Mapping[str, str]:
-        """What states depend on, key by key, as `hpcpinn.io.checkpoint.fingerprint` makes it."""
+    Optional: ``rows``, this rank's rows of `Packed.arrays` (`Rows`), where not all is in `Packed.scalars`.
+    """
 
     def start(self) -> Any:
         """The state at the start of a run. Collective over all ranks."""
@@ -65,48 +60,71 @@ def at_start(problem: Q) -> Reached[Q]:
 
 
 def save(
-    path: Path, communicator: "Communicator", reached: Reached[Q], improvement: Improvement[Q] | None = None
+    path: Path,
+    communicator: "Communicator",
+    reached: Reached[Q],
+    settings: Mapping[str, str],
+    improvement: Improvement[Q] | None = None,
 ) -> None:
     """Replaces a checkpoint. Collective over all ranks.
+
+    Args:
+        path: The checkpoint.
+        communicator: All ranks.
+        reached: Where the march stands.
+        settings: What states depend on, key by key, as `hpcpinn.io.checkpoint.fingerprint` makes it.
+        improvement: What has changed the problem on the way.
 
     Raises:
         OutputError: On all ranks; an older checkpoint stays as it was.
     """
     problem = reached.problem
-    packed = problem.pack(reached.state)
+    packed, rows = problem.pack(reached.state), _rows(problem)
     of_march: dict[str, Any] = {"plan_length": reached.plan.length, **reached.tally.scalars()}
     if improvement is not None:
         of_march |= {f"improvement_{name}": value for name, value in improvement.scalars(problem).items()}
     checkpoint.save(
         path,
         communicator,
-        problem.rows.own,
-        problem.rows.total,
+        rows.own,
+        rows.total,
         packed.arrays,
         {**packed.scalars, **{OF_MARCH + name: value for name, value in of_march.items()}},
-        problem.settings,
+        settings,
     )
 
 
-def load(path: Path, communicator: "Communicator", problem: Q, improvement: Improvement[Q] | None = None) -> Reached[Q]:
+def load(
+    path: Path,
+    communicator: "Communicator",
+    problem: Q,
+    settings: Mapping[str, str],
+    improvement: Improvement[Q] | None = None,
+) -> Reached[Q]:
     """Where the march of a checkpoint stood. Collective over all ranks.
 
     Args:
         path: The checkpoint.
         communicator: All ranks, which may be others than those that wrote it.
         problem: As it is built from its description.
+        settings: Those of its description; as of `save`.
         improvement: As at the start of a run; takes up what it has kept.
 
     Raises:
         InputError: The checkpoint cannot be used for this problem.
     """
-    arrays, scalars = checkpoint.load(path, communicator, problem.rows.own, problem.settings)
+    arrays, scalars = checkpoint.load(path, communicator, _rows(problem).own, settings)
     of_march = _named(OF_MARCH, scalars)
     if improvement is not None:
         problem = improvement.restored(problem, _named("improvement_", of_march))
     own = {name: value for name, value in scalars.items() if not name.startswith(OF_MARCH)}
     state = problem.unpack(Packed(arrays, own))
     return Reached(problem, state, Plan(float(of_march["plan_length"])), Tally.restored(of_march))
+
+
+def _rows(problem: SavedProblem) -> Rows:
+    rows: Rows | None = getattr(problem, "rows", None)
+    return rows or Rows()
 
 
 def _named(prefix: str, scalars: Mapping[str, Any]) -> dict[str, Any]:

@@ -1,7 +1,7 @@
 """A run: a problem is marched to its end, written, and kept in checkpoints from which it goes on to the last bit."""
 
 import time as clock
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Generic, Protocol
@@ -66,6 +66,8 @@ class RunOptions(Generic[Q]):
 
     Attributes:
         checkpoint: Where checkpoints are written; None: nowhere.
+        settings: What states depend on, key by key, as `hpcpinn.io.checkpoint.fingerprint` makes it: a checkpoint of
+            others is refused.
         resume: Checkpoint to go on from; None: from the start.
         cadence: How often checkpoints are written.
         progress: Told what is being done, and about every accepted window.
@@ -76,6 +78,7 @@ class RunOptions(Generic[Q]):
     """
 
     checkpoint: Path | None = None
+    settings: Mapping[str, str] = field(default_factory=dict)
     resume: Path | None = None
     cadence: Cadence = Cadence(windows=1)
     progress: ProgressDisplay = NO_PROGRESS
@@ -122,7 +125,7 @@ def run(
     if options.resume is None:
         reached = at_start(problem)
     else:
-        reached = load(options.resume, communicator, problem, options.improvement)
+        reached = load(options.resume, communicator, problem, options.settings, options.improvement)
     output = open_output(reached, options.resume is not None)
     try:
         finished = _Loop(communicator, output, options, reached).to_end()
@@ -170,8 +173,9 @@ class _Loop(Generic[Q]):
             self.march.forget()
         if self._is_time_to_save():
             self.output.flush()
-            if self.options.checkpoint is not None:
-                save(self.options.checkpoint, self.communicator, self.reached, self.options.improvement)
+            options = self.options
+            if options.checkpoint is not None:
+                save(options.checkpoint, self.communicator, self.reached, options.settings, options.improvement)
             # A run that goes on from here has nothing to reuse: neither has this one, to the last bit.
             self.march.forget()
             self.last_saved = clock.perf_counter()

@@ -71,8 +71,10 @@ def run(
         progress.doing("compiling and solving the first window")
         return CoupledOutput(recorder)
 
+    marched = CoupledRun(problem, communicator, measured_exchange(problem, communicator))
     options = driver.RunOptions[CoupledRun](
         checkpoint=checkpoint.checkpoint_path(config.run.output),
+        settings=marched.settings,
         resume=resume,
         cadence=driver.Cadence(windows=config.run.checkpoint_every),
         progress=progress,
@@ -80,7 +82,6 @@ def run(
         unit=unit,
         began=began,
     )
-    marched = CoupledRun(problem, communicator, measured_exchange(problem, communicator))
     finished = driver.run(marched, communicator, opened, options)
     tally = finished.reached.tally
     verdict = communicator.on_root(_verdict, problem, tally)

@@ -77,15 +77,16 @@ def run_long(
         ready = clock.perf_counter()
         return output
 
+    marched = SlotRun(problem, problem.new_book())
     options = driver.RunOptions[SlotRun](
         checkpoint=checkpoint.checkpoint_path(config.run.output),
+        settings=marched.settings,
         resume=resume,
         cadence=driver.Cadence(seconds=config.split.checkpoint_every),
         progress=progress,
         detail=slot_detail,
         began=began,
     )
-    marched = SlotRun(problem, problem.new_book())
     reached = driver.run(marched, communicator, opened, options).reached
     verdict = verdict_of(problem, reached.state, reached.tally)
     pace = (clock.perf_counter() - ready) / max(1e-3 * config.run.duration, 1e-300)

@@ -1,10 +1,10 @@
 """A run on a square as the march and its checkpoints see it."""
 
 import math
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from dataclasses import dataclass
 from functools import cached_property
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
@@ -13,19 +13,21 @@ from jaxtyping import Array, Float
 
 from hpcpinn.core.system import Attempt, Packed, Rows
 from hpcpinn.domain.window_solver import WindowSolution
-from hpcpinn.io import checkpoint
+from hpcpinn.io.geometry import Box, Subdomains
 from hpcpinn.marching.controller import WindowRule
+from hpcpinn.marching.march import Improvement
+from hpcpinn.marching.tally import Tally
 from hpcpinn.parallel.communicator import Communicator
-from hpcpinn.physics.dopamine import exact
+from hpcpinn.physics.dopamine import DopamineConstants, exact
 from hpcpinn.training.collocation import gauss_grid
 from hpcpinn.training.first_order import REMEDIES
 from hpcpinn.training.rectangles import RectangleData, field_on
-from hpcpinn.workflows.square_problem import SquareProblem, duration_of, positions, released
+from hpcpinn.workflows.run_verdict import Accuracy
+from hpcpinn.workflows.square_problem import SquareProblem, duration_of, positions, release, released
+from hpcpinn.workflows.square_recorded import COLUMNS, DOPAMINE
 
 FINER = "use more network.features_space, domain.subdomains or schwarz.max_sweeps"
 """What helps where the shortest window fails, besides what its trainer wants."""
-RESUMABLE = ("domain", "physics", "network", "training", "schwarz", "window")
-"""Tables of the run description that shape the state: they must not change on resume."""
 
 
 class SquareState(NamedTuple):
@@ -46,13 +48,10 @@ class SolvedSquare(NamedTuple):
     Attributes:
         window: Length and start of it.
         solution: Heads, traces and work.
-        exact_error: L2 difference from the closed form over the box and the window, relative to its norm; NaN where
-            the solve failed.
     """
 
     window: RectangleData
     solution: WindowSolution
-    exact_error: float
 
 
 SquareAttempt = Attempt[SquareState, SolvedSquare]
@@ -65,10 +64,43 @@ class SquareRun:
     Attributes:
         problem: What is solved.
         communicator: All ranks.
+        improvement: What trains the trunks on the way; None: nothing.
     """
 
     problem: SquareProblem
     communicator: Communicator
+    improvement: "Improvement[SquareRun] | None" = None
+
+    fields = (DOPAMINE,)
+    columns = COLUMNS
+
+    @property
+    def parameters(self) -> DopamineConstants:
+        """The constants of the equation."""
+        return self.problem.constants
+
+    @cached_property
+    def geometry(self) -> Box:
+        """The output cells."""
+        domain, line = self.problem.domain, self._line
+        low, size, count = np.array(domain.low), domain.size, domain.count
+        x, y = (
+            low[axis] + ((np.arange(count[axis])[:, None] + 0.5 + 0.5 * line) * size[axis]).ravel() for axis in range(2)
+        )
+        return Box(x, y, subdomains=Subdomains(domain.centre, self.problem.owner))
+
+    @cached_property
+    def _line(self) -> Float[np.ndarray, " n"]:
+        """Middles of the output cells along a side of a subdomain, ξ."""
+        cells = self.problem.config.run.cells
+        return (2.0 * np.arange(cells) + 1.0) / cells - 1.0
+
+    @cached_property
+    def times(self) -> Float[np.ndarray, " T"]:
+        """When frames are written, ms: at multiples of the interval, and at the end."""
+        interval, end = self.problem.config.run.output_interval, float(self.stops[-1])
+        frames = np.arange(0, np.floor(end / interval * (1.0 + 1e-12)) + 1) * interval
+        return frames if frames[-1] > end * (1.0 - 1e-9) else np.append(frames, end)
 
     @cached_property
     def rule(self) -> WindowRule:
@@ -101,12 +133,10 @@ class SquareRun:
         error, away = solver.estimate(window, heads)
         notes: dict[str, float] = {"newton_steps": solution.newton_steps, "sweeps": solution.sweeps}
         largest = {"jump": solution.jump}
-        exact_error = math.nan
         if solution.converged:
             missed, norm, most = (float(value) for value in self._compare(heads, state.time, length))
-            exact_error = (missed / norm) ** 0.5
             notes |= {"missed": missed * length, "norm": norm * length}
-            largest |= {"exact_error": exact_error, "exact_error_max": most}
+            largest |= {"exact_error": (missed / norm) ** 0.5, "exact_error_max": most}
         return Attempt(
             length,
             float(np.max(error / away)) if solution.converged else math.nan,
@@ -115,7 +145,7 @@ class SquareRun:
             largest=largest,
             why=f"sides disagree by {solution.jump:.1e} after {solution.sweeps} sweeps "
             f"(schwarz.jump_tolerance = {solver.sweeping.tolerance:.1e})",
-            inside=SolvedSquare(window, solution, exact_error),
+            inside=SolvedSquare(window, solution),
         )
 
     @cached_property
@@ -141,17 +171,41 @@ class SquareRun:
 
         return jax.jit(compare)
 
+    def initially(self) -> dict[str, Float[np.ndarray, "1 Y X"]]:
+        """The release itself, on the output cells."""
+        x, y = np.meshgrid(self.geometry.x, self.geometry.y)
+        return {DOPAMINE.name: np.asarray(release(self.problem.constants, x, y))[None]}
+
+    def observe(self, attempt: SquareAttempt, times: Float[np.ndarray, " n"]) -> dict[str, Float[np.ndarray, "n Y X"]]:
+        """Frames of the whole square at times inside a window, counted from its start; nothing on other ranks."""
+        clock = self.problem.solver.table.clock
+        in_time = np.asarray(clock.features(2.0 * times / attempt.length - 1.0).value)
+        in_space = np.asarray(self._in_space(attempt.inside.solution.traces.heads))
+        parts = self.communicator.gather((self.problem.local, in_space @ in_time.T))
+        if parts is None:
+            return {}
+        cells = self.problem.config.run.cells
+        frames = np.empty((len(times), len(self.geometry.y), len(self.geometry.x)))
+        for pieces, values in parts:
+            for piece, value in zip(pieces, values, strict=True):
+                column, row = self.problem.domain.place[piece] * cells
+                frames[:, row : row + cells, column : column + cells] = value.transpose(2, 1, 0)
+        return {DOPAMINE.name: frames}
+
+    @cached_property
+    def _in_space(self) -> Callable[[Array], Array]:
+        """What heads make of the output cells: (p, n, n, L), a head for every feature in time.
+
+        The times of frames differ from window to window; this part does not and is compiled once.
+        """
+        solver = self.problem.solver
+        along, all_features = solver.table.along(self._line), jnp.eye(solver.table.clock.n_features)
+        return jax.jit(lambda heads: field_on(solver.equation, solver.geometry, along, all_features, heads)[:, 0])
+
     @property
     def rows(self) -> Rows:
         """This rank's subdomains."""
         return Rows(self.problem.local, len(self.problem.owner))
-
-    @cached_property
-    def settings(self) -> Mapping[str, str]:
-        """What states depend on."""
-        config = self.problem.config
-        tables = config.model_dump(mode="json", include=set(RESUMABLE)) | {"run": {"seed": config.run.seed}}
-        return checkpoint.fingerprint(tables)
 
     def pack(self, state: SquareState) -> Packed:
         """A state for a checkpoint."""
@@ -160,3 +214,34 @@ class SquareRun:
     def unpack(self, packed: Packed) -> SquareState:
         """The state of a checkpoint."""
         return SquareState(float(packed.scalars["time"]), jnp.asarray(packed.arrays["field"]))
+
+    def figures(self, tally: Tally) -> dict[str, Any]:
+        """What a run has counted and measured.
+
+        ``exact_error`` is the L2 difference from the closed form over the box and all times, relative to its L2 norm;
+        ``exact_error_worst`` the largest of a single window, in the same measure; ``exact_error_max`` the largest
+        difference at any point and time, µM; ``error_estimate`` the largest of a window.
+        """
+        config = self.problem.config
+        return {
+            "subdomains": config.domain.subdomains,
+            "windows": tally.windows,
+            "rejected": tally.rejected,
+            "newton_steps": tally["newton_steps"],
+            "sweeps": tally["sweeps"],
+            "exact_error": _exact_error(tally),
+            "exact_error_worst": tally["exact_error"],
+            "exact_error_max": tally["exact_error_max"],
+            "error_estimate": tally.error,
+            "tolerance": config.window.tolerance,
+            "interface_jump": tally["jump"],
+        }
+
+    def accuracy(self, tally: Tally) -> Accuracy:
+        """How far a run is from the closed form."""
+        of = "the distance from the closed form, over the square and all times"
+        return Accuracy(_exact_error(tally), self.rule.tolerance, of, "window.tolerance")
+
+
+def _exact_error(tally: Tally) -> float:
+    return float((tally["missed"] / tally["norm"]) ** 0.5)

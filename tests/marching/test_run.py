@@ -8,7 +8,7 @@ from typing import Any, NamedTuple
 import numpy as np
 import pytest
 
-from hpcpinn.core.system import Attempt, Packed, Rows
+from hpcpinn.core.system import Attempt, Packed
 from hpcpinn.errors import InputError, SolveError
 from hpcpinn.marching.checkpoints import Reached, load
 from hpcpinn.marching.controller import WindowRule
@@ -37,8 +37,6 @@ class Pendulum:
 
     rule: WindowRule = WindowRule(first=0.05, shortest=1e-3, longest=0.5, tolerance=1e-4, order=3.0)
     stops: np.ndarray = field(default_factory=lambda: np.array([SWITCH, END]))
-    settings: dict[str, str] = field(default_factory=lambda: {"push": "0.7"})
-    rows: Rows = Rows()
     breaks_at: float = math.inf
     steps: int = 6
 
@@ -106,8 +104,11 @@ class Written:
         self.complete = complete
 
 
+SETTINGS = {"push": "0.7"}
+
+
 def finished(options: RunOptions[Pendulum], output: Written, problem: Pendulum | None = None) -> Reached[Pendulum]:
-    return run(problem or Pendulum(), SERIAL, output.opened, options).reached
+    return run(problem or Pendulum(), SERIAL, output.opened, replace(options, settings=SETTINGS)).reached
 
 
 def counts(tally: Tally) -> tuple[Any, ...]:
@@ -200,7 +201,7 @@ def test_what_fails_at_the_shortest_length_ends_the_run_and_keeps_what_was_accep
     with pytest.raises(SolveError, match=r"^window at t = 1\.69\d*: the rope broke at the shortest window allowed"):
         finished(RunOptions(checkpoint=path), output, broken)
     assert output.complete is False and 1.69 < output.kept[-1][0] <= 1.7
-    assert load(path, SERIAL, broken).state.time == output.kept[-1][0]
+    assert load(path, SERIAL, broken, SETTINGS).state.time == output.kept[-1][0]
     whole = finished(RunOptions(resume=path), output)  # where the rope holds, it goes on
     assert output.complete and whole.state.time == END
 
@@ -209,7 +210,7 @@ def test_a_checkpoint_of_other_settings_is_refused(tmp_path: Path) -> None:
     path = tmp_path / "checkpoint.h5"
     finished(RunOptions(checkpoint=path), Written())
     with pytest.raises(InputError, match=r"push was 0\.7 and is now 0\.8"):
-        load(path, SERIAL, replace(Pendulum(), settings={"push": "0.8"}))
+        load(path, SERIAL, Pendulum(), {"push": "0.8"})
 
 
 def test_a_stationary_problem_has_one_attempt(tmp_path: Path) -> None:

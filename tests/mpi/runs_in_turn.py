@@ -4,14 +4,15 @@ mpi4jax writes the address of its communicator into compiled programs, so that t
 """
 
 import sys
+from dataclasses import replace
 from pathlib import Path
 
 from hpcpinn.cli.run import checkpoint_to_resume
-from hpcpinn.config import load_config
 from hpcpinn.parallel.device import prepare
 from hpcpinn.parallel.transports import make_communicator
 from hpcpinn.progress import NoProgress
-from hpcpinn.workflows import forward
+from hpcpinn.systems import part
+from hpcpinn.systems.jobs import load_order, require_action
 
 
 def main(job: str, transport: str, *outputs: str) -> None:
@@ -19,8 +20,9 @@ def main(job: str, transport: str, *outputs: str) -> None:
     prepare()
     communicator = make_communicator(transport)
     for output in outputs:
-        config = load_config(Path(job), [f"run.output={output}"])
-        forward.run(config, communicator, NoProgress(), resume=checkpoint_to_resume("auto", Path(output)))
+        order = load_order(Path(job), [f"run.output={output}"])
+        order = replace(order, resume=checkpoint_to_resume("auto", Path(output)))
+        part(require_action(order, "run")).work(order, communicator, NoProgress())
 
 
 if __name__ == "__main__":

@@ -1,16 +1,23 @@
 """Runs on a square, as a user starts them: right, the same on two ranks, validated, drawn; inferences."""
 
 import json
+import shutil
+from dataclasses import replace
 from pathlib import Path
 
+import h5py
 import numpy as np
 import pytest
 
-from hpcpinn.errors import InputError
+from hpcpinn.errors import InputError, NothingToDoError
 from hpcpinn.io import read
 from hpcpinn.io.inference import read_inference
 from hpcpinn.io.metrics import read_metrics
 from hpcpinn.io.sidecar import read_reference
+from hpcpinn.parallel.communicator import SerialCommunicator
+from hpcpinn.progress import NO_PROGRESS, NoProgress, ProgressDisplay
+from hpcpinn.systems.jobs import load_order
+from hpcpinn.systems.square.run import work
 from tests.cli.in_process import hpcpinn
 from tests.mpi import runner
 
@@ -47,10 +54,53 @@ name = "k"
 
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A run, and copies of what it had written when two of its windows were in a checkpoint."""
     here = tmp_path_factory.mktemp("square")
     (here / "job.toml").write_text(JOB)
-    hpcpinn("run", here / "job.toml", "--output", here / "alone.h5")
+
+    class Keeper(NoProgress):
+        windows = 0
+
+        def done(self, amount: float, detail: str = "") -> None:
+            self.windows += 1
+            if self.windows == 2:
+                for begun in ("again", "more"):
+                    shutil.copy(here / "alone.h5", here / f"{begun}.h5")
+                    shutil.copy(here / "alone.checkpoint.h5", here / f"{begun}.checkpoint.h5")
+
+    worked(here, "alone", Keeper())
     return here
+
+
+def worked(folder: Path, name: str, progress: ProgressDisplay, resume: Path | None = None) -> None:
+    order = load_order(folder / "job.toml", [f"run.output={folder / name}.h5", "run.checkpoint_every=1"])
+    work(replace(order, resume=resume), SerialCommunicator(), progress)
+
+
+def arrays(path: Path) -> dict[str, np.ndarray]:
+    """All that a run has found; not what it took."""
+    found: dict[str, np.ndarray] = {}
+    with h5py.File(path) as file:
+        file.visititems(lambda name, item: found.update({name: item[()]}) if isinstance(item, h5py.Dataset) else None)
+    return {name: values for name, values in found.items() if name not in ("config", "windows/seconds")}
+
+
+def test_it_goes_on_to_the_same_bits(folder: Path):
+    assert 0 < len(read(folder / "again.h5").time) < len(read(folder / "alone.h5").time)
+    worked(folder, "again", NO_PROGRESS, folder / "again.checkpoint.h5")
+    whole, again = arrays(folder / "alone.h5"), arrays(folder / "again.h5")
+    assert whole.keys() == again.keys()
+    for name, values in whole.items():
+        np.testing.assert_array_equal(again[name], values, err_msg=name)
+    told, retold = (read_metrics(folder / f"{name}.h5") for name in ("alone", "again"))
+    for name in ("exact_error", "exact_error_max", "error_estimate", "windows", "sweeps", "verdict"):
+        assert told[name] == retold[name], name
+    with pytest.raises(NothingToDoError, match=r"again.h5: already at 1.5 ms; nothing to do"):
+        worked(folder, "again", NO_PROGRESS, folder / "again.checkpoint.h5")
+    (folder / "job.toml").write_text(JOB.replace("features_space = 9", "features_space = 10"))
+    with pytest.raises(InputError, match=r"network.features_space was 9 and is now 10; set it back"):
+        worked(folder, "again", NO_PROGRESS, folder / "again.checkpoint.h5")
+    (folder / "job.toml").write_text(JOB)
 
 
 def test_it_is_near_the_closed_form_by_its_own_account_and_by_others(folder: Path, capsys):
@@ -65,16 +115,18 @@ def test_it_is_near_the_closed_form_by_its_own_account_and_by_others(folder: Pat
     assert len(found["finite_differences"]) == 3
 
 
-def test_two_ranks_give_the_same(folder: Path):
-    command = ["-m", "hpcpinn", "run", str(folder / "job.toml"), "--output", str(folder / "pair.h5")]
+def test_two_ranks_give_the_same_and_go_on_where_one_was(folder: Path):
+    outputs = [folder / f"{name}.h5" for name in ("pair", "more")]
+    command = ["-m", "tests.mpi.runs_in_turn", str(folder / "job.toml"), "auto", *map(str, outputs)]
     job = runner.mpirun(command, 2, limit=400.0, directory=folder)
     assert job.code == 0, job.output
-    alone, pair = read(folder / "alone.h5"), read(folder / "pair.h5")
-    assert pair.complete and set(pair.box.subdomains.owner) == {0, 1}
-    np.testing.assert_array_equal(alone.time, pair.time)
-    np.testing.assert_allclose(pair.dopamine, alone.dopamine, atol=1e-11)
-    for column in ("length", "newton_steps", "sweeps", "rejected"):
-        np.testing.assert_allclose(alone.windows[column], pair.windows[column], rtol=1e-9, err_msg=column)
+    alone = read(folder / "alone.h5")
+    for pair in map(read, outputs):
+        assert pair.complete and set(pair.box.subdomains.owner) == {0, 1}
+        np.testing.assert_array_equal(alone.time, pair.time)
+        np.testing.assert_allclose(pair.dopamine, alone.dopamine, atol=1e-11)
+        for column in ("length", "newton_steps", "sweeps", "rejected"):
+            np.testing.assert_allclose(alone.windows[column], pair.windows[column], rtol=1e-9, err_msg=column)
 
 
 def test_the_file_says_what_it_holds(folder: Path):
@@ -142,5 +194,5 @@ def test_mistakes_are_told_before_work_starts(tmp_path: Path):
     job.write_text('[domain]\nkind = "square"\n')
     with pytest.raises(InputError, match=r"\[\[parameter\]\]: none is given"):
         hpcpinn("infer", job, "--output", tmp_path / "out.h5")
-    with pytest.raises(InputError, match=r"--resume: runs on a square"):
-        hpcpinn("run", job, "--resume", "auto")
+    with pytest.raises(InputError, match=r"--resume: no checkpoint \S*out.checkpoint.h5"):
+        hpcpinn("run", job, "--resume", "--output", tmp_path / "out.h5")

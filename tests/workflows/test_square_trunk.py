@@ -1,7 +1,10 @@
 """Runs on a square that train their trunks: better than frozen ones of the same size, the same on two ranks."""
 
+import shutil
+from dataclasses import replace
 from pathlib import Path
 
+import jax
 import numpy as np
 import pytest
 
@@ -10,14 +13,17 @@ from hpcpinn.io import read
 from hpcpinn.io.metrics import read_metrics
 from hpcpinn.parallel.communicator import Communicator, SerialCommunicator
 from hpcpinn.physics.dopamine import PRESETS
+from hpcpinn.progress import NoProgress
 from hpcpinn.systems.jobs import load_order
+from hpcpinn.systems.square.run import work
 from hpcpinn.training.levenberg_marquardt import LevenbergMarquardt
 from hpcpinn.workflows.square_problem import build_square
 from hpcpinn.workflows.square_run import SquareRun
-from hpcpinn.workflows.square_trunk import SquareTrunkTraining
+from hpcpinn.workflows.square_trunk import SquareTrunkTraining, square_run
 from hpcpinn.workflows.square_validate import closed_form
 from hpcpinn.workflows.trunk_rule import PAUSE, TrunkRule
 from tests.cli.in_process import hpcpinn
+from tests.workflows.test_square import arrays
 
 JOB = """
 [domain]
@@ -58,6 +64,56 @@ def test_a_run_that_trains_its_trunks_is_closer_to_the_closed_form(job: Path) ->
     result = read(file)
     wanted = closed_form(PRESETS["dopamine"], result.box.x, result.box.y, result.time)
     assert np.abs(result.dopamine - wanted).max() < 2.0 * trained["exact_error_max"]
+
+
+@pytest.mark.slow
+def test_a_run_that_trains_its_trunks_goes_on_to_the_same_bits(job: Path) -> None:
+    """The trunks of its first window are in the checkpoint."""
+
+    class Keeper(NoProgress):
+        windows = 0
+
+        def done(self, amount: float, detail: str = "") -> None:
+            self.windows += 1
+            if self.windows == 1:
+                for name in ("h5", "checkpoint.h5"):
+                    shutil.copy(job.with_name(f"whole.{name}"), job.with_name(f"again.{name}"))
+
+    def worked(name: str, progress: NoProgress, resume: Path | None = None) -> dict[str, np.ndarray]:
+        order = load_order(job, [TRAINED, f"run.output={job.with_name(name)}.h5", "run.checkpoint_every=1"])
+        work(replace(order, resume=resume), SerialCommunicator(), progress)
+        return arrays(job.with_name(f"{name}.h5"))
+
+    whole = worked("whole", Keeper())
+    again = worked("again", NoProgress(), job.with_name("again.checkpoint.h5"))
+    assert len(whole["windows/start"]) > 1
+    for name, values in whole.items():
+        np.testing.assert_array_equal(again[name], values, err_msg=name)
+
+
+def test_trunks_of_a_checkpoint_are_those_that_were_kept() -> None:
+    """To the last bit, and others than a run begins with."""
+    settings = ["domain.kind=square", "domain.subdomains=[2, 2]", "network.features_space=5", TRAINED]
+    config = load_order(None, settings).described
+    assert isinstance(config, SquareConfig)
+    run = square_run(config, SerialCommunicator())
+    training = run.improvement
+    assert isinstance(training, SquareTrunkTraining)
+    shaken = training.weights(run) * (1.0 + 1e-3 * np.random.default_rng(1).normal(size=len(training.weights(run))))
+    training.last = 7
+    trained = training.with_weights(run, shaken)
+    kept = training.scalars(trained)
+    other = SquareTrunkTraining.of(run)
+    back = other.restored(run, kept)
+    assert other.last == 7
+    for mine, theirs, first in zip(*(jax.tree.leaves(_tables(one)) for one in (back, trained, run)), strict=True):
+        np.testing.assert_array_equal(mine, theirs)
+        assert not np.array_equal(mine, first)
+
+
+def _tables(run: SquareRun) -> list[object]:
+    table = run.problem.solver.table
+    return [table.line, table.ends, table.time, table.start, table.final]
 
 
 def test_trunks_are_trained_at_first_and_where_the_estimate_asks_after_a_pause() -> None:

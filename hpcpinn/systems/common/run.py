@@ -1,8 +1,7 @@
 """``hpcpinn run`` of a system that builds a problem and has no more to say: march, results, checkpoints."""
 
 import time as clock
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -13,21 +12,21 @@ from rich.console import Console
 
 from hpcpinn.config.reading import Reading
 from hpcpinn.core.order import Order
-from hpcpinn.core.system import Attempt, Packed, Problem, Rows
-from hpcpinn.errors import NothingToDoError, concerning
+from hpcpinn.core.system import Problem
+from hpcpinn.errors import concerning
 from hpcpinn.io import checkpoint, places, schema
 from hpcpinn.io.layout import ResultHeader
 from hpcpinn.io.metrics import metrics_path, write_metrics
 from hpcpinn.io.results import ResultWriter
 from hpcpinn.marching import run as driver
 from hpcpinn.marching.checkpoints import Reached
-from hpcpinn.marching.controller import WindowRule
 from hpcpinn.marching.march import Step
 from hpcpinn.marching.tally import Tally
 from hpcpinn.parallel.communicator import Communicator
 from hpcpinn.progress import ProgressDisplay
 from hpcpinn.terminal.lines import print_verdict
 from hpcpinn.wording import as_typed, biology, counted, duration
+from hpcpinn.workflows.resumption import stop_where_done
 from hpcpinn.workflows.run_summary import RunSummary, summarised
 from hpcpinn.workflows.run_verdict import Accuracy, Verdict, lines_of
 
@@ -70,30 +69,32 @@ def work(order: Order, communicator: Communicator, progress: ProgressDisplay) ->
     began, described = clock.perf_counter(), order.described
     progress.doing("setting up")
     problem = order.system.build(described, communicator)
-    marched = Marched(problem, _settings(order))
     output = described.run.output
     unit = "" if _is_dimensionless(problem) else "ms"
 
-    def opened(reached: Reached[Marched], resumed: bool) -> FieldOutput:
-        if resumed and len(problem.stops) and reached.state.time >= problem.stops[-1] * (1.0 - 1e-12):
-            there = f"{output}: already at {_user_time(problem, reached.state.time):g} {unit}".rstrip()
-            raise NothingToDoError(f"{there}; nothing to do: --set run.duration=... goes on to a later time")
+    def opened(reached: Reached[Problem], resumed: bool) -> FieldOutput:
+        if resumed and len(problem.stops):
+            times = (_user_time(problem, time) for time in (problem.stops[-1], reached.state.time))
+            communicator.on_root(stop_where_done, output, *times, unit)
         progress.doing("solving the first window")
         return FieldOutput.opened(order, problem, communicator, reached.state.time if resumed else None)
 
-    options = driver.RunOptions[Marched](
+    options = driver.RunOptions[Problem](
         checkpoint=checkpoint.checkpoint_path(output) if len(problem.stops) else None,
+        settings=_settings(order),
         resume=order.resume,
         cadence=driver.Cadence(windows=described.run.checkpoint_every),
         progress=progress,
+        improvement=getattr(problem, "improvement", None),
         unit=unit,
         began=began,
     )
-    finished = driver.run(marched, communicator, opened, options)
-    tally = finished.reached.tally
+    finished = driver.run(problem, communicator, opened, options)
+    reached = finished.reached
+    verdict = Verdict((_asked(reached, _accuracy, "accuracy"),))
     summary = summarised(
-        communicator, output, _user_time(problem, finished.reached.state.time), _figures(problem, tally),
-        Verdict((_accuracy(problem, tally),)), began=began, seconds_setup=finished.seconds_setup, time_unit=unit,
+        communicator, output, _user_time(problem, reached.state.time), _asked(reached, _figures, "figures"), verdict,
+        began=began, seconds_setup=finished.seconds_setup, time_unit=unit,
     )  # fmt: skip
     write_metrics(output, communicator, summary.metrics())
     return summary
@@ -115,51 +116,6 @@ def tell(order: Order, outcome: RunSummary) -> None:
     after = {"result": s.result, "next": f"hpcpinn validate {typed}  and then  hpcpinn plot {typed}"}
     shown = [(label, text) for label, text in lines.items() if text]
     print_verdict([*shown, *lines_of(s.verdict), *after.items()], Console(highlight=False, markup=False))
-
-
-@dataclass(frozen=True, eq=False)
-class Marched:
-    """A problem of the protocol as the march and its checkpoints see it.
-
-    Attributes:
-        problem: The problem.
-        settings: What its states depend on, key by key.
-    """
-
-    problem: Problem
-    settings: Mapping[str, str]
-
-    @property
-    def rule(self) -> WindowRule:
-        """Lengths and tolerance of windows."""
-        return self.problem.rule
-
-    @property
-    def stops(self) -> Float[ndarray, " s"]:
-        """Times at which windows must end."""
-        return self.problem.stops
-
-    @property
-    def rows(self) -> Rows:
-        """This rank's rows of packed arrays."""
-        own: Rows | None = getattr(self.problem, "rows", None)
-        return own or Rows()
-
-    def start(self) -> Any:
-        """The state at time 0."""
-        return self.problem.start()
-
-    def attempt(self, state: Any, length: float, reuse: Any) -> Attempt[Any, Any]:
-        """A window."""
-        return self.problem.attempt(state, length, reuse)
-
-    def pack(self, state: Any) -> Packed:
-        """A state as plain arrays."""
-        return self.problem.pack(state)
-
-    def unpack(self, packed: Packed) -> Any:
-        """The state of `pack`."""
-        return self.problem.unpack(packed)
 
 
 class FieldOutput:
@@ -193,7 +149,7 @@ class FieldOutput:
             return cls(problem, ResultWriter(path, communicator, header))
         return cls(problem, ResultWriter.resume(path, communicator, header, _user_time(problem, until)))
 
-    def window(self, step: Step[Any], tally: Tally) -> None:
+    def window(self, step: Step[Problem], tally: Tally) -> None:
         """Remembers the frames that are due in a window, and its row."""
         attempt, rule = step.attempt, self._problem.rule
         begin = step.before.time
@@ -201,17 +157,25 @@ class FieldOutput:
         internal, late = (times - rule.since) * rule.unit, 1e-9 * max(attempt.length, 1e-300)
         is_due = (internal > begin + late) & (internal <= begin + attempt.length + late)
         if step.number == 0:
-            is_due |= np.abs(internal - begin) <= late
+            at_start = np.abs(internal - begin) <= late
+            if hasattr(self._problem, "initially"):
+                self._frames(times[at_start], self._problem.initially())
+            else:
+                is_due |= at_start
         if is_due.any():
+            # as it was when it solved this window: trunks may have been trained since
             inside = np.clip(internal[is_due] - begin, 0.0, attempt.length)
-            values = self._problem.observe(attempt, inside)
-            for number, time in enumerate(times[is_due]):
-                self._writer.frame(float(time), {name: of_field[number] for name, of_field in values.items()})
+            self._frames(times[is_due], step.problem.observe(attempt, inside))
         row = {
             "start": _user_time(self._problem, begin), "length": attempt.length / rule.unit,
             "error_estimate": attempt.error, "rejected": step.rejected,
         }  # fmt: skip
-        self._writer.windows([row | {name: attempt.notes[name] for name in self._columns}])
+        known = {"seconds": step.seconds, **attempt.notes, **attempt.largest}
+        self._writer.windows([row | {name: known[name] for name in self._columns}])
+
+    def _frames(self, times: Float[ndarray, " n"], values: Mapping[str, Float[ndarray, "n ..."]]) -> None:
+        for number, time in enumerate(times if values else ()):
+            self._writer.frame(float(time), {name: of_field[number] for name, of_field in values.items()})
 
     def flush(self) -> None:
         """Makes everything remembered part of the file."""
@@ -226,6 +190,12 @@ def _settings(order: Order) -> dict[str, str]:
     whole = order.described.model_dump(mode="json")
     kept = {name: table for name, table in whole.items() if name not in _NOT_OF_THE_STATE}
     return checkpoint.fingerprint(kept | {"run": {"seed": whole["run"].get("seed")}})
+
+
+def _asked(reached: Reached[Problem], otherwise: Callable[[Problem, Tally], Any], name: str) -> Any:
+    """What the problem itself says of its tally, or what is said of every one."""
+    own: Callable[[Tally], Any] | None = getattr(reached.problem, name, None)
+    return otherwise(reached.problem, reached.tally) if own is None else own(reached.tally)
 
 
 def _figures(problem: Problem, tally: Tally) -> dict[str, Any]:

@@ -17,7 +17,6 @@ class Square:
     conflicts = staticmethod(square_checks.conflicts)
     idle = staticmethod(square_checks.idle)
     quantity_of = staticmethod(square_checks.quantity_of)
-    resumes = False
     peer = "DeepXDE"
     actions: ClassVar[Mapping[str, Any]] = {
         "run": "hpcpinn.systems.square.run",
@@ -28,9 +27,9 @@ class Square:
 
     def build(self, described: SquareConfig, communicator: Any) -> Any:
         """What a description means. Collective over all ranks."""
-        from hpcpinn.workflows.square_problem import build_square
+        from hpcpinn.workflows.square_trunk import square_run
 
-        return build_square(described, communicator)
+        return square_run(described, communicator)
 
     def draw(self, drawing: Any) -> Any:
         """Draws the pictures of a run, an inference or a study."""

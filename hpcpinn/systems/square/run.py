@@ -1,41 +1,19 @@
 """``hpcpinn run`` on a square."""
 
-from typing import TYPE_CHECKING
-
 from rich.console import Console
 
 from hpcpinn.core.order import Order
-from hpcpinn.progress import ProgressDisplay
+from hpcpinn.systems.common.run import look, work
 from hpcpinn.terminal.lines import print_verdict
 from hpcpinn.wording import as_typed, biology, counted, duration
+from hpcpinn.workflows.run_summary import RunSummary
+from hpcpinn.workflows.run_verdict import lines_of
 
-if TYPE_CHECKING:
-    from hpcpinn.parallel.communicator import Communicator
-    from hpcpinn.workflows.run_summary import RunSummary
-
-
-def look(order: Order) -> None:
-    """Finds out before the work starts that a run cannot, or must not, write its files.
-
-    Raises:
-        InputError: It cannot.
-    """
-    from hpcpinn.workflows import square
-
-    square.refuse_unusable_places(order.described, order.file)
+__all__ = ["look", "tell", "work"]
 
 
-def work(order: Order, communicator: "Communicator", progress: ProgressDisplay) -> "RunSummary":
-    """Runs it, into its result file. Collective over all ranks."""
-    from hpcpinn.workflows import square
-
-    return square.run_square(order.described, communicator, progress)
-
-
-def tell(order: Order, outcome: "RunSummary") -> None:
+def tell(order: Order, outcome: RunSummary) -> None:
     """Prints what was computed, how well, and what it cost."""
-    from hpcpinn.workflows.run_verdict import lines_of
-
     s = outcome
     lines = {
         "square": f"{s.subdomains[0]} x {s.subdomains[1]} subdomains on {counted(s.ranks, 'rank')}",
