@@ -4,6 +4,7 @@
 """
 
 from importlib import import_module
+from importlib.util import find_spec
 from typing import TYPE_CHECKING, Any
 
 __version__ = "0.1.0"
@@ -65,7 +66,8 @@ def __getattr__(name: str) -> Any:
     if name in _PLACES:
         found = globals()[name] = getattr(import_module(_PLACES[name]), name)
         return found
-    found = None if name.startswith("_") else import_module("hpcpinn.systems").for_python(name)
+    is_own = name.startswith("_") or find_spec(f"hpcpinn.{name}") is not None  # a room, about to be imported
+    found = None if is_own else import_module("hpcpinn.systems").for_python(name)
     if found is None:
         raise AttributeError(f"module 'hpcpinn' has no attribute {name!r}")
     return found

@@ -93,3 +93,11 @@ def test_an_installed_package_brings_one(tmp_path: Path):
         [sys.executable, "-c", code], env=around, capture_output=True, text=True, check=True, timeout=60
     )
     assert done.stdout == "12.5\n"
+
+
+def test_rooms_of_the_package_are_imported_without_asking_systems():
+    """A file of `HPCPINN_SYSTEMS` imports them itself."""
+    around = os.environ | {"PYTHONPATH": str(HERE.parents[1]), "HPCPINN_SYSTEMS": str(HERE / "pair.py")}
+    code = "from hpcpinn.io.read import read; from hpcpinn.systems import system_named as s; print(s('pair').summary)"
+    done = subprocess.check_output([sys.executable, "-c", code], env=around, text=True, timeout=60)
+    assert done == "a FitzHugh-Nagumo pair\n"
