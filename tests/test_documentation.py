@@ -90,6 +90,17 @@ def test_examples_in_python_run(page, folder, tmp_path, monkeypatch):
     runpy.run_path(str(script), run_name="__main__")
 
 
+@pytest.mark.parametrize("page", ["README.md", "docs/python.md"])
+def test_examples_in_python_have_the_types_that_are_offered(page, tmp_path):
+    script = tmp_path / "examples.py"
+    script.write_text("\n".join(blocks_of(ROOT / page, "python")))
+    done = subprocess.run(
+        [sys.executable, "-m", "mypy", "--strict", "--config-file", "pyproject.toml", str(script)],
+        cwd=ROOT, capture_output=True, text=True, timeout=300,
+    )  # fmt: skip
+    assert done.returncode == 0, done.stdout
+
+
 def test_the_readme_begins_with_a_run_in_python():
     first = blocks_of(ROOT / "README.md", "[a-z]+")[0]
     assert first == blocks_of(ROOT / "README.md", "python")[0] and "hp.solve(" in first

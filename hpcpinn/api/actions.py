@@ -8,10 +8,10 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 from hpcpinn.api.folders import TemporaryFolder
 from hpcpinn.api.job import Job
-from hpcpinn.api.session import ranks
+from hpcpinn.api.session import ranks, telling
 from hpcpinn.api.stored import Stored
 from hpcpinn.errors import InputError, InputWarning
-from hpcpinn.progress import NO_PROGRESS, ProgressDisplay
+from hpcpinn.progress import ProgressDisplay
 from hpcpinn.systems.work import judge, work_on
 
 if TYPE_CHECKING:
@@ -38,7 +38,7 @@ def finished(
     kind: type[Kind],
     command: str,
     job: Job,
-    progress: ProgressDisplay | None,
+    progress: ProgressDisplay | bool,
     resume: str | os.PathLike[str] | bool = False,
 ) -> Kind:
     """What a job left when it was carried out. Collective over all ranks.
@@ -47,7 +47,7 @@ def finished(
         kind: Of its result.
         command: ``run``, ``infer`` or ``uq``.
         job: The job.
-        progress: Told what is being done; nobody where None.
+        progress: Told what is being done; True for what the command line shows.
         resume: Checkpoint to go on from; True for that of the result where there is one.
 
     Raises:
@@ -58,7 +58,9 @@ def finished(
     communicator = ranks(job.config.run.transport)
     job, folder = _placed(job, communicator)
     order = job.order(_checkpoint(job, resume))
-    judge(order, command, work_on(order, command, communicator, progress or NO_PROGRESS))
+    with telling(progress, communicator) as shown:
+        outcome = work_on(order, command, communicator, shown)
+    judge(order, command, outcome)
     found = kind(job.config.run.output, folder)
     if communicator.size > 1 and folder is not None:
         found.result  # noqa: B018 - the folder goes with the object of the first rank: all have read it by then

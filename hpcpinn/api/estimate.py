@@ -50,12 +50,18 @@ class Estimate(Stored):
         return read_inference(self.path)
 
     @cached_property
-    def draws(self) -> Draws | None:
-        """Draws from the posterior; None where there are none.
+    def draws(self) -> Draws:
+        """Draws from the posterior.
 
         Raises:
-            InputError: The file is damaged.
+            InputError: There are none, or the file is damaged.
         """
+        if self._drawn is None:
+            raise InputError(f"{self.path}: holds no draws; hpcpinn.sample, or hpcpinn uq, makes some")
+        return self._drawn
+
+    @cached_property
+    def _drawn(self) -> Draws | None:
         return read_draws(self.path)
 
     @property
@@ -74,7 +80,7 @@ class Estimate(Stored):
 
     @property
     def _intervals(self) -> "list[tuple[float, float]] | ndarray":
-        draws = self.draws
+        draws = self._drawn
         if draws is None:
             return list(zip(self.result.low, self.result.high, strict=True))
         return draws.interval

@@ -39,7 +39,8 @@ if TYPE_CHECKING:
     from hpcpinn.progress import ProgressDisplay
     from hpcpinn.workflows.threshold import Threshold
 
-Mappings = Sequence[Mapping[str, Any]]
+Keys = Mapping[str, Any]
+"""A table as a mapping of its keys."""
 Quantity = float | str
 """A number, or text with its unit."""
 
@@ -78,27 +79,27 @@ class Experiment(TypedDict, total=False):
     probe_interval: Quantity
     seed: int
     transport: str
-    voltage: Voltage | Mapping[str, Any]
-    field: Field | Mapping[str, Any]
-    stimulation: Stimulation | Mapping[str, Any]
-    channels: Channels | Mapping[str, Any]
-    buffers: Sequence[Buffer] | Mappings
-    clamps: Sequence[Clamp] | Mappings
-    synapses: Sequence[Synapse] | Mappings
-    fluxes: Sequence[Flux] | Mappings
-    probes: Sequence[Probe | str] | Mappings
-    learn: Sequence[Learned | str] | Mappings
-    data: Traces | Mapping[str, Any]
-    cable: Mapping[str, Any]
-    window: Mapping[str, Any]
-    split: Mapping[str, Any]
-    network: Mapping[str, Any]
-    training: Mapping[str, Any]
-    pieces: Mapping[str, Any]
-    schwarz: Mapping[str, Any]
-    population: Mapping[str, Any]
-    inference: Mapping[str, Any]
-    uq: Mapping[str, Any]
+    voltage: Voltage | Keys
+    field: Field | Keys
+    stimulation: Stimulation | Keys
+    channels: Channels | Keys
+    buffers: Sequence[Buffer | Keys]
+    clamps: Sequence[Clamp | Keys]
+    synapses: Sequence[Synapse | Keys]
+    fluxes: Sequence[Flux | Keys]
+    probes: Sequence[Probe | str | Keys]
+    learn: Sequence[Learned | str | Keys]
+    data: Traces | Keys
+    cable: Keys
+    window: Keys
+    split: Keys
+    network: Keys
+    training: Keys
+    pieces: Keys
+    schwarz: Keys
+    population: Keys
+    inference: Keys
+    uq: Keys
 
 
 class Job:
@@ -234,20 +235,20 @@ class Job:
         return Cell(given.file if self.graph is None else self.graph, **given.model_dump(exclude={"file"}))
 
     def solve(
-        self, *, resume: str | os.PathLike[str] | bool = False, progress: "ProgressDisplay | None" = None
+        self, *, resume: str | os.PathLike[str] | bool = False, progress: "ProgressDisplay | bool" = False
     ) -> "Run":
         """Solves it; see `hpcpinn.solve`."""
         from hpcpinn.api.verbs import solve
 
         return solve(self, resume=resume, progress=progress)
 
-    def infer(self, *, progress: "ProgressDisplay | None" = None) -> "Estimate":
+    def infer(self, *, progress: "ProgressDisplay | bool" = False) -> "Estimate":
         """Infers its constants; see `hpcpinn.infer`."""
         from hpcpinn.api.verbs import infer
 
         return infer(self, progress=progress)
 
-    def sample(self, *, progress: "ProgressDisplay | None" = None) -> "Estimate":
+    def sample(self, *, progress: "ProgressDisplay | bool" = False) -> "Estimate":
         """Draws its constants from their posterior; see `hpcpinn.sample`."""
         from hpcpinn.api.verbs import sample
 

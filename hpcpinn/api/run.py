@@ -62,16 +62,18 @@ class Run(Stored):
         return read_result(self.path)
 
     @property
-    def verdict(self) -> "Verdict | None":
+    def verdict(self) -> "Verdict":
         """What came of the run: what fired, how high calcium rose, errors against tolerances, what was left.
 
         Raises:
-            InputError: The file of metrics beside the result is gone.
+            InputError: The file of metrics beside the result is gone, or has none.
         """
         from hpcpinn.systems.results import system_of_result
         from hpcpinn.workflows.run_verdict import verdict_in
 
         found: Verdict | None = getattr(system_of_result(self.path), "verdict_in", verdict_in)(self.summary)
+        if found is None:
+            raise InputError(f"{self.path}: no verdict of this version lies beside it; run the job again")
         return found
 
     def probe(self, name: str) -> Trace:

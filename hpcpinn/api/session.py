@@ -1,10 +1,13 @@
 """The ranks of this process and the device they compute on, made ready when something is first computed."""
 
 import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
 from functools import cache
 from typing import TYPE_CHECKING
 
 from hpcpinn.errors import warn
+from hpcpinn.progress import NO_PROGRESS, ProgressDisplay
 
 if TYPE_CHECKING:
     from hpcpinn.parallel.communicator import Communicator
@@ -34,6 +37,23 @@ def ranks(transport: str = "auto") -> "Communicator":
     from hpcpinn.parallel.transports import make_communicator
 
     return make_communicator(transport)
+
+
+@contextmanager
+def telling(progress: ProgressDisplay | bool, communicator: "Communicator") -> Iterator[ProgressDisplay]:
+    """Who is told how work goes.
+
+    Args:
+        progress: Whoever is to be told; True shows it as the command line does, False not at all.
+        communicator: All ranks, of which the first shows it.
+    """
+    if progress is True:
+        from hpcpinn.terminal.progress import make_progress
+
+        with make_progress(communicator.rank) as shown:
+            yield shown
+    else:
+        yield progress or NO_PROGRESS
 
 
 def _say_precision() -> None:

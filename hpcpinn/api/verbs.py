@@ -9,12 +9,12 @@ from hpcpinn.api.estimate import Estimate
 from hpcpinn.api.given import plain
 from hpcpinn.api.job import Experiment, Job, Part
 from hpcpinn.api.run import Run
-from hpcpinn.api.session import ranks
+from hpcpinn.api.session import ranks, telling
 from hpcpinn.config.schema import RunConfig
 from hpcpinn.core.order import Checking
 from hpcpinn.errors import InputError
 from hpcpinn.io.storage import format_of
-from hpcpinn.progress import NO_PROGRESS, ProgressDisplay
+from hpcpinn.progress import ProgressDisplay
 from hpcpinn.systems import offered
 from hpcpinn.systems.results import system_of_result
 
@@ -29,7 +29,7 @@ def solve(
     model: Part | None = None,
     *,
     resume: str | os.PathLike[str] | bool = False,
-    progress: ProgressDisplay | None = None,
+    progress: ProgressDisplay | bool = False,
     **experiment: Unpack[Experiment],
 ) -> Run:
     """Solves a run. Collective over all ranks.
@@ -40,7 +40,7 @@ def solve(
         on: A `Job`; or what is solved on, a `Cell` (or an SWC file, ``builtin:NAME``, a graph) or a `Square`.
         model: Its equations, such as `Calcium`; the default ones where left out.
         resume: True goes on from the checkpoint of `output` where there is one; a path from that checkpoint.
-        progress: Told what is being done; nobody where left out.
+        progress: True shows what is being done as the command line does; or whoever is to be told of it.
         experiment: What is done, how long, and how it is solved. The result goes to `output`; where none is named, to
             a temporary folder that is kept as long as the run is.
 
@@ -60,7 +60,7 @@ def infer(
     on: "Job | Part | str | os.PathLike[str] | nx.Graph",
     model: Part | None = None,
     *,
-    progress: ProgressDisplay | None = None,
+    progress: ProgressDisplay | bool = False,
     **experiment: Unpack[Experiment],
 ) -> Estimate:
     """Infers constants, with intervals, from measurements. Collective over all ranks.
@@ -70,7 +70,7 @@ def infer(
     Args:
         on: As for `solve`.
         model: As for `solve`.
-        progress: Told what is being done; nobody where left out.
+        progress: True shows what is being done as the command line does; or whoever is to be told of it.
         experiment: As for `solve`, with `learn` (which constants) and `data` (from what).
 
     Returns:
@@ -88,7 +88,7 @@ def sample(
     on: "Job | Part | str | os.PathLike[str] | nx.Graph",
     model: Part | None = None,
     *,
-    progress: ProgressDisplay | None = None,
+    progress: ProgressDisplay | bool = False,
     **experiment: Unpack[Experiment],
 ) -> Estimate:
     """Draws from the posterior of constants, beside its Laplace approximation. Collective over all ranks.
@@ -96,7 +96,7 @@ def sample(
     Args:
         on: As for `solve`.
         model: As for `solve`.
-        progress: Told what is being done; nobody where left out.
+        progress: True shows what is being done as the command line does; or whoever is to be told of it.
         experiment: As for `infer`, with ``uq={"draws": 400}`` for how many.
 
     Returns:
@@ -117,7 +117,7 @@ def threshold(
     up_to: float | None = None,
     tolerance: float = 0.01,
     wait: float = 20.0,
-    progress: ProgressDisplay | None = None,
+    progress: ProgressDisplay | bool = False,
     **experiment: Unpack[Experiment],
 ) -> "Threshold":
     """Searches the weakest field that makes a cell fire, by bisection. Collective over all ranks.
@@ -131,7 +131,7 @@ def threshold(
             left out, whichever is larger.
         tolerance: Width of the last bracket over the threshold.
         wait: How long after the first pulse a spike may take, ms.
-        progress: Told what is being done; nobody where left out.
+        progress: True shows what is being done as the command line does; or whoever is to be told of it.
         experiment: As for `solve`; the field's magnitude says no more than where the search ends.
 
     Returns:
@@ -144,17 +144,16 @@ def threshold(
     if not isinstance(on, Job):  # the search needs no magnitude; a description does, to know that there is a field
         experiment["field"] = {"magnitude": 1.0, **plain(experiment.get("field", {}))}
     job = job_of(on, None, experiment)
+    if not isinstance(job.config, RunConfig):
+        raise InputError("hpcpinn.threshold: a field makes cells fire, and this is about none; give a Cell")
     if "magnitude" not in job.document.get("field", {}):
         job = job.replace({"field.magnitude": 1.0})
-    config = job.config
-    if not isinstance(config, RunConfig):
-        raise InputError("hpcpinn.threshold: a field makes cells fire, and this is a square; give a Cell")
+    config: RunConfig = job.config
     communicator = ranks(config.run.transport)
     from hpcpinn.workflows.threshold import Search, find_threshold, highest_for
 
     search = Search(site, highest_for(config) if up_to is None else up_to, tolerance, wait)
-    shown = progress or NO_PROGRESS
-    with job.origin.naming_places():
+    with job.origin.naming_places(), telling(progress, communicator) as shown:
         return communicator.on_root(lambda: find_threshold(config, job.cell.cable, search, progress=shown))
 
 
@@ -163,7 +162,7 @@ def validate(
     *,
     refinement: int = 8,
     patience: float = 300.0,
-    progress: ProgressDisplay | None = None,
+    progress: ProgressDisplay | bool = False,
 ) -> Any:
     """Solves a run again with the independent reference, refined until it no longer moves, and compares.
 
@@ -171,7 +170,7 @@ def validate(
         run: The run, or its result file.
         refinement: How often the reference may be refined; of a square 3 times at most.
         patience: No refinement of a cell's reference is begun that would take longer, s.
-        progress: Told what is being done; nobody where left out.
+        progress: True shows what is being done as the command line does; or whoever is to be told of it.
 
     Returns:
         Errors and costs, as its system has them: `hpcpinn.workflows.validate.Validation` of a cell. ``figures()`` has
@@ -183,15 +182,17 @@ def validate(
         OutputError: The reference cannot be written beside the result.
     """
     path = run.path if isinstance(run, Run) else Path(run)
-    asked = Checking(path, refinement, patience, progress or NO_PROGRESS)
-    return ranks().on_root(lambda: offered(system_of_result(path), "validate")(asked))
+    communicator = ranks()
+    with telling(progress, communicator) as shown:
+        asked = Checking(path, refinement, patience, shown)
+        return communicator.on_root(lambda: offered(system_of_result(path), "validate")(asked))
 
 
-def read(path: str | os.PathLike[str]) -> Run | Estimate:
+def read(path: str | os.PathLike[str]) -> Any:
     """A result from its file, also one that is still being written or was cut short.
 
     Returns:
-        A run, or the constants that were inferred.
+        A `Run`, or an `Estimate` where constants were inferred.
 
     Raises:
         InputError: The file does not exist, is damaged, of another version, or no result of hpcpinn.
