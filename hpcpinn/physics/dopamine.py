@@ -73,39 +73,25 @@ class DopamineSystem:
 
 
 def profile(
-    x: Float[ArrayLike, "..."],
-    variance: Float[ArrayLike, "..."],
-    constants: DopamineConstants,
-    sigma: Float[ArrayLike, ""] | None = None,
+    x: Float[ArrayLike, "..."], variance: Float[ArrayLike, "..."], constants: DopamineConstants
 ) -> Float[Array, "..."]:
-    """g of the closed form where s² is `variance`, along one axis; `sigma` instead of the constants' σ."""
-    sigma = jnp.asarray(constants.sigma if sigma is None else sigma)
+    """g of the closed form where s² is `variance`, along one axis. Traceable in everything."""
     x, variance = jnp.asarray(x)[..., None], jnp.asarray(variance)[..., None]
     centres = 2.0 * constants.half_width * jnp.arange(-IMAGES, IMAGES + 1)
     bells = jnp.exp(-((x - centres) ** 2) / (2.0 * variance))
-    return sigma / jnp.sqrt(variance[..., 0]) * jnp.sum(bells, axis=-1)
+    return constants.sigma / jnp.sqrt(variance[..., 0]) * jnp.sum(bells, axis=-1)
 
 
 def exact(
-    x: Float[ArrayLike, "..."],
-    y: Float[ArrayLike, "..."],
-    t: Float[ArrayLike, "..."],
-    constants: DopamineConstants,
-    D: Float[ArrayLike, ""] | None = None,
-    k: Float[ArrayLike, ""] | None = None,
+    x: Float[ArrayLike, "..."], y: Float[ArrayLike, "..."], t: Float[ArrayLike, "..."], constants: DopamineConstants
 ) -> Float[Array, "..."]:
-    """The closed form at points and times, µM; shapes are broadcast. Traceable in everything.
-
-    Args:
-        D, k: Instead of the constants'.
-    """
-    changes = {name: value for name, value in (("D", D), ("k", k)) if value is not None}
-    return _exact(x, y, t, constants.replace(name="", duration=0.0, **changes))
+    """The closed form at points and times, µM; shapes are broadcast. Traceable in everything."""
+    return _exact(x, y, t, constants.replace(name="", duration=0.0))
 
 
 @jax.jit
 def _exact(x: Array, y: Array, t: Array, constants: DopamineConstants) -> Float[Array, "..."]:
-    """`exact` as one program, whatever the constants are."""
+    """`exact` as one program, whatever the preset is called."""
     variance = constants.sigma**2 + 2.0 * constants.D * t
     spread = profile(x, variance, constants) * profile(y, variance, constants)
     return constants.C0 * jnp.exp(-constants.k * t) * spread

@@ -13,7 +13,7 @@ CENTRE = np.log([CONSTANTS.D, CONSTANTS.k])
 
 def predicted(z, x, y, t):
     D, k = jnp.exp(z)
-    return exact(x, y, t, CONSTANTS, D, k)
+    return exact(x, y, t, CONSTANTS.replace(D=D, k=k))
 
 
 def test_a_gain_is_the_change_of_the_determinant():

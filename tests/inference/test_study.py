@@ -45,7 +45,7 @@ def test_bounds_are_those_of_the_closed_form(outcomes: list[Outcomes]):
     seen = table(7, 0.02)
 
     def predicted(z):
-        return exact(seen["x"], seen["y"], seen["t"], CONSTANTS, jnp.exp(z[0]), jnp.exp(z[1]))
+        return exact(seen["x"], seen["y"], seen["t"], CONSTANTS.replace(D=jnp.exp(z[0]), k=jnp.exp(z[1])))
 
     rows = np.asarray(jax.jacfwd(predicted)(jnp.asarray(TRUTH))) / seen.noise[:, None]
     bound = np.sqrt(np.diag(np.linalg.inv(rows.T @ rows)))

@@ -76,7 +76,7 @@ def test_the_draws_have_the_moments_of_the_posterior(folder: Path):
     axes = [np.log(e) + s * np.linspace(-6.0, 6.0, 61) for e, s in zip(result.estimate, result.sd_log, strict=True)]
     density = np.empty((61, 61))
     for i, D in enumerate(np.exp(axes[0])):
-        spread = np.asarray(exact(seen["x"], seen["y"], seen["t"], PRESETS["dopamine"], D, 0.0))
+        spread = np.asarray(exact(seen["x"], seen["y"], seen["t"], PRESETS["dopamine"].replace(D=D, k=0.0)))
         for j, k in enumerate(np.exp(axes[1])):
             missed = (spread * np.exp(-k * seen["t"]) - seen["value"]) / seen["noise"]
             density[i, j] = -0.5 * missed @ missed - 0.5 * (np.log(k / 0.05) / np.log(1.3)) ** 2

@@ -11,7 +11,7 @@ from numpy import ndarray
 
 from hpcpinn.config.square import ParameterConfig, SquareConfig
 from hpcpinn.coordinates import Coordinates
-from hpcpinn.core.parameters import learnable_in
+from hpcpinn.core.parameters import learnable_in, with_values
 from hpcpinn.errors import InputError
 from hpcpinn.inference.estimates import prior_of
 from hpcpinn.inference.forward_model import At, NamedModel, is_traced
@@ -51,11 +51,11 @@ def by_networks(square: SquareModel, names: tuple[str, ...]) -> NamedModel:
 
 
 def by_closed_form(constants: DopamineConstants, names: tuple[str, ...]) -> NamedModel:
-    """The closed form, which other models are held against; it can learn D and k."""
+    """The closed form, which other models are held against."""
 
     def predicted(values: Mapping[str, Array], at: At) -> Float[Array, " N"]:
         x, y, t = at
-        return exact(x, y, t, constants, values.get("D"), values.get("k"))
+        return exact(x, y, t, with_values(constants, values))
 
     return _model(names, predicted, lambda seen: (seen["x"], seen["y"], seen["t"]))
 

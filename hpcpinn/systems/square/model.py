@@ -20,11 +20,10 @@ from jaxtyping import Array, Float
 from numpy.polynomial.legendre import leggauss
 from scipy.linalg import eigh
 
-from hpcpinn.core.parameters import learnable_in
+from hpcpinn.core.parameters import with_values
 from hpcpinn.networks.axis import AxisTrunk, make_axis_trunk
 from hpcpinn.physics.dopamine import DopamineConstants, profile
 
-LEARNABLE = tuple(learnable_in(DopamineConstants))
 _SCALE = 5.2
 """Largest wave number per six features: the release must be seen by features of the whole square."""
 _NODES = 4
@@ -78,14 +77,15 @@ class SquareModel:
             at_x, at_y: `observed_at` of the places.
             t: Times, ms.
         """
-        known = {name: getattr(self.constants, name) for name in LEARNABLE} | dict(values)
-        wider = known["half_width"] / self.constants.half_width
+        k = with_values(self.constants, values)
+        wider = k.half_width / self.constants.half_width
         if self.learns_size:
-            at_x, at_y = (self._seen(x / known["half_width"]) for x in (at_x, at_y))
-        start = jnp.asarray(self.projection) @ self._release(known["sigma"], wider)
-        left, right = (at * jnp.exp(-known["D"] * t[:, None] * (self.decay / wider**2)) for at in (at_x, at_y))
+            at_x, at_y = (self._seen(x / k.half_width) for x in (at_x, at_y))
+        release = profile(self.places * wider, k.sigma**2, k)
+        start = jnp.asarray(self.projection) @ release
+        left, right = (at * jnp.exp(-k.D * t[:, None] * (self.decay / wider**2)) for at in (at_x, at_y))
         # The heads of a release that is a product are one too: a_ij = C0 start_i start_j.
-        seen: Float[Array, " N"] = known["C0"] * jnp.exp(-known["k"] * t) * (left @ start) * (right @ start)
+        seen: Float[Array, " N"] = k.C0 * jnp.exp(-k.k * t) * (left @ start) * (right @ start)
         return seen
 
     def _seen(self, place: Float[Array, " N"]) -> Float[Array, "N M"]:
@@ -95,11 +95,6 @@ class SquareModel:
         """
         inside = 1.0 - jnp.abs(jnp.mod(place + 1.0, 4.0) - 2.0)
         return self.trunk.value(inside) @ self.modes
-
-    def _release(self, sigma: Any, wider: Any) -> Float[Array, " Q"]:
-        """The release along an axis at the quadrature nodes of a square that much wider."""
-        box = self.constants.replace(half_width=self.constants.half_width * wider)
-        return profile(self.places * wider, jnp.asarray(sigma) ** 2, box, sigma)
 
 
 def make_square_model(
