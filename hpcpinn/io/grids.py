@@ -93,7 +93,12 @@ class Box(Geometry):
         return _located(self, place)
 
     def difference(self, other: Geometry) -> str:
-        return _grid_difference(self, other)
+        said = _grid_difference(self, other)
+        if said or not isinstance(other, Box):
+            return said
+        whole = np.ones(self.shape, bool)
+        inside = (whole if box.mask is None else box.mask for box in (self, other))
+        return "" if np.array_equal(*inside) else "the mask of the box is another than in this run"
 
 
 @dataclass(frozen=True)

@@ -127,6 +127,7 @@ def test_a_line_is_handed_in_by_its_owners_and_a_box_by_one_rank(communicator, c
         ({"geometry": Line(X)}, "geometry is box in the file and line in this run"),
         ({"geometry": Box(X[:4], Y)}, r"shape is \(3, 5\) in the file and \(3, 4\) in this run"),
         ({"geometry": Box(X + 0.1, Y)}, "the box has its cells in other places"),
+        ({"geometry": Box(X, Y, mask=MASK)}, "the mask of the box is another"),
         ({"windows": WINDOWS}, "columns of windows is .*, steps in the file and "),
     ],
 )
