@@ -97,8 +97,8 @@ class Box(Geometry):
         if said or not isinstance(other, Box):
             return said
         whole = np.ones(self.shape, bool)
-        inside = (whole if box.mask is None else box.mask for box in (self, other))
-        return "" if np.array_equal(*inside) else "the mask of the box is another than in this run"
+        one, another = (whole if box.mask is None else box.mask for box in (self, other))
+        return "" if np.array_equal(one, another) else "the mask of the box is another than in this run"
 
 
 @dataclass(frozen=True)
