@@ -1,6 +1,7 @@
 """A march of a pair of equations in a few lines: retries, stops, failures, checkpoints, resuming to the last bit."""
 
 import math
+from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -168,6 +169,45 @@ def test_a_run_killed_after_any_window_goes_on_to_the_last_bit(tmp_path: Path, e
         assert again.kept == straight.kept and again.complete
         np.testing.assert_array_equal(reached.state.pair, wanted.state.pair)
         assert counts(reached.tally) == counts(wanted.tally)
+
+
+@dataclass
+class Careful:
+    """Doubles the fixed-point steps before the fourth window, once, and solves that window again."""
+
+    since: int = -1
+
+    def improved(
+        self, problem: Pendulum, state: Swing, attempt: Attempt[Any, Any], windows: int
+    ) -> tuple[Pendulum, Attempt[Any, Any]]:
+        if self.since >= 0 or windows < 3:
+            return problem, attempt
+        self.since = windows
+        better = replace(problem, steps=2 * problem.steps)
+        return better, better.attempt(state, attempt.length, None)
+
+    def scalars(self, problem: Pendulum) -> dict[str, Any]:
+        return {"since": self.since, "steps": problem.steps}
+
+    def restored(self, problem: Pendulum, scalars: Mapping[str, Any]) -> Pendulum:
+        self.since = int(scalars["since"])
+        return replace(problem, steps=int(scalars["steps"]))
+
+
+def test_what_was_improved_on_the_way_stays_so_when_it_goes_on(tmp_path: Path) -> None:
+    straight = Written()
+    wanted = finished(RunOptions(improvement=Careful()), straight)
+    assert wanted.problem.steps == 12 and wanted.tally["steps"] > 3 * 18 + 36
+    plain = Written()
+    assert finished(RunOptions(), plain).problem.steps == 6
+    assert straight.kept[:3] == plain.kept[:3] and straight.kept[3] != plain.kept[3]
+    for number in (2, 5):  # before, and after
+        path, output = tmp_path / f"{number}.h5", Written(kill_after=number)
+        with pytest.raises(Killed):
+            finished(RunOptions(checkpoint=path, improvement=Careful()), output)
+        again = Written(kept=output.kept)
+        finished(RunOptions(checkpoint=path, resume=path, improvement=Careful()), again)
+        assert again.kept == straight.kept
 
 
 def test_what_windows_reuse_is_felt() -> None:
