@@ -4,8 +4,9 @@ from collections.abc import Iterator
 
 from hpcpinn.config import learnable
 from hpcpinn.config.inverse import CellParameterConfig
-from hpcpinn.config.inverse_conflicts import Problem, of_data_from_file, of_parameter
+from hpcpinn.config.inverse_conflicts import of_data_from_file, of_parameter
 from hpcpinn.config.lines import Path
+from hpcpinn.config.reading import Problem
 from hpcpinn.config.schema import RunConfig
 from hpcpinn.wording import biology
 

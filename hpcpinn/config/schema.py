@@ -108,7 +108,8 @@ class PhysicsConfig(physics_table(ConstantsConfig, PRESETS)):  # type: ignore[mi
     @property
     def changes(self) -> dict[str, Any]:
         """The constants that differ from the preset, as keywords of `CalciumConstants.replace`."""
-        return self.constants.changes
+        changes: dict[str, Any] = self.constants.changes
+        return changes
 
 
 class BufferConfig(whole_table(Buffer)):  # type: ignore[misc]

@@ -3,10 +3,10 @@
 from collections.abc import Iterator
 
 from hpcpinn.config.declared import declared_quantity_of
-from hpcpinn.config.inverse_conflicts import Problem, of_data_from_file, of_parameter
+from hpcpinn.config.inverse_conflicts import of_data_from_file, of_parameter
 from hpcpinn.config.lines import Path
 from hpcpinn.config.load import from_json
-from hpcpinn.config.reading import Reading
+from hpcpinn.config.reading import Problem, Reading
 from hpcpinn.config.square import SquareConfig
 from hpcpinn.config.unread import last_frame, unread_training
 from hpcpinn.core.parameters import quantities

@@ -25,9 +25,10 @@ from hpcpinn.inference.verdict import InferenceVerdict, inference_verdict
 from hpcpinn.io import draws as drawn
 from hpcpinn.io import places
 from hpcpinn.io.draws import netcdf_path
-from hpcpinn.io.inference import FORMAT, Bands, Check, InferenceResult, write_inference
+from hpcpinn.io.inference import Bands, Check, InferenceResult, write_inference
 from hpcpinn.io.metrics import metrics_path, write_metrics
 from hpcpinn.io.observations import Observations
+from hpcpinn.io.schema import INFERENCE_FORMAT
 from hpcpinn.parallel.communicator import Communicator, SerialCommunicator
 from hpcpinn.progress import NO_PROGRESS, ProgressDisplay
 
@@ -126,7 +127,7 @@ class Inference:
 
 
 def refuse_unusable_places(
-    output: str, given: Mapping[str, Path | str | None], *, draws: bool = False, kind: str = FORMAT
+    output: str, given: Mapping[str, Path | str | None], *, draws: bool = False, kind: str = INFERENCE_FORMAT
 ) -> None:
     """Finds out before the work starts that a result cannot, or must not, be written.
 

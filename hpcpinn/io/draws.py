@@ -56,7 +56,8 @@ class Draws:
     @property
     def together(self) -> Float[ndarray, "N p"]:
         """Constants of draws of equal weight."""
-        return self.flat[self.equal]
+        drawn: Float[ndarray, "N p"] = self.flat[self.equal]
+        return drawn
 
     @property
     def flat(self) -> Float[ndarray, "CS p"]:

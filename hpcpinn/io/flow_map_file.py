@@ -78,16 +78,14 @@ def read_flow_map(path: str | Path) -> FlowMapRecord:
         record = FlowMapRecord(
             layers=layers,
             constants={name: float(value) for name, value in file["constants"].attrs.items()},
-            box={name: _numbers(value) for name, value in file["box"].attrs.items()},
-            error={name: _numbers(value) for name, value in file["error"].attrs.items()},
+            box={name: (float(value[0]), float(value[1])) for name, value in file["box"].attrs.items()},
+            error={
+                name: (float(value[0]), float(value[1]), float(value[2])) for name, value in file["error"].attrs.items()
+            },
             training={name: _plain(value) for name, value in file["training"].attrs.items()},
         )
     _check_layers(path, layers)
     return record
-
-
-def _numbers(value: ndarray) -> tuple:
-    return tuple(float(x) for x in value)
 
 
 def _plain(value: np.generic | str) -> float | int | str:

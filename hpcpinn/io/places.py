@@ -8,14 +8,14 @@ from tempfile import TemporaryFile
 import h5py
 
 from hpcpinn.errors import InputError
-from hpcpinn.io import checkpoint, draws, flow_map_file, inference, schema, sidecar, storage
+from hpcpinn.io import checkpoint, draws, flow_map_file, schema, storage
 
 REPLACEABLE = {
     schema.FORMAT: "result",
     checkpoint.FORMAT: "checkpoint",
-    sidecar.FORMAT: "reference",
+    schema.REFERENCE_FORMAT: "reference",
     flow_map_file.FORMAT: "flow map",
-    inference.FORMAT: "inference",
+    schema.INFERENCE_FORMAT: "inference",
     schema.STUDY_FORMAT: "study",
     draws.FORMAT: "file of draws",
 }

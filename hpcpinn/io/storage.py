@@ -297,7 +297,7 @@ def _attribute(path: Path, name: str) -> str | None:
     return None if value is None else str(value)
 
 
-def on_root(communicator: "Communicator", path: Path, kept: str, action: Callable, *arguments: Any) -> Any:
+def on_root(communicator: "Communicator", path: Path, kept: str, action: Callable[..., Any], *arguments: Any) -> Any:
     """Runs a serial file operation on rank 0. Collective over all ranks.
 
     Args:
@@ -312,7 +312,7 @@ def on_root(communicator: "Communicator", path: Path, kept: str, action: Callabl
     return communicator.on_root(_reporting, path, kept, action, *arguments)
 
 
-def together(communicator: "Communicator", path: Path, kept: str, action: Callable, *arguments: Any) -> None:
+def together(communicator: "Communicator", path: Path, kept: str, action: Callable[..., Any], *arguments: Any) -> None:
     """Runs a file operation on every rank; arguments as for `on_root`. Collective over all ranks.
 
     Raises:
@@ -326,7 +326,7 @@ def together(communicator: "Communicator", path: Path, kept: str, action: Callab
     communicator.agree(error)
 
 
-def _reporting(path: Path, kept: str, action: Callable, *arguments: Any) -> Any:
+def _reporting(path: Path, kept: str, action: Callable[..., Any], *arguments: Any) -> Any:
     try:
         return action(*arguments)
     except (OSError, RuntimeError) as error:  # h5py raises both

@@ -79,7 +79,8 @@ def balanced_leak(k: CalciumConstants) -> Scalar:
     if k.leak is not None:
         return k.leak
     influx, extruded = _at_rest(k)
-    return (extruded - influx) / (k.c_o - k.c_rest)
+    leak: Scalar = (extruded - influx) / (k.c_o - k.c_rest)
+    return leak
 
 
 def checked_leak(k: CalciumConstants) -> float:

@@ -65,7 +65,8 @@ class DopamineSystem:
 
     def source(self, u: Float[Array, " 1"], forcing: Any) -> Float[Array, " 1"]:
         """Uptake."""
-        return -self.k * u
+        lost: Float[Array, " 1"] = -self.k * u
+        return lost
 
     def passage(self, u: Float[Array, " 1"], forcing: Any) -> Float[Array, " 2"]:
         """What uptake takes away; nothing comes in."""
@@ -86,7 +87,8 @@ def exact(
     x: Float[ArrayLike, "..."], y: Float[ArrayLike, "..."], t: Float[ArrayLike, "..."], constants: DopamineConstants
 ) -> Float[Array, "..."]:
     """The closed form at points and times, µM; shapes are broadcast. Traceable in everything."""
-    return _exact(x, y, t, constants.replace(name="", duration=0.0))
+    field: Float[Array, "..."] = _exact(x, y, t, constants.replace(name="", duration=0.0))
+    return field
 
 
 @jax.jit

@@ -34,6 +34,6 @@ def log(x: Float[Array, "..."]) -> Float[Array, "..."]:
 
 
 @log.defjvp
-def _log_jvp(primals, tangents):
+def _log_jvp(primals: tuple[Array], tangents: tuple[Array]) -> tuple[Array, Array]:
     (x,), (dx,) = primals, tangents
     return log(x), dx / x

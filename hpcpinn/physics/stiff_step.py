@@ -37,7 +37,8 @@ def stiff_flow(d: Deviation, h: Float[Array, "..."], ratio: Float[Array, "..."],
 
 def _shares() -> Float[np.ndarray, " STEPS"]:
     length = np.minimum(1e-4 * 1.25 ** np.arange(STEPS), 0.05)
-    return length / length.sum()
+    share: Float[np.ndarray, " STEPS"] = length / length.sum()
+    return share
 
 
 def _extrapolated(d: Deviation, h: Array, ratio: Array, k: ReactionConstants) -> Deviation:

@@ -16,7 +16,8 @@ from hpcpinn.errors import InputError
 from hpcpinn.io.metrics import read_metrics
 from hpcpinn.io.places import refuse_unusable
 from hpcpinn.io.read import Result, read
-from hpcpinn.io.sidecar import FINITE_VOLUMES, FORMAT, Solution, reference_path, write_reference
+from hpcpinn.io.schema import REFERENCE_FORMAT
+from hpcpinn.io.sidecar import FINITE_VOLUMES, Solution, reference_path, write_reference
 from hpcpinn.morphology.interpolation import tree_weights
 from hpcpinn.morphology.sites import Site
 from hpcpinn.physics.constants import CALCIUM, PRESETS, CalciumConstants
@@ -160,7 +161,10 @@ def validate(
         raise InputError(f"{result.path}: holds {len(result.time)} frames; nothing to compare yet")
     config = _config(result)
     refuse_unusable(
-        reference_path(result.path), input_files(config), "the reference goes there: rename the result", FORMAT
+        reference_path(result.path),
+        input_files(config),
+        "the reference goes there: rename the result",
+        REFERENCE_FORMAT,
     )
     cell = describe_cell(config, int(result.attributes["ranks"]))
     _check_same_cell(result, cell)

@@ -65,4 +65,5 @@ class Stimulus:
         moments = np.unique(self.pulse_times[first:last, None] + within)
         rounding = 4.0 * np.spacing(until)
         moments = moments[(moments > since + rounding) & (moments < until - rounding)]
-        return moments[np.diff(moments, prepend=-np.inf) > rounding]
+        apart: Float[np.ndarray, " m"] = moments[np.diff(moments, prepend=-np.inf) > rounding]
+        return apart

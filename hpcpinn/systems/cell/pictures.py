@@ -3,7 +3,7 @@
 from dataclasses import replace
 
 from hpcpinn.core.order import Drawing, Drawn
-from hpcpinn.io import inference, read
+from hpcpinn.io import read, schema
 from hpcpinn.io.sidecar import reference_path
 from hpcpinn.io.storage import format_of
 from hpcpinn.report import gallery
@@ -20,7 +20,7 @@ def draw(asked: Drawing) -> Drawn:
         InputError: The file is damaged, or the pictures cannot go where they should.
         OutputError: A picture cannot be written.
     """
-    return draw_inference_of(asked) if format_of(asked.result) == inference.FORMAT else _draw_run(asked)
+    return draw_inference_of(asked) if format_of(asked.result) == schema.INFERENCE_FORMAT else _draw_run(asked)
 
 
 def _draw_run(asked: Drawing) -> Drawn:

@@ -3,7 +3,7 @@
 from hpcpinn.core.order import Drawing, Drawn
 from hpcpinn.core.system import System
 from hpcpinn.errors import InputError
-from hpcpinn.io import inference
+from hpcpinn.io import schema
 from hpcpinn.io.read import read
 from hpcpinn.io.storage import format_of
 from hpcpinn.report.fields import draw_fields
@@ -18,7 +18,7 @@ def draw(system: System, asked: Drawing) -> Drawn:
     Raises:
         InputError: The file is damaged, a choice cannot be made, or the pictures cannot go where they should.
     """
-    if format_of(asked.result) == inference.FORMAT:
+    if format_of(asked.result) == schema.INFERENCE_FORMAT:
         return draw_inference_of(asked)
     if asked.member is not None:
         raise InputError(f"--member {asked.member}: this run has no members; leave it away")

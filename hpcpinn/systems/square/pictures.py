@@ -2,7 +2,7 @@
 
 from hpcpinn.core.order import Drawing, Drawn, refuse_choices
 from hpcpinn.errors import InputError
-from hpcpinn.io import inference, study
+from hpcpinn.io import schema
 from hpcpinn.io.read import read
 from hpcpinn.io.storage import format_of
 from hpcpinn.io.study import read_study
@@ -21,7 +21,7 @@ def draw(asked: Drawing) -> Drawn:
         InputError: The file is damaged, or the pictures cannot go where they should.
         OutputError: A picture cannot be written.
     """
-    kinds = {inference.FORMAT: draw_inference_of, study.FORMAT: _draw_study}
+    kinds = {schema.INFERENCE_FORMAT: draw_inference_of, schema.STUDY_FORMAT: _draw_study}
     return kinds.get(format_of(asked.result) or "", _draw_run)(asked)
 
 
