@@ -1,8 +1,9 @@
 """Who is told how work goes: what is being done, and how much of it."""
 
-from typing import Protocol
+from typing import Protocol, runtime_checkable
 
 
+@runtime_checkable
 class ProgressDisplay(Protocol):
     """Told by workflows on every rank; the first one shows it (`hpcpinn.terminal.progress`)."""
 

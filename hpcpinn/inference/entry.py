@@ -10,7 +10,7 @@
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, Protocol
+from typing import Any, Protocol, runtime_checkable
 
 import numpy as np
 from jaxtyping import Array, Float
@@ -22,6 +22,7 @@ from hpcpinn.inference.forward_model import At, NamedModel
 from hpcpinn.inference.problem import FitSettings, InverseProblem
 
 
+@runtime_checkable
 class Predicting(Protocol):
     """What says what would be observed."""
 

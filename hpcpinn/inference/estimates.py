@@ -1,7 +1,7 @@
 """What every inference does with what it found: priors, estimates and their figures."""
 
 from collections.abc import Mapping, Sequence
-from typing import Any, Protocol
+from typing import Any, Protocol, runtime_checkable
 
 import numpy as np
 from jaxtyping import Float
@@ -15,6 +15,7 @@ from hpcpinn.inference.laplace import Posterior
 from hpcpinn.io.estimates import Estimates
 
 
+@runtime_checkable
 class WithPrior(Protocol):
     """A constant that is to be inferred, as run descriptions have it."""
 

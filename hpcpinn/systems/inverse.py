@@ -12,7 +12,7 @@ import time as clock
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, Any, Protocol, runtime_checkable
 
 from hpcpinn.core.order import Order
 from hpcpinn.errors import InputError
@@ -27,6 +27,7 @@ if TYPE_CHECKING:
     from hpcpinn.progress import ProgressDisplay
 
 
+@runtime_checkable
 class Inverse(Protocol):
     """The inverse part of a system. A study needs ``studied(described)`` besides: problem, experiment and data sets."""
 
