@@ -10,25 +10,10 @@ from typing import TYPE_CHECKING, Any
 __version__ = "0.1.0"
 
 if TYPE_CHECKING:
-    from hpcpinn.api.cell import Cell as Cell
     from hpcpinn.api.estimate import Estimate as Estimate
     from hpcpinn.api.job import Job as Job
     from hpcpinn.api.job import load as load
     from hpcpinn.api.run import Run as Run
-    from hpcpinn.api.tables import Buffer as Buffer
-    from hpcpinn.api.tables import Calcium as Calcium
-    from hpcpinn.api.tables import Channels as Channels
-    from hpcpinn.api.tables import Clamp as Clamp
-    from hpcpinn.api.tables import Dopamine as Dopamine
-    from hpcpinn.api.tables import Field as Field
-    from hpcpinn.api.tables import Flux as Flux
-    from hpcpinn.api.tables import Learned as Learned
-    from hpcpinn.api.tables import Probe as Probe
-    from hpcpinn.api.tables import Square as Square
-    from hpcpinn.api.tables import Stimulation as Stimulation
-    from hpcpinn.api.tables import Synapse as Synapse
-    from hpcpinn.api.tables import Traces as Traces
-    from hpcpinn.api.tables import Voltage as Voltage
     from hpcpinn.api.verbs import infer as infer
     from hpcpinn.api.verbs import read as read
     from hpcpinn.api.verbs import sample as sample
@@ -41,28 +26,42 @@ if TYPE_CHECKING:
     from hpcpinn.errors import NothingToDoError as NothingToDoError
     from hpcpinn.errors import OutputError as OutputError
     from hpcpinn.errors import SolveError as SolveError
+    from hpcpinn.systems.cell.cell import Cell as Cell
+    from hpcpinn.systems.cell.front import Buffer as Buffer
+    from hpcpinn.systems.cell.front import Calcium as Calcium
+    from hpcpinn.systems.cell.front import Channels as Channels
+    from hpcpinn.systems.cell.front import Clamp as Clamp
+    from hpcpinn.systems.cell.front import Field as Field
+    from hpcpinn.systems.cell.front import Flux as Flux
+    from hpcpinn.systems.cell.front import Learned as Learned
+    from hpcpinn.systems.cell.front import Probe as Probe
+    from hpcpinn.systems.cell.front import Stimulation as Stimulation
+    from hpcpinn.systems.cell.front import Synapse as Synapse
+    from hpcpinn.systems.cell.front import Traces as Traces
+    from hpcpinn.systems.cell.front import Voltage as Voltage
+    from hpcpinn.systems.square.front import Dopamine as Dopamine
+    from hpcpinn.systems.square.front import Square as Square
 
 _ROOMS = {
-    "api.cell": ("Cell",),
     "api.estimate": ("Estimate",),
     "api.job": ("Job", "load"),
     "api.run": ("Run",),
-    "api.tables": (
-        "Buffer", "Calcium", "Channels", "Clamp", "Dopamine", "Field", "Flux", "Learned", "Probe", "Square",
-        "Stimulation", "Synapse", "Traces", "Voltage",
-    ),
     "api.verbs": ("infer", "read", "sample", "solve", "threshold", "validate"),
     "errors": ("HpcpinnError", "InputError", "InputWarning", "NothingToDoError", "OutputError", "SolveError"),
-}  # fmt: skip
-"""What is offered, by the module that has it."""
+}
+"""What is offered, by the module that has it; systems offer the rest (their ``front``)."""
 
 _PLACES = {name: f"hpcpinn.{room}" for room, names in _ROOMS.items() for name in names}
 
-__all__ = ["__version__", *_PLACES]
+__all__ = [
+    "__version__", *_PLACES,
+    "Buffer", "Calcium", "Cell", "Channels", "Clamp", "Field", "Flux", "Learned", "Probe", "Stimulation", "Synapse",
+    "Traces", "Voltage", "Dopamine", "Square",
+]  # fmt: skip
 
 
 def __getattr__(name: str) -> Any:
-    """Loads what is offered when it is first asked for (PEP 562); systems may offer more (their ``front``)."""
+    """Loads what is offered when it is first asked for (PEP 562)."""
     if name in _PLACES:
         found = globals()[name] = getattr(import_module(_PLACES[name]), name)
         return found

@@ -1,4 +1,4 @@
-"""Writes hpcpinn/api/tables.pyi, the signatures of the front door's tables for type checkers, from the tables.
+"""Writes front.pyi of every system, the signatures of what it offers to Python for type checkers, from the tables.
 
 python scripts/describe_api.py
 """
@@ -7,15 +7,16 @@ import inspect
 import subprocess
 import sys
 from pathlib import Path
-from types import EllipsisType, UnionType
+from types import EllipsisType, ModuleType, UnionType
 from typing import Any, Literal, Union, get_args, get_origin
 
 from pydantic import BaseModel
 
-from hpcpinn.api import tables
-from hpcpinn.api.given import Given, signature_of
+from hpcpinn.config.given import Given, signature_of
+from hpcpinn.systems.cell import front as cell
+from hpcpinn.systems.square import front as square
 
-STUB = Path(__file__).resolve().parents[1] / "hpcpinn" / "api" / "tables.pyi"
+MODULES = (cell, square)
 HEAD = '''\
 """Written by scripts/describe_api.py from the tables of the run description: change them there."""
 
@@ -23,7 +24,7 @@ from collections.abc import Mapping, Sequence
 from os import PathLike
 from typing import Any, Literal
 
-from hpcpinn.api.given import Given
+from hpcpinn.config.given import Given
 '''
 
 FILES = ("file", "waveform")
@@ -76,9 +77,14 @@ def stub(kind: type[Given]) -> str:
     )
 
 
-def page() -> str:
-    """The whole stub."""
-    kinds = [getattr(tables, name) for name in tables.__all__]
+def pages() -> dict[Path, str]:
+    """The stub of every module, and where it stands."""
+    return {Path(module.__file__ or "").with_suffix(".pyi"): page(module) for module in MODULES}
+
+
+def page(module: ModuleType) -> str:
+    """The whole stub of a module."""
+    kinds = [getattr(module, name) for name in module.__all__]
     used: dict[str, set[str]] = {}
     for kind in kinds:
         base = kind.__bases__[1]
@@ -86,10 +92,13 @@ def page() -> str:
         for one in signature_of(kind).parameters.values():
             for inner in _tables_in(one.annotation):
                 used.setdefault(inner.__module__, set()).add(inner.__name__)
-    imports = [f"from {module} import {', '.join(sorted(names))}" for module, names in sorted(used.items())]
+    imports = [f"from {source} import {', '.join(sorted(names))}" for source, names in sorted(used.items())]
     text = "\n".join([HEAD.rstrip("\n"), *imports, "", *(stub(kind) for kind in kinds), ""])
-    layout = [sys.executable, "-m", "ruff", "format", "--stdin-filename", str(STUB), "-"]
-    return subprocess.run(layout, input=text, capture_output=True, text=True, check=True).stdout
+    ruff = [sys.executable, "-m", "ruff"]
+    for arguments in (["check", "--select", "I,F401", "--fix", "-q"], ["format"]):
+        command = [*ruff, *arguments, "--stdin-filename", str(Path(module.__file__ or "").with_suffix(".pyi")), "-"]
+        text = subprocess.run(command, input=text, capture_output=True, text=True, check=True).stdout
+    return text
 
 
 def _tables_in(annotation: Any) -> list[type[BaseModel]]:
@@ -99,4 +108,5 @@ def _tables_in(annotation: Any) -> list[type[BaseModel]]:
 
 
 if __name__ == "__main__":
-    STUB.write_text(page())
+    for place, text in pages().items():
+        place.write_text(text)

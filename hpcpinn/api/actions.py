@@ -6,11 +6,11 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
-from hpcpinn.api.folders import TemporaryFolder
 from hpcpinn.api.job import Job
 from hpcpinn.api.session import ranks, telling
 from hpcpinn.api.stored import Stored
 from hpcpinn.errors import InputError, InputWarning
+from hpcpinn.parallel.folders import TemporaryFolder
 from hpcpinn.progress import ProgressDisplay
 from hpcpinn.systems.work import judge, work_on
 

@@ -7,9 +7,16 @@ from difflib import get_close_matches
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol, TypedDict, Unpack, runtime_checkable
 
-from hpcpinn.api.cell import Cell
-from hpcpinn.api.given import plain
-from hpcpinn.api.tables import (
+from hpcpinn.config.given import plain
+from hpcpinn.config.jobs import find_job
+from hpcpinn.config.load import Origin, put
+from hpcpinn.config.schema import RunConfig
+from hpcpinn.config.toml import toml_text
+from hpcpinn.core.order import Order
+from hpcpinn.errors import InputError, OutputError
+from hpcpinn.systems import system_named, system_names
+from hpcpinn.systems.cell.cell import Cell
+from hpcpinn.systems.cell.front import (
     Buffer,
     Channels,
     Clamp,
@@ -22,13 +29,6 @@ from hpcpinn.api.tables import (
     Traces,
     Voltage,
 )
-from hpcpinn.config.jobs import find_job
-from hpcpinn.config.load import Origin, put
-from hpcpinn.config.schema import RunConfig
-from hpcpinn.config.toml import toml_text
-from hpcpinn.core.order import Order
-from hpcpinn.errors import InputError, OutputError
-from hpcpinn.systems import system_named, system_names
 from hpcpinn.systems.jobs import described, read_document, system_of
 
 if TYPE_CHECKING:

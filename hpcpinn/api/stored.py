@@ -8,12 +8,12 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from hpcpinn.api.folders import TemporaryFolder
-from hpcpinn.api.pictures import Picture, Pictures
 from hpcpinn.core.order import Drawing, Drawn
 from hpcpinn.io.metrics import read_metrics
 from hpcpinn.io.storage import stem_of
+from hpcpinn.parallel.folders import TemporaryFolder
 from hpcpinn.progress import NO_PROGRESS
+from hpcpinn.report.shown import Picture, Pictures
 from hpcpinn.systems import offered
 from hpcpinn.systems.results import system_of_result
 

@@ -6,10 +6,10 @@ from typing import TYPE_CHECKING, Any, Unpack
 
 from hpcpinn.api.actions import finished, job_of
 from hpcpinn.api.estimate import Estimate
-from hpcpinn.api.given import plain
 from hpcpinn.api.job import Experiment, Job, Part
 from hpcpinn.api.run import Run
 from hpcpinn.api.session import ranks, telling
+from hpcpinn.config.given import plain
 from hpcpinn.config.schema import RunConfig
 from hpcpinn.core.order import Checking
 from hpcpinn.errors import InputError

@@ -29,6 +29,17 @@ class Cell:
         for name in ("inspect", "partition", "protocols", "threshold", "flow-map")
     }
 
+    front: ClassVar[Mapping[str, str]] = {
+        "Cell": "hpcpinn.systems.cell.cell:Cell",
+        **{
+            name: f"hpcpinn.systems.cell.front:{name}"
+            for name in (
+                "Buffer", "Calcium", "Channels", "Clamp", "Field", "Flux", "Learned", "Probe", "Stimulation", "Synapse",
+                "Traces", "Voltage",
+            )
+        },
+    }  # fmt: skip
+
     def build(self, described: RunConfig, communicator: Any) -> Any:
         """What a description means. Collective over all ranks."""
         from hpcpinn.workflows.problem import build_problem

@@ -25,6 +25,10 @@ class Square:
         "study": StudyAction("hpcpinn.systems.square.inverse"),
     }
 
+    front: ClassVar[Mapping[str, str]] = {
+        name: f"hpcpinn.systems.square.front:{name}" for name in ("Dopamine", "Square")
+    }
+
     def build(self, described: SquareConfig, communicator: Any) -> Any:
         """What a description means. Collective over all ranks."""
         from hpcpinn.workflows.square_trunk import square_run

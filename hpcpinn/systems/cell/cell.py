@@ -5,10 +5,9 @@ from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar
 
-from hpcpinn.api.folders import TemporaryFolder
-from hpcpinn.api.pictures import Picture
-from hpcpinn.api.tables import Morphology
 from hpcpinn.errors import InputError
+from hpcpinn.parallel.folders import TemporaryFolder
+from hpcpinn.systems.cell.front import Morphology
 from hpcpinn.wording import counted
 
 if TYPE_CHECKING:
@@ -16,6 +15,7 @@ if TYPE_CHECKING:
 
     from hpcpinn.morphology.cable import Cable
     from hpcpinn.morphology.sites import Site
+    from hpcpinn.report.shown import Picture
 
 
 class Cell:
@@ -96,7 +96,7 @@ class Cell:
 
         return parse_site(text, self.cable)
 
-    def plot(self, picture: str | os.PathLike[str] | None = None) -> Picture:
+    def plot(self, picture: str | os.PathLike[str] | None = None) -> "Picture":
         """Draws the cell.
 
         Args:
@@ -107,6 +107,7 @@ class Cell:
             OutputError: The picture cannot be written.
         """
         from hpcpinn.report.cell_outline import draw_cell
+        from hpcpinn.report.shown import Picture
 
         folder = TemporaryFolder() if picture is None else None
         path = Path(picture) if picture is not None else folder.path / "cell.png"  # type: ignore[union-attr]

@@ -4,7 +4,7 @@ from collections.abc import Mapping, Sequence
 from os import PathLike
 from typing import Any, Literal
 
-from hpcpinn.api.given import Given
+from hpcpinn.config.given import Given
 from hpcpinn.config.inverse import CellDataConfig, CellParameterConfig, CellTruthConfig
 from hpcpinn.config.schema import (
     BufferConfig,
@@ -16,7 +16,6 @@ from hpcpinn.config.schema import (
     SynapseConfig,
     VoltageConfig,
 )
-from hpcpinn.config.square import SquareDomainConfig, SquarePhysicsConfig
 from hpcpinn.config.stimulation import ChannelsConfig, ClampConfig, CurrentConfig, FieldConfig, StimulationConfig
 
 class Buffer(Given, BufferConfig):
@@ -81,18 +80,6 @@ class Clamp(Given, ClampConfig):
         current: float,
     ) -> None: ...
 
-class Dopamine(Given, SquarePhysicsConfig):
-    def __init__(
-        self,
-        preset: Literal["dopamine", "dopamine-slow"] = "dopamine",
-        *,
-        D: float | None = None,
-        k: float | None = None,
-        C0: float | None = None,
-        sigma: float | str | None = None,
-        half_width: float | str | None = None,
-    ) -> None: ...
-
 class Field(Given, FieldConfig):
     def __init__(
         self,
@@ -140,14 +127,6 @@ class Probe(Given, ProbeConfig):
         self,
         site: str,
         name: str | None = None,
-    ) -> None: ...
-
-class Square(Given, SquareDomainConfig):
-    def __init__(
-        self,
-        subdomains: Sequence[int] = ...,
-        *,
-        kind: Literal["square"] = "square",
     ) -> None: ...
 
 class Stimulation(Given, StimulationConfig):

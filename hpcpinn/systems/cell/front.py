@@ -2,12 +2,10 @@
 
 Keys, defaults, units, limits and the words of errors are those of the tables, which declare them once. A time or a
 length may be text with its unit (``"10 min"``, ``"0.5 mm"``), a file a `pathlib.Path`, a list an array. Signatures for
-type checkers and editors stand in ``tables.pyi``, which ``scripts/describe_api.py`` writes.
+type checkers and editors stand in ``front.pyi``, which ``scripts/describe_api.py`` writes.
 """
 
-from typing import Any
-
-from hpcpinn.api.given import Given
+from hpcpinn.config.given import Given
 from hpcpinn.config.inverse import CellDataConfig, CellParameterConfig
 from hpcpinn.config.schema import (
     BufferConfig,
@@ -18,7 +16,6 @@ from hpcpinn.config.schema import (
     SynapseConfig,
     VoltageConfig,
 )
-from hpcpinn.config.square import SquareDomainConfig, SquarePhysicsConfig
 from hpcpinn.config.stimulation import ChannelsConfig, ClampConfig, FieldConfig, StimulationConfig
 
 
@@ -35,21 +32,6 @@ class Buffer(Given, BufferConfig):
     """A buffer besides calbindin, such as a dye: ``hp.Buffer("fluo4", 50.0, k_plus=236.0, k_minus=82.6, D=60.0)``."""
 
     table, order = "buffer", ("name", "total")
-
-
-class Dopamine(Given, SquarePhysicsConfig):
-    """Dopamine that spreads on a square and is taken up: a preset, and the constants that differ from it."""
-
-    table, order, inside = "physics", ("preset",), "constants"
-
-
-class Square(Given, SquareDomainConfig):
-    """A square, to be solved on instead of a cell."""
-
-    table, order = "domain", ("subdomains",)
-
-    def tables(self) -> dict[str, Any]:
-        return {"domain": {"kind": "square", **self.given}}
 
 
 class Morphology(Given, MorphologyConfig):
@@ -123,13 +105,11 @@ __all__ = [
     "Calcium",
     "Channels",
     "Clamp",
-    "Dopamine",
     "Field",
     "Flux",
     "Learned",
     "Morphology",
     "Probe",
-    "Square",
     "Stimulation",
     "Synapse",
     "Traces",
