@@ -5,7 +5,7 @@ from typing import Protocol, runtime_checkable
 
 @runtime_checkable
 class ProgressDisplay(Protocol):
-    """Told by workflows on every rank; the first one shows it (`hpcpinn.terminal.progress`)."""
+    """Told by whatever works, on every rank; the first one shows it (`hpcpinn.terminal.progress`)."""
 
     def doing(self, what: str, total: float = 0.0, unit: str = "") -> None:
         """A part of the work begins.

@@ -31,9 +31,12 @@ import numpy as np  # noqa: E402
 from scipy import sparse  # noqa: E402
 from timing import best  # noqa: E402
 
-from hpcpinn.config import load_config  # noqa: E402
 from hpcpinn.morphology.forest import join_cables, join_compartments, points_of  # noqa: E402
 from hpcpinn.physics.channel_sets import channel_set_named  # noqa: E402
+from hpcpinn.systems.cell.config.reading import load_config  # noqa: E402
+from hpcpinn.systems.cell.population import members_of  # noqa: E402
+from hpcpinn.systems.cell.split_cell import SplitCell, describe_split_cell  # noqa: E402
+from hpcpinn.systems.cell.split_problem import LEFT_OUT, SplitProblem, build_split_problem  # noqa: E402
 from hpcpinn.timestepping.cable_equation import CableEquation  # noqa: E402
 from hpcpinn.timestepping.cell_grid import cell_grid  # noqa: E402
 from hpcpinn.timestepping.cell_weights import cell_weights  # noqa: E402
@@ -43,9 +46,6 @@ from hpcpinn.timestepping.motifs import Motif, SlotVoltage  # noqa: E402
 from hpcpinn.timestepping.pulse_steps import steps_between  # noqa: E402
 from hpcpinn.timestepping.splitting import Splitting, WindowPlan  # noqa: E402
 from hpcpinn.training.flow_map import ReactionState  # noqa: E402
-from hpcpinn.workflows.population import members_of  # noqa: E402
-from hpcpinn.workflows.split_cell import SplitCell, describe_split_cell  # noqa: E402
-from hpcpinn.workflows.split_problem import LEFT_OUT, SplitProblem, build_split_problem  # noqa: E402
 
 matplotlib.use("Agg")
 from matplotlib import pyplot  # noqa: E402

@@ -32,7 +32,7 @@ import numpy as np  # noqa: E402
 from hpcpinn.io import Result, read  # noqa: E402
 from hpcpinn.physics.dopamine import PRESETS  # noqa: E402
 from hpcpinn.reference.deepxde_peer import Training, require_deepxde, solve_by_deepxde  # noqa: E402
-from hpcpinn.workflows.square_validate import closed_form, peer_problem, relative_difference  # noqa: E402
+from hpcpinn.systems.square.comparison import closed_form, peer_problem, relative_difference  # noqa: E402
 
 ROOT = Path(__file__).resolve().parents[1]
 RESULTS = ROOT / "results"

@@ -21,11 +21,11 @@ prepare()
 
 import numpy as np  # noqa: E402
 
-from hpcpinn.config import load_config  # noqa: E402
 from hpcpinn.parallel.communicator import SerialCommunicator  # noqa: E402
 from hpcpinn.progress import NoProgress  # noqa: E402
-from hpcpinn.workflows import forward, long_run  # noqa: E402
-from hpcpinn.workflows.validate import validate  # noqa: E402
+from hpcpinn.systems.cell import forward, long_run  # noqa: E402
+from hpcpinn.systems.cell.comparison import validate  # noqa: E402
+from hpcpinn.systems.cell.config.reading import load_config  # noqa: E402
 
 ROOT = Path(__file__).resolve().parents[1]
 RELEASES = np.array([3.0, 23.0])

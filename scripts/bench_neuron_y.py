@@ -55,7 +55,6 @@ from neuron_y_tables import (  # noqa: E402
 from numpy import ndarray  # noqa: E402
 from scipy.interpolate import CubicSpline  # noqa: E402
 
-from hpcpinn.config import RunConfig, load_config  # noqa: E402
 from hpcpinn.errors import HpcpinnError  # noqa: E402
 from hpcpinn.marching.controller import WindowRule  # noqa: E402
 from hpcpinn.marching.march import March  # noqa: E402
@@ -67,9 +66,11 @@ from hpcpinn.physics.constants import CALBINDIN, CALCIUM, PRESETS, CalciumConsta
 from hpcpinn.reference.finite_volume import FvSolution, solve  # noqa: E402
 from hpcpinn.reference.forcing import Forcing, VoltageTable  # noqa: E402
 from hpcpinn.reference.mesh import Mesh  # noqa: E402
-from hpcpinn.workflows.cable_windows import QUIET, CableAttempt, CableState, Factors  # noqa: E402
-from hpcpinn.workflows.coupled_run import Balance, CoupledRun  # noqa: E402
-from hpcpinn.workflows.problem import Problem, build_problem  # noqa: E402
+from hpcpinn.systems.cell.cable_windows import QUIET, CableAttempt, CableState, Factors  # noqa: E402
+from hpcpinn.systems.cell.config.reading import load_config  # noqa: E402
+from hpcpinn.systems.cell.config.schema import RunConfig  # noqa: E402
+from hpcpinn.systems.cell.coupled_run import Balance, CoupledRun  # noqa: E402
+from hpcpinn.systems.cell.problem import Problem, build_problem  # noqa: E402
 
 RESULTS = Path(__file__).resolve().parents[1] / "results"
 LEAK = 4.497120070890563

@@ -31,18 +31,19 @@ import numpy as np  # noqa: E402
 from scipy.optimize import nnls  # noqa: E402
 from under_mpi import under_mpi  # noqa: E402
 
-from hpcpinn.config import RunConfig, load_config  # noqa: E402
 from hpcpinn.domain.member_shares import share_members  # noqa: E402
 from hpcpinn.io import read  # noqa: E402
 from hpcpinn.io.metrics import read_metrics  # noqa: E402
 from hpcpinn.morphology.forest import join_cables, join_compartments  # noqa: E402
 from hpcpinn.parallel.communicator import SerialCommunicator  # noqa: E402
+from hpcpinn.systems.cell.config.reading import load_config  # noqa: E402
+from hpcpinn.systems.cell.config.schema import RunConfig  # noqa: E402
+from hpcpinn.systems.cell.population import members_of  # noqa: E402
+from hpcpinn.systems.cell.split_cell import SplitCell, describe_split_cell  # noqa: E402
 from hpcpinn.timestepping.cable_equation import owner_of_points  # noqa: E402
 from hpcpinn.timestepping.cell_grid import cell_grid  # noqa: E402
 from hpcpinn.timestepping.shared_diffusion import SharedDiffusion, shared_diffusion  # noqa: E402
 from hpcpinn.timestepping.tree_shares import share_tree  # noqa: E402
-from hpcpinn.workflows.population import members_of  # noqa: E402
-from hpcpinn.workflows.split_cell import SplitCell, describe_split_cell  # noqa: E402
 
 matplotlib.use("Agg")
 from matplotlib import pyplot  # noqa: E402

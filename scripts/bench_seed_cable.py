@@ -28,7 +28,6 @@ import numpy as np  # noqa: E402
 from numpy.polynomial import chebyshev  # noqa: E402
 from numpy.polynomial.legendre import leggauss  # noqa: E402
 
-from hpcpinn.config import RunConfig, load_config  # noqa: E402
 from hpcpinn.errors import SolveError  # noqa: E402
 from hpcpinn.io import read  # noqa: E402
 from hpcpinn.marching.march import March  # noqa: E402
@@ -36,13 +35,15 @@ from hpcpinn.marching.tally import Tally  # noqa: E402
 from hpcpinn.parallel.communicator import SerialCommunicator  # noqa: E402
 from hpcpinn.reference.finite_volume import solve  # noqa: E402
 from hpcpinn.reference.forcing import EndFlux, Forcing  # noqa: E402
+from hpcpinn.systems.cell.cable_windows import CableState  # noqa: E402
+from hpcpinn.systems.cell.config.reading import load_config  # noqa: E402
+from hpcpinn.systems.cell.config.schema import RunConfig  # noqa: E402
+from hpcpinn.systems.cell.coupled_run import Balance, CoupledRun  # noqa: E402
+from hpcpinn.systems.cell.problem import build_problem, constants_of, load_cable  # noqa: E402
+from hpcpinn.systems.cell.trunk_training import TrunkTraining  # noqa: E402
 from hpcpinn.training.first_order import FirstOrder  # noqa: E402
 from hpcpinn.training.levenberg_marquardt import LevenbergMarquardt  # noqa: E402
 from hpcpinn.training.monolithic import CableTask, DenseNetwork, Monolithic  # noqa: E402
-from hpcpinn.workflows.cable_windows import CableState  # noqa: E402
-from hpcpinn.workflows.coupled_run import Balance, CoupledRun  # noqa: E402
-from hpcpinn.workflows.problem import build_problem, constants_of, load_cable  # noqa: E402
-from hpcpinn.workflows.trunk_training import TrunkTraining  # noqa: E402
 
 JOB = Path(__file__).resolve().parents[1] / "jobs" / "seed_cable.toml"
 START, END = 0.05, 1.0

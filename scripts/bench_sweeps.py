@@ -34,7 +34,6 @@ import matplotlib  # noqa: E402
 import numpy as np  # noqa: E402
 from jaxtyping import Array, Float, Int  # noqa: E402
 
-from hpcpinn.config import load_config  # noqa: E402
 from hpcpinn.domain.coupled_window import CoupledWindow  # noqa: E402
 from hpcpinn.domain.interfaces import build_interfaces, storage_order  # noqa: E402
 from hpcpinn.domain.partition import colour, partition  # noqa: E402
@@ -45,11 +44,12 @@ from hpcpinn.morphology.frusta import Frustum, assemble  # noqa: E402
 from hpcpinn.parallel.communicator import Communicator, SerialCommunicator  # noqa: E402
 from hpcpinn.parallel.exchange import ExchangePlan  # noqa: E402
 from hpcpinn.physics.system import ReactionDiffusion  # noqa: E402
+from hpcpinn.systems.cell.cable_windows import CableState  # noqa: E402
+from hpcpinn.systems.cell.config.reading import load_config  # noqa: E402
+from hpcpinn.systems.cell.coupled_run import CoupledRun  # noqa: E402
+from hpcpinn.systems.cell.problem import Problem, build_problem  # noqa: E402
 from hpcpinn.training.least_squares import correct  # noqa: E402
 from hpcpinn.training.local import Window  # noqa: E402
-from hpcpinn.workflows.cable_windows import CableState  # noqa: E402
-from hpcpinn.workflows.coupled_run import CoupledRun  # noqa: E402
-from hpcpinn.workflows.problem import Problem, build_problem  # noqa: E402
 
 matplotlib.use("Agg")
 from matplotlib import pyplot  # noqa: E402

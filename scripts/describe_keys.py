@@ -8,15 +8,16 @@ import re
 from pathlib import Path
 from typing import Any, Literal, get_args, get_origin
 
-from hpcpinn.config import inverse, schema, square
 from hpcpinn.config.declared import declared_in
 from hpcpinn.physics.constants import PRESETS
+from hpcpinn.systems.cell.config import inverse, schema
+from hpcpinn.systems.square import config as square
 
 PAGE = Path(__file__).resolve().parents[1] / "docs" / "run-description.md"
 INTRODUCTION = """\
 # The run description
 
-<!-- Written by scripts/describe_keys.py from hpcpinn/config/schema.py: change it there. -->
+<!-- Written by scripts/describe_keys.py from hpcpinn/systems/cell/config/schema.py: change it there. -->
 
 A job file is TOML. Every key has a default, so a job holds only what differs from it; an unknown or
 misspelt key is refused with the nearest one. On the command line `--set table.key=value` changes one

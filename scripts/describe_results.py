@@ -10,7 +10,8 @@ from pathlib import Path
 from hpcpinn.io import schema
 from hpcpinn.io.schema import Dataset, Field
 from hpcpinn.physics.constants import PRESETS
-from hpcpinn.workflows import recorded, square_recorded
+from hpcpinn.systems.cell import recorded
+from hpcpinn.systems.square import recorded as square_recorded
 
 PAGE = Path(__file__).resolve().parents[1] / "docs" / "results.md"
 

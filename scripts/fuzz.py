@@ -297,8 +297,8 @@ def check_cable(cable: Any) -> None:
 
 def check_toml(path: Path, chance: random.Random) -> None:
     """Reads a run description and builds of a run what takes no solve."""
-    from hpcpinn.config.square import SquareConfig
     from hpcpinn.systems.jobs import load_order
+    from hpcpinn.systems.square.config import SquareConfig
 
     order = load_order(path)
     config, origin = order.described, order.origin
@@ -312,7 +312,7 @@ def check_toml(path: Path, chance: random.Random) -> None:
 def _check_run(config: Any) -> None:
     from hpcpinn.domain.pieces import PieceRule, cut_into_pieces
     from hpcpinn.physics.constants import PRESETS
-    from hpcpinn.workflows import membrane_voltage, problem
+    from hpcpinn.systems.cell import membrane_voltage, problem
 
     cable = problem.load_cable(config)
     check_cable(cable)
@@ -341,7 +341,7 @@ def _check_constants(constants: Any) -> None:
 
 
 def _check_square(config: Any) -> None:
-    from hpcpinn.workflows import square_problem
+    from hpcpinn.systems.square import problem as square_problem
 
     require_sound("the duration", square_problem.duration_of(config), positive=True)
     constants = square_problem.constants_of(config)

@@ -38,6 +38,8 @@ from hpcpinn.physics.channel_sets import SQUID  # noqa: E402
 from hpcpinn.physics.stimulation.protocols import PulseProtocol  # noqa: E402
 from hpcpinn.physics.stimulation.stimulus import Stimulus  # noqa: E402
 from hpcpinn.physics.stimulation.waveforms import Waveform  # noqa: E402
+from hpcpinn.systems.cell.slot_run import compared  # noqa: E402
+from hpcpinn.systems.cell.split_problem import LEFT_OUT  # noqa: E402
 from hpcpinn.timestepping.cable_equation import CableEquation  # noqa: E402
 from hpcpinn.timestepping.cell_grid import cell_grid  # noqa: E402
 from hpcpinn.timestepping.diffusion import cable_diffusion  # noqa: E402
@@ -49,8 +51,6 @@ from hpcpinn.timestepping.slots import Slot, slots  # noqa: E402
 from hpcpinn.timestepping.splitting import Splitting, WindowPlan, extrapolated  # noqa: E402
 from hpcpinn.timestepping.window_lengths import WindowLengths  # noqa: E402
 from hpcpinn.training.flow_map import ReactionState  # noqa: E402
-from hpcpinn.workflows.slot_run import compared  # noqa: E402
-from hpcpinn.workflows.split_problem import LEFT_OUT  # noqa: E402
 
 FRAMES_EVERY = 10.0
 """ms between the frames that the timed loop keeps, as a long run does."""

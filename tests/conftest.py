@@ -34,7 +34,7 @@ settings.load_profile("busy")
 
 pytest_plugins = ["tests.mpi.plugin", "tests.mpi.one_job"]
 
-LONGEST = ("mpi", "installed", "workflows")
+LONGEST = ("mpi", "installed", "systems")
 """Folders whose files take longest: they go first, so that two processes end at about the same time."""
 
 

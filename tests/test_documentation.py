@@ -12,14 +12,14 @@ from pathlib import Path
 import pytest
 
 import hpcpinn as hp
-from hpcpinn.config import load_config
 from hpcpinn.config.jobs import bundled_job
 from hpcpinn.morphology.meshes import builtin_path
 from hpcpinn.physics.constants import PRESETS
 from hpcpinn.physics.dopamine_constants import PRESETS as SQUARES
-from hpcpinn.workflows.problem import describe_cell
+from hpcpinn.systems.cell.config.reading import load_config
+from hpcpinn.systems.cell.problem import describe_cell
 from tests.cli.in_process import hpcpinn
-from tests.workflows.results import write_result
+from tests.systems.cell.results import write_result
 
 ROOT = Path(__file__).resolve().parents[1]
 PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]

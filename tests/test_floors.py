@@ -40,7 +40,6 @@ FLOORS = {
     "domain": 4,
     "timestepping": 4,
     "inference": 5,
-    "workflows": 6,
     "report": 7,
     "terminal": 7,
     "systems": 8,

@@ -9,12 +9,12 @@ from types import ModuleType
 import numpy as np
 import pytest
 
-from hpcpinn.config import load_config
 from hpcpinn.io import Result, read
 from hpcpinn.parallel.transports import make_communicator
-from hpcpinn.workflows.forward import run
+from hpcpinn.systems.cell.config.reading import load_config
+from hpcpinn.systems.cell.forward import run
 from tests import stumbling
-from tests.workflows.test_forward import Silent
+from tests.systems.cell.test_forward import Silent
 
 REPOSITORY = Path(__file__).resolve().parents[1]
 SEED = 2

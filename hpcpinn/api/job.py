@@ -10,12 +10,12 @@ from typing import TYPE_CHECKING, Any, Protocol, TypedDict, Unpack, runtime_chec
 from hpcpinn.config.given import plain
 from hpcpinn.config.jobs import find_job
 from hpcpinn.config.load import Origin, put
-from hpcpinn.config.schema import RunConfig
 from hpcpinn.config.toml import toml_text
 from hpcpinn.core.order import Order
 from hpcpinn.errors import InputError, OutputError
 from hpcpinn.systems import system_named, system_names
 from hpcpinn.systems.cell.cell import Cell
+from hpcpinn.systems.cell.config.schema import RunConfig
 from hpcpinn.systems.cell.front import (
     Buffer,
     Channels,
@@ -37,7 +37,7 @@ if TYPE_CHECKING:
     from hpcpinn.api.estimate import Estimate
     from hpcpinn.api.run import Run
     from hpcpinn.progress import ProgressDisplay
-    from hpcpinn.workflows.threshold import Threshold
+    from hpcpinn.systems.cell.threshold import Threshold
 
 Keys = Mapping[str, Any]
 """A table as a mapping of its keys."""

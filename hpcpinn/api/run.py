@@ -15,7 +15,7 @@ from hpcpinn.io.read import read as read_result
 from hpcpinn.wording import listed
 
 if TYPE_CHECKING:
-    from hpcpinn.workflows.run_verdict import Verdict
+    from hpcpinn.systems.common.verdict import Verdict
 
 
 @dataclass(frozen=True)
@@ -68,8 +68,8 @@ class Run(Stored):
         Raises:
             InputError: The file of metrics beside the result is gone, or has none.
         """
+        from hpcpinn.systems.common.verdict import verdict_in
         from hpcpinn.systems.results import system_of_result
-        from hpcpinn.workflows.run_verdict import verdict_in
 
         found: Verdict | None = getattr(system_of_result(self.path), "verdict_in", verdict_in)(self.summary)
         if found is None:

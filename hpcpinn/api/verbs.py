@@ -10,18 +10,18 @@ from hpcpinn.api.job import Experiment, Job, Part
 from hpcpinn.api.run import Run
 from hpcpinn.api.session import ranks, telling
 from hpcpinn.config.given import plain
-from hpcpinn.config.schema import RunConfig
 from hpcpinn.core.order import Checking
 from hpcpinn.errors import InputError
 from hpcpinn.io.storage import format_of
 from hpcpinn.progress import ProgressDisplay
 from hpcpinn.systems import offered
+from hpcpinn.systems.cell.config.schema import RunConfig
 from hpcpinn.systems.results import system_of_result
 
 if TYPE_CHECKING:
     import networkx as nx
 
-    from hpcpinn.workflows.threshold import Threshold
+    from hpcpinn.systems.cell.threshold import Threshold
 
 
 def solve(
@@ -150,7 +150,7 @@ def threshold(
         job = job.replace({"field.magnitude": 1.0})
     config: RunConfig = job.config
     communicator = ranks(config.run.transport)
-    from hpcpinn.workflows.threshold import Search, find_threshold, highest_for
+    from hpcpinn.systems.cell.threshold import Search, find_threshold, highest_for
 
     search = Search(site, highest_for(config) if up_to is None else up_to, tolerance, wait)
     with job.origin.naming_places(), telling(progress, communicator) as shown:
@@ -173,8 +173,8 @@ def validate(
         progress: True shows what is being done as the command line does; or whoever is to be told of it.
 
     Returns:
-        Errors and costs, as its system has them: `hpcpinn.workflows.validate.Validation` of a cell. ``figures()`` has
-        all numbers, and the reference is in the next pictures.
+        Errors and costs, as its system has them, of a cell `hpcpinn.systems.cell.comparison.Validation`. ``figures()``
+        has all numbers, and the reference is in the next pictures.
 
     Raises:
         InputError: The file is no result, or the files that the run was made from are gone.

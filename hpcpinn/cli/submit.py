@@ -11,9 +11,9 @@ from hpcpinn.config.load import Override
 from hpcpinn.systems import part
 from hpcpinn.systems.jobs import load_order, require_action
 from hpcpinn.terminal.job import JOB_HELP, chosen_job
-from hpcpinn.workflows.sbatch import TASK, for_task, refuse_blanks, refuse_unfilled, tasks_of
-from hpcpinn.workflows.submit import Submission, check_array, script
-from hpcpinn.workflows.submit import submit as hand_over
+from hpcpinn.terminal.sbatch import TASK, for_task, refuse_blanks, refuse_unfilled, tasks_of
+from hpcpinn.terminal.submit import Submission, check_array, script
+from hpcpinn.terminal.submit import submit as hand_over
 
 _TRIED = 20
 """Tasks of an array whose run descriptions are read before it goes into the queue."""

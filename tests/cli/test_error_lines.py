@@ -5,10 +5,10 @@ from pathlib import Path
 
 import pytest
 
-from hpcpinn.config import load_config
 from hpcpinn.errors import InputWarning
 from hpcpinn.systems.cell.commands import inspect as inspect_command
-from hpcpinn.workflows.problem import load_cable
+from hpcpinn.systems.cell.config.reading import load_config
+from hpcpinn.systems.cell.problem import load_cable
 from tests.cli.test_main import hpcpinn, refused
 
 JOB = """\

@@ -10,17 +10,17 @@ import pytest
 from typer.testing import CliRunner
 
 from hpcpinn.cli.main import application
-from hpcpinn.config import load_config
 from hpcpinn.errors import InputError
 from hpcpinn.io.flow_map_file import read_flow_map
 from hpcpinn.networks.perceptron import make_perceptron
 from hpcpinn.physics.constants import PRESETS
 from hpcpinn.physics.pumped_binding import reaction_constants
+from hpcpinn.systems.cell.config.reading import load_config
+from hpcpinn.systems.cell.flow_map import train_flow_map
 from hpcpinn.timestepping.flow_map_error import errors, random_states
 from hpcpinn.timestepping.flow_map_store import SHIPPED, load_flow_map, shipped_flow_map, training_command
 from hpcpinn.training.flow_map import N_INPUTS, N_OUTPUTS, FlowMap, FlowMapRange, ReactionState, box_around
 from hpcpinn.training.flow_map_training import FlowMapTraining, rounds
-from hpcpinn.workflows.flow_map import train_flow_map
 from tests.cli import forked
 
 OTHER = PRESETS["physical-N"].replace(pmca_K=0.1, k_plus=30.0)

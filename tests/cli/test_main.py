@@ -12,10 +12,10 @@ from typer.testing import CliRunner
 from hpcpinn import __version__
 from hpcpinn.cli.main import DEBUG, all_commands, application, with_resume_value
 from hpcpinn.cli.run import checkpoint_to_resume
-from hpcpinn.config import RunConfig, bundled_job
-from hpcpinn.config.jobs import DEFAULT
+from hpcpinn.config.jobs import DEFAULT, bundled_job
 from hpcpinn.errors import InputError
 from hpcpinn.morphology.sites import GRAMMAR
+from hpcpinn.systems.cell.config.schema import RunConfig
 from hpcpinn.systems.jobs import load_order
 from tests.cli import forked
 

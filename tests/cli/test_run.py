@@ -5,8 +5,8 @@ import io
 from rich.console import Console
 
 from hpcpinn.systems.cell.run import print_summary
-from hpcpinn.workflows.run_summary import RunSummary
-from hpcpinn.workflows.verdict import CellsVerdict, CellVerdict, Firing
+from hpcpinn.systems.cell.verdict import CellsVerdict, CellVerdict, Firing
+from hpcpinn.systems.common.run_summary import RunSummary
 
 
 def test_summary_says_what_how_well_and_at_what_cost():

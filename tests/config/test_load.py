@@ -8,11 +8,12 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from hpcpinn.config import RunConfig, bundled_job, config_from_json, load_config, load_with_origin
+from hpcpinn.config.jobs import bundled_job
 from hpcpinn.config.lines import key_lines, line_of
-from hpcpinn.config.schema import BufferConfig, ConstantsConfig, GateConfig
 from hpcpinn.errors import InputError, InputWarning, concerning
 from hpcpinn.physics.constants import Buffer, CalciumConstants, Gate
+from hpcpinn.systems.cell.config.reading import config_from_json, load_config, load_with_origin
+from hpcpinn.systems.cell.config.schema import BufferConfig, ConstantsConfig, GateConfig, RunConfig
 
 JOB = """\
 # a comment
@@ -380,7 +381,7 @@ def test_keys_that_nobody_wrote_are_not_asked_about(job):
 
 
 def test_a_reticulum_that_is_too_wide_is_said_with_its_line(job):
-    from hpcpinn.workflows.problem import load_cable
+    from hpcpinn.systems.cell.problem import load_cable
 
     config, origin = load_with_origin(job('[morphology]\nfile = "builtin:y_branch"\ner_radius = 50'))
     with pytest.raises(InputError) as caught, origin.naming_places():

@@ -6,11 +6,8 @@ from typing import Any, get_args
 
 import pytest
 
-from hpcpinn.config import RunConfig, square_checks
 from hpcpinn.config.declared import declared_in, quantities_in
 from hpcpinn.config.plausible import WITHOUT, findings
-from hpcpinn.config.quantities import quantity_of
-from hpcpinn.config.square import SquareConfig
 from hpcpinn.config.values import Table
 from hpcpinn.core.parameters import quantities
 from hpcpinn.core.plausibility import QUANTITIES, finding
@@ -18,7 +15,11 @@ from hpcpinn.errors import InputError, InputWarning
 from hpcpinn.physics.constants import CalciumConstants
 from hpcpinn.physics.dopamine_constants import DopamineConstants
 from hpcpinn.physics.membrane_constants import CONDUCTANCE_OF, CableConstants, Current, FieldConstants
+from hpcpinn.systems.cell.config.quantities import quantity_of
+from hpcpinn.systems.cell.config.schema import RunConfig
 from hpcpinn.systems.jobs import load_order
+from hpcpinn.systems.square import checks as square_checks
+from hpcpinn.systems.square.config import SquareConfig
 
 DECLARATIONS = (CalciumConstants, DopamineConstants, CableConstants, FieldConstants, Current)
 ALL = sorted(

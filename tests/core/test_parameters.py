@@ -10,7 +10,6 @@ import pytest
 from pydantic import ValidationError
 
 from hpcpinn.config.declared import changes_table, naming_table, physics_table, truth_table, whole_table
-from hpcpinn.config.learnable import constant_named
 from hpcpinn.config.plausible import findings
 from hpcpinn.config.reading import Reading
 from hpcpinn.config.values import Table
@@ -37,6 +36,7 @@ from hpcpinn.errors import InputError
 from hpcpinn.physics.constants import PRESETS, CalciumConstants, Gate
 from hpcpinn.physics.dopamine_constants import DopamineConstants
 from hpcpinn.physics.membrane_constants import CableConstants, Current, FieldConstants
+from hpcpinn.systems.cell.config.learnable import constant_named
 
 SLOWNESS = Quantity("ms", (1.0, 1e3), (0.0, 1e6), (Unit("s", 1e3), Unit("µs", 1e-3)), name="slowness")
 

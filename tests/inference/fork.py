@@ -5,12 +5,13 @@ from pathlib import Path
 
 import numpy as np
 
-from hpcpinn.config import RunConfig, load_config
 from hpcpinn.inference.forward_model import seen, solve
 from hpcpinn.inference.infer import Inference, infer
 from hpcpinn.inference.problem import InverseProblem
 from hpcpinn.io.observations import Observations
 from hpcpinn.parallel.communicator import SerialCommunicator
+from hpcpinn.systems.cell.config.reading import load_config
+from hpcpinn.systems.cell.config.schema import RunConfig
 from hpcpinn.systems.cell.inverse import build_inverse, prepared, synthesiser
 
 JOBS = Path(__file__).resolve().parents[2] / "jobs"

@@ -8,8 +8,6 @@ import numpy as np
 import pytest
 from numpy.polynomial.legendre import leggauss
 
-from hpcpinn.config import learnable
-from hpcpinn.config.inverse import CellTruthConfig
 from hpcpinn.coordinates import Coordinates
 from hpcpinn.core.parameters import value_at, with_values
 from hpcpinn.domain.patches import PatchPlace, Reach
@@ -20,11 +18,13 @@ from hpcpinn.morphology import Cable
 from hpcpinn.morphology.sites import Site, parse_site
 from hpcpinn.parallel.communicator import SerialCommunicator
 from hpcpinn.physics.constants import PRESETS
+from hpcpinn.systems.cell.config import learnable
+from hpcpinn.systems.cell.config.inverse import CellTruthConfig
 from hpcpinn.systems.cell.constants import NOT_IN_COURSE, CellConstants, enters_course, value_of
 from hpcpinn.systems.cell.course import CourseOf, DriveOf
 from hpcpinn.systems.cell.inverse import truth_of
+from hpcpinn.systems.cell.problem import build_problem, constants_of, load_cable
 from hpcpinn.systems.cell.values import laid_for, own_value
-from hpcpinn.workflows.problem import build_problem, constants_of, load_cable
 from tests.inference.fork import SITES, exactly, inverse, refuse_wrong_slopes, small
 
 SHAPING = (

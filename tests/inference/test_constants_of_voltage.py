@@ -4,16 +4,16 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from hpcpinn.config import load_config
 from hpcpinn.errors import InputError
 from hpcpinn.inference.infer import fit_once
 from hpcpinn.parallel.communicator import SerialCommunicator
 from hpcpinn.physics.channel_sets import SQUID, channel_set_named
+from hpcpinn.systems.cell.config.reading import load_config
 from hpcpinn.systems.cell.constants import CellConstants
 from hpcpinn.systems.cell.course import CourseOf, DriveOf
+from hpcpinn.systems.cell.membrane_voltage import solve_voltage
+from hpcpinn.systems.cell.problem import build_problem, load_cable
 from hpcpinn.systems.cell.voltage import value_in, voltage_of, with_values
-from hpcpinn.workflows.membrane_voltage import solve_voltage
-from hpcpinn.workflows.problem import build_problem, load_cable
 from tests.inference.fork import JOBS, SITES, exactly, inverse
 
 NAMES = (

@@ -4,9 +4,9 @@ import h5py
 import numpy as np
 import pytest
 
-from hpcpinn.config import load_config
 from hpcpinn.errors import InputError
 from hpcpinn.io.observations import AT_SITES, Observations, read_observations
+from hpcpinn.systems.cell.config.reading import load_config
 from hpcpinn.systems.cell.inverse import refuse_unusable
 
 GOOD = 'value_uM,site,t_ms,noise\n0.1,dend[0](0.5),1.0,0.01\n# a pause\n0.2,"xyz:1,2,3",2.0,0.02\n'

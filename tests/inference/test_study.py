@@ -5,13 +5,13 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from hpcpinn.config.square import SquareConfig
 from hpcpinn.inference.fits import make_fit
 from hpcpinn.inference.forward_model import data_of, is_traced
 from hpcpinn.inference.gauss_newton import Prior
 from hpcpinn.inference.study import BATCH, Fitter, Outcomes, joined, summarised
 from hpcpinn.io.observations import Observations
 from hpcpinn.physics.dopamine import PRESETS, exact
+from hpcpinn.systems.square.config import SquareConfig
 from hpcpinn.systems.square.inverse import studied, synthesised
 
 CONSTANTS = PRESETS["dopamine"]

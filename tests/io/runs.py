@@ -8,7 +8,7 @@ from hpcpinn.io.layout import ResultHeader
 from hpcpinn.io.results import ResultWriter
 from hpcpinn.morphology.cable import Cable, Section
 from hpcpinn.physics.constants import PRESETS
-from hpcpinn.workflows import recorded
+from hpcpinn.systems.cell import recorded
 
 _FIELDS = recorded.fields_of(PRESETS["physical-N"])
 FIELDS = tuple(field.name for field in _FIELDS)

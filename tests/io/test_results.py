@@ -8,7 +8,7 @@ from hpcpinn.errors import InputError
 from hpcpinn.io import read
 from hpcpinn.io.geometry import equal_cells
 from hpcpinn.io.results import ResultWriter
-from hpcpinn.workflows import recorded
+from hpcpinn.systems.cell import recorded
 from tests.io import runs
 from tests.io.runs import FIELDS
 

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from hpcpinn.morphology import builtin_path, cable_from_swc, read_swc
-from hpcpinn.workflows.inspect import inspect, lateral_area
+from hpcpinn.systems.cell.inspection import inspect, lateral_area
 
 morphio = pytest.importorskip("morphio", reason="MorphIO is not installed (pip install morphio)")
 

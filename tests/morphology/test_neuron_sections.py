@@ -19,7 +19,7 @@ from hpcpinn.morphology.cable import Cable
 from hpcpinn.morphology.neuron_sections import read_as_neuron
 from hpcpinn.morphology.soma import describe_soma
 from hpcpinn.morphology.swc import SwcTree, read_swc
-from hpcpinn.workflows.inspect import lateral_area
+from hpcpinn.systems.cell.inspection import lateral_area
 from tests.morphology.swc_text import tree_of, write
 from tests.morphology.test_soma import NEURON as UNINTERRUPTED
 

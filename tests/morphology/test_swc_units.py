@@ -8,11 +8,11 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from hpcpinn.config import load_config
 from hpcpinn.errors import InputError
 from hpcpinn.morphology.build import cable_from_swc
 from hpcpinn.morphology.swc import SwcTree, read_swc, refuse_implausible_units
 from hpcpinn.morphology.swc_units import declarations
+from hpcpinn.systems.cell.config.reading import load_config
 from hpcpinn.units import length_per_unit
 from tests.morphology.swc_text import RandomCell, random_cells, tree_of
 

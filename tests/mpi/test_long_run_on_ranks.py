@@ -6,14 +6,14 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from hpcpinn.config import load_config
 from hpcpinn.io import read
 from hpcpinn.io.metrics import read_metrics
 from hpcpinn.io.read import Result
 from hpcpinn.parallel.communicator import SerialCommunicator
-from hpcpinn.workflows.long_run import run_long
+from hpcpinn.systems.cell.config.reading import load_config
+from hpcpinn.systems.cell.long_run import run_long
 from tests.mpi import runner
-from tests.workflows.test_long_run import Silent
+from tests.systems.cell.test_long_run import Silent
 
 JOB = """
 [morphology]

@@ -6,14 +6,15 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from hpcpinn.config import RunConfig, load_config
 from hpcpinn.io import read
 from hpcpinn.io.read import Result
 from hpcpinn.parallel.communicator import SerialCommunicator
-from hpcpinn.workflows.long_run import run_long
-from hpcpinn.workflows.run_summary import RunSummary
+from hpcpinn.systems.cell.config.reading import load_config
+from hpcpinn.systems.cell.config.schema import RunConfig
+from hpcpinn.systems.cell.long_run import run_long
+from hpcpinn.systems.common.run_summary import RunSummary
 from tests.mpi import runner
-from tests.workflows.test_long_run import Silent, arrays
+from tests.systems.cell.test_long_run import Silent, arrays
 
 JOB = """
 [morphology]

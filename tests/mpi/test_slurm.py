@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from hpcpinn.io import read
-from hpcpinn.workflows.submit import Submission, script
+from hpcpinn.terminal.submit import Submission, script
 from tests.mpi import throwaway_slurm
 from tests.mpi.runner import REPOSITORY
 

@@ -8,9 +8,9 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from hpcpinn.config import FluxConfig, SynapseConfig
 from hpcpinn.physics import sources
 from hpcpinn.physics.constants import PRESETS
+from hpcpinn.systems.cell.config.schema import FluxConfig, SynapseConfig
 
 N_TYPE = PRESETS["physical-N"]
 

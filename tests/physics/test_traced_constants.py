@@ -10,7 +10,6 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from hpcpinn.config import SynapseConfig
 from hpcpinn.core.parameters import Constants, constant, learnable, value_at, with_values
 from hpcpinn.core.pytrees import traced
 from hpcpinn.errors import InputError
@@ -22,6 +21,7 @@ from hpcpinn.physics.dopamine import PRESETS as SQUARES
 from hpcpinn.physics.dopamine import DopamineConstants, exact
 from hpcpinn.physics.pumped_binding import Deviation, ReactionConstants, deviation, rates, reaction_constants, state
 from hpcpinn.physics.stiff_step import stiff_flow
+from hpcpinn.systems.cell.config.schema import SynapseConfig
 from hpcpinn.timestepping.flow_map_store import shipped_flow_map
 from hpcpinn.timestepping.influx import surplus_leak
 from hpcpinn.training.flow_map import ReactionState

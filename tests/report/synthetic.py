@@ -7,9 +7,9 @@ from typing import Any
 
 import numpy as np
 
-from hpcpinn.config import RunConfig
 from hpcpinn.io import Result, read
 from hpcpinn.io.results import ResultWriter
+from hpcpinn.systems.cell.config.schema import RunConfig
 from tests.io import runs
 
 

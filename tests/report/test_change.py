@@ -11,7 +11,7 @@ from hpcpinn.report.cell import cells_into, telling_frames, titles_of
 from hpcpinn.report.change import change_of, colour_bar, floor_of, missed, number, quiet_axis, shading_of
 from hpcpinn.report.kymograph import kymograph_into
 from hpcpinn.report.traces import traces_into
-from hpcpinn.workflows.recorded import CALBINDIN, CALCIUM, VOLTAGE
+from hpcpinn.systems.cell.recorded import CALBINDIN, CALCIUM, VOLTAGE
 from tests.report.synthetic import run_of, with_calcium
 
 

@@ -7,11 +7,11 @@ from pathlib import Path
 
 import pytest
 
-from hpcpinn.config.schema import RunConfig
-from hpcpinn.config.square import SquareConfig
 from hpcpinn.errors import InputError
 from hpcpinn.systems import OWN, system_named, system_names
+from hpcpinn.systems.cell.config.schema import RunConfig
 from hpcpinn.systems.jobs import load_order, stored_description
+from hpcpinn.systems.square.config import SquareConfig
 
 HERE = Path(__file__).resolve().parent
 

@@ -6,11 +6,11 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from hpcpinn.config import load_config
 from hpcpinn.parallel.communicator import SerialCommunicator
 from hpcpinn.physics import sources
+from hpcpinn.systems.cell.config.reading import load_config
+from hpcpinn.systems.cell.problem import Problem, build_problem
 from hpcpinn.timestepping.forcing import CalciumDrive
-from hpcpinn.workflows.problem import Problem, build_problem
 
 COMMON = ("morphology.file=builtin:y_branch", "pieces.max_length=40", "run.duration=10")
 

@@ -6,10 +6,10 @@ import jax
 import numpy as np
 import pytest
 
-from hpcpinn.config import load_config
 from hpcpinn.parallel.communicator import SerialCommunicator
-from hpcpinn.workflows.problem import build_problem
-from hpcpinn.workflows.split_problem import build_split_problem
+from hpcpinn.systems.cell.config.reading import load_config
+from hpcpinn.systems.cell.problem import build_problem
+from hpcpinn.systems.cell.split_problem import build_split_problem
 
 
 def test_channels_and_releases_are_those_of_coupled_windows(tmp_path: Path) -> None:

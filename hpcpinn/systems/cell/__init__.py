@@ -3,8 +3,8 @@
 from collections.abc import Mapping
 from typing import Any, ClassVar
 
-from hpcpinn.config.cells import CELL
-from hpcpinn.config.schema import RunConfig
+from hpcpinn.systems.cell.config.reading import CELL
+from hpcpinn.systems.cell.config.schema import RunConfig
 from hpcpinn.systems.inverse import DrawAction, InferAction
 
 
@@ -42,7 +42,7 @@ class Cell:
 
     def build(self, described: RunConfig, communicator: Any) -> Any:
         """What a description means. Collective over all ranks."""
-        from hpcpinn.workflows.problem import build_problem
+        from hpcpinn.systems.cell.problem import build_problem
 
         return build_problem(described, communicator)
 
@@ -54,7 +54,7 @@ class Cell:
 
     def verdict_in(self, metrics: Mapping[str, Any]) -> Any:
         """What came of a run, from its metrics: what fired, how high calcium rose; None where they do not say."""
-        from hpcpinn.workflows.verdict import cells_verdict_in
+        from hpcpinn.systems.cell.verdict import cells_verdict_in
 
         return cells_verdict_in(metrics)
 

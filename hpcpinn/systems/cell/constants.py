@@ -16,7 +16,6 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Bool, Float, Int
 
-from hpcpinn.config.learnable import BY_TYPE, drives_voltage, gate_member, measure_of
 from hpcpinn.coordinates import Coordinates
 from hpcpinn.core.parameters import learnable, value_at, with_values
 from hpcpinn.errors import InputError
@@ -24,6 +23,7 @@ from hpcpinn.morphology.frusta import kind_name
 from hpcpinn.physics import calcium
 from hpcpinn.physics.calcium_system import CalciumForcing, CalciumSystem
 from hpcpinn.physics.constants import CalciumConstants
+from hpcpinn.systems.cell.config.learnable import BY_TYPE, drives_voltage, gate_member, measure_of
 
 NOT_IN_COURSE = (
     "D_c", "D_b", "b_tot", "k_plus", "k_minus", "c_rest", "pmca_max", "pmca_K", "ncx_max", "ncx_K", "leak",

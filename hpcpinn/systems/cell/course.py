@@ -10,8 +10,6 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float
 
-from hpcpinn.config import SynapseConfig
-from hpcpinn.config.learnable import drives_voltage
 from hpcpinn.domain.patches import PatchPlace
 from hpcpinn.errors import SolveError
 from hpcpinn.morphology.sites import parse_site
@@ -19,10 +17,12 @@ from hpcpinn.parallel.communicator import Communicator
 from hpcpinn.physics import sources
 from hpcpinn.physics.calcium_system import CalciumForcing
 from hpcpinn.physics.constants import CalciumConstants
+from hpcpinn.systems.cell.config.learnable import drives_voltage
+from hpcpinn.systems.cell.config.schema import SynapseConfig
 from hpcpinn.systems.cell.constants import CellConstants, enters_course
+from hpcpinn.systems.cell.problem import Problem
 from hpcpinn.systems.cell.voltage import VoltageOf
 from hpcpinn.timestepping.forcing import CalciumDrive
-from hpcpinn.workflows.problem import Problem
 
 
 class UnitCourse(NamedTuple):

@@ -6,8 +6,8 @@ type checkers and editors stand in ``front.pyi``, which ``scripts/describe_api.p
 """
 
 from hpcpinn.config.given import Given
-from hpcpinn.config.inverse import CellDataConfig, CellParameterConfig
-from hpcpinn.config.schema import (
+from hpcpinn.systems.cell.config.inverse import CellDataConfig, CellParameterConfig
+from hpcpinn.systems.cell.config.schema import (
     BufferConfig,
     FluxConfig,
     MorphologyConfig,
@@ -16,7 +16,7 @@ from hpcpinn.config.schema import (
     SynapseConfig,
     VoltageConfig,
 )
-from hpcpinn.config.stimulation import ChannelsConfig, ClampConfig, FieldConfig, StimulationConfig
+from hpcpinn.systems.cell.config.stimulation import ChannelsConfig, ClampConfig, FieldConfig, StimulationConfig
 
 
 class Calcium(Given, PhysicsConfig):

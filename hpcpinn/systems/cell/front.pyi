@@ -5,8 +5,8 @@ from os import PathLike
 from typing import Any, Literal
 
 from hpcpinn.config.given import Given
-from hpcpinn.config.inverse import CellDataConfig, CellParameterConfig, CellTruthConfig
-from hpcpinn.config.schema import (
+from hpcpinn.systems.cell.config.inverse import CellDataConfig, CellParameterConfig, CellTruthConfig
+from hpcpinn.systems.cell.config.schema import (
     BufferConfig,
     FluxConfig,
     GateConfig,
@@ -16,7 +16,13 @@ from hpcpinn.config.schema import (
     SynapseConfig,
     VoltageConfig,
 )
-from hpcpinn.config.stimulation import ChannelsConfig, ClampConfig, CurrentConfig, FieldConfig, StimulationConfig
+from hpcpinn.systems.cell.config.stimulation import (
+    ChannelsConfig,
+    ClampConfig,
+    CurrentConfig,
+    FieldConfig,
+    StimulationConfig,
+)
 
 class Buffer(Given, BufferConfig):
     def __init__(

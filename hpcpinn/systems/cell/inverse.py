@@ -8,7 +8,6 @@ import numpy as np
 from jaxtyping import Float
 from numpy import ndarray
 
-from hpcpinn.config import RunConfig
 from hpcpinn.core import plausibility
 from hpcpinn.errors import InputError, warn
 from hpcpinn.inference.estimates import prior_of
@@ -18,6 +17,7 @@ from hpcpinn.io import observations as table
 from hpcpinn.io.observations import AT_SITES, Observations, read_observations
 from hpcpinn.parallel.communicator import Communicator
 from hpcpinn.progress import NO_PROGRESS, ProgressDisplay
+from hpcpinn.systems.cell.config.schema import RunConfig
 from hpcpinn.systems.cell.model import AtSites, CellModel, build_model
 from hpcpinn.systems.cell.values import LAID_BY, laid_for, own_value, starting_values
 from hpcpinn.wording import biology

@@ -11,8 +11,6 @@ import numpy as np
 from jaxtyping import Float, Int
 from numpy import ndarray
 
-from hpcpinn.config import RunConfig
-from hpcpinn.config.learnable import BY_TYPE, unit_of
 from hpcpinn.coordinates import Coordinates
 from hpcpinn.domain.coupled_window import CoupledWindow
 from hpcpinn.errors import InputError, SolveError, concerning
@@ -27,16 +25,18 @@ from hpcpinn.morphology.sites import Site, parse_site
 from hpcpinn.parallel.communicator import Communicator
 from hpcpinn.physics.calcium_system import CalciumSystem
 from hpcpinn.physics.constants import PRESETS, CalciumConstants
+from hpcpinn.systems.cell import recorded
+from hpcpinn.systems.cell.cable_windows import CableState, CableWindows
+from hpcpinn.systems.cell.config.learnable import BY_TYPE, unit_of
+from hpcpinn.systems.cell.config.schema import RunConfig
 from hpcpinn.systems.cell.constants import CellConstants, PieceConstants, enters_course
+from hpcpinn.systems.cell.coupled_run import CoupledRun
 from hpcpinn.systems.cell.course import CourseOf, DriveOf, UnitCourse
 from hpcpinn.systems.cell.forward_march import CALCIUM, FixedMarch, MarchedCell, WindowSequence
+from hpcpinn.systems.cell.problem import Problem, build_problem
 from hpcpinn.systems.cell.values import starting_values
 from hpcpinn.systems.cell.voltage import voltage_of
 from hpcpinn.timestepping.forcing import CalciumDrive, WindowDrive
-from hpcpinn.workflows import recorded
-from hpcpinn.workflows.cable_windows import CableState, CableWindows
-from hpcpinn.workflows.coupled_run import CoupledRun
-from hpcpinn.workflows.problem import Problem, build_problem
 
 
 def known_constants(config: RunConfig, problem: Problem) -> CalciumConstants:

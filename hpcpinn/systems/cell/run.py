@@ -16,8 +16,8 @@ from hpcpinn.wording import as_typed, biology, counted, duration
 
 if TYPE_CHECKING:
     from hpcpinn.parallel.communicator import Communicator
-    from hpcpinn.workflows.run_summary import RunSummary
-    from hpcpinn.workflows.verdict import CellsVerdict
+    from hpcpinn.systems.cell.verdict import CellsVerdict
+    from hpcpinn.systems.common.run_summary import RunSummary
 
 
 def look(order: Order) -> None:
@@ -26,14 +26,14 @@ def look(order: Order) -> None:
     Raises:
         InputError: It cannot.
     """
-    from hpcpinn.workflows.places import refuse_unusable_places  # loads NumPy and h5py, but no JAX
+    from hpcpinn.systems.cell.places import refuse_unusable_places  # loads NumPy and h5py, but no JAX
 
     refuse_unusable_places(order.described, order.file)
 
 
 def work(order: Order, communicator: "Communicator", progress: ProgressDisplay) -> "RunSummary":
     """Runs it, into its result file. Collective over all ranks."""
-    from hpcpinn.workflows import forward, long_run
+    from hpcpinn.systems.cell import forward, long_run
 
     if order.described.is_long:
         return long_run.run_long(order.described, communicator, progress, resume=order.resume)
@@ -57,7 +57,7 @@ def judge(order: Order, outcome: Any) -> None:
     Raises:
         SolveError: They are.
     """
-    from hpcpinn.workflows.run_verdict import refuse_impossible
+    from hpcpinn.systems.common.verdict import refuse_impossible
 
     refuse_impossible(outcome.verdict, order.described.run.output)
 
@@ -89,7 +89,7 @@ def threshold_arguments(
     words += [] if morphology is None else ["--morphology", morphology]
     words += [word for setting in kept for word in ("--set", setting)]
     if magnitude is not None and "field.magnitude" in keys:
-        from hpcpinn.workflows.threshold import HIGHEST  # loads the cable equation
+        from hpcpinn.systems.cell.threshold import HIGHEST  # loads the cable equation
 
         far = 4.0 * abs(magnitude)  # it is what has just fired nothing
         words += ["--up-to", f"{far:g}"] if far > HIGHEST else []
@@ -98,7 +98,7 @@ def threshold_arguments(
 
 def print_summary(summary: "RunSummary", console: Console, search: str = "") -> None:
     """What was computed, how well, what it cost, and what came of it."""
-    from hpcpinn.workflows.verdict import lines_of_cells
+    from hpcpinn.systems.cell.verdict import lines_of_cells
 
     s = summary
     time = biology(s.duration, 6) if s.time_unit else f"{s.duration:g}"
@@ -125,7 +125,7 @@ def print_summary(summary: "RunSummary", console: Console, search: str = "") -> 
 
 def print_long_summary(summary: "RunSummary", console: Console, search: str = "") -> None:
     """What a long run computed, how well, what it cost, and what came of it."""
-    from hpcpinn.workflows.verdict import lines_of_cells
+    from hpcpinn.systems.cell.verdict import lines_of_cells
 
     s = summary
     slots = s.motifs_solved + s.motifs_reused

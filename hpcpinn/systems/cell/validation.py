@@ -5,10 +5,10 @@ from rich.table import Table
 
 from hpcpinn.core.order import Checking
 from hpcpinn.reference.refinement import Settled
+from hpcpinn.systems.cell.comparison import Validation
+from hpcpinn.systems.cell.comparison import validate as hold_against_reference
+from hpcpinn.systems.cell.verdict import judgement, lines_of_cells
 from hpcpinn.wording import as_typed, biology, counted, duration
-from hpcpinn.workflows.validate import Validation
-from hpcpinn.workflows.validate import validate as hold_against_reference
-from hpcpinn.workflows.verdict import judgement, lines_of_cells
 
 _MOST_ROWS = 10
 """Frames listed in the table; ``--json`` gives all."""

@@ -6,10 +6,10 @@ import numpy as np
 from jaxtyping import Float
 from numpy import ndarray
 
-from hpcpinn.config import RunConfig
-from hpcpinn.config.learnable import drives_voltage
 from hpcpinn.errors import InputError, concerning
 from hpcpinn.physics.constants import PRESETS, CalciumConstants
+from hpcpinn.systems.cell.config.learnable import drives_voltage
+from hpcpinn.systems.cell.config.schema import RunConfig
 from hpcpinn.systems.cell.constants import coordinates_of, value_of
 from hpcpinn.systems.cell.voltage import value_in, with_values
 

@@ -10,18 +10,18 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Bool, Float, Int
 
-from hpcpinn.config import RunConfig
-from hpcpinn.config.learnable import current_member, drives_voltage
-from hpcpinn.config.stimulation import CurrentConfig
 from hpcpinn.coordinates import Coordinates
 from hpcpinn.errors import InputError
 from hpcpinn.parallel.threads import loop_options
 from hpcpinn.physics.channel_sets import ChannelSet, with_constants
+from hpcpinn.systems.cell.config.learnable import current_member, drives_voltage
+from hpcpinn.systems.cell.config.schema import RunConfig
+from hpcpinn.systems.cell.config.stimulation import CurrentConfig
 from hpcpinn.systems.cell.constants import coordinates_of
+from hpcpinn.systems.cell.membrane_voltage import channel_sets_of, driven_cable
+from hpcpinn.systems.cell.problem import Problem, load_cable
 from hpcpinn.timestepping.cable_equation import CableEquation, VoltageState
 from hpcpinn.timestepping.pulse_steps import Steps, steps_between
-from hpcpinn.workflows.membrane_voltage import channel_sets_of, driven_cable
-from hpcpinn.workflows.problem import Problem, load_cable
 
 _SAME = 1e-7
 """ms: times closer than this are one."""

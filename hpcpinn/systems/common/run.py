@@ -24,11 +24,11 @@ from hpcpinn.marching.march import Step
 from hpcpinn.marching.tally import Tally
 from hpcpinn.parallel.communicator import Communicator
 from hpcpinn.progress import ProgressDisplay
+from hpcpinn.systems.cell.resumption import stop_where_done
+from hpcpinn.systems.common.run_summary import RunSummary, summarised
+from hpcpinn.systems.common.verdict import Accuracy, Verdict, lines_of
 from hpcpinn.terminal.lines import print_verdict
 from hpcpinn.wording import as_typed, biology, counted, duration
-from hpcpinn.workflows.resumption import stop_where_done
-from hpcpinn.workflows.run_summary import RunSummary, summarised
-from hpcpinn.workflows.run_verdict import Accuracy, Verdict, lines_of
 
 ANOTHER = "name another file with --output (run.output)"
 _NOT_OF_THE_STATE = ("run", "parameter", "data", "inference", "uq", "study")

@@ -3,9 +3,9 @@
 from collections.abc import Mapping
 from typing import Any, ClassVar
 
-from hpcpinn.config import square_checks
-from hpcpinn.config.square import SquareConfig
 from hpcpinn.systems.inverse import DrawAction, InferAction, StudyAction
+from hpcpinn.systems.square import checks as square_checks
+from hpcpinn.systems.square.config import SquareConfig
 
 
 class Square:
@@ -31,7 +31,7 @@ class Square:
 
     def build(self, described: SquareConfig, communicator: Any) -> Any:
         """What a description means. Collective over all ranks."""
-        from hpcpinn.workflows.square_trunk import square_run
+        from hpcpinn.systems.square.trunk import square_run
 
         return square_run(described, communicator)
 

@@ -3,7 +3,7 @@
 from typing import Any
 
 from hpcpinn.config.given import Given
-from hpcpinn.config.square import SquareDomainConfig, SquarePhysicsConfig
+from hpcpinn.systems.square.config import SquareDomainConfig, SquarePhysicsConfig
 
 
 class Dopamine(Given, SquarePhysicsConfig):

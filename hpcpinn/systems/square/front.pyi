@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from typing import Literal
 
 from hpcpinn.config.given import Given
-from hpcpinn.config.square import SquareDomainConfig, SquarePhysicsConfig
+from hpcpinn.systems.square.config import SquareDomainConfig, SquarePhysicsConfig
 
 class Dopamine(Given, SquarePhysicsConfig):
     def __init__(

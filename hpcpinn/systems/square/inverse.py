@@ -9,7 +9,6 @@ import numpy as np
 from jaxtyping import Array, Float
 from numpy import ndarray
 
-from hpcpinn.config.square import ParameterConfig, SquareConfig
 from hpcpinn.coordinates import Coordinates
 from hpcpinn.core.parameters import learnable_in, with_values
 from hpcpinn.errors import InputError
@@ -26,8 +25,9 @@ from hpcpinn.io.observations import IN_A_PLANE, Observations, read_observations
 from hpcpinn.parallel.communicator import Communicator
 from hpcpinn.physics.dopamine import DopamineConstants, exact
 from hpcpinn.progress import NO_PROGRESS, ProgressDisplay
+from hpcpinn.systems.square.config import ParameterConfig, SquareConfig
 from hpcpinn.systems.square.model import SquareModel, make_square_model
-from hpcpinn.workflows.square_problem import constants_of
+from hpcpinn.systems.square.problem import constants_of
 
 UNITS = {name: entry.plain_unit for name, entry in learnable_in(DopamineConstants).items()}
 """Of the constants that can be learned."""

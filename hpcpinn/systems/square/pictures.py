@@ -8,9 +8,9 @@ from hpcpinn.io.storage import format_of
 from hpcpinn.io.study import read_study
 from hpcpinn.report.heading import Heading
 from hpcpinn.report.places import refuse_unusable_gallery
-from hpcpinn.report.square import draw_square
 from hpcpinn.report.study import draw_study
 from hpcpinn.systems.common.inferences import draw_inference_of
+from hpcpinn.systems.square.drawings import draw_square
 from hpcpinn.wording import counted
 
 

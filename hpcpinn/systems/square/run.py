@@ -4,10 +4,10 @@ from rich.console import Console
 
 from hpcpinn.core.order import Order
 from hpcpinn.systems.common.run import look, work
+from hpcpinn.systems.common.run_summary import RunSummary
+from hpcpinn.systems.common.verdict import lines_of
 from hpcpinn.terminal.lines import print_verdict
 from hpcpinn.wording import as_typed, biology, counted, duration
-from hpcpinn.workflows.run_summary import RunSummary
-from hpcpinn.workflows.run_verdict import lines_of
 
 __all__ = ["look", "tell", "work"]
 

@@ -2,8 +2,8 @@
 
 from hpcpinn.core.order import Checking
 from hpcpinn.reference.deepxde_peer import Training
+from hpcpinn.systems.square.comparison import Level, Peer, SquareValidation, validate_square
 from hpcpinn.wording import as_typed, biology, counted, duration
-from hpcpinn.workflows.square_validate import Level, Peer, SquareValidation, validate_square
 
 _MOST_GRIDS = 3
 """Finite-difference grids, at most."""

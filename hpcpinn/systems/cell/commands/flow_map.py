@@ -8,8 +8,8 @@ from typing import Annotated, Any
 
 import typer
 
-from hpcpinn.config import load_with_origin
 from hpcpinn.errors import InputError
+from hpcpinn.systems.cell.config.reading import load_with_origin
 from hpcpinn.terminal.job import JOB_HELP, chosen_file
 from hpcpinn.terminal.progress import make_progress
 from hpcpinn.wording import as_typed, duration
@@ -97,9 +97,9 @@ def train(
     from hpcpinn.parallel.device import prepare
 
     prepare()
+    from hpcpinn.systems.cell.flow_map import train_flow_map
     from hpcpinn.timestepping.flow_map_error import WORST_WANTED
     from hpcpinn.training.flow_map_training import FlowMapTraining, rounds
-    from hpcpinn.workflows.flow_map import train_flow_map
 
     usual = FlowMapTraining()
     training = FlowMapTraining(

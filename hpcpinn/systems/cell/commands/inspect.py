@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from rich.console import Console
     from rich.table import Table
 
-    from hpcpinn.workflows.inspect import Inspection
+    from hpcpinn.systems.cell.inspection import Inspection
 
 _MOST_REPAIRS = 8
 """Repairs that are listed one by one; ``--json`` gives all."""
@@ -35,8 +35,8 @@ def inspect(
     Counts, lengths, areas, repairs, and a picture of the cell.
     """
     from hpcpinn.morphology.soma import SOMA_MODES
+    from hpcpinn.systems.cell.inspection import inspect as look_at
     from hpcpinn.units import length_per_unit
-    from hpcpinn.workflows.inspect import inspect as look_at
 
     if soma not in SOMA_MODES:
         raise InputError(f"--soma {soma}: '{soma}' is no way to read a soma; use one of {', '.join(SOMA_MODES)}")

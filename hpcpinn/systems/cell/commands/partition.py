@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 if TYPE_CHECKING:
-    from hpcpinn.workflows.partition import SharedCell
+    from hpcpinn.systems.cell.partition import SharedCell
 
 _MOST_ROWS = 16
 """Ranks up to which the table has a row for each."""
@@ -28,10 +28,10 @@ def partition(
 
     Balance, cuts, and a map.
     """
-    from hpcpinn.config import load_config
     from hpcpinn.morphology.meshes import morphology_path
     from hpcpinn.report.places import refuse_unusable_picture
-    from hpcpinn.workflows.partition import share_cell
+    from hpcpinn.systems.cell.config.reading import load_config
+    from hpcpinn.systems.cell.partition import share_cell
 
     given = {"file": file, "soma": soma, "units": units}
     overrides = [

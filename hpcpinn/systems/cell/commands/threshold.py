@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from hpcpinn.config.cells import gives, load_with_origin
+from hpcpinn.systems.cell.config.reading import gives, load_with_origin
 from hpcpinn.terminal.job import JOB_HELP, chosen_job
 from hpcpinn.terminal.progress import make_progress
 
@@ -52,8 +52,8 @@ def threshold(
     from hpcpinn.parallel.device import prepare  # float64 must be on before JAX is loaded
 
     prepare()
-    from hpcpinn.workflows.problem import load_cable
-    from hpcpinn.workflows.threshold import Search, find_threshold, highest_for
+    from hpcpinn.systems.cell.problem import load_cable
+    from hpcpinn.systems.cell.threshold import Search, find_threshold, highest_for
 
     unit = "V/m" if config.field.file is None else "times the sampled field"
     search = Search(site, highest_for(config) if up_to is None else up_to, tolerance, wait)

@@ -1,0 +1,152 @@
+"""Tables of a run description that say what is inferred on a cell, and from which data."""
+
+import math
+from collections.abc import Mapping
+from typing import Annotated, Any
+
+from pydantic import Field
+
+from hpcpinn.config.declared import truth_table
+from hpcpinn.config.values import Count, File, Finite, Positive, PositiveTime, Table, Text, Time, several
+from hpcpinn.core.plausibility import QUANTITIES
+from hpcpinn.physics.constants import CalciumConstants, Gate
+from hpcpinn.physics.membrane_constants import CableConstants, FieldConstants
+from hpcpinn.systems.cell.config.learnable import PLAIN, measure_of
+from hpcpinn.systems.cell.config.stimulation import CurrentConfig
+
+
+class CellParameterConfig(Table):
+    """A constant of the cell that is to be inferred: its logarithm, or itself where it may have either sign.
+
+    Attributes:
+        name: Which constant of [physics.constants]; `vdcc_density.apic` for the density of channels on one type of
+            neurite, `gates[0].half` for a constant of one gate of the channel. Of the voltage, where a field or a
+            clamp drives it: `cable.R_i`, `cable.C_m`, `cable.temperature`, `field.magnitude`, and of currents
+            `channels.squid.sodium.conductance` or `.reversal`.
+        start: Where the iteration begins; the run's value where left out.
+        prior: Median of a prior, log-normal for a positive constant, normal for another; none where left out.
+        prior_factor: The prior says that a positive constant is within this factor of the median, 68 %.
+        prior_sd: Standard deviation of the prior of a constant of either sign, in its own unit.
+    """
+
+    name: Text
+    start: Finite | None = None
+    prior: Finite | None = None
+    prior_factor: Annotated[Finite, Field(gt=1)] = 3.0
+    prior_sd: Positive | None = None
+
+    @property
+    def prior_width(self) -> float:
+        """Standard deviation of the prior of the logarithm, or of the constant over what it is counted in."""
+        measure = measure_of(self.name)
+        return (self.prior_sd or math.inf) / measure if measure else math.log(self.prior_factor)
+
+
+class GateTruthConfig(truth_table(Gate)):  # type: ignore[misc]
+    """What one gate of the calcium channel has in synthetic traces."""
+
+
+class CableTruthConfig(truth_table(CableConstants)):  # type: ignore[misc]
+    """What the cable equation has in synthetic traces."""
+
+
+class FieldTruthConfig(truth_table(FieldConstants)):  # type: ignore[misc]
+    """What the field has in synthetic traces."""
+
+
+class CellTruthConfig(truth_table(CalciumConstants)):  # type: ignore[misc]
+    """What synthetic traces are made with.
+
+    Attributes:
+        leak: Leak, µm/s; by default the one that balances rest.
+        vdcc_density: Density of channels (ρ_V), 1/µm²; of one type of neurite as `vdcc_density.apic`.
+        gates: Constants of the gates of the channel, one table for each; what is left out is the run's.
+        cable, field, channels: Constants of the voltage, such as `cable = { R_i = 150.0 }`, `field = { magnitude =
+            300.0 }`, `channels = { squid = { sodium = { conductance = 100.0 } } }`.
+    """
+
+    vdcc_density: Annotated[Positive | dict[str, Positive] | None, PLAIN["vdcc_density"]] = None
+    gates: Annotated[tuple[GateTruthConfig, ...], several()] = ()
+    cable: CableTruthConfig | None = None
+    field: FieldTruthConfig | None = None
+    channels: dict[str, dict[str, CurrentConfig]] | None = None
+
+    @property
+    def changes(self) -> dict[str, float]:
+        """The values given, by the names of parameters (``vdcc_density.apic``, ``gates[0].half``)."""
+        return _flat(self.model_dump(exclude_none=True))
+
+
+def _flat(tree: Mapping[str, Any]) -> dict[str, float]:
+    """The numbers of tables within tables, by their whole names."""
+    found: dict[str, float] = {}
+    for name, value in tree.items():
+        if isinstance(value, Mapping):
+            found |= {f"{name}.{inner}": x for inner, x in _flat(value).items()}
+        elif isinstance(value, (list, tuple)):
+            found |= {f"{name}[{n}].{inner}": x for n, one in enumerate(value) for inner, x in _flat(one).items()}
+        else:
+            found[name] = value
+    return found
+
+
+class CellDataConfig(Table):
+    """Where traces come from: a file, or the model, a seed and noise.
+
+    Attributes:
+        file: CSV with the columns value, site, t, noise (free calcium in µM, or fluorescence with `indicator`;
+            a site, ms), or HDF5 with these under `/observations`, such as the result of an inference. In a job
+            file a relative path starts at the job file.
+        indicator: Dissociation constant K_d (µM) of an indicator: seen is c/(c + K_d). None: free calcium.
+        sites: Where synthetic traces are made.
+        first, last: First and last time of synthetic traces, ms; the last is the run's end where left out.
+        interval: Between two samples of them, ms.
+        noise: Standard deviation of their noise, in units of the largest excursion of its trace from rest.
+        seed: Of the noise.
+        truth: Constants they are made with where these are not the run's.
+    """
+
+    file: File | None = None
+    indicator: Annotated[Positive | None, QUANTITIES["affinity of an indicator"]] = None
+    sites: Annotated[tuple[Text, ...], several()] = ()
+    first: Time = 1.0
+    last: PositiveTime | None = None
+    interval: Annotated[PositiveTime, QUANTITIES["interval of probes"]] = 1.0
+    noise: Positive = 0.03
+    seed: Annotated[int, Field(ge=0, lt=2**32)] = 0
+    truth: CellTruthConfig = CellTruthConfig()
+
+
+class CellUncertaintyConfig(Table):
+    """How the posterior of a cell's constants is drawn from (``hpcpinn uq``).
+
+    Attributes:
+        draws: From around Laplace's approximation; every one is a run, and weighted by the posterior.
+        shape_most: Tails of the weights with a larger Pareto shape k cannot be relied on, and nothing is reported.
+        effective_least: Nor is it with fewer effective draws than this.
+    """
+
+    draws: Annotated[int, Field(ge=50, le=10**6)] = 400
+    shape_most: Positive = 0.7
+    effective_least: Positive = 100.0
+
+
+class CellInferenceConfig(Table):
+    """How constants of a cell are inferred (``hpcpinn infer``).
+
+    Attributes:
+        tolerance: Step of the logarithms, in standard deviations, at which the iteration stops.
+        max_steps: Most Gauss-Newton steps.
+        undetermined_above: A logarithm whose standard deviation from the data alone is above this is
+            reported as undetermined.
+        check_level: The model is called wrong where data as far from it as these have a smaller probability.
+        replicates: Replicated data sets of the check.
+        band_interval: Between two times of the predictive bands, ms.
+    """
+
+    tolerance: Positive = 1e-3
+    max_steps: Count = 30
+    undetermined_above: Positive = 1.0
+    check_level: Annotated[Finite, Field(gt=0, lt=1)] = 0.01
+    replicates: Annotated[int, Field(ge=100, le=10**7)] = 4000
+    band_interval: Annotated[PositiveTime, QUANTITIES["interval of probes"]] = 0.25

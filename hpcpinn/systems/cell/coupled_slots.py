@@ -1,0 +1,198 @@
+"""Coupled windows in a long run: the slots after pulses and releases, where split ones would be off most.
+
+They are the windows of `coupled_run`, on the pieces and with the channels of the split ones. Between the two the
+state is handed over as it is: both have it at the same nodes. A slot depends on nothing but that state and its
+motif, so that a run that is resumed goes on to the same bits.
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from functools import cached_property, partial
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jaxtyping import Array, Float, Int
+from numpy import ndarray
+
+from hpcpinn.domain.flows import node_volume
+from hpcpinn.domain.sampling import in_blocks
+from hpcpinn.domain.window_solver import WindowSolver
+from hpcpinn.marching.controller import WindowRule
+from hpcpinn.marching.march import March
+from hpcpinn.marching.tally import Tally
+from hpcpinn.morphology import Cable
+from hpcpinn.parallel.communicator import Communicator
+from hpcpinn.physics.constants import CalciumConstants
+from hpcpinn.physics.voltage import compact_weights
+from hpcpinn.systems.cell.cable_windows import QUIET, CableState, CableWindows
+from hpcpinn.systems.cell.config.schema import RunConfig
+from hpcpinn.systems.cell.problem import coupled_solver, window_rule
+from hpcpinn.timestepping.forcing import WindowDrive
+from hpcpinn.timestepping.motifs import Motif, SlotSolver
+from hpcpinn.timestepping.slot_drive import SlotDrive
+from hpcpinn.timestepping.splitting import Frames
+from hpcpinn.training.flow_map import ReactionState
+from hpcpinn.training.local import field_at
+
+LOOSER = 16.0
+"""With so many times the tolerance windows are about twice as long: their error goes with the fourth power."""
+
+
+@dataclass(frozen=True)
+class CoupledSlots:
+    """Goes through slots in coupled windows. Everything is collective over all ranks.
+
+    Attributes:
+        solver: Solves windows on this rank's pieces.
+        drive: What drives them.
+        order: Place of every piece of the solver's among the rank's pieces.
+        windows: Lengths and tolerance.
+        pulse: How long one lasts, ms.
+    """
+
+    solver: WindowSolver
+    drive: SlotDrive
+    order: Int[ndarray, " P"]
+    windows: WindowRule
+    pulse: float
+
+    def follow(
+        self,
+        begin: ReactionState,
+        motif: Motif,
+        rows: Int[ndarray, " r"],
+        reach: float = 0.0,
+        loosely: bool = False,
+    ) -> tuple[ReactionState, Frames, Tally]:
+        """Calcium at the end of a slot, and at some of the motif's `ends`; and what the windows took.
+
+        Args:
+            begin: At its start, at the nodes of all pieces of the rank.
+            motif: The slot's.
+            rows: Which ends, increasing.
+            reach: Largest L2 norm over the tree of calcium's distance from rest so far, µM·µm^1.5:
+                errors are relative to that, or to what is in the slot where that is more.
+            loosely: With `LOOSER` times the tolerance.
+
+        Raises:
+            SolveError: A window does not reach the tolerance.
+        """
+        rule, unit = self.windows, self.drive.time_unit
+        if loosely:
+            longer = min(2.0 * rule.first, rule.longest)
+            rule = replace(rule, tolerance=LOOSER * rule.tolerance, first=longer)
+        rule = replace(rule, since=motif.slot.start)
+        windows = CableWindows(self.solver, rule, unit * self._stops(motif), partial(self._drive, motif))
+        march = March.begun(windows, self._begun(begin, reach))
+        wanted, work, frames = unit * motif.ends[rows], Tally(), []
+        for step in march:
+            attempt, start = step.attempt, step.before.time
+            work = work.and_window(step)
+            past = wanted > attempt.after.time * (1.0 + 1e-9)
+            seen, wanted = wanted[~past], wanted[past]
+            if len(seen):
+                tau = 2.0 * (seen - start) / attempt.length - 1.0
+                frames.append(in_blocks(partial(self._at_nodes, attempt.inside.solution.traces.heads), tau))
+        after = np.asarray(march.state.field)[self._back]
+        end = ReactionState(*(jnp.asarray(after[:, species].ravel()) for species in (0, 1)))
+        shape = (-1, 2, len(self.order), len(self.drive.grid.space))
+        at_rows = np.concatenate([np.zeros((0, *shape[1:])), *frames])[:, :, self._back]
+        c, b = (jnp.asarray(at_rows[:, species].reshape(len(rows), len(end.c))) for species in (0, 1))
+        return end, Frames(c, b), work
+
+    def _drive(self, motif: Motif, state: CableState, length: float) -> WindowDrive:
+        assert motif.channels is not None
+        return self.drive.window(motif.slot, motif.channels, state.time, length)
+
+    def _begun(self, begin: ReactionState, reach: float) -> CableState:
+        """The march at the start of a slot."""
+        n_pieces, n_space = len(self.order), len(self.drive.grid.space)
+        field = jnp.stack([jnp.asarray(x).reshape(n_pieces, n_space)[self.order] for x in begin], axis=1)
+        size, square, volume = (np.asarray(x) for x in self._excursion(field))
+        least = QUIET * np.array(self.solver.equation.scale)
+        return CableState(
+            time=0.0,
+            field=field,
+            gates=jnp.zeros((n_pieces, n_space, 0)),
+            size=np.maximum(size, least),
+            reach=np.sqrt(np.maximum(np.maximum(square, [reach**2, 0.0]), volume * least**2)),
+        )
+
+    @cached_property
+    def _excursion(self) -> Callable[[Float[Array, "P K X"]], tuple[Array, Array, Array]]:
+        """Of every species: the largest from rest, the square of its L2 norm over the tree; and the volume."""
+        solver = self.solver
+
+        def run(field: Float[Array, "P K X"]) -> tuple[Array, Array, Array]:
+            away = field - jnp.asarray(solver.equation.rest)[:, None]
+            volume = node_volume(solver)
+            sums = jnp.append(jnp.einsum("pkx,px->k", away**2, volume), jnp.sum(volume))
+            sums = solver.communicator.sum(sums)
+            size = solver.communicator.max(jnp.max(jnp.abs(away), axis=(0, 2), initial=0.0))
+            return size, sums[:-1], sums[-1]
+
+        return jax.jit(run)
+
+    @cached_property
+    def _at_nodes(self) -> Callable[[Float[Array, "P K M"], Float[Array, " t"]], Array]:
+        table = self.solver.table
+        xi = jnp.asarray(table.grid.space)
+
+        def run(heads: Float[Array, "P K M"], tau: Float[Array, " t"]) -> Float[Array, "t K P X"]:
+            def one_time(moment: Array) -> Array:
+                value = table.trunk.features(xi, jnp.full(len(xi), moment)).value
+                return jnp.swapaxes(field_at(value, heads, self.solver.equation), 0, 1)
+
+            return jax.vmap(one_time)(tau)
+
+        return jax.jit(run)
+
+    @cached_property
+    def _back(self) -> Int[ndarray, " P"]:
+        """Place of every piece of the rank among the solver's."""
+        return np.argsort(self.order)
+
+    def _stops(self, motif: Motif) -> Float[ndarray, " s"]:
+        """Times after the start of a slot at which windows end, ms; the last is its own end."""
+        slot = motif.slot
+        times = {*slot.switches, *(pulse + self.pulse for pulse in slot.pulses)}
+        inside = [time for time in sorted(times) if 1e-6 < time < slot.duration - 1e-6]
+        kept = [time for time, before in zip(inside, [0.0, *inside], strict=False) if time > before + 1e-6]
+        return np.array([*kept, slot.duration])
+
+
+def build_coupled_slots(
+    config: RunConfig,
+    k: CalciumConstants,
+    pieces: Cable,
+    owner: Int[ndarray, " F"],
+    solver: SlotSolver,
+    communicator: Communicator,
+) -> CoupledSlots:
+    """Coupled windows for the slots of a run. Not collective.
+
+    Args:
+        config: The run description.
+        k: Constants, with the leak that balances rest.
+        pieces: Of all members.
+        owner: Rank of every piece.
+        solver: Of voltage and influx, on the nodes of this rank's pieces in the order of the tree.
+        communicator: All ranks.
+    """
+    windows, stored = coupled_solver(config, k, pieces, owner, communicator)
+    order = np.searchsorted(np.sort(stored), stored)
+    n_space = len(windows.table.grid.space)
+    rows = (order[:, None] * n_space + np.arange(n_space)).ravel()
+    releases = solver.releases
+    drive = SlotDrive(
+        grid=windows.table.grid,
+        check_space=windows.checks[0],
+        check_time=windows.checks[1],
+        geometry=windows.geometry,
+        weights=compact_weights(solver.to_cells[rows]),
+        releases=None if releases is None else releases.taken(order * n_space),
+        time_unit=k.time_unit,
+    )
+    pulse = 0.0 if solver.stimulus is None else solver.stimulus.waveform.duration
+    return CoupledSlots(windows, drive, order, window_rule(config, k.time_unit), pulse)

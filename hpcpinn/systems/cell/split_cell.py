@@ -1,0 +1,134 @@
+"""One cell of a long run as its run description has it: geometry, membrane, field, and what drives it.
+
+Host arrays only, the same on every rank; who computes what is decided later.
+"""
+
+from dataclasses import dataclass
+
+import numpy as np
+from jaxtyping import Float, Int
+from numpy import ndarray
+from scipy import sparse
+
+from hpcpinn.domain.partition import refined_for
+from hpcpinn.domain.pieces import PieceRule, cut_into_pieces
+from hpcpinn.io.geometry import ProbeSite
+from hpcpinn.morphology import Cable, parse_site
+from hpcpinn.morphology.compartments import Compartments
+from hpcpinn.morphology.interpolation import tree_weights
+from hpcpinn.physics.voltage import VoltageSource
+from hpcpinn.systems.cell.config.schema import RunConfig
+from hpcpinn.systems.cell.long_drive import cell_sources, given_voltage
+from hpcpinn.systems.cell.membrane_voltage import (
+    channel_names,
+    clamped_compartments,
+    compartments_of,
+    peak_quasipotential,
+)
+from hpcpinn.systems.cell.population import Member
+from hpcpinn.systems.cell.problem import (
+    constants_of,
+    ends_of_fluxes,
+    load_cable,
+    places_of_sources,
+    probe_sites,
+)
+from hpcpinn.systems.cell.split_points import SplitPoints, cell_points, node_points, split_nodes
+from hpcpinn.timestepping.cell_grid import cell_grid
+from hpcpinn.timestepping.given_voltage import GivenVoltage
+from hpcpinn.timestepping.releases import CellSources
+
+
+@dataclass(frozen=True)
+class SplitCell:
+    """One member of a long run.
+
+    Attributes:
+        name: Empty where there is one.
+        config: Its run description.
+        pieces: Pieces, the rows of the result.
+        cells: One frustum per output cell, piece after piece.
+        points: Where calcium is followed: these cells, or the nodes of networks on the pieces.
+        compartments: Of the voltage.
+        channels: Name of the channel set of every compartment.
+        psi: Quasipotential of the field's peak at the points of the compartments, mV; None without a field.
+        clamped: Compartment of every clamp.
+        to_cells: Weights of the compartments at every point, (N, P), rows add up to one.
+        nearest_piece: Piece that holds the centre of every compartment.
+        source, given: The voltage of a file; the same on the compartments, or constant there. None
+            where it is solved.
+        releases: What synapses and fluxes bring to points; None without any.
+        probes: Recorded places.
+    """
+
+    name: str
+    config: RunConfig
+    pieces: Cable
+    cells: Cable
+    points: SplitPoints
+    compartments: Compartments
+    channels: tuple[str, ...]
+    psi: Float[ndarray, " points"] | None
+    clamped: tuple[int, ...]
+    to_cells: sparse.csr_matrix
+    nearest_piece: Int[ndarray, " P"]
+    source: VoltageSource | None
+    given: GivenVoltage | None
+    releases: CellSources | None
+    probes: tuple[ProbeSite, ...]
+
+
+def describe_split_cell(member: Member, least_pieces: int = 1) -> SplitCell:
+    """Reads the files of a member and finds every place on its cell. Serial.
+
+    Args:
+        member: Of the run.
+        least_pieces: Pieces are halved until there are so many: one for every rank.
+
+    Raises:
+        InputError: Anything the user gave that cannot be used.
+    """
+    config = member.config
+    cable = load_cable(config)
+    compartments = compartments_of(config, cable)
+    source, given = (None, None) if config.solves_voltage else given_voltage(config, compartments)
+    constants = constants_of(config, source)
+    patches, ends = places_of_sources(config, cable, constants)
+    chosen = config.pieces
+    rule = PieceRule(chosen.max_length, chosen.source_length, chosen.growth)
+    cut = cut_into_pieces(cable, patches, ends, rule)
+    if cut.cable.n_frusta < least_pieces:
+        finer = float(refined_for(cut.cable, least_pieces).length.max())
+        cut = cut_into_pieces(cable, patches, ends, PieceRule(finer, rule.source_length, rule.growth))
+    pieces, per = cut.cable, chosen.cells_per_piece
+    cells = pieces.split([np.arange(1, per) / per] * pieces.n_frusta)
+    probes = probe_sites(config, pieces)
+    if config.by_networks:
+        points = node_points(pieces, split_nodes(config), per, probes)
+    else:
+        points = cell_points(cell_grid(cells), per, probes)
+    sites = [parse_site(site.name, pieces) for site in compartments.sites]
+    return SplitCell(
+        name=member.name,
+        config=config,
+        pieces=pieces,
+        cells=cells,
+        points=points,
+        compartments=compartments,
+        channels=channel_names(config, compartments),
+        psi=peak_quasipotential(config, compartments) if config.field.is_given else None,
+        clamped=clamped_compartments(config, compartments, cable),
+        to_cells=sparse.csr_matrix(tree_weights(pieces, sites, points.places)),
+        nearest_piece=np.array([site.frustum for site in sites], int),
+        source=source,
+        given=given,
+        releases=cell_sources(
+            config,
+            constants,
+            points.per_piece,
+            points.volume * points.ratio,
+            cut.release,
+            ends_of_fluxes(ends, cable, pieces),
+        ),
+        probes=probes,
+    )

@@ -1,0 +1,500 @@
+"""From a run description to what one rank needs of a long protocol in split windows.
+
+All members of a run are one forest, of which every rank computes a share: whole cells where there are as
+many as ranks, else parts of them. On a rank they lie side by side in the same arrays, so that a device
+steps all of them at once.
+"""
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from functools import partial
+
+import jax
+import numpy as np
+from jaxtyping import Float, Int
+from numpy import ndarray
+from scipy import sparse
+
+from hpcpinn.domain.member_shares import share_members
+from hpcpinn.domain.network_diffusion import network_diffusion
+from hpcpinn.errors import InputError, concerning
+from hpcpinn.io.geometry import ProbeSite, Tree
+from hpcpinn.io.layout import MemberEntry, ResultHeader
+from hpcpinn.morphology.forest import join_cables, join_compartments, points_of
+from hpcpinn.networks.trunk import split_features
+from hpcpinn.parallel.communicator import Communicator, SerialCommunicator
+from hpcpinn.physics import gates
+from hpcpinn.physics.constants import CalciumConstants
+from hpcpinn.physics.pumped_binding import check_rest, reaction_constants
+from hpcpinn.physics.stimulation.stimulus import Stimulus
+from hpcpinn.systems.cell import membrane_voltage, recorded
+from hpcpinn.systems.cell.config.schema import RunConfig
+from hpcpinn.systems.cell.coupled_slots import CoupledSlots, build_coupled_slots
+from hpcpinn.systems.cell.long_drive import course_of
+from hpcpinn.systems.cell.membrane_voltage import channel_sets_of, clamps_of, step_rule, stimulus_of
+from hpcpinn.systems.cell.population import Member, members_of
+from hpcpinn.systems.cell.problem import constants_of
+from hpcpinn.systems.cell.split_cell import SplitCell, describe_split_cell
+from hpcpinn.timestepping.cable_equation import CableEquation, VoltageState
+from hpcpinn.timestepping.cell_grid import cell_grid
+from hpcpinn.timestepping.cell_weights import cell_weights
+from hpcpinn.timestepping.flow_map_store import load_flow_map, shipped_flow_map
+from hpcpinn.timestepping.given_voltage import GivenVoltage, join_given
+from hpcpinn.timestepping.heard_voltage import HeardVoltage, heard_voltage
+from hpcpinn.timestepping.influx import ChannelScale, surplus_leak
+from hpcpinn.timestepping.motifs import DriveState, MotifBook, SlotSolver, given_state
+from hpcpinn.timestepping.pulse_windows import Excursion
+from hpcpinn.timestepping.reaction import FlowMapReaction
+from hpcpinn.timestepping.releases import CellSources, join_sources
+from hpcpinn.timestepping.shared_diffusion import shared_diffusion
+from hpcpinn.timestepping.slot_windows import WindowBook, WindowSearch
+from hpcpinn.timestepping.slots import Course, Slot, slots
+from hpcpinn.timestepping.splitting import Diffusion, Splitting
+from hpcpinn.timestepping.window_lengths import WindowLengths
+from hpcpinn.training.flow_map import FlowMap, ReactionState
+
+SMALL = 0.02
+"""Distances from rest below this share of it are not told apart when windows are sought."""
+
+FRAMES, SAMPLES = 200, 50_000
+"""About how many frames and probe samples a long run keeps where nothing is said."""
+
+AFTER_TRAIN = 10.0
+"""ms after the last pulse of a train: a frame is written then."""
+
+MOST_TRAINS, MOST_BURSTS = 500, 150
+"""Where there are more trains, their ends get no frames of their own; of the bursts of a single train, about as
+many get one."""
+
+LEFT_OUT = 1e-7
+"""What the series of diffusion may leave out in a window, relative to calcium; content is kept anyway.
+Two thirds of the terms of 1e-10, and no more than a hundredth of what the flow map is off by."""
+
+
+_NONE = np.zeros(0, int)
+
+
+@dataclass(frozen=True)
+class SplitProblem:
+    """A long run on one rank.
+
+    Attributes:
+        config: The run description, with its duration and output intervals filled in.
+        communicator: All ranks.
+        header: What the result file knows before the first frame; its cells are the compartments.
+        constants: Of calcium; the leak balances the influx at the resting voltage of the first member.
+        splitting: Advances calcium and calbindin over a slot.
+        solver: Solves voltage and influx of a slot.
+        course: What happens besides the pulses.
+        search: Finds windows; None where their lengths are fixed.
+        coupled: Goes through slots for coupled windows; None where there are none.
+        pieces: Pieces of this rank, increasing; its cells are theirs, in this order.
+        volume: That its points stand for, µm³. Points are its cells, or nodes of networks (`split_points`).
+        member: Member of each of its points.
+        member_volume: Of every member, µm³.
+        to_output: From its points to its output cells: means, (cells, N).
+        to_probes: From its points to its probes, (k, N).
+        frame_times: When a frame of the whole cell is written whatever the interval, ms.
+        rest: Calcium and calbindin at the start.
+        drive: Membrane and channels at the start.
+    """
+
+    config: RunConfig
+    communicator: Communicator
+    header: ResultHeader
+    constants: CalciumConstants
+    splitting: Splitting
+    solver: SlotSolver
+    course: Course
+    search: WindowSearch | None
+    coupled: CoupledSlots | None
+    pieces: Int[ndarray, " p"]
+    volume: Float[ndarray, " N"]
+    member: Int[ndarray, " N"]
+    member_volume: Float[ndarray, " M"]
+    to_output: sparse.csr_matrix
+    to_probes: sparse.csr_matrix
+    frame_times: Float[ndarray, " t"]
+    rest: ReactionState
+    drive: DriveState
+
+    @property
+    def heard_compartments(self) -> Int[ndarray, " P"]:
+        """Compartments that this rank follows: its own, then those of others that its cells hear of."""
+        heard, own = self.solver.heard, self.solver.cable.own
+        return own if heard is None else heard.compartments
+
+    @property
+    def n_points(self) -> int:
+        """Points of calcium, of all members and ranks."""
+        per_piece = len(self.volume) // max(len(self.pieces), 1)
+        return per_piece * self.header.cable.n_frusta
+
+    @property
+    def n_compartments(self) -> int:
+        """Compartments of the voltage, of all members."""
+        return self.solver.cable.compartments.count
+
+    def slots(self) -> Iterator[Slot]:
+        """All slots of the run."""
+        run, split = self.config.run, self.config.split
+        coupled_for = 0.0 if self.coupled is None else split.coupled_for
+        return slots(self.solver.stimulus, self.solver.onset, run.duration, split.slot, self.course, coupled_for)
+
+    def new_book(self) -> MotifBook:
+        """A book without motifs."""
+        windows = None if self.search is None else WindowBook(self.search)
+        tolerance = self.config.split.motif_tolerance
+        return MotifBook(self.solver, tolerance, windows=windows, communicator=self.communicator)
+
+    def per_member(self, values: Float[ndarray, " N"]) -> Float[ndarray, " M"]:
+        """Means over the volume of every member, of values at own cells. Collective over all ranks."""
+        own = np.bincount(self.member, self.volume * values, len(self.member_volume))
+        return np.asarray(np.sum(self.communicator.share(own), axis=0) / self.member_volume)
+
+    def norm(self, root_mean_square: Float[ndarray, " M"]) -> float:
+        """L2 norm over the volume of all members, from the root mean square of each."""
+        return float(np.sqrt(self.member_volume @ root_mean_square**2))
+
+
+@dataclass(frozen=True)
+class _Shares:
+    """Who computes what of the forest.
+
+    Attributes:
+        piece: Rank of every piece.
+        point: Rank of every point.
+        compartment: Rank of every compartment: of the piece that holds its centre.
+    """
+
+    piece: Int[ndarray, " F"]
+    point: Int[ndarray, " N"]
+    compartment: Int[ndarray, " P"]
+
+
+def build_split_problem(config: RunConfig, communicator: Communicator | None = None) -> SplitProblem:
+    """Sets up a long run. Collective over all ranks.
+
+    Args:
+        config: The run description.
+        communicator: All ranks; None for one.
+
+    Raises:
+        InputError: On all ranks: anything the user gave that cannot be used.
+        SolveError: A cell has no rest.
+    """
+    communicator = communicator or SerialCommunicator()
+    _refuse_what_split_windows_lack(config)
+    stimulus = stimulus_of(config) if config.field.is_given else None
+    config = with_long_defaults(config, stimulus)
+    membrane_voltage.warn_of_pulses_after_the_end(config, stimulus)
+    described = communicator.on_root(_described, members_of(config), communicator.size)
+    shares = _shared(described, communicator.size)
+    split, per = config.split, config.pieces.cells_per_piece
+    equation = _cable_equation(config, described, shares, communicator)
+    to_cells = sparse.block_diag([cell.to_cells for cell in described], format="csr")
+    heard = heard_voltage(to_cells, shares.point, shares.compartment, communicator)
+    volume, ratio = (np.concatenate([getattr(cell.points, name) for cell in described]) for name in ("volume", "ratio"))
+    given = [cell.given for cell in described if cell.given is not None]
+    voltage = join_given(given).taken(heard.compartments) if given else None
+    membrane, V = _at_start(equation, heard, voltage)
+    constants = _constants(described, _mean_by_member(described, equation, V, communicator))
+    flow_map = _flow_map(config, constants[0])
+    releases = [cell.releases for cell in described if cell.releases is not None]
+    here = communicator.rank
+    own = np.flatnonzero(shares.point == here)
+    lengths = WindowLengths(
+        first=split.first,
+        growth=split.growth,
+        longest=split.longest,
+        quiet=split.quiet,
+        multiple=2 if split.windows == "fixed" else 4,
+        coupled_for=split.coupled_for,
+    )
+    diffusion = _diffusion(config, described, shares, constants[0], communicator)
+    first = described[0]
+    pieces = np.flatnonzero(shares.piece == communicator.rank)
+    probes = _joined_probes(described)
+    member = np.repeat(np.arange(len(described)), [cell.points.n for cell in described])
+    rest = reaction_constants(constants[0])
+    own_releases = _own_releases(releases, described, own)
+    splitting = Splitting(
+        FlowMapReaction(flow_map),
+        diffusion,
+        jax.device_put(ratio[own]),
+        binding=flow_map.constants,
+        cells=cell_weights(heard.to_cells, _NONE if own_releases is None else own_releases.cells),
+    )
+    half_box = 0.5 * flow_map.box.step[1] / constants[0].time_unit
+    search = WindowSearch(
+        splitting,
+        Excursion(
+            volume[own],
+            rest.c_rest,
+            rest.b_rest,
+            floor=SMALL * rest.c_rest,
+            communicator=communicator,
+        ),
+        tolerance=split.tolerance,
+        longest=min(split.longest, half_box),
+        quiet=min(split.quiet, half_box),
+    )
+    solver = SlotSolver(
+        cable=equation,
+        sources=_sources(described, equation),
+        stimulus=stimulus,
+        onset=config.stimulation.start,
+        steps=step_rule(config),
+        constants=constants[0],
+        to_cells=heard.to_cells,
+        diffusion=diffusion,
+        lengths=lengths,
+        clamps=clamps_of(config),
+        given=voltage,
+        releases=own_releases,
+        heard=heard if communicator.size > 1 else None,
+        channels=_channel_scale(described, constants, heard.compartments),
+        impossible=partial(membrane_voltage.impossible_voltage, config),
+    )
+    joined = join_cables([cell.pieces for cell in described])
+    return SplitProblem(
+        config=config,
+        communicator=communicator,
+        header=ResultHeader(
+            system="cell",
+            geometry=Tree(joined, shares.piece, per),
+            fields=recorded.fields_of(constants[0]),
+            windows=recorded.WINDOWS,
+            probes=probes,
+            config=config.to_json(),
+            seed=config.run.seed,
+            members=_entries(described),
+        ),
+        constants=constants[0],
+        splitting=splitting,
+        solver=solver,
+        course=course_of(config, constants[0], first.given),
+        search=None if split.windows == "fixed" else search,
+        coupled=build_coupled_slots(config, constants[0], joined, shares.piece, solver, communicator)
+        if config.window.kind == "mixed"
+        else None,
+        pieces=pieces,
+        volume=volume[own],
+        member=member[own],
+        member_volume=np.bincount(member, volume),
+        to_output=_own_part([cell.points.to_output for cell in described], np.repeat(shares.piece, per), own, here),
+        to_probes=_own_part(
+            [cell.points.to_probes for cell in described], shares.piece[[p.piece for p in probes]], own, here
+        ),
+        frame_times=_ends_of_trains(config, stimulus),
+        rest=ReactionState(*jax.device_put((np.full(len(own), rest.c_rest), np.full(len(own), rest.b_rest)))),
+        drive=DriveState(membrane, np.asarray(jax.jit(gates.steady)(V, constants[0]))),
+    )
+
+
+def _described(members: Sequence[Member], ranks: int) -> list[SplitCell]:
+    """All members, with as many pieces as ranks may fall to one of them."""
+    least = max(1, ranks - len(members) + 1)
+    return [describe_split_cell(member, least) for member in members]
+
+
+def _shared(cells: Sequence[SplitCell], ranks: int) -> _Shares:
+    owners = share_members([cell.pieces for cell in cells], ranks)
+    per = cells[0].points.per_piece
+    compartments = [owner[cell.nearest_piece] for owner, cell in zip(owners, cells, strict=True)]
+    piece = np.concatenate(owners)
+    return _Shares(piece, np.repeat(piece, per), np.concatenate(compartments))
+
+
+def _cable_equation(
+    config: RunConfig, cells: Sequence[SplitCell], shares: _Shares, communicator: Communicator
+) -> CableEquation:
+    counts = [cell.compartments.count for cell in cells]
+    sets = channel_sets_of(config)
+    return CableEquation(
+        join_compartments([cell.compartments for cell in cells]),
+        [sets[name] for cell in cells for name in cell.channels],
+        np.repeat([cell.config.cable.R_i for cell in cells], counts),
+        np.repeat([cell.config.cable.C_m for cell in cells], counts),
+        config.cable.temperature,
+        owner=shares.compartment,
+        communicator=communicator,
+    )
+
+
+def _sources(cells: Sequence[SplitCell], equation: CableEquation) -> Float[ndarray, "k points"]:
+    """Currents of the field, where there is one, and of every clamp, into this rank's points."""
+    rows = []
+    psi = [cell.psi for cell in cells if cell.psi is not None]
+    if psi:
+        rows.append(equation.field_source(points_of([cell.compartments for cell in cells], psi)))
+    first = np.cumsum([0, *(cell.compartments.count for cell in cells)])
+    for number, clamp in enumerate(cells[0].config.clamp):
+        into = [
+            equation.clamp_source(int(begin) + cell.clamped[number], clamp.current)
+            for begin, cell in zip(first[:-1], cells, strict=True)
+        ]
+        rows.append(np.sum(into, axis=0))
+    return np.array(rows)
+
+
+def _diffusion(
+    config: RunConfig,
+    cells: Sequence[SplitCell],
+    shares: _Shares,
+    k: CalciumConstants,
+    communicator: Communicator,
+) -> Diffusion:
+    """The propagator that the run description asks for, on this rank's points."""
+    split, species = config.split, (k.D_c, k.D_b)
+    if config.by_networks:
+        return network_diffusion(
+            join_cables([cell.pieces for cell in cells]),
+            shares.piece,
+            communicator,
+            species,
+            features=split_features(config.network.features),
+            nodes=cells[0].points.per_piece,
+            seed=config.run.seed,
+        )
+    short = 2.0 * split.first * k.time_unit  # the companion's windows are twice as long
+    grid = cell_grid(join_cables([cell.cells for cell in cells]))
+    return shared_diffusion(grid, shares.point, species, short, communicator, LEFT_OUT)
+
+
+def _at_start(
+    equation: CableEquation, heard: HeardVoltage, given: GivenVoltage | None
+) -> tuple[VoltageState, Float[ndarray, " P"]]:
+    """The membrane at rest, or what is given of it, and the voltage of all that is heard of."""
+    if given is not None:
+        V = given.at(np.zeros(1))[0]
+        return given_state(equation, V[: len(equation.own)]), V
+    membrane = equation.resting_state()
+    return membrane, heard.heard(equation.voltage(membrane))
+
+
+def _mean_by_member(
+    cells: Sequence[SplitCell], equation: CableEquation, V: Float[ndarray, " P"], communicator: Communicator
+) -> Float[ndarray, " M"]:
+    """Mean voltage over the membrane of every member."""
+    member = np.repeat(np.arange(len(cells)), [cell.compartments.count for cell in cells])
+    area, own = equation.compartments.area, equation.own
+    weighted = np.bincount(member[own], area[own] * V[: len(own)], len(cells))
+    return np.asarray(np.sum(communicator.share(weighted), axis=0) / np.bincount(member, area))
+
+
+def _constants(cells: Sequence[SplitCell], mean: Float[ndarray, " M"]) -> list[CalciumConstants]:
+    """Of every member; the leak balances the influx at its first voltage."""
+    found = []
+    for cell, V in zip(cells, mean, strict=True):
+        config = cell.config
+        if cell.given is None:
+            at_rest = config.voltage.model_copy(update={"constant": float(V)})
+            config = config.model_copy(update={"voltage": at_rest})
+        found.append(constants_of(config, cell.source))
+        check_rest(found[-1])
+    return found
+
+
+def _channel_scale(
+    cells: Sequence[SplitCell], constants: Sequence[CalciumConstants], heard: Int[ndarray, " P"]
+) -> ChannelScale | None:
+    """How members differ from the first in their calcium channels, at the compartments heard of."""
+    if len(cells) == 1:
+        return None
+    member = np.repeat(np.arange(len(cells)), [cell.compartments.count for cell in cells])[heard]
+    strength = np.array([k.vdcc_density * k.vdcc_permeability for k in constants])
+    if strength[0] == 0.0 and np.any(strength > 0.0):
+        raise InputError(
+            "population.parameters: the first member has no calcium channels (vdcc_density or "
+            "vdcc_permeability 0) and others have; put one that has some first"
+        )
+    relative = strength / strength[0] if strength[0] > 0.0 else np.ones(len(cells))
+    surplus = np.array([surplus_leak(k) for k in constants])
+    return ChannelScale(relative[member], surplus[member])
+
+
+def _flow_map(config: RunConfig, k: CalciumConstants) -> FlowMap:
+    file = config.split.flow_map
+    with concerning(*(("split", "flow_map") if file else ("physics", "constants"))):
+        return load_flow_map(file, k) if file else shipped_flow_map(k)
+
+
+def _own_releases(parts: list[CellSources], cells: Sequence[SplitCell], own: Int[ndarray, " N"]) -> CellSources | None:
+    return join_sources(parts, [cell.points.n for cell in cells]).taken(own) if parts else None
+
+
+def _joined_probes(cells: Sequence[SplitCell]) -> tuple[ProbeSite, ...]:
+    """Of all members; those of a population bear the name of theirs."""
+    found, first = [], 0
+    for cell in cells:
+        prefix = f"{cell.name}: " if len(cells) > 1 else ""
+        found += [ProbeSite(f"{prefix}{p.name}", first + p.piece, p.fraction) for p in cell.probes]
+        first += cell.pieces.n_frusta
+    return tuple(found)
+
+
+def _own_part(
+    parts: list[sparse.csr_matrix], rank: Int[ndarray, " r"], own: Int[ndarray, " N"], here: int
+) -> sparse.csr_matrix:
+    """Rows of a rank, in its own points, of the matrices of all members."""
+    whole = sparse.block_diag(parts, format="csr")
+    return whole[np.flatnonzero(rank == here)][:, own]
+
+
+def _entries(cells: Sequence[SplitCell]) -> tuple[MemberEntry, ...]:
+    if not cells[0].config.population.is_given:
+        return ()
+    return tuple(MemberEntry(c.name, c.pieces.n_frusta, c.config.to_json()) for c in cells)
+
+
+def _refuse_what_split_windows_lack(config: RunConfig) -> None:
+    if config.physics.preset == "seed":
+        raise InputError("physics.preset: 'seed' is dimensionless; split windows need a physical preset")
+    if config.buffer:
+        raise InputError("a buffer besides calbindin needs window.kind = 'coupled'", ("buffer", 0, "name"))
+
+
+def _in_step(interval: float, period: float | None) -> float:
+    """An interval about as long that a period is a multiple of, or the other way round: all are seen alike."""
+    if period is None:
+        return interval
+    return period / round(period / interval) if interval < period else period * round(interval / period)
+
+
+def _ends_of_trains(config: RunConfig, stimulus: Stimulus | None) -> Float[ndarray, " t"]:
+    """Shortly after the last pulse of every train, ms, when its calcium is there.
+
+    Of a single train after bursts spread over it, its last among them.
+    """
+    if stimulus is None or stimulus.protocol.trains > MOST_TRAINS:
+        return np.zeros(0)
+    protocol = stimulus.protocol
+    bursts = protocol.bursts if protocol.trains > 1 else -(-protocol.bursts // MOST_BURSTS)
+    backwards = stimulus.pulse_times[:: -protocol.pulses * bursts]
+    return config.stimulation.start + backwards[::-1] + AFTER_TRAIN
+
+
+def with_long_defaults(config: RunConfig, stimulus: Stimulus | None) -> RunConfig:
+    """The run description with what a long run takes where nothing is said.
+
+    The whole protocol, one cell per piece, about `FRAMES` frames, in step with the trains, or with the bursts of a
+    single one, and `SAMPLES` probe samples, in step with the bursts.
+    """
+    run, pieces = config.run, config.pieces
+    changes: dict[str, float] = {}
+    if "duration" not in run.model_fields_set and stimulus is not None:
+        changes["duration"] = config.stimulation.start + stimulus.protocol.duration
+    duration = changes.get("duration", run.duration)
+    trains = bursts = None
+    if stimulus is not None and stimulus.protocol.trains > 1 and stimulus.protocol.train_interval is not None:
+        trains = float(stimulus.protocol.train_interval)
+    if stimulus is not None and stimulus.protocol.bursts > 1:
+        bursts = float(stimulus.protocol.burst_interval)
+    if "output_interval" not in run.model_fields_set:
+        changes["output_interval"] = _in_step(max(1.0, duration / FRAMES), trains or bursts)
+    if "probe_interval" not in run.model_fields_set:
+        changes["probe_interval"] = _in_step(max(0.1, duration / SAMPLES), bursts)
+    if "cells_per_piece" not in pieces.model_fields_set:
+        pieces = pieces.model_copy(update={"cells_per_piece": 1})
+    return config.model_copy(update={"run": run.model_copy(update=changes), "pieces": pieces})

@@ -1,0 +1,159 @@
+"""The weakest field that makes a cell fire, by bisection."""
+
+import math
+from collections.abc import Callable
+from dataclasses import dataclass, field
+
+import numpy as np
+
+from hpcpinn.errors import InputError, concerning, warn
+from hpcpinn.morphology import Cable, parse_site
+from hpcpinn.morphology.compartments import Compartments
+from hpcpinn.progress import NO_PROGRESS, ProgressDisplay
+from hpcpinn.systems.cell.config.schema import RunConfig
+from hpcpinn.systems.cell.membrane_voltage import DrivenCable, clamped_compartments, driven_cable
+from hpcpinn.timestepping.cable_equation import VoltageState
+from hpcpinn.timestepping.firing import FIRED, SETTLED
+from hpcpinn.wording import biology
+
+_LADDER = 6
+"""The bracket is climbed to by doubling from 2^-6 of the highest: far too strong a field blocks the spike."""
+
+HIGHEST = 1000.0
+"""Where a search ends at least, if nobody says where, V/m."""
+
+
+@dataclass(frozen=True)
+class Search:
+    """What is searched.
+
+    Attributes:
+        site: Where a spike is looked for.
+        highest: Strongest field that is tried, V/m (or a factor of a sampled field).
+        tolerance: Width of the last bracket over the threshold.
+        wait: How long after the first pulse a spike may take, ms.
+    """
+
+    site: str = "soma"
+    highest: float = HIGHEST
+    tolerance: float = 0.01
+    wait: float = 20.0
+
+    def __post_init__(self) -> None:
+        for name in ("highest", "tolerance", "wait"):
+            value = getattr(self, name)
+            if not (np.isfinite(value) and value > 0.0):
+                raise InputError(f"threshold: {name} = {value}; give a positive number")
+
+
+@dataclass(frozen=True)
+class Threshold:
+    """What was found.
+
+    Attributes:
+        silent: Strongest field without a spike.
+        firing: Weakest field with one.
+        spike_time: Of that spike, after the onset of the first pulse, ms.
+        tried: Every field that was tried, with its outcome.
+    """
+
+    silent: float
+    firing: float
+    spike_time: float
+    tried: tuple[tuple[float, bool], ...] = field(default=())
+
+    @property
+    def value(self) -> float:
+        """Middle of the last bracket."""
+        return 0.5 * (self.silent + self.firing)
+
+
+def highest_for(config: RunConfig) -> float:
+    """Where a search ends if nobody says where: `HIGHEST`, or twice the strongest field of the job, V/m."""
+    strengths: list[float] = [config.field.magnitude or 0.0, *config.population.magnitudes]
+    return max(HIGHEST, *(2.0 * abs(one) for one in strengths))
+
+
+def find_threshold(
+    config: RunConfig,
+    cable: Cable,
+    search: Search,
+    watch: Callable[[float, bool], None] = lambda strength, fired: None,
+    progress: ProgressDisplay = NO_PROGRESS,
+) -> Threshold:
+    """Halves the bracket of the field's strength until it is narrow; clamps of the job act as they are.
+
+    Args:
+        config: With a field; its magnitude is not read, only its direction or file.
+        watch: Told of every strength that was tried.
+        progress: Told what is being done.
+
+    Raises:
+        InputError: No spike up to the highest strength, or one without any field.
+        SolveError: The cell has no rest.
+    """
+    unit_field = config.field.model_copy(update={"magnitude": 1.0})
+    driven = driven_cable(config.model_copy(update={"field": unit_field}), cable)
+    with concerning("--site"):
+        compartment = driven.compartments.nearest(parse_site(search.site, cable), cable)
+    _warn_of_clamps(config, driven.compartments, cable, compartment, search)
+    rest = driven.equation.resting_state()
+    tried: list[tuple[float, bool]] = []
+
+    def spike(strength: float) -> float | None:
+        time = _spike_time(driven, rest, compartment, strength, search.wait)
+        tried.append((strength, time is not None))
+        progress.done(len(tried))
+        watch(*tried[-1])
+        return time
+
+    # At most: without field, the ladder, and the halvings of the bracket that it ends with.
+    progress.doing("trying fields", 1 + _LADDER + 1 + math.ceil(math.log2(1.0 / search.tolerance)), "fields at most")
+    if spike(0.0) is not None:
+        how = "; leave the clamps out with --set 'clamp=[]'" if config.clamp else ""
+        raise InputError(f"threshold: {search.site} fires without any field{how}")
+    low, high, time = 0.0, 0.0, None
+    for halvings in range(_LADDER, -1, -1):
+        low, high = high, search.highest / 2.0**halvings
+        time = spike(high)
+        if time is not None:
+            break
+    if time is None:
+        unit = "V/m" if config.field.file is None else "times the sampled field"
+        raise InputError(
+            f"threshold: no spike at {search.site} within {biology(search.wait, 6)} up to {search.highest:g} {unit}; "
+            f"raise --up-to (if left out, {HIGHEST:g} or twice field.magnitude) or --wait, or turn field.direction"
+        )
+    while high - low > search.tolerance * high:
+        middle = 0.5 * (low + high)
+        found = spike(middle)
+        if found is None:
+            low = middle
+        else:
+            high, time = middle, found
+    return Threshold(low, high, time, tuple(tried))
+
+
+def _warn_of_clamps(config: RunConfig, cells: Compartments, cable: Cable, compartment: int, search: Search) -> None:
+    """Says so before anything is tried where a clamp may fire the place that the field is to fire."""
+    over = config.stimulation.start + search.wait
+    for number, at in enumerate(clamped_compartments(config, cells, cable)):
+        clamp = config.clamp[number]
+        if at == compartment and clamp.start < over and clamp.current > 0.0:
+            warn(
+                f"acts at {search.site} while a spike is looked for there; to leave it out, --set 'clamp=[]'",
+                ("clamp", number, "site"),
+            )
+
+
+def _spike_time(
+    driven: DrivenCable, rest: VoltageState, compartment: int, strength: float, wait: float
+) -> float | None:
+    """When the voltage is first above `FIRED` after the first pulse, ms since its onset."""
+    assert driven.stimulus is not None
+    settled = driven.onset + driven.stimulus.waveform.duration + SETTLED
+    _, t, V = driven.march(rest, 0.0, driven.onset + wait, np.zeros(0), strength)
+    here = V[:, compartment]
+    after = t >= settled
+    above = np.flatnonzero(after & (here >= FIRED))
+    return float(t[above[0]] - driven.onset) if len(above) else None

@@ -1,0 +1,267 @@
+"""The run description of a square (``domain.kind = "square"``): dopamine, forward and inverse.
+
+Times in ms, lengths in µm, concentrations in µM, as in `hpcpinn.systems.cell.config.schema`, whose tables these are
+beside: a key that means nothing on a square is unknown here.
+"""
+
+import math
+from typing import Annotated, Literal
+
+from pydantic import Field
+
+from hpcpinn.config.declared import changes_table, naming_table, physics_table
+from hpcpinn.config.values import (
+    Count,
+    Description,
+    File,
+    Finite,
+    Many,
+    NonNegative,
+    Positive,
+    PositiveTime,
+    Size,
+    Table,
+    Text,
+    Time,
+    several,
+)
+from hpcpinn.core.plausibility import QUANTITIES
+from hpcpinn.physics.dopamine_constants import PRESETS, DopamineConstants
+
+
+class SquareDomainConfig(Table):
+    """What is solved on.
+
+    Attributes:
+        kind: As ``system``.
+        subdomains: Equal rectangles along x and y; the ranks share them.
+    """
+
+    kind: Literal["square"] = "square"
+    subdomains: Annotated[tuple[Size, Size], Field(strict=False)] = (5, 5)
+
+
+class DopamineConstantsConfig(changes_table(DopamineConstants)):  # type: ignore[misc]
+    """Constants that differ from the preset; what is left out keeps the preset's value."""
+
+
+class SquarePhysicsConfig(physics_table(DopamineConstantsConfig, PRESETS)):  # type: ignore[misc]
+    """Which constants.
+
+    Attributes:
+        preset: Set of constants: one of the two published settings.
+        constants: What differs from it.
+    """
+
+
+class SquareOutputConfig(Table):
+    """How long, and what is written.
+
+    Attributes:
+        duration: How long is simulated, ms; that of the preset's publication where left out.
+        output_interval: Between two frames, ms.
+        cells: Output cells along a side of a subdomain; a frame holds the values in their middles.
+        output: Result file, relative to the working directory. It replaces an older result or an empty
+            file, and nothing else.
+        seed: Seed of every random number in the run.
+        transport: How ranks talk; ``auto`` takes mpi4jax under mpirun, nothing with one rank.
+        checkpoint_every: Windows from one checkpoint to the next.
+    """
+
+    duration: Annotated[PositiveTime | None, QUANTITIES["duration of a run"]] = None
+    output_interval: Annotated[PositiveTime, QUANTITIES["interval of output"]] = 0.5
+    cells: Size = 12
+    output: Text = "results/dopamine.h5"
+    seed: Annotated[int, Field(ge=0, lt=2**32)] = 0
+    transport: Literal["auto", "serial", "mpi4jax", "mpi4py"] = "auto"
+    checkpoint_every: Count = 20
+
+
+class SquareNetworkConfig(Table):
+    """The trunks along the axes, whose products are the features of a subdomain.
+
+    Attributes:
+        features_space: Features along each side of a subdomain; flat where the side lies on a wall.
+        features_time: Features in time.
+        activation: Activation of the hidden layers.
+        layers: Number of hidden layers.
+        scale: Largest wave number of the first layer on [−1, 1] for up to six features, more for more.
+    """
+
+    features_space: Annotated[int, Field(ge=4, le=24)] = 10
+    features_time: Annotated[int, Field(ge=3, le=24)] = 9
+    activation: Literal["sine", "tanh"] = "sine"
+    layers: Size = 1
+    scale: Positive = 2.2
+
+
+class SquareTrainingConfig(Table):
+    """How heads are trained.
+
+    Attributes:
+        trainer: Least squares on the heads, Levenberg-Marquardt on trunks and heads, or a first-order baseline.
+        points_space, points_time: Collocation points along a side and in time; by default two more
+            than there are features.
+        newton_tolerance: Relative update at which Gauss-Newton stops.
+        newton_max: Its largest number of steps per window.
+        steps: Steps of the first-order trainers per window.
+        learning_rate: First learning rate of `adam`.
+    """
+
+    trainer: Literal["least-squares", "levenberg-marquardt", "adam", "lbfgs"] = "least-squares"
+    points_space: Annotated[int | None, Field(ge=4, le=40)] = None
+    points_time: Annotated[int | None, Field(ge=3, le=40)] = None
+    newton_tolerance: Annotated[Positive, QUANTITIES["tolerance"]] = 1e-8
+    newton_max: Count = 4
+    steps: Count = 10_000
+    learning_rate: Positive = 1e-3
+
+
+class SquareSchwarzConfig(Table):
+    """How subdomains agree: Robin traces on their common sides.
+
+    Attributes:
+        order: Red and black in turn, as on a chessboard, or all at once.
+        acceleration: ``anderson`` mixes the last sweeps.
+        jump_tolerance: Relative interface jump at which sweeps stop.
+        max_sweeps: Most sweeps per window.
+    """
+
+    order: Literal["red-black", "additive"] = "red-black"
+    acceleration: Literal["anderson", "none"] = "anderson"
+    jump_tolerance: Annotated[Positive, QUANTITIES["tolerance"]] = 1e-9
+    max_sweeps: Count = 100
+
+
+class SquareWindowConfig(Table):
+    """Time windows, short at first and longer as the field smooths.
+
+    Attributes:
+        first: Length of the first window, ms.
+        growth: Largest ratio of the lengths of a window and the next.
+        shortest: A window that fails at this length ends the run, ms.
+        longest: No window is longer, ms.
+        tolerance: Error estimate above which a window is rejected and retried, relative to the field.
+    """
+
+    first: PositiveTime = 0.3
+    growth: Annotated[Finite, Field(gt=1)] = 1.6
+    shortest: PositiveTime = 1e-3
+    longest: PositiveTime = 20.0
+    tolerance: Annotated[Positive, QUANTITIES["tolerance"]] = 3e-4
+
+
+class ParameterConfig(naming_table(DopamineConstants)):  # type: ignore[misc]
+    """A constant that is to be inferred, as its logarithm.
+
+    Attributes:
+        name: Which constant of [physics.constants].
+        start: Where the iteration begins; the preset's value where left out.
+        prior: Median of a log-normal prior; none where left out.
+        prior_factor: The prior says that the constant is within this factor of the median, 68 %.
+    """
+
+    start: Positive | None = None
+    prior: Positive | None = None
+    prior_factor: Annotated[Finite, Field(gt=1)] = 3.0
+
+    @property
+    def prior_width(self) -> float:
+        """Standard deviation of the prior of the logarithm."""
+        return math.log(self.prior_factor)
+
+
+class DataConfig(Table):
+    """Where observations come from: a file, or the closed form and a seed.
+
+    Attributes:
+        file: CSV with the columns value, x, y, t, noise in µM, µm, ms, µM (``x_um`` and so on say the
+            same), or HDF5 with these under ``/observations``, such as the result of an inference. In a job
+            file a relative path starts at the job file.
+        count: Synthetic observations, at random places and times.
+        noise: Standard deviation of their noise, in units of the release's peak C0.
+        first, last: When they are made, ms.
+        seed: Of places, times and noise.
+        truth: Constants they are made with where these are not the preset's.
+    """
+
+    file: File | None = None
+    count: Many = 400
+    noise: Positive = 0.02
+    first: Time = 0.5
+    last: PositiveTime = 18.0
+    seed: Annotated[int, Field(ge=0, lt=2**32)] = 0
+    truth: DopamineConstantsConfig = DopamineConstantsConfig()
+
+
+class InferenceConfig(Table):
+    """How constants are inferred (``hpcpinn infer``).
+
+    Attributes:
+        features: Features along each side of the square; the heads follow the equation exactly in time.
+        tolerance: Step of the logarithms, in standard deviations, at which the iteration stops.
+        max_steps: Most Gauss-Newton steps.
+        undetermined_above: A constant whose logarithm has a standard deviation above this by the data alone
+            (Fisher information) is reported as undetermined.
+        undetermined_factor: So is one that, this many times smaller or larger, fits the data as well (profile
+            likelihood, 95 %).
+    """
+
+    features: Annotated[int, Field(ge=8, le=40)] = 30
+    tolerance: Positive = 1e-6
+    max_steps: Count = 200
+    undetermined_above: Positive = 1.0
+    undetermined_factor: Annotated[Finite, Field(gt=1)] = 10.0
+
+
+class UncertaintyConfig(Table):
+    """How the posterior is drawn from (``hpcpinn uq``).
+
+    Attributes:
+        chains: Chains of the no-U-turn sampler; the ranks share them.
+        warmup: Steps that adapt a chain, and are thrown away.
+        draws: Draws that a chain keeps.
+        acceptance: Acceptance rate that the step size is adapted to; closer to 1 for posteriors where chains
+            diverge.
+        rhat_most: Chains with a larger R-hat (rank-normalised) do not mix, and nothing is reported.
+        ess_least: Nor is it with fewer effective draws than this per chain (bulk and tails).
+    """
+
+    chains: Annotated[int, Field(ge=2, le=10_000)] = 4
+    warmup: Annotated[int, Field(ge=100, le=10**7)] = 1000
+    draws: Annotated[int, Field(ge=4, le=10**7)] = 1000
+    acceptance: Annotated[Finite, Field(gt=0, lt=1)] = 0.9
+    rhat_most: Annotated[Finite, Field(gt=1)] = 1.01
+    ess_least: Positive = 100.0
+
+
+class StudyConfig(Table):
+    """Estimates over many synthetic data sets (``hpcpinn uq --study``).
+
+    Attributes:
+        noise: Levels of noise, standard deviations in units of the release's peak C0; 0 for none.
+        observations: Numbers of observations.
+        draws: Data sets of every level and number: places, times and noise; the seed of the first is data.seed.
+    """
+
+    noise: Annotated[tuple[NonNegative, ...], several(min_length=1)] = (0.0, 0.01, 0.02, 0.05, 0.10)
+    observations: Annotated[tuple[Many, ...], several(min_length=1)] = (100, 200, 400, 800, 1600)
+    draws: Annotated[int, Field(ge=10, le=10**6)] = 100
+
+
+class SquareConfig(Description):
+    """A whole run description on a square."""
+
+    system: Literal["square"] = "square"
+    domain: SquareDomainConfig = SquareDomainConfig()
+    physics: SquarePhysicsConfig = SquarePhysicsConfig()
+    run: SquareOutputConfig = SquareOutputConfig()
+    network: SquareNetworkConfig = SquareNetworkConfig()
+    training: SquareTrainingConfig = SquareTrainingConfig()
+    schwarz: SquareSchwarzConfig = SquareSchwarzConfig()
+    window: SquareWindowConfig = SquareWindowConfig()
+    parameter: Annotated[tuple[ParameterConfig, ...], several()] = ()
+    data: DataConfig = DataConfig()
+    inference: InferenceConfig = InferenceConfig()
+    uq: UncertaintyConfig = UncertaintyConfig()
+    study: StudyConfig = StudyConfig()

@@ -1,0 +1,89 @@
+"""How a run on a square trains its trunks: on its first window, and again when the error estimate asks."""
+
+from dataclasses import replace
+
+import numpy as np
+from jaxtyping import Float
+
+from hpcpinn.errors import InputError
+from hpcpinn.networks import axis
+from hpcpinn.parallel.communicator import Communicator
+from hpcpinn.systems.common.trunk_rule import TrunkRule
+from hpcpinn.systems.square.config import SquareConfig
+from hpcpinn.systems.square.problem import build_square, duration_of
+from hpcpinn.systems.square.windows import SquareAttempt, SquareRun, SquareState
+from hpcpinn.training.levenberg_marquardt import LevenbergMarquardt
+from hpcpinn.training.rectangle_projection import SharedAxes
+from hpcpinn.training.rectangles import RectangleTable, tabulated
+from hpcpinn.wording import biology
+
+OPTIMISER = LevenbergMarquardt(steps=15, tolerance=3e-3)
+"""How; it ends by its steps, mostly: the sum of squares falls in stairs, by less than a hundredth between them."""
+
+
+def square_run(config: SquareConfig, communicator: Communicator) -> SquareRun:
+    """The run of a description, with what trains its trunks where it asks for that.
+
+    Raises:
+        InputError: More ranks than subdomains, or frames farther apart than the run is long.
+    """
+    interval, end = config.run.output_interval, duration_of(config)
+    if interval > end:
+        raise InputError(
+            f"run.output_interval: {biology(interval, 6)} is longer than the run ({biology(end, 6)}); "
+            f"use at most {end:g}",
+            ("run", "output_interval"),
+        )
+    run = SquareRun(build_square(config, communicator), communicator)
+    return replace(run, improvement=SquareTrunkTraining.of(run))
+
+
+class SquareTrunkTraining(TrunkRule[SquareRun]):
+    """Trains the trunks of a run where its description asks for it. Collective over all ranks.
+
+    The first window has the release, and is lively.
+    """
+
+    @classmethod
+    def of(cls, run: SquareRun) -> "SquareTrunkTraining":
+        """The rule of a run."""
+        return cls.of_trainer(run.problem.config.training.trainer, OPTIMISER)
+
+    def trained(
+        self, optimiser: LevenbergMarquardt, problem: SquareRun, state: SquareState, attempt: SquareAttempt
+    ) -> SquareRun:
+        """The run with trunks that have learned from the window."""
+        table, _ = shared_axes(problem, attempt).trained(optimiser)
+        return with_table(problem, table)
+
+    def weights(self, problem: SquareRun) -> Float[np.ndarray, " n"]:
+        """Those of all trunks, in one vector."""
+        table = problem.problem.solver.table
+        return axis.flattened((*table.trunks, table.clock))
+
+    def with_weights(self, problem: SquareRun, weights: Float[np.ndarray, " n"]) -> SquareRun:
+        """The run with the trunks of `weights`."""
+        table = problem.problem.solver.table
+        *trunks, clock = axis.restored((*table.trunks, table.clock), weights)
+        return with_table(problem, tabulated(tuple(trunks), clock, table.grid))
+
+
+def with_table(run: SquareRun, table: RectangleTable) -> SquareRun:
+    """The run with other trunks; the field between windows lives on nodes and does not depend on them."""
+    problem = run.problem
+    return replace(run, problem=replace(problem, solver=replace(problem.solver, table=table)))
+
+
+def shared_axes(run: SquareRun, attempt: SquareAttempt) -> SharedAxes:
+    """What a solved window asks of the trunks, the traces held."""
+    solver = run.problem.solver
+    return SharedAxes(
+        equation=solver.equation,
+        table=solver.table,
+        geometry=solver.geometry,
+        edges=solver.interfaces.rows,
+        weights=solver.weights,
+        window=attempt.inside.window,
+        told=attempt.inside.solution.traces.told,
+        total=run.communicator.sum,
+    )
