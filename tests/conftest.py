@@ -22,6 +22,11 @@ if not is_rank() and "PYTEST_XDIST_WORKER" not in os.environ:
 import pytest
 from hypothesis import HealthCheck, settings
 
+from tests import shapes
+
+if os.environ.get("HPCPINN_TEST_SHAPES") != "off":  # so that their price can be measured
+    shapes.check()
+
 from hpcpinn.parallel.communicator import Communicator
 from hpcpinn.parallel.device import prepare
 from hpcpinn.parallel.transports import make_communicator

@@ -115,7 +115,7 @@ def follow(
 
 def follow_samples(
     state: Float[Array, "P gates"],
-    V: Float[Array, "2T+1 P"],
+    V: Float[Array, "moments P"],
     steps: Float[Array, " T"],
     k: CalciumConstants,
 ) -> Float[Array, "T P gates"]:

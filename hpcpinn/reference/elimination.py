@@ -130,7 +130,7 @@ class TreeElimination:
         flux = self._weight[:, :, None] * x[self._rows]
         return np.bincount(self._equation, flux.ravel(), self._species * (self._n_junctions + 1))
 
-    def _joints(self, columns: Float[ndarray, "KN 2K"]) -> sparse.csc_matrix:
+    def _joints(self, columns: Float[ndarray, "KN both"]) -> sparse.csc_matrix:
         K = self._species
         size = K * (self._n_junctions + 1)
         inner = self._weight[:, :, None, None] * columns[self._rows]

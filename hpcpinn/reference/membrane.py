@@ -8,10 +8,12 @@ from hpcpinn.errors import InputError
 from hpcpinn.physics.constants import FARADAY, GAS, CalciumConstants, Gate
 
 
-def pump(c: Float[ndarray, "..."], k: CalciumConstants) -> Float[ndarray, "..."]:
+def pump(c: Float[ndarray, "..."] | float, k: CalciumConstants) -> Float[ndarray, "..."] | float:
     """What PMCA and NCX take out, µM·µm/s."""
     square = c * c
-    current: Float[ndarray, "..."] = k.pmca_max * square / (k.pmca_K**2 + square) + k.ncx_max * c / (k.ncx_K + c)
+    current: Float[ndarray, "..."] | float = k.pmca_max * square / (k.pmca_K**2 + square) + k.ncx_max * c / (
+        k.ncx_K + c
+    )
     return current
 
 

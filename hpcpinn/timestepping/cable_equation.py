@@ -380,7 +380,7 @@ class CableEquation:
         self,
         state: VoltageState,
         steps: Steps,
-        sources: Float[ndarray, "k points"],
+        sources: Float[ndarray, "k points"] | Float[ndarray, " 0"],
         record: Sequence[int] | Int[ndarray, " r"] | None = None,
     ) -> tuple[VoltageState, Float[ndarray, "n r"]]:
         """Takes the steps.

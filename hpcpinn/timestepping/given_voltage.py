@@ -25,7 +25,7 @@ class GivenVoltage:
     weights: sparse.csr_matrix
     period: float | None = None
 
-    def at(self, times: Float[ndarray, " n"]) -> Float[ndarray, "n P"]:
+    def at(self, times: Sequence[float] | Float[ndarray, " n"]) -> Float[ndarray, "n P"]:
         """The voltage at times, mV; where a period ends, that of the next one's beginning."""
         phase = np.asarray(times, float)
         if self.period is not None:

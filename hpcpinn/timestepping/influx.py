@@ -73,7 +73,7 @@ class InfluxTable:
     tick: float
     sink: Float[ndarray, "T P"]
     powers: Float[ndarray, "T moments P"]
-    gates: Float[ndarray, "P gates"]
+    gates: Float[ndarray, "_ gates"]
     edges: Int[ndarray, " T"] | None = None
 
     @property
@@ -373,7 +373,7 @@ def _steady(V: Float[Array, " P"], k: CalciumConstants) -> Float[Array, "P gates
 
 @jax.jit
 def _course_along(
-    V: Float[Array, "n P"],
+    V: Float[Array, "moments P"],
     gated: Float[Array, "P gates"],
     steps: Float[Array, " s"],
     channels: ChannelScale | None,
@@ -388,7 +388,7 @@ def _course_along(
 
 @jax.jit
 def _channels_along(
-    V: Float[Array, "n P"],
+    V: Float[Array, "moments P"],
     gated: Float[Array, "P gates"],
     steps: Float[Array, " s"],
     widths: Float[Array, "T 1"],
@@ -402,7 +402,7 @@ def _channels_along(
 
 
 def _channels_at_nodes(
-    V: Float[Array, "n P"],
+    V: Float[Array, "moments P"],
     gated: Float[Array, "P gates"],
     steps: Float[Array, " s"],
     channels: ChannelScale | None,

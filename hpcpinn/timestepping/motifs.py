@@ -16,7 +16,7 @@ from typing import NamedTuple
 
 import jax
 import numpy as np
-from jaxtyping import Float, Int
+from jaxtyping import Float, Int, Shaped
 from numpy import ndarray
 from scipy import sparse
 
@@ -159,7 +159,7 @@ class SlotSolver:
     """
 
     cable: CableEquation
-    sources: Float[ndarray, "k points"]
+    sources: Float[ndarray, "k points"] | Float[ndarray, " 0"]
     stimulus: Stimulus | None
     onset: float
     steps: VoltageStepRule
@@ -265,7 +265,7 @@ class SlotSolver:
             channels=self.channels,
         )  # fmt: skip
 
-    def _sampled(self, course: SlotVoltage, ticks: Float[ndarray, " n"]) -> Float[ndarray, "n P"]:
+    def _sampled(self, course: SlotVoltage, ticks: Shaped[ndarray, " n"]) -> Float[ndarray, "n P"]:
         """The voltage at moments in ticks after the start, at own compartments and those heard of."""
         V = _at(course.times, course.voltage, course.tick * ticks)
         return V if self.given is not None else self.hear(V.T).T

@@ -170,7 +170,7 @@ class _Halving:
         return Attempt(float(ticks), judged, _AtTick(state.time + ticks, fine), inside=error)
 
 
-def halved(ends: Int[ndarray, " K"]) -> Int[ndarray, " 2K"]:
+def halved(ends: Int[ndarray, " K"]) -> Int[ndarray, " halves"]:
     """The ends of the halves of windows that start at tick 0."""
     ends = np.asarray(ends, int)
     return np.sort(np.append(ends, (np.append(0, ends[:-1]) + ends) // 2))

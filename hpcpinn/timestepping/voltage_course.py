@@ -31,7 +31,7 @@ def voltage_course(
     since: float,
     until: float,
     rule: VoltageStepRule,
-    sources: Float[ndarray, "k points"],
+    sources: Float[ndarray, "k points"] | Float[ndarray, " 0"],
     stimulus: Stimulus | None = None,
     onset: float = 0.0,
     clamps: Sequence[CurrentClamp] = (),

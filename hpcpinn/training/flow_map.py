@@ -13,6 +13,7 @@ from typing import NamedTuple
 
 import jax.numpy as jnp
 import numpy as np
+from jax.typing import ArrayLike
 from jaxtyping import Array, Bool, Float
 
 from hpcpinn.networks.perceptron import Perceptron, evaluate
@@ -51,11 +52,12 @@ class FlowMapRange:
     def contains(
         self,
         state: ReactionState,
-        h: Float[Array, "..."],
-        ratio: Float[Array, "..."],
+        h: Float[ArrayLike, "..."],
+        ratio: Float[ArrayLike, "..."],
         k: ReactionConstants,
     ) -> Bool[Array, "..."]:
         """Whether Φ may be used for a state; NaN is outside."""
+        h, ratio = jnp.asarray(h), jnp.asarray(ratio)
         equilibrium = k.k_minus * (k.b_tot - state.b) / (k.k_plus * jnp.maximum(state.b, 1e-300))
         quotient = state.c / equilibrium
         inside = (h >= 0.0) & (h <= self.step[1]) & (state.b > 0.0)
@@ -90,7 +92,9 @@ class FlowMap:
     constants: ReactionConstants
     box: FlowMapRange
 
-    def __call__(self, state: ReactionState, h: Float[Array, "..."], ratio: Float[Array, "..."]) -> ReactionState:
+    def __call__(
+        self, state: ReactionState, h: Float[ArrayLike, "..."], ratio: Float[ArrayLike, "..."]
+    ) -> ReactionState:
         """The state after h; shapes broadcast. Right inside the box only.
 
         Args:
@@ -101,9 +105,9 @@ class FlowMap:
         d = pumped_binding.deviation(state.c, state.b, self.constants)
         return ReactionState(*pumped_binding.state(self.flow(d, h, ratio), self.constants))
 
-    def flow(self, d: Deviation, h: Float[Array, "..."], ratio: Float[Array, "..."]) -> Deviation:
+    def flow(self, d: Deviation, h: Float[ArrayLike, "..."], ratio: Float[ArrayLike, "..."]) -> Deviation:
         """The same for a deviation from rest."""
-        k = self.constants
+        k, h, ratio = self.constants, jnp.asarray(h), jnp.asarray(ratio)
         closed = pumped_binding.closed_flow(d, h, ratio, k)
         correction = evaluate(self.network, self._inputs(d, closed, h, ratio))
         of_slow, of_fast, of_manifold, of_excess = 1.0 + correction * closed.gone

@@ -322,7 +322,7 @@ def _cable_equation(
     )
 
 
-def _sources(cells: Sequence[SplitCell], equation: CableEquation) -> Float[ndarray, "k points"]:
+def _sources(cells: Sequence[SplitCell], equation: CableEquation) -> Float[ndarray, "k points"] | Float[ndarray, " 0"]:
     """Currents of the field, where there is one, and of every clamp, into this rank's points."""
     rows = []
     psi = [cell.psi for cell in cells if cell.psi is not None]
