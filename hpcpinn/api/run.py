@@ -1,6 +1,6 @@
 """A run that was solved: its arrays, traces at probes and places, pictures, and what the reference says of it."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
@@ -94,17 +94,18 @@ class Run(Stored):
         fields = {name: samples[:, column] for name, samples in probes.fields.items()}
         return Trace(name, probes.time, fields, result.units)
 
-    def at(self, place: str) -> Trace:
+    def at(self, place: str | Sequence[float]) -> Trace:
         """The frames at any place: averages over the output cell that holds it.
 
         Args:
-            place: Site on a cell, such as ``apic[12](0.5)``, ``tip`` or ``xyz:1,2,3``; x,y(,z) on a square or another
-                box, µm; the name of a point.
+            place: Site on a cell, such as ``apic[12](0.5)``, ``tip`` or ``xyz:1,2,3``; x and y (and z) on a square or
+                another box, µm, as ``"1,2"`` or ``(1.0, 2.0)``; the name of a point.
 
         Raises:
             InputError: There is no such place.
         """
         result = self._of_one()
+        place = place if isinstance(place, str) else ",".join(f"{float(x)!r}" for x in place)
         column = result.geometry.locate(place)
         fields = {name: values.reshape(len(values), -1)[:, column] for name, values in result.fields.items()}
         return Trace(place, result.time, fields, result.units)

@@ -115,6 +115,20 @@ def test_a_cell_from_a_graph_gives_the_same_run(run):
     assert of_graph.config["morphology"]["file"] == str(of_graph.path.parent / "run.cell.json")
 
 
+def test_a_square_is_solved_and_read_at_places():
+    run = hp.solve(
+        hp.Square((2, 2)), hp.Dopamine("dopamine-slow", k=0.02), duration=0.6, output_interval=0.3,
+        network={"features_space": 8, "features_time": 5}, window={"tolerance": 1e-2},
+    )  # fmt: skip
+    assert 0.0 < run.summary["exact_error"] < 2e-3
+    row, column = np.abs(run.box.y + 0.5).argmin(), np.abs(run.box.x - 1.0).argmin()
+    for place in ("1,-0.5", (1.0, -0.5)):
+        assert np.array_equal(run.at(place).dopamine, run.dopamine[:, row, column])
+    assert run.config["physics"]["constants"]["k"] == 0.02 and run.units["dopamine"] == "uM"
+    with pytest.raises(hp.InputError, match="no probe 'soma'; there are none"):
+        run.probe("soma")
+
+
 def test_a_run_that_nobody_named_goes_with_its_object(tmp_path, monkeypatch):
     monkeypatch.setenv("TMPDIR", str(tmp_path))
     monkeypatch.setattr("tempfile.tempdir", None)

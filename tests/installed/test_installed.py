@@ -33,6 +33,7 @@ def test_every_bundled_job_is_there_with_its_inputs(fresh: Environment) -> None:
     assert [job["name"] for job in listed] == bundled_names()
     program = (
         "import pathlib\n"
+        "import hpcpinn as hp\n"
         "from hpcpinn.systems.jobs import load_order\n"
         "from hpcpinn.config.jobs import bundled_names\n"
         "from hpcpinn.systems.jobs import describe\n"
@@ -40,6 +41,7 @@ def test_every_bundled_job_is_there_with_its_inputs(fresh: Environment) -> None:
         "for name in bundled_names():\n"
         "    job = describe(name)\n"
         "    load_order(job.file)\n"
+        "    hp.load(name).to_toml()\n"
         "    print(name, all((job.file.parent / x).is_file() for x in job.inputs))\n"
         "print(all(builtin_path(name).is_file() for name in builtin_names()), len(builtin_names()))\n"
     )
