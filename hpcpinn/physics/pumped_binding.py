@@ -9,9 +9,11 @@ w = (c − b) − (c_rest − b_rest) the system has no constant term,
     u' = −B(c)(u − w) − k⁺b_rest u − σ κ(c) u,   w' = −σ κ(c) u,   B = k⁻ + k⁺c,
 
 where κ = −j/u is computed without the cancellation of pumps and leak: rest is a fixed point to
-the last bit, and close to rest no digit is lost.
+the last bit, and close to rest no digit is lost. Buffers besides calbindin each add the v' = −B(c) v − k⁺b_rest u of
+their own free deviation to u', and w = u − Σ v counts them in; what calbindin has is then u − w − Σ of the others.
 """
 
+from collections.abc import Sequence
 from dataclasses import dataclass, fields
 from typing import NamedTuple
 
@@ -22,16 +24,17 @@ from jaxtyping import Array, Float
 from hpcpinn.core.parameters import Scalar
 from hpcpinn.core.pytrees import traced
 from hpcpinn.errors import InputError
-from hpcpinn.physics.constants import CalciumConstants
+from hpcpinn.physics.constants import Buffer, CalciumConstants
 from hpcpinn.physics.logarithm import log
 
+traced(Buffer)
 traced(CalciumConstants)
 
 
 @jax.tree_util.register_dataclass
 @dataclass(frozen=True)
 class ReactionConstants:
-    """What the pointwise reaction depends on; names and units of `CalciumConstants`.
+    """What the pointwise reaction depends on; names and units of `CalciumConstants`, calbindin and other buffers.
 
     Channels, diffusion and the leak of the constants play no part.
     """
@@ -45,6 +48,7 @@ class ReactionConstants:
     pmca_K: Scalar
     ncx_max: Scalar
     ncx_K: Scalar
+    buffers: tuple[Buffer, ...] = ()
 
     @property
     def b_rest(self) -> Scalar:
@@ -82,22 +86,46 @@ class Deviation(NamedTuple):
 
     Attributes:
         u: c − c_rest, µM.
-        w: (c − b) minus its value at rest: calcium, free and bound, above rest, µM.
+        w: c − Σ b minus its value at rest: calcium, free and bound, above rest, µM.
+        others: What is free of the buffers besides calbindin minus its value at rest, µM.
     """
 
     u: Float[Array, "..."]
     w: Float[Array, "..."]
+    others: tuple[Float[Array, "..."], ...] = ()
+
+    @property
+    def v(self) -> Float[Array, "..."]:
+        """Free calbindin minus its value at rest, µM."""
+        v = self.u - self.w
+        for other in self.others:
+            v = v - other
+        return v
 
 
-def deviation(c: Float[Array, "..."], b: Float[Array, "..."], k: ReactionConstants) -> Deviation:
-    """(u, w) of a state."""
+def deviation(
+    c: Float[Array, "..."], b: Float[Array, "..."], k: ReactionConstants, others: Sequence[Float[Array, "..."]] = ()
+) -> Deviation:
+    """That of a state.
+
+    Args:
+        c: Calcium, µM.
+        b: Free calbindin, µM.
+        k: Constants.
+        others: What is free of the other buffers, µM.
+    """
     u = c - k.c_rest
-    return Deviation(u, u - (b - k.b_rest))
+    w, apart = u - (b - k.b_rest), []
+    for free, buffer in zip(others, k.buffers, strict=True):
+        apart.append(free - buffer.free(k.c_rest))
+        w = w - apart[-1]
+    return Deviation(u, w, tuple(apart))
 
 
-def state(d: Deviation, k: ReactionConstants) -> tuple[Float[Array, "..."], Float[Array, "..."]]:
-    """(c, b) of a deviation, µM."""
-    return k.c_rest + d.u, k.b_rest + (d.u - d.w)
+def state(d: Deviation, k: ReactionConstants) -> tuple[Float[Array, "..."], ...]:
+    """Calcium and all free buffers of a deviation, calbindin first, µM."""
+    others = (buffer.free(k.c_rest) + v for v, buffer in zip(d.others, k.buffers, strict=True))
+    return (k.c_rest + d.u, k.b_rest + d.v, *others)
 
 
 def clearance(u: Float[Array, "..."], k: ReactionConstants) -> Float[Array, "..."]:
@@ -118,7 +146,7 @@ def clearance_slope(u: Float[Array, "..."], k: ReactionConstants) -> Float[Array
 
 
 def rates(d: Deviation, ratio: Float[Array, "..."], k: ReactionConstants) -> Deviation:
-    """(u', w'), µM/s.
+    """(u', w') and what is freed of every other buffer, µM/s.
 
     Args:
         d: The state.
@@ -127,13 +155,34 @@ def rates(d: Deviation, ratio: Float[Array, "..."], k: ReactionConstants) -> Dev
     """
     unbinding = k.k_minus + k.k_plus * (k.c_rest + d.u)
     extruded = ratio * clearance(d.u, k) * d.u
-    return Deviation(-unbinding * (d.u - d.w) - k.k_plus * k.b_rest * d.u - extruded, -extruded)
+    u, freed = -unbinding * d.v - k.k_plus * k.b_rest * d.u - extruded, []
+    for other, buffer in zip(d.others, k.buffers, strict=True):
+        loose = buffer.k_minus + buffer.k_plus * (k.c_rest + d.u)
+        freed.append(-loose * other - buffer.k_plus * buffer.free(k.c_rest) * d.u)
+        u = u + freed[-1]
+    return Deviation(u, -extruded, tuple(freed))
 
 
 def relaxation_rate(d: Deviation, ratio: Float[Array, "..."], k: ReactionConstants) -> Float[Array, "..."]:
-    """−∂u'/∂u: how fast free calcium follows at fixed w, 1/s."""
-    b = k.b_rest + (d.u - d.w)
-    return k.k_minus + k.k_plus * (k.c_rest + d.u + b) + ratio * clearance_slope(d.u, k)
+    """−∂u'/∂u: how fast free calcium follows at fixed w, 1/s; unbinding from several buffers as it is on average."""
+    b = k.b_rest + d.v
+    rate = k.k_minus + k.k_plus * (k.c_rest + d.u + b) + ratio * clearance_slope(d.u, k)
+    unbinding = k.k_minus + k.k_plus * (k.c_rest + d.u)
+    for share, held, buffer in zip(other_shares(d, k), _bindings(d, k), k.buffers, strict=True):
+        rate = rate + held + share * (buffer.k_minus + buffer.k_plus * (k.c_rest + d.u) - unbinding)
+    return rate
+
+
+def other_shares(d: Deviation, k: ReactionConstants) -> tuple[Float[Array, "..."], ...]:
+    """Shares of the buffers besides calbindin in what binds of a little calcium at once."""
+    bindings = _bindings(d, k)
+    whole = sum(bindings, k.k_plus * (k.b_rest + d.v))
+    return tuple(binding / whole for binding in bindings)
+
+
+def _bindings(d: Deviation, k: ReactionConstants) -> tuple[Float[Array, "..."], ...]:
+    """k⁺b of the buffers besides calbindin, 1/s."""
+    return tuple(buffer.k_plus * (buffer.free(k.c_rest) + v) for v, buffer in zip(d.others, k.buffers, strict=True))
 
 
 def quasi_steady(

@@ -25,10 +25,10 @@ OWN = "flow_map.h5"
 
 def training_command(k: CalciumConstants) -> str:
     """What a person types to train a flow map for constants, whatever job they come from."""
-    usual = asdict(reaction_constants(PRESETS["physical-N"]))
+    usual = _numbers(reaction_constants(PRESETS["physical-N"]))
     changes = [
         f"--set physics.constants.{name}={value!r}"
-        for name, value in asdict(reaction_constants(k)).items()
+        for name, value in _numbers(reaction_constants(k)).items()
         if value != usual[name]
     ]
     return " ".join(["hpcpinn flow-map train", *changes, f"--output {OWN}"])
@@ -53,7 +53,7 @@ def save_flow_map(
         OutputError: It cannot be written.
     """
     layers = tuple((np.asarray(x.weight), np.asarray(x.bias)) for x in flow_map.network)
-    record = FlowMapRecord(layers, asdict(flow_map.constants), asdict(flow_map.box), error or {}, training or {})
+    record = FlowMapRecord(layers, _numbers(flow_map.constants), asdict(flow_map.box), error or {}, training or {})
     return write_flow_map(path, record)
 
 
@@ -68,7 +68,9 @@ def load_flow_map(path: str | Path, k: CalciumConstants) -> FlowMap:
         InputError: The file cannot be used, or was trained for other constants; the message names
             every one that differs, with both values. Or the constants are traced.
     """
-    wanted = vars(reaction_constants(k))
+    if k.buffers:
+        raise InputError(f"{path}: a flow map knows calbindin alone, and there is {k.buffers[0].name!r} besides")
+    wanted = _numbers(reaction_constants(k))
     if any(isinstance(value, jax.core.Tracer) for value in wanted.values()):
         raise InputError(
             f"{path}: a flow map holds the constants it was trained for, and these are traced; what is differentiated "
@@ -94,7 +96,7 @@ def load_flow_map(path: str | Path, k: CalciumConstants) -> FlowMap:
             f"{path}: a network of {shape[0]} inputs and {shape[1]} outputs; this hpcpinn's flow maps "
             f"have {N_INPUTS} and {N_OUTPUTS}; train it again (hpcpinn flow-map train)"
         )
-    return FlowMap(network, ReactionConstants(**record.constants), FlowMapRange(**record.box))
+    return FlowMap(network, ReactionConstants(**dict[str, Any](record.constants)), FlowMapRange(**record.box))
 
 
 def shipped_flow_map(k: CalciumConstants) -> FlowMap:
@@ -104,6 +106,11 @@ def shipped_flow_map(k: CalciumConstants) -> FlowMap:
         InputError: The constants are not those of the physical presets.
     """
     return load_flow_map(SHIPPED, k)
+
+
+def _numbers(k: ReactionConstants) -> dict[str, Any]:
+    """The constants of what a flow map knows, by name."""
+    return {name: value for name, value in vars(k).items() if name != "buffers"}
 
 
 def _check_names(path: str | Path, group: str, found: Mapping[str, Any], wanted: Mapping[str, Any]) -> None:

@@ -46,33 +46,43 @@ class Excursion:
 
     Attributes:
         volume: Of the compartments, µm³.
-        c_rest, b_rest: Rest, µM.
+        rest: Every species at rest, numbers, µM.
         floor: Excursion of c below which errors are absolute, µM (root mean square).
         communicator: All ranks, where the compartments are spread over them.
     """
 
     volume: Float[ndarray, " N"]
-    c_rest: float
-    b_rest: float
+    rest: ReactionState
     floor: float = 1e-3
     communicator: Communicator = field(default_factory=SerialCommunicator)
 
     def error(self, one: ReactionState, other: ReactionState) -> float:
-        """The larger of the relative differences of free calcium and of the total c − b.
+        """The larger of the relative differences of free calcium and of the total c − Σ b.
 
         Collective over all ranks.
         """
-        bound = np.asarray(other.b) - self.b_rest
-        free = np.asarray(other.c) - self.c_rest
-        of_c = self._size(np.asarray(one.c) - np.asarray(other.c)) / (self._size(free) + self.floor)
-        moved = (np.asarray(one.c) - np.asarray(one.b)) - (np.asarray(other.c) - np.asarray(other.b))
-        floor = self.floor * self.b_rest / self.c_rest
-        return float(max(of_c, self._size(moved) / (self._size(free - bound) + floor)))
+        rest, here = self.rest, other.each(np.asarray)
+        bound = here.b - rest.b
+        for b, at_rest in zip(here.others, rest.others, strict=True):
+            bound = bound + (b - at_rest)
+        free: ndarray = np.asarray(here.c - rest.c)
+        of_c = self._size(np.asarray(one.c) - np.asarray(here.c)) / (self._size(free) + self.floor)
+        moved = _content(one) - _content(other)
+        floor = float(self.floor * sum(rest.others, rest.b) / rest.c)
+        return float(max(of_c, self._size(moved) / (self._size(free - np.asarray(bound)) + floor)))
 
     def _size(self, x: ndarray) -> float:
         parts = self.communicator.share((float(self.volume @ (x * x)), float(self.volume.sum())))
         square, volume = np.sum(parts, axis=0)
         return float(np.sqrt(square / volume))
+
+
+def _content(state: ReactionState) -> Float[ndarray, " N"]:
+    """Calcium less what is free of its buffers: the total, but for a constant."""
+    content: Float[ndarray, " N"] = np.asarray(state.c) - np.asarray(state.b)
+    for b in state.others:
+        content = content - np.asarray(b)
+    return content
 
 
 def pulse_windows(
@@ -207,7 +217,7 @@ def _whole_and_halves(
     one = plan_windows(np.array([length]), influx, splitting.diffusion, terms)
     coarse, _ = splitting.advance(state, one)
     halves, _ = splitting.advance(state, fine)
-    return ReactionState(*map(jnp.asarray, coarse)), ReactionState(*map(jnp.asarray, halves))
+    return coarse.each(jnp.asarray), halves.each(jnp.asarray)
 
 
 _SHORTEST = 4

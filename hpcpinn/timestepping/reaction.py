@@ -30,14 +30,14 @@ class FlowMapReaction:
 
         def mend() -> ReactionState:
             exact, _ = stiff(state, h, ratio)
-            return ReactionState(*(jnp.where(inside, x, y) for x, y in zip(mapped, exact, strict=True)))
+            return mapped.each(lambda x, y: jnp.where(inside, x, y), exact)
 
         return jax.lax.cond(outside > 0, mend, lambda: mapped), outside
 
 
 @dataclass(frozen=True)
 class StiffReaction:
-    """The stiff integrator everywhere: slow, for any constants, and the measure of the flow map."""
+    """The stiff integrator everywhere: slow, for any constants and buffers, and the measure of the flow map."""
 
     constants: ReactionConstants
 
@@ -45,6 +45,6 @@ class StiffReaction:
         self, state: ReactionState, h: Float[Array, ""], ratio: Float[Array, " N"]
     ) -> tuple[ReactionState, Int[Array, ""]]:
         """The state after h; nothing is ever outside."""
-        start = pumped_binding.deviation(state.c, state.b, self.constants)
+        start = pumped_binding.deviation(state.c, state.b, self.constants, state.others)
         end = stiff_flow(start, h, ratio, self.constants)
-        return ReactionState(*pumped_binding.state(end, self.constants)), jnp.zeros((), int)
+        return ReactionState.of(pumped_binding.state(end, self.constants)), jnp.zeros((), int)

@@ -86,25 +86,22 @@ class WindowPlan(NamedTuple):
     second: InfluxWindow
 
 
-class Frames(NamedTuple):
-    """States at the ends of windows, (K, N), µM."""
+Frames = ReactionState
+"""States at the ends of windows, arrays (K, N)."""
 
-    c: Float[Array | ndarray, "K N"]
-    b: Float[Array | ndarray, "K N"]
-
-    def in_rows(self, rows: Int[ndarray, " K"], count: int) -> "Frames":
-        """The frames as rows of longer arrays, on the host; NaN where there is none."""
-
-        def placed(x: Array | ndarray) -> ndarray:
-            full = np.full((count, x.shape[1]), np.nan)
-            full[rows] = x
-            return full
-
-        return Frames(*map(placed, self))
-
-
-_Carry = tuple[ReactionState, tuple[Array, ...], Frames, Array]
+_Carry = tuple[ReactionState, ReactionState | None, Frames, Array]
 """State, states that are kept for frames, frames, count of stiff sub-steps: what goes round the loop."""
+
+
+def in_rows(frames: Frames, rows: Int[ndarray, " K"], count: int) -> Frames:
+    """The frames as rows of longer arrays, on the host; NaN where there is none."""
+
+    def placed(x: Array | ndarray) -> ndarray:
+        full = np.full((count, x.shape[1]), np.nan)
+        full[rows] = x
+        return full
+
+    return frames.each(placed)
 
 
 def extrapolated(fine: Frames, coarse: Frames) -> Frames:
@@ -113,7 +110,7 @@ def extrapolated(fine: Frames, coarse: Frames) -> Frames:
     Strang windows are off by a multiple of their length's square and more (L. F. Richardson and J. A. Gaunt,
     Phil. Trans. A 226 (1927) 299), and that multiple drops out. Linear, so that content is kept.
     """
-    return Frames(*(one + (one - other) / COMPANION_ORDER for one, other in zip(fine, coarse, strict=True)))
+    return fine.each(lambda one, other: one + (one - other) / COMPANION_ORDER, coarse)
 
 
 def plan_windows(ends: Int[ndarray, " K"], influx: InfluxTable, diffusion: Diffusion, terms: int = 0) -> WindowPlan:
@@ -188,7 +185,7 @@ class Splitting:
         asked = np.pad(wanted, (0, room - len(wanted))).astype(np.int32)
         number = np.asarray(len(wanted), np.int32)
         end, frames, count = self._follow(_strong_state(state), plan, (asked, number), self.diffusion.stored)
-        return end, Frames(*(np.asarray(x)[: len(wanted)] for x in frames)), count
+        return end, frames.each(lambda x: np.asarray(x)[: len(wanted)]), count
 
     @cached_property
     def _advance(self) -> Callable[[ReactionState, WindowPlan, Stored], tuple[ReactionState, Array]]:
@@ -223,26 +220,26 @@ class Splitting:
         def one(index: Array, carry: _Carry) -> _Carry:
             now, kept, frames, count = carry
             is_window = index < used
-            if keeps:
+            if kept is not None:
                 row = asked[jnp.clip(index - used, 0, len(asked) - 1)]
-                start = ReactionState(*(jnp.where(is_window, x, k[row]) for x, k in zip(now, kept, strict=True)))
+                start = now.each(lambda x, k: jnp.where(is_window, x, k[row]), kept)
                 closing = 0.5 * plan.lengths[row] if self.order == 2 else 0.0
                 time = jnp.where(is_window, reacting[jnp.minimum(index, len(reacting) - 1)], closing)
             else:
                 start, time = now, reacting[index]
             place = jnp.where(is_window, index, last)
             seen, outside = step(start, time, jax.tree.map(lambda x: x[place], windows), stored)
-            now = ReactionState(*(jnp.where(is_window, x, y) for x, y in zip(seen, now, strict=True)))
-            if keeps:
-                kept = tuple(k.at[place].set(x) for k, x in zip(kept, seen, strict=True))
+            now = seen.each(lambda x, y: jnp.where(is_window, x, y), now)
+            if kept is not None:
+                kept = kept.each(lambda k, x: k.at[place].set(x), seen)
                 frame = jnp.where(is_window, len(asked), index - used)
-                frames = Frames(*(jnp.asarray(f).at[frame].set(x) for f, x in zip(frames, seen, strict=True)))
+                frames = frames.each(lambda f, x: jnp.asarray(f).at[frame].set(x), seen)
             return now, kept, frames, count + jnp.where(is_window, outside, 0)
 
         cells = len(state.c)
-        blank = (jnp.zeros((last + 1, cells)),) * 2 if keeps else ()
-        room = jnp.zeros((len(asked) + 1, cells))
-        start = (state, blank, Frames(room, room), jnp.zeros((), int))
+        blank, room = jnp.zeros((last + 1, cells)), jnp.zeros((len(asked) + 1, cells))
+        kept = state.each(lambda _: blank) if keeps else None
+        start = (state, kept, state.each(lambda _: room), jnp.zeros((), int))
         end, _, frames, count = jax.lax.fori_loop(0, used + number, one, start)
         return end, frames, count
 
@@ -259,19 +256,21 @@ class Splitting:
 
         Binding at the rate r is faster than the window: what comes in during a half, and not all in
         the middle of the window, has decayed to (e^{rh/2} − 1)/(rh/2) of what the composition makes
-        of it. The difference is bound calcium taken as free, or the other way round: c − b is not
+        of it. The difference is bound calcium taken as free, or the other way round: c − Σ b is not
         touched, and neither is the order.
         """
         after = self._influx(state, window)
         if self.binding is None:
             return after
-        d = pumped_binding.deviation(state.c, state.b, self.binding)
+        d = pumped_binding.deviation(state.c, state.b, self.binding, state.others)
         rate = pumped_binding.relaxation_rate(d, self.ratio, self.binding)
         x = jnp.clip(0.5 * rate * h, -_MOST_DECAY, _MOST_DECAY)
         safe = jnp.where(x == 0.0, 1.0, x)
         share = jnp.where(x == 0.0, 0.0, jnp.expm1(safe) / safe - 1.0)
         freed = share * (after.c - state.c)
-        return ReactionState(after.c + freed, after.b + freed)
+        parts = [part * freed for part in pumped_binding.other_shares(d, self.binding)]
+        others = tuple(b + part for b, part in zip(after.others, parts, strict=True))
+        return ReactionState(after.c + freed, after.b + (freed - sum(parts) if parts else freed), others)
 
     def _lie_step(
         self, state: ReactionState, reacting: Array, row: WindowPlan, stored: Stored
@@ -281,10 +280,10 @@ class Splitting:
 
     def _influx(self, state: ReactionState, window: InfluxWindow) -> ReactionState:
         window = window if self.cells is None else self.cells.on_cells(window)
-        return ReactionState(add_influx(state.c, window, self.ratio), state.b)
+        return state._replace(c=add_influx(state.c, window, self.ratio))
 
     def _diffused(self, state: ReactionState, row: tuple[Any, ...], stored: Stored) -> ReactionState:
-        return ReactionState(*self.diffusion(jnp.stack(state), *row, *stored))
+        return ReactionState.of(self.diffusion(jnp.stack(state.species), *row, *stored))
 
 
 def _half_reactions_joined(plan: WindowPlan) -> tuple[Float[Array, " _"], WindowPlan]:
@@ -307,4 +306,4 @@ def padded(plan: WindowPlan, more: int) -> WindowPlan:
 
 def _strong_state(state: ReactionState) -> ReactionState:
     """float64 arrays whatever numbers were given, so that one compilation serves all calls."""
-    return ReactionState(*(jax.device_put(np.asarray(x, np.float64)) for x in state))
+    return state.each(lambda x: jax.device_put(np.asarray(x, np.float64)))

@@ -8,8 +8,9 @@ N(c, b, h, σ) a small network. Every correction multiplies something that vanis
 rest stays an exact fixed point, relaxation to it has a relative error, and Φ is the identity at h = 0.
 """
 
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, replace
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import jax.numpy as jnp
 import numpy as np
@@ -25,10 +26,32 @@ N_INPUTS, N_OUTPUTS = 5, 4
 
 
 class ReactionState(NamedTuple):
-    """Free calcium and free calbindin, µM."""
+    """What moves in split windows, by the names that constants give it (`CalciumConstants.species`).
+
+    Attributes:
+        c: Free calcium, µM.
+        b: Free calbindin, µM.
+        others: What is free of other buffers, in their order, µM.
+    """
 
     c: Float[Array, "..."]
     b: Float[Array, "..."]
+    others: tuple[Float[Array, "..."], ...] = ()
+
+    @classmethod
+    def of(cls, species: Iterable[Any]) -> "ReactionState":
+        """A state of all species in their order."""
+        c, b, *others = species
+        return cls(c, b, tuple(others))
+
+    @property
+    def species(self) -> tuple[Float[Array, "..."], ...]:
+        """All of them in their order."""
+        return (self.c, self.b, *self.others)
+
+    def each(self, function: Callable[..., Any], *more: "ReactionState") -> "ReactionState":
+        """What a function makes of every species, of several states of each."""
+        return ReactionState.of(map(function, self.species, *(state.species for state in more)))
 
 
 @dataclass(frozen=True)
@@ -103,7 +126,7 @@ class FlowMap:
             ratio: σ = P/A, 1/µm.
         """
         d = pumped_binding.deviation(state.c, state.b, self.constants)
-        return ReactionState(*pumped_binding.state(self.flow(d, h, ratio), self.constants))
+        return ReactionState.of(pumped_binding.state(self.flow(d, h, ratio), self.constants))
 
     def flow(self, d: Deviation, h: Float[ArrayLike, "..."], ratio: Float[ArrayLike, "..."]) -> Deviation:
         """The same for a deviation from rest."""

@@ -95,11 +95,11 @@ class CoupledSlots:
                 tau = 2.0 * (seen - start) / attempt.length - 1.0
                 frames.append(in_blocks(partial(self._at_nodes, attempt.inside.solution.traces.heads), tau))
         after = np.asarray(march.state.field)[self._back]
-        end = ReactionState(*(jnp.asarray(after[:, species].ravel()) for species in (0, 1)))
-        shape = (-1, 2, len(self.order), len(self.drive.grid.space))
-        at_rows = np.concatenate([np.zeros((0, *shape[1:])), *frames])[:, :, self._back]
-        c, b = (jnp.asarray(at_rows[:, species].reshape(len(rows), len(end.c))) for species in (0, 1))
-        return end, Frames(c, b), work
+        end = ReactionState.of(jnp.asarray(species.ravel()) for species in np.swapaxes(after, 0, 1))
+        none = np.zeros((0, after.shape[1], len(self.order), len(self.drive.grid.space)))
+        at_rows = np.swapaxes(np.concatenate([none, *frames])[:, :, self._back], 0, 1)
+        seen = Frames.of(jnp.asarray(species.reshape(len(rows), len(end.c))) for species in at_rows)
+        return end, seen, work
 
     def _drive(self, motif: Motif, state: CableState, length: float) -> WindowDrive:
         assert motif.channels is not None
@@ -108,7 +108,7 @@ class CoupledSlots:
     def _begun(self, begin: ReactionState, reach: float) -> CableState:
         """The march at the start of a slot."""
         n_pieces, n_space = len(self.order), len(self.drive.grid.space)
-        field = jnp.stack([jnp.asarray(x).reshape(n_pieces, n_space)[self.order] for x in begin], axis=1)
+        field = jnp.stack([jnp.asarray(x).reshape(n_pieces, n_space)[self.order] for x in begin.species], axis=1)
         size, square, volume = (np.asarray(x) for x in self._excursion(field))
         least = QUIET * np.array(self.solver.equation.scale)
         return CableState(
@@ -116,7 +116,7 @@ class CoupledSlots:
             field=field,
             gates=jnp.zeros((n_pieces, n_space, 0)),
             size=np.maximum(size, least),
-            reach=np.sqrt(np.maximum(np.maximum(square, [reach**2, 0.0]), volume * least**2)),
+            reach=np.sqrt(np.maximum(np.maximum(square, [reach**2] + [0.0] * (len(square) - 1)), volume * least**2)),
         )
 
     @cached_property

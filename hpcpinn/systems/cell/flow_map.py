@@ -90,6 +90,8 @@ def train_flow_map(
 def _trainable_constants(config: RunConfig) -> ReactionConstants:
     if config.physics.preset == "seed":
         raise InputError("physics.preset: 'seed' is dimensionless; a flow map needs a physical preset")
+    if config.buffer:
+        raise InputError("a flow map knows calbindin alone; leave further buffers away", ("buffer", 0, "name"))
     described = constants_of(config)
     check_rest(described)
     k = reaction_constants(described)

@@ -27,7 +27,7 @@ from hpcpinn.systems.cell.resumption import stop_where_done
 from hpcpinn.systems.cell.slot_run import Due, SlotRun, SlotState, SolvedSlot
 from hpcpinn.systems.cell.split_problem import SplitProblem, build_split_problem
 from hpcpinn.systems.common.run_summary import RunSummary, summarised
-from hpcpinn.timestepping.splitting import Frames, extrapolated
+from hpcpinn.timestepping.splitting import Frames, extrapolated, in_rows
 from hpcpinn.wording import counted
 
 
@@ -119,7 +119,7 @@ class SlotOutput:
         """Remembers the state of rest."""
         solver = self.problem.solver
         V = solver.hear(solver.cable.voltage(state.drive.voltage))
-        frame = Frames(*(np.asarray(x)[None] for x in state.calcium))
+        frame = state.calcium.each(lambda x: np.asarray(x)[None])
         self._write(np.zeros(1), frame, V[None], Due(np.zeros(1, int), 1, np.zeros(1, int), 1))
 
     def window(self, step: Step[SlotRun], tally: Tally) -> None:
@@ -128,7 +128,7 @@ class SlotOutput:
         # the companion of coupled windows has another tolerance, and not windows of twice the length
         written = done.frames if self.problem.coupled is not None else extrapolated(done.frames, done.coarse)
         times, voltage = done.slot.start + done.ends, done.motif.voltage[done.motif.shared]
-        self._write(times, written.in_rows(done.asked, len(times)), voltage, done.due)
+        self._write(times, in_rows(written, done.asked, len(times)), voltage, done.due)
         parts = ("seconds_voltage", "seconds_windows", "seconds_companion")
         row: dict[str, Any] = {
             "start": done.slot.start, "length": done.slot.duration, "newton_steps": done.coupled["newton_steps"],
@@ -148,21 +148,18 @@ class SlotOutput:
         self.writer.close(complete=complete)
 
     def _write(self, times: Float[ndarray, " K"], frames: Frames, V: Float[ndarray, "K P"], due: Due) -> None:
-        c, b = (np.asarray(x) for x in frames)
+        species = dict(zip(self.problem.constants.species, map(np.asarray, frames.species), strict=True))
         to_points, output = self.problem.solver.to_cells, self.problem.to_output
         for row in due.frames:
-            points = {"calcium": c[row], "calbindin": b[row], "voltage": to_points @ V[row]}
+            points = {name: values[row] for name, values in species.items()} | {"voltage": to_points @ V[row]}
             self.writer.frame(float(times[row]), {name: output @ values for name, values in points.items()})
         if len(due.samples) and self.problem.header.probes:  # every rank, with a probe or without
             # Few points are near a probe: take those alone out of the long arrays.
             near = np.unique(self.problem.to_probes.indices)
             weights = self.problem.to_probes[:, near].toarray().T
-            at_probes = {
-                "calcium": c[np.ix_(due.samples, near)] @ weights,
-                "calbindin": b[np.ix_(due.samples, near)] @ weights,
-                "voltage": (to_points[near] @ V[due.samples].T).T @ weights,
-            }
-            self.writer.probes(times[due.samples], at_probes)
+            at_probes = {name: values[np.ix_(due.samples, near)] @ weights for name, values in species.items()}
+            voltage = (to_points[near] @ V[due.samples].T).T @ weights
+            self.writer.probes(times[due.samples], at_probes | {"voltage": voltage})
 
 
 def slot_detail(tally: Tally, step: Step[SlotRun]) -> str:

@@ -49,7 +49,7 @@ class SlotState(NamedTuple):
 
     Attributes:
         time: Biological time, ms.
-        calcium: Calcium and calbindin.
+        calcium: Calcium and its buffers.
         companion: The same, followed in windows twice as long: their distance is the error estimate.
         drive: Membrane and channels.
         reach: Largest distance of every member's calcium from rest in a slot so far, µM, root mean
@@ -240,8 +240,8 @@ class SlotRun:
         problem, book, n = self.problem, self.book, len(self.problem.pieces)
         arrays = {
             f"{who}_{name}": np.asarray(values).reshape(n, -1)
-            for who, pair in (("calcium", state.calcium), ("companion", state.companion))
-            for name, values in zip(ReactionState._fields, pair, strict=True)
+            for who, of in (("run", state.calcium), ("companion", state.companion))
+            for name, values in zip(problem.constants.species, of.species, strict=True)
         }
         starts = book.starts
         scalars: dict[str, Any] = {"time": state.time, "reach": state.reach, "motifs": len(starts)}
@@ -268,8 +268,8 @@ class SlotRun:
         book.solved, book.reused = int(scalars["solved"]), int(scalars["reused"])
         book.mismatch = float(scalars["mismatch"])
         calcium, companion = (
-            ReactionState(*(jnp.asarray(arrays[f"{who}_{name}"].ravel()) for name in ReactionState._fields))
-            for who in ("calcium", "companion")
+            ReactionState.of(jnp.asarray(arrays[f"{who}_{name}"].ravel()) for name in problem.constants.species)
+            for who in ("run", "companion")
         )
         count, first = np.asarray(scalars["rises"])[problem.solver.cable.own].T
         return SlotState(

@@ -17,7 +17,7 @@ from scipy import sparse
 
 from hpcpinn.domain.member_shares import share_members
 from hpcpinn.domain.network_diffusion import network_diffusion
-from hpcpinn.errors import InputError, concerning
+from hpcpinn.errors import InputError
 from hpcpinn.io.geometry import ProbeSite, Tree
 from hpcpinn.io.layout import MemberEntry, ResultHeader
 from hpcpinn.morphology.forest import join_cables, join_compartments, points_of
@@ -25,7 +25,7 @@ from hpcpinn.networks.trunk import split_features
 from hpcpinn.parallel.communicator import Communicator, SerialCommunicator
 from hpcpinn.physics import gates
 from hpcpinn.physics.constants import CalciumConstants
-from hpcpinn.physics.pumped_binding import check_rest, reaction_constants
+from hpcpinn.physics.pumped_binding import check_rest
 from hpcpinn.physics.stimulation.stimulus import Stimulus
 from hpcpinn.systems.cell import membrane_voltage, recorded
 from hpcpinn.systems.cell.config.schema import RunConfig
@@ -35,23 +35,22 @@ from hpcpinn.systems.cell.membrane_voltage import channel_sets_of, clamps_of, st
 from hpcpinn.systems.cell.population import Member, members_of
 from hpcpinn.systems.cell.problem import constants_of
 from hpcpinn.systems.cell.split_cell import SplitCell, describe_split_cell
+from hpcpinn.systems.cell.split_reaction import reaction_of, refuse_what_split_windows_lack
 from hpcpinn.timestepping.cable_equation import CableEquation, VoltageState
 from hpcpinn.timestepping.cell_grid import cell_grid
 from hpcpinn.timestepping.cell_weights import cell_weights
-from hpcpinn.timestepping.flow_map_store import load_flow_map, shipped_flow_map
 from hpcpinn.timestepping.given_voltage import GivenVoltage, join_given
 from hpcpinn.timestepping.heard_voltage import HeardVoltage, heard_voltage
 from hpcpinn.timestepping.influx import ChannelScale, surplus_leak
 from hpcpinn.timestepping.motifs import DriveState, MotifBook, SlotSolver, given_state
 from hpcpinn.timestepping.pulse_windows import Excursion
-from hpcpinn.timestepping.reaction import FlowMapReaction
 from hpcpinn.timestepping.releases import CellSources, join_sources
 from hpcpinn.timestepping.shared_diffusion import shared_diffusion
 from hpcpinn.timestepping.slot_windows import WindowBook, WindowSearch
 from hpcpinn.timestepping.slots import Course, Slot, slots
 from hpcpinn.timestepping.splitting import Diffusion, Splitting
 from hpcpinn.timestepping.window_lengths import WindowLengths
-from hpcpinn.training.flow_map import FlowMap, ReactionState
+from hpcpinn.training.flow_map import ReactionState
 
 SMALL = 0.02
 """Distances from rest below this share of it are not told apart when windows are sought."""
@@ -83,7 +82,7 @@ class SplitProblem:
         communicator: All ranks.
         header: What the result file knows before the first frame; its cells are the compartments.
         constants: Of calcium; the leak balances the influx at the resting voltage of the first member.
-        splitting: Advances calcium and calbindin over a slot.
+        splitting: Advances calcium and its buffers over a slot.
         solver: Solves voltage and influx of a slot.
         course: What happens besides the pulses.
         search: Finds windows; None where their lengths are fixed.
@@ -95,7 +94,7 @@ class SplitProblem:
         to_output: From its points to its output cells: means, (cells, N).
         to_probes: From its points to its probes, (k, N).
         frame_times: When a frame of the whole cell is written whatever the interval, ms.
-        rest: Calcium and calbindin at the start.
+        rest: Calcium and its buffers at the start.
         drive: Membrane and channels at the start.
     """
 
@@ -184,7 +183,7 @@ def build_split_problem(config: RunConfig, communicator: Communicator | None = N
         SolveError: A cell has no rest.
     """
     communicator = communicator or SerialCommunicator()
-    _refuse_what_split_windows_lack(config)
+    refuse_what_split_windows_lack(config)
     stimulus = stimulus_of(config) if config.field.is_given else None
     config = with_long_defaults(config, stimulus)
     membrane_voltage.warn_of_pulses_after_the_end(config, stimulus)
@@ -199,7 +198,7 @@ def build_split_problem(config: RunConfig, communicator: Communicator | None = N
     voltage = join_given(given).taken(heard.compartments) if given else None
     membrane, V = _at_start(equation, heard, voltage)
     constants = _constants(described, _mean_by_member(described, equation, V, communicator))
-    flow_map = _flow_map(config, constants[0])
+    reaction, binding, longest = reaction_of(config, constants[0])
     releases = [cell.releases for cell in described if cell.releases is not None]
     here = communicator.rank
     own = np.flatnonzero(shares.point == here)
@@ -216,28 +215,26 @@ def build_split_problem(config: RunConfig, communicator: Communicator | None = N
     pieces = np.flatnonzero(shares.piece == communicator.rank)
     probes = _joined_probes(described)
     member = np.repeat(np.arange(len(described)), [cell.points.n for cell in described])
-    rest = reaction_constants(constants[0])
+    rest = ReactionState.of(map(float, constants[0].rest))
     own_releases = _own_releases(releases, described, own)
     splitting = Splitting(
-        FlowMapReaction(flow_map),
+        reaction,
         diffusion,
         jax.device_put(ratio[own]),
-        binding=flow_map.constants,
+        binding=binding,
         cells=cell_weights(heard.to_cells, _NONE if own_releases is None else own_releases.cells),
     )
-    half_box = 0.5 * flow_map.box.step[1] / constants[0].time_unit
     search = WindowSearch(
         splitting,
         Excursion(
             volume[own],
-            rest.c_rest,
-            rest.b_rest,
-            floor=SMALL * rest.c_rest,
+            rest,
+            floor=SMALL * float(rest.c),
             communicator=communicator,
         ),
         tolerance=split.tolerance,
-        longest=min(split.longest, half_box),
-        quiet=min(split.quiet, half_box),
+        longest=min(split.longest, longest),
+        quiet=min(split.quiet, longest),
     )
     solver = SlotSolver(
         cable=equation,
@@ -287,7 +284,7 @@ def build_split_problem(config: RunConfig, communicator: Communicator | None = N
             [cell.points.to_probes for cell in described], shares.piece[[p.piece for p in probes]], own, here
         ),
         frame_times=_ends_of_trains(config, stimulus),
-        rest=ReactionState(*jax.device_put((np.full(len(own), rest.c_rest), np.full(len(own), rest.b_rest)))),
+        rest=rest.each(lambda x: jax.device_put(np.full(len(own), x))),
         drive=DriveState(membrane, np.asarray(jax.jit(gates.steady)(V, constants[0]))),
     )
 
@@ -346,7 +343,7 @@ def _diffusion(
     communicator: Communicator,
 ) -> Diffusion:
     """The propagator that the run description asks for, on this rank's points."""
-    split, species = config.split, (k.D_c, k.D_b)
+    split, species = config.split, (k.D_c, *(buffer.D for buffer in k.all_buffers))
     if config.by_networks:
         return network_diffusion(
             join_cables([cell.pieces for cell in cells]),
@@ -414,12 +411,6 @@ def _channel_scale(
     return ChannelScale(relative[member], surplus[member])
 
 
-def _flow_map(config: RunConfig, k: CalciumConstants) -> FlowMap:
-    file = config.split.flow_map
-    with concerning(*(("split", "flow_map") if file else ("physics", "constants"))):
-        return load_flow_map(file, k) if file else shipped_flow_map(k)
-
-
 def _own_releases(parts: list[CellSources], cells: Sequence[SplitCell], own: Int[ndarray, " N"]) -> CellSources | None:
     return join_sources(parts, [cell.points.n for cell in cells]).taken(own) if parts else None
 
@@ -446,13 +437,6 @@ def _entries(cells: Sequence[SplitCell]) -> tuple[MemberEntry, ...]:
     if not cells[0].config.population.is_given:
         return ()
     return tuple(MemberEntry(c.name, c.pieces.n_frusta, c.config.to_json()) for c in cells)
-
-
-def _refuse_what_split_windows_lack(config: RunConfig) -> None:
-    if config.physics.preset == "seed":
-        raise InputError("physics.preset: 'seed' is dimensionless; split windows need a physical preset")
-    if config.buffer:
-        raise InputError("a buffer besides calbindin needs window.kind = 'coupled'", ("buffer", 0, "name"))
 
 
 def _in_step(interval: float, period: float | None) -> float:

@@ -1,0 +1,41 @@
+"""The reaction of split windows: the flow map where calbindin is the only buffer, the stiff integrator for others."""
+
+import jax
+import numpy as np
+
+from hpcpinn.systems.cell.config.schema import RunConfig
+from hpcpinn.errors import InputError, concerning
+from hpcpinn.physics.constants import CalciumConstants
+from hpcpinn.physics.pumped_binding import ReactionConstants, reaction_constants
+from hpcpinn.timestepping.flow_map_store import load_flow_map, shipped_flow_map
+from hpcpinn.timestepping.reaction import FlowMapReaction, StiffReaction
+from hpcpinn.timestepping.splitting import Reaction
+
+
+def refuse_what_split_windows_lack(config: RunConfig) -> None:
+    """Refuses what no split window can solve.
+
+    Raises:
+        InputError: There is such a thing.
+    """
+    if config.physics.preset == "seed":
+        raise InputError("physics.preset: 'seed' is dimensionless; split windows need a physical preset")
+    if config.buffer and config.split.flow_map:
+        raise InputError(
+            f"{config.split.flow_map!r}: a flow map knows calbindin alone, and there are other buffers; leave it away",
+            ("split", "flow_map"),
+        )
+
+
+def reaction_of(config: RunConfig, k: CalciumConstants) -> tuple[Reaction, ReactionConstants, float]:
+    """What takes the reaction over a window, what it is of, and the longest window that it takes, ms.
+
+    The flow map where calbindin is the only buffer, and the stiff integrator where there are others.
+    """
+    if k.buffers:
+        constants = jax.tree.map(float, reaction_constants(k))
+        return StiffReaction(constants), constants, np.inf
+    file = config.split.flow_map
+    with concerning(*(("split", "flow_map") if file else ("physics", "constants"))):
+        flow_map = load_flow_map(file, k) if file else shipped_flow_map(k)
+    return FlowMapReaction(flow_map), flow_map.constants, 0.5 * flow_map.box.step[1] / k.time_unit
