@@ -32,7 +32,6 @@ from hpcpinn.systems.cell.problem import load_cable  # noqa: E402
 from hpcpinn.systems.cell.slot_run import compared  # noqa: E402
 from hpcpinn.systems.cell.split_problem import SplitProblem, build_split_problem  # noqa: E402
 from hpcpinn.timestepping.splitting import _half_reactions_joined  # noqa: E402
-from hpcpinn.training.flow_map import ReactionState  # noqa: E402
 
 ROOT = Path(__file__).resolve().parents[1]
 RESULTS = ROOT / "results"
@@ -71,7 +70,7 @@ def parts(problem: SplitProblem, repeats: int) -> dict[str, float]:
         if number == 2:
             break
         state, drive = splitting.advance(state, motif.plan)[0], motif.end
-    plan, state = motif.plan, ReactionState(*map(jnp.asarray, state))
+    plan, state = motif.plan, state.each(jnp.asarray)
     rows = _half_reactions_joined(plan)
 
     def over_windows(step: Callable) -> float:

@@ -9,7 +9,7 @@ from scipy.integrate import solve_ivp
 from hpcpinn.errors import InputError
 from hpcpinn.physics import calcium
 from hpcpinn.physics import pumped_binding as reaction
-from hpcpinn.physics.constants import PRESETS
+from hpcpinn.physics.constants import PRESETS, Buffer
 from hpcpinn.physics.pumped_binding import Deviation
 from hpcpinn.physics.stiff_step import stiff_flow
 
@@ -20,19 +20,24 @@ B = np.array([150.0, 140.0, 149.0, 100.0, 60.0])
 RATIO = np.array([0.2, 1.0, 4.0, 10.0, 20.0])
 
 
-def radau(c, b, h, ratio):
-    """(c, b) after h from the equations as EQUATIONS §1 prints them."""
-    k = PHYSICAL.replace(vdcc_density=0.0)  # the leak then balances the pumps alone
+DYED = PHYSICAL.replace(buffers=(Buffer("fluo4", 50.0, 236.0, 82.6, 60.0), Buffer("slow", 20.0, 1.5, 0.4, 0.0)))
+"""A fast dye and a slow buffer besides calbindin."""
+OTHERS = (np.array([48.0, 40.0, 30.0, 10.0, 3.0]), np.array([19.0, 17.0, 15.0, 10.0, 2.0]))
+
+
+def radau(c, b, h, ratio, *others, k=PHYSICAL):
+    """Every species after h from the equations as EQUATIONS §1 prints them."""
+    k = k.replace(vdcc_density=0.0)  # the leak then balances the pumps alone
 
     def rates(_, y):
-        f = float(calcium.unbinding(y[0], y[1], k.all_buffers[0]))
+        f = [float(calcium.unbinding(y[0], free, buffer)) for free, buffer in zip(y[1:], k.all_buffers, strict=True)]
         r = k.c_rest
         leak = (k.pmca_max * r**2 / (k.pmca_K**2 + r**2) + k.ncx_max * r / (k.ncx_K + r)) / (k.c_o - r)
         pmca = k.pmca_max * y[0] ** 2 / (k.pmca_K**2 + y[0] ** 2)
         j = leak * (k.c_o - y[0]) - pmca - k.ncx_max * y[0] / (k.ncx_K + y[0])
-        return [f + ratio * j, f]
+        return [sum(f) + ratio * j, *f]
 
-    return solve_ivp(rates, (0.0, h), [c, b], method="Radau", rtol=1e-10, atol=1e-12).y[:, -1]
+    return solve_ivp(rates, (0.0, h), [c, b, *others], method="Radau", rtol=1e-10, atol=1e-12).y[:, -1]
 
 
 def test_rates_are_those_of_the_calcium_module():
@@ -51,8 +56,8 @@ def test_state_and_deviation_are_inverse():
 
 def test_rest_is_a_fixed_point_to_the_last_bit():
     rest = reaction.deviation(jnp.asarray(K.c_rest), jnp.asarray(K.b_rest), K)
-    assert rest == (0.0, 0.0)
-    assert reaction.rates(rest, 7.0, K) == (0.0, 0.0)
+    assert rest == Deviation(0.0, 0.0)
+    assert reaction.rates(rest, 7.0, K) == Deviation(0.0, 0.0)
     parts = reaction.closed_flow(rest, 5e-3, 7.0, K)
     assert (parts.slow, parts.fast, parts.excess) == (0.0, 0.0, 0.0)
 
@@ -93,6 +98,40 @@ def test_stiff_sub_step_against_radau(h):
     got = np.array(reaction.state(end, K)).T
     wanted = [radau(*row) for row in zip(C, B, np.full(5, h), RATIO, strict=True)]
     np.testing.assert_allclose(got, wanted, rtol=3e-5)
+
+
+@pytest.mark.parametrize("h", [1e-5, 1e-3, 2e-2])
+def test_stiff_sub_step_of_several_buffers_against_radau(h):
+    k = reaction.reaction_constants(DYED)
+    start = reaction.deviation(jnp.asarray(C), jnp.asarray(B), k, [jnp.asarray(free) for free in OTHERS])
+    end = stiff_flow(start, h, jnp.asarray(RATIO), k)
+    wanted = [radau(*row, k=DYED) for row in zip(C, B, np.full(5, h), RATIO, *OTHERS, strict=True)]
+    np.testing.assert_allclose(np.array(reaction.state(end, k)).T, wanted, rtol=3e-5)
+    # What the membrane lets through alone changes the content.
+    sealed = stiff_flow(start, h, jnp.zeros(5), k)
+    np.testing.assert_array_equal(sealed.w, start.w)
+
+
+def test_rest_of_several_buffers_is_a_fixed_point_to_the_last_bit():
+    k, (c, b, *others) = reaction.reaction_constants(DYED), DYED.rest
+    rest = reaction.deviation(jnp.asarray(c), jnp.asarray(b), k, others)
+    end = stiff_flow(rest, 5e-3, jnp.asarray(7.0), k)
+    assert all(float(x) == 0.0 for x in jax.tree.leaves((rest, end)))
+
+
+def test_a_buffer_in_two_parts_reacts_as_the_whole_one():
+    """A quarter of it by another name, which takes another way through the elimination."""
+    part = PHYSICAL.replace(b_tot=120.0, buffers=(Buffer("part", 40.0, PHYSICAL.k_plus, PHYSICAL.k_minus, 20.0),))
+    k, ratio = reaction.reaction_constants(part), jnp.asarray(RATIO)
+    whole = reaction.deviation(jnp.asarray(C), jnp.asarray(B), K)
+    parts = reaction.deviation(jnp.asarray(C), jnp.asarray(0.75 * B), k, [jnp.asarray(0.25 * B)])
+    np.testing.assert_allclose(
+        reaction.relaxation_rate(parts, ratio, k), reaction.relaxation_rate(whole, ratio, K), rtol=1e-12
+    )
+    np.testing.assert_allclose(reaction.other_shares(parts, k), np.full((1, 5), 0.25), rtol=1e-12)
+    c, b, other = reaction.state(stiff_flow(parts, 1e-3, ratio, k), k)
+    expected = reaction.state(stiff_flow(whole, 1e-3, ratio, K), K)
+    np.testing.assert_allclose([c, b, other], [expected[0], 0.75 * expected[1], 0.25 * expected[1]], rtol=1e-11)
 
 
 def test_no_leak_can_balance_pumps_without_a_gradient():

@@ -81,7 +81,7 @@ def truth(start):
         Forcing(table),
         np.array([LENGTH]),
         tolerance=1e-7,
-        initial=dict(zip(K.species, start, strict=True)),
+        initial=dict(zip(K.species, start.species, strict=True)),
     )
     return ReactionState(*(values[0] for values in found.fields.values()))
 

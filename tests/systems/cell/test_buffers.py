@@ -8,10 +8,12 @@ import pytest
 from hpcpinn.errors import InputError
 from hpcpinn.io import read
 from hpcpinn.io.read import Result
+from hpcpinn.io.sidecar import FINITE_VOLUMES, read_reference
 from hpcpinn.parallel.transports import make_communicator
 from hpcpinn.systems.cell.comparison import validate
 from hpcpinn.systems.cell.config.reading import load_config
 from hpcpinn.systems.cell.forward import run
+from hpcpinn.systems.cell.long_run import run_long
 from tests.systems.cell.test_forward import CELL, RELEASE, Silent
 
 DYE = '{name="fluo4", total=50.0, k_plus=236.0, k_minus=82.6, D=60.0}'
@@ -60,6 +62,53 @@ def test_a_buffer_in_two_halves_is_the_whole_one(tmp_path: Path) -> None:
     np.testing.assert_allclose(halves.calcium, whole.calcium, rtol=0.0, atol=1e-9 * moved)
     np.testing.assert_allclose(2.0 * halves.calbindin, whole.calbindin, rtol=1e-10)
     np.testing.assert_allclose(halves.half, halves.calbindin, rtol=1e-12)
+
+
+SPLIT = (
+    'window.kind="split"', 'synapse=[{site="dend[1](0.5)", start=1.0, flux=2500.0, patch=80.0}]', "run.duration=2.0",
+    "run.output_interval=0.5", "pieces.cells_per_piece=1",
+)  # fmt: skip
+
+
+def split(output: Path, *settings: str) -> Result:
+    config = load_config(None, [CELL[0], *SPLIT, *settings, f'run.output="{output}"'])
+    return read(run_long(config, make_communicator("serial"), Silent()).result)
+
+
+def test_in_split_windows_a_dye_agrees_with_the_reference(tmp_path: Path) -> None:
+    """To what split windows are held to (test_long_drives); calcium less what is bound is kept by both."""
+    result = split(tmp_path / "dye.h5", f"buffer=[{DYE}]", 'split.diffusion="networks"', "pieces.max_length=20.0")
+    checked = validate(result.path, refinement=3, patience=30.0)
+    error = checked.settled.error
+    assert np.ptp(result.fluo4) > 1.0
+    assert list(error) == ["calcium", "calbindin", "fluo4"]
+    assert error["calcium"] < 5e-3
+    assert max(error["calbindin"], error["fluo4"]) < 1e-4
+    found = read_reference(result)
+    assert found is not None
+    reference = found[FINITE_VOLUMES].fields
+    ours, theirs = (
+        (of["calcium"] - of["calbindin"] - of["fluo4"]) @ result.cells.volume for of in (result.fields, reference)
+    )
+    np.testing.assert_allclose(ours - ours[0], theirs - theirs[0], rtol=0.0, atol=2e-3 * np.ptp(theirs))
+
+
+def test_in_split_windows_parts_of_a_buffer_are_the_whole_one_however_it_is_cut(tmp_path: Path) -> None:
+    """In halves and in quarters, both by the stiff integrator."""
+
+    def cut(share: float) -> Result:
+        part = f'name="part", total={160.0 * (1.0 - share)}, k_plus=27.0, k_minus=19.0, D=20.0'
+        return split(
+            tmp_path / f"{share}.h5", f"physics.constants.b_tot={160.0 * share}", f"buffer=[{{{part}}}]",
+            "pieces.max_length=20.0",
+        )  # fmt: skip
+
+    halves, quarter = cut(0.5), cut(0.25)
+    moved = np.abs(halves.calcium - halves.calcium[0]).max()
+    assert moved > 0.1
+    np.testing.assert_allclose(quarter.calcium, halves.calcium, rtol=0.0, atol=1e-11 * moved)
+    np.testing.assert_allclose(4.0 * quarter.calbindin, 2.0 * halves.calbindin, rtol=1e-12)
+    np.testing.assert_allclose(halves.part, halves.calbindin, rtol=1e-12)
 
 
 @pytest.mark.parametrize("name", ["calcium", "calbindin", "voltage", "time"])

@@ -64,7 +64,7 @@ def test_the_state_is_handed_over_as_it_is(problem: SplitProblem, motif: Motif) 
     begin = bump(problem)
     state = coupled._begun(begin, 0.0)
     back = np.asarray(state.field)[np.argsort(coupled.order)]
-    for species, values in enumerate(begin):
+    for species, values in enumerate(begin.species):
         assert np.array_equal(back[:, species].ravel(), values)
     assert not np.array_equal(coupled.order, np.arange(len(coupled.order)))  # red before black
     drive = coupled.drive.window(motif.slot, motif.channels, 0.0, 2e-5)
