@@ -48,7 +48,11 @@ def of_calcium(k: CalciumConstants) -> dict[str, Any]:
     forcing = CalciumForcing(jnp.full(3, 1.3), source, sink, release)
     system = CalciumSystem(k)
     species = jnp.stack([c, b, *(0.9 * jnp.full(3, buffer.free(k.c_rest)) for buffer in k.buffers)])
-    apart, ratio, reacting = Deviation(jnp.array([0.1]), jnp.array([0.7])), jnp.array([2.0]), reaction_constants(k)
+    apart, ratio, reacting = (
+        Deviation(jnp.array([0.1]), jnp.array([0.7]), (jnp.array([-0.4]),) * len(k.buffers)),
+        jnp.array([2.0]),
+        reaction_constants(k),
+    )
     return {
         "gates": after,
         "channel": jnp.stack([source, sink]),
@@ -58,7 +62,7 @@ def of_calcium(k: CalciumConstants) -> dict[str, Any]:
         "slopes": jnp.stack([calcium.pump_slope(c, k), *calcium.unbinding_slopes(c, b, k.all_buffers[0])]),
         "diffusion": jnp.stack(system.diffusion),
         "rest": jnp.stack(k.rest),
-        "reaction by itself": jnp.stack(rates(apart, ratio, reacting)),
+        "reaction by itself": jnp.stack(jax.tree.leaves(rates(apart, ratio, reacting))),
         "leak of the influx": jnp.asarray(surplus_leak(k)),
     }
 

@@ -54,7 +54,7 @@ def test_relaxation_to_rest_has_the_right_rate(shipped):
     loaded = ReactionState(jnp.full(3, 0.3), jnp.full(3, 160.0 * 19.0 / (19.0 + 27.0 * 0.3)))
 
     def run(flow):
-        start = pumped_binding.deviation(*loaded, k)
+        start = pumped_binding.deviation(loaded.c, loaded.b, k)
         return jax.jit(lambda d: jax.lax.fori_loop(0, 1000, lambda _, x: flow(x, 5e-3, ratio), d))(start)
 
     got, wanted = run(shipped.flow), run(lambda d, h, s: stiff_flow(d, h, s, k))
