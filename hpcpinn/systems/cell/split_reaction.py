@@ -3,10 +3,10 @@
 import jax
 import numpy as np
 
-from hpcpinn.systems.cell.config.schema import RunConfig
 from hpcpinn.errors import InputError, concerning
 from hpcpinn.physics.constants import CalciumConstants
 from hpcpinn.physics.pumped_binding import ReactionConstants, reaction_constants
+from hpcpinn.systems.cell.config.schema import RunConfig
 from hpcpinn.timestepping.flow_map_store import load_flow_map, shipped_flow_map
 from hpcpinn.timestepping.reaction import FlowMapReaction, StiffReaction
 from hpcpinn.timestepping.splitting import Reaction
