@@ -29,7 +29,10 @@ if TYPE_CHECKING:
 
 @runtime_checkable
 class Inverse(Protocol):
-    """The inverse part of a system. A study needs ``studied(described)`` besides: problem, experiment and data sets."""
+    """The inverse part of a system; ``EXAMPLE``, if it is there, is a constant that messages name.
+
+    A study needs ``studied(described)`` besides: problem, what data are made with, and data sets.
+    """
 
     def inputs(self, described: Any, file: Path | None) -> Mapping[str, Path | str | None]:
         """What a description takes as input, by what messages call it."""
@@ -158,7 +161,9 @@ def _inverse_of(order: Order, inverse: Any) -> Any:
 
 def _look(inverse: Any, order: Order, what: str, **more: Any) -> None:
     if not getattr(order.described, "parameter", ()):
-        raise InputError(f"[[parameter]]: none is given, so there is nothing to {what}; name at least one")
+        example = getattr(_inverse_of(order, inverse), "EXAMPLE", "")
+        such = f", such as {example}" if example else ""
+        raise InputError(f"[[parameter]]: none is given, so there is nothing to {what}; name at least one{such}")
     from hpcpinn.inference.infer import refuse_unusable_places
 
     refuse_unusable_places(

@@ -22,6 +22,8 @@ from hpcpinn.systems.cell.model import AtSites, CellModel, build_model
 from hpcpinn.systems.cell.values import LAID_BY, laid_for, own_value, starting_values
 from hpcpinn.wording import biology
 
+EXAMPLE = "D_c"
+"""A constant that can be learned."""
 _LEAST_COVERED = 0.01
 """Share of a run; data that end earlier have another unit of time."""
 

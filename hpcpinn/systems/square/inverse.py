@@ -29,6 +29,8 @@ from hpcpinn.systems.square.config import ParameterConfig, SquareConfig
 from hpcpinn.systems.square.model import SquareModel, make_square_model
 from hpcpinn.systems.square.problem import constants_of
 
+EXAMPLE = "D"
+"""A constant that can be learned."""
 UNITS = {name: entry.plain_unit for name, entry in learnable_in(DopamineConstants).items()}
 """Of the constants that can be learned."""
 
