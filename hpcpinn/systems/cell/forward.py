@@ -25,9 +25,9 @@ from hpcpinn.systems.cell.coupled_run import Balance, CoupledRun, error_over_run
 from hpcpinn.systems.cell.membrane_voltage import pulses_of, uniform_magnitude
 from hpcpinn.systems.cell.problem import Problem, build_problem
 from hpcpinn.systems.cell.recorder import Recorder
-from hpcpinn.systems.cell.resumption import stop_where_done
 from hpcpinn.systems.cell.trunk_training import TrunkTraining
 from hpcpinn.systems.cell.verdict import CellsVerdict, Firing, cells_of, firing_of, held, impossible_in
+from hpcpinn.systems.common.resumption import stop_where_done
 from hpcpinn.systems.common.run_summary import RunSummary, summarised
 from hpcpinn.systems.common.verdict import Accuracy
 from hpcpinn.timestepping.firing import rises

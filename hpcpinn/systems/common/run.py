@@ -24,7 +24,7 @@ from hpcpinn.marching.march import Step
 from hpcpinn.marching.tally import Tally
 from hpcpinn.parallel.communicator import Communicator
 from hpcpinn.progress import ProgressDisplay
-from hpcpinn.systems.cell.resumption import stop_where_done
+from hpcpinn.systems.common.resumption import stop_where_done
 from hpcpinn.systems.common.run_summary import RunSummary, summarised
 from hpcpinn.systems.common.verdict import Accuracy, Verdict, lines_of
 from hpcpinn.terminal.lines import print_verdict
