@@ -78,7 +78,7 @@ class InterfaceProblem:
         pieces: The subdomains.
         equation: The system.
         settings: How the run sweeps.
-        transfer, base, given, told, size: As `sweep_until_agreed` takes them.
+        transfer, base, given, robin_in, size: As `sweep_until_agreed` takes them.
     """
 
     pieces: Cable
@@ -87,7 +87,7 @@ class InterfaceProblem:
     transfer: Float[Array, "P E E"]
     base: Float[Array, "P 2 K T"]
     given: Float[Array, "P 2 K T"]
-    told: Float[Array, "P 2 K T"]
+    robin_in: Float[Array, "P 2 K T"]
     size: Float[Array, " K"]
 
     @classmethod
@@ -111,13 +111,13 @@ class InterfaceProblem:
         linear = solution.linear.linear
 
         @jax.jit
-        def reported(window: Window, heads: Array, linear: Any) -> Array:
+        def robin_out(window: Window, heads: Array, linear: Any) -> Array:
             return correct(
                 solver.equation, solver.table, solver.geometry, solver.interfaces.rows,
                 window, heads, linear, solver.weights,
-            ).reported  # fmt: skip
+            ).robin_out  # fmt: skip
 
-        base = reported(window, solution.traces.heads, linear)
+        base = robin_out(window, solution.traces.heads, linear)
         order = np.argsort(problem.local)
         return cls(
             pieces=problem.cell.pieces.cable,
@@ -126,7 +126,7 @@ class InterfaceProblem:
             transfer=linear.transfer[order],
             base=base[order],
             given=solver.given_flux(drive.end_flux, 0, length)[order],
-            told=solver.continued(state.field, length).told[order],
+            robin_in=solver.continued(state.field, length).robin_in[order],
             size=jnp.asarray(solution.size),
         )
 
@@ -143,7 +143,7 @@ class InterfaceProblem:
             stars = condense_stars(interfaces, communicator, self.transfer[mine], settings.n_red)
         outcome = sweep_until_agreed(
             self.equation, interfaces, communicator, settings,
-            self.transfer[mine], self.base[mine], self.given[mine], self.told[mine],
+            self.transfer[mine], self.base[mine], self.given[mine], self.robin_in[mine],
             self.size, TOLERANCE, stars=stars,
         )  # fmt: skip
         return outcome, mine
@@ -158,13 +158,13 @@ class InterfaceProblem:
     def on_ranks(self, n: int) -> tuple[int, Float[np.ndarray, "P 2 K T"]]:
         """Sweeps on n simulated ranks and what all ends are told in the end."""
         owner = partition(self.pieces, np.ones(self.pieces.n_frusta), n).owner
-        told, counts = np.zeros(self.told.shape), np.zeros(n, int)
+        robin_in, counts = np.zeros(self.robin_in.shape), np.zeros(n, int)
         board = Board(n)
 
         def rank(number: int) -> None:
             with jax.disable_jit():  # threads may only wait for each other outside compiled code
                 outcome, mine = self.sweeps(SimulatedRank(number, board), owner, self.settings)
-            told[mine], counts[number] = np.asarray(outcome.told), int(outcome.made)
+            robin_in[mine], counts[number] = np.asarray(outcome.robin_in), int(outcome.made)
 
         threads = [threading.Thread(target=rank, args=(number,)) for number in range(n)]
         for thread in threads:
@@ -172,7 +172,7 @@ class InterfaceProblem:
         for thread in threads:
             thread.join()
         assert len(set(counts.tolist())) == 1
-        return int(counts[0]), told
+        return int(counts[0]), robin_in
 
 
 class Board:
@@ -288,10 +288,10 @@ def simulated_ranks(ranks: tuple[int, ...]) -> dict[str, list[float]]:
     cell = InterfaceProblem.of_window(build_problem(config, SerialCommunicator()), 1e-3, at_rest)
     counts, distances, alone = [], [], None
     for n in ranks:
-        count, told = cell.on_ranks(n)
-        alone = told if alone is None else alone
+        count, robin_in = cell.on_ranks(n)
+        alone = robin_in if alone is None else alone
         counts.append(count)
-        distances.append(float(np.max(np.abs(told - alone) / np.asarray(cell.size)[:, None])))
+        distances.append(float(np.max(np.abs(robin_in - alone) / np.asarray(cell.size)[:, None])))
     title = f"Pyramidal cell, {cell.pieces.n_frusta} pieces, window 1 ms: sweeps against ranks"
     table(title, [str(n) for n in ranks], {"sweeps": counts})
     print(f"{'traces differ from one rank by':34}" + "".join(f"{d:7.0e}" for d in distances))

@@ -73,11 +73,11 @@ class CoupledWindow(WindowSolver):
             window, heads, linear, self.weights, batch=self.batch,
         )  # fmt: skip
 
-    def accepted(self, window: Window, linear: Linearisation, correction: Correction, told: Array) -> Array:
-        """The heads after the step, with the ends told `told`."""
+    def accepted(self, window: Window, linear: Linearisation, correction: Correction, robin_in: Array) -> Array:
+        """The heads after the step, with the ends told `robin_in`."""
         return accept(
             self.equation, self.table, self.geometry, self.interfaces.rows,
-            window, linear, correction, told, self.weights, batch=self.batch,
+            window, linear, correction, robin_in, self.weights, batch=self.batch,
         )  # fmt: skip
 
     def departure(self, heads: Array) -> Float[Array, "P K Q"]:

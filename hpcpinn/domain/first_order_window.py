@@ -83,7 +83,7 @@ class FirstOrderSweeps(ABC):
         """What a sweep trains the pieces with; leaves have the pieces as first axis. Traceable."""
 
     @abstractmethod
-    def piece_loss(self, piece: Any, told: Array, heads: Array) -> Float[Array, ""]:
+    def piece_loss(self, piece: Any, robin_in: Array, heads: Array) -> Float[Array, ""]:
         """What one piece minimises; a first axis of length 1 in all arguments. Traceable."""
 
     @cached_property
@@ -98,33 +98,33 @@ class FirstOrderSweeps(ABC):
             slots = exchanged(interfaces, self.communicator, reports)
             return orders(interfaces.rule, interfaces.n_nodes, slots, given)
 
-        def train(pieces: Any, told: Array, heads: Array, state: Any) -> tuple[Array, Any]:
-            def one_piece(piece: Any, told: Array, head: Array, state: Any) -> tuple[Array, Any]:
-                piece, told = jax.tree.map(lambda x: x[None], (piece, told))
+        def train(pieces: Any, robin_in: Array, heads: Array, state: Any) -> tuple[Array, Any]:
+            def one_piece(piece: Any, robin_in: Array, head: Array, state: Any) -> tuple[Array, Any]:
+                piece, robin_in = jax.tree.map(lambda x: x[None], (piece, robin_in))
 
                 def loss(head: Array) -> Float[Array, ""]:
-                    return self.piece_loss(piece, told, head[None])
+                    return self.piece_loss(piece, robin_in, head[None])
 
                 return self.optimiser.minimise(loss, head, state, per_sweep)[:2]
 
-            return jax.vmap(one_piece)(pieces, told, heads, state)
+            return jax.vmap(one_piece)(pieces, robin_in, heads, state)
 
         def run(window: Any, visit: Visit, given: Array) -> Visit:
-            duration, heads, told = window.duration, *visit.traces
+            duration, heads, robin_in = window.duration, *visit.traces
             n_pieces = heads.shape[0]
             pieces = self.prepared(window, heads)
             state = jax.vmap(self.optimiser.again)(visit.optimiser, heads)
             for first, last in halves(self.sweeping, n_pieces):
-                target = (1.0 - share) * told + share * asked(duration, heads, given)
-                told = told.at[first:last].set(target[first:last])
+                target = (1.0 - share) * robin_in + share * asked(duration, heads, given)
+                robin_in = robin_in.at[first:last].set(target[first:last])
                 if first == last:
                     continue
 
-                of_part = jax.tree.map(lambda x, a=first, b=last: x[a:b], (pieces, told, heads, state))
+                of_part = jax.tree.map(lambda x, a=first, b=last: x[a:b], (pieces, robin_in, heads, state))
                 trained, moved = train(*of_part)
                 heads = heads.at[first:last].set(trained)
                 state = jax.tree.map(lambda x, y, a=first, b=last: x.at[a:b].set(y), state, moved)
-            return self._judged(window, visit, WindowIterate(heads, told), state, asked(duration, heads, given))
+            return self._judged(window, visit, WindowIterate(heads, robin_in), state, asked(duration, heads, given))
 
         return jax.jit(run)
 
@@ -137,8 +137,8 @@ class FirstOrderSweeps(ABC):
         size = jnp.maximum(before.size, reach)
         received = combine(self.interfaces.rows.receive, *self.ends(window.duration, traces.heads))
         misses = (
-            jnp.abs(target - traces.told) / (2.0 * size[:, None]),
-            jnp.abs(received - traces.told) / size[:, None],
+            jnp.abs(target - traces.robin_in) / (2.0 * size[:, None]),
+            jnp.abs(received - traces.robin_in) / size[:, None],
             jnp.abs(self.start_missed(window, traces.heads)) / size[:, None],
         )
         worst = jnp.stack([jnp.max(miss, initial=0.0) for miss in misses])
@@ -198,10 +198,10 @@ class FirstOrderWindow(FirstOrderSweeps, WindowSolver):
         everywhere = Window(duration, window.initial, window.forcing, emphasis)
         return self.geometry, self.interfaces.rows, everywhere, resolvent
 
-    def piece_loss(self, piece: Any, told: Array, heads: Array) -> Float[Array, ""]:
+    def piece_loss(self, piece: Any, robin_in: Array, heads: Array) -> Float[Array, ""]:
         geometry, edges, window, resolvent = piece
         window = window._replace(duration=window.duration[0])
-        rows = piece_rows(self.equation, self.table, geometry, edges, window, told, resolvent, heads)
+        rows = piece_rows(self.equation, self.table, geometry, edges, window, robin_in, resolvent, heads)
         return alpha_loss(rows, self.alpha)[0]
 
     def solve(
@@ -241,13 +241,13 @@ class FirstOrderRectangles(FirstOrderSweeps, RectangleWindow):
         duration = jnp.full(heads.shape[0], window.duration)
         return self.geometry.walls, self.interfaces.rows, duration, window.initial
 
-    def piece_loss(self, piece: Any, told: Array, heads: Array) -> Float[Array, ""]:
+    def piece_loss(self, piece: Any, robin_in: Array, heads: Array) -> Float[Array, ""]:
         walls, edges, duration, initial = piece
         geometry = self.geometry._replace(walls=walls)
         window = rectangles.RectangleData(duration[0], initial)
-        return loss(self.equation, self.table, geometry, edges, window, told, heads, self.weights)
+        return loss(self.equation, self.table, geometry, edges, window, robin_in, heads, self.weights)
 
     def solve(
         self, window: rectangles.RectangleData, guess: WindowIterate, size: Float[Array, " K"], linear: Any = None
     ) -> WindowSolution:
-        return self.swept(window, guess, jnp.zeros_like(guess.told), size)
+        return self.swept(window, guess, jnp.zeros_like(guess.robin_in), size)

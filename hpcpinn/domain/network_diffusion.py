@@ -167,9 +167,9 @@ class NetworkDiffusion:
         asked = jnp.swapaxes(asked.reshape(2 * n_pieces, n_time, n_species), 1, 2)
         right = jax.ops.segment_sum(asked, nodes.ravel(), self.interfaces.n_nodes)
         values = substitute(self.communicator, tree, stored.tree, number, right)
-        told = jnp.moveaxis(values[nodes], 2, 0).reshape(n_species, n_pieces, -1)
+        robin_in = jnp.moveaxis(values[nodes], 2, 0).reshape(n_species, n_pieces, -1)
         after = jnp.einsum("psyx,spx->spy", stored.keep[number], u)
-        after = after + jnp.einsum("psxe,spe->spx", stored.give[number], told)
+        after = after + jnp.einsum("psxe,spe->spx", stored.give[number], robin_in)
         return after.reshape(fields.shape)
 
     def _made(self, length: float) -> StoredWindows:
@@ -200,7 +200,7 @@ class NetworkDiffusion:
         def of_field(unit: Float[Array, " X"]) -> tuple[Array, Array]:
             begun = window._replace(initial=jnp.broadcast_to(unit, (n_pieces, 1, n_space)))
             first = correct(equation, table, geometry, edges, begun, nothing, linear, self.weights, batch=self.batch)
-            return first.heads[:, 0] @ table.final.T, first.reported.reshape(n_pieces, size)
+            return first.heads[:, 0] @ table.final.T, first.robin_out.reshape(n_pieces, size)
 
         def of_told(unit: Float[Array, " E"]) -> Array:
             heads = accept(

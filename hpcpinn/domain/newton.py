@@ -89,8 +89,8 @@ class LocalTraining(Protocol):
         """A Gauss-Newton step from `heads` with all ends told zero. Traceable."""
         ...
 
-    def accepted(self, window: Any, linear: Linearisation, correction: Correction, told: Array) -> Array:
-        """The heads after the step, with the ends told `told`. Traceable."""
+    def accepted(self, window: Any, linear: Linearisation, correction: Correction, robin_in: Array) -> Array:
+        """The heads after the step, with the ends told `robin_in`. Traceable."""
         ...
 
     def departure(self, heads: Array) -> Float[Array, "P K Q"]:
@@ -117,16 +117,16 @@ def newton_step(
     correction = local.corrected(window, traces.heads, linear)
     sweeps = sweep_until_agreed(
         local.equation, local.interfaces, communicator, local.sweeping,
-        linear.transfer, correction.reported, given, traces.told, size, tolerance, limit, condensed.stars,
+        linear.transfer, correction.robin_out, given, traces.robin_in, size, tolerance, limit, condensed.stars,
     )  # fmt: skip
-    heads = local.accepted(window, linear, correction, sweeps.told)
+    heads = local.accepted(window, linear, correction, sweeps.robin_in)
     away = jnp.abs(local.departure(heads))
     moved = local.departure(heads - traces.heads)
     extent = jnp.max(jnp.stack([jnp.abs(moved), away]), axis=(1, 3), initial=0.0)
     change, reach = communicator.max(extent)
     size = jnp.maximum(size, reach)
     return NewtonStep(
-        WindowIterate(heads, sweeps.told), jnp.max(change / size), size, sweeps.made, sweeps.jump, sweeps.history
+        WindowIterate(heads, sweeps.robin_in), jnp.max(change / size), size, sweeps.made, sweeps.jump, sweeps.history
     )
 
 

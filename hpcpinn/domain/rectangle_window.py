@@ -70,11 +70,11 @@ class RectangleWindow:
             self.equation, self.table, self.geometry, self.interfaces.rows, window, heads, linear, self.weights
         )
 
-    def accepted(self, window: RectangleData, linear: Linearisation, correction: Correction, told: Array) -> Array:
-        """The heads after the step, with the sides told `told`."""
+    def accepted(self, window: RectangleData, linear: Linearisation, correction: Correction, robin_in: Array) -> Array:
+        """The heads after the step, with the sides told `robin_in`."""
         return accept(
             self.equation, self.table, self.geometry, self.interfaces.rows,
-            window, linear, correction, told, self.weights,
+            window, linear, correction, robin_in, self.weights,
         )  # fmt: skip
 
     def departure(self, heads: Array) -> Float[Array, "P K Q"]:
@@ -107,7 +107,7 @@ class RectangleWindow:
             size: Excursion of every species, the measure of jumps and changes.
             linear: Those of an earlier window of the same length.
         """
-        given = jnp.asarray(np.zeros(guess.told.shape))
+        given = jnp.asarray(np.zeros(guess.robin_in.shape))
         return iterate(self._linearise, self._step, self.newton, self.sweeping, window, guess, given, size, linear)
 
     @cached_property

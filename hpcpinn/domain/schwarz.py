@@ -60,13 +60,13 @@ class Sweeps(NamedTuple):
     """Outcome of the sweeps of one Newton step.
 
     Attributes:
-        told: What the ends are told in the end, (P, ends, K, T).
+        robin_in: Robin data that every end receives after the last sweep, (P, ends, K, T).
         made: Number of sweeps.
         jump: Relative interface jump after the last sweep.
         history: Jump after every sweep, NaN where there was none, (max_sweeps,).
     """
 
-    told: Float[Array, "P ends K T"]
+    robin_in: Float[Array, "P ends K T"]
     made: Int[Array, ""]
     jump: Float[Array, ""]
     history: Float[Array, " S"]
@@ -91,7 +91,7 @@ def sweep_until_agreed(
     transfer: Float[Array, "P E E"],
     base: Float[Array, "P ends K T"],
     given: Float[Array, "P ends K T"],
-    told: Float[Array, "P ends K T"],
+    robin_in: Float[Array, "P ends K T"],
     size: Float[Array, " K"],
     tolerance: Float[Array, ""] | float,
     limit: Int[Array, ""] | int | None = None,
@@ -103,7 +103,7 @@ def sweep_until_agreed(
         transfer: What the ends report per unit of what they are told (`Linearisation`).
         base: Reports of all ends if they were told zero.
         given: Part of what the ends are told that comes from given fluxes.
-        told: First guess.
+        robin_in: First guess.
         size: Excursion of every species, the measure of the relative jump.
         tolerance: Relative jump at which to stop; loose while Newton is still far away.
         limit: Sweeps that are left to the window, if fewer than those of a Newton step.
@@ -121,48 +121,48 @@ def sweep_until_agreed(
         slots = exchanged(interfaces, communicator, reports)
         return orders(interfaces.rule, interfaces.n_nodes, slots, given)
 
-    def half_sweep(told: Array, reports: Array, first: int, last: int) -> tuple[Array, Array]:
+    def half_sweep(robin_in: Array, reports: Array, first: int, last: int) -> tuple[Array, Array]:
         target = asked(reports)
-        new = (1.0 - share) * told + share * target
-        told = told.at[first:last].set(new[first:last])
-        answer = base[first:last] + respond(equation, transfer[first:last], told[first:last])
-        return told, reports.at[first:last].set(answer)
+        new = (1.0 - share) * robin_in + share * target
+        robin_in = robin_in.at[first:last].set(new[first:last])
+        answer = base[first:last] + respond(equation, transfer[first:last], robin_in[first:last])
+        return robin_in, reports.at[first:last].set(answer)
 
     scale = jnp.asarray(equation.scale)[:, None]
 
     def flat(ends: Array) -> Array:
         return (ends / scale).reshape(ends.shape[0], 2, transfer.shape[-1] // 2)
 
-    def over_stars(stars: Stars, told: Array) -> Array:
-        parts = (flat(base), flat(given), flat(told))
+    def over_stars(stars: Stars, robin_in: Array) -> Array:
+        parts = (flat(base), flat(given), flat(robin_in))
         swept = star_sweep(stars, interfaces, communicator, settings.n_red, settings.order, *parts)
-        return swept.reshape(told.shape) * scale
+        return swept.reshape(robin_in.shape) * scale
 
     def over_tree(state: _State) -> _State:
         _, _, memory, count, _, history = state
-        told = tree_solve(interfaces, communicator, transfer, flat(base), flat(given))
-        told = told.reshape(base.shape) * scale
-        reports = base + respond(equation, transfer, told)
-        jump = jump_of(told, reports)
-        return told, reports, memory, count + 1, jump, history.at[count].set(jump)
+        robin_in = tree_solve(interfaces, communicator, transfer, flat(base), flat(given))
+        robin_in = robin_in.reshape(base.shape) * scale
+        reports = base + respond(equation, transfer, robin_in)
+        jump = jump_of(robin_in, reports)
+        return robin_in, reports, memory, count + 1, jump, history.at[count].set(jump)
 
-    def sweep(told: Array, reports: Array) -> tuple[Array, Array]:
+    def sweep(robin_in: Array, reports: Array) -> tuple[Array, Array]:
         if stars is not None:
-            told = over_stars(stars, told)
-            return told, base + respond(equation, transfer, told)
+            robin_in = over_stars(stars, robin_in)
+            return robin_in, base + respond(equation, transfer, robin_in)
         for first, last in parts:
-            told, reports = half_sweep(told, reports, first, last)
-        return told, reports
+            robin_in, reports = half_sweep(robin_in, reports, first, last)
+        return robin_in, reports
 
-    def jump_of(told: Array, reports: Array) -> Float[Array, ""]:
-        mismatch = jnp.abs(asked(reports) - told) / (2.0 * size[:, None])
+    def jump_of(robin_in: Array, reports: Array) -> Float[Array, ""]:
+        mismatch = jnp.abs(asked(reports) - robin_in) / (2.0 * size[:, None])
         return communicator.max(jnp.max(mismatch, initial=0.0))
 
     def body(state: _State) -> _State:
-        told, reports, memory, count, _, history = state
-        swept, answers = sweep(told, reports)
+        robin_in, reports, memory, count, _, history = state
+        swept, answers = sweep(robin_in, reports)
         if settings.acceleration == "anderson":
-            swept, memory = _mix(communicator, memory, told / size[:, None], swept / size[:, None])
+            swept, memory = _mix(communicator, memory, robin_in / size[:, None], swept / size[:, None])
             swept = swept * size[:, None]
             answers = base + respond(equation, transfer, swept)
         jump = jump_of(swept, answers)
@@ -177,17 +177,17 @@ def sweep_until_agreed(
     def unfinished_by_stars(state: _State) -> Bool[Array, ""]:
         return unfinished(state, jnp.minimum(most, STARS_FIRST))
 
-    reports = base + respond(equation, transfer, told)
+    reports = base + respond(equation, transfer, robin_in)
     history = jnp.full((settings.max_sweeps,), jnp.nan)
     none, far = jnp.zeros((), int), jnp.asarray(jnp.inf)
-    state = (told, reports, _empty_memory(told, settings.memory), none, far, history)
+    state = (robin_in, reports, _empty_memory(robin_in, settings.memory), none, far, history)
     if settings.acceleration == "tree":
         state = jax.lax.while_loop(unfinished_by_stars, body, state)
         state = jax.lax.while_loop(unfinished, over_tree, state)
     else:
         state = jax.lax.while_loop(unfinished, body, state)
-    told, _, _, count, jump, history = state
-    return Sweeps(told, count, jump, history)
+    robin_in, _, _, count, jump, history = state
+    return Sweeps(robin_in, count, jump, history)
 
 
 def halves(settings: SweepSettings, n_pieces: int) -> list[tuple[int, int]]:

@@ -96,15 +96,15 @@ def star_sweep(
     order: str,
     base: Float[Array, "P 2 E"],
     given: Float[Array, "P 2 E"],
-    told: Float[Array, "P 2 E"],
+    robin_in: Float[Array, "P 2 E"],
 ) -> Float[Array, "P 2 E"]:
     """What the ends are told after one sweep over all stars. Traceable; collective over all ranks.
 
     Args:
         order: "red-black", or "additive" for all stars at once.
-        base, given, told: As in `sweep_until_agreed`, in units of the scale.
+        base, given, robin_in: As in `sweep_until_agreed`, in units of the scale.
     """
-    bases, givens, now = (by_colour(x, n_red) for x in (base, given, told))
+    bases, givens, now = (by_colour(x, n_red) for x in (base, given, robin_in))
     nodes = by_colour(interfaces.rule.end_node, n_red)
     inner = by_colour(interfaces.rule.coefficient[:, :, 0, None] != 0.0, n_red)
 

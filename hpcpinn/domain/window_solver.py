@@ -33,7 +33,7 @@ class WindowIterate(NamedTuple):
     """Heads of the pieces and what their ends are told: all that a window's solve refines."""
 
     heads: Float[Array, "P K M"]
-    told: Float[Array, "P ends K T"]
+    robin_in: Float[Array, "P ends K T"]
 
 
 @dataclass(frozen=True)

@@ -43,9 +43,9 @@ class RowWeights(NamedTuple):
     """Weights beside the equation rows' (1).
 
     Attributes:
-        initial: Of the initial data.
-        edge: Of what the ends are told.
-        balance: Of the one row per piece that asks for its content at the end of the window to
+        initial: Weight of the rows of initial data, relative to the equation's.
+        edge: Weight of the rows of Robin data at the ends, relative to the equation's.
+        balance: Weight of the one row per piece that asks for its content at the end of the window to
             be what it was at the start plus what came in: errors of single points must not add
             up over thousands of windows.
     """
@@ -230,10 +230,10 @@ def _assembled(blocks: Float[Array, "K K M M"]) -> Float[Array, "N N"]:
 def _data_block(equation: ReactionDiffusion, tables: _Products, piece: _Piece, duration: Number) -> Float[Array, "N N"]:
     """Normal matrix of the initial and edge rows, block diagonal in the species."""
     slope = 2.0 / piece.length / robin_parameter(equation, duration)
-    told = piece.edges.receive
+    robin_in = piece.edges.receive
     blocks = []
     for k in range(len(equation.scale)):
-        value_part, slope_part = told[:, 0], told[:, 1] * slope[k]
+        value_part, slope_part = robin_in[:, 0], robin_in[:, 1] * slope[k]
         terms = jnp.stack([value_part**2, 2.0 * value_part * slope_part, slope_part**2], axis=1)
         blocks.append(jnp.einsum("er,erij->ij", terms, tables.edge) + tables.initial)
     normal: Float[Array, "N N"] = jax.scipy.linalg.block_diag(*blocks)
@@ -308,11 +308,11 @@ def _pull_of_edges(
     geometry: PieceGeometry,
     edges: EdgeRows,
     duration: Number,
-    told: Float[Array, "P ends K T"],
+    robin_in: Float[Array, "P ends K T"],
     weights: RowWeights,
 ) -> Float[Array, "P K M"]:
-    """Transpose of the weighted edge rows applied to data `told`, in units of the scale."""
-    weighted = told * (weights.edge**2 * jnp.asarray(table.grid.time_weight))
+    """Transpose of the weighted edge rows applied to data `robin_in`, in units of the scale."""
+    weighted = robin_in * (weights.edge**2 * jnp.asarray(table.grid.time_weight))
     per_slope = 2.0 / geometry.length[:, None] / robin_parameter(equation, duration)
     value = weighted * edges.receive[:, :, 0, None, None]
     slope = weighted * edges.receive[:, :, 1, None, None] * per_slope[:, None, :, None]
@@ -337,11 +337,11 @@ class Correction(NamedTuple):
 
     Attributes:
         heads: Heads if all ends were told zero, (P, K, M).
-        reported: What the ends report then, (P, 2, K, T).
+        robin_out: Robin data that every end sends then, (P, ends, K, T).
     """
 
     heads: Float[Array, "P K M"]
-    reported: Float[Array, "P ends K T"]
+    robin_out: Float[Array, "P ends K T"]
 
 
 def correct(
@@ -400,12 +400,12 @@ def correct(
 
 
 def respond(
-    equation: ReactionDiffusion, transfer: Float[Array, "P E E"], told: Float[Array, "P ends K T"]
+    equation: ReactionDiffusion, transfer: Float[Array, "P E E"], robin_in: Float[Array, "P ends K T"]
 ) -> Float[Array, "P ends K T"]:
-    """What the ends report in addition when they are told `told`: S g."""
+    """What the ends report in addition when they are told `robin_in`: S g."""
     scale = jnp.asarray(equation.scale)[:, None]
-    flat = (told / scale).reshape(told.shape[0], transfer.shape[-1])  # there may be no pieces
-    return jnp.einsum("pij,pj->pi", transfer, flat).reshape(told.shape) * scale
+    flat = (robin_in / scale).reshape(robin_in.shape[0], transfer.shape[-1])  # there may be no pieces
+    return jnp.einsum("pij,pj->pi", transfer, flat).reshape(robin_in.shape) * scale
 
 
 def accept(
@@ -416,12 +416,12 @@ def accept(
     window: Window,
     linear: Linearisation,
     correction: Correction,
-    told: Float[Array, "P ends K T"],
+    robin_in: Float[Array, "P ends K T"],
     weights: RowWeights,
     *,
     batch: int | None = None,
 ) -> Float[Array, "P K M"]:
-    """The heads after the step, with the ends told `told`."""
-    scaled = told / jnp.asarray(equation.scale)[:, None]
+    """The heads after the step, with the ends told `robin_in`."""
+    scaled = robin_in / jnp.asarray(equation.scale)[:, None]
     pull = _pull_of_edges(equation, table, geometry, edges, window.duration, scaled, weights)
     return correction.heads + _solve(linear.cholesky, pull, batch)

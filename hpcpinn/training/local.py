@@ -90,8 +90,8 @@ class EdgeRows(NamedTuple):
     """Which combination of value u and scaled outward slope ∂n u/κ an end receives and sends.
 
     Attributes:
-        receive: (P, ends, 2): coefficients of (value, slope) that the end is told.
-        send: (P, ends, 2): coefficients of (value, slope) that the end reports.
+        receive: Coefficients of (value, slope) in the Robin data that an end receives, (P, ends, 2).
+        send: Coefficients of (value, slope) in the Robin data that an end sends, (P, ends, 2).
     """
 
     receive: Float[Array, "P ends 2"]

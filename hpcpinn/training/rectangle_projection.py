@@ -52,14 +52,14 @@ class Piece(NamedTuple):
         kind: Row in the factors.
         edges: What the sides receive and send.
         initial: The field at the start.
-        told: What the sides are told.
+        robin_in: Robin data that the sides receive, (4, K, N).
     """
 
     walls: Int[Array, " 2"]
     kind: Int[Array, ""]
     edges: EdgeRows
     initial: Float[Array, "K X X"]
-    told: Float[Array, "4 K N"]
+    robin_in: Float[Array, "4 K N"]
 
 
 class ProductFeatures(NamedTuple):
@@ -116,7 +116,7 @@ class SharedAxes:
         equation, geometry, edges, weights: As for the window's solver.
         table: Of the trunks to start from; their mixings stay.
         window: That the trunks learn from.
-        told: What the sides are told in it, held.
+        robin_in: Robin data that the sides receive in the window, held, (P, 4, K, N).
         total: Sum over all ranks.
     """
 
@@ -126,7 +126,7 @@ class SharedAxes:
     edges: EdgeRows
     weights: RowWeights
     window: RectangleData
-    told: Float[Array, "P 4 K N"]
+    robin_in: Float[Array, "P 4 K N"]
     total: Callable[[Array], Array]
 
     @cached_property
@@ -166,13 +166,15 @@ class SharedAxes:
         one = jax.tree.map(lambda leaf: leaf[None], piece)
         geometry, table = self.geometry._replace(walls=one.walls), self._holding(features)
         window = self.window._replace(initial=one.initial)
-        parts = weighted_rows(self.equation, table, geometry, one.edges, window, one.told, heads[None], self.weights)
+        parts = weighted_rows(
+            self.equation, table, geometry, one.edges, window, one.robin_in, heads[None], self.weights
+        )
         return jnp.concatenate([part.ravel() for part in parts])
 
     @property
     def pieces(self) -> Piece:
         """This rank's pieces."""
-        return Piece(self.geometry.walls, self.geometry.block, self.edges, self.window.initial, self.told)
+        return Piece(self.geometry.walls, self.geometry.block, self.edges, self.window.initial, self.robin_in)
 
     def _factors(self, features: ProductFeatures) -> Float[Array, "C N N"]:
         table = self._holding(features)

@@ -245,13 +245,13 @@ def _transfer(
             sides.append(jnp.stack(species))
         return jnp.stack(sides)
 
-    told = rows(block.receive) * (weights.edge**2 * side_weight(table))[:, None]
-    told, sent = (part.reshape(-1, part.shape[-1]) for part in (told, rows(block.send)))
+    robin_in = rows(block.receive) * (weights.edge**2 * side_weight(table))[:, None]
+    robin_in, sent = (part.reshape(-1, part.shape[-1]) for part in (robin_in, rows(block.send)))
 
     def solved(flat: Array) -> Array:
         return triangular_solve(cholesky, flat, left_side=False, lower=True, transpose_a=True)
 
-    return solved(sent) @ solved(told).T
+    return solved(sent) @ solved(robin_in).T
 
 
 def side_weight(table: RectangleTable) -> Float[Array, " N"]:
@@ -265,12 +265,12 @@ def loss(
     geometry: RectangleGeometry,
     edges: EdgeRows,
     window: RectangleData,
-    told: Float[Array, "P 4 K N"],
+    robin_in: Float[Array, "P 4 K N"],
     heads: Float[Array, "P K M M L"],
     weights: RowWeights,
 ) -> Float[Array, ""]:
     """Half the sum of squares of all rows of all pieces, in units of the scale."""
-    parts = weighted_rows(equation, table, geometry, edges, window, told, heads, weights)
+    parts = weighted_rows(equation, table, geometry, edges, window, robin_in, heads, weights)
     return 0.5 * sum((jnp.sum(part**2) for part in parts), jnp.zeros(()))
 
 
@@ -280,7 +280,7 @@ def weighted_rows(
     geometry: RectangleGeometry,
     edges: EdgeRows,
     window: RectangleData,
-    told: Float[Array, "P 4 K N"],
+    robin_in: Float[Array, "P 4 K N"],
     heads: Float[Array, "P K M M L"],
     weights: RowWeights,
 ) -> tuple[Float[Array, "P K X X T"], Float[Array, "P K X X"], Float[Array, "P 4 K N"]]:
@@ -292,7 +292,7 @@ def weighted_rows(
     miss = jnp.einsum("kl,plxyt->pkxyt", resolvent_at_rest(equation, window), miss) / scale[..., None]
     start = (start_values(equation, table, geometry, heads, table.start) - window.initial) / scale
     value, slope = side_values(equation, table, geometry, window.duration, heads)
-    sides = (combine(edges.receive, value, slope) - told) / scale[:, 0]
+    sides = (combine(edges.receive, value, slope) - robin_in) / scale[:, 0]
     return (
         plane[:, :, None] * time * miss,
         weights.initial * plane * start,
@@ -329,12 +329,12 @@ def accept(
     window: RectangleData,
     linear: Linearisation,
     correction: Correction,
-    told: Float[Array, "P 4 K N"],
+    robin_in: Float[Array, "P 4 K N"],
     weights: RowWeights,
 ) -> Float[Array, "P K M M L"]:
-    """The heads after the step, with the sides told `told`."""
+    """The heads after the step, with the sides told `robin_in`."""
     scale = jnp.asarray(equation.scale)[:, None]
-    weighted = weights.edge**2 * side_weight(table) * told / scale
+    weighted = weights.edge**2 * side_weight(table) * robin_in / scale
 
     def heard(heads: Array) -> Array:
         value, slope = side_values(equation, table, geometry, window.duration, heads)

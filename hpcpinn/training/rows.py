@@ -31,7 +31,7 @@ class ResidualRows(NamedTuple):
     Attributes:
         equation: The residual as the error that it would cause within the window, (P, K, Q).
         initial: Misfit of the initial data, (P, K, X).
-        edge: Misfit of what the ends are told, (P, 2, K, T).
+        edge: Misfit of the Robin data that the ends receive, (P, ends, K, T).
     """
 
     equation: Float[Array, "P K Q"]
@@ -56,7 +56,7 @@ def piece_rows(
     geometry: PieceGeometry,
     edges: EdgeRows,
     window: Window,
-    told: Float[Array, "P ends K T"],
+    robin_in: Float[Array, "P ends K T"],
     resolvent: Float[Array, "P K K"],
     heads: Float[Array, "P K M"],
 ) -> ResidualRows:
@@ -68,7 +68,7 @@ def piece_rows(
     inside = jnp.einsum("pkl,plq->pkq", resolvent, miss) / scale * weight
     start = field_at(table.initial, heads, equation) - window.initial
     value, slope = edge_values(equation, table, geometry, window.duration, heads)
-    ends = combine(edges.receive, value, slope) - told
+    ends = combine(edges.receive, value, slope) - robin_in
     return ResidualRows(
         equation=inside,
         initial=start / scale * jnp.sqrt(jnp.asarray(table.grid.space_weight)),

@@ -38,7 +38,7 @@ class TrainedPieces(NamedTuple):
         geometry, edges: As for the window's solver.
         taper: A'/A per length at the collocation points.
         initial, forcing, emphasis: Of the `collocated` window.
-        told: What the ends are told.
+        robin_in: Robin data that the ends receive, (P, 2, K, T).
         resolvent: Turns residuals into errors, one per piece, (P, K, K).
         heads: Heads to start from.
     """
@@ -49,7 +49,7 @@ class TrainedPieces(NamedTuple):
     initial: Float[Array, "P K X"]
     forcing: Any
     emphasis: Float[Array, "P Q"]
-    told: Float[Array, "P 2 K T"]
+    robin_in: Float[Array, "P 2 K T"]
     resolvent: Float[Array, "P K K"]
     heads: Float[Array, "P K M"]
 
@@ -120,18 +120,18 @@ class SharedTrunk:
             return weight * (value - (wanted - rest) / scale)
 
         def at_edge(
-            theta: Array, head: Array, side: Array, tau: Array, receive: Array, told: Array, weight: Array
+            theta: Array, head: Array, side: Array, tau: Array, receive: Array, robin_in: Array, weight: Array
         ) -> Float[Array, " K"]:
             value, dx, _, _ = self._departure(theta, head, side, tau)
             reading = receive[0] * value + receive[1] * side * per_length * dx / kappa
-            return weight * (reading - told / scale)
+            return weight * (reading - robin_in / scale)
 
         n_time = len(grid.time)
         ends = (
             jnp.repeat(jnp.array([-1.0, 1.0]), n_time),
             jnp.tile(grid.time, 2),
             jnp.repeat(piece.edges.receive, n_time, axis=0),
-            piece.told.swapaxes(1, 2).reshape(2 * n_time, -1),
+            piece.robin_in.swapaxes(1, 2).reshape(2 * n_time, -1),
             jnp.tile(edge_weight, 2),
         )
         weight = jnp.asarray(points.weight) * piece.emphasis

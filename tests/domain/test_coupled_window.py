@@ -107,7 +107,7 @@ def test_robin_is_fixed_where_every_end_is_told_twice_the_mean_less_its_report()
     """Whatever the least squares make of it: g + o is the same for all ends of a node."""
     here, solution = answer()
     value, slope = edge_values(here.equation, here.table, here.geometry, DURATION, solution.traces.heads)
-    both = np.asarray(solution.traces.told + (value - slope))
+    both = np.asarray(solution.traces.robin_in + (value - slope))
     stored = storage_order(np.zeros(6, int), colour(branches()), 0)
     node = branches().node[stored]
     for place in range(7):

@@ -118,8 +118,8 @@ def test_orders_are_bitwise_the_same_on_any_number_of_ranks() -> None:
         for rank, (interfaces, heard) in enumerate(zip(everyone, exchanged(everyone, slots), strict=True)):
             ends = local_ends(pieces, owner, rank)
             given = jnp.zeros((len(ends) // 2, 2, 2, 3))
-            told = orders(interfaces.rule, interfaces.n_nodes, jnp.asarray(heard), given)
-            answer[ends] = np.asarray(told).reshape(-1, 2, 3)
+            robin_in = orders(interfaces.rule, interfaces.n_nodes, jnp.asarray(heard), given)
+            answer[ends] = np.asarray(robin_in).reshape(-1, 2, 3)
         answers.append(answer)
     assert np.array_equal(answers[0], answers[1])
     assert np.array_equal(answers[0], answers[2])
@@ -143,8 +143,8 @@ def told_at(case: SimpleNamespace, value: np.ndarray, slope: np.ndarray, given=N
         reports[piece, end] = a * v + b * s
     given = jnp.zeros((3, 2, 1, 1)) if given is None else jnp.asarray(given)
     flat = jnp.asarray(reports.reshape(6, 1, 1))
-    told = np.asarray(orders(case.interfaces.rule, case.interfaces.n_nodes, flat, given))
-    return np.array([told[piece, end, 0, 0] for piece, end in case.rows])
+    robin_in = np.asarray(orders(case.interfaces.rule, case.interfaces.n_nodes, flat, given))
+    return np.array([robin_in[piece, end, 0, 0] for piece, end in case.rows])
 
 
 def received(case: SimpleNamespace, value: np.ndarray, slope: np.ndarray) -> np.ndarray:
@@ -183,8 +183,8 @@ def test_a_given_flux_is_what_the_slopes_carry_away(transmission: str) -> None:
     slope = np.array([0.7, 0.4, -0.1])  # outward of the pieces: into the node if negative
     entering = case.area @ slope  # what must be given to the node
     value = np.full(3, 0.3)
-    told = told_at(case, value, slope, entering * weight[:, :, None, None])
-    np.testing.assert_allclose(told, received(case, value, slope), atol=1e-14)
+    robin_in = told_at(case, value, slope, entering * weight[:, :, None, None])
+    np.testing.assert_allclose(robin_in, received(case, value, slope), atol=1e-14)
 
 
 @settings(max_examples=10, deadline=None)
@@ -200,8 +200,8 @@ def test_constants_are_kept_by_every_tree(parents, seed, transmission) -> None:
     np.add.at(sums, np.asarray(rule.entry_node), weighted)
     at_end = sums[np.asarray(rule.end_node)]
     a, b, c = np.moveaxis(np.asarray(rule.coefficient), -1, 0)
-    told = a * at_end[..., 0] + b * at_end[..., 1] + c * reports.reshape(-1, 2)
-    np.testing.assert_allclose(told, np.asarray(interfaces.rows.receive)[..., 0], atol=1e-13)
+    robin_in = a * at_end[..., 0] + b * at_end[..., 1] + c * reports.reshape(-1, 2)
+    np.testing.assert_allclose(robin_in, np.asarray(interfaces.rows.receive)[..., 0], atol=1e-13)
 
 
 @pytest.mark.parametrize("transmission", TRANSMISSIONS)

@@ -94,11 +94,11 @@ def test_factors_are_those_of_the_rows_of_every_piece(small):
     """Of all nine kinds of piece, mirror images among them, and two species that turn into each other."""
     data = started(small, 0.4)
     heads = jnp.zeros((9, 2, 3, 3, 3))
-    told = jnp.zeros((9, 4, 2, 5 * 5))
+    robin_in = jnp.zeros((9, 4, 2, 5 * 5))
     linear = small._linearise(data, heads).linear
 
     def squares(heads):
-        return loss(small.equation, small.table, small.geometry, small.interfaces.rows, data, told, heads,
+        return loss(small.equation, small.table, small.geometry, small.interfaces.rows, data, robin_in, heads,
                     small.weights)  # fmt: skip
 
     # The sum of squares is quadratic: differences of its gradient are the normal matrix times a vector.
@@ -115,15 +115,15 @@ def test_sides_answer_as_condensed(small):
     """S applied to what the sides are told is what the trained heads report."""
     data, heads = started(small, 0.4), jnp.zeros((9, 2, 3, 3, 3))
     linear = small._linearise(data, heads).linear
-    told = jax.random.normal(jax.random.PRNGKey(0), (9, 4, 2, 25))
+    robin_in = jax.random.normal(jax.random.PRNGKey(0), (9, 4, 2, 25))
     correction = small.corrected(data, heads, linear)
-    trained = small.accepted(data, linear, correction, told)
+    trained = small.accepted(data, linear, correction, robin_in)
     value, slope = side_values(small.equation, small.table, small.geometry, data.duration, trained)
     answer = combine(small.interfaces.rows.send, value, slope)
     scale = np.array(small.equation.scale)[:, None]
-    flat = np.asarray(told / scale).reshape(9, -1)
-    expected = np.einsum("pij,pj->pi", linear.transfer, flat).reshape(told.shape) * scale
-    np.testing.assert_allclose(answer - correction.reported, expected, atol=1e-8)
+    flat = np.asarray(robin_in / scale).reshape(9, -1)
+    expected = np.einsum("pij,pj->pi", linear.transfer, flat).reshape(robin_in.shape) * scale
+    np.testing.assert_allclose(answer - correction.robin_out, expected, atol=1e-8)
 
 
 @pytest.mark.parametrize("count", [(3, 3), (1, 1)], ids=str)

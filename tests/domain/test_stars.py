@@ -78,7 +78,7 @@ def test_stars_end_where_pieces_end(order: str) -> None:
         for chosen in ({"order": order}, {"acceleration": "anderson", "memory": 8})
     )
     assert max(float(ours.jump), float(theirs.jump)) < 1e-12
-    assert np.abs(np.asarray(ours.told - theirs.told)).max() < 1e-10
+    assert np.abs(np.asarray(ours.robin_in - theirs.robin_in)).max() < 1e-10
     assert int(ours.made) < int(theirs.made)
 
 

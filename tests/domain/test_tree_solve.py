@@ -122,11 +122,11 @@ def test_steps_grow_with_the_logarithm_of_the_tree(shape: str) -> None:
     assert max(np.diff(steps)) <= 6
 
 
-def problem(pieces: Cable, owner: np.ndarray, rank: int, transfer: Array, base: Array, told: Array):
+def problem(pieces: Cable, owner: np.ndarray, rank: int, transfer: Array, base: Array, robin_in: Array):
     """Arguments of `tree_solve` on one rank."""
     mine = storage_order(owner, colour(pieces), rank)
     interfaces = build_interfaces(pieces, owner, colour(pieces), rank)
-    return interfaces, mine, (transfer[mine], base[mine], told[mine])
+    return interfaces, mine, (transfer[mine], base[mine], robin_in[mine])
 
 
 def data(n_pieces: int) -> tuple[Array, Array]:
@@ -141,11 +141,11 @@ def test_all_ends_agree_at_once(parents: list[int]) -> None:
     n, alone = pieces.n_frusta, np.zeros(pieces.n_frusta, int)
     base, source = data(n)
     interfaces, _, parts = problem(pieces, alone, 0, reflecting(n, 0.6, 0.35), base, source)
-    told = jax.jit(partial(tree_solve, interfaces, SERIAL))(*parts)
-    reports = parts[1] + jnp.einsum("pij,pj->pi", parts[0], told.reshape(n, -1)).reshape(told.shape)
+    robin_in = jax.jit(partial(tree_solve, interfaces, SERIAL))(*parts)
+    reports = parts[1] + jnp.einsum("pij,pj->pi", parts[0], robin_in.reshape(n, -1)).reshape(robin_in.shape)
     slots = exchanged(interfaces, SERIAL, reports[:, :, None])
     asked = orders(interfaces.rule, interfaces.n_nodes, slots, parts[2][:, :, None])[:, :, 0]
-    assert np.abs(np.asarray(asked - told)).max() < 1e-11
+    assert np.abs(np.asarray(asked - robin_in)).max() < 1e-11
 
 
 @pytest.mark.parametrize("parents, n_ranks", [(CHAIN, 3), (SPIDER, 4)])
@@ -174,4 +174,4 @@ def test_a_chain_that_sweeps_cross_slowly_agrees_after_two() -> None:
     assert int(slow.made) > 10
     assert int(fast.made) <= 2
     assert float(fast.jump) < 1e-12
-    assert np.abs(np.asarray(fast.told - slow.told)).max() < 1e-10
+    assert np.abs(np.asarray(fast.robin_in - slow.robin_in)).max() < 1e-10

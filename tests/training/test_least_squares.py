@@ -40,7 +40,7 @@ class Case:
         emphasis = np.ones((3, n_points)) if even else draw.uniform(0.2, 2.0, (3, n_points))
         self.edges = EdgeRows(*(jnp.asarray(draw.uniform(-1.0, 1.0, (3, 2, 2))) for _ in range(2)))
         self.heads = jnp.asarray(draw.normal(0.0, 0.1, (3, 2, 10)))
-        self.told = jnp.asarray(draw.normal(0.0, 0.3, (3, 2, 2, 5)))
+        self.robin_in = jnp.asarray(draw.normal(0.0, 0.3, (3, 2, 2, 5)))
         self.window = Window(
             jnp.asarray(DURATION),
             jnp.asarray(draw.normal(1.0, 0.1, (3, 2, 6))),
@@ -59,11 +59,11 @@ class Case:
 
     @cached_property
     def step(self) -> Callable[[Linearisation, Array, Array], Array]:
-        """The heads after one step from `heads` in which the ends are told `told`."""
+        """The heads after one step from `heads` in which the ends are told `robin_in`."""
 
-        def run(linear, told, heads):
+        def run(linear, robin_in, heads):
             correction = correct(*self.data, heads, linear, WEIGHTS)
-            return accept(*self.data, linear, correction, told, WEIGHTS)
+            return accept(*self.data, linear, correction, robin_in, WEIGHTS)
 
         return jax.jit(run)
 
@@ -71,9 +71,9 @@ class Case:
     def loss(self) -> Callable[..., tuple[Array, Array]]:
         """Gradient of half the sum of squared rows of a piece, and JᵀJ of the rows."""
 
-        def run(piece, head, told, resolvent):
+        def run(piece, head, robin_in, resolvent):
             def rows(flat):
-                return self._rows(piece, flat.reshape(2, 10), told, resolvent)
+                return self._rows(piece, flat.reshape(2, 10), robin_in, resolvent)
 
             jacobian = jax.jacfwd(rows)(head.ravel())
             half_squares = jax.grad(lambda flat: 0.5 * jnp.sum(rows(flat) ** 2))
@@ -81,7 +81,7 @@ class Case:
 
         return jax.jit(run)
 
-    def _rows(self, piece: Array, heads: Float[Array, "K M"], told: Array, resolvent: Array) -> Array:
+    def _rows(self, piece: Array, heads: Float[Array, "K M"], robin_in: Array, resolvent: Array) -> Array:
         """All weighted rows of a piece, from the field in physical coordinates."""
         trunk, equation = self.table.trunk, self.equation
         length, radius, er_radius = (
@@ -119,13 +119,13 @@ class Case:
             value = jax.vmap(lambda t: u(place, t) - rest)(times)
             slope = outwards * jax.vmap(lambda t: jax.jacfwd(u, 0)(place, t))(times) / kappa
             a, b = self.edges.receive[piece, end]
-            gap = (a * value + b * slope - told[end].T) / scale
+            gap = (a * value + b * slope - robin_in[end].T) / scale
             return WEIGHTS.edge * jnp.sqrt(grid.time_weight)[:, None] * gap
 
         ends = (at_end(0, 0.0, -1.0), at_end(1, length, 1.0))
 
         # One more row: what the piece holds in the end but neither held at first nor was given.
-        content = jnp.asarray(equation.content) / max(equation.scale)
+        content = jnp.asarray(equation.content) / np.hypot(*equation.scale)  # both count for the content
         cross = area((grid.space + 1) / 2 * length) * grid.space_weight
         surplus = (start - self.window.initial[piece].T).T @ cross
         made = residual.T @ (area((points.xi + 1) / 2 * length) * points.weight)
@@ -166,10 +166,10 @@ def test_the_step_solves_the_normal_equations_of_the_rows(name: str, accuracy: f
     """The matrix is JᵀJ and the right side the gradient of rows written down from the equation."""
     case = case_of(name)
     linear = case.linearised(ROWS)
-    moved = case.heads - case.step(linear, case.told, case.heads)
+    moved = case.heads - case.step(linear, case.robin_in, case.heads)
     for piece in range(3):
-        told, resolvent = case.told[piece], linear.resolvent[piece]
-        gradient, normal = case.loss(piece, case.heads[piece], told, resolvent)
+        robin_in, resolvent = case.robin_in[piece], linear.resolvent[piece]
+        gradient, normal = case.loss(piece, case.heads[piece], robin_in, resolvent)
         got = squared(linear.cholesky[piece])
         np.testing.assert_allclose(got, normal, rtol=0, atol=accuracy * size(normal))
         np.testing.assert_allclose(got @ moved[piece].ravel(), gradient, rtol=0, atol=accuracy * size(gradient))
@@ -223,8 +223,8 @@ def test_either_matrix_leads_newton_to_the_same_heads() -> None:
     for limit in (ROWS, MEANS):
         linear, heads = case.linearised(limit), case.heads
         for _ in range(120):
-            heads = case.step(linear, case.told, heads)
-        assert size(case.step(linear, case.told, heads) - heads) < 1e-10
+            heads = case.step(linear, case.robin_in, heads)
+        assert size(case.step(linear, case.robin_in, heads) - heads) < 1e-10
         ends.append(heads)
     assert size(ends[0] - ends[1]) < 1e-8
     assert size(ends[0] - case.heads) > 0.05
@@ -234,29 +234,29 @@ def test_transfer_is_what_solving_again_would_report() -> None:
     case = case_of("nonlinear")
     linear = case.linearised(0.2)
 
-    def reported(told: Array) -> Array:
-        heads = case.step(linear, told, case.heads)
+    def robin_out(robin_in: Array) -> Array:
+        heads = case.step(linear, robin_in, case.heads)
         value, slope = edge_values(case.equation, case.table, case.geometry, DURATION, heads)
         return combine(case.edges.send, value, slope)
 
-    base = jax.jit(lambda heads: correct(*case.data, heads, linear, WEIGHTS).reported)(case.heads)
-    np.testing.assert_allclose(reported(jnp.zeros_like(case.told)), base, rtol=0, atol=1e-9 * size(base))
-    answer = reported(case.told) - base
+    base = jax.jit(lambda heads: correct(*case.data, heads, linear, WEIGHTS).robin_out)(case.heads)
+    np.testing.assert_allclose(robin_out(jnp.zeros_like(case.robin_in)), base, rtol=0, atol=1e-9 * size(base))
+    answer = robin_out(case.robin_in) - base
     assert size(answer) > 0.1
     np.testing.assert_allclose(
-        respond(case.equation, linear.transfer, case.told), answer, rtol=0, atol=1e-9 * size(answer)
+        respond(case.equation, linear.transfer, case.robin_in), answer, rtol=0, atol=1e-9 * size(answer)
     )
 
 
 def test_one_step_solves_a_linear_problem() -> None:
     case = case_of("linear")
     linear = case.linearised(ROWS)
-    once = case.step(linear, case.told, case.heads)
+    once = case.step(linear, case.robin_in, case.heads)
     for piece in range(3):
-        told, resolvent = case.told[piece], linear.resolvent[piece]
-        before, after = (size(case.loss(piece, heads[piece], told, resolvent)[0]) for heads in (case.heads, once))
+        robin_in, resolvent = case.robin_in[piece], linear.resolvent[piece]
+        before, after = (size(case.loss(piece, heads[piece], robin_in, resolvent)[0]) for heads in (case.heads, once))
         assert after < 1e-10 * before
-    assert size(case.step(linear, case.told, once) - once) < 1e-9 * size(once)
+    assert size(case.step(linear, case.robin_in, once) - once) < 1e-9 * size(once)
 
 
 def test_nothing_is_float32() -> None:
@@ -264,7 +264,7 @@ def test_nothing_is_float32() -> None:
     linear = case.linearised(0.2)
     for program in (
         jax.make_jaxpr(case.linearised)(0.2),
-        jax.make_jaxpr(case.step)(linear, case.told, case.heads),
+        jax.make_jaxpr(case.step)(linear, case.robin_in, case.heads),
     ):
         assert "f64" in str(program) and "f32" not in str(program)
 
@@ -286,8 +286,8 @@ def test_error_of_an_exact_solution_falls_with_the_width_of_the_trunk() -> None:
 
     time, place = (grid.time + 1) / 2 * DURATION, (grid.space + 1) / 2 * length
     kappa = np.sqrt((1.0 / DURATION + rate) / diffusion)[:, None]
-    told = [exact(0.0, time) - slope(0.0, time) / kappa, exact(length, time) + slope(length, time) / kappa]
-    told = jnp.asarray(np.stack(told))[None]
+    robin_in = [exact(0.0, time) - slope(0.0, time) / kappa, exact(length, time) + slope(length, time) / kappa]
+    robin_in = jnp.asarray(np.stack(robin_in))[None]
     start = np.array(equation.rest)[:, None] + exact(place, 0.0)
     edges = EdgeRows(jnp.ones((1, 2, 2)), jnp.ones((1, 2, 2)))
     window = Window(jnp.asarray(DURATION), jnp.asarray(start)[None], no_forcing(1, 144))
@@ -299,7 +299,7 @@ def test_error_of_an_exact_solution_falls_with_the_width_of_the_trunk() -> None:
             data, nothing = (equation, table, geometry, edges, window), jnp.zeros((1, 2, n_features))
             linear = linearise(*data, nothing, RowWeights())
             correction = correct(*data, nothing, linear, RowWeights())
-            return accept(*data, linear, correction, told, RowWeights())
+            return accept(*data, linear, correction, robin_in, RowWeights())
 
         got = np.array(equation.scale)[:, None] * np.asarray(jax.jit(heads)()[0] @ table.final.T)
         errors.append(np.abs(got - exact(place, DURATION)).max())

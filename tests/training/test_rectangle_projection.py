@@ -29,7 +29,7 @@ def shared(communicator: Communicator) -> SharedAxes:
         edges=window.interfaces.rows,
         weights=window.weights,
         window=data,
-        told=window.continued(data.initial, LENGTH).told,
+        robin_in=window.continued(data.initial, LENGTH).robin_in,
         total=communicator.sum,
     )
 
@@ -54,14 +54,14 @@ def test_the_sum_is_that_of_the_best_heads_of_the_window() -> None:
     axes = alone()
 
     @jax.jit
-    def squares(told: jax.Array) -> jax.Array:
+    def squares(robin_in: jax.Array) -> jax.Array:
         linear = window._linearise(axes.window, None).linear
         begun = window.corrected(axes.window, jnp.zeros((3, 2, *axes.table.head_shape)), linear)
-        heads = window.accepted(axes.window, linear, begun, told)
+        heads = window.accepted(axes.window, linear, begun, robin_in)
         common = (axes.equation, axes.table, axes.geometry, axes.edges, axes.window)
-        return 2.0 * loss(*common, told, heads, axes.weights)
+        return 2.0 * loss(*common, robin_in, heads, axes.weights)
 
-    assert float(axes.value(axes.start)) == pytest.approx(float(squares(axes.told)), rel=1e-9)
+    assert float(axes.value(axes.start)) == pytest.approx(float(squares(axes.robin_in)), rel=1e-9)
 
 
 def test_gradient_is_that_of_the_projected_sum_of_squares() -> None:
@@ -119,7 +119,7 @@ def test_trained_features_are_orthonormal_and_flat_at_walls(kind: int) -> None:
 @pytest.mark.mpi_ranks(2, limit=200)
 def test_two_ranks_take_the_step_of_one(communicator: Communicator) -> None:
     together = shared(communicator)
-    assert 0 < len(together.told) < 3
+    assert 0 < len(together.robin_in) < 3
     ours, whole = together.near(together.start), alone().near(alone().start)
     for part, wanted in zip(ours, whole, strict=True):
         np.testing.assert_allclose(part, wanted, rtol=0, atol=1e-11 * float(jnp.abs(wanted).max()))

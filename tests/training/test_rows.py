@@ -11,7 +11,7 @@ from tests.training.test_least_squares import WEIGHTS, Case, case_of
 
 def rows_of(case: Case) -> tuple[ResidualRows, jax.Array]:
     resolvent = resolvent_at(case.equation, case.table, case.window, case.heads)
-    rows = jax.jit(lambda heads: piece_rows(*case.data, case.told, resolvent, heads))(case.heads)
+    rows = jax.jit(lambda heads: piece_rows(*case.data, case.robin_in, resolvent, heads))(case.heads)
     return rows, resolvent
 
 
@@ -22,7 +22,7 @@ def test_rows_are_those_of_the_equation(name: str) -> None:
     weights = (1.0, WEIGHTS.initial, WEIGHTS.edge)
     independent = jax.jit(case._rows)
     for piece in range(3):
-        wanted = independent(piece, case.heads[piece], case.told[piece], resolvent[piece])[:-1]
+        wanted = independent(piece, case.heads[piece], case.robin_in[piece], resolvent[piece])[:-1]
         got = np.concatenate([w * np.ravel(block[piece]) for w, block in zip(weights, rows, strict=True)])
         np.testing.assert_allclose(np.sort(got), np.sort(wanted), atol=1e-10)
 

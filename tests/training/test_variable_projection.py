@@ -25,7 +25,7 @@ def shared(case: Case, communicator: Communicator, rows: slice = slice(None)) ->
         initial=window.initial,
         forcing=window.forcing,
         emphasis=jnp.asarray(window.emphasis),
-        told=case.told,
+        robin_in=case.robin_in,
         resolvent=resolvent_at(case.equation, case.table, window, case.heads),
         heads=case.heads,
     )
@@ -48,7 +48,7 @@ def alone() -> SharedTrunk:
 
 def test_rows_are_those_of_every_other_trainer() -> None:
     case, trunk = case_of("nonlinear"), alone()
-    blocks = piece_rows(*case.data, case.told, trunk.pieces.resolvent, case.heads)
+    blocks = piece_rows(*case.data, case.robin_in, trunk.pieces.resolvent, case.heads)
     weights = (1.0, WEIGHTS.initial, WEIGHTS.edge)
     for piece in range(3):
         mine = jax.tree.map(lambda leaf, p=piece: leaf[p], trunk.pieces)

@@ -191,10 +191,10 @@ class FixedMarch:
         def stepped(state: _Steps) -> _Steps:
             heads, _, before, _, steps = state
             correction = corrected(system, window, heads)
-            told = self._agreed(linear, correction.reported, told_given)
-            new = self._accepted(system, window, linear, correction, told)
+            robin_in = self._agreed(linear, correction.robin_out, told_given)
+            new = self._accepted(system, window, linear, correction, robin_in)
             moved = jnp.max(jnp.abs(jnp.einsum("pkm,nm->pkn", new - heads, table.inside.value)), initial=0.0)
-            return new, told, self._communicator.max(moved), before, steps + 1
+            return new, robin_in, self._communicator.max(moved), before, steps + 1
 
         def unfinished(state: _Steps) -> Array:
             _, _, change, before, steps = state
@@ -204,14 +204,14 @@ class FixedMarch:
 
         none, far = jnp.zeros((), int), jnp.asarray(jnp.inf)
         begin = (guess, jnp.zeros_like(told_given), far, far, none)
-        heads, told, change, _, _ = jax.lax.while_loop(unfinished, stepped, begin)
+        heads, robin_in, change, _, _ = jax.lax.while_loop(unfinished, stepped, begin)
 
         def answered(z: Array, field: Array, heads: Array) -> tuple[Array, Array, Array]:
             """A step from converged heads with the ends told what they are: heads, reports, given."""
             course = _nearby(given, z - here)
             learned = self.constants.at(z, course.rest_voltage)
             system, window = learned.system, Window(length, field, learned.forcing(course.unit))
-            new = self._accepted(system, window, linear, corrected(system, window, heads), told)
+            new = self._accepted(system, window, linear, corrected(system, window, heads), robin_in)
             value, edge_slope = edge_values(system, table, solver.geometry, length, new)
             return new, combine(solver.interfaces.rows.send, value, edge_slope), self._given(system, given)
 
@@ -219,9 +219,9 @@ class FixedMarch:
         _, pushed = jax.linearize(answered, z, field, heads)
 
         def pushed_further(dz: Array, dfield: Array, dheads: Array) -> Array:
-            new, reported, more = pushed(dz, dfield, dheads)
-            told = self._agreed(linear, reported, more)
-            return self._accepted(system, window, linear, Correction(new, reported), told)
+            new, robin_out, more = pushed(dz, dfield, dheads)
+            robin_in = self._agreed(linear, robin_out, more)
+            return self._accepted(system, window, linear, Correction(new, robin_out), robin_in)
 
         def slope_step(state: tuple[Array, Array, Array]) -> tuple[Array, Array, Array]:
             dheads, _, steps = state
@@ -250,22 +250,22 @@ class FixedMarch:
         )
         return heads, (after, after_slope), kept
 
-    def _agreed(self, linear: Linearisation, reported: Array, given: Array) -> Float[Array, "P 2 K T"]:
+    def _agreed(self, linear: Linearisation, robin_out: Array, given: Array) -> Float[Array, "P 2 K T"]:
         """What all ends must be told so that all agree, tree solve."""
         scale = jnp.asarray(self._measure.scale)[:, None]
 
         def flat(ends: Array) -> Array:
             return (ends / scale).reshape(ends.shape[0], 2, linear.transfer.shape[-1] // 2)
 
-        told = tree_solve(self.solver.interfaces, self._communicator, linear.transfer, flat(reported), flat(given))
-        return told.reshape(reported.shape) * scale
+        robin_in = tree_solve(self.solver.interfaces, self._communicator, linear.transfer, flat(robin_out), flat(given))
+        return robin_in.reshape(robin_out.shape) * scale
 
     def _accepted(
-        self, system: CalciumSystem, window: Window, linear: Linearisation, correction: Correction, told: Array
+        self, system: CalciumSystem, window: Window, linear: Linearisation, correction: Correction, robin_in: Array
     ) -> Array:
         solver = self.solver
         return accept(
-            system, solver.table, solver.geometry, solver.interfaces.rows, window, linear, correction, told,
+            system, solver.table, solver.geometry, solver.interfaces.rows, window, linear, correction, robin_in,
             solver.weights, batch=solver.batch,
         )  # fmt: skip
 

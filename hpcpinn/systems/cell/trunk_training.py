@@ -78,7 +78,7 @@ def shared_trunk(run: CoupledRun, state: CableState, attempt: CableAttempt) -> S
             initial=state.field,
             forcing=window.forcing,
             emphasis=jnp.ones((n_pieces, n_points)),
-            told=traces.told,
+            robin_in=traces.robin_in,
             resolvent=resolvent(window, traces.heads),
             heads=traces.heads,
         ),

@@ -84,6 +84,6 @@ def shared_axes(run: SquareRun, attempt: SquareAttempt) -> SharedAxes:
         edges=solver.interfaces.rows,
         weights=solver.weights,
         window=attempt.inside.window,
-        told=attempt.inside.solution.traces.told,
+        robin_in=attempt.inside.solution.traces.robin_in,
         total=run.communicator.sum,
     )
