@@ -13,6 +13,7 @@ from jaxtyping import Array, Float
 from hpcpinn.core.system import Attempt
 from hpcpinn.domain.window_solver import WindowSolution, WindowSolver
 from hpcpinn.marching.controller import WindowRule
+from hpcpinn.physics.constants import CALCIUM
 from hpcpinn.timestepping.forcing import WindowDrive
 from hpcpinn.training.local import Window
 
@@ -98,7 +99,7 @@ class CableWindows:
         solution = solver.solve(
             window,
             solver.continued(state.field, length),
-            solver.given_flux(drive.end_flux, 0, length),
+            solver.given_flux(drive.end_flux, solver.equation.names.index(CALCIUM), length),
             jax.device_put(state.size),
             reuse.linear if reuse is not None and as_long else None,
         )

@@ -21,13 +21,12 @@ from hpcpinn.domain.coupled_window import CoupledWindow
 from hpcpinn.domain.tree_solve import tree_solve
 from hpcpinn.parallel.batched import BatchedCommunicator
 from hpcpinn.physics.calcium_system import CalciumSystem
+from hpcpinn.physics.constants import CALCIUM
 from hpcpinn.systems.cell.constants import CellConstants
 from hpcpinn.systems.cell.course import CourseOf, UnitCourse
 from hpcpinn.training.least_squares import Correction, Linearisation, accept, correct, linearise
 from hpcpinn.training.local import Window, combine, edge_values, evaluate, field_at
 
-CALCIUM = 0
-"""Species that is seen."""
 LINEARISATIONS = 6
 """Of a window, at most."""
 SLOW = 0.5
@@ -238,12 +237,12 @@ class FixedMarch:
         after = field_at(table.final, heads, self._measure)
         after_slope = jax.vmap(lambda d: evaluate(table.final, d, self._measure))(dheads)
         share = jnp.asarray(self._volume_share)
-        sites = jnp.asarray(self.site_piece)
+        sites, calcium = jnp.asarray(self.site_piece), self._measure.names.index(CALCIUM)
         kept = MarchedCell(
-            heads=heads[sites, CALCIUM],
-            heads_slope=dheads[:, sites, CALCIUM],
-            mean=jnp.einsum("px,px->p", after[:, CALCIUM], share),
-            mean_slope=jnp.einsum("zpx,px->zp", after_slope[:, :, CALCIUM], share),
+            heads=heads[sites, calcium],
+            heads_slope=dheads[:, sites, calcium],
+            mean=jnp.einsum("px,px->p", after[:, calcium], share),
+            mean_slope=jnp.einsum("zpx,px->zp", after_slope[:, :, calcium], share),
             change=change,
             slope_change=slope_change,
             all_heads=heads,
@@ -270,7 +269,8 @@ class FixedMarch:
         )  # fmt: skip
 
     def _given(self, system: CalciumSystem, given: WindowSequence) -> Float[Array, "P 2 K T"]:
-        return replace(self.solver, equation=system).given_flux(given.end_flux, CALCIUM, given.length)  # type: ignore[arg-type]
+        calcium = system.names.index(CALCIUM)
+        return replace(self.solver, equation=system).given_flux(given.end_flux, calcium, given.length)  # type: ignore[arg-type]
 
     def _constant_heads(self, departure: Float[Array, "P K X"]) -> Float[Array, "P K M"]:
         """Heads of a departure from rest (in units of the scale) that is held over the window."""

@@ -24,7 +24,7 @@ from hpcpinn.morphology.frusta import kind_name
 from hpcpinn.morphology.sites import Site, parse_site
 from hpcpinn.parallel.communicator import Communicator
 from hpcpinn.physics.calcium_system import CalciumSystem
-from hpcpinn.physics.constants import PRESETS, CalciumConstants
+from hpcpinn.physics.constants import CALCIUM, PRESETS, CalciumConstants
 from hpcpinn.systems.cell import recorded
 from hpcpinn.systems.cell.cable_windows import CableState, CableWindows
 from hpcpinn.systems.cell.config.learnable import BY_TYPE, unit_of
@@ -32,7 +32,7 @@ from hpcpinn.systems.cell.config.schema import RunConfig
 from hpcpinn.systems.cell.constants import CellConstants, PieceConstants, enters_course
 from hpcpinn.systems.cell.coupled_run import CoupledRun
 from hpcpinn.systems.cell.course import CourseOf, DriveOf, UnitCourse
-from hpcpinn.systems.cell.forward_march import CALCIUM, FixedMarch, MarchedCell, WindowSequence
+from hpcpinn.systems.cell.forward_march import FixedMarch, MarchedCell, WindowSequence
 from hpcpinn.systems.cell.problem import Problem, build_problem
 from hpcpinn.systems.cell.values import starting_values
 from hpcpinn.systems.cell.voltage import voltage_of
@@ -152,7 +152,8 @@ class CellModel:
             xi = np.array([2.0 * self.sites[s].fraction - 1.0 for s in site[mine]])
             features = np.asarray(self.problem.solver.table.trunk.features(xi, tau[mine]).value)
             measure = CalciumSystem(self.march.constants.known.replace(leak=0.0))
-            scale, rest = measure.scale[CALCIUM], measure.rest[CALCIUM]
+            calcium = measure.names.index(CALCIUM)
+            scale, rest = measure.scale[calcium], measure.rest[calcium]
             heads = np.asarray(marched.heads)[at, row]
             value[mine] = rest + scale * np.sum(heads * features, axis=1)
             heads_slope = np.asarray(marched.heads_slope)[:, at, row]
