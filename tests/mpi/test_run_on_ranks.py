@@ -17,6 +17,13 @@ JOB = """
 [morphology]
 file = "builtin:y_branch"
 
+[[buffer]]
+name = "fluo4"
+total = 5.0
+k_plus = 236.0
+k_minus = 82.6
+D = 60.0
+
 [[synapse]]
 site = "dend[1](0.5)"
 start = 0.2
@@ -41,6 +48,7 @@ features = 36
 longest = 0.1
 tolerance = 1e-2
 """
+SPECIES = ("calcium", "calbindin", "fluo4")
 LIMIT = 600.0
 """Seconds; several times what a run takes on a busy machine."""
 
@@ -116,20 +124,16 @@ def difference(one: Result, other: Result) -> float:
     assert np.array_equal(one.time, other.time)
     assert np.array_equal(one.probes.time, other.probes.time)
     worst = 0.0
-    for get in (
-        lambda r: r.calcium,
-        lambda r: r.calbindin,
-        lambda r: r.probes.calcium,
-        lambda r: r.probes.calbindin,
-    ):
-        departure = np.abs(get(one) - get(one)[0]).max()
-        assert departure > 1e-3
-        worst = max(worst, float(np.abs(get(one) - get(other)).max() / departure))
+    for name in SPECIES:
+        for mine, others in ((one.fields, other.fields), (one.probes.fields, other.probes.fields)):
+            departure = np.abs(mine[name] - mine[name][0]).max()
+            assert departure > 1e-3
+            worst = max(worst, float(np.abs(mine[name] - others[name]).max() / departure))
     return worst
 
 
 def assert_same_bits(one: Result, other: Result) -> None:
-    for name in ("time", "calcium", "calbindin", "voltage"):
+    for name in ("time", *SPECIES, "voltage"):
         assert np.array_equal(getattr(one, name), getattr(other, name)), name
         assert np.array_equal(getattr(one.probes, name), getattr(other.probes, name)), f"probes/{name}"
     for name, column in one.windows.items():
