@@ -14,7 +14,7 @@ _KINDS = {
 }
 
 
-def refuse_endless(path: str | Path, fix: str = "write what it holds to a file, and name that") -> None:
+def check_regular(path: str | Path, fix: str = "write what it holds to a file, and name that") -> None:
     """Refuses what is no file on a disk: reading a pipe or a device may never end.
 
     What is not there, and a directory, is left to the reader, who knows what was wanted.

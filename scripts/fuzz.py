@@ -269,11 +269,11 @@ def require_sound(name: str, values: Any, *, positive: bool = False) -> None:
 def check_swc(path: Path, chance: random.Random) -> None:
     """Reads a cell in one of the ways, as a run would, and measures it."""
     from hpcpinn.domain.pieces import PieceRule, cut_into_pieces
-    from hpcpinn.morphology import cable_from_swc, parse_site, read_swc, refuse_implausible_units
+    from hpcpinn.morphology import cable_from_swc, check_units, parse_site, read_swc
     from hpcpinn.morphology.compartments import compartments, d_lambda_counts
 
     tree = read_swc(path, units=chance.choice(("auto", "auto", "um", "8nm")))
-    refuse_implausible_units(tree)
+    check_units(tree)
     soma = chance.choice(("neuron", "neuron", "neuron", "arbor", "literal"))  # Arbor reads few of these somata
     for merge_below in (None, 1.0):
         cable, _ = cable_from_swc(tree, soma=soma, merge_below=merge_below)
@@ -354,7 +354,7 @@ def check_csv(path: Path, chance: random.Random) -> None:
     from hpcpinn.physics.stimulation.field import read_field
     from hpcpinn.physics.stimulation.waveforms import read_waveform
     from hpcpinn.physics.voltage import read_voltage
-    from hpcpinn.systems.cell.inverse import refuse_unusable
+    from hpcpinn.systems.cell.inverse import check_usable
 
     readers: dict[str, Callable[[Path], Any]] = {
         "voltage_train.csv": read_voltage,
@@ -368,7 +368,7 @@ def check_csv(path: Path, chance: random.Random) -> None:
     name = named if named in readers and chance.random() < 0.9 else chance.choice(list(readers))
     found = readers[name](path)
     if name == "traces.csv":
-        refuse_unusable(found, 50.0, 1, str(path))
+        check_usable(found, 50.0, 1, str(path))
     if isinstance(found, Observations):
         for column in found.columns:
             if not isinstance(found[column], tuple):

@@ -44,7 +44,7 @@ from hpcpinn.timestepping.cable_equation import CableEquation  # noqa: E402
 from hpcpinn.timestepping.cell_grid import cell_grid  # noqa: E402
 from hpcpinn.timestepping.diffusion import cable_diffusion  # noqa: E402
 from hpcpinn.timestepping.flow_map_store import shipped_flow_map  # noqa: E402
-from hpcpinn.timestepping.motifs import DriveState, Motif, MotifBook, SlotSolver  # noqa: E402
+from hpcpinn.timestepping.motifs import DriveState, Motif, MotifCache, SlotSolver  # noqa: E402
 from hpcpinn.timestepping.pulse_steps import VoltageStepRule, steps_between  # noqa: E402
 from hpcpinn.timestepping.reaction import FlowMapReaction, StiffReaction  # noqa: E402
 from hpcpinn.timestepping.slots import Slot, slots  # noqa: E402
@@ -137,15 +137,15 @@ class Loop:
     """The loop over slots of a long run, with what may be left out."""
 
     ours: Ours
-    book: MotifBook
+    cache: MotifCache
     drive: DriveState
     calcium: ReactionState
     companion: ReactionState
 
     @classmethod
     def begin(cls, ours: Ours, tolerance: float) -> "Loop":
-        book = MotifBook(solver=ours.solver, tolerance=tolerance)
-        return cls(ours, book, ours.drive, ours.rest, ours.rest)
+        cache = MotifCache(solver=ours.solver, tolerance=tolerance)
+        return cls(ours, cache, ours.drive, ours.rest, ours.rest)
 
     def slot(self, slot: Slot, frames: str) -> tuple[Motif, list[ndarray]]:
         """One slot.
@@ -155,7 +155,7 @@ class Loop:
             frames: "none": the windows alone; "kept": with the companion, extrapolated where frames are due and
                 brought to the host, the error estimated; "all": extrapolated wherever both end.
         """
-        splitting, motif = self.ours.splitting, self.book.motif(slot, self.drive)
+        splitting, motif = self.ours.splitting, self.cache.motif(slot, self.drive)
         rows: list[ndarray] = []
         if frames == "none":
             self.calcium, _ = splitting.advance(self.calcium, motif.plan)
@@ -230,13 +230,13 @@ def main(job_file: str, result_file: str) -> None:
         times.append(slot.start + motif.ends[motif.shared])
         courses.append(rows)
     first_pass = time.perf_counter() - began
-    solved = loop.book.solved
+    solved = loop.cache.solved
     left = iter(ours.slots[periods:])
-    if loop.book.tolerance >= 0.0:
+    if loop.cache.tolerance >= 0.0:
         for slot in islice(left, WARM):  # until it is periodic
-            before = loop.book.reused
+            before = loop.cache.reused
             loop.slot(slot, "none")
-            if loop.book.reused > before:
+            if loop.cache.reused > before:
                 break
     figures = {}
     for name, frames in [("windows", "none"), ("kept", "kept")]:
@@ -248,8 +248,8 @@ def main(job_file: str, result_file: str) -> None:
         times=np.concatenate(times),
         c=np.concatenate([rows[0] for rows in courses]),
         b=np.concatenate([rows[1] for rows in courses]),
-        setup=setup, first_pass=first_pass, solved=solved, solved_at_end=loop.book.solved,
-        reused=loop.book.reused, mismatch=loop.book.mismatch, windows=len(motif.ends),
+        setup=setup, first_pass=first_pass, solved=solved, solved_at_end=loop.cache.solved,
+        reused=loop.cache.reused, mismatch=loop.cache.mismatch, windows=len(motif.ends),
         part_names=list(by_part), part_seconds=list(by_part.values()), **figures,
     )  # fmt: skip
 

@@ -11,7 +11,7 @@ import typer
 
 from hpcpinn.config.jobs import DEFAULT
 from hpcpinn.errors import InputError, InterruptedRunError, warn
-from hpcpinn.files import refuse_endless
+from hpcpinn.files import check_regular
 from hpcpinn.systems.jobs import load_order, require_action
 from hpcpinn.systems.work import carry_out
 from hpcpinn.terminal.job import JOB_HELP, chosen_job, overrides_of
@@ -93,7 +93,7 @@ def checkpoint_to_resume(wish: str | None, output: Path) -> Path | None:
         return checkpoint
     if wish == "auto":
         return None
-    refuse_endless(checkpoint)
+    check_regular(checkpoint)
     raise InputError(f"--resume: no checkpoint {checkpoint}; use --resume auto to start afresh then")
 
 

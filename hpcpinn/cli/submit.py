@@ -11,7 +11,7 @@ from hpcpinn.config.load import Override
 from hpcpinn.systems import part
 from hpcpinn.systems.jobs import load_order, require_action
 from hpcpinn.terminal.job import JOB_HELP, chosen_job
-from hpcpinn.terminal.sbatch import TASK, for_task, refuse_blanks, refuse_unfilled, tasks_of
+from hpcpinn.terminal.sbatch import TASK, check_blanks, check_filled, for_task, tasks_of
 from hpcpinn.terminal.submit import Submission, check_array, script
 from hpcpinn.terminal.submit import submit as hand_over
 
@@ -60,7 +60,7 @@ def submit(
             overrides.append(f"{key}={json.dumps(value, ensure_ascii=False)}")
     named = {"--partition": partition, "--account": account}
     for flag, value in named.items():
-        refuse_blanks(flag, value)
+        check_blanks(flag, value)
     submission = Submission(
         arguments=(*_argument(job, morphology), *(part for override in overrides for part in ("--set", override))),
         nodes=nodes,
@@ -76,7 +76,7 @@ def submit(
     )
     words = {"JOB": str(job or ""), "--morphology": morphology or "", "--output": output or ""}
     for flag, word in [*words.items(), *(("--set", setting) for setting in settings or [])]:
-        refuse_unfilled(flag, word, is_array=submission.array is not None)
+        check_filled(flag, word, is_array=submission.array is not None)
     if submission.array is None:
         found = chosen_job(job, DEFAULT, morphology)
         _checked(found.file, [*found.overrides, *overrides])

@@ -7,7 +7,7 @@ from pathlib import Path
 from hpcpinn import bundled
 from hpcpinn.config.load import Override
 from hpcpinn.errors import InputError
-from hpcpinn.files import refuse_endless
+from hpcpinn.files import check_regular
 from hpcpinn.wording import as_typed
 
 DEFAULT = "default"
@@ -82,13 +82,13 @@ def find_job(given: Path | None, default: str | None = None, morphology: str | N
             raise InputError(f"--morphology {morphology}: {typed} is a cell already; name one of them")
         return _with_cell(typed, base)
     if given.is_file():
-        _refuse_other_kinds(given)
+        _check_kinds(given)
         return NamedJob(given)
     if typed in bundled_names():
         own = Path(f"{typed}.toml")
         other = f"; {own} here is another one: name it with its ending" if own.is_file() else ""
         return NamedJob(bundled_job(typed), notice=f"{typed} is the bundled job{other}")
-    refuse_endless(given)
+    check_regular(given)
     if given.is_dir():
         return NamedJob(given)  # refused where it is read
     meant = _near(given.stem)
@@ -125,7 +125,7 @@ def _near(name: str) -> str:
     return f" did you mean the bundled job {near[0]}?" if near else ""
 
 
-def _refuse_other_kinds(file: Path) -> None:
+def _check_kinds(file: Path) -> None:
     """Raises where a file is plainly no job."""
     if _starts_with(file, _HDF5):
         if file.name.endswith(".checkpoint.h5"):

@@ -23,7 +23,7 @@ from hpcpinn.config.reading import Problem, Reading, named_system
 from hpcpinn.config.toml import parse_toml
 from hpcpinn.config.values import Description
 from hpcpinn.errors import CutShortWarning, InputError, InputWarning, spelled, warn
-from hpcpinn.files import refuse_endless
+from hpcpinn.files import check_regular
 from hpcpinn.wording import shortened
 
 Override = str | tuple[str, str]
@@ -216,7 +216,7 @@ class Origin:
 
 
 def _read(file: FilePath, lists: Collection[str]) -> tuple[dict[str, Any], Origin]:
-    refuse_endless(file)
+    check_regular(file)
     try:
         text = file.read_text(encoding="utf-8-sig")
     except FileNotFoundError:

@@ -123,7 +123,7 @@ class Checking:
     say: Callable[[str], None] = _unheard
 
 
-def refuse_choices(kind: str, asked: Drawing) -> None:
+def check_choices(kind: str, asked: Drawing) -> None:
     """Raises where a time or a member is chosen of what has none.
 
     Args:

@@ -220,11 +220,11 @@ class NetworkDiffusion:
         solved = solved_pieces(linear.transfer, inner.reshape(n_pieces, 2, -1)[:, :, :1])
         system = node_system(self.interfaces, tree, solved, jnp.zeros((n_pieces, 2, size // 2)))
         solved = solved.reshape(n_pieces, size, size)
-        heard = -jnp.einsum("pij,pjx->pix", solved, jnp.where(inner, report, 0.0))
+        halo = -jnp.einsum("pij,pjx->pix", solved, jnp.where(inner, report, 0.0))
         weight = 2.0 * jnp.repeat(tree.weight, size // 2, axis=1)[:, :, None]
         return StoredWindows(
-            keep + jnp.einsum("pye,pex->pyx", give, heard),
-            weight * heard,
+            keep + jnp.einsum("pye,pex->pyx", give, halo),
+            weight * halo,
             jnp.einsum("pye,pej->pyj", give, solved) * jnp.swapaxes(inner, 1, 2),
             factorise(self.communicator, tree, system),
         )
@@ -267,7 +267,7 @@ class NetworkDiffusion:
         more = MANY if 8 * MANY * self._most_per_length <= self.most_bytes else FEW
         while more < count:
             more *= 2
-        self._refuse_too_much(more)
+        self._check_size(more)
         shapes = self._shapes
         if self._windows is None:
             empty = jax.tree.map(lambda x: jnp.zeros((more, *x.shape)), shapes)
@@ -282,7 +282,7 @@ class NetworkDiffusion:
         """`bytes_per_length` of the rank that has most: all ranks make room at the same time."""
         return max(self.communicator.share(self.bytes_per_length))
 
-    def _refuse_too_much(self, count: int) -> None:
+    def _check_size(self, count: int) -> None:
         wanted = count * self._most_per_length
         if wanted <= self.most_bytes:
             return

@@ -115,8 +115,8 @@ def tree_solve(
     assert tree is not None, "Robin's rule only"
     inner = interfaces.rule.coefficient[:, :, 0, None] != 0.0
     solved = solved_pieces(transfer, inner)
-    heard = jnp.einsum("paibj,pbj->pai", solved, given - jnp.where(inner, base, 0.0))
-    system = node_system(interfaces, tree, solved, heard - given)
+    halo = jnp.einsum("paibj,pbj->pai", solved, given - jnp.where(inner, base, 0.0))
+    system = node_system(interfaces, tree, solved, halo - given)
     record, rest = eliminate(tree.own, system)
     values = jnp.zeros_like(system.right)
     if tree.n_kept:
@@ -124,7 +124,7 @@ def tree_solve(
         values = values.at[tree.kept].set(shared[tree.kept_number])
     values = substitute(tree.own, record, values)
     common = jnp.where(inner, values[interfaces.rule.end_node], 0.0)
-    return heard + jnp.einsum("paibj,pbj->pai", solved, common)
+    return halo + jnp.einsum("paibj,pbj->pai", solved, common)
 
 
 def solved_pieces(transfer: Float[Array, "P S S"], inner: Bool[Array, "P 2 1"]) -> Float[Array, "P 2 E 2 E"]:

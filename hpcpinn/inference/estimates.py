@@ -38,7 +38,7 @@ def prior_of(parameters: Sequence[WithPrior], coordinates: Coordinates) -> Prior
     return Prior(np.where(given, centre, 0.0), np.where(given, widths**-2.0, 0.0))
 
 
-def refuse_unfinished(converged: bool, posterior: Posterior, steps: int, tolerance: float) -> None:
+def check_finished(converged: bool, posterior: Posterior, steps: int, tolerance: float) -> None:
     """Finds out that an iteration has not come to an end, though the data determine all that is learned.
 
     Raises:

@@ -92,7 +92,7 @@ def weigh(proposals: Proposals, log_density: Float[ndarray, " N"]) -> Weighted:
     return Weighted(proposals.z, weight, log_density, float(shape), float(1.0 / np.sum(weight**2)))
 
 
-def refuse_unreliable(draws: Weighted, *, shape_most: float, effective_least: float) -> None:
+def check_reliability(draws: Weighted, *, shape_most: float, effective_least: float) -> None:
     """Finds out that weighted draws must not be summarised.
 
     Args:

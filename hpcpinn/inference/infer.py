@@ -13,7 +13,7 @@ from jaxtyping import Float
 from numpy import ndarray
 
 from hpcpinn.errors import concerning
-from hpcpinn.inference.estimates import estimates_of, figures_of, refuse_unfinished
+from hpcpinn.inference.estimates import check_finished, estimates_of, figures_of
 from hpcpinn.inference.fits import make_profile
 from hpcpinn.inference.forward_model import data_of, evaluated, is_traced, seen, solve
 from hpcpinn.inference.gauss_newton import Evaluated, Fit, minimise_stepwise
@@ -126,7 +126,7 @@ class Inference:
         }
 
 
-def refuse_unusable_places(
+def check_places(
     output: str, given: Mapping[str, Path | str | None], *, draws: bool = False, kind: str = INFERENCE_FORMAT
 ) -> None:
     """Finds out before the work starts that a result cannot, or must not, be written.
@@ -143,12 +143,12 @@ def refuse_unusable_places(
     """
     inputs = {name: Path(file) for name, file in given.items() if file is not None}
     with concerning("run", "output"):
-        places.refuse_unusable(Path(output), inputs, _ANOTHER, kind)
-        places.refuse_unusable(metrics_path(output), inputs, f"the metrics go there: {_ANOTHER}")
+        places.check_usable(Path(output), inputs, _ANOTHER, kind)
+        places.check_usable(metrics_path(output), inputs, f"the metrics go there: {_ANOTHER}")
     if draws:
         require_libraries()
         with concerning("run", "output"):
-            places.refuse_unusable(
+            places.check_usable(
                 netcdf_path(output),
                 inputs | {"the result": Path(output)},
                 f"the draws go there: {_ANOTHER}",
@@ -205,10 +205,10 @@ def settled(
     fit, solution = fit_once(problem, observations, progress)
     path = [fit.way]
     for _ in range(_LAYINGS):
-        if problem.laid_at is None:
+        if problem.meshed_at is None:
             break
         before = np.asarray(fit.z)
-        problem = problem.laid_at(before)
+        problem = problem.meshed_at(before)
         progress.doing("fitting again, with windows and pieces laid anew")
         fit, solution = fit_once(problem, observations, progress)
         path.append(fit.way[1:])
@@ -274,7 +274,7 @@ def fitted(problem: InverseProblem, observed: Observed, progress: ProgressDispla
     seconds_fit = clock.perf_counter() - begun
     progress.doing("looking for what the data do not determine")
     posterior = posterior_of(problem, fit, observations)
-    refuse_unfinished(bool(fit.converged), posterior, int(fit.steps), problem.settings.tolerance)
+    check_finished(bool(fit.converged), posterior, int(fit.steps), problem.settings.tolerance)
     progress.doing("checking the model against the data")
     check = checked(problem, fit, observations)
     return Fitted(problem, start, observed, fit, solution, posterior, check, seconds_fit)

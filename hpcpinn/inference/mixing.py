@@ -35,7 +35,7 @@ def mixing_of(z: Float[ndarray, "C S p"]) -> Mixing:
     )
 
 
-def refuse_unmixed(
+def check_mixing(
     names: tuple[str, ...],
     mixing: Mixing,
     diverging: Bool[ndarray, "C S"],

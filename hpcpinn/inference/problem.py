@@ -91,7 +91,7 @@ class InverseProblem:
     unit: str = "1"
     traces: BandPlaces | None = None
     groups: Groups | None = None
-    laid_at: "Callable[[Float[ndarray, ' p']], InverseProblem] | None" = None
+    meshed_at: "Callable[[Float[ndarray, ' p']], InverseProblem] | None" = None
     over_fields: Callable[[Any, Float[ndarray, "p p"]], FieldBands] | None = None
     placed: "Callable[[Fitted], Placement] | None" = None
 

@@ -20,7 +20,7 @@ from hpcpinn.inference import importance
 from hpcpinn.inference.forward_model import Data, TracedModel, data_of, is_traced, rows_of, seen, solve
 from hpcpinn.inference.gauss_newton import Prior
 from hpcpinn.inference.infer import Fitted, Inference, fitted, inferred
-from hpcpinn.inference.mixing import mixing_of, refuse_unmixed
+from hpcpinn.inference.mixing import check_mixing, mixing_of
 from hpcpinn.inference.nuts import Chain, Effort, dispersed_start, log_posterior, whitened
 from hpcpinn.inference.nuts import sample as chain_of
 from hpcpinn.inference.problem import InverseProblem, Observed
@@ -179,7 +179,7 @@ def sample(
     return outcome
 
 
-def refuse_improper(names: tuple[str, ...], is_loose: Bool[ndarray, " p"]) -> None:
+def check_proper(names: tuple[str, ...], is_loose: Bool[ndarray, " p"]) -> None:
     """Finds out that there is no posterior.
 
     Args:
@@ -224,7 +224,7 @@ def _by_chains(
     """Draws of the no-U-turn sampler. Collective over all ranks."""
     precision = np.asarray(found.problem.prior.precision)
     # A flat prior is improper where the likelihood is bounded nowhere.
-    refuse_improper(model.names, ~found.posterior.determined & (precision == 0.0))
+    check_proper(model.names, ~found.posterior.determined & (precision == 0.0))
     data = data_of(model, found.observed.observations)
     chains = _all_chains(found, model, data, how, communicator, progress)
     progress.doing("judging the draws, and where to measure next")
@@ -261,7 +261,7 @@ def _all_chains(
 def _judged(model: TracedModel, chains: Chain, how: Sampling) -> Draws:
     z = np.asarray(chains.z)
     mixing = mixing_of(z)
-    refuse_unmixed(model.names, mixing, np.asarray(chains.diverging), rhat_most=how.rhat_most, ess_least=how.ess_least)
+    check_mixing(model.names, mixing, np.asarray(chains.diverging), rhat_most=how.rhat_most, ess_least=how.ess_least)
     kept = chains._asdict() | asdict(mixing)
     value = np.asarray(model.coordinates.values(z))
     together = value.reshape(-1, value.shape[-1])
@@ -292,12 +292,12 @@ def _log_likelihood(missed: Float[ndarray, "D N"], found: Fitted) -> Float[ndarr
 def _by_weights(found: Fitted, how: Sampling, communicator: Communicator, progress: ProgressDisplay) -> _Drawn:
     """Draws from around Laplace's approximation, each a run, with weights. Collective over all ranks."""
     posterior, model = found.posterior, found.problem.model
-    refuse_improper(model.names, ~np.isfinite(posterior.sd))
+    check_proper(model.names, ~np.isfinite(posterior.sd))
     proposals = communicator.on_root(importance.propose, posterior.centre, posterior.covariance, how.draws, how.seed)
     density, likelihood, bands = _weighed(found, proposals.z, progress)
     weighted = communicator.on_root(importance.weigh, proposals, density)
     communicator.on_root(
-        lambda: importance.refuse_unreliable(weighted, shape_most=how.shape_most, effective_least=how.effective_least)
+        lambda: importance.check_reliability(weighted, shape_most=how.shape_most, effective_least=how.effective_least)
     )
     value = np.asarray(model.coordinates.values(weighted.z))
     first, median, last = importance.quantiles(value, weighted.weight, (_MIDDLE[0], 0.5, _MIDDLE[1]))

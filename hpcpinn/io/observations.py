@@ -11,7 +11,7 @@ from jaxtyping import Float
 from numpy import ndarray
 
 from hpcpinn.errors import InputError
-from hpcpinn.files import refuse_endless
+from hpcpinn.files import check_regular
 from hpcpinn.io.data_columns import numbers_in, read_columns, read_datasets, row_of
 from hpcpinn.units import CONCENTRATION, LENGTH, TIME
 
@@ -74,7 +74,7 @@ def read_observations(path: str | Path, columns: Mapping[str, str | None] = IN_A
         InputError: It cannot be read, a column is missing, unknown or in another unit, or a cell is no number.
     """
     path = Path(path)
-    refuse_endless(path)
+    check_regular(path)
     if not path.is_file():
         raise InputError(f"{path}: no such data file; give CSV or HDF5 with {','.join(columns)}")
     lines: tuple[int, ...] = ()
@@ -92,11 +92,11 @@ def read_observations(path: str | Path, columns: Mapping[str, str | None] = IN_A
         }
     at = {name: column for name, column in found.items() if name not in ("value", "noise")}
     observations = Observations(found["value"], found["noise"], at, dict(columns), lines)
-    _refuse_what_is_no_number(observations, str(path), observations.columns)
+    _check_numbers(observations, str(path), observations.columns)
     return observations
 
 
-def refuse_unusable(observations: Observations, n_parameters: int, where: str) -> None:
+def check_usable(observations: Observations, n_parameters: int, where: str) -> None:
     """Finds out that observations cannot be used; their places are their system's affair.
 
     Args:
@@ -107,7 +107,7 @@ def refuse_unusable(observations: Observations, n_parameters: int, where: str) -
     Raises:
         InputError: A value, noise or time that is no number, no positive noise, or fewer rows than parameters.
     """
-    _refuse_what_is_no_number(observations, where, ("noise", "value", "t"))
+    _check_numbers(observations, where, ("noise", "value", "t"))
     unit = f" {observations.unit('noise')}".rstrip()
     for row in np.flatnonzero(observations.noise <= 0.0):
         raise InputError(
@@ -121,7 +121,7 @@ def refuse_unusable(observations: Observations, n_parameters: int, where: str) -
         )
 
 
-def _refuse_what_is_no_number(observations: Observations, where: str, columns: tuple[str, ...]) -> None:
+def _check_numbers(observations: Observations, where: str, columns: tuple[str, ...]) -> None:
     for name in columns:
         if name not in observations.columns or isinstance(observations[name], tuple):
             continue

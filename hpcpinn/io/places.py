@@ -27,7 +27,7 @@ NETCDF_SUFFIXES = (".nc",)
 """Of draws, which are netCDF and named by us."""
 
 
-def refuse_unusable(path: Path, inputs: Mapping[str, Path], fix: str, kind: str | None = None) -> None:
+def check_usable(path: Path, inputs: Mapping[str, Path], fix: str, kind: str | None = None) -> None:
     """Finds out before the work starts that a file cannot, or must not, be written. Leaves nothing behind.
 
     Args:
@@ -45,7 +45,7 @@ def refuse_unusable(path: Path, inputs: Mapping[str, Path], fix: str, kind: str 
             raise InputError(f"{path} is {name}, which would be lost; {fix}")
     if path.is_dir():
         raise InputError(f"{path} is a directory; {fix}")
-    _refuse_unwritable_folder(path, fix)
+    _check_writable(path, fix)
     if kind is not None and path.exists() and not _may_be_replaced(path, kind):
         raise InputError(
             f"{path} is there already and is no hpcpinn {REPLACEABLE[kind]}, so it stays as it is; "
@@ -58,7 +58,7 @@ def refuse_unusable(path: Path, inputs: Mapping[str, Path], fix: str, kind: str 
         )
 
 
-def refuse_unusable_folder(folder: Path, fix: str) -> None:
+def check_folder(folder: Path, fix: str) -> None:
     """The same for a directory that will be made where there is none.
 
     Raises:
@@ -66,7 +66,7 @@ def refuse_unusable_folder(folder: Path, fix: str) -> None:
     """
     if folder.exists() and not folder.is_dir():
         raise InputError(f"{folder} is a file, not a directory; {fix}")
-    _refuse_unwritable_folder(folder / "any", fix)
+    _check_writable(folder / "any", fix)
 
 
 def same_file(one: Path, other: Path) -> bool:
@@ -77,7 +77,7 @@ def same_file(one: Path, other: Path) -> bool:
         return False
 
 
-def _refuse_unwritable_folder(path: Path, fix: str) -> None:
+def _check_writable(path: Path, fix: str) -> None:
     folder = next(parent for parent in path.absolute().parents if os.path.lexists(parent))
     try:
         with TemporaryFile(dir=folder):

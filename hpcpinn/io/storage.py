@@ -22,7 +22,7 @@ from numpy import ndarray
 
 from hpcpinn import bundled
 from hpcpinn.errors import InputError, OutputError
-from hpcpinn.files import refuse_endless
+from hpcpinn.files import check_regular
 
 if TYPE_CHECKING:
     from hpcpinn.parallel.communicator import Communicator
@@ -95,7 +95,7 @@ def open_existing(path: Path, kind: str, version: int) -> Iterator[h5py.File]:
     """
     if path.is_dir():
         raise InputError(f"{path}: is a directory; give the path of an {kind} file")
-    refuse_endless(path)
+    check_regular(path)
     if not path.is_file():
         meant = _meant(path) if kind == "hpcpinn-result" else ""
         raise InputError(f"{path}: no such file; {meant}give the path of an {kind} file")

@@ -7,7 +7,7 @@ from hpcpinn.morphology.interpolation import tree_weights
 from hpcpinn.morphology.meshes import builtin_names, builtin_path, morphology_path
 from hpcpinn.morphology.repair import Repair
 from hpcpinn.morphology.sites import Site, parse_site
-from hpcpinn.morphology.swc import SwcTree, read_swc, refuse_implausible_units
+from hpcpinn.morphology.swc import SwcTree, check_units, read_swc
 
 __all__ = [
     "Cable",
@@ -20,10 +20,10 @@ __all__ = [
     "cable_from_networkx",
     "cable_from_swc",
     "cable_to_networkx",
+    "check_units",
     "morphology_path",
     "parse_site",
     "read_swc",
-    "refuse_implausible_units",
     "tree_weights",
     "with_reticulum",
 ]

@@ -14,7 +14,7 @@ from hpcpinn.morphology.graph_file import SUFFIX, read_graph
 from hpcpinn.morphology.repair import Repair
 from hpcpinn.morphology.simplify import simplify
 from hpcpinn.morphology.soma import frusta_of
-from hpcpinn.morphology.swc import SwcTree, read_swc, refuse_implausible_units
+from hpcpinn.morphology.swc import SwcTree, check_units, read_swc
 from hpcpinn.wording import as_typed
 
 
@@ -87,7 +87,7 @@ def cable_from_file(
             )
         return cable_of_graph(read_graph(path), merge_below=merge_below, er_fraction=er_fraction, er_radius=er_radius)
     tree = read_swc(path, units=units)
-    refuse_implausible_units(tree)
+    check_units(tree)
     if tree.repairs:
         count = "a repair" if len(tree.repairs) == 1 else f"{len(tree.repairs)} repairs, the first"
         warn(f"{tree.path}: read with {count}: {tree.repairs[0]} (hpcpinn inspect {as_typed(tree.path)} shows all)")

@@ -7,7 +7,7 @@ from typing import Any
 import networkx as nx
 
 from hpcpinn.errors import InputError, OutputError
-from hpcpinn.files import refuse_endless
+from hpcpinn.files import check_regular
 
 SUFFIX = ".json"
 """Of files that hold a graph and no SWC points."""
@@ -25,7 +25,7 @@ def read_graph(path: Path) -> nx.Graph:
     Raises:
         InputError: It cannot be read, or is no such thing.
     """
-    refuse_endless(path)
+    check_regular(path)
     try:
         document = json.loads(path.read_text(encoding="utf-8"))
     except OSError as error:

@@ -101,9 +101,9 @@ def read_swc(path: str | Path, *, units: str = "auto") -> SwcTree:
     """
     scale = 1.0 if units == "auto" else length_per_unit(units)
     lines = read_lines(path)
-    _refuse_duplicates(lines, path)
-    _refuse_missing_parents(lines, path)
-    _refuse_gigantic(lines, path)
+    _check_duplicates(lines, path)
+    _check_parents(lines, path)
+    _check_extent(lines, path)
     points, parent = _ordered(lines.points, path)
     tree = SwcTree(
         path=str(path),
@@ -115,19 +115,19 @@ def read_swc(path: str | Path, *, units: str = "auto") -> SwcTree:
         line=np.array([p.line for p in points]),
         unit="um" if units == "auto" else plain_mu(units),
     )
-    _refuse_lone_point(tree)
+    _check_lone_point(tree)
     tree = _with_structure_marks_repaired(tree)
     if units == "auto":
         tree = suspect_unit(tree, lines.comments)
     if tree.suspected_unit is None:
-        _refuse_larger_than_cells(tree, scale, thickest=THICKEST if units == "auto" else LONGEST)
+        _check_lengths(tree, scale, thickest=THICKEST if units == "auto" else LONGEST)
     thinnest = THINNEST / scale if tree.suspected_unit is None else SMALLEST_NUMBER
     tree = _with_radii_repaired(tree, thinnest)
     tree = _with_zero_edges_reported(_with_round_off_removed(tree, SHORTEST / scale))
     return replace(tree, xyz=tree.xyz * scale, radius=tree.radius * scale)
 
 
-def refuse_implausible_units(tree: SwcTree) -> None:
+def check_units(tree: SwcTree) -> None:
     """Stops a computation on a cell that is written in another unit than it was read in.
 
     Raises:
@@ -137,7 +137,7 @@ def refuse_implausible_units(tree: SwcTree) -> None:
         raise InputError(f"{tree.path}: {tree.warnings[0]}")
 
 
-def _refuse_duplicates(lines: SwcLines, path: str | Path) -> None:
+def _check_duplicates(lines: SwcLines, path: str | Path) -> None:
     first: dict[int, int] = {}
     for point in lines.points:
         if point.id in first:
@@ -148,7 +148,7 @@ def _refuse_duplicates(lines: SwcLines, path: str | Path) -> None:
         first[point.id] = point.line
 
 
-def _refuse_gigantic(lines: SwcLines, path: str | Path) -> None:
+def _check_extent(lines: SwcLines, path: str | Path) -> None:
     for point in lines.points:
         for name, value in zip(("x", "y", "z", "radius"), (*point.xyz, point.radius), strict=True):
             if abs(value) > LARGEST_NUMBER:
@@ -157,7 +157,7 @@ def _refuse_gigantic(lines: SwcLines, path: str | Path) -> None:
                 )
 
 
-def _refuse_missing_parents(lines: SwcLines, path: str | Path) -> None:
+def _check_parents(lines: SwcLines, path: str | Path) -> None:
     ids = {point.id for point in lines.points}
     for point in lines.points:
         if point.parent < 0 or point.parent in ids:
@@ -177,20 +177,20 @@ def _ordered(points: tuple[SwcPoint, ...], path: str | Path) -> tuple[list[SwcPo
     """Points, parents first, with the row of each parent; refuses what is not one tree."""
     roots = [point for point in points if point.parent < 0]
     if len(roots) > 1:
-        _refuse_several_roots(roots, points, path)
+        _check_roots(roots, points, path)
     by_id = {point.id: point for point in points}
     sorted_ids = sorted(by_id)
     if not roots or any(by_id[id_].parent >= id_ for id_ in sorted_ids):
         sorted_ids = _depth_first(roots, points)
     if len(sorted_ids) < len(points):
         reached = set(sorted_ids)
-        _refuse_cycle([point for point in points if point.id not in reached], by_id, path)
+        _check_cycle([point for point in points if point.id not in reached], by_id, path)
     row = {id_: k for k, id_ in enumerate(sorted_ids)}
     ordered = [by_id[id_] for id_ in sorted_ids]
     return ordered, np.array([row.get(point.parent, -1) for point in ordered])
 
 
-def _refuse_several_roots(roots: list[SwcPoint], points: tuple[SwcPoint, ...], path: str | Path) -> None:
+def _check_roots(roots: list[SwcPoint], points: tuple[SwcPoint, ...], path: str | Path) -> None:
     """Names the roots, and which tree has the soma: the others are cut off, or cells of their own."""
     kind = {point.id: point.kind for point in points}
     trees = {root.line: _depth_first([root], points) for root in roots}
@@ -223,7 +223,7 @@ def _depth_first(roots: list[SwcPoint], points: tuple[SwcPoint, ...]) -> list[in
     return ordered
 
 
-def _refuse_cycle(unreached: list[SwcPoint], by_id: dict[int, SwcPoint], path: str | Path) -> None:
+def _check_cycle(unreached: list[SwcPoint], by_id: dict[int, SwcPoint], path: str | Path) -> None:
     cycle = _cycle(unreached, by_id)
     chain = " -> ".join(str(point.id) for point in cycle[:6])
     chain += " -> ..." if len(cycle) > 6 else f" -> {cycle[0].id}"
@@ -247,7 +247,7 @@ def _cycle(unreached: list[SwcPoint], by_id: dict[int, SwcPoint]) -> list[SwcPoi
     return circle[first:] + circle[:first]
 
 
-def _refuse_lone_point(tree: SwcTree) -> None:
+def _check_lone_point(tree: SwcTree) -> None:
     if tree.n_points == 1 and tree.kind[0] != SOMA:
         raise InputError(
             f"{tree.place(0)}: the only point is of type {tree.kind[0]}; "
@@ -265,7 +265,7 @@ def _with_structure_marks_repaired(tree: SwcTree) -> SwcTree:
     return replace(tree, kind=kind, repairs=(*tree.repairs, note))
 
 
-def _refuse_larger_than_cells(tree: SwcTree, scale: float, thickest: float) -> None:
+def _check_lengths(tree: SwcTree, scale: float, thickest: float) -> None:
     """Refuses coordinates beyond `LONGEST` and radii beyond `thickest` (µm); `scale` is µm per unit."""
     limits = ((np.abs(tree.xyz).max(axis=1), LONGEST, "a coordinate"), (tree.radius, thickest, "the radius"))
     for values, limit, name in limits:

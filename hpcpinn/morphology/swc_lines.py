@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from hpcpinn.errors import InputError
-from hpcpinn.files import refuse_endless
+from hpcpinn.files import check_regular
 from hpcpinn.morphology.meshes import PREFIX, builtin_names
 from hpcpinn.wording import counted, shortened
 
@@ -82,7 +82,7 @@ def read_lines(path: str | Path) -> SwcLines:
 
 
 def _text(path: str | Path) -> str:
-    refuse_endless(path)
+    check_regular(path)
     try:
         raw = Path(path).read_bytes()
     except FileNotFoundError:

@@ -12,7 +12,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from hpcpinn.errors import InputError
-from hpcpinn.files import refuse_endless
+from hpcpinn.files import check_regular
 from hpcpinn.wording import shortened
 
 UNREADABLE = (OSError, UnicodeDecodeError)
@@ -48,7 +48,7 @@ def rows_of(path: Path) -> list[tuple[int, list[str]]]:
 
 
 def _text(path: Path) -> str:
-    refuse_endless(path)
+    check_regular(path)
     data = path.read_bytes()
     try:
         text = data.decode("utf-8-sig")
@@ -123,7 +123,7 @@ def columns_of(path: Path, header: Sequence[str], what: str) -> list[tuple[int, 
     wanted = ",".join(header)
     if path.is_dir():
         raise InputError(f"{path}: is a directory; give a CSV file with the columns {wanted}")
-    refuse_endless(path)
+    check_regular(path)
     if not path.is_file():
         raise InputError(f"{path}: no such {what} file; give a CSV file with the columns {wanted}")
     try:

@@ -24,7 +24,7 @@ from jaxtyping import Array, Float, Int
 from scipy.sparse import csr_array
 
 from hpcpinn.errors import InputError, warn
-from hpcpinn.files import refuse_endless
+from hpcpinn.files import check_regular
 from hpcpinn.physics.csv_rows import UNREADABLE, miscounted, number, rows_of, unreadable
 from hpcpinn.wording import shortened
 
@@ -140,7 +140,7 @@ def read_voltage(path: str | Path, *, time_unit: float = 1e-3) -> VoltageSource:
     path = Path(path)
     if path.is_dir():
         raise InputError(f"{path}: is a directory; name a CSV or HDF5 file with voltage.file")
-    refuse_endless(path)
+    check_regular(path)
     if not path.is_file():
         raise InputError(f"{path}: no such voltage file; check voltage.file")
     try:

@@ -4,13 +4,11 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from hpcpinn.errors import InputError
-from hpcpinn.io.places import refuse_unusable, refuse_unusable_folder, same_file
+from hpcpinn.io.places import check_folder, check_usable, same_file
 from hpcpinn.io.storage import stem_of
 
 
-def refuse_unusable_picture(
-    picture: Path, inputs: Mapping[str, Path], fix: str = "name another file with --picture"
-) -> None:
+def check_picture(picture: Path, inputs: Mapping[str, Path], fix: str = "name another file with --picture") -> None:
     """Finds out that a picture cannot, or must not, be written.
 
     Args:
@@ -27,10 +25,10 @@ def refuse_unusable_picture(
     formats = sorted(FigureCanvasBase.get_supported_filetypes())
     if picture.suffix and picture.suffix.lower().removeprefix(".") not in formats:
         raise InputError(f"{picture}: no format of pictures; let it end in .png, .pdf or .svg, and {fix}")
-    refuse_unusable(picture, inputs, fix)
+    check_usable(picture, inputs, fix)
 
 
-def refuse_unusable_gallery(folder: Path, suffix: str, result: Path) -> None:
+def check_gallery(folder: Path, suffix: str, result: Path) -> None:
     """The same for all pictures of a run.
 
     Args:
@@ -42,6 +40,6 @@ def refuse_unusable_gallery(folder: Path, suffix: str, result: Path) -> None:
         InputError: The folder is a file or cannot be made or written to, or the result is in the way.
     """
     fix = "name another folder with --out"
-    refuse_unusable_folder(folder, fix)
+    check_folder(folder, fix)
     if result.suffix == f".{suffix}" and same_file(folder, result.absolute().parent):
         raise InputError(f"{result}: a picture could replace it; {fix}, or rename it to {stem_of(result)}.h5")

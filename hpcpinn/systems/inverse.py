@@ -164,11 +164,9 @@ def _look(inverse: Any, order: Order, what: str, **more: Any) -> None:
         example = getattr(_inverse_of(order, inverse), "EXAMPLE", "")
         such = f", such as {example}" if example else ""
         raise InputError(f"[[parameter]]: none is given, so there is nothing to {what}; name at least one{such}")
-    from hpcpinn.inference.infer import refuse_unusable_places
+    from hpcpinn.inference.infer import check_places
 
-    refuse_unusable_places(
-        order.described.run.output, _inverse_of(order, inverse).inputs(order.described, order.file), **more
-    )
+    check_places(order.described.run.output, _inverse_of(order, inverse).inputs(order.described, order.file), **more)
 
 
 def _say(lines: list[str], warnings: list[str]) -> None:

@@ -27,7 +27,7 @@ _MOST_SECONDS = 366 * 24 * 3600
 _RANGE = re.compile(r"(\d{1,7})(?:-(\d{1,7})(?::([1-9]\d{0,6}))?)?", re.ASCII)
 
 
-def refuse_control_characters(what: str, text: str) -> None:
+def check_printable(what: str, text: str) -> None:
     """Refuses what would end a line of a script and begin another.
 
     Args:
@@ -42,7 +42,7 @@ def refuse_control_characters(what: str, text: str) -> None:
         raise InputError(f"{what} {text[:80]!r}: a control character ({found!r}) has no place in a batch script")
 
 
-def refuse_unfilled(what: str, text: str, is_array: bool) -> None:
+def check_filled(what: str, text: str, is_array: bool) -> None:
     """Refuses placeholders of SLURM that nothing fills in the arguments of a run.
 
     Args:
@@ -65,7 +65,7 @@ def refuse_unfilled(what: str, text: str, is_array: bool) -> None:
     )
 
 
-def refuse_blanks(what: str, text: str | None) -> None:
+def check_blanks(what: str, text: str | None) -> None:
     """Refuses a name that can be none of SLURM's; None is no name, and is fine.
 
     Raises:
@@ -75,7 +75,7 @@ def refuse_blanks(what: str, text: str | None) -> None:
         return
     if not text:
         raise InputError(f"{what} '': the name is empty (a variable that is not set?); give a name, or leave it out")
-    refuse_control_characters(what, text)
+    check_printable(what, text)
     if re.search(r"[\s\"'\\]", text):
         raise InputError(f"{what} {text!r}: a name of SLURM has no blanks, quotes or backslashes")
 
@@ -99,7 +99,7 @@ class Option:
         Raises:
             InputError: It is none.
         """
-        refuse_control_characters("--sbatch", typed)
+        check_printable("--sbatch", typed)
         text = typed.strip()
         found = _LONG.fullmatch(text) or _SHORT.fullmatch(text)
         if found is None:

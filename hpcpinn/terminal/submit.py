@@ -14,8 +14,8 @@ from hpcpinn.terminal.sbatch import (
     TASK,
     Option,
     arguments_of_a_task,
+    check_printable,
     check_times,
-    refuse_control_characters,
     tasks_of,
 )
 
@@ -83,7 +83,7 @@ class Submission:
         check_times(self.time, self.grace)
         _require(bool(_NAME.fullmatch(self.name)), "name", self.name, "up to 100 letters, digits and . _ + -")
         for argument in self.arguments:
-            refuse_control_characters("the argument", argument)
+            check_printable("the argument", argument)
         for option in self.read_options:
             if option.flag in _OURS:
                 raise InputError(f"--sbatch {option.flag}: use {_OURS[option.flag]}, which is checked with the others")
@@ -137,7 +137,7 @@ def script(submission: Submission, directory: Path | None = None) -> str:
         InputError: A template is missing or has a blank that nothing fills, or SLURM cannot work in the folder.
     """
     folder = str(directory or Path.cwd())
-    refuse_control_characters("the working folder", folder)
+    check_printable("the working folder", folder)
     if "%" in folder or "\\" in folder:
         raise InputError(f"the working folder {folder}: SLURM takes % and \\ for its own; submit from another folder")
     options = [

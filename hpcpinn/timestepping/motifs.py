@@ -27,7 +27,7 @@ from hpcpinn.physics.stimulation.stimulus import Stimulus
 from hpcpinn.timestepping.cable_equation import CableEquation, VoltageState
 from hpcpinn.timestepping.firing import Rises, rises
 from hpcpinn.timestepping.given_voltage import GivenVoltage
-from hpcpinn.timestepping.heard_voltage import HeardVoltage
+from hpcpinn.timestepping.halo_voltage import HaloVoltage
 from hpcpinn.timestepping.influx import (
     ChannelCourse,
     ChannelScale,
@@ -40,7 +40,7 @@ from hpcpinn.timestepping.influx import (
 )
 from hpcpinn.timestepping.pulse_steps import CurrentClamp, VoltageStepRule
 from hpcpinn.timestepping.releases import CellInflux, CellSources
-from hpcpinn.timestepping.slot_windows import WindowBook
+from hpcpinn.timestepping.slot_windows import WindowCache
 from hpcpinn.timestepping.slots import Slot
 from hpcpinn.timestepping.splitting import Diffusion, WindowPlan, padded, plan_windows
 from hpcpinn.timestepping.voltage_course import voltage_course
@@ -153,7 +153,7 @@ class SlotSolver:
         clamps: In the order of their rows.
         given: The voltage where it is not solved, on all compartments that are heard of.
         releases: Calcium that comes into single cells; None for none.
-        heard: Where compartments are spread over ranks, those that `to_cells` has columns for.
+        halo: Where compartments are spread over ranks, those that `to_cells` has columns for.
         channels: How the calcium channels of compartments differ; None where they do not.
         impossible: The error of a voltage that no membrane survives, from where and when it is.
     """
@@ -170,13 +170,13 @@ class SlotSolver:
     clamps: tuple[CurrentClamp, ...] = ()
     given: GivenVoltage | None = None
     releases: CellSources | None = None
-    heard: HeardVoltage | None = None
+    halo: HaloVoltage | None = None
     channels: ChannelScale | None = None
     impossible: Callable[[str], InputError] = field(default=lambda where: InputError(f"the membrane goes to {where}"))
 
     def hear(self, values: Float[ndarray, "n ..."]) -> Float[ndarray, "P ..."]:
         """Values at own compartments and at those heard of. Collective over all ranks."""
-        return values if self.heard is None else self.heard.heard(values)
+        return values if self.halo is None else self.halo.with_halo(values)
 
     def solve(self, slot: Slot, begin: DriveState, ends: Int[ndarray, " K"] | None = None) -> Motif:
         """The motif of a slot that starts from `begin`, with given windows or those of fixed lengths.
@@ -218,19 +218,19 @@ class SlotSolver:
                 self.cable, begin.voltage, slot.start, slot.end, self.steps, self.sources, self.stimulus,
                 self.onset, self.clamps, lambda moved: float(self._all(np.array([moved]))[0]),
             )  # fmt: skip
-            self._refuse_impossible(slot.start + times, V)
+            self._check_possible(slot.start + times, V)
         at_ticks = _at(times, V, np.linspace(0.0, slot.duration, ticks + 1))
         changed = self._all(np.abs(np.diff(at_ticks, axis=0)).max(axis=1, initial=0.0))
         moved, tick = np.append(0.0, np.cumsum(changed)), slot.duration / ticks
         firing = stretches(self._all(firing_times(at_ticks, tick)), tick, self.lengths.settle)
         return SlotVoltage(slot, begin, end, times, V, moved, firing)
 
-    def _refuse_impossible(self, times: Float[ndarray, " S"], V: Float[ndarray, "S n"]) -> None:
+    def _check_possible(self, times: Float[ndarray, " S"], V: Float[ndarray, "S n"]) -> None:
         """Ends the run on all ranks where any of them has a voltage that no membrane survives."""
         where = beyond_all_membranes(times, V, self._site)
         error = None if where is None else self.impossible(where)
-        if self.heard is not None:
-            self.heard.communicator.agree(error)
+        if self.halo is not None:
+            self.halo.communicator.agree(error)
         elif error is not None:
             raise error
 
@@ -272,14 +272,14 @@ class SlotSolver:
 
     def _all(self, values: Float[ndarray, " n"]) -> Float[ndarray, " n"]:
         """The largest of all ranks."""
-        if self.heard is None:
+        if self.halo is None:
             return values
-        largest: Float[ndarray, " n"] = np.max(self.heard.communicator.share(values), axis=0)
+        largest: Float[ndarray, " n"] = np.max(self.halo.communicator.share(values), axis=0)
         return largest
 
     def _agreed(self, gates: Float[ndarray, "P gates"]) -> Float[ndarray, "P gates"]:
         """Gates as their owners have them, to the last bit."""
-        return gates if self.heard is None else self.heard.heard(gates[: len(self.heard.own)])
+        return gates if self.halo is None else self.halo.with_halo(gates[: len(self.halo.own)])
 
     @cached_property
     def _terms(self) -> int:
@@ -316,7 +316,7 @@ _LEAST_WINDOWS = 128
 """Windows of the plan of a small cell: those of a slot of 0.1 s."""
 
 _SMALL = 4 * 2**20
-"""Bytes of such a plan; a book holds up to 48 motifs with two plans each."""
+"""Bytes of such a plan; a cache holds up to 48 motifs with two plans each."""
 
 _ROWS_AT_ONCE = 96
 """Numbers of rows of a table are multiples of it: few compilations, little done in vain."""
@@ -345,7 +345,7 @@ def _at(times: Float[ndarray, " T"], values: Float[ndarray, "T P"], wanted: Floa
 
 
 @dataclass
-class MotifBook:
+class MotifCache:
     """The motifs that have been solved.
 
     Attributes:
@@ -366,7 +366,7 @@ class MotifBook:
     most: int = 12
     most_in_all: int = 48
     most_bytes: float = 1.5e9
-    windows: WindowBook | None = None
+    windows: WindowCache | None = None
     solved: int = 0
     reused: int = 0
     mismatch: float = 0.0
@@ -375,11 +375,11 @@ class MotifBook:
 
     @property
     def starts(self) -> list[tuple[Slot, DriveState, Int[ndarray, " K"]]]:
-        """From what all motifs in the book can be solved again, with their windows; last the one used last."""
+        """From what all motifs in the cache can be solved again, with their windows; last the one used last."""
         return [(motif.slot, motif.begin, motif.ticks) for motif in self._motifs]
 
     def learn(self, starts: list[tuple[Slot, DriveState, Int[ndarray, " K"]]]) -> None:
-        """Solves motifs again, from what another book's `starts` have said."""
+        """Solves motifs again, from what another cache's `starts` have said."""
         self._motifs += [self.solver.solve(*start) for start in starts]
 
     def motif(self, slot: Slot, begin: DriveState, calcium: ReactionState | None = None) -> Motif:

@@ -97,7 +97,7 @@ class Found:
 
 
 @dataclass
-class WindowBook:
+class WindowCache:
     """The windows that were found.
 
     Attributes:
@@ -133,9 +133,9 @@ class WindowBook:
             self.known[slot.kind] = replace(found, worse=True)
 
 
-def packed_windows(book: WindowBook | None) -> dict[str, Any]:
-    """What a checkpoint keeps of a book."""
-    known = [] if book is None else list(book.known.values())
+def packed_windows(cache: WindowCache | None) -> dict[str, Any]:
+    """What a checkpoint keeps of a cache."""
+    known = [] if cache is None else list(cache.known.values())
     packed: dict[str, Any] = {"windows": len(known)}
     for number, found in enumerate(known):
         packed[f"windows{number}_slot"] = found.slot.packed()
@@ -144,10 +144,10 @@ def packed_windows(book: WindowBook | None) -> dict[str, Any]:
     return packed
 
 
-def restore_windows(book: WindowBook | None, packed: Mapping[str, Any]) -> None:
-    """Gives a book what `packed_windows` kept of another."""
-    for number in range(int(packed["windows"]) if book is not None else 0):
+def restore_windows(cache: WindowCache | None, packed: Mapping[str, Any]) -> None:
+    """Gives a cache what `packed_windows` kept of another."""
+    for number in range(int(packed["windows"]) if cache is not None else 0):
         slot, ends = unpacked(packed[f"windows{number}_slot"]), np.asarray(packed[f"windows{number}_ends"])
         searches, estimate, worse = np.asarray(packed[f"windows{number}_judged"]).tolist()
-        assert book is not None
-        book.known[slot.kind] = Found(slot, ends, int(searches), estimate, bool(worse))
+        assert cache is not None
+        cache.known[slot.kind] = Found(slot, ends, int(searches), estimate, bool(worse))

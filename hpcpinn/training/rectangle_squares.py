@@ -336,11 +336,11 @@ def accept(
     scale = jnp.asarray(equation.scale)[:, None]
     weighted = weights.edge**2 * side_weight(table) * robin_in / scale
 
-    def heard(heads: Array) -> Array:
+    def received(heads: Array) -> Array:
         value, slope = side_values(equation, table, geometry, window.duration, heads)
         return jnp.sum(combine(edges.receive, value, slope) / scale * weighted)
 
-    pull = jax.grad(heard)(jnp.zeros_like(correction.heads))
+    pull = jax.grad(received)(jnp.zeros_like(correction.heads))
     return correction.heads + _solve(linear.cholesky, geometry, pull)
 
 

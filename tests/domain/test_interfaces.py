@@ -73,7 +73,7 @@ def test_any_partition_sums_the_same_reports_in_the_same_order(shared, transmiss
     for rank, interfaces in enumerate(everyone):
         assert (slots[rank] >= 0).all()
         ours, whole = interfaces.rule, alone.rule
-        heard = slots[rank][np.asarray(ours.entry_slot)]
+        halo = slots[rank][np.asarray(ours.entry_slot)]
         ends = local_ends(pieces, owner, rank)
         nodes = pieces.node.ravel()
         for position, end in enumerate(ends):
@@ -82,8 +82,8 @@ def test_any_partition_sums_the_same_reports_in_the_same_order(shared, transmiss
             near = np.asarray(ours.entry_node) == ours.end_node[at, end % 2]
             far = np.asarray(whole.entry_node) == whole.end_node[there, end % 2]
             everywhere = local_ends(pieces, np.zeros_like(owner), 0)[np.asarray(whole.entry_slot)]
-            assert np.array_equal(heard[near], everywhere[far])
-            assert np.array_equal(heard[near], np.flatnonzero(nodes == nodes[end]))
+            assert np.array_equal(halo[near], everywhere[far])
+            assert np.array_equal(halo[near], np.flatnonzero(nodes == nodes[end]))
             assert np.array_equal(ours.entry_weight[near], whole.entry_weight[far])
             for table in ("coefficient", "source_weight"):
                 assert np.array_equal(getattr(ours, table)[at, end % 2], getattr(whole, table)[there, end % 2])
@@ -115,10 +115,10 @@ def test_orders_are_bitwise_the_same_on_any_number_of_ranks() -> None:
             for r, i in enumerate(everyone)
         ]
         answer = np.zeros((16, 2, 3))
-        for rank, (interfaces, heard) in enumerate(zip(everyone, exchanged(everyone, slots), strict=True)):
+        for rank, (interfaces, halo) in enumerate(zip(everyone, exchanged(everyone, slots), strict=True)):
             ends = local_ends(pieces, owner, rank)
             given = jnp.zeros((len(ends) // 2, 2, 2, 3))
-            robin_in = orders(interfaces.rule, interfaces.n_nodes, jnp.asarray(heard), given)
+            robin_in = orders(interfaces.rule, interfaces.n_nodes, jnp.asarray(halo), given)
             answer[ends] = np.asarray(robin_in).reshape(-1, 2, 3)
         answers.append(answer)
     assert np.array_equal(answers[0], answers[1])

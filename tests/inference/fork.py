@@ -52,7 +52,7 @@ def inverse(config: RunConfig, sites: tuple[str, ...] = SITES) -> InverseProblem
     return build_inverse(config, SerialCommunicator(), sites)
 
 
-def refuse_wrong_slopes(problem: InverseProblem, traces: Observations) -> None:
+def check_slopes(problem: InverseProblem, traces: Observations) -> None:
     """Derivatives at the start are those of differences."""
     at, z = problem.model.at(traces), problem.start
     slope = seen(problem.model, problem.at_start, at).slope

@@ -11,7 +11,7 @@ from hpcpinn.inference.problem import InverseProblem
 from hpcpinn.io.inference import read_inference
 from hpcpinn.io.observations import Observations
 from hpcpinn.systems.cell.inverse import truth_of
-from tests.inference.fork import NAMES, SITES, exactly, inferred, inverse, refuse_wrong_slopes, small
+from tests.inference.fork import NAMES, SITES, check_slopes, exactly, inferred, inverse, small
 
 EXACT = "data.noise=1e-14"
 
@@ -28,7 +28,7 @@ def exact(problem: InverseProblem) -> Observations:
 
 
 def test_sensitivities_are_those_of_differences(problem: InverseProblem, exact: Observations):
-    refuse_wrong_slopes(problem, exact)
+    check_slopes(problem, exact)
 
 
 def test_exact_data_give_the_truth(problem: InverseProblem, exact: Observations):

@@ -24,8 +24,8 @@ from hpcpinn.systems.cell.constants import NOT_IN_COURSE, CellConstants, enters_
 from hpcpinn.systems.cell.course import CourseOf, DriveOf
 from hpcpinn.systems.cell.inverse import truth_of
 from hpcpinn.systems.cell.problem import build_problem, constants_of, load_cable
-from hpcpinn.systems.cell.values import laid_for, own_value
-from tests.inference.fork import SITES, exactly, inverse, refuse_wrong_slopes, small
+from hpcpinn.systems.cell.values import mesh_for, own_value
+from tests.inference.fork import SITES, check_slopes, exactly, inverse, small
 
 SHAPING = (
     "release_duration", "release_patch", "z_ca", "temperature", "gates[0].z", "gates[0].half", "gates[0].tau",
@@ -154,14 +154,14 @@ def test_gates_of_the_channel_are_found():
     assert fit.converged
     np.testing.assert_allclose(found, [-24.0, 1.5e-3], rtol=1e-4)
     assert truth_of(config, problem) == {"gates[0].half": -24.0, "gates[0].tau": 1.5e-3}
-    refuse_wrong_slopes(problem, traces)
+    check_slopes(problem, traces)
     assert problem.prior.precision.tolist() == [(10.0 / 20.0) ** 2, 0.0] and problem.prior.centre[0] == -1.8
 
 
 def test_a_run_that_is_laid_for_a_start_keeps_its_own_values():
     """They are what data are made with where no truth is given."""
     config = small(PLAIN_RELEASE, "physics.constants.release_patch=1.7", "data.truth={}", "parameter=[{name='D_c'}]")
-    laid = laid_for(config, {"release_duration": 5e-3, "release_patch": 3.0, "D_c": 100.0})
+    laid = mesh_for(config, {"release_duration": 5e-3, "release_patch": 3.0, "D_c": 100.0})
     known = constants_of(laid)
     assert (known.release_duration, known.release_patch, known.D_c) == (5e-3, 3.0, 220.0)
     assert own_value(config, known, "release_duration") == 1e-3

@@ -7,9 +7,9 @@ from scipy.stats import multivariate_normal, multivariate_t
 from hpcpinn.errors import SolveError
 from hpcpinn.inference.importance import (
     FREEDOM,
+    check_reliability,
     propose,
     quantiles,
-    refuse_unreliable,
     resampled,
     weigh,
 )
@@ -33,7 +33,7 @@ def test_a_posterior_beside_the_approximation_is_found():
     shifted = CENTRE + 0.5 * np.sqrt(np.diag(COVARIANCE))
     target = multivariate_normal(shifted, 1.3**2 * COVARIANCE)
     weighted = weigh(drawn, target.logpdf(drawn.z) + 7.0)
-    refuse_unreliable(weighted, shape_most=0.7, effective_least=1000.0)
+    check_reliability(weighted, shape_most=0.7, effective_least=1000.0)
     sd = 1.3 * np.sqrt(np.diag(COVARIANCE))
     error = 1.0 / np.sqrt(weighted.effective)
     assert np.all(np.abs(weighted.weight @ weighted.z - shifted) < 4.0 * sd * error)
@@ -49,9 +49,9 @@ def test_what_the_proposals_do_not_reach_is_not_summarised():
     drawn = propose(np.zeros(5), np.eye(5), 400, seed=4)
     wide = weigh(drawn, multivariate_normal(np.full(5, 4.0), 9.0 * np.eye(5)).logpdf(drawn.z))
     with pytest.raises(SolveError, match="do not represent the posterior: .*effective"):
-        refuse_unreliable(wide, shape_most=0.7, effective_least=100.0)
+        check_reliability(wide, shape_most=0.7, effective_least=100.0)
     with pytest.raises(SolveError, match=r"shape k = .* \(uq.shape_most = 0.01\)"):
-        refuse_unreliable(wide, shape_most=0.01, effective_least=1.0)
+        check_reliability(wide, shape_most=0.01, effective_least=1.0)
 
 
 def test_draws_without_a_solution_weigh_nothing():

@@ -10,7 +10,7 @@ import pytest
 from hpcpinn.errors import InputError, SolveError
 from hpcpinn.inference import nuts
 from hpcpinn.inference.gauss_newton import Prior
-from hpcpinn.inference.mixing import Mixing, mixing_of, refuse_unmixed
+from hpcpinn.inference.mixing import Mixing, check_mixing, mixing_of
 from hpcpinn.inference.nuts import Effort, log_posterior, sample, whitened
 
 NEEDED = "the extra uq is not installed: pip install 'hpcpinn[uq]'"
@@ -37,7 +37,7 @@ def test_a_gaussian_posterior_gives_its_mean_and_covariance():
     drawn = chains(whitened(density, mean + 1.0, root), np.zeros((4, 2)), Effort(300, 1500))
     z = mean + 1.0 + np.asarray(drawn.z) @ root.T
     figures = mixing_of(z)
-    refuse_unmixed(("a", "b"), figures, np.asarray(drawn.diverging), rhat_most=1.01, ess_least=100.0)
+    check_mixing(("a", "b"), figures, np.asarray(drawn.diverging), rhat_most=1.01, ess_least=100.0)
     together, sd = z.reshape(-1, 2), np.sqrt(np.diag(covariance))
     assert np.all(np.abs(together.mean(axis=0) - mean) < 4.0 * sd / np.sqrt(figures.ess_bulk))
     # A variance from n effective draws is known to sqrt(2/n).
@@ -56,7 +56,7 @@ def test_two_modes_are_not_summarised():
 
     drawn = chains(log_density, [[8.0], [8.5], [-8.0], [-7.0]], Effort(200, 300))
     with pytest.raises(SolveError, match=r"uq: the chains have not converged: R-hat of a \d.* \(at most 1.01"):
-        refuse_unmixed(
+        check_mixing(
             ("a",), mixing_of(np.asarray(drawn.z)), np.asarray(drawn.diverging), rhat_most=1.01, ess_least=100.0
         )
 
@@ -66,7 +66,7 @@ def test_a_wall_makes_chains_diverge():
     drawn = chains(lambda z: jnp.where(z[0] < 1.0, 3.0 * z[0], -1e6), [[0.0]] * 2, Effort(100, 200))
     good = Mixing(np.array([1.0]), np.array([1e3]), np.array([1e3]))
     with pytest.raises(SolveError, match=r"\d+ of 400 draws diverged \(raise uq.acceptance\)"):
-        refuse_unmixed(("a",), good, np.asarray(drawn.diverging), rhat_most=1.01, ess_least=100.0)
+        check_mixing(("a",), good, np.asarray(drawn.diverging), rhat_most=1.01, ess_least=100.0)
 
 
 BAD = {
@@ -82,8 +82,8 @@ BAD = {
 def test_every_bad_figure_is_refused_by_name(bad):
     figures, diverging, wanted = BAD[bad]
     with pytest.raises(SolveError, match=wanted):
-        refuse_unmixed(("D", "k"), figures, diverging, rhat_most=1.01, ess_least=100.0)
-    refuse_unmixed(("D", "k"), GOOD, NONE, rhat_most=1.01, ess_least=100.0)
+        check_mixing(("D", "k"), figures, diverging, rhat_most=1.01, ess_least=100.0)
+    check_mixing(("D", "k"), GOOD, NONE, rhat_most=1.01, ess_least=100.0)
 
 
 def test_a_missing_library_is_said_with_the_way_to_get_it(monkeypatch):

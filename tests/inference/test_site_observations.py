@@ -7,7 +7,7 @@ import pytest
 from hpcpinn.errors import InputError
 from hpcpinn.io.observations import AT_SITES, Observations, read_observations
 from hpcpinn.systems.cell.config.reading import load_config
-from hpcpinn.systems.cell.inverse import refuse_unusable
+from hpcpinn.systems.cell.inverse import check_usable
 
 GOOD = 'value_uM,site,t_ms,noise\n0.1,dend[0](0.5),1.0,0.01\n# a pause\n0.2,"xyz:1,2,3",2.0,0.02\n'
 
@@ -68,14 +68,14 @@ def test_values_that_cannot_be_used_are_refused(change, line):
         columns[name][1] = value
     table = traces(**columns, lines=(2, 3, 4))
     with pytest.raises(InputError) as caught:
-        refuse_unusable(table, 10.0, 2, "traces")
+        check_usable(table, 10.0, 2, "traces")
     assert line in str(caught.value)
 
 
 def test_fewer_data_than_parameters_are_refused():
     table = traces(value=np.ones(2), t=np.ones(2), noise=np.ones(2))
     with pytest.raises(InputError, match="2 observations for 3 parameters"):
-        refuse_unusable(table, 10.0, 3, "traces")
+        check_usable(table, 10.0, 3, "traces")
 
 
 @pytest.mark.parametrize(

@@ -13,7 +13,7 @@ from hpcpinn.inference.gauss_newton import Prior
 from hpcpinn.inference.laplace import laplace
 from hpcpinn.io.observations import Observations
 from hpcpinn.physics.dopamine import PRESETS, exact
-from hpcpinn.systems.square.inverse import by_closed_form, by_networks, refuse_unusable, synthesised
+from hpcpinn.systems.square.inverse import by_closed_form, by_networks, check_usable, synthesised
 from hpcpinn.systems.square.model import make_square_model
 
 CONSTANTS = PRESETS["dopamine"]
@@ -144,9 +144,9 @@ def test_the_size_of_the_square_is_found_from_data_of_another():
 
 def test_places_of_a_square_of_unknown_size_are_bound_by_nothing_but_sense():
     far = spoilt(table(count=2), x=np.array([7.0, -7.0]))
-    refuse_unusable(far, None, 1, "data")
+    check_usable(far, None, 1, "data")
     with pytest.raises(InputError, match="row 2: x = nan um is no place"):
-        refuse_unusable(spoilt(far, x=np.array([7.0, np.nan])), None, 1, "data")
+        check_usable(spoilt(far, x=np.array([7.0, np.nan])), None, 1, "data")
 
 
 BAD = {
@@ -165,9 +165,9 @@ def test_data_that_cannot_be_used_are_refused(bad):
     changes, wanted = BAD[bad]
     one = spoilt(table(count=1), **{name: np.array([value]) for name, value in changes.items()})
     with pytest.raises(InputError, match=wanted):
-        refuse_unusable(one, 2.5, 1, "data")
+        check_usable(one, 2.5, 1, "data")
 
 
 def test_fewer_data_than_parameters_are_refused():
     with pytest.raises(InputError, match=r"1 observations for 2 parameters; give at least as many, or learn fewer"):
-        refuse_unusable(table(count=1), 2.5, 2, "data")
+        check_usable(table(count=1), 2.5, 2, "data")

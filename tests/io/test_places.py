@@ -8,21 +8,21 @@ import pytest
 
 from hpcpinn.errors import InputError
 from hpcpinn.io import draws, schema
-from hpcpinn.io.places import refuse_unusable, refuse_unusable_folder
+from hpcpinn.io.places import check_folder, check_usable
 
 FIX = "name another"
 
 
 def refused(path: Path, inputs: dict[str, Path] | None = None) -> str:
     with pytest.raises(InputError) as caught:
-        refuse_unusable(path, inputs or {}, FIX, schema.FORMAT)
+        check_usable(path, inputs or {}, FIX, schema.FORMAT)
     assert FIX in str(caught.value)
     return str(caught.value)
 
 
 def test_a_place_that_can_be_written_stays_untouched(tmp_path):
-    refuse_unusable(tmp_path / "new" / "deeper" / "run.h5", {}, FIX, schema.FORMAT)
-    refuse_unusable_folder(tmp_path / "new" / "pictures", FIX)
+    check_usable(tmp_path / "new" / "deeper" / "run.h5", {}, FIX, schema.FORMAT)
+    check_folder(tmp_path / "new" / "pictures", FIX)
     assert list(tmp_path.iterdir()) == []
 
 
@@ -45,9 +45,9 @@ def test_only_results_and_empty_files_are_replaced(tmp_path):
                 file.attrs["format"] = kind
     for name in ("notes.txt", "cut.h5", "foreign.h5", "saved.h5"):
         assert f"{name} is there already and is no hpcpinn result" in refused(tmp_path / name)
-    refuse_unusable(tmp_path / "run.h5", {}, FIX, schema.FORMAT)
+    check_usable(tmp_path / "run.h5", {}, FIX, schema.FORMAT)
     (tmp_path / "empty.h5").touch()
-    refuse_unusable(tmp_path / "empty.h5", {}, FIX, schema.FORMAT)
+    check_usable(tmp_path / "empty.h5", {}, FIX, schema.FORMAT)
 
 
 def test_places_that_cannot_be_written(tmp_path):
@@ -59,21 +59,21 @@ def test_places_that_cannot_be_written(tmp_path):
     assert "is no hpcpinn result" in refused(Path("/dev/null"))
     assert "cannot be written" in refused(tmp_path / "astray" / "run.h5")
     with pytest.raises(InputError, match="is a file, not a directory"):
-        refuse_unusable_folder(tmp_path / "file", FIX)
+        check_folder(tmp_path / "file", FIX)
 
 
 @pytest.mark.parametrize("name", ["notes.txt", "run.v2", "cell.swc"])
 def test_a_result_that_is_named_as_something_else_is_refused_with_a_name_that_would_do(tmp_path, name):
     with pytest.raises(InputError) as caught:
-        refuse_unusable(tmp_path / name, {}, FIX, schema.FORMAT)
+        check_usable(tmp_path / name, {}, FIX, schema.FORMAT)
     wanted = (tmp_path / name).with_suffix(".h5")
     assert str(caught.value).endswith(f"an hpcpinn result is HDF5, which programs tell by .h5; write {wanted}")
     for fine in ("run", "run.H5", "run.hdf5"):
-        refuse_unusable(tmp_path / fine, {}, FIX, schema.FORMAT)
+        check_usable(tmp_path / fine, {}, FIX, schema.FORMAT)
 
 
 def test_draws_end_as_netcdf_does(tmp_path):
-    refuse_unusable(tmp_path / "run.nc", {}, FIX, draws.FORMAT)
+    check_usable(tmp_path / "run.nc", {}, FIX, draws.FORMAT)
     (tmp_path / "run.nc").write_text("somebody else's")
     with pytest.raises(InputError, match="is no hpcpinn file of draws"):
-        refuse_unusable(tmp_path / "run.nc", {}, FIX, draws.FORMAT)
+        check_usable(tmp_path / "run.nc", {}, FIX, draws.FORMAT)

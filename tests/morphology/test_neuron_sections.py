@@ -158,7 +158,7 @@ class Ours:
         return (int(self.cable.node[self.rows[name][0], 0]),)
 
 
-def refuse_difference(tree: SwcTree, theirs: list[dict[str, Any]]) -> None:
+def check_same(tree: SwcTree, theirs: list[dict[str, Any]]) -> None:
     """Every section of NEURON is ours, and ours are no more."""
     cable, _ = cable_from_swc(tree, soma="neuron")
     ours = Ours(cable)
@@ -307,7 +307,7 @@ def test_sections_by_hand_are_those_of_neuron(tmp_path: Path) -> None:
     files = [write(tmp_path, text, f"{k}.swc") for k, text in enumerate(CASES.values())]
     found = read_by_neuron(tmp_path, files)
     for file in files:
-        refuse_difference(read_swc(file, units="um"), found[str(file)])
+        check_same(read_swc(file, units="um"), found[str(file)])
 
 
 @needs_neuron
@@ -325,7 +325,7 @@ def test_sections_of_random_trees_are_those_of_neuron(tmp_path: Path) -> None:
             strayed += 1
             assert has_edge_of_its_own(tree, theirs), file
             continue
-        refuse_difference(tree, theirs)
+        check_same(tree, theirs)
         agreed += 1
     assert agreed > 400 and strayed > 10
 
@@ -360,4 +360,4 @@ def test_sections_of_real_cells_are_those_of_neuron(tmp_path: Path, shared: Path
     ]
     found = read_by_neuron(tmp_path, files)
     for file in files:
-        refuse_difference(read_swc(file, units="um"), found[str(file)])
+        check_same(read_swc(file, units="um"), found[str(file)])

@@ -10,7 +10,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from hpcpinn.errors import InputError
-from hpcpinn.morphology.swc import read_swc, refuse_implausible_units
+from hpcpinn.morphology.swc import check_units, read_swc
 from tests.morphology.swc_text import RandomCell, random_cells, tree_of, write
 
 SAME_FOLDER = settings(suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow], deadline=None)
@@ -209,13 +209,13 @@ def test_another_unit_is_suspected_but_nothing_converted(tmp_path: Path, text: s
     assert f"--units {unit}" in tree.warnings[0]
     np.testing.assert_array_equal(tree.xyz[1, 0], float(text.splitlines()[-1].split()[2]))
     with pytest.raises(InputError, match=f"--units {unit}"):
-        refuse_implausible_units(tree)
+        check_units(tree)
 
 
 def test_micrometres_raise_no_suspicion(tmp_path: Path) -> None:
     tree = tree_of(tmp_path, "# units: micrometers (um)\n# the nm of this lab\n" + SMALL)
     assert tree.warnings == () and tree.suspected_unit is None
-    refuse_implausible_units(tree)
+    check_units(tree)
 
 
 def test_an_unknown_unit_is_refused(tmp_path: Path) -> None:

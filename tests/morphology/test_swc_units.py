@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from hpcpinn.errors import InputError
 from hpcpinn.morphology.build import cable_from_swc
-from hpcpinn.morphology.swc import SwcTree, read_swc, refuse_implausible_units
+from hpcpinn.morphology.swc import SwcTree, check_units, read_swc
 from hpcpinn.morphology.swc_units import declarations
 from hpcpinn.systems.cell.config.reading import load_config
 from hpcpinn.units import length_per_unit
@@ -108,7 +108,7 @@ def test_another_unit_in_the_header_stops_a_run_and_names_the_flag(
     assert tree.suspected_unit == unit and tree.unit == "um"
     assert f"line 1 says '{header}'" in tree.warnings[0] and words in tree.warnings[0]
     with pytest.raises(InputError, match=r"cell\.swc: line 1 says"):
-        refuse_implausible_units(tree)
+        check_units(tree)
 
 
 @pytest.mark.parametrize(
@@ -118,7 +118,7 @@ def test_what_may_be_a_unit_is_said_and_stops_nothing(tmp_path: Path, header: st
     tree = under(tmp_path, header.encode())
     (warning,) = tree.warnings
     assert warning.startswith(f"line 1 says '{header}', which may be a unit; lengths are taken for um: use --units")
-    refuse_implausible_units(tree)
+    check_units(tree)
     assert under(tmp_path, f"units: um\n# {header}".encode()).warnings == ()
 
 

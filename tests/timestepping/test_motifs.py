@@ -23,7 +23,7 @@ from hpcpinn.timestepping.cable_equation import CableEquation
 from hpcpinn.timestepping.cell_grid import cell_grid
 from hpcpinn.timestepping.diffusion import cable_diffusion
 from hpcpinn.timestepping.influx import Influx, InfluxTable, influx_of_samples, sample_ticks, table_edges
-from hpcpinn.timestepping.motifs import DriveState, MotifBook, SlotSolver, _few_sizes, distance
+from hpcpinn.timestepping.motifs import DriveState, MotifCache, SlotSolver, _few_sizes, distance
 from hpcpinn.timestepping.pulse_steps import VoltageStepRule
 from hpcpinn.timestepping.reaction import StiffReaction
 from hpcpinn.timestepping.slots import slots
@@ -113,24 +113,24 @@ def test_a_tick_without_a_row_is_refused() -> None:
         table.over(np.array([4]), np.array([6]))
 
 
-def followed(tolerance: float) -> tuple[MotifBook, list[np.ndarray], DriveState]:
+def followed(tolerance: float) -> tuple[MotifCache, list[np.ndarray], DriveState]:
     one = solver()
-    book, state, voltages = MotifBook(one, tolerance), at_rest(one), []
+    cache, state, voltages = MotifCache(one, tolerance), at_rest(one), []
     for slot in slots(one.stimulus, one.onset, UNTIL, longest=50.0):
-        motif = book.motif(slot, state)
+        motif = cache.motif(slot, state)
         state = motif.end
         voltages.append(motif.voltage)
-    return book, voltages, state
+    return cache, voltages, state
 
 
 def test_a_train_is_reused_once_it_is_periodic_and_stays_within_what_was_asked() -> None:
     exact, fresh, end = followed(0.0)
-    book, reused, reused_end = followed(5e-3)
+    cache, reused, reused_end = followed(5e-3)
     assert np.concatenate(fresh).max() > 0.0  # it fires
     assert exact.reused == 0
-    assert book.solved + book.reused == exact.solved
-    assert book.reused >= 2
-    assert 0.0 < book.mismatch <= 5e-3
+    assert cache.solved + cache.reused == exact.solved
+    assert cache.reused >= 2
+    assert 0.0 < cache.mismatch <= 5e-3
     assert distance(end, reused_end) < 5e-3
     apart = max(np.abs(a - b).max() for a, b in zip(fresh, reused, strict=True))
     assert 0.0 < apart < 2.0  # mV, on the slope of a spike
@@ -138,11 +138,11 @@ def test_a_train_is_reused_once_it_is_periodic_and_stays_within_what_was_asked()
 
 def test_what_another_book_knew_is_solved_again_to_the_bit() -> None:
     one = solver()
-    first, state = MotifBook(one, 1e-4), at_rest(one)
+    first, state = MotifCache(one, 1e-4), at_rest(one)
     kinds = list(slots(one.stimulus, one.onset, 105.0, longest=50.0))
     for slot in kinds:
         state = first.motif(slot, state).end
-    second = MotifBook(one, 1e-4)
+    second = MotifCache(one, 1e-4)
     second.learn(first.starts)
     begin = at_rest(one)
     for slot in kinds:
@@ -155,14 +155,14 @@ def test_what_another_book_knew_is_solved_again_to_the_bit() -> None:
 
 def test_another_start_is_never_reused() -> None:
     one = solver()
-    book, state = MotifBook(one, 1e-4), at_rest(one)
+    cache, state = MotifCache(one, 1e-4), at_rest(one)
     slot = next(slots(one.stimulus, one.onset, 50.0))
-    book.motif(slot, state)
+    cache.motif(slot, state)
     other = replace_gates(state, 0.01)
-    book.motif(slot, other)
-    assert (book.solved, book.reused) == (2, 0)
-    book.motif(slot, replace_gates(state, 5e-5))
-    assert (book.solved, book.reused) == (2, 1)
+    cache.motif(slot, other)
+    assert (cache.solved, cache.reused) == (2, 0)
+    cache.motif(slot, replace_gates(state, 5e-5))
+    assert (cache.solved, cache.reused) == (2, 1)
 
 
 def replace_gates(state: DriveState, by: float) -> DriveState:

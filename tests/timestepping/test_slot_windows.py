@@ -11,10 +11,10 @@ from hpcpinn.physics.pumped_binding import reaction_constants
 from hpcpinn.timestepping.cell_grid import cell_grid
 from hpcpinn.timestepping.flow_map_store import shipped_flow_map
 from hpcpinn.timestepping.influx import InfluxTable
-from hpcpinn.timestepping.motifs import DriveState, MotifBook, SlotSolver
+from hpcpinn.timestepping.motifs import DriveState, MotifCache, SlotSolver
 from hpcpinn.timestepping.pulse_windows import Excursion
 from hpcpinn.timestepping.reaction import FlowMapReaction
-from hpcpinn.timestepping.slot_windows import WORSE, WindowBook, WindowSearch, packed_windows, restore_windows
+from hpcpinn.timestepping.slot_windows import WORSE, WindowCache, WindowSearch, packed_windows, restore_windows
 from hpcpinn.timestepping.slots import Slot, slots
 from hpcpinn.timestepping.splitting import Splitting, plan_windows
 from hpcpinn.timestepping.window_lengths import WindowLengths
@@ -80,36 +80,36 @@ def test_windows_that_are_found_keep_their_tolerance_and_are_fewer_than_fixed_on
 
 
 def test_windows_are_sought_twice_then_kept_until_they_are_worse(one: SlotSolver, splitting: Splitting) -> None:
-    book = MotifBook(one, 1.0, windows=WindowBook(search(splitting, 3e-3)))
-    assert book.windows is not None
+    cache = MotifCache(one, 1.0, windows=WindowCache(search(splitting, 3e-3)))
+    assert cache.windows is not None
     slot, begin = pulse_slot(one), at_rest(one)
     excited = ReactionState(REST.c * 4.0, REST.b * 0.97)
-    first = book.motif(slot, begin, REST)
-    book.judge(slot, 1e-3)
-    second = book.motif(slot, begin, excited)
-    book.judge(slot, 2e-3)
+    first = cache.motif(slot, begin, REST)
+    cache.judge(slot, 1e-3)
+    second = cache.motif(slot, begin, excited)
+    cache.judge(slot, 2e-3)
     assert not np.array_equal(first.ticks, second.ticks)
-    third = book.motif(slot, begin, REST)
-    book.judge(slot, 0.9 * WORSE * 3e-3)
-    assert third is second and (book.solved, book.reused) == (2, 1)
-    again = WindowBook(book.windows.search)
-    restore_windows(again, packed_windows(book.windows))
-    assert [*again.known] == [*book.windows.known]
+    third = cache.motif(slot, begin, REST)
+    cache.judge(slot, 0.9 * WORSE * 3e-3)
+    assert third is second and (cache.solved, cache.reused) == (2, 1)
+    again = WindowCache(cache.windows.search)
+    restore_windows(again, packed_windows(cache.windows))
+    assert [*again.known] == [*cache.windows.known]
     assert np.array_equal(again.known[slot.kind].ends, second.ticks)
     assert not again.must_seek(slot)
-    book.judge(slot, 1.1 * WORSE * 3e-3)
-    assert book.windows.must_seek(slot)
-    fourth = book.motif(slot, begin, REST)
+    cache.judge(slot, 1.1 * WORSE * 3e-3)
+    assert cache.windows.must_seek(slot)
+    fourth = cache.motif(slot, begin, REST)
     assert fourth is not second and np.array_equal(fourth.ticks, first.ticks)
 
 
 def test_windows_that_were_never_better_are_not_sought_again(one: SlotSolver, splitting: Splitting) -> None:
     """Where the shortest windows do not meet the tolerance, seeking them once more would not help."""
-    book = WindowBook(search(splitting, 3e-3))
+    cache = WindowCache(search(splitting, 3e-3))
     slot, begin = pulse_slot(one), at_rest(one)
     influx, firing = driven(one, slot, begin)
     for _ in range(2):
-        book.seek(slot, influx, REST, firing)
-        book.judge(slot, 10.0 * WORSE * 3e-3)
-    book.judge(slot, 11.0 * WORSE * 3e-3)
-    assert not book.must_seek(slot)
+        cache.seek(slot, influx, REST, firing)
+        cache.judge(slot, 10.0 * WORSE * 3e-3)
+    cache.judge(slot, 11.0 * WORSE * 3e-3)
+    assert not cache.must_seek(slot)

@@ -13,7 +13,7 @@ from pydantic import ValidationError
 
 from hpcpinn.errors import InputError
 from hpcpinn.io.metrics import read_metrics
-from hpcpinn.io.places import refuse_unusable
+from hpcpinn.io.places import check_usable
 from hpcpinn.io.read import Result, read
 from hpcpinn.io.schema import REFERENCE_FORMAT
 from hpcpinn.io.sidecar import FINITE_VOLUMES, Solution, reference_path, write_reference
@@ -160,7 +160,7 @@ def validate(
     if len(result.time) < 2:
         raise InputError(f"{result.path}: holds {len(result.time)} frames; nothing to compare yet")
     config = _config(result)
-    refuse_unusable(
+    check_usable(
         reference_path(result.path),
         input_files(config),
         "the reference goes there: rename the result",

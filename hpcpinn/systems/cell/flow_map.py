@@ -54,7 +54,7 @@ def train_flow_map(
         OutputError: The file cannot be written.
     """
     k = _trainable_constants(config)
-    places.refuse_unusable(output, input_files(config, job), "name another file with --output", flow_map_file.FORMAT)
+    places.check_usable(output, input_files(config, job), "name another file with --output", flow_map_file.FORMAT)
     box, training = box_around(k, FlowMapRange()), replace(training, wide=box_around(k, training.wide))
     done, began, most = 0, time.monotonic(), sum(training.steps)
 

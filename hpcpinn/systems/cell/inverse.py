@@ -19,7 +19,7 @@ from hpcpinn.parallel.communicator import Communicator
 from hpcpinn.progress import NO_PROGRESS, ProgressDisplay
 from hpcpinn.systems.cell.config.schema import RunConfig
 from hpcpinn.systems.cell.model import AtSites, CellModel, build_model
-from hpcpinn.systems.cell.values import LAID_BY, laid_for, own_value, starting_values
+from hpcpinn.systems.cell.values import LAID_BY, mesh_for, own_value, starting_values
 from hpcpinn.wording import biology
 
 EXAMPLE = "D_c"
@@ -37,7 +37,7 @@ def inputs(config: RunConfig, job: Path | None = None) -> dict[str, Path | str |
     }
 
 
-def refuse_unusable(traces: Observations, duration: float, n_parameters: int, where: str) -> None:
+def check_usable(traces: Observations, duration: float, n_parameters: int, where: str) -> None:
     """Finds out that traces cannot be used. Sites are the cell's affair.
 
     Args:
@@ -50,7 +50,7 @@ def refuse_unusable(traces: Observations, duration: float, n_parameters: int, wh
         InputError: A value that is no number, no positive noise, a time outside the run, or fewer rows than
             parameters.
     """
-    table.refuse_unusable(traces, n_parameters, where)
+    table.check_usable(traces, n_parameters, where)
     t = traces["t"]
     for row in np.flatnonzero((t < 0.0) | (t > duration * (1.0 + 1e-12))):
         raise InputError(
@@ -78,7 +78,7 @@ def prepared(
     data, n_parameters = config.data, len(config.parameter)
     if data.file is not None:
         traces = communicator.on_root(read_observations, data.file, AT_SITES)
-        refuse_unusable(traces, config.run.duration, n_parameters, data.file)
+        check_usable(traces, config.run.duration, n_parameters, data.file)
         if data.indicator is None:
             largest = float(np.abs(traces.value).max())
             plausibility.check("measured calcium", largest, f"{data.file}: the largest value")
@@ -88,7 +88,7 @@ def prepared(
     progress.doing("compiling, and making data")
     traces = synthesiser(config, communicator, problem)(data.seed)
     source = f"{len(traces)} synthetic observations (seed {data.seed})"
-    refuse_unusable(traces, config.run.duration, n_parameters, source)
+    check_usable(traces, config.run.duration, n_parameters, source)
     return problem, Observed(traces, source, truth_of(config, problem))
 
 
@@ -112,12 +112,12 @@ def _laid(
 ) -> InverseProblem:
     """The problem whose windows and pieces are laid for given constants, from which it begins. Collective."""
     names = tuple(parameter.name for parameter in config.parameter)
-    laid = laid_for(config, {name: value for name, value in zip(names, starts, strict=True) if value is not None})
+    laid = mesh_for(config, {name: value for name, value in zip(names, starts, strict=True) if value is not None})
     model = build_model(laid, communicator, names, starts, sites)
     begin = starting_values(laid, model.problem.cell.constants, names, starts)
     coordinates, settings = model.coordinates, config.inference
 
-    def laid_at(z: Float[ndarray, " p"]) -> InverseProblem:
+    def meshed_at(z: Float[ndarray, " p"]) -> InverseProblem:
         return _laid(config, communicator, sites, coordinates.values(z).tolist())
 
     def grouped(traces: Observations) -> tuple[ndarray, ndarray]:
@@ -139,7 +139,7 @@ def _laid(
         unit=model.unit,
         traces=_traces(model, config.inference.band_interval, config.run.duration),
         groups=grouped,
-        laid_at=laid_at if any(name in LAID_BY for name in names) else None,
+        meshed_at=meshed_at if any(name in LAID_BY for name in names) else None,
         over_fields=model.over_the_cell,
     )
 
@@ -177,7 +177,7 @@ def synthesiser(
     truth, model = truth_of(config, problem), cell_model(problem)
     names, sites = tuple(truth), tuple(site.name for site in model.sites)
     if any(name in LAID_BY for name in names):
-        model = build_model(laid_for(config, truth), communicator, names, list(truth.values()), sites)
+        model = build_model(mesh_for(config, truth), communicator, names, list(truth.values()), sites)
     elif names != model.names:
         model = model.learning(names)
     marched = model.solve(model.coordinates.of(list(truth.values())))

@@ -7,7 +7,7 @@ import numpy as np
 
 from hpcpinn.io.size import free_bytes, result_bytes
 from hpcpinn.systems.cell.split_problem import SplitProblem
-from hpcpinn.timestepping.motifs import MotifBook
+from hpcpinn.timestepping.motifs import MotifCache
 from hpcpinn.wording import biology, bytes_of, counted
 
 
@@ -79,7 +79,7 @@ def plan_of(problem: SplitProblem, asked: set[str], since: float = 0.0) -> LongP
     size = result_bytes(header, frames=frames, samples=samples, windows=slots)
     used = 1024 * resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
     # Rows wait in memory for the next checkpoint, at worst all of them; and motifs are kept.
-    memory = used + size / problem.communicator.size + MotifBook.most_bytes
+    memory = used + size / problem.communicator.size + MotifCache.most_bytes
     return LongPlan(
         duration=run.duration - since,
         slots=slots,

@@ -77,7 +77,7 @@ def run_long(
         ready = clock.perf_counter()
         return output
 
-    marched = SlotRun(problem, problem.new_book())
+    marched = SlotRun(problem, problem.new_cache())
     options = driver.RunOptions[SlotRun](
         checkpoint=checkpoint.checkpoint_path(config.run.output),
         settings=marched.settings,
@@ -175,7 +175,7 @@ def windows_in(tally: Tally) -> int:
 
 def _figures(run: SlotRun, tally: Tally) -> Mapping[str, Any]:
     """What a run has counted and measured; wall times in s."""
-    problem, book = run.problem, run.book
+    problem, cache = run.problem, run.cache
     stimulus, onset, duration = problem.solver.stimulus, problem.solver.onset, problem.config.run.duration
     return {
         "pulses": 0 if stimulus is None else int(np.sum(onset + stimulus.pulse_times < duration)),
@@ -187,9 +187,9 @@ def _figures(run: SlotRun, tally: Tally) -> Mapping[str, Any]:
         "windows": windows_in(tally),
         "coupled_windows": tally["coupled_windows"],
         "coupled_error": tally["coupled_error"],
-        "motifs_solved": book.solved,
-        "motifs_reused": book.reused,
-        "motif_mismatch": book.mismatch,
+        "motifs_solved": cache.solved,
+        "motifs_reused": cache.reused,
+        "motif_mismatch": cache.mismatch,
         "error_estimate": tally.error,
         "outside_flow_map": tally["outside"] / max(tally["evaluated"], 1),
         **{f"seconds_{name}": tally[f"seconds_{name}"] for name in ("voltage", "windows", "companion")},

@@ -269,7 +269,7 @@ def solve_voltage(config: RunConfig, cable: Cable, time_unit: float) -> VoltageS
     warn_of_pulses_after_the_end(config, driven.stimulus)
     cells, duration = driven.compartments, config.run.duration
     count = max(1, round(duration / config.cable.sample))
-    _refuse_what_does_not_fit(config, (count + 1) * cells.count * 8)
+    _check_fit(config, (count + 1) * cells.count * 8)
     times = np.linspace(0.0, duration, count + 1)
     state = driven.equation.resting_state()
     kept = [driven.equation.voltage(state)[None]]
@@ -343,7 +343,7 @@ def _blamed(config: RunConfig) -> tuple[Key, float | None]:
     return ("field", "magnitude" if config.field.file is None else "file"), config.field.magnitude
 
 
-def _refuse_what_does_not_fit(config: RunConfig, size: int) -> None:
+def _check_fit(config: RunConfig, size: int) -> None:
     if size > _MOST_BYTES:
         raise InputError(
             f"run.duration = {biology(config.run.duration, 6)}: the voltage every cable.sample = "

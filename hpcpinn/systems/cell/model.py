@@ -206,7 +206,7 @@ def build_model(
         communicator: All ranks.
         names: What is learned.
         start: Starting values; None where the run's own. The run lays its windows and pieces as its own durations
-            and patches of releases ask (`laid_for`).
+            and patches of releases ask (`mesh_for`).
         sites: Where calcium is seen.
 
     Raises:
@@ -218,7 +218,7 @@ def build_model(
     assert isinstance(solver, CoupledWindow)
     pieces = problem.cell.pieces.cable
     known = known_constants(config, problem)
-    communicator.on_root(_refuse_absent_types, names, pieces)
+    communicator.on_root(_check_types, names, pieces)
     values = jnp.asarray(communicator.on_root(starting_values, config, problem.cell.constants, names, start))
     found = communicator.on_root(_sites, sites, pieces)
     constants = CellConstants(known, tuple(names), pieces.kind[problem.local])
@@ -246,7 +246,7 @@ def _course_of(
     return CourseOf(drive, constants, sequence.start, sequence.length, voltage, communicator)
 
 
-def _refuse_absent_types(names: Sequence[str], pieces: Cable) -> None:
+def _check_types(names: Sequence[str], pieces: Cable) -> None:
     there = sorted({kind_name(int(kind)) for kind in pieces.kind})
     for number, name in enumerate(names):
         wanted = name.removeprefix(BY_TYPE)

@@ -7,7 +7,7 @@ from hpcpinn.io import read, schema
 from hpcpinn.io.sidecar import reference_path
 from hpcpinn.io.storage import format_of
 from hpcpinn.report import gallery
-from hpcpinn.report.places import refuse_unusable_gallery
+from hpcpinn.report.places import check_gallery
 from hpcpinn.report.summary import summary_lines
 from hpcpinn.systems.common.inferences import draw_inference_of
 from hpcpinn.wording import as_typed
@@ -29,7 +29,7 @@ def _draw_run(asked: Drawing) -> Drawn:
         number = run.member_number(int(member) if member.isdecimal() else member)
         run = run.member(number)
         asked = asked if asked.is_named else replace(asked, folder=asked.folder / f"member-{number}")
-    refuse_unusable_gallery(asked.folder, asked.suffix, asked.result)
+    check_gallery(asked.folder, asked.suffix, asked.result)
     for line in summary_lines(run):
         asked.say(line)
     progress, drawn = asked.progress, 0

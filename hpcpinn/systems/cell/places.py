@@ -33,7 +33,7 @@ def input_files(config: RunConfig, job: Path | None = None) -> dict[str, Path]:
     return {name: Path(file) for name, file in given.items() if file is not None}
 
 
-def refuse_unusable_places(config: RunConfig, job: Path | None = None) -> None:
+def check_places(config: RunConfig, job: Path | None = None) -> None:
     """Finds out before the work starts that a run cannot, or must not, write its files.
 
     The result, its checkpoint and its metrics; nothing is written.
@@ -44,9 +44,9 @@ def refuse_unusable_places(config: RunConfig, job: Path | None = None) -> None:
     inputs = input_files(config, job)
     output = Path(config.run.output)
     with concerning("run", "output"):
-        places.refuse_unusable(output, inputs, ANOTHER, schema.FORMAT)
+        places.check_usable(output, inputs, ANOTHER, schema.FORMAT)
         saved = f"the checkpoint goes there: {ANOTHER}"
-        places.refuse_unusable(checkpoint.checkpoint_path(output), inputs, saved, checkpoint.FORMAT)
-        places.refuse_unusable(metrics_path(output), inputs, f"the metrics go there: {ANOTHER}")
+        places.check_usable(checkpoint.checkpoint_path(output), inputs, saved, checkpoint.FORMAT)
+        places.check_usable(metrics_path(output), inputs, f"the metrics go there: {ANOTHER}")
         for part in output.parent.glob(f"{output.stem}.rank*{output.suffix}"):
-            places.refuse_unusable(part, inputs, f"one rank's part of the result goes there: {ANOTHER}")
+            places.check_usable(part, inputs, f"one rank's part of the result goes there: {ANOTHER}")

@@ -26,9 +26,9 @@ def look(order: Order) -> None:
     Raises:
         InputError: It cannot.
     """
-    from hpcpinn.systems.cell.places import refuse_unusable_places  # loads NumPy and h5py, but no JAX
+    from hpcpinn.systems.cell.places import check_places  # loads NumPy and h5py, but no JAX
 
-    refuse_unusable_places(order.described, order.file)
+    check_places(order.described, order.file)
 
 
 def work(order: Order, communicator: "Communicator", progress: ProgressDisplay) -> "RunSummary":
@@ -57,9 +57,9 @@ def judge(order: Order, outcome: Any) -> None:
     Raises:
         SolveError: They are.
     """
-    from hpcpinn.systems.common.verdict import refuse_impossible
+    from hpcpinn.systems.common.verdict import check_possible
 
-    refuse_impossible(outcome.verdict, order.described.run.output)
+    check_possible(outcome.verdict, order.described.run.output)
 
 
 def threshold_arguments(

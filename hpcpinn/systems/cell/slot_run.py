@@ -25,7 +25,7 @@ from hpcpinn.marching.tally import Tally
 from hpcpinn.systems.cell.cable_windows import NOTHING
 from hpcpinn.systems.cell.split_problem import SMALL, SplitProblem
 from hpcpinn.timestepping.firing import Rises
-from hpcpinn.timestepping.motifs import DriveState, Motif, MotifBook
+from hpcpinn.timestepping.motifs import DriveState, Motif, MotifCache
 from hpcpinn.timestepping.slot_windows import packed_windows, restore_windows
 from hpcpinn.timestepping.slots import Slot, unpacked
 from hpcpinn.timestepping.splitting import COMPANION_ORDER, Frames
@@ -111,11 +111,11 @@ class SlotRun:
 
     Attributes:
         problem: What is solved.
-        book: Motifs that are known.
+        cache: Motifs that are known.
     """
 
     problem: SplitProblem
-    book: MotifBook
+    cache: MotifCache
 
     rule = ALWAYS
 
@@ -143,7 +143,7 @@ class SlotRun:
         """
         slot = self.slots[int(np.searchsorted(self.stops, state.time + 1e-6))]
         marks = [clock.perf_counter()]
-        motif = self.book.motif(slot, state.drive, state.calcium)
+        motif = self.cache.motif(slot, state.drive, state.calcium)
         marks.append(clock.perf_counter())
         ends = motif.ends[motif.shared]
         due = self._due(slot, ends, state)
@@ -157,7 +157,7 @@ class SlotRun:
                 f"calcium is not finite at t = {biology(slot.end, 6)}; shorten split.first and split.longest"
             )
         small, nothing = (share * self.problem.constants.c_rest for share in (SMALL, NOTHING))
-        self.book.judge(slot, float(np.max(own / COMPANION_ORDER / np.maximum(reach, small))))
+        self.cache.judge(slot, float(np.max(own / COMPANION_ORDER / np.maximum(reach, small))))
         reach = np.maximum(reach, state.reach)
         fired = state.rises.and_then(motif.rises, slot.start)
         marks.append(clock.perf_counter())
@@ -236,19 +236,19 @@ class SlotRun:
         return checkpoint.fingerprint(tables, problem.header.cable)
 
     def pack(self, state: SlotState) -> Packed:
-        """A state, and what the motifs of the book began with, for a checkpoint."""
-        problem, book, n = self.problem, self.book, len(self.problem.pieces)
+        """A state, and what the motifs of the cache began with, for a checkpoint."""
+        problem, cache, n = self.problem, self.cache, len(self.problem.pieces)
         arrays = {
             f"{who}_{name}": np.asarray(values).reshape(n, -1)
             for who, of in (("run", state.calcium), ("companion", state.companion))
             for name, values in zip(problem.constants.species, of.species, strict=True)
         }
-        starts = book.starts
+        starts = cache.starts
         scalars: dict[str, Any] = {"time": state.time, "reach": state.reach, "motifs": len(starts)}
         scalars |= {name: getattr(state, name) for name in ("next_frame", "next_sample")}
-        scalars |= {name: getattr(book, name) for name in ("solved", "reused", "mismatch")}
+        scalars |= {name: getattr(cache, name) for name in ("solved", "reused", "mismatch")}
         scalars["rises"] = rises_of_all(problem, state.rises)
-        scalars |= _packed("drive", state.drive, problem) | packed_windows(book.windows)
+        scalars |= _packed("drive", state.drive, problem) | packed_windows(cache.windows)
         for number, (slot, begin, ends) in enumerate(starts):
             scalars[f"motif{number}_slot"] = slot.packed()
             scalars[f"motif{number}_ends"] = ends
@@ -256,17 +256,17 @@ class SlotRun:
         return Packed(arrays, scalars)
 
     def unpack(self, packed: Packed) -> SlotState:
-        """The state of a checkpoint; the book learns the motifs that were known then."""
-        problem, book, arrays, scalars = self.problem, self.book, packed.arrays, packed.scalars
+        """The state of a checkpoint; the cache learns the motifs that were known then."""
+        problem, cache, arrays, scalars = self.problem, self.cache, packed.arrays, packed.scalars
         starts = []
         for number in range(int(scalars["motifs"])):
             slot = unpacked(np.asarray(scalars[f"motif{number}_slot"]))
             begin = _unpacked(f"motif{number}", scalars, problem)
             starts.append((slot, begin, np.asarray(scalars[f"motif{number}_ends"])))
-        book.learn(starts)
-        restore_windows(book.windows, scalars)
-        book.solved, book.reused = int(scalars["solved"]), int(scalars["reused"])
-        book.mismatch = float(scalars["mismatch"])
+        cache.learn(starts)
+        restore_windows(cache.windows, scalars)
+        cache.solved, cache.reused = int(scalars["solved"]), int(scalars["reused"])
+        cache.mismatch = float(scalars["mismatch"])
         calcium, companion = (
             ReactionState.of(jnp.asarray(arrays[f"{who}_{name}"].ravel()) for name in problem.constants.species)
             for who in ("run", "companion")
@@ -353,7 +353,7 @@ def _of_all(own: Float[ndarray, "n k"], problem: SplitProblem) -> Float[ndarray,
 
 
 def _unpacked(name: str, scalars: Mapping[str, Any], problem: SplitProblem) -> DriveState:
-    cable, heard = problem.solver.cable, problem.heard_compartments
+    cable, halo = problem.solver.cable, problem.halo_compartments
     membrane = np.asarray(scalars[f"{name}_membrane"])[cable.own]
     voltage = cable.state_of(membrane, float(scalars[f"{name}_lag"]))
-    return DriveState(voltage, np.asarray(scalars[f"{name}_channels"])[heard])
+    return DriveState(voltage, np.asarray(scalars[f"{name}_channels"])[halo])

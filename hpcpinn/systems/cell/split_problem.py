@@ -35,18 +35,18 @@ from hpcpinn.systems.cell.membrane_voltage import channel_sets_of, clamps_of, st
 from hpcpinn.systems.cell.population import Member, members_of
 from hpcpinn.systems.cell.problem import constants_of
 from hpcpinn.systems.cell.split_cell import SplitCell, describe_split_cell
-from hpcpinn.systems.cell.split_reaction import reaction_of, refuse_what_split_windows_lack
+from hpcpinn.systems.cell.split_reaction import check_split, reaction_of
 from hpcpinn.timestepping.cable_equation import CableEquation, VoltageState
 from hpcpinn.timestepping.cell_grid import cell_grid
 from hpcpinn.timestepping.cell_weights import cell_weights
 from hpcpinn.timestepping.given_voltage import GivenVoltage, join_given
-from hpcpinn.timestepping.heard_voltage import HeardVoltage, heard_voltage
+from hpcpinn.timestepping.halo_voltage import HaloVoltage, halo_voltage
 from hpcpinn.timestepping.influx import ChannelScale, surplus_leak
-from hpcpinn.timestepping.motifs import DriveState, MotifBook, SlotSolver, given_state
+from hpcpinn.timestepping.motifs import DriveState, MotifCache, SlotSolver, given_state
 from hpcpinn.timestepping.pulse_windows import Excursion
 from hpcpinn.timestepping.releases import CellSources, join_sources
 from hpcpinn.timestepping.shared_diffusion import shared_diffusion
-from hpcpinn.timestepping.slot_windows import WindowBook, WindowSearch
+from hpcpinn.timestepping.slot_windows import WindowCache, WindowSearch
 from hpcpinn.timestepping.slots import Course, Slot, slots
 from hpcpinn.timestepping.splitting import Diffusion, Splitting
 from hpcpinn.timestepping.window_lengths import WindowLengths
@@ -118,10 +118,10 @@ class SplitProblem:
     drive: DriveState
 
     @property
-    def heard_compartments(self) -> Int[ndarray, " P"]:
+    def halo_compartments(self) -> Int[ndarray, " P"]:
         """Compartments that this rank follows: its own, then those of others that its cells hear of."""
-        heard, own = self.solver.heard, self.solver.cable.own
-        return own if heard is None else heard.compartments
+        halo, own = self.solver.halo, self.solver.cable.own
+        return own if halo is None else halo.compartments
 
     @property
     def n_points(self) -> int:
@@ -140,11 +140,11 @@ class SplitProblem:
         coupled_for = 0.0 if self.coupled is None else split.coupled_for
         return slots(self.solver.stimulus, self.solver.onset, run.duration, split.slot, self.course, coupled_for)
 
-    def new_book(self) -> MotifBook:
-        """A book without motifs."""
-        windows = None if self.search is None else WindowBook(self.search)
+    def new_cache(self) -> MotifCache:
+        """A cache without motifs."""
+        windows = None if self.search is None else WindowCache(self.search)
         tolerance = self.config.split.motif_tolerance
-        return MotifBook(self.solver, tolerance, windows=windows, communicator=self.communicator)
+        return MotifCache(self.solver, tolerance, windows=windows, communicator=self.communicator)
 
     def per_member(self, values: Float[ndarray, " N"]) -> Float[ndarray, " M"]:
         """Means over the volume of every member, of values at own cells. Collective over all ranks."""
@@ -183,7 +183,7 @@ def build_split_problem(config: RunConfig, communicator: Communicator | None = N
         SolveError: A cell has no rest.
     """
     communicator = communicator or SerialCommunicator()
-    refuse_what_split_windows_lack(config)
+    check_split(config)
     stimulus = stimulus_of(config) if config.field.is_given else None
     config = with_long_defaults(config, stimulus)
     membrane_voltage.warn_of_pulses_after_the_end(config, stimulus)
@@ -192,11 +192,11 @@ def build_split_problem(config: RunConfig, communicator: Communicator | None = N
     split, per = config.split, config.pieces.cells_per_piece
     equation = _cable_equation(config, described, shares, communicator)
     to_cells = sparse.block_diag([cell.to_cells for cell in described], format="csr")
-    heard = heard_voltage(to_cells, shares.point, shares.compartment, communicator)
+    halo = halo_voltage(to_cells, shares.point, shares.compartment, communicator)
     volume, ratio = (np.concatenate([getattr(cell.points, name) for cell in described]) for name in ("volume", "ratio"))
     given = [cell.given for cell in described if cell.given is not None]
-    voltage = join_given(given).taken(heard.compartments) if given else None
-    membrane, V = _at_start(equation, heard, voltage)
+    voltage = join_given(given).taken(halo.compartments) if given else None
+    membrane, V = _at_start(equation, halo, voltage)
     constants = _constants(described, _mean_by_member(described, equation, V, communicator))
     reaction, binding, longest = reaction_of(config, constants[0])
     releases = [cell.releases for cell in described if cell.releases is not None]
@@ -222,7 +222,7 @@ def build_split_problem(config: RunConfig, communicator: Communicator | None = N
         diffusion,
         jax.device_put(ratio[own]),
         binding=binding,
-        cells=cell_weights(heard.to_cells, _NONE if own_releases is None else own_releases.cells),
+        cells=cell_weights(halo.to_cells, _NONE if own_releases is None else own_releases.cells),
     )
     search = WindowSearch(
         splitting,
@@ -243,14 +243,14 @@ def build_split_problem(config: RunConfig, communicator: Communicator | None = N
         onset=config.stimulation.start,
         steps=step_rule(config),
         constants=constants[0],
-        to_cells=heard.to_cells,
+        to_cells=halo.to_cells,
         diffusion=diffusion,
         lengths=lengths,
         clamps=clamps_of(config),
         given=voltage,
         releases=own_releases,
-        heard=heard if communicator.size > 1 else None,
-        channels=_channel_scale(described, constants, heard.compartments),
+        halo=halo if communicator.size > 1 else None,
+        channels=_channel_scale(described, constants, halo.compartments),
         impossible=partial(membrane_voltage.impossible_voltage, config),
     )
     joined = join_cables([cell.pieces for cell in described])
@@ -360,14 +360,14 @@ def _diffusion(
 
 
 def _at_start(
-    equation: CableEquation, heard: HeardVoltage, given: GivenVoltage | None
+    equation: CableEquation, halo: HaloVoltage, given: GivenVoltage | None
 ) -> tuple[VoltageState, Float[ndarray, " P"]]:
     """The membrane at rest, or what is given of it, and the voltage of all that is heard of."""
     if given is not None:
         V = given.at(np.zeros(1))[0]
         return given_state(equation, V[: len(equation.own)]), V
     membrane = equation.resting_state()
-    return membrane, heard.heard(equation.voltage(membrane))
+    return membrane, halo.with_halo(equation.voltage(membrane))
 
 
 def _mean_by_member(
@@ -394,12 +394,12 @@ def _constants(cells: Sequence[SplitCell], mean: Float[ndarray, " M"]) -> list[C
 
 
 def _channel_scale(
-    cells: Sequence[SplitCell], constants: Sequence[CalciumConstants], heard: Int[ndarray, " P"]
+    cells: Sequence[SplitCell], constants: Sequence[CalciumConstants], halo: Int[ndarray, " P"]
 ) -> ChannelScale | None:
     """How members differ from the first in their calcium channels, at the compartments heard of."""
     if len(cells) == 1:
         return None
-    member = np.repeat(np.arange(len(cells)), [cell.compartments.count for cell in cells])[heard]
+    member = np.repeat(np.arange(len(cells)), [cell.compartments.count for cell in cells])[halo]
     strength = np.array([k.vdcc_density * k.vdcc_permeability for k in constants])
     if strength[0] == 0.0 and np.any(strength > 0.0):
         raise InputError(

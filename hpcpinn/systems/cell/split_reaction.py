@@ -12,7 +12,7 @@ from hpcpinn.timestepping.reaction import FlowMapReaction, StiffReaction
 from hpcpinn.timestepping.splitting import Reaction
 
 
-def refuse_what_split_windows_lack(config: RunConfig) -> None:
+def check_split(config: RunConfig) -> None:
     """Refuses what no split window can solve.
 
     Raises:

@@ -17,7 +17,7 @@ LAID_BY = ("release_duration", "release_patch")
 """Constants by which windows and pieces are laid: they end where a release does."""
 
 
-def laid_for(config: RunConfig, values: Mapping[str, float]) -> RunConfig:
+def mesh_for(config: RunConfig, values: Mapping[str, float]) -> RunConfig:
     """The run description whose windows, pieces and voltage are those of these values of constants."""
     update = {name: value for name, value in values.items() if name in LAID_BY}
     constants = config.physics.constants.model_copy(update=update)

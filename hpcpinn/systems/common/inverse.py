@@ -11,7 +11,7 @@ from hpcpinn.errors import InputError
 from hpcpinn.inference.entry import LearnedConstant, inverse_problem
 from hpcpinn.inference.problem import FitSettings, InverseProblem, Observed
 from hpcpinn.inference.sample import Sampling
-from hpcpinn.io.observations import read_observations, refuse_unusable
+from hpcpinn.io.observations import check_usable, read_observations
 from hpcpinn.parallel.communicator import Communicator
 from hpcpinn.progress import ProgressDisplay
 
@@ -48,7 +48,7 @@ class ByPrediction:
         if file is None:
             raise InputError(f"data.file: none is given; name a file with the columns {', '.join(columns)}, noise")
         seen = communicator.on_root(read_observations, file, {"noise": columns["value"], **columns})
-        refuse_unusable(seen, len(described.parameter), file)
+        check_usable(seen, len(described.parameter), file)
         known = learnable(problem.parameters) if isinstance(problem.parameters, Constants) else {}
 
         def learned(parameter: Any) -> LearnedConstant:

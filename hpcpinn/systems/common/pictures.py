@@ -7,7 +7,7 @@ from hpcpinn.io import schema
 from hpcpinn.io.read import read
 from hpcpinn.io.storage import format_of
 from hpcpinn.report.fields import draw_fields
-from hpcpinn.report.places import refuse_unusable_gallery
+from hpcpinn.report.places import check_gallery
 from hpcpinn.systems.common.inferences import draw_inference_of
 from hpcpinn.wording import counted
 
@@ -23,7 +23,7 @@ def draw(system: System, asked: Drawing) -> Drawn:
     if asked.member is not None:
         raise InputError(f"--member {asked.member}: this run has no members; leave it away")
     run = read(asked.result)
-    refuse_unusable_gallery(asked.folder, asked.suffix, asked.result)
+    check_gallery(asked.folder, asked.suffix, asked.result)
     state = "complete" if run.complete else "not complete"
     names = ", ".join(field.name for field in run.declared)
     asked.say(f"{asked.result}: {state}, {counted(len(run.time), 'frame')} of {names}")

@@ -43,10 +43,10 @@ def look(order: Order) -> None:
     """
     inputs, output = input_files(order), Path(order.described.run.output)
     with concerning("run", "output"):
-        places.refuse_unusable(output, inputs, ANOTHER, schema.FORMAT)
+        places.check_usable(output, inputs, ANOTHER, schema.FORMAT)
         saved = f"the checkpoint goes there: {ANOTHER}"
-        places.refuse_unusable(checkpoint.checkpoint_path(output), inputs, saved, checkpoint.FORMAT)
-        places.refuse_unusable(metrics_path(output), inputs, f"the metrics go there: {ANOTHER}")
+        places.check_usable(checkpoint.checkpoint_path(output), inputs, saved, checkpoint.FORMAT)
+        places.check_usable(metrics_path(output), inputs, f"the metrics go there: {ANOTHER}")
 
 
 def input_files(order: Order) -> dict[str, Path]:

@@ -69,7 +69,7 @@ def verdict_in(metrics: Mapping[str, Any]) -> Verdict | None:
         return None
 
 
-def refuse_impossible(verdict: Verdict, result: str) -> None:
+def check_possible(verdict: Verdict, result: str) -> None:
     """Ends a run whose solution no cell could have; on every rank, as all have the verdict.
 
     Raises:

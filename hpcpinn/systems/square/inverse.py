@@ -91,7 +91,7 @@ def synthesised(
     return Observations(value, deviation, {"x": x, "y": y, "t": t}, IN_A_PLANE)
 
 
-def refuse_unusable(seen: Observations, half_width: float | None, n_parameters: int, where: str) -> None:
+def check_usable(seen: Observations, half_width: float | None, n_parameters: int, where: str) -> None:
     """Finds out that observations cannot be used.
 
     Args:
@@ -104,7 +104,7 @@ def refuse_unusable(seen: Observations, half_width: float | None, n_parameters: 
         InputError: One lies outside the square or before the release, has no positive noise, or there are
             fewer than parameters.
     """
-    table.refuse_unusable(seen, n_parameters, where)
+    table.check_usable(seen, n_parameters, where)
     for axis in ("x", "y"):
         values = seen[axis]
         reach = np.finfo(float).max if half_width is None else half_width * (1.0 + 1e-12)
@@ -173,7 +173,7 @@ def _observed(config: SquareConfig) -> Observed:
         )
         source = f"{data.count} synthetic observations (seed {data.seed})"
         truth = {name: float(getattr(made_with, name)) for name in names}
-    refuse_unusable(seen, None if "half_width" in names else constants.half_width, len(names), source)
+    check_usable(seen, None if "half_width" in names else constants.half_width, len(names), source)
     return Observed(seen, source, truth)
 
 

@@ -1,13 +1,13 @@
 """Pictures of what was computed on a square: a run, an inference, a study."""
 
-from hpcpinn.core.order import Drawing, Drawn, refuse_choices
+from hpcpinn.core.order import Drawing, Drawn, check_choices
 from hpcpinn.errors import InputError
 from hpcpinn.io import schema
 from hpcpinn.io.read import read
 from hpcpinn.io.storage import format_of
 from hpcpinn.io.study import read_study
 from hpcpinn.report.heading import Heading
-from hpcpinn.report.places import refuse_unusable_gallery
+from hpcpinn.report.places import check_gallery
 from hpcpinn.report.study import draw_study
 from hpcpinn.systems.common.inferences import draw_inference_of
 from hpcpinn.systems.square.drawings import draw_square
@@ -29,7 +29,7 @@ def _draw_run(asked: Drawing) -> Drawn:
     if asked.member is not None:
         raise InputError(f"--member {asked.member}: a run on a square has no members; leave it away")
     run = read(asked.result)
-    refuse_unusable_gallery(asked.folder, asked.suffix, asked.result)
+    check_gallery(asked.folder, asked.suffix, asked.result)
     state = "complete" if run.complete else "not complete"
     cells = f"{len(run.box.x)} x {len(run.box.y)} cells"
     asked.say(f"{asked.result}: {state}, {counted(len(run.time), 'frame')} of {cells}")
@@ -37,9 +37,9 @@ def _draw_run(asked: Drawing) -> Drawn:
 
 
 def _draw_study(asked: Drawing) -> Drawn:
-    refuse_choices("a study", asked)
+    check_choices("a study", asked)
     found = read_study(asked.result)
-    refuse_unusable_gallery(asked.folder, asked.suffix, asked.result)
+    check_gallery(asked.folder, asked.suffix, asked.result)
     asked.say(
         f"{asked.result}: {', '.join(found.names)}, {found.n_draws} data sets for each of {len(found.noise)} levels of "
         f"noise and {len(found.observations)} numbers of observations"

@@ -108,11 +108,11 @@ def test_a_voltage_that_repeats_is_the_table_written_out(tmp_path: Path) -> None
     for name, values in arrays(again.run.output).items():
         np.testing.assert_allclose(values, arrays(out.run.output)[name], rtol=1e-9, atol=1e-12, err_msg=name)
     reusing = build_split_problem(again)
-    book, drive = replace(reusing.new_book(), tolerance=1.0), reusing.drive
+    cache, drive = replace(reusing.new_cache(), tolerance=1.0), reusing.drive
     for slot in reusing.slots():
-        drive = book.motif(slot, drive).end
-    assert (book.solved, book.reused) == (1, 2)
-    never = build_split_problem(out).new_book()
+        drive = cache.motif(slot, drive).end
+    assert (cache.solved, cache.reused) == (1, 2)
+    never = build_split_problem(out).new_cache()
     for slot in reusing.slots():
         never.motif(slot, reusing.drive)
     assert never.starts == []  # memory stays flat

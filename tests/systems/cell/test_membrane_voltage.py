@@ -206,10 +206,10 @@ def test_a_voltage_that_no_membrane_survives_ends_a_run_with_place_time_and_the_
     assert said.endswith("it looks like pA: write 0.3")
     # In slots of a long run as well.
     problem = build_split_problem(described(*SLIP, "window.kind=split"))
-    book, (before, during, *_) = problem.new_book(), problem.slots()
-    drive = book.motif(before, problem.drive).end
+    cache, (before, during, *_) = problem.new_cache(), problem.slots()
+    drive = cache.motif(before, problem.drive).end
     with pytest.raises(InputError) as again:
-        book.motif(during, drive)
+        cache.motif(during, drive)
     assert str(again.value).startswith("[[clamp]] number 1, current: 300 nA take the membrane to ")
     assert str(again.value).endswith("it looks like pA: write 0.3")
 

@@ -9,9 +9,9 @@ import numpy as np
 import pytest
 
 from hpcpinn.errors import InputError, SolveError
-from hpcpinn.inference.infer import refuse_unusable_places
+from hpcpinn.inference.infer import check_places
 from hpcpinn.inference.laplace import laplace
-from hpcpinn.inference.sample import refuse_improper, sample
+from hpcpinn.inference.sample import check_proper, sample
 from hpcpinn.io.draws import read_draws
 from hpcpinn.io.inference import read_inference
 from hpcpinn.parallel.communicator import SerialCommunicator
@@ -52,7 +52,7 @@ class Told:
 def drawn(tmp_path_factory: pytest.TempPathFactory):
     output = tmp_path_factory.mktemp("uq") / "posterior.h5"
     config = small(*KEYS, f"run.output={output}")
-    refuse_unusable_places(config.run.output, inputs(config), draws=True)
+    check_places(config.run.output, inputs(config), draws=True)
     progress = Told()
     problem, observed = prepared(config, SerialCommunicator())
     outcome = sample(problem, observed, sampling(config), SerialCommunicator(), progress, output=config.run.output)
@@ -117,7 +117,7 @@ def test_what_nothing_determines_is_not_drawn():
     """Of a constant that enters nothing, and has no prior, there is no posterior."""
     posterior = laplace(np.zeros(2), np.diag([100.0, 0.0]), np.array([0.0, 0.0]))
     with pytest.raises(SolveError, match="neither data nor priors determine rest_voltage, so there is no posterior"):
-        refuse_improper(("D_c", "rest_voltage"), ~np.isfinite(posterior.sd))
+        check_proper(("D_c", "rest_voltage"), ~np.isfinite(posterior.sd))
 
 
 def test_a_cell_without_parameters_and_a_study_of_a_cell_are_refused(tmp_path: Path):
@@ -134,4 +134,4 @@ def test_the_draws_have_a_place_that_is_no_input(tmp_path: Path):
     taken = tmp_path / "posterior.nc"
     taken.write_text("mine")
     with pytest.raises(InputError, match=r"the draws go there"):
-        refuse_unusable_places(str(tmp_path / "posterior.h5"), {}, draws=True)
+        check_places(str(tmp_path / "posterior.h5"), {}, draws=True)

@@ -20,7 +20,7 @@ from hpcpinn.systems.cell.verdict import (
     held,
     lines_of_cells,
 )
-from hpcpinn.systems.common.verdict import Verdict, refuse_impossible
+from hpcpinn.systems.common.verdict import Verdict, check_possible
 from hpcpinn.timestepping.firing import Rises
 
 SITES = ["soma[0](0.5)", "dend[0](0.00980392)", "apic[0](0.5)"]
@@ -153,9 +153,9 @@ def test_a_run_that_no_cell_could_have_has_failed():
     verdict = CellsVerdict((GOOD,), ("a thing",), (negative,), (CellVerdict("", SILENT, PEAK),))
     assert [text for label, text in lines_of_cells(verdict) if label == "unsolved"] == [negative, "a thing"]
     with pytest.raises(SolveError, match=r"run\.h5: calcium falls to -15\.9 uM"):
-        refuse_impossible(verdict, "run.h5")
+        check_possible(verdict, "run.h5")
     assert SolveError.exit_code == 1
-    refuse_impossible(Verdict((GOOD,), ("a thing",)), "run.h5")
+    check_possible(Verdict((GOOD,), ("a thing",)), "run.h5")
     told = json.loads(json.dumps({"verdict": asdict(verdict)}))
     assert cells_verdict_in(told) == verdict
     del told["verdict"]["impossible"]  # an older version's

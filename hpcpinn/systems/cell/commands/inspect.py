@@ -45,9 +45,9 @@ def inspect(
             length_per_unit(units)
     if picture is not None:
         from hpcpinn.morphology.meshes import morphology_path
-        from hpcpinn.report.places import refuse_unusable_picture
+        from hpcpinn.report.places import check_picture
 
-        refuse_unusable_picture(picture, {"the morphology file": morphology_path(file)})
+        check_picture(picture, {"the morphology file": morphology_path(file)})
     cell = look_at(file, soma=soma, units=units)
     for warning in cell.tree.warnings:
         print(f"hpcpinn: warning: {cell.tree.path}: {warning}", file=sys.stderr)

@@ -29,7 +29,7 @@ def partition(
     Balance, cuts, and a map.
     """
     from hpcpinn.morphology.meshes import morphology_path
-    from hpcpinn.report.places import refuse_unusable_picture
+    from hpcpinn.report.places import check_picture
     from hpcpinn.systems.cell.config.reading import load_config
     from hpcpinn.systems.cell.partition import share_cell
 
@@ -42,7 +42,7 @@ def partition(
     if picture is None and not as_json:
         picture = Path("results") / f"{Path(file.replace(':', '-')).stem}-{ranks}-ranks.png"
     if picture is not None:
-        refuse_unusable_picture(picture, {"the morphology file": morphology_path(file)})
+        check_picture(picture, {"the morphology file": morphology_path(file)})
     cell = share_cell(config.morphology, ranks, config.pieces)
     for warning in cell.warnings:
         print(f"hpcpinn: warning: {warning}", file=sys.stderr)

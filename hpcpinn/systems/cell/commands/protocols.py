@@ -52,9 +52,9 @@ def protocols(
     from hpcpinn.physics.stimulation.waveforms import waveform_named
 
     if picture is not None:
-        from hpcpinn.report.places import refuse_unusable_picture
+        from hpcpinn.report.places import check_picture
 
-        refuse_unusable_picture(picture, {} if waveform is None else {"the waveform": Path(waveform)})
+        check_picture(picture, {} if waveform is None else {"the waveform": Path(waveform)})
     protocol = protocol_named(name)
     stimulus = Stimulus(protocol, waveform_named(waveform or protocol.waveform))
     if as_json:

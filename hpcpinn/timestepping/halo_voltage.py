@@ -21,7 +21,7 @@ from hpcpinn.parallel.exchange import ExchangePlan, messages_for_ghosts, plan_ex
 
 
 @dataclass(frozen=True, eq=False)
-class HeardVoltage:
+class HaloVoltage:
     """What a rank hears of.
 
     Attributes:
@@ -39,11 +39,11 @@ class HeardVoltage:
     communicator: Communicator
 
     @property
-    def compartments(self) -> Int[ndarray, " heard"]:
+    def compartments(self) -> Int[ndarray, " halo"]:
         """All that are heard of, in the order of the columns of `to_cells`."""
         return np.concatenate([self.own, self.others])
 
-    def heard(self, values: Float[ndarray, "n ..."]) -> Float[ndarray, "heard ..."]:
+    def with_halo(self, values: Float[ndarray, "n ..."]) -> Float[ndarray, "halo ..."]:
         """Values at own compartments, and those of others below them. Collective over all ranks."""
         if self.plan is None:
             return np.asarray(values)
@@ -57,12 +57,12 @@ class HeardVoltage:
         return jax.jit(lambda rows: self.communicator.exchange(rows, plan))
 
 
-def heard_voltage(
+def halo_voltage(
     to_cells: sparse.csr_matrix,
     cell_owner: Int[ndarray, " N"],
     owner: Int[ndarray, " P"],
     communicator: Communicator,
-) -> HeardVoltage:
+) -> HaloVoltage:
     """What this rank hears of. Every rank plans for all; not collective.
 
     Args:
@@ -79,7 +79,7 @@ def heard_voltage(
     rank = communicator.rank
     mine = to_cells[np.flatnonzero(cell_owner == rank)]
     columns = np.concatenate([own[rank], others[rank]])
-    return HeardVoltage(
+    return HaloVoltage(
         own[rank],
         others[rank],
         mine[:, columns].tocsr(),
