@@ -45,8 +45,8 @@ class ReactionState(NamedTuple):
         return cls(c, b, tuple(others))
 
     @property
-    def species(self) -> tuple[Float[Array, "..."], ...]:
-        """All of them in their order."""
+    def species(self) -> tuple[Any, ...]:
+        """All of them in their order, arrays of the device or the host as they are."""
         return (self.c, self.b, *self.others)
 
     def each(self, function: Callable[..., Any], *more: "ReactionState") -> "ReactionState":
