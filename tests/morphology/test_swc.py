@@ -227,7 +227,7 @@ def test_an_unknown_unit_is_refused(tmp_path: Path) -> None:
     ("content", "what"),
     [
         ("1 1 0 0 0 5 -1\n".encode("utf-16"), r"is UTF-16, no plain text; save it as UTF-8$"),
-        (gzip.compress(b"1 1 0 0 0 5 -1\n"), r"is compressed \(gzip\), no SWC text; unpack it with gunzip$"),
+        (gzip.compress(b"1 1 0 0 0 5 -1\n", mtime=0), r"is compressed \(gzip\), no SWC text; unpack it with gunzip$"),
         (b"\x89HDF\r\n\x1a\n\0\0", r"is an HDF5 file, such as a result of hpcpinn, no morphology; give an SWC file$"),
     ],
 )
