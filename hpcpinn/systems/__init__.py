@@ -154,11 +154,8 @@ def _file(path: Path) -> ModuleType:
 
 
 def offered(system: "System", member: str) -> Callable[..., Any]:
-    """The member ``draw`` or ``validate`` of a system, or what does for all that have none."""
+    """The member of a system, one of `COMMON`, or what does for all that have none."""
     found: Callable[..., Any] | None = getattr(system, member, None)
     if found is not None:
         return found
-    common = import_module(
-        {"draw": "hpcpinn.systems.common.pictures", "validate": "hpcpinn.systems.common.validation"}[member]
-    )
-    return partial(getattr(common, member), system)
+    return partial(getattr(import_module(COMMON[member]), member), system)

@@ -2,6 +2,7 @@
 
 import json
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -73,6 +74,15 @@ def test_each_is_right_by_its_own_measure(tmp_path: Path, capsys, system: str, f
     assert 0.0 < difference["relative"] < most
     with h5py.File(tmp_path / f"{system}.reference.h5") as kept:
         assert kept[f"solutions/{of}/{field}"].shape == read(result).fields[field].shape
+
+
+def test_a_person_is_told_how_far_a_toy_is_from_its_closed_form(tmp_path: Path, capsys):
+    result = solved(tmp_path, "discharge")
+    capsys.readouterr()
+    hpcpinn("validate", result)
+    told = capsys.readouterr().out
+    assert re.match(r"voltage     \S+ from the closed form \(relative L2\), \S+ mV at most\n", told), told
+    assert f"kept in     {tmp_path / 'discharge.reference.h5'}\n" in told
 
 
 def test_another_constant_makes_another_solution_and_the_description_is_kept(tmp_path: Path):
