@@ -8,6 +8,7 @@ import subprocess
 import sys
 import time
 from pathlib import Path
+from typing import Any
 
 import h5py
 import numpy as np
@@ -16,6 +17,7 @@ import pytest
 from hpcpinn.errors import InputError, NothingToDoError
 from hpcpinn.io.checkpoint import checkpoint_path
 from hpcpinn.io.read import read
+from hpcpinn.systems import system_named
 from tests.cli.in_process import hpcpinn
 
 HERE = Path(__file__).resolve().parent
@@ -47,6 +49,22 @@ def solved(folder: Path, system: str, *arguments: str) -> Path:
 def test_the_page_on_extending_shows_the_pair() -> None:
     page = (ROOT / "docs" / "extend.md").read_text()
     assert f"```python\n{(HERE / 'pair.py').read_text()}```\n" in page
+
+
+def test_the_page_on_extending_draws_the_pair(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys) -> None:
+    page = (ROOT / "docs" / "extend.md").read_text()
+    block = next(text for text in page.split("```") if text.startswith("python\n") and "def draw(" in text)
+    shown: dict[str, Any] = {}
+    exec(block.removeprefix("python\n"), shown)
+    assert len(block[block.index("def draw(") :].splitlines()) <= 10
+    result = solved(tmp_path, "pair", "--set", "run.duration=3")
+    monkeypatch.setattr(type(system_named("pair")), "draw", shown["draw"], raising=False)
+    hpcpinn("plot", result, "--out", tmp_path / "pictures")
+    assert [file.name for file in (tmp_path / "pictures").iterdir()] == ["plane.png"]
+    with h5py.File(result, "a") as file:
+        file["committed"][0] = 0  # frames
+    with pytest.raises(InputError, match="no frames yet"):
+        hpcpinn("plot", result, "--out", tmp_path / "pictures")
 
 
 def test_the_package_names_no_toy() -> None:
@@ -234,6 +252,16 @@ def test_it_is_solved_from_python_by_its_name_and_by_what_it_brings():
         hp.Job("discharge", constnts={"tau": 5.0})  # type: ignore[call-arg]
     with pytest.raises(AttributeError, match="no attribute 'Membrain'"):
         hp.Membrain  # type: ignore[attr-defined]  # noqa: B018
+
+
+def test_its_job_and_its_constants_from_python(tmp_path: Path):
+    import hpcpinn as hp
+
+    measured(tmp_path, "discharge", "tau", 5.0)
+    run = hp.load(job(tmp_path, "discharge"), {"run.duration": 20.0}).solve()
+    assert run.time[-1] == 20.0 and (hp.read(tmp_path / "discharge.h5").voltage == run.voltage).all()
+    found = hp.infer("discharge", learn=["tau"], data={"file": str(tmp_path / "data.csv")}, duration=20.0)
+    assert found["tau"].low < found["tau"].value < found["tau"].high and abs(found["tau"].value - 5.0) < 0.2
 
 
 def test_mistakes_in_its_job_have_file_line_and_key(tmp_path: Path):
