@@ -13,6 +13,8 @@ from hpcpinn.inference.forward_model import ForwardModel
 from hpcpinn.inference.gauss_newton import Prior
 from hpcpinn.inference.laplace import Posterior
 from hpcpinn.io.estimates import Estimates
+from hpcpinn.io.observations import Observations
+from hpcpinn.wording import counted
 
 
 @runtime_checkable
@@ -49,6 +51,40 @@ def check_finished(converged: bool, posterior: Posterior, steps: int, tolerance:
             f"infer: not converged after {steps} steps (inference.tolerance = {tolerance:g}); "
             "raise inference.max_steps, or begin elsewhere with parameter.start"
         )
+
+
+def check_finite(
+    model: ForwardModel,
+    z: Float[ndarray, " p"],
+    rows: Float[ndarray, " N"],
+    jacobian: Float[ndarray, "N p"],
+    observations: Observations,
+) -> None:
+    """Finds out that a model predicts what is no number, with which nothing can be inferred.
+
+    Args:
+        model: The model.
+        z: Coordinates of its constants.
+        rows, jacobian: Misfits over noise there, and their derivatives.
+        observations: The data.
+
+    Raises:
+        SolveError: That is so.
+    """
+    what, wrong = "what the model predicts is", ~np.isfinite(rows)
+    if not wrong.any():
+        what, wrong = "the slopes of what the model predicts are", ~np.isfinite(jacobian).all(axis=1)
+    if not wrong.any():
+        return
+    values = zip(model.names, model.coordinates.values(z), model.units, strict=True)
+    constants = ", ".join(f"{name} = {value:.6g}{'' if unit == '1' else f' {unit}'}" for name, value, unit in values)
+    first = int(np.flatnonzero(wrong)[0])
+    place = ", ".join(f"{name} = {column[first]}" for name, column in observations.at.items())
+    raise SolveError(
+        f"infer: {what} not finite at {constants}, for {np.count_nonzero(wrong)} of "
+        f"{counted(len(wrong), 'observation')} (the first: {place}); begin elsewhere with parameter.start, or mend the "
+        "model"
+    )
 
 
 def estimates_of(

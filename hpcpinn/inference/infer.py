@@ -13,7 +13,7 @@ from jaxtyping import Float
 from numpy import ndarray
 
 from hpcpinn.errors import concerning
-from hpcpinn.inference.estimates import check_finished, estimates_of, figures_of
+from hpcpinn.inference.estimates import check_finished, check_finite, estimates_of, figures_of
 from hpcpinn.inference.fits import make_profile
 from hpcpinn.inference.forward_model import data_of, evaluated, is_traced, seen, solve
 from hpcpinn.inference.gauss_newton import Evaluated, Fit, minimise_stepwise
@@ -162,11 +162,12 @@ def fit_once(
     """The most probable constants of a problem as it is laid, and the model there. Collective over all ranks.
 
     Raises:
-        SolveError: The model cannot be solved at the start.
+        SolveError: The model cannot be solved at the start, or predicts no numbers there.
     """
     model, settings = problem.model, problem.settings
     if is_traced(model):
         fit = jax.block_until_ready(problem.fitting(data_of(model, observations), jnp.asarray(problem.start)))
+        check_finite(model, np.asarray(fit.z), np.asarray(fit.rows), np.asarray(fit.jacobian), observations)
         return fit, fit.z
     at, steps = model.at(observations), settings.max_steps
     solved: dict[bytes, Any] = {problem.start.tobytes(): problem.at_start}
@@ -175,7 +176,9 @@ def fit_once(
         key = z.tobytes()
         if key not in solved:
             solved[key] = solve(model, z, next(reversed(solved.values())))
-        return evaluated(seen(model, solved[key], at), observations)
+        found = evaluated(seen(model, solved[key], at), observations)
+        check_finite(model, z, *found, observations)
+        return found
 
     fit = minimise_stepwise(
         evaluate,
