@@ -9,7 +9,7 @@ values are odd is derived from that, and written nowhere else.
 import math
 import re
 from collections.abc import Iterator, Mapping
-from dataclasses import MISSING, dataclass, field, fields, replace
+from dataclasses import MISSING, Field, dataclass, field, fields, replace
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, Protocol, Self, TypeVar
 
@@ -45,6 +45,15 @@ class Bounds:
     most: float = math.inf
     is_open: bool = False
     may_be_infinite: bool = False
+
+    def __contains__(self, value: float) -> bool:
+        if math.isinf(value):
+            return self.may_be_infinite
+        return self.least < value <= self.most if self.is_open else self.least <= value <= self.most
+
+    def __str__(self) -> str:
+        least = f"{'above' if self.is_open else 'at least'} {self.least:g}"
+        return " and ".join([least] * math.isfinite(self.least) + [f"at most {self.most:g}"] * math.isfinite(self.most))
 
 
 REAL = Bounds()
@@ -135,7 +144,7 @@ def constant(
         more: Other fields of `Constant`.
     """
     if measure is None:
-        measure = LOGARITHM if bounds.least >= 0.0 else 1.0
+        measure = LOGARITHM if isinstance(bounds, Bounds) and bounds.least >= 0.0 else 1.0
     return _declared_by(Constant(description, unit, bounds, measure, **more), default)
 
 
@@ -163,9 +172,30 @@ def _declared_by(entry: Constant, default: Any) -> Any:
 class Constants:
     """Base of all classes of constants: frozen, and copied with changes."""
 
+    def __init_subclass__(cls, **more: Any) -> None:
+        """Looks at the declarations of a class.
+
+        Raises:
+            InputError: Bounds of a constant are none, or its default lies outside them.
+        """
+        super().__init_subclass__(**more)
+        for name, declaration in vars(cls).items():
+            entry = declaration.metadata.get(_ENTRY) if isinstance(declaration, Field) else None
+            if isinstance(entry, Constant):
+                _check(f"{cls.__name__}.{name}", entry, declaration.default)
+
     def replace(self, **changes: Any) -> Self:
         """A copy with some constants changed; they may be traced."""
         return replace(self, **changes)
+
+
+def _check(name: str, entry: Constant, default: Any) -> None:
+    if not isinstance(entry.bounds, Bounds):
+        raise InputError(f"{name}: the bounds {entry.bounds!r} are no Bounds; write POSITIVE, or Bounds(0.01, 5.0)")
+    if isinstance(default, int | float) and default not in entry.bounds:
+        raise InputError(
+            f"{name}: the default {default:g} lies outside its bounds ({entry.bounds}); change one of them"
+        )
 
 
 class Named(Protocol):

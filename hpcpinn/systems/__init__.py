@@ -13,6 +13,7 @@ from functools import partial
 from importlib import import_module
 from importlib.util import module_from_spec, spec_from_file_location
 from pathlib import Path
+from traceback import walk_tb
 from types import ModuleType
 from typing import TYPE_CHECKING, Any
 
@@ -130,10 +131,21 @@ def _brought(entry: str) -> "System":
         system: System = module.SYSTEM
     except Exception as error:
         why = " ".join(str(error).split())
-        raise InputError(
-            f"{VARIABLE}: {entry}: gives no system ({type(error).__name__}: {why}); mend or leave it away"
-        ) from error
+        said = why if isinstance(error, InputError) else f"{type(error).__name__}: {why}"
+        line = _line_in(entry, error)
+        what = f"{entry}: gives no system ({said})" if line is None else f"{entry}, line {line}: {said}"
+        raise InputError(f"{VARIABLE}: {what}; mend or leave it away") from error
     return system
+
+
+def _line_in(entry: str, error: Exception) -> int | None:
+    """The line of the file or module at which it failed; None where it did not begin, or came to its end."""
+    if isinstance(error, SyntaxError):
+        return error.lineno
+    module = sys.modules.get(entry)
+    place = str(Path(entry).absolute()) if entry.endswith(".py") else getattr(module, "__file__", None)
+    lines = [line for frame, line in walk_tb(error.__traceback__) if frame.f_code.co_filename == place]
+    return lines[-1] if lines else None
 
 
 def _file(path: Path) -> ModuleType:

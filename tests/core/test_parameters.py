@@ -17,6 +17,7 @@ from hpcpinn.coordinates import Coordinates
 from hpcpinn.core.parameters import (
     NON_NEGATIVE,
     POSITIVE,
+    Bounds,
     Constants,
     Scalar,
     constant,
@@ -89,6 +90,25 @@ def test_a_table_of_a_description_takes_what_the_declaration_allows_and_nothing_
         PairPhysics.model_validate({"preset": "fast"})
     whole = whole_table(Pair)()
     assert whole.model_dump() == {"tau": 12.5, "shift": 0.7, "current": 0.5, "form": "cubic"}
+
+
+@pytest.mark.parametrize(
+    ("bounds", "default", "wrong"),
+    [
+        ((0.01, 5.0), 1.0, r"the bounds \(0.01, 5.0\) are no Bounds; write POSITIVE, or Bounds\(0.01, 5.0\)"),
+        (POSITIVE, 0.0, r"the default 0 lies outside its bounds \(above 0\)"),
+        (Bounds(0.01, 5.0), 5.5, r"the default 5.5 lies outside its bounds \(at least 0.01 and at most 5\)"),
+        (POSITIVE, float("inf"), "the default inf lies outside"),
+    ],
+)
+def test_a_declaration_that_contradicts_itself_is_refused_with_its_name(bounds: Any, default: float, wrong: str):
+    with pytest.raises(InputError, match=rf"^Hares.growth: {wrong}"):
+
+        @dataclass(frozen=True)
+        class Hares(Constants):
+            growth: Scalar = constant("Growth", bounds=bounds, default=default)
+
+    assert 5.0 in Bounds(0.01, 5.0) and float("inf") in Bounds(1.0, may_be_infinite=True)
 
 
 def test_what_can_be_learned_has_names_units_and_measures():

@@ -55,7 +55,6 @@ def test_an_unknown_one_is_refused_with_the_nearest(tmp_path: Path):
     ("text", "why"),
     [
         (None, "FileNotFoundError"), ("SYSTM = 1", "AttributeError: .* has no attribute 'SYSTEM'"),
-        ("import no_such_library", "ModuleNotFoundError: No module named 'no_such_library'"),
     ],
 )  # fmt: skip
 def test_a_file_that_gives_no_system_is_refused(
@@ -66,6 +65,30 @@ def test_a_file_that_gives_no_system_is_refused(
         file.write_text(text)
     monkeypatch.setenv("HPCPINN_SYSTEMS", str(file))
     with pytest.raises(InputError, match=rf"^HPCPINN_SYSTEMS: \S+brought.py: gives no system \({why}") as caught:
+        system_names()
+    assert "\n" not in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("text", "line", "why"),
+    [
+        ("import no_such_library", 1, "ModuleNotFoundError: No module named 'no_such_library'"),
+        ("a = 1\nb = (", 2, r"SyntaxError: '\(' was never closed"),
+        (
+            "from hpcpinn.core.parameters import Constants, constant\n\n\n"
+            "class Mine(Constants):\n    a: float = constant('A', bounds=(0, 1))\n",
+            4, r"Mine.a: the bounds \(0, 1\) are no Bounds",
+        ),
+        ("def f():\n    return 1 / 0\n\n\nx = f()", 2, "ZeroDivisionError"),
+    ],
+)  # fmt: skip
+def test_what_fails_in_a_file_has_its_line(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, text: str, line: int, why: str
+):
+    file = tmp_path / "failing.py"
+    file.write_text(text)
+    monkeypatch.setenv("HPCPINN_SYSTEMS", str(file))
+    with pytest.raises(InputError, match=rf"^HPCPINN_SYSTEMS: \S+failing.py, line {line}: {why}") as caught:
         system_names()
     assert "\n" not in str(caught.value)
 
