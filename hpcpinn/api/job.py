@@ -13,6 +13,7 @@ from hpcpinn.config.load import Origin, put
 from hpcpinn.config.toml import toml_text
 from hpcpinn.core.order import Order
 from hpcpinn.errors import InputError, OutputError
+from hpcpinn.morphology.meshes import builtin_names
 from hpcpinn.systems import system_named, system_names
 from hpcpinn.systems.cell.cell import Cell
 from hpcpinn.systems.cell.config.schema import RunConfig
@@ -125,9 +126,9 @@ class Job:
         Raises:
             InputError: Unknown key, wrong type, value out of range, or keys that contradict each other.
         """
-        part = on if isinstance(on, Part) or _is_system(on) else Cell(on)
+        part = _solved_on(on)
         document: dict[str, Any] = part.tables() if isinstance(part, Part) else {"system": part}
-        document |= {} if model is None else model.tables()
+        document |= {} if model is None else _model(model).tables()
         known = {*Experiment.__annotations__, *system_of(document, "job").tables.model_fields}
         for name, value in experiment.items():
             if name not in known and (near := get_close_matches(name, known, n=1)):
@@ -283,8 +284,38 @@ def load(job: str | os.PathLike[str], changes: Mapping[str, Any] | None = None) 
     return Job.of_file(job, changes or {})
 
 
-def _is_system(on: Any) -> bool:
-    return isinstance(on, str) and on in system_names()
+def _solved_on(on: Any) -> Part | str:
+    """What adds to a description what is solved on, or the name of a system.
+
+    Raises:
+        InputError: It is neither, and no cell.
+    """
+    if isinstance(getattr(on, "tables", None), type):
+        raise InputError(f"hpcpinn: {type(on).__name__} is a system itself; give its name, {getattr(on, 'name', '')!r}")
+    if isinstance(on, Part) or (isinstance(on, str) and on in system_names()):
+        return on
+    if isinstance(on, (str, os.PathLike)) and Path(on).suffix.lower() == ".toml":
+        raise InputError(f'{on}: is a job file: hp.load("{on}").solve(), or .infer(), or .sample()')
+    if isinstance(on, str) and on.isidentifier() and on not in builtin_names() and not Path(on).exists():
+        try:
+            system_named(on)
+        except InputError as error:
+            raise InputError(f"{error}; for a cell give the path of an SWC file, or builtin:NAME") from None
+    return Cell(on)
+
+
+def _model(model: Any) -> Part:
+    """The equations.
+
+    Raises:
+        InputError: It is something else.
+    """
+    if isinstance(model, Part) and not isinstance(model.tables, type):
+        return model
+    raise InputError(
+        f"hpcpinn: the model is {type(model).__name__}, and no such thing as Calcium(); "
+        "give tables by their names: constants={...}, run={...}"
+    )
 
 
 def _taken(name: str, value: Any) -> tuple[str, Any]:

@@ -83,6 +83,8 @@ def read_lines(path: str | Path) -> SwcLines:
 
 def _text(path: str | Path) -> str:
     check_regular(path)
+    if Path(path).suffix.lower() == ".toml":
+        raise InputError(f"{path}: is a job file, no cell; give the path of an SWC file")
     try:
         raw = Path(path).read_bytes()
     except FileNotFoundError:

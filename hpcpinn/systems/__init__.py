@@ -50,8 +50,8 @@ def system_named(name: str) -> "System":
     known = _known()
     if name not in known:
         near = get_close_matches(name.lower(), known, n=1)
-        meant = f"; did you mean {near[0]!r}?" if near else ""
-        raise InputError(f"{name!r} is not one of {alternatives(list(known))}{meant}")
+        hint = f"did you mean {near[0]!r}?" if near else f"systems of your own are named by {VARIABLE}"
+        raise InputError(f"{name!r} is not one of {alternatives(list(known))}; {hint}")
     return known[name]()
 
 

@@ -4,9 +4,11 @@ import os
 import subprocess
 import sys
 from pathlib import Path
+from typing import Any
 
 import pytest
 
+import hpcpinn as hp
 from hpcpinn.errors import InputError
 from hpcpinn.systems import OWN, system_named, system_names
 from hpcpinn.systems.cell.config.schema import RunConfig
@@ -43,12 +45,39 @@ def test_an_unknown_one_is_refused_with_the_nearest(tmp_path: Path):
     (tmp_path / "job.toml").write_text('[run]\nduration = 1.0\n[domain]\nkind = "sqare"\n')
     with pytest.raises(InputError, match=r"line 4: domain.kind: 'sqare' is not one of .*; did you mean 'square'\?"):
         load_order(tmp_path / "job.toml")
-    with pytest.raises(InputError, match=r"^--set system=nothing: system: 'nothing' is not one of 'cell' or 'square'$"):
+    own = "; systems of your own are named by HPCPINN_SYSTEMS"
+    with pytest.raises(
+        InputError, match=rf"^--set system=nothing: system: 'nothing' is not one of 'cell' or 'square'{own}$"
+    ):
         load_order(None, ["system=nothing"])
     with pytest.raises(InputError, match=r"^--set system=3: system: 3 is no name; give one of 'cell' or 'square'$"):
         load_order(None, ["system=3"])
     with pytest.raises(InputError, match=r"^result.h5: system: 'gone' is not one of"):
         stored_description('{"system": "gone"}', "result.h5")
+
+
+@pytest.mark.parametrize(
+    ("given", "wrong"),
+    [
+        (
+            ("lotka",),
+            "'lotka' is not one of 'cell' or 'square'; systems of your own are named by HPCPINN_SYSTEMS; for a ",
+        ),
+        (("sqare",), r"'sqare' is not one of .*; did you mean 'square'\?; for a cell give the path of an SWC file"),
+        (("x.toml",), r'x.toml: is a job file: hp.load\("x.toml"\).solve\(\)'),
+        (("square", {"constants": {}}), r"the model is dict, .*; give tables by their names: constants=\{...\}"),
+        ((system_named("square"),), "Square is a system itself; give its name, 'square'"),
+        (("square", system_named("square")), "the model is Square, and no such thing"),
+        (("pyramidal",), "did you mean builtin:pyramidal?"),
+    ],
+)
+def test_what_cannot_be_solved_from_python_says_what_can(given: tuple[Any, ...], wrong: str, monkeypatch, tmp_path):
+    monkeypatch.delenv("HPCPINN_SYSTEMS", raising=False)
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(InputError, match=wrong):
+        hp.solve(*given)
+    with pytest.raises(InputError, match="x.toml: is a job file, no cell; give the path of an SWC file"):
+        hp.Cell("x.toml").cable  # noqa: B018
 
 
 @pytest.mark.parametrize(
