@@ -8,6 +8,8 @@ import re
 from collections.abc import Iterable
 from dataclasses import dataclass, replace
 
+from hpcpinn.errors import InputError
+
 FORMAT = "hpcpinn-result"
 FORMAT_VERSION = 2
 """Of a run, whatever system it is of; 1 knew three fields on trees, and squares apart from them."""
@@ -38,7 +40,10 @@ class Field:
 
     def __post_init__(self) -> None:
         if not re.fullmatch("[a-z][a-z0-9_]*", self.name) or self.name in _TAKEN:
-            raise ValueError(f"field {self.name!r}: use small letters, digits and underscores, and none of {_TAKEN}")
+            raise InputError(
+                f"field {self.name!r} of a system: is no name for it; use small letters, digits and underscores, and "
+                f"none of the words that results use themselves: {', '.join(sorted(set(_TAKEN)))}"
+            )
 
 
 @dataclass(frozen=True)

@@ -112,29 +112,51 @@ def _of_module(module: str) -> Callable[[], "System"]:
 def _of_packages() -> list[tuple[str, str, Callable[[], "System"]]]:
     from importlib.metadata import entry_points
 
-    return [(f"entry point {entry.value}", entry.name, entry.load) for entry in entry_points(group=GROUP)]
+    places = [(f"entry point {entry.name} = {entry.value}", entry) for entry in entry_points(group=GROUP)]
+    return [
+        (place, entry.name, partial(_loaded, place, entry.module, entry.load, entry.name)) for place, entry in places
+    ]
 
 
 def _of_variable() -> list[tuple[str, str, Callable[[], "System"]]]:
     entries = filter(None, os.environ.get(VARIABLE, "").split(os.pathsep))
-    return [_given(f"{VARIABLE}: {entry}", _brought(entry)) for entry in entries]
+    places = [(f"{VARIABLE}: {entry}", entry) for entry in entries]
+    return [_given(place, _loaded(place, entry, partial(_brought, entry))) for place, entry in places]
 
 
 def _given(place: str, system: "System") -> tuple[str, str, Callable[[], "System"]]:
     return place, system.name, lambda: system
 
 
-def _brought(entry: str) -> "System":
-    """The system of a module or file that a person names."""
+def _loaded(place: str, code: str, load: Callable[[], "System"], name: str | None = None) -> "System":
+    """The system that others bring, if it is one.
+
+    Args:
+        place: Where it comes from, for messages.
+        code: The file or module that has it.
+        load: Loads it.
+        name: What it must be called; None: as it likes.
+    """
     try:
-        module = _file(Path(entry)) if entry.endswith(".py") else import_module(entry)
-        system: System = module.SYSTEM
+        system = load()
     except Exception as error:
         why = " ".join(str(error).split())
         said = why if isinstance(error, InputError) else f"{type(error).__name__}: {why}"
-        line = _line_in(entry, error)
-        what = f"{entry}: gives no system ({said})" if line is None else f"{entry}, line {line}: {said}"
-        raise InputError(f"{VARIABLE}: {what}; mend or leave it away") from error
+        line = _line_in(code, error)
+        what = f"{place}: gives no system ({said})" if line is None else f"{place}, line {line}: {said}"
+        raise InputError(f"{what}; mend or leave it away") from error
+    from hpcpinn.systems.contract import check_system
+
+    check_system(system, place)
+    if name is not None and system.name != name:
+        raise InputError(f"{place}: its system has the name {system.name!r}; give both one name")
+    return system
+
+
+def _brought(entry: str) -> "System":
+    """The system of a module or file that a person names."""
+    module = _file(Path(entry)) if entry.endswith(".py") else import_module(entry)
+    system: System = module.SYSTEM
     return system
 
 

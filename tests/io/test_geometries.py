@@ -242,7 +242,7 @@ def test_the_size_is_that_of_the_file(communicator, tmp_path):
 
 @pytest.mark.parametrize("name", ["Calcium", "time", "cells", "2nd", "windows"])
 def test_a_name_that_files_or_results_have_is_no_field(name):
-    with pytest.raises(ValueError, match="use small letters"):
+    with pytest.raises(InputError, match="use small letters"):
         Field(name)
 
 

@@ -122,9 +122,60 @@ def test_what_fails_in_a_file_has_its_line(
     assert "\n" not in str(caught.value)
 
 
+GOOD = """
+from hpcpinn.config.shared import RunTable
+from hpcpinn.config.values import Description
+
+class Tables(Description):
+    run: RunTable = RunTable()
+
+class Kind:
+    name, summary, tables = "brought", "a system that is brought", Tables
+
+    def build(self, described, communicator):
+        return object()
+
+SYSTEM = Kind()
+"""
+"""A system as it should be, up to its problem."""
+
+
+@pytest.mark.parametrize(
+    ("right", "wrong", "why"),
+    [
+        ("SYSTEM = Kind()", "SYSTEM = Kind", r"SYSTEM is the class Kind; write SYSTEM = Kind\(\)"),
+        ("name, summary, tables", "titel, sumary, tables", r"the system \(Kind\) has no name, summary"),
+        ("def build", "def bild", r"the system \(Kind\) has no build"),
+        ('"brought",', "3,", "has name = 3, which is no text"),
+        (
+            ", Tables\n",
+            ", Tables()\n",
+            r"has tables = Tables\(.*which is no class of hpcpinn.config.values.Description",
+        ),
+        (", Tables\n", ", dict\n", "has tables = <class 'dict'>, which is no class of"),
+        ("    run: RunTable = RunTable()", "    pass", "has tables without run, such as run: RunTable"),
+    ],
+)
+def test_a_system_that_is_none_is_refused_when_it_is_loaded(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, right: str, wrong: str, why: str
+):
+    file = tmp_path / "brought.py"
+    file.write_text(GOOD)
+    monkeypatch.setenv("HPCPINN_SYSTEMS", str(file))
+    assert system_named("brought").summary == "a system that is brought"
+    assert right in GOOD
+    file = tmp_path / "mistaken.py"
+    file.write_text(GOOD.replace(right, wrong))
+    monkeypatch.setenv("HPCPINN_SYSTEMS", str(file))
+    with pytest.raises(InputError, match=rf"^HPCPINN_SYSTEMS: \S+mistaken.py: .*{why}") as caught:
+        system_names()
+    assert "\n" not in str(caught.value)
+    assert "SYSTEM =" in str(caught.value) or "hpcpinn.core.system" in str(caught.value)
+
+
 def test_no_two_have_one_name(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
     file = tmp_path / "other_square.py"
-    file.write_text("class Other:\n    name = 'square'\nSYSTEM = Other()\n")
+    file.write_text("from hpcpinn.systems.square import Square\nSYSTEM = Square()\n")
     monkeypatch.setenv("HPCPINN_SYSTEMS", str(file))
     with pytest.raises(InputError, match="a system of the name 'square' is there already; give it another name"):
         system_names()

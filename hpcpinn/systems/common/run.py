@@ -27,6 +27,7 @@ from hpcpinn.progress import ProgressDisplay
 from hpcpinn.systems.common.resumption import stop_where_done
 from hpcpinn.systems.common.run_summary import RunSummary, summarised
 from hpcpinn.systems.common.verdict import Accuracy, Verdict, lines_of
+from hpcpinn.systems.contract import built
 from hpcpinn.terminal.lines import print_verdict
 from hpcpinn.wording import as_typed, biology, counted, duration
 
@@ -68,7 +69,7 @@ def work(order: Order, communicator: Communicator, progress: ProgressDisplay) ->
     """
     began, described = clock.perf_counter(), order.described
     progress.doing("setting up")
-    problem = order.system.build(described, communicator)
+    problem = built(order.system, described, communicator)
     output = described.run.output
     unit = "" if _is_dimensionless(problem) else "ms"
 

@@ -17,6 +17,7 @@ from hpcpinn.errors import InputError
 from hpcpinn.io.read import Result, read
 from hpcpinn.io.sidecar import Solution, write_reference
 from hpcpinn.parallel.communicator import SerialCommunicator
+from hpcpinn.systems.contract import built
 from hpcpinn.systems.jobs import stored_description
 from hpcpinn.wording import as_typed, duration
 
@@ -74,7 +75,7 @@ def validate(system: System, asked: Checking) -> Compared:
     if not len(result.time):
         raise InputError(f"{asked.result}: holds no frames; run the job again")
     _, described = stored_description(json.dumps(result.config), str(asked.result))
-    problem = system.build(described, SerialCommunicator())
+    problem = built(system, described, SerialCommunicator())
     known = {name: getattr(problem, name) for name in OTHERS if hasattr(problem, name)}
     if not known:
         raise InputError(f"{asked.result}: the system {system.name!r} has no closed form and no reference")

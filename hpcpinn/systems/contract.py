@@ -1,0 +1,117 @@
+"""Whether a system that others bring, and what it builds, is what `hpcpinn.core.system` says: told at once, by name."""
+
+import sys
+from collections.abc import Iterable
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from hpcpinn.errors import InputError
+
+if TYPE_CHECKING:
+    from hpcpinn.core.system import Problem, System
+    from hpcpinn.parallel.communicator import Communicator
+
+PROTOCOL = "see hpcpinn.core.system and docs/extend.md"
+"""Where a person reads what is missing."""
+
+OF_PROBLEM = ("fields", "geometry", "rule", "stops", "times", "start", "attempt", "observe", "pack", "unpack")
+"""Members without which nothing can be marched and written."""
+
+
+def check_system(system: Any, place: str) -> None:
+    """Refuses what is no system.
+
+    Args:
+        system: What was brought.
+        place: Where, for messages.
+
+    Raises:
+        InputError: It is a class, or a member is missing or is something else.
+    """
+    if isinstance(system, type):
+        raise InputError(f"{place}: SYSTEM is the class {system.__name__}; write SYSTEM = {system.__name__}()")
+    wrong = next(iter(_wrong_of_system(system)), None)
+    if wrong is not None:
+        raise InputError(f"{place}: the system ({type(system).__name__}) {wrong}; {PROTOCOL}")
+
+
+def _wrong_of_system(system: Any) -> Iterable[str]:
+    from hpcpinn.config.values import Description
+
+    missing = [name for name in ("name", "summary", "tables", "build") if not hasattr(system, name)]
+    if missing:
+        yield f"has no {', '.join(missing)}"
+        return
+    for name in ("name", "summary"):
+        given = getattr(system, name)
+        if not (isinstance(given, str) and given.strip()):
+            yield f"has {name} = {given!r}, which is no text"
+    tables = system.tables
+    if not (isinstance(tables, type) and issubclass(tables, Description)):
+        yield f"has tables = {tables!r}, which is no class of hpcpinn.config.values.Description"
+    elif "run" not in tables.model_fields:
+        yield "has tables without run, such as run: RunTable = RunTable() (hpcpinn.config.shared)"
+    if not callable(system.build):
+        yield f"has build = {system.build!r}, which cannot be called"
+
+
+def built(system: "System", described: Any, communicator: "Communicator") -> "Problem":
+    """The problem that a description means, if it is one. Collective over all ranks.
+
+    Raises:
+        InputError: A member is missing or is something else; or the system refuses the description.
+    """
+    problem = system.build(described, communicator)
+    wrong = next(iter(_wrong_of_problem(problem)), None)
+    error = None if wrong is None else InputError(f"{blamed(system, problem)} {wrong}; {PROTOCOL}")
+    communicator.agree(error)
+    return problem
+
+
+def blamed(system: "System", problem: Any) -> str:
+    """What the system built, and where that is written, at the beginning of a message."""
+    kind = type(problem)
+    module = sys.modules.get(kind.__module__)
+    place = getattr(module, "__file__", None) or kind.__module__
+    return f"{place}: the problem of the system {system.name!r} ({kind.__name__})"
+
+
+def _wrong_of_problem(problem: Any) -> Iterable[str]:
+    from hpcpinn.io.geometry import Geometry
+    from hpcpinn.io.schema import Field
+    from hpcpinn.marching.controller import WindowRule
+
+    # a property of the class is not asked here: what it raises would pass for a member that is missing
+    missing = [name for name in OF_PROBLEM if not (hasattr(type(problem), name) or hasattr(problem, name))]
+    if missing:
+        yield f"has no {', '.join(missing)}"
+        return
+    fields = problem.fields
+    if not (isinstance(fields, tuple | list) and fields and all(isinstance(one, Field) for one in fields)):
+        yield f"has fields = {fields!r}, which are not hpcpinn.io.schema.Field, one or more"
+        return
+    names = [field.name for field in fields]
+    if len(set(names)) < len(names):
+        yield f"has two fields of one name: {', '.join(names)}"
+    if not isinstance(problem.geometry, Geometry):
+        yield f"has geometry = {problem.geometry!r}, which is none of hpcpinn.io.geometry"
+    if not isinstance(problem.rule, WindowRule):
+        yield f"has rule = {problem.rule!r}, which is no hpcpinn.marching.controller.WindowRule"
+        return
+    yield from _wrong_times(problem)
+
+
+def _wrong_times(problem: "Problem") -> Iterable[str]:
+    stops, times, rule = np.asarray(problem.stops, float), np.asarray(problem.times, float), problem.rule
+    if stops.ndim != 1 or not (np.diff(stops, prepend=0.0) > 0.0).all():
+        yield f"has stops = {stops}, which are no times after 0 that increase"
+        return
+    end = rule.since + float(stops[-1:].sum()) / rule.unit
+    late = 1e-8 * max(abs(end), abs(end - rule.since))
+    if times.ndim != 1 or not len(times) or not (np.diff(times) > 0.0).all():
+        yield f"has times = {times}, which are no times that increase"
+    elif abs(times[0] - rule.since) > late:
+        yield f"has times that begin at {times[0]:g}; let the first be {rule.since:g}, where the run begins"
+    elif times[-1] > end + late:
+        yield f"has times up to {times[-1]:g}, beyond the end of the run at {end:g} (stops)"
