@@ -8,8 +8,9 @@ values are odd is derived from that, and written nowhere else.
 
 import math
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import MISSING, Field, dataclass, field, fields, replace
+from difflib import get_close_matches
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, Protocol, Self, TypeVar
 
@@ -54,6 +55,10 @@ class Bounds:
     def __str__(self) -> str:
         least = f"{'above' if self.is_open else 'at least'} {self.least:g}"
         return " and ".join([least] * math.isfinite(self.least) + [f"at most {self.most:g}"] * math.isfinite(self.most))
+
+    def refusal(self, name: str, value: float | None) -> str:
+        """Why a constant cannot have a value; empty where it can, or none is given."""
+        return "" if value is None or value in self else f"{value:g} is not allowed: {name!r} must be {self}"
 
 
 REAL = Bounds()
@@ -247,6 +252,14 @@ def quantities(declaration: type[Constants]) -> dict[str, Quantity]:
     for name, part in nested_in(declaration).items():
         found |= {f"{name}.*.{member}": quantity for member, quantity in quantities(part.declaration).items()}
     return found
+
+
+def unknown(name: str, known: Iterable[str]) -> str:
+    """What a person is told who names a constant that is none of those that can be inferred."""
+    names = list(known)
+    near = get_close_matches(name, names, n=1)
+    meant = f"did you mean {near[0]!r}? There" if near else "there"
+    return f"{name!r} is no constant that can be inferred; {meant} are {', '.join(names)}"
 
 
 def value_at(parameters: Constants, name: str) -> Any:

@@ -10,13 +10,13 @@
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, Protocol, runtime_checkable
+from typing import Any, NamedTuple, Protocol, runtime_checkable
 
 import numpy as np
 from jaxtyping import Array, Float
 
-from hpcpinn.core.parameters import Constants, learnable, value_at, with_values
-from hpcpinn.errors import InputError
+from hpcpinn.core.parameters import LOGARITHM, REAL, Bounds, Constants, learnable, unknown, value_at, with_values
+from hpcpinn.errors import InputError, concerning
 from hpcpinn.inference.estimates import prior_of
 from hpcpinn.inference.forward_model import At, NamedModel
 from hpcpinn.inference.problem import FitSettings, InverseProblem
@@ -80,33 +80,75 @@ def inverse_problem(
         description: Run description, JSON text, for the result file.
 
     Raises:
-        InputError: There is no such constant, or it begins where it has no logarithm.
+        InputError: There is no such constant, or it begins, or is expected, where it cannot be.
     """
     if not learn:
         raise InputError("nothing is learned; name at least one constant")
     names = tuple(one.name for one in learn)
-    twice = [name for number, name in enumerate(names) if name in names[:number]]
-    if twice:
-        raise InputError(f"{twice[0]!r} is learned twice; leave one away")
-    units, measure, own = zip(*(_declared(problem.parameters, one) for one in learn), strict=True)
+    declared = []
+    for number, one in enumerate(learn):
+        with concerning("parameter", number, "name"):
+            if one.name in names[:number]:
+                raise InputError(f"{one.name!r} is learned twice; leave one away")
+            declared.append(_declared(problem.parameters, one))
+    for number, (one, entry) in enumerate(zip(learn, declared, strict=True)):
+        for key in ("start", "prior"):
+            with concerning("parameter", number, key):
+                _check(getattr(one, key), one.name, entry)
+    units, measure = tuple(entry.unit for entry in declared), tuple(entry.measure for entry in declared)
 
     def predicted(values: Mapping[str, Array], at: At) -> Float[Array, " N"]:
         return problem.predict(_with_values(problem.parameters, values), at)
 
     model = NamedModel(names, units, measure, predicted)
-    starts = [
-        next(x for x in (one.start, one.prior, value) if x is not None) for one, value in zip(learn, own, strict=True)
-    ]
-    for name, start, plain in zip(names, starts, model.coordinates.is_logarithm, strict=True):
-        if plain and start <= 0.0:
-            raise InputError(f"{name} begins at {start:g}, which has no logarithm; give a start above 0")
+    starts = []
+    for one, entry in zip(learn, declared, strict=True):
+        starts.append(next(x for x in (one.start, one.prior, entry.value) if x is not None))
+        if entry.measure == LOGARITHM and starts[-1] <= 0.0:
+            raise InputError(f"{one.name} begins at {starts[-1]:g}, which has no logarithm; give a start above 0")
     return InverseProblem(
-        model, model.coordinates.of(starts), prior_of(learn, model.coordinates), settings, description, unit
+        model,
+        model.coordinates.of(starts),
+        prior_of(learn, model.coordinates),
+        settings,
+        description,
+        unit,
+        bounds={one.name: entry.bounds for one, entry in zip(learn, declared, strict=True)},
     )
 
 
-def _declared(parameters: Any, one: LearnedConstant) -> tuple[str, float, float]:
-    """Unit, measure and own value of a constant.
+class _Entry(NamedTuple):
+    """What is known of a constant.
+
+    Attributes:
+        unit: Its unit.
+        measure: What it is counted in.
+        value: The problem's own value.
+        bounds: Values that it may have.
+    """
+
+    unit: str
+    measure: float
+    value: float
+    bounds: Bounds
+
+
+def _check(value: float | None, name: str, entry: _Entry) -> None:
+    """Finds out that a constant cannot begin somewhere, or be expected there.
+
+    Raises:
+        InputError: That is so.
+    """
+    if value is None:
+        return
+    if entry.measure == LOGARITHM and value <= 0.0:
+        raise InputError(f"{name} begins at {value:g}, which has no logarithm; give a start above 0")
+    if refusal := entry.bounds.refusal(name, value):
+        raise InputError(refusal)
+
+
+def _declared(parameters: Any, one: LearnedConstant) -> _Entry:
+    """What is known of a constant.
 
     Raises:
         InputError: There is none of that name.
@@ -114,11 +156,12 @@ def _declared(parameters: Any, one: LearnedConstant) -> tuple[str, float, float]
     if isinstance(parameters, Constants):
         found = learnable(parameters)
         if one.name not in found:
-            raise InputError(f"{one.name!r} is no constant that can be inferred; there are {', '.join(found)}")
-        return found[one.name].plain_unit, found[one.name].measure, float(value_at(parameters, one.name))
+            raise InputError(unknown(one.name, found))
+        entry = found[one.name]
+        return _Entry(entry.plain_unit, entry.measure, float(value_at(parameters, one.name)), entry.bounds)
     if one.name not in parameters:
-        raise InputError(f"{one.name!r} is no constant that can be inferred; there are {', '.join(parameters)}")
-    return one.unit, one.measure, float(np.asarray(parameters[one.name]))
+        raise InputError(unknown(one.name, parameters))
+    return _Entry(one.unit, one.measure, float(np.asarray(parameters[one.name])), REAL)
 
 
 def _with_values(parameters: Any, values: Mapping[str, Array]) -> Any:

@@ -1,6 +1,6 @@
 """What every inference does with what it found: priors, estimates and their figures."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, Protocol, runtime_checkable
 
 import numpy as np
@@ -8,6 +8,7 @@ from jaxtyping import Float
 from numpy import ndarray
 
 from hpcpinn.coordinates import Coordinates
+from hpcpinn.core.parameters import REAL, Bounds
 from hpcpinn.errors import SolveError
 from hpcpinn.inference.forward_model import ForwardModel
 from hpcpinn.inference.gauss_newton import Prior
@@ -120,6 +121,15 @@ def estimates_of(
         "path": coordinates.values(path),
         "truth": np.array([truth.get(name, np.nan) for name in model.names], float),
     }
+
+
+def outside(estimates: Estimates, bounds: Mapping[str, Bounds]) -> Iterator[str]:
+    """Estimates that data determine and that their constants cannot have, one sentence each."""
+    for i, name in enumerate(estimates.names):
+        value, unit = float(estimates.estimate[i]), estimates.units[i]
+        allowed = bounds.get(name, REAL)
+        if np.isfinite(value) and value not in allowed and estimates.determined[i]:
+            yield f"{name} = {value:.4g}{'' if unit == '1' else f' {unit}'}, which must be {allowed}"
 
 
 def figures_of(estimates: Estimates) -> dict[str, Any]:

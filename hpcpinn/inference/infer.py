@@ -13,7 +13,7 @@ from jaxtyping import Float
 from numpy import ndarray
 
 from hpcpinn.errors import concerning
-from hpcpinn.inference.estimates import check_finished, check_finite, estimates_of, figures_of
+from hpcpinn.inference.estimates import check_finished, check_finite, estimates_of, figures_of, outside
 from hpcpinn.inference.fits import make_profile
 from hpcpinn.inference.forward_model import data_of, evaluated, is_traced, seen, solve
 from hpcpinn.inference.gauss_newton import Evaluated, Fit, minimise_stepwise
@@ -76,6 +76,7 @@ class Inference:
         source: What the data are called.
         seconds: Wall time of the whole.
         seconds_fit: Wall time of the fit once it is compiled.
+        outside: Estimates that are outside the bounds of their constants, sentences.
     """
 
     result: InferenceResult
@@ -85,6 +86,7 @@ class Inference:
     source: str
     seconds: float
     seconds_fit: float
+    outside: tuple[str, ...] = ()
 
     @property
     def check(self) -> Check | None:
@@ -102,7 +104,7 @@ class Inference:
         checked: dict[str, Any] = {}
         if check is not None:
             checked = {"model_is_wrong": bool(check.model_is_wrong), "probability": float(check.probability)}
-        return inference_verdict(self.result, self.misfit, **checked, **more)
+        return inference_verdict(self.result, self.misfit, outside=self.outside, **checked, **more)
 
     @property
     def figures(self) -> dict[str, Any]:
@@ -321,15 +323,16 @@ def inferred(found: Fitted, began: float) -> Inference:
         found: The fit.
         began: When the work began, on the clock of `time.perf_counter`.
     """
-    rows = np.asarray(found.fit.rows)
+    rows, result = np.asarray(found.fit.rows), _result(found)
     return Inference(
-        result=_result(found),
+        result=result,
         posterior=found.posterior,
         misfit=float(np.mean(rows**2)),
         steps=int(found.fit.steps),
         source=found.observed.source,
         seconds=clock.perf_counter() - began,
         seconds_fit=found.seconds_fit,
+        outside=tuple(outside(result, found.problem.bounds)),
     )
 
 

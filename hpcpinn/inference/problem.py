@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 from jaxtyping import Float, Int
 from numpy import ndarray
 
+from hpcpinn.core.parameters import Bounds
 from hpcpinn.inference.fits import Fitting, make_fit
 from hpcpinn.inference.forward_model import At, ForwardModel, is_traced, solve
 from hpcpinn.inference.gauss_newton import Prior
@@ -81,6 +82,8 @@ class InverseProblem:
         over_fields: Makes means and standard deviations of a field on its geometry, of a solution and the covariance of
             the coordinates; None for none. Collective over all ranks.
         placed: Finds where the next observation tells most; None where nobody asks.
+        bounds: Values that the constants may have, by name; the fit does not know them, and what it finds outside is
+            warned of.
     """
 
     model: ForwardModel
@@ -94,6 +97,7 @@ class InverseProblem:
     meshed_at: "Callable[[Float[ndarray, ' p']], InverseProblem] | None" = None
     over_fields: Callable[[Any, Float[ndarray, "p p"]], FieldBands] | None = None
     placed: "Callable[[Fitted], Placement] | None" = None
+    bounds: Mapping[str, Bounds] = field(default_factory=dict)
 
     @property
     def names(self) -> tuple[str, ...]:

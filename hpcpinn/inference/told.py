@@ -111,6 +111,10 @@ def warnings_of(outcome: Inference) -> list[str]:
             f"the model misses the data by {outcome.misfit**0.5:.1f} times their noise; the model or the noise is "
             "wrong, and the intervals are too narrow"
         )
+    warnings += [
+        f"the most probable {sentence}: the data or the model are wrong, or a prior (parameter.prior) is missing"
+        for sentence in outcome.outside
+    ]
     return warnings
 
 

@@ -26,6 +26,7 @@ class InferenceVerdict:
         model_is_wrong: Whether the model could hardly have made the data; None where that was not checked.
         probability: Of data as far from the model as these, by that check.
         left: What is to be known besides, sentences.
+        outside: Estimates outside the bounds of their constants, sentences.
     """
 
     determined: tuple[str, ...]
@@ -37,6 +38,7 @@ class InferenceVerdict:
     model_is_wrong: bool | None = None
     probability: float | None = None
     left: tuple[str, ...] = ()
+    outside: tuple[str, ...] = ()
 
     @property
     def lines(self) -> list[tuple[str, str]]:
@@ -54,6 +56,7 @@ class InferenceVerdict:
         if self.model_is_wrong is not None:
             verb, could = ("warn", "could hardly") if self.model_is_wrong else ("pass", "could well")
             lines.append(("model", f"{verb}: it {could} have made these data (probability {self.probability:.2g})"))
+        lines += [("bounds", f"warn: {sentence}") for sentence in self.outside]
         open_ = (f"not determined by the data: {listed(self.undetermined)}",) if self.undetermined else ()
         return lines + [("unsolved", sentence) for sentence in (*open_, *self.left) or ("nothing",)]
 
@@ -66,6 +69,7 @@ def inference_verdict(
     model_is_wrong: bool | None = None,
     probability: float | None = None,
     left: Sequence[str] = (),
+    outside: Sequence[str] = (),
 ) -> InferenceVerdict:
     """What came of an inference.
 
@@ -73,7 +77,7 @@ def inference_verdict(
         estimates: What was inferred, with what synthetic data were made with.
         misfit: Mean square of what the model misses over the noise.
         intervals: 95 % intervals of the constants, of draws; by default those of the estimates.
-        model_is_wrong, probability, left: As of `InferenceVerdict`.
+        model_is_wrong, probability, left, outside: As of `InferenceVerdict`.
     """
     truth = {n: float(x) for n, x in zip(estimates.names, estimates.truth, strict=True) if isfinite(x)}
     bounds = zip(estimates.low, estimates.high, strict=True) if intervals is None else intervals
@@ -92,4 +96,5 @@ def inference_verdict(
         model_is_wrong=model_is_wrong,
         probability=probability,
         left=tuple(left),
+        outside=tuple(outside),
     )

@@ -196,6 +196,10 @@ REFUSED = {
         "'rest_voltage' may have either sign: the width of its prior is prior_sd",
     ),
     "no width": ("{name='rest_voltage', prior=-70.0}", "needs prior and prior_sd together; prior_sd is missing"),
+    "out of bounds": (
+        "{name='gates[0].gamma', start=1.5}",
+        r"number 1, start: 1.5 is not allowed: 'gates\[0\].gamma' must be at least 0 and at most 1$",
+    ),
     "no gate": ("{name='gates[0].power'}", r"no constant that can be inferred; .*gates\[N\]"),
     "own duration": ("{name='release_duration'}", "'release_duration' is the duration of all releases, and synapse"),
 }

@@ -123,6 +123,11 @@ def test_what_nothing_depends_on_is_not_determined_and_not_drawn(observations):
         ((), "nothing is learned"),
         ((LearnedConstant("rate"),), "'rate' is no constant that can be inferred; there are tau, offset, unused"),
         ((LearnedConstant("tau"), LearnedConstant("tau")), "'tau' is learned twice"),
+        (
+            (LearnedConstant("ofset"),),
+            "'ofset' is no constant that can be inferred; did you mean 'offset'\\? There are",
+        ),
+        ((LearnedConstant("tau", prior=-1.0),), "number 1, prior: tau begins at -1, which has no logarithm"),
         ((LearnedConstant("tau", start=-1.0),), "tau begins at -1, which has no logarithm; give a start above 0"),
     ],
 )

@@ -10,7 +10,7 @@ import typer
 from hpcpinn.config.declared import whole_table
 from hpcpinn.config.shared import DataTable, InferenceTable, Parameters, RunTable
 from hpcpinn.config.values import Description
-from hpcpinn.core.parameters import POSITIVE, REAL, Constants, Scalar, constant
+from hpcpinn.core.parameters import POSITIVE, REAL, Bounds, Constants, Scalar, constant
 from hpcpinn.core.system import Attempt, Packed
 
 
@@ -18,7 +18,7 @@ from hpcpinn.core.system import Attempt, Packed
 class DischargeConstants(Constants):
     """Constants of V = rest + jump exp(−t/τ)."""
 
-    tau: Scalar = constant("Time constant of the membrane", "ms", POSITIVE, default=10.0)
+    tau: Scalar = constant("Time constant of the membrane", "ms", Bounds(0.5, 50.0), default=10.0)
     jump: Scalar = constant("Potential above rest at the start", "mV", POSITIVE, default=20.0)
     rest: Scalar = constant("Potential at rest", "mV", REAL, measure=10.0, default=-65.0)
 

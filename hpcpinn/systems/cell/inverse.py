@@ -17,6 +17,7 @@ from hpcpinn.io import observations as table
 from hpcpinn.io.observations import AT_SITES, Observations, read_observations
 from hpcpinn.parallel.communicator import Communicator
 from hpcpinn.progress import NO_PROGRESS, ProgressDisplay
+from hpcpinn.systems.cell.config.learnable import constant_named
 from hpcpinn.systems.cell.config.schema import RunConfig
 from hpcpinn.systems.cell.model import AtSites, CellModel, build_model
 from hpcpinn.systems.cell.values import LAID_BY, mesh_for, own_value, starting_values
@@ -141,6 +142,7 @@ def _laid(
         groups=grouped,
         meshed_at=meshed_at if any(name in LAID_BY for name in names) else None,
         over_fields=model.over_the_cell,
+        bounds={name: entry.bounds for name in names if (entry := constant_named(name)) is not None},
     )
 
 

@@ -8,7 +8,7 @@ from hpcpinn.config.lines import Path
 from hpcpinn.config.load import from_json
 from hpcpinn.config.reading import Problem, Reading
 from hpcpinn.config.unread import last_frame, unread_training
-from hpcpinn.core.parameters import quantities
+from hpcpinn.core.parameters import learnable_in, quantities
 from hpcpinn.core.plausibility import Quantity
 from hpcpinn.physics.dopamine_constants import DopamineConstants
 from hpcpinn.systems.square.config import SquareConfig
@@ -76,6 +76,9 @@ def _parameters(config: SquareConfig) -> Iterator[Problem]:
         name = parameter.name
         if name in names[:number]:
             yield ("parameter", number, "name"), f"{name!r} is learned twice; leave one away"
+        for key in ("start", "prior"):
+            if refusal := learnable_in(DopamineConstants)[name].bounds.refusal(name, getattr(parameter, key)):
+                yield ("parameter", number, key), refusal
         yield from of_parameter(parameter, number, config.physics.constants)
 
 

@@ -157,6 +157,7 @@ def problem_of(config: SquareConfig) -> InverseProblem:
         description=config.to_json(),
         unit="uM",
         placed=partial(_placed, constants.half_width),
+        bounds={name: entry.bounds for name, entry in learnable_in(DopamineConstants).items()},
     )
 
 

@@ -30,7 +30,7 @@ def _parameters(config: RunConfig) -> Iterator[Problem]:
     for number, parameter in enumerate(config.parameter):
         name, key = parameter.name, ("parameter", number, "name")
         if not learnable.is_learnable(name):
-            yield key, f"{name!r} is no constant that can be inferred; there are {learnable.all_names()}"
+            yield key, learnable.refusal(name)
             continue
         if name in names[:number]:
             yield key, f"{name!r} is learned twice; leave one away"
@@ -65,11 +65,15 @@ def _voltage_of_truth(config: RunConfig) -> Iterator[Problem]:
 
 def _signs(parameter: CellParameterConfig, number: int) -> Iterator[Problem]:
     """Positive constants begin at positive values; a prior has the kind of width that goes with the constant."""
-    name, signed = parameter.name, learnable.measure_of(parameter.name) > 0.0
+    name, entry = parameter.name, learnable.constant_named(parameter.name)
+    assert entry is not None  # it can be learned
+    signed = entry.measure > 0.0
     for key in ("start", "prior"):
         value = getattr(parameter, key)
         if value is not None and value <= 0.0 and not signed:
             yield ("parameter", number, key), f"{value:g}: {name!r} is positive; give a value above 0"
+        elif refusal := entry.bounds.refusal(name, value):
+            yield ("parameter", number, key), refusal
     right, wrong = ("prior_sd", "prior_factor") if signed else ("prior_factor", "prior_sd")
     if wrong in parameter.model_fields_set:
         kind = "may have either sign" if signed else "is positive"

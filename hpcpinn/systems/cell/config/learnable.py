@@ -4,7 +4,7 @@ import re
 from collections.abc import Mapping
 from types import MappingProxyType
 
-from hpcpinn.core.parameters import LOGARITHM, Constant, learnable_in
+from hpcpinn.core.parameters import LOGARITHM, Constant, learnable_in, unknown
 from hpcpinn.physics.constants import CalciumConstants, Gate
 from hpcpinn.physics.membrane_constants import CableConstants, Current, FieldConstants
 
@@ -80,7 +80,7 @@ def unit_of(name: str) -> str:
     return found.plain_unit
 
 
-def all_names() -> str:
-    """All that can be learned, for a message."""
-    plain = ", ".join([*PLAIN, f"{BY_TYPE}TYPE", f"gates[N].({'|'.join(OF_GATES)})", *OF_VOLTAGE])
-    return f"{plain}, channels.SET.CURRENT.({'|'.join(OF_CURRENTS)})"
+def refusal(name: str) -> str:
+    """What a person is told whose name is none of a constant that can be learned."""
+    parts = (f"{BY_TYPE}TYPE", f"gates[N].({'|'.join(OF_GATES)})")
+    return unknown(name, [*PLAIN, *parts, *OF_VOLTAGE, f"channels.SET.CURRENT.({'|'.join(OF_CURRENTS)})"])

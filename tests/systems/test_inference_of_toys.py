@@ -1,0 +1,77 @@
+"""Constants of toy systems from data: what is refused, with its place, and what is warned of."""
+
+import os
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from hpcpinn.errors import InputError
+from tests.cli.in_process import hpcpinn
+
+HERE = Path(__file__).resolve().parent
+
+
+@pytest.fixture(autouse=True)
+def _known(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("HPCPINN_SYSTEMS", os.pathsep.join(str(HERE / f"{name}.py") for name in ("pair", "discharge")))
+
+
+def job(folder: Path, parameter: str, system: str = "discharge", *, duration: float = 50.0) -> Path:
+    """A job that infers a constant from ``data.csv``; its parameter begins on line 5."""
+    file = folder / "toy.toml"
+    run = f'[run]\noutput = "{folder / "toy.h5"}"\nduration = {duration}\n'
+    file.write_text(f'system = "{system}"\n{run}[[parameter]]\n{parameter}\n[data]\nfile = "data.csv"\n')
+    return file
+
+
+def measured(folder: Path, *, tau: float = 10.0, last: float = 30.0) -> Path:
+    """A recording of a discharge, almost without noise."""
+    t = np.linspace(0.0, last, 40)
+    value = -65.0 + 20.0 * np.exp(-t / tau) + 1e-3 * np.random.default_rng(2).standard_normal(40)
+    file = folder / "data.csv"
+    np.savetxt(file, np.c_[value, t, np.full(40, 1e-3)], delimiter=",", header="value,t,noise", comments="")
+    return file
+
+
+@pytest.mark.parametrize(
+    ("parameter", "line"),
+    [
+        (
+            'name = "tua"',
+            r"toy.toml, line 6: \[\[parameter\]\] number 1, name: 'tua' is no constant that can be inferred; "
+            r"did you mean 'tau'\? There are tau, jump, rest",
+        ),
+        (
+            'name = "tau"\nstart = 60',
+            r"toy.toml, line 7: .*number 1, start: 60 is not allowed: 'tau' must be at least 0.5 and at most 50",
+        ),
+        ('name = "tau"\nstart = 0.1', r"line 7: .*start: 0.1 is not allowed: 'tau' must be at least 0.5"),
+        (
+            'name = "tau"\n\nprior = 51',
+            r"line 8: .*number 1, prior: 51 is not allowed: 'tau' must be at least 0.5 and at most 50",
+        ),
+        ('name = "jump"\nstart = -3', r"line 7: .*number 1, start: jump begins at -3, which has no logarithm"),
+        (
+            'name = "tau"\n[[parameter]]\nname = "tau"',
+            r"line 8: \[\[parameter\]\] number 2, name: 'tau' is learned twice; leave one away",
+        ),
+    ],
+)
+def test_a_parameter_that_cannot_be_is_refused_with_its_place(tmp_path: Path, parameter: str, line: str):
+    measured(tmp_path)
+    with pytest.raises(InputError, match=line):
+        hpcpinn("infer", job(tmp_path, parameter))
+    assert not (tmp_path / "toy.h5").exists()
+
+
+def test_an_estimate_outside_the_bounds_is_warned_of(tmp_path: Path, capsys: pytest.CaptureFixture[str]):
+    measured(tmp_path, tau=80.0)
+    hpcpinn("infer", job(tmp_path, 'name = "tau"'))
+    told = capsys.readouterr()
+    assert "\nbounds      warn: tau = 80 ms, which must be at least 0.5 and at most 50\n" in told.out
+    assert "hpcpinn: warning: the most probable tau = 80 ms, which must be at least 0.5 and at most 50: " in told.err
+    measured(tmp_path, tau=20.0)
+    hpcpinn("infer", tmp_path / "toy.toml")
+    told = capsys.readouterr()
+    assert "bounds" not in told.out and "warning" not in told.err
