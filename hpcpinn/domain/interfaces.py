@@ -170,7 +170,8 @@ def interfaces_between(
     entries = by_node[np.isin(node[by_node], local_nodes)]
 
     def per_end(table: Shaped[np.ndarray, "E ..."]) -> Shaped[Array, "P ends ..."]:
-        return jnp.asarray(table[local_ends].reshape(-1, n_ends, *table.shape[1:]))
+        placed: Shaped[Array, "P ends ..."] = jax.device_put(table[local_ends].reshape(-1, n_ends, *table.shape[1:]))
+        return placed
 
     rule = TransmissionRule(
         entry_slot=jax.device_put(np.array([slots[int(end)] for end in entries], np.int32)),

@@ -78,9 +78,7 @@ def balanced_leak(k: CalciumConstants) -> Scalar:
     """
     if k.leak is not None:
         return k.leak
-    influx, extruded = _at_rest(k)
-    leak: Scalar = (extruded - influx) / (k.c_o - k.c_rest)
-    return leak
+    return _balanced(k)
 
 
 def checked_leak(k: CalciumConstants) -> float:
@@ -102,6 +100,13 @@ def checked_leak(k: CalciumConstants) -> float:
             "than the pumps remove); set leak, or lower vdcc_permeability or rest_voltage"
         )
     return leak
+
+
+@jax.jit
+def _balanced(k: CalciumConstants) -> Float[Array, "..."]:
+    """The leak that balances rest, as one program, µm/s."""
+    influx, extruded = _at_rest(k)
+    return (extruded - influx) / (k.c_o - k.c_rest)
 
 
 @jax.jit

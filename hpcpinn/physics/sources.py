@@ -144,4 +144,8 @@ def breakpoints(sources: Sequence[Releases | EndFluxes], until: float) -> Float[
 
 
 def _column(values: Iterable[Scalar]) -> Float[Array, " n"]:
-    return jnp.array(list(values), float)
+    column = list(values)
+    if any(isinstance(value, jax.Array) for value in column):  # traced
+        return jnp.array(column, float)
+    placed: Float[Array, " n"] = jax.device_put(np.array(column, float))
+    return placed

@@ -155,4 +155,5 @@ def flux_ends(node: Int[np.ndarray, "P 2"], nodes: list[int], areas: list[float]
     """
     columns = [(node == place) * area for place, area in zip(nodes, areas, strict=True)]
     shares = np.stack(columns, axis=-1) if columns else np.zeros((*node.shape, 0))
-    return jnp.asarray(shares)
+    placed: Float[Array, "P 2 fluxes"] = jax.device_put(shares)
+    return placed
