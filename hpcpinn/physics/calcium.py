@@ -78,7 +78,8 @@ def balanced_leak(k: CalciumConstants) -> Scalar:
     """
     if k.leak is not None:
         return k.leak
-    return _balanced(k)
+    leak: Scalar = _balanced(k)
+    return leak
 
 
 def checked_leak(k: CalciumConstants) -> float:
@@ -106,7 +107,8 @@ def checked_leak(k: CalciumConstants) -> float:
 def _balanced(k: CalciumConstants) -> Float[Array, "..."]:
     """The leak that balances rest, as one program, µm/s."""
     influx, extruded = _at_rest(k)
-    return (extruded - influx) / (k.c_o - k.c_rest)
+    leak: Float[Array, "..."] = (extruded - influx) / (k.c_o - k.c_rest)
+    return leak
 
 
 @jax.jit
