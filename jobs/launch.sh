@@ -1,4 +1,4 @@
-export PYTHONUNBUFFERED=1
+{{systems}}export PYTHONUNBUFFERED=1
 # More ranks than processors would otherwise wait for each other at full speed.
 export OMPI_MCA_mpi_yield_when_idle=${OMPI_MCA_mpi_yield_when_idle:-1}
 

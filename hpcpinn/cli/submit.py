@@ -8,7 +8,7 @@ import typer
 
 from hpcpinn.config.jobs import DEFAULT, find_job
 from hpcpinn.config.load import Override
-from hpcpinn.systems import part
+from hpcpinn.systems import brought_from_anywhere, part
 from hpcpinn.systems.jobs import load_order, require_action
 from hpcpinn.terminal.job import JOB_HELP, chosen_job
 from hpcpinn.terminal.sbatch import TASK, check_blanks, check_filled, for_task, tasks_of
@@ -73,6 +73,7 @@ def submit(
         restarts=restarts,
         name=name,
         options=(*(f"{flag}={value}" for flag, value in named.items() if value), *(sbatch or [])),
+        systems=brought_from_anywhere(),
     )
     words = {"JOB": str(job or ""), "--morphology": morphology or "", "--output": output or ""}
     for flag, word in [*words.items(), *(("--set", setting) for setting in settings or [])]:

@@ -312,7 +312,7 @@ def validated(document: Mapping[str, Any], origin: Origin) -> Any:
     try:
         described = reading.tables.model_validate({"system": reading.name, **document})
     except ValidationError as error:
-        raise refusal(error, origin) from None
+        raise refusal(error, origin, _unnamed(document, reading)) from None
     described = reading.fitted(described)
     impossible = [(key, odd.text) for key, odd in findings(described, reading.quantity_of) if odd.is_refused]
     _refuse([*impossible, *reading.conflicts(described)], origin)
@@ -331,19 +331,33 @@ def from_json(text: str, reading: Reading, source: str = "stored configuration")
         raise refusal(error, Origin(source, reading=reading)) from None
 
 
-def refusal(error: ValidationError, origin: Origin) -> InputError:
+def _unnamed(document: Mapping[str, Any], reading: Reading) -> str:
+    """What is said of a table that a system has not, where the document names none and shows none."""
+    if named_system(document)[0] or "morphology" in document:
+        return ""
+    return f" (no `system` is given, so this is read as a {reading.name})"
+
+
+def refusal(error: ValidationError, origin: Origin, unnamed: str = "") -> InputError:
     """The one line that Pydantic's error comes to: place, key, value and what would be accepted.
 
     Args:
         error: The error of a description or of one of its tables, as ``origin.reading`` says.
         origin: The places where the keys were given.
+        unnamed: Added to what is said of an unknown table.
     """
     try:
         unknown_first = sorted(error.errors(), key=lambda detail: detail["type"] != "extra_forbidden")
-        _refuse([problem_of(detail, origin.reading.tables) for detail in unknown_first], origin)
+        problems = [(*problem_of(detail, origin.reading.tables), _is_unknown_table(detail)) for detail in unknown_first]
+        _refuse([(key, text + unnamed * is_unknown) for key, text, is_unknown in problems], origin)
     except InputError as line:
         return line
     raise AssertionError("a validation error without details")
+
+
+def _is_unknown_table(detail: Mapping[str, Any]) -> bool:
+    is_unknown = detail["type"] == "extra_forbidden" and len(detail["loc"]) == 1
+    return is_unknown and isinstance(detail["input"], dict | list)
 
 
 def _refuse(problems: Iterable[Problem], origin: Origin) -> None:

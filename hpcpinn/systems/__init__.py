@@ -69,6 +69,12 @@ def default_name() -> str:
     return next(iter(OWN))
 
 
+def brought_from_anywhere() -> str:
+    """What `VARIABLE` must be in another folder: files by their absolute paths, modules as they are."""
+    entries = filter(None, os.environ.get(VARIABLE, "").split(os.pathsep))
+    return os.pathsep.join(str(Path(entry).absolute()) if entry.endswith(".py") else entry for entry in entries)
+
+
 def alternatives(names: list[str]) -> str:
     """Names as a person reads them: ``'cell', 'square' or 'disc'``."""
     shown = [repr(name) for name in names]

@@ -56,6 +56,7 @@ class Submission:
         name: Name of the job, also of its log.
         options: Further options of sbatch, such as ``--partition=gpu``.
         program: What starts `hpcpinn run`.
+        systems: What ``HPCPINN_SYSTEMS`` is there; empty: it is not set.
     """
 
     arguments: tuple[str, ...] = ()
@@ -70,6 +71,7 @@ class Submission:
     name: str = "hpcpinn"
     options: tuple[str, ...] = ()
     program: tuple[str, ...] = (sys.executable, "-m", "hpcpinn", "run")
+    systems: str = ""
 
     def __post_init__(self) -> None:
         for name, (least, most) in _BOUNDS.items():
@@ -84,6 +86,7 @@ class Submission:
         _require(bool(_NAME.fullmatch(self.name)), "name", self.name, "up to 100 letters, digits and . _ + -")
         for argument in self.arguments:
             check_printable("the argument", argument)
+        check_printable("HPCPINN_SYSTEMS", self.systems)
         for option in self.read_options:
             if option.flag in _OURS:
                 raise InputError(f"--sbatch {option.flag}: use {_OURS[option.flag]}, which is checked with the others")
@@ -161,6 +164,7 @@ def script(submission: Submission, directory: Path | None = None) -> str:
                 {
                     "command": _command(submission),
                     "restarts": submission.restarts,
+                    "systems": f"export HPCPINN_SYSTEMS={shlex.quote(submission.systems)}\n" * bool(submission.systems),
                 },
             ),
         },

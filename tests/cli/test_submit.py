@@ -3,7 +3,9 @@
 import subprocess
 from pathlib import Path
 
-from tests.cli import forked
+import pytest
+
+from tests.cli import forked, in_process
 
 
 def hpcpinn(*arguments: str, path: str | None = None) -> subprocess.CompletedProcess[str]:
@@ -54,3 +56,18 @@ def test_an_option_of_sbatch_is_told_how_it_reaches_it(tmp_path: Path) -> None:
         done = hpcpinn("submit", *typed, "--dry-run", path=str(tmp_path))
         assert done.returncode == 2
         assert "(an option of sbatch itself: --sbatch=--mem=8G; `hpcpinn submit --help`" in done.stderr
+
+
+def test_systems_of_ones_own_go_with_the_job(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys) -> None:
+    folder = tmp_path / "my systems"
+    folder.mkdir()
+    (folder / "pair.py").write_text((Path(__file__).parents[1] / "systems" / "pair.py").read_text())
+    monkeypatch.chdir(folder)
+    monkeypatch.setenv("HPCPINN_SYSTEMS", "pair.py:tests.systems.discharge")
+    (folder / "pair.toml").write_text('system = "pair"')
+    in_process.hpcpinn("submit", "pair.toml", "--dry-run")
+    line = f"export HPCPINN_SYSTEMS='{folder}/pair.py:tests.systems.discharge'"
+    assert line in capsys.readouterr().out.splitlines()
+    monkeypatch.delenv("HPCPINN_SYSTEMS")
+    in_process.hpcpinn("submit", "--dry-run")
+    assert "HPCPINN_SYSTEMS" not in capsys.readouterr().out

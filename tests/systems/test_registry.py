@@ -57,6 +57,22 @@ def test_an_unknown_one_is_refused_with_the_nearest(tmp_path: Path):
 
 
 @pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        ("[constants]\na = 2.0", r"it belongs into \[physics\] \(no `system` is given, so this is read as a cell\)$"),
+        ("[[hares]]\nx = 1", r"hares: unknown key.* \(no `system` is given, so this is read as a cell\)$"),
+        ("hares = 1", r"hares: unknown key[^()]*$"),
+        ('system = "cell"\n[constants]\na = 1', r"it belongs into \[physics\]$"),
+        ('[constants]\na = 1\n[morphology]\nfile = "builtin:y_branch"', r"it belongs into \[physics\]$"),
+    ],
+)  # fmt: skip
+def test_a_table_of_another_system_tells_that_none_is_named(tmp_path: Path, text: str, said: str):
+    (tmp_path / "job.toml").write_text(text)
+    with pytest.raises(InputError, match=said):
+        load_order(tmp_path / "job.toml")
+
+
+@pytest.mark.parametrize(
     ("given", "wrong"),
     [
         (
