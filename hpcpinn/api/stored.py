@@ -14,8 +14,7 @@ from hpcpinn.io.storage import stem_of
 from hpcpinn.parallel.folders import TemporaryFolder
 from hpcpinn.progress import NO_PROGRESS
 from hpcpinn.report.shown import Picture, Pictures
-from hpcpinn.systems import offered
-from hpcpinn.systems.results import system_of_result
+from hpcpinn.systems.results import draw
 
 if TYPE_CHECKING:
     import xarray
@@ -90,7 +89,7 @@ class Stored:
         target = Path(folder) if folder is not None else self.path.parent / f"{stem_of(self.path)}-pictures"
         wanted = None if times is None else [float(time) for time in np.ravel(times)]
         asked = Drawing(self.path, target, folder is not None, suffix, wanted, self._member, NO_PROGRESS)
-        drawn: Drawn = ranks().on_root(lambda: offered(system_of_result(self.path), "draw")(asked))
+        drawn: Drawn = ranks().on_root(draw, asked)
         keeper = self._folder if folder is None else None
         return Pictures(tuple(Picture(path, keeper) for path in drawn.pictures), tuple(drawn.left_out))
 

@@ -16,7 +16,7 @@ from hpcpinn.io.storage import format_of
 from hpcpinn.progress import ProgressDisplay
 from hpcpinn.systems import offered
 from hpcpinn.systems.cell.config.schema import RunConfig
-from hpcpinn.systems.results import system_of_result
+from hpcpinn.systems.results import check_run, system_of_result
 
 if TYPE_CHECKING:
     import networkx as nx
@@ -183,6 +183,7 @@ def validate(
     """
     path = run.path if isinstance(run, Run) else Path(run)
     communicator = ranks()
+    communicator.on_root(check_run, path)
     with telling(progress, communicator) as shown:
         asked = Checking(path, refinement, patience, shown)
         return communicator.on_root(lambda: offered(system_of_result(path), "validate")(asked))

@@ -6,7 +6,6 @@ from typing import Annotated
 import typer
 
 from hpcpinn.errors import InputError
-from hpcpinn.systems import offered
 from hpcpinn.terminal.progress import make_progress
 
 
@@ -34,7 +33,7 @@ def plot(
     """
     from hpcpinn.core.order import Drawing
     from hpcpinn.io.storage import stem_of
-    from hpcpinn.systems.results import system_of_result
+    from hpcpinn.systems.results import draw
     from hpcpinn.terminal.drawn import say_drawn
 
     if suffix not in ("png", "pdf", "svg"):
@@ -42,7 +41,6 @@ def plot(
     folder = out or result.parent / f"{stem_of(result)}-pictures"
     with make_progress() as progress:
         progress.doing("reading the result, and drawing")
-        draw = offered(system_of_result(result), "draw")
         drawn = draw(Drawing(result, folder, out is not None, suffix, _times(times), member, progress, say=print))
     say_drawn(drawn)
 

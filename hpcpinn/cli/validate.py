@@ -52,8 +52,9 @@ def validate(
     minutes = _minutes(deepxde, deepxde_minutes)
     prepare()
     from hpcpinn.io.storage import format_of
-    from hpcpinn.systems.results import system_of_result
+    from hpcpinn.systems.results import check_run, system_of_result
 
+    check_run(result)
     system = system_of_result(result)
     with_peer = [name for name in system_names() if getattr(system_named(name), "peer", None)]
     if deepxde is not None and system.name not in with_peer and format_of(result) is not None:  # else the file is wrong

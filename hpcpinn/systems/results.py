@@ -1,13 +1,46 @@
-"""Which system a result file is of."""
+"""Which system a result file is of, and what of every system's is treated alike."""
 
 import json
 from pathlib import Path
 
+from hpcpinn.core.order import Drawing, Drawn
 from hpcpinn.core.system import System
-from hpcpinn.io import storage
-from hpcpinn.io.storage import open_serial
-from hpcpinn.systems import default_name, system_named
+from hpcpinn.errors import InputError
+from hpcpinn.io import schema, storage
+from hpcpinn.io.storage import format_of, open_serial
+from hpcpinn.systems import default_name, offered, system_named
 from hpcpinn.systems.jobs import system_of
+from hpcpinn.wording import as_typed
+
+_NO_RUNS = {schema.INFERENCE_FORMAT: "an inference", schema.STUDY_FORMAT: "a study"}
+
+
+def draw(asked: Drawing) -> Drawn:
+    """Draws what a result has the data for: an inference, with its draws, alike for all systems.
+
+    Raises:
+        InputError: The file is damaged or of a system that is not known here, or the pictures cannot go there.
+        OutputError: A picture cannot be written.
+    """
+    if format_of(asked.result) == schema.INFERENCE_FORMAT:
+        from hpcpinn.systems.common.inferences import draw_inference_of  # matplotlib
+
+        return draw_inference_of(asked)
+    drawn: Drawn = offered(system_of_result(asked.result), "draw")(asked)
+    return drawn
+
+
+def check_run(path: Path) -> None:
+    """Finds out that a file is no run, which alone can be held against others that solve the same.
+
+    Raises:
+        InputError: It holds something else, of which there are pictures only.
+    """
+    held = _NO_RUNS.get(format_of(path) or "")
+    if held is not None:
+        raise InputError(
+            f"{path}: holds {held}, and only runs are validated; hpcpinn plot {as_typed(path)} draws its pictures"
+        )
 
 
 def system_of_result(path: Path) -> System:

@@ -75,3 +75,37 @@ def test_an_estimate_outside_the_bounds_is_warned_of(tmp_path: Path, capsys: pyt
     hpcpinn("infer", tmp_path / "toy.toml")
     told = capsys.readouterr()
     assert "bounds" not in told.out and "warning" not in told.err
+
+
+def test_an_inference_is_drawn_alike_whatever_its_system_draws(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+):
+    import hpcpinn as hp
+    from hpcpinn.systems import system_named
+
+    def draw(asked):
+        raise AssertionError("only runs are this system's to draw")
+
+    monkeypatch.setattr(system_named("discharge"), "draw", draw, raising=False)
+    measured(tmp_path)
+    hpcpinn("infer", job(tmp_path, 'name = "tau"'))
+    capsys.readouterr()
+    hpcpinn("plot", tmp_path / "toy.h5", "--out", tmp_path / "pictures")
+    names = {"path.png", "posterior.png", "residuals.png"}
+    assert {file.name for file in (tmp_path / "pictures").iterdir()} == names
+    assert {picture.path.name for picture in hp.read(tmp_path / "toy.h5").plot().values()} == names
+    hpcpinn("run", tmp_path / "toy.toml", "--output", tmp_path / "run.h5")
+    with pytest.raises(AssertionError, match="only runs are"):
+        hpcpinn("plot", tmp_path / "run.h5")
+
+
+def test_an_inference_is_not_validated(tmp_path: Path):
+    import hpcpinn as hp
+
+    measured(tmp_path)
+    hpcpinn("infer", job(tmp_path, 'name = "tau"'))
+    line = r"toy.h5: holds an inference, and only runs are validated; hpcpinn plot .*toy.h5 draws its pictures$"
+    with pytest.raises(InputError, match=line):
+        hpcpinn("validate", tmp_path / "toy.h5")
+    with pytest.raises(InputError, match=line):
+        hp.validate(tmp_path / "toy.h5")

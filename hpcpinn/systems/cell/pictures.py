@@ -1,29 +1,23 @@
-"""Pictures of what was computed on a cell: a run, an inference."""
+"""Pictures of what was computed on a cell: a run."""
 
 from dataclasses import replace
 
 from hpcpinn.core.order import Drawing, Drawn
-from hpcpinn.io import read, schema
+from hpcpinn.io import read
 from hpcpinn.io.sidecar import reference_path
-from hpcpinn.io.storage import format_of
 from hpcpinn.report import gallery
 from hpcpinn.report.places import check_gallery
 from hpcpinn.report.summary import summary_lines
-from hpcpinn.systems.common.inferences import draw_inference_of
 from hpcpinn.wording import as_typed
 
 
 def draw(asked: Drawing) -> Drawn:
-    """Draws what a result has the data for.
+    """Draws what a run has the data for.
 
     Raises:
         InputError: The file is damaged, or the pictures cannot go where they should.
         OutputError: A picture cannot be written.
     """
-    return draw_inference_of(asked) if format_of(asked.result) == schema.INFERENCE_FORMAT else _draw_run(asked)
-
-
-def _draw_run(asked: Drawing) -> Drawn:
     run, member = read(asked.result), asked.member
     if member is not None:
         number = run.member_number(int(member) if member.isdecimal() else member)

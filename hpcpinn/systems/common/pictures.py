@@ -3,23 +3,18 @@
 from hpcpinn.core.order import Drawing, Drawn
 from hpcpinn.core.system import System
 from hpcpinn.errors import InputError
-from hpcpinn.io import schema
 from hpcpinn.io.read import read
-from hpcpinn.io.storage import format_of
 from hpcpinn.report.fields import draw_fields
 from hpcpinn.report.places import check_gallery
-from hpcpinn.systems.common.inferences import draw_inference_of
 from hpcpinn.wording import counted
 
 
 def draw(system: System, asked: Drawing) -> Drawn:
-    """Draws every field of a run, or an inference.
+    """Draws every field of a run.
 
     Raises:
         InputError: The file is damaged, a choice cannot be made, or the pictures cannot go where they should.
     """
-    if format_of(asked.result) == schema.INFERENCE_FORMAT:
-        return draw_inference_of(asked)
     if asked.member is not None:
         raise InputError(f"--member {asked.member}: this run has no members; leave it away")
     run = read(asked.result)

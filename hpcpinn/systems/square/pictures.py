@@ -1,4 +1,4 @@
-"""Pictures of what was computed on a square: a run, an inference, a study."""
+"""Pictures of what was computed on a square: a run, a study."""
 
 from hpcpinn.core.order import Drawing, Drawn, check_choices
 from hpcpinn.errors import InputError
@@ -9,7 +9,6 @@ from hpcpinn.io.study import read_study
 from hpcpinn.report.heading import Heading
 from hpcpinn.report.places import check_gallery
 from hpcpinn.report.study import draw_study
-from hpcpinn.systems.common.inferences import draw_inference_of
 from hpcpinn.systems.square.drawings import draw_square
 from hpcpinn.wording import counted
 
@@ -21,8 +20,7 @@ def draw(asked: Drawing) -> Drawn:
         InputError: The file is damaged, or the pictures cannot go where they should.
         OutputError: A picture cannot be written.
     """
-    kinds = {schema.INFERENCE_FORMAT: draw_inference_of, schema.STUDY_FORMAT: _draw_study}
-    return kinds.get(format_of(asked.result) or "", _draw_run)(asked)
+    return _draw_study(asked) if format_of(asked.result) == schema.STUDY_FORMAT else _draw_run(asked)
 
 
 def _draw_run(asked: Drawing) -> Drawn:
