@@ -106,6 +106,22 @@ def spelled(key: Key) -> str:
     return ".".join(map(str, key))
 
 
+_WHERE = "where: "
+"""Begins a note of this house on an error; libraries add others."""
+
+
+def note_where(error: BaseException, where: str) -> None:
+    """Adds to an error of whatever kind where it happened, such as ``in the window at t = 3``; shown in its line."""
+    error.add_note(_WHERE + where)
+
+
+def noted_where(error: BaseException) -> str:
+    """Where it happened, in parentheses after a space; empty where nobody has said."""
+    notes: list[str] = getattr(error, "__notes__", [])
+    places = [note.removeprefix(_WHERE) for note in notes if note.startswith(_WHERE)]
+    return f" ({', '.join(places)})" if places else ""
+
+
 @contextmanager
 def concerning(*key: str | int) -> Iterator[None]:
     """Puts the key that the user gave in front of what is wrong with its value."""

@@ -23,7 +23,7 @@ class WindowRule:
         restart: Whether lengths start small again after a breakpoint.
         unit: Internal time per user time, for messages.
         since: User time at internal time 0, for messages.
-        remedy: What else may help where the shortest window fails, for the end of a message.
+        remedy: What else may help where the shortest window fails, for the end of a message; empty: nothing is known.
     """
 
     first: float
@@ -37,7 +37,7 @@ class WindowRule:
     restart: bool = True
     unit: float = 1.0
     since: float = 0.0
-    remedy: str = "use more network.features"
+    remedy: str = ""
 
 
 @dataclass(frozen=True)
@@ -106,9 +106,10 @@ def after_rejected(rule: WindowRule, plan: Plan, length: float, error: float, wh
         SolveError: The window was as short as allowed.
     """
     if length <= rule.shortest * (1.0 + 1e-9):
+        help_ = ["lower window.shortest", "raise window.tolerance", *filter(None, [rule.remedy])]
         raise SolveError(
             f"{why} at the shortest window allowed (window.shortest = {rule.shortest / rule.unit:.3g}); "
-            f"lower window.shortest, raise window.tolerance, or {rule.remedy}"
+            f"{', '.join(help_[:-1])}{',' if rule.remedy else ''} or {help_[-1]}"
         )
     factor = 0.25
     if math.isfinite(error) and error > 0.0:

@@ -16,6 +16,7 @@ from jaxtyping import Float
 from numpy import ndarray
 
 from hpcpinn.core.system import Attempt
+from hpcpinn.errors import note_where, noted_where
 from hpcpinn.marching.controller import Plan, WindowRule, after_accepted, after_rejected, first_plan, next_length
 
 ROUNDING = 1e-12
@@ -109,10 +110,14 @@ def next_stop(stops: Float[ndarray, " s"], time: float) -> float:
 
 def what_is_wrong(rule: WindowRule, time: float, attempt: Attempt[Any, Any]) -> str:
     """Why a window that starts at an internal time is rejected, for messages."""
-    where = f"window at t = {rule.since + time / rule.unit:.6g}: "
+    where = f"{_window(rule, time)}: "
     if not math.isfinite(attempt.error):
         return where + (attempt.why or "no finite solution")
     return f"{where}error estimate {attempt.error:.2g} above window.tolerance = {rule.tolerance:.2g}"
+
+
+def _window(rule: WindowRule, time: float) -> str:
+    return f"window at t = {rule.since + time / rule.unit:.6g}"
 
 
 def accepted(
@@ -140,9 +145,14 @@ def accepted(
     stop = next_stop(problem.stops, state.time)
     is_last = stop == next_stop(problem.stops[-1:], state.time)
     while True:
-        attempt = problem.attempt(state, next_length(rule, plan, state.time, stop), reuse)
-        if improvement is not None:
-            problem, attempt = improvement.improved(problem, state, attempt, windows)
+        try:
+            attempt = problem.attempt(state, next_length(rule, plan, state.time, stop), reuse)
+            if improvement is not None:
+                problem, attempt = improvement.improved(problem, state, attempt, windows)
+        except Exception as raised:
+            if not noted_where(raised) and "window at t" not in str(raised):  # of a march inside this window
+                note_where(raised, f"in the {_window(rule, state.time)}")
+            raise
         length, error = attempt.length, attempt.error
         if error <= rule.tolerance:
             at_stop = math.isclose(state.time + length, stop, rel_tol=ROUNDING) and not is_last

@@ -16,7 +16,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any, NoReturn
 
-from hpcpinn.errors import HpcpinnError
+from hpcpinn.errors import HpcpinnError, noted_where
 from hpcpinn.parallel import launch
 
 PATIENCE = 4.0
@@ -69,7 +69,7 @@ def attempt(work: Callable[[], int | None], *, debug: bool = False) -> Outcome:
         sys.stdout.flush()  # whether the last lines can be written is known only now
         return Outcome(code, "")
     except HpcpinnError as error:
-        return Outcome(error.exit_code, _text(error, " ".join(str(error).split()), debug))
+        return Outcome(error.exit_code, _text(error, " ".join(str(error).split()) + noted_where(error), debug))
     except SystemExit as exit_:
         if exit_.code is None or isinstance(exit_.code, int):
             return Outcome((exit_.code or 0) & 0xFF, "")
@@ -108,7 +108,7 @@ def _describe_unexpected(error: BaseException) -> str:
     lines = [" ".join(line.split()) for line in str(error).splitlines() if line.strip()]
     # JAX wraps what happened in a callback into its own words: the cause stands at the end.
     reason = " … ".join(line[:300] for line in dict.fromkeys([*lines[:1], *lines[-1:]]))
-    return f"internal error: {type(error).__name__}: {reason}{place}; --debug shows the traceback"
+    return f"internal error: {type(error).__name__}: {reason}{noted_where(error)}{place}; --debug shows the traceback"
 
 
 def run_guarded(work: Callable[[], int | None], *, debug: bool = False, patience: float = PATIENCE) -> NoReturn:

@@ -1,7 +1,8 @@
 """Whether a system that others bring, and what it builds, is what `hpcpinn.core.system` says: told at once, by name."""
 
+import math
 import sys
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -9,7 +10,7 @@ import numpy as np
 from hpcpinn.errors import InputError
 
 if TYPE_CHECKING:
-    from hpcpinn.core.system import Problem, System
+    from hpcpinn.core.system import Attempt, Problem, System
     from hpcpinn.parallel.communicator import Communicator
 
 PROTOCOL = "see hpcpinn.core.system and docs/extend.md"
@@ -115,3 +116,71 @@ def _wrong_times(problem: "Problem") -> Iterable[str]:
         yield f"has times that begin at {times[0]:g}; let the first be {rule.since:g}, where the run begins"
     elif times[-1] > end + late:
         yield f"has times up to {times[-1]:g}, beyond the end of the run at {end:g} (stops)"
+
+
+def check_begun(who: str, state: Any, resumed: bool) -> None:
+    """Refuses a state that does not know where it is, or begins elsewhere than at 0.
+
+    Args:
+        who: What made it, as `blamed` says it.
+        state: At which the march begins.
+        resumed: Whether it comes from a checkpoint.
+
+    Raises:
+        InputError: As above; on all ranks, as they have the same time.
+    """
+    member = "unpack" if resumed else "start"
+    time = _time(who, member, state)
+    if not resumed and time != 0.0:
+        raise InputError(f"{who} has a start at time = {time:g}; let it be 0 (a run from later has rule.since)")
+
+
+def check_after(who: str, begin: float, attempt: "Attempt[Any, Any]") -> None:
+    """Refuses an accepted window whose end is not where its length says.
+
+    Args:
+        who: What solved it, as `blamed` says it.
+        begin: Internal time of its start.
+        attempt: The window.
+
+    Raises:
+        InputError: As above; on all ranks, as they have the same time.
+    """
+    time, end = _time(who, "attempt (after)", attempt.after), begin + attempt.length
+    if not abs(time - end) <= 1e-9 * max(abs(end), abs(attempt.length)):
+        raise InputError(
+            f"{who} has an attempt from {begin:g} of length {attempt.length:g} with after.time = {time:g}; "
+            f"let it be {end:g}"
+        )
+
+
+def _time(who: str, member: str, state: Any) -> float:
+    try:
+        return float(state.time)
+    except (AttributeError, TypeError, ValueError):
+        raise InputError(
+            f"{who} gives with {member} a {type(state).__name__} without a number time; {PROTOCOL}"
+        ) from None
+
+
+def wrong_frames(values: Any, names: Iterable[str], count: int, size: int) -> str | None:
+    """What is wrong with frames by field, in words that follow ``observe gives``; None where nothing is.
+
+    Args:
+        values: By name of the field.
+        names: Of the fields.
+        count: Number of times.
+        size: Number of values of a field at a time.
+    """
+    if not isinstance(values, Mapping):
+        return f"{type(values).__name__}, not values by name of the field"
+    for name in values:
+        if name not in names:
+            return f"{name!r}, which is none of the fields {', '.join(names)}"
+    for name, of_field in values.items():
+        shape = np.shape(of_field)
+        if not shape or shape[0] != count or math.prod(shape) != count * size:
+            return (
+                f"{name!r} of shape {shape}; let it have a row for each of {count} times, with {size} values in a row"
+            )
+    return None

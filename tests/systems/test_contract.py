@@ -1,10 +1,14 @@
 """A system that is not what `hpcpinn.core.system` says is refused by name, before or while it runs."""
 
+import json
+import re
 from pathlib import Path
 
 import pytest
 
-from hpcpinn.errors import InputError
+from hpcpinn.errors import InputError, SolveError
+from hpcpinn.io.read import read
+from hpcpinn.parallel.abort import attempt
 from tests.cli.in_process import hpcpinn
 
 PAIR = (Path(__file__).resolve().parent / "pair.py").read_text()
@@ -54,3 +58,71 @@ def test_a_problem_that_is_none_is_refused_when_it_is_built(
 def test_a_field_that_cannot_have_its_name_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, name: str):
     with pytest.raises(InputError, match=f"field '{name}' of a system: is no name for it; .*mask, .*time, windows, x"):
         run_changed(tmp_path, monkeypatch, 'Field("v"', f'Field("{name}"')
+
+
+@pytest.mark.parametrize(
+    ("right", "wrong", "why"),
+    [
+        ("    time: float\n", "    when: float\n", "gives with start a PairState without a number time;"),
+        ("return PairState(0.0)", "return PairState(1.0)", "has a start at time = 1; let it be 0"),
+        ("return PairState(state.time + h,", "return PairState(state.time + 0.5 * h,",
+         r"has an attempt from 0 of length 0.\d+ with after.time = 0.\d+; let it be 0.\d+"),
+        ('{"v": found[:, :1], "w": found[:, 1:]}', '{"v": found[:, :1]}', "observe gives no w"),
+        ('{"v": found[:, :1], "w": found[:, 1:]}', '{"v": found[:, :1], "u": found[:, 1:]}',
+         "observe gives 'u', which is none of the fields v, w"),
+        ('"w": found[:, 1:]}', '"w": found}', r"observe gives 'w' of shape \(1, 2\); let it have a row for each of 1 "
+         "times, with 1 values"),
+        ('"w": found[:, 1:]}', '"w": np.zeros((3, 1))}', r"observe gives 'w' of shape \(3, 1\)"),
+        ('return {"v": found[:, :1], "w": found[:, 1:]}', "return found", "observe gives ndarray, not values by name"),
+    ],
+)  # fmt: skip
+def test_a_window_or_frame_that_does_not_fit_is_refused(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, right: str, wrong: str, why: str
+):
+    said = rf"mistaken.py: the problem of the system 'pair' \(PairProblem\):? {why}"
+    with pytest.raises(InputError, match=said) as caught:
+        run_changed(tmp_path, monkeypatch, right, wrong)
+    assert "\n" not in str(caught.value)
+    if (tmp_path / "pair.h5").exists():
+        assert not len(read(tmp_path / "pair.h5").time)
+
+
+@pytest.mark.parametrize(
+    ("right", "wrong", "why"),
+    [
+        ('"w": found.y[1][:, None]}', '"u": found.y[1][:, None]}', "reference gives 'u', which is none of the fields"),
+        ('"w": found.y[1][:, None]}', '"w": found.y[1][:2]}', r"reference gives 'w' of shape \(2,\)"),
+    ],
+)
+def test_a_reference_that_does_not_fit_is_refused(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, right: str, wrong: str, why: str
+):
+    result = run_changed(tmp_path, monkeypatch, right, wrong)
+    with pytest.raises(InputError, match=f"the problem of the system 'pair' .PairProblem.: {why}"):
+        hpcpinn("validate", result, "--json")
+    assert not (tmp_path / "pair.reference.h5").exists()
+
+
+def test_a_reference_without_axes_of_places_is_what_it_means(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys):
+    """Not every time against every other."""
+    result = run_changed(tmp_path, monkeypatch, '"w": found.y[1][:, None]}', '"w": found.y[1]}')
+    capsys.readouterr()
+    hpcpinn("validate", result, "--json")
+    assert all(one["relative"] < 1e-5 for one in json.loads(capsys.readouterr().out)["differences"])
+
+
+def test_what_an_attempt_raises_has_the_time_of_its_window(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    raised = '        if state.time > 1.0:\n            raise ValueError("the pair parted")\n        once = self._step'
+    with pytest.raises(ValueError, match="^the pair parted") as caught:
+        run_changed(tmp_path, monkeypatch, "        once = self._step", raised)
+
+    def again() -> None:
+        raise caught.value
+
+    told = attempt(again).message
+    assert re.match(r"internal error: ValueError: the pair parted \(in the window at t = 1\.\d+\) at \S+:\d+; ", told)
+
+
+def test_who_has_no_networks_is_not_advised_to_make_them_larger(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    with pytest.raises(SolveError, match=r"; lower window.shortest or raise window.tolerance$"):
+        run_changed(tmp_path, monkeypatch, "/ 15.0\n", "/ 15.0 + 1.0\n")

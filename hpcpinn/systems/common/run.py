@@ -13,7 +13,7 @@ from rich.console import Console
 from hpcpinn.config.reading import Reading
 from hpcpinn.core.order import Order
 from hpcpinn.core.system import Problem
-from hpcpinn.errors import concerning
+from hpcpinn.errors import InputError, concerning
 from hpcpinn.io import checkpoint, places, schema
 from hpcpinn.io.layout import ResultHeader
 from hpcpinn.io.metrics import metrics_path, write_metrics
@@ -27,7 +27,7 @@ from hpcpinn.progress import ProgressDisplay
 from hpcpinn.systems.common.resumption import stop_where_done
 from hpcpinn.systems.common.run_summary import RunSummary, summarised
 from hpcpinn.systems.common.verdict import Accuracy, Verdict, lines_of
-from hpcpinn.systems.contract import built
+from hpcpinn.systems.contract import blamed, built, check_after, check_begun, wrong_frames
 from hpcpinn.terminal.lines import print_verdict
 from hpcpinn.wording import as_typed, biology, counted, duration
 
@@ -74,6 +74,7 @@ def work(order: Order, communicator: Communicator, progress: ProgressDisplay) ->
     unit = "" if _is_dimensionless(problem) else "ms"
 
     def opened(reached: Reached[Problem], resumed: bool) -> FieldOutput:
+        check_begun(blamed(order.system, problem), reached.state, resumed)
         if resumed and len(problem.stops):
             times = (_user_time(problem, time) for time in (problem.stops[-1], reached.state.time))
             communicator.on_root(stop_where_done, output, *times, unit)
@@ -122,9 +123,12 @@ def tell(order: Order, outcome: RunSummary) -> None:
 class FieldOutput:
     """Frames of every field and rows of windows, as they come. Collective over all ranks."""
 
-    def __init__(self, problem: Problem, writer: ResultWriter) -> None:
-        self._problem, self._writer = problem, writer
+    def __init__(self, problem: Problem, writer: ResultWriter, communicator: Communicator, who: str) -> None:
+        self._problem, self._writer, self._communicator, self._who = problem, writer, communicator, who
         self._columns = [entry.name for entry in getattr(problem, "columns", ())]
+        self._names = [field.name for field in problem.fields]
+        self._size = len(writer.local_pieces) * problem.geometry.values_per_piece
+        self._is_heard = problem.geometry.pieces is not None or communicator.rank == 0
 
     @classmethod
     def opened(cls, order: Order, problem: Problem, communicator: Communicator, until: float | None) -> "FieldOutput":
@@ -145,28 +149,34 @@ class FieldOutput:
             windows=(*schema.WINDOWS, *getattr(problem, "columns", ())), config=order.described.to_json(),
             seed=getattr(order.described.run, "seed", 0), dimensionless=_is_dimensionless(problem),
         )  # fmt: skip
-        path = order.described.run.output
+        path, who = order.described.run.output, blamed(order.system, problem)
         if until is None:
-            return cls(problem, ResultWriter(path, communicator, header))
-        return cls(problem, ResultWriter.resume(path, communicator, header, _user_time(problem, until)))
+            return cls(problem, ResultWriter(path, communicator, header), communicator, who)
+        resumed = ResultWriter.resume(path, communicator, header, _user_time(problem, until))
+        return cls(problem, resumed, communicator, who)
 
     def window(self, step: Step[Problem], tally: Tally) -> None:
-        """Remembers the frames that are due in a window, and its row."""
+        """Remembers the frames that are due in a window, and its row.
+
+        Raises:
+            InputError: The problem gives other fields than it says, or windows that end elsewhere.
+        """
         attempt, rule = step.attempt, self._problem.rule
         begin = step.before.time
+        check_after(self._who, begin, attempt)
         times = np.asarray(self._problem.times, float)
         internal, late = (times - rule.since) * rule.unit, 1e-9 * max(attempt.length, 1e-300)
         is_due = (internal > begin + late) & (internal <= begin + attempt.length + late)
         if step.number == 0:
             at_start = np.abs(internal - begin) <= late
             if hasattr(self._problem, "initially"):
-                self._frames(times[at_start], self._problem.initially())
+                self._frames(times[at_start], self._problem.initially(), "initially")
             else:
                 is_due |= at_start
         if is_due.any():
             # as it was when it solved this window: trunks may have been trained since
             inside = np.clip(internal[is_due] - begin, 0.0, attempt.length)
-            self._frames(times[is_due], step.problem.observe(attempt, inside))
+            self._frames(times[is_due], step.problem.observe(attempt, inside), "observe")
         row = {
             "start": _user_time(self._problem, begin), "length": attempt.length / rule.unit,
             "error_estimate": attempt.error, "rejected": step.rejected,
@@ -174,7 +184,11 @@ class FieldOutput:
         known = {"seconds": step.seconds, **attempt.notes, **attempt.largest}
         self._writer.windows([row | {name: known[name] for name in self._columns}])
 
-    def _frames(self, times: Float[ndarray, " n"], values: Mapping[str, Float[ndarray, "n ..."]]) -> None:
+    def _frames(self, times: Float[ndarray, " n"], values: Mapping[str, Float[ndarray, "n ..."]], of: str) -> None:
+        wrong = wrong_frames(values, self._names, len(times), self._size) if self._is_heard else None
+        if self._is_heard and wrong is None and (missing := [name for name in self._names if name not in values]):
+            wrong = f"no {', '.join(missing)}"
+        self._communicator.agree(None if wrong is None else InputError(f"{self._who}: {of} gives {wrong}"))
         for number, time in enumerate(times if values else ()):
             self._writer.frame(float(time), {name: of_field[number] for name, of_field in values.items()})
 

@@ -1,6 +1,7 @@
 """``hpcpinn validate`` of a system whose problem has a closed form or another method."""
 
 import json
+import math
 import time as clock
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
@@ -17,7 +18,7 @@ from hpcpinn.errors import InputError
 from hpcpinn.io.read import Result, read
 from hpcpinn.io.sidecar import Solution, write_reference
 from hpcpinn.parallel.communicator import SerialCommunicator
-from hpcpinn.systems.contract import built
+from hpcpinn.systems.contract import blamed, built, wrong_frames
 from hpcpinn.systems.jobs import stored_description
 from hpcpinn.wording import as_typed, duration
 
@@ -83,8 +84,14 @@ def validate(system: System, asked: Checking) -> Compared:
     for name, solve in known.items():
         asked.progress.doing(f"computing {OTHERS[name]}")
         begun = clock.perf_counter()
-        found[name] = Solution({field: np.asarray(values) for field, values in solve(result.time).items()})
+        values = solve(result.time)
         seconds[name] = clock.perf_counter() - begun
+        wrong = wrong_frames(values, list(result.fields), len(result.time), math.prod(problem.geometry.shape))
+        if wrong is not None:
+            raise InputError(f"{blamed(system, problem)}: {name} gives {wrong}")
+        found[name] = Solution(
+            {field: np.reshape(of_field, result.fields[field].shape) for field, of_field in values.items()}
+        )
     sidecar = write_reference(result, found)
     differences = [
         _difference(result, name, field, values)
