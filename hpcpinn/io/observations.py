@@ -14,6 +14,7 @@ from hpcpinn.errors import InputError
 from hpcpinn.files import check_regular
 from hpcpinn.io.data_columns import numbers_in, read_columns, read_datasets, row_of
 from hpcpinn.units import CONCENTRATION, LENGTH, TIME
+from hpcpinn.wording import biology
 
 IN_A_PLANE = {"value": "uM", "x": "um", "y": "um", "t": "ms", "noise": "uM"}
 """Columns of measurements in a plane, and their units."""
@@ -118,6 +119,26 @@ def check_usable(observations: Observations, n_parameters: int, where: str) -> N
         raise InputError(
             f"{where}: {len(observations)} observations for {n_parameters} parameters; give at least as many, "
             "or learn fewer"
+        )
+
+
+def check_within(observations: Observations, duration: float, where: str) -> None:
+    """Finds out that something was observed when there is no run.
+
+    Args:
+        observations: The observations, with a column ``t``.
+        duration: Duration of the run, in the unit of the column.
+        where: What messages call their source.
+
+    Raises:
+        InputError: A time is before the run or after it.
+    """
+    t, unit = observations["t"], observations.unit("t")
+    for row in np.flatnonzero((t < 0.0) | (t > duration * (1.0 + 1e-12))):
+        at, end = (biology(x, 6) if unit == "ms" else f"{x:.6g}" for x in (t[row], duration))
+        raise InputError(
+            f"{observations.place(row, where)}: t = {at} lies outside the run (0 to {end}); leave the row away or "
+            "change run.duration"
         )
 
 

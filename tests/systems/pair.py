@@ -118,7 +118,7 @@ class PairProblem:
         import jax
         import jax.numpy as jnp
 
-        h, count = 0.05, int(np.ceil(float(self.stops[-1]) / 0.05))
+        h, count = 0.05, int(np.ceil(float(self.stops[-1]) / 0.05)) + 1
 
         def step(y, _):
             k1 = jnp.array(rate(parameters, *y))
@@ -129,7 +129,8 @@ class PairProblem:
             return after, after[0]
 
         _, v = jax.lax.scan(step, jnp.array([-1.0, 1.0]), None, length=count)
-        return jnp.interp(jnp.asarray(at["t"]), h * jnp.arange(count + 1), jnp.concatenate([jnp.array([-1.0]), v]))
+        times, v = h * jnp.arange(count + 1), jnp.concatenate([jnp.array([-1.0]), v])
+        return jnp.interp(jnp.asarray(at["t"]), times, v, left=jnp.nan, right=jnp.nan)
 
 
 class Pair:

@@ -109,3 +109,48 @@ def test_an_inference_is_not_validated(tmp_path: Path):
         hpcpinn("validate", tmp_path / "toy.h5")
     with pytest.raises(InputError, match=line):
         hp.validate(tmp_path / "toy.h5")
+
+
+@pytest.mark.parametrize("system", ["pair", "discharge"])
+def test_data_outside_the_run_are_refused_with_their_line(tmp_path: Path, system: str):
+    file = measured(tmp_path, last=39.0)
+    line = r"data.csv, line 32: t = 30 ms lies outside the run \(0 to 29.5 ms\); leave the row away or change run.durat"
+    with pytest.raises(InputError, match=line):
+        hpcpinn("infer", job(tmp_path, 'name = "tau"', system, duration=29.5))
+    file.write_text("value,t,noise\n1,0,1\n1,-0.5,1\n")
+    with pytest.raises(InputError, match="data.csv, line 3: t = -0.5 ms lies outside the run"):
+        hpcpinn("infer", job(tmp_path, 'name = "tau"', system))
+    assert not (tmp_path / "toy.h5").exists()
+
+
+def test_the_pair_says_nothing_of_times_that_it_does_not_reach(tmp_path: Path):
+    from hpcpinn.parallel.communicator import SerialCommunicator
+    from hpcpinn.systems import system_named
+
+    system = system_named("pair")
+    problem = system.build(system.tables(run={"duration": 7.0}), SerialCommunicator())
+    said = np.asarray(problem.predict(problem.parameters, {"t": np.array([-0.1, 0.0, 7.0, 7.2])}))
+    assert np.isfinite(said).tolist() == [False, True, True, False] and said[1] == -1.0
+
+
+def test_columns_are_named_in_one_order(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    from hpcpinn.parallel.communicator import SerialCommunicator
+    from hpcpinn.systems import system_named
+
+    system = system_named("discharge")
+    problem = system.build(system.tables(), SerialCommunicator())
+    problem.observed = {"t": "ms", "value": "mV"}
+    monkeypatch.setattr(system, "build", lambda *arguments: problem, raising=False)
+    file, named = job(tmp_path, 'name = "tau"'), "value,t,noise"
+    with pytest.raises(InputError, match=f"no such data file; give CSV or HDF5 with {named}$"):
+        hpcpinn("infer", file)
+    for text in ("t,value,x\n", "t,value\n"):
+        (tmp_path / "data.csv").write_text(text)
+        with pytest.raises(InputError, match=f"the columns are {named}$"):
+            hpcpinn("infer", file)
+    file.write_text(file.read_text().replace('file = "data.csv"', ""))
+    with pytest.raises(InputError, match="name a file with the columns value, t, noise$"):
+        hpcpinn("infer", file)
+    problem.observed = {"t": "ms"}
+    with pytest.raises(InputError, match="the system 'discharge' observes t and no 'value'"):
+        hpcpinn("infer", file)

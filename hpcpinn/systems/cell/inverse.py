@@ -9,7 +9,7 @@ from jaxtyping import Float
 from numpy import ndarray
 
 from hpcpinn.core import plausibility
-from hpcpinn.errors import InputError, warn
+from hpcpinn.errors import warn
 from hpcpinn.inference.estimates import prior_of
 from hpcpinn.inference.problem import BandPlaces, FitSettings, InverseProblem, Observed
 from hpcpinn.inference.sample import Sampling
@@ -21,7 +21,6 @@ from hpcpinn.systems.cell.config.learnable import constant_named
 from hpcpinn.systems.cell.config.schema import RunConfig
 from hpcpinn.systems.cell.model import AtSites, CellModel, build_model
 from hpcpinn.systems.cell.values import LAID_BY, mesh_for, own_value, starting_values
-from hpcpinn.wording import biology
 
 EXAMPLE = "D_c"
 """A constant that can be learned."""
@@ -52,13 +51,8 @@ def check_usable(traces: Observations, duration: float, n_parameters: int, where
             parameters.
     """
     table.check_usable(traces, n_parameters, where)
-    t = traces["t"]
-    for row in np.flatnonzero((t < 0.0) | (t > duration * (1.0 + 1e-12))):
-        raise InputError(
-            f"{traces.place(row, where)}: t = {biology(t[row], 6)} lies outside the run "
-            f"(0 to {biology(duration, 6)}); leave the row away or change run.duration"
-        )
-    last = float(t.max(initial=0.0))
+    table.check_within(traces, duration, where)
+    last = float(traces["t"].max(initial=0.0))
     if 0.0 < last < _LEAST_COVERED * duration:
         warn(
             f"{where}: ends at t = {last:g} ms, and the run at {duration:g} (run.duration); if its times are in s, "

@@ -11,7 +11,7 @@ from hpcpinn.errors import InputError
 from hpcpinn.inference.entry import LearnedConstant, inverse_problem
 from hpcpinn.inference.problem import FitSettings, InverseProblem, Observed
 from hpcpinn.inference.sample import Sampling
-from hpcpinn.io.observations import check_usable, read_observations
+from hpcpinn.io.observations import check_usable, check_within, read_observations
 from hpcpinn.parallel.communicator import Communicator
 from hpcpinn.progress import ProgressDisplay
 
@@ -41,14 +41,14 @@ class ByPrediction:
         """
         progress.doing("setting up")
         problem: Any = self.system.build(described, communicator)
-        columns: Mapping[str, str | None] = getattr(problem, "observed", {})
-        if not (columns and hasattr(problem, "predict")):
-            raise InputError(f"the system {self.system.name!r} does not say what would be measured: it infers nothing")
+        columns = _columns(self.system, problem)
         file = described.data.file
         if file is None:
-            raise InputError(f"data.file: none is given; name a file with the columns {', '.join(columns)}, noise")
-        seen = communicator.on_root(read_observations, file, {"noise": columns["value"], **columns})
+            raise InputError(f"data.file: none is given; name a file with the columns {', '.join(columns)}")
+        seen = communicator.on_root(read_observations, file, columns)
         check_usable(seen, len(described.parameter), file)
+        if len(problem.stops) and columns.get("t") in ("ms", "1", ""):
+            check_within(seen, float(described.run.duration), file)
         known = learnable(problem.parameters) if isinstance(problem.parameters, Constants) else {}
 
         def learned(parameter: Any) -> LearnedConstant:
@@ -69,3 +69,19 @@ class ByPrediction:
         """How the posterior is drawn from."""
         uq = getattr(described, "uq", None)
         return Sampling(**({} if uq is None else uq.model_dump()), seed=getattr(described.run, "seed", 0))
+
+
+def _columns(system: System, problem: Any) -> Mapping[str, str | None]:
+    """Columns of data and their units: the value, places and times as the problem declares them, the noise.
+
+    Raises:
+        InputError: The system says of nothing what would be measured.
+    """
+    observed: Mapping[str, str | None] = getattr(problem, "observed", {})
+    if not (observed and hasattr(problem, "predict")):
+        raise InputError(f"the system {system.name!r} does not say what would be measured: it infers nothing")
+    if "value" not in observed:
+        raise InputError(
+            f"the system {system.name!r} observes {', '.join(observed)} and no 'value'; name it and its unit"
+        )
+    return {"value": observed["value"], **observed, "noise": observed["value"]}
