@@ -40,8 +40,9 @@ def _command(arguments: list[str]) -> int | None:
     from hpcpinn.cli.main import application
 
     surroundings.require_folder()
+    is_asked_for_help = not arguments or not {"--help", "--version"}.isdisjoint(arguments)
     try:
-        code = application()(arguments, standalone_mode=False, prog_name="hpcpinn")
+        code = application(is_asked_for_help=is_asked_for_help)(arguments, standalone_mode=False, prog_name="hpcpinn")
     except typer.Abort as error:
         raise KeyboardInterrupt from error
     except Exception as error:

@@ -3,12 +3,10 @@
 python scripts/describe_keys.py
 """
 
-import inspect
-import re
 from pathlib import Path
-from typing import Any, Literal, get_args, get_origin
+from typing import Any, get_args, get_origin
 
-from hpcpinn.config.declared import declared_in
+from hpcpinn.config.keys import choices, words_of, written
 from hpcpinn.physics.constants import PRESETS
 from hpcpinn.systems.cell.config import inverse, schema
 from hpcpinn.systems.square import config as square
@@ -52,27 +50,9 @@ header `value_uM,x_um,y_um,t_ms,noise_uM` (the units may be left out) and one ro
 """
 
 
-def described(owner: type) -> dict[str, str]:
-    """What the ``Attributes`` section of a docstring says of every name."""
-    text = (inspect.getdoc(owner) or "").partition("Attributes:\n")[2]
-    entries = re.findall(r"^ {4}(\w[\w, ]*): (.*(?:\n {8}.*)*)", text, flags=re.MULTILINE)
-    return {name.strip(): " ".join(words.split()) for names, words in entries for name in names.split(",")}
-
-
 def default(value: Any) -> str:
     """A default as it is written in TOML."""
-    if value is None:
-        return "–"
-    if isinstance(value, str):
-        return f'`"{value}"`'
-    return f"`{value:g}`" if isinstance(value, float) else f"`{value}`"
-
-
-def choices(annotation: Any) -> str:
-    """The values that a key may take, where they are few."""
-    found = [annotation] if get_origin(annotation) is Literal else list(get_args(annotation))
-    words = [word for part in found if get_origin(part) is Literal for word in get_args(part)]
-    return " One of " + ", ".join(f"`{word}`" for word in words) + "." if words else ""
+    return "–" if value is None else f"`{written(value)}`"
 
 
 def table(title: str, model: type[schema.Table]) -> str:
@@ -85,11 +65,6 @@ def table(title: str, model: type[schema.Table]) -> str:
         shown = "required" if field.is_required() else default(field.default)
         lines.append(f"| `{name}` | {shown} | {words[name]}{choices(field.annotation)} |".replace("``", "`"))
     return "\n".join(lines) + "\n"
-
-
-def words_of(model: type[schema.Table]) -> dict[str, str]:
-    """What is said of every key of a table: by its own docstring, or by the declaration of the constant."""
-    return {name: entry.words for name, entry in declared_in(model).items()} | described(model)
 
 
 def constants() -> str:

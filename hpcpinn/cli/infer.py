@@ -22,7 +22,8 @@ def infer(
 ) -> None:
     """Infers constants of the equation, with intervals, from measurements.
 
-    On a square (domain.kind = "square") or on a cell, from traces at its sites.
+    On a cell from traces at its sites; on a square, and in systems of your own that predict
+    what is measured, from a table of values.
     What the data cannot determine is said, not guessed.
     """
     job = chosen_file(job, "infer", "[[parameter]] and [data]", "neuron_inverse")

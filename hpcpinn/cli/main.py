@@ -1,16 +1,20 @@
 """The command line: one command per file of this package, each loading what it needs when it runs."""
 
-from typing import Annotated, Any
+from collections.abc import Iterable
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 from typer.core import TyperGroup
 
 from hpcpinn import __version__
 from hpcpinn.config.jobs import bundled_names
-from hpcpinn.errors import InputError
-from hpcpinn.systems import part, system_named, system_names
+from hpcpinn.errors import InputError, warn
+from hpcpinn.systems import own_systems, part, system_named, system_names
 
-COMMANDS = ("run", "jobs", "init", "infer", "uq", "validate", "plot", "submit")
+if TYPE_CHECKING:
+    from hpcpinn.core.system import System
+
+COMMANDS = ("run", "jobs", "systems", "init", "infer", "uq", "validate", "plot", "submit")
 """Commands of all systems: NAME is the function NAME of ``hpcpinn.cli.NAME``.
 
 Systems have others. A command's docstring is its help. In a module it is the function of its name (with _ for -), or,
@@ -57,37 +61,59 @@ def _options(
     """What may stand before a command."""
 
 
-def application() -> typer.Typer:
-    """The command line, with the commands of all systems that are known now."""
+def application(*, is_asked_for_help: bool = False) -> typer.Typer:
+    """The command line, with the commands of all systems that are known now.
+
+    Args:
+        is_asked_for_help: Whether systems that cannot be loaded are only warned of.
+
+    Raises:
+        InputError: As `all_commands`.
+    """
     whole = typer.Typer(
         cls=_Commands,
-        help="Calcium in whole branched neurons: Schwarz-coupled local PINNs over many ranks.",
+        help="Calcium in whole branched neurons, and other systems (hpcpinn systems): Schwarz-coupled local PINNs over "
+        "many ranks.",
         epilog=DEBUG,
         add_completion=False,
         rich_markup_mode=None,
         pretty_exceptions_enable=False,
     )
     whole.callback()(_options)
-    for name, command in all_commands().items():
+    for name, command in all_commands(is_asked_for_help=is_asked_for_help).items():
         _add(whole, name, part(command))
     return whole
 
 
-def all_commands() -> dict[str, Any]:
+def all_commands(*, is_asked_for_help: bool = False) -> dict[str, Any]:
     """Every command by name: its function, its module, or that module's name.
+
+    Args:
+        is_asked_for_help: Whether systems that cannot be loaded are only warned of.
 
     Raises:
         InputError: A system brings one that is there already, or cannot be loaded.
     """
     own = {name: f"hpcpinn.cli.{name}" for name in COMMANDS}
-    brought: dict[str, Any] = {}
-    for system in map(system_named, system_names()):
-        for name, command in getattr(system, "commands", {}).items():
-            if name in own or name in brought:
-                raise InputError(f"the system {system.name!r}: a command {name!r} is there already; name it otherwise")
-            brought[name] = command
+    try:
+        brought = _commands_of(map(system_named, system_names()))
+    except InputError as error:
+        if not is_asked_for_help:
+            raise
+        warn(f"{error}; only systems that come with hpcpinn are shown")
+        brought = _commands_of(own_systems())
     first = COMMANDS.index("infer")  # a cell is looked at before anything is inferred
     return {**dict(list(own.items())[:first]), **brought, **own}
+
+
+def _commands_of(systems: Iterable["System"]) -> dict[str, Any]:
+    brought: dict[str, Any] = {}
+    for system in systems:
+        for name, command in getattr(system, "commands", {}).items():
+            if name in COMMANDS or name in brought:
+                raise InputError(f"the system {system.name!r}: a command {name!r} is there already; name it otherwise")
+            brought[name] = command
+    return brought
 
 
 def _add(whole: typer.Typer, name: str, command: Any) -> None:

@@ -16,7 +16,7 @@ def plot(
         typer.Option(help="Folder for the pictures; RESULT-pictures beside RESULT.h5 if left out.", metavar="DIR"),
     ] = None,
     times: Annotated[
-        str | None, typer.Option(help="When to show the cell, such as 2.5,10,50.", metavar="T,T,...")
+        str | None, typer.Option(help="When to show fields, such as 2.5,10,50.", metavar="T,T,...")
     ] = None,
     member: Annotated[
         str | None,
@@ -26,7 +26,8 @@ def plot(
 ) -> None:
     """Draws the pictures of a run.
 
-    An overview, the cell coloured by the change of calcium, the voltage on it, kymograph, traces, partition
+    Of a system of your own: its own pictures, or every field on its geometry. Of a cell
+    an overview, the cell coloured by the change of calcium, the voltage on it, kymograph, traces, partition
     (of several ranks), convergence; before
     them, for a long protocol in split windows, one page of all of it. Of a population one page of
     all members; --member draws the pictures of one.

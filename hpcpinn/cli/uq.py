@@ -25,11 +25,12 @@ def uq(
 ) -> None:
     """Draws from the posterior of constants, beside its Laplace approximation.
 
-    On a square (domain.kind = "square") chains of the no-U-turn sampler are shared by the ranks; on a
-    cell draws from around the approximation are weighted, each a run on all ranks. Chains that do not
-    converge, and weights that cannot be relied on, are an error, and nothing is reported. Needs the
-    extra uq. With --study (squares) the errors of estimates over many data sets, by noise and number
-    of observations, beside the least that any method could have; the ranks share the data sets.
+    On a square, and in systems of your own that predict what is measured, chains of the no-U-turn
+    sampler are shared by the ranks; on a cell draws from around the approximation are weighted, each a
+    run on all ranks. Chains that do not converge, and weights that cannot be relied on, are an error,
+    and nothing is reported. Needs the extra uq. With --study (squares) the errors of estimates over
+    many data sets, by noise and number of observations, beside the least that any method could have;
+    the ranks share the data sets.
     """
     job = chosen_file(job, "uq", "[[parameter]] and [data]", "neuron_inverse")
     order = load_order(job, [*(settings or []), *overrides_of({"run.output": output})])

@@ -45,7 +45,7 @@ def validate(
 
     A cell with finite volumes, the independent reference, refined until it no longer moves: errors, calcium
     balance and the time of both at equal error. A square with the closed form, with finite differences and,
-    if it is named, with DeepXDE.
+    if it is named, with DeepXDE. A system of your own with its reference and closed form.
     """
     from hpcpinn.parallel.device import prepare  # float64 must be on before JAX is loaded
 

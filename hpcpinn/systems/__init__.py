@@ -64,6 +64,20 @@ def system_names() -> list[str]:
     return list(_known())
 
 
+def places() -> dict[str, str]:
+    """Where the systems are from that do not come with hpcpinn, by their names.
+
+    Raises:
+        InputError: A module of `VARIABLE` cannot be loaded.
+    """
+    return {name: place for place, name, _ in [*_of_packages(), *_of_variable()]}
+
+
+def own_systems() -> "list[System]":
+    """Those that come with hpcpinn."""
+    return [_of_module(module)() for module in OWN.values()]
+
+
 def default_name() -> str:
     """Name of the system of descriptions that name none."""
     return next(iter(OWN))

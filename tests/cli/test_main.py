@@ -58,6 +58,24 @@ def test_help_lists_every_command_and_loads_nothing_heavy(tmp_path):
         assert f"  {command} " in done.stdout
 
 
+def test_help_goes_on_where_a_system_is_broken(tmp_path):
+    (tmp_path / "broken.py").write_text("import no_such_library")
+    around = {"HPCPINN_SYSTEMS": "broken.py"}
+    for typed in (["--help"], [], ["run", "--help"]):
+        done = forked.command(typed, tmp_path, around, limit=60.0)
+        assert done.returncode == 0 and "Usage: hpcpinn" in done.stdout
+        assert done.stderr.startswith("hpcpinn: warning: HPCPINN_SYSTEMS: broken.py, line 1: ModuleNotFoundError")
+    assert "broken.py, line 1" in refused(forked.command(["jobs"], tmp_path, around, limit=60.0))
+
+
+@pytest.mark.parametrize("command", [[], ["plot"], ["validate"], ["infer"], ["uq"]])
+def test_help_speaks_of_other_systems_too(command):
+    shown = " ".join(CliRunner().invoke(application(), [*command, "--help"]).output.split())
+    assert ("systems of your own" if command else "other systems") in shown.replace(
+        "A system of", "systems of"
+    ).replace("a system of", "systems of")
+
+
 def test_no_argument_is_a_call_for_help(tmp_path):
     done = hpcpinn(cwd=tmp_path)
     assert done.returncode == 0

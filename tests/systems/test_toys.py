@@ -233,6 +233,24 @@ def test_an_inference_without_data_or_constants_is_refused(tmp_path: Path):
         hpcpinn("infer", job(tmp_path, "discharge", '[[parameter]]\nname = "tau"\n'))
 
 
+def test_systems_and_their_keys_are_listed(capsys):
+    hpcpinn("systems")
+    lines = capsys.readouterr().out.splitlines()
+    assert "cell       calcium, calbindin and voltage of a branched neuron" in lines
+    assert f"pair       a FitzHugh-Nagumo pair  (HPCPINN_SYSTEMS: {HERE / 'pair.py'})" in lines
+    hpcpinn("systems", "pair")
+    lines = [" ".join(line.split()) for line in capsys.readouterr().out.splitlines()]
+    assert lines[0] == f'system = "pair" a FitzHugh-Nagumo pair (HPCPINN_SYSTEMS: {HERE / "pair.py"})'
+    assert lines[1:3] == ["[constants]", "tau = 12.5 Time constant of recovery, ms. (above 0)"]
+    assert "a = 0.7 Shift of the line of recovery." in lines and "[[parameter]]" in lines
+    assert any(line.startswith('transport = "auto" How ranks talk') and "One of auto, serial" in line for line in lines)
+    hpcpinn("systems", "cell")
+    out = capsys.readouterr().out
+    assert "[[synapse]]\n" in out and "[physics.constants]\n" in out and "site = required" in out
+    with pytest.raises(InputError, match="'pear' is not one of .* did you mean 'pair'"):
+        hpcpinn("systems", "pear")
+
+
 def test_a_command_that_a_system_brings(tmp_path: Path, capsys):
     recording = tmp_path / "recording.csv"
     recording.write_text("t_ms,value_mV\n0,-45\n1,-50\n2,-56\n3,-65\n")
