@@ -113,10 +113,9 @@ def prepare() -> Device:
         os.environ["CUDA_VISIBLE_DEVICES"] = device.accelerator
     if device.memory_fraction is not None and not any(name in os.environ for name in _MEMORY_VARIABLES):
         os.environ["XLA_CLIENT_MEM_FRACTION"] = str(device.memory_fraction)
+    xla_flags.check()  # the user's, before others are put beside them
     if device.accelerator is None:
         _choose_threads()
-
-    xla_flags.check()
 
     import jax  # the environment above has to stand before JAX is loaded
 
@@ -178,7 +177,8 @@ def _choose_threads() -> None:
     used as well, the default job took nine times as long with two threads as with one. Ranks share processors better.
     """
     flags = os.environ.get("XLA_FLAGS", "")
-    if "multi_thread_eigen" in flags or "intra_op_parallelism_threads" in flags:
+    is_file = not flags.lstrip().startswith("--") and bool(flags.strip())
+    if is_file or "multi_thread_eigen" in flags or "intra_op_parallelism_threads" in flags:
         return
     asked = os.environ.setdefault("OMP_NUM_THREADS", "1").split(",")[0].strip()
     threads = max(1, int(asked)) if asked.isdecimal() else 1

@@ -3,12 +3,15 @@
 import os
 import subprocess
 import sys
+from pathlib import Path
 
 import jax.numpy as jnp
 import pytest
 
 from hpcpinn.parallel import launch
 from hpcpinn.parallel.device import Device, choose, visible_accelerators
+
+REPOSITORY = Path(__file__).resolve().parents[2]
 
 OPEN_MPI = {
     "OMPI_COMM_WORLD_RANK": "5",
@@ -118,16 +121,21 @@ def test_prepare_leaves_what_the_user_and_the_scheduler_chose() -> None:
         ({"OMP_NUM_THREADS": "4,2"}, "--xla_cpu_multi_thread_eigen=true intra_op_parallelism_threads=4"),
         ({"OMP_NUM_THREADS": "junk"}, "--xla_cpu_multi_thread_eigen=false intra_op_parallelism_threads=1"),
         ({"XLA_FLAGS": "--xla_cpu_multi_thread_eigen=true"}, "--xla_cpu_multi_thread_eigen=true"),
+        ({"XLA_FLAGS": "flags"}, "flags"),  # a file
         (
             {"XLA_FLAGS": "--xla_backend_optimization_level=1"},
             "--xla_backend_optimization_level=1 --xla_cpu_multi_thread_eigen=false intra_op_parallelism_threads=1",
         ),
     ],
 )
-def test_a_process_takes_one_thread_or_as_many_as_the_user_says(given: dict[str, str], flags: str) -> None:
+def test_a_process_takes_one_thread_or_as_many_as_the_user_says(
+    given: dict[str, str], flags: str, tmp_path: Path
+) -> None:
     code = "import os; from hpcpinn.parallel.device import prepare; prepare(); print(os.environ['XLA_FLAGS'])"
     own = {name: value for name, value in os.environ.items() if name not in ("XLA_FLAGS", "OMP_NUM_THREADS")}
+    (tmp_path / "flags").write_text("--xla_cpu_multi_thread_eigen=true")
     done = subprocess.run(
-        [sys.executable, "-c", code], env=own | given, capture_output=True, text=True, timeout=120, check=True
-    )
+        [sys.executable, "-c", code], env=own | {"PYTHONPATH": str(REPOSITORY)} | given, cwd=tmp_path,
+        capture_output=True, text=True, timeout=120, check=True,
+    )  # fmt: skip
     assert done.stdout.strip() == flags
