@@ -290,6 +290,7 @@ def _solved_on(on: Any) -> Part | str:
     Raises:
         InputError: It is neither, and no cell.
     """
+    _check_made(on)
     if isinstance(getattr(on, "tables", None), type):
         raise InputError(f"hpcpinn: {type(on).__name__} is a system itself; give its name, {getattr(on, 'name', '')!r}")
     if isinstance(on, Part) or (isinstance(on, str) and on in system_names()):
@@ -304,12 +305,18 @@ def _solved_on(on: Any) -> Part | str:
     return Cell(on)
 
 
+def _check_made(given: Any) -> None:
+    if isinstance(given, type):
+        raise InputError(f"hpcpinn: {given.__name__} is a class; give one of it, {given.__name__}()")
+
+
 def _model(model: Any) -> Part:
     """The equations.
 
     Raises:
         InputError: It is something else.
     """
+    _check_made(model)
     if isinstance(model, Part) and not isinstance(model.tables, type):
         return model
     raise InputError(

@@ -84,6 +84,8 @@ def test_a_table_of_another_system_tells_that_none_is_named(tmp_path: Path, text
         (("square", {"constants": {}}), r"the model is dict, .*; give tables by their names: constants=\{...\}"),
         ((system_named("square"),), "Square is a system itself; give its name, 'square'"),
         (("square", system_named("square")), "the model is Square, and no such thing"),
+        (("square", hp.Dopamine), r"Dopamine is a class; give one of it, Dopamine\(\)"),
+        ((hp.Square,), r"Square is a class; give one of it, Square\(\)"),
         (("pyramidal",), "did you mean builtin:pyramidal?"),
     ],
 )
