@@ -113,13 +113,29 @@ def load(
     Raises:
         InputError: The checkpoint cannot be used for this problem.
     """
-    arrays, scalars = checkpoint.load(path, communicator, _rows(problem).own, settings)
-    of_march = _named(OF_MARCH, scalars)
+    packed, of_march = _loaded(path, communicator, problem, settings)
     if improvement is not None:
         problem = improvement.restored(problem, _named("improvement_", of_march))
+    return Reached(problem, problem.unpack(packed), Plan(float(of_march["plan_length"])), Tally.restored(of_march))
+
+
+def state_in(path: Path, communicator: "Communicator", problem: Q, settings: Mapping[str, str]) -> Any:
+    """The state of a checkpoint alone, of a problem as it is. Collective over all ranks.
+
+    Raises:
+        InputError: As `load`.
+    """
+    packed, _ = _loaded(path, communicator, problem, settings)
+    return problem.unpack(packed)
+
+
+def _loaded(
+    path: Path, communicator: "Communicator", problem: SavedProblem, settings: Mapping[str, str]
+) -> tuple[Packed, dict[str, Any]]:
+    """What was packed, and what the march keeps."""
+    arrays, scalars = checkpoint.load(path, communicator, _rows(problem).own, settings)
     own = {name: value for name, value in scalars.items() if not name.startswith(OF_MARCH)}
-    state = problem.unpack(Packed(arrays, own))
-    return Reached(problem, state, Plan(float(of_march["plan_length"])), Tally.restored(of_march))
+    return Packed(arrays, own), _named(OF_MARCH, scalars)
 
 
 def _rows(problem: SavedProblem) -> Rows:

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any, Generic, Protocol
 
 from hpcpinn.errors import HpcpinnError, OutputError
 from hpcpinn.marching.checkpoints import Q, Reached, at_start, load, save
+from hpcpinn.marching.kept import check_kept
 from hpcpinn.marching.march import Improvement, March, Step
 from hpcpinn.marching.tally import Tally
 from hpcpinn.progress import NO_PROGRESS, ProgressDisplay
@@ -75,6 +76,8 @@ class RunOptions(Generic[Q]):
         detail: What is said of a window while the run goes on.
         unit: Of user time, in words for progress; empty for a dimensionless run.
         began: Reading of the wall clock at the beginning of the set-up.
+        who: What packs states, for messages: the first checkpoint is then read again and held against the state
+            (`hpcpinn.marching.kept`); empty: it is not.
     """
 
     checkpoint: Path | None = None
@@ -86,6 +89,7 @@ class RunOptions(Generic[Q]):
     detail: Callable[[Tally, Step[Any]], str] = window_detail
     unit: str = "ms"
     began: float = field(default_factory=clock.perf_counter)
+    who: str = ""
 
 
 @dataclass(frozen=True, eq=False)
@@ -147,6 +151,7 @@ class _Loop(Generic[Q]):
         self.communicator, self.output, self.options, self.tally = communicator, output, options, reached.tally
         self.march = March(reached.problem, reached.state, reached.plan, options.improvement, reached.tally.windows)
         self.last_saved, self.seconds_setup = clock.perf_counter(), 0.0
+        self.is_trusted = not options.who
 
     @property
     def reached(self) -> Reached[Q]:
@@ -176,6 +181,9 @@ class _Loop(Generic[Q]):
             options = self.options
             if options.checkpoint is not None:
                 save(options.checkpoint, self.communicator, self.reached, options.settings, options.improvement)
+                if not self.is_trusted:
+                    check_kept(options.checkpoint, self.communicator, self.reached, options.settings, options.who)
+                    self.is_trusted = True
             # A run that goes on from here has nothing to reuse: neither has this one, to the last bit.
             self.march.forget()
             self.last_saved = clock.perf_counter()

@@ -126,3 +126,41 @@ def test_what_an_attempt_raises_has_the_time_of_its_window(tmp_path: Path, monke
 def test_who_has_no_networks_is_not_advised_to_make_them_larger(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
     with pytest.raises(SolveError, match=r"; lower window.shortest or raise window.tolerance$"):
         run_changed(tmp_path, monkeypatch, "/ 15.0\n", "/ 15.0 + 1.0\n")
+
+
+EVERY = ("--set", "run.checkpoint_every=1")
+
+
+@pytest.mark.parametrize(
+    ("right", "wrong", "why"),
+    [
+        (', "w": state.w})', "})", "pack loses w of a state, on which the next window depends"),
+        ('"w": state.w})', '"w": np.float32(state.w)})', "pack loses w of a state, on which the next window depends"),
+        ("name: float(value) for", "name: round(float(value), 3) for", "pack gives another '(time|v|w)' after unpack"),
+        ("for name, value in packed.scalars.items()", "for name, value in [*packed.scalars.items(), ('u', 0)]",
+         r"unpack cannot take what pack gives \(TypeError: .*unexpected keyword argument 'u'\)"),
+    ],
+)  # fmt: skip
+def test_a_pack_that_loses_something_ends_the_run_at_its_first_checkpoint(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, right: str, wrong: str, why: str
+):
+    with pytest.raises(InputError, match=rf"mistaken.py: the problem of the system 'pair' \(PairProblem\): {why}"):
+        run_changed(tmp_path, monkeypatch, right, wrong, *EVERY)
+    assert len(read(tmp_path / "pair.h5").windows["start"]) == 1
+
+
+def test_a_part_of_a_state_that_no_window_depends_on_need_not_be_packed(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
+    cached = "    w: float = 1.0\n    tries: int = 0\n"
+    right, wrong = "return PairState(state.time + h, float(v), float(w))", "float(w), state.tries + 1)"
+    assert right in PAIR
+    monkeypatch.setattr(f"{__name__}.PAIR", PAIR.replace(right, right.replace("float(w))", wrong)))
+    assert read(run_changed(tmp_path, monkeypatch, "    w: float = 1.0\n", cached, *EVERY)).complete
+
+
+def test_no_error_and_no_number_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    right = "        return Attempt(length, error, twice,"
+    wrong = "        twice = PairState(twice.time, float('nan'), twice.w)\n        return Attempt(length, 0.0, twice,"
+    with pytest.raises(InputError, match=r"PairProblem\): an attempt from 0 has error 0 and 'v' in its state that is"):
+        run_changed(tmp_path, monkeypatch, right, wrong)

@@ -20,6 +20,7 @@ from hpcpinn.io.metrics import metrics_path, write_metrics
 from hpcpinn.io.results import ResultWriter
 from hpcpinn.marching import run as driver
 from hpcpinn.marching.checkpoints import Reached
+from hpcpinn.marching.kept import not_finite
 from hpcpinn.marching.march import Step
 from hpcpinn.marching.tally import Tally
 from hpcpinn.parallel.communicator import Communicator
@@ -90,6 +91,7 @@ def work(order: Order, communicator: Communicator, progress: ProgressDisplay) ->
         improvement=getattr(problem, "improvement", None),
         unit=unit,
         began=began,
+        who=blamed(order.system, problem),
     )
     finished = driver.run(problem, communicator, opened, options)
     reached = finished.reached
@@ -164,6 +166,10 @@ class FieldOutput:
         attempt, rule = step.attempt, self._problem.rule
         begin = step.before.time
         check_after(self._who, begin, attempt)
+        if attempt.error == 0.0:  # whoever claims that is asked; others' estimates are made of the state
+            lost = not_finite(step.problem.pack(attempt.after))
+            said = f"{self._who}: an attempt from {begin:g} has error 0 and {lost!r} in its state that is not finite"
+            self._communicator.agree(None if lost is None else InputError(f"{said}; let its error be NaN"))
         times = np.asarray(self._problem.times, float)
         internal, late = (times - rule.since) * rule.unit, 1e-9 * max(attempt.length, 1e-300)
         is_due = (internal > begin + late) & (internal <= begin + attempt.length + late)
