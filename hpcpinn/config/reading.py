@@ -9,6 +9,7 @@ from pydantic import BaseModel
 from hpcpinn.config.declared import declared_quantity_of
 from hpcpinn.config.lines import Path
 from hpcpinn.config.values import InputFile, Table
+from hpcpinn.config.windows import windows_out_of_order
 from hpcpinn.core.plausibility import Quantity
 
 Problem = tuple[Path, str]
@@ -33,7 +34,7 @@ class Reading:
     Attributes:
         name: The system's name.
         tables: The class of its descriptions.
-        conflicts: Keys that contradict each other, the most basic first: refused.
+        conflicts: Keys that contradict each other, the most basic first: refused. By default lengths of windows alone.
         idle: Keys that do nothing, or less than they say: warned of.
         beyond_the_end: Keys of what begins after the run: warned of where the end was not typed beside them.
         fitted: A copy in which defaults follow what was given.
@@ -43,7 +44,7 @@ class Reading:
 
     name: str
     tables: type[Table]
-    conflicts: Finder = _nothing
+    conflicts: Finder = windows_out_of_order
     idle: Finder = _nothing
     beyond_the_end: Finder = _nothing
     fitted: Callable[[Any], Any] = _as_it_is

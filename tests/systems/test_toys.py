@@ -287,6 +287,8 @@ def test_mistakes_in_its_job_have_file_line_and_key(tmp_path: Path):
         hpcpinn("run", job(tmp_path, "pair", "[constants]\ntua = 3"))
     with pytest.raises(InputError, match=r"line 5: constants.tau: -3 is not allowed: must be greater than 0"):
         hpcpinn("run", job(tmp_path, "pair", "[constants]\ntau = -3"))
+    with pytest.raises(InputError, match=r"line 5: window.first: .*first = 9 ms is longer than window.longest = 5 ms"):
+        hpcpinn("run", job(tmp_path, "pair", "[window]\nfirst = 9"))
     with pytest.raises(InputError, match=r"run.output: .*pair.toml is the job file"):
         hpcpinn("run", job(tmp_path, "pair"), "--output", tmp_path / "pair.toml")
     with pytest.raises(InputError, match=r"system: 'pair' has no cell, which this command needs"):

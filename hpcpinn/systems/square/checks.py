@@ -8,6 +8,7 @@ from hpcpinn.config.lines import Path
 from hpcpinn.config.load import from_json
 from hpcpinn.config.reading import Problem, Reading
 from hpcpinn.config.unread import last_frame, unread_training
+from hpcpinn.config.windows import windows_out_of_order
 from hpcpinn.core.parameters import learnable_in, quantities
 from hpcpinn.core.plausibility import Quantity
 from hpcpinn.physics.dopamine_constants import DopamineConstants
@@ -40,16 +41,8 @@ def conflicts(config: SquareConfig) -> Iterator[Problem]:
 
 
 def _windows(config: SquareConfig) -> Iterator[Problem]:
-    window, duration = config.window, config.run.duration
-    for lower, upper in (("shortest", "first"), ("first", "longest")):
-        low, high = getattr(window, lower), getattr(window, upper)
-        if low > high:
-            given = lower if lower in window.model_fields_set else upper
-            yield (
-                ("window", given),
-                f"window.{lower} = {biology(low, 6)} is longer than window.{upper} = {biology(high, 6)}; "
-                "expected shortest <= first <= longest",
-            )
+    yield from windows_out_of_order(config)
+    duration = config.run.duration
     if duration is not None and config.run.output_interval > duration:
         yield (
             ("run", "output_interval"),

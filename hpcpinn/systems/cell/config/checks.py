@@ -8,6 +8,7 @@ from typing import TypeVar
 from hpcpinn.config.lines import Path
 from hpcpinn.config.reading import Problem
 from hpcpinn.config.values import Table
+from hpcpinn.config.windows import windows_out_of_order
 from hpcpinn.physics.constants import CALBINDIN, CALCIUM
 from hpcpinn.systems.cell.config.schema import RunConfig
 from hpcpinn.wording import biology
@@ -83,16 +84,7 @@ def _times(config: RunConfig) -> Iterator[Problem]:
                 f"{biology(value, 6)} is longer than the run (run.duration = {biology(duration, 6)}); "
                 f"use at most {duration:g}",
             )
-    window = config.window
-    for lower, upper in (("shortest", "longest"), ("shortest", "first"), ("first", "longest")):
-        low, high = getattr(window, lower), getattr(window, upper)
-        if low > high:
-            given = lower if lower in window.model_fields_set else upper
-            yield (
-                ("window", given),
-                f"window.{lower} = {biology(low, 6)} is longer than window.{upper} = {biology(high, 6)}; "
-                "expected shortest <= first <= longest",
-            )
+    yield from windows_out_of_order(config)
 
 
 _MOST_FRAMES, _MOST_SAMPLES, _MOST_PULSES = 10**6, 10**8, 10**7
