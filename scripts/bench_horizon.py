@@ -48,7 +48,7 @@ from hpcpinn.timestepping.flow_map_store import shipped_flow_map  # noqa: E402
 from hpcpinn.timestepping.influx import InfluxTable  # noqa: E402
 from hpcpinn.timestepping.pulse_windows import Excursion, pulse_windows  # noqa: E402
 from hpcpinn.timestepping.reaction import FlowMapReaction, StiffReaction  # noqa: E402
-from hpcpinn.timestepping.splitting import COMPANION_ORDER, Splitting, plan_windows  # noqa: E402
+from hpcpinn.timestepping.splitting import RICHARDSON_DIVISOR, Splitting, plan_windows  # noqa: E402
 from hpcpinn.training.flow_map import ReactionState  # noqa: E402
 
 matplotlib.use("Agg")
@@ -87,7 +87,7 @@ def follow(
     rows = np.searchsorted(ends, TRAIN.ticks())
     plans = {id(x): [plan_windows(e, x, splitting.diffusion) for e in (ends, ends[shared])] for x in tables}
     share, gaps = cells.volume / cells.volume.sum(), np.diff(ends[shared], prepend=0) / ends[-1]
-    state, companion, seconds = rest, rest, 0.0
+    state, coarse_state, seconds = rest, rest, 0.0
     kept, estimate, reach = [], [], []
     for table in tables:
         fine, coarse = plans[id(table)]
@@ -95,9 +95,9 @@ def follow(
         state, frames, _ = splitting.follow(state, fine)
         c = np.asarray(frames.c)
         seconds += time.perf_counter() - begin
-        companion, seen, _ = splitting.follow(companion, coarse)
+        coarse_state, seen, _ = splitting.follow(coarse_state, coarse)
         apart, away = c[shared] - np.asarray(seen.c), c[shared] - np.asarray(rest.c)
-        estimate.append(float(np.sqrt(gaps @ apart**2 @ share)) / COMPANION_ORDER)
+        estimate.append(float(np.sqrt(gaps @ apart**2 @ share)) / RICHARDSON_DIVISOR)
         reach.append(float(np.sqrt(gaps @ away**2 @ share)))
         kept.append(c[rows])
     return Course(np.array(kept), np.array(estimate), np.array(reach), seconds)

@@ -58,7 +58,7 @@ from scipy.interpolate import CubicSpline  # noqa: E402
 from hpcpinn.errors import HpcpinnError  # noqa: E402
 from hpcpinn.marching.controller import WindowRule  # noqa: E402
 from hpcpinn.marching.march import March  # noqa: E402
-from hpcpinn.marching.tally import Tally  # noqa: E402
+from hpcpinn.marching.stats import Stats  # noqa: E402
 from hpcpinn.morphology.cable import Cable  # noqa: E402
 from hpcpinn.morphology.synthetic import y_cable  # noqa: E402
 from hpcpinn.parallel.communicator import SerialCommunicator  # noqa: E402
@@ -153,7 +153,7 @@ class Course:
 
     c: Float[ndarray, "T N"]
     b: Float[ndarray, "T N"]
-    tally: Tally
+    stats: Stats
     longest_window: float
     seconds: float
 
@@ -192,7 +192,7 @@ may be EARLY times as large."""
 def march_through(problem: Problem, times: Float[ndarray, " T"]) -> Course:
     """Solves from the loaded state and reports at the times (internal)."""
     run, rule = CoupledRun(problem, SerialCommunicator()), problem.windows
-    march, tally = March.begun(Until(run, rule, times[-1:]), loaded_state(problem, run)), Tally()
+    march, stats = March.begun(Until(run, rule, times[-1:]), loaded_state(problem, run)), Stats()
     began, longest = time.perf_counter(), 0.0
     rows, next_row = [], 0
     tree_order = np.argsort(problem.local)
@@ -203,7 +203,7 @@ def march_through(problem: Problem, times: Float[ndarray, " T"]) -> Course:
         march.problem = Until(run, replace(rule, tolerance=tolerance), np.array([stop]))
         for step in march:
             heads, start, length = step.attempt.inside.solution.traces.heads, step.before.time, step.attempt.length
-            tally, state = tally.and_window(step), march.state
+            stats, state = stats.and_window(step), march.state
             longest = max(longest, length)
             while next_row < len(times) and times[next_row] <= state.time * (1.0 + 1e-9):
                 tau = float(np.clip(2.0 * (times[next_row] - start) / length - 1.0, -1.0, 1.0))
@@ -220,7 +220,7 @@ def march_through(problem: Problem, times: Float[ndarray, " T"]) -> Course:
                 size=np.maximum(excursion.max(axis=(0, 2)), quiet),
             )
     c, b = np.stack(rows, axis=1)
-    return Course(c, b, tally, longest, time.perf_counter() - began)
+    return Course(c, b, stats, longest, time.perf_counter() - began)
 
 
 def refined(problem: Problem, times: Float[ndarray, " T"], cells: int, tolerance: float) -> FvSolution:
@@ -269,16 +269,16 @@ def run_config(features: int, tolerance: float) -> RunConfig:
 
 def report_work(problem: Problem, ours: Course) -> dict[str, Any]:
     """Prints and returns what the network's solve took."""
-    tally, pieces = ours.tally, problem.cell.pieces.cable.n_frusta
-    longest, mean = ours.longest_window / UNIT, tally["sweeps"] / tally.windows
-    print(f"\nref_yca: {pieces} pieces, {tally.windows} windows ({tally.rejected} rejected), "
+    stats, pieces = ours.stats, problem.cell.pieces.cable.n_frusta
+    longest, mean = ours.longest_window / UNIT, stats["sweeps"] / stats.windows
+    print(f"\nref_yca: {pieces} pieces, {stats.windows} windows ({stats.rejected} rejected), "
           f"the longest {longest:.3g} ms")  # fmt: skip
-    print(f"sweeps per Newton step at most {tally['most_sweeps_per_step']}, per window at most "
-          f"{tally['most_sweeps_per_window']}, {mean:.1f} on average")  # fmt: skip
+    print(f"sweeps per Newton step at most {stats['most_sweeps_per_step']}, per window at most "
+          f"{stats['most_sweeps_per_window']}, {mean:.1f} on average")  # fmt: skip
     return {
-        "pieces": pieces, "windows": tally.windows, "longest_window_ms": longest,
-        "sweeps_per_step_max": tally["most_sweeps_per_step"], "sweeps_per_window_max": tally["most_sweeps_per_window"],
-        "sweeps_per_window_mean": mean, "balance": Balance.of(tally).relative, "seconds_network": ours.seconds,
+        "pieces": pieces, "windows": stats.windows, "longest_window_ms": longest,
+        "sweeps_per_step_max": stats["most_sweeps_per_step"], "sweeps_per_window_max": stats["most_sweeps_per_window"],
+        "sweeps_per_window_mean": mean, "balance": Balance.of(stats).relative, "seconds_network": ours.seconds,
     }  # fmt: skip
 
 

@@ -5,7 +5,7 @@
 Strong: one cell, cut among the ranks. Weak: as many cells as ranks, one each (a population over the
 field's magnitude). Each run is `hpcpinn run` under mpirun, every rank on a core of its own where there are
 enough; times are those that its result holds. What ranks send each other is counted from their plans: cells of
-the halo once per short window (the companion's of 10 ms exchange three times), points shared in the elimination
+the halo once per short window (the coarse ones of 10 ms exchange three times), points shared in the elimination
 once per voltage step.
 
 Model, fitted to all runs: a window costs a rank  a·cells + b  (and  m·messages + bytes/β  across ranks). More
@@ -53,7 +53,7 @@ RESULTS = ROOT / "results"
 LIMIT = 1500
 """Seconds per run."""
 SHORT_WINDOW = 0.2e-3
-"""s: the companion's shortest with the defaults of [split]."""
+"""s: the shortest coarse window with the defaults of [split]."""
 SPECIES, NUMBER = 2, 8
 PREDICTED = (64, 256, 1024, 4096)
 KEPT = 3
@@ -135,7 +135,7 @@ def settings(swc: str, seconds: float, members: int) -> list[str]:
 
 
 def measured(name: str, ranks: int, changes: list[str]) -> tuple[float, float]:
-    """Seconds per window, with the companion's, and seconds per slot, of a run under mpirun.
+    """Seconds per window, with the coarse ones, and seconds per slot, of a run under mpirun.
 
     Of slots whose voltage is reused, the first of them left out: everything is compiled by then.
     """

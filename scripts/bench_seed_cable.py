@@ -31,7 +31,7 @@ from numpy.polynomial.legendre import leggauss  # noqa: E402
 from hpcpinn.errors import SolveError  # noqa: E402
 from hpcpinn.io import read  # noqa: E402
 from hpcpinn.marching.march import March  # noqa: E402
-from hpcpinn.marching.tally import Tally  # noqa: E402
+from hpcpinn.marching.stats import Stats  # noqa: E402
 from hpcpinn.parallel.communicator import SerialCommunicator  # noqa: E402
 from hpcpinn.reference.finite_volume import solve  # noqa: E402
 from hpcpinn.reference.forcing import EndFlux, Forcing  # noqa: E402
@@ -202,24 +202,24 @@ def in_pieces(name: str, case: Case, overrides: tuple[str, ...]) -> Outcome:
     run = CoupledRun(problem, SERIAL)
     state = run.start()._replace(time=START, field=jnp.asarray(field))
     try:
-        state, tally = to_end(run, state)
+        state, stats = to_end(run, state)
     except SolveError as error:
         return Outcome(name, (math.nan, math.nan), time.perf_counter() - began, None, str(error)[:60])
     seconds = time.perf_counter() - began
     weight = problem.drive.grid.space_weight * piece.length[:, None]
     end = np.asarray(state.field)
     c, b = (relative(end[:, s], case.final[s](x), weight) for s in range(2))
-    note = f"{tally.windows} windows, {tally['sweeps']} sweeps, balance {Balance.of(tally).relative:.0e}"
+    note = f"{stats.windows} windows, {stats['sweeps']} sweeps, balance {Balance.of(stats).relative:.0e}"
     return Outcome(name, (c, b), seconds, seconds if c <= PAPER else None, note)
 
 
-def to_end(run: CoupledRun, state: CableState) -> tuple[CableState, Tally]:
+def to_end(run: CoupledRun, state: CableState) -> tuple[CableState, Stats]:
     """Marches as `hpcpinn run` does, without writing."""
-    march, tally = March.begun(run, state), Tally()
+    march, stats = March.begun(run, state), Stats()
     march.improvement = TrunkTraining.of(run.problem)
     for step in march:
-        tally = tally.and_window(step)
-    return march.state, tally
+        stats = stats.and_window(step)
+    return march.state, stats
 
 
 def dense(

@@ -97,7 +97,7 @@ def parts(problem: SplitProblem, repeats: int) -> dict[str, float]:
     }
     checked = compared(motif.ends[motif.shared])
     seen = least(lambda: splitting.follow(state, plan, motif.shared[checked]), repeats)
-    found["companion"] = least(lambda: splitting.follow(state, motif.coarse, checked), repeats)
+    found["coarse"] = least(lambda: splitting.follow(state, motif.coarse, checked), repeats)
     found["frames"] = seen - found["all windows"]
     found["windows"] = len(motif.ends)
     return found

@@ -6,7 +6,7 @@ JOB holds, beside what peer_cell.py says, `finer` and how to solve: window lengt
 `longest`, ms), the voltage's `step`, `reaction` (map: the flow map; stiff: the classical stiff sub-step in the same
 windows), `motif_tolerance` (negative: nothing is reused) and how many further periods are timed.
 
-The loop is that of a long run: the motif of a slot, the windows, the companion in windows twice as long that
+The loop is that of a long run: the motif of a slot, the windows, a coarse solution in windows twice as long that
 estimates the error, and the frames that are kept, extrapolated from both. RESULT: c and b (µM) at the ends of all
 windows that both have and the seconds per period of the loop, of the windows alone and of every part by itself.
 """
@@ -140,7 +140,7 @@ class Loop:
     cache: MotifCache
     drive: DriveState
     calcium: ReactionState
-    companion: ReactionState
+    coarse: ReactionState
 
     @classmethod
     def begin(cls, ours: Ours, tolerance: float) -> "Loop":
@@ -152,7 +152,7 @@ class Loop:
 
         Args:
             slot: Which.
-            frames: "none": the windows alone; "kept": with the companion, extrapolated where frames are due and
+            frames: "none": the windows alone; "kept": with the coarse solution, extrapolated where frames are due and
                 brought to the host, the error estimated; "all": extrapolated wherever both end.
         """
         splitting, motif = self.ours.splitting, self.cache.motif(slot, self.drive)
@@ -166,7 +166,7 @@ class Loop:
             due = np.flatnonzero(np.diff(passed, prepend=0.0) > 0.0)
             asked = compared(ends, due) if frames == "kept" else np.arange(len(ends))
             self.calcium, fine, _ = splitting.follow(self.calcium, motif.plan, motif.shared[asked])
-            self.companion, coarse, _ = splitting.follow(self.companion, motif.coarse, asked)
+            self.coarse, coarse, _ = splitting.follow(self.coarse, motif.coarse, asked)
             apart = np.asarray(fine.c) - np.asarray(coarse.c)
             float(np.sqrt(np.mean(apart**2)))
             rows = [np.asarray(x) for x in extrapolated(fine, coarse)]
@@ -213,7 +213,7 @@ def parts(ours: Ours, motif: Motif, state: ReactionState) -> dict[str, float]:
         "diffusion": diffusion,
         "adding influx and the rest of the loop": whole - reaction - diffusion,
         "output": kept - whole,
-        "companion": best(lambda: splitting.follow(state, motif.coarse)[1]),
+        "coarse": best(lambda: splitting.follow(state, motif.coarse)[1]),
     }
 
 

@@ -35,7 +35,7 @@ class Row:
         biology: Seconds over which the error was measured.
         relative: L2 error of c − c_rest over tree and time.
         largest: Error over the excursion, outside the soma.
-        seconds: Wall clock per second of biology; ours with the companion, its error estimate, and frames kept
+        seconds: Wall clock per second of biology; ours with the coarse windows, the error estimate, and frames kept
             every 10 ms.
         seconds_windows_alone: Ours only.
         setup: Seconds before the steady state: building, compiling, first periods.

@@ -95,8 +95,8 @@ class Problem(Protocol):
     and by a formula, for validation; ``predict(parameters, at)``, what is seen at places and times ``at`` (arrays by
     name), traced by JAX, for inference; ``columns`` of windows (`hpcpinn.io.schema.column`), notes that results keep;
     ``rows``, this rank's `Rows` of packed arrays; ``dimensionless``, whether numbers have no units; ``initially()``,
-    fields at time 0 where they are known better than from the first window; ``figures(tally)`` and ``accuracy(tally)``,
-    what a run says of itself at the end (`hpcpinn.marching.tally.Tally`); ``improvement``, what may change the problem
+    fields at time 0 where they are known better than from the first window; ``figures(stats)`` and ``accuracy(stats)``,
+    what a run says of itself at the end (`hpcpinn.marching.stats.Stats`); ``improvement``, what may change the problem
     on the way (`hpcpinn.marching.march.Improvement`).
     """
 

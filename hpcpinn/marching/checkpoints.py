@@ -9,7 +9,7 @@ from hpcpinn.core.system import Packed, Rows
 from hpcpinn.io import checkpoint
 from hpcpinn.marching.controller import Plan, first_plan
 from hpcpinn.marching.march import Improvement, WindowProblem
-from hpcpinn.marching.tally import Tally
+from hpcpinn.marching.stats import Stats
 
 if TYPE_CHECKING:
     from hpcpinn.parallel.communicator import Communicator
@@ -45,18 +45,18 @@ class Reached(Generic[Q]):
         problem: What is solved, as the last improvement left it.
         state: At the end of the last window.
         plan: Length of the next window.
-        tally: What has been counted.
+        stats: What has been counted.
     """
 
     problem: Q
     state: Any
     plan: Plan
-    tally: Tally
+    stats: Stats
 
 
 def at_start(problem: Q) -> Reached[Q]:
     """A march that has not begun. Collective over all ranks."""
-    return Reached(problem, problem.start(), first_plan(problem.rule), Tally())
+    return Reached(problem, problem.start(), first_plan(problem.rule), Stats())
 
 
 def save(
@@ -80,7 +80,7 @@ def save(
     """
     problem = reached.problem
     packed, rows = problem.pack(reached.state), _rows(problem)
-    of_march: dict[str, Any] = {"plan_length": reached.plan.length, **reached.tally.scalars()}
+    of_march: dict[str, Any] = {"plan_length": reached.plan.length, **reached.stats.scalars()}
     if improvement is not None:
         of_march |= {f"improvement_{name}": value for name, value in improvement.scalars(problem).items()}
     checkpoint.save(
@@ -116,7 +116,7 @@ def load(
     packed, of_march = _loaded(path, communicator, problem, settings)
     if improvement is not None:
         problem = improvement.restored(problem, _named("improvement_", of_march))
-    return Reached(problem, problem.unpack(packed), Plan(float(of_march["plan_length"])), Tally.restored(of_march))
+    return Reached(problem, problem.unpack(packed), Plan(float(of_march["plan_length"])), Stats.restored(of_march))
 
 
 def state_in(path: Path, communicator: "Communicator", problem: Q, settings: Mapping[str, str]) -> Any:

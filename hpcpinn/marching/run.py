@@ -10,7 +10,7 @@ from hpcpinn.errors import HpcpinnError, OutputError
 from hpcpinn.marching.checkpoints import Q, Reached, at_start, load, save
 from hpcpinn.marching.kept import check_kept
 from hpcpinn.marching.march import Improvement, March, Step
-from hpcpinn.marching.tally import Tally
+from hpcpinn.marching.stats import Stats
 from hpcpinn.progress import NO_PROGRESS, ProgressDisplay
 from hpcpinn.wording import counted
 
@@ -21,12 +21,12 @@ if TYPE_CHECKING:
 class Output(Protocol):
     """What takes the windows of a run; all methods are collective over all ranks."""
 
-    def window(self, step: Step[Any], tally: Tally) -> None:
+    def window(self, step: Step[Any], stats: Stats) -> None:
         """Remembers what is due of an accepted window.
 
         Args:
             step: The window.
-            tally: With the window counted in.
+            stats: With the window counted in.
         """
 
     def flush(self) -> None:
@@ -40,11 +40,11 @@ class Output(Protocol):
         """Flushes, and says whether the run came to its end."""
 
 
-def window_detail(tally: Tally, step: Step[Any]) -> str:
+def window_detail(stats: Stats, step: Step[Any]) -> str:
     """What is said of a window while a run goes on."""
     sweeps = step.attempt.notes.get("sweeps")
     work = "" if sweeps is None else f"{counted(int(sweeps), 'sweep')}, "
-    return f"window {tally.windows}, {work}error estimate {step.attempt.error:.1e}"
+    return f"window {stats.windows}, {work}error estimate {step.attempt.error:.1e}"
 
 
 @dataclass(frozen=True)
@@ -86,7 +86,7 @@ class RunOptions(Generic[Q]):
     cadence: Cadence = Cadence(windows=1)
     progress: ProgressDisplay = NO_PROGRESS
     improvement: Improvement[Q] | None = None
-    detail: Callable[[Tally, Step[Any]], str] = window_detail
+    detail: Callable[[Stats, Step[Any]], str] = window_detail
     unit: str = "ms"
     began: float = field(default_factory=clock.perf_counter)
     who: str = ""
@@ -148,32 +148,32 @@ class _Loop(Generic[Q]):
     def __init__(
         self, communicator: "Communicator", output: Output, options: RunOptions[Q], reached: Reached[Q]
     ) -> None:
-        self.communicator, self.output, self.options, self.tally = communicator, output, options, reached.tally
-        self.march = March(reached.problem, reached.state, reached.plan, options.improvement, reached.tally.windows)
+        self.communicator, self.output, self.options, self.stats = communicator, output, options, reached.stats
+        self.march = March(reached.problem, reached.state, reached.plan, options.improvement, reached.stats.windows)
         self.last_saved, self.seconds_setup = clock.perf_counter(), 0.0
         self.is_trusted = not options.who
 
     @property
     def reached(self) -> Reached[Q]:
-        return Reached(self.march.problem, self.march.state, self.march.plan, self.tally)
+        return Reached(self.march.problem, self.march.state, self.march.plan, self.stats)
 
     def to_end(self) -> Finished[Q]:
         options, rule = self.options, self.march.problem.rule
         for step in self.march:
-            self.tally = self.tally.and_window(step)
+            self.stats = self.stats.and_window(step)
             self._write(step)
             if self.seconds_setup == 0.0:
                 self.seconds_setup = clock.perf_counter() - options.began
                 end = rule.since + float(self.march.problem.stops[-1:].sum()) / rule.unit
                 options.progress.doing("solving", end, options.unit)
-            options.progress.done(rule.since + self.march.state.time / rule.unit, options.detail(self.tally, step))
+            options.progress.done(rule.since + self.march.state.time / rule.unit, options.detail(self.stats, step))
             del step  # or its arrays would be there while the next window is solved
         return Finished(self.reached, self.seconds_setup)
 
     def _write(self, step: Step[Q]) -> None:
         """Between two windows: what is due goes out. Everything that may stop a run belongs here."""
         begun = clock.perf_counter()
-        self.output.window(step, self.tally)
+        self.output.window(step, self.stats)
         if self.options.cadence.windows is None:
             self.march.forget()
         if self._is_time_to_save():
@@ -187,13 +187,13 @@ class _Loop(Generic[Q]):
             # A run that goes on from here has nothing to reuse: neither has this one, to the last bit.
             self.march.forget()
             self.last_saved = clock.perf_counter()
-        self.tally = self.tally.plus({"seconds_io": clock.perf_counter() - begun})
+        self.stats = self.stats.plus({"seconds_io": clock.perf_counter() - begun})
 
     def _is_time_to_save(self) -> bool:
         cadence = self.options.cadence
         if self.march.is_at_end:
             return True
-        if cadence.windows is not None and self.tally.windows % cadence.windows == 0:
+        if cadence.windows is not None and self.stats.windows % cadence.windows == 0:
             return True
         if cadence.seconds is None:
             return False

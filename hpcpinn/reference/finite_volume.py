@@ -113,10 +113,10 @@ def solve(
     y = system.pack(given if set(names) <= set(given) else dict(zip(names, constants.rest, strict=True)) | given)
 
     def observe(states: Float[ndarray, "m n"]) -> Float[ndarray, "m k"]:
-        species, tallies = system.species(states), states[:, -2:]
+        species, stats = system.species(states), states[:, -2:]
         bound = [-species[name] for name in names if name != CALCIUM]
         excess = sum(bound, species[CALCIUM]) @ mesh.volume
-        return np.hstack([*((seen @ species[name].T).T for name in names), excess[:, None], tallies])
+        return np.hstack([*((seen @ species[name].T).T for name in names), excess[:, None], stats])
 
     observed, work = integrate(
         system, y, start, times,
@@ -138,8 +138,8 @@ def solve(
 class FiniteVolumes:
     """The semi-discrete system, as `rosenbrock.StiffSystem`.
 
-    The state interleaves the species of the cells and ends with two tallies: net and gross influx.
-    The tallies are part of the system, so that Σ V (c − Σ b) − net is a linear invariant.
+    The state interleaves the species of the cells and ends with two stats: net and gross influx.
+    The stats are part of the system, so that Σ V (c − Σ b) − net is a linear invariant.
     """
 
     def __init__(
@@ -163,7 +163,7 @@ class FiniteVolumes:
         self._names = k.species
 
     def pack(self, values: Mapping[str, ndarray | float]) -> Float[ndarray, " n"]:
-        """State of the cells from the values of the species by name, the tallies at zero."""
+        """State of the cells from the values of the species by name, the stats at zero."""
         state = np.zeros(len(self._names) * len(self._volume) + 2)
         for name, place in self.species(state).items():
             place[...] = values[name]

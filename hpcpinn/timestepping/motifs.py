@@ -323,7 +323,7 @@ _ROWS_AT_ONCE = 96
 
 
 def _few_sizes(count: int, row: float = math.inf) -> int:
-    """The next of 128, 256 and so on: what is compiled once serves most slots, and their companions.
+    """The next of 128, 256 and so on: what is compiled once serves most slots, and their coarse ones.
 
     Windows that plans are padded with cost no time. Where they would cost memory, the next of 16, 64, 128 and so on.
 

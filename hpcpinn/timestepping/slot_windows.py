@@ -1,7 +1,7 @@
 """Windows of a slot from the local error: sought once per kind of slot, and again on the second.
 
 Windows come in pairs of equal length, so that those twice as long end where every second one does:
-what `pulse_windows` compares, a window and its halves, is then a window of the companion and a pair of
+what `pulse_windows` compares, a window and its halves, is then a coarse window and a pair of
 the run's. Slots of the same kind keep the windows that were found on the second; they are sought anew
 after a slot whose own error estimate exceeds the tolerance `WORSE` times, unless it was no better
 when they were found.

@@ -31,7 +31,7 @@ from hpcpinn.training.flow_map import ReactionState
 _MOST_DECAY = 4.0
 """Beyond this many decay times per half window the correction of `_spread` stays what it is there."""
 
-COMPANION_ORDER = 3.0
+RICHARDSON_DIVISOR = 3.0
 """2² − 1: Strang windows twice as long are apart from them by this many times the error of the windows themselves."""
 
 Reaction = Callable[[ReactionState, Array, Array], tuple[ReactionState, Array]]
@@ -110,7 +110,7 @@ def extrapolated(fine: Frames, coarse: Frames) -> Frames:
     Strang windows are off by a multiple of their length's square and more (L. F. Richardson and J. A. Gaunt,
     Phil. Trans. A 226 (1927) 299), and that multiple drops out. Linear, so that content is kept.
     """
-    return fine.each(lambda one, other: one + (one - other) / COMPANION_ORDER, coarse)
+    return fine.each(lambda one, other: one + (one - other) / RICHARDSON_DIVISOR, coarse)
 
 
 def plan_windows(ends: Int[ndarray, " K"], influx: InfluxTable, diffusion: Diffusion, terms: int = 0) -> WindowPlan:

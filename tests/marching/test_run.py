@@ -15,7 +15,7 @@ from hpcpinn.marching.checkpoints import Reached, load
 from hpcpinn.marching.controller import WindowRule
 from hpcpinn.marching.march import March, Step
 from hpcpinn.marching.run import Cadence, RunOptions, run
-from hpcpinn.marching.tally import Tally
+from hpcpinn.marching.stats import Stats
 from hpcpinn.parallel.communicator import SerialCommunicator
 
 SERIAL = SerialCommunicator()
@@ -92,8 +92,8 @@ class Written:
         self.kept = [row for row in self.kept if resumed and row[0] <= reached.state.time]
         return self
 
-    def window(self, step: Step[Any], tally: Tally) -> None:
-        if self.kill_after is not None and tally.windows > self.kill_after:
+    def window(self, step: Step[Any], stats: Stats) -> None:
+        if self.kill_after is not None and stats.windows > self.kill_after:
             raise Killed
         self.waiting.append((step.attempt.after.time, *step.attempt.after.pair.tolist()))
 
@@ -112,10 +112,10 @@ def finished(options: RunOptions[Pendulum], output: Written, problem: Pendulum |
     return run(problem or Pendulum(), SERIAL, output.opened, replace(options, settings=SETTINGS)).reached
 
 
-def counts(tally: Tally) -> tuple[Any, ...]:
+def counts(stats: Stats) -> tuple[Any, ...]:
     """What does not depend on the clock."""
-    sums = {name: value for name, value in tally.sums.items() if not name.startswith("seconds")}
-    return tally.windows, tally.rejected, tally.error, sums, dict(tally.largest)
+    sums = {name: value for name, value in stats.sums.items() if not name.startswith("seconds")}
+    return stats.windows, stats.rejected, stats.error, sums, dict(stats.largest)
 
 
 def test_it_follows_the_equations_and_ends_windows_at_stops() -> None:
@@ -129,8 +129,8 @@ def test_it_follows_the_equations_and_ends_windows_at_stops() -> None:
     assert lengths[after] <= 0.05 * (1.0 + 1e-9) < lengths[after - 1]  # small again: something switches
     exact = SerialReference.at_end()
     assert np.abs(reached.state.pair - exact).max() < 1e-4
-    assert reached.tally.windows == len(ends) and reached.tally["steps"] == 18 * len(ends)
-    assert reached.tally["turn"] == max(abs(row[2]) for row in output.kept)
+    assert reached.stats.windows == len(ends) and reached.stats["steps"] == 18 * len(ends)
+    assert reached.stats["turn"] == max(abs(row[2]) for row in output.kept)
 
 
 class SerialReference:
@@ -158,8 +158,8 @@ def test_a_run_killed_after_any_window_goes_on_to_the_last_bit(tmp_path: Path, e
     options = RunOptions[Pendulum](cadence=Cadence(windows=every))
     straight = Written()
     wanted = finished(replace(options, checkpoint=tmp_path / "straight.h5"), straight)
-    assert wanted.tally.windows > 8
-    for number in range(every, wanted.tally.windows):
+    assert wanted.stats.windows > 8
+    for number in range(every, wanted.stats.windows):
         path, output = tmp_path / f"{number}.h5", Written(kill_after=number)
         with pytest.raises(Killed):
             finished(replace(options, checkpoint=path), output)
@@ -168,7 +168,7 @@ def test_a_run_killed_after_any_window_goes_on_to_the_last_bit(tmp_path: Path, e
         reached = finished(replace(options, checkpoint=path, resume=path), again)
         assert again.kept == straight.kept and again.complete
         np.testing.assert_array_equal(reached.state.pair, wanted.state.pair)
-        assert counts(reached.tally) == counts(wanted.tally)
+        assert counts(reached.stats) == counts(wanted.stats)
 
 
 @dataclass
@@ -197,7 +197,7 @@ class Careful:
 def test_what_was_improved_on_the_way_stays_so_when_it_goes_on(tmp_path: Path) -> None:
     straight = Written()
     wanted = finished(RunOptions(improvement=Careful()), straight)
-    assert wanted.problem.steps == 12 and wanted.tally["steps"] > 3 * 18 + 36
+    assert wanted.problem.steps == 12 and wanted.stats["steps"] > 3 * 18 + 36
     plain = Written()
     assert finished(RunOptions(), plain).problem.steps == 6
     assert straight.kept[:3] == plain.kept[:3] and straight.kept[3] != plain.kept[3]

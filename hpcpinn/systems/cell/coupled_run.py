@@ -14,7 +14,7 @@ from hpcpinn.core.system import Packed, Rows
 from hpcpinn.domain.flows import calcium_content, membrane_flows
 from hpcpinn.io import checkpoint
 from hpcpinn.marching.controller import WindowRule
-from hpcpinn.marching.tally import Tally
+from hpcpinn.marching.stats import Stats
 from hpcpinn.parallel.communicator import Communicator
 from hpcpinn.systems.cell.cable_windows import NOTHING, QUIET, CableAttempt, CableState, CableWindows, Factors
 from hpcpinn.systems.cell.problem import Problem
@@ -161,9 +161,9 @@ class Balance:
     came_in: float = 0.0
 
     @classmethod
-    def of(cls, tally: Tally) -> "Balance":
+    def of(cls, stats: Stats) -> "Balance":
         """What a run has counted."""
-        return cls(tally["gained"], tally["net"], tally["came_in"])
+        return cls(stats["gained"], stats["net"], stats["came_in"])
 
     @property
     def passed(self) -> float:
@@ -176,9 +176,9 @@ class Balance:
         return abs(self.gained - self.net) / max(self.passed, 1e-300)
 
 
-def error_over_run(tally: Tally) -> float:
+def error_over_run(stats: Stats) -> float:
     """L2 error estimate over tree and time, over the same norm of the run's excursion from rest.
 
     Of every window the species with the largest ratio counts.
     """
-    return math.sqrt(tally["error_square"] / max(tally["away_square"], 1e-300))
+    return math.sqrt(stats["error_square"] / max(stats["away_square"], 1e-300))

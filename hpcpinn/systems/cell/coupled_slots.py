@@ -20,7 +20,7 @@ from hpcpinn.domain.sampling import in_blocks
 from hpcpinn.domain.window_solver import WindowSolver
 from hpcpinn.marching.controller import WindowRule
 from hpcpinn.marching.march import March
-from hpcpinn.marching.tally import Tally
+from hpcpinn.marching.stats import Stats
 from hpcpinn.morphology import Cable
 from hpcpinn.parallel.communicator import Communicator
 from hpcpinn.physics.constants import CalciumConstants
@@ -64,7 +64,7 @@ class CoupledSlots:
         rows: Int[ndarray, " r"],
         reach: float = 0.0,
         loosely: bool = False,
-    ) -> tuple[ReactionState, Frames, Tally]:
+    ) -> tuple[ReactionState, Frames, Stats]:
         """Calcium at the end of a slot, and at some of the motif's `ends`; and what the windows took.
 
         Args:
@@ -85,7 +85,7 @@ class CoupledSlots:
         rule = replace(rule, since=motif.slot.start)
         windows = CableWindows(self.solver, rule, unit * self._stops(motif), partial(self._drive, motif))
         march = March.begun(windows, self._begun(begin, reach))
-        wanted, work, frames = unit * motif.ends[rows], Tally(), []
+        wanted, work, frames = unit * motif.ends[rows], Stats(), []
         for step in march:
             attempt, start = step.attempt, step.before.time
             work = work.and_window(step)

@@ -17,7 +17,7 @@ from hpcpinn.io.size import free_bytes, result_bytes, warn_of_space
 from hpcpinn.marching import run as driver
 from hpcpinn.marching.checkpoints import Reached
 from hpcpinn.marching.march import Step
-from hpcpinn.marching.tally import Tally
+from hpcpinn.marching.stats import Stats
 from hpcpinn.parallel.communicator import Communicator
 from hpcpinn.progress import ProgressDisplay
 from hpcpinn.systems.cell.config.schema import RunConfig
@@ -83,13 +83,13 @@ def run(
         began=began,
     )
     finished = driver.run(marched, communicator, opened, options)
-    tally = finished.reached.tally
-    verdict = communicator.on_root(_verdict, problem, tally)
+    stats = finished.reached.stats
+    verdict = communicator.on_root(_verdict, problem, stats)
     summary = summarised(
         communicator,
         config.run.output,
         config.run.duration,
-        _figures(problem, tally),
+        _figures(problem, stats),
         verdict,
         began=began,
         seconds_setup=finished.seconds_setup,
@@ -109,7 +109,7 @@ class CoupledOutput:
 
     recorder: Recorder
 
-    def window(self, step: Step[CoupledRun], tally: Tally) -> None:
+    def window(self, step: Step[CoupledRun], stats: Stats) -> None:
         """Remembers what is due of an accepted window."""
         begun = clock.perf_counter()
         self.recorder.problem = step.problem.problem
@@ -124,7 +124,7 @@ class CoupledOutput:
             "sweeps": solution.sweeps,
             "jump": solution.jump,
             "error_estimate": attempt.error,
-            "balance": Balance.of(tally).relative,
+            "balance": Balance.of(stats).relative,
             "rejected": step.rejected,
             "seconds_train": step.seconds,
             "seconds_exchange": attempt.notes["seconds_exchange"],
@@ -141,7 +141,7 @@ class CoupledOutput:
         self.recorder.writer.close(complete=complete)
 
 
-def _figures(problem: Problem, tally: Tally) -> Mapping[str, Any]:
+def _figures(problem: Problem, stats: Stats) -> Mapping[str, Any]:
     """What a run has counted and measured.
 
     ``error_estimate`` is the L2 error estimate over tree and time, of the worse species, relative to its excursion from
@@ -155,15 +155,15 @@ def _figures(problem: Problem, tally: Tally) -> Mapping[str, Any]:
     return {
         "sections": pieces.n_neurite_sections,
         "pieces": pieces.n_frusta,
-        "windows": tally.windows,
-        "rejected": tally.rejected,
-        **{name: tally[name] for name in counted},
-        "error_estimate": error_over_run(tally),
-        "window_error": tally.error,
+        "windows": stats.windows,
+        "rejected": stats.rejected,
+        **{name: stats[name] for name in counted},
+        "error_estimate": error_over_run(stats),
+        "window_error": stats.error,
         "tolerance": problem.config.window.tolerance,
-        "calcium_balance": Balance.of(tally).relative,
-        "interface_jump": tally["jump"],
-        "exchange_share": tally["seconds_exchange"] / max(tally["seconds_solve"], 1e-9),
+        "calcium_balance": Balance.of(stats).relative,
+        "interface_jump": stats["jump"],
+        "exchange_share": stats["seconds_exchange"] / max(stats["seconds_solve"], 1e-9),
     }
 
 
@@ -180,17 +180,17 @@ def _warn_of_space(problem: Problem) -> None:
     warn_of_space(run.output, result_bytes(problem.header, **rows), free_bytes(run.output))
 
 
-def _verdict(problem: Problem, tally: Tally) -> CellsVerdict:
+def _verdict(problem: Problem, stats: Stats) -> CellsVerdict:
     config = problem.config
     tolerance = config.window.tolerance
     # Windows take excursions for no smaller than a share of the species' scale: over the run it may be more.
-    over_run = error_over_run(tally)
+    over_run = error_over_run(stats)
     small = "so small an" if over_run > tolerance else "the"
     of = f"the largest estimate of a window; over the run it is {over_run:.1e} of {small} excursion from rest"
-    accuracy = Accuracy(tally.error, tolerance, of, "window.tolerance")
+    accuracy = Accuracy(stats.error, tolerance, of, "window.tolerance")
     at_rest = problem.cell.constants.c_rest * float(problem.cell.pieces.cable.volume.sum())
     cells = cells_of(config.run.output, (), (_firing(problem),))
-    left, impossible = imbalance(Balance.of(tally), at_rest, tolerance), impossible_in(config)
+    left, impossible = imbalance(Balance.of(stats), at_rest, tolerance), impossible_in(config)
     return CellsVerdict((accuracy,), left, impossible, cells, uniform_magnitude(config))
 
 

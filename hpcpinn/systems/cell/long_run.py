@@ -17,7 +17,7 @@ from hpcpinn.io.size import warn_of_space
 from hpcpinn.marching import run as driver
 from hpcpinn.marching.checkpoints import Reached
 from hpcpinn.marching.march import Step
-from hpcpinn.marching.tally import Tally
+from hpcpinn.marching.stats import Stats
 from hpcpinn.parallel.communicator import Communicator
 from hpcpinn.progress import ProgressDisplay
 from hpcpinn.systems.cell.config.schema import RunConfig
@@ -88,13 +88,13 @@ def run_long(
         began=began,
     )
     reached = driver.run(marched, communicator, opened, options).reached
-    verdict = verdict_of(problem, reached.state, reached.tally)
+    verdict = verdict_of(problem, reached.state, reached.stats)
     pace = (clock.perf_counter() - ready) / max(1e-3 * config.run.duration, 1e-300)
     summary = summarised(
         communicator,
         config.run.output,
         config.run.duration,
-        {**_figures(marched, reached.tally), "seconds_per_second": pace},
+        {**_figures(marched, reached.stats), "seconds_per_second": pace},
         verdict,
         began=began,
         seconds_setup=ready - began,
@@ -122,14 +122,14 @@ class SlotOutput:
         frame = state.calcium.each(lambda x: np.asarray(x)[None])
         self._write(np.zeros(1), frame, V[None], Due(np.zeros(1, int), 1, np.zeros(1, int), 1))
 
-    def window(self, step: Step[SlotRun], tally: Tally) -> None:
+    def window(self, step: Step[SlotRun], stats: Stats) -> None:
         """Remembers what is due of a slot, and how it went."""
         done: SolvedSlot = step.attempt.inside
-        # the companion of coupled windows has another tolerance, and not windows of twice the length
+        # the coarse solution of coupled windows has another tolerance, and not windows of twice the length
         written = done.frames if self.problem.coupled is not None else extrapolated(done.frames, done.coarse)
         times, voltage = done.slot.start + done.ends, done.motif.voltage[done.motif.shared]
         self._write(times, in_rows(written, done.asked, len(times)), voltage, done.due)
-        parts = ("seconds_voltage", "seconds_windows", "seconds_companion")
+        parts = ("seconds_voltage", "seconds_windows", "seconds_coarse")
         row: dict[str, Any] = {
             "start": done.slot.start, "length": done.slot.duration, "newton_steps": done.coupled["newton_steps"],
             "sweeps": done.coupled["sweeps"], "jump": float(done.coupled["jump"]), "balance": 0.0,
@@ -162,18 +162,18 @@ class SlotOutput:
             self.writer.probes(times[due.samples], at_probes | {"voltage": voltage})
 
 
-def slot_detail(tally: Tally, step: Step[SlotRun]) -> str:
+def slot_detail(stats: Stats, step: Step[SlotRun]) -> str:
     """What is said of a slot while a run goes on."""
-    estimate = f", error estimate at most {tally.error:.1e}" if tally.error else ""
-    return counted(windows_in(tally), "window") + estimate
+    estimate = f", error estimate at most {stats.error:.1e}" if stats.error else ""
+    return counted(windows_in(stats), "window") + estimate
 
 
-def windows_in(tally: Tally) -> int:
+def windows_in(stats: Stats) -> int:
     """Number of windows, split and coupled, in the slots that were counted."""
-    return int(tally["split_windows"] + tally["coupled_windows"])
+    return int(stats["split_windows"] + stats["coupled_windows"])
 
 
-def _figures(run: SlotRun, tally: Tally) -> Mapping[str, Any]:
+def _figures(run: SlotRun, stats: Stats) -> Mapping[str, Any]:
     """What a run has counted and measured; wall times in s."""
     problem, cache = run.problem, run.cache
     stimulus, onset, duration = problem.solver.stimulus, problem.solver.onset, problem.config.run.duration
@@ -183,15 +183,15 @@ def _figures(run: SlotRun, tally: Tally) -> Mapping[str, Any]:
         "sections": problem.header.cable.n_neurite_sections,
         "cells": problem.header.n_values,
         "voltage_compartments": problem.n_compartments,
-        "slots": tally.windows,
-        "windows": windows_in(tally),
-        "coupled_windows": tally["coupled_windows"],
-        "coupled_error": tally["coupled_error"],
+        "slots": stats.windows,
+        "windows": windows_in(stats),
+        "coupled_windows": stats["coupled_windows"],
+        "coupled_error": stats["coupled_error"],
         "motifs_solved": cache.solved,
         "motifs_reused": cache.reused,
         "motif_mismatch": cache.mismatch,
-        "error_estimate": tally.error,
-        "outside_flow_map": tally["outside"] / max(tally["evaluated"], 1),
-        **{f"seconds_{name}": tally[f"seconds_{name}"] for name in ("voltage", "windows", "companion")},
-        "seconds_output": tally["seconds_io"],
+        "error_estimate": stats.error,
+        "outside_flow_map": stats["outside"] / max(stats["evaluated"], 1),
+        **{f"seconds_{name}": stats[f"seconds_{name}"] for name in ("voltage", "windows", "coarse")},
+        "seconds_output": stats["seconds_io"],
     }

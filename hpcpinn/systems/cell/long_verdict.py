@@ -6,7 +6,7 @@ import numpy as np
 from jaxtyping import Float
 from numpy import ndarray
 
-from hpcpinn.marching.tally import Tally
+from hpcpinn.marching.stats import Stats
 from hpcpinn.morphology.compartments import Compartments
 from hpcpinn.systems.cell.membrane_voltage import uniform_magnitude
 from hpcpinn.systems.cell.slot_run import SlotState, rises_of_all
@@ -19,28 +19,28 @@ SHORTER = "shorten windows: split.first, split.growth, split.longest, or split.w
 """What helps where split windows are off by too much."""
 
 
-def verdict_of(problem: SplitProblem, state: SlotState, tally: Tally) -> CellsVerdict:
+def verdict_of(problem: SplitProblem, state: SlotState, stats: Stats) -> CellsVerdict:
     """What came of a run whose result is finished. Collective over all ranks.
 
     Args:
         problem: The run.
         state: At its end.
-        tally: Likewise.
+        stats: Likewise.
     """
     rises = rises_of_all(problem, state.rises)
-    return problem.communicator.on_root(_verdict, problem, rises, tally)
+    return problem.communicator.on_root(_verdict, problem, rises, stats)
 
 
-def _verdict(problem: SplitProblem, rises: Float[ndarray, "P 2"], tally: Tally) -> CellsVerdict:
+def _verdict(problem: SplitProblem, rises: Float[ndarray, "P 2"], stats: Stats) -> CellsVerdict:
     config = problem.config
     tolerance, key = config.window.tolerance, "window.tolerance"
     of = "the estimate for windows of time (not for the cells' length), relative to calcium's distance from rest"
-    accuracy = [Accuracy(tally.error, tolerance, of, key, SHORTER)]
-    if tally["coupled_windows"]:
-        accuracy.append(Accuracy(tally["coupled_error"], tolerance, "the largest estimate of a coupled window", key))
+    accuracy = [Accuracy(stats.error, tolerance, of, key, SHORTER)]
+    if stats["coupled_windows"]:
+        accuracy.append(Accuracy(stats["coupled_error"], tolerance, "the largest estimate of a coupled window", key))
     left = []
-    if tally["outside"]:
-        share = 100.0 * tally["outside"] / max(tally["evaluated"], 1)
+    if stats["outside"]:
+        share = 100.0 * stats["outside"] / max(stats["evaluated"], 1)
         left.append(
             f"{share:.2g} % of the states were outside the flow map's box and were stepped by a stiff solver instead"
         )

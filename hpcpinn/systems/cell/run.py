@@ -141,7 +141,7 @@ def print_long_summary(summary: "RunSummary", console: Console, search: str = ""
         "accuracy": f"error estimate of the windows at most {s.error_estimate:.1e} of calcium's distance from rest; "
         f"{100 * s.outside_flow_map:.2g} % of the states outside the flow map's box",
         "cost": f"{duration(s.seconds)} (set-up {duration(s.seconds_setup)}; voltage {duration(s.seconds_voltage)}, "
-        f"windows {duration(s.seconds_windows)}, error estimate {duration(s.seconds_companion)}, output "
+        f"windows {duration(s.seconds_windows)}, error estimate {duration(s.seconds_coarse)}, output "
         f"{duration(s.seconds_output)}): {s.seconds_per_second:.3g} s per second of biology, {s.memory_gib:.2f} GiB",
     }
     after = {"result": f"{s.result} ({s.output_mib:.1f} MiB)", "next": f"hpcpinn plot {as_typed(s.result)}"}

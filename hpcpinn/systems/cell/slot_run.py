@@ -21,14 +21,14 @@ from hpcpinn.core.system import Attempt, Packed, Rows
 from hpcpinn.errors import SolveError
 from hpcpinn.io import checkpoint
 from hpcpinn.marching.controller import WindowRule
-from hpcpinn.marching.tally import Tally
+from hpcpinn.marching.stats import Stats
 from hpcpinn.systems.cell.cable_windows import NOTHING
 from hpcpinn.systems.cell.split_problem import SMALL, SplitProblem
 from hpcpinn.timestepping.firing import Rises
 from hpcpinn.timestepping.motifs import DriveState, Motif, MotifCache
 from hpcpinn.timestepping.slot_windows import packed_windows, restore_windows
 from hpcpinn.timestepping.slots import Slot, unpacked
-from hpcpinn.timestepping.splitting import COMPANION_ORDER, Frames
+from hpcpinn.timestepping.splitting import RICHARDSON_DIVISOR, Frames
 from hpcpinn.training.flow_map import ReactionState
 from hpcpinn.wording import biology
 
@@ -50,7 +50,7 @@ class SlotState(NamedTuple):
     Attributes:
         time: Biological time, ms.
         calcium: Calcium and its buffers.
-        companion: The same, followed in windows twice as long: their distance is the error estimate.
+        coarse: The same, followed in windows twice as long: their distance is the error estimate.
         drive: Membrane and channels.
         reach: Largest distance of every member's calcium from rest in a slot so far, µM, root mean
             square over tree and slot.
@@ -60,7 +60,7 @@ class SlotState(NamedTuple):
 
     time: float
     calcium: ReactionState
-    companion: ReactionState
+    coarse: ReactionState
     drive: DriveState
     reach: Float[ndarray, " M"]
     rises: Rises
@@ -88,9 +88,9 @@ class SolvedSlot(NamedTuple):
     Attributes:
         slot: The slot.
         motif: Its voltage and influx.
-        ends: Ends of the windows that the companion has, too, ms after its start.
+        ends: Ends of the windows that the coarse solution has, too, ms after its start.
         asked: Rows of `ends` at which there is calcium.
-        frames, coarse: Calcium there, and the companion's.
+        frames, coarse: Calcium there, and of the coarse solution.
         due: What is written.
         coupled: What coupled windows took.
     """
@@ -102,7 +102,7 @@ class SolvedSlot(NamedTuple):
     frames: Frames
     coarse: Frames
     due: Due
-    coupled: Tally
+    coupled: Stats
 
 
 @dataclass(frozen=True)
@@ -136,7 +136,7 @@ class SlotRun:
         return SlotState(0.0, problem.rest, problem.rest, problem.drive, reach, rises)
 
     def attempt(self, state: SlotState, length: float, reuse: None) -> Attempt[SlotState, SolvedSlot]:
-        """Voltage and influx of the slot that starts at a state, its windows and the companion's.
+        """Voltage and influx of the slot that starts at a state, its windows and the coarse ones.
 
         Raises:
             SolveError: Calcium is not finite.
@@ -150,25 +150,25 @@ class SlotRun:
         asked = compared(ends, np.concatenate([due.frames, due.samples]))
         calcium, frames, done = self._windows(state, motif, motif.shared[asked])
         marks.append(clock.perf_counter())
-        companion, coarse = self._companion(state, motif, asked)
-        reach, apart, own = self._distances(ends[asked], frames, coarse, state)
+        coarse, coarse_frames = self._coarse(state, motif, asked)
+        reach, apart, own = self._distances(ends[asked], frames, coarse_frames, state)
         if not np.all(np.isfinite([reach, apart])):
             raise SolveError(
                 f"calcium is not finite at t = {biology(slot.end, 6)}; shorten split.first and split.longest"
             )
         small, nothing = (share * self.problem.constants.c_rest for share in (SMALL, NOTHING))
-        self.cache.judge(slot, float(np.max(own / COMPANION_ORDER / np.maximum(reach, small))))
+        self.cache.judge(slot, float(np.max(own / RICHARDSON_DIVISOR / np.maximum(reach, small))))
         reach = np.maximum(reach, state.reach)
         fired = state.rises.and_then(motif.rises, slot.start)
         marks.append(clock.perf_counter())
-        seconds = dict(zip(("voltage", "windows", "companion"), np.diff(marks).tolist(), strict=True))
+        seconds = dict(zip(("voltage", "windows", "coarse"), np.diff(marks).tolist(), strict=True))
         return Attempt(
             length,
-            float(np.max(apart / COMPANION_ORDER / np.maximum(reach, nothing))),
-            SlotState(slot.end, calcium, companion, motif.end, reach, fired, due.next_frame, due.next_sample),
+            float(np.max(apart / RICHARDSON_DIVISOR / np.maximum(reach, nothing))),
+            SlotState(slot.end, calcium, coarse, motif.end, reach, fired, due.next_frame, due.next_sample),
             notes={**done.counts(), **{f"seconds_{name}": spent for name, spent in seconds.items()}},
             largest={"coupled_error": done.coupled.error},
-            inside=SolvedSlot(slot, motif, ends, asked, frames, coarse, due, done.coupled),
+            inside=SolvedSlot(slot, motif, ends, asked, frames, coarse_frames, due, done.coupled),
         )
 
     def _windows(self, state: SlotState, motif: Motif, rows: ndarray) -> tuple[ReactionState, Frames, "_Work"]:
@@ -181,16 +181,16 @@ class SlotRun:
         outside = sum(problem.communicator.share(int(count)))
         return end, frames, _Work(len(motif.ends), outside, (len(motif.ends) + 1) * problem.n_points)
 
-    def _companion(self, state: SlotState, motif: Motif, asked: ndarray) -> tuple[ReactionState, Frames]:
+    def _coarse(self, state: SlotState, motif: Motif, asked: ndarray) -> tuple[ReactionState, Frames]:
         """The same in windows about twice as long."""
-        problem, begin = self.problem, state.companion
+        problem, begin = self.problem, state.coarse
         if problem.coupled is not None and motif.slot.coupled:
             rows, reach = motif.shared[asked], problem.norm(state.reach)
             return problem.coupled.follow(begin, motif, rows, reach, loosely=True)[:2]
         return problem.splitting.follow(begin, motif.coarse, asked)[:2]
 
     def _due(self, slot: Slot, ends: Float[ndarray, " k"], state: SlotState) -> Due:
-        """What is written of a slot, at ends of windows that the companion has, too."""
+        """What is written of a slot, at ends of windows that the coarse solution has, too."""
         run, times = self.problem.config.run, slot.start + ends
         frames, next_frame = passed(times, run.output_interval, state.next_frame)
         samples, next_sample = passed(times, run.probe_interval, state.next_sample)
@@ -200,16 +200,16 @@ class SlotRun:
         return Due(np.union1d(frames, then), next_frame, samples, next_sample)
 
     def _distances(
-        self, ends: Float[ndarray, " n"], frames: Frames, companion: Frames, begin: SlotState
+        self, ends: Float[ndarray, " n"], frames: Frames, coarse: Frames, begin: SlotState
     ) -> tuple[Float[ndarray, " M"], Float[ndarray, " M"], Float[ndarray, " M"]]:
-        """Every member's calcium from rest, from the companion's, and what the slot itself adds to that.
+        """Every member's calcium from rest, from the coarse solution's, and what the slot itself adds to that.
 
         Root mean squares over tree and slot.
         """
         time = np.diff(ends, prepend=0.0) / ends[-1]
-        c, coarse = np.asarray(frames.c), np.asarray(companion.c)
-        apart = c - coarse
-        added = apart - (np.asarray(begin.calcium.c) - np.asarray(begin.companion.c))
+        c, c_coarse = np.asarray(frames.c), np.asarray(coarse.c)
+        apart = c - c_coarse
+        added = apart - (np.asarray(begin.calcium.c) - np.asarray(begin.coarse.c))
         away = c - np.asarray(self.problem.rest.c)
         squares = (self.problem.per_member(time @ x**2) for x in (away, apart, added))
         reach, distance, own = (np.sqrt(square) for square in squares)
@@ -240,7 +240,7 @@ class SlotRun:
         problem, cache, n = self.problem, self.cache, len(self.problem.pieces)
         arrays = {
             f"{who}_{name}": np.asarray(values).reshape(n, -1)
-            for who, of in (("run", state.calcium), ("companion", state.companion))
+            for who, of in (("run", state.calcium), ("coarse", state.coarse))
             for name, values in zip(problem.constants.species, of.species, strict=True)
         }
         starts = cache.starts
@@ -267,15 +267,15 @@ class SlotRun:
         restore_windows(cache.windows, scalars)
         cache.solved, cache.reused = int(scalars["solved"]), int(scalars["reused"])
         cache.mismatch = float(scalars["mismatch"])
-        calcium, companion = (
+        calcium, coarse = (
             ReactionState.of(jnp.asarray(arrays[f"{who}_{name}"].ravel()) for name in problem.constants.species)
-            for who in ("run", "companion")
+            for who in ("run", "coarse")
         )
         count, first = np.asarray(scalars["rises"])[problem.solver.cable.own].T
         return SlotState(
             time=float(scalars["time"]),
             calcium=calcium,
-            companion=companion,
+            coarse=coarse,
             drive=_unpacked("drive", scalars, problem),
             reach=np.atleast_1d(np.asarray(scalars["reach"], float)),
             rises=Rises(count.astype(int), first),
@@ -297,7 +297,7 @@ class _Work(NamedTuple):
     split_windows: int = 0
     outside: int = 0
     evaluated: int = 0
-    coupled: Tally = Tally()
+    coupled: Stats = Stats()
 
     def counts(self) -> dict[str, float]:
         """What a run adds up."""

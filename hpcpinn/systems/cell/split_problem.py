@@ -354,7 +354,7 @@ def _diffusion(
             nodes=cells[0].points.per_piece,
             seed=config.run.seed,
         )
-    short = 2.0 * split.first * k.time_unit  # the companion's windows are twice as long
+    short = 2.0 * split.first * k.time_unit  # coarse windows are twice as long
     grid = cell_grid(join_cables([cell.cells for cell in cells]))
     return shared_diffusion(grid, shares.point, species, short, communicator, LEFT_OUT)
 

@@ -22,7 +22,7 @@ from hpcpinn.marching import run as driver
 from hpcpinn.marching.checkpoints import Reached
 from hpcpinn.marching.kept import not_finite
 from hpcpinn.marching.march import Step
-from hpcpinn.marching.tally import Tally
+from hpcpinn.marching.stats import Stats
 from hpcpinn.parallel.communicator import Communicator
 from hpcpinn.progress import ProgressDisplay
 from hpcpinn.systems.common.resumption import stop_where_done
@@ -157,7 +157,7 @@ class FieldOutput:
         resumed = ResultWriter.resume(path, communicator, header, _user_time(problem, until))
         return cls(problem, resumed, communicator, who)
 
-    def window(self, step: Step[Problem], tally: Tally) -> None:
+    def window(self, step: Step[Problem], stats: Stats) -> None:
         """Remembers the frames that are due in a window, and its row.
 
         Raises:
@@ -213,25 +213,25 @@ def _settings(order: Order) -> dict[str, str]:
     return checkpoint.fingerprint(kept | {"run": {"seed": whole["run"].get("seed")}})
 
 
-def _asked(reached: Reached[Problem], otherwise: Callable[[Problem, Tally], Any], name: str) -> Any:
-    """What the problem itself says of its tally, or what is said of every one."""
-    own: Callable[[Tally], Any] | None = getattr(reached.problem, name, None)
-    return otherwise(reached.problem, reached.tally) if own is None else own(reached.tally)
+def _asked(reached: Reached[Problem], otherwise: Callable[[Problem, Stats], Any], name: str) -> Any:
+    """What the problem itself says of its stats, or what is said of every one."""
+    own: Callable[[Stats], Any] | None = getattr(reached.problem, name, None)
+    return otherwise(reached.problem, reached.stats) if own is None else own(reached.stats)
 
 
-def _figures(problem: Problem, tally: Tally) -> dict[str, Any]:
-    counted_up = {name: value for name, value in tally.sums.items() if not name.startswith("seconds_")}
+def _figures(problem: Problem, stats: Stats) -> dict[str, Any]:
+    counted_up = {name: value for name, value in stats.sums.items() if not name.startswith("seconds_")}
     return {
-        "windows": tally.windows,
-        "rejected": tally.rejected,
-        "error_estimate": tally.error,
+        "windows": stats.windows,
+        "rejected": stats.rejected,
+        "error_estimate": stats.error,
         "tolerance": problem.rule.tolerance,
-        "counted": counted_up | dict(tally.largest),
+        "counted": counted_up | dict(stats.largest),
     }
 
 
-def _accuracy(problem: Problem, tally: Tally) -> Accuracy:
-    return Accuracy(tally.error, problem.rule.tolerance, "the largest estimate of a window", "window.tolerance")
+def _accuracy(problem: Problem, stats: Stats) -> Accuracy:
+    return Accuracy(stats.error, problem.rule.tolerance, "the largest estimate of a window", "window.tolerance")
 
 
 def _user_time(problem: Problem, internal: float) -> float:

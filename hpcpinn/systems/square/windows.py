@@ -16,7 +16,7 @@ from hpcpinn.domain.window_solver import WindowSolution
 from hpcpinn.io.geometry import Box, Subdomains
 from hpcpinn.marching.controller import WindowRule
 from hpcpinn.marching.march import Improvement
-from hpcpinn.marching.tally import Tally
+from hpcpinn.marching.stats import Stats
 from hpcpinn.parallel.communicator import Communicator
 from hpcpinn.physics.dopamine import DopamineConstants, exact
 from hpcpinn.systems.common.verdict import Accuracy
@@ -215,7 +215,7 @@ class SquareRun:
         """The state of a checkpoint."""
         return SquareState(float(packed.scalars["time"]), jnp.asarray(packed.arrays["field"]))
 
-    def figures(self, tally: Tally) -> dict[str, Any]:
+    def figures(self, stats: Stats) -> dict[str, Any]:
         """What a run has counted and measured.
 
         ``exact_error`` is the L2 difference from the closed form over the box and all times, relative to its L2 norm;
@@ -225,23 +225,23 @@ class SquareRun:
         config = self.problem.config
         return {
             "subdomains": config.domain.subdomains,
-            "windows": tally.windows,
-            "rejected": tally.rejected,
-            "newton_steps": tally["newton_steps"],
-            "sweeps": tally["sweeps"],
-            "exact_error": _exact_error(tally),
-            "exact_error_worst": tally["exact_error"],
-            "exact_error_max": tally["exact_error_max"],
-            "error_estimate": tally.error,
+            "windows": stats.windows,
+            "rejected": stats.rejected,
+            "newton_steps": stats["newton_steps"],
+            "sweeps": stats["sweeps"],
+            "exact_error": _exact_error(stats),
+            "exact_error_worst": stats["exact_error"],
+            "exact_error_max": stats["exact_error_max"],
+            "error_estimate": stats.error,
             "tolerance": config.window.tolerance,
-            "interface_jump": tally["jump"],
+            "interface_jump": stats["jump"],
         }
 
-    def accuracy(self, tally: Tally) -> Accuracy:
+    def accuracy(self, stats: Stats) -> Accuracy:
         """How far a run is from the closed form."""
         of = "the distance from the closed form, over the square and all times"
-        return Accuracy(_exact_error(tally), self.rule.tolerance, of, "window.tolerance")
+        return Accuracy(_exact_error(stats), self.rule.tolerance, of, "window.tolerance")
 
 
-def _exact_error(tally: Tally) -> float:
-    return float((tally["missed"] / tally["norm"]) ** 0.5)
+def _exact_error(stats: Stats) -> float:
+    return float((stats["missed"] / stats["norm"]) ** 0.5)

@@ -1,4 +1,4 @@
-"""What a march has counted: one tally for all that is solved, plain numbers that a checkpoint can hold."""
+"""What a march has counted: the same for all that is solved, plain numbers that a checkpoint can hold."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
@@ -8,7 +8,7 @@ from hpcpinn.marching.march import Step
 
 
 @dataclass(frozen=True)
-class Tally:
+class Stats:
     """Sums, and largest values, over the accepted windows.
 
     Attributes:
@@ -29,7 +29,7 @@ class Tally:
         """The sum, or the largest value, of this name; 0 before the first window."""
         return self.sums[name] if name in self.sums else self.largest.get(name, 0)
 
-    def and_window(self, step: Step[Any]) -> "Tally":
+    def and_window(self, step: Step[Any]) -> "Stats":
         """With one more window."""
         attempt = step.attempt
         counted = replace(
@@ -41,7 +41,7 @@ class Tally:
         )
         return counted.plus(attempt.notes).plus({"seconds_solve": step.seconds})
 
-    def plus(self, figures: Mapping[str, float]) -> "Tally":
+    def plus(self, figures: Mapping[str, float]) -> "Stats":
         """With figures added to the sums."""
         return replace(self, sums={**self.sums, **{k: self.sums.get(k, 0) + v for k, v in figures.items()}})
 
@@ -52,8 +52,8 @@ class Tally:
         return counts | {f"{kind}_{name}": value for kind, some in named.items() for name, value in some.items()}
 
     @classmethod
-    def restored(cls, scalars: Mapping[str, Any]) -> "Tally":
-        """The tally of `scalars`."""
+    def restored(cls, scalars: Mapping[str, Any]) -> "Stats":
+        """What `scalars` gave."""
 
         def named(kind: str) -> dict[str, float]:
             return {key.removeprefix(kind): value for key, value in scalars.items() if key.startswith(kind)}
