@@ -37,7 +37,7 @@ class InputWarning(UserWarning):
     """What the user gave is used, but not as it stands, or it looks wrong: a person should know.
 
     Attributes:
-        key: As in `InputError`.
+        key: Path of the key in the run description, as in `InputError`.
     """
 
     def __init__(self, message: str = "", key: Key = ()):
@@ -54,8 +54,8 @@ def warn(message: str, key: Key = (), kind: type[InputWarning] = InputWarning) -
 
     Args:
         message: Value, place and what becomes of it.
-        key: As in `InputError`; it is put in front.
-        kind: Of the warning.
+        key: Path of the key in the run description, as in `InputError`; it is put in front.
+        kind: Class of the warning.
     """
     text = f"{spelled(key)}: {message}" if key else message
     warnings.warn(kind(text, key), stacklevel=2)
@@ -89,7 +89,7 @@ def lacking(what: str, libraries: Sequence[str], extra: str) -> InputError:
     """What a user is told who lacks an extra of the package.
 
     Args:
-        what: That which cannot be done without it.
+        what: Work that cannot be done without it.
         libraries: Libraries that are missing.
         extra: The extra that brings them.
     """

@@ -59,8 +59,8 @@ def unit_in(match: re.Match[str], group: str = "") -> str:
     """Which unit of `LENGTH` a match of `UNIT_OF_LENGTH` names.
 
     Args:
-        match: Of a pattern that holds `UNIT_OF_LENGTH`.
-        group: What its groups end on.
+        match: Match of a pattern that holds `UNIT_OF_LENGTH`.
+        group: Ending of the names of its groups.
     """
     if symbol := match[f"symbol{group}"]:
         return plain_mu(symbol).lower()

@@ -44,7 +44,7 @@ def finished(
     """What a job left when it was carried out. Collective over all ranks.
 
     Args:
-        kind: Of its result.
+        kind: Class of the result.
         command: ``run``, ``infer`` or ``uq``.
         job: The job.
         progress: Told what is being done; True for what the command line shows.

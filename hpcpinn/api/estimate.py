@@ -19,7 +19,7 @@ class Constant:
     """What is known of a constant.
 
     Attributes:
-        name: Its name in the run description.
+        name: Name of the constant in the run description.
         value: The most probable value, in `unit`.
         low, high: Ends of the 95 % interval, in `unit`: of the draws where there are any, else by Laplace.
         unit: The unit; ``1`` for none.

@@ -108,7 +108,7 @@ class Job:
 
     Attributes:
         document: Tables of the keys that were given, as in a job file.
-        origin: Where they were given, for messages.
+        origin: Places where the keys were given, for messages.
         config: The description with all defaults, checked.
         file: The job file it was read from; None for a job made here.
         graph: The cell as a graph where it came as one; None for a cell from a file.
@@ -120,8 +120,8 @@ class Job:
 
         Args:
             on: A `Cell` (or what makes one: an SWC file, ``builtin:NAME``, a graph), a `Square`, or a system's name.
-            model: Its equations, such as `Calcium`; the default ones where left out.
-            experiment: What is done, how long, and how it is solved.
+            model: Equations, such as `Calcium`; the default ones where left out.
+            experiment: Tables and keys of the run: stimuli, duration, how it is solved.
 
         Raises:
             InputError: Unknown key, wrong type, value out of range, or keys that contradict each other.

@@ -23,8 +23,8 @@ class Trace:
     """Fields at one place over time; each is an attribute, such as ``trace.calcium``.
 
     Attributes:
-        place: What the place is called.
-        time: When, user time.
+        place: Name of the place.
+        time: Times of the samples, user time.
         fields: Values by the name of the field.
         units: Unit by the name of the field, and of time; empty for a dimensionless run.
     """
@@ -80,7 +80,7 @@ class Run(Stored):
         """What was recorded at a probe, finely in time.
 
         Args:
-            name: Of the probe; its site where it has no name of its own.
+            name: Name of the probe; its site where it has no name of its own.
 
         Raises:
             InputError: The run has no such probe.
@@ -114,7 +114,7 @@ class Run(Stored):
         """One cell of a population as a run of its own.
 
         Args:
-            which: Its number, from 0, or its name.
+            which: Number of the cell, from 0, or its name.
 
         Raises:
             InputError: There is no such member.

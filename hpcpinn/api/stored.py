@@ -76,8 +76,8 @@ class Stored:
         """Draws all pictures of the result; a notebook shows them. Collective over all ranks.
 
         Args:
-            folder: Where they go; ``RESULT-pictures`` beside the result where left out.
-            times: When to show what changes in time, user times; chosen where left out.
+            folder: Folder of the pictures; ``RESULT-pictures`` beside the result where left out.
+            times: User times at which to show what changes in time; chosen where left out.
             suffix: png, pdf or svg.
 
         Raises:

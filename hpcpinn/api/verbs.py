@@ -38,11 +38,11 @@ def solve(
 
     Args:
         on: A `Job`; or what is solved on, a `Cell` (or an SWC file, ``builtin:NAME``, a graph) or a `Square`.
-        model: Its equations, such as `Calcium`; the default ones where left out.
+        model: Equations, such as `Calcium`; the default ones where left out.
         resume: True goes on from the checkpoint of `output` where there is one; a path from that checkpoint.
         progress: True shows what is being done as the command line does; or whoever is to be told of it.
-        experiment: What is done, how long, and how it is solved. The result goes to `output`; where none is named, to
-            a temporary folder that is kept as long as the run is.
+        experiment: Tables and keys of the run: stimuli, duration, how it is solved. The result goes to `output`; where
+            none is named, to a temporary folder that is kept as long as the run is.
 
     Returns:
         The run.
@@ -68,10 +68,10 @@ def infer(
     ``hp.infer(cell, learn=["D_c", "pmca_max"], data=hp.Traces("traces.csv", indicator=0.25), duration=250.0)``
 
     Args:
-        on: As for `solve`.
-        model: As for `solve`.
+        on: Job or cell, as for `solve`.
+        model: Equations, as for `solve`.
         progress: True shows what is being done as the command line does; or whoever is to be told of it.
-        experiment: As for `solve`, with `learn` (which constants) and `data` (from what).
+        experiment: Tables and keys of the run as for `solve`, with `learn` (which constants) and `data` (from what).
 
     Returns:
         The constants; what the data do not determine says so.
@@ -94,10 +94,10 @@ def sample(
     """Draws from the posterior of constants, beside its Laplace approximation. Collective over all ranks.
 
     Args:
-        on: As for `solve`.
-        model: As for `solve`.
+        on: Job or cell, as for `solve`.
+        model: Equations, as for `solve`.
         progress: True shows what is being done as the command line does; or whoever is to be told of it.
-        experiment: As for `infer`, with ``uq={"draws": 400}`` for how many.
+        experiment: Tables and keys of the run as for `infer`, with ``uq={"draws": 400}`` for how many.
 
     Returns:
         The constants with their draws, which ArviZ opens as well (``RESULT.nc``).
@@ -125,14 +125,15 @@ def threshold(
     ``hp.threshold(cell, field=hp.Field(direction=(0, 0, 1)), stimulation=hp.Stimulation(waveform="monophasic"))``
 
     Args:
-        on: As for `solve`, with a cell.
-        site: Where a spike is looked for.
+        on: Job or cell, as for `solve`.
+        site: Place where a spike is looked for.
         up_to: Strongest field that is tried, V/m (of a sampled field: a factor); 1000 or twice the job's field where
             left out, whichever is larger.
         tolerance: Width of the last bracket over the threshold.
-        wait: How long after the first pulse a spike may take, ms.
+        wait: Time after the first pulse that a spike may take, ms.
         progress: True shows what is being done as the command line does; or whoever is to be told of it.
-        experiment: As for `solve`; the field's magnitude says no more than where the search ends.
+        experiment: Tables and keys of the run as for `solve`; the field's magnitude says no more than where the search
+            ends.
 
     Returns:
         The threshold as `value`, the bracket, when the spike was, and every strength that was tried.

@@ -25,7 +25,7 @@ def of_parameter(parameter: Parameter, number: int, constants: Table) -> Iterato
 
     Args:
         parameter: The table.
-        number: Its place among them.
+        number: Place of the parameter among all.
         constants: The table [physics.constants].
     """
     fixed = getattr(constants, parameter.name, None)

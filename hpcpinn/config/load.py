@@ -138,9 +138,9 @@ class Origin:
 
     Attributes:
         file: The job file.
-        lines: Of its keys.
-        flags: Of the command line, by the keys that they change.
-        reading: How the description is read.
+        lines: Line of every key.
+        flags: Flags of the command line, by the keys that they change.
+        reading: Rules by which the description is read.
         given: Keys that the description holds; of others, defaults may have been made to fit.
         units: Keys whose value names its unit: nobody need ask whether that is meant.
     """
@@ -269,9 +269,9 @@ def put(document: dict[str, Any], path: Path, value: Any, origin: "Origin", flag
     Args:
         document: Tables of keys.
         path: Keys and numbers within lists from the top.
-        value: As TOML has it.
+        value: Value as TOML has it.
         origin: Learns the flag.
-        flag: What messages say of the place where the value was given.
+        flag: Words of messages for the place where the value was given.
 
     Raises:
         InputError: The document has no such place.

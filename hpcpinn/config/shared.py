@@ -50,8 +50,8 @@ class ParameterTable(Table):
     """A constant that is to be inferred: its logarithm where it is positive, itself where it may have either sign.
 
     Attributes:
-        name: Which constant.
-        start: Where the iteration begins; the run's value where left out.
+        name: Name of the constant.
+        start: Value where the iteration begins; the run's value where left out.
         prior: Median of a prior; none where left out.
         prior_factor: The prior says that a positive constant is within this factor of the median, 68 %.
         prior_sd: Standard deviation of the prior of a constant of either sign, in its own unit.

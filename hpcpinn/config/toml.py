@@ -21,7 +21,7 @@ def parse_toml(file: FilePath, text: str, lists: Collection[str]) -> dict[str, A
     """The document of a TOML text.
 
     Args:
-        file: Where it comes from, for messages.
+        file: File that the text comes from, for messages.
         text: The text.
         lists: Dotted names of tables that may stand several times, each as ``[[name]]``.
 

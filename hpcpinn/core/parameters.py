@@ -77,14 +77,15 @@ class Constant:
         description: Noun phrase that says what it is.
         unit: Unit as it is printed, such as ``µm²/s``; 1 for a plain number.
         bounds: Values that a run description may give.
-        measure: What it is counted in where it is learned, in its own unit; `LOGARITHM` for one that is positive then.
+        measure: Step that a learned one of either sign is counted in, in its own unit; `LOGARITHM` for one that is
+            positive then.
         symbol: Symbol in the equations; empty where that is its name.
-        note: What else a reader of a document has to know; it follows a semicolon.
+        note: Further words for a reader of a document; they follow a semicolon.
         quantity: Usual and possible values; None where no unit can be wrong.
-        source: Where the value of a preset comes from.
+        source: Source of the value of a preset, such as a paper or a measurement.
         is_leaf: Whether it is a number that can be traced.
         is_learnable: Whether it can be inferred from data.
-        varies_by: What its value may differ by, as a name of its own such as ``vdcc_density.TYPE``; empty: nothing.
+        varies_by: Kind of parts that may have values of their own, such as ``vdcc_density.TYPE``; empty: none.
         needs: Name of another constant without which it is nothing; empty: none.
         choices: Values of a setting that is one of a few.
     """
@@ -141,11 +142,10 @@ def constant(
     """Declares a number, for a field of a class of constants.
 
     Args:
-        description: As in `Constant`, like
-        unit: and
-        bounds:.
+        description, unit, bounds: Noun phrase, unit and permitted values, as in `Constant`.
         default: Value where a preset does not say.
-        measure: As in `Constant`; None takes the logarithm of what cannot be negative, and the unit of what can.
+        measure: Step that a learned one is counted in; None takes the logarithm of what cannot be negative, and the
+            unit of what can.
         more: Other fields of `Constant`.
     """
     if measure is None:
@@ -157,7 +157,7 @@ def setting(description: str, unit: str = "1", bounds: Bounds = REAL, *, default
     """Declares what shapes a model and is no number to learn or differentiate by: a choice, a power.
 
     Args:
-        description, unit, bounds: As in `Constant`.
+        description, unit, bounds: Noun phrase, unit and permitted values, as in `Constant`.
         default: Value where a preset does not say.
         more: Other fields of `Constant`.
     """
@@ -277,7 +277,7 @@ def with_values(parameters: Preset, values: Mapping[str, Any]) -> Preset:
 
     Args:
         parameters: All of them.
-        values: By name, such as ``gates[0].half``.
+        values: Values by name, such as ``gates[0].half``.
 
     Raises:
         InputError: There is no such constant.

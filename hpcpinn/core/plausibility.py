@@ -21,7 +21,7 @@ class Unit:
     """A unit that a number may be in by mistake.
 
     Attributes:
-        name: As people write it.
+        name: Name as people write it.
         factor: Worth in the quantity's own unit.
         offset: Added to that: 273.15 from °C to K.
     """
@@ -40,12 +40,12 @@ class Quantity:
     """What a number can be.
 
     Attributes:
-        unit: Its own.
+        unit: Unit of the quantity.
         usual: Smallest and largest magnitude that needs no question; zero never does.
         possible: Least and largest value that means anything.
         others: Units that it is mistaken for, the likeliest first.
         is_negative: Whether a value above zero has lost its sign.
-        name: What it is called.
+        name: Name of the quantity in messages.
     """
 
     unit: str
@@ -74,7 +74,7 @@ class Finding:
     """What is odd about a value.
 
     Attributes:
-        is_refused: It cannot be meant.
+        is_refused: True for a value that cannot be meant.
         text: Value, limits and fix.
     """
 
@@ -108,9 +108,9 @@ def check(quantity: str, value: float, what: str, key: Key = ()) -> None:
 
     Args:
         quantity: One of `QUANTITIES`.
-        value: In its unit.
+        value: Value in the unit of the quantity.
         what: Place and name of the value, for the message.
-        key: As in `InputError`.
+        key: Path of the key in the run description, as in `InputError`.
 
     Raises:
         InputError: The value cannot be meant.

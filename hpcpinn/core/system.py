@@ -32,13 +32,13 @@ class Attempt(Generic[S, D]):
 
     Attributes:
         length: Length of the window, internal time; it may be another one than was asked for.
-        error: Estimate of its error, in the measure of ``rule.tolerance``; NaN where the solve failed.
+        error: Estimate of the window's error, in the measure of ``rule.tolerance``; NaN where the solve failed.
         after: State at the end of the window.
         notes: Figures of the window by name, which a run adds up.
         largest: Figures of the window by name, of which a run keeps the largest.
-        why: What went wrong where the solve failed, in words for a message.
+        why: Reason why the solve failed, in words for a message.
         effort: Share of the work allowed to a window that this one took; above 0.6 the next is no longer.
-        reuse: What the next window of the same length may use again; None: nothing.
+        reuse: Parts that the next window of the same length may use again; None: nothing.
         inside: The solution, for those who read more out of it than its end.
     """
 
@@ -59,7 +59,7 @@ class Packed:
 
     Attributes:
         arrays: Arrays by name, one row for each of this rank's `Rows.own`.
-        scalars: What all ranks share, by name: numbers, text, arrays.
+        scalars: Values that all ranks share, by name: numbers, text, arrays.
     """
 
     arrays: Mapping[str, ndarray] = field(default_factory=dict)
@@ -120,8 +120,8 @@ class Problem(Protocol):
         """Solves a window. Collective over all ranks.
 
         Args:
-            state: The state at its start.
-            length: Its length, internal time.
+            state: State at the start of the window.
+            length: Length of the window, internal time.
             reuse: `Attempt.reuse` of the window before; None at first, after a rejected one and after a checkpoint.
         """
 
@@ -140,7 +140,7 @@ class System(Protocol):
 
     Attributes:
         name: The name that a description says: ``system = "name"``.
-        summary: What is solved, in a line.
+        summary: Line that says what is solved.
         tables: The class of its descriptions; ``run`` is a `hpcpinn.config.shared.RunTable` or has its keys.
 
     Optional, for descriptions: what tables cannot say, ``conflicts``, ``idle`` and more

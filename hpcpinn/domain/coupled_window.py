@@ -27,9 +27,10 @@ class CoupledWindow(WindowSolver):
     """Trains the heads by least squares; see `WindowSolver`.
 
     Attributes:
-        newton: When to stop.
-        weights: Of initial and edge rows beside the equation's.
-        batch, exact_above: How pieces are factorised, see `linearise`.
+        newton: Rule by which the Gauss-Newton iteration stops.
+        weights: Weights of initial and edge rows beside the equation's.
+        batch, exact_above: Pieces factorised together, and variation of the Jacobian above which rows are formed, see
+            `linearise`.
         adaptive: Whether rows are weighted by the residual that the first step of a window leaves.
     """
 
@@ -99,11 +100,11 @@ class CoupledWindow(WindowSolver):
         """Solves a window. Collective over all ranks.
 
         Args:
-            window: Its data.
+            window: Data of the window.
             guess: First heads and traces, such as `continued` gives.
-            given: What given fluxes add to what the ends are told.
+            given: Part of what the ends receive that comes from given fluxes, (P, ends, K, T).
             size: Excursion of every species, the measure of jumps and changes.
-            linear: Those of an earlier window of the same length, tried first.
+            linear: Condensed pieces of an earlier window of the same length, tried first.
         """
         return iterate(
             self._linearise, self._step, self.newton, self.sweeping, collocated(self.table, window), guess,

@@ -27,10 +27,10 @@ class Elimination(NamedTuple):
     places hold node N and slot L, one beyond the last.
 
     Attributes:
-        node: The nodes that go, (steps, W).
-        neighbour: Their neighbours, (steps, W, 2).
-        outward: Slots of (node, neighbour).
-        inward: Slots of (neighbour, node), which then hold the links (neighbour, other neighbour).
+        node: Nodes that go, (steps, W).
+        neighbour: Neighbours of these nodes, (steps, W, 2).
+        outward: Slots of (node, neighbour), (steps, W, 2).
+        inward: Slots of (neighbour, node), which then hold the links (neighbour, other neighbour), (steps, W, 2).
     """
 
     node: Int[Array, "steps W"]
@@ -57,8 +57,8 @@ def plan_elimination(
     Args:
         n_nodes: Number of nodes, N.
         n_slots: Number of slots, L.
-        links: Between them; without cycles.
-        goes: Which nodes may be eliminated. Those that sit at a fork of what is left stay.
+        links: Links between the nodes, without cycles.
+        goes: Nodes that may be eliminated, (N,). Those that sit at a fork of what is left stay.
 
     Returns:
         The steps, and the links that are left.
@@ -147,14 +147,14 @@ class TreePlan(NamedTuple):
     """How one rank takes part in the elimination of all nodes of the tree.
 
     Attributes:
-        own: Of the nodes that only this rank knows.
-        top: Of what is left of all ranks; the same on all.
+        own: Elimination of the nodes that only this rank knows.
+        top: Elimination of what is left of all ranks; the same on all.
         weight: w_j of Robin's rule at this rank's ends, zero at free ends, (P, 2).
         kept: Local nodes that are left, (k,).
-        kept_number: Their numbers among those of all ranks.
+        kept_number: Numbers of `kept` among the nodes left on all ranks, (k,).
         links: Slots that are left, (l,).
-        links_number: Their numbers among those of all ranks.
-        n_kept, n_links: Of all ranks.
+        links_number: Numbers of `links` among the links left on all ranks, (l,).
+        n_kept, n_links: Nodes and links that are left on all ranks.
     """
 
     own: Elimination

@@ -55,7 +55,7 @@ class FirstOrderSweeps(ABC):
     a low loss alone does not make a solution.
 
     Attributes:
-        optimiser: Which, and its settings.
+        optimiser: Optimiser with its settings.
         steps: Most steps per window.
     """
 
@@ -168,7 +168,7 @@ class FirstOrderWindow(FirstOrderSweeps, WindowSolver):
     """Trains the heads of a cable's pieces by Adam or L-BFGS on the α-weighted loss; see `WindowSolver`.
 
     Attributes:
-        optimiser: Which, and its settings.
+        optimiser: Optimiser with its settings.
         alpha: Weight of the equation against the data.
         steps: Most steps per window.
         adaptive: Whether rows are weighted by the residual, anew before every sweep.
@@ -220,7 +220,7 @@ class FirstOrderRectangles(FirstOrderSweeps, RectangleWindow):
     """Trains the heads of rectangles by Adam or L-BFGS on the rows that least squares solve.
 
     Attributes:
-        optimiser: Which, and its settings.
+        optimiser: Optimiser with its settings.
         steps: Most steps per window.
     """
 

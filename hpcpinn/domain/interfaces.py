@@ -53,13 +53,13 @@ class Interfaces:
     """A rank's view of the interfaces.
 
     Attributes:
-        rows: What every local end receives and sends.
+        rows: Weights of value and flux in what every local end receives and sends.
         rule: Node rule.
         plan: Who exchanges which slots with whom.
         n_ghosts: Ghost slots after the 2P local ones.
         n_nodes: Local nodes.
         relaxation: Share of the new value taken at every end, (P, ends).
-        tree: For tree solves; with Robin's rule only.
+        tree: Plan of the elimination in tree solves, which need Robin's rule; None where there are none.
     """
 
     rows: EdgeRows
@@ -158,8 +158,9 @@ def interfaces_between(
     Args:
         ends_at: Node of every end of every piece; where ends meet they have it in common, and an end that
             is alone at its node is free.
-        areas: Through which an end exchanges.
-        owner, colour, rank, transmission: As in `build_interfaces`.
+        areas: Cross-sections through which the ends exchange, (F, ends).
+        owner, colour, rank, transmission: Rank and colour of every piece, this rank, and the rule at nodes, as in
+            `build_interfaces`.
     """
     tables = _end_tables(ends_at, areas, transmission)
     node, n_ends = ends_at.ravel(), ends_at.shape[1]

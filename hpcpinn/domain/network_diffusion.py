@@ -89,11 +89,11 @@ class NetworkDiffusion:
     Attributes:
         table: The trunk's features.
         geometry: This rank's pieces.
-        interfaces: Which ends meet; with Robin's rule.
+        interfaces: Ends that meet, with Robin's rule.
         communicator: All ranks.
         coefficients: D of every species, µm²/s.
-        weights: Of initial and edge rows beside the equation's.
-        most_bytes: What may be kept on a rank.
+        weights: Weights of initial and edge rows beside the equation's.
+        most_bytes: Most memory that stored windows may take on a rank, bytes.
         batch: Pieces that are factorised together, see `linearise`.
         factorisations: Lengths that were factorised so far.
     """
@@ -154,9 +154,9 @@ class NetworkDiffusion:
         """The fields after a window. Traceable; collective over all ranks.
 
         Args:
-            fields: At all points of this rank.
-            number: One row of `series`.
-            stored: `stored`.
+            fields: Values of the species at all points of this rank, (S, N).
+            number: Row of the window's length in `series`.
+            stored: Matrices of all lengths, as `stored` holds them.
         """
         n_species, n_pieces = len(self.coefficients), len(self.geometry.length)
         tree, nodes = self.interfaces.tree, self.interfaces.rule.end_node
@@ -315,12 +315,12 @@ def network_diffusion(
         owner: Rank of every piece.
         communicator: All ranks.
         coefficients: D of every species, µm²/s.
-        features: Of space and of time. There are as many nodes in time as features.
+        features: Numbers of features of space and of time. There are as many nodes in time as features.
         nodes: Space nodes of a piece, where the field is known; two more than features by default, as
             in coupled windows.
         colours: Colour of every piece, where the pieces are those of coupled windows and lie in their
             order (`storage_order`); by default a rank's pieces lie in the order of the tree.
-        seed: Of the trunk.
+        seed: Seed of the trunk's random weights.
         batch: Pieces that are factorised together, see `linearise`.
     """
     n_space, n_time = features

@@ -39,7 +39,7 @@ class NewtonStep(NamedTuple):
         traces: The new heads and traces.
         change: Largest change of the field relative to its excursion, over all ranks.
         size: Excursion of every species, at least what was given.
-        sweeps, jump, history: Of the Schwarz iteration, see `Sweeps`.
+        sweeps, jump, history: Number of sweeps, last jump and jumps by sweep of the Schwarz iteration, see `Sweeps`.
     """
 
     traces: WindowIterate
@@ -111,7 +111,7 @@ def newton_step(
     """One Gauss-Newton step of all pieces. Traceable; collective over all ranks.
 
     Args:
-        given, size, tolerance, limit: As in `sweep_until_agreed`.
+        given, size, tolerance, limit: Given fluxes, excursions, tolerance and most sweeps, as in `sweep_until_agreed`.
     """
     linear, communicator = condensed.linear, local.communicator
     correction = local.corrected(window, traces.heads, linear)
@@ -145,12 +145,12 @@ def iterate(
     """Steps until the heads no longer move and the traces agree. Collective over all ranks.
 
     Args:
-        linearise: Of (window, heads).
+        linearise: Function of (window, heads) that gives the condensed pieces.
         step: Compiled `newton_step`, without its first argument.
-        newton: When to stop.
-        sweeping: How the pieces agree.
-        window, guess, given, size, linear: As in `WindowSolver.solve`.
-        emphasised: Gives the window other weights of its rows after the first step, from (window, heads).
+        newton: Rule by which the iteration stops.
+        sweeping: Settings of the sweeps in which pieces agree.
+        window, guess, given, size, linear: Data and first guess of the window, as in `WindowSolver.solve`.
+        emphasised: Function of (window, heads) that gives the window other weights of its rows after the first step.
     """
     traces, histories, sweeps, made = guess, [], 0, 0
     if linear is None:

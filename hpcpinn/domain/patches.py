@@ -29,7 +29,7 @@ class Reach:
         site: The site.
         near: Distance of the nearer end of every frustum, µm; of the site's own 0. Infinite on another tree.
         from_tail: Whether the nearer end is the tail.
-        length: Of the frusta, µm.
+        length: Lengths of the frusta, µm, (F,).
     """
 
     site: Site
@@ -99,9 +99,9 @@ class Patch:
     """A patch on a cable.
 
     Attributes:
-        first, last: Where it begins and ends on every frustum, as shares of that; the same where it does not reach.
+        first, last: Shares of every frustum at which the patch begins and ends, (F,); the same where it does not reach.
         start, span: Arc length within its section at which every frustum starts, and its length, µm.
-        length: Of the whole patch, µm.
+        length: Length of the whole patch, µm.
     """
 
     first: Float[np.ndarray, " F"]
@@ -166,8 +166,8 @@ class PatchPlace:
     of it as features of the piece can see, whose amount and place are right.
 
     Attributes:
-        reach: Of the whole cable.
-        pieces: Those whose shares are wanted.
+        reach: Distances of all frusta of the cable from the site.
+        pieces: Pieces whose shares are wanted, (P,).
     """
 
     reach: Reach
@@ -191,7 +191,7 @@ class PatchPlace:
         their moments it is the same.
 
         Args:
-            length: Of the patch, µm.
+            length: Length of the patch, µm.
             nodes: Places ξ in every piece, of which the quadrature is Gauss'.
         """
         distance, within = self.reach.courses()

@@ -43,11 +43,11 @@ class RectangleWindow:
         equation: The system.
         table: The trunks' features.
         geometry: The pieces.
-        interfaces: Which sides meet.
+        interfaces: Sides that meet.
         communicator: All ranks.
-        sweeping: How pieces agree; not over stars or the tree.
-        newton: When to stop.
-        weights: Of initial and side rows beside the equation's.
+        sweeping: Settings of the sweeps in which pieces agree; not over stars or the tree.
+        newton: Rule by which the Gauss-Newton iteration stops.
+        weights: Weights of initial and side rows beside the equation's.
     """
 
     equation: ReactionDiffusion
@@ -102,10 +102,10 @@ class RectangleWindow:
         """Solves a window. Collective over all ranks.
 
         Args:
-            window: Its data.
+            window: Data of the window.
             guess: First heads and traces, such as `continued` gives.
             size: Excursion of every species, the measure of jumps and changes.
-            linear: Those of an earlier window of the same length.
+            linear: Condensed pieces of an earlier window of the same length.
         """
         given = jnp.asarray(np.zeros(guess.robin_in.shape))
         return iterate(self._linearise, self._step, self.newton, self.sweeping, window, guess, given, size, linear)

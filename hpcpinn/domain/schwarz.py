@@ -100,14 +100,14 @@ def sweep_until_agreed(
     """Sweeps until the interface jump is below the tolerance. Traceable; collective over all ranks.
 
     Args:
-        transfer: What the ends report per unit of what they are told (`Linearisation`).
-        base: Reports of all ends if they were told zero.
-        given: Part of what the ends are told that comes from given fluxes.
-        robin_in: First guess.
+        transfer: What the ends send per unit of what they receive, (P, E, E) (`Linearisation`).
+        base: What all ends send where they receive zero, (P, ends, K, T).
+        given: Part of what the ends receive that comes from given fluxes, (P, ends, K, T).
+        robin_in: First guess of what the ends receive, (P, ends, K, T).
         size: Excursion of every species, the measure of the relative jump.
         tolerance: Relative jump at which to stop; loose while Newton is still far away.
         limit: Sweeps that are left to the window, if fewer than those of a Newton step.
-        stars: Of `transfer`; sweeps then go over them. Needed where the settings say so.
+        stars: Condensed stars of `transfer`; sweeps then go over them. Needed where the settings say so.
 
     Returns:
         The traces, with the history of the jump. The jump of an end is half the change that the

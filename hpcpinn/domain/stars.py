@@ -63,8 +63,8 @@ def condense_stars(
     """Prepares star solves from the pieces' transfer operators. Traceable; collective over all ranks.
 
     Args:
-        interfaces: With Robin's rule.
-        transfer: S of every piece, (P, 2E, 2E).
+        interfaces: Interfaces of this rank, with Robin's rule.
+        transfer: Transfer operator S of every piece, (P, 2E, 2E).
         n_red: Pieces stored first that are red, that is of even depth in the tree.
     """
     n_pieces, n_told = transfer.shape[0], transfer.shape[-1] // 2
@@ -102,7 +102,7 @@ def star_sweep(
 
     Args:
         order: "red-black", or "additive" for all stars at once.
-        base, given, robin_in: As in `sweep_until_agreed`, in units of the scale.
+        base, given, robin_in: Parts of what ends send and receive, as in `sweep_until_agreed`, in units of the scale.
     """
     bases, givens, now = (by_colour(x, n_red) for x in (base, given, robin_in))
     nodes = by_colour(interfaces.rule.end_node, n_red)

@@ -85,7 +85,7 @@ def substitute(
         communicator: All ranks.
         tree: This rank's plan.
         stored: Factors with a leading axis of matrices that are kept.
-        number: Which of them; read where they lie, not copied.
+        number: Row of the matrix among those kept; read where it lies, not copied.
         right: This rank's part of the right-hand sides.
     """
     right, gone = _forward(tree.own, stored.own, number, right)

@@ -108,8 +108,8 @@ def tree_solve(
     """What the ends must be told so that all agree. Traceable; collective over all ranks.
 
     Args:
-        interfaces: With Robin's rule.
-        transfer, base, given: As in `sweep_until_agreed`, in units of the scale.
+        interfaces: Interfaces of this rank, with Robin's rule.
+        transfer, base, given: Responses of ends and given fluxes, as in `sweep_until_agreed`, in units of the scale.
     """
     tree = interfaces.tree
     assert tree is not None, "Robin's rule only"

@@ -75,9 +75,9 @@ class WindowSolver(ABC):
         equation: The system.
         table: The trunk's features.
         geometry: The pieces.
-        interfaces: Which ends meet.
+        interfaces: Ends that meet.
         communicator: All ranks.
-        sweeping: How pieces agree.
+        sweeping: Settings of the sweeps in which pieces agree.
     """
 
     equation: ReactionDiffusion
@@ -104,9 +104,9 @@ class WindowSolver(ABC):
         """Solves a window. Collective over all ranks.
 
         Args:
-            window: Its data.
+            window: Data of the window.
             guess: First heads and traces, such as `continued` gives.
-            given: What given fluxes add to what the ends are told.
+            given: Part of what the ends receive that comes from given fluxes, (P, ends, K, T).
             size: Excursion of every species, the measure of jumps and changes.
             linear: `WindowSolution.linear` of an earlier window of the same length.
         """

@@ -85,14 +85,13 @@ def save(
     """Writes a checkpoint. Collective over all ranks.
 
     Args:
-        path: Where; an older checkpoint there is replaced once the new one is safely on disk.
+        path: Path of the checkpoint; an older one there is replaced once the new one is safely on disk.
         communicator: All ranks.
         pieces: Pieces of this rank, in the order of the rows of `arrays`.
         n_pieces: Pieces of the whole cable.
-        arrays: By name, one row per piece of this rank; the same names, types and trailing
-            shapes on every rank.
-        scalars: By name, what all ranks share: numbers, text, arrays. Those of rank 0 are kept.
-        fingerprint: From `fingerprint`.
+        arrays: Arrays by name, one row per piece of this rank; the same names, types and trailing shapes on every rank.
+        scalars: Values that all ranks share, by name: numbers, text, arrays. Those of rank 0 are kept.
+        fingerprint: Settings and cell in short, as `fingerprint` gives them.
 
     Raises:
         OutputError: On all ranks; an older checkpoint stays as it was.
@@ -129,7 +128,7 @@ def load(
         path: The checkpoint.
         communicator: All ranks.
         pieces: Pieces of this rank, in the order wanted for the rows.
-        fingerprint: Of the run that wants to go on.
+        fingerprint: Settings and cell of the run that wants to go on, in short.
 
     Returns:
         The arrays, one row per piece of `pieces`, and the scalars.

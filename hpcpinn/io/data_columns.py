@@ -24,8 +24,8 @@ def read_columns(
 
     Args:
         path: The file.
-        units: Of every column that there must be; None for none.
-        known: By unit, others and what they are multiplied by, for messages.
+        units: Unit of every column that there must be; None for none.
+        known: Other units by the unit, with what they are multiplied by, for messages.
         hint: Ends the message about a row of another length.
 
     Raises:
@@ -92,8 +92,8 @@ def read_datasets(
 
     Args:
         path: The file.
-        units: Of every dataset that there must be; None for text.
-        known: By unit, others and what they are multiplied by, for messages.
+        units: Unit of every dataset that there must be; None for text.
+        known: Other units by the unit, with what they are multiplied by, for messages.
 
     Raises:
         InputError: One is missing, of another unit or no list of numbers, or they differ in length.

@@ -25,9 +25,9 @@ def write(file: h5py.File, declared: Iterable[Dataset], values: Mapping[str, Any
     """Writes what is declared and given.
 
     Args:
-        file: Open for writing.
-        declared: Which datasets there may be.
-        values: By the name of the dataset; what is missing or None is left out.
+        file: HDF5 file, open for writing.
+        declared: Datasets that there may be.
+        values: Values by the name of the dataset; what is missing or None is left out.
         has_units: False for a dimensionless run.
 
     Raises:

@@ -17,7 +17,7 @@ def described(title: str, facts: Mapping[str, str], arrays: Mapping[str, tuple[n
 
     Args:
         title: What it is, and how far it came.
-        facts: By what they are about.
+        facts: Facts by what they are about.
         arrays: Name, values and unit.
     """
     shown = {name: f"{values.shape} {unit}".rstrip() for name, (values, unit) in arrays.items()}
@@ -31,7 +31,7 @@ def extent_of(end: float, duration: float | None, complete: bool, *, has_unit: b
 
     Args:
         end: Time of the last frame.
-        duration: Of the whole run, None where that is not known.
+        duration: Duration of the whole run, None where that is not known.
         complete: Whether it came to its end.
         has_unit: Whether times are ms.
     """

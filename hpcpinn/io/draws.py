@@ -36,13 +36,13 @@ class Draws:
     """Draws from a posterior: of C chains of S, all alike, or one set with weights of their own.
 
     Attributes:
-        value: The constants.
+        value: Values of the constants, (C, S, p).
         weight: Weight of every draw; their sum is 1.
         log_density: Log density of the coordinates, up to a constant.
         equal: Numbers of draws, over all chains, that may stand for the posterior with equal weights.
         median: Medians of the constants.
-        interval: Their middle 95 %.
-        figures: How good the draws are, by name: `OF_CHAINS` or `OF_WEIGHTS`.
+        interval: Ends of the middle 95 % of the constants, (p, 2).
+        figures: Figures by name that say how good the draws are: `OF_CHAINS` or `OF_WEIGHTS`.
     """
 
     value: Float[ndarray, "C S p"]

@@ -26,17 +26,17 @@ class Estimates:
     """What was inferred of constants.
 
     Attributes:
-        names, units: Of the constants.
-        start, estimate: Where the iteration began, and the most probable values.
+        names, units: Names and units of the constants.
+        start, estimate: Values where the iteration began, and the most probable values, (p,).
         low, high: 95 % intervals by Laplace's approximation.
         sd_log: Standard deviations of the coordinates, priors included: of logarithms, or over the measure.
-        data_sd_log: By the data alone.
-        determined: Which the data determine.
+        data_sd_log: Standard deviations of the coordinates by the data alone, (p,).
+        determined: Whether the data alone determine each constant, (p,).
         measure: What constants of either sign are counted in; 0 for those whose logarithm is.
-        covariance: Of the coordinates.
+        covariance: Covariance of the coordinates, (p, p).
         path: Constants after every step.
         config: The run description, JSON text.
-        truth: What synthetic data were made with; nan where nobody knows.
+        truth: Values that synthetic data were made with, (p,); nan where nobody knows.
     """
 
     names: tuple[str, ...]

@@ -24,15 +24,15 @@ class Peak:
 
     Attributes:
         rise: Largest rise, in the unit of the field.
-        time: User time.
+        time: User time of the largest rise.
         site: Nearest place, such as ``apic[3](0.5)``.
-        looked: Where it was looked for: "frames" or "frames and probes".
+        looked: Places where it was looked for: "frames" or "frames and probes".
         by_probe: Whether a probe saw it, not a frame.
         frames_every: User time from frame to frame; None where there is but one, or nobody knows.
-        probes_every: Likewise of the samples of probes.
-        moved: By how much it moved at most, up or down, in the unit of `rise`; None where nobody knows.
-        rest: What it was at the start, the median over all places; likewise.
-        rest_share: Share of that; what moves by less is at rest.
+        probes_every: User time from sample to sample of probes; None where there is but one, or nobody knows.
+        moved: Largest movement up or down, in the unit of `rise`; None where nobody knows.
+        rest: Value at the start, the median over all places, in the unit of `rise`; None where nobody knows.
+        rest_share: Share of `rest`; what moves by less is at rest.
     """
 
     rise: float
@@ -140,10 +140,10 @@ class _Seen:
     """What all peaks of a file share.
 
     Attributes:
-        geometry: Where cells are.
-        places: Where probes are.
+        geometry: Places of the cells.
+        places: Places of the probes.
         every: User time from frame to frame, and from sample to sample.
-        rest_share: Of the field.
+        rest_share: Share of the value at rest; what moves by less is at rest.
     """
 
     geometry: Geometry

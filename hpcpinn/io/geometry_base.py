@@ -36,7 +36,7 @@ class ProbePoint:
 
     Attributes:
         name: What the user called it.
-        at: Its coordinates x, y, z, as many as there are axes, µm.
+        at: Coordinates x, y, z, as many as there are axes, µm.
     """
 
     name: str
@@ -109,7 +109,7 @@ class Geometry(ABC):
         """The value of a frame that is nearest to a place, or holds it: the number that `site` takes.
 
         Args:
-            place: As people write it: a site of a cell, ``x,y`` on a box, a name.
+            place: Place as people write it: a site of a cell, ``x,y`` on a box, a name.
 
         Raises:
             InputError: There is no such place.
@@ -142,7 +142,7 @@ def nearest(place: str, lines: Mapping[str, ndarray]) -> tuple[int, ...]:
     """The cells of a grid that hold a place.
 
     Args:
-        place: Its coordinates in the order x, y, z, with commas between.
+        place: Coordinates in the order x, y, z, with commas between.
         lines: Middles of the cells along every axis, in that order.
 
     Raises:

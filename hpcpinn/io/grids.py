@@ -34,7 +34,7 @@ class Box(Geometry):
 
     Attributes:
         x, y: Middles of the cells, µm.
-        z: The same where there is a third axis, else None.
+        z: Middles of the cells along the third axis, µm; None where there is none.
         mask: True inside the domain; None where that is the whole box.
         subdomains: Parts that were computed apart; None where nobody says.
     """
@@ -106,7 +106,7 @@ class Line(Geometry):
     """Points along a line.
 
     Attributes:
-        x: Their places, µm.
+        x: Places of the points, µm.
         owner: Rank that hands in each; None where rank 0 hands in all.
     """
 

@@ -30,8 +30,8 @@ class Bands:
         names: Names of the S places.
         time: T times, ms.
         mean: Posterior mean, in the unit of what is seen.
-        sd: Its standard deviation by Laplace's approximation.
-        low, high: The middle 95 % of draws; None where there are none.
+        sd: Standard deviation of what is seen by Laplace's approximation, in its unit.
+        low, high: Ends of the middle 95 % of draws; None where there are none.
     """
 
     names: tuple[str, ...]
@@ -47,11 +47,11 @@ class FieldBands:
     """A field on its geometry over time, and how well it is known.
 
     Attributes:
-        geometry: Where the N values of the field are.
+        geometry: Geometry that the N values of the field are on.
         field: Name and unit of the field.
         time: T times, ms.
         mean: Posterior mean, in the unit of the field.
-        sd: Its standard deviation by Laplace's approximation.
+        sd: Standard deviation of the field by Laplace's approximation, in its unit.
     """
 
     geometry: Geometry
@@ -67,7 +67,7 @@ class Check:
 
     Attributes:
         probability: Probability of data as far from the model as these, if the model is right.
-        each: The same of every statistic by itself, by name.
+        each: Probability of every statistic by itself, by name.
         level: Probability below which the model is called wrong.
     """
 

@@ -32,7 +32,7 @@ class MemberEntry:
     Attributes:
         name: What tells it from the others.
         pieces: Number of its pieces; members lie one after the other.
-        config: Its own run description as JSON text.
+        config: Run description of the cell as JSON text.
     """
 
     name: str
@@ -46,14 +46,14 @@ class ResultHeader:
 
     Attributes:
         system: Name of the system that is solved, such as ``cell``.
-        geometry: What the fields live on.
+        geometry: Geometry that the fields live on.
         fields: The recorded quantities, in the order in which they are written.
         probes: The recorded points.
         windows: Columns of windows, those that all systems share among them.
         config: The run description as JSON text.
         seed: Random seed of the run.
         dimensionless: True for a run without units.
-        members: Of a population; empty for one cell.
+        members: Cells of a population; empty for one cell.
     """
 
     system: str
@@ -98,7 +98,7 @@ def create(path: Path, header: ResultHeader, ranks: int) -> None:
     """Writes a result file without frames: header, geometry and empty tables. Serial.
 
     Args:
-        path: Where; an existing file is replaced.
+        path: Path of the file; an existing one is replaced.
         header: What is known of the run.
         ranks: Number of ranks, for the record.
 

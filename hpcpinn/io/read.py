@@ -171,7 +171,7 @@ class Result:
         """One cell of a population as a result of its own.
 
         Args:
-            which: Its number, from 0, or its name.
+            which: Number of the cell, from 0, or its name.
 
         Raises:
             InputError: There is no such member.

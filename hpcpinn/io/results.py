@@ -58,9 +58,9 @@ class ResultWriter:
         """Creates the file, replacing an older one. Collective over all ranks.
 
         Args:
-            path: Where; missing directories are made.
+            path: Path of the file; missing directories are made.
             communicator: All ranks.
-            header: The same on every rank.
+            header: Facts about the run, the same on every rank.
             pieces: Pieces of this rank, in the order in which it will hand in their values;
                 by default those that the owners of the geometry give it, increasing.
             parts: True for one file per rank joined by virtual datasets, False for one file;
@@ -91,8 +91,8 @@ class ResultWriter:
         """Opens an existing file to go on from a checkpoint. Collective over all ranks.
 
         Args:
-            path, communicator, header, pieces: As when the file was created; the number of ranks
-                and the owners may be others, unless the file is made of one file per rank.
+            path, communicator, header, pieces: File, ranks, facts and pieces as when the file was created; the number
+                of ranks and the owners may be others, unless the file is made of one file per rank.
             until: Time of the checkpoint; frames, probe samples and windows after it are dropped.
 
         Raises:
@@ -161,9 +161,9 @@ class ResultWriter:
 
         Args:
             time: User time.
-            values: For each field this rank's values in the order of `local_pieces`, as (pieces, values per piece)
-                or flattened. Where the geometry has no owners, the whole frame on rank 0; nobody looks at what other
-                ranks hand in, and they need not.
+            values: Values of this rank for each field in the order of `local_pieces`, as (pieces, values per piece) or
+                flattened. Where the geometry has no owners, the whole frame on rank 0; nobody looks at what other ranks
+                hand in, and they need not.
         """
         if self._is_idle:
             return
@@ -178,7 +178,7 @@ class ResultWriter:
 
         Args:
             times: User times.
-            values: For each field the samples at `local_probes`.
+            values: Samples of each field at `local_probes`, (k, p).
         """
         if self._is_idle:
             return

@@ -28,7 +28,7 @@ class Field:
         description: A noun phrase for people.
         least: Value below which it has no meaning, 0 for concentrations; None where there is none.
         rest_share: Share of the value at rest; what moves by less is at rest.
-        rest_floor: The same as a value, in the unit.
+        rest_floor: Movement below which a value is at rest, in the unit.
     """
 
     name: str
@@ -51,7 +51,7 @@ class Dataset:
     """A dataset of a file, or a column of a table in it.
 
     Attributes:
-        name: Its place in the file, ``pieces/length``, or the name of the column.
+        name: Path in the file, such as ``pieces/length``, or the name of the column.
         axes: What its axes count, as documentation says it; empty for a single value.
         what: A line of what it is.
         unit: Unit of the values; empty for none.

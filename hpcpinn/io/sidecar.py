@@ -33,8 +33,8 @@ class Solution:
 
     Attributes:
         fields: Values by field, in the frames of the result.
-        probes: The same at its probes.
-        figures: What it took, for JSON.
+        probes: Values by field at the probes of the result.
+        figures: Figures of the other solver's work, for JSON.
     """
 
     fields: Mapping[str, Float[ndarray, "T ..."]]
@@ -49,7 +49,7 @@ class Reference:
     Attributes:
         time: User times of the frames.
         probe_time: User times of the samples of probes.
-        solutions: By who found them, such as ``finite_volumes`` or ``exact``.
+        solutions: Solutions by who found them, such as ``finite_volumes`` or ``exact``.
     """
 
     time: Float[ndarray, " T"]

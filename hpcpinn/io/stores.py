@@ -27,7 +27,7 @@ class Block:
 
     Attributes:
         name: Path of the dataset, such as ``calcium`` or ``probes/calcium``.
-        first_row: Where the rows go.
+        first_row: First row of the dataset that they fill.
         values: This rank's columns of the rows.
     """
 
@@ -63,7 +63,7 @@ class SharedFields(FieldStore):
     Attributes:
         path: The main file.
         communicator: All ranks.
-        columns: By dataset, the increasing columns that this rank owns.
+        columns: Increasing columns that this rank owns, by dataset.
     """
 
     path: Path
@@ -120,7 +120,7 @@ class PartFields(FieldStore):
     Attributes:
         path: The main file.
         communicator: All ranks.
-        columns: By dataset, the increasing columns that this rank owns.
+        columns: Increasing columns that this rank owns, by dataset.
     """
 
     path: Path

@@ -31,12 +31,12 @@ class StudyResult:
     """What a study found.
 
     Attributes:
-        names, units: Of the constants.
-        truth, start: What data were made with, and where fits began.
-        noise: Levels, over the peak of the release.
-        observations: Numbers of them.
-        draws: Of every draw: estimate, sd_log, data_sd_log, bound_log, (n, m, draws, p), and
-            converged, (n, m, draws).
+        names, units: Names and units of the constants.
+        truth, start: Values that data were made with, and values that fits began from, (p,).
+        noise: Levels of noise, over the peak of the release, (n,).
+        observations: Numbers of observations, (m,).
+        draws: Figures of every draw: estimate, sd_log, data_sd_log, bound_log, (n, m, draws, p), and converged, (n, m,
+            draws).
         cells: The fields of `hpcpinn.inference.study.Cell`, (n, m, p), converged (n, m).
         config: The run description, JSON text.
     """

@@ -24,7 +24,7 @@ class Cells:
 
     Attributes:
         piece: Row of the cable that holds the cell.
-        fraction: Where on the piece the cell starts and ends.
+        fraction: Fractions of the piece at which the cell starts and ends, (N, 2).
         volume: Cytosolic volume, µm³.
         path: Distance of its middle from the root along the tree, µm.
         xyz: Position of its middle, µm.

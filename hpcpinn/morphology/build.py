@@ -73,9 +73,10 @@ def cable_from_file(
     Args:
         path: SWC file, or a graph (`graph_file`), which is in µm and whose soma is taken literally.
         units: Unit of an SWC file's coordinates.
-        soma: How its soma is read.
-        merge_below: As in `cable_from_swc`.
-        er_fraction, er_radius: Likewise; 0 and 0 leave a graph the reticulum that its nodes have.
+        soma: Reading of an SWC file's soma.
+        merge_below: Length below which frusta are merged, µm, as in `cable_from_swc`.
+        er_fraction, er_radius: Share of the cross-section and radius (µm) of the reticulum, as in `cable_from_swc`; 0
+            and 0 leave a graph the reticulum that its nodes have.
 
     Raises:
         InputError: As `read_swc` and `cable_from_swc`, or as `read_graph` and `cable_from_networkx`.
@@ -100,8 +101,9 @@ def cable_of_graph(
     """The cable of a networkx graph as a run takes it.
 
     Args:
-        graph: As `cable_from_networkx` reads it.
-        merge_below, er_fraction, er_radius: As in `cable_from_file`.
+        graph: Graph that `cable_from_networkx` reads.
+        merge_below, er_fraction, er_radius: Length below which frusta are merged, and share of the reticulum, as in
+            `cable_from_file`.
 
     Raises:
         InputError: As `cable_from_networkx`, or the reticulum does not fit into the cell.

@@ -18,7 +18,7 @@ def join_cables(cables: Sequence[Cable]) -> Cable:
     """The frusta of all cables, one cable after the other; sections keep their names.
 
     Args:
-        cables: At least one.
+        cables: Cables of the cells, at least one.
     """
     if len(cables) == 1:
         return cables[0]
@@ -45,7 +45,7 @@ def join_compartments(parts: Sequence[Compartments]) -> Compartments:
     """The compartments of all cells, then all their junctions.
 
     Args:
-        parts: At least one.
+        parts: Compartments of the cells, at least one.
     """
     if len(parts) == 1:
         return parts[0]

@@ -31,8 +31,8 @@ def tree_weights(
 
     Args:
         cable: The cable.
-        sites: Where values are known; no two at one place.
-        points: Where they are wanted: frusta and fractions on them.
+        sites: Sites where values are known; no two at one place.
+        points: Points where values are wanted: frusta and fractions on them, (n,).
 
     Returns:
         Sparse matrix, points × sites.

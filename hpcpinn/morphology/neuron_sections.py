@@ -33,7 +33,7 @@ class SectionRun:
     """One section.
 
     Attributes:
-        first, stop: Its own points are the rows from `first` to before `stop`.
+        first, stop: Rows of the section's own points, from `first` to before `stop`.
         kind: SWC type.
         parent: Index of the run it is joined to, -1 for the root's.
         at: Place on the parent: 0 start, 0.5 middle, 1 end.
@@ -55,7 +55,7 @@ class SectionReading:
     Attributes:
         runs: The sections in the order of their first points; those without length are kept.
         is_cylinder: Whether the root's section is a cylinder as long as wide around its first point.
-        notes: Where NEURON would join points that the file does not.
+        notes: Remarks on points that NEURON would join and the file does not.
     """
 
     runs: tuple[SectionRun, ...]

@@ -79,8 +79,8 @@ class Declaration:
     Attributes:
         line: Line of the comment.
         text: The comment.
-        unit: As `length_per_unit` reads it ("um", "8nm"); None where the size of a unit is left open.
-        why_open: Why it is, in words.
+        unit: Unit as `length_per_unit` reads it ("um", "8nm"); None where the size of a unit is left open.
+        why_open: Reason why the size is left open, in words.
     """
 
     line: int

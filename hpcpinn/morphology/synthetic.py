@@ -19,7 +19,7 @@ class Grower:
 
     Attributes:
         lines: SWC data lines so far.
-        xyz, radius: Of every point, µm, as written: rounded to nanometres.
+        xyz, radius: Coordinates and radius of every point, µm, as written: rounded to nanometres.
     """
 
     lines: list[str] = field(default_factory=list)
@@ -88,8 +88,8 @@ def y_branch(
     """SWC text of a dendrite along x that forks in two at ±45° in the plane.
 
     Args:
-        lengths: Of trunk and branches, µm.
-        radii: Of trunk and branches, µm.
+        lengths: Lengths of trunk and branches, µm.
+        radii: Radii of trunk and branches, µm.
         taper: Distance over which a branch narrows from the trunk's radius to its own, µm.
     """
     cell = Grower()

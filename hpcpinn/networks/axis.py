@@ -144,7 +144,7 @@ def make_axis_trunk(
     Args:
         n_features: Number of features after mixing.
         flat_at: Ends (−1.0, 1.0) at which every feature has slope zero.
-        seed, layers, activation, surplus: As in `make_trunk`.
+        seed, layers, activation, surplus: Seed, depth, activation and raw features per kept one, as in `make_trunk`.
         scale: Largest frequency for up to six features; raised in proportion for more.
         grid: Points on the line on which the features are made orthonormal.
     """

@@ -29,7 +29,7 @@ def make_perceptron(sizes: tuple[int, ...], seed: int, last_scale: float = 1e-3)
 
     Args:
         sizes: Inputs, widths of the hidden layers, outputs.
-        seed: Of the random weights.
+        seed: Seed of the random weights.
         last_scale: Factor on the last layer's weights: the network starts close to zero.
     """
     keys = jax.random.split(jax.random.PRNGKey(seed), len(sizes) - 1)

@@ -79,7 +79,7 @@ class SeparableLayers(nn.Module):
 
     Attributes:
         width: Features of ξ and of τ.
-        layers, activation, scale: Of both networks, see `HiddenLayers`.
+        layers, activation, scale: Depth, activation and frequencies of both networks, see `HiddenLayers`.
     """
 
     width: tuple[int, int]
@@ -261,7 +261,7 @@ def make_separable_trunk(
 
     Args:
         n_space, n_time: Features of ξ and of τ after mixing.
-        seed, layers, activation: As in `make_trunk`.
+        seed, layers, activation: Seed of the random weights, depth and activation, as in `make_trunk`.
         scale: Frequencies in ξ and τ for up to six features; raised in proportion for more.
         surplus: Raw features per kept feature.
         grid: Points on the line on which the features are made orthonormal.

@@ -127,7 +127,7 @@ def messages_for_ghosts(owner: Int[ndarray, " N"], ghosts: Sequence[Int[ndarray,
 
     Args:
         owner: Rank of every thing.
-        ghosts: For every rank the things of others that it holds copies of, in its order.
+        ghosts: Things of others that every rank holds copies of, in its order, one array per rank.
     """
     place, count = np.empty(len(owner), int), np.zeros(len(ghosts), int)
     for rank in range(len(ghosts)):

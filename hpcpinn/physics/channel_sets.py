@@ -33,7 +33,7 @@ class RateGate:
     """One gate.
 
     Attributes:
-        name: As in the paper.
+        name: Name of the gate, as in the paper.
         rates: α and β at a voltage in mV, at the temperature of the set.
     """
 
@@ -48,7 +48,7 @@ class ChannelSet(Constants):
 
     Attributes:
         name: Name by which users choose it.
-        currents: Its currents.
+        currents: Ionic currents of the set.
         gates: Gates of the currents.
         rest: Voltage at which no current flows, about; mV.
     """
@@ -213,7 +213,7 @@ def with_constants(channels: ChannelSet, changes: Mapping[str, Mapping[str, Any]
 
     Args:
         channels: The set.
-        changes: By current, then ``conductance`` or ``reversal``.
+        changes: Values by current, then ``conductance`` or ``reversal``.
 
     Raises:
         InputError: The set has no such current.
@@ -233,7 +233,7 @@ def channel_set_named(name: str, changes: Mapping[str, Mapping[str, Mapping[str,
     """The channel set of that name.
 
     Args:
-        name: Of the set.
+        name: Name of the set.
         changes: Constants that differ, by set, current and name.
 
     Raises:

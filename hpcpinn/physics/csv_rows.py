@@ -113,7 +113,7 @@ def columns_of(path: Path, header: Sequence[str], what: str) -> list[tuple[int, 
 
     Args:
         path: The file.
-        header: Its first line; capitals do not matter.
+        header: Names of the columns in the first line; capitals do not matter.
         what: What the file is, for messages.
 
     Raises:
@@ -158,7 +158,7 @@ def number(place: str, cell: str) -> float:
 
     Args:
         place: File, line and column, for messages.
-        cell: Its text.
+        cell: Text of the cell.
 
     Raises:
         InputError: It is empty, no number, or not a finite one.

@@ -84,7 +84,7 @@ def follow(
         state: Gates at time `start`, one set per position.
         voltage: Traceable V(t) in mV at all positions (the batch shape of `state`).
         start: Time of `state`, internal units.
-        times: Where the gates are wanted, not decreasing, none before `start`.
+        times: Times at which the gates are wanted, not decreasing, none before `start`.
         k: Constants.
         longest_step: No step is longer; infinite for a constant voltage, the `resolution` of a
             table otherwise.
@@ -123,7 +123,7 @@ def follow_samples(
 
     Args:
         state: Gates at the start.
-        V: At the start, then in the middle and at the end of every step, mV.
+        V: Voltage at the start, then in the middle and at the end of every step, mV, (2T + 1, P).
         steps: Lengths, internal units; zero is allowed.
         k: Constants.
     """

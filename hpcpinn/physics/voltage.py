@@ -75,7 +75,7 @@ class SiteWeights:
 
     Attributes:
         site: Columns that a position draws on, padded with 0.
-        weight: Their weights, padded with 0; every row sums to one.
+        weight: Weights of these columns, padded with 0; every row sums to one.
     """
 
     site: Int[Array, "positions m"]
@@ -228,7 +228,7 @@ def resolve_sites(source: VoltageSource, parse: Callable[[str], Site]) -> list[S
 
     Args:
         source: A table.
-        parse: Such as ``lambda text: parse_site(text, cable)``.
+        parse: Reader of a place, such as ``lambda text: parse_site(text, cable)``.
 
     Raises:
         InputError: `parse` refused a site; the message gains file and column.

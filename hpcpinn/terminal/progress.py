@@ -41,8 +41,8 @@ class Pace:
     """How fast a part of the work goes.
 
     Args:
-        total: At which amount it is done; 0 where nobody knows.
-        clock: Seconds.
+        total: Amount at which it is done; 0 where nobody knows.
+        clock: Clock that gives seconds.
     """
 
     def __init__(self, total: float, clock: Callable[[], float] = time.monotonic):
@@ -170,7 +170,7 @@ class LogProgress(Progress):
     """One plain line now and then, by the clock: also while nothing is reported.
 
     Args:
-        console: Where to.
+        console: Console that lines are printed to.
         first: Seconds until the first line.
         interval: Seconds from one to the next.
     """
@@ -276,9 +276,9 @@ def make_progress(rank: int = 0, console: Console | None = None, *, plain_output
     """The display for this rank: one live line in a terminal, log lines elsewhere, nothing but on rank 0.
 
     Args:
-        rank: Of this process.
-        console: Where to; by default standard output, which under mpirun alone is a terminal, and which leaves
-            standard error to the one line of an error.
+        rank: Rank of this process.
+        console: Console that is printed to; by default standard output, which under mpirun alone is a terminal, and
+            which leaves standard error to the one line of an error.
         plain_output: Standard output is for a program to read.
     """
     if rank != 0:

@@ -32,7 +32,7 @@ def check_printable(what: str, text: str) -> None:
 
     Args:
         what: Name of the text for a person, such as ``--account``.
-        text: It.
+        text: Text that is checked.
 
     Raises:
         InputError: There is a control character.
@@ -47,7 +47,7 @@ def check_filled(what: str, text: str, is_array: bool) -> None:
 
     Args:
         what: Name of the argument, such as ``--output``.
-        text: It.
+        text: Text that is checked.
         is_array: Whether the run is a job array: ``%a`` is then the number of its task.
 
     Raises:
@@ -85,7 +85,7 @@ class Option:
     """One option of sbatch.
 
     Attributes:
-        flag: Such as ``--mem`` or ``-p``.
+        flag: Name of the option, such as ``--mem`` or ``-p``.
         value: None where it has none.
     """
 

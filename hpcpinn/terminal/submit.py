@@ -134,7 +134,7 @@ def script(submission: Submission, directory: Path | None = None) -> str:
 
     Args:
         submission: The run and its machines.
-        directory: Where the job runs; relative paths of its arguments start there. Default: here.
+        directory: Folder in which the job runs; relative paths of its arguments start there. Default: here.
 
     Raises:
         InputError: A template is missing or has a blank that nothing fills, or SLURM cannot work in the folder.

@@ -65,10 +65,10 @@ class CollocationPoints:
     """Collocation points in the square.
 
     Attributes:
-        xi, tau: Where.
-        weight: Weight of each in the mean of squared residuals; they sum to 1.
-        from_space: Takes values at the grid's space nodes to the points, (Q, X).
-        from_grid: Takes values on the grid to the points, (Q, X·T); None where they are the grid.
+        xi, tau: Places ξ and τ of the points, (Q,).
+        weight: Weight of every point in the mean of squared residuals, (Q,); they sum to 1.
+        from_space: Interpolation of values at the grid's space nodes to the points, (Q, X).
+        from_grid: Interpolation of values on the grid to the points, (Q, X·T); None where they are the grid.
     """
 
     xi: Float[np.ndarray, " Q"]

@@ -25,7 +25,7 @@ class FirstOrder:
 
     Attributes:
         name: "adam" or "lbfgs".
-        learning_rate: Of Adam; L-BFGS searches along its line.
+        learning_rate: Learning rate of Adam; L-BFGS searches along its line.
         decay: Steps over which Adam's rate falls (half a cosine) to a thousandth; None: constant.
         memory: Pairs that L-BFGS remembers.
     """

@@ -107,8 +107,8 @@ class FlowMap:
 
     Attributes:
         network: The correction N.
-        constants: What it was trained for.
-        box: Where it holds.
+        constants: Constants of the reaction that the network was trained for.
+        box: Ranges of state and time in which the map holds.
     """
 
     network: Perceptron
@@ -161,7 +161,7 @@ def sample_box(
         box: The box.
         k: Constants.
         n: Number of states.
-        seed: Of the random numbers.
+        seed: Seed of the random states.
         near_rest: Share that is drawn around rest instead (quotient and equilibrium log-normal).
 
     Returns:

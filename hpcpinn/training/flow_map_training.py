@@ -37,7 +37,7 @@ class FlowMapTraining:
         wide: FlowMapRange that they are drawn from, wider than the map's: a fit is worst at its edges.
         steps: Most Levenberg-Marquardt steps of each round; every round draws the states anew and
             starts from the last one's network.
-        seed: Of weights and states.
+        seed: Seed of the random weights and states.
         manifold_weight: Weight of the rows of u against those of w.
         chunk: States whose Jacobian is held in memory at once.
     """
@@ -62,7 +62,7 @@ class FlowMapTraining:
 
         Args:
             k: Constants.
-            box: Where it shall hold.
+            box: Ranges of state and time in which the map shall hold.
             watch: Told the map and the sum of squares after every accepted step.
             budget: Wall time that the rounds may take in all, s; each takes its share of the steps.
         """

@@ -148,9 +148,9 @@ class _Products(NamedTuple):
     """Products of features that all pieces share.
 
     Attributes:
-        inside: Of every two of (value, dt, dx, dxx), (4, 4, M, M).
-        edge: At both ends value·value, value·slope (symmetric), slope·slope, (2, 3, M, M).
-        initial: (M, M).
+        inside: Products of every two of (value, dt, dx, dxx) inside, (4, 4, M, M).
+        edge: Products value·value, value·slope (symmetric) and slope·slope at both ends, (2, 3, M, M).
+        initial: Products of values at the start, (M, M).
     """
 
     inside: Float[Array, "4 4 M M"]

@@ -60,7 +60,7 @@ class LevenbergMarquardt:
         Args:
             near: The sum of squares near a point.
             value: The sum of squares alone.
-            parameters: Where to start.
+            parameters: Parameters to start from, (N,).
             watch: Told parameters and value after every accepted step; True ends the iteration.
 
         Returns:

@@ -29,8 +29,8 @@ class DenseNetwork(nn.Module):
     """Fully connected network from (ξ, τ) to the species.
 
     Attributes:
-        species: Outputs.
-        width, layers, activation: Of the hidden layers.
+        species: Number of outputs.
+        width, layers, activation: Width, number and activation of the hidden layers.
         scale: Frequencies of the first layer, see `HiddenLayers`.
     """
 
@@ -53,7 +53,7 @@ class CableTask:
 
     Attributes:
         equation: The system.
-        forcing: Its data, the same everywhere and always (a pytree of numbers).
+        forcing: Data of the equation, the same everywhere and always (a pytree of numbers).
         left, length, start, duration: Extent; internal units.
         initial: Field at the start at the places x (n,), returns (K, n).
         influx: Given flux of every species through the left and the right end, inwards, (K, 2).
@@ -74,11 +74,11 @@ class Monolithic:
     """The dense PINN of a task.
 
     Attributes:
-        task: What to solve.
+        task: Cable, equation and data that are solved.
         network: The network.
         n_inside, n_initial, n_edge: Collocation points inside, at the start, at each end.
         alpha: Weight of the equation against the data.
-        seed: Of weights and points.
+        seed: Seed of the random weights and points.
     """
 
     task: CableTask
@@ -164,7 +164,7 @@ class Monolithic:
         """Trains until `watch` says so.
 
         Args:
-            optimiser: How.
+            optimiser: Optimiser with its settings.
             watch: Told weights and loss after every `chunk` first-order steps, or after every
                 step of Levenberg-Marquardt; True ends the training.
             chunk: First-order steps per compiled call.

@@ -66,8 +66,8 @@ class ProductFeatures(NamedTuple):
     """All through which the rows depend on θ; the first axis of those in space is the kind of a side's axis.
 
     Attributes:
-        line, ends, time: As in `RectangleTable`, in some basis.
-        borders: At both ends of time.
+        line, ends, time: Features along a side, at its ends and in time in some basis, as in `RectangleTable`.
+        borders: Features at both ends of time.
     """
 
     line: AxisFeatures
@@ -96,9 +96,9 @@ class HeadFit(NamedTuple):
     """The rectangles of a rank with their best heads at some θ.
 
     Attributes:
-        basis: In which the features are orthonormal at the nodes.
+        basis: Basis in which the features are orthonormal at the nodes.
         lower: Cholesky factors of the normal matrices, see `factors`.
-        heads: The best heads.
+        heads: Best heads, (P, K, M, M, L).
         squares: Sum of squares over all ranks.
     """
 
@@ -113,9 +113,10 @@ class SharedAxes:
     """The sum of squares of all rectangles of all ranks as a function of θ. Collective over all ranks.
 
     Attributes:
-        equation, geometry, edges, weights: As for the window's solver.
-        table: Of the trunks to start from; their mixings stay.
-        window: That the trunks learn from.
+        equation, geometry, edges, weights: Equation, pieces, what their sides receive and send, and weights of rows, as
+            in the window's solver.
+        table: Features of the trunks to start from; their mixings stay.
+        window: Window that the trunks learn from.
         robin_in: Robin data that the sides receive in the window, held, (P, 4, K, N).
         total: Sum over all ranks.
     """

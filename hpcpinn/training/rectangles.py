@@ -33,8 +33,8 @@ class RectangleData(NamedTuple):
     """Data of one time window.
 
     Attributes:
-        duration: Its length.
-        initial: Field at its start at the nodes, (P, K, X, X).
+        duration: Length of the window.
+        initial: Field at the start of the window at the nodes, (P, K, X, X).
         forcing: Data of the equation, the same everywhere; None where it takes none.
     """
 
@@ -48,13 +48,13 @@ class RectangleTable:
     """Features of the trunks wherever a piece needs them; the first axis is the kind of a side's axis.
 
     Attributes:
-        trunks: Along a side, one per kind.
-        clock: In time.
+        trunks: Trunks along a side, one per kind.
+        clock: Trunk in time.
         grid: Nodes; those in space are for both sides.
         line: Features at the nodes of a side, leaves (4, X, M).
-        ends: At both ends of a side, slopes outward, leaves (4, 2, M).
-        time: At the nodes in time, leaves (T, L).
-        start, final: Values at τ = −1 and 1, (L,).
+        ends: Features at both ends of a side, slopes outward, leaves (4, 2, M).
+        time: Features at the nodes in time, leaves (T, L).
+        start, final: Features at τ = −1 and 1, (L,).
     """
 
     trunks: tuple[AxisTrunk, ...]
@@ -81,7 +81,7 @@ def rectangle_table(trunk: Callable[..., AxisTrunk], clock: AxisTrunk, n_space: 
 
     Args:
         trunk: Makes a trunk along a side that is flat at the given ends.
-        clock: In time.
+        clock: Trunk in time.
         n_space, n_time: Nodes along a side and in time.
     """
     walled = trunk(flat_at=SIDES[:1])
@@ -115,8 +115,8 @@ class RectangleGeometry(NamedTuple):
 
     Attributes:
         size: Lengths of the sides, the same for all pieces, (2,).
-        centre: Of every piece, (P, 2).
-        walls: Kind of both axes of every piece, (P, 2).
+        centre: Centre of every piece, µm, (P, 2).
+        walls: Kinds of both axes of every piece, (P, 2).
         block: Row of every piece in `blocks`, (P,).
         blocks: Kinds that occur, but for mirror images: pieces of one are alike, (C, 2).
         flipped: Whether a piece is the image in ξ and in η, (P, 2).

@@ -35,12 +35,12 @@ class TrainedPieces(NamedTuple):
     """The pieces of a rank in the window that the trunk learns from; leaves (P, ...).
 
     Attributes:
-        geometry, edges: As for the window's solver.
-        taper: A'/A per length at the collocation points.
-        initial, forcing, emphasis: Of the `collocated` window.
+        geometry, edges: Pieces, and what their ends receive and send, as in the window's solver.
+        taper: A'/A per length at the collocation points, (P, Q).
+        initial, forcing, emphasis: Start, forcing and weights of collocation points of the `collocated` window.
         robin_in: Robin data that the ends receive, (P, 2, K, T).
         resolvent: Turns residuals into errors, one per piece, (P, K, K).
-        heads: Heads to start from.
+        heads: Heads to start from, (P, K, M).
     """
 
     geometry: PieceGeometry
@@ -59,9 +59,9 @@ class SharedTrunk:
     """The sum of squares of all pieces of all ranks as a function of θ. Collective over all ranks.
 
     Attributes:
-        equation, grid, points, weights: As for the window's solver.
+        equation, grid, points, weights: Equation, collocation and weights of rows, as in the window's solver.
         trunk: The trunk to start from; its mixing stays.
-        duration: Of the window.
+        duration: Length of the window.
         pieces: This rank's pieces in the window.
         total: Sum over all ranks.
     """

@@ -45,13 +45,13 @@ class PulseProtocol:
     """Trains of bursts of pulses; the first pulse is at time zero.
 
     Attributes:
-        name: For messages and tables.
+        name: Name for messages and tables.
         pulses: Pulses per burst.
         bursts: Bursts per train.
         trains: Trains.
-        burst_interval: From one burst to the next, ms; the last burst of a train has as long.
-        pulse_interval: From one pulse to the next inside a burst, ms; None for a single pulse.
-        train_interval: From one train to the next, ms; None: trains follow without a pause.
+        burst_interval: Time from one burst to the next, ms; the last burst of a train has as long.
+        pulse_interval: Time from one pulse to the next inside a burst, ms; None for a single pulse.
+        train_interval: Time from one train to the next, ms; None: trains follow without a pause.
         rests_at_end: The published duration counts the pause after the last train.
         waveform: Name of the waveform the protocol is usually given with.
 

@@ -21,8 +21,8 @@ class Stimulus:
     """A protocol given with a waveform.
 
     Attributes:
-        protocol: When.
-        waveform: What.
+        protocol: Times of the pulses.
+        waveform: Shape of a pulse.
 
     Raises:
         InputError: Pulses come closer than the waveform is long.

@@ -159,7 +159,7 @@ class Rectangular(Waveform):
     """A rectangle of a controllable device (cTMS), then a lower and longer one of the other sign.
 
     Attributes:
-        width: Of the first phase, 0.010 to 0.310 ms.
+        width: Duration of the first phase, 0.010 to 0.310 ms.
         reversal: Height of the second phase as a share of the first, up to 1; it lasts
             width / reversal, which balances the charge. 0: no second phase, an ideal that no coil
             gives.
