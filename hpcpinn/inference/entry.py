@@ -35,7 +35,7 @@ class Predicting(Protocol):
         """What would be observed without noise. Traceable.
 
         Args:
-            parameters: As `parameters`, some of them traced.
+            parameters: Constants of the problem, some of them traced.
             at: Columns of places and times of the observations by name.
         """
         ...
@@ -47,11 +47,11 @@ class LearnedConstant:
 
     Attributes:
         name: Name of the constant, such as ``D`` or ``gates[0].half``.
-        start: Where the iteration begins; None: at its prior's median, or the problem's own value.
+        start: Value where the iteration begins; None: its prior's median, or the problem's own value.
         prior: Median of its prior; None for none.
         prior_width: Standard deviation of the prior of its coordinate: of its logarithm, or of it over its measure.
         unit: Unit of a constant that is not declared.
-        measure: What one that is not declared is counted in; 0 for a positive one, which is its logarithm.
+        measure: Step that one that is not declared is counted in; 0 for a positive one, which is its logarithm.
     """
 
     name: str
@@ -74,8 +74,8 @@ def inverse_problem(
 
     Args:
         problem: The system.
-        learn: Which constants are learned.
-        settings: How.
+        learn: Constants that are learned.
+        settings: Settings of the fit.
         unit: Unit of what is observed.
         description: Run description, JSON text, for the result file.
 
@@ -121,9 +121,9 @@ class _Entry(NamedTuple):
     """What is known of a constant.
 
     Attributes:
-        unit: Its unit.
-        measure: What it is counted in.
-        value: The problem's own value.
+        unit: Unit of the constant.
+        measure: Step that it is counted in, in its unit; 0 for its logarithm.
+        value: Value of the problem.
         bounds: Values that it may have.
     """
 

@@ -24,7 +24,7 @@ def make_fit(model: TracedModel, prior: Prior, *, tolerance: float = 1e-6, max_s
     Args:
         model: Model of the data.
         prior: Priors of its coordinates.
-        tolerance, max_steps: As in `minimise`.
+        tolerance, max_steps: Length of a step at which the fit ends, and most steps, as in `minimise`.
     """
     return jax.jit(partial(_fit, model, prior, tolerance, max_steps))
 

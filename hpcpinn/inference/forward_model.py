@@ -28,8 +28,8 @@ class Seen(NamedTuple):
     """What a model says at places and times, the same on every rank.
 
     Attributes:
-        value: In the unit of the observations.
-        slope: Derivatives by the coordinates of the constants; of no columns where they were not wanted.
+        value: Values that would be observed, in the unit of the observations, (N,).
+        slope: Derivatives by the coordinates of the constants, (N, p); of no columns where they were not wanted.
     """
 
     value: Float[ndarray, " N"]
@@ -124,9 +124,9 @@ class Data(NamedTuple):
     """Observations as compiled code needs them; many sets have a leading axis.
 
     Attributes:
-        value: What was measured.
-        noise: Standard deviation of its error.
-        at: Where and when, see `ForwardModel.at`.
+        value: Measured values, (N,).
+        noise: Standard deviation of the error of each, (N,).
+        at: Places and times of the observations, see `ForwardModel.at`.
     """
 
     value: Float[Array, " N"]
@@ -166,8 +166,8 @@ class NamedModel:
 
     Attributes:
         names: Names of the constants that are learned.
-        units: Their units.
-        measure: What a constant of either sign is counted in, in its unit; 0 for a positive one, its logarithm.
+        units: Units of these constants.
+        measure: Step that a constant of either sign is counted in, in its unit; 0 for a positive one, its logarithm.
         predicted: Makes what would be observed of the learned constants by name, and of `at`. Traceable.
         places: Makes `at` of observations.
     """

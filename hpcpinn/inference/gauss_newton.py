@@ -184,7 +184,8 @@ def minimise_stepwise(
     Args:
         evaluate: Rows and their derivatives; SolveError where the model cannot be solved, which counts as a
             step that is refused.
-        prior, start, tolerance, max_steps, rule: As of `minimise`.
+        prior, start, tolerance, max_steps, rule: Priors, first coordinates and rules of the iteration, as of
+            `minimise`.
         watch: Told how many steps have been taken.
 
     Raises:

@@ -24,8 +24,8 @@ class Proposals:
     """Draws that are still to be weighted.
 
     Attributes:
-        z: Coordinates of the constants.
-        log_density: Of the distribution that they are drawn from.
+        z: Coordinates of the constants, (N, p).
+        log_density: Log density of the distribution that they are drawn from, (N,).
     """
 
     z: Float[ndarray, "N p"]
@@ -37,9 +37,9 @@ class Weighted:
     """Draws of the posterior with weights.
 
     Attributes:
-        z: Coordinates of the constants.
-        weight: Of every draw; their sum is 1.
-        log_density: Of the posterior, up to a constant; −∞ where the model could not be solved.
+        z: Coordinates of the constants, (N, p).
+        weight: Weight of every draw, (N,); their sum is 1.
+        log_density: Log density of the posterior, up to a constant, (N,); −∞ where the model could not be solved.
         shape: k of the tail of the weights.
         effective: Effective number of draws, 1 / Σ weight².
     """
@@ -56,9 +56,9 @@ def propose(centre: Float[ndarray, " p"], covariance: Float[ndarray, "p p"], cou
 
     Args:
         centre: The mode.
-        covariance: Of Laplace's approximation, finite.
-        count: How many.
-        seed: Of the draws.
+        covariance: Covariance of Laplace's approximation, finite, (p, p).
+        count: Number of draws.
+        seed: Seed of the draws.
     """
     rng, p = np.random.default_rng(seed), len(centre)
     root = np.linalg.cholesky(covariance)
@@ -76,7 +76,7 @@ def weigh(proposals: Proposals, log_density: Float[ndarray, " N"]) -> Weighted:
 
     Args:
         proposals: The draws.
-        log_density: Of the posterior there, up to a constant; −∞ where there is none.
+        log_density: Log density of the posterior at the draws, up to a constant, (N,); −∞ where there is none.
 
     Raises:
         SolveError: The posterior is nowhere to be had.

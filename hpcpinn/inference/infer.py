@@ -47,8 +47,8 @@ class Fitted:
         problem: The problem as it was laid last.
         start: Coordinates that the iteration began with.
         observed: The data.
-        fit: Where the iteration ended, with the whole path.
-        solution: The model there, to be `seen`.
+        fit: End of the iteration, with the whole path.
+        solution: Solution of the model there, to be `seen`.
         posterior: Laplace's approximation around it.
         check: Whether the model could have made the data; None where that was not asked.
         seconds_fit: Wall time of the fit once it is compiled.
@@ -228,7 +228,7 @@ def posterior_of(problem: InverseProblem, fit: Fit, observations: Observations |
 
     Args:
         problem: The problem.
-        fit: Where the iteration ended.
+        fit: End of the iteration.
         observations: The data, for the profile likelihood of a traced model; None: without.
     """
     model, settings, profile = problem.model, problem.settings, None
@@ -302,7 +302,7 @@ def infer(
         communicator: All ranks; None for one.
         progress: Told what is being done.
         output: The result file; None writes none.
-        began: When the work began, on the clock of `time.perf_counter`; now if left out.
+        began: Start of the work on the clock of `time.perf_counter`; now if left out.
 
     Raises:
         SolveError: The iteration does not come to an end.
@@ -321,7 +321,7 @@ def inferred(found: Fitted, began: float) -> Inference:
 
     Args:
         found: The fit.
-        began: When the work began, on the clock of `time.perf_counter`.
+        began: Start of the work on the clock of `time.perf_counter`.
     """
     rows, result = np.asarray(found.fit.rows), _result(found)
     return Inference(

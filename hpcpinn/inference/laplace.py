@@ -19,10 +19,11 @@ class Posterior:
     """A normal distribution of the coordinates of constants: logarithms, or what they are counted in.
 
     Attributes:
-        centre: Most probable coordinates.
-        covariance: Theirs, prior included; infinite variances where neither data nor prior say anything.
+        centre: Most probable coordinates, (p,).
+        covariance: Covariance of the coordinates, prior included, (p, p); infinite variances where neither data nor
+            prior say anything.
         data_sd: Standard deviations by the data alone (the Cramér-Rao bound), infinite where they say nothing.
-        determined: Which constants the data determine.
+        determined: Whether the data determine each constant, (p,).
     """
 
     centre: Float[ndarray, " p"]
@@ -57,11 +58,11 @@ def laplace(
     """The posterior around its mode.
 
     Args:
-        centre: The mode, coordinates.
-        fisher: Information of the data on them.
-        precision: Of the priors; 0 for none.
-        profile: By how much the negative log likelihood of the data rises far below and above the mode: the
-            information at the mode alone is deceived where the fit has followed the noise.
+        centre: Coordinates of the mode, (p,).
+        fisher: Information of the data on the coordinates, (p, p).
+        precision: Precisions of the priors, (p,); 0 for none.
+        profile: Rise of the negative log likelihood of the data far below and above the mode, (p, 2): the information
+            at the mode alone is deceived where the fit has followed the noise.
         undetermined_above: Standard deviation of a coordinate, by the data alone, above which its constant
             counts as undetermined.
     """

@@ -46,9 +46,9 @@ def check_mixing(
     """Finds out that draws must not be summarised.
 
     Args:
-        names: Of the constants.
+        names: Names of the constants.
         mixing: Figures of the draws.
-        diverging: Which of them diverged.
+        diverging: Whether each draw diverged, (C, S).
         rhat_most: Largest R-hat.
         ess_least: Fewest effective draws per chain.
 

@@ -41,13 +41,13 @@ class Chain(NamedTuple):
     """One chain, or many with a leading axis.
 
     Attributes:
-        z: Positions.
-        log_density: There, up to a constant.
-        diverging: The integrator lost the energy on the way there.
-        acceptance: Mean acceptance probability of the trajectory.
-        energy: Of the trajectory.
-        steps: Of the integrator.
-        step_size: After adaptation.
+        z: Positions, (S, p).
+        log_density: Log density at the positions, up to a constant, (S,).
+        diverging: Whether the integrator lost the energy on the way to each, (S,).
+        acceptance: Mean acceptance probability of each trajectory, (S,).
+        energy: Energy of each trajectory, (S,).
+        steps: Steps of the integrator in each trajectory, (S,).
+        step_size: Step of the integrator after adaptation.
     """
 
     z: Float[Array, "S p"]
@@ -89,10 +89,10 @@ def sample(log_density: LogDensity, start: Float[Array, " p"], key: Key[Array, "
     """One chain. Traceable.
 
     Args:
-        log_density: Up to a constant; of a size that steps of order one suit.
-        start: Where the chain begins.
-        key: Of its random numbers.
-        effort: How long it is.
+        log_density: Log density up to a constant; of a size that steps of order one suit.
+        start: Position where the chain begins, (p,).
+        key: Key of the chain's random numbers.
+        effort: Lengths of warm-up and chain.
     """
     import blackjax
 

@@ -44,11 +44,11 @@ def next_observation(
 
     Args:
         predicted: The model.
-        centre, covariance: Of the logarithms, by the observations there are.
-        noise: Standard deviation of the next, µM.
-        half_width: Of the square, µm.
-        last: Until when it may be made, ms.
-        places, times: How many of each are tried along x, y and t.
+        centre, covariance: Mean and covariance of the logarithms, by the observations there are, (p,) and (p, p).
+        noise: Standard deviation of the next observation, µM.
+        half_width: Half the side of the square, µm.
+        last: Latest time at which it may be made, ms.
+        places, times: Numbers of each that are tried along x, y and t.
     """
     x = np.linspace(-half_width, half_width, places)
     t = last * (np.arange(1, times + 1) / times) ** 2  # what changes, changes early

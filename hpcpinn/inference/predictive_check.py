@@ -32,12 +32,12 @@ def predictive_check(
 
     Args:
         rows: (model − data)/noise at the fit.
-        jacobian: Their derivatives by the logarithms.
-        precision: Of the priors.
-        site, time: Of every observation.
-        level: Below which probability the model is called wrong.
+        jacobian: Derivatives of the rows by the logarithms, (N, p).
+        precision: Precisions of the priors, (p,).
+        site, time: Site and time of every observation, (N,).
+        level: Probability below which the model is called wrong.
         replicates: Number of replicated data sets.
-        seed: Of the replicates.
+        seed: Seed of the replicates.
     """
     noise = np.random.default_rng(seed).standard_normal((replicates, len(rows)))
     information = jacobian.T @ jacobian + np.diag(precision)

@@ -75,9 +75,9 @@ class InverseProblem:
         settings: How the constants are inferred.
         description: Run description, JSON text, for the result file.
         unit: Unit of what is seen.
-        traces: Where predictive bands are wanted; None for none.
-        groups: How observations are grouped for the predictive check; None: the model is not checked.
-        laid_at: Makes the problem anew, its model laid (windows, pieces) for the constants at given coordinates,
+        traces: Places where predictive bands are wanted; None for none.
+        groups: Groups of observations in the predictive check; None: the model is not checked.
+        meshed_at: Makes the problem anew, its model laid (windows, pieces) for the constants at given coordinates,
             from which it begins; None where no learned constant decides on that. Collective over all ranks.
         over_fields: Makes means and standard deviations of a field on its geometry, of a solution and the covariance of
             the coordinates; None for none. Collective over all ranks.

@@ -73,7 +73,7 @@ class Sampled:
     Attributes:
         inference: The most probable constants, with Laplace's intervals and the bands of the draws.
         draws: The draws.
-        placement: Where the next observation tells most; None where nobody asked.
+        placement: Place and time where the next observation tells most; None where nobody asked.
         lost: Draws at which the model could not be solved; they weigh nothing.
         seconds_sampling: Wall time of the draws, compilation included.
     """
@@ -148,8 +148,9 @@ def sample(
     Chains are dealt to the ranks; a weighted draw is a run on all of them. Draws depend on the seed alone.
 
     Args:
-        problem, observed, communicator, progress, output, began: As of `hpcpinn.inference.infer.infer`.
-        how: How many draws, and how good they must be.
+        problem, observed, communicator, progress, output, began: Problem, data and surroundings of the run, as of
+            `hpcpinn.inference.infer.infer`.
+        how: Number of draws, and how good they must be.
 
     Raises:
         SolveError: There is no posterior, or the draws do not represent it.
@@ -184,7 +185,7 @@ def check_proper(names: tuple[str, ...], is_loose: Bool[ndarray, " p"]) -> None:
 
     Args:
         names: Names of the constants.
-        is_loose: Of which neither data nor prior say anything.
+        is_loose: Whether neither data nor prior say anything of each constant, (p,).
 
     Raises:
         SolveError: There are such constants.

@@ -75,8 +75,8 @@ class Outcomes:
 
     Attributes:
         z: Coordinates of the estimates.
-        sd_log: Their standard deviations by Laplace, priors included.
-        data_sd_log: Their standard deviations by the data alone.
+        sd_log: Standard deviations of the coordinates by Laplace, priors included, (n, p).
+        data_sd_log: Standard deviations of the coordinates by the data alone, (n, p).
         bound_log: The Cramér-Rao bound: standard deviations by the data alone at the truth.
         converged: Whether the fit came to its end.
     """
@@ -195,7 +195,7 @@ def study(
     Args:
         problem: What is fitted, with a traced model.
         experiment: What data are made with.
-        sets: Which data sets.
+        sets: Noises and numbers of the data sets.
         communicator: All ranks.
         progress: Told how many of a rank's batches are done, on every rank.
         output: The result file; None writes none.
@@ -292,9 +292,9 @@ def summarised(
     """The figures of a cell.
 
     Args:
-        outcomes: Of all its draws.
-        true_log: Logarithms of the truth.
-        noise: Of the cell; at 0 there is no bound to compare with.
+        outcomes: Fits of all draws of the cell.
+        true_log: Logarithms of the truth, (p,).
+        noise: Noise of the cell; at 0 there is no bound to compare with.
         undetermined_above: Standard deviation of a logarithm, by the data alone, from which on it is open.
     """
     error = np.expm1(outcomes.z - true_log)

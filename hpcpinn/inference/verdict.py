@@ -22,10 +22,10 @@ class InferenceVerdict:
         holds_truth: Constants whose interval holds what synthetic data were made with, and
         misses_truth: the others; both are empty for data of one's own.
         misfit: Mean square of what the model misses over the noise.
-        fits: Whether that is about 1 or less.
+        fits: Whether the misfit is about 1 or less.
         model_is_wrong: Whether the model could hardly have made the data; None where that was not checked.
-        probability: Of data as far from the model as these, by that check.
-        left: What is to be known besides, sentences.
+        probability: Probability of data as far from the model as these, by that check.
+        left: Further things that are to be known, sentences.
         outside: Estimates outside the bounds of their constants, sentences.
     """
 
@@ -77,7 +77,7 @@ def inference_verdict(
         estimates: What was inferred, with what synthetic data were made with.
         misfit: Mean square of what the model misses over the noise.
         intervals: 95 % intervals of the constants, of draws; by default those of the estimates.
-        model_is_wrong, probability, left, outside: As of `InferenceVerdict`.
+        model_is_wrong, probability, left, outside: Further parts of the verdict, as of `InferenceVerdict`.
     """
     truth = {n: float(x) for n, x in zip(estimates.names, estimates.truth, strict=True) if isfinite(x)}
     bounds = zip(estimates.low, estimates.high, strict=True) if intervals is None else intervals

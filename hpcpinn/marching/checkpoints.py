@@ -43,9 +43,9 @@ class Reached(Generic[Q]):
 
     Attributes:
         problem: What is solved, as the last improvement left it.
-        state: At the end of the last window.
+        state: State at the end of the last window.
         plan: Length of the next window.
-        stats: What has been counted.
+        stats: Figures that have been counted.
     """
 
     problem: Q
@@ -71,7 +71,7 @@ def save(
     Args:
         path: The checkpoint.
         communicator: All ranks.
-        reached: Where the march stands.
+        reached: State of the march, and what belongs to it.
         settings: What states depend on, key by key, as `hpcpinn.io.checkpoint.fingerprint` makes it.
         improvement: What has changed the problem on the way.
 
@@ -106,9 +106,9 @@ def load(
     Args:
         path: The checkpoint.
         communicator: All ranks, which may be others than those that wrote it.
-        problem: As it is built from its description.
-        settings: Those of its description; as of `save`.
-        improvement: As at the start of a run; takes up what it has kept.
+        problem: Problem as it is built from its description.
+        settings: Values that states depend on, of this description, as in `save`.
+        improvement: Improvement as at the start of a run; takes up what the checkpoint has kept.
 
     Raises:
         InputError: The checkpoint cannot be used for this problem.

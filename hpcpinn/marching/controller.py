@@ -76,9 +76,9 @@ def after_accepted(
     """Plan after an accepted window.
 
     Args:
-        length: Its length.
-        error: Its relative error estimate.
-        at_stop: It ended at a breakpoint: something switches, so start small again.
+        length: Length of the accepted window, internal time.
+        error: Relative error estimate of the window.
+        at_stop: Whether it ended at a breakpoint: something switches, so start small again.
         effort: Sweeps that it took over those that a window may take; near 1 a longer one fails.
     """
     if at_stop and rule.restart:
@@ -99,8 +99,8 @@ def after_rejected(rule: WindowRule, plan: Plan, length: float, error: float, wh
     """Plan after a rejected window.
 
     Args:
-        error: Its relative error estimate; NaN or infinite where the solve failed.
-        why: What went wrong, for the message.
+        error: Relative error estimate of the rejected window; NaN or infinite where the solve failed.
+        why: Reason of the rejection, for the message.
 
     Raises:
         SolveError: The window was as short as allowed.

@@ -31,9 +31,9 @@ def check_kept(
     Args:
         path: The checkpoint, just written.
         communicator: All ranks.
-        reached: Where the march stands.
-        settings: As of `hpcpinn.marching.checkpoints.save`.
-        who: What packs, for messages.
+        reached: State of the march, and what belongs to it.
+        settings: Values that states depend on, as in `hpcpinn.marching.checkpoints.save`.
+        who: Name of the system that packs, for messages.
 
     Raises:
         InputError: On all ranks: something is lost.

@@ -49,8 +49,8 @@ class WindowProblem(Protocol):
         """Solves the window of this length that starts at the state.
 
         Args:
-            state: At its start.
-            length: Internal time.
+            state: State at the start of the window.
+            length: Length of the window, internal time.
             reuse: `Attempt.reuse` of the window before; None after a rejected one or a checkpoint.
         """
 
@@ -65,9 +65,9 @@ class Improvement(Protocol[P]):
         """Problem and attempt, better ones where the attempt asks for it. Collective over all ranks.
 
         Args:
-            problem: As it is so far; states must not depend on what changes.
-            state: At the start of the window.
-            attempt: At it.
+            problem: Problem as it is so far; states must not depend on what changes.
+            state: State at the start of the window.
+            attempt: Solved window that asks for an improvement, or not.
             windows: Number of windows accepted so far.
         """
 
@@ -132,10 +132,10 @@ def accepted(
 
     Args:
         problem: What is solved.
-        state: At the start of the window.
+        state: State at the start of the window.
         plan: Length that it should have.
-        reuse: Of the window before.
-        improvement: May improve every attempt before it is judged.
+        reuse: Parts that the window before left for this one.
+        improvement: Improvement of every attempt before it is judged.
         windows: Number of windows accepted so far.
 
     Raises:
@@ -168,11 +168,11 @@ class March(Generic[P]):
 
     Attributes:
         problem: What is solved, as the last improvement left it.
-        state: Where the march is.
+        state: State that the march is at.
         plan: Length of the next window.
-        improvement: May improve every attempt before it is judged.
+        improvement: Improvement of every attempt before it is judged.
         windows: Number of windows accepted so far.
-        reuse: What the last window left for the next.
+        reuse: Parts that the last window left for the next.
     """
 
     problem: P

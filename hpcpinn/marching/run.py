@@ -26,7 +26,7 @@ class Output(Protocol):
 
         Args:
             step: The window.
-            stats: With the window counted in.
+            stats: Figures of the run with the window counted in.
         """
 
     def flush(self) -> None:
@@ -66,18 +66,18 @@ class RunOptions(Generic[Q]):
     """How a run is done.
 
     Attributes:
-        checkpoint: Where checkpoints are written; None: nowhere.
-        settings: What states depend on, key by key, as `hpcpinn.io.checkpoint.fingerprint` makes it: a checkpoint of
-            others is refused.
+        checkpoint: Path of the checkpoint; None: none is written.
+        settings: Values that states depend on, key by key, as `hpcpinn.io.checkpoint.fingerprint` makes it: a
+            checkpoint of others is refused.
         resume: Checkpoint to go on from; None: from the start.
-        cadence: How often checkpoints are written.
+        cadence: Rule of how often checkpoints are written.
         progress: Told what is being done, and about every accepted window.
-        improvement: What may change the problem on the way.
+        improvement: Improvement that may change the problem on the way.
         detail: What is said of a window while the run goes on.
-        unit: Of user time, in words for progress; empty for a dimensionless run.
+        unit: Unit of user time, in words for progress; empty for a dimensionless run.
         began: Reading of the wall clock at the beginning of the set-up.
-        who: What packs states, for messages: the first checkpoint is then read again and held against the state
-            (`hpcpinn.marching.kept`); empty: it is not.
+        who: Name of the system that packs states, for messages: the first checkpoint is then read again and held
+            against the state (`hpcpinn.marching.kept`); empty: it is not.
     """
 
     checkpoint: Path | None = None
@@ -97,7 +97,7 @@ class Finished(Generic[Q]):
     """A run that came to its end.
 
     Attributes:
-        reached: Where it stands.
+        reached: State at the end, and what belongs to it.
         seconds_setup: Wall time from the beginning of the set-up until the first window was done.
     """
 
@@ -114,7 +114,7 @@ def run(
     """Marches a problem to its end, writing on the way. Collective over all ranks.
 
     Args:
-        problem: As it is built from its description.
+        problem: Problem as it is built from its description.
         communicator: All ranks.
         open_output: Makes the output; is given where the march stands, and whether it goes on from a checkpoint: the
             output then drops what is later.

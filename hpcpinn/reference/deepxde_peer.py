@@ -32,13 +32,13 @@ class Training:
     """How DeepXDE trains; the defaults are the published setting.
 
     Attributes:
-        inside, start, edges: Collocation points.
-        width, depth: Of the dense tanh network.
-        adam, lbfgs: Steps.
+        inside, start, edges: Collocation points inside, at the start and at the edges.
+        width, depth: Width and number of layers of the dense tanh network.
+        adam, lbfgs: Steps of either optimiser.
         scaled: Coordinates are brought to [−1, 1] and Adam's rate falls; the published network takes them as they are.
-        seed: Of points and weights.
-        limit: Training ends after this, s.
-        threads: That PyTorch takes; 0: all.
+        seed: Seed of points and weights.
+        limit: Time after which training ends, s.
+        threads: Threads that PyTorch takes; 0: all.
     """
 
     inside: int = 10_000
@@ -60,12 +60,12 @@ class PeerRun:
 
     Attributes:
         values: Dopamine, µM, (t, y, x).
-        seconds: Of the whole process.
-        seconds_training: Of its training alone.
-        adam, lbfgs: Steps it took.
+        seconds: Wall time of the whole process, s.
+        seconds_training: Wall time of its training alone, s.
+        adam, lbfgs: Steps that it took of either optimiser.
         loss: Sum of its losses at the end.
-        device: What it ran on.
-        settings: How it was to train, under the names of `Training`; plain, since an older file may know others.
+        device: Device that it ran on.
+        settings: Settings of its training under the names of `Training`; plain, since an older file may know others.
     """
 
     values: Float[ndarray, "T Y X"]
@@ -115,8 +115,8 @@ def solve_by_deepxde(
 
     Args:
         constants: ``D``, ``k``, ``C0``, ``sigma``, ``half_width`` (µm, ms, µM).
-        x, y, t: Where and when, µm and ms.
-        training: How.
+        x, y, t: Places (µm) and times (ms) that are evaluated.
+        training: Settings of the training.
         python: An interpreter that can import deepxde and torch.
 
     Raises:

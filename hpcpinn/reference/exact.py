@@ -30,9 +30,9 @@ def cone_mode(radius: tuple[float, float], length: float, order: int = 1) -> tup
     (sin κx + q cos κx)/x, with q and κ from the closed ends.
 
     Args:
-        radius: At both ends, different from each other.
+        radius: Radii at both ends, different from each other.
         length: Axial length.
-        order: Which mode, from 1.
+        order: Number of the mode, from 1.
     """
     apex = -radius[0] * length / (radius[1] - radius[0])
     first, last = -apex, length - apex

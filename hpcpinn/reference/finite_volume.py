@@ -33,15 +33,15 @@ class FvSolution:
     Attributes:
         times: Internal time units.
         fields: Free calcium and free buffers by name, µM.
-        volume, frustum, fraction: The cells or groups (see `Mesh`).
+        volume, frustum, fraction: Volume (µm³), frustum and range on it of every cell or group (see `Mesh`).
         points: Values at the points asked for by name, µM.
         entered: Calcium that has come in through channels, leak, releases and ends, µM·µm³.
-        net: The same minus what channels and pumps have taken out.
+        net: Calcium that has come in minus what channels and pumps have taken out, µM·µm³.
         balance: Total calcium gained minus `net`, over all that came in until the end: zero up to
             round-off.
         work: Steps taken.
         seconds: Wall time.
-        busy: Of that the time in which this thread computed, s.
+        busy: Time in which this thread computed, s.
     """
 
     times: Float[ndarray, " T"]

@@ -40,7 +40,7 @@ class SynapticRelease:
 
     Attributes:
         patch: Pieces of cable as (frustum, first fraction, last fraction).
-        start, duration: When; an infinite duration is a constant flux.
+        start, duration: Start and duration, internal units; an infinite duration is a constant flux.
         flux: Flux density at the start, µM·µm/s.
     """
 
@@ -126,11 +126,11 @@ class Driver:
     """The forcing on one mesh; voltage and gates are advanced ahead of the calcium.
 
     Args:
-        forcing: What acts.
-        mesh: Where.
+        forcing: Voltage, channels and releases that act.
+        mesh: Cells that they act on.
         k: Constants.
         start: Initial time; the gates start in their steady state.
-        tolerance: Of the calcium solve; the voltage is followed accordingly.
+        tolerance: Tolerance of the calcium solve; the voltage is followed accordingly.
     """
 
     # A step that jumped a spike between two of its stages would not see it: one step crosses at

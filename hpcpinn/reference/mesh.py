@@ -19,7 +19,7 @@ class Mesh:
     Attributes:
         cable: One frustum per cell.
         frustum: Frustum of the original cable that holds each cell.
-        fraction: Where the cell starts and ends on that frustum.
+        fraction: Fractions of that frustum at which the cell starts and ends, (N, 2).
         volume: Cytosolic volume of each cell, exact for a frustum, µm³.
         membrane: Membrane area ∫2πa ds of each cell, µm².
         half: Conductance from each end of a cell to its middle, 1/∫ds/A, µm.

@@ -25,7 +25,7 @@ class Price:
         tolerance: Time tolerance.
         method: ``uniform`` (the same number of cells in each piece), ``extrapolated`` (two such
             meshes) or ``adapted`` (two meshes found while the reference was refined).
-        error: Its own relative errors.
+        error: Relative errors that it reaches, by species.
     """
 
     seconds: float

@@ -31,8 +31,8 @@ class Task:
         constants, forcing: The problem, internal units.
         times: Times of the frames, internal units.
         parts: Recorded cells per piece.
-        points: Pieces and fractions on them that are followed finely.
-        point_times: When, internal units.
+        points: Pieces and fractions on them that are followed finely, (P,).
+        point_times: Times at which these points are recorded, internal units, (S,).
         watch: Told how far every solve is, internal units.
     """
 
@@ -67,7 +67,7 @@ class Answer:
 
     Attributes:
         fields: Averages over the recorded cells at the frames by species, µM.
-        points: At the points, µM.
+        points: Values at the points by species, µM, (S, P).
         solution: The (finest) solve behind it.
     """
 
@@ -91,8 +91,8 @@ class Norms:
     ‖c − c_ref‖/‖c_ref − c_rest‖ for calcium, ‖b − b_ref‖/‖b_ref‖ for a buffer.
 
     Attributes:
-        volume: Of the recorded cells.
-        origin: What species are counted from where they are measured; zero for those that are left out.
+        volume: Volumes of the recorded cells, (N,).
+        origin: Values that species are counted from where they are measured; zero for those that are left out.
     """
 
     volume: Float[ndarray, " N"]
@@ -135,7 +135,7 @@ class Pair:
         cells: Cells per piece of the coarser one; the finer one has twice as many.
         tolerance: Time tolerance.
         seconds: Wall time of both solves.
-        busy: Of that the time in which this thread computed, s: other work on the machine does not lengthen it.
+        busy: Time of both solves in which this thread computed, s: other work on the machine does not lengthen it.
     """
 
     cells: Int[ndarray, " F"]

@@ -72,14 +72,14 @@ def cells_into(
     """The cell at some frames under one colour bar, with its marks and a legend, on a figure or a part of one.
 
     Args:
-        figure: Where.
+        figure: Figure, or part of one, that is drawn on.
         result: The run.
-        change: What is shown.
+        change: Change that is shown.
         frames: Numbers of the frames.
         shading: Colours of the change.
-        titles: Of the panels; their times where None.
+        titles: Titles of the panels; the times of the frames where None.
         more: Marks beside those of the run.
-        columns: How many stand side by side; all, up to four, where None.
+        columns: Number of panels side by side; all, up to four, where None.
     """
     titles = titles or titles_of(result, change, frames)
     columns = columns or _columns(result, len(frames))

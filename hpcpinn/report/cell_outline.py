@@ -31,9 +31,9 @@ class RoundSoma:
     """A soma that stands for a sphere: a cylinder as long as wide around the root.
 
     Attributes:
-        rows: Its pieces among those of the cable.
-        centre: x and y, µm.
-        radius: µm.
+        rows: Whether each piece of the cable is the soma's, (F,).
+        centre: Coordinates x and y of its centre, µm.
+        radius: Radius of the circle, µm.
     """
 
     rows: Bool[ndarray, " F"]

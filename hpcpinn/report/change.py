@@ -32,9 +32,9 @@ class Change:
 
     Attributes:
         name: Name of the field.
-        rest: In the first frame.
-        values: Later minus first.
-        floor: What moves by less is at rest, in the unit of the quantity.
+        rest: Values in the first frame, (N,).
+        values: Values of every frame minus those of the first, (T, N).
+        floor: Change below which the quantity is at rest, in its unit.
         start: User time of the first frame.
     """
 
@@ -55,11 +55,11 @@ class Shading:
     """Colours of a change from rest.
 
     Attributes:
-        scale: Of the colours.
+        scale: Scale of the colours.
         colours: Dark at rest, light where much has changed.
         label: Quantity, unit and the value at rest.
-        note: That nothing moved, where it did not; no colour bar is drawn then.
-        remark: What else is to be known of the colours, in lines.
+        note: Words that nothing moved, where it did not; no colour bar is drawn then.
+        remark: Further words about the colours, in lines.
         rest: Value that nothing has moved from; what is farthest from it is drawn on top.
     """
 
@@ -76,7 +76,7 @@ def floor_of(field: Field, rest: float) -> float:
 
     Args:
         field: The field.
-        rest: Its typical value at rest.
+        rest: Typical value of the field at rest.
     """
     return _in_one_digit(max(field.rest_share * abs(rest), field.rest_floor, 1e-12))
 
@@ -171,7 +171,7 @@ def colour_bar(figure: Figure | SubFigure, shading: Shading, beside: Any, *, shr
     """The colours beside some axes, with plain numbers; none where nothing moved.
 
     Args:
-        figure: Where.
+        figure: Figure, or part of one, that is drawn on.
         shading: The colours.
         beside: One axes or an array of them.
         shrink: Part of the height of the axes.
@@ -215,10 +215,10 @@ def quiet_axis(axes: Axes, field: Field, values: Float[ndarray, "..."], unit: st
     """Widens an axis of a quantity that does not move, so that noise is seen as a line, and says so.
 
     Args:
-        axes: With the curves.
+        axes: Axes with the curves.
         field: The field.
         values: What is drawn.
-        unit: Of the quantity.
+        unit: Unit of the quantity.
 
     Returns:
         Whether it is at rest.

@@ -36,8 +36,8 @@ class Cloud:
     """Draws from a posterior with weights.
 
     Attributes:
-        value: The constants.
-        weight: Their sum is 1.
+        value: Values of the constants, (n, p).
+        weight: Weights of the draws, (n,); their sum is 1.
     """
 
     value: Float[ndarray, "n p"]
@@ -88,8 +88,8 @@ def draw_corner(path: Path, result: Estimates, draws: Draws, heading: Heading | 
     Args:
         path: Picture.
         result: The most probable constants.
-        draws: Of the posterior.
-        heading: Of the picture.
+        draws: Draws from the posterior.
+        heading: Line above the picture.
 
     Raises:
         OutputError: The picture cannot be written.

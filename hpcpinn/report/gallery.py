@@ -35,8 +35,8 @@ def draw_all(
 
     Args:
         result: The run.
-        folder: Where the pictures go.
-        times: When to show the cell, user times; chosen where None.
+        folder: Folder of the pictures.
+        times: User times at which to show the cell; chosen where None.
         suffix: Format of the pictures: png, pdf, svg.
         watch: Told before every picture its name, and how many there are.
 

@@ -15,7 +15,7 @@ class Heading:
 
     Attributes:
         of: Result, and member where it is one of a population.
-        partial: Such as ``partial: 12.3 of 50 ms``; empty for a run that came to its end.
+        partial: Words for an unfinished run, such as ``partial: 12.3 of 50 ms``; empty for one that came to its end.
     """
 
     of: str
@@ -51,7 +51,7 @@ def partial(reached: float, duration: float | None, unit: str) -> str:
 
     Args:
         reached: User time of the last that is recorded.
-        duration: Of the whole run; None where that is not known.
+        duration: Duration of the whole run; None where that is not known.
         unit: ``ms``, or empty for a dimensionless run.
     """
     if unit == "ms":

@@ -29,9 +29,9 @@ def draw_inference(
 
     Args:
         result: The inference.
-        folder: Where to.
+        folder: Folder of the pictures.
         draws: Draws from the posterior; None where there are none.
-        placement: Where the next observation tells most; None where nobody asked.
+        placement: Place and time where the next observation tells most; None where nobody asked.
         suffix: png, pdf or svg.
         heading: Written above every picture.
 

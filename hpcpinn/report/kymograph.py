@@ -50,7 +50,7 @@ def kymograph_into(
     """The kymograph on a figure or a part of one.
 
     Args:
-        figure: Where.
+        figure: Figure, or part of one, that is drawn on.
         result: The run.
         shading: Colours, where they are explained elsewhere; None: own ones and a colour bar.
         voltage: Whether to draw the voltage above, where it varies.
@@ -92,7 +92,7 @@ class Strip:
     Attributes:
         pieces: The pieces from the root to the tip.
         edges: Distance from the root of the borders of the n cells along the path, µm.
-        change: In the cells, from the first frame, µM.
+        change: Change in the cells from the first frame, µM, (T, n).
         origin: What lies at distance 0, "soma" or "root".
         tip: Name of the last section.
     """
@@ -206,8 +206,8 @@ def fill_between(
     """Columns that lead linearly from frame to frame, so that a rise begins at the last frame before it.
 
     Args:
-        time: Of the frames, increasing.
-        values: At the frames.
+        time: Times of the frames, increasing.
+        values: Values at the frames.
 
     Returns:
         Borders of the columns, all frames among them, and the values in their middles.

@@ -95,7 +95,7 @@ def draw_marks(axes: Axes, marks: Sequence[Mark], *, names: bool = True) -> None
     """Puts marks on a tree; probes with their names, where they are few.
 
     Args:
-        axes: Of the tree, in µm.
+        axes: Axes of the tree, in µm.
         marks: The places.
         names: Whether names are written at all.
     """

@@ -44,10 +44,10 @@ def draw_partition(
         radius: Radius at both ends, µm.
         owner: Rank of every piece.
         soma: Drawn as a circle to scale, where it stands for a sphere.
-        cuts: Where different ranks meet, µm.
+        cuts: Places where different ranks meet, µm, (k, 3).
         neighbours: Pairs of ranks that meet, to be given different colours.
         title: Written above.
-        heading: Of which run, where it is one.
+        heading: Line above the picture of a run; None for no run.
 
     Raises:
         OutputError: The picture cannot be written.

@@ -32,8 +32,8 @@ def check_gallery(folder: Path, suffix: str, result: Path) -> None:
     """The same for all pictures of a run.
 
     Args:
-        folder: Where they go.
-        suffix: Their format.
+        folder: Folder of the pictures.
+        suffix: Format of the pictures.
         result: The run; a picture of the same name must not replace it.
 
     Raises:

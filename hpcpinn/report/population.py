@@ -25,9 +25,9 @@ class MemberCalcium:
     """Free calcium of the members of a population, averaged over the volume of each.
 
     Attributes:
-        names: Of the M members.
+        names: Names of the M members.
         time: User time of the frames.
-        mean: µM, (T, M).
+        mean: Mean free calcium of every member, µM, (T, M).
     """
 
     names: tuple[str, ...]

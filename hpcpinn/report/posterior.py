@@ -33,7 +33,7 @@ def draw_estimates(
 
     Args:
         result: The estimates.
-        folder: Where to.
+        folder: Folder of the pictures.
         suffix: png, pdf or svg.
         heading: Written above every picture.
 

@@ -38,7 +38,7 @@ class Curve:
     """Calcium at one place.
 
     Attributes:
-        name: For the legend.
+        name: Name for the legend.
         kind: SWC type of the place.
         time: User time.
         calcium: µM.

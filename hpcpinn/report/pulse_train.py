@@ -36,7 +36,7 @@ def draw_pulse_train(
         pulse_times: Onsets, ms, increasing from zero.
         spans: What the first three panels show, ms from the first pulse: the protocol, a train, a burst.
         waveform: Times (ms) and values of one pulse.
-        titles: Of the four panels.
+        titles: Titles of the four panels.
         name: Written above.
 
     Raises:

@@ -68,11 +68,11 @@ def draw_tree(axes: Axes, result: Result, values: Float[ndarray, " N"], shading:
     """Every cell in its place in the colour of its value, the largest on top, and a scale bar.
 
     Args:
-        axes: Where.
+        axes: Axes that are drawn on.
         result: The run.
-        values: Of all cells.
-        shading: Their colours.
-        factor: By which neurites are wider than to scale.
+        values: Values of all cells, (N,).
+        shading: Colours of the values.
+        factor: Factor by which neurites are wider than to scale.
     """
     soma = round_soma(result.cable)
     if soma is None:
