@@ -44,9 +44,9 @@ class VoltageState(NamedTuple):
     """Voltage and gates of a rank's points.
 
     Attributes:
-        V: At all points in the order of the elimination, mV; 0 at junctions, which have no memory.
-        gates: Per channel set, (gates, its compartments).
-        lag: How far the gates are behind the voltage, ms.
+        V: Voltage at all points in the order of the elimination, mV; 0 at junctions, which have no memory.
+        gates: Gates of every channel set, (gates, its compartments).
+        lag: Time by which the gates are behind the voltage, ms.
     """
 
     V: Float[Array, " points"]
@@ -61,8 +61,8 @@ class ChannelGroup:
     Attributes:
         channels: The channels.
         rows: Positions of the compartments in the order of the elimination.
-        area: Their membrane in units that make mS/cm² µS.
-        compartments: Which they are among all of the forest.
+        area: Membrane of the compartments in units that make mS/cm² µS, (n,).
+        compartments: Numbers of the compartments among all of the forest, (n,).
     """
 
     channels: ChannelSet
@@ -171,10 +171,10 @@ class CableEquation:
         """Voltage of the own compartments after some of the steps. Traceable.
 
         Args:
-            state: At the start.
+            state: Voltage and gates at the start.
             steps: Lengths, implicitness and drives, as in `Steps`.
             last: Numbers of the steps after which it is wanted, increasing.
-            sources: As in `march`.
+            sources: Current of every source into every point at drive 1, nA, (k, points), as in `march`.
         """
 
         def one(state: VoltageState, span: tuple[Array, Array]) -> tuple[VoltageState, Array]:
@@ -386,8 +386,8 @@ class CableEquation:
         """Takes the steps.
 
         Args:
-            state: At their start.
-            steps: Their drive has one column per source.
+            state: Voltage and gates at the start of the steps.
+            steps: Lengths of the steps, and their drive with one column per source.
             sources: Current of every source into every point at drive 1, nA (`field_source`,
                 `clamp_source`).
             record: Compartments of this rank to record, as positions among `own`; None records all.

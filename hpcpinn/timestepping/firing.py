@@ -19,8 +19,8 @@ class Rises:
     """Action potentials by place.
 
     Attributes:
-        count: How many.
-        first: When the first one rose, ms; infinite where there is none.
+        count: Number of action potentials at every place, (P,).
+        first: Time at which the first one rose, ms, (P,); infinite where there is none.
     """
 
     count: Int[ndarray, " P"]
@@ -42,10 +42,10 @@ def rises(
     """Counts action potentials.
 
     Args:
-        times: Increasing, ms.
-        V: Voltage then, mV.
+        times: Times of the rows, increasing, ms, (T,).
+        V: Voltage at these times, mV, (T, P).
         pulses: Onsets of pulses: from there until `SETTLED` after their end the voltage is not looked at.
-        length: Of a pulse, ms.
+        length: Length of a pulse, ms.
     """
     seen = ~_in_pulses(times, pulses, length + SETTLED)
     times, above = times[seen], V[seen] >= FIRED

@@ -21,8 +21,8 @@ class WindowDrive(NamedTuple):
     """Forcing of one window.
 
     Attributes:
-        inside: At the collocation points, leaves (P, Q).
-        checks: At the check points, leaves (P, n_check).
+        inside: Forcing at the collocation points, leaves (P, Q).
+        checks: Forcing at the check points, leaves (P, n_check).
         gates: Gates at the end of the window at the space nodes, (P, X, gates).
         end_flux: Calcium given at both ends of every piece, amount per time, (P, 2, T).
         came_in: Calcium that releases and end fluxes bring during the window, exact, this rank.
@@ -46,9 +46,9 @@ class CalciumDrive:
         source: Voltage.
         weights: Voltage weights at the space nodes of the pieces, positions P·X.
         releases: Synaptic releases.
-        release_share: How they act at the space nodes of the pieces.
+        release_share: Share of every release at the space nodes of the pieces, (P, X, releases).
         fluxes: Fluxes through ends.
-        flux_end: For each flux, its share of cross-section per end, (P, 2, fluxes).
+        flux_end: Share of the cross-section of every end that each flux goes through, (P, 2, fluxes).
     """
 
     constants: CalciumConstants
@@ -128,9 +128,9 @@ def laid_out(
 
     Args:
         ratio: Membrane per volume, 1/µm.
-        channel_source, channel_sink: Of channels.
-        release: Of synaptic releases.
-        to_space: Takes values at the space nodes to the wanted places; None: these are wanted.
+        channel_source, channel_sink: Source and sink of channels at the space nodes, (T, P·X).
+        release: Source of synaptic releases at the space nodes, (T, P·X).
+        to_space: Interpolation from the space nodes to the wanted places, (x, X); None: these are wanted.
     """
     times, pieces = release.shape[0], ratio.shape[0]
 

@@ -14,10 +14,10 @@ class GivenVoltage:
     """V(t) at some sites, linear in time, carried to the compartments of the voltage.
 
     Attributes:
-        times: Of the rows, increasing.
-        values: At the sites, mV.
-        weights: Of the sites in every compartment, (P, sites), rows add up to one.
-        period: After which the table begins again; None where it does not.
+        times: Times of the rows, increasing.
+        values: Voltage at the sites, mV, (T, sites).
+        weights: Weights of the sites in every compartment, (P, sites); rows add up to one.
+        period: Time after which the table begins again; None where it does not.
     """
 
     times: Float[ndarray, " T"]

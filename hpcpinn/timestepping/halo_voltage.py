@@ -25,10 +25,10 @@ class HaloVoltage:
     """What a rank hears of.
 
     Attributes:
-        own: Its own compartments, increasing.
-        others: Those of other ranks, increasing.
+        own: Compartments of this rank, increasing, (n,).
+        others: Compartments of other ranks that it needs, increasing, (m,).
         to_cells: Weights of own and then others' compartments in each of its cells, rows add up to one.
-        plan: Who tells whom; None where no rank hears of another.
+        plan: Messages between the ranks; None where no rank needs another.
         communicator: All ranks.
     """
 

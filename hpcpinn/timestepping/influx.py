@@ -48,9 +48,9 @@ class InfluxWindow(NamedTuple):
     """The influx over windows; a leading axis of windows, then positions (1: everywhere the same).
 
     Attributes:
-        sink: S(h), µm.
+        sink: Integral S(h) of the sink over every window, µm.
         moments: J_0 … J_3.
-        released: The same of what comes into some cells besides (`CellWeights.released`); None for nothing.
+        released: Moments of what comes into some cells besides (`CellWeights.released`); None for nothing.
     """
 
     sink: Float[Array | ndarray, "K P"]
@@ -63,7 +63,7 @@ class InfluxTable:
     """Running integrals of source and sink at ticks of a motif.
 
     Attributes:
-        tick: Their spacing, s.
+        tick: Length of a tick, s.
         sink: S at ticks, (T, P), µm.
         powers: ∫ source Sⁿ/n! dt at ticks, (T, moments, P).
         gates: Gates at the end of the motif, (P, gates).
@@ -144,7 +144,7 @@ class Influx:
         voltage: Traceable V(t) in mV at all positions.
         constants: Constants.
         ticks: Number of ticks of a motif.
-        tick: Their spacing, s; four Gauss nodes stand in each, so jumps of V belong on ticks.
+        tick: Length of a tick, s; four Gauss nodes stand in each, so jumps of V belong on ticks.
         gate_step: No step of the gates is longer (the voltage's resolution), s.
         release: Release flux at times, (times, P), µM·µm/s; jumps of it belong on ticks.
     """
@@ -301,10 +301,10 @@ def influx_of_samples(
     """The influx of a voltage sampled at `sample_ticks`; tables of as many rows share one compilation.
 
     Args:
-        V: At the samples, mV.
+        V: Voltage at the samples, mV, (n, P).
         k: Constants.
         edges: Ticks of the table's rows, from 0; the last may be repeated to fill up.
-        tick: s.
+        tick: Length of a tick, s.
         state: Gates at the start; in equilibrium with the voltage where None.
         channels: How compartments differ; None: not at all.
     """
@@ -321,9 +321,9 @@ class ChannelCourse(NamedTuple):
     """What channels do in the course of a motif, at the four Gauss nodes of every tick.
 
     Attributes:
-        tick: s.
-        source, sink: As in a window of everything at once, where the leak belongs to the membrane:
-            (ticks, 4, P); µM·µm/s and µm/s.
+        tick: Length of a tick, s.
+        source, sink: Source (µM·µm/s) and sink (µm/s) of the channels, (ticks, 4, P), as in a window of everything at
+            once, where the leak belongs to the membrane.
     """
 
     tick: float
@@ -343,10 +343,10 @@ def course_of_samples(
     """The channels of a voltage sampled at `sample_ticks` of every tick: the integrand of its influx.
 
     Args:
-        V: At the samples, mV.
+        V: Voltage at the samples, mV, (n, P).
         k: Constants.
-        ticks: Their number.
-        tick: s.
+        ticks: Number of ticks.
+        tick: Length of a tick, s.
         state: Gates at the start.
         channels: How compartments differ; None: not at all.
     """

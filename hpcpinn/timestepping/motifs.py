@@ -71,16 +71,16 @@ class Motif(NamedTuple):
     """A solved slot.
 
     Attributes:
-        slot: The first that it was solved for.
-        begin, end: The drive at its start and its end.
-        plan: Its windows, on the compartments of the voltage; then some of no length.
-        coarse: The same slot in windows twice as long.
+        slot: First slot that it was solved for.
+        begin, end: State of the drive at the start and at the end.
+        plan: Windows of the slot, on the compartments of the voltage; then some of no length.
+        coarse: Windows of the same slot, twice as long.
         shared: Windows that end where those twice as long do.
         ends: Ends of the windows after the start, ms.
-        voltage: At the ends of the windows, (K, P), mV.
+        voltage: Voltage at the ends of the windows, mV, (K, P).
         ticks: Ends of the windows as ticks.
-        channels: Of a slot for coupled windows, which find their lengths by themselves: then `plan` and
-            `coarse` are empty, and the ends are those at which its states are looked at.
+        channels: Course of the channels in a slot for coupled windows, which find their lengths by themselves: then
+            `plan` and `coarse` are empty, and the ends are those at which its states are looked at.
         rises: Action potentials at own compartments, ms after the start.
     """
 
@@ -110,10 +110,11 @@ class SlotVoltage(NamedTuple):
         slot: The slot.
         begin: The drive at its start.
         end: The membrane at its end.
-        times: From the slot's start on, ms.
-        voltage: Then, linear between them, of own compartments (of all heard of, where it is given), mV.
-        moved: How far any compartment has moved by every tick, mV.
-        firing: When action potentials last, anywhere.
+        times: Times from the slot's start on, ms, (S,).
+        voltage: Voltage at these times, linear between them, of own compartments (of all that are needed, where it is
+            given), mV, (S, P).
+        moved: Largest movement of any compartment by every tick, mV, (T,).
+        firing: Stretches in which action potentials last, anywhere.
     """
 
     slot: Slot
@@ -144,17 +145,17 @@ class SlotSolver:
         sources: Currents that the field's peak (where there is one) and every clamp drive into every
             point, nA, one row each.
         stimulus: The pulses; None for none.
-        onset: Time of the first, ms.
+        onset: Onset of the first pulse, ms.
         steps: Lengths of the voltage's steps.
-        constants: Of calcium and its channels.
+        constants: Constants of calcium and its channels.
         to_cells: Weights of the voltage's compartments in every cell, (N, P), rows add up to one.
-        diffusion: Of the cells.
-        lengths: Of the split windows.
-        clamps: In the order of their rows.
+        diffusion: Diffusion of the species on the cells.
+        lengths: Lengths of the split windows.
+        clamps: Current clamps in the order of their rows of `sources`.
         given: The voltage where it is not solved, on all compartments that are heard of.
         releases: Calcium that comes into single cells; None for none.
-        halo: Where compartments are spread over ranks, those that `to_cells` has columns for.
-        channels: How the calcium channels of compartments differ; None where they do not.
+        halo: Compartments that `to_cells` has columns for, where they are spread over ranks.
+        channels: Differences between compartments in their calcium channels; None where there are none.
         impossible: The error of a voltage that no membrane survives, from where and when it is.
     """
 

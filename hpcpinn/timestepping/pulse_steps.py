@@ -67,9 +67,9 @@ class VoltageStepRule:
     """How long steps are.
 
     Attributes:
-        longest: Between pulses, ms.
-        in_pulse: While a pulse lasts, and a moment longer, ms.
-        quiet: Where the voltage hardly moves, in `voltage_course`, ms; 0: nowhere longer.
+        longest: Longest step between pulses, ms.
+        in_pulse: Longest step while a pulse lasts, and a moment longer, ms.
+        quiet: Longest step where the voltage hardly moves, in `voltage_course`, ms; 0: nowhere longer.
 
     Raises:
         InputError: A length that is not positive.

@@ -45,8 +45,8 @@ class Excursion:
     """Size of a difference of states: volume-weighted, relative to the excursion from rest.
 
     Attributes:
-        volume: Of the compartments, µm³.
-        rest: Every species at rest, numbers, µM.
+        volume: Volumes of the compartments, µm³, (N,).
+        rest: Value of every species at rest, µM.
         floor: Excursion of c below which errors are absolute, µM (root mean square).
         communicator: All ranks, where the compartments are spread over them.
     """
@@ -101,12 +101,12 @@ def pulse_windows(
     Args:
         splitting: A Strang composition.
         state: State at the start of the motif.
-        influx: Its influx.
-        excursion: How errors are measured.
+        influx: Influx of the motif.
+        excursion: Measure of errors.
         tolerance: Largest relative local error of a window.
         longest: Longest window, s: no more than the flow map's box allows.
         stops: Ticks at which windows must end besides the last: onsets of pulses, times to record.
-        settle: Take the shortest window where it does not meet the tolerance either.
+        settle: Whether to take the shortest window where it does not meet the tolerance either.
 
     Raises:
         InputError: The splitting is not of order 2, or a stop is odd or outside the motif.
@@ -198,9 +198,9 @@ def halving_error(
     Args:
         splitting: A Strang composition.
         state: State at the start of the motif.
-        influx: Its influx.
+        influx: Influx of the motif.
         ends: Windows, lengths in multiples of four ticks.
-        excursion: How errors are measured.
+        excursion: Measure of errors.
     """
     ends = np.asarray(ends, int)
     halves = halved(ends)

@@ -22,10 +22,10 @@ class CellSources:
     """Sources of calcium on cells.
 
     Attributes:
-        cells: Those that any source reaches.
-        density: What every source brings through the membrane of each of them at its peak, µM·µm/s.
-        duration: Of every source, ms; infinite: it is steady.
-        falls: Whether it falls to zero while it lasts.
+        cells: Cells that any source reaches, (m,).
+        density: Influx of every source through the membrane of each of these cells at its peak, µM·µm/s, (n, m).
+        duration: Duration of every source, ms, (n,); infinite: it is steady.
+        falls: Whether each source falls to zero while it lasts, (n,).
         first: Number of the first among the sources of a slot.
     """
 
@@ -50,7 +50,7 @@ class CellSources:
 
         Args:
             slot: The slot.
-            influx: Its influx through channels.
+            influx: Influx of the slot through channels.
             sink: Running integral of the channels' sink at its ticks on `cells`, µm.
 
         Returns:
@@ -100,7 +100,7 @@ def join_sources(parts: Sequence[CellSources], counts: Sequence[int]) -> CellSou
     """The sources of several cells that share their times, on all compartments.
 
     Args:
-        parts: Of every cell.
+        parts: Sources of every cell.
         counts: Compartments of every cell.
     """
     first = np.cumsum(counts) - counts

@@ -30,10 +30,10 @@ class SlotDrive:
     Attributes:
         grid: Collocation grid.
         check_space, check_time: Check points ξ and τ.
-        geometry: Of the pieces, on the grid.
-        weights: Of the compartments that are heard of, at the space nodes of the pieces.
-        releases: On the pieces, each as if it were a cell; None for none.
-        time_unit: s per ms.
+        geometry: Geometry of the pieces on the grid.
+        weights: Weights of the compartments with known voltage at the space nodes of the pieces.
+        releases: Releases on the pieces, each as if it were a cell; None for none.
+        time_unit: Worth of a millisecond, s.
     """
 
     grid: Grid
@@ -49,9 +49,9 @@ class SlotDrive:
 
         Args:
             slot: The slot.
-            channels: In its course.
-            start: Of the window after that of the slot, s.
-            duration: Of the window, s.
+            channels: Source and sink of the channels in the course of the slot.
+            start: Start of the window after that of the slot, s.
+            duration: Duration of the window, s.
         """
         tau = np.concatenate([self.grid.time, self.check_time])
         times = (start + 0.5 * duration * (tau + 1.0)) / self.time_unit

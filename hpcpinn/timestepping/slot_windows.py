@@ -38,10 +38,10 @@ class WindowSearch:
 
     Attributes:
         splitting: A Strang composition.
-        excursion: How errors are measured.
+        excursion: Measure of errors.
         tolerance: Local error of a window, relative.
-        longest: In a slot with pulses or switches, ms.
-        quiet: In a slot without, ms.
+        longest: Longest window in a slot with pulses or switches, ms.
+        quiet: Longest window in a slot without, ms.
     """
 
     splitting: Splitting
@@ -55,9 +55,9 @@ class WindowSearch:
 
         Args:
             slot: The slot; windows end at its pulses and switches.
-            influx: Of the cells.
+            influx: Influx of the cells.
             state: Calcium at the start.
-            firing: When action potentials last; windows end where they begin.
+            firing: Stretches in which action potentials last; windows end where they begin.
         """
         ticks = influx.ticks
         per_tick = slot.duration / ticks
@@ -102,7 +102,7 @@ class WindowCache:
 
     Attributes:
         search: Finds new ones.
-        known: By kind of slot.
+        known: Windows by kind of slot.
     """
 
     search: WindowSearch

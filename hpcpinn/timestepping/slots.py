@@ -34,9 +34,9 @@ class Source:
     """What is on now and then besides the pulses: a clamp, the releases of a synapse, a flux.
 
     Attributes:
-        onsets: When it switches on, increasing.
-        duration: For how long; may be infinite.
-        steady: It stays the same while it lasts, and then jumps to nothing; otherwise it ends smoothly.
+        onsets: Times at which it switches on, increasing, (n,).
+        duration: Time for which it then lasts; may be infinite.
+        steady: Whether it stays the same while it lasts, and then jumps to nothing; otherwise it ends smoothly.
     """
 
     onsets: Float[ndarray, " n"]
@@ -108,9 +108,8 @@ class Acting(NamedTuple):
     """A source that does something in a slot.
 
     Attributes:
-        source: Its number.
-        on, off: When it goes on and off after the start of the slot; infinite where that does not
-            matter.
+        source: Number of the source.
+        on, off: Times at which it goes on and off after the start of the slot; infinite where that does not matter.
     """
 
     source: int
@@ -123,13 +122,13 @@ class Slot:
     """A stretch of a protocol.
 
     Attributes:
-        start: ms.
-        duration: ms.
+        start: Start of the slot, ms.
+        duration: Duration of the slot, ms.
         pulses: Onsets of its pulses after its start, ms.
-        acting: What else is on.
-        phase: Where a given voltage is in its period at the start, ms.
-        coupled: It is for coupled windows.
-        after_coupled: It is not, but the one before it is: everything still moves.
+        acting: Other sources that are on.
+        phase: Place of the slot's start in the period of a given voltage, ms.
+        coupled: Whether it is for coupled windows.
+        after_coupled: Whether it is not, but the one before it is: everything still moves.
     """
 
     start: float

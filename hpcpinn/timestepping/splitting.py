@@ -151,12 +151,13 @@ class Splitting:
     """A composition on some compartments.
 
     Attributes:
-        reaction: What takes a state over h and says how many compartments needed a stiff sub-step.
-        diffusion: What diffuses them.
+        reaction: Function that takes a state over h and says how many compartments needed a stiff sub-step.
+        diffusion: Diffusion of the species.
         ratio: σ of every compartment, 1/µm.
         order: 1 Lie, 2 Strang.
-        binding: With it, Strang windows take what comes in as spread over the window, see `_spread`.
-        cells: From the compartments of the influx to those of calcium; None: they are the same.
+        binding: Constants with which Strang windows take what comes in as spread over the window, see `_spread`; None:
+            they do not.
+        cells: Weights from the compartments of the influx to those of calcium; None: they are the same.
     """
 
     reaction: Reaction
@@ -176,9 +177,10 @@ class Splitting:
         """The same with the states at the ends of windows.
 
         Args:
-            state: At the start.
-            plan: Its windows.
-            rows: Which windows; all where None. Every frame of Strang windows costs a half reaction.
+            state: State at the start.
+            plan: Windows of the plan.
+            rows: Windows after which states are wanted; all where None. Every frame of Strang windows costs a half
+                reaction.
         """
         room = len(plan.lengths)
         wanted = np.arange(room) if rows is None else np.asarray(rows, int)

@@ -28,11 +28,11 @@ class EliminationRound(NamedTuple):
     """Points `first` to `last` are eliminated; those before stay. Positions are in elimination order.
 
     Attributes:
-        first, last: Positions of the eliminated.
+        first, last: Range of the positions of the eliminated points.
         parent: Parent of every eliminated point.
-        child, has_child: Its one child, if any.
-        above, parent_goes: For those that stay: their parent among the eliminated, if it is there.
-        below, child_goes: For those that stay: their children among the eliminated, padded.
+        child, has_child: Child of every eliminated point, and whether it has one, (e,).
+        above, parent_goes: Eliminated parent of every point that stays, and whether there is one, (first,).
+        below, child_goes: Eliminated children of every point that stays, padded, and which there are, (k, first).
     """
 
     first: int
@@ -57,7 +57,7 @@ class PointElimination:
     Attributes:
         order: Point at every position; arrays of the solve are in this order.
         position: Position of every point.
-        rounds: In the order of elimination.
+        rounds: Rounds in the order of elimination.
         left: Number of points that no round eliminates, at the first positions: roots, the points
             that were to be kept, and forks between those.
         left_parent: Position of the parent of each among them, -1 for none.
@@ -80,8 +80,8 @@ class PointElimination:
 
         Args:
             diagonal: Positive, at least the sum of a point's couplings; in elimination order.
-            coupling: Of every point to its parent; not read for roots.
-            right: Right-hand side.
+            coupling: Coupling of every point to its parent, in elimination order; not read for roots.
+            right: Right-hand side, in elimination order.
             rest: Solves what is left; None where that is roots without children alone.
 
         Returns:

@@ -23,7 +23,7 @@ class Top:
     """What is left of all ranks.
 
     Attributes:
-        plan: Of its elimination, which leaves nothing but roots.
+        plan: Plan of the elimination of these points, which leaves nothing but roots.
         rows: Positions of this rank's part in its own order.
         numbers: Numbers of these points among those of all ranks.
         is_own: Whether this rank knows a point's coupling to its parent.
@@ -45,11 +45,11 @@ class TreeShare:
     """One rank's share of a forest.
 
     Attributes:
-        points: Its points, those of its own first, then ghosts.
-        n_own: How many are its own.
-        plan: Of the elimination of what only this rank knows.
+        points: Points of this rank: its own first, then ghosts.
+        n_own: Number of its own points.
+        plan: Plan of the elimination of what only this rank knows.
         parent: Position of every point's parent, -1 for roots and ghosts; in the order of the elimination.
-        top: What the ranks solve together; None where no tree is cut.
+        top: Part that the ranks solve together; None where no tree is cut.
         communicator: All ranks.
     """
 
@@ -84,9 +84,9 @@ class TreeShare:
         """Solves the forest's system; see `PointElimination.solve`. Traceable; collective over all ranks.
 
         Args:
-            diagonal: In this rank's order. At ghosts what this rank adds to it, as in `right`.
-            coupling: To the parent; 0 at ghosts.
-            right: Right-hand side.
+            diagonal: Diagonal in this rank's order. At ghosts what this rank adds to it, as in `right`.
+            coupling: Coupling of every point to its parent, in this rank's order; 0 at ghosts.
+            right: Right-hand side in this rank's order.
         """
         return self.plan.solve(diagonal, coupling, right, None if self.top is None else self._rest)
 
@@ -140,7 +140,7 @@ class _Part:
     """What one rank eliminates and what it leaves.
 
     Attributes:
-        points, n_own, plan, parent: As in `TreeShare`.
+        points, n_own, plan, parent: Points, plan and parents, as in `TreeShare`.
         rows: Positions of what is left and coupled to something, on this rank or another.
     """
 

@@ -41,14 +41,15 @@ def voltage_course(
 
     Args:
         cable: The membrane.
-        begin: Its state at `since`.
-        since, until: ms.
+        begin: State of the membrane at `since`.
+        since, until: Start and end, ms.
         rule: Steps; where `rule.quiet` is longer than `rule.longest`, it is tried.
-        sources: As of `CableEquation.march`: the field (if there is a stimulus), then the clamps.
+        sources: Current of every source into every point at drive 1, as in `CableEquation.march`: the field (if there
+            is a stimulus), then the clamps.
         stimulus: Pulses, the first of them at `onset`.
-        onset: ms.
+        onset: Onset of the first pulse, ms.
         clamps: Currents.
-        largest: Of the numbers of all ranks.
+        largest: Function that gives the largest of the numbers of all ranks.
 
     Returns:
         The state at `until`, times after `since` (the first is 0, ms) and the voltage then, mV.

@@ -16,9 +16,9 @@ def beyond_all_membranes(
     """Where, when and how far a voltage is beyond ±`HIGHEST`; None where it is not.
 
     Args:
-        times: ms.
-        V: mV.
-        name: Of a column.
+        times: Times of the rows, ms, (T,).
+        V: Voltage at these times, mV, (T, n).
+        name: Function that names a column.
 
     Returns:
         ``22225 mV (dend[0](0.5), at 2 ms; beyond ±500 mV from 1.05 ms on)``.

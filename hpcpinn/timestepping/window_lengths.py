@@ -23,15 +23,15 @@ class WindowLengths:
     """Lengths of split windows, ms: short while something happens, then growing.
 
     Attributes:
-        first: After pulses and while action potentials last; a tick is half of it.
-        samples: Of a given voltage per tick, linear between them.
-        first_for: For how long after a pulse or a switch.
-        settle: For how long after an action potential has ended everywhere.
+        first: Length after pulses and while action potentials last, ms; a tick is half of it.
+        samples: Samples of a given voltage per tick, linear between them.
+        first_for: Time after a pulse or a switch in which windows have the first length, ms.
+        settle: Time after an action potential has ended everywhere in which they have it, ms.
         growth: Ratio of successive lengths after that.
-        longest: In a slot in which something happens.
-        quiet: In a slot in which nothing does.
-        multiple: Of which the number of ticks of a slot is one: 2, or 4 where windows are sought.
-        coupled_for: How long coupled slots last, where there are any: windows after them go on as if they were
+        longest: Longest window in a slot in which something happens, ms.
+        quiet: Longest window in a slot in which nothing does, ms.
+        multiple: Divisor of the number of ticks of a slot: 2, or 4 where windows are sought.
+        coupled_for: Time that coupled slots last, where there are any, ms: windows after them go on as if they were
             split ones.
     """
 
@@ -60,7 +60,7 @@ class WindowLengths:
 
         Args:
             slot: Windows end at its pulses and switches and are short after them.
-            firing: When action potentials last.
+            firing: Stretches in which action potentials last.
         """
         pair = 2.0 * slot.duration / self.ticks(slot)
         lively = [(start, start + self.first_for) for start in slot.switches]
@@ -91,8 +91,8 @@ def firing_times(V: Float[ndarray, "T P"], tick: float) -> Float[ndarray, " T-1"
     """Between ticks, 1 where any compartment has an action potential, else 0.
 
     Args:
-        V: At ticks, mV.
-        tick: ms.
+        V: Voltage at ticks, mV, (T, P).
+        tick: Length of a tick, ms.
     """
     still_open = (V[1:] > _OPEN) | (V[:-1] > _OPEN)
     fast = np.abs(np.diff(V, axis=0)) > _FAST * tick
@@ -103,9 +103,9 @@ def stretches(firing: Float[ndarray, " T"], tick: float, settle: float) -> list[
     """When action potentials last, those that are less than `settle` ms apart as one.
 
     Args:
-        firing: As `firing_times` says.
-        tick: ms.
-        settle: ms.
+        firing: Ticks with an action potential, as `firing_times` gives them.
+        tick: Length of a tick, ms.
+        settle: Distance below which two stretches are one, ms.
     """
     on = np.flatnonzero(firing > 0.0)
     return joined([(tick * i, tick * (i + 1)) for i in on], 0.0, tick * len(firing), settle)
