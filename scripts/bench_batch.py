@@ -33,10 +33,11 @@ from timing import best  # noqa: E402
 
 from hpcpinn.morphology.forest import join_cables, join_compartments, points_of  # noqa: E402
 from hpcpinn.physics.channel_sets import channel_set_named  # noqa: E402
+from hpcpinn.systems.cell.build.long import LEFT_OUT, build_split_problem  # noqa: E402
+from hpcpinn.systems.cell.build.population import members_of  # noqa: E402
+from hpcpinn.systems.cell.build.split_cell import SplitCell, describe_split_cell  # noqa: E402
 from hpcpinn.systems.cell.config.reading import load_config  # noqa: E402
-from hpcpinn.systems.cell.population import members_of  # noqa: E402
-from hpcpinn.systems.cell.split_cell import SplitCell, describe_split_cell  # noqa: E402
-from hpcpinn.systems.cell.split_problem import LEFT_OUT, SplitProblem, build_split_problem  # noqa: E402
+from hpcpinn.systems.cell.split_problem import SplitProblem  # noqa: E402
 from hpcpinn.timestepping.cable_equation import CableEquation  # noqa: E402
 from hpcpinn.timestepping.cell_grid import cell_grid  # noqa: E402
 from hpcpinn.timestepping.cell_weights import cell_weights  # noqa: E402

@@ -29,8 +29,8 @@ from under_mpi import under_mpi  # noqa: E402
 from hpcpinn.inference.infer import checked, fit_once, posterior_of  # noqa: E402
 from hpcpinn.io.metrics import read_metrics  # noqa: E402
 from hpcpinn.parallel.transports import make_communicator  # noqa: E402
+from hpcpinn.systems.cell.build.inverse import build_inverse, synthesiser, truth_of  # noqa: E402
 from hpcpinn.systems.cell.config.reading import load_config  # noqa: E402
-from hpcpinn.systems.cell.inverse import build_inverse, synthesiser, truth_of  # noqa: E402
 
 ROOT = Path(__file__).resolve().parents[1]
 JOB = ROOT / "jobs" / "neuron_inverse.toml"

@@ -66,11 +66,12 @@ from hpcpinn.physics.constants import CALBINDIN, CALCIUM, PRESETS, CalciumConsta
 from hpcpinn.reference.finite_volume import FvSolution, solve  # noqa: E402
 from hpcpinn.reference.forcing import Forcing, VoltageTable  # noqa: E402
 from hpcpinn.reference.mesh import Mesh  # noqa: E402
+from hpcpinn.systems.cell.build.coupled import build_problem  # noqa: E402
 from hpcpinn.systems.cell.cable_windows import QUIET, CableAttempt, CableState, Factors  # noqa: E402
 from hpcpinn.systems.cell.config.reading import load_config  # noqa: E402
 from hpcpinn.systems.cell.config.schema import RunConfig  # noqa: E402
 from hpcpinn.systems.cell.coupled_run import Balance, CoupledRun  # noqa: E402
-from hpcpinn.systems.cell.problem import Problem, build_problem  # noqa: E402
+from hpcpinn.systems.cell.problem import Problem  # noqa: E402
 
 RESULTS = Path(__file__).resolve().parents[1] / "results"
 LEAK = 4.497120070890563

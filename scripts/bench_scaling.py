@@ -36,10 +36,10 @@ from hpcpinn.io import read  # noqa: E402
 from hpcpinn.io.metrics import read_metrics  # noqa: E402
 from hpcpinn.morphology.forest import join_cables, join_compartments  # noqa: E402
 from hpcpinn.parallel.communicator import SerialCommunicator  # noqa: E402
+from hpcpinn.systems.cell.build.population import members_of  # noqa: E402
+from hpcpinn.systems.cell.build.split_cell import SplitCell, describe_split_cell  # noqa: E402
 from hpcpinn.systems.cell.config.reading import load_config  # noqa: E402
 from hpcpinn.systems.cell.config.schema import RunConfig  # noqa: E402
-from hpcpinn.systems.cell.population import members_of  # noqa: E402
-from hpcpinn.systems.cell.split_cell import SplitCell, describe_split_cell  # noqa: E402
 from hpcpinn.timestepping.cable_equation import owner_of_points  # noqa: E402
 from hpcpinn.timestepping.cell_grid import cell_grid  # noqa: E402
 from hpcpinn.timestepping.shared_diffusion import SharedDiffusion, shared_diffusion  # noqa: E402

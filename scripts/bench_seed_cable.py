@@ -35,11 +35,13 @@ from hpcpinn.marching.stats import Stats  # noqa: E402
 from hpcpinn.parallel.communicator import SerialCommunicator  # noqa: E402
 from hpcpinn.reference.finite_volume import solve  # noqa: E402
 from hpcpinn.reference.forcing import EndFlux, Forcing  # noqa: E402
+from hpcpinn.systems.cell.build.constants import constants_of  # noqa: E402
+from hpcpinn.systems.cell.build.coupled import build_problem  # noqa: E402
+from hpcpinn.systems.cell.build.geometry import load_cable  # noqa: E402
 from hpcpinn.systems.cell.cable_windows import CableState  # noqa: E402
 from hpcpinn.systems.cell.config.reading import load_config  # noqa: E402
 from hpcpinn.systems.cell.config.schema import RunConfig  # noqa: E402
 from hpcpinn.systems.cell.coupled_run import Balance, CoupledRun  # noqa: E402
-from hpcpinn.systems.cell.problem import build_problem, constants_of, load_cable  # noqa: E402
 from hpcpinn.systems.cell.trunk_training import TrunkTraining  # noqa: E402
 from hpcpinn.training.first_order import FirstOrder  # noqa: E402
 from hpcpinn.training.levenberg_marquardt import LevenbergMarquardt  # noqa: E402

@@ -44,10 +44,11 @@ from hpcpinn.morphology.frusta import Frustum, assemble  # noqa: E402
 from hpcpinn.parallel.communicator import Communicator, SerialCommunicator  # noqa: E402
 from hpcpinn.parallel.exchange import ExchangePlan  # noqa: E402
 from hpcpinn.physics.system import ReactionDiffusion  # noqa: E402
+from hpcpinn.systems.cell.build.coupled import build_problem  # noqa: E402
 from hpcpinn.systems.cell.cable_windows import CableState  # noqa: E402
 from hpcpinn.systems.cell.config.reading import load_config  # noqa: E402
 from hpcpinn.systems.cell.coupled_run import CoupledRun  # noqa: E402
-from hpcpinn.systems.cell.problem import Problem, build_problem  # noqa: E402
+from hpcpinn.systems.cell.problem import Problem  # noqa: E402
 from hpcpinn.training.least_squares import correct  # noqa: E402
 from hpcpinn.training.local import Window  # noqa: E402
 

@@ -27,10 +27,11 @@ import jax.numpy as jnp  # noqa: E402
 import numpy as np  # noqa: E402
 
 from hpcpinn.domain.pieces import PieceRule, cut_into_pieces  # noqa: E402
+from hpcpinn.systems.cell.build.geometry import load_cable  # noqa: E402
+from hpcpinn.systems.cell.build.long import build_split_problem  # noqa: E402
 from hpcpinn.systems.cell.config.reading import load_config  # noqa: E402
-from hpcpinn.systems.cell.problem import load_cable  # noqa: E402
 from hpcpinn.systems.cell.slot_run import compared  # noqa: E402
-from hpcpinn.systems.cell.split_problem import SplitProblem, build_split_problem  # noqa: E402
+from hpcpinn.systems.cell.split_problem import SplitProblem  # noqa: E402
 from hpcpinn.timestepping.splitting import _half_reactions_joined  # noqa: E402
 
 ROOT = Path(__file__).resolve().parents[1]

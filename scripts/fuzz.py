@@ -312,25 +312,25 @@ def check_toml(path: Path, chance: random.Random) -> None:
 def _check_run(config: Any) -> None:
     from hpcpinn.domain.pieces import PieceRule, cut_into_pieces
     from hpcpinn.physics.constants import PRESETS
-    from hpcpinn.systems.cell import membrane_voltage, problem
+    from hpcpinn.systems.cell.build import constants, geometry, membrane, stimulus, voltage
 
-    cable = problem.load_cable(config)
+    cable = geometry.load_cable(config)
     check_cable(cable)
     unit = config.physics.constants.time_unit or PRESETS[config.physics.preset].time_unit
-    source = None if config.voltage.file is None else problem.voltage_of_file(config, unit)
-    constants = problem.constants_of(config, source)
-    _check_constants(constants)
-    patches, ends = problem.places_of_sources(config, cable, constants)
+    source = None if config.voltage.file is None else voltage.voltage_of_file(config, unit)
+    known = constants.constants_of(config, source)
+    _check_constants(known)
+    patches, ends = geometry.places_of_sources(config, cable, known)
     rule = PieceRule(config.pieces.max_length, config.pieces.source_length, config.pieces.growth)
     pieces = cut_into_pieces(cable, patches, ends, rule)
     check_cable(pieces.cable)
-    problem.probe_sites(config, pieces.cable)
+    geometry.probe_sites(config, pieces.cable)
     if config.solves_voltage:
-        cells = membrane_voltage.compartments_of(config, cable)
-        membrane_voltage.channel_sets_of(config)
-        membrane_voltage.clamps_of(config)
-        membrane_voltage.clamped_compartments(config, cells, cable)
-        require_sound("a pulse's time", membrane_voltage.switching_times(config))
+        cells = membrane.compartments_of(config, cable)
+        membrane.channel_sets_of(config)
+        stimulus.clamps_of(config)
+        membrane.clamped_compartments(config, cells, cable)
+        require_sound("a pulse's time", stimulus.switching_times(config))
 
 
 def _check_constants(constants: Any) -> None:
@@ -354,7 +354,7 @@ def check_csv(path: Path, chance: random.Random) -> None:
     from hpcpinn.physics.stimulation.field import read_field
     from hpcpinn.physics.stimulation.waveforms import read_waveform
     from hpcpinn.physics.voltage import read_voltage
-    from hpcpinn.systems.cell.inverse import check_usable
+    from hpcpinn.systems.cell.build.inverse import check_usable
 
     readers: dict[str, Callable[[Path], Any]] = {
         "voltage_train.csv": read_voltage,

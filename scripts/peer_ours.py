@@ -38,8 +38,8 @@ from hpcpinn.physics.channel_sets import SQUID  # noqa: E402
 from hpcpinn.physics.stimulation.protocols import PulseProtocol  # noqa: E402
 from hpcpinn.physics.stimulation.stimulus import Stimulus  # noqa: E402
 from hpcpinn.physics.stimulation.waveforms import Waveform  # noqa: E402
+from hpcpinn.systems.cell.build.long import LEFT_OUT  # noqa: E402
 from hpcpinn.systems.cell.slot_run import compared  # noqa: E402
-from hpcpinn.systems.cell.split_problem import LEFT_OUT  # noqa: E402
 from hpcpinn.timestepping.cable_equation import CableEquation  # noqa: E402
 from hpcpinn.timestepping.cell_grid import cell_grid  # noqa: E402
 from hpcpinn.timestepping.diffusion import cable_diffusion  # noqa: E402

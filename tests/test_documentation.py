@@ -16,8 +16,8 @@ from hpcpinn.config.jobs import bundled_job
 from hpcpinn.morphology.meshes import builtin_path
 from hpcpinn.physics.constants import PRESETS
 from hpcpinn.physics.dopamine_constants import PRESETS as SQUARES
+from hpcpinn.systems.cell.build.coupled import describe_cell
 from hpcpinn.systems.cell.config.reading import load_config
-from hpcpinn.systems.cell.problem import describe_cell
 from tests.cli.in_process import hpcpinn
 from tests.systems.cell.results import write_result
 

@@ -381,7 +381,7 @@ def test_keys_that_nobody_wrote_are_not_asked_about(job):
 
 
 def test_a_reticulum_that_is_too_wide_is_said_with_its_line(job):
-    from hpcpinn.systems.cell.problem import load_cable
+    from hpcpinn.systems.cell.build.geometry import load_cable
 
     config, origin = load_with_origin(job('[morphology]\nfile = "builtin:y_branch"\ner_radius = 50'))
     with pytest.raises(InputError) as caught, origin.naming_places():

@@ -10,9 +10,9 @@ from hpcpinn.inference.infer import Inference, infer
 from hpcpinn.inference.problem import InverseProblem
 from hpcpinn.io.observations import Observations
 from hpcpinn.parallel.communicator import SerialCommunicator
+from hpcpinn.systems.cell.build.inverse import build_inverse, prepared, synthesiser
 from hpcpinn.systems.cell.config.reading import load_config
 from hpcpinn.systems.cell.config.schema import RunConfig
-from hpcpinn.systems.cell.inverse import build_inverse, prepared, synthesiser
 
 JOBS = Path(__file__).resolve().parents[2] / "jobs"
 NAMES = ("D_c", "pmca_max", "vdcc_density.dend", "vdcc_density.apic")

@@ -10,7 +10,7 @@ from hpcpinn.inference.infer import fit_once, posterior_of
 from hpcpinn.inference.problem import InverseProblem
 from hpcpinn.io.inference import read_inference
 from hpcpinn.io.observations import Observations
-from hpcpinn.systems.cell.inverse import truth_of
+from hpcpinn.systems.cell.build.inverse import truth_of
 from tests.inference.fork import NAMES, SITES, check_slopes, exactly, inferred, inverse, small
 
 EXACT = "data.noise=1e-14"

@@ -18,13 +18,15 @@ from hpcpinn.morphology import Cable
 from hpcpinn.morphology.sites import Site, parse_site
 from hpcpinn.parallel.communicator import SerialCommunicator
 from hpcpinn.physics.constants import PRESETS
+from hpcpinn.systems.cell.build.constants import constants_of
+from hpcpinn.systems.cell.build.coupled import build_problem
+from hpcpinn.systems.cell.build.geometry import load_cable
+from hpcpinn.systems.cell.build.inverse import truth_of
+from hpcpinn.systems.cell.build.values import mesh_for, own_value
 from hpcpinn.systems.cell.config import learnable
 from hpcpinn.systems.cell.config.inverse import CellTruthConfig
 from hpcpinn.systems.cell.constants import NOT_IN_COURSE, CellConstants, enters_course, value_of
 from hpcpinn.systems.cell.course import CourseOf, DriveOf
-from hpcpinn.systems.cell.inverse import truth_of
-from hpcpinn.systems.cell.problem import build_problem, constants_of, load_cable
-from hpcpinn.systems.cell.values import mesh_for, own_value
 from tests.inference.fork import SITES, check_slopes, exactly, inverse, small
 
 SHAPING = (

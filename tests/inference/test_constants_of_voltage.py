@@ -8,12 +8,13 @@ from hpcpinn.errors import InputError
 from hpcpinn.inference.infer import fit_once
 from hpcpinn.parallel.communicator import SerialCommunicator
 from hpcpinn.physics.channel_sets import SQUID, channel_set_named
+from hpcpinn.systems.cell.build.coupled import build_problem
+from hpcpinn.systems.cell.build.geometry import load_cable
+from hpcpinn.systems.cell.build.values import value_in, with_values
+from hpcpinn.systems.cell.build.voltage import solve_voltage, voltage_of
 from hpcpinn.systems.cell.config.reading import load_config
 from hpcpinn.systems.cell.constants import CellConstants
 from hpcpinn.systems.cell.course import CourseOf, DriveOf
-from hpcpinn.systems.cell.membrane_voltage import solve_voltage
-from hpcpinn.systems.cell.problem import build_problem, load_cable
-from hpcpinn.systems.cell.voltage import value_in, voltage_of, with_values
 from tests.inference.fork import JOBS, SITES, exactly, inverse
 
 NAMES = (

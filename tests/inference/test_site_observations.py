@@ -6,8 +6,8 @@ import pytest
 
 from hpcpinn.errors import InputError
 from hpcpinn.io.observations import AT_SITES, Observations, read_observations
+from hpcpinn.systems.cell.build.inverse import check_usable
 from hpcpinn.systems.cell.config.reading import load_config
-from hpcpinn.systems.cell.inverse import check_usable
 
 GOOD = 'value_uM,site,t_ms,noise\n0.1,dend[0](0.5),1.0,0.01\n# a pause\n0.2,"xyz:1,2,3",2.0,0.02\n'
 

@@ -21,8 +21,8 @@ from hpcpinn.report.protocol import (
     telling_moments,
 )
 from hpcpinn.report.stimulation import protocol_of, pulses_within
+from hpcpinn.systems.cell.build.stimulus import stimulus_of
 from hpcpinn.systems.cell.config.schema import RunConfig
-from hpcpinn.systems.cell.membrane_voltage import stimulus_of
 from tests.io import runs
 
 TRAINS = {"pulses": 2, "bursts": 2, "trains": 4, "pulse_interval": 0.1, "burst_interval": 0.5, "train_interval": 2.0}

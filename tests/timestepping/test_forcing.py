@@ -8,8 +8,9 @@ import pytest
 
 from hpcpinn.parallel.communicator import SerialCommunicator
 from hpcpinn.physics import sources
+from hpcpinn.systems.cell.build.coupled import build_problem
 from hpcpinn.systems.cell.config.reading import load_config
-from hpcpinn.systems.cell.problem import Problem, build_problem
+from hpcpinn.systems.cell.problem import Problem
 from hpcpinn.timestepping.forcing import CalciumDrive
 
 COMMON = ("morphology.file=builtin:y_branch", "pieces.max_length=40", "run.duration=10")

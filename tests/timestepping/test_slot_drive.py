@@ -7,9 +7,9 @@ import numpy as np
 import pytest
 
 from hpcpinn.parallel.communicator import SerialCommunicator
+from hpcpinn.systems.cell.build.coupled import build_problem
+from hpcpinn.systems.cell.build.long import build_split_problem
 from hpcpinn.systems.cell.config.reading import load_config
-from hpcpinn.systems.cell.problem import build_problem
-from hpcpinn.systems.cell.split_problem import build_split_problem
 
 
 def test_channels_and_releases_are_those_of_coupled_windows(tmp_path: Path) -> None:

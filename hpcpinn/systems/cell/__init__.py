@@ -21,8 +21,8 @@ class Cell:
     quantity_of = staticmethod(CELL.quantity_of)
     actions: ClassVar[Mapping[str, Any]] = {
         "run": "hpcpinn.systems.cell.run",
-        "infer": InferAction("hpcpinn.systems.cell.inverse"),
-        "uq": DrawAction("hpcpinn.systems.cell.inverse"),
+        "infer": InferAction("hpcpinn.systems.cell.build.inverse"),
+        "uq": DrawAction("hpcpinn.systems.cell.build.inverse"),
     }
     commands: ClassVar[Mapping[str, str]] = {
         name: f"hpcpinn.systems.cell.commands.{name.replace('-', '_')}"
@@ -42,7 +42,7 @@ class Cell:
 
     def build(self, described: RunConfig, communicator: Any) -> Any:
         """What a description means. Collective over all ranks."""
-        from hpcpinn.systems.cell.problem import build_problem
+        from hpcpinn.systems.cell.build.coupled import build_problem
 
         return build_problem(described, communicator)
 

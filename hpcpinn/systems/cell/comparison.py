@@ -25,9 +25,10 @@ from hpcpinn.reference.forcing import EndFlux, Forcing, SynapticRelease, Voltage
 from hpcpinn.reference.mesh import Mesh
 from hpcpinn.reference.price import Price, price_of
 from hpcpinn.reference.refinement import MOVEMENT, Norms, Settled, Task, settle
+from hpcpinn.systems.cell.build.coupled import describe_cell
+from hpcpinn.systems.cell.build.places import input_files
 from hpcpinn.systems.cell.config.schema import RunConfig
-from hpcpinn.systems.cell.places import input_files
-from hpcpinn.systems.cell.problem import Cell, describe_cell
+from hpcpinn.systems.cell.problem import Cell
 from hpcpinn.systems.cell.verdict import CellsVerdict, cells_verdict_in
 from hpcpinn.systems.common.verdict import Accuracy
 

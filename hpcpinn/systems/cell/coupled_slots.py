@@ -21,15 +21,9 @@ from hpcpinn.domain.window_solver import WindowSolver
 from hpcpinn.marching.controller import WindowRule
 from hpcpinn.marching.march import March
 from hpcpinn.marching.stats import Stats
-from hpcpinn.morphology import Cable
-from hpcpinn.parallel.communicator import Communicator
-from hpcpinn.physics.constants import CalciumConstants
-from hpcpinn.physics.voltage import compact_weights
 from hpcpinn.systems.cell.cable_windows import QUIET, CableState, CableWindows
-from hpcpinn.systems.cell.config.schema import RunConfig
-from hpcpinn.systems.cell.problem import coupled_solver, window_rule
 from hpcpinn.timestepping.forcing import WindowDrive
-from hpcpinn.timestepping.motifs import Motif, SlotSolver
+from hpcpinn.timestepping.motifs import Motif
 from hpcpinn.timestepping.slot_drive import SlotDrive
 from hpcpinn.timestepping.splitting import Frames
 from hpcpinn.training.flow_map import ReactionState
@@ -160,39 +154,3 @@ class CoupledSlots:
         inside = [time for time in sorted(times) if 1e-6 < time < slot.duration - 1e-6]
         kept = [time for time, before in zip(inside, [0.0, *inside], strict=False) if time > before + 1e-6]
         return np.array([*kept, slot.duration])
-
-
-def build_coupled_slots(
-    config: RunConfig,
-    k: CalciumConstants,
-    pieces: Cable,
-    owner: Int[ndarray, " F"],
-    solver: SlotSolver,
-    communicator: Communicator,
-) -> CoupledSlots:
-    """Coupled windows for the slots of a run. Not collective.
-
-    Args:
-        config: The run description.
-        k: Constants, with the leak that balances rest.
-        pieces: Of all members.
-        owner: Rank of every piece.
-        solver: Of voltage and influx, on the nodes of this rank's pieces in the order of the tree.
-        communicator: All ranks.
-    """
-    windows, stored = coupled_solver(config, k, pieces, owner, communicator)
-    order = np.searchsorted(np.sort(stored), stored)
-    n_space = len(windows.table.grid.space)
-    rows = (order[:, None] * n_space + np.arange(n_space)).ravel()
-    releases = solver.releases
-    drive = SlotDrive(
-        grid=windows.table.grid,
-        check_space=windows.checks[0],
-        check_time=windows.checks[1],
-        geometry=windows.geometry,
-        weights=compact_weights(solver.to_cells[rows]),
-        releases=None if releases is None else releases.taken(order * n_space),
-        time_unit=k.time_unit,
-    )
-    pulse = 0.0 if solver.stimulus is None else solver.stimulus.waveform.duration
-    return CoupledSlots(windows, drive, order, window_rule(config, k.time_unit), pulse)

@@ -11,9 +11,9 @@ from hpcpinn.io import flow_map_file, places
 from hpcpinn.networks.perceptron import n_parameters
 from hpcpinn.physics.pumped_binding import ReactionConstants, check_rest, reaction_constants
 from hpcpinn.progress import NO_PROGRESS, ProgressDisplay
+from hpcpinn.systems.cell.build.constants import constants_of
+from hpcpinn.systems.cell.build.places import input_files
 from hpcpinn.systems.cell.config.schema import RunConfig
-from hpcpinn.systems.cell.places import input_files
-from hpcpinn.systems.cell.problem import constants_of
 from hpcpinn.timestepping.flow_map_error import errors, quantiles, random_states
 from hpcpinn.timestepping.flow_map_store import save_flow_map
 from hpcpinn.training.flow_map import FlowMap, FlowMapRange, box_around

@@ -20,10 +20,11 @@ from hpcpinn.marching.march import Step
 from hpcpinn.marching.stats import Stats
 from hpcpinn.parallel.communicator import Communicator
 from hpcpinn.progress import ProgressDisplay
+from hpcpinn.systems.cell.build.coupled import build_problem
+from hpcpinn.systems.cell.build.stimulus import pulses_of, uniform_magnitude
 from hpcpinn.systems.cell.config.schema import RunConfig
 from hpcpinn.systems.cell.coupled_run import Balance, CoupledRun, error_over_run
-from hpcpinn.systems.cell.membrane_voltage import pulses_of, uniform_magnitude
-from hpcpinn.systems.cell.problem import Problem, build_problem
+from hpcpinn.systems.cell.problem import Problem
 from hpcpinn.systems.cell.recorder import Recorder
 from hpcpinn.systems.cell.trunk_training import TrunkTraining
 from hpcpinn.systems.cell.verdict import CellsVerdict, Firing, cells_of, firing_of, held, impossible_in

@@ -20,11 +20,12 @@ from hpcpinn.marching.march import Step
 from hpcpinn.marching.stats import Stats
 from hpcpinn.parallel.communicator import Communicator
 from hpcpinn.progress import ProgressDisplay
+from hpcpinn.systems.cell.build.long import build_split_problem
 from hpcpinn.systems.cell.config.schema import RunConfig
 from hpcpinn.systems.cell.long_plan import plan_of
 from hpcpinn.systems.cell.long_verdict import verdict_of
 from hpcpinn.systems.cell.slot_run import Due, SlotRun, SlotState, SolvedSlot
-from hpcpinn.systems.cell.split_problem import SplitProblem, build_split_problem
+from hpcpinn.systems.cell.split_problem import SplitProblem
 from hpcpinn.systems.common.resumption import stop_where_done
 from hpcpinn.systems.common.run_summary import RunSummary, summarised
 from hpcpinn.timestepping.splitting import Frames, extrapolated, in_rows

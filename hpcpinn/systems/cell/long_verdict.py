@@ -8,7 +8,7 @@ from numpy import ndarray
 
 from hpcpinn.marching.stats import Stats
 from hpcpinn.morphology.compartments import Compartments
-from hpcpinn.systems.cell.membrane_voltage import uniform_magnitude
+from hpcpinn.systems.cell.build.stimulus import uniform_magnitude
 from hpcpinn.systems.cell.slot_run import SlotState, rises_of_all
 from hpcpinn.systems.cell.split_problem import SplitProblem
 from hpcpinn.systems.cell.verdict import CellsVerdict, Firing, cells_of, firing_of, held, impossible_in

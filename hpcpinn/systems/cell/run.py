@@ -26,7 +26,7 @@ def look(order: Order) -> None:
     Raises:
         InputError: It cannot.
     """
-    from hpcpinn.systems.cell.places import check_places  # loads NumPy and h5py, but no JAX
+    from hpcpinn.systems.cell.build.places import check_places
 
     check_places(order.described, order.file)
 

@@ -10,8 +10,9 @@ from hpcpinn.errors import InputError, concerning, warn
 from hpcpinn.morphology import Cable, parse_site
 from hpcpinn.morphology.compartments import Compartments
 from hpcpinn.progress import NO_PROGRESS, ProgressDisplay
+from hpcpinn.systems.cell.build.membrane import clamped_compartments, driven_cable
 from hpcpinn.systems.cell.config.schema import RunConfig
-from hpcpinn.systems.cell.membrane_voltage import DrivenCable, clamped_compartments, driven_cable
+from hpcpinn.systems.cell.driven_cable import DrivenCable
 from hpcpinn.timestepping.cable_equation import VoltageState
 from hpcpinn.timestepping.firing import FIRED, SETTLED
 from hpcpinn.wording import biology

@@ -11,20 +11,11 @@ import numpy as np
 from jaxtyping import Array, Bool, Float, Int
 
 from hpcpinn.coordinates import Coordinates
-from hpcpinn.errors import InputError
 from hpcpinn.parallel.threads import loop_options
 from hpcpinn.physics.channel_sets import ChannelSet, with_constants
 from hpcpinn.systems.cell.config.learnable import current_member, drives_voltage
-from hpcpinn.systems.cell.config.schema import RunConfig
-from hpcpinn.systems.cell.config.stimulation import CurrentConfig
-from hpcpinn.systems.cell.constants import coordinates_of
-from hpcpinn.systems.cell.membrane_voltage import channel_sets_of, driven_cable
-from hpcpinn.systems.cell.problem import Problem, load_cable
 from hpcpinn.timestepping.cable_equation import CableEquation, VoltageState
-from hpcpinn.timestepping.pulse_steps import Steps, steps_between
-
-_SAME = 1e-7
-"""ms: times closer than this are one."""
+from hpcpinn.timestepping.pulse_steps import Steps
 
 
 @dataclass(frozen=True)
@@ -98,76 +89,3 @@ class VoltageOf:
             return jax.vmap(lambda way: jax.jvp(self.at, (z,), (way,)), out_axes=(None, 0))(ways)
 
         return jax.jit(run, compiler_options=loop_options(self.sources.shape[1]))
-
-
-def value_in(config: RunConfig, name: str) -> float:
-    """What a constant of the voltage is in a run description.
-
-    Raises:
-        InputError: There is no such current, or no temperature.
-    """
-    member = current_member(name)
-    if member:
-        of_set, of_current, constant = member
-        sets = channel_sets_of(config)
-        if of_set not in sets:
-            raise InputError(f"{name!r}: no channel set {of_set!r}; there are {', '.join(sets)}")
-        currents = {current.name: current for current in sets[of_set].currents}
-        if of_current not in currents:
-            raise InputError(f"{name!r}: no current {of_current!r} in it; there are {', '.join(currents)}")
-        return float(getattr(currents[of_current], constant))
-    table, _, key = name.partition(".")
-    value = getattr(getattr(config, table), key)
-    if value is None and name == "field.magnitude":
-        return 1.0  # the factor of a sampled field
-    if value is None:
-        raise InputError(
-            f"{name!r} is nothing in this run (every channel set is at its own temperature); give parameter.start, and "
-            "for synthetic data data.truth"
-        )
-    return float(value)
-
-
-def with_values(config: RunConfig, values: Mapping[str, float]) -> RunConfig:
-    """The run description with other constants of the voltage; other names are left out."""
-    update: dict[str, dict[str, Any]] = {"cable": {}, "field": {}}
-    currents = {of_set: dict(own) for of_set, own in config.channels.constants.items()}
-    for name, value in values.items():
-        member = current_member(name)
-        if member:
-            own = currents.setdefault(member[0], {})
-            own[member[1]] = own.get(member[1], CurrentConfig()).model_copy(update={member[2]: value})
-        elif drives_voltage(name):
-            table, _, key = name.partition(".")
-            update[table][key] = value
-    tables = {name: getattr(config, name).model_copy(update=changes) for name, changes in update.items()}
-    channels = config.channels.model_copy(update={"constants": currents})
-    return config.model_copy(update={**tables, "channels": channels})
-
-
-def voltage_of(problem: Problem, names: tuple[str, ...]) -> VoltageOf | None:
-    """The voltage of a run as a function of constants; None where none of these is of the voltage.
-
-    Args:
-        problem: The run; its voltage is solved.
-        names: What is learned, of the voltage and besides.
-    """
-    if not any(drives_voltage(name) for name in names):
-        return None
-    config = problem.config
-    driven = driven_cable(config, load_cable(config))
-    times = np.asarray(problem.cell.source.times) / problem.cell.source.time_unit
-    steps = steps_between(0.0, float(times[-1]), driven.rule, driven.stimulus, driven.onset, driven.clamps, times[1:])
-    known = {"cable.R_i": config.cable.R_i, "cable.C_m": config.cable.C_m}
-    if config.field.is_given:
-        known["field.magnitude"] = value_in(config, "field.magnitude")
-    return VoltageOf(
-        equation=driven.equation,
-        rest=driven.equation.resting_state(),
-        steps=steps,
-        last=np.searchsorted(steps.ends, times[1:] - _SAME),
-        sources=driven.sources,
-        known=known,
-        names=names,
-        coordinates=coordinates_of(names),
-    )

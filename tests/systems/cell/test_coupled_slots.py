@@ -5,8 +5,9 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
+from hpcpinn.systems.cell.build.long import build_split_problem
 from hpcpinn.systems.cell.config.reading import load_config
-from hpcpinn.systems.cell.split_problem import SplitProblem, build_split_problem
+from hpcpinn.systems.cell.split_problem import SplitProblem
 from hpcpinn.timestepping.motifs import Motif
 from hpcpinn.training.flow_map import ReactionState
 

@@ -4,8 +4,9 @@ import pytest
 
 from hpcpinn.errors import InputError
 from hpcpinn.morphology.sites import parse_site, place
+from hpcpinn.systems.cell.build.coupled import describe_cell
+from hpcpinn.systems.cell.build.geometry import free_end, load_cable
 from hpcpinn.systems.cell.config.reading import load_config
-from hpcpinn.systems.cell.problem import describe_cell, free_end, load_cable
 
 Y = load_config(None, ["morphology.file=builtin:y_branch"])
 

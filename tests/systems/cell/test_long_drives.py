@@ -11,12 +11,12 @@ from hpcpinn.errors import InputError
 from hpcpinn.io.read import read
 from hpcpinn.parallel.communicator import SerialCommunicator
 from hpcpinn.systems.cell import forward
+from hpcpinn.systems.cell.build.geometry import load_cable
+from hpcpinn.systems.cell.build.long import build_split_problem
+from hpcpinn.systems.cell.build.voltage import solve_voltage
 from hpcpinn.systems.cell.config.reading import load_config
 from hpcpinn.systems.cell.config.schema import RunConfig
 from hpcpinn.systems.cell.long_run import run_long
-from hpcpinn.systems.cell.membrane_voltage import solve_voltage
-from hpcpinn.systems.cell.problem import load_cable
-from hpcpinn.systems.cell.split_problem import build_split_problem
 from hpcpinn.systems.common.run_summary import RunSummary
 from tests.systems.cell.test_long_run import Silent, arrays
 

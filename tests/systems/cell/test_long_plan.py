@@ -6,10 +6,10 @@ import pytest
 
 from hpcpinn.io.read import read
 from hpcpinn.parallel.communicator import SerialCommunicator
+from hpcpinn.systems.cell.build.long import build_split_problem
 from hpcpinn.systems.cell.config.reading import load_config
 from hpcpinn.systems.cell.long_plan import LongPlan, plan_of
 from hpcpinn.systems.cell.long_run import run_long
-from hpcpinn.systems.cell.split_problem import build_split_problem
 
 QUIET = [
     "morphology.file=builtin:y_branch", 'window.kind="split"', "field.magnitude=0.0", "stimulation.start=1.0",

@@ -11,11 +11,11 @@ from hpcpinn.errors import InputError
 from hpcpinn.io.read import read
 from hpcpinn.parallel.communicator import SerialCommunicator
 from hpcpinn.systems.cell import forward
+from hpcpinn.systems.cell.build.long_output import _ends_of_trains, with_long_defaults
 from hpcpinn.systems.cell.config.reading import load_config
 from hpcpinn.systems.cell.config.schema import RunConfig
 from hpcpinn.systems.cell.long_run import run_long
 from hpcpinn.systems.cell.slot_run import SlotRun, SlotState, passed
-from hpcpinn.systems.cell.split_problem import _ends_of_trains, with_long_defaults
 from hpcpinn.systems.common.run_summary import RunSummary
 from hpcpinn.timestepping.slots import Slot
 
@@ -132,7 +132,7 @@ def test_what_split_windows_lack_is_named(tmp_path: Path, key: str, extra: str) 
 
 
 def test_a_long_run_takes_the_whole_protocol_unless_told_otherwise() -> None:
-    from hpcpinn.systems.cell.membrane_voltage import stimulus_of
+    from hpcpinn.systems.cell.build.stimulus import stimulus_of
 
     config = load_config(None, ["field.magnitude=1.0", 'stimulation.protocol="iTBS600"', "stimulation.start=5.0"])
     filled = with_long_defaults(config, stimulus_of(config))
@@ -155,7 +155,7 @@ def test_frames_fall_due_once() -> None:
 
 def test_the_end_of_every_train_has_a_frame() -> None:
     """At the first end of windows after it, once; also between the multiples of the interval."""
-    from hpcpinn.systems.cell.membrane_voltage import stimulus_of
+    from hpcpinn.systems.cell.build.stimulus import stimulus_of
 
     config = load_config(None, [
         "field.magnitude=1.0", "stimulation.start=5.0", "stimulation.bursts=2", "stimulation.burst_interval=20.0",
@@ -177,7 +177,7 @@ def test_the_end_of_every_train_has_a_frame() -> None:
 
 
 def test_bursts_of_a_single_train_have_frames_in_phase_with_its_last() -> None:
-    from hpcpinn.systems.cell.membrane_voltage import stimulus_of
+    from hpcpinn.systems.cell.build.stimulus import stimulus_of
 
     config = load_config(None, ["field.magnitude=1.0", "stimulation.protocol=1Hz", "stimulation.start=5.0"])
     filled = with_long_defaults(config, stimulus_of(config))

@@ -5,8 +5,8 @@ from pathlib import Path
 import pytest
 
 from hpcpinn.errors import InputError
+from hpcpinn.systems.cell.build.long import build_split_problem
 from hpcpinn.systems.cell.config.reading import load_config
-from hpcpinn.systems.cell.split_problem import build_split_problem
 
 FIELD = ["field.magnitude=100.0"]
 

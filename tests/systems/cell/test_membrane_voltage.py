@@ -7,10 +7,14 @@ from hpcpinn.errors import InputError, InputWarning
 from hpcpinn.morphology import parse_site
 from hpcpinn.parallel.transports import make_communicator
 from hpcpinn.physics.voltage import voltage_at
+from hpcpinn.systems.cell.build.coupled import build_problem, describe_cell
+from hpcpinn.systems.cell.build.geometry import load_cable
+from hpcpinn.systems.cell.build.long import build_split_problem
+from hpcpinn.systems.cell.build.membrane import driven_cable
+from hpcpinn.systems.cell.build.stimulus import stimulus_of
+from hpcpinn.systems.cell.build.voltage import solve_voltage
 from hpcpinn.systems.cell.config.reading import load_config
-from hpcpinn.systems.cell.membrane_voltage import driven_cable, solve_voltage, stimulus_of
-from hpcpinn.systems.cell.problem import build_problem, describe_cell, load_cable, site_weights
-from hpcpinn.systems.cell.split_problem import build_split_problem
+from hpcpinn.systems.cell.problem import site_weights
 from hpcpinn.systems.cell.threshold import Search, find_threshold
 from hpcpinn.timestepping.voltage_limits import beyond_all_membranes
 

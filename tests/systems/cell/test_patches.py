@@ -9,9 +9,9 @@ from hpcpinn.errors import InputWarning
 from hpcpinn.io.read import read
 from hpcpinn.parallel.communicator import SerialCommunicator
 from hpcpinn.systems.cell import forward
+from hpcpinn.systems.cell.build.coupled import describe_cell
 from hpcpinn.systems.cell.comparison import reference_task
 from hpcpinn.systems.cell.config.reading import load_config
-from hpcpinn.systems.cell.problem import describe_cell
 from tests.systems.cell.results import write_result
 from tests.systems.cell.test_long_run import Silent
 

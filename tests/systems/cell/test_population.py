@@ -5,8 +5,8 @@ import pytest
 
 from hpcpinn.domain.member_shares import share_members
 from hpcpinn.errors import InputError
+from hpcpinn.systems.cell.build.population import members_of
 from hpcpinn.systems.cell.config.reading import load_config
-from hpcpinn.systems.cell.population import members_of
 from tests.domain.trees import tree
 
 BASE = ['window.kind="split"', "field.magnitude=100.0"]

@@ -8,10 +8,10 @@ import numpy as np
 import pytest
 
 from hpcpinn.parallel.communicator import Communicator, SerialCommunicator
+from hpcpinn.systems.cell.build.coupled import build_problem
 from hpcpinn.systems.cell.cable_windows import CableAttempt, CableState
 from hpcpinn.systems.cell.config.reading import load_config
 from hpcpinn.systems.cell.coupled_run import CoupledRun
-from hpcpinn.systems.cell.problem import build_problem
 from hpcpinn.systems.cell.trunk_training import TrunkTraining
 
 JOB = Path(__file__).resolve().parents[3] / "jobs" / "seed_cable.toml"

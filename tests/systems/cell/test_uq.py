@@ -15,7 +15,7 @@ from hpcpinn.inference.sample import check_proper, sample
 from hpcpinn.io.draws import read_draws
 from hpcpinn.io.inference import read_inference
 from hpcpinn.parallel.communicator import SerialCommunicator
-from hpcpinn.systems.cell.inverse import inputs, prepared, sampling
+from hpcpinn.systems.cell.build.inverse import inputs, prepared, sampling
 from tests.cli.in_process import hpcpinn
 from tests.inference.fork import SMALL, small
 

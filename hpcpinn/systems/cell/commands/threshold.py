@@ -52,7 +52,7 @@ def threshold(
     from hpcpinn.parallel.device import prepare  # float64 must be on before JAX is loaded
 
     prepare()
-    from hpcpinn.systems.cell.problem import load_cable
+    from hpcpinn.systems.cell.build.geometry import load_cable
     from hpcpinn.systems.cell.threshold import Search, find_threshold, highest_for
 
     unit = "V/m" if config.field.file is None else "times the sampled field"

@@ -17,22 +17,18 @@ from hpcpinn.morphology import Cable, parse_site
 from hpcpinn.morphology.compartments import Compartments
 from hpcpinn.morphology.interpolation import tree_weights
 from hpcpinn.physics.voltage import VoltageSource
-from hpcpinn.systems.cell.config.schema import RunConfig
-from hpcpinn.systems.cell.long_drive import cell_sources, given_voltage
-from hpcpinn.systems.cell.membrane_voltage import (
+from hpcpinn.systems.cell.build.constants import constants_of
+from hpcpinn.systems.cell.build.geometry import ends_of_fluxes, load_cable, places_of_sources, probe_sites
+from hpcpinn.systems.cell.build.long_drive import cell_sources
+from hpcpinn.systems.cell.build.membrane import (
     channel_names,
     clamped_compartments,
     compartments_of,
     peak_quasipotential,
 )
-from hpcpinn.systems.cell.population import Member
-from hpcpinn.systems.cell.problem import (
-    constants_of,
-    ends_of_fluxes,
-    load_cable,
-    places_of_sources,
-    probe_sites,
-)
+from hpcpinn.systems.cell.build.population import Member
+from hpcpinn.systems.cell.build.voltage import given_voltage
+from hpcpinn.systems.cell.config.schema import RunConfig
 from hpcpinn.systems.cell.split_points import SplitPoints, cell_points, node_points, split_nodes
 from hpcpinn.timestepping.cell_grid import cell_grid
 from hpcpinn.timestepping.given_voltage import GivenVoltage

@@ -17,10 +17,11 @@ from hpcpinn.io import observations as table
 from hpcpinn.io.observations import AT_SITES, Observations, read_observations
 from hpcpinn.parallel.communicator import Communicator
 from hpcpinn.progress import NO_PROGRESS, ProgressDisplay
+from hpcpinn.systems.cell.build.model import build_model
+from hpcpinn.systems.cell.build.values import LAID_BY, mesh_for, own_value, starting_values
 from hpcpinn.systems.cell.config.learnable import constant_named
 from hpcpinn.systems.cell.config.schema import RunConfig
-from hpcpinn.systems.cell.model import AtSites, CellModel, build_model
-from hpcpinn.systems.cell.values import LAID_BY, mesh_for, own_value, starting_values
+from hpcpinn.systems.cell.model import AtSites, CellModel
 
 EXAMPLE = "D_c"
 """A constant that can be learned."""

@@ -1,43 +1,15 @@
-"""What drives a long run besides the field: clamps, synapses, fluxes, a voltage that is given."""
+"""From a run description to what drives a long run besides the field: clamps, synapses, fluxes."""
 
 import numpy as np
 from jaxtyping import Float
 from numpy import ndarray
-from scipy import sparse
 
-from hpcpinn.morphology import parse_site
-from hpcpinn.morphology.compartments import Compartments
-from hpcpinn.morphology.interpolation import tree_weights
-from hpcpinn.physics import sources, voltage
-from hpcpinn.physics.constants import PRESETS, CalciumConstants
+from hpcpinn.physics import sources
+from hpcpinn.physics.constants import CalciumConstants
 from hpcpinn.systems.cell.config.schema import RunConfig
-from hpcpinn.systems.cell.problem import voltage_of_file
 from hpcpinn.timestepping.given_voltage import GivenVoltage
 from hpcpinn.timestepping.releases import CellSources
 from hpcpinn.timestepping.slots import Course, Source
-
-
-def given_voltage(config: RunConfig, cells: Compartments) -> tuple[voltage.VoltageSource | None, GivenVoltage]:
-    """The voltage of a file, or the constant one, on the compartments.
-
-    Raises:
-        InputError: A voltage file that cannot be used.
-    """
-    if config.voltage.file is None:
-        everywhere = sparse.csr_matrix(np.ones((cells.count, 1)))
-        return None, GivenVoltage(np.zeros(1), np.array([[config.voltage.constant]]), everywhere)
-    unit = config.physics.constants.time_unit or PRESETS[config.physics.preset].time_unit
-    source = voltage_of_file(config, unit)
-    sites = voltage.resolve_sites(source, lambda text: parse_site(text, cells.cable))
-    middles = np.array([site.frustum for site in cells.sites]), np.ones(cells.count)
-    weights = tree_weights(cells.cable, sites, middles)
-    given = GivenVoltage(
-        times=np.asarray(source.times) / unit,
-        values=np.asarray(source.values),
-        weights=sparse.csr_matrix(weights),
-        period=config.voltage.period,
-    )
-    return source, given
 
 
 def course_of(config: RunConfig, k: CalciumConstants, given: GivenVoltage | None) -> Course:

@@ -1,0 +1,123 @@
+"""From a run description to everything a run needs: the cell in pieces, the solver, the drive."""
+
+import jax
+import numpy as np
+from jaxtyping import Float
+
+from hpcpinn.domain.partition import partition, refined_for
+from hpcpinn.domain.pieces import PieceRule, cut_into_pieces
+from hpcpinn.domain.sampling import Sampler
+from hpcpinn.morphology import Cable
+from hpcpinn.morphology.sites import parse_site
+from hpcpinn.parallel.communicator import Communicator
+from hpcpinn.physics import sources, voltage
+from hpcpinn.physics.constants import PRESETS
+from hpcpinn.systems.cell.build.constants import constants_of
+from hpcpinn.systems.cell.build.geometry import ends_of_fluxes, load_cable, places_of_sources, probe_sites
+from hpcpinn.systems.cell.build.stimulus import switching_times
+from hpcpinn.systems.cell.build.voltage import solve_voltage, voltage_of_file
+from hpcpinn.systems.cell.build.windows import coupled_solver, window_rule
+from hpcpinn.systems.cell.config.schema import RunConfig
+from hpcpinn.systems.cell.problem import Cell, Problem, site_weights
+from hpcpinn.timestepping.forcing import CalciumDrive, flux_ends
+
+
+def describe_cell(config: RunConfig, n_ranks: int = 1, cable: Cable | None = None) -> Cell:
+    """Reads all files that a run description names and finds every place on the cell. Serial.
+
+    Args:
+        cable: Geometry to take instead of the morphology file's.
+
+    Raises:
+        InputError: Anything the user gave that cannot be used.
+    """
+    cable = load_cable(config) if cable is None else cable
+    source = None
+    unit = PRESETS[config.physics.preset].time_unit
+    if config.physics.constants.time_unit is not None:
+        unit = config.physics.constants.time_unit
+    if config.voltage.file is not None:
+        source = voltage_of_file(config, unit)
+        if config.voltage.period is not None:
+            source = voltage.repeated(source, config.voltage.period * unit, config.run.duration * unit)
+    elif config.solves_voltage:
+        source = solve_voltage(config, cable, unit)
+    constants = constants_of(config, source)
+    source = source or voltage.constant_voltage(config.voltage.constant)
+
+    patches, flux_sites = places_of_sources(config, cable, constants)
+    patches = [patch for patch, synapse in zip(patches, config.synapse, strict=True) for _ in synapse.onsets]
+    rule = PieceRule(config.pieces.max_length, config.pieces.source_length, config.pieces.growth)
+    pieces = cut_into_pieces(cable, patches, flux_sites, rule)
+    if pieces.cable.n_frusta < n_ranks:
+        finer = refined_for(pieces.cable, n_ranks)
+        rule = PieceRule(float(finer.length.max()), rule.source_length, rule.growth)
+        pieces = cut_into_pieces(cable, patches, flux_sites, rule)
+
+    refined = pieces.cable
+    ends = ends_of_fluxes(flux_sites, cable, refined)
+    return Cell(
+        constants=constants,
+        pieces=pieces,
+        source=source,
+        voltage_sites=tuple(voltage.resolve_sites(source, lambda text: parse_site(text, refined))),
+        flux_nodes=tuple(int(refined.node[piece, end]) for piece, end, _ in ends),
+        flux_areas=tuple(area for _, _, area in ends),
+        probes=probe_sites(config, refined),
+    )
+
+
+def build_problem(config: RunConfig, communicator: Communicator, cable: Cable | None = None) -> Problem:
+    """Sets up a run. Collective over all ranks.
+
+    Args:
+        config: The run description.
+        communicator: All ranks.
+        cable: Geometry to take instead of the morphology file's.
+
+    Raises:
+        InputError: On all ranks, if anything the user gave cannot be used.
+    """
+    cell = communicator.on_root(describe_cell, config, communicator.size, cable)
+    refined, k = cell.pieces.cable, cell.constants
+    shares = partition(refined, np.ones(refined.n_frusta), communicator.size)
+    solver, local = coupled_solver(config, k, refined, shares.owner, communicator)
+    mine, table = refined.take(local), solver.table
+    fraction = np.tile((table.grid.space + 1.0) / 2.0, (len(local), 1))
+    drive = CalciumDrive(
+        constants=k,
+        grid=table.grid,
+        check_space=solver.checks[0],
+        check_time=solver.checks[1],
+        geometry=solver.geometry,
+        source=cell.source,
+        weights=site_weights(cell, np.repeat(local, fraction.shape[1]), fraction.ravel()),
+        releases=sources.releases(config.releases, k),
+        release_share=jax.device_put(
+            np.repeat(cell.pieces.release[:, local].T[:, None], len(table.grid.space), axis=1)
+        ),
+        fluxes=sources.end_fluxes(config.flux, k),
+        flux_end=flux_ends(mine.node, list(cell.flux_nodes), list(cell.flux_areas)),
+    )
+    where = {int(piece): row for row, piece in enumerate(local)}
+    probes = [p for p in cell.probes if p.piece in where]
+    sampler = Sampler(
+        equation=solver.equation,
+        trunk=table.trunk,
+        pieces=mine,
+        cells_per_piece=config.pieces.cells_per_piece,
+        probe_piece=np.array([where[p.piece] for p in probes], int),
+        probe_xi=np.array([2.0 * p.fraction - 1.0 for p in probes]),
+    )
+    unit, end = k.time_unit, config.run.duration * k.time_unit
+    windows = window_rule(config, unit)
+    stops = np.append(sources.breakpoints([drive.releases, drive.fluxes], end), end)
+    if config.solves_voltage:
+        stops = _without_near_ones(np.union1d(stops, unit * switching_times(config)))
+    return Problem(config, cell, shares, local, solver, drive, sampler, windows, stops)
+
+
+def _without_near_ones(stops: Float[np.ndarray, " S"]) -> Float[np.ndarray, " s"]:
+    """Of times that only rounding keeps apart the last: the end of the run stays exact."""
+    kept: Float[np.ndarray, " s"] = stops[np.append(np.diff(stops) > 1e-9 * stops[-1], True)]
+    return kept

@@ -1,0 +1,98 @@
+"""From a run description to its pulses and clamps."""
+
+import numpy as np
+from jaxtyping import Float
+from numpy import ndarray
+
+from hpcpinn.errors import CutShortWarning, InputError, concerning, warn
+from hpcpinn.physics.stimulation.protocols import PulseProtocol, protocol_named
+from hpcpinn.physics.stimulation.stimulus import Stimulus
+from hpcpinn.physics.stimulation.waveforms import waveform_named
+from hpcpinn.systems.cell.config.schema import RunConfig
+from hpcpinn.timestepping.pulse_steps import CurrentClamp
+from hpcpinn.wording import spoken
+
+
+def clamps_of(config: RunConfig) -> tuple[CurrentClamp, ...]:
+    """When clamps are on."""
+    return tuple(CurrentClamp(clamp.start, clamp.duration) for clamp in config.clamp)
+
+
+def switching_times(config: RunConfig) -> Float[ndarray, " k"]:
+    """When pulses and clamps begin and end within the run, ms: windows of the calcium end there."""
+    times = [edge for clamp in config.clamp for edge in (clamp.start, clamp.start + clamp.duration)]
+    if config.field.is_given:
+        stimulus = stimulus_of(config)
+        onsets = config.stimulation.start + stimulus.pulse_times
+        times += [*onsets, *(onsets + stimulus.waveform.duration)]
+    within = np.unique(np.round(times, 9))
+    return within[(within > 0.0) & (within < config.run.duration)]
+
+
+def pulses_of(config: RunConfig) -> tuple[Float[ndarray, " n"], float]:
+    """Onsets of the pulses and how long each is, ms; none without a field."""
+    if not config.field.is_given:
+        return np.zeros(0), 0.0
+    stimulus = stimulus_of(config)
+    return config.stimulation.start + stimulus.pulse_times, float(stimulus.waveform.duration)
+
+
+def uniform_magnitude(config: RunConfig) -> float | None:
+    """Peak of the field, V/m; None without one, where it comes from a file, or where members differ in it."""
+    several = config.population.magnitudes or any("field.magnitude" in one.set for one in config.population.parameters)
+    return None if several or config.field.file is not None else config.field.magnitude
+
+
+def stimulus_of(config: RunConfig) -> Stimulus:
+    """The pulses of a run description.
+
+    Raises:
+        InputError: An unknown protocol or waveform, numbers that make no train, or pulses closer
+            than the waveform is long.
+    """
+    given = config.stimulation
+    if given.protocol is not None:
+        with concerning("stimulation", "protocol"):
+            protocol = protocol_named(given.protocol)
+    else:
+        protocol = PulseProtocol(
+            "stimulation",
+            pulses=given.pulses,
+            bursts=given.bursts,
+            trains=given.trains,
+            burst_interval=_burst_interval(config),
+            pulse_interval=given.pulse_interval,
+            train_interval=given.train_interval,
+        )
+    with concerning("stimulation", "waveform"):
+        waveform = waveform_named(given.waveform or protocol.waveform)
+    return Stimulus(protocol, waveform)
+
+
+def _burst_interval(config: RunConfig) -> float:
+    """The interval between bursts; where there is one burst, anything longer than it."""
+    given = config.stimulation
+    if given.burst_interval is not None:
+        return given.burst_interval
+    if given.bursts > 1:
+        raise InputError(f"stimulation.burst_interval is missing; {given.bursts} bursts per train need one")
+    if given.trains > 1 and given.train_interval is None:
+        raise InputError(f"stimulation.train_interval is missing; {given.trains} trains need one")
+    if given.train_interval is not None:
+        return given.train_interval
+    return given.pulses * (given.pulse_interval or 1000.0)
+
+
+def warn_of_pulses_after_the_end(config: RunConfig, stimulus: Stimulus | None) -> None:
+    """Says how many pulses of a protocol a run is too short for."""
+    if stimulus is None:
+        return
+    onsets = config.stimulation.start + stimulus.pulse_times
+    within = int(np.sum(onsets < config.run.duration))
+    if 0 < within < len(onsets):
+        warn(
+            f"{within} of {len(onsets)} pulses begin before the end of the run (run.duration = "
+            f"{spoken(config.run.duration)}); all take {spoken(onsets[-1] + stimulus.waveform.duration)}",
+            ("stimulation", "protocol" if config.stimulation.protocol else "pulses"),
+            CutShortWarning,
+        )

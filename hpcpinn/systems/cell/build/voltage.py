@@ -1,0 +1,153 @@
+"""From a run description to the membrane voltage: of a file, constant, or solved on the cable."""
+
+from pathlib import Path
+
+import jax
+import numpy as np
+from scipy import sparse
+
+from hpcpinn.errors import InputError
+from hpcpinn.morphology import Cable, parse_site
+from hpcpinn.morphology.compartments import Compartments
+from hpcpinn.morphology.interpolation import tree_weights
+from hpcpinn.physics import voltage
+from hpcpinn.physics.constants import PRESETS
+from hpcpinn.physics.voltage import VoltageSource
+from hpcpinn.systems.cell.build.geometry import load_cable
+from hpcpinn.systems.cell.build.membrane import driven_cable, impossible_voltage
+from hpcpinn.systems.cell.build.stimulus import warn_of_pulses_after_the_end
+from hpcpinn.systems.cell.build.values import value_in
+from hpcpinn.systems.cell.config.learnable import drives_voltage
+from hpcpinn.systems.cell.config.schema import RunConfig
+from hpcpinn.systems.cell.constants import coordinates_of
+from hpcpinn.systems.cell.problem import Problem
+from hpcpinn.systems.cell.voltage import VoltageOf
+from hpcpinn.timestepping.given_voltage import GivenVoltage
+from hpcpinn.timestepping.pulse_steps import steps_between
+from hpcpinn.timestepping.voltage_limits import beyond_all_membranes
+from hpcpinn.wording import biology
+
+_MOST_BYTES = 2**30
+"""A voltage larger than this is refused: it has to fit beside everything else on every rank."""
+
+_STEPS_AT_ONCE = 20_000
+
+
+def voltage_of_file(config: RunConfig, unit: float) -> voltage.VoltageSource:
+    """The table of a run description; it covers the run, or its period.
+
+    Args:
+        config: With `voltage.file`.
+        unit: Internal time per user time.
+
+    Raises:
+        InputError: The file cannot be used, or is too short.
+    """
+    source = voltage.read_voltage(Path(config.voltage.file or ""), time_unit=unit)
+    if config.voltage.period is None:
+        voltage.check_covers(source, config.run.duration * unit)
+    else:
+        voltage.check_period(source, config.voltage.period * unit)
+    return source
+
+
+def given_voltage(config: RunConfig, cells: Compartments) -> tuple[voltage.VoltageSource | None, GivenVoltage]:
+    """The voltage of a file, or the constant one, on the compartments.
+
+    Raises:
+        InputError: A voltage file that cannot be used.
+    """
+    if config.voltage.file is None:
+        everywhere = sparse.csr_matrix(np.ones((cells.count, 1)))
+        return None, GivenVoltage(np.zeros(1), np.array([[config.voltage.constant]]), everywhere)
+    unit = config.physics.constants.time_unit or PRESETS[config.physics.preset].time_unit
+    source = voltage_of_file(config, unit)
+    sites = voltage.resolve_sites(source, lambda text: parse_site(text, cells.cable))
+    middles = np.array([site.frustum for site in cells.sites]), np.ones(cells.count)
+    weights = tree_weights(cells.cable, sites, middles)
+    given = GivenVoltage(
+        times=np.asarray(source.times) / unit,
+        values=np.asarray(source.values),
+        weights=sparse.csr_matrix(weights),
+        period=config.voltage.period,
+    )
+    return source, given
+
+
+def solve_voltage(config: RunConfig, cable: Cable, time_unit: float) -> VoltageSource:
+    """The voltage of all compartments over the run, every `cable.sample`, from rest.
+
+    Args:
+        config: With a field or clamps.
+        cable: The whole cell.
+        time_unit: Internal time per ms.
+
+    Raises:
+        InputError: Anything the user gave that cannot be used, a voltage that does not fit, or one that no
+            membrane survives.
+        SolveError: The cell has no rest.
+    """
+    driven = driven_cable(config, cable)
+    warn_of_pulses_after_the_end(config, driven.stimulus)
+    cells, duration = driven.compartments, config.run.duration
+    count = max(1, round(duration / config.cable.sample))
+    _check_fit(config, (count + 1) * cells.count * 8)
+    times = np.linspace(0.0, duration, count + 1)
+    state = driven.equation.resting_state()
+    kept = [driven.equation.voltage(state)[None]]
+    stretch = max(1, int(_STEPS_AT_ONCE * config.cable.step / config.cable.sample))
+    names = [site.name for site in cells.sites]
+    for first in range(0, count, stretch):
+        wanted = times[first + 1 : first + 1 + stretch]
+        state, ends, V = driven.march(state, float(times[first]), float(wanted[-1]), wanted)
+        if where := beyond_all_membranes(ends, V, names.__getitem__):
+            raise impossible_voltage(config, where)
+        kept.append(V[np.searchsorted(ends, wanted - 1e-7)])
+    return VoltageSource(
+        times=jax.device_put(times * time_unit),
+        values=jax.device_put(np.concatenate(kept)),
+        sites=tuple(names),
+        path="",
+        time_unit=time_unit,
+    )
+
+
+def _check_fit(config: RunConfig, size: int) -> None:
+    if size > _MOST_BYTES:
+        raise InputError(
+            f"run.duration = {biology(config.run.duration, 6)}: the voltage every cable.sample = "
+            f"{biology(config.cable.sample, 6)} takes {size / 2**30:.1f} GiB, {_MOST_BYTES / 2**30:.0f} at most; "
+            "shorten the run or raise cable.sample"
+        )
+
+
+_SAME = 1e-7
+"""ms: times closer than this are one."""
+
+
+def voltage_of(problem: Problem, names: tuple[str, ...]) -> VoltageOf | None:
+    """The voltage of a run as a function of constants; None where none of these is of the voltage.
+
+    Args:
+        problem: The run; its voltage is solved.
+        names: What is learned, of the voltage and besides.
+    """
+    if not any(drives_voltage(name) for name in names):
+        return None
+    config = problem.config
+    driven = driven_cable(config, load_cable(config))
+    times = np.asarray(problem.cell.source.times) / problem.cell.source.time_unit
+    steps = steps_between(0.0, float(times[-1]), driven.rule, driven.stimulus, driven.onset, driven.clamps, times[1:])
+    known = {"cable.R_i": config.cable.R_i, "cable.C_m": config.cable.C_m}
+    if config.field.is_given:
+        known["field.magnitude"] = value_in(config, "field.magnitude")
+    return VoltageOf(
+        equation=driven.equation,
+        rest=driven.equation.resting_state(),
+        steps=steps,
+        last=np.searchsorted(steps.ends, times[1:] - _SAME),
+        sources=driven.sources,
+        known=known,
+        names=names,
+        coordinates=coordinates_of(names),
+    )
