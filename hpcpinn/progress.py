@@ -11,9 +11,9 @@ class ProgressDisplay(Protocol):
         """A part of the work begins.
 
         Args:
-            what: Such as "solving".
-            total: At which amount it is done; 0 where nobody knows.
-            unit: Of amounts: "ms" for simulated time, what is counted ("draws"), or nothing.
+            what: Words for the work, such as "solving".
+            total: Amount at which it is done; 0 where nobody knows.
+            unit: Unit of amounts: "ms" for simulated time, what is counted ("draws"), or nothing.
         """
 
     def done(self, amount: float, detail: str = "") -> None:

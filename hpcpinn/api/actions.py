@@ -47,7 +47,7 @@ def finished(
         kind: Class of the result.
         command: ``run``, ``infer`` or ``uq``.
         job: The job.
-        progress: Told what is being done; True for what the command line shows.
+        progress: Display that is told what is being done; True for what the command line shows.
         resume: Checkpoint to go on from; True for that of the result where there is one.
 
     Raises:

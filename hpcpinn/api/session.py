@@ -44,7 +44,7 @@ def telling(progress: ProgressDisplay | bool, communicator: "Communicator") -> I
     """Who is told how work goes.
 
     Args:
-        progress: Whoever is to be told; True shows it as the command line does, False not at all.
+        progress: Display that is told what is being done; True for what the command line shows, False for none.
         communicator: All ranks, of which the first shows it.
     """
     if progress is True:

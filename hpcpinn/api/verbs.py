@@ -39,8 +39,8 @@ def solve(
     Args:
         on: A `Job`; or what is solved on, a `Cell` (or an SWC file, ``builtin:NAME``, a graph) or a `Square`.
         model: Equations, such as `Calcium`; the default ones where left out.
-        resume: True goes on from the checkpoint of `output` where there is one; a path from that checkpoint.
-        progress: True shows what is being done as the command line does; or whoever is to be told of it.
+        resume: Checkpoint to go on from; True takes that of `output` where there is one.
+        progress: Display that is told what is being done; True for what the command line shows.
         experiment: Tables and keys of the run: stimuli, duration, how it is solved. The result goes to `output`; where
             none is named, to a temporary folder that is kept as long as the run is.
 
@@ -70,7 +70,7 @@ def infer(
     Args:
         on: Job or cell, as for `solve`.
         model: Equations, as for `solve`.
-        progress: True shows what is being done as the command line does; or whoever is to be told of it.
+        progress: Display that is told what is being done; True for what the command line shows.
         experiment: Tables and keys of the run as for `solve`, with `learn` (which constants) and `data` (from what).
 
     Returns:
@@ -96,7 +96,7 @@ def sample(
     Args:
         on: Job or cell, as for `solve`.
         model: Equations, as for `solve`.
-        progress: True shows what is being done as the command line does; or whoever is to be told of it.
+        progress: Display that is told what is being done; True for what the command line shows.
         experiment: Tables and keys of the run as for `infer`, with ``uq={"draws": 400}`` for how many.
 
     Returns:
@@ -131,7 +131,7 @@ def threshold(
             left out, whichever is larger.
         tolerance: Width of the last bracket over the threshold.
         wait: Time after the first pulse that a spike may take, ms.
-        progress: True shows what is being done as the command line does; or whoever is to be told of it.
+        progress: Display that is told what is being done; True for what the command line shows.
         experiment: Tables and keys of the run as for `solve`; the field's magnitude says no more than where the search
             ends.
 
@@ -171,7 +171,7 @@ def validate(
         run: The run, or its result file.
         refinement: How often the reference may be refined; of a square 3 times at most.
         patience: No refinement of a cell's reference is begun that would take longer, s.
-        progress: True shows what is being done as the command line does; or whoever is to be told of it.
+        progress: Display that is told what is being done; True for what the command line shows.
 
     Returns:
         Errors and costs, as its system has them, of a cell `hpcpinn.systems.cell.comparison.Validation`. ``figures()``

@@ -13,8 +13,8 @@ class RunTable(Table):
     """How long, and what is written.
 
     Attributes:
-        duration: How long is simulated, ms.
-        output_interval: Between two frames, ms.
+        duration: Simulated time, ms.
+        output_interval: Time between two frames, ms.
         output: Result file, relative to the working directory. It replaces an older result or an empty file, and
             nothing else.
         seed: Seed of every random number in the run.

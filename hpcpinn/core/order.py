@@ -72,7 +72,7 @@ class Drawing:
         times: Times at which to show fields, user units; None for a choice.
         member: The member of a population, by name or number; None for all.
         progress: The display that is told how it goes.
-        say: Told, before anything is drawn, what the result holds, a line at a time.
+        say: Function that prints a line; it is given what the result holds before anything is drawn.
     """
 
     result: Path
@@ -111,7 +111,7 @@ class Checking:
         progress: The display that is told how it goes.
         peer: The interpreter of another program that solves the same; None where none is asked.
         minutes: The time that it may take.
-        say: Told how far references have come, a line at a time.
+        say: Function that prints a line; it is given how far references have come.
     """
 
     result: Path

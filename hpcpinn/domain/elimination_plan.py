@@ -188,7 +188,7 @@ def plan_tree(
         stored: Pieces of every rank in the order in which it stores them.
         node: Nodes of every piece's ends.
         weight: w_j of every end.
-        rank: This rank.
+        rank: Number of this rank.
     """
     inner = np.bincount(node.ravel()) > 1
     ranks_at = np.zeros(len(inner), int)

@@ -55,7 +55,7 @@ class Interfaces:
     Attributes:
         rows: Weights of value and flux in what every local end receives and sends.
         rule: Node rule.
-        plan: Who exchanges which slots with whom.
+        plan: Messages between ranks, slot by slot.
         n_ghosts: Ghost slots after the 2P local ones.
         n_nodes: Local nodes.
         relaxation: Share of the new value taken at every end, (P, ends).
@@ -134,7 +134,7 @@ def build_interfaces(
         pieces: All pieces of the tree.
         owner: Rank of every piece.
         colour: 0 (red) or 1 (black) of every piece.
-        rank: This rank.
+        rank: Number of this rank.
         transmission: "robin" or "dirichlet-neumann".
     """
     area = np.pi * (pieces.radius**2 - pieces.er_radius**2)

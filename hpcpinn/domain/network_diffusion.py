@@ -88,7 +88,7 @@ class NetworkDiffusion:
 
     Attributes:
         table: The trunk's features.
-        geometry: This rank's pieces.
+        geometry: Geometry of this rank's pieces.
         interfaces: Ends that meet, with Robin's rule.
         communicator: All ranks.
         coefficients: D of every species, µm²/s.

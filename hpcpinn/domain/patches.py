@@ -179,8 +179,8 @@ class PatchPlace:
 
         Args:
             cable: The refined cable.
-            site: On it.
-            pieces: Those whose shares are wanted.
+            site: Site on the cable.
+            pieces: Pieces whose shares are wanted, (P,).
         """
         return cls(Reach.of(cable, site), np.asarray(pieces, int))
 

@@ -26,7 +26,7 @@ class Sampler:
     Attributes:
         equation: The system.
         trunk: Trunk of the heads.
-        pieces: This rank's pieces, in the order of the heads.
+        pieces: Pieces of this rank, in the order of the heads.
         cells_per_piece: Output cells per piece.
         probe_piece, probe_xi: Local piece and ξ of this rank's probes.
     """

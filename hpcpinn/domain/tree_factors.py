@@ -42,8 +42,8 @@ def factorise(communicator: Communicator, tree: TreePlan, system: NodeSystem) ->
 
     Args:
         communicator: All ranks.
-        tree: This rank's plan.
-        system: This rank's part of the matrix; its right-hand side is of no account.
+        tree: Plan of this rank.
+        system: Part of the matrix that this rank knows; its right-hand side is of no account.
 
     Returns:
         The factors, S = 1.
@@ -83,10 +83,10 @@ def substitute(
 
     Args:
         communicator: All ranks.
-        tree: This rank's plan.
+        tree: Plan of this rank.
         stored: Factors with a leading axis of matrices that are kept.
         number: Row of the matrix among those kept; read where it lies, not copied.
-        right: This rank's part of the right-hand sides.
+        right: Part of the right-hand sides that this rank knows, (N, S, E).
     """
     right, gone = _forward(tree.own, stored.own, number, right)
     values = jnp.zeros_like(right)

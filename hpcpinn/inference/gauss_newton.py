@@ -186,7 +186,7 @@ def minimise_stepwise(
             step that is refused.
         prior, start, tolerance, max_steps, rule: Priors, first coordinates and rules of the iteration, as of
             `minimise`.
-        watch: Told how many steps have been taken.
+        watch: Function of the number of steps taken, called after each.
 
     Raises:
         SolveError: The model cannot be solved at the start.

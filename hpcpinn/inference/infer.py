@@ -300,7 +300,7 @@ def infer(
         problem: The model, its priors and where it begins.
         observed: The data.
         communicator: All ranks; None for one.
-        progress: Told what is being done.
+        progress: Display that is told what is being done.
         output: The result file; None writes none.
         began: Start of the work on the clock of `time.perf_counter`; now if left out.
 

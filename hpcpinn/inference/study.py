@@ -197,7 +197,7 @@ def study(
         experiment: What data are made with.
         sets: Noises and numbers of the data sets.
         communicator: All ranks.
-        progress: Told how many of a rank's batches are done, on every rank.
+        progress: Display that is told how many of a rank's batches are done, on every rank.
         output: The result file; None writes none.
 
     Raises:

@@ -79,7 +79,7 @@ class Placement:
         t: Times, ms.
         over_places: Gain at every place at the best time.
         over_times: Gain at every time in the best place.
-        best: x, y, t of the largest gain.
+        best: Place x, y and time t of the largest gain.
         gain: The largest gain.
     """
 

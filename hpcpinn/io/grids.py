@@ -35,7 +35,7 @@ class Box(Geometry):
     Attributes:
         x, y: Middles of the cells, µm.
         z: Middles of the cells along the third axis, µm; None where there is none.
-        mask: True inside the domain; None where that is the whole box.
+        mask: Whether each cell is inside the domain; None where that is the whole box.
         subdomains: Parts that were computed apart; None where nobody says.
     """
 

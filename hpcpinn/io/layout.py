@@ -52,7 +52,7 @@ class ResultHeader:
         windows: Columns of windows, those that all systems share among them.
         config: The run description as JSON text.
         seed: Random seed of the run.
-        dimensionless: True for a run without units.
+        dimensionless: Whether the run has no units.
         members: Cells of a population; empty for one cell.
     """
 

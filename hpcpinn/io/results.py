@@ -63,8 +63,8 @@ class ResultWriter:
             header: Facts about the run, the same on every rank.
             pieces: Pieces of this rank, in the order in which it will hand in their values;
                 by default those that the owners of the geometry give it, increasing.
-            parts: True for one file per rank joined by virtual datasets, False for one file;
-                by default what this h5py can do. One file where rank 0 hands in all.
+            parts: Whether to write one file per rank, joined by virtual datasets, or one file; by default what this
+                h5py can do. One file where rank 0 hands in all.
 
         Raises:
             OutputError: The file cannot be written.

@@ -28,7 +28,7 @@ class Block:
     Attributes:
         name: Path of the dataset, such as ``calcium`` or ``probes/calcium``.
         first_row: First row of the dataset that they fill.
-        values: This rank's columns of the rows.
+        values: Columns of the rows that this rank owns.
     """
 
     name: str

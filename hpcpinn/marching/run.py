@@ -71,7 +71,7 @@ class RunOptions(Generic[Q]):
             checkpoint of others is refused.
         resume: Checkpoint to go on from; None: from the start.
         cadence: Rule of how often checkpoints are written.
-        progress: Told what is being done, and about every accepted window.
+        progress: Display that is told what is being done, and about every accepted window.
         improvement: Improvement that may change the problem on the way.
         detail: What is said of a window while the run goes on.
         unit: Unit of user time, in words for progress; empty for a dimensionless run.

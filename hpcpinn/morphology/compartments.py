@@ -31,8 +31,8 @@ class Compartments:
         cable: The cable, cut at the ends and at the centres of all compartments.
         section: Section of every compartment.
         kind: SWC type of every compartment.
-        length: µm.
-        area: Membrane, µm².
+        length: Length of every compartment, µm.
+        area: Membrane of every compartment, µm².
         node: Node of `cable` at every point.
         parent: The point on the way to the root; -1 for the one nearest to it.
         axial: ∫ds/(πa²) on the way to the parent, 1/µm; times R_i it is a resistance. 0 for the first.

@@ -50,7 +50,7 @@ class Communicator(ABC):
 
         Args:
             x: Array of shape ``(slots, ...)``, the same trailing shape on all ranks.
-            plan: This rank's plan; its partners call with theirs.
+            plan: Plan of this rank; its partners call with theirs.
 
         Returns:
             `x` with the rows named by the plan's `receive_rows` replaced by those of the partners.

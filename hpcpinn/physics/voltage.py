@@ -48,8 +48,8 @@ class VoltageSource:
     """V(t) at some sites.
 
     Attributes:
-        times: Increasing, internal time units; a single row is a voltage that never changes.
-        values: mV.
+        times: Times of the rows, increasing, internal time units; a single row is a voltage that never changes.
+        values: Voltage at the sites, mV, (T, sites).
         sites: Names of the columns, in the grammar of `hpcpinn.morphology.sites`; empty for the
             one value that holds everywhere.
         path: File it came from; empty for a constant.

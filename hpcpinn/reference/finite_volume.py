@@ -89,7 +89,7 @@ def solve(
         tolerance: Relative tolerance per step.
         step: Fixed step instead.
         cancel: Asked before every step; the solve ends with SolveError where it says True.
-        watch: Told where every step begins, internal time.
+        watch: Function of the start of every step, internal time.
 
     Returns:
         The solution at `times`.

@@ -76,7 +76,7 @@ class Forcing:
     """Everything that acts on the cell.
 
     Attributes:
-        voltage: mV, one number or a table.
+        voltage: Voltage, mV: one number or a table.
         synapses: The releases.
         ends: Fluxes at free ends.
         channel: Channel density relative to `vdcc_density`, one number or one per frustum.

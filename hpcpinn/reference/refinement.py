@@ -33,7 +33,7 @@ class Task:
         parts: Recorded cells per piece.
         points: Pieces and fractions on them that are followed finely, (P,).
         point_times: Times at which these points are recorded, internal units, (S,).
-        watch: Told how far every solve is, internal units.
+        watch: Function of the time that a solve has reached, internal units.
     """
 
     cable: Cable
@@ -195,8 +195,8 @@ def settle(
         norms: How it is judged.
         max_level: Most refinements.
         patience: No level is begun that would take longer to compute, s (`Pair.busy`).
-        watch: Told about every level.
-        begins: Told before every solve its level, from 1, and its number of cells.
+        watch: Function called after every level.
+        begins: Function of the level, from 1, and its number of cells, called before every solve.
     """
     cells, tolerance = np.full(task.cable.n_frusta, task.parts), 1e-5
     first: tuple[Answer, Answer] | None = None

@@ -62,7 +62,7 @@ def draw_cell(path: Path, cable: Cable, *, title: str = "", marks: Float[ndarray
     Args:
         path: Picture; its directory is made.
         cable: The cell.
-        title: Written above.
+        title: Line above the picture.
         marks: Positions to point out (repaired points), µm.
 
     Raises:

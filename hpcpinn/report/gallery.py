@@ -38,7 +38,7 @@ def draw_all(
         folder: Folder of the pictures.
         times: User times at which to show the cell; chosen where None.
         suffix: Format of the pictures: png, pdf, svg.
-        watch: Told before every picture its name, and how many there are.
+        watch: Function of the name of a picture and of how many there are, called before each.
 
     Returns:
         The pictures drawn, and for each that was left out the reason.

@@ -33,7 +33,7 @@ def draw_inference(
         draws: Draws from the posterior; None where there are none.
         placement: Place and time where the next observation tells most; None where nobody asked.
         suffix: png, pdf or svg.
-        heading: Written above every picture.
+        heading: Line above every picture.
 
     Returns:
         The pictures drawn, and for each that was left out the reason.

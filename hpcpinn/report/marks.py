@@ -56,7 +56,7 @@ class Mark:
     Attributes:
         kind: synapse, flux, current clamp or probe.
         name: What the user called it.
-        place: x and y, µm.
+        place: Coordinates x and y, µm.
     """
 
     kind: str

@@ -46,7 +46,7 @@ def draw_partition(
         soma: Drawn as a circle to scale, where it stands for a sphere.
         cuts: Places where different ranks meet, µm, (k, 3).
         neighbours: Pairs of ranks that meet, to be given different colours.
-        title: Written above.
+        title: Line above the picture.
         heading: Line above the picture of a run; None for no run.
 
     Raises:

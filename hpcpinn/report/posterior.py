@@ -35,7 +35,7 @@ def draw_estimates(
         result: The estimates.
         folder: Folder of the pictures.
         suffix: png, pdf or svg.
-        heading: Written above every picture.
+        heading: Line above every picture.
 
     Returns:
         The pictures drawn, and for each that was left out the reason.

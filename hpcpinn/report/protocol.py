@@ -41,8 +41,8 @@ class Curve:
         name: Name for the legend.
         kind: SWC type of the place.
         time: User time.
-        calcium: µM.
-        place: x and y in µm where the trees should show it; None where a probe does.
+        calcium: Free calcium, µM.
+        place: Coordinates x and y in µm where the trees should show it; None where a probe does.
     """
 
     name: str

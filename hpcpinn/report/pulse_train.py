@@ -37,7 +37,7 @@ def draw_pulse_train(
         spans: What the first three panels show, ms from the first pulse: the protocol, a train, a burst.
         waveform: Times (ms) and values of one pulse.
         titles: Titles of the four panels.
-        name: Written above.
+        name: Line above the picture.
 
     Raises:
         OutputError: The picture cannot be written.

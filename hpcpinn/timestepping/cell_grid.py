@@ -21,7 +21,7 @@ class CellGrid:
     """Geometry of split windows.
 
     Attributes:
-        volume: µm³.
+        volume: Volume of every compartment, µm³, (N,).
         ratio: Membrane over volume σ, 1/µm.
         coupling: Symmetric weights w_ij in µm, rows sum to zero: D Σ_j w_ij u_j is what diffuses
             into compartment i.

@@ -32,8 +32,8 @@ class States(NamedTuple):
     """Random states with times, and where the stiff solver takes them.
 
     Attributes:
-        c, b: µM.
-        h: s.
+        c, b: Calcium and free buffer, µM.
+        h: Length of the step, s.
         ratio: σ, 1/µm.
         end: (u, w, all that has crossed the membrane), µM.
     """

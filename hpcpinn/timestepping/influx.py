@@ -126,8 +126,8 @@ def add_influx(c: Float[Array, " N"], window: InfluxWindow, ratio: Float[Array, 
     """Calcium after the influx of one window (rows of an `InfluxWindow`).
 
     Args:
-        c: µM.
-        window: Without the axis of windows.
+        c: Free calcium, µM, (N,).
+        window: Influx of the window, without the axis of windows.
         ratio: σ, 1/µm.
     """
     total = window.moments[-1]

@@ -29,7 +29,7 @@ class Steps(NamedTuple):
     """A sequence of time steps.
 
     Attributes:
-        length: ms.
+        length: Length of every step, ms, (n,).
         implicit: 1 for backward Euler, ½ for the trapezoidal rule.
         drive: Mean over the step of the waveform of every source.
     """
@@ -49,8 +49,8 @@ class CurrentClamp:
     """A current into one place, constant while it lasts.
 
     Attributes:
-        start: ms.
-        duration: ms.
+        start: Start of the current, ms.
+        duration: Duration of the current, ms.
     """
 
     start: float

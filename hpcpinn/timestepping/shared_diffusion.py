@@ -29,10 +29,10 @@ class SharedDiffusion:
     """Diffusion of one rank's cells; the interface of `CableDiffusion`, collective over all ranks.
 
     Attributes:
-        local: On the rank's cells, then those of its halo.
+        local: Diffusion on the rank's cells, then those of its halo.
         n_own: Number of its own.
         rounds: Rounds of the recurrence that the halo serves.
-        plan: Who sends which cells to whom.
+        plan: Messages between ranks, cell by cell.
         communicator: All ranks.
     """
 

@@ -71,8 +71,8 @@ class Course:
 
     Attributes:
         sources: What is on now and then.
-        period: After which a given voltage repeats; infinite where it never does, None where the
-            voltage is not given as a course in time.
+        period: Time after which a given voltage repeats; infinite where it never does, None where the voltage is not
+            given as a course in time.
     """
 
     sources: tuple[Source, ...] = ()

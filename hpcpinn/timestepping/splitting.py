@@ -75,7 +75,7 @@ class WindowPlan(NamedTuple):
     """Everything that the windows of a motif need, ready for the scan.
 
     Attributes:
-        lengths: s.
+        lengths: Lengths of the windows, s, (K,).
         series: Diffusion over every window.
         first, second: Influx over the halves of every window.
     """

@@ -63,7 +63,7 @@ class FlowMapTraining:
         Args:
             k: Constants.
             box: Ranges of state and time in which the map shall hold.
-            watch: Told the map and the sum of squares after every accepted step.
+            watch: Function of the map and the sum of squares, called after every accepted step.
             budget: Wall time that the rounds may take in all, s; each takes its share of the steps.
         """
         network = make_perceptron((N_INPUTS, *self.hidden, N_OUTPUTS), self.seed)

@@ -61,7 +61,7 @@ class LevenbergMarquardt:
             near: The sum of squares near a point.
             value: The sum of squares alone.
             parameters: Parameters to start from, (N,).
-            watch: Told parameters and value after every accepted step; True ends the iteration.
+            watch: Function of parameters and value, called after every accepted step; True ends the iteration.
 
         Returns:
             The best parameters and the value before the first and after every accepted step.

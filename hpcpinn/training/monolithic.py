@@ -165,8 +165,8 @@ class Monolithic:
 
         Args:
             optimiser: Optimiser with its settings.
-            watch: Told weights and loss after every `chunk` first-order steps, or after every
-                step of Levenberg-Marquardt; True ends the training.
+            watch: Function of weights and loss, called after every `chunk` first-order steps, or after every step of
+                Levenberg-Marquardt; True ends the training.
             chunk: First-order steps per compiled call.
             longest: Most first-order steps.
 

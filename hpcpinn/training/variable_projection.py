@@ -62,7 +62,7 @@ class SharedTrunk:
         equation, grid, points, weights: Equation, collocation and weights of rows, as in the window's solver.
         trunk: The trunk to start from; its mixing stays.
         duration: Length of the window.
-        pieces: This rank's pieces in the window.
+        pieces: Pieces of this rank in the window.
         total: Sum over all ranks.
     """
 

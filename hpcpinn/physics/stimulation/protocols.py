@@ -31,8 +31,8 @@ class Gap:
 
     Attributes:
         after: What ends with it: a pulse inside a burst, a burst inside a train, or a train.
-        length: ms.
-        count: How many of them the protocol holds.
+        length: Duration of the pause, ms.
+        count: Number of such pauses in the protocol.
     """
 
     after: Literal["pulse", "burst", "train"]

@@ -196,7 +196,7 @@ class Recorded(Waveform):
 
     Attributes:
         path: File it came from.
-        times: ms, increasing from zero.
+        times: Times of the points, ms, increasing from zero.
         values: Shares of the largest of them.
     """
 
