@@ -1,10 +1,20 @@
 """Names: a word that means one thing means it everywhere."""
 
 import ast
+import re
 from collections import defaultdict
+from collections.abc import Iterator
 from pathlib import Path
 
 PACKAGE = Path(__file__).resolve().parent.parent / "hpcpinn"
+
+Defined = ast.ClassDef | ast.FunctionDef
+
+NO_NOUN = re.compile(
+    r"(After|As|At|Before|Between|By|For|From|In|It|Its|Likewise|Of|On|Such|Their|Then|There|This|Those|To|Told|Until"
+    r"|When|Where|Which|While|Who|With)\b|The same\b|(1/s|nA|ms|mV|s|µM|µM/s|µm|µm²|µm³|\([\w, ·]*\))[.,;]"
+)
+"""Beginnings of a line that does not say by itself what it describes."""
 
 SHARED = {
     # What a user writes, and the table, rule or model that it stands for inside.
@@ -24,3 +34,49 @@ def test_no_class_name_has_two_meanings() -> None:
     several = {name: where for name, where in places.items() if len(where) > 1}
     assert {name: where for name, where in several.items() if name not in SHARED} == {}
     assert set(several) >= SHARED, f"{sorted(SHARED - set(several))} are no longer shared: take them off the list"
+
+
+def test_attributes_and_arguments_are_described_by_lines_that_can_be_read_alone() -> None:
+    lines = [f"{where}: {name}: {text}" for where, _, name, text in described() if NO_NOUN.match(text)]
+    assert [line for line in lines if not line.startswith("systems/")] == []
+
+
+def test_what_is_described_is_there() -> None:
+    missing = [
+        f"{where}: {one}"
+        for where, definition, names, _ in described()
+        for one in names.split(", ")
+        if not is_made_elsewhere(definition) and one not in names_in(definition)
+    ]
+    assert missing == []
+
+
+def described() -> Iterator[tuple[str, Defined, str, str]]:
+    """Place, class or function, name and text of every entry under Attributes or Args in the package."""
+    for file in sorted(PACKAGE.rglob("*.py")):
+        for node in ast.walk(ast.parse(file.read_text())):
+            if isinstance(node, Defined):
+                for name, text in entries(ast.get_docstring(node) or ""):
+                    yield f"{file.relative_to(PACKAGE)}: {node.name}", node, name, text
+
+
+def entries(docstring: str) -> Iterator[tuple[str, str]]:
+    """Name and first line of text of what stands under Attributes or Args."""
+    for section in re.findall(r"^(?:Attributes|Args):\n((?:    .*\n?)+)", docstring, re.MULTILINE):
+        yield from re.findall(r"^    (\S.*?): +(.*)", section, re.MULTILINE)
+
+
+def names_in(definition: Defined) -> set[str]:
+    """Parameters of a function; fields, members and parameters of a class."""
+    if isinstance(definition, ast.FunctionDef):
+        return {argument.arg for argument in ast.walk(definition.args) if isinstance(argument, ast.arg)}
+    nodes = list(ast.walk(definition))
+    members = {node.id for node in nodes if isinstance(node, ast.Name) and isinstance(node.ctx, ast.Store)}
+    members |= {node.attr for node in nodes if isinstance(node, ast.Attribute) and isinstance(node.ctx, ast.Store)}
+    members |= {node.name for node in nodes if isinstance(node, ast.FunctionDef)}
+    return members | {node.arg for node in nodes if isinstance(node, ast.arg)}
+
+
+def is_made_elsewhere(definition: Defined) -> bool:
+    """Whether a function makes some of the fields: a table of declared constants."""
+    return isinstance(definition, ast.ClassDef) and any(isinstance(base, ast.Call) for base in definition.bases)

@@ -28,7 +28,7 @@ def ranks(transport: str = "auto") -> "Communicator":
     Collective over all ranks.
 
     Args:
-        transport: How they talk (`make_communicator`).
+        transport: Name of the way in which they exchange arrays (`make_communicator`).
 
     Raises:
         InputError: There is no such device or transport, or JAX is kept in single precision.

@@ -18,7 +18,7 @@ class RunTable(Table):
         output: Result file, relative to the working directory. It replaces an older result or an empty file, and
             nothing else.
         seed: Seed of every random number in the run.
-        transport: How ranks talk; ``auto`` takes mpi4jax under mpirun, nothing with one rank.
+        transport: Way in which ranks exchange arrays; ``auto`` takes mpi4jax under mpirun, nothing with one rank.
         checkpoint_every: Windows from one checkpoint to the next.
     """
 

@@ -39,7 +39,7 @@ class PieceRule:
     Attributes:
         max_length: Longest piece.
         source_length: Longest piece at a source or a radius jump.
-        growth: How fast pieces get longer on the way from one to the other: the longest size grows
+        growth: Rate at which pieces get longer on the way from one to the other: the longest size grows
             by growth − 1 per length, neighbours differ by a factor e^(growth − 1) at most.
     """
 

@@ -72,7 +72,7 @@ class InverseProblem:
         model: Model of what is observed.
         start: Coordinates of the constants to begin with.
         prior: Priors of the coordinates.
-        settings: How the constants are inferred.
+        settings: Settings of fit, check and bands.
         description: Run description, JSON text, for the result file.
         unit: Unit of what is seen.
         traces: Places where predictive bands are wanted; None for none.

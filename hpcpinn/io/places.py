@@ -33,7 +33,7 @@ def check_usable(path: Path, inputs: Mapping[str, Path], fix: str, kind: str | N
     Args:
         path: The file that will be written.
         inputs: What is read, by what a person calls it; none of it may be written over.
-        fix: How to choose another place, for the end of the message.
+        fix: Words on how to choose another place, for the end of the message.
         kind: ``format`` of the files that may be replaced: one of `REPLACEABLE`; None: any file.
 
     Raises:

@@ -118,7 +118,7 @@ def run(
         communicator: All ranks.
         open_output: Makes the output; is given where the march stands, and whether it goes on from a checkpoint: the
             output then drops what is later.
-        options: How it is done.
+        options: Checkpoints, progress and what else is chosen of a run.
 
     Raises:
         InputError: The checkpoint cannot be used for this problem.

@@ -30,7 +30,7 @@ def cable_from_swc(
 
     Args:
         tree: The points, from `read_swc`.
-        soma: How the soma is read: "neuron", "arbor" or "literal" (module `soma`).
+        soma: Reading of the soma: "neuron", "arbor" or "literal" (module `soma`).
         merge_below: Frusta in line are fused, and frusta shorter than this (µm) merged into
             their neighbours; length, membrane area and volume of every section stay exact.
             None: every frustum of the file stays.

@@ -12,8 +12,8 @@ class Layer(NamedTuple):
     """One affine layer.
 
     Attributes:
-        weight: (inputs, outputs).
-        bias: (outputs,).
+        weight: Weights, (inputs, outputs).
+        bias: Biases, (outputs,).
     """
 
     weight: Float[Array, "inputs outputs"]

@@ -96,7 +96,7 @@ def compact_weights(matrix: Any) -> SiteWeights:
     """Weights as arrays that can be traced and batched.
 
     Args:
-        matrix: (positions, sites), SciPy sparse or dense.
+        matrix: Weights of every site at every position, (positions, sites), SciPy sparse or dense.
     """
     rows = csr_array(matrix, copy=True)
     rows.eliminate_zeros()

@@ -99,8 +99,8 @@ class Drive:
     """The forcing at one instant: dc/dt gets ``source − sink·c``.
 
     Attributes:
-        source: µM/s.
-        sink: 1/s.
+        source: Source of calcium in every cell, µM/s.
+        sink: Rate at which calcium leaves every cell, 1/s.
     """
 
     source: Float[ndarray, " N"]

@@ -192,7 +192,7 @@ def settle(
     Args:
         task: The problem.
         judged: Every species on the recorded cells.
-        norms: How it is judged.
+        norms: Norms in which it is judged.
         max_level: Most refinements.
         patience: No level is begun that would take longer to compute, s (`Pair.busy`).
         watch: Function called after every level.

@@ -14,7 +14,7 @@ def check_picture(picture: Path, inputs: Mapping[str, Path], fix: str = "name an
     Args:
         picture: The file.
         inputs: What is read, by what a person calls it.
-        fix: How to choose another place.
+        fix: Words on how to choose another place, for the end of the message.
 
     Raises:
         InputError: It is an input or a directory, its directory cannot be made or written to, or its

@@ -53,7 +53,8 @@ class Series(NamedTuple):
     """Chebyshev coefficients of every window.
 
     Attributes:
-        coefficients: (windows, terms, species), rows padded with zeros to whole rounds of the loop.
+        coefficients: Coefficients of the terms, (windows, terms, species), rows padded with zeros to whole rounds of
+            the loop.
         terms: Terms that count, per window.
     """
 

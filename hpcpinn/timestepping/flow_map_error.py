@@ -35,7 +35,7 @@ class States(NamedTuple):
         c, b: Calcium and free buffer, µM.
         h: Length of the step, s.
         ratio: σ, 1/µm.
-        end: (u, w, all that has crossed the membrane), µM.
+        end: Deviations u and w at the end, and all that has crossed the membrane, µM.
     """
 
     c: Float[ndarray, " n"]

@@ -47,7 +47,7 @@ def save_flow_map(
         path: The file.
         flow_map: The map.
         error: Measured errors (median, 95 %, worst) by name.
-        training: How it came about.
+        training: Settings of its training.
 
     Raises:
         OutputError: It cannot be written.

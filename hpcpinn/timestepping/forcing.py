@@ -25,7 +25,6 @@ class WindowDrive(NamedTuple):
         checks: Forcing at the check points, leaves (P, n_check).
         gates: Gates at the end of the window at the space nodes, (P, X, gates).
         end_flux: Calcium given at both ends of every piece, amount per time, (P, 2, T).
-        came_in: Calcium that releases and end fluxes bring during the window, exact, this rank.
     """
 
     inside: CalciumForcing

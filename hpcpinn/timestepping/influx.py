@@ -306,7 +306,7 @@ def influx_of_samples(
         edges: Ticks of the table's rows, from 0; the last may be repeated to fill up.
         tick: Length of a tick, s.
         state: Gates at the start; in equilibrium with the voltage where None.
-        channels: How compartments differ; None: not at all.
+        channels: Differences between compartments in their channels; None: there are none.
     """
     gated = _steady(V[0], k) if state is None else state
     widths = tick * np.diff(edges)[:, None]
@@ -348,7 +348,7 @@ def course_of_samples(
         ticks: Number of ticks.
         tick: Length of a tick, s.
         state: Gates at the start.
-        channels: How compartments differ; None: not at all.
+        channels: Differences between compartments in their channels; None: there are none.
     """
     steps = _steps(np.arange(ticks + 1), tick)
     source, sink = _course_along(V, state, steps, channels, k)

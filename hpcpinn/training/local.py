@@ -23,7 +23,7 @@ class PieceGeometry(NamedTuple):
     """Geometry of the pieces at the space nodes of the collocation grid.
 
     Attributes:
-        length: (P,).
+        length: Length of every piece, µm, (P,).
         area: Cross-section of the cytosol A = π(a² − r_ER²), (P, X).
         taper: A'/A per length, (P, X).
         membrane_ratio: P/A, membrane per volume, (P, X).
