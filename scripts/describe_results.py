@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterable
 from pathlib import Path
 
 from hpcpinn.io import schema
-from hpcpinn.io.schema import Dataset, Field
+from hpcpinn.io.schema import Dataset, Variable
 from hpcpinn.physics.constants import PRESETS
 from hpcpinn.systems.cell import recorded
 from hpcpinn.systems.square import recorded as square_recorded
@@ -28,7 +28,7 @@ def columns(*tables: tuple[str, Iterable[Dataset]]) -> list[str]:
     return lines + [f"| `{d.name}` | {d.unit} | {d.what} | {whose} |" for whose, table in tables for d in table]
 
 
-def fields(*systems: tuple[str, Iterable[Field]]) -> list[str]:
+def fields(*systems: tuple[str, Iterable[Variable]]) -> list[str]:
     """Fields of systems, one a line."""
     lines = ["| field | unit | what | of |", "|---|---|---|---|"]
     return lines + [f"| `/{f.name}` | {f.unit} | {f.description} | {whose} |" for whose, of in systems for f in of]

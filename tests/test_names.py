@@ -18,7 +18,7 @@ NO_NOUN = re.compile(
 
 SHARED = {
     # What a user writes, and the table, rule or model that it stands for inside.
-    "Buffer", "Cell", "Constant", "Field", "Square",
+    "Buffer", "Cell",
     # Two at a time, which are to become one.
     "Problem",
 }  # fmt: skip

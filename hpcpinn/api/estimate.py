@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
 
 @dataclass(frozen=True)
-class Constant:
+class ConstantEstimate:
     """What is known of a constant.
 
     Attributes:
@@ -69,12 +69,12 @@ class Estimate(Stored):
         """Names of the constants."""
         return self.result.names
 
-    def __getitem__(self, name: str) -> Constant:
+    def __getitem__(self, name: str) -> ConstantEstimate:
         if name not in self.names:
             raise InputError(f"{self.path}: {name!r} was not inferred; there are {listed(self.names)}")
         i, result = self.names.index(name), self.result
         low, high = self._intervals[i]
-        return Constant(
+        return ConstantEstimate(
             name, float(result.estimate[i]), float(low), float(high), result.units[i], bool(result.determined[i])
         )
 

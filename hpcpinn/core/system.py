@@ -18,7 +18,7 @@ from hpcpinn.config.values import Description
 
 if TYPE_CHECKING:
     from hpcpinn.io.geometry_base import Geometry
-    from hpcpinn.io.schema import Field
+    from hpcpinn.io.schema import Variable
     from hpcpinn.marching.controller import WindowRule
     from hpcpinn.parallel.communicator import Communicator
 
@@ -84,7 +84,7 @@ class Problem(Protocol):
 
     Attributes:
         parameters: Constants that can be traced and learned (`hpcpinn.core.parameters`).
-        fields: Quantities that are solved for (`hpcpinn.io.schema.Field`: name, unit, description).
+        fields: Quantities that are solved for (`hpcpinn.io.schema.Variable`: name, unit, description).
         geometry: Places that they are solved on, ``Tree``, ``Box``, ``Line`` or ``Points`` (`hpcpinn.io.geometry`).
         rule: Lengths of windows, and the tolerance of their error.
         stops: Internal times at which a window must end, increasing; the last is the end of the run. Empty for a
@@ -103,7 +103,7 @@ class Problem(Protocol):
     @property
     def parameters(self) -> Any: ...
     @property
-    def fields(self) -> "tuple[Field, ...]": ...
+    def fields(self) -> "tuple[Variable, ...]": ...
     @property
     def geometry(self) -> "Geometry": ...
     @property

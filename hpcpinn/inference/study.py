@@ -71,7 +71,7 @@ class DataSets:
 
 @dataclass(frozen=True)
 class Outcomes:
-    """Fits of draws of one cell.
+    """Fits of draws of one combination of noise and number of observations.
 
     Attributes:
         z: Coordinates of the estimates.
@@ -253,13 +253,13 @@ def _result(
         noise=np.array(sets.noise),
         observations=np.array(sets.observations),
         draws={"estimate": values(draws.pop("z"))} | draws,
-        cells={field.name: gathered(said, field.name) for field in fields(Cell)},
+        cells={field.name: gathered(said, field.name) for field in fields(Combination)},
         config=problem.description,
     )
 
 
 @dataclass(frozen=True)
-class Cell:
+class Combination:
     """What many draws of one noise and one number of observations say of every constant.
 
     Attributes:
@@ -288,20 +288,20 @@ class Cell:
 
 def summarised(
     outcomes: Outcomes, true_log: Float[ndarray, " p"], noise: float, undetermined_above: float = 1.0
-) -> Cell:
-    """The figures of a cell.
+) -> Combination:
+    """The figures of a combination.
 
     Args:
-        outcomes: Fits of all draws of the cell.
+        outcomes: Fits of all its draws.
         true_log: Logarithms of the truth, (p,).
-        noise: Noise of the cell; at 0 there is no bound to compare with.
+        noise: Noise of its data; at 0 there is no bound to compare with.
         undetermined_above: Standard deviation of a logarithm, by the data alone, from which on it is open.
     """
     error = np.expm1(outcomes.z - true_log)
     missed, bound = np.abs(outcomes.z - true_log), outcomes.bound_log
     ratio, interval = _ratio(error, bound) if noise else (np.full(error.shape[1], np.nan),) * 2
     low, median, high = np.percentile(error, [2.5, 50.0, 97.5], axis=0)
-    return Cell(
+    return Combination(
         ratio=ratio,
         ratio_low=interval[0] if noise else ratio,
         ratio_high=interval[1] if noise else ratio,

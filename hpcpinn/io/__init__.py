@@ -2,6 +2,6 @@
 
 from hpcpinn.io.geometry import Box, Line, Points, Tree
 from hpcpinn.io.read import Probes, Result, read
-from hpcpinn.io.schema import Field
+from hpcpinn.io.schema import Variable
 
-__all__ = ["Box", "Field", "Line", "Points", "Probes", "Result", "Tree", "read"]
+__all__ = ["Box", "Line", "Points", "Probes", "Result", "Tree", "Variable", "read"]

@@ -16,7 +16,7 @@ from hpcpinn.io.geometry import Geometry, geometry_in
 from hpcpinn.io.observations import Observations
 from hpcpinn.io.schema import INFERENCE_FORMAT as FORMAT
 from hpcpinn.io.schema import INFERENCE_FORMAT_VERSION as FORMAT_VERSION
-from hpcpinn.io.schema import Dataset, Field
+from hpcpinn.io.schema import Dataset, Variable
 
 if TYPE_CHECKING:
     from hpcpinn.parallel.communicator import Communicator
@@ -55,7 +55,7 @@ class FieldBands:
     """
 
     geometry: Geometry
-    field: Field
+    field: Variable
     time: Float[ndarray, " T"]
     mean: Float[ndarray, "T ..."]
     sd: Float[ndarray, "T ..."]

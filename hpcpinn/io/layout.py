@@ -12,7 +12,7 @@ import numpy as np
 
 from hpcpinn.io import datasets, schema
 from hpcpinn.io.geometry import Geometry, Probe, Tree
-from hpcpinn.io.schema import Dataset, Field
+from hpcpinn.io.schema import Dataset, Variable
 from hpcpinn.morphology.cable import Cable
 
 
@@ -58,7 +58,7 @@ class ResultHeader:
 
     system: str
     geometry: Geometry
-    fields: tuple[Field, ...]
+    fields: tuple[Variable, ...]
     probes: tuple[Probe, ...] = ()
     windows: tuple[Dataset, ...] = schema.WINDOWS
     config: str = "{}"
@@ -133,7 +133,7 @@ def _write_provenance(file: h5py.File, header: ResultHeader, ranks: int) -> None
     datasets.write(file, schema.RUN, {"config": header.config, "committed": Committed()})
 
 
-def fields_content(fields: tuple[Field, ...], *, has_units: bool = True) -> dict[str, Any]:
+def fields_content(fields: tuple[Variable, ...], *, has_units: bool = True) -> dict[str, Any]:
     """The table of fields, by name of the dataset."""
     columns = [entry.name.removeprefix("fields/") for entry in schema.FIELDS]
     rows = {name: [getattr(field, name) for field in fields] for name in columns}
@@ -143,12 +143,12 @@ def fields_content(fields: tuple[Field, ...], *, has_units: bool = True) -> dict
     return {f"fields/{name}": values for name, values in rows.items()}
 
 
-def fields_in(file: h5py.File) -> tuple[Field, ...]:
+def fields_in(file: h5py.File) -> tuple[Variable, ...]:
     """The fields of an open result."""
     columns = datasets.read(file, schema.FIELDS)
     rows = zip(*(columns[entry.name] for entry in schema.FIELDS), strict=True)
     return tuple(
-        Field(name, unit, words, None if np.isnan(least) else float(least), float(share), float(floor))
+        Variable(name, unit, words, None if np.isnan(least) else float(least), float(share), float(floor))
         for name, unit, words, least, share, floor in rows
     )
 

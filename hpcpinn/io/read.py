@@ -17,7 +17,7 @@ from hpcpinn.io.datasets import columns_in, plain, text_in
 from hpcpinn.io.describing import dataset, described, extent_of
 from hpcpinn.io.geometry import Box, Cells, Geometry, Tree, geometry_in
 from hpcpinn.io.layout import Committed
-from hpcpinn.io.schema import Field
+from hpcpinn.io.schema import Variable
 from hpcpinn.morphology.cable import Cable
 from hpcpinn.wording import counted, listed
 
@@ -88,7 +88,7 @@ class Result:
     geometry: Geometry
     time: Float[ndarray, " T"]
     fields: dict[str, Float[ndarray, "T ..."]]
-    declared: tuple[Field, ...]
+    declared: tuple[Variable, ...]
     probes: Probes
     windows: dict[str, ndarray]
     sweeps: dict[str, ndarray]
@@ -110,7 +110,7 @@ class Result:
     def __dir__(self) -> list[str]:
         return [*super().__dir__(), *self.fields]
 
-    def field(self, name: str) -> Field:
+    def field(self, name: str) -> Variable:
         """What is declared of a field.
 
         Raises:
@@ -256,7 +256,7 @@ class Result:
         return {"units": self.units[name]} if name in self.units else {}
 
 
-def _described(field: Field) -> dict[str, str]:
+def _described(field: Variable) -> dict[str, str]:
     return {"description": field.description} if field.description else {}
 
 

@@ -19,7 +19,7 @@ SECONDS = "s"
 
 
 @dataclass(frozen=True)
-class Field:
+class Variable:
     """A quantity that a run records on its geometry.
 
     Attributes:

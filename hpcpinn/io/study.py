@@ -37,7 +37,7 @@ class StudyResult:
         observations: Numbers of observations, (m,).
         draws: Figures of every draw: estimate, sd_log, data_sd_log, bound_log, (n, m, draws, p), and converged, (n, m,
             draws).
-        cells: The fields of `hpcpinn.inference.study.Cell`, (n, m, p), converged (n, m).
+        cells: The fields of `hpcpinn.inference.study.Combination`, (n, m, p), converged (n, m).
         config: The run description, JSON text.
     """
 

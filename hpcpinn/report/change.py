@@ -13,7 +13,7 @@ from numpy import ndarray
 
 from hpcpinn.errors import InputError
 from hpcpinn.io import Result
-from hpcpinn.io.schema import Field
+from hpcpinn.io.schema import Variable
 from hpcpinn.report.canvas import calcium_colours, halo, moment, unit_of
 
 _WIDE = 4.0
@@ -71,7 +71,7 @@ class Shading:
     rest: float = 0.0
 
 
-def floor_of(field: Field, rest: float) -> float:
+def floor_of(field: Variable, rest: float) -> float:
     """What counts as no change of a field, in its unit.
 
     Args:
@@ -211,7 +211,7 @@ def number(value: float) -> str:
     return f"{value:.3g}".replace("-", "−")
 
 
-def quiet_axis(axes: Axes, field: Field, values: Float[ndarray, "..."], unit: str) -> bool:
+def quiet_axis(axes: Axes, field: Variable, values: Float[ndarray, "..."], unit: str) -> bool:
     """Widens an axis of a quantity that does not move, so that noise is seen as a line, and says so.
 
     Args:

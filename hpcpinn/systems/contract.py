@@ -80,7 +80,7 @@ def blamed(system: "System", problem: Any) -> str:
 
 def _wrong_of_problem(problem: Any) -> Iterable[str]:
     from hpcpinn.io.geometry import Geometry
-    from hpcpinn.io.schema import Field
+    from hpcpinn.io.schema import Variable
     from hpcpinn.marching.controller import WindowRule
 
     # a property of the class is not asked here: what it raises would pass for a member that is missing
@@ -89,8 +89,8 @@ def _wrong_of_problem(problem: Any) -> Iterable[str]:
         yield f"has no {', '.join(missing)}"
         return
     fields = problem.fields
-    if not (isinstance(fields, tuple | list) and fields and all(isinstance(one, Field) for one in fields)):
-        yield f"has fields = {fields!r}, which are not hpcpinn.io.schema.Field, one or more"
+    if not (isinstance(fields, tuple | list) and fields and all(isinstance(one, Variable) for one in fields)):
+        yield f"has fields = {fields!r}, which are not hpcpinn.io.schema.Variable, one or more"
         return
     names = [field.name for field in fields]
     if len(set(names)) < len(names):

@@ -12,11 +12,11 @@ from hpcpinn.io.below_zero import below_zero
 from hpcpinn.io.geometry import Box, Line, Points, ProbePoint, Subdomains
 from hpcpinn.io.layout import MemberEntry, ResultHeader
 from hpcpinn.io.results import ResultWriter
-from hpcpinn.io.schema import WINDOWS, Field, column
+from hpcpinn.io.schema import WINDOWS, Variable, column
 from hpcpinn.io.sidecar import Solution, read_reference, write_reference
 from hpcpinn.io.size import result_bytes
 
-PAIR = (Field("v", "mV", "activator"), Field("w", "", "recovery"))
+PAIR = (Variable("v", "mV", "activator"), Variable("w", "", "recovery"))
 X, Y, Z = np.linspace(0.0, 4.0, 5), np.linspace(1.0, 3.0, 3), np.array([0.5, 1.5])
 MASK = np.add.outer(Y, X) < 6.5
 GEOMETRIES = {
@@ -189,7 +189,7 @@ def test_a_stationary_field_is_one_frame_and_nothing_outside_the_mask(communicat
 
 
 def test_peaks_and_what_is_below_its_least_say_where_on_a_box(communicator, tmp_path):
-    fields = (Field("u", "uM", "concentration", least=0.0), Field("v", "mV", "voltage"))
+    fields = (Variable("u", "uM", "concentration", least=0.0), Variable("v", "mV", "voltage"))
     header = header_on(Box(X, Y), fields=fields, probes=(ProbePoint("edge", (0.25, 1.5)),))
     with ResultWriter(tmp_path / "run.h5", communicator, header) as writer:
         for time in range(3):
@@ -243,7 +243,7 @@ def test_the_size_is_that_of_the_file(communicator, tmp_path):
 @pytest.mark.parametrize("name", ["Calcium", "time", "cells", "2nd", "windows"])
 def test_a_name_that_files_or_results_have_is_no_field(name):
     with pytest.raises(InputError, match="use small letters"):
-        Field(name)
+        Variable(name)
 
 
 @pytest.mark.parametrize(

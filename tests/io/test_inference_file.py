@@ -12,7 +12,7 @@ from hpcpinn.io.draws import OF_CHAINS, Draws, Placement, read_draws, read_place
 from hpcpinn.io.geometry import Box, Points, Tree
 from hpcpinn.io.inference import Bands, Check, FieldBands, InferenceResult, read_inference, write_inference
 from hpcpinn.io.observations import Observations
-from hpcpinn.io.schema import Field
+from hpcpinn.io.schema import Variable
 from tests.io import runs
 
 
@@ -47,7 +47,7 @@ def full() -> InferenceResult:
         unit="1",
         bands=Bands(("soma", "tip:apic"), np.arange(4.0), rng.random((2, 4)), rng.random((2, 4))),
         field_bands=FieldBands(
-            tree, Field("calcium", "uM", "calcium"), np.arange(2.0), rng.random((2, 11)), rng.random((2, 11))
+            tree, Variable("calcium", "uM", "calcium"), np.arange(2.0), rng.random((2, 11)), rng.random((2, 11))
         ),
         check=Check(0.3, {"spread": 0.2, "runs": 0.9}, 0.01),
     )
@@ -84,7 +84,7 @@ def test_what_was_inferred_comes_back(communicator, tmp_path, made):
 @pytest.mark.parametrize("geometry", [Points(("a", "b")), Box(np.arange(3.0), np.arange(2.0))])
 def test_a_field_is_known_on_any_geometry(communicator, tmp_path, geometry):
     values = np.random.default_rng(5).random((4, *geometry.shape))
-    bands = FieldBands(geometry, Field("u", "um", "displacement"), np.arange(4.0), values, 0.1 * values)
+    bands = FieldBands(geometry, Variable("u", "um", "displacement"), np.arange(4.0), values, 0.1 * values)
     write_inference(tmp_path / "i.h5", communicator, dataclasses.replace(bare(), field_bands=bands))
     same(read_inference(tmp_path / "i.h5").field_bands, bands)
 

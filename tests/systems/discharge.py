@@ -50,12 +50,12 @@ class DischargeProblem:
 
     def __init__(self, described: DischargeDescription):
         from hpcpinn.io.geometry import Points
-        from hpcpinn.io.schema import Field
+        from hpcpinn.io.schema import Variable
         from hpcpinn.marching.controller import WindowRule
 
         run = described.run
         self.parameters = DischargeConstants(**described.constants.changes)
-        self.fields = (Field("voltage", "mV", "potential of the membrane"),)
+        self.fields = (Variable("voltage", "mV", "potential of the membrane"),)
         self.geometry = Points()
         self.rule = WindowRule(run.duration, run.duration, run.duration, 1e-9)
         self.stops = np.array([0.5 * run.duration, run.duration])

@@ -56,12 +56,12 @@ class PairProblem:
 
     def __init__(self, described: PairDescription):
         from hpcpinn.io.geometry import Points
-        from hpcpinn.io.schema import Field
+        from hpcpinn.io.schema import Variable
         from hpcpinn.marching.controller import WindowRule
 
         run, window = described.run, described.window
         self.parameters = PairConstants(**described.constants.changes)
-        self.fields = (Field("v", "", "activator"), Field("w", "", "recovery"))
+        self.fields = (Variable("v", "", "activator"), Variable("w", "", "recovery"))
         self.geometry = Points()
         self.rule = WindowRule(window.first, window.shortest, window.longest, window.tolerance, order=5.0)
         self.stops = np.array([run.duration])

@@ -74,14 +74,14 @@ class PlateProblem:
 
     def __init__(self, described: PlateDescription):
         from hpcpinn.io.geometry import Box
-        from hpcpinn.io.schema import Field
+        from hpcpinn.io.schema import Variable
         from hpcpinn.marching.controller import WindowRule
 
         self.parameters, self.degree = PlateConstants(**described.constants.changes), described.run.degree
         window, radius = described.window, self.parameters.radius
         line = radius * ((2.0 * np.arange(described.run.cells) + 1.0) / described.run.cells - 1.0)
         x, y = np.meshgrid(line, line)
-        self.fields = (Field("u", "uM", "concentration", least=0.0),)
+        self.fields = (Variable("u", "uM", "concentration", least=0.0),)
         self.geometry = Box(line, line, mask=x**2 + y**2 < radius**2)
         self.rule = WindowRule(window.first, window.shortest, window.longest, window.tolerance)
         self.stops, self.times = np.zeros(0), np.zeros(1)

@@ -33,8 +33,8 @@ def run_changed(folder: Path, monkeypatch: pytest.MonkeyPatch, right: str, wrong
         ("def attempt", "def atempt", r"has no attempt;"),
         ("self.stops = ", "self.ends = ", r"has no stops;"),
         ("def unpack", "def unpak", r"has no unpack;"),
-        ('Field("v", "", "activator"), ', '"v", ', r"has fields = \('v', Field\(.*are not hpcpinn.io.schema.Field"),
-        ('Field("w"', 'Field("v"', r"has two fields of one name: v, v"),
+        ('Variable("v", "", "activator"), ', '"v", ', r"has fields = \('v', .*are not hpcpinn.io.schema.Variable"),
+        ('Variable("w"', 'Variable("v"', r"has two fields of one name: v, v"),
         ("self.geometry = Points()", "self.geometry = 1", r"has geometry = 1, which is none of hpcpinn.io.geometry"),
         ("self.rule = WindowRule(", "self.rule = 1 or WindowRule(", r"has rule = 1, which is no hpcpinn"),
         ("np.array([run.duration])", "np.array([run.duration, 1.0])", r"has stops = \[4. 1.\], which are no times"),
@@ -57,7 +57,7 @@ def test_a_problem_that_is_none_is_refused_when_it_is_built(
 @pytest.mark.parametrize("name", ["x", "time", "path", "V"])
 def test_a_field_that_cannot_have_its_name_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, name: str):
     with pytest.raises(InputError, match=f"field '{name}' of a system: is no name for it; .*mask, .*time, windows, x"):
-        run_changed(tmp_path, monkeypatch, 'Field("v"', f'Field("{name}"')
+        run_changed(tmp_path, monkeypatch, 'Variable("v"', f'Variable("{name}"')
 
 
 @pytest.mark.parametrize(

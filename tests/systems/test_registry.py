@@ -82,8 +82,8 @@ def test_a_table_of_another_system_tells_that_none_is_named(tmp_path: Path, text
         (("sqare",), r"'sqare' is not one of .*; did you mean 'square'\?; for a cell give the path of an SWC file"),
         (("x.toml",), r'x.toml: is a job file: hp.load\("x.toml"\).solve\(\)'),
         (("square", {"constants": {}}), r"the model is dict, .*; give tables by their names: constants=\{...\}"),
-        ((system_named("square"),), "Square is a system itself; give its name, 'square'"),
-        (("square", system_named("square")), "the model is Square, and no such thing"),
+        ((system_named("square"),), "SquareSystem is a system itself; give its name, 'square'"),
+        (("square", system_named("square")), "the model is SquareSystem, and no such thing"),
         (("square", hp.Dopamine), r"Dopamine is a class; give one of it, Dopamine\(\)"),
         ((hp.Square,), r"Square is a class; give one of it, Square\(\)"),
         (("pyramidal",), "did you mean builtin:pyramidal?"),
@@ -193,7 +193,7 @@ def test_a_system_that_is_none_is_refused_when_it_is_loaded(
 
 def test_no_two_have_one_name(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
     file = tmp_path / "other_square.py"
-    file.write_text("from hpcpinn.systems.square import Square\nSYSTEM = Square()\n")
+    file.write_text("from hpcpinn.systems.square import SquareSystem\nSYSTEM = SquareSystem()\n")
     monkeypatch.setenv("HPCPINN_SYSTEMS", str(file))
     with pytest.raises(InputError, match="a system of the name 'square' is there already; give it another name"):
         system_names()

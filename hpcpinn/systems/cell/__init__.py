@@ -8,7 +8,7 @@ from hpcpinn.systems.cell.config.schema import RunConfig
 from hpcpinn.systems.inverse import DrawAction, InferAction
 
 
-class Cell:
+class CellSystem:
     """The system of whole cells."""
 
     name = "cell"
@@ -71,4 +71,4 @@ class Cell:
         tell(outcome, checking)
 
 
-SYSTEM = Cell()
+SYSTEM = CellSystem()

@@ -1,15 +1,15 @@
 """What a run on a cell records: its fields, and what it notes of every window."""
 
 from hpcpinn.errors import InputError
-from hpcpinn.io.schema import SECONDS, Field, column
+from hpcpinn.io.schema import SECONDS, Variable, column
 from hpcpinn.io.schema import WINDOWS as COMMON
 from hpcpinn.physics.constants import CALBINDIN, CALCIUM, Buffer, CalciumConstants
 
-CALCIUM_FIELD = Field(CALCIUM, "uM", "calcium, average over the cell", least=0.0, rest_share=1e-2)
-_VOLTAGE = Field("voltage", "mV", "membrane voltage in the middle of the cell", rest_share=0.0, rest_floor=0.1)
+CALCIUM_FIELD = Variable(CALCIUM, "uM", "calcium, average over the cell", least=0.0, rest_share=1e-2)
+_VOLTAGE = Variable("voltage", "mV", "membrane voltage in the middle of the cell", rest_share=0.0, rest_floor=0.1)
 
 
-def fields_of(constants: CalciumConstants) -> tuple[Field, ...]:
+def fields_of(constants: CalciumConstants) -> tuple[Variable, ...]:
     """Fields of a run in the order in which they are written: its species, and the voltage.
 
     Raises:
@@ -18,10 +18,10 @@ def fields_of(constants: CalciumConstants) -> tuple[Field, ...]:
     return (CALCIUM_FIELD, *(_free(number, buffer) for number, buffer in enumerate(constants.all_buffers)), _VOLTAGE)
 
 
-def _free(number: int, buffer: Buffer) -> Field:
+def _free(number: int, buffer: Buffer) -> Variable:
     what = "free buffer" if buffer.name == CALBINDIN else f"free {buffer.name}"
     try:
-        return Field(buffer.name, "uM", f"{what}, average over the cell", least=0.0, rest_share=1e-4)
+        return Variable(buffer.name, "uM", f"{what}, average over the cell", least=0.0, rest_share=1e-4)
     except ValueError as error:
         raise InputError(str(error), ("buffer", number - 1, "name")) from None
 

@@ -8,7 +8,7 @@ from hpcpinn.systems.square import checks as square_checks
 from hpcpinn.systems.square.config import SquareConfig
 
 
-class Square:
+class SquareSystem:
     """The system of squares."""
 
     name = "square"
@@ -54,4 +54,4 @@ class Square:
         tell(outcome, checking)
 
 
-SYSTEM = Square()
+SYSTEM = SquareSystem()

@@ -1,9 +1,9 @@
 """What a run on a square records: its field, and what it notes of every window."""
 
-from hpcpinn.io.schema import SECONDS, Field, column
+from hpcpinn.io.schema import SECONDS, Variable, column
 from hpcpinn.io.schema import WINDOWS as COMMON
 
-DOPAMINE = Field("dopamine", "uM", "dopamine in the middle of the cell", least=0.0)
+DOPAMINE = Variable("dopamine", "uM", "dopamine in the middle of the cell", least=0.0)
 
 COLUMNS = (
     column("newton_steps", "Newton steps", kind=int),
