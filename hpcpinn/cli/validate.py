@@ -29,6 +29,9 @@ def validate(
             min=0.0,
         ),
     ] = 300.0,
+    timing: Annotated[
+        bool, typer.Option(help="Find out how long the reference takes at equal error: up to half of the time.")
+    ] = True,
     deepxde: Annotated[
         str | None,
         typer.Option(
@@ -60,7 +63,7 @@ def validate(
     if deepxde is not None and system.name not in with_peer and format_of(result) is not None:  # else the file is wrong
         raise InputError(f"--deepxde {deepxde}: {result} is no run on a {' or '.join(with_peer)}; leave it away")
     with make_progress(plain_output=as_json) as progress:
-        asked = Checking(result, refinement, patience, progress, deepxde, minutes, _say)
+        asked = Checking(result, refinement, patience, progress, deepxde, minutes, _say, timing)
         outcome = offered(system, "validate")(asked)
     if as_json:
         print(json.dumps(outcome.figures()))

@@ -112,6 +112,7 @@ class Checking:
         peer: The interpreter of another program that solves the same; None where none is asked.
         minutes: The time that it may take.
         say: Function that prints a line; it is given how far references have come.
+        is_timed: Whether a reference is looked for that takes the least time for the error of the run.
     """
 
     result: Path
@@ -121,6 +122,7 @@ class Checking:
     peer: str | None = None
     minutes: float = math.inf
     say: Callable[[str], None] = _unheard
+    is_timed: bool = True
 
 
 def check_choices(kind: str, asked: Drawing) -> None:

@@ -50,7 +50,8 @@ class Validation:
         balance_reference: The same of the reference.
         seconds_ours: Wall time of the run's windows: solving, exchange, writing.
         seconds_first: Of these, the first window's, in which everything is compiled.
-        price: The quickest reference solve found that is at least as good as the result.
+        price: The quickest reference solve found that is at least as good as the result; None where there is
+            none, or where it was not looked for.
         sidecar: Where the reference is kept for pictures.
     """
 
@@ -136,6 +137,7 @@ def validate(
     *,
     refinement: int = 8,
     patience: float = 300.0,
+    timed: bool = True,
     watch: Callable[[Settled], None] = lambda settled: None,
     progress: ProgressDisplay = NO_PROGRESS,
 ) -> Validation:
@@ -146,6 +148,7 @@ def validate(
         refinement: How often the reference may be refined.
         patience: No refinement is begun that would take longer to compute, s; what else the machine does meanwhile
             does not count.
+        timed: Whether the quickest reference solve that is as good as the result is looked for.
         watch: Told about every level of refinement.
         progress: Told what is being done.
 
@@ -181,7 +184,8 @@ def validate(
     settled = settle(task, judged, norms, max_level=refinement, patience=patience, watch=watch, begins=begins)
     answer = settled.answer
     found = Solution(answer.fields, answer.points)
-    progress.doing("timing the reference at equal error")
+    if timed:
+        progress.doing("timing the reference at equal error")
     spent = result.windows["seconds_train"] + result.windows["seconds_io"]
     balance = result.windows["balance"]
     return Validation(
@@ -193,7 +197,7 @@ def validate(
         balance_reference=float(np.abs(answer.solution.balance).max()),
         seconds_ours=float(spent.sum()),
         seconds_first=float(spent[0]) if len(spent) else 0.0,
-        price=price_of(task, settled, norms),
+        price=price_of(task, settled, norms) if timed else None,
         sidecar=write_reference(result, {FINITE_VOLUMES: found}),
     )
 

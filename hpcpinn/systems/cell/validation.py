@@ -29,7 +29,12 @@ def validate(asked: Checking) -> Validation:
         )
 
     outcome = hold_against_reference(
-        asked.result, refinement=asked.refinement, patience=asked.patience, watch=say, progress=asked.progress
+        asked.result,
+        refinement=asked.refinement,
+        patience=asked.patience,
+        timed=asked.is_timed,
+        watch=say,
+        progress=asked.progress,
     )
     if outcome.unsettled:
         ended = len(outcome.settled.meshes) == asked.refinement
@@ -60,7 +65,7 @@ def tell(outcome: Validation, asked: Checking) -> None:
         "calcium balance": f"{_balance(outcome)} (reference {outcome.balance_reference:.1e})",
         "seconds, this run": f"{outcome.seconds_ours:.2f} on {counted(int(ranks), 'rank')} "
         f"({outcome.seconds_first:.2f} in the first window, compilation included)",
-        "seconds, reference at equal error": _price(outcome),
+        **({"seconds, reference at equal error": _price(outcome)} if asked.is_timed else {}),
         "reference kept in": str(outcome.sidecar),
         "error": judgement(of_calcium, outcome.of_run.cells if outcome.of_run else (), units[1]),
     }
