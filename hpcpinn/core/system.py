@@ -6,9 +6,9 @@ what stands here, and nothing else of it. Optional members are asked for by name
 refused with a line. docs/extend.md shows a whole system.
 """
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any, Generic, Protocol, TypeVar
+from typing import TYPE_CHECKING, Any, Generic, NamedTuple, Protocol, TypeVar
 
 import numpy as np
 from jaxtyping import Float, Int
@@ -79,6 +79,35 @@ class Rows:
     total: int = 0
 
 
+class Written(NamedTuple):
+    """Values at moments, as a result takes them.
+
+    Attributes:
+        times: User times, increasing.
+        values: This rank's values at them by name of the field, a row for each.
+    """
+
+    times: Float[ndarray, " n"]
+    values: Mapping[str, Float[ndarray, "n ..."]]
+
+
+@dataclass(frozen=True, eq=False)
+class Record:
+    """What a problem itself wants written of an accepted window.
+
+    Attributes:
+        row: Entries of the columns of windows that are no notes of the attempt, by name.
+        sweeps: Rows of `hpcpinn.io.schema.SWEEPS`, by name of the column.
+        frames: Frames of the window; None: those that `Problem.times` asks of ``observe``.
+        samples: Samples at the probes; None: those that ``sample_times`` asks of ``sample``.
+    """
+
+    row: Mapping[str, Any] = field(default_factory=dict)
+    sweeps: Sequence[Mapping[str, Any]] = ()
+    frames: Written | None = None
+    samples: Written | None = None
+
+
 class Problem(Protocol):
     """What is solved, built from a description; every rank has its own part. States are never changed in place.
 
@@ -91,13 +120,30 @@ class Problem(Protocol):
             stationary problem, which has one attempt, of length 0.
         times: User times at which fields are written, increasing, from 0.
 
-    Optional: ``reference(times)`` and ``closed_form(times)``, fields by name as `observe` gives them, by another method
-    and by a formula, for validation; ``predict(parameters, at)``, what is seen at places and times ``at`` (arrays by
-    name), traced by JAX, for inference; ``columns`` of windows (`hpcpinn.io.schema.column`), notes that results keep;
-    ``rows``, this rank's `Rows` of packed arrays; ``dimensionless``, whether numbers have no units; ``initially()``,
-    fields at time 0 where they are known better than from the first window; ``figures(stats)`` and ``accuracy(stats)``,
-    what a run says of itself at the end (`hpcpinn.marching.stats.Stats`); ``improvement``, what may change the problem
-    on the way (`hpcpinn.marching.march.Improvement`).
+    Optional, what is known besides:
+
+    ``rows``, this rank's `Rows` of packed arrays; ``columns`` of windows (`hpcpinn.io.schema.column`), notes that
+    results keep; ``dimensionless``, whether numbers have no units; ``members`` (`hpcpinn.io.layout.MemberEntry`) that
+    lie one after the other on the geometry; ``description``, JSON text of the description where `build` has chosen
+    what it leaves open; ``settings``, text by key, what states depend on (a checkpoint of others is refused; else
+    every table but those of output and inference).
+
+    Optional, places that are written by name, between frames too: ``probes`` (`hpcpinn.io.geometry.Probe`),
+    ``sample_times``, user times that increase, and ``sample(attempt, times)``, as ``observe``, at this rank's probes.
+
+    Optional, how it is marched: ``improvement``, what may change the problem on the way
+    (`hpcpinn.marching.march.Improvement`); ``cadence`` of its checkpoints (`hpcpinn.marching.run.Cadence`).
+
+    Optional, what is written and said: ``initially()``, fields at time 0 where they are known better than from the
+    first window; ``record(step, stats)``, a `Record` of an accepted window (`hpcpinn.marching.march.Step`,
+    `hpcpinn.marching.stats.Stats`); ``plan(since, size, free)``, lines with
+    labels for a person before a long run, from a user time, whose result takes ``size`` of ``free`` bytes;
+    ``called``, what a person calls its windows, and ``detail(stats, step)``, a phrase for progress; and at the end ``figures(stats)``, by name, and ``accuracy(stats)``,
+    or all that came of it, ``verdict(state, stats, result)`` (`hpcpinn.systems.common.verdict`).
+
+    Optional, for others: ``reference(times)`` and ``closed_form(times)``, fields by name as `observe` gives them, by
+    another method and by a formula, for validation; ``predict(parameters, at)``, what is seen at places and times
+    ``at`` (arrays by name), traced by JAX, for inference.
     """
 
     @property

@@ -100,22 +100,30 @@ def _wrong_of_problem(problem: Any) -> Iterable[str]:
     if not isinstance(problem.rule, WindowRule):
         yield f"has rule = {problem.rule!r}, which is no hpcpinn.marching.controller.WindowRule"
         return
-    yield from _wrong_times(problem)
-
-
-def _wrong_times(problem: "Problem") -> Iterable[str]:
-    stops, times, rule = np.asarray(problem.stops, float), np.asarray(problem.times, float), problem.rule
+    stops = np.asarray(problem.stops, float)
     if stops.ndim != 1 or not (np.diff(stops, prepend=0.0) > 0.0).all():
         yield f"has stops = {stops}, which are no times after 0 that increase"
         return
-    end = rule.since + float(stops[-1:].sum()) / rule.unit
+    yield from _wrong_times(problem, "times")
+    if getattr(problem, "probes", ()):
+        needed = ("sample_times",) if hasattr(problem, "record") else ("sample_times", "sample")
+        missing = [name for name in needed if not hasattr(problem, name)]
+        if missing:
+            yield f"has probes and no {', '.join(missing)}"
+            return
+        yield from _wrong_times(problem, "sample_times")
+
+
+def _wrong_times(problem: "Problem", name: str) -> Iterable[str]:
+    rule, times = problem.rule, np.asarray(getattr(problem, name), float)
+    end = rule.since + float(np.asarray(problem.stops)[-1:].sum()) / rule.unit
     late = 1e-8 * max(abs(end), abs(end - rule.since))
     if times.ndim != 1 or not len(times) or not (np.diff(times) > 0.0).all():
-        yield f"has times = {times}, which are no times that increase"
-    elif abs(times[0] - rule.since) > late:
+        yield f"has {name} = {times}, which are no times that increase"
+    elif abs(times[0] - rule.since) > late and name == "times":
         yield f"has times that begin at {times[0]:g}; let the first be {rule.since:g}, where the run begins"
     elif times[-1] > end + late:
-        yield f"has times up to {times[-1]:g}, beyond the end of the run at {end:g} (stops)"
+        yield f"has {name} up to {times[-1]:g}, beyond the end of the run at {end:g} (stops)"
 
 
 def check_begun(who: str, state: Any, resumed: bool) -> None:

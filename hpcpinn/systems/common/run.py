@@ -1,34 +1,30 @@
-"""``hpcpinn run`` of a system that builds a problem and has no more to say: march, results, checkpoints."""
+"""``hpcpinn run``, whatever is solved: march, results, checkpoints."""
 
 import time as clock
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-from jaxtyping import Float
-from numpy import ndarray
 from rich.console import Console
 
 from hpcpinn.config.reading import Reading
 from hpcpinn.core.order import Order
 from hpcpinn.core.system import Problem
-from hpcpinn.errors import InputError, concerning
+from hpcpinn.errors import concerning
 from hpcpinn.io import checkpoint, places, schema
 from hpcpinn.io.layout import ResultHeader
 from hpcpinn.io.metrics import metrics_path, write_metrics
-from hpcpinn.io.results import ResultWriter
+from hpcpinn.io.size import free_bytes, result_bytes, warn_of_space
 from hpcpinn.marching import run as driver
 from hpcpinn.marching.checkpoints import Reached
-from hpcpinn.marching.kept import not_finite
-from hpcpinn.marching.march import Step
-from hpcpinn.marching.stats import Stats
 from hpcpinn.parallel.communicator import Communicator
 from hpcpinn.progress import ProgressDisplay
+from hpcpinn.systems import OWN
+from hpcpinn.systems.common.output import RunOutput, is_dimensionless, user_time
 from hpcpinn.systems.common.resumption import stop_where_done
 from hpcpinn.systems.common.run_summary import RunSummary, summarised
-from hpcpinn.systems.common.verdict import Accuracy, Verdict, lines_of
-from hpcpinn.systems.contract import blamed, built, check_after, check_begun, wrong_frames
+from hpcpinn.systems.common.verdict import Accuracy, Verdict, check_possible, lines_of
+from hpcpinn.systems.contract import blamed, built, check_begun
 from hpcpinn.terminal.lines import print_verdict
 from hpcpinn.wording import as_typed, biology, counted, duration
 
@@ -70,35 +66,47 @@ def work(order: Order, communicator: Communicator, progress: ProgressDisplay) ->
     """
     began, described = clock.perf_counter(), order.described
     progress.doing("setting up")
-    problem = built(order.system, described, communicator)
-    output = described.run.output
-    unit = "" if _is_dimensionless(problem) else "ms"
+    problem: Any = built(order.system, described, communicator)
+    output, unit = described.run.output, "" if is_dimensionless(problem) else "ms"
+    who = blamed(order.system, problem) if order.system.name not in OWN else ""  # the house's own are tested
+    seconds_planned: float | None = None
 
-    def opened(reached: Reached[Problem], resumed: bool) -> FieldOutput:
+    def opened(reached: Reached[Problem], resumed: bool) -> RunOutput:
+        nonlocal seconds_planned
         check_begun(blamed(order.system, problem), reached.state, resumed)
+        now = user_time(problem, reached.state.time)
         if resumed and len(problem.stops):
-            times = (_user_time(problem, time) for time in (problem.stops[-1], reached.state.time))
-            communicator.on_root(stop_where_done, output, *times, unit)
-        progress.doing("solving the first window")
-        return FieldOutput.opened(order, problem, communicator, reached.state.time if resumed else None)
+            communicator.on_root(stop_where_done, output, _end(problem), now, unit)
+        written = RunOutput.opened(order, problem, communicator, now if resumed else None, who)
+        size, free = communicator.on_root(_space, problem, written.header, output)
+        if hasattr(problem, "plan"):
+            for line in problem.plan(now, size, free):
+                progress.tell(*line)
+            seconds_planned = clock.perf_counter() - began
+        communicator.on_root(warn_of_space, output, size, free)
+        progress.doing(f"compiling and solving the first {getattr(problem, 'called', 'window')}")
+        return written
 
     options = driver.RunOptions[Problem](
         checkpoint=checkpoint.checkpoint_path(output) if len(problem.stops) else None,
-        settings=_settings(order),
+        settings=problem.settings if hasattr(problem, "settings") else _settings(order),
         resume=order.resume,
-        cadence=driver.Cadence(windows=described.run.checkpoint_every),
+        cadence=getattr(problem, "cadence", None) or driver.Cadence(windows=described.run.checkpoint_every),
         progress=progress,
         improvement=getattr(problem, "improvement", None),
+        detail=getattr(problem, "detail", driver.window_detail),
         unit=unit,
         began=began,
-        who=blamed(order.system, problem),
+        who=who,
     )
     finished = driver.run(problem, communicator, opened, options)
     reached = finished.reached
-    verdict = Verdict((_asked(reached, _accuracy, "accuracy"),))
     summary = summarised(
-        communicator, output, _user_time(problem, reached.state.time), _asked(reached, _figures, "figures"), verdict,
-        began=began, seconds_setup=finished.seconds_setup, time_unit=unit,
+        communicator, output, _rounded(user_time(problem, reached.state.time)), _figures(reached),
+        _verdict(reached, Path(output)),
+        began=began,
+        seconds_setup=finished.seconds_setup if seconds_planned is None else seconds_planned,
+        time_unit=unit,
     )  # fmt: skip
     write_metrics(output, communicator, summary.metrics())
     return summary
@@ -122,89 +130,13 @@ def tell(order: Order, outcome: RunSummary) -> None:
     print_verdict([*shown, *lines_of(s.verdict), *after.items()], Console(highlight=False, markup=False))
 
 
-class FieldOutput:
-    """Frames of every field and rows of windows, as they come. Collective over all ranks."""
+def judge(order: Order, outcome: RunSummary) -> None:
+    """Ends a run whose solution cannot be.
 
-    def __init__(self, problem: Problem, writer: ResultWriter, communicator: Communicator, who: str) -> None:
-        self._problem, self._writer, self._communicator, self._who = problem, writer, communicator, who
-        self._columns = [entry.name for entry in getattr(problem, "columns", ())]
-        self._names = [field.name for field in problem.fields]
-        self._size = len(writer.local_pieces) * problem.geometry.values_per_piece
-        self._is_heard = problem.geometry.pieces is not None or communicator.rank == 0
-
-    @classmethod
-    def opened(cls, order: Order, problem: Problem, communicator: Communicator, until: float | None) -> "FieldOutput":
-        """The output of a run that begins, or goes on.
-
-        Args:
-            order: The order.
-            problem: What is solved.
-            communicator: All ranks.
-            until: Internal time from which it goes on; None where it begins.
-
-        Raises:
-            InputError: The result that it goes on with belongs to another run.
-            OutputError: The file cannot be written.
-        """
-        header = ResultHeader(
-            system=order.system.name, geometry=problem.geometry, fields=problem.fields,
-            windows=(*schema.WINDOWS, *getattr(problem, "columns", ())), config=order.described.to_json(),
-            seed=getattr(order.described.run, "seed", 0), dimensionless=_is_dimensionless(problem),
-        )  # fmt: skip
-        path, who = order.described.run.output, blamed(order.system, problem)
-        if until is None:
-            return cls(problem, ResultWriter(path, communicator, header), communicator, who)
-        resumed = ResultWriter.resume(path, communicator, header, _user_time(problem, until))
-        return cls(problem, resumed, communicator, who)
-
-    def window(self, step: Step[Problem], stats: Stats) -> None:
-        """Remembers the frames that are due in a window, and its row.
-
-        Raises:
-            InputError: The problem gives other fields than it says, or windows that end elsewhere.
-        """
-        attempt, rule = step.attempt, self._problem.rule
-        begin = step.before.time
-        check_after(self._who, begin, attempt)
-        if attempt.error == 0.0:  # whoever claims that is asked; others' estimates are made of the state
-            lost = not_finite(step.problem.pack(attempt.after))
-            said = f"{self._who}: an attempt from {begin:g} has error 0 and {lost!r} in its state that is not finite"
-            self._communicator.agree(None if lost is None else InputError(f"{said}; let its error be NaN"))
-        times = np.asarray(self._problem.times, float)
-        internal, late = (times - rule.since) * rule.unit, 1e-9 * max(attempt.length, 1e-300)
-        is_due = (internal > begin + late) & (internal <= begin + attempt.length + late)
-        if step.number == 0:
-            at_start = np.abs(internal - begin) <= late
-            if hasattr(self._problem, "initially"):
-                self._frames(times[at_start], self._problem.initially(), "initially")
-            else:
-                is_due |= at_start
-        if is_due.any():
-            # as it was when it solved this window: trunks may have been trained since
-            inside = np.clip(internal[is_due] - begin, 0.0, attempt.length)
-            self._frames(times[is_due], step.problem.observe(attempt, inside), "observe")
-        row = {
-            "start": _user_time(self._problem, begin), "length": attempt.length / rule.unit,
-            "error_estimate": attempt.error, "rejected": step.rejected,
-        }  # fmt: skip
-        known = {"seconds": step.seconds, **attempt.notes, **attempt.largest}
-        self._writer.windows([row | {name: known[name] for name in self._columns}])
-
-    def _frames(self, times: Float[ndarray, " n"], values: Mapping[str, Float[ndarray, "n ..."]], of: str) -> None:
-        wrong = wrong_frames(values, self._names, len(times), self._size) if self._is_heard else None
-        if self._is_heard and wrong is None and (missing := [name for name in self._names if name not in values]):
-            wrong = f"no {', '.join(missing)}"
-        self._communicator.agree(None if wrong is None else InputError(f"{self._who}: {of} gives {wrong}"))
-        for number, time in enumerate(times if values else ()):
-            self._writer.frame(float(time), {name: of_field[number] for name, of_field in values.items()})
-
-    def flush(self) -> None:
-        """Makes everything remembered part of the file."""
-        self._writer.flush()
-
-    def close(self, *, complete: bool = True) -> None:
-        """Ends the file."""
-        self._writer.close(complete=complete)
+    Raises:
+        SolveError: Its verdict says so.
+    """
+    check_possible(outcome.verdict, order.described.run.output)
 
 
 def _settings(order: Order) -> dict[str, str]:
@@ -213,13 +145,19 @@ def _settings(order: Order) -> dict[str, str]:
     return checkpoint.fingerprint(kept | {"run": {"seed": whole["run"].get("seed")}})
 
 
-def _asked(reached: Reached[Problem], otherwise: Callable[[Problem, Stats], Any], name: str) -> Any:
+def _space(problem: Any, header: ResultHeader, output: str) -> tuple[int, int]:
+    """Bytes of a result, at most where the number of its windows is known, and those that are free."""
+    samples = len(problem.sample_times) if header.probes else 0
+    size = result_bytes(header, frames=len(problem.times), samples=samples, windows=len(problem.stops))
+    return size, free_bytes(output)
+
+
+def _figures(reached: Reached[Any]) -> Mapping[str, Any]:
     """What the problem itself says of its stats, or what is said of every one."""
-    own: Callable[[Stats], Any] | None = getattr(reached.problem, name, None)
-    return otherwise(reached.problem, reached.stats) if own is None else own(reached.stats)
-
-
-def _figures(problem: Problem, stats: Stats) -> dict[str, Any]:
+    problem, stats = reached.problem, reached.stats
+    if hasattr(problem, "figures"):
+        own: Mapping[str, Any] = problem.figures(stats)
+        return own
     counted_up = {name: value for name, value in stats.sums.items() if not name.startswith("seconds_")}
     return {
         "windows": stats.windows,
@@ -230,13 +168,22 @@ def _figures(problem: Problem, stats: Stats) -> dict[str, Any]:
     }
 
 
-def _accuracy(problem: Problem, stats: Stats) -> Accuracy:
-    return Accuracy(stats.error, problem.rule.tolerance, "the largest estimate of a window", "window.tolerance")
+def _verdict(reached: Reached[Any], result: Path) -> Verdict:
+    """Likewise, what came of it."""
+    problem, stats = reached.problem, reached.stats
+    if hasattr(problem, "verdict"):
+        own: Verdict = problem.verdict(reached.state, stats, result)
+        return own
+    if hasattr(problem, "accuracy"):
+        return Verdict((problem.accuracy(stats),))
+    of = "the largest estimate of a window"
+    return Verdict((Accuracy(stats.error, problem.rule.tolerance, of, "window.tolerance"),))
 
 
-def _user_time(problem: Problem, internal: float) -> float:
-    return float(problem.rule.since + internal / problem.rule.unit)
+def _end(problem: Problem) -> float:
+    return _rounded(user_time(problem, float(problem.stops[-1])))
 
 
-def _is_dimensionless(problem: Problem) -> bool:
-    return bool(getattr(problem, "dimensionless", False))
+def _rounded(time: float) -> float:
+    """A user time as it was typed, whatever internal units have made of its last bit."""
+    return float(f"{time:.15g}")

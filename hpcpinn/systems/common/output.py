@@ -1,0 +1,188 @@
+"""What a run writes as it goes: frames of every field, samples at probes, rows of windows and sweeps."""
+
+import time as clock
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+from jaxtyping import Float
+from numpy import ndarray
+
+from hpcpinn.core.order import Order
+from hpcpinn.core.system import Problem, Record, Written
+from hpcpinn.errors import InputError
+from hpcpinn.io import schema
+from hpcpinn.io.layout import ResultHeader
+from hpcpinn.io.results import ResultWriter
+from hpcpinn.marching.kept import not_finite
+from hpcpinn.marching.march import Step
+from hpcpinn.marching.stats import Stats
+from hpcpinn.parallel.communicator import Communicator
+from hpcpinn.systems.contract import check_after, wrong_frames
+
+
+def every(interval: float, end: float) -> Float[ndarray, " n"]:
+    """Multiples of an interval from 0 to an end, which rounding does not cut off."""
+    multiples: Float[ndarray, " n"] = np.arange(int(end / interval * (1.0 + 1e-12)) + 1) * interval
+    return multiples
+
+
+def user_time(problem: Problem, internal: float) -> float:
+    """User time at an internal time."""
+    return float(problem.rule.since + internal / problem.rule.unit)
+
+
+def is_dimensionless(problem: Problem) -> bool:
+    """Whether numbers of a problem have no units."""
+    return bool(getattr(problem, "dimensionless", False))
+
+
+def header_of(order: Order, problem: Problem) -> ResultHeader:
+    """What a result file knows before its first frame."""
+    return ResultHeader(
+        system=order.system.name,
+        geometry=problem.geometry,
+        fields=tuple(problem.fields),
+        probes=tuple(getattr(problem, "probes", ())),
+        windows=(*schema.WINDOWS, *getattr(problem, "columns", ())),
+        config=getattr(problem, "description", None) or order.described.to_json(),
+        seed=getattr(order.described.run, "seed", 0),
+        dimensionless=is_dimensionless(problem),
+        members=tuple(getattr(problem, "members", ())),
+    )
+
+
+class RunOutput:
+    """The result file of a run while it is written. Collective over all ranks."""
+
+    def __init__(
+        self, problem: Problem, header: ResultHeader, writer: ResultWriter, communicator: Communicator, who: str = ""
+    ) -> None:
+        """Takes what a run writes.
+
+        Args:
+            problem: What is solved.
+            header: What the file knows.
+            writer: The file.
+            communicator: All ranks.
+            who: What gives values, for messages about those that do not fit; empty: they are not looked at.
+        """
+        self._problem, self._header, self._writer = problem, header, writer
+        self._communicator, self._who = communicator, who
+        self._columns = [entry.name for entry in header.windows]
+        self._is_heard = header.geometry.pieces is not None or communicator.rank == 0
+        self._written = {"times": 0, "sample_times": 0}
+
+    @classmethod
+    def opened(
+        cls, order: Order, problem: Problem, communicator: Communicator, until: float | None, who: str = ""
+    ) -> "RunOutput":
+        """The output of a run that begins, or goes on.
+
+        Args:
+            order: The order.
+            problem: What is solved.
+            communicator: All ranks.
+            until: User time from which it goes on; None where it begins.
+            who: As of `RunOutput`.
+
+        Raises:
+            InputError: The result that it goes on with belongs to another run.
+            OutputError: The file cannot be written.
+        """
+        path, header = order.described.run.output, header_of(order, problem)
+        if until is None:
+            return cls(problem, header, ResultWriter(path, communicator, header), communicator, who)
+        output = cls(problem, header, ResultWriter.resume(path, communicator, header, until), communicator, who)
+        late = until + 1e-9 * max(1.0, abs(until))  # as the file drops what is later
+        output._written = {
+            name: int(np.searchsorted(getattr(problem, name, ()), late, side="right")) for name in output._written
+        }
+        return output
+
+    @property
+    def header(self) -> ResultHeader:
+        """What the file knows."""
+        return self._header
+
+    def window(self, step: Step[Problem], stats: Stats) -> None:
+        """Remembers what is due of an accepted window, and its row.
+
+        Raises:
+            InputError: The problem gives other fields than it says, or windows that end elsewhere.
+        """
+        begun = clock.perf_counter()
+        if self._who:
+            self._check_window(step)
+        problem = step.problem  # as it was when it solved this window: trunks may have been trained since
+        record: Record = problem.record(step, stats) if hasattr(problem, "record") else Record()
+        for frames in self._due_frames(step) if record.frames is None else (record.frames,):
+            for number, time in enumerate(frames.times if frames.values else ()):
+                self._writer.frame(float(time), {name: values[number] for name, values in frames.values.items()})
+        if self._header.probes:  # every rank, with a probe or without
+            samples = self._due_samples(step) if record.samples is None else record.samples
+            if len(samples.times):
+                self._writer.probes(*samples)
+        self._writer.sweeps(record.sweeps)
+        attempt, rule = step.attempt, problem.rule
+        known = {
+            "seconds": step.seconds, "seconds_io": clock.perf_counter() - begun, **attempt.notes, **attempt.largest,
+            "start": user_time(problem, step.before.time), "length": attempt.length / rule.unit,
+            "error_estimate": attempt.error, "rejected": step.rejected, **record.row,
+        }  # fmt: skip
+        self._writer.windows([{name: known[name] for name in self._columns}])
+
+    def _check_window(self, step: Step[Problem]) -> None:
+        """Refuses a window that does not fit what the problem says of itself."""
+        begin, attempt = step.before.time, step.attempt
+        check_after(self._who, begin, attempt)
+        if attempt.error == 0.0:  # whoever claims that is asked; others' estimates are made of the state
+            lost = not_finite(step.problem.pack(attempt.after))
+            said = f"{self._who}: an attempt from {begin:g} has error 0 and {lost!r} in its state that is not finite"
+            self._communicator.agree(None if lost is None else InputError(f"{said}; let its error be NaN"))
+
+    def _due_frames(self, step: Step[Problem]) -> list[Written]:
+        """Those of a window that are asked of `observe`, and of `initially` at the start of a run."""
+        found, problem = [], self._problem
+        times, inside = self._due(step, "times")
+        if step.number == 0 and hasattr(problem, "initially"):
+            after = int(np.searchsorted(inside, 1e-9 * step.attempt.length, side="right"))
+            found.append(self._checked("initially", problem.initially(), times[:after]))
+            times, inside = times[after:], inside[after:]
+        if len(times):
+            found.append(self._checked("observe", step.problem.observe(step.attempt, inside), times))
+        return found
+
+    def _due_samples(self, step: Step[Problem]) -> Written:
+        times, inside = self._due(step, "sample_times")
+        problem: Any = step.problem
+        return (
+            self._checked("sample", problem.sample(step.attempt, inside), times) if len(times) else Written(times, {})
+        )
+
+    def _due(self, step: Step[Problem], of: str) -> tuple[Float[ndarray, " n"], Float[ndarray, " n"]]:
+        """User times, of a member of the problem, that a window has reached; the same from its start, internal."""
+        rule, begin, length = self._problem.rule, step.before.time, step.attempt.length
+        times, first = np.asarray(getattr(self._problem, of), float), self._written[of]
+        internal = (times - rule.since) * rule.unit
+        self._written[of] = last = int(np.searchsorted(internal, begin + length * (1.0 + 1e-9), side="right"))
+        return times[first:last], np.clip(internal[first:last] - begin, 0.0, length)
+
+    def _checked(self, of: str, values: Mapping[str, Any], times: Float[ndarray, " n"]) -> Written:
+        if self._who:
+            names, writer = [field.name for field in self._problem.fields], self._writer
+            per_piece = self._problem.geometry.values_per_piece
+            size = len(writer.local_probes) if of == "sample" else len(writer.local_pieces) * per_piece
+            wrong = wrong_frames(values, names, len(times), size) if self._is_heard else None
+            if self._is_heard and wrong is None and (missing := [name for name in names if name not in values]):
+                wrong = f"no {', '.join(missing)}"
+            self._communicator.agree(None if wrong is None else InputError(f"{self._who}: {of} gives {wrong}"))
+        return Written(times, values)
+
+    def flush(self) -> None:
+        """Makes everything remembered part of the file."""
+        self._writer.flush()
+
+    def close(self, *, complete: bool = True) -> None:
+        """Ends the file."""
+        self._writer.close(complete=complete)
