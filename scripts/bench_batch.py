@@ -37,7 +37,7 @@ from hpcpinn.systems.cell.build.long import LEFT_OUT, build_split_problem  # noq
 from hpcpinn.systems.cell.build.population import members_of  # noqa: E402
 from hpcpinn.systems.cell.build.split_cell import SplitCell, describe_split_cell  # noqa: E402
 from hpcpinn.systems.cell.config.reading import load_config  # noqa: E402
-from hpcpinn.systems.cell.split_problem import SplitProblem  # noqa: E402
+from hpcpinn.systems.cell.slot_setup import SlotSetup  # noqa: E402
 from hpcpinn.timestepping.cable_equation import CableEquation  # noqa: E402
 from hpcpinn.timestepping.cell_grid import cell_grid  # noqa: E402
 from hpcpinn.timestepping.cell_weights import cell_weights  # noqa: E402
@@ -74,7 +74,7 @@ def limits(repeats: int) -> tuple[float, float]:
     return 2.0 * x.nbytes / seconds, 2.0 * n**3 / best(lambda: product(matrix), repeats)
 
 
-def operations(problem: SplitProblem, terms: float, species: int = 2) -> float:
+def operations(problem: SlotSetup, terms: float, species: int = 2) -> float:
     """That one cell needs for one window."""
     network = problem.splitting.reaction.flow_map.network  # type: ignore[attr-defined]
     layers = [layer.weight.shape for layer in network]
@@ -86,7 +86,7 @@ def operations(problem: SplitProblem, terms: float, species: int = 2) -> float:
     return reaction + influx + species * 9 * terms
 
 
-def bytes_moved(problem: SplitProblem) -> float:
+def bytes_moved(problem: SlotSetup) -> float:
     """That one cell's window must move: two fields in and out, three constants, its share of the influx.
 
     The influx of a compartment is two sinks and eight moments; a cell's place and weight in one take 12 bytes.
@@ -112,7 +112,7 @@ def many(plan: WindowPlan, copies: int) -> WindowPlan:
     return plan._replace(first=jax.tree.map(wide, plan.first), second=jax.tree.map(wide, plan.second))
 
 
-def windows(problem: SplitProblem, cell: SplitCell, motif: Motif, copies: int, repeats: int) -> dict[str, float]:
+def windows(problem: SlotSetup, cell: SplitCell, motif: Motif, copies: int, repeats: int) -> dict[str, float]:
     """Seconds of a slot's windows and what that means."""
     grid = cell_grid(join_cables([cell.cells] * copies))
     k = problem.constants
@@ -140,7 +140,7 @@ def windows(problem: SplitProblem, cell: SplitCell, motif: Motif, copies: int, r
     }  # fmt: skip
 
 
-def planned(problem: SplitProblem, cell: SplitCell, course: SlotVoltage, copies: int) -> dict[str, float]:
+def planned(problem: SlotSetup, cell: SplitCell, course: SlotVoltage, copies: int) -> dict[str, float]:
     """Seconds of a slot solved anew besides its voltage: gates, influx, windows; for batches that are not too large."""
     if copies > MOST_PLANNED:
         return {}
@@ -156,7 +156,7 @@ def planned(problem: SplitProblem, cell: SplitCell, course: SlotVoltage, copies:
     return {ANEW: seconds}
 
 
-def voltage(problem: SplitProblem, cell: SplitCell, copies: int, repeats: int) -> dict[str, float]:
+def voltage(problem: SlotSetup, cell: SplitCell, copies: int, repeats: int) -> dict[str, float]:
     """Seconds of steps of the voltage."""
     config = problem.config
     sets = {name: channel_set_named(name) for name in cell.channels}

@@ -71,7 +71,7 @@ from hpcpinn.systems.cell.cable_windows import QUIET, CableAttempt, CableState, 
 from hpcpinn.systems.cell.config.reading import load_config  # noqa: E402
 from hpcpinn.systems.cell.config.schema import RunConfig  # noqa: E402
 from hpcpinn.systems.cell.coupled_run import Balance, CoupledRun  # noqa: E402
-from hpcpinn.systems.cell.problem import Problem  # noqa: E402
+from hpcpinn.systems.cell.coupled_setup import CoupledSetup  # noqa: E402
 
 RESULTS = Path(__file__).resolve().parents[1] / "results"
 LEAK = 4.497120070890563
@@ -172,7 +172,7 @@ class Until:
         return self.run.attempt(state, length, reuse)
 
 
-def loaded_state(problem: Problem, run: CoupledRun) -> CableState:
+def loaded_state(problem: CoupledSetup, run: CoupledRun) -> CableState:
     """Rest, and 100 µM where loaded."""
     state, load = run.start(), LOADED - problem.cell.constants.c_rest
     pieces = problem.cell.pieces.cable.take(problem.local)
@@ -190,7 +190,7 @@ the 100 µM, so that the estimate speaks of the second and not of its first mome
 may be EARLY times as large."""
 
 
-def march_through(problem: Problem, times: Float[ndarray, " T"]) -> Course:
+def march_through(problem: CoupledSetup, times: Float[ndarray, " T"]) -> Course:
     """Solves from the loaded state and reports at the times (internal)."""
     run, rule = CoupledRun(problem, SerialCommunicator()), problem.windows
     march, stats = March.begun(Until(run, rule, times[-1:]), loaded_state(problem, run)), Stats()
@@ -224,7 +224,7 @@ def march_through(problem: Problem, times: Float[ndarray, " T"]) -> Course:
     return Course(c, b, stats, longest, time.perf_counter() - began)
 
 
-def refined(problem: Problem, times: Float[ndarray, " T"], cells: int, tolerance: float) -> FvSolution:
+def refined(problem: CoupledSetup, times: Float[ndarray, " T"], cells: int, tolerance: float) -> FvSolution:
     """The reference on the pieces, so many cells per piece, reported on the output cells."""
     pieces = problem.cell.pieces.cable
     parts = problem.config.pieces.cells_per_piece
@@ -268,7 +268,7 @@ def run_config(features: int, tolerance: float) -> RunConfig:
     ])  # fmt: skip
 
 
-def report_work(problem: Problem, ours: Course) -> dict[str, Any]:
+def report_work(problem: CoupledSetup, ours: Course) -> dict[str, Any]:
     """Prints and returns what the network's solve took."""
     stats, pieces = ours.stats, problem.cell.pieces.cable.n_frusta
     longest, mean = ours.longest_window / UNIT, stats["sweeps"] / stats.windows

@@ -48,7 +48,7 @@ from hpcpinn.systems.cell.build.coupled import build_problem  # noqa: E402
 from hpcpinn.systems.cell.cable_windows import CableState  # noqa: E402
 from hpcpinn.systems.cell.config.reading import load_config  # noqa: E402
 from hpcpinn.systems.cell.coupled_run import CoupledRun  # noqa: E402
-from hpcpinn.systems.cell.problem import Problem  # noqa: E402
+from hpcpinn.systems.cell.coupled_setup import CoupledSetup  # noqa: E402
 from hpcpinn.training.least_squares import correct  # noqa: E402
 from hpcpinn.training.local import Window  # noqa: E402
 
@@ -93,7 +93,7 @@ class InterfaceProblem:
 
     @classmethod
     def of_window(
-        cls, problem: Problem, length: float, start: Callable[[Problem, CableState], CableState]
+        cls, problem: CoupledSetup, length: float, start: Callable[[CoupledSetup, CableState], CableState]
     ) -> "InterfaceProblem":
         """Solves one window and takes the last linearisation.
 
@@ -227,12 +227,12 @@ class SimulatedRank(Communicator):
         return x
 
 
-def at_rest(problem: Problem, state: CableState) -> CableState:
+def at_rest(problem: CoupledSetup, state: CableState) -> CableState:
     """The state itself."""
     return state
 
 
-def half_a_wave(problem: Problem, state: CableState) -> CableState:
+def half_a_wave(problem: CoupledSetup, state: CableState) -> CableState:
     """Calcium with a cosine over the whole cable on top: smooth, no flux at the ends."""
     pieces = problem.cell.pieces.cable.take(problem.local)
     fraction = (problem.solver.table.grid.space + 1.0) / 2.0

@@ -31,7 +31,7 @@ from hpcpinn.systems.cell.build.geometry import load_cable  # noqa: E402
 from hpcpinn.systems.cell.build.long import build_split_problem  # noqa: E402
 from hpcpinn.systems.cell.config.reading import load_config  # noqa: E402
 from hpcpinn.systems.cell.slot_run import compared  # noqa: E402
-from hpcpinn.systems.cell.split_problem import SplitProblem  # noqa: E402
+from hpcpinn.systems.cell.slot_setup import SlotSetup  # noqa: E402
 from hpcpinn.timestepping.splitting import _half_reactions_joined  # noqa: E402
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -49,7 +49,7 @@ def least(work: Callable[[], object], repeats: int) -> float:
     return min(spent)
 
 
-def problem_of(morphology: str, cells: int) -> SplitProblem:
+def problem_of(morphology: str, cells: int) -> SlotSetup:
     """The problem with about as many cells, by the length of pieces."""
     told = [f'morphology.file="{morphology}"', "run.output=none.h5"]
     cable = load_cable(load_config(ROOT / "jobs" / "rtms_10hz.toml", told))
@@ -62,7 +62,7 @@ def problem_of(morphology: str, cells: int) -> SplitProblem:
     return build_split_problem(load_config(ROOT / "jobs" / "rtms_10hz.toml", told + pieces))
 
 
-def parts(problem: SplitProblem, repeats: int) -> dict[str, float]:
+def parts(problem: SlotSetup, repeats: int) -> dict[str, float]:
     """Seconds of a slot, and of its parts."""
     splitting, state, drive = problem.splitting, problem.rest, problem.drive
     for number, slot in enumerate(problem.slots()):

@@ -341,10 +341,10 @@ def _check_constants(constants: Any) -> None:
 
 
 def _check_square(config: Any) -> None:
-    from hpcpinn.systems.square import problem as square_problem
+    from hpcpinn.systems.square import setup as square_setup
 
-    require_sound("the duration", square_problem.duration_of(config), positive=True)
-    constants = square_problem.constants_of(config)
+    require_sound("the duration", square_setup.duration_of(config), positive=True)
+    constants = square_setup.constants_of(config)
     _check_constants(constants)
 
 

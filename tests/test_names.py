@@ -19,8 +19,6 @@ NO_NOUN = re.compile(
 SHARED = {
     # What a user writes, and the table, rule or model that it stands for inside.
     "Buffer", "Cell",
-    # Two at a time, which are to become one.
-    "Problem",
 }  # fmt: skip
 """Names that classes still share; this set only shrinks."""
 

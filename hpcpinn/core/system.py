@@ -136,10 +136,10 @@ class Problem(Protocol):
 
     Optional, what is written and said: ``initially()``, fields at time 0 where they are known better than from the
     first window; ``record(step, stats)``, a `Record` of an accepted window (`hpcpinn.marching.march.Step`,
-    `hpcpinn.marching.stats.Stats`); ``plan(since, size, free)``, lines with
-    labels for a person before a long run, from a user time, whose result takes ``size`` of ``free`` bytes;
-    ``called``, what a person calls its windows, and ``detail(stats, step)``, a phrase for progress; and at the end ``figures(stats)``, by name, and ``accuracy(stats)``,
-    or all that came of it, ``verdict(state, stats, result)`` (`hpcpinn.systems.common.verdict`).
+    `hpcpinn.marching.stats.Stats`); ``plan(since, size, free)``, lines with labels for a person before a long run, from
+    a user time, whose result takes ``size`` of ``free`` bytes; ``called``, what a person calls its windows, and
+    ``detail(stats, step)``, a phrase, for progress; and at the end ``figures(stats)``, by name, and
+    ``accuracy(stats)``, or all that came of it, ``verdict(state, stats, result)`` (`hpcpinn.systems.common.verdict`).
 
     Optional, for others: ``reference(times)`` and ``closed_form(times)``, fields by name as `observe` gives them, by
     another method and by a formula, for validation; ``predict(parameters, at)``, what is seen at places and times

@@ -10,13 +10,13 @@ from hpcpinn.parallel.communicator import SerialCommunicator
 from hpcpinn.physics import sources
 from hpcpinn.systems.cell.build.coupled import build_problem
 from hpcpinn.systems.cell.config.reading import load_config
-from hpcpinn.systems.cell.problem import Problem
+from hpcpinn.systems.cell.coupled_setup import CoupledSetup
 from hpcpinn.timestepping.forcing import CalciumDrive
 
 COMMON = ("morphology.file=builtin:y_branch", "pieces.max_length=40", "run.duration=10")
 
 
-def problem(*overrides: str) -> Problem:
+def problem(*overrides: str) -> CoupledSetup:
     return build_problem(load_config(None, [*COMMON, *overrides]), SerialCommunicator())
 
 

@@ -28,7 +28,7 @@ from hpcpinn.reference.refinement import MOVEMENT, Norms, Settled, Task, settle
 from hpcpinn.systems.cell.build.coupled import describe_cell
 from hpcpinn.systems.cell.build.places import input_files
 from hpcpinn.systems.cell.config.schema import RunConfig
-from hpcpinn.systems.cell.problem import Cell
+from hpcpinn.systems.cell.coupled_setup import Cell
 from hpcpinn.systems.cell.verdict import CellsVerdict, cells_verdict_in
 from hpcpinn.systems.common.verdict import Accuracy
 

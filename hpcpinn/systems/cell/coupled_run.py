@@ -17,7 +17,7 @@ from hpcpinn.marching.controller import WindowRule
 from hpcpinn.marching.stats import Stats
 from hpcpinn.parallel.communicator import Communicator
 from hpcpinn.systems.cell.cable_windows import NOTHING, QUIET, CableAttempt, CableState, CableWindows, Factors
-from hpcpinn.systems.cell.problem import Problem
+from hpcpinn.systems.cell.coupled_setup import CoupledSetup
 from hpcpinn.timestepping.forcing import WindowDrive
 from hpcpinn.training.local import Window
 
@@ -36,7 +36,7 @@ class CoupledRun:
         exchange_cost: Wall time that the exchanges of one sweep take, s.
     """
 
-    problem: Problem
+    problem: CoupledSetup
     communicator: Communicator
     exchange_cost: float = 0.0
 

@@ -20,7 +20,7 @@ from hpcpinn.physics.constants import CalciumConstants
 from hpcpinn.systems.cell.config.learnable import drives_voltage
 from hpcpinn.systems.cell.config.schema import SynapseConfig
 from hpcpinn.systems.cell.constants import CellConstants, enters_course
-from hpcpinn.systems.cell.problem import Problem
+from hpcpinn.systems.cell.coupled_setup import CoupledSetup
 from hpcpinn.systems.cell.voltage import VoltageOf
 from hpcpinn.timestepping.forcing import CalciumDrive
 
@@ -54,7 +54,7 @@ class DriveOf:
     rest_follows: bool
 
     @classmethod
-    def a_run(cls, problem: Problem) -> "DriveOf":
+    def a_run(cls, problem: CoupledSetup) -> "DriveOf":
         """The drive of a run, as a function of constants."""
         releases, cable = tuple(problem.config.releases), problem.cell.pieces.cable
         return cls(

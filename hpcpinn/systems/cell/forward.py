@@ -24,7 +24,7 @@ from hpcpinn.systems.cell.build.coupled import build_problem
 from hpcpinn.systems.cell.build.stimulus import pulses_of, uniform_magnitude
 from hpcpinn.systems.cell.config.schema import RunConfig
 from hpcpinn.systems.cell.coupled_run import Balance, CoupledRun, error_over_run
-from hpcpinn.systems.cell.problem import Problem
+from hpcpinn.systems.cell.coupled_setup import CoupledSetup
 from hpcpinn.systems.cell.recorder import Recorder
 from hpcpinn.systems.cell.trunk_training import TrunkTraining
 from hpcpinn.systems.cell.verdict import CellsVerdict, Firing, cells_of, firing_of, held, impossible_in
@@ -142,7 +142,7 @@ class CoupledOutput:
         self.recorder.writer.close(complete=complete)
 
 
-def _figures(problem: Problem, stats: Stats) -> Mapping[str, Any]:
+def _figures(problem: CoupledSetup, stats: Stats) -> Mapping[str, Any]:
     """What a run has counted and measured.
 
     ``error_estimate`` is the L2 error estimate over tree and time, of the worse species, relative to its excursion from
@@ -172,7 +172,7 @@ NOTHING_PASSED = 1e-7
 """Share of the calcium at rest; of less that came in or went out, a percentage says nothing."""
 
 
-def _warn_of_space(problem: Problem) -> None:
+def _warn_of_space(problem: CoupledSetup) -> None:
     run = problem.config.run
     rows = {
         "frames": 1 + int(run.duration / run.output_interval),
@@ -181,7 +181,7 @@ def _warn_of_space(problem: Problem) -> None:
     warn_of_space(run.output, result_bytes(problem.header, **rows), free_bytes(run.output))
 
 
-def _verdict(problem: Problem, stats: Stats) -> CellsVerdict:
+def _verdict(problem: CoupledSetup, stats: Stats) -> CellsVerdict:
     config = problem.config
     tolerance = config.window.tolerance
     # Windows take excursions for no smaller than a share of the species' scale: over the run it may be more.
@@ -214,7 +214,7 @@ def imbalance(balance: Balance, content: float, tolerance: float) -> tuple[str, 
     return (f"{differ} {gap:.2g} uM um3, {100.0 * gap / content:.2g} % of what the cell holds at rest; {advice}",)
 
 
-def _firing(problem: Problem) -> Firing:
+def _firing(problem: CoupledSetup) -> Firing:
     """Action potentials in the voltage that the run was driven by, at the places where it is known."""
     config, cell = problem.config, problem.cell
     if not cell.voltage_sites:
@@ -227,7 +227,7 @@ def _firing(problem: Problem) -> Firing:
     return firing_of(found, cell.source.sites.__getitem__, cable.kind[frusta], cable.path[frusta].mean(axis=1))
 
 
-def measured_exchange(problem: Problem, communicator: Communicator, repeats: int = 20) -> float:
+def measured_exchange(problem: CoupledSetup, communicator: Communicator, repeats: int = 20) -> float:
     """Seconds that the exchanges of one sweep take, in compiled code. Collective over all ranks."""
     if communicator.size == 1:
         return 0.0

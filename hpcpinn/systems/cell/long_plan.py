@@ -6,7 +6,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from hpcpinn.io.size import free_bytes, result_bytes
-from hpcpinn.systems.cell.split_problem import SplitProblem
+from hpcpinn.systems.cell.slot_setup import SlotSetup
 from hpcpinn.timestepping.motifs import MotifCache
 from hpcpinn.wording import biology, bytes_of, counted
 
@@ -63,7 +63,7 @@ class LongPlan:
         ]
 
 
-def plan_of(problem: SplitProblem, asked: set[str], since: float = 0.0) -> LongPlan:
+def plan_of(problem: SlotSetup, asked: set[str], since: float = 0.0) -> LongPlan:
     """What a run will write and need. Serial.
 
     Args:

@@ -25,7 +25,7 @@ from hpcpinn.systems.cell.config.schema import RunConfig
 from hpcpinn.systems.cell.long_plan import plan_of
 from hpcpinn.systems.cell.long_verdict import verdict_of
 from hpcpinn.systems.cell.slot_run import Due, SlotRun, SlotState, SolvedSlot
-from hpcpinn.systems.cell.split_problem import SplitProblem
+from hpcpinn.systems.cell.slot_setup import SlotSetup
 from hpcpinn.systems.common.resumption import stop_where_done
 from hpcpinn.systems.common.run_summary import RunSummary, summarised
 from hpcpinn.timestepping.splitting import Frames, extrapolated, in_rows
@@ -113,7 +113,7 @@ class SlotOutput:
         writer: The result file.
     """
 
-    problem: SplitProblem
+    problem: SlotSetup
     writer: ResultWriter
 
     def first_frame(self, state: SlotState) -> None:

@@ -10,7 +10,7 @@ from hpcpinn.marching.stats import Stats
 from hpcpinn.morphology.compartments import Compartments
 from hpcpinn.systems.cell.build.stimulus import uniform_magnitude
 from hpcpinn.systems.cell.slot_run import SlotState, rises_of_all
-from hpcpinn.systems.cell.split_problem import SplitProblem
+from hpcpinn.systems.cell.slot_setup import SlotSetup
 from hpcpinn.systems.cell.verdict import CellsVerdict, Firing, cells_of, firing_of, held, impossible_in
 from hpcpinn.systems.common.verdict import Accuracy
 from hpcpinn.timestepping.firing import Rises
@@ -19,7 +19,7 @@ SHORTER = "shorten windows: split.first, split.growth, split.longest, or split.w
 """What helps where split windows are off by too much."""
 
 
-def verdict_of(problem: SplitProblem, state: SlotState, stats: Stats) -> CellsVerdict:
+def verdict_of(problem: SlotSetup, state: SlotState, stats: Stats) -> CellsVerdict:
     """What came of a run whose result is finished. Collective over all ranks.
 
     Args:
@@ -31,7 +31,7 @@ def verdict_of(problem: SplitProblem, state: SlotState, stats: Stats) -> CellsVe
     return problem.communicator.on_root(_verdict, problem, rises, stats)
 
 
-def _verdict(problem: SplitProblem, rises: Float[ndarray, "P 2"], stats: Stats) -> CellsVerdict:
+def _verdict(problem: SlotSetup, rises: Float[ndarray, "P 2"], stats: Stats) -> CellsVerdict:
     config = problem.config
     tolerance, key = config.window.tolerance, "window.tolerance"
     of = "the estimate for windows of time (not for the cells' length), relative to calcium's distance from rest"
@@ -49,7 +49,7 @@ def _verdict(problem: SplitProblem, rises: Float[ndarray, "P 2"], stats: Stats) 
     return CellsVerdict(tuple(accuracy), tuple(left), impossible_in(config), cells, uniform_magnitude(config))
 
 
-def _firing(problem: SplitProblem, rises: Float[ndarray, "P 2"]) -> list[Firing]:
+def _firing(problem: SlotSetup, rises: Float[ndarray, "P 2"]) -> list[Firing]:
     """Of every member, in their order."""
     compartments = problem.solver.cable.compartments
     given = problem.solver.given

@@ -24,9 +24,9 @@ from hpcpinn.systems.cell import recorded
 from hpcpinn.systems.cell.build.voltage import voltage_of
 from hpcpinn.systems.cell.config.learnable import unit_of
 from hpcpinn.systems.cell.constants import CellConstants, enters_course
+from hpcpinn.systems.cell.coupled_setup import CoupledSetup
 from hpcpinn.systems.cell.course import CourseOf, DriveOf
 from hpcpinn.systems.cell.forward_march import FixedMarch, MarchedCell, WindowSequence
-from hpcpinn.systems.cell.problem import Problem
 
 
 class AtSites(NamedTuple):
@@ -55,7 +55,7 @@ class CellModel:
         indicator: Dissociation constant K of an indicator, µM: seen is c/(c + K); None: free calcium.
     """
 
-    problem: Problem
+    problem: CoupledSetup
     communicator: Communicator
     names: tuple[str, ...]
     sites: tuple[Site, ...]
@@ -179,7 +179,7 @@ class CellModel:
 
 
 def _course_of(
-    problem: Problem,
+    problem: CoupledSetup,
     communicator: Communicator,
     drive: DriveOf,
     constants: CellConstants,

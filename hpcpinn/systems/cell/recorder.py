@@ -14,7 +14,7 @@ from hpcpinn.domain.window_solver import WindowSolution
 from hpcpinn.io.results import ResultWriter
 from hpcpinn.parallel.communicator import Communicator
 from hpcpinn.physics import voltage
-from hpcpinn.systems.cell.problem import Problem, site_weights
+from hpcpinn.systems.cell.coupled_setup import CoupledSetup, site_weights
 
 
 @dataclass
@@ -27,13 +27,13 @@ class Recorder:
         next_frame, next_sample: Number of the next frame and probe sample.
     """
 
-    problem: Problem
+    problem: CoupledSetup
     writer: ResultWriter
     next_frame: int = 0
     next_sample: int = 0
 
     @classmethod
-    def open(cls, problem: Problem, communicator: Communicator, resume_at: float | None) -> "Recorder":
+    def open(cls, problem: CoupledSetup, communicator: Communicator, resume_at: float | None) -> "Recorder":
         """Creates the result file, or goes on in it. Collective over all ranks.
 
         Args:

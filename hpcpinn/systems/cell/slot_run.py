@@ -23,7 +23,7 @@ from hpcpinn.io import checkpoint
 from hpcpinn.marching.controller import WindowRule
 from hpcpinn.marching.stats import Stats
 from hpcpinn.systems.cell.cable_windows import NOTHING
-from hpcpinn.systems.cell.split_problem import SMALL, SplitProblem
+from hpcpinn.systems.cell.slot_setup import SMALL, SlotSetup
 from hpcpinn.timestepping.firing import Rises
 from hpcpinn.timestepping.motifs import DriveState, Motif, MotifCache
 from hpcpinn.timestepping.slot_windows import packed_windows, restore_windows
@@ -114,7 +114,7 @@ class SlotRun:
         cache: Motifs that are known.
     """
 
-    problem: SplitProblem
+    problem: SlotSetup
     cache: MotifCache
 
     rule = ALWAYS
@@ -328,7 +328,7 @@ def passed(times: Float[ndarray, " K"], interval: float, following: int) -> tupl
     return rows, max(following, int(over[-1]) + 1)
 
 
-def _packed(name: str, drive: DriveState, problem: SplitProblem) -> dict[str, Any]:
+def _packed(name: str, drive: DriveState, problem: SlotSetup) -> dict[str, Any]:
     """Membrane and channels of all compartments, on rank 0; collective over all ranks."""
     cable = problem.solver.cable
     membrane = cable.rows_of(drive.voltage)
@@ -339,12 +339,12 @@ def _packed(name: str, drive: DriveState, problem: SplitProblem) -> dict[str, An
     }
 
 
-def rises_of_all(problem: SplitProblem, own: Rises) -> Float[ndarray, "P 2"]:
+def rises_of_all(problem: SlotSetup, own: Rises) -> Float[ndarray, "P 2"]:
     """Number and first time of action potentials at all compartments, on rank 0; collective over all ranks."""
     return _of_all(np.column_stack([own.count, own.first]), problem)
 
 
-def _of_all(own: Float[ndarray, "n k"], problem: SplitProblem) -> Float[ndarray, "P k"]:
+def _of_all(own: Float[ndarray, "n k"], problem: SlotSetup) -> Float[ndarray, "P k"]:
     parts = problem.communicator.gather((problem.solver.cable.own, own))
     whole = np.zeros((problem.n_compartments, own.shape[1]))
     for rows, values in parts or ():
@@ -352,7 +352,7 @@ def _of_all(own: Float[ndarray, "n k"], problem: SplitProblem) -> Float[ndarray,
     return whole
 
 
-def _unpacked(name: str, scalars: Mapping[str, Any], problem: SplitProblem) -> DriveState:
+def _unpacked(name: str, scalars: Mapping[str, Any], problem: SlotSetup) -> DriveState:
     cable, halo = problem.solver.cable, problem.halo_compartments
     membrane = np.asarray(scalars[f"{name}_membrane"])[cable.own]
     voltage = cable.state_of(membrane, float(scalars[f"{name}_lag"]))

@@ -11,7 +11,7 @@ from hpcpinn.domain.coupled_window import CoupledWindow
 from hpcpinn.networks.trunk import Trunk, flattened, restored
 from hpcpinn.systems.cell.cable_windows import CableAttempt, CableState
 from hpcpinn.systems.cell.coupled_run import CoupledRun
-from hpcpinn.systems.cell.problem import Problem
+from hpcpinn.systems.cell.coupled_setup import CoupledSetup
 from hpcpinn.systems.common.trunk_rule import TrunkRule
 from hpcpinn.training.collocation import feature_table
 from hpcpinn.training.levenberg_marquardt import LevenbergMarquardt
@@ -24,7 +24,7 @@ class TrunkTraining(TrunkRule[CoupledRun]):
     """Trains the trunk of a run where its description asks for it. Collective over all ranks."""
 
     @classmethod
-    def of(cls, problem: Problem) -> "TrunkTraining":
+    def of(cls, problem: CoupledSetup) -> "TrunkTraining":
         """The rule of a run."""
         return cls.of_trainer(problem.config.training.trainer, LevenbergMarquardt(steps=10, tolerance=0.02))
 

@@ -21,8 +21,8 @@ from hpcpinn.reference.deepxde_peer import PeerRun, Training, require_deepxde, s
 from hpcpinn.reference.square import ReferenceSquare, solve_square
 from hpcpinn.systems.common.verdict import Accuracy
 from hpcpinn.systems.square.checks import square_from_json
-from hpcpinn.systems.square.problem import constants_of
 from hpcpinn.systems.square.recorded import DOPAMINE
+from hpcpinn.systems.square.setup import constants_of
 from hpcpinn.wording import duration
 
 _STEP = 0.1

@@ -27,7 +27,7 @@ from hpcpinn.physics.dopamine import DopamineConstants, exact
 from hpcpinn.progress import NO_PROGRESS, ProgressDisplay
 from hpcpinn.systems.square.config import ParameterConfig, SquareConfig
 from hpcpinn.systems.square.model import SquareModel, make_square_model
-from hpcpinn.systems.square.problem import constants_of
+from hpcpinn.systems.square.setup import constants_of
 
 EXAMPLE = "D"
 """A constant that can be learned."""

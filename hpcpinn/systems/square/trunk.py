@@ -10,7 +10,7 @@ from hpcpinn.networks import axis
 from hpcpinn.parallel.communicator import Communicator
 from hpcpinn.systems.common.trunk_rule import TrunkRule
 from hpcpinn.systems.square.config import SquareConfig
-from hpcpinn.systems.square.problem import build_square, duration_of
+from hpcpinn.systems.square.setup import build_square, duration_of
 from hpcpinn.systems.square.windows import SquareAttempt, SquareRun, SquareState
 from hpcpinn.training.levenberg_marquardt import LevenbergMarquardt
 from hpcpinn.training.rectangle_projection import SharedAxes

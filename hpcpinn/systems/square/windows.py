@@ -20,8 +20,8 @@ from hpcpinn.marching.stats import Stats
 from hpcpinn.parallel.communicator import Communicator
 from hpcpinn.physics.dopamine import DopamineConstants, exact
 from hpcpinn.systems.common.verdict import Accuracy
-from hpcpinn.systems.square.problem import SquareProblem, duration_of, positions, release, released
 from hpcpinn.systems.square.recorded import COLUMNS, DOPAMINE
+from hpcpinn.systems.square.setup import SquareSetup, duration_of, positions, release, released
 from hpcpinn.training.collocation import gauss_grid
 from hpcpinn.training.first_order import REMEDIES
 from hpcpinn.training.rectangles import RectangleData, field_on
@@ -67,7 +67,7 @@ class SquareRun:
         improvement: What trains the trunks on the way; None: nothing.
     """
 
-    problem: SquareProblem
+    problem: SquareSetup
     communicator: Communicator
     improvement: "Improvement[SquareRun] | None" = None
 

@@ -7,7 +7,7 @@ import pytest
 
 from hpcpinn.systems.cell.build.long import build_split_problem
 from hpcpinn.systems.cell.config.reading import load_config
-from hpcpinn.systems.cell.split_problem import SplitProblem
+from hpcpinn.systems.cell.slot_setup import SlotSetup
 from hpcpinn.timestepping.motifs import Motif
 from hpcpinn.training.flow_map import ReactionState
 
@@ -15,7 +15,7 @@ LENGTH = 2.0
 
 
 @pytest.fixture(scope="module")
-def problem() -> SplitProblem:
+def problem() -> SlotSetup:
     """A quiet cell with a release on a branch."""
     return build_split_problem(load_config(None, [
         "morphology.file=builtin:y_branch", "pieces.max_length=15", "run.duration=12.0", 'window.kind="mixed"',
@@ -25,20 +25,20 @@ def problem() -> SplitProblem:
 
 
 @pytest.fixture(scope="module")
-def motif(problem: SplitProblem) -> Motif:
+def motif(problem: SlotSetup) -> Motif:
     slot = next(slot for slot in problem.slots() if slot.coupled)
     assert (slot.start, slot.duration) == (2.0, LENGTH)
     return problem.solver.solve(slot, problem.drive)
 
 
-def bump(problem: SplitProblem) -> ReactionState:
+def bump(problem: SlotSetup) -> ReactionState:
     """Different at every point."""
     share = np.linspace(0.1, 0.9, len(problem.volume))
     return ReactionState(problem.rest.c * (1.0 + share), problem.rest.b * (1.0 - 0.1 * share))
 
 
 @pytest.mark.slow
-def test_coupled_windows_do_what_fine_split_ones_do(problem: SplitProblem, motif: Motif) -> None:
+def test_coupled_windows_do_what_fine_split_ones_do(problem: SlotSetup, motif: Motif) -> None:
     """Calcium, calbindin, and how much came in: 1e-3 is what windows and flow map are good for."""
     assert problem.coupled is not None
     begin, last = problem.rest, len(motif.ends) - 1
@@ -58,7 +58,7 @@ def test_coupled_windows_do_what_fine_split_ones_do(problem: SplitProblem, motif
     assert content[1] - content[0] == pytest.approx(content[2] - content[0], rel=1e-3)
 
 
-def test_the_state_is_handed_over_as_it_is(problem: SplitProblem, motif: Motif) -> None:
+def test_the_state_is_handed_over_as_it_is(problem: SlotSetup, motif: Motif) -> None:
     """What the first window begins with, back among the points of split windows: the same bits, and content."""
     coupled = problem.coupled
     assert coupled is not None
@@ -72,7 +72,7 @@ def test_the_state_is_handed_over_as_it_is(problem: SplitProblem, motif: Motif) 
     assert not np.asarray(drive.end_flux).any()
 
 
-def test_rest_stays_at_rest(problem: SplitProblem, motif: Motif) -> None:
+def test_rest_stays_at_rest(problem: SlotSetup, motif: Motif) -> None:
     assert problem.coupled is not None
     slot = replace(motif.slot, acting=())
     end, _, _ = problem.coupled.follow(problem.rest, problem.solver.solve(slot, problem.drive), np.zeros(0, int))

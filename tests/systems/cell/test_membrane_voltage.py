@@ -14,7 +14,7 @@ from hpcpinn.systems.cell.build.membrane import driven_cable
 from hpcpinn.systems.cell.build.stimulus import stimulus_of
 from hpcpinn.systems.cell.build.voltage import solve_voltage
 from hpcpinn.systems.cell.config.reading import load_config
-from hpcpinn.systems.cell.problem import site_weights
+from hpcpinn.systems.cell.coupled_setup import site_weights
 from hpcpinn.systems.cell.threshold import Search, find_threshold
 from hpcpinn.timestepping.voltage_limits import beyond_all_membranes
 

@@ -17,8 +17,8 @@ from hpcpinn.systems.common.trunk_rule import PAUSE, TrunkRule
 from hpcpinn.systems.jobs import load_order
 from hpcpinn.systems.square.comparison import closed_form
 from hpcpinn.systems.square.config import SquareConfig
-from hpcpinn.systems.square.problem import build_square
 from hpcpinn.systems.square.run import work
+from hpcpinn.systems.square.setup import build_square
 from hpcpinn.systems.square.trunk import SquareTrunkTraining, square_run
 from hpcpinn.systems.square.windows import SquareRun
 from hpcpinn.training.levenberg_marquardt import LevenbergMarquardt

@@ -18,7 +18,7 @@ from hpcpinn.systems.cell.build.stimulus import switching_times
 from hpcpinn.systems.cell.build.voltage import solve_voltage, voltage_of_file
 from hpcpinn.systems.cell.build.windows import coupled_solver, window_rule
 from hpcpinn.systems.cell.config.schema import RunConfig
-from hpcpinn.systems.cell.problem import Cell, Problem, site_weights
+from hpcpinn.systems.cell.coupled_setup import Cell, CoupledSetup, site_weights
 from hpcpinn.timestepping.forcing import CalciumDrive, flux_ends
 
 
@@ -67,7 +67,7 @@ def describe_cell(config: RunConfig, n_ranks: int = 1, cable: Cable | None = Non
     )
 
 
-def build_problem(config: RunConfig, communicator: Communicator, cable: Cable | None = None) -> Problem:
+def build_problem(config: RunConfig, communicator: Communicator, cable: Cable | None = None) -> CoupledSetup:
     """Sets up a run. Collective over all ranks.
 
     Args:
@@ -114,7 +114,7 @@ def build_problem(config: RunConfig, communicator: Communicator, cable: Cable | 
     stops = np.append(sources.breakpoints([drive.releases, drive.fluxes], end), end)
     if config.solves_voltage:
         stops = _without_near_ones(np.union1d(stops, unit * switching_times(config)))
-    return Problem(config, cell, shares, local, solver, drive, sampler, windows, stops)
+    return CoupledSetup(config, cell, shares, local, solver, drive, sampler, windows, stops)
 
 
 def _without_near_ones(stops: Float[np.ndarray, " S"]) -> Float[np.ndarray, " s"]:

@@ -37,7 +37,7 @@ from hpcpinn.systems.cell.build.split_cell import SplitCell, describe_split_cell
 from hpcpinn.systems.cell.build.stimulus import clamps_of, stimulus_of, warn_of_pulses_after_the_end
 from hpcpinn.systems.cell.build.windows import build_coupled_slots
 from hpcpinn.systems.cell.config.schema import RunConfig
-from hpcpinn.systems.cell.split_problem import SMALL, SplitProblem
+from hpcpinn.systems.cell.slot_setup import SMALL, SlotSetup
 from hpcpinn.timestepping.cable_equation import CableEquation, VoltageState
 from hpcpinn.timestepping.cell_grid import cell_grid
 from hpcpinn.timestepping.cell_weights import cell_weights
@@ -75,7 +75,7 @@ class _Shares:
     compartment: Int[ndarray, " P"]
 
 
-def build_split_problem(config: RunConfig, communicator: Communicator | None = None) -> SplitProblem:
+def build_split_problem(config: RunConfig, communicator: Communicator | None = None) -> SlotSetup:
     """Sets up a long run. Collective over all ranks.
 
     Args:
@@ -158,7 +158,7 @@ def build_split_problem(config: RunConfig, communicator: Communicator | None = N
         impossible=partial(impossible_voltage, config),
     )
     joined = join_cables([cell.pieces for cell in described])
-    return SplitProblem(
+    return SlotSetup(
         config=config,
         communicator=communicator,
         header=ResultHeader(

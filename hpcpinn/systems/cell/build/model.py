@@ -22,14 +22,14 @@ from hpcpinn.systems.cell.config.learnable import BY_TYPE
 from hpcpinn.systems.cell.config.schema import RunConfig
 from hpcpinn.systems.cell.constants import CellConstants, PieceConstants
 from hpcpinn.systems.cell.coupled_run import CoupledRun
+from hpcpinn.systems.cell.coupled_setup import CoupledSetup
 from hpcpinn.systems.cell.course import DriveOf, UnitCourse
 from hpcpinn.systems.cell.forward_march import FixedMarch, WindowSequence
 from hpcpinn.systems.cell.model import CellModel, _course_of
-from hpcpinn.systems.cell.problem import Problem
 from hpcpinn.timestepping.forcing import CalciumDrive, WindowDrive
 
 
-def known_constants(config: RunConfig, problem: Problem) -> CalciumConstants:
+def known_constants(config: RunConfig, problem: CoupledSetup) -> CalciumConstants:
     """The constants of a run, its leak None where it balances rest."""
     given = config.physics.constants.leak
     leak = PRESETS[config.physics.preset].leak if given is None else given
@@ -94,7 +94,7 @@ def _sites(names: Sequence[str], pieces: Cable) -> tuple[Site, ...]:
 
 
 def _pilot(
-    problem: Problem, communicator: Communicator, solver: CoupledWindow, unit_drive: CalciumDrive,
+    problem: CoupledSetup, communicator: Communicator, solver: CoupledWindow, unit_drive: CalciumDrive,
     learned: PieceConstants,
 ) -> WindowSequence:  # fmt: skip
     """Windows as a forward run with the given constants chooses them."""

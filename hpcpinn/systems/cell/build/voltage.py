@@ -20,7 +20,7 @@ from hpcpinn.systems.cell.build.values import value_in
 from hpcpinn.systems.cell.config.learnable import drives_voltage
 from hpcpinn.systems.cell.config.schema import RunConfig
 from hpcpinn.systems.cell.constants import coordinates_of
-from hpcpinn.systems.cell.problem import Problem
+from hpcpinn.systems.cell.coupled_setup import CoupledSetup
 from hpcpinn.systems.cell.voltage import VoltageOf
 from hpcpinn.timestepping.given_voltage import GivenVoltage
 from hpcpinn.timestepping.pulse_steps import steps_between
@@ -125,7 +125,7 @@ _SAME = 1e-7
 """ms: times closer than this are one."""
 
 
-def voltage_of(problem: Problem, names: tuple[str, ...]) -> VoltageOf | None:
+def voltage_of(problem: CoupledSetup, names: tuple[str, ...]) -> VoltageOf | None:
     """The voltage of a run as a function of constants; None where none of these is of the voltage.
 
     Args:

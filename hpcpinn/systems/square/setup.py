@@ -32,7 +32,7 @@ def duration_of(config: SquareConfig) -> float:
 
 
 @dataclass(frozen=True)
-class SquareProblem:
+class SquareSetup:
     """All that is fixed for a run, as one rank sees it.
 
     Attributes:
@@ -52,7 +52,7 @@ class SquareProblem:
     solver: RectangleWindow
 
 
-def build_square(config: SquareConfig, communicator: Communicator) -> SquareProblem:
+def build_square(config: SquareConfig, communicator: Communicator) -> SquareSetup:
     """Sets up a run; the same on all ranks but for what each owns.
 
     Raises:
@@ -102,7 +102,7 @@ def build_square(config: SquareConfig, communicator: Communicator) -> SquareProb
         solver = FirstOrderRectangles(**common, optimiser=optimiser, steps=training.steps)
     else:
         solver = RectangleWindow(**common, newton=newton)
-    return SquareProblem(config, constants, domain, owner, local, solver)
+    return SquareSetup(config, constants, domain, owner, local, solver)
 
 
 @jax.jit
@@ -121,7 +121,7 @@ def positions(
     return np.tile(x[:, :, None], (1, 1, n)), np.tile(y[:, None, :], (1, n, 1))
 
 
-def released(problem: SquareProblem) -> Float[Array, "p K X X"]:
+def released(problem: SquareSetup) -> Float[Array, "p K X X"]:
     """The field at the start of a run at the nodes of this rank's pieces, µM."""
     x, y = positions(problem.solver.geometry, problem.solver.table.grid.space)
     field: Float[Array, "p K X X"] = release(problem.constants, x, y)[:, None]

@@ -44,7 +44,7 @@ class Cell:
 
 
 @dataclass(frozen=True)
-class Problem:
+class CoupledSetup:
     """A run on one rank.
 
     Attributes:

@@ -24,7 +24,7 @@ SMALL = 0.02
 
 
 @dataclass(frozen=True)
-class SplitProblem:
+class SlotSetup:
     """A long run on one rank.
 
     Attributes:
