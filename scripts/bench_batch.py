@@ -33,10 +33,10 @@ from timing import best  # noqa: E402
 
 from hpcpinn.morphology.forest import join_cables, join_compartments, points_of  # noqa: E402
 from hpcpinn.physics.channel_sets import channel_set_named  # noqa: E402
-from hpcpinn.systems.cell.build.long import LEFT_OUT, build_split_problem  # noqa: E402
+from hpcpinn.systems.cell.build.long import LEFT_OUT, slot_setup  # noqa: E402
 from hpcpinn.systems.cell.build.population import members_of  # noqa: E402
 from hpcpinn.systems.cell.build.split_cell import SplitCell, describe_split_cell  # noqa: E402
-from hpcpinn.systems.cell.config.reading import load_config  # noqa: E402
+from hpcpinn.systems.cell.config.reading import config_from_json, load_config  # noqa: E402
 from hpcpinn.systems.cell.slot_setup import SlotSetup  # noqa: E402
 from hpcpinn.timestepping.cable_equation import CableEquation  # noqa: E402
 from hpcpinn.timestepping.cell_grid import cell_grid  # noqa: E402
@@ -158,7 +158,7 @@ def planned(problem: SlotSetup, cell: SplitCell, course: SlotVoltage, copies: in
 
 def voltage(problem: SlotSetup, cell: SplitCell, copies: int, repeats: int) -> dict[str, float]:
     """Seconds of steps of the voltage."""
-    config = problem.config
+    config = config_from_json(problem.description)
     sets = {name: channel_set_named(name) for name in cell.channels}
     equation = CableEquation(
         join_compartments([cell.compartments] * copies), [sets[name] for name in cell.channels] * copies,
@@ -183,10 +183,12 @@ def main() -> None:
     parser.add_argument("--repeats", type=int, default=5)
     given = parser.parse_args()
     config = load_config(ROOT / "jobs" / "rtms_10hz.toml", [f'morphology.file="{given.swc}"', "run.duration=305"])
-    problem = build_split_problem(config)
+    problem = slot_setup(config)
     pieces = config.pieces.model_copy(update={"cells_per_piece": 1})
-    cell = describe_split_cell(members_of(problem.config.model_copy(update={"pieces": pieces}))[0])
-    slots = list(problem.slots())
+    cell = describe_split_cell(
+        members_of(config_from_json(problem.description).model_copy(update={"pieces": pieces}))[0]
+    )
+    slots = problem.slots
     drive = problem.solver.solve(slots[0], problem.drive).end
     course = problem.solver.course(slots[1], drive)
     motif = problem.solver.planned(course)

@@ -21,11 +21,14 @@ prepare()
 
 import numpy as np  # noqa: E402
 
+from hpcpinn.config.load import Origin  # noqa: E402
+from hpcpinn.core.order import Order  # noqa: E402
 from hpcpinn.parallel.communicator import SerialCommunicator  # noqa: E402
-from hpcpinn.progress import NoProgress  # noqa: E402
-from hpcpinn.systems.cell import forward, long_run  # noqa: E402
+from hpcpinn.progress import NO_PROGRESS  # noqa: E402
+from hpcpinn.systems.cell import SYSTEM  # noqa: E402
 from hpcpinn.systems.cell.comparison import validate  # noqa: E402
 from hpcpinn.systems.cell.config.reading import load_config  # noqa: E402
+from hpcpinn.systems.common.run import work  # noqa: E402
 
 ROOT = Path(__file__).resolve().parents[1]
 RELEASES = np.array([3.0, 23.0])
@@ -66,9 +69,8 @@ def main() -> None:
         shared = job(Path(name), given.pieces, given.coupled_for)
         for way, settings in WAYS.items():
             config = load_config(None, [*shared, *settings, f"run.output={name}/run.h5"])
-            start = forward.run if config.window.kind == "coupled" else long_run.run_long
             begun = time.perf_counter()
-            start(config, SerialCommunicator(), NoProgress())
+            work(Order(SYSTEM, config, Origin()), SerialCommunicator(), NO_PROGRESS)
             seconds = time.perf_counter() - begun
             held = validate(f"{name}/run.h5")
             since = held.time[:, None] - RELEASES

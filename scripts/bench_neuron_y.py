@@ -66,12 +66,13 @@ from hpcpinn.physics.constants import CALBINDIN, CALCIUM, PRESETS, CalciumConsta
 from hpcpinn.reference.finite_volume import FvSolution, solve  # noqa: E402
 from hpcpinn.reference.forcing import Forcing, VoltageTable  # noqa: E402
 from hpcpinn.reference.mesh import Mesh  # noqa: E402
-from hpcpinn.systems.cell.build.coupled import build_problem  # noqa: E402
+from hpcpinn.systems.cell.build.coupled import coupled_setup  # noqa: E402
 from hpcpinn.systems.cell.cable_windows import QUIET, CableAttempt, CableState, Factors  # noqa: E402
 from hpcpinn.systems.cell.config.reading import load_config  # noqa: E402
 from hpcpinn.systems.cell.config.schema import RunConfig  # noqa: E402
-from hpcpinn.systems.cell.coupled_run import Balance, CoupledRun  # noqa: E402
+from hpcpinn.systems.cell.coupled_run import CoupledRun  # noqa: E402
 from hpcpinn.systems.cell.coupled_setup import CoupledSetup  # noqa: E402
+from hpcpinn.systems.cell.coupled_verdict import Balance  # noqa: E402
 
 RESULTS = Path(__file__).resolve().parents[1] / "results"
 LEAK = 4.497120070890563
@@ -285,7 +286,7 @@ def report_work(problem: CoupledSetup, ours: Course) -> dict[str, Any]:
 
 def calcium_alone(stored: Traces | None, neuron: Settled | None, given: argparse.Namespace) -> dict[str, Any]:
     """ref_yca: prints its tables and draws its traces."""
-    problem = build_problem(
+    problem = coupled_setup(
         run_config(given.features, given.tolerance), SerialCommunicator(), aligned_y(0.2, 1.4, 20.0)
     )
     pieces, parts = problem.cell.pieces.cable, problem.config.pieces.cells_per_piece

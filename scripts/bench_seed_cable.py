@@ -36,13 +36,13 @@ from hpcpinn.parallel.communicator import SerialCommunicator  # noqa: E402
 from hpcpinn.reference.finite_volume import solve  # noqa: E402
 from hpcpinn.reference.forcing import EndFlux, Forcing  # noqa: E402
 from hpcpinn.systems.cell.build.constants import constants_of  # noqa: E402
-from hpcpinn.systems.cell.build.coupled import build_problem  # noqa: E402
+from hpcpinn.systems.cell.build.coupled import coupled_run, coupled_setup  # noqa: E402
 from hpcpinn.systems.cell.build.geometry import load_cable  # noqa: E402
 from hpcpinn.systems.cell.cable_windows import CableState  # noqa: E402
 from hpcpinn.systems.cell.config.reading import load_config  # noqa: E402
 from hpcpinn.systems.cell.config.schema import RunConfig  # noqa: E402
-from hpcpinn.systems.cell.coupled_run import Balance, CoupledRun  # noqa: E402
-from hpcpinn.systems.cell.trunk_training import TrunkTraining  # noqa: E402
+from hpcpinn.systems.cell.coupled_run import CoupledRun  # noqa: E402
+from hpcpinn.systems.cell.coupled_verdict import Balance  # noqa: E402
 from hpcpinn.training.first_order import FirstOrder  # noqa: E402
 from hpcpinn.training.levenberg_marquardt import LevenbergMarquardt  # noqa: E402
 from hpcpinn.training.monolithic import CableTask, DenseNetwork, Monolithic  # noqa: E402
@@ -196,12 +196,12 @@ def relative(found: np.ndarray, wanted: np.ndarray, weight: np.ndarray) -> float
 def in_pieces(name: str, case: Case, overrides: tuple[str, ...]) -> Outcome:
     """A run of the package: pieces, windows, Schwarz sweeps."""
     began = time.perf_counter()
-    problem = build_problem(settings((*case.overrides, *overrides)), SERIAL)
+    run = coupled_run(settings((*case.overrides, *overrides)), SERIAL)
+    problem = run.setup
     piece = problem.cell.pieces.cable.take(problem.local)
     fraction = (problem.drive.grid.space + 1.0) / 2.0
     x = piece.xyz[:, :1, 0] + fraction * np.diff(piece.xyz[:, :, 0], axis=1)
     field = np.stack([curve(x) for curve in case.initial], axis=1)
-    run = CoupledRun(problem, SERIAL)
     state = run.start()._replace(time=START, field=jnp.asarray(field))
     try:
         state, stats = to_end(run, state)
@@ -218,7 +218,7 @@ def in_pieces(name: str, case: Case, overrides: tuple[str, ...]) -> Outcome:
 def to_end(run: CoupledRun, state: CableState) -> tuple[CableState, Stats]:
     """Marches as `hpcpinn run` does, without writing."""
     march, stats = March.begun(run, state), Stats()
-    march.improvement = TrunkTraining.of(run.problem)
+    march.improvement = run.improvement
     for step in march:
         stats = stats.and_window(step)
     return march.state, stats
@@ -234,7 +234,7 @@ def dense(
 ) -> Outcome:
     """One network on the whole cable, watched until it is as good as the paper's or time is up."""
     config = settings(case.overrides)
-    problem = build_problem(config, SERIAL)
+    problem = coupled_setup(config, SERIAL)
     drive = problem.drive.window(problem.drive.steady_gates(START), START, END - START)
     task = CableTask(
         equation=problem.solver.equation,

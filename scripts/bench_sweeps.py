@@ -44,7 +44,7 @@ from hpcpinn.morphology.frusta import Frustum, assemble  # noqa: E402
 from hpcpinn.parallel.communicator import Communicator, SerialCommunicator  # noqa: E402
 from hpcpinn.parallel.exchange import ExchangePlan  # noqa: E402
 from hpcpinn.physics.system import ReactionDiffusion  # noqa: E402
-from hpcpinn.systems.cell.build.coupled import build_problem  # noqa: E402
+from hpcpinn.systems.cell.build.coupled import coupled_setup  # noqa: E402
 from hpcpinn.systems.cell.cable_windows import CableState  # noqa: E402
 from hpcpinn.systems.cell.config.reading import load_config  # noqa: E402
 from hpcpinn.systems.cell.coupled_run import CoupledRun  # noqa: E402
@@ -274,7 +274,7 @@ def dendrites(counts: tuple[int, ...]) -> dict[str, list[int]]:
         problems = {}
         for count in counts:
             config = load_config(None, [*OPEN, *cut_into(count, total), "schwarz.max_sweeps=40"])
-            problems[count] = build_problem(config, SerialCommunicator(), dendrite(total))
+            problems[count] = coupled_setup(config, SerialCommunicator(), dendrite(total))
         for window in (0.1, 1.0, 5.0):
             rows[f"{total:.0f} um, window {window:g} ms"] = [
                 InterfaceProblem.of_window(problems[n], 1e-3 * window, at_rest).count() for n in counts
@@ -286,7 +286,7 @@ def dendrites(counts: tuple[int, ...]) -> dict[str, list[int]]:
 def simulated_ranks(ranks: tuple[int, ...]) -> dict[str, list[float]]:
     """Sweeps of one cut on ever more ranks, and how far the traces differ from those of one rank."""
     config = load_config(None, [*OPEN, 'synapse=[{site="tip", start=0.0}]'])
-    cell = InterfaceProblem.of_window(build_problem(config, SerialCommunicator()), 1e-3, at_rest)
+    cell = InterfaceProblem.of_window(coupled_setup(config, SerialCommunicator()), 1e-3, at_rest)
     counts, distances, alone = [], [], None
     for n in ranks:
         count, robin_in = cell.on_ranks(n)
@@ -309,7 +309,7 @@ def hard_cable(counts: tuple[int, ...]) -> dict[str, dict[str, list[int]]]:
                 "morphology.file=builtin:seed_cable", "morphology.merge_below=0", "physics.preset=seed",
                 "network.features=56", f"schwarz.max_sweeps={LIMIT}", *cut_into(count, 2.0),
             ])  # fmt: skip
-            problem = build_problem(config, SerialCommunicator())
+            problem = coupled_setup(config, SerialCommunicator())
             problems.append(InterfaceProblem.of_window(problem, window, half_a_wave))
         rows = {name: [p.count(*method) for p in problems] for name, method in METHODS.items()}
         title = f"Hard case, seed cable, one window of {window:g} (diffusion reaches {2 * window**0.5:.2g} of 2)"

@@ -28,7 +28,7 @@ import numpy as np  # noqa: E402
 
 from hpcpinn.domain.pieces import PieceRule, cut_into_pieces  # noqa: E402
 from hpcpinn.systems.cell.build.geometry import load_cable  # noqa: E402
-from hpcpinn.systems.cell.build.long import build_split_problem  # noqa: E402
+from hpcpinn.systems.cell.build.long import slot_setup  # noqa: E402
 from hpcpinn.systems.cell.config.reading import load_config  # noqa: E402
 from hpcpinn.systems.cell.slot_run import compared  # noqa: E402
 from hpcpinn.systems.cell.slot_setup import SlotSetup  # noqa: E402
@@ -59,13 +59,13 @@ def problem_of(morphology: str, cells: int) -> SlotSetup:
         count = cut_into_pieces(cable, [], [], PieceRule(length, min(length, 20.0), 1.5)).cable.n_frusta
         low, high = (length, high) if count > cells else (low, length)
     pieces = [f"pieces.max_length={length}", f"pieces.source_length={min(length, 20.0)}"]
-    return build_split_problem(load_config(ROOT / "jobs" / "rtms_10hz.toml", told + pieces))
+    return slot_setup(load_config(ROOT / "jobs" / "rtms_10hz.toml", told + pieces))
 
 
 def parts(problem: SlotSetup, repeats: int) -> dict[str, float]:
     """Seconds of a slot, and of its parts."""
     splitting, state, drive = problem.splitting, problem.rest, problem.drive
-    for number, slot in enumerate(problem.slots()):
+    for number, slot in enumerate(problem.slots):
         begin = drive
         motif = problem.solver.solve(slot, begin)
         if number == 2:

@@ -12,8 +12,8 @@ import pytest
 from hpcpinn.io import Result, read
 from hpcpinn.parallel.transports import make_communicator
 from hpcpinn.systems.cell.config.reading import load_config
-from hpcpinn.systems.cell.forward import run
 from tests import stumbling
+from tests.systems.cell.solving import solve
 from tests.systems.cell.test_forward import Silent
 
 REPOSITORY = Path(__file__).resolve().parents[1]
@@ -100,7 +100,7 @@ def solved(
             f'run.output="{folder / name}"',
         ],
     )
-    run(config, make_communicator("serial"), Silent())
+    solve(config, make_communicator("serial"), Silent())
     return read(folder / name)
 
 

@@ -19,7 +19,7 @@ from hpcpinn.morphology.sites import Site, parse_site
 from hpcpinn.parallel.communicator import SerialCommunicator
 from hpcpinn.physics.constants import PRESETS
 from hpcpinn.systems.cell.build.constants import constants_of
-from hpcpinn.systems.cell.build.coupled import build_problem
+from hpcpinn.systems.cell.build.coupled import coupled_setup
 from hpcpinn.systems.cell.build.geometry import load_cable
 from hpcpinn.systems.cell.build.inverse import truth_of
 from hpcpinn.systems.cell.build.values import mesh_for, own_value
@@ -66,7 +66,7 @@ def test_every_constant_that_can_be_learned_has_a_unit_a_value_and_a_truth():
 
 def test_the_courses_of_channels_and_releases_have_exact_derivatives():
     """Of all constants that shape them, against central differences."""
-    problem = build_problem(small(PLAIN_RELEASE, "parameter=[{name='D_c'}]"), SerialCommunicator())
+    problem = coupled_setup(small(PLAIN_RELEASE, "parameter=[{name='D_c'}]"), SerialCommunicator())
     assert all(enters_course(name) for name in SHAPING)
     constants = CellConstants(
         problem.cell.constants.replace(leak=None), SHAPING, problem.cell.pieces.cable.kind[problem.local]
@@ -96,7 +96,7 @@ def test_the_courses_of_channels_and_releases_have_exact_derivatives():
 
 def test_no_constant_that_enters_the_course_is_taken_not_to():
     """Derivatives of the course by those that are left out of it vanish, and by no other."""
-    problem = build_problem(small(PLAIN_RELEASE, "parameter=[{name='D_c'}]"), SerialCommunicator())
+    problem = coupled_setup(small(PLAIN_RELEASE, "parameter=[{name='D_c'}]"), SerialCommunicator())
     drive, known = DriveOf.a_run(problem), problem.cell.constants
     constants = CellConstants(known.replace(leak=None), (), problem.cell.pieces.cable.kind[problem.local])
     k = constants.course_constants(jnp.zeros(0))

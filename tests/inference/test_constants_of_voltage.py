@@ -8,7 +8,7 @@ from hpcpinn.errors import InputError
 from hpcpinn.inference.infer import fit_once
 from hpcpinn.parallel.communicator import SerialCommunicator
 from hpcpinn.physics.channel_sets import SQUID, channel_set_named
-from hpcpinn.systems.cell.build.coupled import build_problem
+from hpcpinn.systems.cell.build.coupled import coupled_setup
 from hpcpinn.systems.cell.build.geometry import load_cable
 from hpcpinn.systems.cell.build.values import value_in, with_values
 from hpcpinn.systems.cell.build.voltage import solve_voltage, voltage_of
@@ -38,7 +38,7 @@ def driven(*more: str):
 
 @pytest.fixture(scope="module")
 def problem():
-    return build_problem(driven("cable.temperature=8.0"), SerialCommunicator())
+    return coupled_setup(driven("cable.temperature=8.0"), SerialCommunicator())
 
 
 @pytest.fixture(scope="module")

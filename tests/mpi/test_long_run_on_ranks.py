@@ -11,8 +11,8 @@ from hpcpinn.io.metrics import read_metrics
 from hpcpinn.io.read import Result
 from hpcpinn.parallel.communicator import SerialCommunicator
 from hpcpinn.systems.cell.config.reading import load_config
-from hpcpinn.systems.cell.long_run import run_long
 from tests.mpi import runner
+from tests.systems.cell.solving import solve
 from tests.systems.cell.test_long_run import Silent
 
 JOB = """
@@ -91,7 +91,7 @@ def alone(folder: Path) -> Result:
                     shutil.copy(folder / name, folder / "begun" / name)
 
     config = load_config(folder / "job.toml", [f"run.output={folder / 'run.h5'}"])
-    run_long(config, SerialCommunicator(), Keeper())
+    solve(config, SerialCommunicator(), Keeper())
     return read(folder / "run.h5")
 
 

@@ -11,9 +11,9 @@ from hpcpinn.io.read import Result
 from hpcpinn.parallel.communicator import SerialCommunicator
 from hpcpinn.systems.cell.config.reading import load_config
 from hpcpinn.systems.cell.config.schema import RunConfig
-from hpcpinn.systems.cell.long_run import run_long
 from hpcpinn.systems.common.run_summary import RunSummary
 from tests.mpi import runner
+from tests.systems.cell.solving import solve
 from tests.systems.cell.test_long_run import Silent, arrays
 
 JOB = """
@@ -88,7 +88,7 @@ def alone(folder: Path) -> RunSummary:
                         shutil.copy(folder / "whole" / name, folder / begun / name)
 
     (folder / "whole").mkdir()
-    return run_long(described(folder / "whole"), SerialCommunicator(), Keeper())
+    return solve(described(folder / "whole"), SerialCommunicator(), Keeper())
 
 
 def test_both_kinds_of_windows_follow_each_other(alone: RunSummary, folder: Path) -> None:
@@ -105,7 +105,7 @@ def test_both_kinds_of_windows_follow_each_other(alone: RunSummary, folder: Path
 
 @pytest.mark.slow
 def test_it_goes_on_to_the_same_bits(alone: RunSummary, folder: Path) -> None:
-    resumed = run_long(
+    resumed = solve(
         described(folder / "again"), SerialCommunicator(), Silent(), resume=folder / "again" / "run.checkpoint.h5"
     )
     whole, again = (arrays(str(folder / name / "run.h5")) for name in ("whole", "again"))

@@ -8,7 +8,7 @@ import pytest
 
 from hpcpinn.parallel.communicator import SerialCommunicator
 from hpcpinn.physics import sources
-from hpcpinn.systems.cell.build.coupled import build_problem
+from hpcpinn.systems.cell.build.coupled import coupled_setup
 from hpcpinn.systems.cell.config.reading import load_config
 from hpcpinn.systems.cell.coupled_setup import CoupledSetup
 from hpcpinn.timestepping.forcing import CalciumDrive
@@ -17,7 +17,7 @@ COMMON = ("morphology.file=builtin:y_branch", "pieces.max_length=40", "run.durat
 
 
 def problem(*overrides: str) -> CoupledSetup:
-    return build_problem(load_config(None, [*COMMON, *overrides]), SerialCommunicator())
+    return coupled_setup(load_config(None, [*COMMON, *overrides]), SerialCommunicator())
 
 
 def spike(folder: Path) -> str:

@@ -7,8 +7,8 @@ import numpy as np
 import pytest
 
 from hpcpinn.parallel.communicator import SerialCommunicator
-from hpcpinn.systems.cell.build.coupled import build_problem
-from hpcpinn.systems.cell.build.long import build_split_problem
+from hpcpinn.systems.cell.build.coupled import coupled_setup
+from hpcpinn.systems.cell.build.long import slot_setup
 from hpcpinn.systems.cell.config.reading import load_config
 
 
@@ -26,11 +26,11 @@ def test_channels_and_releases_are_those_of_coupled_windows(tmp_path: Path) -> N
         "morphology.file=builtin:y_branch", "pieces.max_length=40", "run.duration=12.0",
         f"voltage.file={tmp_path / 'v.csv'}", 'synapse=[{site="tip", start=3.0, count=2, interval=0.6}]',
     ]  # fmt: skip
-    ours = build_split_problem(load_config(None, [*given, 'window.kind="mixed"']))
-    theirs = build_problem(load_config(None, given), SerialCommunicator())
+    ours = slot_setup(load_config(None, [*given, 'window.kind="mixed"']))
+    theirs = coupled_setup(load_config(None, given), SerialCommunicator())
     assert ours.coupled is not None
     drive = ours.drive
-    for slot in ours.slots():
+    for slot in ours.slots:
         motif = ours.solver.solve(slot, drive)
         drive = motif.end
         if slot.start > 3.3:

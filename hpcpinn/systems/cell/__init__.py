@@ -1,11 +1,15 @@
 """Calcium, a buffer and the voltage of branched neurons."""
 
 from collections.abc import Mapping
-from typing import Any, ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar
 
 from hpcpinn.systems.cell.config.reading import CELL
 from hpcpinn.systems.cell.config.schema import RunConfig
 from hpcpinn.systems.inverse import DrawAction, InferAction
+
+if TYPE_CHECKING:
+    from hpcpinn.core.system import Problem
+    from hpcpinn.parallel.communicator import Communicator
 
 
 class CellSystem:
@@ -40,11 +44,15 @@ class CellSystem:
         },
     }  # fmt: skip
 
-    def build(self, described: RunConfig, communicator: Any) -> Any:
-        """What a description means. Collective over all ranks."""
-        from hpcpinn.systems.cell.build.coupled import build_problem
+    def build(self, described: RunConfig, communicator: "Communicator") -> "Problem":
+        """What a description means: a run in coupled windows, or slot by slot. Collective over all ranks."""
+        if described.is_long:
+            from hpcpinn.systems.cell.build.long import slot_run
 
-        return build_problem(described, communicator)
+            return slot_run(described, communicator)
+        from hpcpinn.systems.cell.build.coupled import coupled_run
+
+        return coupled_run(described, communicator)
 
     def draw(self, drawing: Any) -> Any:
         """Draws the pictures of a run or an inference."""

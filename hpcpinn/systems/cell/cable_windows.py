@@ -56,12 +56,14 @@ class SolvedCable(NamedTuple):
     Attributes:
         solution: Heads, traces and work.
         drive: Forcing of the window.
+        begin: Internal time of its start.
         error_norm, away_norm: Error and excursion of every species, root mean square over the window,
             volume-weighted.
     """
 
     solution: WindowSolution
     drive: WindowDrive
+    begin: float
     error_norm: Float[np.ndarray, " K"]
     away_norm: Float[np.ndarray, " K"]
 
@@ -126,5 +128,5 @@ class CableWindows:
             why=f"no convergence (last change {solution.change:.2g}, interface jump {solution.jump:.2g})",
             effort=solution.sweeps / solver.sweep_limit,
             reuse=Factors(solution.linear, length),
-            inside=SolvedCable(solution, drive, error_norm, away_norm),
+            inside=SolvedCable(solution, drive, state.time, error_norm, away_norm),
         )

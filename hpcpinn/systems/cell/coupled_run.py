@@ -1,67 +1,117 @@
-"""A run of one cell in coupled windows, as the march and its checkpoints see it."""
+"""A run of one cell in coupled windows: a problem to march, write, and keep in checkpoints."""
 
 import math
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from functools import cached_property
+from pathlib import Path
+from typing import Any
 
 import jax
 import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float
 
-from hpcpinn.core.system import Packed, Rows
+from hpcpinn.core.system import Packed, Record, Rows
 from hpcpinn.domain.flows import calcium_content, membrane_flows
-from hpcpinn.io import checkpoint
+from hpcpinn.domain.sampling import in_blocks
+from hpcpinn.io.geometry import ProbeSite, Tree
+from hpcpinn.io.schema import Field
 from hpcpinn.marching.controller import WindowRule
+from hpcpinn.marching.march import Improvement, Step
 from hpcpinn.marching.stats import Stats
 from hpcpinn.parallel.communicator import Communicator
+from hpcpinn.physics.constants import CalciumConstants
+from hpcpinn.systems.cell import recorded
 from hpcpinn.systems.cell.cable_windows import NOTHING, QUIET, CableAttempt, CableState, CableWindows, Factors
 from hpcpinn.systems.cell.coupled_setup import CoupledSetup
+from hpcpinn.systems.cell.coupled_verdict import Balance, figures_of, verdict_of
+from hpcpinn.systems.cell.verdict import CellsVerdict
 from hpcpinn.timestepping.forcing import WindowDrive
 from hpcpinn.training.local import Window
-
-RESUMABLE = ("morphology", "physics", "buffer", "voltage", "field", "stimulation", "clamp", "channels", "cable",
-             "synapse", "flux", "network", "training", "pieces", "schwarz", "window")  # fmt: skip
-"""Tables of the run description that shape the state: they must not change on resume."""
 
 
 @dataclass(frozen=True)
 class CoupledRun:
-    """A run on one rank; every method is collective over all ranks.
+    """A run on one rank, a `hpcpinn.core.system.Problem`; every method is collective over all ranks.
 
     Attributes:
-        problem: What is solved.
+        setup: What it is made of.
         communicator: All ranks.
         exchange_cost: Wall time that the exchanges of one sweep take, s.
+        improvement: What trains the trunk on the way; None: nothing.
     """
 
-    problem: CoupledSetup
+    setup: CoupledSetup
     communicator: Communicator
     exchange_cost: float = 0.0
+    improvement: "Improvement[CoupledRun] | None" = None
+
+    columns = recorded.COLUMNS
+
+    @property
+    def parameters(self) -> CalciumConstants:
+        """Constants of calcium."""
+        return self.setup.cell.constants
+
+    @cached_property
+    def fields(self) -> tuple[Field, ...]:
+        """Species and voltage."""
+        return recorded.fields_of(self.parameters)
+
+    @cached_property
+    def geometry(self) -> Tree:
+        """The pieces, each in its output cells."""
+        setup = self.setup
+        return Tree(setup.cell.pieces.cable, setup.shares.owner, setup.sampler.cells_per_piece)
+
+    @property
+    def probes(self) -> tuple[ProbeSite, ...]:
+        """Places that are written between frames."""
+        return self.setup.cell.probes
+
+    @property
+    def dimensionless(self) -> bool:
+        """Whether numbers have no units."""
+        return self.parameters.time_unit == 1.0
+
+    @property
+    def settings(self) -> Mapping[str, str]:
+        """What states depend on."""
+        return self.setup.spec.settings
+
+    @cached_property
+    def times(self) -> Float[np.ndarray, " T"]:
+        """User times of frames."""
+        return self.setup.spec.times
+
+    @cached_property
+    def sample_times(self) -> Float[np.ndarray, " n"]:
+        """User times of samples at probes."""
+        return self.setup.spec.sample_times
 
     @property
     def rule(self) -> WindowRule:
         """Lengths and tolerance of windows."""
-        return self.problem.windows
+        return self.setup.windows
 
     @property
     def stops(self) -> Float[np.ndarray, " s"]:
         """Internal times at which something switches, and the end of the run."""
-        return self.problem.stops
+        return self.setup.stops
 
     @cached_property
     def windows(self) -> CableWindows:
         """The windows under the forcing of the run."""
-        return CableWindows(self.problem.solver, self.rule, self.stops, self._drive)
+        return CableWindows(self.setup.solver, self.rule, self.stops, self._drive)
 
     def _drive(self, state: CableState, length: float) -> WindowDrive:
-        return self.problem.drive.window(state.gates, state.time, length)
+        return self.setup.drive.window(state.gates, state.time, length)
 
     def start(self) -> CableState:
         """Rest everywhere, gates in equilibrium with the first voltage."""
-        equation, drive = self.problem.solver.equation, self.problem.drive
-        shape = (len(self.problem.local), len(equation.rest), len(drive.grid.space))
+        equation, drive = self.setup.solver.equation, self.setup.drive
+        shape = (len(self.setup.local), len(equation.rest), len(drive.grid.space))
         return CableState(
             time=0.0,
             field=jax.device_put(np.full(shape, np.asarray(equation.rest)[:, None])),
@@ -73,15 +123,15 @@ class CoupledRun:
     @cached_property
     def _unit_reach(self) -> Float[np.ndarray, " K"]:
         """Norm of an excursion by every species' scale everywhere."""
-        volume = float(self.problem.cell.pieces.cable.volume.sum())
-        return np.array(self.problem.solver.equation.scale) * math.sqrt(volume)
+        volume = float(self.setup.cell.pieces.cable.volume.sum())
+        return np.array(self.setup.solver.equation.scale) * math.sqrt(volume)
 
     def attempt(self, state: CableState, length: float, reuse: Factors | None) -> CableAttempt:
         """Solves the window of the given length that starts at the state, and counts what came in."""
         attempt = self.windows.attempt(state, length, reuse)
         if not math.isfinite(attempt.error):
             return attempt
-        solution, drive, error_norm, away_norm = attempt.inside
+        solution, drive, _, error_norm, away_norm = attempt.inside
         window = Window(jnp.asarray(length), state.field, drive.inside)
         gained, net, came_in = np.asarray(self._flows(window, solution.traces.heads, drive.end_flux)).tolist()
         worst = int(np.argmax(error_norm / np.maximum(state.reach, away_norm)))
@@ -104,7 +154,7 @@ class CoupledRun:
     @cached_property
     def _flows(self) -> Callable[[Window, Array, Array], Float[Array, " 3"]]:
         """Calcium gained, its net inflow, and what came in, all over this window and over all ranks, µM·µm³."""
-        solver = self.problem.solver
+        solver = self.setup.solver
 
         def run(window: Window, heads: Array, end_flux: Array) -> Float[Array, " 3"]:
             net, inward = membrane_flows(solver, window, heads)
@@ -121,14 +171,7 @@ class CoupledRun:
     @property
     def rows(self) -> Rows:
         """This rank's pieces."""
-        return Rows(self.problem.local, self.problem.cell.pieces.cable.n_frusta)
-
-    @cached_property
-    def settings(self) -> Mapping[str, str]:
-        """What states depend on."""
-        config = self.problem.config
-        tables = config.model_dump(mode="json", include=set(RESUMABLE)) | {"run": {"seed": config.run.seed}}
-        return checkpoint.fingerprint(tables, self.problem.cell.pieces.cable)
+        return Rows(self.setup.local, self.setup.cell.pieces.cable.n_frusta)
 
     def pack(self, state: CableState) -> Packed:
         """A state for a checkpoint."""
@@ -145,40 +188,37 @@ class CoupledRun:
             reach=np.asarray(packed.scalars["reach"]),
         )
 
+    def observe(self, attempt: CableAttempt, times: Float[np.ndarray, " n"]) -> dict[str, Float[np.ndarray, "n p c"]]:
+        """This rank's averages over the output cells at times inside a window, counted from its start."""
+        sampler, heads = self.setup.sampler, attempt.inside.solution.traces.heads
+        averages = [sampler.cell_averages(2.0 * float(t) / attempt.length - 1.0, heads) for t in times]
+        found = dict(zip(sampler.equation.names, np.stack(averages, axis=1), strict=True))
+        at_cells = self.setup.voltage.at_cells
+        found["voltage"] = np.stack([np.asarray(at_cells(attempt.inside.begin + float(t))) for t in times])
+        shape = len(times), len(self.setup.local), sampler.cells_per_piece
+        order = np.argsort(self.setup.local)  # as the result has them
+        return {name: values.reshape(shape)[:, order] for name, values in found.items()}
 
-@dataclass(frozen=True)
-class Balance:
-    """Calcium over a whole run, µM·µm³.
+    def sample(self, attempt: CableAttempt, times: Float[np.ndarray, " n"]) -> dict[str, Float[np.ndarray, "n p"]]:
+        """The same at this rank's probes."""
+        sampler, heads = self.setup.sampler, attempt.inside.solution.traces.heads
+        species = np.swapaxes(sampler.probe_values(2.0 * times / attempt.length - 1.0, heads), 0, 1)
+        voltage = in_blocks(self.setup.voltage.at_probes, attempt.inside.begin + times)
+        return {**dict(zip(sampler.equation.names, species, strict=True)), "voltage": voltage}
 
-    Attributes:
-        gained: Calcium in the cell more than at the start.
-        net: Calcium that came in minus that went out.
-        came_in: Calcium that came in: channels, releases, leak, ends.
-    """
+    def record(self, step: "Step[CoupledRun]", stats: Stats) -> Record:
+        """The balance so far, and how a window's sweeps have converged."""
+        sweeps = [
+            {"window": step.number, "newton": newton, "sweep": sweep, "jump": jump}
+            for newton, history in enumerate(step.attempt.inside.solution.histories)
+            for sweep, jump in enumerate(history[np.isfinite(history)])
+        ]
+        return Record({"balance": Balance.of(stats).relative, "seconds_train": step.seconds}, sweeps)
 
-    gained: float = 0.0
-    net: float = 0.0
-    came_in: float = 0.0
+    def figures(self, stats: Stats) -> Mapping[str, Any]:
+        """What the run has counted and measured."""
+        return figures_of(self.setup, stats)
 
-    @classmethod
-    def of(cls, stats: Stats) -> "Balance":
-        """What a run has counted."""
-        return cls(stats["gained"], stats["net"], stats["came_in"])
-
-    @property
-    def passed(self) -> float:
-        """Calcium that came in, or what left the cell where that is more; µM·µm³."""
-        return max(self.came_in, abs(self.net))
-
-    @property
-    def relative(self) -> float:
-        """Calcium gained minus net inflow, over all that came in, or went out where that is more."""
-        return abs(self.gained - self.net) / max(self.passed, 1e-300)
-
-
-def error_over_run(stats: Stats) -> float:
-    """L2 error estimate over tree and time, over the same norm of the run's excursion from rest.
-
-    Of every window the species with the largest ratio counts.
-    """
-    return math.sqrt(stats["error_square"] / max(stats["away_square"], 1e-300))
+    def verdict(self, state: CableState, stats: Stats, result: Path) -> CellsVerdict:
+        """What came of the run."""
+        return self.communicator.on_root(verdict_of, self.setup, stats, result)

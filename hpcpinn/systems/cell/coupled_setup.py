@@ -1,23 +1,25 @@
 """A run of one cell in coupled windows, as it was built."""
 
+from collections.abc import Callable
 from dataclasses import dataclass
+from functools import cached_property
 
+import jax
 import numpy as np
-from jaxtyping import Float, Int
+from jaxtyping import Array, Float, Int
 
 from hpcpinn.domain.partition import Partition
 from hpcpinn.domain.pieces import Pieces
 from hpcpinn.domain.sampling import Sampler
 from hpcpinn.domain.window_solver import WindowSolver
-from hpcpinn.io.geometry import ProbeSite, Tree
-from hpcpinn.io.layout import ResultHeader
+from hpcpinn.io.geometry import ProbeSite
 from hpcpinn.marching.controller import WindowRule
 from hpcpinn.morphology.interpolation import tree_weights
 from hpcpinn.morphology.sites import Site
 from hpcpinn.physics import voltage
 from hpcpinn.physics.constants import CalciumConstants
-from hpcpinn.systems.cell import recorded
 from hpcpinn.systems.cell.config.schema import RunConfig
+from hpcpinn.systems.cell.run_spec import RunSpec
 from hpcpinn.timestepping.forcing import CalciumDrive
 
 
@@ -44,44 +46,67 @@ class Cell:
 
 
 @dataclass(frozen=True)
+class SampledVoltage:
+    """Membrane voltage at the output cells and probes of a rank.
+
+    Attributes:
+        cell: The cell.
+        local: This rank's pieces as it stores them.
+        cells_per_piece: Number of output cells per piece.
+    """
+
+    cell: Cell
+    local: Int[np.ndarray, " P"]
+    cells_per_piece: int
+
+    @cached_property
+    def at_cells(self) -> Callable[[float], Float[Array, " N"]]:
+        """In the middle of the output cells at an internal time, mV."""
+        cells = self.cells_per_piece
+        fraction = np.tile((np.arange(cells) + 0.5) / cells, (len(self.local), 1))
+        return self._at(np.repeat(self.local, cells), fraction.ravel())
+
+    @cached_property
+    def at_probes(self) -> Callable[[Float[np.ndarray, " t"]], Float[Array, "t p"]]:
+        """At this rank's probes at internal times, mV."""
+        mine = [p for p in self.cell.probes if p.piece in set(self.local.tolist())]
+        piece = np.array([p.piece for p in mine], int)
+        return jax.vmap(self._at(piece, np.array([p.fraction for p in mine], float)))
+
+    def _at(self, piece: Int[np.ndarray, " n"], fraction: Float[np.ndarray, " n"]) -> Callable[..., Array]:
+        weights, source = site_weights(self.cell, piece, fraction), self.cell.source
+        return jax.jit(lambda t: voltage.voltage_at(source, t, weights))
+
+
+@dataclass(frozen=True)
 class CoupledSetup:
-    """A run on one rank.
+    """What a run in coupled windows is made of, on one rank.
 
     Attributes:
         config: The run description.
+        spec: What the run writes, and what is said of it.
         cell: What all ranks share.
         shares: Who computes which pieces.
         local: This rank's pieces as it stores them.
-        solver: Solves windows.
+        solver: Solver of windows.
         drive: Channels and sources.
-        sampler: Output.
-        windows: Window lengths.
-        stops: Times at which windows end because something switches, and the end of the run.
+        sampler: Reader of species at output cells and probes.
+        voltage: The same for the voltage.
+        windows: Lengths and tolerance of windows.
+        stops: Internal times at which windows end because something switches, and the end of the run.
     """
 
     config: RunConfig
+    spec: RunSpec
     cell: Cell
     shares: Partition
     local: Int[np.ndarray, " P"]
     solver: WindowSolver
     drive: CalciumDrive
     sampler: Sampler
+    voltage: SampledVoltage
     windows: WindowRule
     stops: Float[np.ndarray, " S"]
-
-    @property
-    def header(self) -> ResultHeader:
-        """What the result file knows before the first frame."""
-        return ResultHeader(
-            system="cell",
-            geometry=Tree(self.cell.pieces.cable, self.shares.owner, self.config.pieces.cells_per_piece),
-            fields=recorded.fields_of(self.cell.constants),
-            windows=recorded.WINDOWS,
-            probes=self.cell.probes,
-            config=self.config.to_json(),
-            seed=self.config.run.seed,
-            dimensionless=self.cell.constants.time_unit == 1.0,
-        )
 
 
 def site_weights(cell: Cell, piece: Int[np.ndarray, " n"], fraction: Float[np.ndarray, " n"]) -> voltage.SiteWeights:

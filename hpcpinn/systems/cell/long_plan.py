@@ -3,9 +3,6 @@
 import resource
 from dataclasses import dataclass
 
-import numpy as np
-
-from hpcpinn.io.size import free_bytes, result_bytes
 from hpcpinn.systems.cell.slot_setup import SlotSetup
 from hpcpinn.timestepping.motifs import MotifCache
 from hpcpinn.wording import biology, bytes_of, counted
@@ -63,33 +60,30 @@ class LongPlan:
         ]
 
 
-def plan_of(problem: SlotSetup, asked: set[str], since: float = 0.0) -> LongPlan:
-    """What a run will write and need. Serial.
+def plan_of(setup: SlotSetup, most: tuple[int, int], since: float, size: int, free: int) -> LongPlan:
+    """What a run will write and need.
 
     Args:
-        problem: The run, set up.
-        asked: Keys of [run] that were given.
-        since: Where it goes on from, ms.
+        setup: What it is made of.
+        most: Number of frames and of samples, at most.
+        since: Time from which it goes on, ms.
+        size: Size of its result, bytes, at most.
+        free: Room where that will lie, bytes.
     """
-    run, header = problem.config.run, problem.header
-    ends_of_trains = int(np.sum(problem.frame_times <= run.duration))
-    frames = 1 + int(run.duration / run.output_interval * (1.0 + 1e-12)) + ends_of_trains
-    samples = 1 + int(run.duration / run.probe_interval * (1.0 + 1e-12)) if header.probes else 0
-    slots = sum(1 for _ in problem.slots())
-    size = result_bytes(header, frames=frames, samples=samples, windows=slots)
+    spec = setup.spec
     used = 1024 * resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
     # Rows wait in memory for the next checkpoint, at worst all of them; and motifs are kept.
-    memory = used + size / problem.communicator.size + MotifCache.most_bytes
+    memory = used + size / setup.communicator.size + MotifCache.most_bytes
     return LongPlan(
-        duration=run.duration - since,
-        slots=slots,
-        output_interval=run.output_interval,
-        probe_interval=run.probe_interval,
-        chosen=("output_interval" not in asked, "probe_interval" not in asked),
-        frames=frames,
-        samples=samples,
-        probes=len(header.probes),
+        duration=spec.duration - since,
+        slots=len(setup.slots),
+        output_interval=spec.output_interval,
+        probe_interval=spec.probe_interval,
+        chosen=setup.chosen,
+        frames=most[0],
+        samples=most[1] if setup.probes else 0,
+        probes=len(setup.probes),
         size=size,
-        free=free_bytes(run.output),
+        free=free,
         memory=memory,
     )

@@ -1,6 +1,9 @@
-"""What came of a long run: action potentials of every member, calcium, errors, what the flow map could not do."""
+"""What came of a long run: what it counted, action potentials of members, calcium, errors, limits of the flow map."""
 
+from collections.abc import Mapping
 from functools import partial
+from pathlib import Path
+from typing import Any
 
 import numpy as np
 from jaxtyping import Float
@@ -8,32 +11,58 @@ from numpy import ndarray
 
 from hpcpinn.marching.stats import Stats
 from hpcpinn.morphology.compartments import Compartments
-from hpcpinn.systems.cell.build.stimulus import uniform_magnitude
-from hpcpinn.systems.cell.slot_run import SlotState, rises_of_all
 from hpcpinn.systems.cell.slot_setup import SlotSetup
 from hpcpinn.systems.cell.verdict import CellsVerdict, Firing, cells_of, firing_of, held, impossible_in
 from hpcpinn.systems.common.verdict import Accuracy
 from hpcpinn.timestepping.firing import Rises
+from hpcpinn.timestepping.motifs import MotifCache
 
 SHORTER = "shorten windows: split.first, split.growth, split.longest, or split.windows = 'adaptive'"
 """What helps where split windows are off by too much."""
 
 
-def verdict_of(problem: SlotSetup, state: SlotState, stats: Stats) -> CellsVerdict:
-    """What came of a run whose result is finished. Collective over all ranks.
+def windows_in(stats: Stats) -> int:
+    """Number of windows, split and coupled, in the slots that were counted."""
+    return int(stats["split_windows"] + stats["coupled_windows"])
+
+
+def figures_of(setup: SlotSetup, cache: MotifCache, stats: Stats) -> Mapping[str, Any]:
+    """What a run has counted and measured; wall times in s."""
+    seconds, duration = stats["seconds_solve"] + stats["seconds_io"], setup.spec.duration
+    return {
+        "pulses": int(np.sum(setup.spec.pulses < duration)),
+        "members": len(setup.member_volume),
+        "sections": setup.geometry.cable.n_neurite_sections,
+        "cells": int(np.prod(setup.geometry.shape)),
+        "voltage_compartments": setup.n_compartments,
+        "slots": stats.windows,
+        "windows": windows_in(stats),
+        "coupled_windows": stats["coupled_windows"],
+        "coupled_error": stats["coupled_error"],
+        "motifs_solved": cache.solved,
+        "motifs_reused": cache.reused,
+        "motif_mismatch": cache.mismatch,
+        "error_estimate": stats.error,
+        "outside_flow_map": stats["outside"] / max(stats["evaluated"], 1),
+        **{f"seconds_{name}": stats[f"seconds_{name}"] for name in ("voltage", "windows", "coarse")},
+        "seconds_output": stats["seconds_io"],
+        "seconds_per_second": seconds / max(1e-3 * duration, 1e-300),
+    }
+
+
+def verdict_of(setup: SlotSetup, rises: Float[ndarray, "P 2"], stats: Stats, result: Path) -> CellsVerdict:
+    """What came of a run whose result is finished. Serial.
 
     Args:
-        problem: The run.
-        state: At its end.
-        stats: Likewise.
+        setup: What the run was made of.
+        rises: Number and first time of action potentials at all compartments.
+        stats: What it has counted.
+        result: Its result file.
+
+    Raises:
+        InputError: The file is no result.
     """
-    rises = rises_of_all(problem, state.rises)
-    return problem.communicator.on_root(_verdict, problem, rises, stats)
-
-
-def _verdict(problem: SlotSetup, rises: Float[ndarray, "P 2"], stats: Stats) -> CellsVerdict:
-    config = problem.config
-    tolerance, key = config.window.tolerance, "window.tolerance"
+    spec, tolerance, key = setup.spec, setup.spec.tolerance, "window.tolerance"
     of = "the estimate for windows of time (not for the cells' length), relative to calcium's distance from rest"
     accuracy = [Accuracy(stats.error, tolerance, of, key, SHORTER)]
     if stats["coupled_windows"]:
@@ -44,22 +73,22 @@ def _verdict(problem: SlotSetup, rises: Float[ndarray, "P 2"], stats: Stats) -> 
         left.append(
             f"{share:.2g} % of the states were outside the flow map's box and were stepped by a stiff solver instead"
         )
-    names = [member.name for member in problem.header.members]
-    cells = cells_of(config.run.output, names, _firing(problem, rises))
-    return CellsVerdict(tuple(accuracy), tuple(left), impossible_in(config), cells, uniform_magnitude(config))
+    names = [member.name for member in setup.members]
+    cells = cells_of(result, names, _firing(setup, rises))
+    return CellsVerdict(tuple(accuracy), tuple(left), impossible_in(result, spec), cells, spec.field)
 
 
-def _firing(problem: SlotSetup, rises: Float[ndarray, "P 2"]) -> list[Firing]:
+def _firing(setup: SlotSetup, rises: Float[ndarray, "P 2"]) -> list[Firing]:
     """Of every member, in their order."""
-    compartments = problem.solver.cable.compartments
-    given = problem.solver.given
-    members = max(1, len(problem.header.members))
+    compartments = setup.solver.cable.compartments
+    given = setup.solver.given
+    members = max(1, len(setup.members))
     if given is not None and len(given.times) == 1:
-        return [held(problem.config.voltage.constant)] * members
+        return [held(setup.spec.held_at)] * members
     # Members lie one after the other, as their sections do.
-    pieces = [member.pieces for member in problem.header.members] or [problem.header.cable.n_frusta]
+    pieces = [member.pieces for member in setup.members] or [setup.geometry.cable.n_frusta]
     first_piece = np.cumsum([0, *pieces[:-1]])
-    first = np.searchsorted(compartments.section, problem.header.cable.section[first_piece])
+    first = np.searchsorted(compartments.section, setup.geometry.cable.section[first_piece])
     distance = np.arange(compartments.count)  # sections are in the order of the tree: the first is the root's
     found = []
     for low, high in zip(first, [*first[1:], compartments.count], strict=True):

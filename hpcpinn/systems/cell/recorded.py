@@ -26,8 +26,7 @@ def _free(number: int, buffer: Buffer) -> Variable:
         raise InputError(str(error), ("buffer", number - 1, "name")) from None
 
 
-WINDOWS = (
-    *COMMON,
+COLUMNS = (
     column("newton_steps", "Newton steps", kind=int),
     column("sweeps", "Schwarz sweeps", kind=int),
     column("jump", "largest relative disagreement at interfaces"),
@@ -36,4 +35,7 @@ WINDOWS = (
     column("seconds_exchange", "wall time of the exchange between ranks", SECONDS),
     column("seconds_io", "wall time of output", SECONDS),
 )
-"""Columns of windows."""
+"""Columns of windows, besides those of every system."""
+
+WINDOWS = (*COMMON, *COLUMNS)
+"""All columns of windows."""

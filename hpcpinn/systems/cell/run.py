@@ -10,14 +10,15 @@ from rich.console import Console
 
 from hpcpinn.config.jobs import DEFAULT, is_cell
 from hpcpinn.core.order import Order
-from hpcpinn.progress import ProgressDisplay
+from hpcpinn.systems.common.run import judge, work
 from hpcpinn.terminal.lines import print_verdict
 from hpcpinn.wording import as_typed, biology, counted, duration
 
 if TYPE_CHECKING:
-    from hpcpinn.parallel.communicator import Communicator
     from hpcpinn.systems.cell.verdict import CellsVerdict
     from hpcpinn.systems.common.run_summary import RunSummary
+
+__all__ = ["judge", "look", "tell", "work"]
 
 
 def look(order: Order) -> None:
@@ -31,15 +32,6 @@ def look(order: Order) -> None:
     check_places(order.described, order.file)
 
 
-def work(order: Order, communicator: "Communicator", progress: ProgressDisplay) -> "RunSummary":
-    """Runs it, into its result file. Collective over all ranks."""
-    from hpcpinn.systems.cell import forward, long_run
-
-    if order.described.is_long:
-        return long_run.run_long(order.described, communicator, progress, resume=order.resume)
-    return forward.run(order.described, communicator, progress, resume=order.resume)
-
-
 def tell(order: Order, outcome: "RunSummary") -> None:
     """Prints what came of it."""
     console, typed = Console(highlight=False, markup=False), order.typed
@@ -49,17 +41,6 @@ def tell(order: Order, outcome: "RunSummary") -> None:
     )  # fmt: skip
     show: Any = print_long_summary if order.described.is_long else print_summary
     show(outcome, console, search)
-
-
-def judge(order: Order, outcome: Any) -> None:
-    """Raises where concentrations are none.
-
-    Raises:
-        SolveError: They are.
-    """
-    from hpcpinn.systems.common.verdict import check_possible
-
-    check_possible(outcome.verdict, order.described.run.output)
 
 
 def threshold_arguments(

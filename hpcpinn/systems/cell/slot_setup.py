@@ -1,6 +1,5 @@
 """A long run in split or mixed windows, as it was built for one rank."""
 
-from collections.abc import Iterator
 from dataclasses import dataclass
 
 import numpy as np
@@ -8,14 +7,15 @@ from jaxtyping import Float, Int
 from numpy import ndarray
 from scipy import sparse
 
-from hpcpinn.io.layout import ResultHeader
+from hpcpinn.io.geometry import ProbeSite, Tree
+from hpcpinn.io.layout import MemberEntry
 from hpcpinn.parallel.communicator import Communicator
 from hpcpinn.physics.constants import CalciumConstants
-from hpcpinn.systems.cell.config.schema import RunConfig
 from hpcpinn.systems.cell.coupled_slots import CoupledSlots
+from hpcpinn.systems.cell.run_spec import RunSpec
 from hpcpinn.timestepping.motifs import DriveState, MotifCache, SlotSolver
 from hpcpinn.timestepping.slot_windows import WindowCache, WindowSearch
-from hpcpinn.timestepping.slots import Course, Slot, slots
+from hpcpinn.timestepping.slots import Slot
 from hpcpinn.timestepping.splitting import Splitting
 from hpcpinn.training.flow_map import ReactionState
 
@@ -25,16 +25,22 @@ SMALL = 0.02
 
 @dataclass(frozen=True)
 class SlotSetup:
-    """A long run on one rank.
+    """What a long run is made of, on one rank.
 
     Attributes:
-        config: The run description, with its duration and output intervals filled in.
+        description: JSON text of the run description, with its duration and output intervals filled in.
+        spec: What the run writes, and what is said of it.
+        chosen: Whether the run has chosen the intervals between frames and between samples itself.
+        checkpoint_every: Wall time between checkpoints, s.
         communicator: All ranks.
-        header: What the result file knows before the first frame; its cells are the compartments.
+        geometry: The pieces of all members, each in its output cells.
+        probes: Places that are written between frames.
+        members: Entries of a population in the result; empty for one cell.
         constants: Of calcium; the leak balances the influx at the resting voltage of the first member.
         splitting: Advances calcium and its buffers over a slot.
         solver: Solves voltage and influx of a slot.
-        course: What happens besides the pulses.
+        slots: All slots of the protocol, in their order.
+        motif_tolerance: Largest difference of a slot's start from a motif's that is taken for it.
         search: Finds windows; None where their lengths are fixed.
         coupled: Goes through slots for coupled windows; None where there are none.
         pieces: Pieces of this rank, increasing; its cells are theirs, in this order.
@@ -48,13 +54,19 @@ class SlotSetup:
         drive: Membrane and channels at the start.
     """
 
-    config: RunConfig
+    description: str
+    spec: RunSpec
+    chosen: tuple[bool, bool]
+    checkpoint_every: float
     communicator: Communicator
-    header: ResultHeader
+    geometry: Tree
+    probes: tuple[ProbeSite, ...]
+    members: tuple[MemberEntry, ...]
     constants: CalciumConstants
     splitting: Splitting
     solver: SlotSolver
-    course: Course
+    slots: tuple[Slot, ...]
+    motif_tolerance: float
     search: WindowSearch | None
     coupled: CoupledSlots | None
     pieces: Int[ndarray, " p"]
@@ -77,24 +89,17 @@ class SlotSetup:
     def n_points(self) -> int:
         """Points of calcium, of all members and ranks."""
         per_piece = len(self.volume) // max(len(self.pieces), 1)
-        return per_piece * self.header.cable.n_frusta
+        return per_piece * self.geometry.cable.n_frusta
 
     @property
     def n_compartments(self) -> int:
         """Compartments of the voltage, of all members."""
         return self.solver.cable.compartments.count
 
-    def slots(self) -> Iterator[Slot]:
-        """All slots of the run."""
-        run, split = self.config.run, self.config.split
-        coupled_for = 0.0 if self.coupled is None else split.coupled_for
-        return slots(self.solver.stimulus, self.solver.onset, run.duration, split.slot, self.course, coupled_for)
-
     def new_cache(self) -> MotifCache:
         """A cache without motifs."""
         windows = None if self.search is None else WindowCache(self.search)
-        tolerance = self.config.split.motif_tolerance
-        return MotifCache(self.solver, tolerance, windows=windows, communicator=self.communicator)
+        return MotifCache(self.solver, self.motif_tolerance, windows=windows, communicator=self.communicator)
 
     def per_member(self, values: Float[ndarray, " N"]) -> Float[ndarray, " M"]:
         """Means over the volume of every member, of values at own cells. Collective over all ranks."""

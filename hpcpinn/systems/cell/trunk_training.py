@@ -11,7 +11,6 @@ from hpcpinn.domain.coupled_window import CoupledWindow
 from hpcpinn.networks.trunk import Trunk, flattened, restored
 from hpcpinn.systems.cell.cable_windows import CableAttempt, CableState
 from hpcpinn.systems.cell.coupled_run import CoupledRun
-from hpcpinn.systems.cell.coupled_setup import CoupledSetup
 from hpcpinn.systems.common.trunk_rule import TrunkRule
 from hpcpinn.training.collocation import feature_table
 from hpcpinn.training.levenberg_marquardt import LevenbergMarquardt
@@ -19,14 +18,12 @@ from hpcpinn.training.local import Window, collocated
 from hpcpinn.training.rows import resolvent_at
 from hpcpinn.training.variable_projection import SharedTrunk, TrainedPieces
 
+OPTIMISER = LevenbergMarquardt(steps=10, tolerance=0.02)
+"""How the trunk is trained."""
+
 
 class TrunkTraining(TrunkRule[CoupledRun]):
     """Trains the trunk of a run where its description asks for it. Collective over all ranks."""
-
-    @classmethod
-    def of(cls, problem: CoupledSetup) -> "TrunkTraining":
-        """The rule of a run."""
-        return cls.of_trainer(problem.config.training.trainer, LevenbergMarquardt(steps=10, tolerance=0.02))
 
     def is_lively(self, state: CableState, attempt: CableAttempt) -> bool:
         """Whether a window moves farther from rest than those before."""
@@ -41,28 +38,28 @@ class TrunkTraining(TrunkRule[CoupledRun]):
 
     def weights(self, problem: CoupledRun) -> Float[np.ndarray, " n"]:
         """The trunk's, in one vector."""
-        return np.asarray(flattened(problem.problem.solver.table.trunk))
+        return np.asarray(flattened(problem.setup.solver.table.trunk))
 
     def with_weights(self, problem: CoupledRun, weights: Float[np.ndarray, " n"]) -> CoupledRun:
         """The run with the trunk of `weights`."""
-        return with_trunk(problem, restored(problem.problem.solver.table.trunk, jnp.asarray(weights)))
+        return with_trunk(problem, restored(problem.setup.solver.table.trunk, jnp.asarray(weights)))
 
 
 def with_trunk(run: CoupledRun, trunk: Trunk) -> CoupledRun:
     """The run with another trunk; states do not depend on the trunk."""
-    problem = run.problem
-    table = problem.solver.table
-    solver = replace(problem.solver, table=feature_table(trunk, table.grid, table.points))
-    return replace(run, problem=replace(problem, solver=solver, sampler=replace(problem.sampler, trunk=trunk)))
+    setup = run.setup
+    table = setup.solver.table
+    solver = replace(setup.solver, table=feature_table(trunk, table.grid, table.points))
+    return replace(run, setup=replace(setup, solver=solver, sampler=replace(setup.sampler, trunk=trunk)))
 
 
 def shared_trunk(run: CoupledRun, state: CableState, attempt: CableAttempt) -> SharedTrunk:
     """What a solved window asks of the trunk, the traces held."""
-    solver, traces = run.problem.solver, attempt.inside.solution.traces
+    solver, traces = run.setup.solver, attempt.inside.solution.traces
     assert isinstance(solver, CoupledWindow)
     table = solver.table
     window = collocated(table, Window(jnp.asarray(attempt.length), state.field, attempt.inside.drive.inside))
-    n_pieces, n_points = len(run.problem.local), len(table.points.weight)
+    n_pieces, n_points = len(run.setup.local), len(table.points.weight)
     resolvent = jax.jit(lambda window, heads: resolvent_at(solver.equation, table, window, heads))
     return SharedTrunk(
         equation=solver.equation,

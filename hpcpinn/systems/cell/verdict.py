@@ -17,7 +17,7 @@ from numpy import ndarray
 from hpcpinn.io.below_zero import below_zero
 from hpcpinn.io.extremes import Peak, peaks
 from hpcpinn.physics.constants import CALCIUM
-from hpcpinn.systems.cell.config.schema import RunConfig
+from hpcpinn.systems.cell.run_spec import RunSpec
 from hpcpinn.systems.common.verdict import Accuracy, Verdict, lines_of, verdict_in
 from hpcpinn.timestepping.firing import Rises
 from hpcpinn.wording import biology, counted, listed
@@ -158,17 +158,20 @@ def cells_of(path: str | Path, names: Sequence[str], firing: Sequence[Firing]) -
     return tuple(CellVerdict(*one) for one in zip(named, firing, rises, strict=True))
 
 
-def impossible_in(config: RunConfig) -> tuple[str, ...]:
+def impossible_in(result: Path, spec: RunSpec) -> tuple[str, ...]:
     """What a finished result holds that no cell could. Serial.
+
+    Args:
+        result: The result file.
+        spec: What the run keeps of its description.
 
     Raises:
         InputError: The file is no result.
     """
-    if config.physics.constants.ghk_sign == "as_printed":
+    if spec.may_drain:
         return ()  # known to drain the cell, and asked for by name
-    units = ("", "") if config.physics.preset == "seed" else ("ms", "uM")
     check = "check sign and size of what takes it out: flux.value, voltage, physics.constants"
-    return tuple(f"{negative.words(*units)}; {check}" for negative in below_zero(config.run.output))
+    return tuple(f"{negative.words(*spec.units)}; {check}" for negative in below_zero(result))
 
 
 def lines_of_cells(

@@ -78,7 +78,7 @@ def work(order: Order, communicator: Communicator, progress: ProgressDisplay) ->
         if resumed and len(problem.stops):
             communicator.on_root(stop_where_done, output, _end(problem), now, unit)
         written = RunOutput.opened(order, problem, communicator, now if resumed else None, who)
-        size, free = communicator.on_root(_space, problem, written.header, output)
+        size, free = communicator.on_root(space_of, problem, written.header, output)
         if hasattr(problem, "plan"):
             for line in problem.plan(now, size, free):
                 progress.tell(*line)
@@ -145,7 +145,7 @@ def _settings(order: Order) -> dict[str, str]:
     return checkpoint.fingerprint(kept | {"run": {"seed": whole["run"].get("seed")}})
 
 
-def _space(problem: Any, header: ResultHeader, output: str) -> tuple[int, int]:
+def space_of(problem: Any, header: ResultHeader, output: str) -> tuple[int, int]:
     """Bytes of a result, at most where the number of its windows is known, and those that are free."""
     samples = len(problem.sample_times) if header.probes else 0
     size = result_bytes(header, frames=len(problem.times), samples=samples, windows=len(problem.stops))

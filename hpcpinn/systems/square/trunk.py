@@ -47,7 +47,7 @@ class SquareTrunkTraining(TrunkRule[SquareRun]):
     @classmethod
     def of(cls, run: SquareRun) -> "SquareTrunkTraining":
         """The rule of a run."""
-        return cls.of_trainer(run.problem.config.training.trainer, OPTIMISER)
+        return cls.of_trainer(run.setup.config.training.trainer, OPTIMISER)
 
     def trained(
         self, optimiser: LevenbergMarquardt, problem: SquareRun, state: SquareState, attempt: SquareAttempt
@@ -58,25 +58,25 @@ class SquareTrunkTraining(TrunkRule[SquareRun]):
 
     def weights(self, problem: SquareRun) -> Float[np.ndarray, " n"]:
         """Those of all trunks, in one vector."""
-        table = problem.problem.solver.table
+        table = problem.setup.solver.table
         return axis.flattened((*table.trunks, table.clock))
 
     def with_weights(self, problem: SquareRun, weights: Float[np.ndarray, " n"]) -> SquareRun:
         """The run with the trunks of `weights`."""
-        table = problem.problem.solver.table
+        table = problem.setup.solver.table
         *trunks, clock = axis.restored((*table.trunks, table.clock), weights)
         return with_table(problem, tabulated(tuple(trunks), clock, table.grid))
 
 
 def with_table(run: SquareRun, table: RectangleTable) -> SquareRun:
     """The run with other trunks; the field between windows lives on nodes and does not depend on them."""
-    problem = run.problem
-    return replace(run, problem=replace(problem, solver=replace(problem.solver, table=table)))
+    setup = run.setup
+    return replace(run, setup=replace(setup, solver=replace(setup.solver, table=table)))
 
 
 def shared_axes(run: SquareRun, attempt: SquareAttempt) -> SharedAxes:
     """What a solved window asks of the trunks, the traces held."""
-    solver = run.problem.solver
+    solver = run.setup.solver
     return SharedAxes(
         equation=solver.equation,
         table=solver.table,

@@ -62,12 +62,12 @@ class SquareRun:
     """A run on one rank; every method is collective over all ranks.
 
     Attributes:
-        problem: What is solved.
+        setup: What it is made of.
         communicator: All ranks.
         improvement: What trains the trunks on the way; None: nothing.
     """
 
-    problem: SquareSetup
+    setup: SquareSetup
     communicator: Communicator
     improvement: "Improvement[SquareRun] | None" = None
 
@@ -77,35 +77,35 @@ class SquareRun:
     @property
     def parameters(self) -> DopamineConstants:
         """The constants of the equation."""
-        return self.problem.constants
+        return self.setup.constants
 
     @cached_property
     def geometry(self) -> Box:
         """The output cells."""
-        domain, line = self.problem.domain, self._line
+        domain, line = self.setup.domain, self._line
         low, size, count = np.array(domain.low), domain.size, domain.count
         x, y = (
             low[axis] + ((np.arange(count[axis])[:, None] + 0.5 + 0.5 * line) * size[axis]).ravel() for axis in range(2)
         )
-        return Box(x, y, subdomains=Subdomains(domain.centre, self.problem.owner))
+        return Box(x, y, subdomains=Subdomains(domain.centre, self.setup.owner))
 
     @cached_property
     def _line(self) -> Float[np.ndarray, " n"]:
         """Middles of the output cells along a side of a subdomain, ξ."""
-        cells = self.problem.config.run.cells
+        cells = self.setup.config.run.cells
         return (2.0 * np.arange(cells) + 1.0) / cells - 1.0
 
     @cached_property
     def times(self) -> Float[np.ndarray, " T"]:
         """When frames are written, ms: at multiples of the interval, and at the end."""
-        interval, end = self.problem.config.run.output_interval, float(self.stops[-1])
+        interval, end = self.setup.config.run.output_interval, float(self.stops[-1])
         frames = np.arange(0, np.floor(end / interval * (1.0 + 1e-12)) + 1) * interval
         return frames if frames[-1] > end * (1.0 - 1e-9) else np.append(frames, end)
 
     @cached_property
     def rule(self) -> WindowRule:
         """Lengths and tolerance of windows."""
-        config = self.problem.config
+        config = self.setup.config
         given = config.window
         return WindowRule(
             first=min(given.first, duration_of(config)),
@@ -119,15 +119,15 @@ class SquareRun:
     @cached_property
     def stops(self) -> Float[np.ndarray, " s"]:
         """The end of the run, ms."""
-        return np.array([duration_of(self.problem.config)])
+        return np.array([duration_of(self.setup.config)])
 
     def start(self) -> SquareState:
         """The release."""
-        return SquareState(0.0, released(self.problem))
+        return SquareState(0.0, released(self.setup))
 
     def attempt(self, state: SquareState, length: float, reuse: None) -> SquareAttempt:
         """Solves a window, estimates its error, and holds it against the closed form."""
-        solver, window = self.problem.solver, RectangleData(jnp.asarray(length), state.field)
+        solver, window = self.setup.solver, RectangleData(jnp.asarray(length), state.field)
         solution = solver.solve(window, solver.continued(state.field, length), jnp.asarray(solver.equation.scale))
         heads = solution.traces.heads
         error, away = solver.estimate(window, heads)
@@ -154,8 +154,8 @@ class SquareRun:
 
         At points that were not trained on.
         """
-        problem, communicator = self.problem, self.communicator
-        solver, table = problem.solver, problem.solver.table
+        setup, communicator = self.setup, self.communicator
+        solver, table = setup.solver, setup.solver.table
         grid = gauss_grid(len(table.grid.space) + 3, len(table.grid.time) + 3)
         along, in_time = table.along(grid.space), table.clock.features(grid.time).value
         x, y = positions(solver.geometry, grid.space)
@@ -164,7 +164,7 @@ class SquareRun:
 
         def compare(heads: Array, start: float, length: float) -> tuple[Array, Array, Array]:
             field = field_on(solver.equation, solver.geometry, along, in_time, heads)[:, 0]
-            wanted = exact(x[..., None], y[..., None], start + length * moments, problem.constants)
+            wanted = exact(x[..., None], y[..., None], start + length * moments, setup.constants)
             squares = jnp.stack([(field - wanted) ** 2, wanted**2])
             total = communicator.sum(jnp.einsum("spxyt,x,y,t->s", squares, *weights))
             return total[0], total[1], communicator.max(jnp.max(jnp.abs(field - wanted), initial=0.0))
@@ -174,21 +174,21 @@ class SquareRun:
     def initially(self) -> dict[str, Float[np.ndarray, "1 Y X"]]:
         """The release itself, on the output cells."""
         x, y = np.meshgrid(self.geometry.x, self.geometry.y)
-        return {DOPAMINE.name: np.asarray(release(self.problem.constants, x, y))[None]}
+        return {DOPAMINE.name: np.asarray(release(self.setup.constants, x, y))[None]}
 
     def observe(self, attempt: SquareAttempt, times: Float[np.ndarray, " n"]) -> dict[str, Float[np.ndarray, "n Y X"]]:
         """Frames of the whole square at times inside a window, counted from its start; nothing on other ranks."""
-        clock = self.problem.solver.table.clock
+        clock = self.setup.solver.table.clock
         in_time = np.asarray(clock.features(2.0 * times / attempt.length - 1.0).value)
         in_space = np.asarray(self._in_space(attempt.inside.solution.traces.heads))
-        parts = self.communicator.gather((self.problem.local, in_space @ in_time.T))
+        parts = self.communicator.gather((self.setup.local, in_space @ in_time.T))
         if parts is None:
             return {}
-        cells = self.problem.config.run.cells
+        cells = self.setup.config.run.cells
         frames = np.empty((len(times), len(self.geometry.y), len(self.geometry.x)))
         for pieces, values in parts:
             for piece, value in zip(pieces, values, strict=True):
-                column, row = self.problem.domain.place[piece] * cells
+                column, row = self.setup.domain.place[piece] * cells
                 frames[:, row : row + cells, column : column + cells] = value.transpose(2, 1, 0)
         return {DOPAMINE.name: frames}
 
@@ -198,14 +198,14 @@ class SquareRun:
 
         The times of frames differ from window to window; this part does not and is compiled once.
         """
-        solver = self.problem.solver
+        solver = self.setup.solver
         along, all_features = solver.table.along(self._line), jnp.eye(solver.table.clock.n_features)
         return jax.jit(lambda heads: field_on(solver.equation, solver.geometry, along, all_features, heads)[:, 0])
 
     @property
     def rows(self) -> Rows:
         """This rank's subdomains."""
-        return Rows(self.problem.local, len(self.problem.owner))
+        return Rows(self.setup.local, len(self.setup.owner))
 
     def pack(self, state: SquareState) -> Packed:
         """A state for a checkpoint."""
@@ -222,7 +222,7 @@ class SquareRun:
         ``exact_error_worst`` the largest of a single window, in the same measure; ``exact_error_max`` the largest
         difference at any point and time, µM; ``error_estimate`` the largest of a window.
         """
-        config = self.problem.config
+        config = self.setup.config
         return {
             "subdomains": config.domain.subdomains,
             "windows": stats.windows,

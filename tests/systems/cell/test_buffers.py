@@ -12,8 +12,7 @@ from hpcpinn.io.sidecar import FINITE_VOLUMES, read_reference
 from hpcpinn.parallel.transports import make_communicator
 from hpcpinn.systems.cell.comparison import validate
 from hpcpinn.systems.cell.config.reading import load_config
-from hpcpinn.systems.cell.forward import run
-from hpcpinn.systems.cell.long_run import run_long
+from tests.systems.cell.solving import solve
 from tests.systems.cell.test_forward import CELL, RELEASE, Silent
 
 DYE = '{name="fluo4", total=50.0, k_plus=236.0, k_minus=82.6, D=60.0}'
@@ -22,7 +21,7 @@ FINE = (*RELEASE[1:], "network.features=64", "window.tolerance=5e-3", "window.lo
 
 def solved(output: Path, *settings: str) -> Result:
     config = load_config(None, [*CELL, RELEASE[0], *settings, f'run.output="{output}"'])
-    return read(run(config, make_communicator("serial"), Silent()).result)
+    return read(solve(config, make_communicator("serial"), Silent()).result)
 
 
 def test_a_dye_is_a_species_that_agrees_with_the_reference(tmp_path: Path) -> None:
@@ -72,7 +71,7 @@ SPLIT = (
 
 def split(output: Path, *settings: str) -> Result:
     config = load_config(None, [CELL[0], *SPLIT, *settings, f'run.output="{output}"'])
-    return read(run_long(config, make_communicator("serial"), Silent()).result)
+    return read(solve(config, make_communicator("serial"), Silent()).result)
 
 
 def test_in_split_windows_a_dye_agrees_with_the_reference(tmp_path: Path) -> None:

@@ -5,7 +5,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from hpcpinn.systems.cell.build.long import build_split_problem
+from hpcpinn.systems.cell.build.long import slot_setup
 from hpcpinn.systems.cell.config.reading import load_config
 from hpcpinn.systems.cell.slot_setup import SlotSetup
 from hpcpinn.timestepping.motifs import Motif
@@ -17,7 +17,7 @@ LENGTH = 2.0
 @pytest.fixture(scope="module")
 def problem() -> SlotSetup:
     """A quiet cell with a release on a branch."""
-    return build_split_problem(load_config(None, [
+    return slot_setup(load_config(None, [
         "morphology.file=builtin:y_branch", "pieces.max_length=15", "run.duration=12.0", 'window.kind="mixed"',
         'synapse=[{site="dend[1](0.5)", start=2.0, flux=100.0}]', f"split.coupled_for={LENGTH}",
         "split.first=0.02",
@@ -26,7 +26,7 @@ def problem() -> SlotSetup:
 
 @pytest.fixture(scope="module")
 def motif(problem: SlotSetup) -> Motif:
-    slot = next(slot for slot in problem.slots() if slot.coupled)
+    slot = next(slot for slot in problem.slots if slot.coupled)
     assert (slot.start, slot.duration) == (2.0, LENGTH)
     return problem.solver.solve(slot, problem.drive)
 

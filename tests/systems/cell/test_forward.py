@@ -13,9 +13,9 @@ from hpcpinn.io.metrics import read_metrics
 from hpcpinn.parallel.transports import make_communicator
 from hpcpinn.systems.cell.comparison import Validation, validate
 from hpcpinn.systems.cell.config.reading import load_config
-from hpcpinn.systems.cell.forward import run
 from hpcpinn.systems.common.run_summary import RunSummary
 from tests.mpi import runner
+from tests.systems.cell.solving import solve
 
 CELL = ['morphology.file="builtin:y_branch"', "pieces.cells_per_piece=2"]
 RELEASE = ['synapse=[{site="dend[1](0.5)", start=0.5}]', "run.duration=2.0", "run.output_interval=0.5"]
@@ -42,7 +42,7 @@ class Silent:
 def solved(output: Path, *settings: str) -> tuple[RunSummary, Silent]:
     config = load_config(None, [*CELL, *settings, f'run.output="{output}"'])
     display = Silent()
-    return run(config, make_communicator("serial"), display), display
+    return solve(config, make_communicator("serial"), display), display
 
 
 @pytest.fixture(scope="module")
@@ -131,7 +131,7 @@ def test_resuming_what_is_there_says_so_and_touches_nothing(fine, folder: Path, 
     names = ("fine.h5", "fine.checkpoint.h5", "fine.metrics.json")
     before = {name: (folder / name).read_bytes() for name in names}
     with pytest.raises(NothingToDoError, match=expected) as caught:
-        run(config, make_communicator("serial"), Silent(), resume=folder / "fine.checkpoint.h5")
+        solve(config, make_communicator("serial"), Silent(), resume=folder / "fine.checkpoint.h5")
     assert caught.value.exit_code == 0
     assert {name: (folder / name).read_bytes() for name in names} == before
 

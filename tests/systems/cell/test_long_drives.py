@@ -10,14 +10,13 @@ import pytest
 from hpcpinn.errors import InputError
 from hpcpinn.io.read import read
 from hpcpinn.parallel.communicator import SerialCommunicator
-from hpcpinn.systems.cell import forward
 from hpcpinn.systems.cell.build.geometry import load_cable
-from hpcpinn.systems.cell.build.long import build_split_problem
+from hpcpinn.systems.cell.build.long import slot_setup
 from hpcpinn.systems.cell.build.voltage import solve_voltage
 from hpcpinn.systems.cell.config.reading import load_config
 from hpcpinn.systems.cell.config.schema import RunConfig
-from hpcpinn.systems.cell.long_run import run_long
 from hpcpinn.systems.common.run_summary import RunSummary
+from tests.systems.cell.solving import solve
 from tests.systems.cell.test_long_run import Silent, arrays
 
 CELL = ["morphology.file=builtin:y_branch", "cable.step=0.05"]
@@ -30,7 +29,7 @@ def described(tmp_path: Path, name: str, *more: str) -> RunConfig:
 
 
 def split(config: RunConfig, **options) -> RunSummary:
-    return run_long(config, SerialCommunicator(), Silent(), **options)
+    return solve(config, SerialCommunicator(), Silent(), **options)
 
 
 @pytest.mark.slow
@@ -48,7 +47,7 @@ def test_clamp_release_and_flux_agree_with_coupled_windows(tmp_path: Path) -> No
     ]  # fmt: skip
     summary = split(load_config(None, [*run, SPLIT, f"run.output={tmp_path}/split.h5"]))
     coupled = load_config(None, [*run, f"run.output={tmp_path}/coupled.h5"])
-    forward.run(coupled, SerialCommunicator(), Silent())
+    solve(coupled, SerialCommunicator(), Silent())
     assert summary.slots == 3 and summary.pulses == 0
     ours, theirs = (read(tmp_path / f"{name}.h5") for name in ("split", "coupled"))
     assert theirs.voltage.max() > 0.0
@@ -77,10 +76,10 @@ def test_a_voltage_from_a_file_does_what_the_same_voltage_does_solved(tmp_path: 
     times = np.asarray(source.times) * 1e3
     path = voltage_file(tmp_path / "voltage.h5", times, np.asarray(source.values), list(source.sites))
     given = described(tmp_path, "given", SPLIT, f"voltage.file={path}", "run.duration=6.0")
-    problems = build_split_problem(solved), build_split_problem(given)
+    problems = slot_setup(solved), slot_setup(given)
     assert problems[1].constants.leak == pytest.approx(problems[0].constants.leak, rel=1e-6)
     drives = [problem.drive for problem in problems]
-    for slot in problems[0].slots():
+    for slot in problems[0].slots:
         driven = [problem.solver.solve(slot, drive) for problem, drive in zip(problems, drives, strict=True)]
         drives = [one.end for one in driven]
         voltage = [one.voltage for one in driven]
@@ -107,13 +106,13 @@ def test_a_voltage_that_repeats_is_the_table_written_out(tmp_path: Path) -> None
     split(out)
     for name, values in arrays(again.run.output).items():
         np.testing.assert_allclose(values, arrays(out.run.output)[name], rtol=1e-9, atol=1e-12, err_msg=name)
-    reusing = build_split_problem(again)
+    reusing = slot_setup(again)
     cache, drive = replace(reusing.new_cache(), tolerance=1.0), reusing.drive
-    for slot in reusing.slots():
+    for slot in reusing.slots:
         drive = cache.motif(slot, drive).end
     assert (cache.solved, cache.reused) == (1, 2)
-    never = build_split_problem(out).new_cache()
-    for slot in reusing.slots():
+    never = slot_setup(out).new_cache()
+    for slot in reusing.slots:
         never.motif(slot, reusing.drive)
     assert never.starts == []  # memory stays flat
 
@@ -133,7 +132,7 @@ def test_stopped_and_resumed_to_the_bit_with_all_drives_on(tmp_path: Path) -> No
     assert (summary.motifs_solved, summary.motifs_reused) == (5, 1)
     stopped = described(tmp_path, "stopped", *everything)
     with pytest.raises(KeyboardInterrupt):
-        run_long(stopped, SerialCommunicator(), Silent(stop_after=4))
+        solve(stopped, SerialCommunicator(), Silent(stop_after=4))
     resumed = split(stopped, resume=tmp_path / "stopped.checkpoint.h5")
     for name, values in arrays(whole.run.output).items():
         assert np.array_equal(values, arrays(stopped.run.output)[name]), name
@@ -147,7 +146,7 @@ def test_stopped_and_resumed_to_the_bit_with_all_drives_on(tmp_path: Path) -> No
 def test_a_constant_voltage_needs_no_field(tmp_path: Path) -> None:
     """Held at −70 mV everywhere, calcium stays at rest, and one slot serves all."""
     quiet = described(tmp_path, "quiet", SPLIT, "run.duration=60.0", "split.slot=20.0", "voltage.constant=-70.0")
-    problem = build_split_problem(quiet)
+    problem = slot_setup(quiet)
     assert problem.constants.rest_voltage == -70.0
     summary = split(quiet)
     assert (summary.motifs_solved, summary.motifs_reused) == (1, 2)

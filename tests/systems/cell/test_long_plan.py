@@ -6,10 +6,12 @@ import pytest
 
 from hpcpinn.io.read import read
 from hpcpinn.parallel.communicator import SerialCommunicator
-from hpcpinn.systems.cell.build.long import build_split_problem
+from hpcpinn.systems.cell.build.long import slot_run, slot_setup
 from hpcpinn.systems.cell.config.reading import load_config
 from hpcpinn.systems.cell.long_plan import LongPlan, plan_of
-from hpcpinn.systems.cell.long_run import run_long
+from hpcpinn.systems.common.output import header_of
+from hpcpinn.systems.common.run import space_of
+from tests.systems.cell.solving import ordered, solve
 
 QUIET = [
     "morphology.file=builtin:y_branch", 'window.kind="split"', "field.magnitude=0.0", "stimulation.start=1.0",
@@ -32,9 +34,10 @@ class Told:
 
 def test_a_run_says_what_it_will_write_and_writes_no_more(tmp_path: Path) -> None:
     config = load_config(None, [*QUIET, f"run.output={tmp_path}/run.h5", "run.probe_interval=0.5"])
-    plan = plan_of(build_split_problem(config), config.run.model_fields_set)
-    told = Told()
-    run_long(config, SerialCommunicator(), told)
+    order, run, told = ordered(config), slot_run(config, SerialCommunicator()), Told()
+    size, free = space_of(run, header_of(order, run), config.run.output)
+    plan = plan_of(run.setup, (len(run.times), len(run.sample_times)), 0.0, size, free)
+    solve(config, SerialCommunicator(), told)
     assert [text for _, text in told.lines[:3]] == [text for _, text in plan.lines[:3]]
     result = read(tmp_path / "run.h5")
     assert plan.slots == len(result.windows["start"])
@@ -64,5 +67,4 @@ def test_lengths_sizes_and_choices_are_said_as_people_say_them() -> None:
 def test_what_was_asked_for_is_not_called_chosen(given: tuple[str, ...]) -> None:
     intervals = {"output_interval": 10.0, "probe_interval": 0.5}
     config = load_config(None, [*QUIET, *(f"run.{name}={intervals[name]}" for name in given)])
-    plan = plan_of(build_split_problem(config), config.run.model_fields_set)
-    assert plan.chosen == tuple(name not in given for name in intervals)
+    assert slot_setup(config).chosen == tuple(name not in given for name in intervals)

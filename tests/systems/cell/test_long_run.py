@@ -2,6 +2,7 @@
 
 from pathlib import Path
 from types import SimpleNamespace
+from typing import Any
 
 import h5py
 import numpy as np
@@ -10,14 +11,14 @@ import pytest
 from hpcpinn.errors import InputError
 from hpcpinn.io.read import read
 from hpcpinn.parallel.communicator import SerialCommunicator
-from hpcpinn.systems.cell import forward
 from hpcpinn.systems.cell.build.long_output import _ends_of_trains, with_long_defaults
 from hpcpinn.systems.cell.config.reading import load_config
 from hpcpinn.systems.cell.config.schema import RunConfig
-from hpcpinn.systems.cell.long_run import run_long
-from hpcpinn.systems.cell.slot_run import SlotRun, SlotState, passed
+from hpcpinn.systems.cell.slot_output import due_of, passed
+from hpcpinn.systems.cell.slot_state import SlotState
 from hpcpinn.systems.common.run_summary import RunSummary
 from hpcpinn.timestepping.slots import Slot
+from tests.systems.cell.solving import solve
 
 FIRING = [
     "morphology.file=builtin:y_branch",
@@ -51,7 +52,7 @@ def described(tmp_path: Path, name: str, *more: str) -> RunConfig:
 
 
 def split(config: RunConfig, **options) -> RunSummary:
-    return run_long(config, SerialCommunicator(), Silent(), **options)
+    return solve(config, SerialCommunicator(), Silent(), **options)
 
 
 def arrays(path: str) -> dict[str, np.ndarray]:
@@ -67,7 +68,7 @@ def test_split_windows_agree_with_coupled_ones(tmp_path: Path) -> None:
     """Two ways that share the voltage and the constants, and nothing else: 12 ms with an action potential."""
     same = ["run.duration=12.0", "run.output_interval=0.4", "pieces.cells_per_piece=2", "pieces.max_length=5.0"]
     summary = split(described(tmp_path, "split", 'window.kind="split"', *same))
-    forward.run(described(tmp_path, "coupled", *same), SerialCommunicator(), Silent())
+    solve(described(tmp_path, "coupled", *same), SerialCommunicator(), Silent())
     ours, theirs = (read(tmp_path / f"{name}.h5") for name in ("split", "coupled"))
     assert ours.voltage.max() > 0.0
     assert ours.calcium.max() > 2.0 * ours.calcium[0].max()
@@ -100,7 +101,7 @@ def test_a_run_that_was_stopped_goes_on_to_the_same_bits(tmp_path: Path) -> None
     assert summary.motifs_reused >= 1
     stopped = described(tmp_path, "stopped", *train)
     with pytest.raises(KeyboardInterrupt):
-        run_long(stopped, SerialCommunicator(), Silent(stop_after=3))
+        solve(stopped, SerialCommunicator(), Silent(stop_after=3))
     resumed = split(stopped, resume=tmp_path / "stopped.checkpoint.h5")
     for name, values in arrays(whole.run.output).items():
         assert np.array_equal(values, arrays(stopped.run.output)[name]), name
@@ -164,11 +165,11 @@ def test_the_end_of_every_train_has_a_frame() -> None:
     ])  # fmt: skip
     wanted = _ends_of_trains(config, stimulus_of(config))
     assert wanted.tolist() == [35.0, 135.0, 235.0]
-    run = SlotRun(SimpleNamespace(config=config, frame_times=wanted), None)  # type: ignore[arg-type]
+    setup: Any = SimpleNamespace(spec=config.run, frame_times=wanted)  # its intervals
     state = SlotState(0.0, *[None] * 5)  # type: ignore[arg-type]
     ends, frames, samples = np.array([7.0, 13.0, 30.0]), [], []
     for start in np.arange(0.0, 300.0, 30.0):
-        due = run._due(Slot(float(start), 30.0), ends, state)
+        due = due_of(setup, Slot(float(start), 30.0), ends, state)
         state = state._replace(next_frame=due.next_frame, next_sample=due.next_sample)
         frames += (start + ends[due.frames]).tolist()
         samples += (start + ends[due.samples]).tolist()

@@ -9,8 +9,8 @@ from hpcpinn.errors import InputError
 from hpcpinn.io.read import read
 from hpcpinn.parallel.communicator import SerialCommunicator
 from hpcpinn.systems.cell.config.schema import RunConfig
-from hpcpinn.systems.cell.long_run import run_long
 from hpcpinn.systems.common.run_summary import RunSummary
+from tests.systems.cell.solving import solve
 from tests.systems.cell.test_long_run import Silent, arrays, described, split
 
 TRAIN = [
@@ -33,7 +33,7 @@ def test_a_run_that_was_stopped_goes_on_to_the_same_bits(whole: tuple[RunConfig,
     config, summary = whole
     stopped = described(tmp_path, "stopped", *TRAIN, NETWORKS)
     with pytest.raises(KeyboardInterrupt):
-        run_long(stopped, SerialCommunicator(), Silent(stop_after=1))
+        solve(stopped, SerialCommunicator(), Silent(stop_after=1))
     checkpoint = tmp_path / "stopped.checkpoint.h5"
     with pytest.raises(InputError, match=r'split\.diffusion was "networks" and is now "exact"'):
         split(described(tmp_path, "stopped", *TRAIN), resume=checkpoint)

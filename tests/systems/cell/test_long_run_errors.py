@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from hpcpinn.errors import InputError
-from hpcpinn.systems.cell.build.long import build_split_problem
+from hpcpinn.systems.cell.build.long import slot_setup
 from hpcpinn.systems.cell.config.reading import load_config
 
 FIELD = ["field.magnitude=100.0"]
@@ -73,7 +73,7 @@ def test_what_cannot_be_used_is_one_line(
     for name, text in FILES.items():
         (tmp_path / name).write_text(text)
     with pytest.raises(InputError) as caught:
-        build_split_problem(load_config(None, ["morphology.file=builtin:y_branch", 'window.kind="split"', *settings]))
+        slot_setup(load_config(None, ["morphology.file=builtin:y_branch", 'window.kind="split"', *settings]))
     line = str(caught.value)
     assert "\n" not in line
     assert caught.value.exit_code == 2
@@ -87,7 +87,7 @@ def test_a_voltage_that_joins_within_a_millivolt_repeats(tmp_path: Path) -> None
         "morphology.file=builtin:y_branch", 'window.kind="split"', f"voltage.file={tmp_path}/short.csv",
         "voltage.period=20.0",
     ])  # fmt: skip
-    given = build_split_problem(config).solver.given
+    given = slot_setup(config).solver.given
     assert given is not None
     root = given.at([0.0, 10.0, 20.0, 25.0, 1_000_010.0]).max(axis=1)
     assert root == pytest.approx([-70.0, -60.0, -70.0, -65.0, -60.0], abs=0.7)

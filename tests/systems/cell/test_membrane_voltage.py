@@ -7,9 +7,9 @@ from hpcpinn.errors import InputError, InputWarning
 from hpcpinn.morphology import parse_site
 from hpcpinn.parallel.transports import make_communicator
 from hpcpinn.physics.voltage import voltage_at
-from hpcpinn.systems.cell.build.coupled import build_problem, describe_cell
+from hpcpinn.systems.cell.build.coupled import coupled_setup, describe_cell
 from hpcpinn.systems.cell.build.geometry import load_cable
-from hpcpinn.systems.cell.build.long import build_split_problem
+from hpcpinn.systems.cell.build.long import slot_setup
 from hpcpinn.systems.cell.build.membrane import driven_cable
 from hpcpinn.systems.cell.build.stimulus import stimulus_of
 from hpcpinn.systems.cell.build.voltage import solve_voltage
@@ -110,7 +110,7 @@ def test_windows_end_where_pulses_and_clamps_do():
     clamp = "clamp=[{site='soma', start=0.7, duration=1.0, current=1.0}]"
     release = "synapse=[{site='soma', start=0.5}]"
     config = described(*PULSE, clamp, release, "pieces.max_length=50")
-    stops = 1e3 * build_problem(config, make_communicator("serial")).stops
+    stops = 1e3 * coupled_setup(config, make_communicator("serial")).stops
     np.testing.assert_allclose(stops, [0.5, 0.7, 0.808, 1.5, 1.7, 2.0], atol=1e-9)
 
 
@@ -209,8 +209,8 @@ def test_a_voltage_that_no_membrane_survives_ends_a_run_with_place_time_and_the_
     assert " mV (soma[0](" in said and "at 0.6 ms; beyond ±500 mV from 0.1" in said
     assert said.endswith("it looks like pA: write 0.3")
     # In slots of a long run as well.
-    problem = build_split_problem(described(*SLIP, "window.kind=split"))
-    cache, (before, during, *_) = problem.new_cache(), problem.slots()
+    problem = slot_setup(described(*SLIP, "window.kind=split"))
+    cache, (before, during, *_) = problem.new_cache(), problem.slots
     drive = cache.motif(before, problem.drive).end
     with pytest.raises(InputError) as again:
         cache.motif(during, drive)

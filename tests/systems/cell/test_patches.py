@@ -8,11 +8,11 @@ import pytest
 from hpcpinn.errors import InputWarning
 from hpcpinn.io.read import read
 from hpcpinn.parallel.communicator import SerialCommunicator
-from hpcpinn.systems.cell import forward
 from hpcpinn.systems.cell.build.coupled import describe_cell
 from hpcpinn.systems.cell.comparison import reference_task
 from hpcpinn.systems.cell.config.reading import load_config
 from tests.systems.cell.results import write_result
+from tests.systems.cell.solving import solve
 from tests.systems.cell.test_long_run import Silent
 
 STUB = """\
@@ -88,7 +88,7 @@ def reference_gain(tmp_path, config, cell) -> float:
 @pytest.mark.parametrize("patch", [50.0, 500.0])
 def test_a_run_gains_what_its_patch_lets_in(tmp_path, patch):
     config = described(tmp_path, f"site='dend[2](0.5)', patch={patch}")
-    forward.run(config, SerialCommunicator(), Silent())
+    solve(config, SerialCommunicator(), Silent())
     result = read(tmp_path / "run.h5")
     taken = describe_cell(config).pieces.release[0] @ result.cable.membrane
     brought = gained(result.calcium, result.calbindin, result.cells.volume)

@@ -8,11 +8,11 @@ import numpy as np
 import pytest
 
 from hpcpinn.parallel.communicator import Communicator, SerialCommunicator
-from hpcpinn.systems.cell.build.coupled import build_problem
+from hpcpinn.systems.cell.build.coupled import coupled_setup
 from hpcpinn.systems.cell.cable_windows import CableAttempt, CableState
 from hpcpinn.systems.cell.config.reading import load_config
 from hpcpinn.systems.cell.coupled_run import CoupledRun
-from hpcpinn.systems.cell.trunk_training import TrunkTraining
+from hpcpinn.systems.cell.trunk_training import OPTIMISER, TrunkTraining
 
 JOB = Path(__file__).resolve().parents[3] / "jobs" / "seed_cable.toml"
 LENGTH = 0.05
@@ -45,7 +45,7 @@ CHOICES = {
 
 def wave(run: CoupledRun) -> CableState:
     """Calcium and calbindin in smooth waves along the cable."""
-    problem = run.problem
+    problem = run.setup
     piece = problem.cell.pieces.cable.take(problem.local)
     fraction = (problem.drive.grid.space + 1.0) / 2.0
     x = piece.xyz[:, :1, 0] + fraction * np.diff(piece.xyz[:, :, 0], axis=1)
@@ -55,14 +55,14 @@ def wave(run: CoupledRun) -> CableState:
 
 
 def solved(overrides: tuple[str, ...], communicator: Communicator) -> tuple[CoupledRun, CableState, CableAttempt]:
-    run = CoupledRun(build_problem(load_config(JOB, [*COMMON, *overrides]), communicator), communicator)
+    run = CoupledRun(coupled_setup(load_config(JOB, [*COMMON, *overrides]), communicator), communicator)
     state = wave(run)
     return run, state, run.attempt(state, LENGTH, None)
 
 
 def averages(run: CoupledRun, attempt: CableAttempt) -> np.ndarray:
     """Cell averages at the end of the window, (species, pieces, cells)."""
-    return run.problem.sampler.cell_averages(1.0, attempt.inside.solution.traces.heads)
+    return run.setup.sampler.cell_averages(1.0, attempt.inside.solution.traces.heads)
 
 
 @cache
@@ -84,7 +84,7 @@ def test_trainers_and_collocations_agree(name: str) -> None:
     run, state, attempt = solved(overrides, SerialCommunicator())
     assert attempt.inside.solution.converged
     if name == "levenberg-marquardt":
-        training, before = TrunkTraining.of(run.problem), attempt.error
+        training, before = TrunkTraining(OPTIMISER), attempt.error
         run, attempt = training.improved(run, state, attempt, 0)
         assert attempt.error < 0.7 * before
         assert training.improved(run, state, attempt, 1) == (run, attempt)  # once is enough
@@ -108,8 +108,8 @@ def test_two_ranks_find_what_one_finds(name: str, communicator: Communicator) ->
     def found(ranks: Communicator) -> dict[int, np.ndarray]:
         run, state, attempt = solved(overrides, ranks)
         if name == "levenberg-marquardt":
-            run, attempt = TrunkTraining.of(run.problem).improved(run, state, attempt, 0)
-        return dict(zip(run.problem.local.tolist(), averages(run, attempt).swapaxes(0, 1), strict=True))
+            run, attempt = TrunkTraining(OPTIMISER).improved(run, state, attempt, 0)
+        return dict(zip(run.setup.local.tolist(), averages(run, attempt).swapaxes(0, 1), strict=True))
 
     ours = found(communicator)
     alone = communicator.on_root(lambda: found(SerialCommunicator()))

@@ -8,8 +8,7 @@ import pytest
 
 from hpcpinn.errors import SolveError
 from hpcpinn.io.extremes import Peak
-from hpcpinn.systems.cell.coupled_run import Balance
-from hpcpinn.systems.cell.forward import imbalance
+from hpcpinn.systems.cell.coupled_verdict import Balance, imbalance
 from hpcpinn.systems.cell.verdict import (
     Accuracy,
     CellsVerdict,

@@ -112,7 +112,7 @@ def test_trunks_of_a_checkpoint_are_those_that_were_kept() -> None:
 
 
 def _tables(run: SquareRun) -> list[object]:
-    table = run.problem.solver.table
+    table = run.setup.solver.table
     return [table.line, table.ends, table.time, table.start, table.final]
 
 
@@ -143,7 +143,7 @@ def test_two_ranks_train_the_trunks_of_one(communicator: Communicator, tmp_path:
         first = run.attempt(start, 0.3, None)
         run, attempt = training.improved(run, start, first, 0)
         field = np.asarray(attempt.after.field)
-        return first.error, attempt.error, dict(zip(run.problem.local.tolist(), field, strict=True))
+        return first.error, attempt.error, dict(zip(run.setup.local.tolist(), field, strict=True))
 
     before, after, ours = found(communicator)
     _, wanted, alone = communicator.on_root(lambda: found(SerialCommunicator()))

@@ -14,11 +14,15 @@ from hpcpinn.physics import sources, voltage
 from hpcpinn.physics.constants import PRESETS
 from hpcpinn.systems.cell.build.constants import constants_of
 from hpcpinn.systems.cell.build.geometry import ends_of_fluxes, load_cable, places_of_sources, probe_sites
+from hpcpinn.systems.cell.build.run_spec import run_spec
 from hpcpinn.systems.cell.build.stimulus import switching_times
 from hpcpinn.systems.cell.build.voltage import solve_voltage, voltage_of_file
 from hpcpinn.systems.cell.build.windows import coupled_solver, window_rule
 from hpcpinn.systems.cell.config.schema import RunConfig
-from hpcpinn.systems.cell.coupled_setup import Cell, CoupledSetup, site_weights
+from hpcpinn.systems.cell.coupled_run import CoupledRun
+from hpcpinn.systems.cell.coupled_setup import Cell, CoupledSetup, SampledVoltage, site_weights
+from hpcpinn.systems.cell.exchange_cost import measured_exchange
+from hpcpinn.systems.cell.trunk_training import OPTIMISER, TrunkTraining
 from hpcpinn.timestepping.forcing import CalciumDrive, flux_ends
 
 
@@ -67,8 +71,19 @@ def describe_cell(config: RunConfig, n_ranks: int = 1, cable: Cable | None = Non
     )
 
 
-def build_problem(config: RunConfig, communicator: Communicator, cable: Cable | None = None) -> CoupledSetup:
-    """Sets up a run. Collective over all ranks.
+def coupled_run(config: RunConfig, communicator: Communicator) -> CoupledRun:
+    """The run of a description, with what trains its trunk where it asks for that. Collective over all ranks.
+
+    Raises:
+        InputError: On all ranks, if anything the user gave cannot be used.
+    """
+    setup = coupled_setup(config, communicator)
+    training = TrunkTraining.of_trainer(config.training.trainer, OPTIMISER)
+    return CoupledRun(setup, communicator, measured_exchange(setup, communicator), training)
+
+
+def coupled_setup(config: RunConfig, communicator: Communicator, cable: Cable | None = None) -> CoupledSetup:
+    """What a run is made of. Collective over all ranks.
 
     Args:
         config: The run description.
@@ -114,7 +129,9 @@ def build_problem(config: RunConfig, communicator: Communicator, cable: Cable | 
     stops = np.append(sources.breakpoints([drive.releases, drive.fluxes], end), end)
     if config.solves_voltage:
         stops = _without_near_ones(np.union1d(stops, unit * switching_times(config)))
-    return CoupledSetup(config, cell, shares, local, solver, drive, sampler, windows, stops)
+    spec = run_spec(config, refined)
+    voltages = SampledVoltage(cell, local, config.pieces.cells_per_piece)
+    return CoupledSetup(config, spec, cell, shares, local, solver, drive, sampler, voltages, windows, stops)
 
 
 def _without_near_ones(stops: Float[np.ndarray, " S"]) -> Float[np.ndarray, " s"]:

@@ -19,24 +19,25 @@ from hpcpinn.domain.member_shares import share_members
 from hpcpinn.domain.network_diffusion import network_diffusion
 from hpcpinn.errors import InputError
 from hpcpinn.io.geometry import ProbeSite, Tree
-from hpcpinn.io.layout import MemberEntry, ResultHeader
+from hpcpinn.io.layout import MemberEntry
 from hpcpinn.morphology.forest import join_cables, join_compartments, points_of
 from hpcpinn.networks.trunk import split_features
 from hpcpinn.parallel.communicator import Communicator, SerialCommunicator
 from hpcpinn.physics import gates
 from hpcpinn.physics.constants import CalciumConstants
 from hpcpinn.physics.pumped_binding import check_rest
-from hpcpinn.systems.cell import recorded
 from hpcpinn.systems.cell.build.constants import constants_of
 from hpcpinn.systems.cell.build.long_drive import course_of
 from hpcpinn.systems.cell.build.long_output import _ends_of_trains, with_long_defaults
 from hpcpinn.systems.cell.build.membrane import channel_sets_of, impossible_voltage, step_rule
 from hpcpinn.systems.cell.build.population import Member, members_of
 from hpcpinn.systems.cell.build.reaction import check_split, reaction_of
+from hpcpinn.systems.cell.build.run_spec import run_spec
 from hpcpinn.systems.cell.build.split_cell import SplitCell, describe_split_cell
 from hpcpinn.systems.cell.build.stimulus import clamps_of, stimulus_of, warn_of_pulses_after_the_end
 from hpcpinn.systems.cell.build.windows import build_coupled_slots
 from hpcpinn.systems.cell.config.schema import RunConfig
+from hpcpinn.systems.cell.slot_run import SlotRun
 from hpcpinn.systems.cell.slot_setup import SMALL, SlotSetup
 from hpcpinn.timestepping.cable_equation import CableEquation, VoltageState
 from hpcpinn.timestepping.cell_grid import cell_grid
@@ -49,6 +50,7 @@ from hpcpinn.timestepping.pulse_windows import Excursion
 from hpcpinn.timestepping.releases import CellSources, join_sources
 from hpcpinn.timestepping.shared_diffusion import shared_diffusion
 from hpcpinn.timestepping.slot_windows import WindowSearch
+from hpcpinn.timestepping.slots import slots
 from hpcpinn.timestepping.splitting import Diffusion, Splitting
 from hpcpinn.timestepping.window_lengths import WindowLengths
 from hpcpinn.training.flow_map import ReactionState
@@ -75,8 +77,19 @@ class _Shares:
     compartment: Int[ndarray, " P"]
 
 
-def build_split_problem(config: RunConfig, communicator: Communicator | None = None) -> SlotSetup:
-    """Sets up a long run. Collective over all ranks.
+def slot_run(config: RunConfig, communicator: Communicator) -> SlotRun:
+    """The long run of a description. Collective over all ranks.
+
+    Raises:
+        InputError: On all ranks: anything the user gave that cannot be used.
+        SolveError: A cell has no rest.
+    """
+    setup = slot_setup(config, communicator)
+    return SlotRun(setup, setup.new_cache())
+
+
+def slot_setup(config: RunConfig, communicator: Communicator | None = None) -> SlotSetup:
+    """What a long run is made of. Collective over all ranks.
 
     Args:
         config: The run description.
@@ -89,7 +102,7 @@ def build_split_problem(config: RunConfig, communicator: Communicator | None = N
     communicator = communicator or SerialCommunicator()
     check_split(config)
     stimulus = stimulus_of(config) if config.field.is_given else None
-    config = with_long_defaults(config, stimulus)
+    asked, config = config.run.model_fields_set, with_long_defaults(config, stimulus)
     warn_of_pulses_after_the_end(config, stimulus)
     described = communicator.on_root(_described, members_of(config), communicator.size)
     shares = _shared(described, communicator.size)
@@ -115,7 +128,6 @@ def build_split_problem(config: RunConfig, communicator: Communicator | None = N
         coupled_for=split.coupled_for,
     )
     diffusion = _diffusion(config, described, shares, constants[0], communicator)
-    first = described[0]
     pieces = np.flatnonzero(shares.piece == communicator.rank)
     probes = _joined_probes(described)
     member = np.repeat(np.arange(len(described)), [cell.points.n for cell in described])
@@ -158,27 +170,34 @@ def build_split_problem(config: RunConfig, communicator: Communicator | None = N
         impossible=partial(impossible_voltage, config),
     )
     joined = join_cables([cell.pieces for cell in described])
+    coupled = None
+    if config.window.kind == "mixed":
+        coupled = build_coupled_slots(config, constants[0], joined, shares.piece, solver, communicator)
     return SlotSetup(
-        config=config,
+        description=config.to_json(),
+        spec=run_spec(config, joined),
+        chosen=("output_interval" not in asked, "probe_interval" not in asked),
+        checkpoint_every=split.checkpoint_every,
         communicator=communicator,
-        header=ResultHeader(
-            system="cell",
-            geometry=Tree(joined, shares.piece, per),
-            fields=recorded.fields_of(constants[0]),
-            windows=recorded.WINDOWS,
-            probes=probes,
-            config=config.to_json(),
-            seed=config.run.seed,
-            members=_entries(described),
-        ),
+        geometry=Tree(joined, shares.piece, per),
+        probes=probes,
+        members=_entries(described),
         constants=constants[0],
         splitting=splitting,
         solver=solver,
-        course=course_of(config, constants[0], first.given),
+        slots=tuple(
+            slots(
+                stimulus,
+                solver.onset,
+                config.run.duration,
+                split.slot,
+                course_of(config, constants[0], described[0].given),
+                0.0 if coupled is None else split.coupled_for,
+            )
+        ),
+        motif_tolerance=split.motif_tolerance,
         search=None if split.windows == "fixed" else search,
-        coupled=build_coupled_slots(config, constants[0], joined, shares.piece, solver, communicator)
-        if config.window.kind == "mixed"
-        else None,
+        coupled=coupled,
         pieces=pieces,
         volume=volume[own],
         member=member[own],

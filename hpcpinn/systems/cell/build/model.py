@@ -15,7 +15,7 @@ from hpcpinn.morphology.frusta import kind_name
 from hpcpinn.morphology.sites import Site, parse_site
 from hpcpinn.parallel.communicator import Communicator
 from hpcpinn.physics.constants import PRESETS, CalciumConstants
-from hpcpinn.systems.cell.build.coupled import build_problem
+from hpcpinn.systems.cell.build.coupled import coupled_setup
 from hpcpinn.systems.cell.build.values import starting_values
 from hpcpinn.systems.cell.cable_windows import CableState, CableWindows
 from hpcpinn.systems.cell.config.learnable import BY_TYPE
@@ -54,7 +54,7 @@ def build_model(
         InputError: What the user gave cannot be used.
         SolveError: The run with the starting constants does not reach its tolerance.
     """
-    problem = build_problem(config, communicator)
+    problem = coupled_setup(config, communicator)
     solver = problem.solver
     assert isinstance(solver, CoupledWindow)
     pieces = problem.cell.pieces.cable
