@@ -84,7 +84,7 @@ class Written(NamedTuple):
 
     Attributes:
         times: User times, increasing.
-        values: This rank's values at them by name of the field, a row for each.
+        values: Values of this rank's places by name of the field, a row for each time.
     """
 
     times: Float[ndarray, " n"]

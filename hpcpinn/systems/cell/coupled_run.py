@@ -16,7 +16,7 @@ from hpcpinn.core.system import Packed, Record, Rows
 from hpcpinn.domain.flows import calcium_content, membrane_flows
 from hpcpinn.domain.sampling import in_blocks
 from hpcpinn.io.geometry import ProbeSite, Tree
-from hpcpinn.io.schema import Field
+from hpcpinn.io.schema import Variable
 from hpcpinn.marching.controller import WindowRule
 from hpcpinn.marching.march import Improvement, Step
 from hpcpinn.marching.stats import Stats
@@ -55,7 +55,7 @@ class CoupledRun:
         return self.setup.cell.constants
 
     @cached_property
-    def fields(self) -> tuple[Field, ...]:
+    def fields(self) -> tuple[Variable, ...]:
         """Species and voltage."""
         return recorded.fields_of(self.parameters)
 

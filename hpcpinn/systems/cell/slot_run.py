@@ -16,7 +16,7 @@ from hpcpinn.core.system import Attempt, Packed, Record, Rows
 from hpcpinn.errors import SolveError
 from hpcpinn.io.geometry import ProbeSite, Tree
 from hpcpinn.io.layout import MemberEntry
-from hpcpinn.io.schema import Field
+from hpcpinn.io.schema import Variable
 from hpcpinn.marching.controller import WindowRule
 from hpcpinn.marching.march import Step
 from hpcpinn.marching.run import Cadence
@@ -64,7 +64,7 @@ class SlotRun:
         return self.setup.constants
 
     @cached_property
-    def fields(self) -> tuple[Field, ...]:
+    def fields(self) -> tuple[Variable, ...]:
         """Species and voltage."""
         return recorded.fields_of(self.setup.constants)
 
