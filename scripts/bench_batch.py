@@ -34,6 +34,7 @@ from timing import best  # noqa: E402
 from hpcpinn.morphology.forest import join_cables, join_compartments, points_of  # noqa: E402
 from hpcpinn.physics.channel_sets import channel_set_named  # noqa: E402
 from hpcpinn.systems.cell.build.long import LEFT_OUT, slot_setup  # noqa: E402
+from hpcpinn.systems.cell.build.membrane import cable_constants  # noqa: E402
 from hpcpinn.systems.cell.build.population import members_of  # noqa: E402
 from hpcpinn.systems.cell.build.split_cell import SplitCell, describe_split_cell  # noqa: E402
 from hpcpinn.systems.cell.config.reading import config_from_json, load_config  # noqa: E402
@@ -162,7 +163,7 @@ def voltage(problem: SlotSetup, cell: SplitCell, copies: int, repeats: int) -> d
     sets = {name: channel_set_named(name) for name in cell.channels}
     equation = CableEquation(
         join_compartments([cell.compartments] * copies), [sets[name] for name in cell.channels] * copies,
-        config.cable.R_i, config.cable.C_m, config.cable.temperature,
+        cable_constants(config),
     )  # fmt: skip
     assert cell.psi is not None
     psi = [cell.psi * factor for factor in np.linspace(0.8, 1.2, copies)]

@@ -4,6 +4,7 @@ import ast
 import re
 from collections import defaultdict
 from collections.abc import Iterator
+from functools import cache
 from pathlib import Path
 
 PACKAGE = Path(__file__).resolve().parent.parent / "hpcpinn"
@@ -25,10 +26,9 @@ SHARED = {
 
 def test_no_class_name_has_two_meanings() -> None:
     places = defaultdict(list)
-    for file in sorted(PACKAGE.rglob("*.py")):
-        for node in ast.walk(ast.parse(file.read_text())):
-            if isinstance(node, ast.ClassDef):
-                places[node.name].append(f"{file.relative_to(PACKAGE)}:{node.lineno}")
+    for file, node in nodes():
+        if isinstance(node, ast.ClassDef):
+            places[node.name].append(f"{file}:{node.lineno}")
     several = {name: where for name, where in places.items() if len(where) > 1}
     assert {name: where for name, where in several.items() if name not in SHARED} == {}
     assert set(several) >= SHARED, f"{sorted(SHARED - set(several))} are no longer shared: take them off the list"
@@ -51,11 +51,17 @@ def test_what_is_described_is_there() -> None:
 
 def described() -> Iterator[tuple[str, Defined, str, str]]:
     """Place, class or function, name and text of every entry under Attributes or Args in the package."""
-    for file in sorted(PACKAGE.rglob("*.py")):
-        for node in ast.walk(ast.parse(file.read_text())):
-            if isinstance(node, Defined):
-                for name, text in entries(ast.get_docstring(node) or ""):
-                    yield f"{file.relative_to(PACKAGE)}: {node.name}", node, name, text
+    for file, node in nodes():
+        if isinstance(node, Defined):
+            for name, text in entries(ast.get_docstring(node) or ""):
+                yield f"{file}: {node.name}", node, name, text
+
+
+@cache
+def nodes() -> list[tuple[Path, ast.AST]]:
+    """Everything in every file of the package."""
+    files = sorted(PACKAGE.rglob("*.py"))
+    return [(file.relative_to(PACKAGE), node) for file in files for node in ast.walk(ast.parse(file.read_text()))]
 
 
 def entries(docstring: str) -> Iterator[tuple[str, str]]:
@@ -68,11 +74,11 @@ def names_in(definition: Defined) -> set[str]:
     """Parameters of a function; fields, members and parameters of a class."""
     if isinstance(definition, ast.FunctionDef):
         return {argument.arg for argument in ast.walk(definition.args) if isinstance(argument, ast.arg)}
-    nodes = list(ast.walk(definition))
-    members = {node.id for node in nodes if isinstance(node, ast.Name) and isinstance(node.ctx, ast.Store)}
-    members |= {node.attr for node in nodes if isinstance(node, ast.Attribute) and isinstance(node.ctx, ast.Store)}
-    members |= {node.name for node in nodes if isinstance(node, ast.FunctionDef)}
-    return members | {node.arg for node in nodes if isinstance(node, ast.arg)}
+    inside = list(ast.walk(definition))
+    members = {node.id for node in inside if isinstance(node, ast.Name) and isinstance(node.ctx, ast.Store)}
+    members |= {node.attr for node in inside if isinstance(node, ast.Attribute) and isinstance(node.ctx, ast.Store)}
+    members |= {node.name for node in inside if isinstance(node, ast.FunctionDef)}
+    return members | {node.arg for node in inside if isinstance(node, ast.arg)}
 
 
 def is_made_elsewhere(definition: Defined) -> bool:

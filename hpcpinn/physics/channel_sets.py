@@ -8,7 +8,7 @@ Sources: `squid` A. L. Hodgkin, A. F. Huxley, J. Physiol. 117 (1952) 500; `code`
 delayed-rectifier kinetics of M. Pospischil et al., Biol. Cybern. 99 (2008) 427.
 """
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from difflib import get_close_matches
 from types import MappingProxyType
@@ -20,25 +20,10 @@ from jaxtyping import Array, Float
 from hpcpinn.core.parameters import POSITIVE, Constants, Scalar, constant, nested
 from hpcpinn.core.pytrees import traced
 from hpcpinn.errors import InputError
-from hpcpinn.physics.membrane_constants import Current
+from hpcpinn.physics.membrane_constants import Current, Rate, RateGate
 
-traced(Current)
-
-Rates = tuple[Float[Array, "..."], Float[Array, "..."]]
-"""Opening rate α and closing rate β of a gate, 1/ms."""
-
-
-@dataclass(frozen=True)
-class RateGate:
-    """One gate.
-
-    Attributes:
-        name: Name of the gate, as in the paper.
-        rates: α and β at a voltage in mV, at the temperature of the set.
-    """
-
-    name: str
-    rates: Callable[[Float[Array, "..."]], Rates]
+for _part in (Current, Rate, RateGate):
+    traced(_part)
 
 
 @traced
@@ -49,13 +34,12 @@ class ChannelSet(Constants):
     Attributes:
         name: Name by which users choose it.
         currents: Ionic currents of the set.
-        gates: Gates of the currents.
         rest: Voltage at which no current flows, about; mV.
     """
 
     name: str
     currents: tuple[Current, ...] = nested(Current, "Currents of the set")
-    gates: tuple[RateGate, ...] = ()
+    gates: tuple[RateGate, ...] = nested(RateGate, "Gates of the currents", default=())
     rest: float = -70.0
     temperature: Scalar = constant(
         "Temperature at which the rates were measured", "°C", measure=10.0, default=20.0, is_learnable=False
@@ -77,7 +61,7 @@ def rates(
         celsius: Temperature; None takes the one the rates were measured at.
     """
     V, speed = jnp.asarray(V, float), channels.speed(celsius)
-    pairs = [gate.rates(V) for gate in channels.gates]
+    pairs = [[_rate(one, V) for one in gate.rates] for gate in channels.gates]
     if not pairs:
         return (jnp.zeros((0, *V.shape)),) * 2
     opening, closing = (jnp.stack(column) for column in zip(*pairs, strict=True))
@@ -130,9 +114,12 @@ def current_density(
     return g * V - drive
 
 
-def _linear_over_exp(height: float, half: float, width: float) -> Callable[[Array], Array]:
-    """height · x/(1 − e^{−x}) with x = (V − half)/width: smooth through x = 0."""
-    return lambda V: height * _bernoulli((half - V) / width)
+def _rate(k: Rate, V: Float[Array, "..."]) -> Float[Array, "..."]:
+    """A rate at a voltage, 1/ms."""
+    back = (k.half - V) / k.width
+    if k.form == "linear":  # smooth through the half voltage
+        return k.height * _bernoulli(back)
+    return k.height * jnp.exp(back) if k.form == "exponential" else k.height / (1.0 + jnp.exp(back))
 
 
 _SERIES_BELOW = 1e-2
@@ -148,18 +135,6 @@ def _bernoulli(x: Float[Array, "..."]) -> Float[Array, "..."]:
     return jnp.where(small, series, away / (jnp.exp(away) - 1.0))
 
 
-def _exponential(height: float, half: float, width: float) -> Callable[[Array], Array]:
-    return lambda V: height * jnp.exp((half - V) / width)
-
-
-def _sigmoid(height: float, half: float, width: float) -> Callable[[Array], Array]:
-    return lambda V: height / (1.0 + jnp.exp((half - V) / width))
-
-
-def _gate(name: str, opening: Callable[[Array], Array], closing: Callable[[Array], Array]) -> RateGate:
-    return RateGate(name, lambda V: (opening(V), closing(V)))
-
-
 PASSIVE = ChannelSet("passive", (Current("leak", 0.1, -70.0),))
 """A leak alone: 0.1 mS/cm², a membrane time constant of 10 ms at 1 µF/cm²."""
 
@@ -171,9 +146,9 @@ SQUID = ChannelSet(
         Current("leak", 0.3, -54.3),
     ),
     gates=(
-        _gate("m", _linear_over_exp(1.0, -40.0, 10.0), _exponential(4.0, -65.0, 18.0)),
-        _gate("h", _exponential(0.07, -65.0, 20.0), _sigmoid(1.0, -35.0, 10.0)),
-        _gate("n", _linear_over_exp(0.1, -55.0, 10.0), _exponential(0.125, -65.0, 80.0)),
+        RateGate("m", (Rate("linear", 1.0, -40.0, 10.0), Rate("exponential", 4.0, -65.0, 18.0))),
+        RateGate("h", (Rate("exponential", 0.07, -65.0, 20.0), Rate("sigmoid", 1.0, -35.0, 10.0))),
+        RateGate("n", (Rate("linear", 0.1, -55.0, 10.0), Rate("exponential", 0.125, -65.0, 80.0))),
     ),
     rest=-65.0,
     temperature=6.3,
@@ -191,13 +166,9 @@ CODE = ChannelSet(
         Current("leak", 0.005, -70.0),
     ),
     gates=(
-        _gate(
-            "m",
-            _linear_over_exp(0.32 * 4.0, _V_T + 13.0, 4.0),
-            _linear_over_exp(0.28 * 5.0, _V_T + 40.0, -5.0),
-        ),
-        _gate("h", _exponential(0.128, _V_T + 17.0, 18.0), _sigmoid(4.0, _V_T + 40.0, 5.0)),
-        _gate("n", _linear_over_exp(0.032 * 5.0, _V_T + 15.0, 5.0), _exponential(0.5, _V_T + 10.0, 40.0)),
+        RateGate("m", (Rate("linear", 0.32 * 4.0, _V_T + 13.0, 4.0), Rate("linear", 0.28 * 5.0, _V_T + 40.0, -5.0))),
+        RateGate("h", (Rate("exponential", 0.128, _V_T + 17.0, 18.0), Rate("sigmoid", 4.0, _V_T + 40.0, 5.0))),
+        RateGate("n", (Rate("linear", 0.032 * 5.0, _V_T + 15.0, 5.0), Rate("exponential", 0.5, _V_T + 10.0, 40.0))),
     ),
     rest=-70.0,
     temperature=36.0,

@@ -1,4 +1,4 @@
-"""Constants of the cable equation, of the field that drives it, and of currents of channel sets (EQUATIONS §2).
+"""Constants of the cable equation, of the field that drives it, and of currents and gates of channels (EQUATIONS §2).
 
 Units: Ω·cm, µF/cm², mS/cm², mV, V/m, °C. Plain numbers only.
 """
@@ -8,7 +8,17 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from types import MappingProxyType
 
-from hpcpinn.core.parameters import LOGARITHM, NON_NEGATIVE, POSITIVE, REAL, Constants, Scalar, constant
+from hpcpinn.core.parameters import (
+    LOGARITHM,
+    NON_NEGATIVE,
+    POSITIVE,
+    REAL,
+    Constants,
+    Scalar,
+    constant,
+    nested,
+    setting,
+)
 from hpcpinn.core.plausibility import (
     FAHRENHEIT,
     KELVIN,
@@ -77,6 +87,33 @@ class Current(Constants):
         quantity=Quantity("mV", (1.0, 200.0), MEMBRANE_VOLTAGES, (VOLTS,), name="reversal potential"),
     )  # fmt: skip
     powers: tuple[int, ...] = ()
+
+
+@dataclass(frozen=True)
+class Rate(Constants):
+    """A rate of a gate over the voltage, in x = (V − half)/width.
+
+    Attributes:
+        form: Dependence on x: ``exponential``, height·e^(−x); ``sigmoid``, height/(1 + e^(−x)); ``linear``,
+            height·x/(1 − e^(−x)).
+    """
+
+    form: str = setting("Dependence on the voltage", choices=("exponential", "sigmoid", "linear"))
+    height: Scalar = constant("Height of the rate", "1/ms", POSITIVE, is_learnable=False)
+    half: Scalar = constant("Voltage at which x is 0", "mV", measure=10.0, is_learnable=False)
+    width: Scalar = constant("Width in voltage, negative where the rate falls", "mV", is_learnable=False)
+
+
+@dataclass(frozen=True)
+class RateGate(Constants):
+    """A gate x of a channel set, x' = α(V)(1 − x) − β(V) x.
+
+    Attributes:
+        name: Name of the gate, as in the paper.
+    """
+
+    name: str
+    rates: tuple[Rate, ...] = nested(Rate, "Opening rate α and closing rate β")
 
 
 CONDUCTANCE_OF: Mapping[str, Quantity] = MappingProxyType(

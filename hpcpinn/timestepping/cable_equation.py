@@ -15,6 +15,7 @@ from collections.abc import Callable, Mapping, Sequence
 from copy import copy
 from dataclasses import dataclass, replace
 from functools import cached_property
+from types import MappingProxyType
 from typing import Any, NamedTuple
 
 import jax
@@ -23,14 +24,22 @@ import numpy as np
 from jaxtyping import Array, Float, Int
 from numpy import ndarray
 
+from hpcpinn.core.pytrees import traced
 from hpcpinn.errors import InputError, SolveError
 from hpcpinn.morphology.compartments import Compartments
 from hpcpinn.parallel.communicator import Communicator, SerialCommunicator
 from hpcpinn.parallel.threads import loop_options
 from hpcpinn.physics import channel_sets
 from hpcpinn.physics.channel_sets import ChannelSet
+from hpcpinn.physics.membrane_constants import CableConstants, FieldConstants
 from hpcpinn.timestepping.pulse_steps import Steps
 from hpcpinn.timestepping.tree_shares import TreeShare, share_tree
+
+traced(CableConstants)
+traced(FieldConstants)
+
+Values = Any
+"""Numbers of points, of NumPy or of JAX: then constants are traced."""
 
 _PER_AREA = 1e-5
 """nF per µF/cm² µm², µS per mS/cm² µm², nA per µA/cm² µm²."""
@@ -75,17 +84,16 @@ class CableEquation:
     """The cable equation of a rank's compartments. What steps or solves is collective over all ranks.
 
     Attributes:
-        compartments: The whole geometry.
+        compartments: Geometry of all cells.
         own: Compartments of this rank, increasing.
+        constants: Constants of the cable; R_i and C_m are one number or one per compartment.
     """
 
     def __init__(
         self,
         compartments: Compartments,
         channels: Sequence[ChannelSet],
-        R_i: float | Float[ndarray, " n"],
-        C_m: float | Float[ndarray, " n"],
-        celsius: float | None = None,
+        constants: CableConstants,
         *,
         owner: Int[ndarray, " n"] | None = None,
         communicator: Communicator | None = None,
@@ -93,18 +101,17 @@ class CableEquation:
         """Sets up the equation; not collective.
 
         Args:
-            compartments: The geometry of all cells.
-            channels: The channels of every compartment.
-            R_i: Axial resistivity, Ω·cm; one number or one per compartment.
-            C_m: Capacitance, µF/cm²; likewise.
-            celsius: Temperature; None takes every channel set's own.
-            owner: Rank of every compartment; None: all are this rank's.
+            compartments: Geometry of all cells.
+            channels: Channels of every compartment.
+            constants: Constants of the cable; R_i and C_m are one number or one per compartment.
+            owner: Rank of every compartment, (n,); None: all are this rank's.
             communicator: All ranks.
 
         Raises:
             InputError: R_i or C_m is not positive.
         """
-        for name, value in (("R_i", R_i), ("C_m", C_m)):
+        for name in ("R_i", "C_m"):
+            value = getattr(constants, name)
             if not np.all(np.isfinite(value) & (np.asarray(value) > 0.0)):
                 raise InputError(f"cable: {name} = {value}; give a positive number")
         communicator = communicator or SerialCommunicator()
@@ -112,47 +119,46 @@ class CableEquation:
         owner = np.full(n, communicator.rank) if owner is None else np.asarray(owner, int)
         self.compartments = compartments
         self.own = np.flatnonzero(owner == communicator.rank)
-        self._celsius = celsius
         self._communicator = communicator
         self._share: TreeShare = share_tree(compartments.parent, owner_of_points(compartments, owner), communicator)
-        parent = compartments.parent
-        area = np.zeros(compartments.n_points)
-        area[:n] = _PER_AREA * compartments.area
-        capacitance = area.copy()
-        capacitance[:n] *= C_m
-        self._capacitance = jax.device_put(self._of_own(capacitance))
-        has_parent = parent >= 0
-        axial = np.where(has_parent, compartments.axial, 1.0)
-        resistivity = np.broadcast_to(np.asarray(R_i, float), n)
-        along = resistivity[_compartment_near(compartments)]
-        coupling = np.where(has_parent, _US_OHM_CM_PER_UM / (along * axial), 0.0)
-        self._coupling = jax.device_put(self._of_own(coupling))
-        up = parent[has_parent]
-        axial_sum = coupling + np.bincount(up, coupling[has_parent], len(coupling))
-        self._axial_sum = jax.device_put(self._of_own(axial_sum))
+        area = _PER_AREA * compartments.area
+        self._groups = self._grouped(channels, area)
+        self._rest_guess = float((area / area.sum()) @ np.array([chosen.rest for chosen in channels]))
+        self._measure(constants)
+
+    def _measure(self, constants: CableConstants) -> None:
+        """Capacitances and couplings of all points, of constants that may be traced."""
+        cells, near, has_parent = self.compartments, _compartment_near(self.compartments), self.compartments.parent >= 0
+        area = np.zeros(cells.n_points)
+        area[: cells.count] = _PER_AREA * cells.area
+        axial = np.where(has_parent, cells.axial, 1.0)
+
+        def of_points(value: Values) -> Values:
+            xp = _numpy_of(value)
+            return xp.broadcast_to(xp.asarray(value, float), cells.count)[near]
+
+        coupling = _US_OHM_CM_PER_UM / (of_points(constants.R_i) * axial) * has_parent
+        up = cells.parent[has_parent]
+        sums = _added(np.zeros(cells.n_points), up, coupling[has_parent])
+        self.constants = constants
         self._point_coupling = coupling
-        self._groups = self._grouped(channels, area[:n])
-        weight = area[:n] / area[:n].sum()
-        self._rest_guess = float(weight @ np.array([chosen.rest for chosen in channels]))
+        parts = (area * of_points(constants.C_m), coupling, coupling + sums)
+        self._capacitance, self._coupling, self._axial_sum = (jax.device_put(self._of_own(part)) for part in parts)
 
     def with_constants(
-        self, *, R_i: Any = 1.0, C_m: Any = 1.0, celsius: Any = None, sets: Mapping[str, ChannelSet] | None = None
+        self, constants: CableConstants, sets: Mapping[str, ChannelSet] = MappingProxyType({})
     ) -> "CableEquation":
-        """The same with other constants, which may be traced: for `rest_near` and `voltages`.
+        """The same with other constants, which may be traced: for `rest_near`, `voltages` and `field_source`.
 
         Args:
-            R_i, C_m: Factors of what they were.
-            celsius: Temperature; None leaves it.
+            constants: Constants of the cable.
             sets: Channel sets that take the place of those of their names.
         """
         other = copy(self)
         for kept in ("_march", "_newton_step", "_steady_state"):
             other.__dict__.pop(kept, None)
-        other._capacitance = C_m * self._capacitance
-        other._coupling, other._axial_sum = self._coupling / R_i, self._axial_sum / R_i
-        other._celsius = self._celsius if celsius is None else celsius
-        new = sets or {}
-        other._groups = tuple(replace(g, channels=new.get(g.channels.name, g.channels)) for g in self._groups)
+        other._groups = tuple(replace(g, channels=sets.get(g.channels.name, g.channels)) for g in self._groups)
+        other._measure(constants)
         return other
 
     def rest_near(self, state: VoltageState, steps: int = 12) -> VoltageState:
@@ -188,9 +194,10 @@ class CableEquation:
         ends = last + 1
         return jax.lax.scan(one, state, (jnp.concatenate([jnp.zeros(1, int), ends[:-1]]), ends))[1]
 
-    def _of_own(self, values: Float[ndarray, " points"]) -> Float[ndarray, " m"]:
+    def _of_own(self, values: Values) -> Values:
         """Values of all points at this rank's, zero at ghosts: their owners have them."""
-        return np.where(self._share.is_own, values[self._share.order], 0.0)
+        own: Values = _numpy_of(values).where(self._share.is_own, values[self._share.order], 0.0)
+        return own
 
     def _grouped(self, channels: Sequence[ChannelSet], area: Float[ndarray, " n"]) -> tuple[ChannelGroup, ...]:
         """All sets of the forest, in the order in which they first come; some may have no row here."""
@@ -214,21 +221,19 @@ class CableEquation:
         """Own compartments by their channels, in the order of `VoltageState.gates`."""
         return self._groups
 
-    def field_source(self, psi: Float[ndarray, " points"]) -> Float[ndarray, " m"]:
+    def field_source(self, psi: Values) -> Values:
         """The axial current that a quasipotential (mV) of all points drives into this rank's, nA."""
         parent = self.compartments.parent
         child = np.flatnonzero(parent >= 0)
         current = self._point_coupling[child] * (psi[parent[child]] - psi[child])
-        into = np.zeros(len(parent))
-        into[child] += current
-        np.subtract.at(into, parent[child], current)
-        return self._of_own(into)
+        return self._of_own(_added(_added(np.zeros(len(parent)), child, current), parent[child], -current))
 
     def clamp_source(self, compartment: int, current: float) -> Float[ndarray, " m"]:
         """A current (nA) into one compartment, whoever owns it."""
         into = np.zeros(self.compartments.n_points)
         into[compartment] = current
-        return self._of_own(into)
+        own: Float[ndarray, " m"] = self._of_own(into)
+        return own
 
     def uniform_state(self, V: float) -> VoltageState:
         """One voltage everywhere, gates steady there."""
@@ -337,7 +342,7 @@ class CableEquation:
         dt, implicit, drive = step
         since = state.lag + 0.5 * dt
         gates = tuple(
-            channel_sets.advance(group.channels, own, state.V[group.rows], since, self._celsius)
+            channel_sets.advance(group.channels, own, state.V[group.rows], since, self.constants.temperature)
             for group, own in zip(self._groups, state.gates, strict=True)
         )
         g, current = self._ionic(gates)
@@ -411,6 +416,19 @@ class CableEquation:
         """Voltage of every own compartment, mV."""
         own: Float[ndarray, " n"] = np.asarray(state.V)[self.rows]
         return own
+
+
+def _numpy_of(values: Any) -> Any:
+    """JAX's own NumPy for its arrays, which may be traced, and the plain one for others."""
+    return jnp if isinstance(values, jax.Array) else np
+
+
+def _added(into: Values, rows: Int[ndarray, " r"], values: Values) -> Values:
+    """The array with values added at rows, of which some may be the same, one after the other."""
+    if isinstance(values, jax.Array):
+        return jnp.asarray(into).at[rows].add(values)
+    np.add.at(into, rows, values)
+    return into
 
 
 def _compartment_near(cells: Compartments) -> Int[ndarray, " points"]:

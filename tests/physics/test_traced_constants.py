@@ -10,21 +10,26 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from hpcpinn.core.parameters import Constants, constant, learnable, value_at, with_values
+from hpcpinn.core.parameters import Constants, constant, declared, nested, nested_in, value_at, with_values
 from hpcpinn.core.pytrees import traced
 from hpcpinn.errors import InputError
+from hpcpinn.morphology.compartments import compartments
 from hpcpinn.physics import calcium, channel_sets, gates, ghk, sources
 from hpcpinn.physics.calcium_system import CalciumForcing, CalciumSystem
 from hpcpinn.physics.channel_sets import CODE
 from hpcpinn.physics.constants import PRESETS, Buffer, CalciumConstants
 from hpcpinn.physics.dopamine import PRESETS as SQUARES
 from hpcpinn.physics.dopamine import DopamineConstants, exact
+from hpcpinn.physics.membrane_constants import CableConstants, FieldConstants
 from hpcpinn.physics.pumped_binding import Deviation, ReactionConstants, deviation, rates, reaction_constants, state
 from hpcpinn.physics.stiff_step import stiff_flow
+from hpcpinn.physics.stimulation.field import quasipotential, uniform_field
 from hpcpinn.systems.cell.config.schema import SynapseConfig
+from hpcpinn.timestepping.cable_equation import CableEquation
 from hpcpinn.timestepping.flow_map_store import shipped_flow_map
 from hpcpinn.timestepping.influx import surplus_leak
 from hpcpinn.training.flow_map import ReactionState
+from tests.reference.cables import branches
 
 STEP = 1e-5
 """Of a difference, as a share of the value."""
@@ -71,12 +76,49 @@ def of_dopamine(k: DopamineConstants) -> dict[str, Any]:
     return {"field": exact(jnp.array([0.0, 0.7, 2.5]), jnp.array([0.1, 2.3, -1.0]), jnp.array([0.0, 1.0, 9.0]), k)}
 
 
-def of_membrane(channels: channel_sets.ChannelSet) -> dict[str, Any]:
+@traced
+@dataclass(frozen=True)
+class DrivenCable(Constants):
+    """All constants of a membrane that a field drives."""
+
+    name: str
+    cable: tuple[CableConstants, ...] = nested(CableConstants, "The cable")
+    field: tuple[FieldConstants, ...] = nested(FieldConstants, "The field")
+    channels: tuple[channel_sets.ChannelSet, ...] = nested(channel_sets.ChannelSet, "The channels")
+
+
+DRIVEN = DrivenCable("fork", (CableConstants(120.0, 0.8, 30.0),), (FieldConstants(150.0),), (CODE,))
+FORK = compartments(branches([100.0, 60.0, 50.0], [(2.0, 2.0), (1.0, 1.0), (1.0, 1.0)], [-1, 0, 0]), np.ones(3, int))
+
+
+def of_membrane(k: DrivenCable) -> dict[str, Any]:
+    """Currents, gates, rest, and the voltage that a pulse of the field and a clamp make of it on a fork."""
+    (cable,), (field,), (channels,) = k.cable, k.field, k.channels
     V, x = jnp.array([-70.0, -20.0, 30.0]), jnp.full((3, 3), 0.3)
+    known = CableEquation(FORK, [CODE] * FORK.count, DRIVEN.cable[0])
+    equation = known.with_constants(cable, {CODE.name: channels})
+    psi = quasipotential(FORK.cable, uniform_field(1.0, [1, 0, 0]))[FORK.node]
+    sources = jnp.stack([equation.field_source(field.magnitude * jnp.asarray(psi)), equation.clamp_source(0, 0.05)])
+    rest = equation.rest_near(known.uniform_state(CODE.rest), steps=8)
+    implicit, drive = jnp.array([1.0, 0.5, 0.5, 0.5]), jnp.array([[1.0, 0.0]] * 2 + [[0.0, 1.0]] * 2)
     return {
         "current": channel_sets.current_density(channels, V, x),
-        "gates": channel_sets.advance(channels, x, V, 0.1, 30.0),
+        "gates": channel_sets.advance(channels, x, V, 0.1, cable.temperature),
+        "rest": rest.V[equation.rows],
+        "voltage": equation.voltages(rest, (jnp.full(4, 0.05), implicit, drive), jnp.array([1, 3]), sources),
     }
+
+
+def leaves(constants: Constants) -> list[str]:
+    """Names of all numbers that can be traced and are there, whether they can be learned or not."""
+    names = [
+        name
+        for name, entry in declared(type(constants)).items()
+        if entry.is_leaf and None not in (getattr(constants, name), getattr(constants, entry.needs or name))
+    ]
+    for name in nested_in(type(constants)):
+        names += [f"{name}[{n}].{leaf}" for n, part in enumerate(getattr(constants, name)) for leaf in leaves(part)]
+    return names
 
 
 @dataclass
@@ -114,9 +156,9 @@ CASES = {
     ),
     "seed": Case(of_calcium, PRESETS["seed"].replace(leak=0.1, release_duration=2.0)),
     "dopamine": Case(of_dopamine, SQUARES["dopamine"]),
-    "code": Case(of_membrane, CODE),
+    "driven cable": Case(of_membrane, DRIVEN),
 }
-EVERY = [(case, name) for case in CASES for name in learnable(CASES[case].constants)]
+EVERY = [(case, name) for case in CASES for name in leaves(CASES[case].constants)]
 
 
 @pytest.mark.parametrize("case, name", EVERY, ids=[f"{case}: {name}" for case, name in EVERY])
@@ -140,8 +182,8 @@ def test_the_derivative_by_every_constant_is_that_of_differences_and_not_silentl
 def test_the_stiff_sub_step_follows_the_constants_of_the_reaction():
     """All of them at once: along a direction."""
     k = reaction_constants(PRESETS["physical-N"])
-    leaves, structure = jax.tree.flatten(k)
-    towards = jax.tree.unflatten(structure, [(1 + number) * leaf for number, leaf in enumerate(leaves)])
+    numbers, structure = jax.tree.flatten(k)
+    towards = jax.tree.unflatten(structure, [(1 + place) * number for place, number in enumerate(numbers)])
 
     @jax.jit
     def relaxed(k: ReactionConstants) -> jax.Array:
@@ -178,9 +220,9 @@ def test_a_batch_of_constants_is_every_one_by_itself(case: str):
 @pytest.mark.parametrize("case", CASES)
 def test_constants_keep_their_names_and_can_be_compared_and_hashed(case: str):
     constants = CASES[case].constants
-    leaves, structure = jax.tree.flatten(constants)
-    assert len(leaves) == len([x for x in map(float, leaves) if np.isfinite(x)])
-    again = jax.tree.unflatten(structure, leaves)
+    numbers, structure = jax.tree.flatten(constants)
+    assert len(numbers) == len([x for x in map(float, numbers) if np.isfinite(x)])
+    again = jax.tree.unflatten(structure, numbers)
     assert again == constants and hash(again) == hash(constants) and again.name == constants.name
 
 

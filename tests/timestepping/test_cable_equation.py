@@ -10,6 +10,7 @@ from hpcpinn.morphology import cable_from_swc, read_swc
 from hpcpinn.morphology.compartments import compartments, d_lambda_counts
 from hpcpinn.morphology.meshes import morphology_path
 from hpcpinn.physics.channel_sets import CODE, PASSIVE, SQUID
+from hpcpinn.physics.membrane_constants import CableConstants
 from hpcpinn.physics.stimulation.field import quasipotential, uniform_field
 from hpcpinn.physics.stimulation.protocols import PulseProtocol
 from hpcpinn.physics.stimulation.stimulus import Stimulus
@@ -20,6 +21,7 @@ from tests.physics.test_channel_sets import squid_rates
 from tests.reference.cables import branches, cylinder
 
 R_I, C_M = 100.0, 1.0
+CABLE = CableConstants(R_I, C_M)
 REST, LEAK = -70.0, 0.1
 ONE = PulseProtocol("one", pulses=1, bursts=1, trains=1, burst_interval=100)
 
@@ -31,7 +33,7 @@ def length_constant(radius):
 
 def passive(cable, counts):
     cells = compartments(cable, np.asarray(counts))
-    return CableEquation(cells, [PASSIVE] * cells.count, R_I, C_M)
+    return CableEquation(cells, [PASSIVE] * cells.count, CABLE)
 
 
 def psi_of(equation, field):
@@ -154,7 +156,7 @@ def squid_patch(t, y, current):
 
 def test_a_spike_against_an_independent_integrator_and_its_order():
     cells = compartments(cylinder(20.0, 10.0), np.array([1]))
-    equation = CableEquation(cells, [SQUID], R_I, C_M)
+    equation = CableEquation(cells, [SQUID], CABLE)
     start, density = -65.0, 20.0
     alpha, beta = squid_rates(start)
     edges = [0.0, 1.0, 2.0, 12.0]
@@ -185,7 +187,7 @@ def test_rest_of_a_cell_with_several_kinds_of_membrane_stays():
     cell = cable_from_swc(read_swc(morphology_path("builtin:pyramidal")))[0]
     cells = compartments(cell, d_lambda_counts(cell, R_I, C_M, fraction=0.3))
     of_kind = {1: SQUID, 2: CODE, 3: PASSIVE, 4: SQUID}
-    equation = CableEquation(cells, [of_kind[int(kind)] for kind in cells.kind], R_I, C_M)
+    equation = CableEquation(cells, [of_kind[int(kind)] for kind in cells.kind], CABLE)
     rest = equation.resting_state()
     V = equation.voltage(rest)
     assert np.ptp(V) > 0.3
@@ -194,7 +196,7 @@ def test_rest_of_a_cell_with_several_kinds_of_membrane_stays():
 
 
 def test_two_marches_are_one():
-    equation = CableEquation(compartments(cylinder(200.0, 1.0), np.array([7])), [SQUID] * 7, R_I, C_M)
+    equation = CableEquation(compartments(cylinder(200.0, 1.0), np.array([7])), [SQUID] * 7, CABLE)
     steps = steps_between(0.0, 6.0, VoltageStepRule(0.025), clamps=[CurrentClamp(0.5, 1.0)])
     source = equation.clamp_source(0, 0.5)[None]
     state = equation.uniform_state(-65.0)
@@ -208,4 +210,4 @@ def test_numbers_that_are_no_cable_are_refused():
     cells = compartments(cylinder(20.0, 10.0), np.array([1]))
     for name, numbers in (("R_i", (0.0, 1.0)), ("C_m", (100.0, np.nan))):
         with pytest.raises(InputError, match=f"cable: {name} = .*; give a positive number"):
-            CableEquation(cells, [SQUID], *numbers)
+            CableEquation(cells, [SQUID], CableConstants(*numbers))

@@ -14,6 +14,7 @@ from hpcpinn.morphology.synthetic import y_cable
 from hpcpinn.physics import gates
 from hpcpinn.physics.channel_sets import channel_set_named
 from hpcpinn.physics.constants import PRESETS
+from hpcpinn.physics.membrane_constants import CableConstants
 from hpcpinn.physics.pumped_binding import reaction_constants
 from hpcpinn.physics.stimulation.field import quasipotential, uniform_field
 from hpcpinn.physics.stimulation.protocols import PulseProtocol, every
@@ -38,7 +39,7 @@ def solver() -> SlotSolver:
     """A Y of three cylinders, squid channels, eight pulses at 20 Hz that make it fire."""
     cable = y_cable(radii=(1.0, 0.63, 0.5), lengths=(200.0, 150.0, 100.0))
     cells = compartments(cable, np.array([5, 5, 5]))
-    equation = CableEquation(cells, [channel_set_named("squid")] * cells.count, 100.0, 1.0)
+    equation = CableEquation(cells, [channel_set_named("squid")] * cells.count, CableConstants())
     protocol = PulseProtocol("train", pulses=1, bursts=8, trains=1, burst_interval=every(20))
     psi = quasipotential(cells.cable, uniform_field(9000.0, (1.0, 1.0, 0.3)))[cells.node]
     grid = cell_grid(cable.split([np.arange(1, 5) / 5] * cable.n_frusta))

@@ -10,6 +10,7 @@ from hpcpinn.morphology.compartments import compartments
 from hpcpinn.morphology.synthetic import y_cable
 from hpcpinn.physics.channel_sets import channel_set_named
 from hpcpinn.physics.constants import PRESETS
+from hpcpinn.physics.membrane_constants import CableConstants
 from hpcpinn.physics.pumped_binding import reaction_constants
 from hpcpinn.timestepping.cable_equation import CableEquation
 from hpcpinn.timestepping.cell_grid import cell_grid
@@ -74,7 +75,7 @@ def test_without_pumps_the_cell_gains_what_came_in() -> None:
     k, until = PASSIVE, 6.0
     cable = y_cable(radii=(1.0, 0.63, 0.5), lengths=(20.0, 15.0, 10.0))
     points = compartments(cable, np.array([1, 1, 1]))
-    equation = CableEquation(points, [channel_set_named("passive")] * points.count, 100.0, 1.0)
+    equation = CableEquation(points, [channel_set_named("passive")] * points.count, CableConstants())
     cells = cable.split([np.arange(1, 5) / 5] * cable.n_frusta)
     grid, one = cell_grid(cells), two_sources()
     diffusion = cable_diffusion(grid, (k.D_c, k.D_b))

@@ -6,6 +6,7 @@ import pytest
 from hpcpinn.morphology.compartments import compartments
 from hpcpinn.morphology.synthetic import y_cable
 from hpcpinn.physics.channel_sets import channel_set_named
+from hpcpinn.physics.membrane_constants import CableConstants
 from hpcpinn.physics.stimulation.protocols import PulseProtocol
 from hpcpinn.physics.stimulation.stimulus import Stimulus
 from hpcpinn.physics.stimulation.waveforms import waveform_named
@@ -19,7 +20,7 @@ LONG = VoltageStepRule(0.0125, 0.005, 0.1)
 
 def squid() -> CableEquation:
     cells = compartments(y_cable(radii=(1.0, 0.63, 0.5), lengths=(200.0, 150.0, 100.0)), np.array([3, 3, 3]))
-    return CableEquation(cells, [channel_set_named("squid")] * cells.count, 100.0, 1.0)
+    return CableEquation(cells, [channel_set_named("squid")] * cells.count, CableConstants())
 
 
 @pytest.mark.parametrize("duration, fires", [(1.0, 1), (70.0, 4)])

@@ -1,9 +1,9 @@
 """The voltage of a cell as a function of constants of its membrane and its field, with exact derivatives."""
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
-from typing import Any
+from typing import Any, TypeVar
 
 import jax
 import jax.numpy as jnp
@@ -13,9 +13,12 @@ from jaxtyping import Array, Bool, Float, Int
 from hpcpinn.coordinates import Coordinates
 from hpcpinn.parallel.threads import loop_options
 from hpcpinn.physics.channel_sets import ChannelSet, with_constants
+from hpcpinn.physics.membrane_constants import CableConstants, FieldConstants
 from hpcpinn.systems.cell.config.learnable import current_member, drives_voltage
 from hpcpinn.timestepping.cable_equation import CableEquation, VoltageState
 from hpcpinn.timestepping.pulse_steps import Steps
+
+T = TypeVar("T", CableConstants, FieldConstants)
 
 
 @dataclass(frozen=True)
@@ -27,8 +30,9 @@ class VoltageOf:
         rest: The voltage at rest with these.
         steps: All steps.
         last: Numbers of the steps after which the voltage is kept.
-        sources: Currents of the field, where there is one, and of clamps, nA.
-        known: R_i, C_m and the field's magnitude by their names, as they are in `equation` and `sources`.
+        psi: Quasipotential of a field of magnitude 1 at all points, mV; None without a field.
+        field: Constants of the field.
+        clamps: Currents of the clamps into all points, nA, one row each.
         names: Names of the learned constants, of the voltage and besides.
         coordinates: How these are iterated on.
     """
@@ -37,8 +41,9 @@ class VoltageOf:
     rest: VoltageState
     steps: Steps
     last: Int[np.ndarray, " T"]
-    sources: Float[np.ndarray, "k points"]
-    known: Mapping[str, float]
+    psi: Float[np.ndarray, " points"] | None
+    field: FieldConstants
+    clamps: Float[np.ndarray, "k points"]
     names: tuple[str, ...]
     coordinates: Coordinates
 
@@ -51,17 +56,11 @@ class VoltageOf:
     def at(self, z: Float[Array, " p"]) -> Float[Array, "T+1 n"]:
         """The voltage. Traceable."""
         given = dict(zip(self.names, self.coordinates.values(z, jnp), strict=True))
-
-        def factor(name: str) -> Any:
-            return given[name] / self.known[name] if name in given else 1.0
-
-        R_i = factor("cable.R_i")
-        equation = self.equation.with_constants(
-            R_i=R_i, C_m=factor("cable.C_m"), celsius=given.get("cable.temperature"), sets=self._sets(given)
-        )
-        sources = jnp.asarray(self.sources)
-        if "field.magnitude" in self.known:
-            sources = sources.at[0].mul(factor("field.magnitude") / R_i)
+        equation = self.equation.with_constants(_changed(self.equation.constants, "cable.", given), self._sets(given))
+        sources = jnp.asarray(self.clamps)
+        if self.psi is not None:
+            magnitude: Any = _changed(self.field, "field.", given).magnitude
+            sources = jnp.concatenate([equation.field_source(magnitude * jnp.asarray(self.psi))[None], sources])
         rest = equation.rest_near(self.rest)
         steps = tuple(jnp.asarray(column) for column in self.steps)
         after = equation.voltages(rest, steps, jnp.asarray(self.last), sources)
@@ -88,4 +87,10 @@ class VoltageOf:
         def run(z: Array) -> tuple[Array, Array]:
             return jax.vmap(lambda way: jax.jvp(self.at, (z,), (way,)), out_axes=(None, 0))(ways)
 
-        return jax.jit(run, compiler_options=loop_options(self.sources.shape[1]))
+        return jax.jit(run, compiler_options=loop_options(self.clamps.shape[1]))
+
+
+def _changed(constants: T, table: str, given: Mapping[str, Any]) -> T:
+    """The constants of a table with what is given of them."""
+    own = {name.removeprefix(table): value for name, value in given.items() if name.startswith(table)}
+    return replace(constants, **own)

@@ -29,7 +29,7 @@ from hpcpinn.physics.pumped_binding import check_rest
 from hpcpinn.systems.cell.build.constants import constants_of
 from hpcpinn.systems.cell.build.long_drive import course_of
 from hpcpinn.systems.cell.build.long_output import _ends_of_trains, with_long_defaults
-from hpcpinn.systems.cell.build.membrane import channel_sets_of, impossible_voltage, step_rule
+from hpcpinn.systems.cell.build.membrane import cable_constants, channel_sets_of, impossible_voltage, step_rule
 from hpcpinn.systems.cell.build.population import Member, members_of
 from hpcpinn.systems.cell.build.reaction import check_split, reaction_of
 from hpcpinn.systems.cell.build.run_spec import run_spec
@@ -234,9 +234,10 @@ def _cable_equation(
     return CableEquation(
         join_compartments([cell.compartments for cell in cells]),
         [sets[name] for cell in cells for name in cell.channels],
-        np.repeat([cell.config.cable.R_i for cell in cells], counts),
-        np.repeat([cell.config.cable.C_m for cell in cells], counts),
-        config.cable.temperature,
+        cable_constants(config).replace(
+            R_i=np.repeat([cell.config.cable.R_i for cell in cells], counts),
+            C_m=np.repeat([cell.config.cable.C_m for cell in cells], counts),
+        ),
         owner=shares.compartment,
         communicator=communicator,
     )

@@ -10,6 +10,7 @@ from hpcpinn.errors import InputError, Key, concerning, spelled
 from hpcpinn.morphology import Cable, parse_site
 from hpcpinn.morphology.compartments import Compartments, compartments, d_lambda_counts
 from hpcpinn.physics.channel_sets import CHANNEL_SETS, ChannelSet, channel_set_named
+from hpcpinn.physics.membrane_constants import CableConstants
 from hpcpinn.physics.stimulation.field import ElectricField, quasipotential, read_field, uniform_field
 from hpcpinn.systems.cell.build.stimulus import clamps_of, stimulus_of
 from hpcpinn.systems.cell.config.quantities import measured_quantity_of, quantity_of, value_at
@@ -28,11 +29,10 @@ def driven_cable(config: RunConfig, cable: Cable) -> DrivenCable:
     Raises:
         InputError: Anything the user gave that cannot be used.
     """
-    chosen = config.cable
     cells = compartments_of(config, cable)
     sets = channel_sets_of(config)
     channels = [sets[name] for name in channel_names(config, cells)]
-    equation = CableEquation(cells, channels, chosen.R_i, chosen.C_m, chosen.temperature)
+    equation = CableEquation(cells, channels, cable_constants(config))
     rows = []
     stimulus = None
     if config.field.is_given:
@@ -51,6 +51,11 @@ def driven_cable(config: RunConfig, cable: Cable) -> DrivenCable:
     )
 
 
+def cable_constants(config: RunConfig) -> CableConstants:
+    """The constants of the cable of a run description."""
+    return CableConstants(config.cable.R_i, config.cable.C_m, config.cable.temperature)
+
+
 def compartments_of(config: RunConfig, cable: Cable) -> Compartments:
     """The compartments of the voltage, by the d_lambda rule."""
     chosen = config.cable
@@ -63,10 +68,20 @@ def peak_quasipotential(config: RunConfig, cells: Compartments) -> Float[ndarray
     Raises:
         InputError: A direction or a file that cannot be used.
     """
+    psi = _strength(config) * unit_quasipotential(config, cells)
+    field_of(config).warn_of_guesses(cells.cable, _strength(config))
+    return psi
+
+
+def unit_quasipotential(config: RunConfig, cells: Compartments) -> Float[ndarray, " points"]:
+    """ψ of a field of magnitude 1, or of the sampled one as it is, at all points, mV.
+
+    Raises:
+        InputError: A direction or a file that cannot be used.
+    """
     field = field_of(config)
     with concerning("field", "file" if config.field.file is not None else "direction"):
-        psi: Float[ndarray, " n"] = _strength(config) * quasipotential(cells.cable, field)[cells.node]
-    field.warn_of_guesses(cells.cable, _strength(config))
+        psi: Float[ndarray, " points"] = quasipotential(cells.cable, field)[cells.node]
     return psi
 
 

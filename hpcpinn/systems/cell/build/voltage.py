@@ -12,9 +12,10 @@ from hpcpinn.morphology.compartments import Compartments
 from hpcpinn.morphology.interpolation import tree_weights
 from hpcpinn.physics import voltage
 from hpcpinn.physics.constants import PRESETS
+from hpcpinn.physics.membrane_constants import FieldConstants
 from hpcpinn.physics.voltage import VoltageSource
 from hpcpinn.systems.cell.build.geometry import load_cable
-from hpcpinn.systems.cell.build.membrane import driven_cable, impossible_voltage
+from hpcpinn.systems.cell.build.membrane import driven_cable, impossible_voltage, unit_quasipotential
 from hpcpinn.systems.cell.build.stimulus import warn_of_pulses_after_the_end
 from hpcpinn.systems.cell.build.values import value_in
 from hpcpinn.systems.cell.config.learnable import drives_voltage
@@ -138,16 +139,15 @@ def voltage_of(problem: CoupledSetup, names: tuple[str, ...]) -> VoltageOf | Non
     driven = driven_cable(config, load_cable(config))
     times = np.asarray(problem.cell.source.times) / problem.cell.source.time_unit
     steps = steps_between(0.0, float(times[-1]), driven.rule, driven.stimulus, driven.onset, driven.clamps, times[1:])
-    known = {"cable.R_i": config.cable.R_i, "cable.C_m": config.cable.C_m}
-    if config.field.is_given:
-        known["field.magnitude"] = value_in(config, "field.magnitude")
+    has_field = config.field.is_given
     return VoltageOf(
         equation=driven.equation,
         rest=driven.equation.resting_state(),
         steps=steps,
         last=np.searchsorted(steps.ends, times[1:] - _SAME),
-        sources=driven.sources,
-        known=known,
+        psi=unit_quasipotential(config, driven.compartments) if has_field else None,
+        field=FieldConstants(value_in(config, "field.magnitude") if has_field else None),
+        clamps=driven.sources[int(has_field) :],
         names=names,
         coordinates=coordinates_of(names),
     )
