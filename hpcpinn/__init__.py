@@ -9,7 +9,20 @@ from typing import TYPE_CHECKING, Any
 
 __version__ = "0.1.0"
 
+_ROOMS = {
+    "api.estimate": ("Estimate",),
+    "api.job": ("Job", "load"),
+    "api.run": ("Run",),
+    "api.verbs": ("infer", "read", "sample", "solve", "validate"),
+    "errors": ("HpcpinnError", "InputError", "InputWarning", "NothingToDoError", "OutputError", "SolveError"),
+}
+"""What is offered, by the module that has it; systems offer the rest (their ``front`` and ``verbs``)."""
+
+_PLACES = {name: f"hpcpinn.{room}" for room, names in _ROOMS.items() for name in names}
+
+# written by scripts/describe_api.py
 if TYPE_CHECKING:
+    from hpcpinn.api.brought import threshold as threshold
     from hpcpinn.api.estimate import Estimate as Estimate
     from hpcpinn.api.job import Job as Job
     from hpcpinn.api.job import load as load
@@ -18,7 +31,6 @@ if TYPE_CHECKING:
     from hpcpinn.api.verbs import read as read
     from hpcpinn.api.verbs import sample as sample
     from hpcpinn.api.verbs import solve as solve
-    from hpcpinn.api.verbs import threshold as threshold
     from hpcpinn.api.verbs import validate as validate
     from hpcpinn.errors import HpcpinnError as HpcpinnError
     from hpcpinn.errors import InputError as InputError
@@ -42,22 +54,26 @@ if TYPE_CHECKING:
     from hpcpinn.systems.square.front import Dopamine as Dopamine
     from hpcpinn.systems.square.front import Square as Square
 
-_ROOMS = {
-    "api.estimate": ("Estimate",),
-    "api.job": ("Job", "load"),
-    "api.run": ("Run",),
-    "api.verbs": ("infer", "read", "sample", "solve", "threshold", "validate"),
-    "errors": ("HpcpinnError", "InputError", "InputWarning", "NothingToDoError", "OutputError", "SolveError"),
-}
-"""What is offered, by the module that has it; systems offer the rest (their ``front``)."""
-
-_PLACES = {name: f"hpcpinn.{room}" for room, names in _ROOMS.items() for name in names}
-
-__all__ = [
-    "__version__", *_PLACES,
-    "Buffer", "Calcium", "Cell", "Channels", "Clamp", "Field", "Flux", "Learned", "Probe", "Stimulation", "Synapse",
-    "Traces", "Voltage", "Dopamine", "Square",
-]  # fmt: skip
+_OFFERED = (
+    "Cell",
+    "Buffer",
+    "Calcium",
+    "Channels",
+    "Clamp",
+    "Field",
+    "Flux",
+    "Learned",
+    "Probe",
+    "Stimulation",
+    "Synapse",
+    "Traces",
+    "Voltage",
+    "threshold",
+    "Dopamine",
+    "Square",
+)
+__all__ = ["__version__", *_PLACES, *_OFFERED]
+# end of what is written
 
 
 def __getattr__(name: str) -> Any:
@@ -67,6 +83,8 @@ def __getattr__(name: str) -> Any:
         return found
     is_own = name.startswith("_") or find_spec(f"hpcpinn.{name}") is not None  # a room, about to be imported
     found = None if is_own else import_module("hpcpinn.systems").for_python(name)
+    if found is None and not is_own:
+        found = import_module("hpcpinn.api.verbs").brought(name)
     if found is None:
         raise AttributeError(f"module 'hpcpinn' has no attribute {name!r}")
     return found

@@ -1,9 +1,27 @@
-"""Numbers as people say them: lengths of time, counts, sizes."""
+"""Numbers as people say them: lengths of time, counts, sizes; and the name that was meant by a wrong one."""
 
 import math
 import re
 import shlex
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
+from difflib import get_close_matches
+
+
+def meant(word: str, known: Iterable[str]) -> str:
+    """A question after the name that is most like a word; empty where none is near."""
+    near = nearest(word, known)
+    return f"did you mean {near!r}?" if near else ""
+
+
+def nearest(word: str, known: Iterable[str]) -> str:
+    """The name that is most like a word, whatever its case; empty where none is near."""
+    by_small = {name.lower(): name for name in known}
+    near = get_close_matches(word.lower(), by_small, n=1, cutoff=_NEAR)
+    return by_small[near[0]] if near else ""
+
+
+_NEAR = 0.66
+"""Two letters of three in common: one that is wrong in the shortest names."""
 
 
 def duration(seconds: float | None) -> str:

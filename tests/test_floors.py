@@ -1,6 +1,7 @@
 """The order of the house: imports point down, and every file stays readable at one sitting."""
 
 import ast
+import re
 from collections.abc import Iterator
 from graphlib import CycleError, TopologicalSorter
 from pathlib import Path
@@ -179,7 +180,7 @@ def imported_modules(file: Path, modules: set[str]) -> set[str]:
     return found - {module_name(file)}
 
 
-METHODS = {("api.job", "api.verbs"), ("api.run", "api.verbs")}
+METHODS = {("api.brought", "api.verbs"), ("api.job", "api.verbs"), ("api.run", "api.verbs")}
 """Who imports what, when called, so that a verb is a method too: ``job.solve()`` is ``solve(job)``."""
 
 
@@ -192,6 +193,22 @@ def test_no_module_is_imported_by_what_it_imports() -> None:
         TopologicalSorter(graph).prepare()
     except CycleError as error:
         pytest.fail("a circle of imports: " + " <- ".join(error.args[1]))
+
+
+SYSTEMS = sorted(path.parent.name for path in (PACKAGE / "systems").glob("*/problem.py"))
+"""Rooms of the systems that come with hpcpinn."""
+
+
+def test_nobody_names_a_system_but_itself_and_the_registry() -> None:
+    """Neither in code nor in words. What type checkers see of them in ``__init__.py`` is written by a script."""
+    assert SYSTEMS == ["cell", "square"]
+    registry = {("__init__.py",), ("systems", "__init__.py")}
+    for file in FILES:
+        here = relative(file)[:-1]
+        others = [name for name in SYSTEMS if here[:2] != ("systems", name)]
+        tables = "" if len(others) < len(SYSTEMS) else r"|\b(Run|Square)Config\b"
+        named = re.search(rf"systems\.({'|'.join(others)})\b{tables}", file.read_text())
+        assert not named or relative(file) in registry, f"{'/'.join(relative(file))} names {named[0]}"
 
 
 @pytest.mark.parametrize("file", FILES, ids=lambda file: "/".join(relative(file)))

@@ -69,17 +69,34 @@ def finished(
 
 
 def _placed(job: Job, communicator: "Communicator") -> tuple[Job, TemporaryFolder | None]:
-    """The job with a place for its result, and for its cell if that came as a graph. Collective over all ranks."""
-    folder, changes = None, {}
-    if "output" not in job.document.get("run", {}):
+    """The job with a place for its result, and for what it names as files. Collective over all ranks."""
+    if "output" in job.document.get("run", {}):
+        folder, changes = None, {}
+    else:
         folder = TemporaryFolder(communicator)
-        changes["run.output"] = folder.path / "run.h5"
-    if job.graph is not None:
-        output = changes.get("run.output", Path(job.config.run.output))
-        changes["morphology.file"] = communicator.on_root(job.write_graph, output)
+        changes = {"run.output": folder.path / "run.h5"}
+    return with_files(job, changes.get("run.output", Path(job.config.run.output)), changes, communicator), folder
+
+
+def with_files(job: Job, beside: Path, changes: Mapping[str, Any], communicator: "Communicator") -> Job:
+    """The job with changes, and with files of what it names as files. Collective over all ranks.
+
+    Args:
+        job: The job.
+        beside: Where they go.
+        changes: Values by dotted key.
+        communicator: All ranks, of which the first writes.
+
+    Raises:
+        OutputError: A file cannot be written.
+    """
+    if job.beside:
+        changes = {**changes, **communicator.on_root(job.written, beside)}
+    if not changes:
+        return job
     with warnings.catch_warnings():  # what looks wrong was said when the job was described
         warnings.simplefilter("ignore", InputWarning)
-        return (job.replace(changes) if changes else job), folder
+        return job.replace(changes)
 
 
 def _checkpoint(job: Job, resume: str | os.PathLike[str] | bool) -> Path | None:

@@ -1,36 +1,27 @@
 """A run description in Python: built from a cell, a model and what is done to it, or read from a job file."""
 
 import os
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from copy import deepcopy
-from difflib import get_close_matches
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Protocol, TypedDict, Unpack, runtime_checkable
+from types import MappingProxyType
+from typing import TYPE_CHECKING, Any, Unpack
 
+from pydantic import BaseModel
+
+from hpcpinn.api.brought import OfJobs
+from hpcpinn.api.experiment import Experiment
 from hpcpinn.config.given import plain
-from hpcpinn.config.jobs import find_job
 from hpcpinn.config.load import Origin, put
+from hpcpinn.config.reading import Reading, table_class
 from hpcpinn.config.toml import toml_text
+from hpcpinn.core.front import Beside, Part
 from hpcpinn.core.order import Order
 from hpcpinn.errors import InputError, OutputError
-from hpcpinn.morphology.meshes import builtin_names
-from hpcpinn.systems import system_named, system_names
-from hpcpinn.systems.cell.cell import Cell
-from hpcpinn.systems.cell.config.schema import RunConfig
-from hpcpinn.systems.cell.front import (
-    Buffer,
-    Channels,
-    Clamp,
-    Field,
-    Flux,
-    Learned,
-    Probe,
-    Stimulation,
-    Synapse,
-    Traces,
-    Voltage,
-)
+from hpcpinn.systems import bare_things, system_named, system_names
 from hpcpinn.systems.jobs import described, read_document, system_of
+from hpcpinn.systems.named_job import find_job
+from hpcpinn.wording import meant
 
 if TYPE_CHECKING:
     import networkx as nx
@@ -38,72 +29,12 @@ if TYPE_CHECKING:
     from hpcpinn.api.estimate import Estimate
     from hpcpinn.api.run import Run
     from hpcpinn.progress import ProgressDisplay
-    from hpcpinn.systems.cell.threshold import Threshold
 
-Keys = Mapping[str, Any]
-"""A table as a mapping of its keys."""
-Quantity = float | str
-"""A number, or text with its unit."""
-
-_LISTS = {
-    "buffers": "buffer", "synapses": "synapse", "fluxes": "flux", "clamps": "clamp", "probes": "probe",
-    "learn": "parameter",
-}  # fmt: skip
-"""Words for lists, and the tables that they are lists of."""
-
-_FIRST = {"probe": "site", "parameter": "name"}
-"""The key that text alone stands for in these."""
-
-_RUN = ("duration", "output", "output_interval", "probe_interval", "seed", "transport")
-"""Keys of [run] that may be given by themselves."""
+NOTHING: Mapping[str, Any] = MappingProxyType({})
+"""No changes, nothing beside."""
 
 
-@runtime_checkable
-class Part(Protocol):
-    """What is solved on, or by which equations: something that knows what it adds to a run description."""
-
-    def tables(self) -> dict[str, Any]:
-        """Tables of keys."""
-
-
-class Experiment(TypedDict, total=False):
-    """What is done to a cell, how long, and how it is solved: tables of the run description by their names.
-
-    Lists are given as ``buffers``, ``synapses``, ``fluxes``, ``clamps``, ``probes`` and ``learn``, keys of [run] by
-    themselves. Every table may be a mapping of its keys; a key that is left out has its default
-    (docs/run-description.md).
-    """
-
-    duration: Quantity
-    output: str | os.PathLike[str]
-    output_interval: Quantity
-    probe_interval: Quantity
-    seed: int
-    transport: str
-    voltage: Voltage | Keys
-    field: Field | Keys
-    stimulation: Stimulation | Keys
-    channels: Channels | Keys
-    buffers: Sequence[Buffer | Keys]
-    clamps: Sequence[Clamp | Keys]
-    synapses: Sequence[Synapse | Keys]
-    fluxes: Sequence[Flux | Keys]
-    probes: Sequence[Probe | str | Keys]
-    learn: Sequence[Learned | str | Keys]
-    data: Traces | Keys
-    cable: Keys
-    window: Keys
-    split: Keys
-    network: Keys
-    training: Keys
-    pieces: Keys
-    schwarz: Keys
-    population: Keys
-    inference: Keys
-    uq: Keys
-
-
-class Job:
+class Job(OfJobs):
     """A run description: what is solved, on what, and how.
 
     Attributes:
@@ -111,7 +42,7 @@ class Job:
         origin: Places where the keys were given, for messages.
         config: The description with all defaults, checked.
         file: The job file it was read from; None for a job made here.
-        graph: The cell as a graph where it came as one; None for a cell from a file.
+        beside: Objects that it names as files, such as the graph of a cell, by the dotted key of the file.
     """
 
     def __init__(self, on: "Part | str | os.PathLike[str] | nx.Graph", model: Part | None = None,
@@ -126,20 +57,18 @@ class Job:
         Raises:
             InputError: Unknown key, wrong type, value out of range, or keys that contradict each other.
         """
-        part = _solved_on(on)
+        part = solved_on(on)
         document: dict[str, Any] = part.tables() if isinstance(part, Part) else {"system": part}
         document |= {} if model is None else _model(model).tables()
-        known = {*Experiment.__annotations__, *system_of(document, "job").tables.model_fields}
+        words = Words(system_of(document, "job"))
         for name, value in experiment.items():
-            if name not in known and (near := get_close_matches(name, known, n=1)):
-                raise InputError(f"job: {name}: unknown; did you mean {near[0]!r}?")
-            table, taken = _taken(name, value)
+            table, taken = words.taken(name, value)
             both = isinstance(taken, dict) and isinstance(document.get(table), dict)
             document[table] = {**document[table], **taken} if both else taken
-        self._take(document, Origin("job"), None, getattr(part, "graph", None))
+        self._take(document, Origin("job"), None, getattr(part, "beside", dict)())
 
     @classmethod
-    def of_file(cls, given: str | os.PathLike[str], changes: Mapping[str, Any] = {}) -> "Job":
+    def of_file(cls, given: str | os.PathLike[str], changes: Mapping[str, Any] = NOTHING) -> "Job":
         """A job from its file; see `load`.
 
         Raises:
@@ -148,11 +77,11 @@ class Job:
         found = find_job(Path(given))
         document, origin = read_document(found.file, list(found.overrides))
         job = cls.__new__(cls)
-        job._take(_changed(document, origin, changes), origin, found.file, None)
+        job._take(_changed(document, origin, changes), origin, found.file, NOTHING)
         return job
 
-    def _take(self, document: dict[str, Any], origin: Origin, file: Path | None, graph: "nx.Graph | None") -> None:
-        self.document, self.origin, self.file, self.graph = document, origin, file, graph
+    def _take(self, document: dict[str, Any], origin: Origin, file: Path | None, beside: Mapping[str, Beside]) -> None:
+        self.document, self.origin, self.file, self.beside = document, origin, file, beside
         self.config: Any = described(document, origin)
 
     def replace(self, changes: Mapping[str, Any]) -> "Job":
@@ -166,29 +95,28 @@ class Job:
         """
         job = type(self).__new__(type(self))
         origin = deepcopy(self.origin)
-        job._take(_changed(deepcopy(self.document), origin, changes), origin, self.file, self.graph)
+        job._take(_changed(deepcopy(self.document), origin, changes), origin, self.file, self.beside)
         return job
 
     def to_toml(self, path: str | os.PathLike[str] | None = None) -> str:
         """The job as TOML text with the keys that were given: `load` of it is an equal job.
 
         Args:
-            path: Job file to write it to. Relative names of input files start there; a cell that came as a graph is
-                written beside it. None: the text alone, to be saved in the working directory.
+            path: Job file to write it to. Relative names of input files start there; what it names as a file without
+                being one, such as the graph of a cell, is written beside it. None: the text alone, to be saved in the
+                working directory.
 
         Raises:
-            InputError: The cell came as a graph, and there is no place to write it to.
+            InputError: Something goes into a file beside the job, and there is no place to write it to.
             OutputError: A file cannot be written.
         """
         document = deepcopy(self.document)
         target = None if path is None else Path(path)
-        if self.graph is not None:
-            if target is None:
-                raise InputError(
-                    "to_toml: the cell is a graph, which goes into a file beside the job: name the job's file"
-                )
-            document["morphology"]["file"] = str(self.write_graph(target))
+        if target is None and self.beside:
+            names = ", ".join(self.beside)
+            raise InputError(f"to_toml: {names}: goes into a file beside the job: name the job's file")
         if target is not None:
+            document = _changed(document, deepcopy(self.origin), self.written(target))
             for holder, key in self.origin.reading.files(document):
                 holder[key] = _from_folder(holder[key], target.parent)
         text = toml_text(document)
@@ -202,18 +130,16 @@ class Job:
                 ) from None
         return text
 
-    def write_graph(self, beside: Path) -> Path:
-        """Writes the graph of the cell beside a job or a result: ``run.h5`` → ``run.cell.json``.
+    def written(self, beside: Path) -> dict[str, Path]:
+        """Writes what it names as files without being any, and says where, by the dotted key.
+
+        Args:
+            beside: The job file, or the result.
 
         Raises:
             OutputError: It cannot be written.
         """
-        from hpcpinn.morphology.graph_file import write_graph
-
-        assert self.graph is not None
-        file = beside.with_name(f"{beside.stem}.cell.json")
-        write_graph(file, self.graph)
-        return file
+        return {key: one.write(beside) for key, one in self.beside.items()}
 
     def order(self, resume: Path | None = None) -> Order:
         """The job as its system is handed it.
@@ -224,16 +150,16 @@ class Job:
         return Order(system_named(self.origin.reading.name), self.config, self.origin, self.file, resume=resume)
 
     @property
-    def cell(self) -> Cell:
-        """The cell that it is about.
+    def on(self) -> Any:
+        """What it is solved on, as its system has it for Python: a `Cell`, a `Square`.
 
         Raises:
-            InputError: It is about none.
+            InputError: Its system has no such thing.
         """
-        if not isinstance(self.config, RunConfig):
-            raise InputError("a job on a square has no cell")
-        given = self.config.morphology
-        return Cell(given.file if self.graph is None else self.graph, **given.model_dump(exclude={"file"}))
+        system = system_named(self.origin.reading.name)
+        if not hasattr(system, "on"):
+            raise InputError(f"job.on: the system {system.name!r} has nothing for Python that it is solved on")
+        return system.on(self.config, self.beside)
 
     def solve(
         self, *, resume: str | os.PathLike[str] | bool = False, progress: "ProgressDisplay | bool" = False
@@ -254,12 +180,6 @@ class Job:
         from hpcpinn.api.verbs import sample
 
         return sample(self, progress=progress)
-
-    def threshold(self, **search: Any) -> "Threshold":
-        """Searches the weakest field that makes its cell fire; see `hpcpinn.threshold`."""
-        from hpcpinn.api.verbs import threshold
-
-        return threshold(self, **search)
 
     def __eq__(self, other: object) -> bool:
         return isinstance(other, Job) and self.config == other.config
@@ -284,11 +204,11 @@ def load(job: str | os.PathLike[str], changes: Mapping[str, Any] | None = None) 
     return Job.of_file(job, changes or {})
 
 
-def _solved_on(on: Any) -> Part | str:
+def solved_on(on: Any) -> Part | str:
     """What adds to a description what is solved on, or the name of a system.
 
     Raises:
-        InputError: It is neither, and no cell.
+        InputError: It is neither, and no system takes it.
     """
     _check_made(on)
     if isinstance(getattr(on, "tables", None), type):
@@ -297,12 +217,17 @@ def _solved_on(on: Any) -> Part | str:
         return on
     if isinstance(on, (str, os.PathLike)) and Path(on).suffix.lower() == ".toml":
         raise InputError(f'{on}: is a job file: hp.load("{on}").solve(), or .infer(), or .sample()')
-    if isinstance(on, str) and on.isidentifier() and on not in builtin_names() and not Path(on).exists():
-        try:
-            system_named(on)
-        except InputError as error:
-            raise InputError(f"{error}; for a cell give the path of an SWC file, or builtin:NAME") from None
-    return Cell(on)
+    parts = (bare.part(on) for bare in bare_things())
+    found = next((part for part in parts if part is not None), None)
+    if found is not None:
+        return found
+    accepted = "; ".join(bare.accepted for bare in bare_things())
+    if not isinstance(on, str):
+        raise InputError(f"hpcpinn: {type(on).__name__} is nothing to solve on; {accepted}")
+    try:
+        return system_named(on).name
+    except InputError as error:
+        raise InputError(f"{error}; {accepted}") from None
 
 
 def _check_made(given: Any) -> None:
@@ -325,15 +250,45 @@ def _model(model: Any) -> Part:
     )
 
 
-def _taken(name: str, value: Any) -> tuple[str, Any]:
-    """The table that a keyword stands for, and what it adds to it."""
-    if name in _RUN:
-        return "run", {name: plain(value)}
-    table, taken = _LISTS.get(name, name), plain(value)
-    if isinstance(taken, list):
-        first = _FIRST.get(table)
-        taken = [{first: one} if first and isinstance(one, str) else one for one in taken]
-    return table, taken
+class Words:
+    """The words of an experiment: tables of a system, its lists in the plural, and keys of its table [run]."""
+
+    def __init__(self, system: Any) -> None:
+        self._tables: dict[str, type[BaseModel] | None] = {
+            name: table_class(info.annotation) for name, info in system.tables.model_fields.items()
+        }
+        lists = [name for name in Reading.of(system).lists if "." not in name]
+        self._plurals = {plural(name): name for name in lists} | {"learn": "parameter"}
+        run = self._tables["run"]
+        self._run = set(run.model_fields if run else ()) - self._tables.keys()
+
+    def taken(self, name: str, value: Any) -> tuple[str, Any]:
+        """The table that a word stands for, and what it adds to it.
+
+        Raises:
+            InputError: It is most like another word.
+        """
+        if name in self._run:
+            return "run", {name: plain(value)}
+        known = {*self._tables, *self._plurals, *self._run}
+        if name not in known and (near := meant(name, known)):
+            raise InputError(f"job: {name}: unknown; {near}")
+        table, taken = self._plurals.get(name, name), plain(value)
+        if isinstance(taken, list):
+            first = only_key(self._tables.get(table))
+            taken = [{first: one} if first and isinstance(one, str) else one for one in taken]
+        return table, taken
+
+
+def plural(name: str) -> str:
+    """The name of a list of tables in the plural: probes, fluxes."""
+    return f"{name}{'es' if name.endswith(('s', 'x')) else 's'}"
+
+
+def only_key(table: type[BaseModel] | None) -> str:
+    """The key that text alone stands for in a list of tables: the only one that has no default; empty for none."""
+    required = [name for name, info in table.model_fields.items() if info.is_required()] if table else []
+    return required[0] if len(required) == 1 else ""
 
 
 def _changed(document: dict[str, Any], origin: Origin, changes: Mapping[str, Any]) -> dict[str, Any]:

@@ -68,10 +68,12 @@ class Run(Stored):
         Raises:
             InputError: The file of metrics beside the result is gone, or has none.
         """
+        from hpcpinn.systems import part
         from hpcpinn.systems.common.verdict import verdict_in
         from hpcpinn.systems.results import system_of_result
 
-        found: Verdict | None = getattr(system_of_result(self.path), "verdict_in", verdict_in)(self.summary)
+        asked = part(getattr(system_of_result(self.path), "verdict_in", verdict_in))
+        found: Verdict | None = asked(self.summary)
         if found is None:
             raise InputError(f"{self.path}: no verdict of this version lies beside it; run the job again")
         return found

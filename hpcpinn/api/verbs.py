@@ -1,27 +1,32 @@
-"""What can be done with a run description: solve it, infer its constants, draw them, find a threshold, validate."""
+"""What can be done with a run description: solve it, infer or draw its constants, validate; and what systems bring."""
 
+import inspect
 import os
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Unpack
 
-from hpcpinn.api.actions import finished, job_of
+from hpcpinn.api.actions import finished, job_of, with_files
 from hpcpinn.api.estimate import Estimate
-from hpcpinn.api.job import Experiment, Job, Part
+from hpcpinn.api.experiment import Experiment
+from hpcpinn.api.job import NOTHING, Job, solved_on
 from hpcpinn.api.run import Run
 from hpcpinn.api.session import ranks, telling
 from hpcpinn.config.given import plain
+from hpcpinn.core.front import Part, Verb
 from hpcpinn.core.order import Checking
 from hpcpinn.errors import InputError
 from hpcpinn.io.storage import format_of
+from hpcpinn.parallel.folders import TemporaryFolder
 from hpcpinn.progress import ProgressDisplay
-from hpcpinn.systems import offered
-from hpcpinn.systems.cell.config.schema import RunConfig
+from hpcpinn.systems import all_systems, alternatives, offered, part
+from hpcpinn.systems.jobs import system_of
 from hpcpinn.systems.results import check_run, system_of_result
 
 if TYPE_CHECKING:
     import networkx as nx
 
-    from hpcpinn.systems.cell.threshold import Threshold
+    from hpcpinn.core.system import System
 
 
 def solve(
@@ -110,54 +115,6 @@ def sample(
     return finished(Estimate, "uq", job_of(on, model, experiment), progress)
 
 
-def threshold(
-    on: "Job | Part | str | os.PathLike[str] | nx.Graph",
-    *,
-    site: str = "soma",
-    up_to: float | None = None,
-    tolerance: float = 0.01,
-    wait: float = 20.0,
-    progress: ProgressDisplay | bool = False,
-    **experiment: Unpack[Experiment],
-) -> "Threshold":
-    """Searches the weakest field that makes a cell fire, by bisection. Collective over all ranks.
-
-    ``hp.threshold(cell, field=hp.Field(direction=(0, 0, 1)), stimulation=hp.Stimulation(waveform="monophasic"))``
-
-    Args:
-        on: Job or cell, as for `solve`.
-        site: Place where a spike is looked for.
-        up_to: Strongest field that is tried, V/m (of a sampled field: a factor); 1000 or twice the job's field where
-            left out, whichever is larger.
-        tolerance: Width of the last bracket over the threshold.
-        wait: Time after the first pulse that a spike may take, ms.
-        progress: Display that is told what is being done; True for what the command line shows.
-        experiment: Tables and keys of the run as for `solve`; the field's magnitude says no more than where the search
-            ends.
-
-    Returns:
-        The threshold as `value`, the bracket, when the spike was, and every strength that was tried.
-
-    Raises:
-        InputError: No spike up to the strongest field, one without any field, or something that was given is wrong.
-        SolveError: The cell has no rest.
-    """
-    if not isinstance(on, Job):  # the search needs no magnitude; a description does, to know that there is a field
-        experiment["field"] = {"magnitude": 1.0, **plain(experiment.get("field", {}))}
-    job = job_of(on, None, experiment)
-    if not isinstance(job.config, RunConfig):
-        raise InputError("hpcpinn.threshold: a field makes cells fire, and this is about none; give a Cell")
-    if "magnitude" not in job.document.get("field", {}):
-        job = job.replace({"field.magnitude": 1.0})
-    config: RunConfig = job.config
-    communicator = ranks(config.run.transport)
-    from hpcpinn.systems.cell.threshold import Search, find_threshold, highest_for
-
-    search = Search(site, highest_for(config) if up_to is None else up_to, tolerance, wait)
-    with job.origin.naming_places(), telling(progress, communicator) as shown:
-        return communicator.on_root(lambda: find_threshold(config, job.cell.cable, search, progress=shown))
-
-
 def validate(
     run: "Run | str | os.PathLike[str]",
     *,
@@ -174,8 +131,8 @@ def validate(
         progress: Display that is told what is being done; True for what the command line shows.
 
     Returns:
-        Errors and costs, as its system has them, of a cell `hpcpinn.systems.cell.comparison.Validation`. ``figures()``
-        has all numbers, and the reference is in the next pictures.
+        Errors and costs, as its system has them. ``figures()`` has all numbers, and the reference is in the next
+        pictures.
 
     Raises:
         InputError: The file is no result, or the files that the run was made from are gone.
@@ -203,3 +160,70 @@ def read(path: str | os.PathLike[str]) -> Any:
     found: Run | Estimate = Estimate(path) if inferred else Run(path)
     found.result  # noqa: B018 - what is wrong with the file is said now
     return found
+
+
+def brought(name: str) -> Callable[..., Any] | None:
+    """The verb of a name that systems bring, for what is solved on, or a job, of any of them; None where none does.
+
+    Raises:
+        InputError: A system cannot be loaded.
+    """
+    bringing = [system for system in all_systems() if name in _verbs(system)]
+    if not bringing:
+        return None
+
+    def verb(
+        on: "Job | Part | str | os.PathLike[str] | nx.Graph",
+        model: Part | None = None,
+        *,
+        progress: ProgressDisplay | bool = False,
+        **given: Any,
+    ) -> Any:
+        return _done(name, on, model, given, progress)
+
+    work = part(_verbs(bringing[0])[name].work)
+    on, model, progress, experiment = inspect.signature(verb).parameters.values()
+    told = inspect.signature(verb).replace(parameters=[on, model, *own_of(work), progress, experiment])
+    verb.__name__ = verb.__qualname__ = name
+    verb.__doc__, verb.__module__, verb.__signature__ = work.__doc__, work.__module__, told  # type: ignore[attr-defined]
+    return verb
+
+
+def own_of(work: Callable[..., Any]) -> list[inspect.Parameter]:
+    """The keyword arguments of a verb that are its own."""
+    return [one for one in inspect.signature(work).parameters.values() if one.kind is inspect.Parameter.KEYWORD_ONLY]
+
+
+def _verbs(system: "System") -> Mapping[str, Verb]:
+    return getattr(system, "verbs", NOTHING)
+
+
+def _done(name: str, on: Any, model: Any, given: Mapping[str, Any], progress: ProgressDisplay | bool) -> Any:
+    """What a verb gives. Collective over all ranks."""
+    system = on.order().system if isinstance(on, Job) else _system_of(on)
+    if name not in _verbs(system):
+        there = alternatives([other.name for other in all_systems() if name in _verbs(other)])
+        raise InputError(f"hpcpinn.{name}: the system {system.name!r} has none; there is one for {there}")
+    verb = _verbs(system)[name]
+    work = part(verb.work)
+    own = {one.name for one in own_of(work)}
+    experiment = {word: value for word, value in given.items() if word not in own}
+    if not isinstance(on, Job):
+        experiment |= {table: {**keys, **plain(experiment.get(table, {}))} for table, keys in verb.taken.items()}
+    job = job_of(on, model, experiment)
+    changes = {
+        f"{table}.{key}": value
+        for table, keys in verb.taken.items()
+        for key, value in keys.items()
+        if key not in job.document.get(table, {})
+    }
+    communicator = ranks(job.config.run.transport)
+    folder = TemporaryFolder(communicator) if job.beside else None
+    job = with_files(job, Path() if folder is None else folder.path / "job.toml", changes, communicator)
+    with job.origin.naming_places(), telling(progress, communicator) as shown:
+        return work(job.order(), communicator, shown, **{word: value for word, value in given.items() if word in own})
+
+
+def _system_of(on: Any) -> "System":
+    found = solved_on(on)
+    return system_of(found.tables() if isinstance(found, Part) else {"system": found}, "job")

@@ -9,7 +9,7 @@ from typer.core import TyperGroup
 from hpcpinn import __version__
 from hpcpinn.config.jobs import bundled_names
 from hpcpinn.errors import InputError, warn
-from hpcpinn.systems import own_systems, part, system_named, system_names
+from hpcpinn.systems import all_systems, own_systems, part
 
 if TYPE_CHECKING:
     from hpcpinn.core.system import System
@@ -96,7 +96,7 @@ def all_commands(*, is_asked_for_help: bool = False) -> dict[str, Any]:
     """
     own = {name: f"hpcpinn.cli.{name}" for name in COMMANDS}
     try:
-        brought = _commands_of(map(system_named, system_names()))
+        brought = _commands_of(all_systems())
     except InputError as error:
         if not is_asked_for_help:
             raise

@@ -13,8 +13,8 @@ from hpcpinn.config.jobs import DEFAULT
 from hpcpinn.errors import InputError, InterruptedRunError, warn
 from hpcpinn.files import check_regular
 from hpcpinn.systems.jobs import load_order, require_action
+from hpcpinn.systems.named_job import JOB_HELP, chosen_job, overrides_of
 from hpcpinn.systems.work import carry_out
-from hpcpinn.terminal.job import JOB_HELP, chosen_job, overrides_of
 from hpcpinn.wording import as_typed
 
 MORE = (

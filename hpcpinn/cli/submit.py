@@ -6,11 +6,11 @@ from typing import Annotated
 
 import typer
 
-from hpcpinn.config.jobs import DEFAULT, find_job
+from hpcpinn.config.jobs import DEFAULT
 from hpcpinn.config.load import Override
 from hpcpinn.systems import brought_from_anywhere, part
 from hpcpinn.systems.jobs import load_order, require_action
-from hpcpinn.terminal.job import JOB_HELP, chosen_job
+from hpcpinn.systems.named_job import JOB_HELP, chosen_job, find_job
 from hpcpinn.terminal.sbatch import TASK, check_blanks, check_filled, for_task, tasks_of
 from hpcpinn.terminal.submit import Submission, check_array, script
 from hpcpinn.terminal.submit import submit as hand_over

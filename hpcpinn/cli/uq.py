@@ -6,8 +6,8 @@ from typing import Annotated
 import typer
 
 from hpcpinn.systems.jobs import load_order
+from hpcpinn.systems.named_job import JOB_HELP, chosen_file, overrides_of
 from hpcpinn.systems.work import carry_out
-from hpcpinn.terminal.job import JOB_HELP, chosen_file, overrides_of
 
 
 def uq(

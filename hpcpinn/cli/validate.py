@@ -10,7 +10,7 @@ import typer
 
 from hpcpinn.core.order import Checking
 from hpcpinn.errors import InputError
-from hpcpinn.systems import offered, system_named, system_names
+from hpcpinn.systems import all_systems, offered
 from hpcpinn.terminal.progress import make_progress
 
 _PEER_MINUTES = 30.0
@@ -59,7 +59,7 @@ def validate(
 
     check_run(result)
     system = system_of_result(result)
-    with_peer = [name for name in system_names() if getattr(system_named(name), "peer", None)]
+    with_peer = [one.name for one in all_systems() if getattr(one, "peer", None)]
     if deepxde is not None and system.name not in with_peer and format_of(result) is not None:  # else the file is wrong
         raise InputError(f"--deepxde {deepxde}: {result} is no run on a {' or '.join(with_peer)}; leave it away")
     with make_progress(plain_output=as_json) as progress:

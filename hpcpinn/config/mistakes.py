@@ -3,14 +3,13 @@
 import reprlib
 from collections.abc import Iterable, Mapping
 from datetime import date, time
-from difflib import get_close_matches
 from typing import Any
 
 from pydantic import BaseModel
 
 from hpcpinn.config.lines import Path
 from hpcpinn.config.reading import Problem, table_class
-from hpcpinn.wording import printable
+from hpcpinn.wording import meant, printable
 
 _OF_ONE_KIND: Mapping[str, str] = {"direction": "three numbers, such as [0, 1, 0]"}
 """Keys that are lists, but no lists of tables."""
@@ -84,10 +83,7 @@ def _suggestion(path: Path, schema: type[BaseModel]) -> str:
     ]
     if elsewhere:
         return f"; it belongs into [{elsewhere[0]}]"
-    near = get_close_matches(str(path[-1]), known, n=1, cutoff=0.6)
-    if near:
-        return f"; did you mean {near[0]!r}?"
-    return f"; known here: {', '.join(known)}"
+    return "; " + (meant(str(path[-1]), known) or f"known here: {', '.join(known)}")
 
 
 def _table_at(path: Path, schema: type[BaseModel]) -> type[BaseModel]:

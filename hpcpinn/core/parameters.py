@@ -10,12 +10,12 @@ import math
 import re
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import MISSING, Field, dataclass, field, fields, replace
-from difflib import get_close_matches
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, Protocol, Self, TypeVar
 
 from hpcpinn.core.plausibility import Quantity
 from hpcpinn.errors import InputError
+from hpcpinn.wording import meant
 
 if TYPE_CHECKING:
     Scalar = float
@@ -257,9 +257,9 @@ def quantities(declaration: type[Constants]) -> dict[str, Quantity]:
 def unknown(name: str, known: Iterable[str]) -> str:
     """What a person is told who names a constant that is none of those that can be inferred."""
     names = list(known)
-    near = get_close_matches(name, names, n=1)
-    meant = f"did you mean {near[0]!r}? There" if near else "there"
-    return f"{name!r} is no constant that can be inferred; {meant} are {', '.join(names)}"
+    near = meant(name, names)
+    there = f"{near} There" if near else "there"
+    return f"{name!r} is no constant that can be inferred; {there} are {', '.join(names)}"
 
 
 def value_at(parameters: Constants, name: str) -> Any:

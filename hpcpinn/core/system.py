@@ -192,10 +192,14 @@ class System(Protocol):
     Optional, for descriptions: what tables cannot say, ``conflicts``, ``idle`` and more
     (`hpcpinn.config.reading.Reading`).
 
+    Optional, for Python: ``front``, what ``import hpcpinn as hp`` offers of it, objects or ``module:object`` by name;
+    ``verbs`` by name (`hpcpinn.core.front.Verb`); ``bare``, what stands for a whole job (`hpcpinn.core.front.Bare`, or
+    ``module:object``); ``on(described, beside)``, what a description is solved on, given objects by their files' keys.
+
     Optional, for the command line: ``actions`` by command (``run``, ``infer``, ``uq``, ``study``), each a
     `hpcpinn.core.order.Action` or the name of the module that is one; ``commands`` of its own by name, each a function
-    for typer, or the module with it, or that module's name; ``draw(drawing)``, pictures of a result;
-    ``validate(checking)``, a result held against others.
+    for typer, or the module with it, or that module's name; ``draw(drawing)``, pictures of a result, and
+    ``validate(checking)``, a result held against others, or each as ``module:function``.
     """
 
     name: str

@@ -1,10 +1,10 @@
 """The cells that come with the package, as SWC files in ``meshes/``."""
 
-from difflib import get_close_matches
 from pathlib import Path
 
 from hpcpinn import bundled
 from hpcpinn.errors import InputError
+from hpcpinn.wording import nearest
 
 PREFIX = "builtin:"
 
@@ -27,8 +27,8 @@ def builtin_path(name: str) -> Path:
     known = bundled.files("meshes", ".swc")
     if stem in known:
         return known[stem]
-    near = get_close_matches(stem, known, n=1)
-    meant = f" did you mean {PREFIX}{near[0]}?" if near else ""
+    near = nearest(stem, known)
+    meant = f" did you mean {PREFIX}{near}?" if near else ""
     raise InputError(f"no bundled cell '{stem}';{meant} there are: {', '.join(known)}")
 
 

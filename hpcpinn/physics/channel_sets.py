@@ -10,7 +10,6 @@ delayed-rectifier kinetics of M. Pospischil et al., Biol. Cybern. 99 (2008) 427.
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from difflib import get_close_matches
 from types import MappingProxyType
 from typing import Any
 
@@ -21,6 +20,7 @@ from hpcpinn.core.parameters import POSITIVE, Constants, Scalar, constant, neste
 from hpcpinn.core.pytrees import traced
 from hpcpinn.errors import InputError
 from hpcpinn.physics.membrane_constants import Current, Rate, RateGate
+from hpcpinn.wording import meant
 
 for _part in (Current, Rate, RateGate):
     traced(_part)
@@ -212,6 +212,5 @@ def channel_set_named(name: str, changes: Mapping[str, Mapping[str, Mapping[str,
     """
     if name.lower() in CHANNEL_SETS:
         return with_constants(CHANNEL_SETS[name.lower()], (changes or {}).get(name.lower(), {}))
-    near = get_close_matches(name.lower(), CHANNEL_SETS, n=1, cutoff=0.5)
-    advice = f"did you mean {near[0]!r}?" if near else f"known are {', '.join(CHANNEL_SETS)}"
+    advice = meant(name, CHANNEL_SETS) or f"known are {', '.join(CHANNEL_SETS)}"
     raise InputError(f"channels {name!r}: no such channel set; {advice}")

@@ -8,7 +8,6 @@ Others come with installed packages (entry points of the group ``hpcpinn.systems
 import os
 import sys
 from collections.abc import Callable, Mapping
-from difflib import get_close_matches
 from functools import partial
 from importlib import import_module
 from importlib.util import module_from_spec, spec_from_file_location
@@ -18,8 +17,10 @@ from types import ModuleType
 from typing import TYPE_CHECKING, Any
 
 from hpcpinn.errors import InputError
+from hpcpinn.wording import meant
 
 if TYPE_CHECKING:
+    from hpcpinn.core.front import Bare
     from hpcpinn.core.system import System
 
 OWN: Mapping[str, str] = {
@@ -49,8 +50,7 @@ def system_named(name: str) -> "System":
     """
     known = _known()
     if name not in known:
-        near = get_close_matches(name.lower(), known, n=1)
-        hint = f"did you mean {near[0]!r}?" if near else f"systems of your own are named by {VARIABLE}"
+        hint = meant(name, known) or f"systems of your own are named by {VARIABLE}"
         raise InputError(f"{name!r} is not one of {alternatives(list(known))}; {hint}")
     return known[name]()
 
@@ -101,18 +101,38 @@ def for_python(name: str) -> Any:
     Raises:
         InputError: A module of `VARIABLE` cannot be loaded.
     """
-    for system in map(system_named, system_names()):
+    for system in all_systems():
         front: Mapping[str, Any] = getattr(system, "front", {})
         if name in front:
-            found = front[name]
-            module, _, inside = found.partition(":") if isinstance(found, str) else ("", "", "")
-            return getattr(import_module(module), inside) if module else found
+            return part(front[name])
     return None
 
 
+def all_systems() -> "list[System]":
+    """All of them, those that come with hpcpinn first.
+
+    Raises:
+        InputError: One of them cannot be loaded.
+    """
+    return [system_named(name) for name in system_names()]
+
+
+def bare_things() -> "list[Bare]":
+    """What stands for a whole job, of every system that takes such a thing; that of the default system is the last.
+
+    Raises:
+        InputError: A system cannot be loaded.
+    """
+    return [part(system.bare) for system in reversed(all_systems()) if hasattr(system, "bare")]
+
+
 def part(named: Any) -> Any:
-    """A part of a system: what is given, or the module of that name."""
-    return import_module(named) if isinstance(named, str) else named
+    """A part of a system: what is given; or of text the module of that name, or of ``module:object`` that object."""
+    if not isinstance(named, str):
+        return named
+    module, _, inside = named.partition(":")
+    found = import_module(module)
+    return getattr(found, inside) if inside else found
 
 
 def _known() -> dict[str, Callable[[], "System"]]:
@@ -209,7 +229,7 @@ def _file(path: Path) -> ModuleType:
 
 def offered(system: "System", member: str) -> Callable[..., Any]:
     """The member of a system, one of `COMMON`, or what does for all that have none."""
-    found: Callable[..., Any] | None = getattr(system, member, None)
+    found: Callable[..., Any] | None = part(getattr(system, member, None))
     if found is not None:
         return found
     return partial(getattr(import_module(COMMON[member]), member), system)

@@ -16,7 +16,7 @@ from hpcpinn.config.load import Origin, Override, from_json, relative_names
 from hpcpinn.config.reading import Reading, named_system
 from hpcpinn.core.order import Order
 from hpcpinn.errors import InputError, spelled
-from hpcpinn.systems import alternatives, default_name, system_named, system_names
+from hpcpinn.systems import all_systems, alternatives, default_name, system_named, system_names
 from hpcpinn.systems.inverse import DrawAction, InferAction
 
 if TYPE_CHECKING:
@@ -95,7 +95,7 @@ def require_action(order: Order, command: str) -> Any:
     """
     actions: Mapping[str, Any] = {**COMMON_ACTIONS, **getattr(order.system, "actions", {})}
     if command not in actions:
-        others = [name for name in system_names() if command in getattr(system_named(name), "actions", {})]
+        others = [one.name for one in all_systems() if command in getattr(one, "actions", {})]
         known = f"; there is one for {alternatives(others)}" if others else ""
         raise InputError(f"{order.origin.file}: the system {order.system.name!r} has no {command}{known}")
     return actions[command]
@@ -119,7 +119,7 @@ class _All:
             raise InputError(f"{spelled(key)}: {error}", key) from None
 
     def lists(self) -> Collection[str]:
-        return [name for system in system_names() for name in Reading.of(system_named(system)).lists]
+        return [name for system in all_systems() for name in Reading.of(system).lists]
 
 
 @dataclass(frozen=True)

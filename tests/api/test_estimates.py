@@ -41,7 +41,9 @@ def test_nothing_to_infer_is_said(tmp_path):
 
 
 def test_a_square_has_no_threshold(tmp_path):
-    with pytest.raises(hp.InputError, match="a field makes cells fire, and this is about none; give a Cell"):
+    with pytest.raises(
+        hp.InputError, match="^hpcpinn.threshold: the system 'square' has none; there is one for 'cell'$"
+    ):
         hp.threshold(hp.load("dopamine"))
 
 

@@ -10,6 +10,7 @@ import typer
 from hpcpinn.config.declared import whole_table
 from hpcpinn.config.shared import DataTable, InferenceTable, Parameters, RunTable
 from hpcpinn.config.values import Description
+from hpcpinn.core.front import Verb
 from hpcpinn.core.parameters import POSITIVE, REAL, Bounds, Constants, Scalar, constant
 from hpcpinn.core.system import Attempt, Packed
 
@@ -101,6 +102,11 @@ def half_time(
     print(f"halfway after {time[np.argmax(value <= middle)]:g} ms")
 
 
+def halfway(order, communicator, progress, *, of: float = 1.0) -> float:
+    """When it has fallen halfway, ms, times a factor: in Python ``hp.halfway(on, of=...)``."""
+    return float(np.log(2.0) * order.described.constants.tau * of)
+
+
 class Membrane:
     """A membrane, as it is described in Python."""
 
@@ -119,6 +125,7 @@ class Discharge:
     tables = DischargeDescription
     commands: ClassVar[dict[str, Any]] = {"half-time": half_time}
     front: ClassVar[dict[str, Any]] = {"Membrane": Membrane}
+    verbs: ClassVar[dict[str, Any]] = {"halfway": Verb(halfway, taken={"constants": {"tau": 2.0}})}
 
     def build(self, described: DischargeDescription, communicator: Any) -> DischargeProblem:
         return DischargeProblem(described)

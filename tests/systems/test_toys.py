@@ -1,5 +1,6 @@
 """Systems of one file each, which nothing in the package names: run, killed and resumed, validated, drawn, inferred."""
 
+import inspect
 import json
 import os
 import re
@@ -270,6 +271,25 @@ def test_it_is_solved_from_python_by_its_name_and_by_what_it_brings():
         hp.Job("discharge", constnts={"tau": 5.0})  # type: ignore[call-arg]
     with pytest.raises(AttributeError, match="no attribute 'Membrain'"):
         hp.Membrain  # type: ignore[attr-defined]  # noqa: B018
+
+
+def test_a_verb_that_a_system_brings(tmp_path: Path):
+    import hpcpinn as hp
+
+    halfway = hp.halfway  # type: ignore[attr-defined]
+    assert str(inspect.signature(halfway)).startswith("(on: ") and "of: float = 1.0" in str(inspect.signature(halfway))
+    membrane = hp.Membrane(tau=5.0)  # type: ignore[attr-defined]
+    assert halfway(membrane, of=2.0, duration=3.0) == 10.0 * np.log(2.0)
+    assert halfway("discharge") == 2.0 * np.log(2.0) == hp.load(job(tmp_path, "discharge")).halfway()  # what it takes
+    assert hp.Job("discharge", constants={"tau": 4.0}).halfway(of=0.5) == 2.0 * np.log(2.0)  # type: ignore[call-arg]
+    with pytest.raises(hp.InputError, match="^hpcpinn.halfway: the system 'pair' has none; there is one for 'dischar"):
+        halfway("pair")
+    with pytest.raises(hp.InputError, match="^hpcpinn.threshold: the system 'pair' has none; there is one for 'cell'$"):
+        hp.threshold("pair")
+    with pytest.raises(hp.InputError, match="^job.on: the system 'pair' has nothing for Python that it is solved on$"):
+        hp.Job("pair").on  # noqa: B018
+    with pytest.raises(hp.InputError, match='^pair: is a system, no job; a job of it begins with system = "pair", and'):
+        hp.load("pair")
 
 
 def test_its_job_and_its_constants_from_python(tmp_path: Path):

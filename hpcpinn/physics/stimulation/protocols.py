@@ -11,7 +11,6 @@ Host side, NumPy only. Times in ms.
 import math
 from collections.abc import Mapping
 from dataclasses import dataclass
-from difflib import get_close_matches
 from fractions import Fraction
 from types import MappingProxyType
 from typing import Literal
@@ -20,6 +19,7 @@ import numpy as np
 from jaxtyping import Float, Int
 
 from hpcpinn.errors import InputError
+from hpcpinn.wording import meant
 
 Time = int | float | Fraction
 """ms; a float stands for the decimal number that it prints as, 0.1 for one tenth."""
@@ -268,8 +268,7 @@ def protocol_named(name: str) -> PulseProtocol:
     by_key = {_key(known): protocol for known, protocol in PROTOCOLS.items()}
     if _key(name) in by_key:
         return by_key[_key(name)]
-    near = get_close_matches(_key(name), by_key, n=1, cutoff=0.5)
-    advice = f"did you mean {by_key[near[0]].name!r}?" if near else f"known are {', '.join(PROTOCOLS)}"
+    advice = meant(name, PROTOCOLS) or f"known are {', '.join(PROTOCOLS)}"
     raise InputError(f"protocol {name!r}: no such protocol; {advice}")
 
 

@@ -10,7 +10,6 @@ import math
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
 from dataclasses import dataclass
-from difflib import get_close_matches
 from functools import cache
 from pathlib import Path
 
@@ -22,6 +21,7 @@ from scipy.optimize import brentq
 from hpcpinn.core.plausibility import check
 from hpcpinn.errors import InputError, warn
 from hpcpinn.physics.csv_rows import columns_of
+from hpcpinn.wording import meant
 
 
 class Waveform(ABC):
@@ -230,8 +230,7 @@ def waveform_named(text: str) -> Waveform:
         return WAVEFORMS[text.lower()]
     if Path(text).suffix or "/" in text:
         return read_waveform(text)
-    near = get_close_matches(text.lower(), WAVEFORMS, n=1, cutoff=0.5)
-    advice = f"did you mean {near[0]!r}?" if near else f"known are {', '.join(WAVEFORMS)}, or a CSV file"
+    advice = meant(text, WAVEFORMS) or f"known are {', '.join(WAVEFORMS)}, or a CSV file"
     raise InputError(f"waveform {text!r}: no such waveform; {advice}")
 
 

@@ -3,6 +3,7 @@
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any, ClassVar
 
+from hpcpinn.core.front import Verb
 from hpcpinn.systems.cell.config.reading import CELL
 from hpcpinn.systems.cell.config.schema import RunConfig
 from hpcpinn.systems.inverse import DrawAction, InferAction
@@ -32,7 +33,6 @@ class CellSystem:
         name: f"hpcpinn.systems.cell.commands.{name.replace('-', '_')}"
         for name in ("inspect", "partition", "protocols", "threshold", "flow-map")
     }
-
     front: ClassVar[Mapping[str, str]] = {
         "Cell": "hpcpinn.systems.cell.cell:Cell",
         **{
@@ -43,6 +43,14 @@ class CellSystem:
             )
         },
     }  # fmt: skip
+    verbs: ClassVar[Mapping[str, Verb]] = {
+        "threshold": Verb("hpcpinn.systems.cell.verbs:threshold", taken={"field": {"magnitude": 1.0}})
+    }
+    bare = "hpcpinn.systems.cell.bare:BARE"
+    draw = "hpcpinn.systems.cell.pictures:draw"
+    verdict_in = "hpcpinn.systems.cell.verdict:cells_verdict_in"
+    validate = "hpcpinn.systems.cell.validation:validate"
+    tell_validation = "hpcpinn.systems.cell.validation:tell"
 
     def build(self, described: RunConfig, communicator: "Communicator") -> "Problem":
         """What a description means: a run in coupled windows, or slot by slot. Collective over all ranks."""
@@ -54,29 +62,11 @@ class CellSystem:
 
         return coupled_run(described, communicator)
 
-    def draw(self, drawing: Any) -> Any:
-        """Draws the pictures of a run or an inference."""
-        from hpcpinn.systems.cell.pictures import draw
+    def on(self, described: RunConfig, beside: Mapping[str, Any]) -> Any:
+        """The cell of a description, for Python."""
+        from hpcpinn.systems.cell.cell import cell_of
 
-        return draw(drawing)
-
-    def verdict_in(self, metrics: Mapping[str, Any]) -> Any:
-        """What came of a run, from its metrics: what fired, how high calcium rose; None where they do not say."""
-        from hpcpinn.systems.cell.verdict import cells_verdict_in
-
-        return cells_verdict_in(metrics)
-
-    def validate(self, checking: Any) -> Any:
-        """Holds a run against finite volumes."""
-        from hpcpinn.systems.cell.validation import validate
-
-        return validate(checking)
-
-    def tell_validation(self, outcome: Any, checking: Any) -> None:
-        """Prints what came of it."""
-        from hpcpinn.systems.cell.validation import tell
-
-        tell(outcome, checking)
+        return cell_of(described, beside)
 
 
 SYSTEM = CellSystem()

@@ -1,6 +1,8 @@
 """A cell: an SWC file, a bundled cell or a networkx graph, and how it is read."""
 
 import os
+from collections.abc import Mapping
+from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar
@@ -123,12 +125,45 @@ class Cell:
         """What it adds to a run description."""
         return self.morphology.tables()
 
+    def beside(self) -> "dict[str, CellGraph]":
+        """The graph, which a description names as a file."""
+        return {} if self.graph is None else {"morphology.file": CellGraph(self.graph)}
+
     def __repr__(self) -> str:
         if "cable" not in self.__dict__:
             return f"Cell({self.name!r})"
         cable = self.cable
         what = f"{counted(cable.n_neurite_sections, 'section')}, {counted(cable.n_frusta, 'frustum', 'frusta')}"
         return f"Cell({self.name!r}): {what}, {cable.length.sum():.4g} um"
+
+
+@dataclass(frozen=True, eq=False)
+class CellGraph:
+    """A graph that is written beside a job or a result.
+
+    Attributes:
+        graph: The graph.
+    """
+
+    graph: "nx.Graph"
+
+    def write(self, beside: Path) -> Path:
+        """Writes it: ``run.h5`` → ``run.cell.json``.
+
+        Raises:
+            OutputError: It cannot be written.
+        """
+        from hpcpinn.morphology.graph_file import write_graph
+
+        file = beside.with_name(f"{beside.stem}.cell.json")
+        write_graph(file, self.graph)
+        return file
+
+
+def cell_of(described: Any, beside: Mapping[str, Any]) -> Cell:
+    """The cell of a description, with the objects that it names as files."""
+    given, graph = described.morphology, beside.get("morphology.file")
+    return Cell(given.file if graph is None else graph.graph, **given.model_dump(exclude={"file"}))
 
 
 def _graph(source: Any) -> "nx.Graph":

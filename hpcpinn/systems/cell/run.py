@@ -8,8 +8,9 @@ from typing import TYPE_CHECKING, Any, cast
 
 from rich.console import Console
 
-from hpcpinn.config.jobs import DEFAULT, is_cell
+from hpcpinn.config.jobs import DEFAULT
 from hpcpinn.core.order import Order
+from hpcpinn.systems.cell.bare import BARE
 from hpcpinn.systems.common.run import judge, work
 from hpcpinn.terminal.lines import print_verdict
 from hpcpinn.wording import as_typed, biology, counted, duration
@@ -56,7 +57,7 @@ def threshold_arguments(
             and where its result.
         magnitude: Of the run's field, V/m; the job file's own is known to the search.
     """
-    if job is not None and is_cell(job):
+    if job is not None and BARE.is_one(job):
         job, morphology = None, str(job)
     keys = [setting.partition("=")[0].strip() for setting in settings]
     kept = [

@@ -33,18 +33,30 @@ class Search:
         highest: Strongest field that is tried, V/m (or a factor of a sampled field).
         tolerance: Width of the last bracket over the threshold.
         wait: How long after the first pulse a spike may take, ms.
+        is_typed: Whether these were given as flags of a command, for messages.
     """
 
     site: str = "soma"
     highest: float = HIGHEST
     tolerance: float = 0.01
     wait: float = 20.0
+    is_typed: bool = False
 
     def __post_init__(self) -> None:
         for name in ("highest", "tolerance", "wait"):
             value = getattr(self, name)
             if not (np.isfinite(value) and value > 0.0):
-                raise InputError(f"threshold: {name} = {value}; give a positive number")
+                told = name.replace("highest", "up_to")
+                raise InputError(f"threshold: {told} = {value}; give a positive number")
+
+    def argument(self, name: str) -> str:
+        """An argument as it is given: ``--up-to``, or ``up_to`` in Python."""
+        return f"--{name.replace('_', '-')}" if self.is_typed else name
+
+    @property
+    def without_clamps(self) -> str:
+        """What leaves the clamps of a job out."""
+        return "--set 'clamp=[]'" if self.is_typed else 'job.replace({"clamp": []})'
 
 
 @dataclass(frozen=True)
@@ -95,7 +107,7 @@ def find_threshold(
     """
     unit_field = config.field.model_copy(update={"magnitude": 1.0})
     driven = driven_cable(config.model_copy(update={"field": unit_field}), cable)
-    with concerning("--site"):
+    with concerning(search.argument("site")):
         compartment = driven.compartments.nearest(parse_site(search.site, cable), cable)
     _warn_of_clamps(config, driven.compartments, cable, compartment, search)
     rest = driven.equation.resting_state()
@@ -111,7 +123,7 @@ def find_threshold(
     # At most: without field, the ladder, and the halvings of the bracket that it ends with.
     progress.doing("trying fields", 1 + _LADDER + 1 + math.ceil(math.log2(1.0 / search.tolerance)), "fields at most")
     if spike(0.0) is not None:
-        how = "; leave the clamps out with --set 'clamp=[]'" if config.clamp else ""
+        how = f"; leave the clamps out with {search.without_clamps}" if config.clamp else ""
         raise InputError(f"threshold: {search.site} fires without any field{how}")
     low, high, time = 0.0, 0.0, None
     for halvings in range(_LADDER, -1, -1):
@@ -123,7 +135,8 @@ def find_threshold(
         unit = "V/m" if config.field.file is None else "times the sampled field"
         raise InputError(
             f"threshold: no spike at {search.site} within {biology(search.wait, 6)} up to {search.highest:g} {unit}; "
-            f"raise --up-to (if left out, {HIGHEST:g} or twice field.magnitude) or --wait, or turn field.direction"
+            f"raise {search.argument('up_to')} (if left out, {HIGHEST:g} or twice field.magnitude) or "
+            f"{search.argument('wait')}, or turn field.direction"
         )
     while high - low > search.tolerance * high:
         middle = 0.5 * (low + high)
@@ -142,7 +155,7 @@ def _warn_of_clamps(config: RunConfig, cells: Compartments, cable: Cable, compar
         clamp = config.clamp[number]
         if at == compartment and clamp.start < over and clamp.current > 0.0:
             warn(
-                f"acts at {search.site} while a spike is looked for there; to leave it out, --set 'clamp=[]'",
+                f"acts at {search.site} while a spike is looked for there; to leave it out, {search.without_clamps}",
                 ("clamp", number, "site"),
             )
 

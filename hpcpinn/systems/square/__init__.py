@@ -24,10 +24,12 @@ class SquareSystem:
         "uq": DrawAction("hpcpinn.systems.square.inverse"),
         "study": StudyAction("hpcpinn.systems.square.inverse"),
     }
-
     front: ClassVar[Mapping[str, str]] = {
         name: f"hpcpinn.systems.square.front:{name}" for name in ("Dopamine", "Square")
     }
+    draw = "hpcpinn.systems.square.pictures:draw"
+    validate = "hpcpinn.systems.square.validation:validate"
+    tell_validation = "hpcpinn.systems.square.validation:tell"
 
     def build(self, described: SquareConfig, communicator: Any) -> Any:
         """What a description means. Collective over all ranks."""
@@ -35,23 +37,11 @@ class SquareSystem:
 
         return square_run(described, communicator)
 
-    def draw(self, drawing: Any) -> Any:
-        """Draws the pictures of a run, an inference or a study."""
-        from hpcpinn.systems.square.pictures import draw
+    def on(self, described: SquareConfig, beside: Mapping[str, Any]) -> Any:
+        """The square of a description, for Python."""
+        from hpcpinn.systems.square import front
 
-        return draw(drawing)
-
-    def validate(self, checking: Any) -> Any:
-        """Holds a run against the closed form, finite differences and DeepXDE."""
-        from hpcpinn.systems.square.validation import validate
-
-        return validate(checking)
-
-    def tell_validation(self, outcome: Any, checking: Any) -> None:
-        """Prints what came of it."""
-        from hpcpinn.systems.square.validation import tell
-
-        tell(outcome, checking)
+        return front.Square(**described.domain.model_dump())
 
 
 SYSTEM = SquareSystem()

@@ -1,7 +1,6 @@
 """The run description of a square (``domain.kind = "square"``): dopamine, forward and inverse.
 
-Times in ms, lengths in µm, concentrations in µM, as in `hpcpinn.systems.cell.config.schema`, whose tables these are
-beside: a key that means nothing on a square is unknown here.
+Times in ms, lengths in µm, concentrations in µM. A key that means nothing on a square is unknown here.
 """
 
 import math

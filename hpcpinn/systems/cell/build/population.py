@@ -2,7 +2,6 @@
 
 from collections.abc import Iterator
 from dataclasses import dataclass
-from difflib import get_close_matches
 from itertools import product
 from pathlib import Path
 from typing import Any
@@ -11,6 +10,7 @@ from hpcpinn.errors import InputError
 from hpcpinn.systems.cell.config.population import SHARED_BUT, ParameterSet
 from hpcpinn.systems.cell.config.reading import with_changes
 from hpcpinn.systems.cell.config.schema import RunConfig
+from hpcpinn.wording import meant
 
 
 @dataclass(frozen=True)
@@ -66,8 +66,7 @@ def _parameters(number: int, given: ParameterSet) -> tuple[str, dict[str, Any]]:
     for key in given.set:
         if key in SHARED_BUT:
             continue
-        near = get_close_matches(key, SHARED_BUT, n=1, cutoff=0.6)
-        advice = f"did you mean {near[0]!r}?" if near else f"they may differ in {', '.join(SHARED_BUT)}"
+        advice = meant(key, SHARED_BUT) or f"they may differ in {', '.join(SHARED_BUT)}"
         raise InputError(f"population.parameters[{number}].set: {key!r} is one for all members; {advice}")
     name = given.name or ", ".join(f"{key.rpartition('.')[2]} {value}" for key, value in given.set.items())
     return name, dict(given.set)

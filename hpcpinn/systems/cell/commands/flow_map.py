@@ -10,7 +10,7 @@ import typer
 
 from hpcpinn.errors import InputError
 from hpcpinn.systems.cell.config.reading import load_with_origin
-from hpcpinn.terminal.job import JOB_HELP, chosen_file
+from hpcpinn.systems.named_job import JOB_HELP, chosen_file
 from hpcpinn.terminal.progress import make_progress
 from hpcpinn.wording import as_typed, duration
 

@@ -8,7 +8,7 @@ from typing import Annotated
 import typer
 
 from hpcpinn.systems.cell.config.reading import gives, load_with_origin
-from hpcpinn.terminal.job import JOB_HELP, chosen_job
+from hpcpinn.systems.named_job import JOB_HELP, chosen_job
 from hpcpinn.terminal.progress import make_progress
 
 
@@ -56,7 +56,7 @@ def threshold(
     from hpcpinn.systems.cell.threshold import Search, find_threshold, highest_for
 
     unit = "V/m" if config.field.file is None else "times the sampled field"
-    search = Search(site, highest_for(config) if up_to is None else up_to, tolerance, wait)
+    search = Search(site, highest_for(config) if up_to is None else up_to, tolerance, wait, is_typed=True)
 
     def say(strength: float, fired: bool) -> None:
         print(f"hpcpinn: {strength:.6g} {unit}: {'a spike' if fired else 'no spike'}", file=sys.stderr)

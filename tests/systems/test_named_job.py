@@ -6,9 +6,10 @@ from pathlib import Path
 
 import pytest
 
-from hpcpinn.config.jobs import bundled_job, bundled_names, find_job
+from hpcpinn.config.jobs import bundled_job, bundled_names
 from hpcpinn.errors import InputError
 from hpcpinn.systems.jobs import describe, load_order
+from hpcpinn.systems.named_job import find_job
 
 LONGEST_LINE = 110
 
@@ -47,6 +48,8 @@ def test_nothing_means_the_default():
         ("y_branh", r"^y_branh: no such job file; did you mean the bundled job y_branch\? `hpcpinn jobs`"),
         ("jobs/rtms_10hz.toml", r"did you mean the bundled job rtms_10hz\?"),
         ("nothing", r"^nothing: no such job file; give the path of a TOML file, or a bundled job: default, dop"),
+        ("neuron", r"^neuron: no such job file; give the path of a TOML file"),
+        ("square", r"^square: is a system, no job; .* system = \"square\", and hpcpinn systems square lists"),
         ("notes.ipynb", "is a notebook; give a job file"),
         ("trace.csv", r"is a table, which a job names \(\[voltage\] file"),
         ("cell.hoc", "convert the morphology to SWC"),
