@@ -41,9 +41,7 @@ def test_nothing_to_infer_is_said(tmp_path):
 
 
 def test_a_square_has_no_threshold(tmp_path):
-    with pytest.raises(
-        hp.InputError, match="^hpcpinn.threshold: the system 'square' has none; there is one for 'cel"
-    ):
+    with pytest.raises(hp.InputError, match="^hpcpinn.threshold: the system 'square' has none; there is one for"):
         hp.threshold(hp.load("dopamine"))
 
 
