@@ -43,11 +43,25 @@ FLOORS = {
     "inference": 5,
     "report": 7,
     "terminal": 7,
-    "systems": 8,
-    "api": 9,
-    "cli": 10,
-    "__main__": 11,
+    "systems.cell.pictures": 8,
+    "systems": 9,
+    "api": 10,
+    "cli": 11,
+    "__main__": 12,
 }
+
+_OF_PICTURES = {
+    "errors",
+    "units",
+    "wording",
+    "coordinates",
+    "config",
+    "io",
+    "morphology",
+    "physics.constants",
+    "physics.stimulation.protocols",
+}
+"""Pictures are made from a result file; the names of protocols in it stand for pulses."""
 
 ALLOWED_SIDEWAYS = {"morphology"}
 """Plain geometry, which everybody above the ground may use, its own floor included."""
@@ -55,18 +69,8 @@ ALLOWED_SIDEWAYS = {"morphology"}
 LIMITED = {
     # The independent check of the solver shares the geometry and the constants with it, nothing else.
     "reference": {"errors", "morphology", "physics.constants"},
-    # Pictures are made from a result file; the names of protocols in it stand for pulses.
-    "report": {
-        "errors",
-        "units",
-        "wording",
-        "coordinates",
-        "config",
-        "io",
-        "morphology",
-        "physics.constants",
-        "physics.stimulation.protocols",
-    },
+    "report": _OF_PICTURES,
+    "systems.cell.pictures": _OF_PICTURES | {"report", "core.order"},
 }
 
 FORBIDDEN_LIBRARIES = {
@@ -92,7 +96,8 @@ FILES = sorted(PACKAGE.rglob("*.py"))
 def room(parts: tuple[str, ...]) -> str:
     """Package or top-level module of a path inside the house, or the file itself where it has a floor of its own."""
     names = [part.removesuffix(".py") for part in parts]
-    return ".".join(names[:2]) if ".".join(names[:2]) in FLOORS else names[0]
+    longer = (".".join(names[:length]) for length in (3, 2))
+    return next((name for name in longer if name in FLOORS), names[0])
 
 
 def running_nodes(file: Path) -> Iterator[ast.AST]:

@@ -3,7 +3,7 @@
 import pytest
 
 from hpcpinn.io.results import ResultWriter
-from hpcpinn.report import gallery
+from hpcpinn.systems.cell.pictures import gallery
 from hpcpinn.terminal.progress import LogProgress
 from tests.cli import forked, in_process
 from tests.io import runs

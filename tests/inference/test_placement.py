@@ -4,7 +4,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from hpcpinn.inference.placement import gains, next_observation
+from hpcpinn.inference.placement import Candidates, gains, next_observation
 from hpcpinn.physics.dopamine import PRESETS, exact
 
 CONSTANTS = PRESETS["dopamine"]
@@ -28,7 +28,8 @@ def test_a_gain_is_the_change_of_the_determinant():
 
 def test_no_place_or_time_tells_more_than_the_best():
     covariance = np.array([[3.2e-3, -2e-4], [-2e-4, 3.3e-3]])
-    best = next_observation(predicted, CENTRE, covariance, noise=0.02, half_width=2.5, last=18.0)
+    among = Candidates.within([(-2.5, 2.5), (-2.5, 2.5)], last=18.0)
+    best = next_observation(predicted, CENTRE, covariance, 0.02, among)
     rng = np.random.default_rng(1)
     x, y = rng.uniform(-2.5, 2.5, (2, 4000))
     t = rng.uniform(0.0, 18.0, 4000) * rng.uniform(size=4000)
@@ -38,5 +39,13 @@ def test_no_place_or_time_tells_more_than_the_best():
     # Of diffusion alone the middle of the release tells most, when it has spread to half of its peak: s(1 − s) of
     # s = σ²/(σ² + 2Dt) is largest at 2Dt = σ²; uptake moves that little.
     assert np.hypot(*best.best[:2]) < 0.1
-    alone = next_observation(predicted, CENTRE, np.diag([1e-8, 0.0]), noise=0.02, half_width=2.5, last=18.0)
+    alone = next_observation(predicted, CENTRE, np.diag([1e-8, 0.0]), 0.02, among)
     assert abs(alone.best[2] - CONSTANTS.sigma**2 / (2.0 * CONSTANTS.D)) < 0.06
+
+
+def test_a_rectangle_has_sides_of_its_own():
+    among = Candidates.within([(1.0, 2.5), (-0.5, 0.7)], last=18.0, places=13, times=20)
+    best = next_observation(predicted, CENTRE, np.diag([1e-8, 0.0]), 0.02, among)
+    assert (best.x[0], best.x[-1], best.y[0], best.y[-1]) == (1.0, 2.5, -0.5, 0.7) and best.t[-1] == 18.0
+    assert best.best[0] in best.x and abs(best.best[1]) < 1e-12  # on the axis of the release
+    assert best.over_places.shape == (13, 13) and best.over_places.max() == best.gain

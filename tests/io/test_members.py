@@ -11,8 +11,8 @@ from hpcpinn.io.geometry import ProbeSite, Tree
 from hpcpinn.io.layout import MemberEntry
 from hpcpinn.io.results import ResultWriter
 from hpcpinn.morphology.forest import join_cables
-from hpcpinn.report.gallery import draw_all
-from hpcpinn.report.population import member_calcium
+from hpcpinn.systems.cell.pictures.gallery import draw_all
+from hpcpinn.systems.cell.pictures.population import member_calcium
 from tests.io import runs
 from tests.io.runs import FIELDS
 

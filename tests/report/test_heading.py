@@ -10,11 +10,11 @@ import pytest
 from matplotlib.figure import Figure
 
 from hpcpinn.errors import InputError
-from hpcpinn.report import gallery
 from hpcpinn.report.canvas import canvas
-from hpcpinn.report.gallery import draw_all
 from hpcpinn.report.heading import Heading, abridged, heading_of, partial
-from tests.report.synthetic import run_of
+from hpcpinn.systems.cell.pictures import gallery
+from hpcpinn.systems.cell.pictures.gallery import draw_all
+from tests.systems.cell.pictures.synthetic import run_of
 
 
 @pytest.mark.parametrize(

@@ -108,8 +108,8 @@ class Cell:
             InputError: The cell cannot be read.
             OutputError: The picture cannot be written.
         """
-        from hpcpinn.report.cell_outline import draw_cell
         from hpcpinn.report.shown import Picture
+        from hpcpinn.systems.cell.pictures.cell_outline import draw_cell
 
         folder = TemporaryFolder() if picture is None else None
         path = Path(picture) if picture is not None else folder.path / "cell.png"  # type: ignore[union-attr]

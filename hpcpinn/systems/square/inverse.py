@@ -15,7 +15,7 @@ from hpcpinn.errors import InputError
 from hpcpinn.inference.estimates import prior_of
 from hpcpinn.inference.forward_model import At, NamedModel, is_traced
 from hpcpinn.inference.infer import Fitted
-from hpcpinn.inference.placement import next_observation
+from hpcpinn.inference.placement import Candidates, next_observation
 from hpcpinn.inference.problem import FitSettings, InverseProblem, Observed
 from hpcpinn.inference.sample import Sampling
 from hpcpinn.inference.study import DataSets, Synthesis
@@ -188,14 +188,10 @@ def _placed(half_width: float, found: Fitted) -> Placement:
         at = model.at(Observations(t, t, {"x": x, "y": y, "t": t}))
         return model.predict(z, tuple(map(jnp.asarray, at)))
 
-    return next_observation(
-        predicted,
-        found.posterior.centre,
-        found.posterior.covariance,
-        noise=float(np.median(seen.noise)),
-        half_width=float(best.get("half_width", half_width)),
-        last=float(seen["t"].max()),
-    )
+    a = float(best.get("half_width", half_width))
+    among = Candidates.within([(-a, a), (-a, a)], last=float(seen["t"].max()))
+    noise = float(np.median(seen.noise))
+    return next_observation(predicted, found.posterior.centre, found.posterior.covariance, noise, among)
 
 
 def sampling(config: SquareConfig) -> Sampling:

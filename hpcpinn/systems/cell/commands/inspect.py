@@ -80,7 +80,7 @@ def run_arguments(file: str, soma: str, units: str) -> str:
 def _draw(cell: "Inspection", picture: Path) -> None:
     import numpy as np
 
-    from hpcpinn.report.cell_outline import draw_cell
+    from hpcpinn.systems.cell.pictures.cell_outline import draw_cell
 
     repaired = [repair.swc_id for repair in cell.tree.repairs if repair.swc_id >= 0]
     marks = cell.tree.xyz[np.isin(cell.tree.id, repaired)]

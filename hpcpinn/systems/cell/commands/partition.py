@@ -101,8 +101,8 @@ def _count(number: int, what: str) -> str:
 
 
 def _draw(cell: "SharedCell", picture: Path, title: str) -> None:
-    from hpcpinn.report.cell_outline import round_soma
-    from hpcpinn.report.partition_map import draw_partition
+    from hpcpinn.systems.cell.pictures.cell_outline import round_soma
+    from hpcpinn.systems.cell.pictures.partition_map import draw_partition
 
     cable, shares = cell.cable, cell.partition
     ends = cable.node.ravel()

@@ -136,7 +136,7 @@ def _print_details(stimulus: "Stimulus") -> None:
 
 def _draw(stimulus: "Stimulus", picture: Path) -> None:
     from hpcpinn.parallel.device import prepare
-    from hpcpinn.report.pulse_train import draw_pulse_train
+    from hpcpinn.systems.cell.pictures.pulse_train import draw_pulse_train
 
     prepare()
     protocol, waveform = stimulus.protocol, stimulus.waveform

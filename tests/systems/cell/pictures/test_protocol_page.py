@@ -11,18 +11,19 @@ from matplotlib.figure import Figure
 from hpcpinn.errors import InputError
 from hpcpinn.io import read
 from hpcpinn.io.results import ResultWriter
-from hpcpinn.report.change import change_of
-from hpcpinn.report.gallery import draw_all
-from hpcpinn.report.protocol import (
+from hpcpinn.systems.cell.build.stimulus import stimulus_of
+from hpcpinn.systems.cell.config.schema import RunConfig
+from hpcpinn.systems.cell.membrane_voltage import stimulus_of
+from hpcpinn.systems.cell.pictures.change import change_of
+from hpcpinn.systems.cell.pictures.gallery import draw_all
+from hpcpinn.systems.cell.pictures.protocol import (
     _draw_against_time,
     curves_of,
     draw_protocol,
     means_by_kind,
     telling_moments,
 )
-from hpcpinn.report.stimulation import protocol_of, pulses_within
-from hpcpinn.systems.cell.build.stimulus import stimulus_of
-from hpcpinn.systems.cell.config.schema import RunConfig
+from hpcpinn.systems.cell.pictures.stimulation import protocol_of, pulses_within
 from tests.io import runs
 
 TRAINS = {"pulses": 2, "bursts": 2, "trains": 4, "pulse_interval": 0.1, "burst_interval": 0.5, "train_interval": 2.0}

@@ -7,13 +7,13 @@ import numpy as np
 from hpcpinn.io import Result
 from hpcpinn.io.sidecar import Reference
 from hpcpinn.report.canvas import canvas, moment
-from hpcpinn.report.cell import cells_into, telling_frames
-from hpcpinn.report.change import change_of, shading_of
-from hpcpinn.report.convergence import is_split
 from hpcpinn.report.heading import heading_of
-from hpcpinn.report.kymograph import kymograph_into
-from hpcpinn.report.traces import traces_into
-from hpcpinn.report.tree import corners_of
+from hpcpinn.systems.cell.pictures.cell import cells_into, telling_frames
+from hpcpinn.systems.cell.pictures.change import change_of, shading_of
+from hpcpinn.systems.cell.pictures.convergence import is_split
+from hpcpinn.systems.cell.pictures.kymograph import kymograph_into
+from hpcpinn.systems.cell.pictures.traces import traces_into
+from hpcpinn.systems.cell.pictures.tree import corners_of
 from hpcpinn.wording import counted
 
 

@@ -13,12 +13,12 @@ from hpcpinn.io.geometry import Tree
 from hpcpinn.io.results import ResultWriter
 from hpcpinn.io.sidecar import FINITE_VOLUMES, Reference, Solution, write_reference
 from hpcpinn.report.canvas import frame_spacing, moment, time_label
-from hpcpinn.report.cell import cells_into, draw_cell, frames_at, telling_frames
-from hpcpinn.report.cell_outline import outlines
-from hpcpinn.report.change import change_of, shading_of
-from hpcpinn.report.convergence import draw_convergence, jumps_by_window
-from hpcpinn.report.gallery import draw_all
-from hpcpinn.report.kymograph import (
+from hpcpinn.systems.cell.pictures.cell import cells_into, draw_cell, frames_at, telling_frames
+from hpcpinn.systems.cell.pictures.cell_outline import outlines
+from hpcpinn.systems.cell.pictures.change import change_of, shading_of
+from hpcpinn.systems.cell.pictures.convergence import draw_convergence, jumps_by_window
+from hpcpinn.systems.cell.pictures.gallery import draw_all
+from hpcpinn.systems.cell.pictures.kymograph import (
     coarser,
     fill_between,
     hot_place,
@@ -27,9 +27,9 @@ from hpcpinn.report.kymograph import (
     path_to_tip,
     strip_along,
 )
-from hpcpinn.report.summary import summary_lines
-from hpcpinn.report.traces import traces_into
-from hpcpinn.report.tree import cell_ends
+from hpcpinn.systems.cell.pictures.summary import summary_lines
+from hpcpinn.systems.cell.pictures.traces import traces_into
+from hpcpinn.systems.cell.pictures.tree import cell_ends
 from tests.io import runs
 from tests.io.runs import FIELDS
 
@@ -209,7 +209,7 @@ def test_sweeps_are_counted_through_the_newton_steps_of_a_window(result):
 def convergence_axes(result, monkeypatch, tmp_path):
     """The axes of the convergence picture by their label of y."""
     figure = Figure(layout="constrained")
-    monkeypatch.setattr("hpcpinn.report.convergence.canvas", lambda *_: nullcontext(figure))
+    monkeypatch.setattr("hpcpinn.systems.cell.pictures.convergence.canvas", lambda *_: nullcontext(figure))
     draw_convergence(tmp_path / "convergence.png", result)
     return {axes.get_ylabel(): axes for axes in figure.axes}
 

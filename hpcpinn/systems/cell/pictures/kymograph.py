@@ -13,8 +13,8 @@ from hpcpinn.errors import InputError
 from hpcpinn.io import Result
 from hpcpinn.morphology.cable import Cable
 from hpcpinn.report.canvas import canvas, frame_spacing, label, time_label, time_unit, unit_of
-from hpcpinn.report.change import Shading, change_of, colour_bar, quiet_axis, shading_of
 from hpcpinn.report.heading import abridged, heading_of
+from hpcpinn.systems.cell.pictures.change import Shading, change_of, colour_bar, quiet_axis, shading_of
 
 _SOMA = 1
 _AROUND = 5.0

@@ -12,8 +12,8 @@ from hpcpinn.io.geometry import ProbeSite, Tree
 from hpcpinn.io.layout import ResultHeader
 from hpcpinn.io.results import ResultWriter
 from hpcpinn.morphology.cable import Section
-from hpcpinn.report.gallery import draw_all
-from hpcpinn.report.traces import traces_into
+from hpcpinn.systems.cell.pictures.gallery import draw_all
+from hpcpinn.systems.cell.pictures.traces import traces_into
 from tests.io import runs
 from tests.io.runs import FIELDS
 from tests.morphology.test_simplify import chain

@@ -13,8 +13,8 @@ from hpcpinn.io import Result
 from hpcpinn.morphology.cable import Cable
 from hpcpinn.morphology.repair import SOMA
 from hpcpinn.report.canvas import scale_bar
-from hpcpinn.report.cell_outline import outlines, round_soma
-from hpcpinn.report.change import Shading
+from hpcpinn.systems.cell.pictures.cell_outline import outlines, round_soma
+from hpcpinn.systems.cell.pictures.change import Shading
 
 _HEIGHT = 3.4
 _THINNEST, _SPOT = 0.6, 2.4

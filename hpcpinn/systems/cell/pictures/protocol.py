@@ -14,14 +14,14 @@ from hpcpinn.io import Result
 from hpcpinn.morphology.frusta import kind_name
 from hpcpinn.physics.stimulation.protocols import PulseProtocol
 from hpcpinn.report.canvas import canvas, frame_spacing, label, moment, time_label, time_unit, unit_of
-from hpcpinn.report.cell import cells_into
-from hpcpinn.report.cell_outline import colours_of_kinds
-from hpcpinn.report.change import Change, change_of, quiet_axis, shading_of
-from hpcpinn.report.convergence import error_estimate_into
 from hpcpinn.report.heading import abridged, heading_of
-from hpcpinn.report.marks import Mark
-from hpcpinn.report.pulse_train import onset_bars
-from hpcpinn.report.stimulation import protocol_of, pulses_within
+from hpcpinn.systems.cell.pictures.cell import cells_into
+from hpcpinn.systems.cell.pictures.cell_outline import colours_of_kinds
+from hpcpinn.systems.cell.pictures.change import Change, change_of, quiet_axis, shading_of
+from hpcpinn.systems.cell.pictures.convergence import error_estimate_into
+from hpcpinn.systems.cell.pictures.marks import Mark
+from hpcpinn.systems.cell.pictures.pulse_train import onset_bars
+from hpcpinn.systems.cell.pictures.stimulation import protocol_of, pulses_within
 
 _SOMA = 1
 _MOST_CURVES = 4

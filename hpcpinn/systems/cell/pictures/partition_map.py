@@ -13,8 +13,8 @@ from matplotlib.patches import Circle
 from numpy import ndarray
 
 from hpcpinn.report.canvas import canvas, scale_bar
-from hpcpinn.report.cell_outline import RoundSoma, outlines
 from hpcpinn.report.heading import Heading
+from hpcpinn.systems.cell.pictures.cell_outline import RoundSoma, outlines
 
 _PALETTE = to_rgba_array(
     ["#0072B2", "#E69F00", "#009E73", "#CC79A7", "#56B4E9", "#D55E00", "#332288", "#999933", "#882255", "#888888"]

@@ -15,8 +15,8 @@ from hpcpinn.errors import InputError
 from hpcpinn.io import Result
 from hpcpinn.io.sidecar import FINITE_VOLUMES, Reference
 from hpcpinn.report.canvas import CYCLE, as_points, canvas, label, time_label, time_unit, unit_of
-from hpcpinn.report.change import quiet_axis
 from hpcpinn.report.heading import abridged, heading_of
+from hpcpinn.systems.cell.pictures.change import quiet_axis
 
 _WIDE = 30.0
 """Ratio of extremes from which calcium is drawn on a logarithmic axis."""

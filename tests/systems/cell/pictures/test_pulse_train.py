@@ -5,7 +5,7 @@ import pytest
 from matplotlib.collections import PolyCollection
 from matplotlib.figure import Figure
 
-from hpcpinn.report.pulse_train import _draw_onsets, _time_axis
+from hpcpinn.systems.cell.pictures.pulse_train import _draw_onsets, _time_axis
 
 
 def bars(times, span):

@@ -7,8 +7,8 @@ from matplotlib.image import imread
 from hpcpinn.errors import OutputError
 from hpcpinn.morphology.build import cable_from_swc
 from hpcpinn.morphology.swc import read_swc
-from hpcpinn.report.cell_outline import round_soma
-from hpcpinn.report.partition_map import draw_partition, rank_colours
+from hpcpinn.systems.cell.pictures.cell_outline import round_soma
+from hpcpinn.systems.cell.pictures.partition_map import draw_partition, rank_colours
 
 
 def test_few_ranks_all_differ():

@@ -7,11 +7,11 @@ import pytest
 from matplotlib.collections import EllipseCollection, LineCollection, PolyCollection
 from matplotlib.figure import Figure
 
-from hpcpinn.report.cell_outline import outlines
-from hpcpinn.report.change import change_of, shading_of
-from hpcpinn.report.tree import bent_ends, cell_ends, draw_tree, magnification, widths_in_words
+from hpcpinn.systems.cell.pictures.cell_outline import outlines
+from hpcpinn.systems.cell.pictures.change import change_of, shading_of
+from hpcpinn.systems.cell.pictures.tree import bent_ends, cell_ends, draw_tree, magnification, widths_in_words
 from tests.io.runs import y_cable
-from tests.report.synthetic import run_of, with_calcium
+from tests.systems.cell.pictures.synthetic import run_of, with_calcium
 
 
 def test_neurites_are_drawn_wider_by_one_factor_and_the_soma_to_scale(communicator, tmp_path):

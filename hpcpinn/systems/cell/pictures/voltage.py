@@ -12,9 +12,9 @@ from numpy import ndarray
 from hpcpinn.errors import InputError
 from hpcpinn.io import Result
 from hpcpinn.report.canvas import moment, unit_of
-from hpcpinn.report.cell import draw_frames
-from hpcpinn.report.change import Change, Shading, change_of, missed, shading_of
 from hpcpinn.report.heading import abridged
+from hpcpinn.systems.cell.pictures.cell import draw_frames
+from hpcpinn.systems.cell.pictures.change import Change, Shading, change_of, missed, shading_of
 
 FIRED = 0.0
 """mV; an action potential is where the voltage comes up through it."""

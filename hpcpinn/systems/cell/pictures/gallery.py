@@ -9,17 +9,17 @@ import numpy as np
 from hpcpinn.errors import InputError
 from hpcpinn.io import Result
 from hpcpinn.io.sidecar import read_reference
-from hpcpinn.report.cell import draw_cell
-from hpcpinn.report.cell_outline import round_soma
-from hpcpinn.report.convergence import draw_convergence, is_split
 from hpcpinn.report.heading import heading_of
-from hpcpinn.report.kymograph import draw_kymograph
-from hpcpinn.report.partition_map import draw_partition
-from hpcpinn.report.population import draw_population
-from hpcpinn.report.protocol import draw_protocol
-from hpcpinn.report.summary import draw_overview
-from hpcpinn.report.traces import draw_traces
-from hpcpinn.report.voltage import draw_voltage, varies
+from hpcpinn.systems.cell.pictures.cell import draw_cell
+from hpcpinn.systems.cell.pictures.cell_outline import round_soma
+from hpcpinn.systems.cell.pictures.convergence import draw_convergence, is_split
+from hpcpinn.systems.cell.pictures.kymograph import draw_kymograph
+from hpcpinn.systems.cell.pictures.partition_map import draw_partition
+from hpcpinn.systems.cell.pictures.population import draw_population
+from hpcpinn.systems.cell.pictures.protocol import draw_protocol
+from hpcpinn.systems.cell.pictures.summary import draw_overview
+from hpcpinn.systems.cell.pictures.traces import draw_traces
+from hpcpinn.systems.cell.pictures.voltage import draw_voltage, varies
 from hpcpinn.wording import biology
 
 

@@ -12,8 +12,8 @@ from numpy import ndarray
 from hpcpinn.errors import InputError
 from hpcpinn.io import Result
 from hpcpinn.report.canvas import CYCLE, calcium_colours, canvas, label, plain, time_label, time_unit, unit_of
-from hpcpinn.report.change import quiet_axis
 from hpcpinn.report.heading import abridged, heading_of
+from hpcpinn.systems.cell.pictures.change import quiet_axis
 
 _NAMED = 24
 """Members whose bars are named one by one."""

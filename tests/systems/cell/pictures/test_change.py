@@ -8,12 +8,12 @@ from matplotlib.colors import LogNorm, Normalize, SymLogNorm
 from matplotlib.figure import Figure
 
 from hpcpinn.physics.constants import PRESETS
-from hpcpinn.report.cell import cells_into, telling_frames, titles_of
-from hpcpinn.report.change import change_of, colour_bar, floor_of, missed, number, quiet_axis, shading_of
-from hpcpinn.report.kymograph import kymograph_into
-from hpcpinn.report.traces import traces_into
+from hpcpinn.systems.cell.pictures.cell import cells_into, telling_frames, titles_of
+from hpcpinn.systems.cell.pictures.change import change_of, colour_bar, floor_of, missed, number, quiet_axis, shading_of
+from hpcpinn.systems.cell.pictures.kymograph import kymograph_into
+from hpcpinn.systems.cell.pictures.traces import traces_into
 from hpcpinn.systems.cell.recorded import fields_of
-from tests.report.synthetic import run_of, with_calcium
+from tests.systems.cell.pictures.synthetic import run_of, with_calcium
 
 CALCIUM, CALBINDIN, VOLTAGE = fields_of(PRESETS["physical-N"])
 

@@ -7,7 +7,7 @@ from matplotlib.colors import to_rgb
 from matplotlib.image import imread
 
 from hpcpinn.morphology.build import cable_from_swc
-from hpcpinn.report.cell_outline import COLOURS, draw_cell, round_soma
+from hpcpinn.systems.cell.pictures.cell_outline import COLOURS, draw_cell, round_soma
 from tests.morphology.swc_text import tree_of
 from tests.morphology.test_simplify import chain
 

@@ -6,10 +6,10 @@ import numpy as np
 import pytest
 from matplotlib.figure import Figure
 
-from hpcpinn.report.cell import cells_into
-from hpcpinn.report.change import change_of, shading_of
-from hpcpinn.report.marks import arrow_along, draw_marks, field_entry, legend_of_marks, marks_of
-from tests.report.synthetic import config_of, run_of
+from hpcpinn.systems.cell.pictures.cell import cells_into
+from hpcpinn.systems.cell.pictures.change import change_of, shading_of
+from hpcpinn.systems.cell.pictures.marks import arrow_along, draw_marks, field_entry, legend_of_marks, marks_of
+from tests.systems.cell.pictures.synthetic import config_of, run_of
 
 ACTING = {
     "synapse": [{"site": "apic[0](1)", "start": 1.0}, {"site": "dend[0](0)", "start": 2.0}],

@@ -7,11 +7,11 @@ import pytest
 from matplotlib.figure import Figure
 
 from hpcpinn.errors import InputError
-from hpcpinn.report.cell import cells_into
-from hpcpinn.report.change import change_of
-from hpcpinn.report.gallery import draw_all
-from hpcpinn.report.voltage import colours_of, draw_voltage, first_action_potential, voltage_frames
-from tests.report.synthetic import run_of
+from hpcpinn.systems.cell.pictures.cell import cells_into
+from hpcpinn.systems.cell.pictures.change import change_of
+from hpcpinn.systems.cell.pictures.gallery import draw_all
+from hpcpinn.systems.cell.pictures.voltage import colours_of, draw_voltage, first_action_potential, voltage_frames
+from tests.systems.cell.pictures.synthetic import run_of
 
 
 def firing(result, frames, probes=None):

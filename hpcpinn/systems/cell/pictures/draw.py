@@ -5,9 +5,9 @@ from dataclasses import replace
 from hpcpinn.core.order import Drawing, Drawn
 from hpcpinn.io import read
 from hpcpinn.io.sidecar import reference_path
-from hpcpinn.report import gallery
 from hpcpinn.report.places import check_gallery
-from hpcpinn.report.summary import summary_lines
+from hpcpinn.systems.cell.pictures import gallery
+from hpcpinn.systems.cell.pictures.summary import summary_lines
 from hpcpinn.wording import as_typed
 
 

@@ -12,10 +12,10 @@ from numpy import ndarray
 from hpcpinn.errors import InputError
 from hpcpinn.io import Result
 from hpcpinn.report.canvas import canvas, moment
-from hpcpinn.report.change import Change, Shading, change_of, colour_bar, shading_of
 from hpcpinn.report.heading import heading_of
-from hpcpinn.report.marks import Mark, draw_marks, field_entry, legend_of_marks, marks_of
-from hpcpinn.report.tree import corners_of, draw_tree, factor_for, panel_size, widths_in_words
+from hpcpinn.systems.cell.pictures.change import Change, Shading, change_of, colour_bar, shading_of
+from hpcpinn.systems.cell.pictures.marks import Mark, draw_marks, field_entry, legend_of_marks, marks_of
+from hpcpinn.systems.cell.pictures.tree import corners_of, draw_tree, factor_for, panel_size, widths_in_words
 
 _MOST_IN_A_ROW = 4
 _KEY = 0.35

@@ -17,8 +17,8 @@ from hpcpinn.io import Result
 from hpcpinn.morphology.cable import Cable
 from hpcpinn.morphology.sites import parse_site, place
 from hpcpinn.report.canvas import halo
-from hpcpinn.report.change import number
 from hpcpinn.report.heading import abridged
+from hpcpinn.systems.cell.pictures.change import number
 
 _NAMED = 8
 """Probes that are called by name beside the tree; more would hide it."""
