@@ -13,7 +13,6 @@ from hpcpinn.io import read
 from hpcpinn.io.results import ResultWriter
 from hpcpinn.systems.cell.build.stimulus import stimulus_of
 from hpcpinn.systems.cell.config.schema import RunConfig
-from hpcpinn.systems.cell.membrane_voltage import stimulus_of
 from hpcpinn.systems.cell.pictures.change import change_of
 from hpcpinn.systems.cell.pictures.gallery import draw_all
 from hpcpinn.systems.cell.pictures.protocol import (
