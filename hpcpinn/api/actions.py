@@ -83,7 +83,7 @@ def with_files(job: Job, beside: Path, changes: Mapping[str, Any], communicator:
 
     Args:
         job: The job.
-        beside: Where they go.
+        beside: The job file or result that they go beside.
         changes: Values by dotted key.
         communicator: All ranks, of which the first writes.
 

@@ -52,7 +52,7 @@ class Bare(Protocol):
         kind: The name of such a thing, with its article: ``a cell``.
         key: The dotted key of a description that holds it.
         base: The name of the bundled job that it is put into.
-        accepted: Such things in the words of a refusal: ``for a cell give ...``.
+        accepted: The words of a refusal that name such things: ``for a cell give ...``.
     """
 
     kind: str
