@@ -200,23 +200,25 @@ def _verbs(system: "System") -> Mapping[str, Verb]:
 
 def _done(name: str, on: Any, model: Any, given: Mapping[str, Any], progress: ProgressDisplay | bool) -> Any:
     """What a verb gives. Collective over all ranks."""
-    system = on.order().system if isinstance(on, Job) else _system_of(on)
+    said = on.document if isinstance(on, Job) else _tables(on)
+    system = on.order().system if isinstance(on, Job) else system_of(said, "job")
     if name not in _verbs(system):
-        there = alternatives([other.name for other in all_systems() if name in _verbs(other)])
-        raise InputError(f"hpcpinn.{name}: the system {system.name!r} has none; there is one for {there}")
+        others = alternatives([other.name for other in all_systems() if name in _verbs(other)])
+        raise InputError(f"hpcpinn.{name}: the system {system.name!r} has none; there is one for {others}")
     verb = _verbs(system)[name]
     work = part(verb.work)
     own = {one.name for one in own_of(work)}
     experiment = {word: value for word, value in given.items() if word not in own}
-    if not isinstance(on, Job):
-        experiment |= {table: {**keys, **plain(experiment.get(table, {}))} for table, keys in verb.taken.items()}
+    said = {**said, **({} if model is None else model.tables())}
+    changes = {}
+    for table, keys in verb.taken.items():
+        there = {**said.get(table, {}), **plain(experiment.get(table, {}))}
+        left = {key: value for key, value in keys.items() if key not in there}
+        if isinstance(on, Job):
+            changes |= {f"{table}.{key}": value for key, value in left.items()}
+        elif left:  # before it is described: what it says may need them
+            experiment[table] = {**left, **plain(experiment.get(table, {}))}
     job = job_of(on, model, experiment)
-    changes = {
-        f"{table}.{key}": value
-        for table, keys in verb.taken.items()
-        for key, value in keys.items()
-        if key not in job.document.get(table, {})
-    }
     communicator = ranks(job.config.run.transport)
     folder = TemporaryFolder(communicator) if job.beside else None
     job = with_files(job, Path() if folder is None else folder.path / "job.toml", changes, communicator)
@@ -224,6 +226,6 @@ def _done(name: str, on: Any, model: Any, given: Mapping[str, Any], progress: Pr
         return work(job.order(), communicator, shown, **{word: value for word, value in given.items() if word in own})
 
 
-def _system_of(on: Any) -> "System":
+def _tables(on: Any) -> dict[str, Any]:
     found = solved_on(on)
-    return system_of(found.tables() if isinstance(found, Part) else {"system": found}, "job")
+    return found.tables() if isinstance(found, Part) else {"system": found}
