@@ -59,7 +59,7 @@ class Job(OfJobs):
         """
         part = solved_on(on)
         document: dict[str, Any] = part.tables() if isinstance(part, Part) else {"system": part}
-        document |= {} if model is None else _model(model).tables()
+        document |= {} if model is None else equations(model).tables()
         words = Words(system_of(document, "job"))
         for name, value in experiment.items():
             table, taken = words.taken(name, value)
@@ -235,7 +235,7 @@ def _check_made(given: Any) -> None:
         raise InputError(f"hpcpinn: {given.__name__} is a class; give one of it, {given.__name__}()")
 
 
-def _model(model: Any) -> Part:
+def equations(model: Any) -> Part:
     """The equations.
 
     Raises:

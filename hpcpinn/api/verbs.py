@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, Unpack
 from hpcpinn.api.actions import finished, job_of, with_files
 from hpcpinn.api.estimate import Estimate
 from hpcpinn.api.experiment import Experiment
-from hpcpinn.api.job import NOTHING, Job, solved_on
+from hpcpinn.api.job import NOTHING, Job, equations, solved_on
 from hpcpinn.api.run import Run
 from hpcpinn.api.session import ranks, telling
 from hpcpinn.config.given import plain
@@ -209,8 +209,8 @@ def _done(name: str, on: Any, model: Any, given: Mapping[str, Any], progress: Pr
     work = part(verb.work)
     own = {one.name for one in own_of(work)}
     experiment = {word: value for word, value in given.items() if word not in own}
-    said = {**said, **({} if model is None else model.tables())}
-    changes = {}
+    said = {**said, **({} if model is None else equations(model).tables())}
+    changes: dict[str, Any] = {}
     for table, keys in verb.taken.items():
         there = {**said.get(table, {}), **plain(experiment.get(table, {}))}
         left = {key: value for key, value in keys.items() if key not in there}
