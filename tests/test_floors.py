@@ -200,7 +200,7 @@ def test_no_module_is_imported_by_what_it_imports() -> None:
         pytest.fail("a circle of imports: " + " <- ".join(error.args[1]))
 
 
-SYSTEMS = sorted(path.parent.name for path in (PACKAGE / "systems").glob("*/problem.py"))
+SYSTEMS = sorted(path.parent.name for path in (PACKAGE / "systems").glob("*/front.py"))
 """Rooms of the systems that come with hpcpinn."""
 
 
