@@ -6,7 +6,7 @@ import warnings
 from typing import Any, NoReturn
 
 from hpcpinn.errors import InputError, InputWarning
-from hpcpinn.parallel import launch, surroundings
+from hpcpinn.parallel import launch, stopping, surroundings
 from hpcpinn.parallel.abort import INTERRUPTED, run_guarded
 
 
@@ -19,7 +19,8 @@ def main() -> NoReturn:
         os.environ.setdefault("TTY_COMPATIBLE", "0")  # rich: log lines instead of a live display
     warnings.simplefilter("default", InputWarning)  # PYTHONWARNINGS=ignore is not about the user's own input
     warnings.showwarning = _say_warning(warnings.showwarning)
-    run_guarded(lambda: _command(arguments), debug=debug)
+    with stopping.listening():
+        run_guarded(lambda: _command(arguments), debug=debug)
 
 
 def _say_warning(others: Any) -> Any:

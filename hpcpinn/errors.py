@@ -79,10 +79,16 @@ class OutputError(HpcpinnError):
     exit_code = 1
 
 
-class InterruptedRunError(HpcpinnError):
-    """A person stopped a run (Ctrl-C) that can go on."""
+class StoppedError(HpcpinnError):
+    """A person or a queue stopped a run (Ctrl-C, SIGTERM), which can go on.
 
-    exit_code = 130
+    Attributes:
+        exit_code: 128 and the number of the signal.
+    """
+
+    def __init__(self, message: str = "", exit_code: int = 130):
+        super().__init__(message)
+        self.exit_code = exit_code
 
 
 def lacking(what: str, libraries: Sequence[str], extra: str) -> InputError:

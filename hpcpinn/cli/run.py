@@ -1,8 +1,5 @@
 """``hpcpinn run``: one forward run of what a job describes."""
 
-import time
-from collections.abc import Iterator
-from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
 from typing import Annotated
@@ -10,7 +7,7 @@ from typing import Annotated
 import typer
 
 from hpcpinn.config.jobs import DEFAULT
-from hpcpinn.errors import InputError, InterruptedRunError, warn
+from hpcpinn.errors import InputError, warn
 from hpcpinn.files import check_regular
 from hpcpinn.systems.jobs import load_order, require_action
 from hpcpinn.systems.named_job import JOB_HELP, chosen_job, overrides_of
@@ -60,8 +57,7 @@ def run(
     require_action(order, "run")
     result = Path(order.described.run.output)
     order = replace(order, resume=checkpoint_to_resume(resume, result))
-    with telling_how_to_go_on(result):
-        carry_out(order, "run")
+    carry_out(order, "run")
 
 
 def _warn_of_inference(job: Path | None) -> None:
@@ -95,25 +91,3 @@ def checkpoint_to_resume(wish: str | None, output: Path) -> Path | None:
         return None
     check_regular(checkpoint)
     raise InputError(f"--resume: no checkpoint {checkpoint}; use --resume auto to start afresh then")
-
-
-@contextmanager
-def telling_how_to_go_on(output: Path) -> Iterator[None]:
-    """An interrupted run (Ctrl-C) says how it goes on where it has saved a checkpoint by then.
-
-    Args:
-        output: The result file.
-
-    Raises:
-        InterruptedRunError: In the place of KeyboardInterrupt.
-    """
-    begun = time.time()
-    try:
-        yield
-    except KeyboardInterrupt as stopped:
-        from hpcpinn.io.checkpoint import checkpoint_path
-
-        own = checkpoint_path(output)
-        if own.is_file() and own.stat().st_mtime >= begun - 1.0:  # not that of an earlier run
-            raise InterruptedRunError("interrupted; go on with the same command and --resume") from stopped
-        raise

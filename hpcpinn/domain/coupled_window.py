@@ -7,7 +7,7 @@ from functools import cached_property, partial
 import jax
 from jaxtyping import Array, Float
 
-from hpcpinn.domain.newton import Condensed, NewtonSettings, NewtonStep, iterate, newton_step
+from hpcpinn.domain.newton import Condensed, NewtonSettings, NewtonStep, heeding, iterate, newton_step
 from hpcpinn.domain.stars import condense_stars
 from hpcpinn.domain.window_solver import WindowIterate, WindowSolution, WindowSolver
 from hpcpinn.training.least_squares import (
@@ -87,7 +87,7 @@ class CoupledWindow(WindowSolver):
 
     @cached_property
     def _step(self) -> Callable[..., NewtonStep]:
-        return jax.jit(partial(newton_step, self))
+        return heeding(self.communicator, jax.jit(partial(newton_step, self)))
 
     def solve(
         self,

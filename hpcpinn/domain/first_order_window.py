@@ -20,6 +20,7 @@ from hpcpinn.domain.interfaces import Interfaces, exchanged, orders
 from hpcpinn.domain.rectangle_window import RectangleWindow
 from hpcpinn.domain.schwarz import SweepSettings, halves
 from hpcpinn.domain.window_solver import WindowIterate, WindowSolution, WindowSolver
+from hpcpinn.parallel import stopping
 from hpcpinn.parallel.communicator import Communicator
 from hpcpinn.physics.system import ReactionDiffusion
 from hpcpinn.training import rectangles
@@ -152,6 +153,7 @@ class FirstOrderSweeps(ABC):
         history = np.full((1, self.sweeping.max_sweeps), np.nan)
         sweeps, agreed = 0, False
         while sweeps < self.sweeping.max_sweeps and not agreed:
+            stopping.heed(self.communicator)
             visit = self._sweep(window, visit, given)
             history[0, sweeps] = jump = float(visit.jump)
             sweeps, agreed = sweeps + 1, jump <= self.sweeping.tolerance

@@ -12,6 +12,7 @@ from hpcpinn.domain.interfaces import Interfaces
 from hpcpinn.domain.schwarz import SweepSettings, sweep_until_agreed
 from hpcpinn.domain.stars import Stars
 from hpcpinn.domain.window_solver import WindowIterate, WindowSolution
+from hpcpinn.parallel import stopping
 from hpcpinn.parallel.communicator import Communicator
 from hpcpinn.physics.system import ReactionDiffusion
 from hpcpinn.training.least_squares import Correction, Linearisation
@@ -128,6 +129,16 @@ def newton_step(
     return NewtonStep(
         WindowIterate(heads, sweeps.robin_in), jnp.max(change / size), size, sweeps.made, sweeps.jump, sweeps.history
     )
+
+
+def heeding(communicator: Communicator, step: Callable[..., NewtonStep]) -> Callable[..., NewtonStep]:
+    """Steps before each of which a signal can stop the work: windows of large cells are long."""
+
+    def run(*arguments: Any) -> NewtonStep:
+        stopping.heed(communicator)
+        return step(*arguments)
+
+    return run
 
 
 def iterate(

@@ -10,7 +10,7 @@ import numpy as np
 from jaxtyping import Array, Float
 
 from hpcpinn.domain.interfaces import Interfaces
-from hpcpinn.domain.newton import Condensed, NewtonSettings, NewtonStep, iterate, newton_step
+from hpcpinn.domain.newton import Condensed, NewtonSettings, NewtonStep, heeding, iterate, newton_step
 from hpcpinn.domain.schwarz import SweepSettings
 from hpcpinn.domain.window_solver import WindowIterate, WindowSolution
 from hpcpinn.networks.axis import AxisFeatures
@@ -94,7 +94,7 @@ class RectangleWindow:
 
     @cached_property
     def _step(self) -> Callable[..., NewtonStep]:
-        return jax.jit(partial(newton_step, self))
+        return heeding(self.communicator, jax.jit(partial(newton_step, self)))
 
     def solve(
         self, window: RectangleData, guess: WindowIterate, size: Float[Array, " K"], linear: Condensed | None = None

@@ -23,6 +23,7 @@ from numpy import ndarray
 from hpcpinn import bundled
 from hpcpinn.errors import InputError, OutputError
 from hpcpinn.files import check_regular
+from hpcpinn.parallel import stopping
 
 if TYPE_CHECKING:
     from hpcpinn.parallel.communicator import Communicator
@@ -328,7 +329,8 @@ def together(communicator: "Communicator", path: Path, kept: str, action: Callab
 
 def _reporting(path: Path, kept: str, action: Callable[..., Any], *arguments: Any) -> Any:
     try:
-        return action(*arguments)
+        with stopping.unbroken():
+            return action(*arguments)
     except (OSError, RuntimeError) as error:  # h5py raises both
         number = _error_number(error)
         reason = os.strerror(number) if number else " ".join(str(error).split())

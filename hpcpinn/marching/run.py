@@ -4,15 +4,16 @@ import time as clock
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Generic, Protocol
+from typing import TYPE_CHECKING, Any, Generic, NoReturn, Protocol
 
-from hpcpinn.errors import HpcpinnError, OutputError
+from hpcpinn.errors import HpcpinnError, OutputError, StoppedError
 from hpcpinn.marching.checkpoints import Q, Reached, at_start, load, save
 from hpcpinn.marching.kept import check_kept
 from hpcpinn.marching.march import Improvement, March, Step
 from hpcpinn.marching.stats import Stats
+from hpcpinn.parallel import stopping
 from hpcpinn.progress import NO_PROGRESS, ProgressDisplay
-from hpcpinn.wording import counted
+from hpcpinn.wording import amount_of, biology_of, counted
 
 if TYPE_CHECKING:
     from hpcpinn.parallel.communicator import Communicator
@@ -124,6 +125,7 @@ def run(
         InputError: The checkpoint cannot be used for this problem.
         SolveError: A window does not reach its tolerance; what was accepted is in the output.
         OutputError: The result cannot be written; what was flushed is kept.
+        StoppedError: A signal has stopped it (`hpcpinn.parallel.stopping`), with a checkpoint.
     """
     options = options or RunOptions()
     if options.resume is None:
@@ -139,6 +141,7 @@ def run(
         output.close(complete=False)  # all ranks come here together: what was accepted is kept and can be read
         raise
     output.close()
+    stopping.keeping("the result is whole")
     return finished
 
 
@@ -151,24 +154,58 @@ class _Loop(Generic[Q]):
         self.communicator, self.output, self.options, self.stats = communicator, output, options, reached.stats
         self.march = March(reached.problem, reached.state, reached.plan, options.improvement, reached.stats.windows)
         self.last_saved, self.seconds_setup = clock.perf_counter(), 0.0
-        self.is_trusted = not options.who
+        self.is_trusted, self.is_saved, self.said = not options.who, False, ""
 
     @property
     def reached(self) -> Reached[Q]:
         return Reached(self.march.problem, self.march.state, self.march.plan, self.stats)
 
+    @property
+    def time(self) -> float:
+        """Where it is, user units."""
+        return self._user_time(self.march.state.time)
+
+    @property
+    def end(self) -> float:
+        """Where it ends, user units."""
+        return self._user_time(float(self.march.problem.stops[-1:].sum()))
+
+    def _user_time(self, internal: float) -> float:
+        return self.march.problem.rule.since + internal / self.march.problem.rule.unit
+
     def to_end(self) -> Finished[Q]:
-        options, rule = self.options, self.march.problem.rule
-        for step in self.march:
-            self.stats = self.stats.and_window(step)
-            self._write(step)
-            if self.seconds_setup == 0.0:
-                self.seconds_setup = clock.perf_counter() - options.began
-                end = rule.since + float(self.march.problem.stops[-1:].sum()) / rule.unit
-                options.progress.doing("solving", end, options.unit)
-            options.progress.done(rule.since + self.march.state.time / rule.unit, options.detail(self.stats, step))
-            del step  # or its arrays would be there while the next window is solved
+        options = self.options
+        if not self.march.is_at_end:
+            self._take(self.march.step())  # nothing would be lost: until then a signal ends the run at once
+            self.seconds_setup = clock.perf_counter() - options.began
+            options.progress.doing("solving", self.end, options.unit)
+            self._tell()
+        with stopping.patient(stopping.kept_so_far()):
+            try:
+                while not self.march.is_at_end:
+                    stopping.heed(self.communicator)
+                    self._take(self.march.step())
+                    self._tell()
+            except stopping.StopAsked as asked:
+                self._stop(asked.number)
         return Finished(self.reached, self.seconds_setup)
+
+    def _take(self, step: Step[Q]) -> None:
+        """An accepted window is counted and written; its arrays are gone while the next one is solved."""
+        self.stats = self.stats.and_window(step)
+        self._write(step)
+        self.said = self.options.detail(self.stats, step)
+
+    def _tell(self) -> None:
+        self.options.progress.done(self.time, self.said)
+
+    def _stop(self, number: int) -> NoReturn:
+        """Keeps where the run stands: a window that a signal has come into is solved again."""
+        if not self.is_saved:
+            self._save()
+        unit = self.options.unit
+        place = biology_of(self.time, self.end) if unit == "ms" else f"{amount_of(self.time, self.end)} {unit}".rstrip()
+        raise StoppedError(f"stopped at {place}; go on with --resume", stopping.code_of(number))
 
     def _write(self, step: Step[Q]) -> None:
         """Between two windows: what is due goes out. Everything that may stop a run belongs here."""
@@ -176,18 +213,23 @@ class _Loop(Generic[Q]):
         self.output.window(step, self.stats)
         if self.options.cadence.windows is None:
             self.march.forget()
+        self.is_saved = False
         if self._is_time_to_save():
-            self.output.flush()
-            options = self.options
-            if options.checkpoint is not None:
-                save(options.checkpoint, self.communicator, self.reached, options.settings, options.improvement)
-                if not self.is_trusted:
-                    check_kept(options.checkpoint, self.communicator, self.reached, options.settings, options.who)
-                    self.is_trusted = True
-            # A run that goes on from here has nothing to reuse: neither has this one, to the last bit.
-            self.march.forget()
-            self.last_saved = clock.perf_counter()
+            self._save()
         self.stats = self.stats.plus({"seconds_io": clock.perf_counter() - begun})
+
+    def _save(self) -> None:
+        self.output.flush()
+        options = self.options
+        if options.checkpoint is not None:
+            save(options.checkpoint, self.communicator, self.reached, options.settings, options.improvement)
+            if not self.is_trusted:
+                check_kept(options.checkpoint, self.communicator, self.reached, options.settings, options.who)
+                self.is_trusted = True
+            stopping.keeping("go on from the last checkpoint with --resume")
+        # A run that goes on from here has nothing to reuse: neither has this one, to the last bit.
+        self.march.forget()
+        self.last_saved, self.is_saved = clock.perf_counter(), True
 
     def _is_time_to_save(self) -> bool:
         cadence = self.options.cadence

@@ -3,6 +3,7 @@
 from typing import TYPE_CHECKING, Any
 
 from hpcpinn.core.order import Order
+from hpcpinn.parallel import stopping
 from hpcpinn.progress import ProgressDisplay
 from hpcpinn.systems import part
 from hpcpinn.systems.jobs import require_action
@@ -63,6 +64,7 @@ def carry_out(order: Order, command: str, *, silent: bool = False) -> Any:
         OutputError: The result cannot be written.
     """
     action = require_action(order, command)
+    stopping.keeping(_kept(order, command))
 
     from hpcpinn.parallel.device import prepare  # the device must be chosen before JAX is loaded
 
@@ -76,3 +78,10 @@ def carry_out(order: Order, command: str, *, silent: bool = False) -> Any:
         part(action).tell(order, outcome)
     judge(order, command, outcome)
     return outcome
+
+
+def _kept(order: Order, command: str) -> str:
+    """What is kept where a signal ends the work before it has written anything."""
+    if command != "run":
+        return f"nothing is written before the end: {order.described.run.output} is as it was"
+    return "nothing was computed yet" if order.resume is None else "the checkpoint is as it was; go on with --resume"

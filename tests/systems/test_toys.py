@@ -138,19 +138,33 @@ def test_a_disc_holds_nothing_outside_its_mask(tmp_path: Path):
     assert not checkpoint_path(run.path).exists()
 
 
-def test_a_run_that_is_killed_goes_on_to_the_last_bit(tmp_path: Path):
+@pytest.mark.parametrize(
+    ("number", "code"),
+    [(signal.SIGKILL, -9), (signal.SIGINT, 130), (signal.SIGTERM, 143)],
+    ids=lambda found: str(found),
+)
+def test_a_run_that_is_killed_or_stopped_goes_on_to_the_last_bit(tmp_path: Path, number: signal.Signals, code: int):
     whole = read(solved(tmp_path, "pair", *LINE))
     cut = tmp_path / "cut.h5"
     command = [sys.executable, "-m", "hpcpinn", "run", str(tmp_path / "pair.toml"), *LINE, "--output", str(cut)]
     environment = os.environ | {"PYTHONPATH": str(ROOT), "JAX_PLATFORMS": "cpu"}
-    with subprocess.Popen(command, env=environment, stdout=subprocess.DEVNULL) as process:
+    streams: Any = {"stdout": subprocess.DEVNULL, "stderr": subprocess.PIPE, "text": True}
+    with subprocess.Popen(command, env=environment, **streams) as process:
         until = time.monotonic() + 60.0
         while time.monotonic() < until and process.poll() is None and windows_in(cut) < 10:
             time.sleep(0.01)
-        process.send_signal(signal.SIGKILL)
-        assert process.wait(30.0) == -signal.SIGKILL
+        process.send_signal(number)
+        _, errors = process.communicate(timeout=30.0)
+    assert process.returncode == code, errors
     before = windows_in(cut)
     assert 10 <= before < len(whole.windows["start"]) and not read(cut).complete
+    if number != signal.SIGKILL:
+        heard, stopped = errors.splitlines()
+        assert heard == f"hpcpinn: {number.name}: stopping here; a second one ends at once"
+        place = re.fullmatch(r"hpcpinn: stopped at ([\d.]+) of 8 ms; go on with --resume", stopped)
+        assert place is not None
+        last = read(cut).windows
+        assert float(place[1]) == pytest.approx(last["start"][-1] + last["length"][-1], abs=0.01)
     hpcpinn("run", tmp_path / "pair.toml", *LINE, "--output", cut, "--resume")
     resumed = read(cut)
     assert resumed.complete
