@@ -98,7 +98,7 @@ class Listener:
         if rank:
             threading.Event().wait(_RANK_DELAY * min(rank, 10))
         self._say(f"stopped; {self.kept}" if self.kept else "stopped")
-        if os.isatty(1):
+        if launch.output_is_terminal():
             os.write(1, _SHOW_CURSOR)
         # No clean-up: it would wait for other ranks, or for compiled code.
         os._exit(code_of(number))
