@@ -111,10 +111,11 @@ class Constant:
 
     @property
     def words(self) -> str:
-        """A line of a document, such as ``Diffusion of calcium (D_c), µm²/s``, with a full stop."""
+        """A line of a document with a full stop, such as ``Diffusion of calcium (D_c), µm²/s``, note and source."""
         symbol = f" ({self.symbol})" if self.symbol else ""
         unit = "" if self.unit == "1" else f", {self.unit}"
-        return f"{self.description}{symbol}{unit}{f'; {self.note}' if self.note else ''}."
+        more = [self.note] * bool(self.note) + [f"source: {self.source}"] * bool(self.source)
+        return "; ".join([f"{self.description}{symbol}{unit}", *more]) + "."
 
 
 @dataclass(frozen=True)
