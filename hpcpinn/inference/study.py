@@ -6,7 +6,7 @@ ranks share.
 """
 
 import time as clock
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, fields
 from itertools import product
 from typing import Any
@@ -17,9 +17,11 @@ from jaxtyping import Array, Bool, Float
 from numpy import ndarray
 from scipy.special import ndtri
 
+from hpcpinn.errors import SolveError
+from hpcpinn.inference.estimates import check_finite
 from hpcpinn.inference.fits import make_many_fits
 from hpcpinn.inference.forward_model import Data, data_of, is_traced, stacked
-from hpcpinn.inference.gauss_newton import Prior
+from hpcpinn.inference.gauss_newton import Fit, Prior
 from hpcpinn.inference.laplace import laplace
 from hpcpinn.inference.problem import InverseProblem
 from hpcpinn.io.metrics import write_metrics
@@ -122,17 +124,23 @@ class Fitter:
             observations: Number of observations of every draw.
             first: Number of the first draw.
             noises: Standard deviations of the noise over the peak; 0 for none.
+
+        Raises:
+            SolveError: The model predicts no numbers.
         """
         drawn, clean = zip(
             *(self.experiment.drawn(observations, first + number) for number in range(BATCH)), strict=True
         )
         data = stacked([data_of(self.problem.model, one) for one in drawn])
         peak = self.experiment.peak
-        return [self._outcomes(_with_noise(data, jnp.stack(clean), noise, peak)) for noise in noises]
+        return [self._outcomes(_with_noise(data, jnp.stack(clean), noise, peak), drawn) for noise in noises]
 
-    def _outcomes(self, data: Data) -> Outcomes:
+    def _outcomes(self, data: Data, drawn: Sequence[Observations]) -> Outcomes:
         start, truth = (jnp.tile(jnp.asarray(z), (BATCH, 1)) for z in (self.problem.start, self.experiment.truth))
-        fit, at_truth = self._fit(data, start), self._at_truth(data, truth)
+        fit, at_truth = (Fit(*map(np.asarray, one)) for one in (self._fit(data, start), self._at_truth(data, truth)))
+        for one in (fit, at_truth):
+            for z, rows, jacobian, observed in zip(one.z, one.rows, one.jacobian, drawn, strict=True):
+                check_finite(self.problem.model, z, rows, jacobian, observed)
         precision = np.asarray(self.problem.prior.precision)
         around = [laplace(*one, precision) for one in zip(np.asarray(fit.z), np.asarray(fit.fisher), strict=True)]
         bound = [laplace(*one, precision).data_sd for one in zip(truth, np.asarray(at_truth.fisher), strict=True)]
@@ -201,6 +209,7 @@ def study(
         output: The result file; None writes none.
 
     Raises:
+        SolveError: The model predicts no numbers.
         OutputError: The result cannot be written.
     """
     began = clock.perf_counter()
@@ -220,11 +229,15 @@ def _all_outcomes(
     # The largest first, so that ranks end together.
     batches = list(product(sorted(sets.observations, reverse=True), range(0, sets.draws, BATCH)))
     mine = batches[communicator.rank :: communicator.size]
-    found = {}
+    found, failed = {}, None
     progress.doing("fitting data sets", len(mine), "batches of this rank")
-    for number, (observations, first) in enumerate(mine):
-        found[observations, first] = fitter.batch(observations, first, sets.noise)
-        progress.done(number + 1)
+    try:
+        for number, (observations, first) in enumerate(mine):
+            found[observations, first] = fitter.batch(observations, first, sets.noise)
+            progress.done(number + 1)
+    except SolveError as error:
+        failed = error
+    communicator.agree(failed)
     every = {place: outcomes for share in communicator.share(found) for place, outcomes in share.items()}
     return {
         (n, m): joined([every[observations, first][n] for first in range(0, sets.draws, BATCH)]).first(sets.draws)

@@ -24,6 +24,7 @@ from hpcpinn import bundled
 from hpcpinn.errors import InputError, OutputError
 from hpcpinn.files import check_regular
 from hpcpinn.parallel import stopping
+from hpcpinn.wording import as_typed
 
 if TYPE_CHECKING:
     from hpcpinn.parallel.communicator import Communicator
@@ -136,9 +137,32 @@ def _meant(path: Path) -> str:
     job = bundled.files("jobs", ".toml").get(name)
     if job is None:
         return ""
-    output = tomllib.loads(job.read_text(encoding="utf-8")).get("run", {}).get("output", f"results/{name}.h5")
+    output = _result_of(job)
     written = "is there" if Path(output).is_file() else "the bundled job has not written yet"
     return f"did you mean {output}, which {written}? If not, "
+
+
+def _result_of(job: Path) -> str:
+    """The result that a job file names, as it says it.
+
+    Raises:
+        ValueError: It is no TOML.
+    """
+    run = tomllib.loads(job.read_text(encoding="utf-8")).get("run", {})
+    return str(run.get("output", "results/run.h5") if isinstance(run, dict) else "results/run.h5")
+
+
+def _as_job(path: Path) -> str:
+    """What a person is told who gives a job file in the place of its result; empty for what is none."""
+    if path.suffix.lower() != ".toml":
+        return ""
+    try:
+        output = Path(_result_of(path))
+    except ValueError:
+        return ""
+    if output.is_file():
+        return f"{path}: is a job, no result; its result is {output}"
+    return f"{path}: is a job, no result; hpcpinn run {as_typed(path)} solves it, into {output}"
 
 
 def _owner(path: Path) -> str:
@@ -156,7 +180,7 @@ def _what_is_wrong(path: Path, kind: str, error: Exception) -> str:
         if path.stat().st_size == 0:
             return f"{path}: is empty; run the job again"
         if not h5py.is_hdf5(path):
-            return f"{path}: is no HDF5 file; give the path of an {kind} file"
+            return _as_job(path) or f"{path}: is no HDF5 file; give the path of an {kind} file"
     return f"{path}: cannot be read, it is truncated or damaged; restore it from a copy, or run the job again"
 
 

@@ -13,7 +13,9 @@ from hpcpinn.inference.forward_model import Seen, is_traced
 from hpcpinn.inference.gauss_newton import Prior
 from hpcpinn.inference.infer import infer
 from hpcpinn.inference.problem import InverseProblem, Observed
+from hpcpinn.inference.study import DataSets, Synthesis, study
 from hpcpinn.io.observations import Observations
+from hpcpinn.parallel.communicator import SerialCommunicator
 
 T = np.array([0.0, 1.0, 2.0, 3.0])
 SEEN = Observed(Observations(2.0 * T, np.full(4, 0.1), {"t": T}, {"value": "mV", "t": "ms"}))
@@ -43,6 +45,15 @@ def test_slopes_that_are_no_numbers(tmp_path):
     with pytest.raises(SolveError, match="the slopes of what the model predicts are not finite at slope = 1 mV"):
         infer(traced(predict), SEEN, output=str(tmp_path / "found.h5"))
     assert not list(tmp_path.iterdir())
+
+
+def test_a_study_of_what_is_no_number():
+    def predict(parameters, at):
+        return jnp.where(at["t"] > 1.5, jnp.nan, parameters["slope"] * at["t"])
+
+    experiment = Synthesis(np.zeros(1), 1.0, lambda count, number: (SEEN.observations, SEEN.observations.value))
+    with pytest.raises(SolveError, match="predicts is not finite at slope = 1 mV, for 2 of 4 observations"):
+        study(traced(predict), experiment, DataSets((0.1,), (4,), 20), SerialCommunicator())
 
 
 class Line:

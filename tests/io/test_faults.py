@@ -114,6 +114,12 @@ def test_missing_foreign_and_damaged_files_are_named(communicator, tmp_path):
     (tmp_path / "text.h5").write_text("soma 1 2 3")
     with pytest.raises(InputError, match="text.h5: is no HDF5 file; give the path of an hpcpinn-result file"):
         read(tmp_path / "text.h5")
+    (tmp_path / "a job.toml").write_text(f'[run]\noutput = "{tmp_path}/later.h5"\n')
+    with pytest.raises(InputError, match=r"a job.toml: is a job, no result; hpcpinn run '.*' solves it, into \S+r.h5"):
+        read(tmp_path / "a job.toml")
+    (tmp_path / "later.h5").touch()
+    with pytest.raises(InputError, match=r"a job.toml: is a job, no result; its result is \S+later.h5$"):
+        read(tmp_path / "a job.toml")
     with h5py.File(tmp_path / "foreign.h5", "w") as file:
         file["x"] = 1.0
     with pytest.raises(InputError, match="foreign.h5: is no hpcpinn-result file"):

@@ -3,11 +3,12 @@
 import os
 from collections.abc import Mapping
 from dataclasses import dataclass
-from functools import cached_property
+from functools import cached_property, partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from hpcpinn.errors import InputError
+from hpcpinn.parallel import launch
 from hpcpinn.parallel.folders import TemporaryFolder
 from hpcpinn.systems.cell.front import Morphology
 from hpcpinn.wording import counted
@@ -17,6 +18,7 @@ if TYPE_CHECKING:
 
     from hpcpinn.morphology.cable import Cable
     from hpcpinn.morphology.sites import Site
+    from hpcpinn.parallel.communicator import Communicator
     from hpcpinn.report.shown import Picture
 
 
@@ -99,7 +101,7 @@ class Cell:
         return parse_site(text, self.cable)
 
     def plot(self, picture: str | os.PathLike[str] | None = None) -> "Picture":
-        """Draws the cell.
+        """Draws the cell. Collective over all ranks, of which the first writes.
 
         Args:
             picture: File (png, pdf or svg); a temporary one that a notebook shows where left out.
@@ -111,9 +113,12 @@ class Cell:
         from hpcpinn.report.shown import Picture
         from hpcpinn.systems.cell.pictures.cell_outline import draw_cell
 
-        folder = TemporaryFolder() if picture is None else None
+        communicator = _several_ranks()
+        folder = TemporaryFolder(communicator) if picture is None else None
         path = Path(picture) if picture is not None else folder.path / "cell.png"  # type: ignore[union-attr]
-        draw_cell(path, self.cable, title=self.name)
+        cable = self.cable  # what is wrong with it is said by all
+        draw = partial(draw_cell, path, cable, title=self.name)
+        draw() if communicator is None else communicator.on_root(draw)
         return Picture(path, folder)
 
     @property
@@ -135,6 +140,17 @@ class Cell:
         cable = self.cable
         what = f"{counted(cable.n_neurite_sections, 'section')}, {counted(cable.n_frusta, 'frustum', 'frusta')}"
         return f"Cell({self.name!r}): {what}, {cable.length.sum():.4g} um"
+
+
+def _several_ranks() -> "Communicator | None":
+    """All ranks; None for one, which a picture needs no JAX for."""
+    if launch.promised_size() == 1:
+        return None
+    from hpcpinn.parallel.device import prepare  # before JAX is loaded
+    from hpcpinn.parallel.transports import make_communicator
+
+    prepare()
+    return make_communicator()
 
 
 @dataclass(frozen=True, eq=False)

@@ -14,6 +14,7 @@ from hpcpinn.inference.sample import Sampling
 from hpcpinn.io.observations import check_usable, check_within, read_observations
 from hpcpinn.parallel.communicator import Communicator
 from hpcpinn.progress import ProgressDisplay
+from hpcpinn.systems.contract import built
 
 
 @dataclass(frozen=True)
@@ -37,10 +38,11 @@ class ByPrediction:
         """The problem and the data of a description. Collective over all ranks.
 
         Raises:
-            InputError: The system says of nothing what would be measured, or the data cannot be used.
+            InputError: What the system builds is no problem, or says of nothing what would be measured; or the data
+                cannot be used.
         """
         progress.doing("setting up")
-        problem: Any = self.system.build(described, communicator)
+        problem: Any = built(self.system, described, communicator)
         columns = _columns(self.system, problem)
         file = described.data.file
         if file is None:
