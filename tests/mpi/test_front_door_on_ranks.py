@@ -22,8 +22,8 @@ EXPERIMENT: dict[str, Any] = {
 def test_a_script_on_two_ranks(communicator: Communicator, common_path, monkeypatch: pytest.MonkeyPatch):
     monkeypatch.chdir(common_path)
     graph = hp.Cell("builtin:y_branch").to_networkx()
-    drawn = hp.Cell(graph).plot().path
-    assert set(communicator.share(drawn)) == {drawn} and drawn.is_file()  # one file, which the first rank wrote
+    picture = hp.Cell(graph).plot()  # one file, which the first rank wrote
+    assert set(communicator.share(picture.path)) == {picture.path} and picture.path.is_file()
     run = hp.solve(hp.Cell(graph), **EXPERIMENT, duration=0.5, output_interval=0.25)
     assert run.path.is_relative_to(common_path) and run.attributes["ranks"] == 2
     seen = run.probe("release").calcium
