@@ -3,6 +3,8 @@
 import resource
 from dataclasses import dataclass
 
+import numpy as np
+
 from hpcpinn.systems.cell.slot_setup import SlotSetup
 from hpcpinn.timestepping.motifs import MotifCache
 from hpcpinn.wording import biology, bytes_of, counted
@@ -60,12 +62,11 @@ class LongPlan:
         ]
 
 
-def plan_of(setup: SlotSetup, most: tuple[int, int], since: float, size: int, free: int) -> LongPlan:
+def plan_of(setup: SlotSetup, since: float, size: int, free: int) -> LongPlan:
     """What a run will write and need.
 
     Args:
         setup: What it is made of.
-        most: Number of frames and of samples, at most.
         since: Time from which it goes on, ms.
         size: Size of its result, bytes, at most.
         free: Room where that will lie, bytes.
@@ -80,8 +81,8 @@ def plan_of(setup: SlotSetup, most: tuple[int, int], since: float, size: int, fr
         output_interval=spec.output_interval,
         probe_interval=spec.probe_interval,
         chosen=setup.chosen,
-        frames=most[0],
-        samples=most[1] if setup.probes else 0,
+        frames=len(spec.times) + int(np.sum(setup.frame_times <= spec.duration)),
+        samples=len(spec.sample_times) if setup.probes else 0,
         probes=len(setup.probes),
         size=size,
         free=free,

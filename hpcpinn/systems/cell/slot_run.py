@@ -227,7 +227,7 @@ class SlotRun:
 
     def plan(self, since: float, size: int, free: int) -> list[tuple[str, str]]:
         """What the run will write and need, for a person."""
-        return plan_of(self.setup, (len(self.times), len(self.sample_times)), since, size, free).lines
+        return plan_of(self.setup, since, size, free).lines
 
     def detail(self, stats: Stats, step: "Step[SlotRun]") -> str:
         """What is said of a slot while the run goes on."""

@@ -36,7 +36,7 @@ def test_a_run_says_what_it_will_write_and_writes_no_more(tmp_path: Path) -> Non
     config = load_config(None, [*QUIET, f"run.output={tmp_path}/run.h5", "run.probe_interval=0.5"])
     order, run, told = ordered(config), slot_run(config, SerialCommunicator()), Told()
     size, free = space_of(run, header_of(order, run), config.run.output)
-    plan = plan_of(run.setup, (len(run.times), len(run.sample_times)), 0.0, size, free)
+    plan = plan_of(run.setup, 0.0, size, free)
     solve(config, SerialCommunicator(), told)
     assert [text for _, text in told.lines[:3]] == [text for _, text in plan.lines[:3]]
     result = read(tmp_path / "run.h5")
