@@ -15,15 +15,12 @@ from jaxtyping import Array, Float
 from hpcpinn.core.system import Packed, Record, Rows
 from hpcpinn.domain.flows import calcium_content, membrane_flows
 from hpcpinn.domain.sampling import in_blocks
-from hpcpinn.io.geometry import ProbeSite, Tree
-from hpcpinn.io.schema import Variable
 from hpcpinn.marching.controller import WindowRule
 from hpcpinn.marching.march import Improvement, Step
 from hpcpinn.marching.stats import Stats
 from hpcpinn.parallel.communicator import Communicator
-from hpcpinn.physics.constants import CalciumConstants
-from hpcpinn.systems.cell import recorded
 from hpcpinn.systems.cell.cable_windows import NOTHING, QUIET, CableAttempt, CableState, CableWindows, Factors
+from hpcpinn.systems.cell.cell_run import CellRun
 from hpcpinn.systems.cell.coupled_setup import CoupledSetup
 from hpcpinn.systems.cell.coupled_verdict import Balance, figures_of, verdict_of
 from hpcpinn.systems.cell.verdict import CellsVerdict
@@ -32,7 +29,7 @@ from hpcpinn.training.local import Window
 
 
 @dataclass(frozen=True)
-class CoupledRun:
+class CoupledRun(CellRun):
     """A run on one rank, a `hpcpinn.core.system.Problem`; every method is collective over all ranks.
 
     Attributes:
@@ -47,48 +44,10 @@ class CoupledRun:
     exchange_cost: float = 0.0
     improvement: "Improvement[CoupledRun] | None" = None
 
-    columns = recorded.COLUMNS
-
-    @property
-    def parameters(self) -> CalciumConstants:
-        """Constants of calcium."""
-        return self.setup.cell.constants
-
-    @cached_property
-    def fields(self) -> tuple[Variable, ...]:
-        """Species and voltage."""
-        return recorded.fields_of(self.parameters)
-
-    @cached_property
-    def geometry(self) -> Tree:
-        """The pieces, each in its output cells."""
-        setup = self.setup
-        return Tree(setup.cell.pieces.cable, setup.shares.owner, setup.sampler.cells_per_piece)
-
-    @property
-    def probes(self) -> tuple[ProbeSite, ...]:
-        """Places that are written between frames."""
-        return self.setup.cell.probes
-
     @property
     def dimensionless(self) -> bool:
         """Whether numbers have no units."""
         return self.parameters.time_unit == 1.0
-
-    @property
-    def settings(self) -> Mapping[str, str]:
-        """What states depend on."""
-        return self.setup.spec.settings
-
-    @cached_property
-    def times(self) -> Float[np.ndarray, " T"]:
-        """User times of frames."""
-        return self.setup.spec.times
-
-    @cached_property
-    def sample_times(self) -> Float[np.ndarray, " n"]:
-        """User times of samples at probes."""
-        return self.setup.spec.sample_times
 
     @property
     def rule(self) -> WindowRule:

@@ -8,11 +8,10 @@ import jax
 import numpy as np
 from jaxtyping import Array, Float, Int
 
-from hpcpinn.domain.partition import Partition
 from hpcpinn.domain.pieces import Pieces
 from hpcpinn.domain.sampling import Sampler
 from hpcpinn.domain.window_solver import WindowSolver
-from hpcpinn.io.geometry import ProbeSite
+from hpcpinn.io.geometry import ProbeSite, Tree
 from hpcpinn.marching.controller import WindowRule
 from hpcpinn.morphology.interpolation import tree_weights
 from hpcpinn.morphology.sites import Site
@@ -86,7 +85,7 @@ class CoupledSetup:
         config: The run description.
         spec: What the run writes, and what is said of it.
         cell: What all ranks share.
-        shares: Who computes which pieces.
+        geometry: Pieces of the tree, each in its output cells, and the ranks that compute them.
         local: This rank's pieces as it stores them.
         solver: Solver of windows.
         drive: Channels and sources.
@@ -99,7 +98,7 @@ class CoupledSetup:
     config: RunConfig
     spec: RunSpec
     cell: Cell
-    shares: Partition
+    geometry: Tree
     local: Int[np.ndarray, " P"]
     solver: WindowSolver
     drive: CalciumDrive
@@ -107,6 +106,16 @@ class CoupledSetup:
     voltage: SampledVoltage
     windows: WindowRule
     stops: Float[np.ndarray, " S"]
+
+    @property
+    def constants(self) -> CalciumConstants:
+        """Constants of calcium, with the leak that balances rest."""
+        return self.cell.constants
+
+    @property
+    def probes(self) -> tuple[ProbeSite, ...]:
+        """Places that are written between frames."""
+        return self.cell.probes
 
 
 def site_weights(cell: Cell, piece: Int[np.ndarray, " n"], fraction: Float[np.ndarray, " n"]) -> voltage.SiteWeights:

@@ -166,7 +166,7 @@ class CellModel:
             mean[:, local], deviation[:, local] = values, spreads
         start, length = (np.asarray(x) for x in self.march.sequence[:2])
         time = (start + length) / self.problem.cell.constants.time_unit
-        return FieldBands(Tree(pieces, self.problem.shares.owner, 1), recorded.CALCIUM_FIELD, time, mean, deviation)
+        return FieldBands(Tree(pieces, self.problem.geometry.owner, 1), recorded.CALCIUM_FIELD, time, mean, deviation)
 
     @cached_property
     def _row_of_site(self) -> Int[ndarray, " S"]:

@@ -11,7 +11,8 @@ from rich.console import Console
 from hpcpinn.config.jobs import DEFAULT
 from hpcpinn.core.order import Order
 from hpcpinn.systems.cell.bare import BARE
-from hpcpinn.systems.common.run import judge, work
+from hpcpinn.systems.cell.build.places import input_files
+from hpcpinn.systems.common.run import check_files, judge, work
 from hpcpinn.terminal.lines import print_verdict
 from hpcpinn.wording import as_typed, biology, counted, duration
 
@@ -28,9 +29,7 @@ def look(order: Order) -> None:
     Raises:
         InputError: It cannot.
     """
-    from hpcpinn.systems.cell.build.places import check_places
-
-    check_places(order.described, order.file)
+    check_files(order.described.run.output, input_files(order.described, order.file))
 
 
 def tell(order: Order, outcome: "RunSummary") -> None:

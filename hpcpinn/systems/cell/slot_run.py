@@ -14,16 +14,13 @@ from numpy import ndarray
 
 from hpcpinn.core.system import Attempt, Packed, Record, Rows
 from hpcpinn.errors import SolveError
-from hpcpinn.io.geometry import ProbeSite, Tree
 from hpcpinn.io.layout import MemberEntry
-from hpcpinn.io.schema import Variable
 from hpcpinn.marching.controller import WindowRule
 from hpcpinn.marching.march import Step
 from hpcpinn.marching.run import Cadence
 from hpcpinn.marching.stats import Stats
-from hpcpinn.physics.constants import CalciumConstants
-from hpcpinn.systems.cell import recorded
 from hpcpinn.systems.cell.cable_windows import NOTHING
+from hpcpinn.systems.cell.cell_run import CellRun
 from hpcpinn.systems.cell.long_plan import plan_of
 from hpcpinn.systems.cell.long_verdict import figures_of, verdict_of, windows_in
 from hpcpinn.systems.cell.slot_output import at_cells, compared, due_of, inside_of, written_of
@@ -43,7 +40,7 @@ SlotAttempt = Attempt[SlotState, SolvedSlot]
 
 
 @dataclass(frozen=True)
-class SlotRun:
+class SlotRun(CellRun):
     """A long protocol on one rank, a `hpcpinn.core.system.Problem`; every method is collective over all ranks.
 
     Attributes:
@@ -55,28 +52,7 @@ class SlotRun:
     cache: MotifCache
 
     rule = ALWAYS
-    columns = recorded.COLUMNS
     called = "slots"
-
-    @property
-    def parameters(self) -> CalciumConstants:
-        """Constants of calcium of the first member."""
-        return self.setup.constants
-
-    @cached_property
-    def fields(self) -> tuple[Variable, ...]:
-        """Species and voltage."""
-        return recorded.fields_of(self.setup.constants)
-
-    @property
-    def geometry(self) -> Tree:
-        """The pieces of all members, each in its output cells."""
-        return self.setup.geometry
-
-    @property
-    def probes(self) -> tuple[ProbeSite, ...]:
-        """Places that are written between frames."""
-        return self.setup.probes
 
     @property
     def members(self) -> tuple[MemberEntry, ...]:
@@ -89,11 +65,6 @@ class SlotRun:
         return self.setup.description
 
     @property
-    def settings(self) -> Mapping[str, str]:
-        """What states depend on."""
-        return self.setup.spec.settings
-
-    @property
     def cadence(self) -> Cadence:
         """Checkpoints by the clock: slots take very different times."""
         return Cadence(seconds=self.setup.checkpoint_every)
@@ -103,11 +74,6 @@ class SlotRun:
         """When frames fall due, ms: each is written at the first end of windows from there."""
         spec, wanted = self.setup.spec, self.setup.frame_times
         return np.union1d(spec.times, wanted[wanted <= spec.duration])
-
-    @cached_property
-    def sample_times(self) -> Float[ndarray, " n"]:
-        """The same of samples at probes, ms."""
-        return self.setup.spec.sample_times
 
     @cached_property
     def stops(self) -> Float[ndarray, " s"]:

@@ -1,5 +1,7 @@
 """``hpcpinn run``, whatever is solved: march, results, checkpoints."""
 
+import os
+import resource
 import time as clock
 from collections.abc import Mapping
 from pathlib import Path
@@ -10,8 +12,8 @@ from rich.console import Console
 from hpcpinn.config.reading import Reading
 from hpcpinn.core.order import Order
 from hpcpinn.core.system import Problem
-from hpcpinn.errors import concerning
-from hpcpinn.io import checkpoint, places, schema
+from hpcpinn.errors import NothingToDoError, concerning
+from hpcpinn.io import checkpoint, places, schema, storage
 from hpcpinn.io.layout import ResultHeader
 from hpcpinn.io.metrics import metrics_path, write_metrics
 from hpcpinn.io.size import free_bytes, result_bytes, warn_of_space
@@ -21,8 +23,7 @@ from hpcpinn.parallel.communicator import Communicator
 from hpcpinn.progress import ProgressDisplay
 from hpcpinn.systems import OWN
 from hpcpinn.systems.common.output import RunOutput, is_dimensionless, user_time
-from hpcpinn.systems.common.resumption import stop_where_done
-from hpcpinn.systems.common.run_summary import RunSummary, summarised
+from hpcpinn.systems.common.run_summary import RunSummary
 from hpcpinn.systems.common.verdict import Accuracy, Verdict, check_possible, lines_of
 from hpcpinn.systems.contract import blamed, built, check_begun
 from hpcpinn.terminal.lines import print_verdict
@@ -39,12 +40,27 @@ def look(order: Order) -> None:
     Raises:
         InputError: One of them is an input, a directory or a file of another kind, or cannot be made.
     """
-    inputs, output = input_files(order), Path(order.described.run.output)
+    check_files(order.described.run.output, input_files(order))
+
+
+def check_files(result: str, inputs: Mapping[str, Path]) -> None:
+    """Finds out before the work starts that a result, or what lies beside it, cannot or must not be written.
+
+    Args:
+        result: The result file.
+        inputs: Files that are read, by what a person calls them.
+
+    Raises:
+        InputError: As `look`.
+    """
+    output = Path(result)
     with concerning("run", "output"):
         places.check_usable(output, inputs, ANOTHER, schema.FORMAT)
         saved = f"the checkpoint goes there: {ANOTHER}"
         places.check_usable(checkpoint.checkpoint_path(output), inputs, saved, checkpoint.FORMAT)
         places.check_usable(metrics_path(output), inputs, f"the metrics go there: {ANOTHER}")
+        for part in output.parent.glob(f"{output.stem}.rank*{output.suffix}"):
+            places.check_usable(part, inputs, f"one rank's part of the result goes there: {ANOTHER}")
 
 
 def input_files(order: Order) -> dict[str, Path]:
@@ -101,13 +117,20 @@ def work(order: Order, communicator: Communicator, progress: ProgressDisplay) ->
     )
     finished = driver.run(problem, communicator, opened, options)
     reached = finished.reached
-    summary = summarised(
-        communicator, output, _rounded(user_time(problem, reached.state.time)), _figures(reached),
-        _verdict(reached, Path(output)),
-        began=began,
+    figures, verdict = _figures(reached), _verdict(reached, Path(output))
+    memory = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 2**20
+    summary = RunSummary(
+        result=output,
+        duration=_rounded(user_time(problem, reached.state.time)),
+        figures=figures,
+        ranks=communicator.size,
+        seconds=clock.perf_counter() - began,
         seconds_setup=finished.seconds_setup if seconds_planned is None else seconds_planned,
+        memory_gib=max(communicator.share(memory)),
+        output_mib=communicator.on_root(os.path.getsize, output) / 2**20,
         time_unit=unit,
-    )  # fmt: skip
+        verdict=verdict,
+    )
     write_metrics(output, communicator, summary.metrics())
     return summary
 
@@ -137,6 +160,36 @@ def judge(order: Order, outcome: RunSummary) -> None:
         SolveError: Its verdict says so.
     """
     check_possible(outcome.verdict, order.described.run.output)
+
+
+def stop_where_done(output: str, duration: float, time: float, unit: str = "ms") -> None:
+    """Ends a run whose checkpoint is at its end already, or beyond; leaves its files as they are. Serial.
+
+    A run that was cut short between its last checkpoint and its end goes on: its result is not marked
+    as complete yet.
+
+    Args:
+        output: The result file.
+        duration: Of the run, user units.
+        time: Of the checkpoint, user units.
+        unit: What a person calls them.
+
+    Raises:
+        NothingToDoError: The run is there.
+        InputError: The result that the checkpoint belongs to is not.
+    """
+    if time < duration * (1.0 - 1e-12):
+        return
+    there = f"{output}: already at {time:g} {unit}".rstrip()
+    if time > duration * (1.0 + 1e-9):
+        raise NothingToDoError(
+            f"{there}, beyond run.duration = {duration:g}; nothing to do: go on to a later time, or start a "
+            "shorter run without --resume"
+        )
+    with storage.open_existing(Path(output), schema.FORMAT, schema.FORMAT_VERSION) as file:
+        complete = bool(file.attrs["complete"])
+    if complete:
+        raise NothingToDoError(f"{there}; nothing to do: --set run.duration=... goes on to a later time")
 
 
 def _settings(order: Order) -> dict[str, str]:

@@ -1,13 +1,9 @@
 """What a run says of itself at the end, whatever was solved: what it took, its figures by name, what came of it."""
 
-import resource
-import time as clock
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
-from pathlib import Path
 from typing import Any
 
-from hpcpinn.parallel.communicator import Communicator
 from hpcpinn.systems.common.verdict import Verdict
 
 
@@ -52,44 +48,3 @@ class RunSummary:
         whole = asdict(self)
         figures, verdict = whole.pop("figures"), whole.pop("verdict")
         return {**whole, **figures, "verdict": verdict}
-
-
-def summarised(
-    communicator: Communicator,
-    result: str,
-    duration: float,
-    figures: Mapping[str, Any],
-    verdict: Verdict,
-    *,
-    began: float,
-    seconds_setup: float,
-    time_unit: str = "ms",
-) -> RunSummary:
-    """The summary of a run whose result is finished, the same on all ranks. Collective over all ranks.
-
-    Args:
-        communicator: All ranks.
-        result: The result file.
-        duration: Simulated time, user units.
-        figures: By name.
-        verdict: What came of it.
-        began: Reading of the wall clock at the beginning of the set-up.
-        seconds_setup: As of `RunSummary`.
-        time_unit: Likewise.
-    """
-    return RunSummary(
-        result=result,
-        duration=duration,
-        figures=figures,
-        ranks=communicator.size,
-        seconds=clock.perf_counter() - began,
-        seconds_setup=seconds_setup,
-        memory_gib=max(communicator.share(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 2**20)),
-        output_mib=communicator.on_root(_size_in_mib, result),
-        time_unit=time_unit,
-        verdict=verdict,
-    )
-
-
-def _size_in_mib(path: str) -> float:
-    return Path(path).stat().st_size / 2**20

@@ -7,6 +7,7 @@ from jaxtyping import Float
 from hpcpinn.domain.partition import partition, refined_for
 from hpcpinn.domain.pieces import PieceRule, cut_into_pieces
 from hpcpinn.domain.sampling import Sampler
+from hpcpinn.io.geometry import Tree
 from hpcpinn.morphology import Cable
 from hpcpinn.morphology.sites import parse_site
 from hpcpinn.parallel.communicator import Communicator
@@ -131,7 +132,8 @@ def coupled_setup(config: RunConfig, communicator: Communicator, cable: Cable | 
         stops = _without_near_ones(np.union1d(stops, unit * switching_times(config)))
     spec = run_spec(config, refined)
     voltages = SampledVoltage(cell, local, config.pieces.cells_per_piece)
-    return CoupledSetup(config, spec, cell, shares, local, solver, drive, sampler, voltages, windows, stops)
+    geometry = Tree(refined, shares.owner, config.pieces.cells_per_piece)
+    return CoupledSetup(config, spec, cell, geometry, local, solver, drive, sampler, voltages, windows, stops)
 
 
 def _without_near_ones(stops: Float[np.ndarray, " S"]) -> Float[np.ndarray, " s"]:
