@@ -3,6 +3,7 @@
 import os
 import sys
 import warnings
+from functools import partial
 from typing import Any, NoReturn
 
 from hpcpinn.errors import InputError, InputWarning
@@ -20,7 +21,7 @@ def main() -> NoReturn:
     warnings.simplefilter("default", InputWarning)  # PYTHONWARNINGS=ignore is not about the user's own input
     warnings.showwarning = _say_warning(warnings.showwarning)
     with stopping.listening():
-        run_guarded(lambda: _command(arguments), debug=debug)
+        run_guarded(partial(_command, arguments), debug=debug)
 
 
 def _say_warning(others: Any) -> Any:

@@ -23,14 +23,6 @@ ROUNDING = 1e-12
 """Relative difference below which two times are the same."""
 
 
-class Timed(Protocol):
-    """A state that knows where it is."""
-
-    @property
-    def time(self) -> float:
-        """Internal time."""
-
-
 class WindowProblem(Protocol):
     """What the march must know of a problem; every member is the same on all ranks, methods are collective."""
 
@@ -120,48 +112,6 @@ def _window(rule: WindowRule, time: float) -> str:
     return f"window at t = {rule.since + time / rule.unit:.6g}"
 
 
-def accepted(
-    problem: P,
-    state: Timed,
-    plan: Plan,
-    reuse: Any = None,
-    improvement: Improvement[P] | None = None,
-    windows: int = 0,
-) -> Step[P]:
-    """Tries shorter and shorter windows until one is within the tolerance. Collective over all ranks.
-
-    Args:
-        problem: What is solved.
-        state: State at the start of the window.
-        plan: Length that it should have.
-        reuse: Parts that the window before left for this one.
-        improvement: Improvement of every attempt before it is judged.
-        windows: Number of windows accepted so far.
-
-    Raises:
-        SolveError: The shortest window allowed is not within the tolerance.
-    """
-    begun, rule, rejected = clock.perf_counter(), problem.rule, 0
-    stop = next_stop(problem.stops, state.time)
-    is_last = stop == next_stop(problem.stops[-1:], state.time)
-    while True:
-        try:
-            attempt = problem.attempt(state, next_length(rule, plan, state.time, stop), reuse)
-            if improvement is not None:
-                problem, attempt = improvement.improved(problem, state, attempt, windows)
-        except Exception as raised:
-            if not noted_where(raised) and "window at t" not in str(raised):  # of a march inside this window
-                note_where(raised, f"in the {_window(rule, state.time)}")
-            raise
-        length, error = attempt.length, attempt.error
-        if error <= rule.tolerance:
-            at_stop = math.isclose(state.time + length, stop, rel_tol=ROUNDING) and not is_last
-            plan = after_accepted(rule, plan, length, error, at_stop, attempt.effort)
-            return Step(windows, problem, state, attempt, plan, rejected, clock.perf_counter() - begun)
-        plan = after_rejected(rule, plan, length, error, what_is_wrong(rule, state.time, attempt))
-        reuse, rejected = None, rejected + 1
-
-
 @dataclass
 class March(Generic[P]):
     """Goes from window to window. Collective over all ranks.
@@ -193,21 +143,40 @@ class March(Generic[P]):
         stops = self.problem.stops
         return bool(self.state.time >= stops[-1] * (1.0 - ROUNDING)) if len(stops) else self.windows > 0
 
-    def step(self) -> Step[P]:
-        """The next window.
+    def __iter__(self) -> Iterator[Step[P]]:
+        return self
+
+    def __next__(self) -> Step[P]:
+        """The next window: shorter and shorter ones are tried until one is within the tolerance.
 
         Raises:
             SolveError: The shortest window allowed is not within the tolerance.
         """
-        step = accepted(self.problem, self.state, self.plan, self.reuse, self.improvement, self.windows)
-        self.problem, self.state, self.plan = step.problem, step.attempt.after, step.plan
-        self.reuse, self.windows = step.attempt.reuse, self.windows + 1
-        return step
+        if self.is_at_end:
+            raise StopIteration
+        begun, rule, state, rejected = clock.perf_counter(), self.problem.rule, self.state, 0
+        stop = next_stop(self.problem.stops, state.time)
+        is_last = stop == next_stop(self.problem.stops[-1:], state.time)
+        while True:
+            try:
+                attempt = self.problem.attempt(state, next_length(rule, self.plan, state.time, stop), self.reuse)
+                if self.improvement is not None:
+                    improved = self.improvement.improved(self.problem, state, attempt, self.windows)
+                    self.problem, attempt = improved
+            except Exception as raised:
+                if not noted_where(raised) and "window at t" not in str(raised):  # of a march inside this window
+                    note_where(raised, f"in the {_window(rule, state.time)}")
+                raise
+            if attempt.error <= rule.tolerance:
+                break
+            why = what_is_wrong(rule, state.time, attempt)
+            self.plan = after_rejected(rule, self.plan, attempt.length, attempt.error, why)
+            self.reuse, rejected = None, rejected + 1
+        at_stop = math.isclose(state.time + attempt.length, stop, rel_tol=ROUNDING) and not is_last
+        self.plan = after_accepted(rule, self.plan, attempt.length, attempt.error, at_stop, attempt.effort)
+        self.state, self.reuse, self.windows = attempt.after, attempt.reuse, self.windows + 1
+        return Step(self.windows - 1, self.problem, state, attempt, self.plan, rejected, clock.perf_counter() - begun)
 
     def forget(self) -> None:
         """Goes on as a march does that begins here: without what the last window left."""
         self.reuse = None
-
-    def __iter__(self) -> Iterator[Step[P]]:
-        while not self.is_at_end:
-            yield self.step()

@@ -229,7 +229,7 @@ def test_checkpoints_by_the_clock_change_no_number(tmp_path: Path) -> None:
 def test_a_window_that_is_not_good_enough_is_tried_shorter() -> None:
     eager = replace(Pendulum().rule, first=0.5)
     march = March.begun(replace(Pendulum(), rule=eager), Pendulum().start())
-    step = march.step()
+    step = next(march)
     assert step.rejected >= 1 and step.attempt.length < 0.5
     assert step.attempt.error <= eager.tolerance
     assert march.windows == 1 and march.state.time == step.attempt.length
