@@ -1,4 +1,4 @@
-"""The discharge of a membrane as a system of one file: it fits a recording, and brings a command of its own."""
+"""The discharge of a membrane as a system of one file: it fits a recording, has a probe, and brings a command."""
 
 from dataclasses import dataclass
 from pathlib import Path
@@ -50,17 +50,19 @@ class DischargeProblem:
     """A discharge, window after window by the exponential."""
 
     def __init__(self, described: DischargeDescription):
-        from hpcpinn.io.geometry import Points
+        from hpcpinn.io.geometry import Line, ProbePoint
         from hpcpinn.io.schema import Variable
         from hpcpinn.marching.controller import WindowRule
 
         run = described.run
         self.parameters = DischargeConstants(**described.constants.changes)
         self.fields = (Variable("voltage", "mV", "potential of the membrane"),)
-        self.geometry = Points()
+        self.geometry = Line(np.array([25.0, 75.0]))
+        self.probes = (ProbePoint("middle", (50.0,)),)
         self.rule = WindowRule(run.duration, run.duration, run.duration, 1e-9)
         self.stops = np.array([0.5 * run.duration, run.duration])
         self.times = np.arange(0.0, run.duration * (1.0 + 1e-9), run.output_interval)
+        self.sample_times = np.arange(0.0, run.duration * (1.0 + 1e-9), 0.25 * run.output_interval)
         self.observed = {"value": "mV", "t": "ms"}
 
     def start(self):
@@ -75,6 +77,9 @@ class DischargeProblem:
         return k.rest + (voltage - k.rest) * np.exp(-time / k.tau)
 
     def observe(self, attempt, times):
+        return {"voltage": np.tile(self._after(attempt.inside, times)[:, None], 2)}
+
+    def sample(self, attempt, times):
         return {"voltage": self._after(attempt.inside, times)[:, None]}
 
     def pack(self, state):
@@ -85,7 +90,7 @@ class DischargeProblem:
 
     def closed_form(self, times):
         k = self.parameters
-        return {"voltage": (k.rest + k.jump * np.exp(-times / k.tau))[:, None]}
+        return {"voltage": np.tile((k.rest + k.jump * np.exp(-times / k.tau))[:, None], 2)}
 
     def predict(self, parameters, at):
         import jax.numpy as jnp

@@ -37,6 +37,7 @@ def run_changed(folder: Path, monkeypatch: pytest.MonkeyPatch, right: str, wrong
         ('Variable("w"', 'Variable("v"', r"has two fields of one name: v, v"),
         ("self.geometry = Points()", "self.geometry = 1", r"has geometry = 1, which is none of hpcpinn.io.geometry"),
         ("self.rule = WindowRule(", "self.rule = 1 or WindowRule(", r"has rule = 1, which is no hpcpinn"),
+        ("self.stops = np", "self.probes = (1,)\n        self.stops = np", r"has probes and no sample_times, sample;"),
         ("np.array([run.duration])", "np.array([run.duration, 1.0])", r"has stops = \[4. 1.\], which are no times"),
         ("np.arange(0.0, run", "np.arange(1.0, run", r"has times that begin at 1; let the first be 0"),
         ("np.arange(0.0, run.duration * (1.0 + 1e-9), run.output_interval)", "np.array([0.0, 9.0])",

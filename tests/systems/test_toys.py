@@ -15,7 +15,7 @@ import h5py
 import numpy as np
 import pytest
 
-from hpcpinn.errors import InputError, NothingToDoError
+from hpcpinn.errors import InputError, NothingToDoError, SolveError
 from hpcpinn.io.checkpoint import checkpoint_path
 from hpcpinn.io.read import read
 from hpcpinn.systems import system_named
@@ -264,6 +264,37 @@ def test_systems_and_their_keys_are_listed(capsys):
     assert "[[synapse]]\n" in out and "[physics.constants]\n" in out and "site = required" in out
     with pytest.raises(InputError, match="'pear' is not one of .* did you mean 'pair'"):
         hpcpinn("systems", "pear")
+
+
+def test_a_probe_is_sampled_between_frames_and_goes_on_where_it_was(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    from hpcpinn.parallel.communicator import SerialCommunicator
+
+    every = ["--set", "run.duration=20", "--set", "run.output_interval=2", "--set", "run.checkpoint_every=1"]
+    whole = read(solved(tmp_path, "discharge", *every))
+    assert whole.probes.name == ("middle",) and whole.probes.places["x"].tolist() == [50.0]
+    assert whole.time.tolist() == np.arange(0.0, 21.0, 2.0).tolist()
+    assert whole.probes.time.tolist() == np.arange(0.0, 20.1, 0.5).tolist()
+    np.testing.assert_allclose(whole.probes.voltage[:, 0], -65.0 + 20.0 * np.exp(-whole.probes.time / 10.0), rtol=1e-13)
+    assert np.array_equal(whole.probes.voltage[::4, 0], whole.voltage[:, 0])
+
+    kind = type(system_named("discharge").build(system_named("discharge").tables(), SerialCommunicator()))
+    cut = [*every, "--output", tmp_path / "cut.h5"]
+    with monkeypatch.context() as changed, pytest.raises(SolveError, match="enough"):
+        solve = kind.attempt
+        changed.setattr(kind, "attempt", lambda self, state, *more: gives_up_after(10.0, solve, self, state, *more))
+        solved(tmp_path, "discharge", *cut)
+    assert len(read(tmp_path / "cut.h5").probes.time) == 21
+    solved(tmp_path, "discharge", *cut, "--resume")
+    again = read(tmp_path / "cut.h5")
+    assert np.array_equal(whole.probes.time, again.probes.time)
+    assert np.array_equal(whole.probes.voltage, again.probes.voltage)
+
+
+def gives_up_after(end: float, solve: Any, problem: Any, state: Any, length: float, reuse: Any) -> Any:
+    """An attempt, before a time."""
+    if state.time >= end:
+        raise SolveError("enough")
+    return solve(problem, state, length, reuse)
 
 
 def test_a_command_that_a_system_brings(tmp_path: Path, capsys):
