@@ -149,33 +149,36 @@ class March(Generic[P]):
     def __next__(self) -> Step[P]:
         """The next window: shorter and shorter ones are tried until one is within the tolerance.
 
+        A march that is stopped in a window is where it was before.
+
         Raises:
             SolveError: The shortest window allowed is not within the tolerance.
         """
         if self.is_at_end:
             raise StopIteration
-        begun, rule, state, rejected = clock.perf_counter(), self.problem.rule, self.state, 0
-        stop = next_stop(self.problem.stops, state.time)
-        is_last = stop == next_stop(self.problem.stops[-1:], state.time)
+        begun, rejected = clock.perf_counter(), 0
+        problem, state, plan, reuse = self.problem, self.state, self.plan, self.reuse
+        rule, stop = problem.rule, next_stop(problem.stops, state.time)
+        is_last = stop == next_stop(problem.stops[-1:], state.time)
         while True:
             try:
-                attempt = self.problem.attempt(state, next_length(rule, self.plan, state.time, stop), self.reuse)
+                attempt = problem.attempt(state, next_length(rule, plan, state.time, stop), reuse)
                 if self.improvement is not None:
-                    improved = self.improvement.improved(self.problem, state, attempt, self.windows)
-                    self.problem, attempt = improved
+                    problem, attempt = self.improvement.improved(problem, state, attempt, self.windows)
             except Exception as raised:
                 if not noted_where(raised) and "window at t" not in str(raised):  # of a march inside this window
                     note_where(raised, f"in the {_window(rule, state.time)}")
                 raise
-            if attempt.error <= rule.tolerance:
+            length, error = attempt.length, attempt.error
+            if error <= rule.tolerance:
                 break
-            why = what_is_wrong(rule, state.time, attempt)
-            self.plan = after_rejected(rule, self.plan, attempt.length, attempt.error, why)
-            self.reuse, rejected = None, rejected + 1
-        at_stop = math.isclose(state.time + attempt.length, stop, rel_tol=ROUNDING) and not is_last
-        self.plan = after_accepted(rule, self.plan, attempt.length, attempt.error, at_stop, attempt.effort)
-        self.state, self.reuse, self.windows = attempt.after, attempt.reuse, self.windows + 1
-        return Step(self.windows - 1, self.problem, state, attempt, self.plan, rejected, clock.perf_counter() - begun)
+            plan = after_rejected(rule, plan, length, error, what_is_wrong(rule, state.time, attempt))
+            reuse, rejected = None, rejected + 1
+        at_stop = math.isclose(state.time + length, stop, rel_tol=ROUNDING) and not is_last
+        self.plan = after_accepted(rule, plan, length, error, at_stop, attempt.effort)
+        self.problem, self.state, self.reuse = problem, attempt.after, attempt.reuse
+        self.windows += 1
+        return Step(self.windows - 1, problem, state, attempt, self.plan, rejected, clock.perf_counter() - begun)
 
     def forget(self) -> None:
         """Goes on as a march does that begins here: without what the last window left."""

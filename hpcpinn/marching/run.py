@@ -176,7 +176,7 @@ class _Loop(Generic[Q]):
     def to_end(self) -> Finished[Q]:
         options = self.options
         if not self.march.is_at_end:
-            self._take(self.march.step())  # nothing would be lost: until then a signal ends the run at once
+            self._take(next(self.march))  # nothing would be lost: until then a signal ends the run at once
             self.seconds_setup = clock.perf_counter() - options.began
             options.progress.doing("solving", self.end, options.unit)
             self._tell()
@@ -184,7 +184,7 @@ class _Loop(Generic[Q]):
             try:
                 while not self.march.is_at_end:
                     stopping.heed(self.communicator)
-                    self._take(self.march.step())
+                    self._take(next(self.march))
                     self._tell()
             except stopping.StopAsked as asked:
                 self._stop(asked.number)
