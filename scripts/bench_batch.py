@@ -34,10 +34,10 @@ from timing import best  # noqa: E402
 from hpcpinn.morphology.forest import join_cables, join_compartments, points_of  # noqa: E402
 from hpcpinn.physics.channel_sets import channel_set_named  # noqa: E402
 from hpcpinn.systems.cell.build.long import LEFT_OUT, slot_setup  # noqa: E402
-from hpcpinn.systems.cell.build.membrane import cable_constants  # noqa: E402
+from hpcpinn.systems.cell.build.membrane import membrane_of  # noqa: E402
 from hpcpinn.systems.cell.build.population import members_of  # noqa: E402
 from hpcpinn.systems.cell.build.split_cell import SplitCell, describe_split_cell  # noqa: E402
-from hpcpinn.systems.cell.config.reading import config_from_json, load_config  # noqa: E402
+from hpcpinn.systems.cell.config.reading import load_config  # noqa: E402
 from hpcpinn.systems.cell.slot_setup import SlotSetup  # noqa: E402
 from hpcpinn.timestepping.cable_equation import CableEquation  # noqa: E402
 from hpcpinn.timestepping.cell_grid import cell_grid  # noqa: E402
@@ -159,11 +159,10 @@ def planned(problem: SlotSetup, cell: SplitCell, course: SlotVoltage, copies: in
 
 def voltage(problem: SlotSetup, cell: SplitCell, copies: int, repeats: int) -> dict[str, float]:
     """Seconds of steps of the voltage."""
-    config = config_from_json(problem.description)
     sets = {name: channel_set_named(name) for name in cell.channels}
     equation = CableEquation(
         join_compartments([cell.compartments] * copies), [sets[name] for name in cell.channels] * copies,
-        cable_constants(config),
+        membrane_of(cell.config).cable,
     )  # fmt: skip
     assert cell.psi is not None
     psi = [cell.psi * factor for factor in np.linspace(0.8, 1.2, copies)]
@@ -185,10 +184,7 @@ def main() -> None:
     given = parser.parse_args()
     config = load_config(ROOT / "jobs" / "rtms_10hz.toml", [f'morphology.file="{given.swc}"', "run.duration=305"])
     problem = slot_setup(config)
-    pieces = config.pieces.model_copy(update={"cells_per_piece": 1})
-    cell = describe_split_cell(
-        members_of(config_from_json(problem.description).model_copy(update={"pieces": pieces}))[0]
-    )
+    cell = describe_split_cell(members_of(config)[0])
     slots = problem.slots
     drive = problem.solver.solve(slots[0], problem.drive).end
     course = problem.solver.course(slots[1], drive)

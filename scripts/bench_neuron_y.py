@@ -228,7 +228,7 @@ def march_through(problem: CoupledSetup, times: Float[ndarray, " T"]) -> Course:
 def refined(problem: CoupledSetup, times: Float[ndarray, " T"], cells: int, tolerance: float) -> FvSolution:
     """The reference on the pieces, so many cells per piece, reported on the output cells."""
     pieces = problem.cell.pieces.cable
-    parts = problem.config.pieces.cells_per_piece
+    parts = problem.sampler.cells_per_piece
     k = constants_of_yca()
     initial = {CALCIUM: np.where(np.repeat(is_loaded(pieces), cells), LOADED, k.c_rest)}
     return solve(
@@ -289,7 +289,7 @@ def calcium_alone(stored: Traces | None, neuron: Settled | None, given: argparse
     problem = coupled_setup(
         run_config(given.features, given.tolerance), SerialCommunicator(), aligned_y(0.2, 1.4, 20.0)
     )
-    pieces, parts = problem.cell.pieces.cable, problem.config.pieces.cells_per_piece
+    pieces, parts = problem.cell.pieces.cable, problem.sampler.cells_per_piece
     ours = march_through(problem, TIMES)
     coarse, fine = (refined(problem, TIMES, n * parts, 3e-7) for n in (2, 4))
     known = traces_of(fine)

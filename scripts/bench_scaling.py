@@ -91,7 +91,7 @@ class Plan:
 def planned(members: list[SplitCell], ranks: int) -> Plan:
     """The plan of a run on so many ranks."""
     owners = share_members([cell.pieces for cell in members], ranks)
-    per = members[0].config.pieces.cells_per_piece
+    per = len(members[0].cells.length) // members[0].pieces.n_frusta
     cell_owner = np.repeat(np.concatenate(owners), per)
     of_compartments = np.concatenate([o[m.nearest_piece] for o, m in zip(owners, members, strict=True)])
     load = np.bincount(cell_owner, minlength=ranks)
@@ -116,8 +116,6 @@ def planned(members: list[SplitCell], ranks: int) -> Plan:
 
 def described(config: RunConfig, least: int = 1) -> list[SplitCell]:
     """Members of a run, its output one cell per piece as long runs have it."""
-    pieces = config.pieces.model_copy(update={"cells_per_piece": 1})
-    config = config.model_copy(update={"pieces": pieces})
     return [describe_split_cell(member, least) for member in members_of(config)]
 
 

@@ -134,7 +134,7 @@ def settings(overrides: tuple[str, ...]) -> RunConfig:
 def reference_case(title: str, overrides: tuple[str, ...]) -> Case:
     """Refines the reference until it stands still; two meshes are extrapolated, three compared."""
     config = settings(overrides)
-    cable, k = load_cable(config), constants_of(config)
+    cable, k = load_cable(config.morphology), constants_of(config)
     flux = EndFlux(node=int(cable.node[0, 0]), flux=config.flux[0].value)
     forcing = Forcing(voltage=config.voltage.constant, ends=(flux,))
     answers, seconds = [], 0.0
@@ -152,7 +152,7 @@ def reference_case(title: str, overrides: tuple[str, ...]) -> Case:
 def of_result(path: str) -> tuple[tuple[float, float], tuple[float, float]]:
     """Errors of the last frame of a run of the whole job, and how much its reference moved, c and b."""
     run, config = read(path), load_config(JOB)
-    cable, k = load_cable(config), constants_of(config)
+    cable, k = load_cable(config.morphology), constants_of(config)
     edges = run.cable.xyz[run.cells.piece, :1, 0] + run.cells.fraction * np.diff(
         run.cable.xyz[run.cells.piece, :, 0], axis=1
     )

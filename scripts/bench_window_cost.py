@@ -52,7 +52,7 @@ def least(work: Callable[[], object], repeats: int) -> float:
 def problem_of(morphology: str, cells: int) -> SlotSetup:
     """The problem with about as many cells, by the length of pieces."""
     told = [f'morphology.file="{morphology}"', "run.output=none.h5"]
-    cable = load_cable(load_config(ROOT / "jobs" / "rtms_10hz.toml", told))
+    cable = load_cable(load_config(ROOT / "jobs" / "rtms_10hz.toml", told).morphology)
     low, high = 1.0, 400.0
     for _ in range(20):
         length = float(np.sqrt(low * high))

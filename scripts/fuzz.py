@@ -310,24 +310,21 @@ def check_toml(path: Path, chance: random.Random) -> None:
 
 
 def _check_run(config: Any) -> None:
-    from hpcpinn.domain.pieces import PieceRule, cut_into_pieces
     from hpcpinn.physics.constants import PRESETS
     from hpcpinn.systems.cell.build import constants, geometry, membrane, stimulus, voltage
 
-    cable = geometry.load_cable(config)
+    cable = geometry.load_cable(config.morphology)
     check_cable(cable)
     unit = config.physics.constants.time_unit or PRESETS[config.physics.preset].time_unit
     source = None if config.voltage.file is None else voltage.voltage_of_file(config, unit)
-    known = constants.constants_of(config, source)
+    known = constants.constants_of(config, constants.first_of(source))
     _check_constants(known)
     patches, ends = geometry.places_of_sources(config, cable, known)
-    rule = PieceRule(config.pieces.max_length, config.pieces.source_length, config.pieces.growth)
-    pieces = cut_into_pieces(cable, patches, ends, rule)
+    pieces = geometry.cut(config.pieces, cable, patches, ends)
     check_cable(pieces.cable)
     geometry.probe_sites(config, pieces.cable)
     if config.solves_voltage:
-        cells = membrane.compartments_of(config, cable)
-        membrane.channel_sets_of(config)
+        cells = membrane.compartments_of(config, cable, membrane.membrane_of(config))
         stimulus.clamps_of(config)
         membrane.clamped_compartments(config, cells, cable)
         require_sound("a pulse's time", stimulus.switching_times(config))
@@ -341,10 +338,10 @@ def _check_constants(constants: Any) -> None:
 
 
 def _check_square(config: Any) -> None:
-    from hpcpinn.systems.square import setup as square_setup
+    from hpcpinn.systems.square import build as square_build
 
-    require_sound("the duration", square_setup.duration_of(config), positive=True)
-    constants = square_setup.constants_of(config)
+    require_sound("the duration", square_build.duration_of(config), positive=True)
+    constants = square_build.constants_of(config)
     _check_constants(constants)
 
 

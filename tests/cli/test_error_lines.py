@@ -116,4 +116,4 @@ def test_repairs_of_a_file_are_said_in_a_run(tmp_path):
     (tmp_path / "cell.swc").write_text("1 1 0 0 0 5 -1\n2 3 6 0 0 1 1\n3 3 6 0 0 1 2\n4 3 40 0 0 0 3\n")
     said = r"cell.swc: read with 2 repairs, the first: line .* \(hpcpinn inspect .*cell.swc shows all\)"
     with pytest.warns(InputWarning, match=said):
-        load_cable(load_config(None, [f"morphology.file={tmp_path}/cell.swc"]))
+        load_cable(load_config(None, [f"morphology.file={tmp_path}/cell.swc"]).morphology)

@@ -15,6 +15,7 @@ from hpcpinn.io.flow_map_file import read_flow_map
 from hpcpinn.networks.perceptron import make_perceptron
 from hpcpinn.physics.constants import PRESETS
 from hpcpinn.physics.pumped_binding import reaction_constants
+from hpcpinn.systems.cell.build.reaction import flow_map_task
 from hpcpinn.systems.cell.config.reading import load_config
 from hpcpinn.systems.cell.flow_map import train_flow_map
 from hpcpinn.timestepping.flow_map_error import errors, random_states
@@ -93,10 +94,10 @@ def test_what_cannot_be_trained_is_one_line(tmp_path):
         ("physics.constants.k_plus=0", "physics.constants.k_plus: 0 means that nothing binds"),
     ):
         with pytest.raises(InputError, match=message):
-            train_flow_map(load_config(None, [change]), tmp_path / "map.h5", training)
+            flow_map_task(load_config(None, [change]))
     (tmp_path / "cell.h5").write_text("mine")
     with pytest.raises(InputError, match="is no hpcpinn flow map"):
-        train_flow_map(load_config(), tmp_path / "cell.h5", training)
+        train_flow_map(flow_map_task(load_config()), tmp_path / "cell.h5", training)
     assert (tmp_path / "cell.h5").read_text() == "mine"
     done = flow_map("train", "--hidden", "20x20", cwd=tmp_path)
     assert done.returncode == 2 and done.stdout == ""

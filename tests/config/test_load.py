@@ -385,7 +385,7 @@ def test_a_reticulum_that_is_too_wide_is_said_with_its_line(job):
 
     config, origin = load_with_origin(job('[morphology]\nfile = "builtin:y_branch"\ner_radius = 50'))
     with pytest.raises(InputError) as caught, origin.naming_places():
-        load_cable(config)
+        load_cable(config.morphology)
     assert str(caught.value).startswith(f"{origin.file}, line 3: ")
 
 

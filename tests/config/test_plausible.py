@@ -18,7 +18,7 @@ from hpcpinn.physics.membrane_constants import CONDUCTANCE_OF, CableConstants, C
 from hpcpinn.systems.cell.config.quantities import quantity_of
 from hpcpinn.systems.cell.config.schema import RunConfig
 from hpcpinn.systems.jobs import load_order
-from hpcpinn.systems.square import checks as square_checks
+from hpcpinn.systems.square import config_checks as square_checks
 from hpcpinn.systems.square.config import SquareConfig
 
 DECLARATIONS = (CalciumConstants, DopamineConstants, CableConstants, FieldConstants, Current)

@@ -18,15 +18,15 @@ from hpcpinn.morphology import Cable
 from hpcpinn.morphology.sites import Site, parse_site
 from hpcpinn.parallel.communicator import SerialCommunicator
 from hpcpinn.physics.constants import PRESETS
-from hpcpinn.systems.cell.build.constants import constants_of
+from hpcpinn.systems.cell.build.constants import constants_of, own_value
 from hpcpinn.systems.cell.build.coupled import coupled_setup
 from hpcpinn.systems.cell.build.geometry import load_cable
 from hpcpinn.systems.cell.build.inverse import truth_of
-from hpcpinn.systems.cell.build.values import mesh_for, own_value
+from hpcpinn.systems.cell.build.model import drive_of
 from hpcpinn.systems.cell.config import learnable
 from hpcpinn.systems.cell.config.inverse import CellTruthConfig
 from hpcpinn.systems.cell.constants import NOT_IN_COURSE, CellConstants, enters_course, value_of
-from hpcpinn.systems.cell.course import CourseOf, DriveOf
+from hpcpinn.systems.cell.course import CourseOf
 from tests.inference.fork import SITES, check_slopes, exactly, inverse, small
 
 SHAPING = (
@@ -66,13 +66,14 @@ def test_every_constant_that_can_be_learned_has_a_unit_a_value_and_a_truth():
 
 def test_the_courses_of_channels_and_releases_have_exact_derivatives():
     """Of all constants that shape them, against central differences."""
-    problem = coupled_setup(small(PLAIN_RELEASE, "parameter=[{name='D_c'}]"), SerialCommunicator())
+    config = small(PLAIN_RELEASE, "parameter=[{name='D_c'}]")
+    problem = coupled_setup(config, SerialCommunicator())
     assert all(enters_course(name) for name in SHAPING)
     constants = CellConstants(
         problem.cell.constants.replace(leak=None), SHAPING, problem.cell.pieces.cable.kind[problem.local]
     )
     start, length = jnp.array([0.0, 0.5, 1.1]) * 1e-3, jnp.array([0.5, 0.6, 3.0]) * 1e-3
-    drive = CourseOf(DriveOf.a_run(problem), constants, start, length, None, SerialCommunicator())
+    drive = CourseOf(drive_of(config, problem), constants, start, length, None, SerialCommunicator())
     z = constants.coordinates.of([value_of(name, problem.cell.constants) for name in SHAPING])
     value = drive(jnp.asarray(z))[0].unit
     forced = problem.drive.window(problem.drive.steady_gates(0.0), 0.0, 0.5e-3).inside
@@ -96,8 +97,9 @@ def test_the_courses_of_channels_and_releases_have_exact_derivatives():
 
 def test_no_constant_that_enters_the_course_is_taken_not_to():
     """Derivatives of the course by those that are left out of it vanish, and by no other."""
-    problem = coupled_setup(small(PLAIN_RELEASE, "parameter=[{name='D_c'}]"), SerialCommunicator())
-    drive, known = DriveOf.a_run(problem), problem.cell.constants
+    config = small(PLAIN_RELEASE, "parameter=[{name='D_c'}]")
+    problem = coupled_setup(config, SerialCommunicator())
+    drive, known = drive_of(config, problem), problem.cell.constants
     constants = CellConstants(known.replace(leak=None), (), problem.cell.pieces.cable.kind[problem.local])
     k = constants.course_constants(jnp.zeros(0))
 
@@ -118,7 +120,7 @@ def test_no_constant_that_enters_the_course_is_taken_not_to():
 @pytest.mark.parametrize("length", [0.7, 2.0, 60.0, 1e4])
 def test_shares_of_a_patch_are_those_the_pieces_are_cut_for(length: float):
     """Also across forks, and where it is longer than the cell; and half as long it covers half as much cable."""
-    cable: Cable = load_cable(small())
+    cable: Cable = load_cable(small().morphology)
     pieces = cut_into_pieces(cable, [(parse_site("dend[1](0.8)", cable), length)], [], PieceRule())
     every = np.arange(pieces.cable.n_frusta)
     place = PatchPlace.around(pieces.cable, parse_site("dend[1](0.8)", pieces.cable), every)
@@ -163,8 +165,7 @@ def test_gates_of_the_channel_are_found():
 def test_a_run_that_is_laid_for_a_start_keeps_its_own_values():
     """They are what data are made with where no truth is given."""
     config = small(PLAIN_RELEASE, "physics.constants.release_patch=1.7", "data.truth={}", "parameter=[{name='D_c'}]")
-    laid = mesh_for(config, {"release_duration": 5e-3, "release_patch": 3.0, "D_c": 100.0})
-    known = constants_of(laid)
+    known = constants_of(config, values={"release_duration": 5e-3, "release_patch": 3.0, "D_c": 100.0})
     assert (known.release_duration, known.release_patch, known.D_c) == (5e-3, 3.0, 220.0)
     assert own_value(config, known, "release_duration") == 1e-3
     assert own_value(config, known, "release_patch") == 1.7

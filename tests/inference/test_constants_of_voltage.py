@@ -10,11 +10,12 @@ from hpcpinn.parallel.communicator import SerialCommunicator
 from hpcpinn.physics.channel_sets import SQUID, channel_set_named
 from hpcpinn.systems.cell.build.coupled import coupled_setup
 from hpcpinn.systems.cell.build.geometry import load_cable
-from hpcpinn.systems.cell.build.values import value_in, with_values
+from hpcpinn.systems.cell.build.membrane import membrane_of
+from hpcpinn.systems.cell.build.model import drive_of
 from hpcpinn.systems.cell.build.voltage import solve_voltage, voltage_of
 from hpcpinn.systems.cell.config.reading import load_config
 from hpcpinn.systems.cell.constants import CellConstants
-from hpcpinn.systems.cell.course import CourseOf, DriveOf
+from hpcpinn.systems.cell.course import CourseOf
 from tests.inference.fork import JOBS, SITES, exactly, inverse
 
 NAMES = (
@@ -37,37 +38,42 @@ def driven(*more: str):
 
 
 @pytest.fixture(scope="module")
-def problem():
-    return coupled_setup(driven("cable.temperature=8.0"), SerialCommunicator())
+def config():
+    return driven("cable.temperature=8.0")
 
 
 @pytest.fixture(scope="module")
-def voltage(problem):
-    return voltage_of(problem, NAMES)
+def problem(config):
+    return coupled_setup(config, SerialCommunicator())
 
 
-def starts(problem) -> np.ndarray:
-    return voltage_of(problem, NAMES).coordinates.of([value_in(problem.config, name) for name in NAMES])
+@pytest.fixture(scope="module")
+def voltage(config, problem):
+    return voltage_of(config, problem.cell.source, NAMES)
 
 
-def test_the_voltage_is_that_of_a_run_also_with_other_constants(problem, voltage):
+def starts(config, voltage) -> np.ndarray:
+    return voltage.coordinates.of([membrane_of(config).value(name) for name in NAMES])
+
+
+def test_the_voltage_is_that_of_a_run_also_with_other_constants(config, problem, voltage):
     """From rest on, which moves with the channels."""
-    z = starts(problem)
+    z = starts(config, voltage)
     np.testing.assert_allclose(voltage.at(jnp.asarray(z)), problem.cell.source.values, atol=1e-9)
     z = z + np.array([0.1, 0.05, 0.3, 0.05, 0.1, 0.2, 0.1])
-    other = with_values(problem.config, dict(zip(NAMES, voltage.coordinates.values(z), strict=True)))
-    wanted = np.asarray(solve_voltage(other, load_cable(other), 1e-3).values)
+    other = dict(zip(NAMES, voltage.coordinates.values(z).tolist(), strict=True))
+    wanted = np.asarray(solve_voltage(config, load_cable(config.morphology), 1e-3, other).values)
     assert np.abs(wanted[0] - problem.cell.source.values[0]).max() > 0.1  # rest has moved
     np.testing.assert_allclose(voltage.at(jnp.asarray(z)), wanted, atol=1e-9)
 
 
-def test_derivatives_of_the_voltage_and_of_what_it_opens_are_those_of_differences(problem, voltage):
+def test_derivatives_of_the_voltage_and_of_what_it_opens_are_those_of_differences(config, problem, voltage):
     """And of rest, which the leak of calcium balances."""
-    z = starts(problem)
+    z = starts(config, voltage)
     known = problem.cell.constants.replace(leak=None)
     constants = CellConstants(known, NAMES, problem.cell.pieces.cable.kind[problem.local])
     start, length = jnp.array([0.0, 0.4, 0.9]) * 1e-3, jnp.array([0.4, 0.5, 1.5]) * 1e-3
-    drive = CourseOf(DriveOf.a_run(problem), constants, start, length, voltage, SerialCommunicator())
+    drive = CourseOf(drive_of(config, problem), constants, start, length, voltage, SerialCommunicator())
     (_, slope), (_, moved) = voltage(z), drive(jnp.asarray(z))
     for i, name in enumerate(NAMES):
         step = np.where(np.arange(len(z)) == i, 1e-4, 0.0)
@@ -86,14 +92,15 @@ def test_derivatives_of_the_voltage_and_of_what_it_opens_are_those_of_difference
 
 def test_constants_of_channels_are_set_in_a_run_description():
     config = driven("channels.constants={squid={sodium={conductance=90.0}, leak={reversal=-60.0}}}")
-    assert value_in(config, "channels.squid.sodium.conductance") == 90.0
-    assert value_in(config, "channels.squid.leak.reversal") == -60.0
-    assert value_in(config, "channels.squid.potassium.conductance") == 36.0
+    membrane = membrane_of(config)
+    assert membrane.value("channels.squid.sodium.conductance") == 90.0
+    assert membrane.value("channels.squid.leak.reversal") == -60.0
+    assert membrane.value("channels.squid.potassium.conductance") == 36.0
     changed = channel_set_named("squid", config.channels.changes)
     assert [c.conductance for c in changed.currents] == [90.0, 36.0, 0.3] and changed.gates == SQUID.gates
     quiet, lively = (
-        np.asarray(solve_voltage(one, load_cable(one), 1e-3).values).max()
-        for one in (with_values(config, {"channels.squid.sodium.conductance": 0.0}), driven())
+        np.asarray(solve_voltage(one, load_cable(one.morphology), 1e-3, values).values).max()
+        for one, values in ((config, {"channels.squid.sodium.conductance": 0.0}), (driven(), None))
     )
     assert lively > quiet + 1.0
 
@@ -138,4 +145,4 @@ def test_constants_of_a_voltage_that_is_not_solved_or_fixed_are_refused(case: st
 )
 def test_constants_that_the_membrane_does_not_have_are_refused(name: str, line: str):
     with pytest.raises(InputError, match=line):
-        value_in(driven(), name)
+        membrane_of(driven()).value(name)

@@ -76,14 +76,12 @@ class Cell:
         Raises:
             InputError: The file, or the graph, is refused.
         """
-        from hpcpinn.morphology.build import cable_from_file, cable_of_graph
-        from hpcpinn.morphology.meshes import morphology_path
+        from hpcpinn.morphology.build import cable_of_graph
+        from hpcpinn.systems.cell.build.geometry import how_merged, load_cable
 
-        given = self.morphology
-        reading = {name: getattr(given, name) for name in ("merge_below", "er_fraction", "er_radius")}
         if self.graph is not None:
-            return cable_of_graph(self.graph, **reading)
-        return cable_from_file(morphology_path(given.file), units=given.units, soma=given.soma, **reading)
+            return cable_of_graph(self.graph, **how_merged(self.morphology))
+        return load_cable(self.morphology)
 
     @property
     def sections(self) -> tuple[str, ...]:

@@ -2,33 +2,22 @@
 
 from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass, replace
-from functools import partial
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 from jaxtyping import Float
 from numpy import ndarray
-from pydantic import ValidationError
 
 from hpcpinn.errors import InputError
 from hpcpinn.io.metrics import read_metrics
-from hpcpinn.io.places import check_usable
 from hpcpinn.io.read import Result, read
-from hpcpinn.io.schema import REFERENCE_FORMAT
-from hpcpinn.io.sidecar import FINITE_VOLUMES, Solution, reference_path, write_reference
-from hpcpinn.morphology.interpolation import tree_weights
-from hpcpinn.morphology.sites import Site
-from hpcpinn.physics.constants import CALCIUM, PRESETS, CalciumConstants
+from hpcpinn.io.sidecar import FINITE_VOLUMES, Solution, write_reference
+from hpcpinn.physics.constants import CALCIUM
 from hpcpinn.progress import NO_PROGRESS, ProgressDisplay
-from hpcpinn.reference.forcing import EndFlux, Forcing, SynapticRelease, VoltageTable
-from hpcpinn.reference.mesh import Mesh
 from hpcpinn.reference.price import Price, price_of
-from hpcpinn.reference.refinement import MOVEMENT, Norms, Settled, Task, settle
-from hpcpinn.systems.cell.build.coupled import describe_cell
-from hpcpinn.systems.cell.build.places import input_files
-from hpcpinn.systems.cell.config.schema import RunConfig
-from hpcpinn.systems.cell.coupled_setup import Cell
+from hpcpinn.reference.refinement import MOVEMENT, Norms, Settled, settle
+from hpcpinn.systems.cell.build.reference import task_of
 from hpcpinn.systems.cell.verdict import CellsVerdict, cells_verdict_in
 from hpcpinn.systems.common.verdict import Accuracy
 
@@ -163,17 +152,9 @@ def validate(
     result = read(path)
     if len(result.time) < 2:
         raise InputError(f"{result.path}: holds {len(result.time)} frames; nothing to compare yet")
-    config = _config(result)
-    check_usable(
-        reference_path(result.path),
-        input_files(config),
-        "the reference goes there: rename the result",
-        REFERENCE_FORMAT,
-    )
-    cell = describe_cell(config, int(result.attributes["ranks"]))
-    _check_same_cell(result, cell)
-    unit, end = cell.constants.time_unit, float(result.time[-1])
-    task = replace(reference_task(result, config, cell), watch=lambda time: progress.done(time / unit))
+    task = task_of(result)
+    unit, end = task.constants.time_unit, float(result.time[-1])
+    task = replace(task, watch=lambda time: progress.done(time / unit))
 
     def begins(level: int, cells: int) -> None:
         what = f"reference, refinement {level} of at most {refinement}, {cells} cells"
@@ -193,82 +174,10 @@ def validate(
         settled=settled,
         time=result.time,
         error=norms.per_frame(judged, answer),
-        balance=float(np.abs(balance[-1])) if len(balance) and config.window.kind == "coupled" else None,
+        balance=float(np.abs(balance[-1])) if len(balance) and result.config["window"]["kind"] == "coupled" else None,
         balance_reference=float(np.abs(answer.solution.balance).max()),
         seconds_ours=float(spent.sum()),
         seconds_first=float(spent[0]) if len(spent) else 0.0,
         price=price_of(task, settled, norms) if timed else None,
         sidecar=write_reference(result, {FINITE_VOLUMES: found}),
     )
-
-
-def reference_task(result: Result, config: RunConfig, cell: Cell) -> Task:
-    """The run as the reference understands it; only places and files are read as the run does."""
-    constants = reference_constants(config, cell)
-    unit = constants.time_unit
-    return Task(
-        cable=result.cable,
-        constants=constants,
-        forcing=reference_forcing(config, cell, constants),
-        times=result.time * unit,
-        parts=result.cells_per_piece,
-        points=(result.probes.piece, result.probes.fraction),
-        point_times=result.probes.time * unit if result.probes.name else np.zeros(0),
-    )
-
-
-def reference_constants(config: RunConfig, cell: Cell) -> CalciumConstants:
-    """The run's constants with the leak as the user gave it: the reference balances its own."""
-    given = config.physics.constants.leak
-    leak = PRESETS[config.physics.preset].leak if given is None else given
-    return cell.constants.replace(leak=leak)
-
-
-def reference_forcing(config: RunConfig, cell: Cell, k: CalciumConstants) -> Forcing:
-    """Voltage, releases and fluxes in the reference's own words."""
-    synapses = []
-    for synapse, acts in zip(config.releases, cell.pieces.release, strict=True):
-        duration = k.release_duration if synapse.duration is None else synapse.duration * k.time_unit
-        flux = k.j_release if synapse.flux is None else synapse.flux
-        patch = tuple((int(piece), 0.0, 1.0) for piece in np.flatnonzero(acts))
-        synapses.append(SynapticRelease(patch, synapse.start * k.time_unit, duration, flux))
-    ends = []
-    for given, node, area in zip(config.flux, cell.flux_nodes, cell.flux_areas, strict=True):
-        start = given.start * k.time_unit
-        ends.append(EndFlux(node, given.value, start, start + given.duration * k.time_unit, area))
-    return Forcing(_voltage(cell), tuple(synapses), tuple(ends))
-
-
-def _voltage(cell: Cell) -> float | VoltageTable:
-    source = cell.source
-    if not cell.voltage_sites:
-        return float(np.asarray(source.values)[0, 0])
-    weights = partial(_site_weights, cell, list(cell.voltage_sites))
-    return VoltageTable(np.asarray(source.times), np.asarray(source.values), weights)
-
-
-def _site_weights(cell: Cell, sites: list[Site], mesh: Mesh) -> Any:
-    return tree_weights(cell.pieces.cable, sites, (mesh.frustum, mesh.middle))
-
-
-def _config(result: Result) -> RunConfig:
-    try:
-        return RunConfig.model_validate(result.config, strict=False)
-    except ValidationError as error:
-        problem = error.errors()[0]
-        key = ".".join(str(part) for part in problem["loc"])
-        raise InputError(
-            f"{result.path}: its run description does not fit this version: {key}: {problem['msg']}; run the job again"
-        ) from error
-
-
-def _check_same_cell(result: Result, cell: Cell) -> None:
-    now, then = cell.pieces.cable, result.cable
-    same = now.n_frusta == then.n_frusta
-    same = same and np.array_equal(now.node, then.node) and np.allclose(now.length, then.length, rtol=1e-9)
-    same = same and np.allclose(now.radius, then.radius, rtol=1e-9)
-    if not same:
-        raise InputError(
-            f"{result.path}: the morphology file now gives {now.n_frusta} pieces that differ from the "
-            f"{then.n_frusta} of the result; restore the file or run the job again"
-        )

@@ -17,7 +17,6 @@ from hpcpinn.morphology.interpolation import tree_weights
 from hpcpinn.morphology.sites import Site
 from hpcpinn.physics import voltage
 from hpcpinn.physics.constants import CalciumConstants
-from hpcpinn.systems.cell.config.schema import RunConfig
 from hpcpinn.systems.cell.run_spec import RunSpec
 from hpcpinn.timestepping.forcing import CalciumDrive
 
@@ -82,7 +81,6 @@ class CoupledSetup:
     """What a run in coupled windows is made of, on one rank.
 
     Attributes:
-        config: The run description.
         spec: What the run writes, and what is said of it.
         cell: What all ranks share.
         geometry: Pieces of the tree, each in its output cells, and the ranks that compute them.
@@ -95,7 +93,6 @@ class CoupledSetup:
         stops: Internal times at which windows end because something switches, and the end of the run.
     """
 
-    config: RunConfig
     spec: RunSpec
     cell: Cell
     geometry: Tree

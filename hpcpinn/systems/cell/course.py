@@ -1,6 +1,6 @@
 """Channels and releases over a fixed sequence of windows, as a function of constants that enter their course."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import NamedTuple
@@ -12,15 +12,12 @@ from jaxtyping import Array, Float
 
 from hpcpinn.domain.patches import PatchPlace
 from hpcpinn.errors import SolveError
-from hpcpinn.morphology.sites import parse_site
 from hpcpinn.parallel.communicator import Communicator
 from hpcpinn.physics import sources
 from hpcpinn.physics.calcium_system import CalciumForcing
 from hpcpinn.physics.constants import CalciumConstants
 from hpcpinn.systems.cell.config.learnable import drives_voltage
-from hpcpinn.systems.cell.config.schema import SynapseConfig
 from hpcpinn.systems.cell.constants import CellConstants, enters_course
-from hpcpinn.systems.cell.coupled_setup import CoupledSetup
 from hpcpinn.systems.cell.voltage import VoltageOf
 from hpcpinn.timestepping.forcing import CalciumDrive
 
@@ -49,24 +46,9 @@ class DriveOf:
     """
 
     plain: CalciumDrive
-    releases: tuple[SynapseConfig, ...]
+    releases: Sequence[sources.GivenRelease]
     patches: Mapping[int, PatchPlace]
     rest_follows: bool
-
-    @classmethod
-    def a_run(cls, problem: CoupledSetup) -> "DriveOf":
-        """The drive of a run, as a function of constants."""
-        releases, cable = tuple(problem.config.releases), problem.cell.pieces.cable
-        return cls(
-            plain=problem.drive,
-            releases=releases,
-            patches={
-                number: PatchPlace.around(cable, parse_site(release.site, cable), problem.local)
-                for number, release in enumerate(releases)
-                if release.patch is None
-            },
-            rest_follows=problem.config.physics.constants.rest_voltage is None,
-        )
 
     def at(self, k: CalciumConstants, voltage: Float[Array, "T sites"] | None = None) -> CalciumDrive:
         """The drive at other constants. Traceable.

@@ -1,6 +1,6 @@
 """The forward model of a cell: its run's pieces, a fixed sequence of windows, what is seen of calcium at sites."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import NamedTuple
@@ -21,12 +21,11 @@ from hpcpinn.parallel.communicator import Communicator
 from hpcpinn.physics.calcium_system import CalciumSystem
 from hpcpinn.physics.constants import CALCIUM
 from hpcpinn.systems.cell import recorded
-from hpcpinn.systems.cell.build.voltage import voltage_of
 from hpcpinn.systems.cell.config.learnable import unit_of
-from hpcpinn.systems.cell.constants import CellConstants, enters_course
+from hpcpinn.systems.cell.constants import CellConstants
 from hpcpinn.systems.cell.coupled_setup import CoupledSetup
-from hpcpinn.systems.cell.course import CourseOf, DriveOf
-from hpcpinn.systems.cell.forward_march import FixedMarch, MarchedCell, WindowSequence
+from hpcpinn.systems.cell.course import CourseOf
+from hpcpinn.systems.cell.forward_march import FixedMarch, MarchedCell
 
 
 class AtSites(NamedTuple):
@@ -51,7 +50,7 @@ class CellModel:
         names: What is learned.
         sites: Where calcium is seen.
         march: Over the windows that the starting constants ask for.
-        drive: What acts on the pieces, as a function of constants.
+        course_of: What acts on the pieces as a function of constants; None where none of them enters its course.
         indicator: Dissociation constant K of an indicator, µM: seen is c/(c + K); None: free calcium.
     """
 
@@ -60,7 +59,7 @@ class CellModel:
     names: tuple[str, ...]
     sites: tuple[Site, ...]
     march: FixedMarch
-    drive: DriveOf
+    course_of: Callable[[CellConstants], CourseOf | None]
     indicator: float | None = None
 
     @property
@@ -147,8 +146,8 @@ class CellModel:
     def learning(self, names: Sequence[str]) -> "CellModel":
         """The same with other constants learned."""
         constants = replace(self.march.constants, names=tuple(names))
-        course_of = _course_of(self.problem, self.communicator, self.drive, constants, self.march.sequence)
-        return replace(self, names=tuple(names), march=replace(self.march, constants=constants, course_of=course_of))
+        march = replace(self.march, constants=constants, course_of=self.course_of(constants))
+        return replace(self, names=constants.names, march=march)
 
     def over_the_cell(self, marched: MarchedCell, spread: Float[ndarray, "p p"]) -> FieldBands:
         """Calcium on all pieces at the ends of windows.
@@ -176,17 +175,3 @@ class CellModel:
         rows = np.full(len(self.sites), -1)
         rows[mine] = np.arange(len(mine))
         return rows
-
-
-def _course_of(
-    problem: CoupledSetup,
-    communicator: Communicator,
-    drive: DriveOf,
-    constants: CellConstants,
-    sequence: WindowSequence,
-) -> CourseOf | None:
-    """What acts on the pieces as a function of the learned constants; None where none of these enters its course."""
-    voltage = voltage_of(problem, constants.names)
-    if voltage is None and not any(enters_course(name) for name in constants.names):
-        return None
-    return CourseOf(drive, constants, sequence.start, sequence.length, voltage, communicator)

@@ -16,8 +16,6 @@ from scipy import sparse
 
 from hpcpinn.io.geometry import ProbeSite
 from hpcpinn.morphology.cable import Cable
-from hpcpinn.networks.trunk import split_features
-from hpcpinn.systems.cell.config.schema import RunConfig
 from hpcpinn.timestepping.cell_grid import CellGrid
 from hpcpinn.training.collocation import lagrange
 
@@ -48,11 +46,6 @@ class SplitPoints:
     @property
     def n(self) -> int:
         return len(self.volume)
-
-
-def split_nodes(config: RunConfig) -> int:
-    """Nodes of networks on a piece, the same as in coupled windows with these settings."""
-    return config.training.points_space or split_features(config.network.features)[0] + 2
 
 
 def cell_points(grid: CellGrid, per: int, probes: Sequence[ProbeSite]) -> SplitPoints:

@@ -6,12 +6,8 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
-from hpcpinn.errors import InputError, concerning, warn
-from hpcpinn.morphology import Cable, parse_site
-from hpcpinn.morphology.compartments import Compartments
+from hpcpinn.errors import InputError
 from hpcpinn.progress import NO_PROGRESS, ProgressDisplay
-from hpcpinn.systems.cell.build.membrane import clamped_compartments, driven_cable
-from hpcpinn.systems.cell.config.schema import RunConfig
 from hpcpinn.systems.cell.driven_cable import DrivenCable
 from hpcpinn.timestepping.cable_equation import VoltageState
 from hpcpinn.timestepping.firing import FIRED, SETTLED
@@ -81,15 +77,23 @@ class Threshold:
         return 0.5 * (self.silent + self.firing)
 
 
-def highest_for(config: RunConfig) -> float:
-    """Where a search ends if nobody says where: `HIGHEST`, or twice the strongest field of the job, V/m."""
-    strengths: list[float] = [config.field.magnitude or 0.0, *config.population.magnitudes]
-    return max(HIGHEST, *(2.0 * abs(one) for one in strengths))
+@dataclass(frozen=True)
+class Trial:
+    """A cell in a field whose strength is tried.
+
+    Attributes:
+        driven: Cell in a field of unit strength.
+        compartment: Number of the compartment where a spike is looked for.
+        unit: Unit of strengths, in words.
+    """
+
+    driven: DrivenCable
+    compartment: int
+    unit: str
 
 
 def find_threshold(
-    config: RunConfig,
-    cable: Cable,
+    trial: Trial,
     search: Search,
     watch: Callable[[float, bool], None] = lambda strength, fired: None,
     progress: ProgressDisplay = NO_PROGRESS,
@@ -97,7 +101,8 @@ def find_threshold(
     """Halves the bracket of the field's strength until it is narrow; clamps of the job act as they are.
 
     Args:
-        config: With a field; its magnitude is not read, only its direction or file.
+        trial: Cell, and where it is looked at.
+        search: Place, and bounds of the search.
         watch: Told of every strength that was tried.
         progress: Told what is being done.
 
@@ -105,16 +110,12 @@ def find_threshold(
         InputError: No spike up to the highest strength, or one without any field.
         SolveError: The cell has no rest.
     """
-    unit_field = config.field.model_copy(update={"magnitude": 1.0})
-    driven = driven_cable(config.model_copy(update={"field": unit_field}), cable)
-    with concerning(search.argument("site")):
-        compartment = driven.compartments.nearest(parse_site(search.site, cable), cable)
-    _warn_of_clamps(config, driven.compartments, cable, compartment, search)
+    driven = trial.driven
     rest = driven.equation.resting_state()
     tried: list[tuple[float, bool]] = []
 
     def spike(strength: float) -> float | None:
-        time = _spike_time(driven, rest, compartment, strength, search.wait)
+        time = _spike_time(driven, rest, trial.compartment, strength, search.wait)
         tried.append((strength, time is not None))
         progress.done(len(tried))
         watch(*tried[-1])
@@ -123,7 +124,7 @@ def find_threshold(
     # At most: without field, the ladder, and the halvings of the bracket that it ends with.
     progress.doing("trying fields", 1 + _LADDER + 1 + math.ceil(math.log2(1.0 / search.tolerance)), "fields at most")
     if spike(0.0) is not None:
-        how = f"; leave the clamps out with {search.without_clamps}" if config.clamp else ""
+        how = f"; leave the clamps out with {search.without_clamps}" if driven.clamps else ""
         raise InputError(f"threshold: {search.site} fires without any field{how}")
     low, high, time = 0.0, 0.0, None
     for halvings in range(_LADDER, -1, -1):
@@ -132,10 +133,9 @@ def find_threshold(
         if time is not None:
             break
     if time is None:
-        unit = "V/m" if config.field.file is None else "times the sampled field"
         raise InputError(
-            f"threshold: no spike at {search.site} within {biology(search.wait, 6)} up to {search.highest:g} {unit}; "
-            f"raise {search.argument('up_to')} (if left out, {HIGHEST:g} or twice field.magnitude) or "
+            f"threshold: no spike at {search.site} within {biology(search.wait, 6)} up to {search.highest:g} "
+            f"{trial.unit}; raise {search.argument('up_to')} (if left out, {HIGHEST:g} or twice field.magnitude) or "
             f"{search.argument('wait')}, or turn field.direction"
         )
     while high - low > search.tolerance * high:
@@ -146,18 +146,6 @@ def find_threshold(
         else:
             high, time = middle, found
     return Threshold(low, high, time, tuple(tried))
-
-
-def _warn_of_clamps(config: RunConfig, cells: Compartments, cable: Cable, compartment: int, search: Search) -> None:
-    """Says so before anything is tried where a clamp may fire the place that the field is to fire."""
-    over = config.stimulation.start + search.wait
-    for number, at in enumerate(clamped_compartments(config, cells, cable)):
-        clamp = config.clamp[number]
-        if at == compartment and clamp.start < over and clamp.current > 0.0:
-            warn(
-                f"acts at {search.site} while a spike is looked for there; to leave it out, {search.without_clamps}",
-                ("clamp", number, "site"),
-            )
 
 
 def _spike_time(

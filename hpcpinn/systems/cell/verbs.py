@@ -40,8 +40,14 @@ def threshold(
         SolveError: The cell has no rest.
     """
     from hpcpinn.systems.cell.build.geometry import load_cable
-    from hpcpinn.systems.cell.threshold import Search, find_threshold, highest_for
+    from hpcpinn.systems.cell.build.threshold import highest_for, trial_of
+    from hpcpinn.systems.cell.threshold import Search, find_threshold
 
     config = order.described
     search = Search(site, highest_for(config) if up_to is None else up_to, tolerance, wait)
-    return communicator.on_root(lambda: find_threshold(config, load_cable(config), search, progress=progress))
+
+    def found() -> "Threshold":
+        trial = trial_of(config, load_cable(config.morphology), search)
+        return find_threshold(trial, search, progress=progress)
+
+    return communicator.on_root(found)

@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from typing import Any, ClassVar
 
 from hpcpinn.systems.inverse import DrawAction, InferAction, StudyAction
-from hpcpinn.systems.square import checks as square_checks
+from hpcpinn.systems.square import config_checks
 from hpcpinn.systems.square.config import SquareConfig
 
 
@@ -14,9 +14,9 @@ class SquareSystem:
     name = "square"
     summary = "dopamine on a square"
     tables = SquareConfig
-    conflicts = staticmethod(square_checks.conflicts)
-    idle = staticmethod(square_checks.idle)
-    quantity_of = staticmethod(square_checks.quantity_of)
+    conflicts = staticmethod(config_checks.conflicts)
+    idle = staticmethod(config_checks.idle)
+    quantity_of = staticmethod(config_checks.quantity_of)
     peer = "DeepXDE"
     actions: ClassVar[Mapping[str, Any]] = {
         "run": "hpcpinn.systems.square.run",
@@ -33,7 +33,7 @@ class SquareSystem:
 
     def build(self, described: SquareConfig, communicator: Any) -> Any:
         """What a description means. Collective over all ranks."""
-        from hpcpinn.systems.square.trunk import square_run
+        from hpcpinn.systems.square.build import square_run
 
         return square_run(described, communicator)
 

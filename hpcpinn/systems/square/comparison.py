@@ -1,6 +1,5 @@
 """Holds a result on a square against the closed form, against finite differences and, if asked, against DeepXDE."""
 
-import json
 import time as clock
 from collections.abc import Callable
 from dataclasses import asdict, dataclass
@@ -20,9 +19,8 @@ from hpcpinn.progress import NO_PROGRESS, ProgressDisplay
 from hpcpinn.reference.deepxde_peer import PeerRun, Training, require_deepxde, solve_by_deepxde
 from hpcpinn.reference.square import ReferenceSquare, solve_square
 from hpcpinn.systems.common.verdict import Accuracy
-from hpcpinn.systems.square.checks import square_from_json
+from hpcpinn.systems.square.build import constants_in
 from hpcpinn.systems.square.recorded import DOPAMINE
-from hpcpinn.systems.square.setup import constants_of
 from hpcpinn.wording import duration
 
 _STEP = 0.1
@@ -88,7 +86,7 @@ class SquareValidation:
     @property
     def accuracy(self) -> Accuracy:
         """The error against the tolerance of the run."""
-        tolerance = float(square_from_json(json.dumps(self.result.config), str(self.result.path)).window.tolerance)
+        tolerance = float(self.result.config["window"]["tolerance"])
         of = "the distance from the closed form, all frames"
         return Accuracy(self.error_exact, tolerance, of, "window.tolerance")
 
@@ -139,8 +137,7 @@ def validate_square(
         raise InputError(f"{path}: holds no frames after the start; run the job again")
     if peer is not None:
         require_deepxde(peer.python)  # before anything that takes time
-    config = square_from_json(json.dumps(result.config), str(path))
-    constants = constants_of(config)
+    constants = constants_in(result)
     progress.doing("computing the closed form")
     wanted = np.asarray(closed_form(constants, result.box.x, result.box.y, result.time))
     levels, frames = [], wanted

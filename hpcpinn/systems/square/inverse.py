@@ -25,9 +25,9 @@ from hpcpinn.io.observations import IN_A_PLANE, Observations, read_observations
 from hpcpinn.parallel.communicator import Communicator
 from hpcpinn.physics.dopamine import DopamineConstants, exact
 from hpcpinn.progress import NO_PROGRESS, ProgressDisplay
+from hpcpinn.systems.square.build import constants_of
 from hpcpinn.systems.square.config import ParameterConfig, SquareConfig
 from hpcpinn.systems.square.model import SquareModel, make_square_model
-from hpcpinn.systems.square.setup import constants_of
 
 EXAMPLE = "D"
 """A constant that can be learned."""

@@ -5,37 +5,15 @@ from dataclasses import replace
 import numpy as np
 from jaxtyping import Float
 
-from hpcpinn.errors import InputError
 from hpcpinn.networks import axis
-from hpcpinn.parallel.communicator import Communicator
 from hpcpinn.systems.common.trunk_rule import TrunkRule
-from hpcpinn.systems.square.config import SquareConfig
-from hpcpinn.systems.square.setup import build_square, duration_of
 from hpcpinn.systems.square.windows import SquareAttempt, SquareRun, SquareState
 from hpcpinn.training.levenberg_marquardt import LevenbergMarquardt
 from hpcpinn.training.rectangle_projection import SharedAxes
 from hpcpinn.training.rectangles import RectangleTable, tabulated
-from hpcpinn.wording import biology
 
 OPTIMISER = LevenbergMarquardt(steps=15, tolerance=3e-3)
 """How; it ends by its steps, mostly: the sum of squares falls in stairs, by less than a hundredth between them."""
-
-
-def square_run(config: SquareConfig, communicator: Communicator) -> SquareRun:
-    """The run of a description, with what trains its trunks where it asks for that.
-
-    Raises:
-        InputError: More ranks than subdomains, or frames farther apart than the run is long.
-    """
-    interval, end = config.run.output_interval, duration_of(config)
-    if interval > end:
-        raise InputError(
-            f"run.output_interval: {biology(interval, 6)} is longer than the run ({biology(end, 6)}); "
-            f"use at most {end:g}",
-            ("run", "output_interval"),
-        )
-    run = SquareRun(build_square(config, communicator), communicator)
-    return replace(run, improvement=SquareTrunkTraining.of(run))
 
 
 class SquareTrunkTraining(TrunkRule[SquareRun]):
@@ -43,11 +21,6 @@ class SquareTrunkTraining(TrunkRule[SquareRun]):
 
     The first window has the release, and is lively.
     """
-
-    @classmethod
-    def of(cls, run: SquareRun) -> "SquareTrunkTraining":
-        """The rule of a run."""
-        return cls.of_trainer(run.setup.config.training.trainer, OPTIMISER)
 
     def trained(
         self, optimiser: LevenbergMarquardt, problem: SquareRun, state: SquareState, attempt: SquareAttempt

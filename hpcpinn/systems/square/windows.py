@@ -21,13 +21,9 @@ from hpcpinn.parallel.communicator import Communicator
 from hpcpinn.physics.dopamine import DopamineConstants, exact
 from hpcpinn.systems.common.verdict import Accuracy
 from hpcpinn.systems.square.recorded import COLUMNS, DOPAMINE
-from hpcpinn.systems.square.setup import SquareSetup, duration_of, positions, release, released
+from hpcpinn.systems.square.setup import SquareSetup, positions, release, released
 from hpcpinn.training.collocation import gauss_grid
-from hpcpinn.training.first_order import REMEDIES
 from hpcpinn.training.rectangles import RectangleData, field_on
-
-FINER = "use more network.features_space, domain.subdomains or schwarz.max_sweeps"
-"""What helps where the shortest window fails, besides what its trainer wants."""
 
 
 class SquareState(NamedTuple):
@@ -92,34 +88,25 @@ class SquareRun:
     @cached_property
     def _line(self) -> Float[np.ndarray, " n"]:
         """Middles of the output cells along a side of a subdomain, ξ."""
-        cells = self.setup.config.run.cells
+        cells = self.setup.cells
         return (2.0 * np.arange(cells) + 1.0) / cells - 1.0
 
     @cached_property
     def times(self) -> Float[np.ndarray, " T"]:
         """When frames are written, ms: at multiples of the interval, and at the end."""
-        interval, end = self.setup.config.run.output_interval, float(self.stops[-1])
+        interval, end = self.setup.frame_interval, float(self.stops[-1])
         frames = np.arange(0, np.floor(end / interval * (1.0 + 1e-12)) + 1) * interval
         return frames if frames[-1] > end * (1.0 - 1e-9) else np.append(frames, end)
 
-    @cached_property
+    @property
     def rule(self) -> WindowRule:
         """Lengths and tolerance of windows."""
-        config = self.setup.config
-        given = config.window
-        return WindowRule(
-            first=min(given.first, duration_of(config)),
-            shortest=given.shortest,
-            longest=given.longest,
-            tolerance=given.tolerance,
-            growth=given.growth,
-            remedy=REMEDIES.get(config.training.trainer, FINER),
-        )
+        return self.setup.rule
 
     @cached_property
     def stops(self) -> Float[np.ndarray, " s"]:
         """The end of the run, ms."""
-        return np.array([duration_of(self.setup.config)])
+        return np.array([self.setup.duration])
 
     def start(self) -> SquareState:
         """The release."""
@@ -184,7 +171,7 @@ class SquareRun:
         parts = self.communicator.gather((self.setup.local, in_space @ in_time.T))
         if parts is None:
             return {}
-        cells = self.setup.config.run.cells
+        cells = self.setup.cells
         frames = np.empty((len(times), len(self.geometry.y), len(self.geometry.x)))
         for pieces, values in parts:
             for piece, value in zip(pieces, values, strict=True):
@@ -222,9 +209,8 @@ class SquareRun:
         ``exact_error_worst`` the largest of a single window, in the same measure; ``exact_error_max`` the largest
         difference at any point and time, µM; ``error_estimate`` the largest of a window.
         """
-        config = self.setup.config
         return {
-            "subdomains": config.domain.subdomains,
+            "subdomains": self.setup.domain.count,
             "windows": stats.windows,
             "rejected": stats.rejected,
             "newton_steps": stats["newton_steps"],
@@ -233,7 +219,7 @@ class SquareRun:
             "exact_error_worst": stats["exact_error"],
             "exact_error_max": stats["exact_error_max"],
             "error_estimate": stats.error,
-            "tolerance": config.window.tolerance,
+            "tolerance": self.rule.tolerance,
             "interface_jump": stats["jump"],
         }
 

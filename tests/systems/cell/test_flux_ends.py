@@ -13,7 +13,7 @@ Y = load_config(None, ["morphology.file=builtin:y_branch"])
 
 @pytest.fixture(scope="module")
 def cable():
-    return load_cable(Y)
+    return load_cable(Y.morphology)
 
 
 def tip_of(section, cable):

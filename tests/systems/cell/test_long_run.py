@@ -1,5 +1,6 @@
 """Long runs in split windows: against coupled windows, resumed to the bit, refused where they cannot."""
 
+import json
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -11,7 +12,8 @@ import pytest
 from hpcpinn.errors import InputError
 from hpcpinn.io.read import read
 from hpcpinn.parallel.communicator import SerialCommunicator
-from hpcpinn.systems.cell.build.long_output import _ends_of_trains, with_long_defaults
+from hpcpinn.systems.cell.build.long_output import description_of, ends_of_trains, long_output
+from hpcpinn.systems.cell.build.stimulus import stimulus_of
 from hpcpinn.systems.cell.config.reading import load_config
 from hpcpinn.systems.cell.config.schema import RunConfig
 from hpcpinn.systems.cell.slot_output import due_of, passed
@@ -133,17 +135,17 @@ def test_what_split_windows_lack_is_named(tmp_path: Path, key: str, extra: str) 
 
 
 def test_a_long_run_takes_the_whole_protocol_unless_told_otherwise() -> None:
-    from hpcpinn.systems.cell.build.stimulus import stimulus_of
-
     config = load_config(None, ["field.magnitude=1.0", 'stimulation.protocol="iTBS600"', "stimulation.start=5.0"])
-    filled = with_long_defaults(config, stimulus_of(config))
-    assert filled.run.duration == 5.0 + 192_000.0
-    assert filled.run.output_interval == 1000.0  # in step with trains that begin every 10 s
-    assert filled.run.probe_interval == 200.0 / 52.0  # and with bursts
-    assert filled.pieces.cells_per_piece == 1
+    plan = long_output(config, stimulus_of(config))
+    assert plan.duration == 5.0 + 192_000.0
+    assert plan.output_interval == 1000.0  # in step with trains that begin every 10 s
+    assert plan.probe_interval == 200.0 / 52.0  # and with bursts
+    kept, given = json.loads(description_of(config, plan)), json.loads(config.to_json())
+    chosen = {"duration": plan.duration, "output_interval": 1000.0, "probe_interval": plan.probe_interval}
+    assert kept["run"] == given["run"] | chosen and kept["pieces"]["cells_per_piece"] == 1
     told = load_config(None, ["field.magnitude=1.0", "run.duration=80.0", "run.output_interval=2.0"])
-    assert with_long_defaults(told, None).run.output_interval == 2.0
-    assert with_long_defaults(told, None).run.duration == 80.0
+    plan = long_output(told, None)
+    assert (plan.output_interval, plan.duration, plan.chosen) == (2.0, 80.0, (False, True))
 
 
 def test_frames_fall_due_once() -> None:
@@ -156,14 +158,12 @@ def test_frames_fall_due_once() -> None:
 
 def test_the_end_of_every_train_has_a_frame() -> None:
     """At the first end of windows after it, once; also between the multiples of the interval."""
-    from hpcpinn.systems.cell.build.stimulus import stimulus_of
-
     config = load_config(None, [
         "field.magnitude=1.0", "stimulation.start=5.0", "stimulation.bursts=2", "stimulation.burst_interval=20.0",
         "stimulation.trains=3", "stimulation.train_interval=100.0", "run.output_interval=50.0",
         "run.probe_interval=50.0", "run.duration=300.0",
     ])  # fmt: skip
-    wanted = _ends_of_trains(config, stimulus_of(config))
+    wanted = ends_of_trains(config, stimulus_of(config))
     assert wanted.tolist() == [35.0, 135.0, 235.0]
     setup: Any = SimpleNamespace(spec=config.run, frame_times=wanted)  # its intervals
     state = SlotState(0.0, *[None] * 5)  # type: ignore[arg-type]
@@ -178,13 +178,10 @@ def test_the_end_of_every_train_has_a_frame() -> None:
 
 
 def test_bursts_of_a_single_train_have_frames_in_phase_with_its_last() -> None:
-    from hpcpinn.systems.cell.build.stimulus import stimulus_of
-
     config = load_config(None, ["field.magnitude=1.0", "stimulation.protocol=1Hz", "stimulation.start=5.0"])
-    filled = with_long_defaults(config, stimulus_of(config))
-    wanted = _ends_of_trains(filled, stimulus_of(filled))
+    wanted = ends_of_trains(config, stimulus_of(config))
     assert len(wanted) == 150 and np.all(np.diff(wanted) == 4000.0) and wanted[-1] == 599_015.0
-    assert filled.run.output_interval == 3000.0
+    assert long_output(config, stimulus_of(config)).output_interval == 3000.0
     few = load_config(None, ["field.magnitude=1.0", "stimulation.bursts=3", "stimulation.burst_interval=200.0",
                              "stimulation.pulses=2", "stimulation.pulse_interval=20.0"])  # fmt: skip
-    assert (_ends_of_trains(few, stimulus_of(few)) - few.stimulation.start).tolist() == [30.0, 230.0, 430.0]
+    assert (ends_of_trains(few, stimulus_of(few)) - few.stimulation.start).tolist() == [30.0, 230.0, 430.0]

@@ -12,6 +12,7 @@ from hpcpinn.systems.cell.build.geometry import load_cable
 from hpcpinn.systems.cell.build.long import slot_setup
 from hpcpinn.systems.cell.build.membrane import driven_cable
 from hpcpinn.systems.cell.build.stimulus import stimulus_of
+from hpcpinn.systems.cell.build.threshold import trial_of
 from hpcpinn.systems.cell.build.voltage import solve_voltage
 from hpcpinn.systems.cell.config.reading import load_config
 from hpcpinn.systems.cell.coupled_setup import site_weights
@@ -29,7 +30,7 @@ def described(*settings):
 
 def voltage_of(*settings):
     config = described(*settings)
-    cable = load_cable(config)
+    cable = load_cable(config.morphology)
     return solve_voltage(config, cable, 1e-3), cable
 
 
@@ -82,12 +83,12 @@ def test_shorter_steps_change_little():
 
 def test_channels_follow_the_types():
     config = described(*PULSE, "channels.basal='code'", "channels.soma='passive'")
-    driven = driven_cable(config, load_cable(config))
+    driven = driven_cable(config, load_cable(config.morphology))
     rest = driven.equation.voltage(driven.equation.resting_state())
     kind = driven.compartments.kind
     assert set(kind.tolist()) >= {1, 3}
     all_squid = described(*PULSE)
-    same = driven_cable(all_squid, load_cable(all_squid))
+    same = driven_cable(all_squid, load_cable(all_squid.morphology))
     other = same.equation.voltage(same.equation.resting_state())
     assert np.ptp(other) < 1e-6 and abs(rest[kind == 3].mean() - other.mean()) > 2.0
 
@@ -95,7 +96,7 @@ def test_channels_follow_the_types():
 def test_the_calcium_run_is_driven_by_it():
     config = described(*PULSE, "pieces.max_length=50")
     cell = describe_cell(config)
-    alone = solve_voltage(config, load_cable(config), cell.constants.time_unit)
+    alone = solve_voltage(config, load_cable(config.morphology), cell.constants.time_unit)
     assert len(cell.voltage_sites) == cell.source.values.shape[1]
     np.testing.assert_array_equal(cell.source.values, alone.values)
     # At the centre of a compartment the tree gives its voltage back.
@@ -143,7 +144,7 @@ def test_protocols_by_name_and_by_numbers():
 def test_what_cannot_be_used_is_refused_in_one_line(settings, message):
     config = described(*PULSE, *settings)
     with pytest.raises(InputError, match=message) as refusal:
-        solve_voltage(config, load_cable(config), 1e-3)
+        solve_voltage(config, load_cable(config.morphology), 1e-3)
     assert "\n" not in str(refusal.value)
 
 
@@ -170,6 +171,10 @@ def rectangle(folder, width):
     return f"stimulation.waveform='{path}'"
 
 
+def threshold_of(config, search):
+    return find_threshold(trial_of(config, load_cable(config.morphology), search), search)
+
+
 def test_thresholds_fall_with_the_width_of_the_pulse(tmp_path):
     """Strength-duration: longer pulses need weaker fields; and what is found does not hang on the steps."""
     found = []
@@ -179,7 +184,7 @@ def test_thresholds_fall_with_the_width_of_the_pulse(tmp_path):
         [rectangle(tmp_path, 0.6), "cable.step=0.0125", "cable.pulse_step=0.0025"],
     ):
         config = described(*PULSE[:3], *settings)
-        found.append(find_threshold(config, load_cable(config), Search(highest=4000.0, wait=10.0)))
+        found.append(threshold_of(config, Search(highest=4000.0, wait=10.0)))
     short, long, fine = found
     assert short.value > 1.5 * long.value
     assert abs(long.value - fine.value) < 0.015 * fine.value
@@ -191,7 +196,7 @@ def test_thresholds_fall_with_the_width_of_the_pulse(tmp_path):
 def test_a_cell_that_never_fires_is_said_so():
     config = described(*PULSE, PASSIVE)
     with pytest.raises(InputError, match=r"no spike at soma within 5 ms up to 900 V/m; raise --up-to"):
-        find_threshold(config, load_cable(config), Search(highest=900.0, wait=5.0))
+        threshold_of(config, Search(highest=900.0, wait=5.0))
     with pytest.raises(InputError, match=r"threshold: tolerance = 0\.0; give a positive number"):
         Search(tolerance=0.0)
 

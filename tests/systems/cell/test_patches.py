@@ -9,7 +9,7 @@ from hpcpinn.errors import InputWarning
 from hpcpinn.io.read import read
 from hpcpinn.parallel.communicator import SerialCommunicator
 from hpcpinn.systems.cell.build.coupled import describe_cell
-from hpcpinn.systems.cell.comparison import reference_task
+from hpcpinn.systems.cell.build.reference import reference_task
 from hpcpinn.systems.cell.config.reading import load_config
 from tests.systems.cell.results import write_result
 from tests.systems.cell.solving import solve

@@ -5,8 +5,9 @@ import numpy as np
 import pytest
 
 from hpcpinn.errors import InputError
+from hpcpinn.systems.cell.build.geometry import cut_cell
 from hpcpinn.systems.cell.config.schema import MorphologyConfig, PiecesConfig
-from hpcpinn.systems.cell.partition import cut_cell, share_cell, share_pieces
+from hpcpinn.systems.cell.partition import share_pieces
 
 CELLS = {
     "rat_l5_pyramidal_with_axon": "auto",
@@ -45,13 +46,14 @@ def test_shared_cells_balance_on_any_number_of_ranks(name, shared):
 @pytest.mark.parametrize("name", ["ball_and_stick", "y_branch", "pyramidal"])
 @pytest.mark.parametrize("n", [1, 3, 64])
 def test_bundled_cells_balance_with_more_ranks_than_sections(name, n):
-    assert_sound(share_cell(MorphologyConfig(file=f"builtin:{name}"), n), n)
+    pieces, _ = cut_cell(MorphologyConfig(file=f"builtin:{name}"), PiecesConfig())
+    assert_sound(share_pieces(pieces, n), n)
 
 
 def test_pieces_are_cut_finer_only_where_balance_asks():
     coarse = PiecesConfig(max_length=50.0, source_length=50.0)
-    stick = MorphologyConfig(file="builtin:ball_and_stick")
-    alone, crowd = share_cell(stick, 1, coarse), share_cell(stick, 40, coarse)
+    stick, _ = cut_cell(MorphologyConfig(file="builtin:ball_and_stick"), coarse)
+    alone, crowd = share_pieces(stick, 1), share_pieces(stick, 40)
     assert alone.cable.n_frusta == alone.n_pieces_of_run == crowd.n_pieces_of_run
     assert crowd.cable.n_frusta > crowd.n_pieces_of_run
     np.testing.assert_allclose(alone.cable.volume.sum(), crowd.cable.volume.sum(), rtol=1e-12)
@@ -60,10 +62,11 @@ def test_pieces_are_cut_finer_only_where_balance_asks():
 def test_suspicious_units_are_told(shared):
     fly = shared / "morphologies" / "fly_t4_flywire_nanometres.swc"
     coarse = PiecesConfig(max_length=1e4, source_length=1e4)
-    assert "--units nm" in share_cell(MorphologyConfig(file=str(fly)), 2, coarse).warnings[0]
+    pieces, warnings = cut_cell(MorphologyConfig(file=str(fly)), coarse)
+    assert "--units nm" in share_pieces(pieces, 2, warnings).warnings[0]
 
 
 @pytest.mark.parametrize("n", [0, -1])
 def test_number_of_ranks_must_be_positive(n):
     with pytest.raises(InputError, match=f"-n {n}"):
-        share_cell(MorphologyConfig(), n)
+        share_pieces(cut_cell(MorphologyConfig(), PiecesConfig())[0], n)

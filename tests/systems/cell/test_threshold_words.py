@@ -9,9 +9,10 @@ from hpcpinn.config.jobs import bundled_job
 from hpcpinn.errors import InputError, InputWarning
 from hpcpinn.systems.cell import threshold
 from hpcpinn.systems.cell.build.geometry import load_cable
+from hpcpinn.systems.cell.build.threshold import highest_for, trial_of
 from hpcpinn.systems.cell.config.reading import gives, load_config
 from hpcpinn.systems.cell.run import threshold_arguments
-from hpcpinn.systems.cell.threshold import Search, find_threshold, highest_for
+from hpcpinn.systems.cell.threshold import Search, find_threshold
 
 
 @pytest.mark.parametrize(("job", "highest"), [("rtms_10hz", 4000.0), ("tms_pulse", 1000.0)])
@@ -42,10 +43,10 @@ def test_a_clamp_where_the_spike_is_looked_for_is_named_before_anything_is_tried
     """The clamp of tms_pulse fires the soma by itself."""
     clamp = "clamp=[{site='soma', start=3.0, duration=1.0, current=3.0}]"
     config = load_config(None, ["morphology.file='builtin:ball_and_stick'", "field.magnitude=1", clamp])
-    cable = load_cable(config)
+    cable = load_cable(config.morphology)
     monkeypatch.setattr(threshold, "_spike_time", lambda *_: 2.0)
     with (
         pytest.warns(InputWarning, match=r"number 1, site: acts at soma .* --set 'clamp=\[\]'"),
         pytest.raises(InputError, match=r"soma fires without any field; leave the clamps out with --set 'clamp=\[\]'"),
     ):
-        find_threshold(config, cable, Search())
+        find_threshold(trial_of(config, cable, Search()), Search())

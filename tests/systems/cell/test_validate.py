@@ -12,7 +12,8 @@ from hpcpinn.errors import InputError
 from hpcpinn.io.read import read
 from hpcpinn.io.sidecar import FINITE_VOLUMES, read_reference
 from hpcpinn.systems.cell.build.coupled import describe_cell
-from hpcpinn.systems.cell.comparison import reference_task, validate
+from hpcpinn.systems.cell.build.reference import reference_task
+from hpcpinn.systems.cell.comparison import validate
 from hpcpinn.systems.cell.config.reading import load_config
 from tests.systems.cell.results import write_result
 

@@ -8,8 +8,8 @@ from hpcpinn.errors import InputError
 from hpcpinn.systems.cell.config.reading import load_config
 from hpcpinn.systems.cell.config.schema import RunConfig
 from hpcpinn.systems.jobs import load_order
-from hpcpinn.systems.square.checks import square_from_json
 from hpcpinn.systems.square.config import SquareConfig
+from hpcpinn.systems.square.config_checks import square_from_json
 
 START = '[domain]\nkind = "square"\n'
 

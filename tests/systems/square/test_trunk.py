@@ -15,11 +15,11 @@ from hpcpinn.physics.dopamine import PRESETS
 from hpcpinn.progress import NoProgress
 from hpcpinn.systems.common.trunk_rule import PAUSE, TrunkRule
 from hpcpinn.systems.jobs import load_order
+from hpcpinn.systems.square.build import build_square, square_run
 from hpcpinn.systems.square.comparison import closed_form
 from hpcpinn.systems.square.config import SquareConfig
 from hpcpinn.systems.square.run import work
-from hpcpinn.systems.square.setup import build_square
-from hpcpinn.systems.square.trunk import SquareTrunkTraining, square_run
+from hpcpinn.systems.square.trunk import SquareTrunkTraining
 from hpcpinn.systems.square.windows import SquareRun
 from hpcpinn.training.levenberg_marquardt import LevenbergMarquardt
 from tests.cli.in_process import hpcpinn
@@ -103,7 +103,7 @@ def test_trunks_of_a_checkpoint_are_those_that_were_kept() -> None:
     training.last = 7
     trained = training.with_weights(run, shaken)
     kept = training.scalars(trained)
-    other = SquareTrunkTraining.of(run)
+    other = SquareTrunkTraining(training.optimiser)
     back = other.restored(run, kept)
     assert other.last == 7
     for mine, theirs, first in zip(*(jax.tree.leaves(_tables(one)) for one in (back, trained, run)), strict=True):

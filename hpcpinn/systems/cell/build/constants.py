@@ -1,20 +1,107 @@
-"""From a run description to the constants of calcium."""
+"""From a run description to the constants of calcium, and to what each constant that can be learned is in it."""
+
+from collections.abc import Mapping, Sequence
 
 import numpy as np
+from jaxtyping import Float
+from numpy import ndarray
 
-from hpcpinn.physics import calcium, voltage
+from hpcpinn.errors import InputError, concerning
+from hpcpinn.physics import calcium
 from hpcpinn.physics.constants import PRESETS, Buffer, CalciumConstants, Gate
+from hpcpinn.physics.voltage import VoltageSource
+from hpcpinn.systems.cell.build.membrane import membrane_of
+from hpcpinn.systems.cell.config.learnable import drives_voltage
 from hpcpinn.systems.cell.config.schema import RunConfig
+from hpcpinn.systems.cell.constants import coordinates_of, value_of
+
+LAID_BY = ("release_duration", "release_patch")
+"""Constants by which windows and pieces are laid: they end where a release does."""
 
 
-def constants_of(config: RunConfig, source: voltage.VoltageSource | None = None) -> CalciumConstants:
-    """The preset with the user's changes; rest is at the first voltage unless stated otherwise."""
-    changes = dict(config.physics.changes)
+def time_unit_of(config: RunConfig) -> float:
+    """Internal time per user time."""
+    return config.physics.constants.time_unit or PRESETS[config.physics.preset].time_unit
+
+
+def constants_of(
+    config: RunConfig, first: float | None = None, values: Mapping[str, float] | None = None
+) -> CalciumConstants:
+    """The preset with the user's changes; rest is at the first voltage unless stated otherwise.
+
+    Args:
+        config: The run description.
+        first: The first voltage, mV; the description's constant one where left out.
+        values: Of constants by name; those by which windows and pieces are laid take the place of the description's.
+    """
+    laid = {name: value for name, value in (values or {}).items() if name in LAID_BY}
+    changes = config.physics.changes | laid
     if "gates" in changes:
         changes["gates"] = tuple(Gate(**gate) for gate in changes["gates"])
     buffers = tuple(Buffer(**given.model_dump()) for given in config.buffer)
     constants = PRESETS[config.physics.preset].replace(**changes, buffers=buffers)
     if "rest_voltage" not in changes:
-        first = config.voltage.constant if source is None else float(np.mean(np.asarray(source.values)[0]))
-        constants = constants.replace(rest_voltage=first)
+        constants = constants.replace(rest_voltage=config.voltage.constant if first is None else first)
     return constants.replace(leak=calcium.checked_leak(constants))
+
+
+def first_of(source: VoltageSource | None) -> float | None:
+    """Mean over its sites of the first voltage of a table, mV; None without one."""
+    return None if source is None else float(np.mean(np.asarray(source.values)[0]))
+
+
+def with_given_leak(config: RunConfig, k: CalciumConstants) -> CalciumConstants:
+    """The constants of a run, their leak as the user gave it: None where it balances rest."""
+    given = config.physics.constants.leak
+    return k.replace(leak=PRESETS[config.physics.preset].leak if given is None else given)
+
+
+def own_value(
+    config: RunConfig, known: CalciumConstants, name: str, changes: Mapping[str, float] | None = None
+) -> float:
+    """What a constant is in a run.
+
+    Args:
+        config: The run description.
+        known: Its constants of calcium, with the leak that balances rest.
+        name: Of the constant.
+        changes: Values that go before.
+
+    Raises:
+        InputError: The run has no such gate, current or temperature.
+    """
+    given = (changes or {}).get(name)
+    if name in LAID_BY:  # `known` may be those of a run that was laid for other values
+        own = getattr(config.physics.constants, name)
+        own = getattr(PRESETS[config.physics.preset], name) if own is None else own
+        return float(own if given is None else given)
+    if drives_voltage(name):
+        return membrane_of(config).value(name) if given is None else given
+    return value_of(name, known, changes)
+
+
+def starting_values(
+    config: RunConfig, known: CalciumConstants, names: Sequence[str], start: Sequence[float | None]
+) -> Float[ndarray, " p"]:
+    """Where an iteration begins.
+
+    Args:
+        config, known: As in `own_value`.
+        names: What is learned.
+        start: Where it shall begin; None for the run's own value.
+
+    Raises:
+        InputError: The run has no such constant, or it is 0 where only its logarithm is iterated on.
+    """
+    values = []
+    for number, (name, given) in enumerate(zip(names, start, strict=True)):
+        with concerning("parameter", number, "name"):
+            # Also of a constant that begins elsewhere: whether the channel has such a gate shows only here.
+            own = own_value(config, known, name) if given is None or not drives_voltage(name) else given
+        value = float(own if given is None else given)
+        if coordinates_of([name]).is_logarithm[0] and value <= 0.0:
+            raise InputError(
+                f"[[parameter]]: {name} is {value:g} in the run, and no logarithm begins there; give parameter.start"
+            )
+        values.append(value)
+    return np.array(values)

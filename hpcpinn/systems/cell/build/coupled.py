@@ -1,23 +1,23 @@
 """From a run description to everything a run needs: the cell in pieces, the solver, the drive."""
 
+from collections.abc import Mapping
+
 import jax
 import numpy as np
 from jaxtyping import Float
 
-from hpcpinn.domain.partition import partition, refined_for
-from hpcpinn.domain.pieces import PieceRule, cut_into_pieces
+from hpcpinn.domain.partition import partition
 from hpcpinn.domain.sampling import Sampler
 from hpcpinn.io.geometry import Tree
 from hpcpinn.morphology import Cable
 from hpcpinn.morphology.sites import parse_site
 from hpcpinn.parallel.communicator import Communicator
 from hpcpinn.physics import sources, voltage
-from hpcpinn.physics.constants import PRESETS
-from hpcpinn.systems.cell.build.constants import constants_of
-from hpcpinn.systems.cell.build.geometry import ends_of_fluxes, load_cable, places_of_sources, probe_sites
+from hpcpinn.systems.cell.build.constants import constants_of, first_of
+from hpcpinn.systems.cell.build.geometry import cut, ends_of_fluxes, load_cable, places_of_sources, probe_sites
 from hpcpinn.systems.cell.build.run_spec import run_spec
 from hpcpinn.systems.cell.build.stimulus import switching_times
-from hpcpinn.systems.cell.build.voltage import solve_voltage, voltage_of_file
+from hpcpinn.systems.cell.build.voltage import source_of
 from hpcpinn.systems.cell.build.windows import coupled_solver, window_rule
 from hpcpinn.systems.cell.config.schema import RunConfig
 from hpcpinn.systems.cell.coupled_run import CoupledRun
@@ -27,38 +27,28 @@ from hpcpinn.systems.cell.trunk_training import OPTIMISER, TrunkTraining
 from hpcpinn.timestepping.forcing import CalciumDrive, flux_ends
 
 
-def describe_cell(config: RunConfig, n_ranks: int = 1, cable: Cable | None = None) -> Cell:
+def describe_cell(
+    config: RunConfig, n_ranks: int = 1, cable: Cable | None = None, values: Mapping[str, float] | None = None
+) -> Cell:
     """Reads all files that a run description names and finds every place on the cell. Serial.
 
     Args:
+        config: The run description.
+        n_ranks: Number of ranks: there are as many pieces, at least.
         cable: Geometry to take instead of the morphology file's.
+        values: Of constants by name; those by which windows and pieces are laid, and those of the voltage, take the
+            place of the description's.
 
     Raises:
         InputError: Anything the user gave that cannot be used.
     """
-    cable = load_cable(config) if cable is None else cable
-    source = None
-    unit = PRESETS[config.physics.preset].time_unit
-    if config.physics.constants.time_unit is not None:
-        unit = config.physics.constants.time_unit
-    if config.voltage.file is not None:
-        source = voltage_of_file(config, unit)
-        if config.voltage.period is not None:
-            source = voltage.repeated(source, config.voltage.period * unit, config.run.duration * unit)
-    elif config.solves_voltage:
-        source = solve_voltage(config, cable, unit)
-    constants = constants_of(config, source)
+    cable = load_cable(config.morphology) if cable is None else cable
+    source = source_of(config, cable, values)
+    constants = constants_of(config, first_of(source), values)
     source = source or voltage.constant_voltage(config.voltage.constant)
-
     patches, flux_sites = places_of_sources(config, cable, constants)
     patches = [patch for patch, synapse in zip(patches, config.synapse, strict=True) for _ in synapse.onsets]
-    rule = PieceRule(config.pieces.max_length, config.pieces.source_length, config.pieces.growth)
-    pieces = cut_into_pieces(cable, patches, flux_sites, rule)
-    if pieces.cable.n_frusta < n_ranks:
-        finer = refined_for(pieces.cable, n_ranks)
-        rule = PieceRule(float(finer.length.max()), rule.source_length, rule.growth)
-        pieces = cut_into_pieces(cable, patches, flux_sites, rule)
-
+    pieces = cut(config.pieces, cable, patches, flux_sites, n_ranks)
     refined = pieces.cable
     ends = ends_of_fluxes(flux_sites, cable, refined)
     return Cell(
@@ -83,18 +73,24 @@ def coupled_run(config: RunConfig, communicator: Communicator) -> CoupledRun:
     return CoupledRun(setup, communicator, measured_exchange(setup, communicator), training)
 
 
-def coupled_setup(config: RunConfig, communicator: Communicator, cable: Cable | None = None) -> CoupledSetup:
+def coupled_setup(
+    config: RunConfig,
+    communicator: Communicator,
+    cable: Cable | None = None,
+    values: Mapping[str, float] | None = None,
+) -> CoupledSetup:
     """What a run is made of. Collective over all ranks.
 
     Args:
         config: The run description.
         communicator: All ranks.
         cable: Geometry to take instead of the morphology file's.
+        values: As of `describe_cell`.
 
     Raises:
         InputError: On all ranks, if anything the user gave cannot be used.
     """
-    cell = communicator.on_root(describe_cell, config, communicator.size, cable)
+    cell = communicator.on_root(describe_cell, config, communicator.size, cable, values)
     refined, k = cell.pieces.cable, cell.constants
     shares = partition(refined, np.ones(refined.n_frusta), communicator.size)
     solver, local = coupled_solver(config, k, refined, shares.owner, communicator)
@@ -126,14 +122,21 @@ def coupled_setup(config: RunConfig, communicator: Communicator, cable: Cable | 
         probe_xi=np.array([2.0 * p.fraction - 1.0 for p in probes]),
     )
     unit, end = k.time_unit, config.run.duration * k.time_unit
-    windows = window_rule(config, unit)
     stops = np.append(sources.breakpoints([drive.releases, drive.fluxes], end), end)
     if config.solves_voltage:
         stops = _without_near_ones(np.union1d(stops, unit * switching_times(config)))
-    spec = run_spec(config, refined)
-    voltages = SampledVoltage(cell, local, config.pieces.cells_per_piece)
-    geometry = Tree(refined, shares.owner, config.pieces.cells_per_piece)
-    return CoupledSetup(config, spec, cell, geometry, local, solver, drive, sampler, voltages, windows, stops)
+    return CoupledSetup(
+        spec=run_spec(config, refined),
+        cell=cell,
+        geometry=Tree(refined, shares.owner, config.pieces.cells_per_piece),
+        local=local,
+        solver=solver,
+        drive=drive,
+        sampler=sampler,
+        voltage=SampledVoltage(cell, local, config.pieces.cells_per_piece),
+        windows=window_rule(config, unit),
+        stops=stops,
+    )
 
 
 def _without_near_ones(stops: Float[np.ndarray, " S"]) -> Float[np.ndarray, " s"]:

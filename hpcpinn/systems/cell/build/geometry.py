@@ -1,28 +1,67 @@
 """From a run description to the cell's cable, and to places on it."""
 
+from collections.abc import Sequence
+from dataclasses import replace
+
 import numpy as np
 
+from hpcpinn.domain.partition import refined_for
+from hpcpinn.domain.pieces import PieceRule, Pieces, cut_into_pieces
 from hpcpinn.errors import InputError, Key, concerning, warn
 from hpcpinn.io.geometry import ProbeSite
 from hpcpinn.morphology import Cable
-from hpcpinn.morphology.build import cable_from_file
+from hpcpinn.morphology.build import cable_from_file, cable_from_swc
 from hpcpinn.morphology.meshes import morphology_path
 from hpcpinn.morphology.sites import Site, parse_site, place
+from hpcpinn.morphology.swc import read_swc
 from hpcpinn.physics.constants import CalciumConstants
-from hpcpinn.systems.cell.config.schema import RunConfig
+from hpcpinn.systems.cell.config.schema import MorphologyConfig, PiecesConfig, RunConfig
 
 
-def load_cable(config: RunConfig) -> Cable:
-    """The morphology of a run description; repairs of its file are said."""
-    chosen = config.morphology
-    return cable_from_file(
-        morphology_path(chosen.file),
-        units=chosen.units,
-        soma=chosen.soma,
-        merge_below=chosen.merge_below,
-        er_fraction=chosen.er_fraction,
-        er_radius=chosen.er_radius,
-    )
+def load_cable(given: MorphologyConfig) -> Cable:
+    """The morphology that a table names; repairs of its file are said."""
+    path = morphology_path(given.file)
+    return cable_from_file(path, units=given.units, soma=given.soma, **how_merged(given))
+
+
+def how_merged(given: MorphologyConfig) -> dict[str, float]:
+    """How frusta are merged, and what of them is the reticulum's, as keywords of what makes a cable."""
+    return {name: getattr(given, name) for name in ("merge_below", "er_fraction", "er_radius")}
+
+
+def cut_cell(given: MorphologyConfig, pieces: PiecesConfig) -> tuple[Cable, tuple[str, ...]]:
+    """The pieces of a cell without sources, and the warnings of the file's reader.
+
+    Raises:
+        InputError: The file cannot be read.
+    """
+    tree = read_swc(morphology_path(given.file), units=given.units)
+    cable, _ = cable_from_swc(tree, soma=given.soma, **how_merged(given))
+    return cut(pieces, cable).cable, tree.warnings
+
+
+def cut(
+    given: PiecesConfig,
+    cable: Cable,
+    patches: Sequence[tuple[Site, float]] = (),
+    ends: Sequence[Site] = (),
+    least: int = 1,
+) -> Pieces:
+    """The pieces of a cable.
+
+    Args:
+        given: How it is cut.
+        cable: The whole cell.
+        patches: Centre and length of every patch.
+        ends: Of fluxes.
+        least: Pieces are halved until there are so many: one for every rank.
+    """
+    rule = PieceRule(given.max_length, given.source_length, given.growth)
+    found = cut_into_pieces(cable, list(patches), list(ends), rule)
+    if found.cable.n_frusta >= least:
+        return found
+    finer = float(refined_for(found.cable, least).length.max())
+    return cut_into_pieces(cable, list(patches), list(ends), replace(rule, max_length=finer))
 
 
 def places_of_sources(

@@ -17,8 +17,8 @@ from hpcpinn.io import observations as table
 from hpcpinn.io.observations import AT_SITES, Observations, read_observations
 from hpcpinn.parallel.communicator import Communicator
 from hpcpinn.progress import NO_PROGRESS, ProgressDisplay
+from hpcpinn.systems.cell.build.constants import LAID_BY, own_value, starting_values
 from hpcpinn.systems.cell.build.model import build_model
-from hpcpinn.systems.cell.build.values import LAID_BY, mesh_for, own_value, starting_values
 from hpcpinn.systems.cell.config.learnable import constant_named
 from hpcpinn.systems.cell.config.schema import RunConfig
 from hpcpinn.systems.cell.model import AtSites, CellModel
@@ -108,9 +108,8 @@ def _laid(
 ) -> InverseProblem:
     """The problem whose windows and pieces are laid for given constants, from which it begins. Collective."""
     names = tuple(parameter.name for parameter in config.parameter)
-    laid = mesh_for(config, {name: value for name, value in zip(names, starts, strict=True) if value is not None})
-    model = build_model(laid, communicator, names, starts, sites)
-    begin = starting_values(laid, model.problem.cell.constants, names, starts)
+    model = build_model(config, communicator, names, starts, sites)
+    begin = starting_values(config, model.problem.cell.constants, names, starts)
     coordinates, settings = model.coordinates, config.inference
 
     def meshed_at(z: Float[ndarray, " p"]) -> InverseProblem:
@@ -174,7 +173,7 @@ def synthesiser(
     truth, model = truth_of(config, problem), cell_model(problem)
     names, sites = tuple(truth), tuple(site.name for site in model.sites)
     if any(name in LAID_BY for name in names):
-        model = build_model(mesh_for(config, truth), communicator, names, list(truth.values()), sites)
+        model = build_model(config, communicator, names, list(truth.values()), sites)
     elif names != model.names:
         model = model.learning(names)
     marched = model.solve(model.coordinates.of(list(truth.values())))

@@ -28,11 +28,11 @@ from hpcpinn.physics.constants import CalciumConstants
 from hpcpinn.physics.pumped_binding import check_rest
 from hpcpinn.systems.cell.build.constants import constants_of
 from hpcpinn.systems.cell.build.long_drive import course_of
-from hpcpinn.systems.cell.build.long_output import _ends_of_trains, with_long_defaults
-from hpcpinn.systems.cell.build.membrane import cable_constants, channel_sets_of, impossible_voltage, step_rule
+from hpcpinn.systems.cell.build.long_output import description_of, ends_of_trains, long_output
+from hpcpinn.systems.cell.build.membrane import impossible_voltage, membrane_of, step_rule
 from hpcpinn.systems.cell.build.population import Member, members_of
 from hpcpinn.systems.cell.build.reaction import check_split, reaction_of
-from hpcpinn.systems.cell.build.run_spec import run_spec
+from hpcpinn.systems.cell.build.run_spec import OutputPlan, run_spec
 from hpcpinn.systems.cell.build.split_cell import SplitCell, describe_split_cell
 from hpcpinn.systems.cell.build.stimulus import clamps_of, stimulus_of, warn_of_pulses_after_the_end
 from hpcpinn.systems.cell.build.windows import build_coupled_slots
@@ -102,11 +102,11 @@ def slot_setup(config: RunConfig, communicator: Communicator | None = None) -> S
     communicator = communicator or SerialCommunicator()
     check_split(config)
     stimulus = stimulus_of(config) if config.field.is_given else None
-    asked, config = config.run.model_fields_set, with_long_defaults(config, stimulus)
-    warn_of_pulses_after_the_end(config, stimulus)
+    plan = long_output(config, stimulus)
+    warn_of_pulses_after_the_end(config, plan.duration)
     described = communicator.on_root(_described, members_of(config), communicator.size)
     shares = _shared(described, communicator.size)
-    split, per = config.split, config.pieces.cells_per_piece
+    split, per = config.split, plan.cells_per_piece
     equation = _cable_equation(config, described, shares, communicator)
     to_cells = sparse.block_diag([cell.to_cells for cell in described], format="csr")
     halo = halo_voltage(to_cells, shares.point, shares.compartment, communicator)
@@ -174,14 +174,14 @@ def slot_setup(config: RunConfig, communicator: Communicator | None = None) -> S
     if config.window.kind == "mixed":
         coupled = build_coupled_slots(config, constants[0], joined, shares.piece, solver, communicator)
     return SlotSetup(
-        description=config.to_json(),
-        spec=run_spec(config, joined),
-        chosen=("output_interval" not in asked, "probe_interval" not in asked),
+        description=description_of(config, plan),
+        spec=run_spec(config, joined, plan),
+        chosen=plan.chosen,
         checkpoint_every=split.checkpoint_every,
         communicator=communicator,
         geometry=Tree(joined, shares.piece, per),
         probes=probes,
-        members=_entries(described),
+        members=_entries(described, plan),
         constants=constants[0],
         splitting=splitting,
         solver=solver,
@@ -189,7 +189,7 @@ def slot_setup(config: RunConfig, communicator: Communicator | None = None) -> S
             slots(
                 stimulus,
                 solver.onset,
-                config.run.duration,
+                plan.duration,
                 split.slot,
                 course_of(config, constants[0], described[0].given),
                 0.0 if coupled is None else split.coupled_for,
@@ -206,7 +206,7 @@ def slot_setup(config: RunConfig, communicator: Communicator | None = None) -> S
         to_probes=_own_part(
             [cell.points.to_probes for cell in described], shares.piece[[p.piece for p in probes]], own, here
         ),
-        frame_times=_ends_of_trains(config, stimulus),
+        frame_times=ends_of_trains(config, stimulus),
         rest=rest.each(lambda x: jax.device_put(np.full(len(own), x))),
         drive=DriveState(membrane, np.asarray(jax.jit(gates.steady)(V, constants[0]))),
     )
@@ -230,11 +230,11 @@ def _cable_equation(
     config: RunConfig, cells: Sequence[SplitCell], shares: _Shares, communicator: Communicator
 ) -> CableEquation:
     counts = [cell.compartments.count for cell in cells]
-    sets = channel_sets_of(config)
+    membrane = membrane_of(config)
     return CableEquation(
         join_compartments([cell.compartments for cell in cells]),
-        [sets[name] for cell in cells for name in cell.channels],
-        cable_constants(config).replace(
+        [membrane.sets[name] for cell in cells for name in cell.channels],
+        membrane.cable.replace(
             R_i=np.repeat([cell.config.cable.R_i for cell in cells], counts),
             C_m=np.repeat([cell.config.cable.C_m for cell in cells], counts),
         ),
@@ -308,11 +308,7 @@ def _constants(cells: Sequence[SplitCell], mean: Float[ndarray, " M"]) -> list[C
     """Of every member; the leak balances the influx at its first voltage."""
     found = []
     for cell, V in zip(cells, mean, strict=True):
-        config = cell.config
-        if cell.given is None:
-            at_rest = config.voltage.model_copy(update={"constant": float(V)})
-            config = config.model_copy(update={"voltage": at_rest})
-        found.append(constants_of(config, cell.source))
+        found.append(constants_of(cell.config, float(V) if cell.given is None else cell.first_voltage))
         check_rest(found[-1])
     return found
 
@@ -357,7 +353,7 @@ def _own_part(
     return whole[np.flatnonzero(rank == here)][:, own]
 
 
-def _entries(cells: Sequence[SplitCell]) -> tuple[MemberEntry, ...]:
+def _entries(cells: Sequence[SplitCell], plan: OutputPlan) -> tuple[MemberEntry, ...]:
     if not cells[0].config.population.is_given:
         return ()
-    return tuple(MemberEntry(c.name, c.pieces.n_frusta, c.config.to_json()) for c in cells)
+    return tuple(MemberEntry(c.name, c.pieces.n_frusta, description_of(c.config, plan)) for c in cells)

@@ -1,10 +1,13 @@
 """How long a long run is, and what it writes, where its description does not say."""
 
+import json
+
 import numpy as np
 from jaxtyping import Float
 from numpy import ndarray
 
 from hpcpinn.physics.stimulation.stimulus import Stimulus
+from hpcpinn.systems.cell.build.run_spec import OutputPlan
 from hpcpinn.systems.cell.config.schema import RunConfig
 
 FRAMES, SAMPLES = 200, 50_000
@@ -25,7 +28,7 @@ def _in_step(interval: float, period: float | None) -> float:
     return period / round(period / interval) if interval < period else period * round(interval / period)
 
 
-def _ends_of_trains(config: RunConfig, stimulus: Stimulus | None) -> Float[ndarray, " t"]:
+def ends_of_trains(config: RunConfig, stimulus: Stimulus | None) -> Float[ndarray, " t"]:
     """Shortly after the last pulse of every train, ms, when its calcium is there.
 
     Of a single train after bursts spread over it, its last among them.
@@ -38,26 +41,37 @@ def _ends_of_trains(config: RunConfig, stimulus: Stimulus | None) -> Float[ndarr
     return config.stimulation.start + backwards[::-1] + AFTER_TRAIN
 
 
-def with_long_defaults(config: RunConfig, stimulus: Stimulus | None) -> RunConfig:
-    """The run description with what a long run takes where nothing is said.
+def long_output(config: RunConfig, stimulus: Stimulus | None) -> OutputPlan:
+    """How long a long run is, and what it writes; where nothing is said, it chooses.
 
     The whole protocol, one cell per piece, about `FRAMES` frames, in step with the trains, or with the bursts of a
     single one, and `SAMPLES` probe samples, in step with the bursts.
     """
-    run, pieces = config.run, config.pieces
-    changes: dict[str, float] = {}
+    run = config.run
+    duration, output_interval, probe_interval = run.duration, run.output_interval, run.probe_interval
     if "duration" not in run.model_fields_set and stimulus is not None:
-        changes["duration"] = config.stimulation.start + stimulus.protocol.duration
-    duration = changes.get("duration", run.duration)
+        duration = config.stimulation.start + stimulus.protocol.duration
     trains = bursts = None
     if stimulus is not None and stimulus.protocol.trains > 1 and stimulus.protocol.train_interval is not None:
         trains = float(stimulus.protocol.train_interval)
     if stimulus is not None and stimulus.protocol.bursts > 1:
         bursts = float(stimulus.protocol.burst_interval)
-    if "output_interval" not in run.model_fields_set:
-        changes["output_interval"] = _in_step(max(1.0, duration / FRAMES), trains or bursts)
-    if "probe_interval" not in run.model_fields_set:
-        changes["probe_interval"] = _in_step(max(0.1, duration / SAMPLES), bursts)
-    if "cells_per_piece" not in pieces.model_fields_set:
-        pieces = pieces.model_copy(update={"cells_per_piece": 1})
-    return config.model_copy(update={"run": run.model_copy(update=changes), "pieces": pieces})
+    chosen = ("output_interval" not in run.model_fields_set, "probe_interval" not in run.model_fields_set)
+    if chosen[0]:
+        output_interval = _in_step(max(1.0, duration / FRAMES), trains or bursts)
+    if chosen[1]:
+        probe_interval = _in_step(max(0.1, duration / SAMPLES), bursts)
+    return OutputPlan(duration, output_interval, probe_interval, output_cells(config), chosen)
+
+
+def output_cells(config: RunConfig) -> int:
+    """Output cells per piece of a long run: one where nothing is said."""
+    return config.pieces.cells_per_piece if "cells_per_piece" in config.pieces.model_fields_set else 1
+
+
+def description_of(config: RunConfig, plan: OutputPlan) -> str:
+    """The run description as a result keeps it, JSON: with what a long run has chosen itself."""
+    document = json.loads(config.to_json())
+    document["run"] |= {name: getattr(plan, name) for name in ("duration", "output_interval", "probe_interval")}
+    document["pieces"]["cells_per_piece"] = plan.cells_per_piece
+    return json.dumps(document)

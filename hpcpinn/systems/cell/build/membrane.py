@@ -1,5 +1,8 @@
 """From a run description to the membrane, its field and its clamps: the cable equation."""
 
+from collections.abc import Mapping
+from dataclasses import dataclass
+
 import numpy as np
 from jaxtyping import Float
 from numpy import ndarray
@@ -10,9 +13,10 @@ from hpcpinn.errors import InputError, Key, concerning, spelled
 from hpcpinn.morphology import Cable, parse_site
 from hpcpinn.morphology.compartments import Compartments, compartments, d_lambda_counts
 from hpcpinn.physics.channel_sets import CHANNEL_SETS, ChannelSet, channel_set_named
-from hpcpinn.physics.membrane_constants import CableConstants
+from hpcpinn.physics.membrane_constants import CableConstants, FieldConstants
 from hpcpinn.physics.stimulation.field import ElectricField, quasipotential, read_field, uniform_field
 from hpcpinn.systems.cell.build.stimulus import clamps_of, stimulus_of
+from hpcpinn.systems.cell.config.learnable import current_member
 from hpcpinn.systems.cell.config.quantities import measured_quantity_of, quantity_of, value_at
 from hpcpinn.systems.cell.config.schema import RunConfig
 from hpcpinn.systems.cell.driven_cable import DrivenCable
@@ -23,21 +27,94 @@ _CHANNEL_KEYS = {1: "soma", 2: "axon", 3: "basal", 4: "apical"}
 """Keys of [channels] by SWC type."""
 
 
-def driven_cable(config: RunConfig, cable: Cable) -> DrivenCable:
+@dataclass(frozen=True)
+class Membrane:
+    """Constants of a cell's membrane and of its field.
+
+    Attributes:
+        cable: Constants of the cable.
+        field: Constants of the field, of a sampled one with its factor; without a field it has no magnitude.
+        sets: Channel sets by name.
+    """
+
+    cable: CableConstants
+    field: FieldConstants
+    sets: Mapping[str, ChannelSet]
+
+    def value(self, name: str) -> float:
+        """What a constant is, by its name as a parameter.
+
+        Raises:
+            InputError: There is no such current, or no temperature.
+        """
+        member = current_member(name)
+        if member:
+            of_set, of_current, constant = member
+            if of_set not in self.sets:
+                raise InputError(f"{name!r}: no channel set {of_set!r}; there are {', '.join(self.sets)}")
+            currents = {current.name: current for current in self.sets[of_set].currents}
+            if of_current not in currents:
+                raise InputError(f"{name!r}: no current {of_current!r} in it; there are {', '.join(currents)}")
+            return float(getattr(currents[of_current], constant))
+        table, _, key = name.partition(".")
+        value: float | None = getattr(getattr(self, table), key)
+        if value is None:
+            raise InputError(
+                f"{name!r} is nothing in this run (every channel set is at its own temperature); give parameter.start, "
+                "and for synthetic data data.truth"
+            )
+        return float(value)
+
+
+def membrane_of(config: RunConfig, values: Mapping[str, float] | None = None) -> Membrane:
+    """The membrane of a run description.
+
+    Args:
+        config: The run description.
+        values: Values of constants by name; those of the voltage take the place of the description's.
+
+    Raises:
+        InputError: A channel set or a current that does not exist.
+    """
+    own = {"cable.R_i": config.cable.R_i, "cable.C_m": config.cable.C_m, "cable.temperature": config.cable.temperature}
+    own |= {"field.magnitude": 1.0 if _is_sampled(config) else config.field.magnitude, **(values or {})}
+    changes = config.channels.changes
+    for name, value in (values or {}).items():
+        if member := current_member(name):
+            changes.setdefault(member[0], {}).setdefault(member[1], {})[member[2]] = value
+    with concerning("channels", "constants"):
+        for name in changes:
+            channel_set_named(name)
+        sets = {name: channel_set_named(name, changes) for name in CHANNEL_SETS}
+    cable = CableConstants(own["cable.R_i"], own["cable.C_m"], own["cable.temperature"])
+    return Membrane(cable, FieldConstants(own["field.magnitude"]), sets)
+
+
+def _is_sampled(config: RunConfig) -> bool:
+    """Whether the field comes from a file, as it is."""
+    return config.field.file is not None and config.field.magnitude is None
+
+
+def driven_cable(config: RunConfig, cable: Cable, values: Mapping[str, float] | None = None) -> DrivenCable:
     """The cable equation of a run description, its field, pulses and clamps.
+
+    Args:
+        config: The run description.
+        cable: The whole cell.
+        values: As of `membrane_of`.
 
     Raises:
         InputError: Anything the user gave that cannot be used.
     """
-    cells = compartments_of(config, cable)
-    sets = channel_sets_of(config)
-    channels = [sets[name] for name in channel_names(config, cells)]
-    equation = CableEquation(cells, channels, cable_constants(config))
+    membrane = membrane_of(config, values)
+    cells = compartments_of(config, cable, membrane)
+    channels = [membrane.sets[name] for name in channel_names(config, cells)]
+    equation = CableEquation(cells, channels, membrane.cable)
     rows = []
     stimulus = None
-    if config.field.is_given:
+    if membrane.field.magnitude is not None:
         stimulus = stimulus_of(config)
-        rows.append(equation.field_source(peak_quasipotential(config, cells)))
+        rows.append(equation.field_source(peak_quasipotential(config, cells, membrane.field.magnitude)))
     where = clamped_compartments(config, cells, cable)
     rows += [equation.clamp_source(at, clamp.current) for at, clamp in zip(where, config.clamp, strict=True)]
     return DrivenCable(
@@ -51,25 +128,25 @@ def driven_cable(config: RunConfig, cable: Cable) -> DrivenCable:
     )
 
 
-def cable_constants(config: RunConfig) -> CableConstants:
-    """The constants of the cable of a run description."""
-    return CableConstants(config.cable.R_i, config.cable.C_m, config.cable.temperature)
-
-
-def compartments_of(config: RunConfig, cable: Cable) -> Compartments:
+def compartments_of(config: RunConfig, cable: Cable, membrane: Membrane) -> Compartments:
     """The compartments of the voltage, by the d_lambda rule."""
-    chosen = config.cable
-    return compartments(cable, d_lambda_counts(cable, chosen.R_i, chosen.C_m, fraction=chosen.d_lambda))
+    k = membrane.cable
+    return compartments(cable, d_lambda_counts(cable, k.R_i, k.C_m, fraction=config.cable.d_lambda))
 
 
-def peak_quasipotential(config: RunConfig, cells: Compartments) -> Float[ndarray, " points"]:
+def peak_quasipotential(config: RunConfig, cells: Compartments, magnitude: float) -> Float[ndarray, " points"]:
     """ψ of the field's peak at all points, mV (EQUATIONS §2).
+
+    Args:
+        config: The run description.
+        cells: The points.
+        magnitude: Magnitude of the field, V/m, or the factor of a sampled one.
 
     Raises:
         InputError: A direction or a file that cannot be used.
     """
-    psi = _strength(config) * unit_quasipotential(config, cells)
-    field_of(config).warn_of_guesses(cells.cable, _strength(config))
+    psi = magnitude * unit_quasipotential(config, cells)
+    field_of(config).warn_of_guesses(cells.cable, magnitude)
     return psi
 
 
@@ -104,19 +181,6 @@ def step_rule(config: RunConfig) -> VoltageStepRule:
     return VoltageStepRule(own.step, min(own.pulse_step, own.step), own.quiet_step)
 
 
-def channel_sets_of(config: RunConfig) -> dict[str, ChannelSet]:
-    """The channel sets of a run description by their names, with the constants that it changes.
-
-    Raises:
-        InputError: A set or a current that does not exist.
-    """
-    changes = config.channels.changes
-    with concerning("channels", "constants"):
-        for name in changes:
-            channel_set_named(name)
-        return {name: channel_set_named(name, changes) for name in CHANNEL_SETS}
-
-
 def channel_names(config: RunConfig, cells: Compartments) -> tuple[str, ...]:
     """The channel set of every compartment by its type, as the sets call themselves.
 
@@ -141,10 +205,6 @@ def field_of(config: RunConfig) -> ElectricField:
             return read_field(config.field.file)
     with concerning("field", "direction"):
         return uniform_field(1.0, config.field.direction)
-
-
-def _strength(config: RunConfig) -> float:
-    return 1.0 if config.field.magnitude is None else config.field.magnitude
 
 
 _DRIVING = ("current", "field", "capacitance", "axial resistivity", "conductance")

@@ -8,32 +8,26 @@ import jax.numpy as jnp
 import numpy as np
 
 from hpcpinn.domain.coupled_window import CoupledWindow
+from hpcpinn.domain.patches import PatchPlace
 from hpcpinn.errors import InputError, concerning
 from hpcpinn.marching.march import March
 from hpcpinn.morphology import Cable
 from hpcpinn.morphology.frusta import kind_name
 from hpcpinn.morphology.sites import Site, parse_site
 from hpcpinn.parallel.communicator import Communicator
-from hpcpinn.physics.constants import PRESETS, CalciumConstants
+from hpcpinn.systems.cell.build.constants import starting_values, with_given_leak
 from hpcpinn.systems.cell.build.coupled import coupled_setup
-from hpcpinn.systems.cell.build.values import starting_values
+from hpcpinn.systems.cell.build.voltage import voltage_of
 from hpcpinn.systems.cell.cable_windows import CableState, CableWindows
 from hpcpinn.systems.cell.config.learnable import BY_TYPE
 from hpcpinn.systems.cell.config.schema import RunConfig
-from hpcpinn.systems.cell.constants import CellConstants, PieceConstants
+from hpcpinn.systems.cell.constants import CellConstants, PieceConstants, enters_course
 from hpcpinn.systems.cell.coupled_run import CoupledRun
 from hpcpinn.systems.cell.coupled_setup import CoupledSetup
-from hpcpinn.systems.cell.course import DriveOf, UnitCourse
+from hpcpinn.systems.cell.course import CourseOf, DriveOf, UnitCourse
 from hpcpinn.systems.cell.forward_march import FixedMarch, WindowSequence
-from hpcpinn.systems.cell.model import CellModel, _course_of
+from hpcpinn.systems.cell.model import CellModel
 from hpcpinn.timestepping.forcing import CalciumDrive, WindowDrive
-
-
-def known_constants(config: RunConfig, problem: CoupledSetup) -> CalciumConstants:
-    """The constants of a run, its leak None where it balances rest."""
-    given = config.physics.constants.leak
-    leak = PRESETS[config.physics.preset].leak if given is None else given
-    return problem.cell.constants.replace(leak=leak)
 
 
 def build_model(
@@ -46,31 +40,53 @@ def build_model(
         config: The run description: coupled windows by least squares with Robin's rule.
         communicator: All ranks.
         names: What is learned.
-        start: Starting values; None where the run's own. The run lays its windows and pieces as its own durations
-            and patches of releases ask (`mesh_for`).
+        start: Starting values; None where the run's own. Windows, pieces and voltage are those of these values.
         sites: Where calcium is seen.
 
     Raises:
         InputError: What the user gave cannot be used.
         SolveError: The run with the starting constants does not reach its tolerance.
     """
-    problem = coupled_setup(config, communicator)
+    given = {name: value for name, value in zip(names, start, strict=True) if value is not None}
+    problem = coupled_setup(config, communicator, values=given)
     solver = problem.solver
     assert isinstance(solver, CoupledWindow)
     pieces = problem.cell.pieces.cable
-    known = known_constants(config, problem)
+    known = with_given_leak(config, problem.cell.constants)
     communicator.on_root(_check_types, names, pieces)
     values = jnp.asarray(communicator.on_root(starting_values, config, problem.cell.constants, names, start))
     found = communicator.on_root(_sites, sites, pieces)
     constants = CellConstants(known, tuple(names), pieces.kind[problem.local])
-    drive = DriveOf.a_run(problem)
+    drive = drive_of(config, problem)
     learned = constants.learned(values)
     sequence = _pilot(problem, communicator, solver, drive.at(constants.course_constants(values)), learned)
     local = {int(piece): row for row, piece in enumerate(problem.local)}
     site_piece = np.array([local[site.frustum] for site in found if site.frustum in local], int)
-    course_of = _course_of(problem, communicator, drive, constants, sequence)
-    march = FixedMarch(solver, constants, sequence, course_of, site_piece)
-    return CellModel(problem, communicator, tuple(names), found, march, drive, config.data.indicator)
+    source = problem.cell.source
+
+    def course_of(constants: CellConstants) -> CourseOf | None:
+        voltage = voltage_of(config, source, constants.names, given)
+        if voltage is None and not any(enters_course(name) for name in constants.names):
+            return None
+        return CourseOf(drive, constants, sequence.start, sequence.length, voltage, communicator)
+
+    march = FixedMarch(solver, constants, sequence, course_of(constants), site_piece)
+    return CellModel(problem, communicator, tuple(names), found, march, course_of, config.data.indicator)
+
+
+def drive_of(config: RunConfig, problem: CoupledSetup) -> DriveOf:
+    """What acts on the pieces of a run, as a function of constants."""
+    releases, cable = config.releases, problem.cell.pieces.cable
+    return DriveOf(
+        plain=problem.drive,
+        releases=releases,
+        patches={
+            number: PatchPlace.around(cable, parse_site(release.site, cable), problem.local)
+            for number, release in enumerate(releases)
+            if release.patch is None
+        },
+        rest_follows=config.physics.constants.rest_voltage is None,
+    )
 
 
 def _check_types(names: Sequence[str], pieces: Cable) -> None:

@@ -1,12 +1,17 @@
 """The reaction of split windows: the flow map where calbindin is the only buffer, the stiff integrator for others."""
 
+from pathlib import Path
+
 import jax
 import numpy as np
 
 from hpcpinn.errors import InputError, concerning
 from hpcpinn.physics.constants import CalciumConstants
-from hpcpinn.physics.pumped_binding import ReactionConstants, reaction_constants
+from hpcpinn.physics.pumped_binding import ReactionConstants, check_rest, reaction_constants
+from hpcpinn.systems.cell.build.constants import constants_of
+from hpcpinn.systems.cell.build.places import input_files
 from hpcpinn.systems.cell.config.schema import RunConfig
+from hpcpinn.systems.cell.flow_map import FlowMapTask
 from hpcpinn.timestepping.flow_map_store import load_flow_map, shipped_flow_map
 from hpcpinn.timestepping.reaction import FlowMapReaction, StiffReaction
 from hpcpinn.timestepping.splitting import Reaction
@@ -39,3 +44,29 @@ def reaction_of(config: RunConfig, k: CalciumConstants) -> tuple[Reaction, React
     with concerning(*(("split", "flow_map") if file else ("physics", "constants"))):
         flow_map = load_flow_map(file, k) if file else shipped_flow_map(k)
     return FlowMapReaction(flow_map), flow_map.constants, 0.5 * flow_map.box.step[1] / k.time_unit
+
+
+def flow_map_task(config: RunConfig, job: Path | None = None) -> FlowMapTask:
+    """The constants of a run description as a flow map is trained for them.
+
+    Args:
+        config: The run description.
+        job: Its file.
+
+    Raises:
+        InputError: The constants have no flow map.
+    """
+    if config.physics.preset == "seed":
+        raise InputError("physics.preset: 'seed' is dimensionless; a flow map needs a physical preset")
+    if config.buffer:
+        raise InputError("a flow map knows calbindin alone; leave further buffers away", ("buffer", 0, "name"))
+    described = constants_of(config)
+    check_rest(described)
+    k = reaction_constants(described)
+    for name in ("k_plus", "b_tot"):
+        if getattr(k, name) == 0.0:
+            raise InputError(
+                f"physics.constants.{name}: 0 means that nothing binds, and a flow map is one of binding; "
+                "give a positive number, or use window.kind = 'coupled'"
+            )
+    return FlowMapTask(k, config.physics.preset, input_files(config, job))

@@ -10,26 +10,26 @@ from jaxtyping import Float, Int
 from numpy import ndarray
 from scipy import sparse
 
-from hpcpinn.domain.partition import refined_for
-from hpcpinn.domain.pieces import PieceRule, cut_into_pieces
 from hpcpinn.io.geometry import ProbeSite
 from hpcpinn.morphology import Cable, parse_site
 from hpcpinn.morphology.compartments import Compartments
 from hpcpinn.morphology.interpolation import tree_weights
-from hpcpinn.physics.voltage import VoltageSource
-from hpcpinn.systems.cell.build.constants import constants_of
-from hpcpinn.systems.cell.build.geometry import ends_of_fluxes, load_cable, places_of_sources, probe_sites
+from hpcpinn.networks.trunk import split_features
+from hpcpinn.systems.cell.build.constants import constants_of, first_of
+from hpcpinn.systems.cell.build.geometry import cut, ends_of_fluxes, load_cable, places_of_sources, probe_sites
 from hpcpinn.systems.cell.build.long_drive import cell_sources
+from hpcpinn.systems.cell.build.long_output import output_cells
 from hpcpinn.systems.cell.build.membrane import (
     channel_names,
     clamped_compartments,
     compartments_of,
+    membrane_of,
     peak_quasipotential,
 )
 from hpcpinn.systems.cell.build.population import Member
 from hpcpinn.systems.cell.build.voltage import given_voltage
 from hpcpinn.systems.cell.config.schema import RunConfig
-from hpcpinn.systems.cell.split_points import SplitPoints, cell_points, node_points, split_nodes
+from hpcpinn.systems.cell.split_points import SplitPoints, cell_points, node_points
 from hpcpinn.timestepping.cell_grid import cell_grid
 from hpcpinn.timestepping.given_voltage import GivenVoltage
 from hpcpinn.timestepping.releases import CellSources
@@ -51,8 +51,8 @@ class SplitCell:
         clamped: Compartment of every clamp.
         to_cells: Weights of the compartments at every point, (N, P), rows add up to one.
         nearest_piece: Piece that holds the centre of every compartment.
-        source, given: The voltage of a file; the same on the compartments, or constant there. None
-            where it is solved.
+        first_voltage: First voltage of a file, mean over its sites, mV; None where it is constant or solved.
+        given: Voltage of a file on the compartments, or constant there; None where it is solved.
         releases: What synapses and fluxes bring to points; None without any.
         probes: Recorded places.
     """
@@ -68,7 +68,7 @@ class SplitCell:
     clamped: tuple[int, ...]
     to_cells: sparse.csr_matrix
     nearest_piece: Int[ndarray, " P"]
-    source: VoltageSource | None
+    first_voltage: float | None
     given: GivenVoltage | None
     releases: CellSources | None
     probes: tuple[ProbeSite, ...]
@@ -85,18 +85,14 @@ def describe_split_cell(member: Member, least_pieces: int = 1) -> SplitCell:
         InputError: Anything the user gave that cannot be used.
     """
     config = member.config
-    cable = load_cable(config)
-    compartments = compartments_of(config, cable)
+    cable, membrane = load_cable(config.morphology), membrane_of(config)
+    compartments = compartments_of(config, cable, membrane)
     source, given = (None, None) if config.solves_voltage else given_voltage(config, compartments)
-    constants = constants_of(config, source)
+    first = first_of(source)
+    constants = constants_of(config, first)
     patches, ends = places_of_sources(config, cable, constants)
-    chosen = config.pieces
-    rule = PieceRule(chosen.max_length, chosen.source_length, chosen.growth)
-    cut = cut_into_pieces(cable, patches, ends, rule)
-    if cut.cable.n_frusta < least_pieces:
-        finer = float(refined_for(cut.cable, least_pieces).length.max())
-        cut = cut_into_pieces(cable, patches, ends, PieceRule(finer, rule.source_length, rule.growth))
-    pieces, per = cut.cable, chosen.cells_per_piece
+    found = cut(config.pieces, cable, patches, ends, least_pieces)
+    pieces, per = found.cable, output_cells(config)
     cells = pieces.split([np.arange(1, per) / per] * pieces.n_frusta)
     probes = probe_sites(config, pieces)
     if config.by_networks:
@@ -112,19 +108,26 @@ def describe_split_cell(member: Member, least_pieces: int = 1) -> SplitCell:
         points=points,
         compartments=compartments,
         channels=channel_names(config, compartments),
-        psi=peak_quasipotential(config, compartments) if config.field.is_given else None,
+        psi=None
+        if membrane.field.magnitude is None
+        else peak_quasipotential(config, compartments, membrane.field.magnitude),
         clamped=clamped_compartments(config, compartments, cable),
         to_cells=sparse.csr_matrix(tree_weights(pieces, sites, points.places)),
         nearest_piece=np.array([site.frustum for site in sites], int),
-        source=source,
+        first_voltage=first,
         given=given,
         releases=cell_sources(
             config,
             constants,
             points.per_piece,
             points.volume * points.ratio,
-            cut.release,
+            found.release,
             ends_of_fluxes(ends, cable, pieces),
         ),
         probes=probes,
     )
+
+
+def split_nodes(config: RunConfig) -> int:
+    """Nodes of networks on a piece, the same as in coupled windows with these settings."""
+    return config.training.points_space or split_features(config.network.features)[0] + 2

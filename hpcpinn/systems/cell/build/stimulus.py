@@ -20,11 +20,9 @@ def clamps_of(config: RunConfig) -> tuple[CurrentClamp, ...]:
 
 def switching_times(config: RunConfig) -> Float[ndarray, " k"]:
     """When pulses and clamps begin and end within the run, ms: windows of the calcium end there."""
+    onsets, length = pulses_of(config)
     times = [edge for clamp in config.clamp for edge in (clamp.start, clamp.start + clamp.duration)]
-    if config.field.is_given:
-        stimulus = stimulus_of(config)
-        onsets = config.stimulation.start + stimulus.pulse_times
-        times += [*onsets, *(onsets + stimulus.waveform.duration)]
+    times += [*onsets, *(onsets + length)]
     within = np.unique(np.round(times, 9))
     return within[(within > 0.0) & (within < config.run.duration)]
 
@@ -83,16 +81,14 @@ def _burst_interval(config: RunConfig) -> float:
     return given.pulses * (given.pulse_interval or 1000.0)
 
 
-def warn_of_pulses_after_the_end(config: RunConfig, stimulus: Stimulus | None) -> None:
-    """Says how many pulses of a protocol a run is too short for."""
-    if stimulus is None:
-        return
-    onsets = config.stimulation.start + stimulus.pulse_times
-    within = int(np.sum(onsets < config.run.duration))
-    if 0 < within < len(onsets):
+def warn_of_pulses_after_the_end(config: RunConfig, duration: float) -> None:
+    """Says how many pulses of a protocol a run of some duration, ms, is too short for."""
+    onsets, length = pulses_of(config)
+    within, count = int(np.sum(onsets < duration)), len(onsets)
+    if 0 < within < count:
         warn(
-            f"{within} of {len(onsets)} pulses begin before the end of the run (run.duration = "
-            f"{spoken(config.run.duration)}); all take {spoken(onsets[-1] + stimulus.waveform.duration)}",
+            f"{within} of {count} pulses begin before the end of the run (run.duration = {spoken(duration)}); all take "
+            f"{spoken(onsets[-1] + length)}",
             ("stimulation", "protocol" if config.stimulation.protocol else "pulses"),
             CutShortWarning,
         )

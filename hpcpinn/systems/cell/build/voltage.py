@@ -1,5 +1,6 @@
 """From a run description to the membrane voltage: of a file, constant, or solved on the cable."""
 
+from collections.abc import Mapping
 from pathlib import Path
 
 import jax
@@ -11,17 +12,13 @@ from hpcpinn.morphology import Cable, parse_site
 from hpcpinn.morphology.compartments import Compartments
 from hpcpinn.morphology.interpolation import tree_weights
 from hpcpinn.physics import voltage
-from hpcpinn.physics.constants import PRESETS
-from hpcpinn.physics.membrane_constants import FieldConstants
-from hpcpinn.physics.voltage import VoltageSource
+from hpcpinn.systems.cell.build.constants import time_unit_of
 from hpcpinn.systems.cell.build.geometry import load_cable
-from hpcpinn.systems.cell.build.membrane import driven_cable, impossible_voltage, unit_quasipotential
+from hpcpinn.systems.cell.build.membrane import driven_cable, impossible_voltage, membrane_of, unit_quasipotential
 from hpcpinn.systems.cell.build.stimulus import warn_of_pulses_after_the_end
-from hpcpinn.systems.cell.build.values import value_in
 from hpcpinn.systems.cell.config.learnable import drives_voltage
 from hpcpinn.systems.cell.config.schema import RunConfig
 from hpcpinn.systems.cell.constants import coordinates_of
-from hpcpinn.systems.cell.coupled_setup import CoupledSetup
 from hpcpinn.systems.cell.voltage import VoltageOf
 from hpcpinn.timestepping.given_voltage import GivenVoltage
 from hpcpinn.timestepping.pulse_steps import steps_between
@@ -61,7 +58,7 @@ def given_voltage(config: RunConfig, cells: Compartments) -> tuple[voltage.Volta
     if config.voltage.file is None:
         everywhere = sparse.csr_matrix(np.ones((cells.count, 1)))
         return None, GivenVoltage(np.zeros(1), np.array([[config.voltage.constant]]), everywhere)
-    unit = config.physics.constants.time_unit or PRESETS[config.physics.preset].time_unit
+    unit = time_unit_of(config)
     source = voltage_of_file(config, unit)
     sites = voltage.resolve_sites(source, lambda text: parse_site(text, cells.cable))
     middles = np.array([site.frustum for site in cells.sites]), np.ones(cells.count)
@@ -75,21 +72,45 @@ def given_voltage(config: RunConfig, cells: Compartments) -> tuple[voltage.Volta
     return source, given
 
 
-def solve_voltage(config: RunConfig, cable: Cable, time_unit: float) -> VoltageSource:
+def source_of(
+    config: RunConfig, cable: Cable, values: Mapping[str, float] | None = None
+) -> voltage.VoltageSource | None:
+    """The voltage over a coupled run: of a file, or solved on the cable; None where it is constant.
+
+    Args:
+        config: The run description.
+        cable: The whole cell.
+        values: As of `solve_voltage`.
+
+    Raises:
+        InputError: As `voltage_of_file` and `solve_voltage`.
+        SolveError: The cell has no rest.
+    """
+    unit, period = time_unit_of(config), config.voltage.period
+    if config.voltage.file is not None:
+        source = voltage_of_file(config, unit)
+        return source if period is None else voltage.repeated(source, period * unit, config.run.duration * unit)
+    return solve_voltage(config, cable, unit, values) if config.solves_voltage else None
+
+
+def solve_voltage(
+    config: RunConfig, cable: Cable, time_unit: float, values: Mapping[str, float] | None = None
+) -> voltage.VoltageSource:
     """The voltage of all compartments over the run, every `cable.sample`, from rest.
 
     Args:
         config: With a field or clamps.
         cable: The whole cell.
         time_unit: Internal time per ms.
+        values: Of constants by name; those of the voltage take the place of the description's.
 
     Raises:
         InputError: Anything the user gave that cannot be used, a voltage that does not fit, or one that no
             membrane survives.
         SolveError: The cell has no rest.
     """
-    driven = driven_cable(config, cable)
-    warn_of_pulses_after_the_end(config, driven.stimulus)
+    driven = driven_cable(config, cable, values)
+    warn_of_pulses_after_the_end(config, config.run.duration)
     cells, duration = driven.compartments, config.run.duration
     count = max(1, round(duration / config.cable.sample))
     _check_fit(config, (count + 1) * cells.count * 8)
@@ -104,7 +125,7 @@ def solve_voltage(config: RunConfig, cable: Cable, time_unit: float) -> VoltageS
         if where := beyond_all_membranes(ends, V, names.__getitem__):
             raise impossible_voltage(config, where)
         kept.append(V[np.searchsorted(ends, wanted - 1e-7)])
-    return VoltageSource(
+    return voltage.VoltageSource(
         times=jax.device_put(times * time_unit),
         values=jax.device_put(np.concatenate(kept)),
         sites=tuple(names),
@@ -126,27 +147,33 @@ _SAME = 1e-7
 """ms: times closer than this are one."""
 
 
-def voltage_of(problem: CoupledSetup, names: tuple[str, ...]) -> VoltageOf | None:
+def voltage_of(
+    config: RunConfig,
+    source: voltage.VoltageSource,
+    names: tuple[str, ...],
+    values: Mapping[str, float] | None = None,
+) -> VoltageOf | None:
     """The voltage of a run as a function of constants; None where none of these is of the voltage.
 
     Args:
-        problem: The run; its voltage is solved.
+        config: The run description.
+        source: The voltage of the run, solved.
         names: What is learned, of the voltage and besides.
+        values: With which it was solved, as of `solve_voltage`.
     """
     if not any(drives_voltage(name) for name in names):
         return None
-    config = problem.config
-    driven = driven_cable(config, load_cable(config))
-    times = np.asarray(problem.cell.source.times) / problem.cell.source.time_unit
+    driven, field = driven_cable(config, load_cable(config.morphology), values), membrane_of(config, values).field
+    times = np.asarray(source.times) / source.time_unit
     steps = steps_between(0.0, float(times[-1]), driven.rule, driven.stimulus, driven.onset, driven.clamps, times[1:])
-    has_field = config.field.is_given
+    has_field = field.magnitude is not None
     return VoltageOf(
         equation=driven.equation,
         rest=driven.equation.resting_state(),
         steps=steps,
         last=np.searchsorted(steps.ends, times[1:] - _SAME),
         psi=unit_quasipotential(config, driven.compartments) if has_field else None,
-        field=FieldConstants(value_in(config, "field.magnitude") if has_field else None),
+        field=field,
         clamps=driven.sources[int(has_field) :],
         names=names,
         coordinates=coordinates_of(names),

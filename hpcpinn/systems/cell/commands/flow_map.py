@@ -97,6 +97,7 @@ def train(
     from hpcpinn.parallel.device import prepare
 
     prepare()
+    from hpcpinn.systems.cell.build.reaction import flow_map_task
     from hpcpinn.systems.cell.flow_map import train_flow_map
     from hpcpinn.timestepping.flow_map_error import WORST_WANTED
     from hpcpinn.training.flow_map_training import FlowMapTraining, rounds
@@ -111,12 +112,11 @@ def train(
     )
     with origin.naming_places(), make_progress(plain_output=as_json) as progress:
         error = train_flow_map(
-            config,
+            flow_map_task(config, job),
             output,
             training,
             budget=60.0 * budget if budget else math.inf,
             states=states,
-            job=job,
             progress=progress,
         )
     show(output, as_json)

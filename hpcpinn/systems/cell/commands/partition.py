@@ -30,8 +30,9 @@ def partition(
     """
     from hpcpinn.morphology.meshes import morphology_path
     from hpcpinn.report.places import check_picture
+    from hpcpinn.systems.cell.build.geometry import cut_cell
     from hpcpinn.systems.cell.config.reading import load_config
-    from hpcpinn.systems.cell.partition import share_cell
+    from hpcpinn.systems.cell.partition import share_pieces
 
     given = {"file": file, "soma": soma, "units": units}
     overrides = [
@@ -43,7 +44,8 @@ def partition(
         picture = Path("results") / f"{Path(file.replace(':', '-')).stem}-{ranks}-ranks.png"
     if picture is not None:
         check_picture(picture, {"the morphology file": morphology_path(file)})
-    cell = share_cell(config.morphology, ranks, config.pieces)
+    pieces, told = cut_cell(config.morphology, config.pieces)
+    cell = share_pieces(pieces, ranks, told)
     for warning in cell.warnings:
         print(f"hpcpinn: warning: {warning}", file=sys.stderr)
     if as_json:

@@ -53,18 +53,20 @@ def threshold(
 
     prepare()
     from hpcpinn.systems.cell.build.geometry import load_cable
-    from hpcpinn.systems.cell.threshold import Search, find_threshold, highest_for
+    from hpcpinn.systems.cell.build.threshold import highest_for, trial_of
+    from hpcpinn.systems.cell.threshold import Search, find_threshold
 
-    unit = "V/m" if config.field.file is None else "times the sampled field"
     search = Search(site, highest_for(config) if up_to is None else up_to, tolerance, wait, is_typed=True)
-
-    def say(strength: float, fired: bool) -> None:
-        print(f"hpcpinn: {strength:.6g} {unit}: {'a spike' if fired else 'no spike'}", file=sys.stderr)
 
     with origin.naming_places(), make_progress(plain_output=as_json) as progress:
         progress.doing("setting up")
-        cable = load_cable(config)
-        found = find_threshold(config, cable, search, say, progress)
+        trial = trial_of(config, load_cable(config.morphology), search)
+        unit = trial.unit
+
+        def say(strength: float, fired: bool) -> None:
+            print(f"hpcpinn: {strength:.6g} {unit}: {'a spike' if fired else 'no spike'}", file=sys.stderr)
+
+        found = find_threshold(trial, search, say, progress)
     if as_json:
         print(
             json.dumps(
