@@ -196,7 +196,7 @@ def test_thresholds_fall_with_the_width_of_the_pulse(tmp_path):
 def test_a_cell_that_never_fires_is_said_so():
     config = described(*PULSE, PASSIVE)
     with pytest.raises(InputError, match=r"no spike at soma within 5 ms up to 900 V/m; raise --up-to"):
-        threshold_of(config, Search(highest=900.0, wait=5.0))
+        threshold_of(config, Search(highest=900.0, wait=5.0, is_typed=True))
     with pytest.raises(InputError, match=r"threshold: tolerance = 0\.0; give a positive number"):
         Search(tolerance=0.0)
 

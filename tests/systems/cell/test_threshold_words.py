@@ -14,6 +14,9 @@ from hpcpinn.systems.cell.config.reading import gives, load_config
 from hpcpinn.systems.cell.run import threshold_arguments
 from hpcpinn.systems.cell.threshold import Search, find_threshold
 
+TYPED = Search(is_typed=True)
+"""As the command line asks."""
+
 
 @pytest.mark.parametrize(("job", "highest"), [("rtms_10hz", 4000.0), ("tms_pulse", 1000.0)])
 def test_the_search_goes_beyond_the_field_of_the_job(job, highest):
@@ -49,4 +52,4 @@ def test_a_clamp_where_the_spike_is_looked_for_is_named_before_anything_is_tried
         pytest.warns(InputWarning, match=r"number 1, site: acts at soma .* --set 'clamp=\[\]'"),
         pytest.raises(InputError, match=r"soma fires without any field; leave the clamps out with --set 'clamp=\[\]'"),
     ):
-        find_threshold(trial_of(config, cable, Search()), Search())
+        find_threshold(trial_of(config, cable, TYPED), TYPED)
