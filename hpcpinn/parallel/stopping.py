@@ -19,7 +19,8 @@ from hpcpinn.parallel import launch
 if TYPE_CHECKING:
     from hpcpinn.parallel.communicator import Communicator
 
-HEARD = (signal.SIGINT, signal.SIGTERM)
+HEARD = (signal.SIGINT, signal.SIGTERM, signal.SIGUSR1)
+"""SIGUSR1, which mpirun and srun hand on to all ranks without ending them soon after, is how a batch script asks."""
 
 _PAUSE = 0.02
 """Seconds between two looks at whether a file is written."""

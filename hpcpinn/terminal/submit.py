@@ -164,6 +164,7 @@ def script(submission: Submission, directory: Path | None = None) -> str:
                 {
                     "command": _command(submission),
                     "restarts": submission.restarts,
+                    "patience": max(1, submission.grace * 3 // 4),
                     "systems": f"export HPCPINN_SYSTEMS={shlex.quote(submission.systems)}\n" * bool(submission.systems),
                 },
             ),

@@ -16,8 +16,8 @@ from tests.mpi import throwaway_slurm
 from tests.mpi.runner import REPOSITORY
 
 STAND_IN = '''
-"""Instead of `hpcpinn run`: says where it is; with a checkpoint it ends, without one it waits."""
-import os, sys, time
+"""Instead of `hpcpinn run`: says where it is; with a checkpoint it ends, without one it waits to be stopped."""
+import os, signal, sys, time
 from pathlib import Path
 from mpi4py import MPI
 from hpcpinn.parallel import launch
@@ -34,9 +34,14 @@ if world.rank == 0:
 if sys.argv[1] == "wait":
     checkpoint = Path(sys.argv[2].replace("--resume", "checkpoint"))
     if not checkpoint.exists():
+        def stop(number, frame):
+            if world.rank == 0:
+                checkpoint.write_text("window 7")
+            sys.exit(138)
+        signal.signal(signal.SIGUSR1, stop)
         world.Barrier()
         if world.rank == 0:
-            checkpoint.write_text("window 7")
+            checkpoint.with_name(f"{checkpoint.name}.waits").touch()
         time.sleep(1000)
     elif world.rank == 0:
         print("going on from", checkpoint.read_text(), flush=True)
@@ -114,6 +119,15 @@ def starts_later(slurm: dict[str, str], job: int | str) -> bool:
     )
 
 
+def start_again(slurm: dict[str, str], job: int | str, folder: Path) -> None:
+    """Lets a requeued job start at once, when nothing is left of its first attempt."""
+    wait_until(lambda: starts_later(slurm, job), "requeue", folder)
+    daemons, left = Path(slurm["SLURM_CONF"]).parent, f"spool.*/stepd.slurm.pmix.{field(slurm, job, 'JobId')}.*"
+    wait_until(lambda: not list(daemons.glob(left)), "end of the first attempt", folder)
+    time.sleep(2.0)  # within the second of the requeue, SLURM would take the new attempt for the old
+    subprocess.run(["scontrol", "update", f"job={job}", "starttime=now"], env=slurm, timeout=30, check=True)
+
+
 def wait_until(condition, what: str, folder: Path, seconds: float = 60.0) -> None:
     deadline = time.monotonic() + seconds
     while not condition():
@@ -179,12 +193,10 @@ def test_a_failed_run_is_a_failed_job(slurm: dict[str, str], folder: Path) -> No
 
 def test_time_nearly_up_goes_back_to_the_queue_and_on_from_the_checkpoint(slurm: dict[str, str], folder: Path) -> None:
     job = start(slurm, folder, "wait", nodes=2, ranks_per_node=1)
-    wait_until((folder / "checkpoint").exists, "checkpoint", folder)
+    wait_until((folder / "checkpoint.waits").exists, "ranks that wait", folder)
     # What SLURM sends by itself `grace` seconds before the time limit.
     subprocess.run(["scancel", "--batch", "--signal=USR1", str(job)], env=slurm, timeout=30, check=True)
-    wait_until(lambda: starts_later(slurm, job), "requeue", folder)
-    time.sleep(2.0)  # within the second of the requeue, SLURM would take the new attempt for the old
-    subprocess.run(["scontrol", "update", f"job={job}", "starttime=now"], env=slurm, timeout=30, check=True)
+    start_again(slurm, job, folder)
     assert finish(slurm, job, folder) == "COMPLETED", log(folder)
     assert "back to the queue" in log(folder)
     assert "restart 1" in log(folder)
@@ -196,15 +208,13 @@ def test_each_task_of_an_array_has_its_number_and_goes_back_to_the_queue_alone(
     slurm: dict[str, str], folder: Path
 ) -> None:
     array = hand_over_array(slurm, folder, "3-4", "wait", "checkpoint_%a")
-    wait_until(lambda: len(list(folder.glob("checkpoint_*"))) == 2, "checkpoints", folder)
-    assert {file.name for file in folder.glob("checkpoint_*")} == {"checkpoint_3", "checkpoint_4"}
+    waiting = {"checkpoint_3.waits", "checkpoint_4.waits"}
+    wait_until(lambda: {file.name for file in folder.glob("checkpoint_*")} == waiting, "tasks that wait", folder)
     for asked, other in ((f"{array}_4", f"{array}_3"), (f"{array}_3", f"{array}_4")):
         before = field(slurm, other, "Restarts")
         subprocess.run(["scancel", "--batch", "--signal=USR1", asked], env=slurm, timeout=30, check=True)
-        wait_until(lambda asked=asked: starts_later(slurm, asked), "requeue", folder)
+        start_again(slurm, asked, folder)
         assert field(slurm, other, "Restarts") == before
-        time.sleep(2.0)
-        subprocess.run(["scontrol", "update", f"job={asked}", "starttime=now"], env=slurm, timeout=30, check=True)
         assert finish(slurm, asked, folder) == "COMPLETED", log(folder)
     assert sorted(file.name for file in folder.glob("try-*.log")) == [f"try-{array}_{task}.log" for task in (3, 4)]
     assert log(folder).count("going on from window 7") == 2
@@ -232,14 +242,22 @@ def test_a_folder_and_options_of_any_letters(slurm: dict[str, str], folder: Path
     assert f"WorkDir={place}\n" in shown
 
 
-def test_the_real_program_writes_one_result_from_two_nodes(slurm: dict[str, str], folder: Path) -> None:
+def test_the_real_program_stops_before_its_time_is_up_and_goes_on_after_the_requeue(
+    slurm: dict[str, str], folder: Path
+) -> None:
     arguments = (
         *(str(REPOSITORY / "jobs" / "y_branch.toml"), "--output", "run.h5"),
-        *("--set", "run.duration=0.2", "--set", "run.output_interval=0.1"),
+        *("--set", "run.duration=1.5", "--set", "run.output_interval=0.1", "--set", "run.checkpoint_every=2"),
+        *("--set", "window.longest=0.05"),
     )
     submission = Submission(arguments, nodes=2, ranks_per_node=1, time="5", name="try")
-    assert finish(slurm, hand_over(slurm, folder, submission), folder, 200.0) == "COMPLETED", log(folder)
+    job = hand_over(slurm, folder, submission)
+    wait_until((folder / "run.checkpoint.h5").exists, "checkpoint", folder, 200.0)
+    subprocess.run(["scancel", "--batch", "--signal=USR1", str(job)], env=slurm, timeout=30, check=True)
+    start_again(slurm, job, folder)
+    assert re.search(r"hpcpinn: stopped at [\d.]+ of 1.5 ms; go on with --resume", log(folder)), log(folder)
+    assert finish(slurm, job, folder, 200.0) == "COMPLETED", log(folder)
     result = read(folder / "run.h5")
-    assert result.time[-1] == pytest.approx(0.2)
+    assert result.time[-1] == pytest.approx(1.5)
     assert result.complete
     assert set(result.owner) == {0, 1}

@@ -6,6 +6,7 @@ import signal
 import subprocess
 import time
 from pathlib import Path
+from typing import NamedTuple
 
 import pytest
 from hypothesis import example, given, settings
@@ -199,29 +200,61 @@ def test_an_array_as_it_is_typed(tmp_path, monkeypatch, capsys):
     ],
 )
 def test_only_the_task_whose_time_is_up_goes_back_to_the_queue(environment, named, tmp_path):
+    stopped = signalled(tmp_path, "trap 'exit 138' USR1", **environment)
+    assert stopped.code == 138 and stopped.asked == f"requeue {named}\n"
+
+
+@pytest.mark.parametrize(
+    ("end", "code", "asked"),
+    [
+        ("trap 'exit 0' USR1", 0, ""),  # it came to its end
+        ("trap 'exit 1' USR1", 1, ""),  # it would fail again
+        ("trap '' USR1", 0, "requeue 40\n"),  # it does not listen: most of the grace is waited for
+    ],
+)
+def test_what_the_ranks_make_of_the_signal(end, code, asked, tmp_path):
+    stopped = signalled(tmp_path, end, SLURM_JOB_ID="40")
+    assert (stopped.code, stopped.asked) == (code, asked)
+
+
+def test_a_job_that_is_cancelled_lets_its_ranks_end(tmp_path):
+    stopped = signalled(tmp_path, "trap 'exit 138' USR1", signal.SIGTERM, SLURM_JOB_ID="40")
+    assert (stopped.code, stopped.asked) == (138, "")
+
+
+class Stopped(NamedTuple):
+    """How a batch script ended: its code, and what it asked of scontrol."""
+
+    code: int
+    asked: str
+
+
+def signalled(folder: Path, ranks: str, number: int = signal.SIGUSR1, **environment: str) -> Stopped:
+    """A batch script that gets a signal, with ranks that wait until scontrol is called, or for what `ranks` says."""
     for program, text in {
-        "srun": '[ "$1" = --mpi=list ] && exit; echo > started; while [ ! -e asked ]; do sleep 0.05; done',
+        "srun": f'[ "$1" = --mpi=list ] && exit; {ranks}; echo > started; while [ ! -e asked ]; do sleep 0.05; done',
         "scontrol": 'echo "$@" > asked',
     }.items():
-        (tmp_path / program).write_text(f"#!/bin/bash\n{text}\n")
-        (tmp_path / program).chmod(0o755)
-    (tmp_path / "job.sh").write_text(script(Submission(options=("--array=0-9",)), tmp_path))
+        (folder / program).write_text(f"#!/bin/bash\n{text}\n")
+        (folder / program).chmod(0o755)
+    (folder / "job.sh").write_text(script(Submission(options=("--array=0-9",), grace=2), folder))
     process = subprocess.Popen(
         ["bash", "job.sh"],
-        cwd=tmp_path,
-        env={"PATH": f"{tmp_path}:{links(tmp_path)}"} | environment,
+        cwd=folder,
+        env={"PATH": f"{folder}:{links(folder)}"} | environment,
         stdout=subprocess.PIPE,
         text=True,
     )
     try:
         deadline = time.monotonic() + 20.0
-        while not (tmp_path / "started").exists() and time.monotonic() < deadline:
+        while not (folder / "started").exists() and time.monotonic() < deadline:
             time.sleep(0.02)
-        process.send_signal(signal.SIGUSR1)
+        process.send_signal(number)
         process.communicate(timeout=20)
     finally:
         process.kill()
-    assert (tmp_path / "asked").read_text() == f"requeue {named}\n"
+    asked = folder / "asked"
+    return Stopped(process.returncode, asked.read_text() if asked.exists() else "")
 
 
 def links(folder: Path) -> Path:
