@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 from hpcpinn.api.job import Job
 from hpcpinn.api.session import ranks, telling
 from hpcpinn.api.stored import Stored
+from hpcpinn.core.order import Resumption
 from hpcpinn.errors import InputError, InputWarning
 from hpcpinn.parallel.folders import TemporaryFolder
 from hpcpinn.progress import ProgressDisplay
@@ -57,7 +58,7 @@ def finished(
     """
     communicator = ranks(job.config.run.transport)
     job, folder = _placed(job, communicator)
-    order = job.order(_checkpoint(job, resume))
+    order = job.order(_wish(job, resume))
     with telling(progress, communicator) as shown:
         outcome = work_on(order, command, communicator, shown)
     judge(order, command, outcome)
@@ -99,12 +100,11 @@ def with_files(job: Job, beside: Path, changes: Mapping[str, Any], communicator:
         return job.replace(changes)
 
 
-def _checkpoint(job: Job, resume: str | os.PathLike[str] | bool) -> Path | None:
+def _wish(job: Job, resume: str | os.PathLike[str] | bool) -> Resumption | None:
     from hpcpinn.io.checkpoint import checkpoint_path
 
     if isinstance(resume, bool):
-        own = checkpoint_path(job.config.run.output)
-        return own if resume and own.is_file() else None
+        return Resumption(checkpoint_path(job.config.run.output), or_begins=True) if resume else None
     if not Path(resume).is_file():
         raise InputError(f"resume: no checkpoint {resume}; give one that is there, or resume=True to begin without")
-    return Path(resume)
+    return Resumption(Path(resume))

@@ -16,7 +16,7 @@ from hpcpinn.config.load import Origin, put
 from hpcpinn.config.reading import Reading, table_class
 from hpcpinn.config.toml import toml_text
 from hpcpinn.core.front import Beside, Part
-from hpcpinn.core.order import Order
+from hpcpinn.core.order import Order, Resumption
 from hpcpinn.errors import InputError, OutputError
 from hpcpinn.systems import bare_things, system_named, system_names
 from hpcpinn.systems.jobs import described, read_document, system_of
@@ -141,13 +141,13 @@ class Job(OfJobs):
         """
         return {key: one.write(beside) for key, one in self.beside.items()}
 
-    def order(self, resume: Path | None = None) -> Order:
+    def order(self, wish: Resumption | None = None) -> Order:
         """The job as its system is handed it.
 
         Args:
-            resume: The checkpoint to go on from.
+            wish: Checkpoint to go on from; None for a fresh start.
         """
-        return Order(system_named(self.origin.reading.name), self.config, self.origin, self.file, resume=resume)
+        return Order(system_named(self.origin.reading.name), self.config, self.origin, self.file, wish=wish)
 
     @property
     def on(self) -> Any:

@@ -10,7 +10,7 @@ import numpy as np
 
 from hpcpinn.core.order import Drawing, Drawn
 from hpcpinn.io.metrics import read_metrics
-from hpcpinn.io.storage import stem_of
+from hpcpinn.io.names import stem_of
 from hpcpinn.parallel.folders import TemporaryFolder
 from hpcpinn.progress import NO_PROGRESS
 from hpcpinn.report.shown import Picture, Pictures

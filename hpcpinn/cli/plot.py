@@ -33,7 +33,7 @@ def plot(
     all members; --member draws the pictures of one.
     """
     from hpcpinn.core.order import Drawing
-    from hpcpinn.io.storage import stem_of
+    from hpcpinn.io.names import stem_of
     from hpcpinn.systems.results import draw
     from hpcpinn.terminal.drawn import say_drawn
 

@@ -7,6 +7,7 @@ from typing import Annotated
 import typer
 
 from hpcpinn.config.jobs import DEFAULT
+from hpcpinn.core.order import Resumption
 from hpcpinn.errors import InputError, warn
 from hpcpinn.files import check_regular
 from hpcpinn.systems.jobs import load_order, require_action
@@ -56,7 +57,7 @@ def run(
         _warn_of_inference(job if job is not None else found.file)
     require_action(order, "run")
     result = Path(order.described.run.output)
-    order = replace(order, resume=checkpoint_to_resume(resume, result))
+    order = replace(order, wish=wish_to_resume(resume, result))
     carry_out(order, "run")
 
 
@@ -66,28 +67,23 @@ def _warn_of_inference(job: Path | None) -> None:
     warn(f"{name} describes an inference: `hpcpinn infer {name}` infers its constants; this solves it forward")
 
 
-def checkpoint_to_resume(wish: str | None, output: Path) -> Path | None:
-    """The checkpoint that ``--resume`` means.
+def wish_to_resume(given: str | None, output: Path) -> Resumption | None:
+    """What ``--resume`` means.
 
     Args:
-        wish: None (start afresh), ``here`` (the checkpoint of `output`), ``auto`` (the same where
-            there is one), or a file.
-        output: The result file.
+        given: None (start afresh), ``here`` (from the checkpoint of `output`), ``auto`` (the same where that can be),
+            or a file.
+        output: Path of the result.
 
     Raises:
-        InputError: The checkpoint is not there.
+        InputError: It can mean nothing.
     """
-    if wish is None:
+    if given is None:
         return None
     if not output.name:
         raise InputError(f"run.output: {output} is a directory; name a file with --output")
     from hpcpinn.io.checkpoint import checkpoint_path
 
-    own = checkpoint_path(output)
-    checkpoint = own if wish in ("here", "auto") else Path(wish)
-    if checkpoint.is_file():
-        return checkpoint
-    if wish == "auto":
-        return None
+    checkpoint = checkpoint_path(output) if given in ("here", "auto") else Path(given)
     check_regular(checkpoint)
-    raise InputError(f"--resume: no checkpoint {checkpoint}; use --resume auto to start afresh then")
+    return Resumption(checkpoint, or_begins=given == "auto")

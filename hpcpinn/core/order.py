@@ -16,6 +16,19 @@ if TYPE_CHECKING:
 
 
 @dataclass(frozen=True)
+class Resumption:
+    """What a run is to go on from.
+
+    Attributes:
+        checkpoint: Path of the checkpoint.
+        or_begins: Whether the run begins where nothing can be gone on from.
+    """
+
+    checkpoint: Path
+    or_begins: bool = False
+
+
+@dataclass(frozen=True)
 class Order:
     """A description that has been read.
 
@@ -26,6 +39,7 @@ class Order:
         file: The job file; None where there is none.
         typed: Words of the command line, by what they are called there (``job``, ``--morphology``, ``--set``).
         resume: The checkpoint to go on from; None for a fresh start.
+        wish: Wish to go on from a checkpoint, before it is looked at; None for a fresh start.
     """
 
     system: "System"
@@ -34,6 +48,7 @@ class Order:
     file: Path | None = None
     typed: Mapping[str, Any] = field(default_factory=dict)
     resume: Path | None = None
+    wish: Resumption | None = None
 
 
 class Action(Protocol):

@@ -4,14 +4,14 @@
     /scalars/*    numbers, text and small arrays that all ranks share
     /settings     what the state depends on, as JSON text
 
-A checkpoint is written beside its name, forced to disk and then renamed: there is always one
-whole checkpoint, the old one or the new one.
+A checkpoint is written beside its name, sealed, forced to disk and then renamed: there is always one
+whole checkpoint, the old one or the new one. The one before it is kept for the day when the last is damaged.
 """
 
-import contextlib
 import hashlib
 import json
 import os
+import shutil
 from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -24,7 +24,10 @@ from numpy import ndarray
 from hpcpinn import __version__
 from hpcpinn.errors import InputError, OutputError
 from hpcpinn.io import storage
+from hpcpinn.io.disk import fill_holes, replace
 from hpcpinn.io.geometry import PIECE_ARRAYS
+from hpcpinn.io.names import beside
+from hpcpinn.io.seal import seal_file
 from hpcpinn.morphology.cable import Cable
 
 if TYPE_CHECKING:
@@ -41,7 +44,18 @@ Scalars = dict[str, float | int | bool | str | ndarray]
 
 def checkpoint_path(result: str | Path) -> Path:
     """Where the checkpoint of a result lies."""
-    return storage.beside(result, "checkpoint.h5")
+    return beside(result, "checkpoint.h5")
+
+
+def previous_path(checkpoint: str | Path) -> Path:
+    """Where the checkpoint before it is kept: ``run.checkpoint.h5`` → ``run.checkpoint.previous.h5``."""
+    return beside(checkpoint, "previous.h5")
+
+
+def paths_of(result: str | Path) -> tuple[Path, Path]:
+    """The checkpoint of a result, and the one before it."""
+    last = checkpoint_path(result)
+    return last, previous_path(last)
 
 
 def fingerprint(settings: Mapping[str, Any], cable: Cable | None = None) -> dict[str, str]:
@@ -98,11 +112,11 @@ def save(
     """
     path = Path(path)
     temporary = path.with_name(path.name + ".new")
-    kept = f" ({path} stays as it was)"
+    kept = f" ({path} stays as it was)" if path.exists() else " (there is no checkpoint yet)"
     order = np.argsort(pieces)
     rows = np.asarray(pieces, np.int64)[order]
     values = {name: np.asarray(array)[order] for name, array in arrays.items()}
-    root = (communicator, temporary, kept)
+    root = (communicator, path, kept)
     try:
         storage.on_root(*root, _create, temporary, n_pieces, values, scalars, fingerprint)
         if communicator.size > 1 and not storage.mpi_hdf5():
@@ -112,7 +126,7 @@ def save(
             storage.together(*root, _write_share, temporary, communicator, rows, values)
         storage.on_root(*root, _replace, temporary, path)
     except OutputError:
-        communicator.on_root(_remove, temporary)
+        communicator.on_root(storage.remove, temporary)
         raise
 
 
@@ -138,16 +152,31 @@ def load(
             was made with other settings or for another cell; the message names the first that differs.
     """
     path = Path(path)
+    communicator.on_root(check, path, fingerprint)  # one rank reads all of it, the others their shares
     loaded, error = None, None
     try:
-        with storage.open_existing(path, FORMAT, FORMAT_VERSION) as file:
-            _check_fingerprint(path, file, fingerprint)
+        with storage.open_serial(path, "r") as file:
             loaded = _read(file, np.asarray(pieces, np.int64))
-    except InputError as caught:
-        error = caught
+    except Exception as caught:
+        error = InputError(f"{path}: cannot be read ({' '.join(str(caught).split())}); start without --resume")
     communicator.agree(error)
     assert loaded is not None  # agree has raised otherwise
     return loaded
+
+
+def check(path: Path, fingerprint: Mapping[str, str] | None = None) -> None:
+    """Looks at a checkpoint. Serial.
+
+    Args:
+        path: Path of the checkpoint.
+        fingerprint: Fingerprint of the run that wants to go on; None for any.
+
+    Raises:
+        InputError: There is no such file, it is damaged, of another version, or of another run.
+    """
+    with storage.open_existing(path, FORMAT, FORMAT_VERSION) as file:
+        if fingerprint is not None:
+            _check_fingerprint(path, file, fingerprint)
 
 
 def _create(
@@ -171,7 +200,7 @@ def _create(
             file.create_dataset(f"arrays/{name}", (n_pieces, *array.shape[1:]), array.dtype, dcpl=early)
         for name, value in scalars.items():
             file[f"scalars/{name}"] = value
-    storage.fill_holes(path)
+    fill_holes(path)
 
 
 def _write_share(
@@ -193,23 +222,21 @@ def _write_gathered(path: Path, everything: list[tuple[Int[ndarray, " n"], Mappi
 
 
 def _replace(temporary: Path, path: Path) -> None:
-    _force_to_disk(temporary)
-    os.replace(temporary, path)
-    _force_to_disk(path.parent)
+    seal_file(temporary)
+    if path.is_file():
+        _keep(path)
+    replace(temporary, path)
 
 
-def _remove(path: Path) -> None:
-    # Where nothing could be written there may be nothing to remove, or no right to.
-    with contextlib.suppress(OSError):
-        path.unlink()
-
-
-def _force_to_disk(path: Path) -> None:
-    descriptor = os.open(path, os.O_RDONLY)
+def _keep(path: Path) -> None:
+    """Gives a checkpoint that is about to be replaced a second name: it is under one of the two at any time."""
+    spare = path.with_name(path.name + ".spare")
+    storage.remove(spare)
     try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)
+        os.link(path, spare)
+    except OSError:  # a file system without links
+        shutil.copyfile(path, spare)
+    os.replace(spare, previous_path(path))
 
 
 def _check_fingerprint(path: Path, file: h5py.File, wanted: Mapping[str, str]) -> None:

@@ -16,6 +16,7 @@ from numpy import ndarray
 
 from hpcpinn import __version__
 from hpcpinn.io import datasets, storage
+from hpcpinn.io.names import beside
 from hpcpinn.io.observations import Observations
 from hpcpinn.io.schema import DRAWS, INFERENCE_FORMAT, INFERENCE_FORMAT_VERSION, PLACEMENT
 
@@ -97,7 +98,7 @@ _ARRAYS = ("value", "weight", "log_density", "equal", "median", "interval")
 
 def netcdf_path(result: str | Path) -> Path:
     """Where the draws of a result lie as netCDF: ``run.h5`` → ``run.nc``."""
-    return storage.beside(result, "nc")
+    return beside(result, "nc")
 
 
 def write_draws(path: str | Path, communicator: "Communicator", draws: Draws, placement: Placement | None) -> None:
@@ -113,7 +114,7 @@ def _write_draws(path: Path, draws: Draws, placement: Placement | None) -> None:
     content = {f"draws/{name}": getattr(draws, name) for name in _ARRAYS}
     content |= {f"draws/{name}": figure for name, figure in draws.figures.items()}
     content |= {} if placement is None else {f"placement/{name}": value for name, value in vars(placement).items()}
-    with storage.open_serial(path) as file:
+    with storage.replacing(path, changes=True) as file:
         datasets.write(file, (*DRAWS, *PLACEMENT), content)
 
 

@@ -48,16 +48,14 @@ def write_flow_map(path: str | Path, record: FlowMapRecord) -> Path:
         OutputError: It cannot be written.
     """
     path = Path(path)
-    partial = path.with_name(path.name + ".partial")
     try:
-        with storage.open_serial(partial, "w") as file:
+        with storage.replacing(path) as file:
             file.attrs.update({"format": FORMAT, "format_version": FORMAT_VERSION, "hpcpinn": __version__})
             for index, (weight, bias) in enumerate(record.layers):
                 group = file.create_group(f"layers/{index}")
                 group["weight"], group["bias"] = np.asarray(weight, float), np.asarray(bias, float)
             for name in ("constants", "box", "error", "training"):
                 file.create_group(name).attrs.update(getattr(record, name))
-        partial.replace(path)
     except OSError as error:
         raise OutputError(f"{path}: the flow map cannot be written ({error}); check folder and space") from error
     return path

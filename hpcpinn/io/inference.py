@@ -116,9 +116,8 @@ def write_inference(path: str | Path, communicator: "Communicator", result: Infe
 
 
 def _write(path: Path, result: InferenceResult) -> None:
-    path.parent.mkdir(parents=True, exist_ok=True)
     declared = (*schema.ESTIMATES, *schema.OBSERVATIONS, *_columns(result.observations), *schema.BANDS, *schema.CHECK)
-    with h5py.File(path, "w", locking=False) as file:
+    with storage.replacing(path) as file:
         datasets.write_origin(file, FORMAT, FORMAT_VERSION)
         datasets.write(file, schema.in_unit(declared, result.unit), _content(result))
         if result.field_bands is not None:

@@ -4,7 +4,6 @@ Files are the same on any number of ranks.
 """
 
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any, NamedTuple
 
 import h5py
@@ -94,28 +93,24 @@ class ResultHeader:
         return {"windows": self.windows, "sweeps": schema.SWEEPS}
 
 
-def create(path: Path, header: ResultHeader, ranks: int) -> None:
-    """Writes a result file without frames: header, geometry and empty tables. Serial.
+def create(file: h5py.File, header: ResultHeader, ranks: int) -> None:
+    """Writes a result without frames: header, geometry and empty tables. Serial.
 
     Args:
-        path: Path of the file; an existing one is replaced.
+        file: File, open for writing.
         header: What is known of the run.
         ranks: Number of ranks, for the record.
-
-    Raises:
-        OSError: The file cannot be written.
     """
     has_units = not header.dimensionless
-    with h5py.File(path, "w") as file:
-        _write_provenance(file, header, ranks)
-        datasets.write(file, schema.FIELDS, fields_content(header.fields, has_units=has_units))
-        write_geometry(file, header.geometry, has_units=has_units)
-        places = {f"probes/{name}": values for name, values in header.geometry.probe_places(header.probes).items()}
-        names = {"probes/name": [probe.name for probe in header.probes]}
-        datasets.write(file, schema.PROBES, names | places, has_units=has_units)
-        _create_tables(file, header)
-        if header.members:
-            datasets.write(file, schema.MEMBERS, _members(header.members))
+    _write_provenance(file, header, ranks)
+    datasets.write(file, schema.FIELDS, fields_content(header.fields, has_units=has_units))
+    write_geometry(file, header.geometry, has_units=has_units)
+    places = {f"probes/{name}": values for name, values in header.geometry.probe_places(header.probes).items()}
+    names = {"probes/name": [probe.name for probe in header.probes]}
+    datasets.write(file, schema.PROBES, names | places, has_units=has_units)
+    _create_tables(file, header)
+    if header.members:
+        datasets.write(file, schema.MEMBERS, _members(header.members))
 
 
 def write_geometry(file: h5py.File, geometry: Geometry, *, has_units: bool = True) -> None:

@@ -11,6 +11,7 @@ import numpy as np
 
 from hpcpinn.errors import InputError
 from hpcpinn.io import storage
+from hpcpinn.io.names import beside
 
 if TYPE_CHECKING:
     from hpcpinn.parallel.communicator import Communicator
@@ -18,7 +19,7 @@ if TYPE_CHECKING:
 
 def metrics_path(result: str | Path) -> Path:
     """Where the numbers of a result lie."""
-    return storage.beside(result, "metrics.json")
+    return beside(result, "metrics.json")
 
 
 def write_metrics(result: str | Path, communicator: "Communicator", metrics: Mapping[str, Any]) -> Path:

@@ -5,8 +5,6 @@ from collections.abc import Mapping
 from pathlib import Path
 from tempfile import TemporaryFile
 
-import h5py
-
 from hpcpinn.errors import InputError
 from hpcpinn.io import checkpoint, draws, flow_map_file, schema, storage
 
@@ -92,9 +90,5 @@ def _may_be_replaced(path: Path, kind: str) -> bool:
         return False
     if path.stat().st_size == 0:
         return True
-    try:
-        with h5py.File(path, "r", locking=False) as file:
-            found = file.attrs.get("format", "nothing")
-            return bool(storage.FORMER.get(found, found) == kind)
-    except (OSError, RuntimeError):
-        return False
+    found = storage.attributes_of(path).get("format", "nothing")
+    return storage.FORMER.get(found, found) == kind

@@ -1,13 +1,13 @@
 """Writes a result file while a run goes on; `hpcpinn.io.layout` says what is in it.
 
-Rows are kept in memory until `ResultWriter.flush`, which makes them part of the file: rank 0 makes
-room, all ranks write their columns, rank 0 writes the tables and, when all that is on its way to
-disk, how many rows count. Between flushes the file is closed. Whatever ends the job, what was
-flushed before can be read.
+Rows are kept in memory until `ResultWriter.flush`, which makes them part of the file in one change
+(`hpcpinn.io.change`): room for them, the columns of all ranks, the tables, and how many rows count. Between flushes the
+file is closed, and sealed. Whatever ends the job, what was flushed before can be read.
 """
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from types import TracebackType
 from typing import TYPE_CHECKING, Any
@@ -18,12 +18,14 @@ from jaxtyping import Float, Int
 from numpy import ndarray
 
 from hpcpinn.errors import InputError
-from hpcpinn.io import layout, schema, storage
+from hpcpinn.io import checkpoint, layout, schema, storage
+from hpcpinn.io.change import Transaction, journal_path, recover
 from hpcpinn.io.datasets import TYPES
 from hpcpinn.io.geometry import differing, geometry_in
 from hpcpinn.io.layout import ResultHeader
 from hpcpinn.io.schema import Dataset
-from hpcpinn.io.stores import Block, FieldStore, PartFields, RootFields, SharedFields, grow
+from hpcpinn.io.seal import Sealed, verified
+from hpcpinn.io.stores import Block, FieldStore, RootFields, SharedFields
 
 if TYPE_CHECKING:
     from hpcpinn.parallel.communicator import Communicator
@@ -53,9 +55,9 @@ class ResultWriter:
         header: ResultHeader,
         *,
         pieces: Int[ndarray, " n"] | None = None,
-        parts: bool | None = None,
+        gathered: bool | None = None,
     ):
-        """Creates the file, replacing an older one. Collective over all ranks.
+        """Creates the file, replacing an older one and its checkpoint. Collective over all ranks.
 
         Args:
             path: Path of the file; missing directories are made.
@@ -63,20 +65,15 @@ class ResultWriter:
             header: Facts about the run, the same on every rank.
             pieces: Pieces of this rank, in the order in which it will hand in their values;
                 by default those that the owners of the geometry give it, increasing.
-            parts: Whether to write one file per rank, joined by virtual datasets, or one file; by default what this
-                h5py can do. One file where rank 0 hands in all.
+            gathered: Whether rank 0 writes for all; by default where there is one rank, this h5py cannot do
+                otherwise, or rank 0 hands in all.
 
         Raises:
             OutputError: The file cannot be written.
         """
         self._set_up(Path(path), communicator, header, pieces)
-        if parts is None:
-            parts = communicator.size > 1 and not storage.mpi_hdf5()
-        self._choose_store(parts)
-        on_root = (communicator, self.path, "")
-        storage.on_root(*on_root, _make_directory, self.path.parent)
-        storage.on_root(*on_root, layout.create, self.path, header, communicator.size)
-        self._store.create()
+        sealed = storage.on_root(communicator, self.path, "", _create, self.path, header, communicator.size)
+        self._choose_store(sealed, gathered)
 
     @classmethod
     def resume(
@@ -92,7 +89,7 @@ class ResultWriter:
 
         Args:
             path, communicator, header, pieces: File, ranks, facts and pieces as when the file was created; the number
-                of ranks and the owners may be others, unless the file is made of one file per rank.
+                of ranks and the owners may be others.
             until: Time of the checkpoint; frames, probe samples and windows after it are dropped.
 
         Raises:
@@ -102,8 +99,8 @@ class ResultWriter:
         writer = cls.__new__(cls)
         writer._set_up(Path(path), communicator, header, pieces)
         rewound = storage.on_root(communicator, writer.path, "", _rewind, writer.path, header, communicator.size, until)
-        writer._committed, writer._last_time, parts = rewound
-        writer._choose_store(parts)
+        writer._committed, writer._last_time, sealed = rewound
+        writer._choose_store(sealed)
         return writer
 
     def _set_up(
@@ -135,12 +132,13 @@ class ResultWriter:
         self._last_time: float | None = None
         self._clear()
 
-    def _choose_store(self, parts: bool) -> None:
-        if self._by_root:
-            self._store: FieldStore = RootFields(self.path, self._communicator)
-        else:
-            store = PartFields if parts else SharedFields
-            self._store = store(self.path, self._communicator, self._columns())
+    def _choose_store(self, sealed: Sealed, gathered: bool | None = None) -> None:
+        if gathered is None:
+            gathered = self._communicator.size == 1 or not storage.mpi_hdf5()
+        store = RootFields if gathered or self._by_root else SharedFields
+        self._store: FieldStore = store(
+            self.path, self._communicator, None if self._by_root else self._columns(), sealed
+        )
 
     def _columns(self) -> dict[str, Int[ndarray, " n"]]:
         per = self._header.geometry.values_per_piece
@@ -203,12 +201,13 @@ class ResultWriter:
         Raises:
             OutputError: On all ranks; what was flushed before stays readable.
         """
-        kept = self._kept()
+        self._append(None)
+
+    def _append(self, complete: bool | None) -> None:
+        """Makes everything remembered part of the file, and whether the run came to its end where that is known."""
         before = self._committed
         blocks = self._blocks("", self._values, before.frames)
         blocks += self._blocks("probes/", self._probe_values, before.samples)
-        if blocks or self._by_root:
-            self._store.append(blocks, kept)
         tables = [
             _Table(before.frames, {"time": np.array(self._times)}),
             _Table(before.samples, {"probes/time": np.array(self._probe_times)}),
@@ -216,7 +215,7 @@ class ResultWriter:
             _table("sweeps", schema.SWEEPS, before.sweeps, self._sweeps),
         ]
         after = layout.Committed(*(table.last_row for table in tables))
-        storage.on_root(self._communicator, self.path, kept, _commit, self.path, tables, after)
+        self._store.append(blocks, partial(_finish, tables, after, complete), self._kept())
         self._committed = self._communicator.broadcast(after)
         if self._times:
             self._last_time = self._times[-1]
@@ -236,8 +235,7 @@ class ResultWriter:
         Raises:
             OutputError: On all ranks; what was flushed before stays readable.
         """
-        self.flush()
-        storage.on_root(self._communicator, self.path, self._kept(), _set_complete, self.path, complete)
+        self._append(complete)
 
     def __enter__(self) -> "ResultWriter":
         return self
@@ -260,8 +258,15 @@ def _checked(rows: Rows, columns: tuple[Dataset, ...]) -> list[Mapping[str, Any]
     return checked
 
 
-def _make_directory(path: Path) -> None:
-    path.mkdir(parents=True, exist_ok=True)
+def _create(path: Path, header: ResultHeader, ranks: int) -> Sealed:
+    def forget() -> None:
+        """What belongs to the older result must not be taken for this one's."""
+        for old in (*checkpoint.paths_of(path), journal_path(path)):
+            storage.remove(old)
+
+    with storage.replacing(path, first=forget) as file:
+        layout.create(file, header, ranks)
+    return verified(path)
 
 
 @dataclass(frozen=True)
@@ -283,54 +288,65 @@ def _table(group: str, declared: tuple[Dataset, ...], first_row: int, rows: list
     return _Table(first_row, columns)
 
 
-def _commit(path: Path, tables: list[_Table], after: layout.Committed) -> None:
-    grow(path, {name: table.last_row for table in tables for name in table.columns})
-    with storage.open_serial(path) as file:
-        for table in tables:
-            for name, values in table.columns.items():
+def _finish(tables: list[_Table], after: layout.Committed, complete: bool | None, file: h5py.File) -> None:
+    for table in tables:
+        for name, values in table.columns.items():
+            if len(values):
+                file[name].resize(table.last_row, axis=0)
                 file[name][table.first_row : table.last_row] = values
-    with storage.open_serial(path) as file:
-        file["committed"][:] = after
-
-
-def _set_complete(path: Path, complete: bool) -> None:
-    with storage.open_serial(path) as file:
+    file["committed"][:] = after
+    if complete is not None:
         file.attrs["complete"] = complete
 
 
-def _rewind(path: Path, header: ResultHeader, ranks: int, until: float) -> tuple[layout.Committed, float | None, bool]:
+def _rewind(
+    path: Path, header: ResultHeader, ranks: int, until: float
+) -> tuple[layout.Committed, float | None, Sealed]:
     """Drops what is later than `until`.
 
     Returns:
-        How many rows stay, the time of the last frame, and whether the fields lie in one file
-        per rank.
+        How many rows stay, the time of the last frame, and the file as it is left.
     """
-    owner = header.geometry.pieces
+    if path.is_file():
+        recover(path)
     with storage.open_existing(path, schema.FORMAT, schema.FORMAT_VERSION) as file:
         _check_same_run(path, file, header)
-        parts = file[header.fields[0].name].is_virtual
-        if owner is not None and (ranks > 1 or parts):
-            _check_layout(path, file, owner, ranks, parts)
-        stay, last_time = _until(file, until)
-    with storage.open_serial(path) as file:
-        file["committed"][:] = stay
-        for group, rows in zip(("/", "probes", "windows", "sweeps"), stay, strict=True):
-            _truncate(file[group], rows)
-        for name, values in header.geometry.owners.items():
-            if name in file:
-                file[name][:] = values
-        file.attrs["ranks"] = ranks
-        file.attrs["complete"] = False
-    return stay, last_time, parts
+        stay, last_time = _until(path, file, until)
+    change = Transaction(path, verified(path))
+    try:
+        with change.edit() as file:
+            file["committed"][:] = stay
+            for group, rows in zip(("/", "probes", "windows", "sweeps"), stay, strict=True):
+                _truncate(file[group], rows)
+            for name, values in header.geometry.owners.items():
+                if name in file:
+                    file[name][:] = values
+            file.attrs["ranks"] = ranks
+            file.attrs["complete"] = False
+        return stay, last_time, change.commit()
+    except BaseException:
+        change.undo()
+        raise
 
 
-def _until(file: h5py.File, until: float) -> tuple[layout.Committed, float | None]:
-    """How many of the rows that count belong to times up to `until`, and the last frame's time."""
-    late = until + 1e-9 * max(1.0, abs(until))
+def _until(path: Path, file: h5py.File, until: float) -> tuple[layout.Committed, float | None]:
+    """How many of the rows that count belong to times up to `until`, and the last frame's time.
+
+    Raises:
+        InputError: The file ends before.
+    """
+    rounding = 1e-9 * max(1.0, abs(until))
+    late = until + rounding
     before = layout.Committed(*file["committed"][:].tolist())
     time = file["time"][: before.frames]
     end = file["windows/start"][: before.windows] + file["windows/length"][: before.windows]
     windows = int(np.sum(end <= late))
+    reached = float(end[windows - 1]) if windows else 0.0
+    if reached < until - rounding:
+        raise InputError(
+            f"{path}: ends at {reached:g}, before its checkpoint at {until:g}; restore the two together, or start "
+            "without --resume"
+        )
     stay = layout.Committed(
         frames=int(np.sum(time <= late)),
         samples=int(np.sum(file["probes/time"][: before.samples] <= late)),
@@ -361,18 +377,3 @@ def _check_same_run(path: Path, file: h5py.File, header: ResultHeader) -> None:
 
 def _listed(names: Iterable[str]) -> str:
     return ", ".join(names)
-
-
-def _check_layout(path: Path, file: h5py.File, owner: Int[ndarray, " n"], ranks: int, parts: bool) -> None:
-    before = int(file.attrs["ranks"])
-    same_ranks = before == ranks and ("pieces/owner" not in file or np.array_equal(file["pieces/owner"][:], owner))
-    if parts and not same_ranks:
-        raise InputError(
-            f"{path}: was written as one file per rank by {before} ranks, which other ranks cannot "
-            f"continue; resume on {before} ranks with the same partition, or start without --resume"
-        )
-    if not parts and not storage.mpi_hdf5():
-        raise InputError(
-            f"{path}: was written as one file, which {ranks} ranks cannot continue without an h5py "
-            "built with MPI; resume on 1 rank, or run scripts/setup.sh"
-        )

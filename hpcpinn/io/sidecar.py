@@ -16,6 +16,7 @@ from numpy import ndarray
 
 from hpcpinn.errors import OutputError
 from hpcpinn.io import datasets, storage
+from hpcpinn.io.names import beside
 from hpcpinn.io.read import Result
 from hpcpinn.io.schema import REFERENCE_FORMAT as FORMAT
 from hpcpinn.io.schema import REFERENCE_FORMAT_VERSION as FORMAT_VERSION
@@ -65,7 +66,7 @@ class Reference:
 
 def reference_path(result: str | Path) -> Path:
     """Where the reference of a result lies."""
-    return storage.beside(result, "reference.h5")
+    return beside(result, "reference.h5")
 
 
 def write_reference(result: Result, solutions: Mapping[str, Solution]) -> Path:
@@ -80,7 +81,7 @@ def write_reference(result: Result, solutions: Mapping[str, Solution]) -> Path:
     path, has_units = reference_path(result.path), "time" in result.units
     times = {"time": result.time, "probes/time": result.probes.time}
     try:
-        with h5py.File(path, "w", locking=False) as file:
+        with storage.replacing(path) as file:
             datasets.write_origin(file, FORMAT, FORMAT_VERSION)
             file.attrs["result_created"] = result.attributes["created"]
             datasets.write(file, SOLUTIONS, times, has_units=has_units)

@@ -7,8 +7,14 @@ leaves a file that opens.
 
 import contextlib
 import errno
+import io
+import json
 import os
 import re
+import shutil
+import subprocess
+import sys
+import time
 import tomllib
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
@@ -23,13 +29,16 @@ from numpy import ndarray
 from hpcpinn import bundled
 from hpcpinn.errors import InputError, OutputError
 from hpcpinn.files import check_regular
+from hpcpinn.io.change import journal_path, look
+from hpcpinn.io.disk import replace
+from hpcpinn.io.names import stem_of
+from hpcpinn.io.owner import owner_of
+from hpcpinn.io.seal import DamagedError, UnsealedError, seal_file, verified
 from hpcpinn.parallel import stopping
 from hpcpinn.wording import as_typed
 
 if TYPE_CHECKING:
     from hpcpinn.parallel.communicator import Communicator
-
-_METADATA_ROOM = 1 << 16
 
 _FIXES = {
     errno.ENOSPC: "free space, or write to another disk",
@@ -53,22 +62,25 @@ _READERS = {
 }
 """What reads each kind of file, for who calls the reader of another."""
 
+_UNREADABLE = (
+    OSError, KeyError, ValueError, TypeError, IndexError, AttributeError, RuntimeError, MemoryError, OverflowError,
+)  # fmt: skip
+"""What HDF5 raises on files that are not as they should be, and what becomes of such contents."""
+
+_ATTEMPTS, _PAUSE = 60, 0.05
+"""A file that is being written is looked at so often, with seconds between, before it is called damaged."""
+
+_SMALL, _DEEPEST = 4096, 8
+"""Bytes that every dataset may claim, and levels of groups that are looked at."""
+
+_PEEKED = ("format", "format_version", "hpcpinn", "system")
+_PEEK = (
+    "import sys, json, h5py; file = h5py.File(sys.argv[1], 'r', locking=False); "
+    "print(json.dumps({name: str(file.attrs[name]) for name in sys.argv[2:] if name in file.attrs}))"
+)
+
 FORMER = {"hpcpinn-square": "hpcpinn-result", "hpcpinn-square-reference": "hpcpinn-reference"}
 """Formats that older versions wrote, and what such a file is today."""
-
-_OF_HDF5 = (".h5", ".hdf5", ".hdf")
-"""Endings of a result's name that the names of the files beside it leave out."""
-
-
-def stem_of(result: str | Path) -> str:
-    """The name of a result without its ending; ``rate0.5``, whose 5 is no ending, stays whole."""
-    path = Path(result)
-    return path.stem if path.suffix.lower() in _OF_HDF5 else path.name
-
-
-def beside(result: str | Path, ending: str) -> Path:
-    """The file that belongs to a result and lies beside it: ``run.h5``, ``metrics.json`` → ``run.metrics.json``."""
-    return Path(result).with_name(f"{stem_of(result)}.{ending}")
 
 
 def mpi_hdf5() -> bool:
@@ -102,7 +114,7 @@ def open_existing(path: Path, kind: str, version: int) -> Iterator[h5py.File]:
         meant = _meant(path) if kind == "hpcpinn-result" else ""
         raise InputError(f"{path}: no such file; {meant}give the path of an {kind} file")
     try:
-        with open_serial(path, "r") as file:
+        with open_whole(path) as file:
             found = file.attrs.get("format", "nothing")
             found_version = file.attrs.get("format_version", 0)
             if found != kind:
@@ -115,9 +127,77 @@ def open_existing(path: Path, kind: str, version: int) -> Iterator[h5py.File]:
                     f"knows version {version}; use the hpcpinn that wrote it "
                     f"({file.attrs.get('hpcpinn', 'unknown')}), or run the job again"
                 )
+            check_self_contained(path, file)
             yield file
-    except (OSError, KeyError) as error:
+    except UnsealedError as error:
+        raise InputError(_of_unsealed(path, kind)) from error
+    except _UNREADABLE as error:
         raise InputError(_what_is_wrong(path, kind, error)) from error
+
+
+@contextmanager
+def open_whole(path: Path) -> Iterator[h5py.File]:
+    """Opens a sealed file that is what it was when it was sealed, or as it was then while it is written. Serial.
+
+    Raises:
+        UnsealedError: It has no seal.
+        DamagedError: It is something else by now.
+        OSError: It cannot be read.
+    """
+    image = _image_of(path)
+    with open_serial(path, "r") if image is None else h5py.File(io.BytesIO(image), "r") as file:
+        yield file
+
+
+def _image_of(path: Path) -> bytes | None:
+    """All of a file that is being written, as it was when it was whole; None where the file itself is whole."""
+    for left in reversed(range(_ATTEMPTS)):
+        is_written = owner_of(path) is not None or journal_path(path).exists()
+        try:
+            if is_written:
+                return look(path)
+            verified(path)
+        except (DamagedError, UnsealedError):
+            if not left or not (is_written or owner_of(path) is not None or journal_path(path).exists()):
+                raise
+            time.sleep(_PAUSE)
+        else:
+            return None
+    raise AssertionError  # the last attempt has raised
+
+
+def check_self_contained(path: Path, file: h5py.File) -> None:
+    """Looks at every part of a file before anything of it is read.
+
+    Raises:
+        InputError: A part lies in another file, or claims to be larger than it is.
+    """
+    for name, link in _links(file):
+        if not isinstance(link, h5py.HardLink):
+            raise InputError(f"{path}: /{name} is a link to {_target(link)}, which is not followed; copy what it holds")
+        part = file[name]
+        if not isinstance(part, h5py.Dataset):
+            continue
+        if part.is_virtual or part.external:
+            raise InputError(f"{path}: /{name} lies in another file, which is not read; copy what it holds into it")
+        if part.shape and part.nbytes > max(part.id.get_storage_size(), _SMALL):
+            raise InputError(
+                f"{path}: /{name} claims {part.nbytes} bytes and holds {part.id.get_storage_size()}: damaged; restore "
+                "it from a copy, or run the job again"
+            )
+
+
+def _links(group: h5py.Group, prefix: str = "", depth: int = 0) -> Iterator[tuple[str, Any]]:
+    """Every name in a file, with what it leads to."""
+    for name in group:
+        link = group.get(name, getlink=True)
+        yield f"{prefix}{name}", link
+        if isinstance(link, h5py.HardLink) and depth < _DEEPEST and isinstance(inside := group[name], h5py.Group):
+            yield from _links(inside, f"{prefix}{name}/", depth + 1)
+
+
+def _target(link: Any) -> str:
+    return f"{getattr(link, 'filename', '')}:{link.path}".lstrip(":")
 
 
 def _reader(kind: str) -> str:
@@ -172,6 +252,28 @@ def _owner(path: Path) -> str:
     return f"; did you mean {own}, beside which it lies?" if dot and own.is_file() else ""
 
 
+def _of_unsealed(path: Path, kind: str) -> str:
+    """Why a file without a seal is not read."""
+    with contextlib.suppress(OSError):
+        if path.stat().st_size == 0:
+            return f"{path}: is empty; run the job again"
+        if not h5py.is_hdf5(path):
+            return _as_job(path) or f"{path}: is no HDF5 file; give the path of an {kind} file"
+    found = _peeked(path)
+    if found is None:
+        return _DAMAGED.format(path=path)
+    if found.get("format") == kind:
+        return (
+            f"{path}: has no seal: hpcpinn {found.get('hpcpinn', '')} did not write one yet, or another program has "
+            f"changed the file; `hpcpinn check --accept {path}` takes it as it is"
+        )
+    other = found.get("format", "nothing")
+    return f"{path}: is no {kind} file (its attribute 'format' is {other!r}){_reader(other)}{_owner(path)}"
+
+
+_DAMAGED = "{path}: cannot be read, it is truncated or damaged; restore it from a copy, or run the job again"
+
+
 def _what_is_wrong(path: Path, kind: str, error: Exception) -> str:
     """Why a file cannot be opened, in the words of a person; HDF5's own come with --debug."""
     if isinstance(error, PermissionError):
@@ -181,7 +283,42 @@ def _what_is_wrong(path: Path, kind: str, error: Exception) -> str:
             return f"{path}: is empty; run the job again"
         if not h5py.is_hdf5(path):
             return _as_job(path) or f"{path}: is no HDF5 file; give the path of an {kind} file"
-    return f"{path}: cannot be read, it is truncated or damaged; restore it from a copy, or run the job again"
+    return _DAMAGED.format(path=path)
+
+
+@contextmanager
+def replacing(path: Path, *, changes: bool = False, first: Callable[[], None] | None = None) -> Iterator[h5py.File]:
+    """A new file, written beside its name, sealed, and then put in the place of an older one. Serial.
+
+    Args:
+        path: Path of the file; through a link, of what that leads to. Missing folders are made.
+        changes: Whether the new file begins as a copy of the old one.
+        first: Function that is called when the new file is whole, before it takes the place of the old one.
+
+    Raises:
+        OSError: It cannot be written; an older one stays.
+    """
+    path = Path(os.path.realpath(path))
+    temporary = path.with_name(path.name + ".new")
+    path.parent.mkdir(parents=True, exist_ok=True)
+    try:
+        if changes:
+            shutil.copyfile(path, temporary)
+        with open_serial(temporary, "r+" if changes else "w") as file:
+            yield file
+        seal_file(temporary)
+        if first is not None:
+            first()
+        replace(temporary, path)
+    except BaseException:
+        remove(temporary)
+        raise
+
+
+def remove(path: Path) -> None:
+    """Removes a file, if it is there and may be removed."""
+    with contextlib.suppress(OSError):
+        path.unlink()
 
 
 @contextmanager
@@ -253,73 +390,47 @@ def runs(indices: Int[ndarray, " n"]) -> list[tuple[int, int]]:
     return [(int(run[0]), len(run)) for run in np.split(indices, breaks) if len(run)]
 
 
-def growth_bytes(dataset: h5py.Dataset, rows: int) -> int:
-    """Disk space that a chunked dataset needs at most to grow to so many rows."""
-    chunk = dataset.chunks
-    before, after = (-(-n // chunk[0]) for n in (dataset.shape[0], rows))
-    across = np.prod([-(-n // c) for n, c in zip(dataset.shape[1:], chunk[1:], strict=True)])
-    return int(max(0, after - before) * across * np.prod(chunk) * dataset.dtype.itemsize)
-
-
-def reserve(path: Path, n_bytes: int) -> None:
-    """Claims disk space behind the end of a file before anything in it is touched. Serial.
-
-    HDF5 that runs out of space in the middle of a change leaves a file that no longer opens, so
-    the space is claimed first; HDF5 gives back what it does not use when it closes the file.
-
-    Raises:
-        OSError: No space, over quota, or over the limit on file size; the file is as before.
-    """
-    size = path.stat().st_size
-    try:
-        _claim(path, size, n_bytes + _METADATA_ROOM)
-    except OSError:
-        os.truncate(path, size)
-        raise
-
-
-def fill_holes(path: Path) -> None:
-    """Claims disk space for every byte of a file that has been given a size only. Serial.
-
-    Raises:
-        OSError: As for `reserve`.
-    """
-    _claim(path, 0, path.stat().st_size)
-
-
-def _claim(path: Path, start: int, n_bytes: int) -> None:
-    descriptor = os.open(path, os.O_RDWR)
-    try:
-        os.posix_fallocate(descriptor, start, n_bytes)
-    except OSError as error:
-        if error.errno not in (errno.EOPNOTSUPP, errno.ENOSYS, errno.EINVAL):
-            raise
-        free = os.fstatvfs(descriptor)
-        if free.f_bavail * free.f_frsize < n_bytes:
-            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC)) from error
-    finally:
-        os.close(descriptor)
-
-
 def format_of(path: Path) -> str | None:
     """What kind of file of ours it is; None where it is none or cannot be read."""
-    return _attribute(path, "format")
+    return attributes_of(path).get("format")
 
 
 def system_of(path: Path) -> str | None:
     """Name of the system that a result is of; None where the file names none or cannot be read."""
-    return _attribute(path, "system")
+    return attributes_of(path).get("system")
 
 
-def _attribute(path: Path, name: str) -> str | None:
+def attributes_of(path: Path) -> dict[str, str]:
+    """What a file says of itself, as text; nothing where it cannot be read.
+
+    A file without a seal is opened by another process: HDF5 may crash on what is damaged.
+    """
     if not path.is_file():
-        return None  # a pipe would be waited for
+        return {}  # a pipe would be waited for
     try:
-        with open_serial(path, "r") as file:
-            value = file.attrs.get(name)
-    except OSError:
+        with open_whole(path) as file:
+            return {name: str(file.attrs[name]) for name in _PEEKED if name in file.attrs}
+    except UnsealedError:
+        return _peeked(path) or {}
+    except _UNREADABLE:
+        return {}
+
+
+def _peeked(path: Path) -> dict[str, str] | None:
+    """What a file without a seal says of itself, as another process finds; None where that cannot open it."""
+    if not h5py.is_hdf5(path):
         return None
-    return None if value is None else str(value)
+    of_ranks = ("OMPI_", "PMI", "PRTE_", "SLURM_", "HYDRA_", "MPI_")  # the other process is no rank
+    apart = {name: value for name, value in os.environ.items() if not name.startswith(of_ranks)}
+    command = [sys.executable, "-c", _PEEK, str(path), *_PEEKED]
+    try:
+        done = subprocess.run(
+            command, env=apart | {"MPI4PY_RC_INITIALIZE": "0"}, capture_output=True, text=True, timeout=60, check=True
+        )
+        found: dict[str, str] = json.loads(done.stdout)
+    except (OSError, subprocess.SubprocessError, ValueError):
+        return None
+    return found
 
 
 def on_root(communicator: "Communicator", path: Path, kept: str, action: Callable[..., Any], *arguments: Any) -> Any:
@@ -359,6 +470,8 @@ def _reporting(path: Path, kept: str, action: Callable[..., Any], *arguments: An
         number = _error_number(error)
         reason = os.strerror(number) if number else " ".join(str(error).split())
         fix = f"; {_FIXES[number]}" if number in _FIXES else ""
+        if kept and not path.exists():
+            kept = f" ({path} is gone, and nothing of it is kept)"
         raise OutputError(f"{path}: cannot write: {reason}{fix}{kept}") from error
 
 

@@ -1,24 +1,31 @@
-"""Three ways to keep what the ranks record: one shared file, a file per rank under a virtual one, or rank 0 alone.
+"""Two ways to keep what the ranks record: rank 0 writes for all, or all write one file together through MPI.
 
-All append blocks of rows to datasets whose columns belong to ranks; how many rows count is for
-`hpcpinn.io.results` to say.
+Both append blocks of rows to datasets whose columns belong to ranks, as one change that is made wholly or not at all;
+how many rows count is for `hpcpinn.io.results` to say.
 """
 
 from abc import ABC, abstractmethod
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import h5py
-import numpy as np
 from jaxtyping import Float, Int
 from numpy import ndarray
 
-from hpcpinn.io import datasets, storage
-from hpcpinn.io.schema import Dataset
+from hpcpinn.errors import OutputError
+from hpcpinn.io import storage
+from hpcpinn.io.change import Transaction
+from hpcpinn.io.owner import check_kept
+from hpcpinn.io.seal import Sealed
 
 if TYPE_CHECKING:
     from hpcpinn.parallel.communicator import Communicator
+
+Finish = Callable[[h5py.File], None]
+"""What rank 0 writes besides, in the same change."""
+Columns = Mapping[str, Int[ndarray, " n"]]
 
 
 @dataclass(frozen=True)
@@ -41,150 +48,118 @@ class Block:
 
 
 class FieldStore(ABC):
-    """Where the recorded fields go. All methods are collective over all ranks."""
+    """Where the recorded fields go. All methods are collective over all ranks.
+
+    Attributes:
+        path: Path of the file.
+        communicator: Ranks of the job.
+        columns: Increasing columns that this rank owns, by dataset; None where rank 0 hands in whole rows.
+        sealed: Seal and digests of the file as it was left; on rank 0 alone.
+    """
+
+    def __init__(
+        self, path: Path, communicator: "Communicator", columns: Columns | None, sealed: Sealed | None
+    ) -> None:
+        self.path, self.communicator, self.columns, self.sealed = path, communicator, columns, sealed
 
     @abstractmethod
-    def create(self) -> None:
-        """Prepares the fields in a main file that exists already."""
-
-    @abstractmethod
-    def append(self, blocks: list[Block], kept: str) -> None:
-        """Writes rows; `kept` ends the message when that fails (`storage.on_root`).
+    def append(self, blocks: Sequence[Block], finish: Finish, kept: str) -> None:
+        """Writes rows, and what `finish` does; `kept` ends the message when that fails (`storage.on_root`).
 
         Raises:
-            OutputError: On all ranks; rows written before are safe.
+            OutputError: On all ranks; the file is as it was.
         """
 
-
-@dataclass(frozen=True)
-class SharedFields(FieldStore):
-    """All ranks write into the main file, through MPI where there are several.
-
-    Attributes:
-        path: The main file.
-        communicator: All ranks.
-        columns: Increasing columns that this rank owns, by dataset.
-    """
-
-    path: Path
-    communicator: "Communicator"
-    columns: dict[str, Int[ndarray, " n"]]
-
-    def create(self) -> None:
-        """Nothing to prepare: `layout.create` made the datasets."""
-
-    def append(self, blocks: list[Block], kept: str) -> None:
-        extents = {block.name: block.last_row for block in blocks}
-        storage.on_root(self.communicator, self.path, kept, grow, self.path, extents)
-        storage.together(self.communicator, self.path, kept, self._write, blocks)
-
-    def _write(self, blocks: list[Block]) -> None:
-        with storage.open_shared(self.path, self.communicator) as file:
-            for block in blocks:
-                columns = self.columns[block.name]
-                storage.write_columns(file[block.name], block.first_row, columns, block.values)
+    def _begun(self) -> Transaction:
+        assert self.sealed is not None
+        check_kept(self.path)
+        return Transaction(self.path, self.sealed)
 
 
-@dataclass(frozen=True)
 class RootFields(FieldStore):
-    """Rank 0 writes whole frames into the main file; other ranks have nothing to hand in.
+    """Rank 0 writes what all ranks hand in."""
 
-    Attributes:
-        path: The main file.
-        communicator: All ranks.
-    """
+    def append(self, blocks: Sequence[Block], finish: Finish, kept: str) -> None:
+        shares = [(self.columns, blocks)] if self.columns is None else self.communicator.gather((self.columns, blocks))
+        storage.on_root(self.communicator, self.path, kept, self._write, shares, finish)
 
-    path: Path
-    communicator: "Communicator"
+    def _write(self, shares: list[tuple[Columns | None, Sequence[Block]]], finish: Finish) -> None:
+        change = self._begun()
+        try:
+            with change.edit() as file:
+                grow(file, shares[0][1])
+                for columns, blocks in shares:
+                    for block in blocks:
+                        _write_block(file[block.name], block, columns)
+                finish(file)
+            self.sealed = change.commit()
+        except BaseException:
+            change.undo()
+            raise
 
-    def create(self) -> None:
-        """Nothing to prepare: `layout.create` made the datasets."""
 
-    def append(self, blocks: list[Block], kept: str) -> None:
-        storage.on_root(self.communicator, self.path, kept, self._write, blocks)
+class SharedFields(FieldStore):
+    """All ranks write into the file, through MPI."""
 
-    def _write(self, blocks: list[Block]) -> None:
+    _change: Transaction | None = None
+
+    def append(self, blocks: Sequence[Block], finish: Finish, kept: str) -> None:
+        arguments = (self.communicator, self.path, kept)
+        try:
+            storage.on_root(*arguments, self._grow, blocks)
+            if blocks:
+                storage.together(*arguments, self._write, blocks)
+            storage.on_root(*arguments, self._finish, finish)
+        except OutputError:
+            self.communicator.on_root(self._undo)
+            raise
+
+    def _grow(self, blocks: Sequence[Block]) -> None:
+        self._change = self._begun()
         if not blocks:
             return
-        grow(self.path, {block.name: block.last_row for block in blocks})
-        with storage.open_serial(self.path) as file:
+        with self._change.edit() as file:
+            grow(file, blocks)
+            places = [place for block in blocks for place in _places(file[block.name], block)]
+        self._change.expose(places)
+
+    def _write(self, blocks: Sequence[Block]) -> None:
+        assert self.columns is not None
+        with storage.open_shared(self.path, self.communicator) as file:
             for block in blocks:
-                dataset = file[block.name]
-                dataset[block.first_row : block.last_row] = block.values.reshape(-1, *dataset.shape[1:])
+                _write_block(file[block.name], block, self.columns)
+
+    def _finish(self, finish: Finish) -> None:
+        assert self._change is not None
+        with self._change.edit() as file:
+            finish(file)
+        self.sealed, self._change = self._change.commit(), None
+
+    def _undo(self) -> None:
+        if self._change is not None:
+            self._change.undo()
+            self._change = None
 
 
-@dataclass(frozen=True)
-class PartFields(FieldStore):
-    """Each rank writes its own file; the main file joins them as virtual datasets.
-
-    Attributes:
-        path: The main file.
-        communicator: All ranks.
-        columns: Increasing columns that this rank owns, by dataset.
-    """
-
-    path: Path
-    communicator: "Communicator"
-    columns: dict[str, Int[ndarray, " n"]]
-
-    def create(self) -> None:
-        storage.together(self.communicator, self.path, "", self._create_part)
-        columns = self.communicator.share(self.columns)
-        storage.on_root(self.communicator, self.path, "", _join_parts, self.path, columns)
-
-    def append(self, blocks: list[Block], kept: str) -> None:
-        storage.together(self.communicator, self.path, kept, self._write, blocks)
-
-    def _create_part(self) -> None:
-        with h5py.File(part_path(self.path, self.communicator.rank), "w") as file:
-            for name, columns in self.columns.items():
-                datasets.growing(file, Dataset(name, "", ""), (len(columns),))
-
-    def _write(self, blocks: list[Block]) -> None:
-        part = part_path(self.path, self.communicator.rank)
-        grow(part, {block.name: block.last_row for block in blocks})
-        with storage.open_serial(part) as file:
-            for block in blocks:
-                columns = np.arange(block.values.shape[1])
-                storage.write_columns(file[block.name], block.first_row, columns, block.values)
+def grow(file: h5py.File, blocks: Sequence[Block]) -> None:
+    """Makes room for the rows of blocks."""
+    for block in blocks:
+        file[block.name].resize(block.last_row, axis=0)
 
 
-def part_path(path: Path, rank: int) -> Path:
-    """File that holds the fields of one rank, beside the main file."""
-    return path.with_name(f"{path.stem}.rank{rank:05d}{path.suffix}")
+def _write_block(dataset: h5py.Dataset, block: Block, columns: Columns | None) -> None:
+    if columns is None:
+        dataset[block.first_row : block.last_row] = block.values.reshape(-1, *dataset.shape[1:])
+    else:
+        storage.write_columns(dataset, block.first_row, columns[block.name], block.values)
 
 
-def grow(path: Path, extents: dict[str, int]) -> None:
-    """Makes room for so many rows in each of the named datasets, on disk first. Serial.
-
-    Raises:
-        OSError: No room; the file is as it was.
-    """
-    with storage.open_serial(path, "r") as file:
-        needed = sum(storage.growth_bytes(file[name], rows) for name, rows in extents.items())
-    storage.reserve(path, needed)
-    with storage.open_serial(path) as file:
-        for name, rows in extents.items():
-            file[name].resize(rows, axis=0)
-
-
-def _join_parts(path: Path, columns: list[dict[str, Int[ndarray, " n"]]]) -> None:
-    with storage.open_serial(path) as file:
-        for name in columns[0]:
-            width = file[name].shape[1]
-            units = dict(file[name].attrs)
-            joined = h5py.VirtualLayout((1, width), np.float64, maxshape=(None, width))
-            for rank, owned in enumerate(columns):
-                _map_part(joined, part_path(path, rank).name, name, owned[name])
-            del file[name]
-            file.create_virtual_dataset(name, joined, fillvalue=np.nan).attrs.update(units)
-
-
-def _map_part(joined: h5py.VirtualLayout, part: str, name: str, columns: Int[ndarray, " n"]) -> None:
-    # One row is declared, since HDF5 takes an empty selection for one that never grows.
-    source = h5py.VirtualSource(part, name, (1, len(columns)), maxshape=(None, len(columns)))
-    unlimited = h5py.h5s.UNLIMITED
-    first = 0
-    for start, count in storage.runs(columns):
-        joined[:unlimited, start : start + count] = source[:unlimited, first : first + count]
-        first += count
+def _places(dataset: h5py.Dataset, block: Block) -> Iterator[tuple[int, int]]:
+    """Where in the file the rows of a block lie: start and number of bytes, chunk by chunk."""
+    rows, across = dataset.chunks
+    row_bytes = across * dataset.dtype.itemsize
+    for above in range(block.first_row // rows * rows, block.last_row, rows):
+        first, last = max(block.first_row - above, 0), min(block.last_row - above, rows)
+        for left in range(0, dataset.shape[1], across):
+            chunk = dataset.id.get_chunk_info_by_coord((above, left))
+            yield chunk.byte_offset + first * row_bytes, (last - first) * row_bytes

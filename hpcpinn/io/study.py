@@ -8,7 +8,6 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-import h5py
 import numpy as np
 from jaxtyping import Float, Int
 from numpy import ndarray
@@ -98,7 +97,6 @@ def write_study(path: str | Path, communicator: "Communicator", result: StudyRes
 
 
 def _write(path: Path, result: StudyResult) -> None:
-    path.parent.mkdir(parents=True, exist_ok=True)
     values = {
         "config": result.config,
         "noise": result.noise,
@@ -113,7 +111,7 @@ def _write(path: Path, result: StudyResult) -> None:
         **{f"cells/{name}": x for name, x in result.cells.items()},
     }
     cell = ("noise", "observations")
-    with h5py.File(path, "w", locking=False) as file:
+    with storage.replacing(path) as file:
         datasets.write_origin(file, FORMAT, FORMAT_VERSION)
         datasets.write(file, STUDY, values)
         for name in (*cell, "draw", "constant"):

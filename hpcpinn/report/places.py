@@ -4,8 +4,8 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from hpcpinn.errors import InputError
+from hpcpinn.io.names import stem_of
 from hpcpinn.io.places import check_folder, check_usable, same_file
-from hpcpinn.io.storage import stem_of
 
 
 def check_picture(picture: Path, inputs: Mapping[str, Path], fix: str = "name another file with --picture") -> None:

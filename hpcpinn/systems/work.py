@@ -1,5 +1,7 @@
 """How a command's work on an order is done, whatever the system."""
 
+from dataclasses import replace
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from hpcpinn.core.order import Order
@@ -30,10 +32,21 @@ def work_on(order: Order, command: str, communicator: "Communicator", progress: 
         SolveError: The work did not succeed.
         OutputError: The result cannot be written.
     """
-    action = part(require_action(order, command))
+    from hpcpinn.io.owner import check_free, owning  # loads HDF5, as what follows
+    from hpcpinn.systems.common.resumption import checkpoint_for
+
+    action, output = part(require_action(order, command)), Path(order.described.run.output)
+
+    def look() -> None:
+        check_free(output)
+        action.look(order)
+
     with order.origin.naming_places():
-        communicator.on_root(action.look, order)
-        return action.work(order, communicator, progress)
+        communicator.on_root(look)
+        with owning(communicator, output):
+            if order.wish is not None:
+                order = replace(order, resume=communicator.on_root(checkpoint_for, order.wish, output))
+            return action.work(order, communicator, progress)
 
 
 def judge(order: Order, command: str, outcome: Any) -> None:

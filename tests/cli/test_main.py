@@ -11,9 +11,9 @@ from typer.testing import CliRunner
 
 from hpcpinn import __version__
 from hpcpinn.cli.main import DEBUG, all_commands, application, with_resume_value
-from hpcpinn.cli.run import checkpoint_to_resume
+from hpcpinn.cli.run import wish_to_resume
 from hpcpinn.config.jobs import DEFAULT, bundled_job
-from hpcpinn.errors import InputError
+from hpcpinn.core.order import Resumption
 from hpcpinn.morphology.sites import GRAMMAR
 from hpcpinn.systems.cell.config.schema import RunConfig
 from hpcpinn.systems.jobs import load_order
@@ -195,16 +195,11 @@ def test_resume_may_stand_alone(typed, meant):
 
 def test_which_checkpoint_is_meant(tmp_path):
     output = tmp_path / "run.h5"
-    assert checkpoint_to_resume(None, output) is None
-    assert checkpoint_to_resume("auto", output) is None
-    with pytest.raises(InputError, match=r"no checkpoint .*run\.checkpoint\.h5"):
-        checkpoint_to_resume("here", output)
-    with pytest.raises(InputError, match=r"no checkpoint other\.h5"):
-        checkpoint_to_resume("other.h5", output)
-    checkpoint = tmp_path / "run.checkpoint.h5"
-    checkpoint.touch()
-    assert checkpoint_to_resume("auto", output) == checkpoint
-    assert checkpoint_to_resume("here", output) == checkpoint
+    own = tmp_path / "run.checkpoint.h5"
+    assert wish_to_resume(None, output) is None
+    assert wish_to_resume("auto", output) == Resumption(own, or_begins=True)
+    assert wish_to_resume("here", output) == Resumption(own)
+    assert wish_to_resume("other.h5", output) == Resumption(Path("other.h5"))
 
 
 @pytest.mark.parametrize("path", sorted((REPOSITORY / "jobs").glob("*.toml")), ids=lambda path: path.stem)

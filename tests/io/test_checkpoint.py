@@ -6,6 +6,7 @@ import pytest
 
 from hpcpinn.errors import InputError, OutputError
 from hpcpinn.io import checkpoint
+from hpcpinn.io.seal import seal_file
 from tests.io import runs
 
 SETTINGS = {"network": {"features": 64, "activation": "sine"}, "run": {"seed": 3}}
@@ -116,6 +117,7 @@ def test_missing_foreign_and_damaged_checkpoints_are_named(communicator, common_
     if communicator.rank == 0:
         with h5py.File(path, "r+") as file:
             file.attrs["format_version"] = 99
+        seal_file(path)
     communicator.barrier()
     with pytest.raises(InputError, match="format_version 99"):
         checkpoint.load(path, communicator, pieces, wanted)

@@ -98,16 +98,16 @@ def test_a_run_that_was_cut_short_goes_on_bit_by_bit(communicator, tmp_path, geo
 
 
 @pytest.mark.mpi_ranks(2)
-@pytest.mark.parametrize("parts", [False, True], ids=["one-file", "file-per-rank"])
-def test_a_line_is_handed_in_by_its_owners_and_a_box_by_one_rank(communicator, common_path, parts):
+@pytest.mark.parametrize("gathered", [False, True], ids=["together", "by-rank-0"])
+def test_a_line_is_handed_in_by_its_owners_and_a_box_by_one_rank(communicator, common_path, gathered):
     line = Line(X, owner=np.array([0, 1, 0, 1, 1]))
-    with ResultWriter(common_path / "line.h5", communicator, header_on(line), parts=parts) as writer:
+    with ResultWriter(common_path / "line.h5", communicator, header_on(line), gathered=gathered) as writer:
         for time in (0.5, 1.0):
             writer.frame(time, {name: values[writer.local_pieces] for name, values in frame(line, time).items()})
         writer.windows([{"start": 0.0, "length": 1.0, "error_estimate": 1e-3, "rejected": 0, "steps": 3}])
     check(common_path / "line.h5", line, 1)
     box = GEOMETRIES["box"]
-    writer = ResultWriter(common_path / "box.h5", communicator, header_on(box), parts=parts)
+    writer = ResultWriter(common_path / "box.h5", communicator, header_on(box), gathered=gathered)
     if communicator.rank == 0:  # the others have nothing to say
         for time in (0.5, 1.0):
             writer.frame(time, frame(box, time))

@@ -13,6 +13,7 @@ from hpcpinn.io.geometry import Box, Points, Tree
 from hpcpinn.io.inference import Bands, Check, FieldBands, InferenceResult, read_inference, write_inference
 from hpcpinn.io.observations import Observations
 from hpcpinn.io.schema import Variable
+from hpcpinn.io.seal import seal_file
 from tests.io import runs
 
 
@@ -142,6 +143,7 @@ def test_a_file_of_an_older_version_says_what_to_do(communicator, tmp_path):
     write_inference(tmp_path / "i.h5", communicator, bare())
     with h5py.File(tmp_path / "i.h5", "r+") as file:
         file.attrs["format_version"] = 1
+    seal_file(tmp_path / "i.h5")
     with pytest.raises(
         InputError, match=r"format_version 1 .* knows version 3; use the hpcpinn that .*, or run the job again"
     ):

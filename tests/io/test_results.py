@@ -4,7 +4,6 @@ import h5py
 import numpy as np
 import pytest
 
-from hpcpinn.errors import InputError
 from hpcpinn.io import read
 from hpcpinn.io.geometry import equal_cells
 from hpcpinn.io.results import ResultWriter
@@ -12,7 +11,7 @@ from hpcpinn.systems.cell import recorded
 from tests.io import runs
 from tests.io.runs import FIELDS
 
-KINDS = pytest.mark.parametrize("parts", [False, True], ids=["one-file", "file-per-rank"])
+KINDS = pytest.mark.parametrize("gathered", [False, True], ids=["together", "by-rank-0"])
 
 
 def check_windows(path, count):
@@ -39,10 +38,10 @@ def check_windows(path, count):
 
 @pytest.mark.mpi_ranks(1, 2, 3)
 @KINDS
-def test_values_do_not_depend_on_ranks_owners_or_row_order(communicator, common_path, parts):
+def test_values_do_not_depend_on_ranks_owners_or_row_order(communicator, common_path, gathered):
     header = runs.header(communicator.size)
     backwards = np.flatnonzero(header.geometry.owner == communicator.rank)[::-1]
-    with ResultWriter(common_path / "run.h5", communicator, header, pieces=backwards, parts=parts) as writer:
+    with ResultWriter(common_path / "run.h5", communicator, header, pieces=backwards, gathered=gathered) as writer:
         for index in range(20):  # 40 frames: more than one chunk
             runs.write_window(writer, index)
     result = check_windows(common_path / "run.h5", 20)
@@ -53,18 +52,16 @@ def test_values_do_not_depend_on_ranks_owners_or_row_order(communicator, common_
 
 @pytest.mark.mpi_ranks(1, 2, 3)
 @KINDS
-def test_resume_drops_what_came_after_the_checkpoint(communicator, common_path, parts):
+def test_resume_drops_what_came_after_the_checkpoint(communicator, common_path, gathered):
     path = common_path / "run.h5"
     header = runs.header(communicator.size)
-    writer = ResultWriter(path, communicator, header, parts=parts)
+    writer = ResultWriter(path, communicator, header, gathered=gathered)
     for index in range(5):
         runs.write_window(writer, index)
     del writer  # died after window 4; the checkpoint is of time 3
     communicator.barrier()
-    if parts or communicator.size == 1:
-        pieces = None
-    else:  # continue with other owners
-        pieces = np.flatnonzero(np.arange(runs.N_PIECES) % communicator.size == communicator.rank)
+    # continue with other owners
+    pieces = np.flatnonzero(np.arange(runs.N_PIECES) % communicator.size == communicator.rank)
     with ResultWriter.resume(path, communicator, header, 3.0, pieces=pieces) as writer:
         assert not read(path).complete
         check_windows(path, 3)
@@ -72,16 +69,6 @@ def test_resume_drops_what_came_after_the_checkpoint(communicator, common_path, 
         for index in range(3, 6):
             runs.write_window(writer, index)
     assert check_windows(path, 6).complete
-
-
-@pytest.mark.mpi_ranks(2)
-def test_files_per_rank_are_not_resumed_on_other_ranks(communicator, common_path):
-    header = runs.header(communicator.size)
-    ResultWriter(common_path / "run.h5", communicator, header, parts=True).close()
-    other = dataclasses.replace(header.geometry, owner=1 - header.geometry.owner)
-    swapped = dataclasses.replace(header, geometry=other)
-    with pytest.raises(InputError, match="one file per rank by 2 ranks"):
-        ResultWriter.resume(common_path / "run.h5", communicator, swapped, 1.0)
 
 
 @pytest.mark.mpi_ranks(1, 2, 3)

@@ -7,11 +7,13 @@ import sys
 from dataclasses import replace
 from pathlib import Path
 
-from hpcpinn.cli.run import checkpoint_to_resume
+from hpcpinn.core.order import Resumption
+from hpcpinn.io.checkpoint import checkpoint_path
 from hpcpinn.parallel.device import prepare
 from hpcpinn.parallel.transports import make_communicator
 from hpcpinn.progress import NoProgress
 from hpcpinn.systems import part
+from hpcpinn.systems.common.resumption import checkpoint_for
 from hpcpinn.systems.jobs import load_order, require_action
 
 
@@ -21,7 +23,8 @@ def main(job: str, transport: str, *outputs: str) -> None:
     communicator = make_communicator(transport)
     for output in outputs:
         order = load_order(Path(job), [f"run.output={output}"])
-        order = replace(order, resume=checkpoint_to_resume("auto", Path(output)))
+        wish = Resumption(checkpoint_path(output), or_begins=True)
+        order = replace(order, resume=communicator.on_root(checkpoint_for, wish, Path(output)))
         part(require_action(order, "run")).work(order, communicator, NoProgress())
 
 

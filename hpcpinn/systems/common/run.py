@@ -57,10 +57,9 @@ def check_files(result: str, inputs: Mapping[str, Path]) -> None:
     with concerning("run", "output"):
         places.check_usable(output, inputs, ANOTHER, schema.FORMAT)
         saved = f"the checkpoint goes there: {ANOTHER}"
-        places.check_usable(checkpoint.checkpoint_path(output), inputs, saved, checkpoint.FORMAT)
+        for kept in checkpoint.paths_of(output):
+            places.check_usable(kept, inputs, saved, checkpoint.FORMAT)
         places.check_usable(metrics_path(output), inputs, f"the metrics go there: {ANOTHER}")
-        for part in output.parent.glob(f"{output.stem}.rank*{output.suffix}"):
-            places.check_usable(part, inputs, f"one rank's part of the result goes there: {ANOTHER}")
 
 
 def input_files(order: Order) -> dict[str, Path]:

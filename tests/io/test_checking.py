@@ -1,0 +1,152 @@
+"""What `hpcpinn check` says, and that nothing damaged is taken for something else."""
+
+import os
+import shutil
+
+import h5py
+import numpy as np
+import pytest
+from typer.testing import CliRunner
+
+from hpcpinn.cli.main import application
+from hpcpinn.errors import InputError
+from hpcpinn.io import checkpoint, read, seal
+from hpcpinn.io.change import journal_path
+from hpcpinn.io.results import ResultWriter
+from hpcpinn.io.seal import SIZE, seal_file
+from tests.io import runs
+from tests.io.test_checkpoint import SETTINGS, own, save
+from tests.io.test_results import check_windows
+
+
+@pytest.fixture
+def path(communicator, tmp_path):
+    path = tmp_path / "run.h5"
+    writer = ResultWriter(path, communicator, runs.header(1))
+    for index in range(3):
+        runs.write_window(writer, index)
+        save(checkpoint.checkpoint_path(path), communicator, march_windows=index + 1)
+    return path
+
+
+def said(path, *options, code=0):
+    done = CliRunner().invoke(application(), ["check", str(path), *options])
+    assert (done.exception is None) == (code == 0), done.output
+    assert code == 0 or isinstance(done.exception, InputError)
+    return done.output
+
+
+def test_every_part_has_its_line(path):
+    lines = said(path).splitlines()
+    assert "run.h5: whole, partial: 0 to 3 of 6 ms, 6 frames of a cell on tree, version 2 by hpcpinn" in lines[0]
+    assert "run.checkpoint.h5: whole, after 3 windows" in lines[1]
+    assert "run.checkpoint.previous.h5: whole, after 2 windows" in lines[2]
+    assert lines[3].split() == ["writer", "none"]
+    assert "hpcpinn run with its job and --resume" in lines[-1]
+    flip(checkpoint.checkpoint_path(path), 3000)
+    lines = said(path, code=2).splitlines()
+    assert "run.checkpoint.h5: cannot be read, it is truncated or damaged" in lines[1]
+    assert "--resume" in lines[-1]  # there is the one before it
+    flip(path, 3000)
+    assert "restore the result from a copy" in said(path, code=2).splitlines()[-1]
+
+
+def test_a_file_without_a_seal_is_accepted_where_a_person_says_so(path):
+    shutil.copy(path, path.with_name("copy.h5"))
+    with h5py.File(path, "r+") as file:
+        file.attrs["note"] = "mine"  # HDF5 cuts the seal off
+    with pytest.raises(InputError, match="run.h5: has no seal: .* `hpcpinn check --accept .*run.h5` takes it as it is"):
+        read(path)
+    said(path, "--accept")
+    assert read(path).attributes["note"] == "mine"
+    with pytest.raises(InputError, match="is whole; there is nothing to accept"):
+        said_error(path.with_name("copy.h5"))
+    flip(path, 100)
+    with pytest.raises(InputError, match="is not what it was when it was sealed"):
+        said_error(path)
+
+
+def said_error(path):
+    done = CliRunner().invoke(application(), ["check", str(path), "--accept"])
+    assert done.exception is not None
+    raise done.exception
+
+
+def flip(path, byte, bit=0):
+    with open(path, "r+b") as file:
+        file.seek(byte)
+        old = file.read(1)[0]
+        file.seek(byte)
+        file.write(bytes([old ^ (1 << bit)]))
+
+
+def test_no_flipped_bit_is_read_as_other_data(path, communicator):
+    """Of result and checkpoint, at random places and in the seal: never other data, always one line."""
+    saved, random = checkpoint.checkpoint_path(path), np.random.default_rng(3)
+    wanted = checkpoint.fingerprint(SETTINGS, runs.y_cable())
+    for file, look in (
+        (path, lambda: read(path)),
+        (saved, lambda: checkpoint.load(saved, communicator, own(communicator), wanted)),
+    ):
+        look()
+        size, before = file.stat().st_size, file.read_bytes()
+        for byte in [*random.integers(0, size - SIZE, 60), size - SIZE, size - SIZE + 20, size - 40, size - 1]:
+            flip(file, int(byte), int(random.integers(8)))
+            with pytest.raises(InputError, match=file.name):
+                look()
+            file.write_bytes(before)
+
+
+def test_links_to_other_files_are_not_followed(path, communicator, tmp_path):
+    with h5py.File(tmp_path / "other.h5", "w") as file:
+        file["name"] = "theirs"
+    for name, put in {
+        "probes/name": lambda file: h5py.ExternalLink("other.h5", "name"),
+        "windows/start": lambda file: h5py.SoftLink("/time"),
+    }.items():
+        copy = shutil.copy(path, tmp_path / "copy.h5")
+        with h5py.File(copy, "r+") as file:
+            del file[name]
+            file[name] = put(file)
+        seal_file(copy)
+        with pytest.raises(InputError, match=f"/{name} is a link to"):
+            read(copy)
+    with h5py.File(path, "r+") as file:
+        del file["time"]
+        file.create_dataset("time", 6, float, external=[(str(tmp_path / "other.h5"), 0, 48)])
+    seal_file(path)
+    with pytest.raises(InputError, match="/time lies in another file"):
+        read(path)
+
+
+def test_what_a_dataset_claims_is_looked_at_before_memory_is_taken(path):
+    with h5py.File(path, "r+") as file:
+        del file["calcium"]
+        file.create_dataset("calcium", (10**9, 33), float, chunks=(16, 33))  # of which nothing is there
+        file["committed"][0] = 10**9
+    seal_file(path)
+    with pytest.raises(InputError, match=r"/calcium claims 264000000000 bytes and holds 0"):
+        read(path)
+
+
+def test_a_result_is_read_while_it_is_written(path, communicator, monkeypatch):
+    """Whoever looks in the middle of a change sees what was before it."""
+    writer, seen, write_seal = ResultWriter.resume(path, communicator, runs.header(1), 3.0), [], seal.write_seal
+
+    def looking(*arguments):
+        assert journal_path(path).exists()
+        seen.append(len(check_windows(path, 3).time))
+        write_seal(*arguments)
+
+    monkeypatch.setattr(seal, "write_seal", looking)
+    runs.write_window(writer, 3)
+    assert seen == [6]
+    check_windows(path, 4)
+
+
+def test_what_is_no_file_of_ours_is_said(tmp_path):
+    (tmp_path / "a.txt").write_text("x")
+    with pytest.raises(InputError, match="is no file of hpcpinn that can be opened"):
+        said_error(tmp_path / "a.txt")
+    os.mkfifo(tmp_path / "pipe.h5")
+    assert "is not a regular file but a pipe" in said(tmp_path / "pipe.h5", code=2)
