@@ -55,7 +55,9 @@ def test_coordinates_are_logarithms_or_measures_and_lead_back():
 def test_every_constant_that_can_be_learned_has_a_unit_a_value_and_a_truth():
     """But gates: those of a preset may lack a rate."""
     known = PRESETS["physical-N"].replace(leak=1e-3)
-    assert set(learnable.PLAIN) | {"gates", "cable", "field", "channels"} == set(CellTruthConfig.model_fields)
+    assert set(learnable.PLAIN) | {"gates", "buffers", "cable", "field", "channels"} == set(
+        CellTruthConfig.model_fields
+    )
     for name in learnable.PLAIN:
         assert learnable.unit_of(name) and np.isfinite(value_of(name, known))
     assert learnable.unit_of("gates[0].half") == "mV" and value_of("gates[1].half", known) == -40.0

@@ -23,7 +23,7 @@ from hpcpinn.morphology.frusta import kind_name
 from hpcpinn.physics import calcium
 from hpcpinn.physics.calcium_system import CalciumForcing, CalciumSystem
 from hpcpinn.physics.constants import CalciumConstants
-from hpcpinn.systems.cell.config.learnable import BY_TYPE, drives_voltage, gate_member, measure_of
+from hpcpinn.systems.cell.config.learnable import BY_TYPE, drives_voltage, measure_of, part_member
 
 NOT_IN_COURSE = (
     "D_c", "D_b", "b_tot", "k_plus", "k_minus", "c_rest", "pmca_max", "pmca_K", "ncx_max", "ncx_K", "leak",
@@ -35,6 +35,9 @@ constant is taken to enter it: what is forgotten here costs time, and no derivat
 
 def enters_course(name: str) -> bool:
     """Whether a constant enters the course of channels or releases by more than a factor."""
+    part = part_member(name)
+    if part is not None:
+        return part[0] == "gates"
     return not (name in NOT_IN_COURSE or name.startswith(BY_TYPE) or drives_voltage(name))
 
 
@@ -151,12 +154,12 @@ def value_of(name: str, known: CalciumConstants, changes: Mapping[str, float] | 
         changes: Others by name; of all channels (``vdcc_density``) where there is none of a type of neurite.
 
     Raises:
-        InputError: The channel has no such gate, or the gate no such constant.
+        InputError: There is no such gate or buffer, or the gate has no such constant.
     """
     changes = changes or {}
     of_all = name.partition(".")[0] if name.startswith(BY_TYPE) else name
     given = changes.get(name, changes.get(of_all))
     own = value_at(known, of_all)  # also of a constant that is given: whether there is such a gate shows only here
     if given is None and of_all not in learnable(known):
-        raise InputError(f"{name!r}: this gate follows x_inf(V) and tau, and has no {(gate_member(name) or name)[-1]}")
+        raise InputError(f"{name!r}: this gate follows x_inf(V) and tau, and has no {name.rpartition('.')[2]}")
     return float(own if given is None else given)

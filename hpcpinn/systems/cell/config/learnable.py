@@ -4,16 +4,18 @@ import re
 from collections.abc import Mapping
 from types import MappingProxyType
 
-from hpcpinn.core.parameters import LOGARITHM, Constant, learnable_in, unknown
-from hpcpinn.physics.constants import CalciumConstants, Gate
+from hpcpinn.core.parameters import LOGARITHM, Constant, learnable_in, nested_in, unknown
+from hpcpinn.physics.constants import CalciumConstants
 from hpcpinn.physics.membrane_constants import CableConstants, Current, FieldConstants
 
 PLAIN: Mapping[str, Constant] = MappingProxyType(learnable_in(CalciumConstants))
 """Of [physics.constants]."""
 BY_TYPE = next(f"{name}." for name, entry in PLAIN.items() if entry.varies_by)
 """Begins the density of channels on one type of neurite."""
-OF_GATES: Mapping[str, Constant] = MappingProxyType(learnable_in(Gate))
-"""Of a gate of the calcium channel, ``gates[0].half``."""
+OF_PARTS: Mapping[str, Mapping[str, Constant]] = MappingProxyType(
+    {name: learnable_in(part.declaration) for name, part in nested_in(CalciumConstants).items()}
+)
+"""Of parts: of a gate of the calcium channel (``gates[0].half``), of a buffer besides calbindin."""
 OF_VOLTAGE: Mapping[str, Constant] = MappingProxyType(
     {
         f"{table}.{name}": entry
@@ -25,13 +27,13 @@ OF_VOLTAGE: Mapping[str, Constant] = MappingProxyType(
 OF_CURRENTS: Mapping[str, Constant] = MappingProxyType(learnable_in(Current))
 """Of a current of a channel set, ``channels.squid.sodium.conductance``."""
 _CURRENT = re.compile(rf"channels\.(\w+)\.(\w+)\.({'|'.join(OF_CURRENTS)})")
-_GATE = re.compile(rf"gates\[(\d+)\]\.({'|'.join(OF_GATES)})")
+_PART = re.compile(r"(\w+)\[\d+\]\.(\w+)")
 
 
-def gate_member(name: str) -> tuple[int, str] | None:
-    """(1, "half") for ``gates[1].half``; None for what is no constant of a gate."""
-    found = _GATE.fullmatch(name)
-    return (int(found[1]), found[2]) if found else None
+def part_member(name: str) -> tuple[str, str] | None:
+    """("gates", "half") for ``gates[1].half``; None for what is no constant of a part."""
+    found = _PART.fullmatch(name)
+    return (found[1], found[2]) if found and found[2] in OF_PARTS.get(found[1], {}) else None
 
 
 def current_member(name: str) -> tuple[str, str, str] | None:
@@ -46,13 +48,14 @@ def drives_voltage(name: str) -> bool:
 
 
 def constant_named(name: str) -> Constant | None:
-    """What is declared of a constant that can be learned, which may be one of a gate, a current or a type of neurite.
+    """What is declared of a constant that can be learned, which may be one of a part, a current or a type of neurite.
 
-    Which types and gates a cell has is its own affair.
+    Which types, gates and buffers a cell has is its own affair.
     """
-    gate, current = gate_member(name), current_member(name)
-    if gate or current:
-        return OF_GATES[gate[1]] if gate else OF_CURRENTS[name.rpartition(".")[2]]
+    if part := part_member(name):
+        return OF_PARTS[part[0]][part[1]]
+    if current := current_member(name):
+        return OF_CURRENTS[current[2]]
     by_type = name.startswith(BY_TYPE) and len(name) > len(BY_TYPE)
     return OF_VOLTAGE.get(name) or PLAIN.get(name.partition(".")[0] if by_type else name)
 
@@ -82,5 +85,5 @@ def unit_of(name: str) -> str:
 
 def refusal(name: str) -> str:
     """What a person is told whose name is none of a constant that can be learned."""
-    parts = (f"{BY_TYPE}TYPE", f"gates[N].({'|'.join(OF_GATES)})")
+    parts = (f"{BY_TYPE}TYPE", *(f"{name}[N].({'|'.join(members)})" for name, members in OF_PARTS.items()))
     return unknown(name, [*PLAIN, *parts, *OF_VOLTAGE, f"channels.SET.CURRENT.({'|'.join(OF_CURRENTS)})"])
