@@ -28,8 +28,8 @@ from numpy import ndarray  # noqa: E402
 
 from hpcpinn.io.flow_map_file import read_flow_map  # noqa: E402
 from hpcpinn.networks.perceptron import n_parameters  # noqa: E402
-from hpcpinn.physics.constants import PRESETS  # noqa: E402
-from hpcpinn.physics.pumped_binding import Deviation, ReactionConstants, deviation, state  # noqa: E402
+from hpcpinn.physics.constants import PRESETS, ReactionConstants  # noqa: E402
+from hpcpinn.physics.pumped_binding import Deviation, deviation, state  # noqa: E402
 from hpcpinn.physics.stiff_step import stiff_flow  # noqa: E402
 from hpcpinn.timestepping.flow_map_error import (  # noqa: E402
     WORST_WANTED,

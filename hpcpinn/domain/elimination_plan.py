@@ -149,7 +149,8 @@ class TreePlan(NamedTuple):
     Attributes:
         own: Elimination of the nodes that only this rank knows.
         top: Elimination of what is left of all ranks; the same on all.
-        weight: w_j of Robin's rule at this rank's ends, zero at free ends, (P, 2).
+        weight: w_j of Robin's rule at this rank's ends, zero at free ends, for every volume (`TransmissionRule`),
+            (P, 2, G).
         kept: Local nodes that are left, (k,).
         kept_number: Numbers of `kept` among the nodes left on all ranks, (k,).
         links: Slots that are left, (l,).
@@ -159,7 +160,7 @@ class TreePlan(NamedTuple):
 
     own: Elimination
     top: Elimination
-    weight: Float[Array, "P 2"]
+    weight: Float[Array, "P 2 G"]
     kept: Int[Array, " k"]
     kept_number: Int[Array, " k"]
     links: Int[Array, " l"]
@@ -179,7 +180,7 @@ class _Local(NamedTuple):
 def plan_tree(
     stored: list[Int[np.ndarray, " P"]],
     node: Int[np.ndarray, "F 2"],
-    weight: Float[np.ndarray, "F 2"],
+    weight: Float[np.ndarray, "F 2 G"],
     rank: int,
 ) -> TreePlan:
     """Plans the elimination for one rank; every rank calls it with the same arguments but `rank`.
@@ -215,7 +216,7 @@ def plan_tree(
     return TreePlan(
         own=mine.own,
         top=top,
-        weight=jax.device_put(np.where(inner[node[pieces]], weight[pieces], 0.0)),
+        weight=jax.device_put(np.where(inner[node[pieces]][..., None], weight[pieces], 0.0)),
         kept=_numbers(np.searchsorted(mine.nodes, my_nodes).tolist()),
         kept_number=_numbers([number[int(n)] for n in my_nodes]),
         links=_numbers([s for link in mine.left for s in (link.forward, link.backward)]),

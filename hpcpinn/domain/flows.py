@@ -4,19 +4,20 @@ import jax.numpy as jnp
 from jaxtyping import Array, Float
 
 from hpcpinn.domain.window_solver import WindowSolver
+from hpcpinn.physics.constants import CYTOSOL
 from hpcpinn.training.local import Window, field_at, pointwise
 
 
-def node_volume(solver: WindowSolver) -> Float[Array, "P X"]:
-    """Volume that every space node stands for, µm³."""
+def node_volume(solver: WindowSolver) -> Float[Array, "P G X"]:
+    """Volume that every space node stands for, of that which a species lives in (`PieceGeometry`), µm³."""
     weight = jnp.asarray(solver.table.grid.space_weight)
-    return solver.geometry.length[:, None] * solver.geometry.area * weight
+    return solver.geometry.length[:, None, None] * solver.geometry.area * weight
 
 
 def calcium_content(solver: WindowSolver, field: Float[Array, "P K X"]) -> Float[Array, ""]:
     """∫A Σ_k content_k u_k ds of this rank: total calcium up to a constant, µM·µm³."""
     content = jnp.asarray(solver.equation.content)
-    return jnp.einsum("k,pkx,px->", content, field, node_volume(solver))
+    return jnp.einsum("k,pkx,pkx->", content, field, node_volume(solver))
 
 
 def membrane_flows(
@@ -28,6 +29,8 @@ def membrane_flows(
 
     flows = pointwise(equation.passage)(field, window.forcing)
     time_weight = jnp.asarray(grid.time_weight)[:, None]
-    share = (time_weight[None] * node_volume(solver)[:, None, :]).reshape(field.shape[0], -1)
+    area = solver.geometry.cross_section(equation.volumes.index(CYTOSOL))
+    volume = solver.geometry.length[:, None] * area * jnp.asarray(grid.space_weight)
+    share = (time_weight[None] * volume[:, None, :]).reshape(field.shape[0], -1)
     net, inward = window.duration * jnp.einsum("pqf,pq->f", flows, share)
     return net, inward

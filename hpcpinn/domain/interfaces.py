@@ -6,23 +6,26 @@ the ends i that meet there give what they are told next,
 
     g_i = a_i N₁ + b_i N₂ + c_i o_i + s_i,      N_k = Σ_j w_kj o_j,
 
-where the weights depend on the transmission condition. All sums run over the ends of a node in
+where the weights depend on the transmission condition and on the cross-sections of the volume that a species lives in
+(axis G, of length 1 where all live in the same). All sums run over the ends of a node in
 the order of the whole tree, so the iterates are the same on any number of ranks.
 """
 
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import NamedTuple
 
 import jax
 import jax.numpy as jnp
 import numpy as np
-from jaxtyping import Array, Float, Int, Shaped
+from jaxtyping import Array, Bool, Float, Int, Shaped
 
 from hpcpinn.domain.elimination_plan import TreePlan, plan_tree
 from hpcpinn.morphology.cable import Cable
 from hpcpinn.parallel.communicator import Communicator
 from hpcpinn.parallel.exchange import ExchangePlan, plan_exchange
-from hpcpinn.training.local import EdgeRows
+from hpcpinn.physics.constants import CYTOSOL
+from hpcpinn.training.local import EdgeRows, distinct
 
 ROBIN_RECEIVE, ROBIN_SEND = (1.0, 1.0), (1.0, -1.0)
 VALUE, SLOPE = (1.0, 0.0), (0.0, 1.0)
@@ -34,18 +37,23 @@ class TransmissionRule(NamedTuple):
     Attributes:
         entry_slot: Slot (local end or ghost) of every entry of the node sums, (n_entries,).
         entry_node: Local node of every entry, ascending, (n_entries,).
-        entry_weight: w₁ and w₂, (n_entries, 2).
+        entry_weight: w₁ and w₂, (n_entries, 2, G).
         end_node: Local node of every local end, (P, ends).
-        coefficient: a, b, c of every local end, (P, ends, 3).
-        source_weight: Slope-type gain of a flux given at the end's node, (P, ends), 1/area.
+        coefficient: a, b, c of every local end, (P, ends, 3, G).
+        source_weight: Slope-type gain of a flux given at the end's node, 1/area, (P, ends, G).
     """
 
     entry_slot: Int[Array, " E"]
     entry_node: Int[Array, " E"]
-    entry_weight: Float[Array, "E 2"]
+    entry_weight: Float[Array, "E 2 G"]
     end_node: Int[Array, "P ends"]
-    coefficient: Float[Array, "P ends 3"]
-    source_weight: Float[Array, "P ends"]
+    coefficient: Float[Array, "P ends 3 G"]
+    source_weight: Float[Array, "P ends G"]
+
+    @property
+    def is_inner(self) -> Bool[Array, "P ends"]:
+        """Whether an end meets others, by Robin's rule."""
+        return self.coefficient[:, :, 0, 0] != 0.0
 
 
 @dataclass(frozen=True)
@@ -70,23 +78,45 @@ class Interfaces:
     relaxation: Float[Array, "P ends"]
     tree: TreePlan | None = None
 
+    def of_species(self, number: int) -> "Interfaces":
+        """Those of one species alone; `number` may be that of any where all live in the same volume."""
+        rule = self.rule
+        if rule.entry_weight.shape[-1] == 1:
+            return self
+        one = slice(number, number + 1)
+        own = rule._replace(**{name: getattr(rule, name)[..., one] for name in _BY_VOLUME})
+        tree = self.tree and self.tree._replace(weight=self.tree.weight[..., one])
+        return replace(self, rule=own, tree=tree)
+
+
+_BY_VOLUME = ("entry_weight", "coefficient", "source_weight")
+
 
 class _EndTables(NamedTuple):
     """Per end of the whole domain: what `EdgeRows`, `TransmissionRule` and `Interfaces` hold of the local ones."""
 
     receive: Float[np.ndarray, "E 2"]
     send: Float[np.ndarray, "E 2"]
-    weight: Float[np.ndarray, "E 2"]
-    coefficient: Float[np.ndarray, "E 3"]
-    source: Float[np.ndarray, " E"]
+    weight: Float[np.ndarray, "E 2 G"]
+    coefficient: Float[np.ndarray, "E 3 G"]
+    source: Float[np.ndarray, "E G"]
     relaxation: Float[np.ndarray, " E"]
 
 
+_BY_END_AND_VOLUME = ("weight", "coefficient", "source")
+
+
 def _end_tables(
-    ends_at: Int[np.ndarray, "F ends"], areas: Float[np.ndarray, "F ends"], transmission: str
+    ends_at: Int[np.ndarray, "F ends"], areas: Float[np.ndarray, "F ends G"], transmission: str
 ) -> _EndTables:
     """The tables of a transmission condition; ends in the order of the pieces."""
-    node, area = ends_at.ravel(), areas.ravel()
+    each = [_of_volume(ends_at.ravel(), areas[..., g].ravel(), transmission) for g in range(areas.shape[-1])]
+    by_volume = {name: np.stack([getattr(one, name) for one in each], axis=-1) for name in _BY_END_AND_VOLUME}
+    return each[0]._replace(**by_volume)
+
+
+def _of_volume(node: Int[np.ndarray, " E"], area: Float[np.ndarray, " E"], transmission: str) -> _EndTables:
+    """The tables for the cross-sections of one volume, without an axis of volumes."""
     n_ends = len(node)
     degree = np.bincount(node)[node]
     total = np.bincount(node, weights=area)[node]
@@ -127,6 +157,7 @@ def build_interfaces(
     colour: Int[np.ndarray, " F"],
     rank: int,
     transmission: str = "robin",
+    volumes: Sequence[str] = (CYTOSOL,),
 ) -> Interfaces:
     """Sets up the interfaces of one rank; every rank calls it with the same arguments but `rank`.
 
@@ -136,8 +167,10 @@ def build_interfaces(
         colour: 0 (red) or 1 (black) of every piece.
         rank: Number of this rank.
         transmission: "robin" or "dirichlet-neumann".
+        volumes: Volume of every species.
     """
-    area = np.pi * (pieces.radius**2 - pieces.er_radius**2)
+    inside = [pieces.within(volume) for volume in distinct(volumes)]
+    area = np.stack([np.pi * (part.radius**2 - part.er_radius**2) for part in inside], axis=-1)
     interfaces = interfaces_between(pieces.node, area, owner, colour, rank, transmission)
     if transmission != "robin":
         return interfaces
@@ -147,7 +180,7 @@ def build_interfaces(
 
 def interfaces_between(
     ends_at: Int[np.ndarray, "F ends"],
-    areas: Float[np.ndarray, "F ends"],
+    areas: Float[np.ndarray, "F ends G"],
     owner: Int[np.ndarray, " F"],
     colour: Int[np.ndarray, " F"],
     rank: int,
@@ -158,7 +191,7 @@ def interfaces_between(
     Args:
         ends_at: Node of every end of every piece; where ends meet they have it in common, and an end that
             is alone at its node is free.
-        areas: Cross-sections through which the ends exchange, (F, ends).
+        areas: Cross-sections through which the ends exchange, for every volume, (F, ends, G).
         owner, colour, rank, transmission: Rank and colour of every piece, this rank, and the rule at nodes, as in
             `build_interfaces`.
     """
@@ -197,10 +230,10 @@ def _tree_plan(
     owner: Int[np.ndarray, " F"],
     colour: Int[np.ndarray, " F"],
     rank: int,
-    weight: Float[np.ndarray, " E"],
+    weight: Float[np.ndarray, "E G"],
 ) -> TreePlan:
     stored = [storage_order(owner, colour, one) for one in range(int(owner.max()) + 1)]
-    return plan_tree(stored, pieces.node, weight.reshape(-1, 2), rank)
+    return plan_tree(stored, pieces.node, weight.reshape(-1, 2, weight.shape[-1]), rank)
 
 
 def _local_ends(
@@ -249,6 +282,11 @@ def _messages(
     return messages
 
 
+def of_rows(weight: Float[Array, "... G"], size: int) -> Float[Array, "... rows"]:
+    """Weights of species as those of rows K·T, species after species; one for all rows where there is one volume."""
+    return weight if weight.shape[-1] == 1 else jnp.repeat(weight, size // weight.shape[-1], axis=-1)
+
+
 def exchanged(
     interfaces: Interfaces, communicator: Communicator, ends: Float[Array, "P ends ..."]
 ) -> Float[Array, "S ..."]:
@@ -266,9 +304,9 @@ def orders(
 ) -> Float[Array, "P ends K T"]:
     """What the local ends are told next, from the reports in all slots (local ends, then ghosts)."""
     entries = reports[rule.entry_slot]
-    weighted = rule.entry_weight[:, :, None, None] * entries[:, None]
+    weighted = rule.entry_weight[..., None] * entries[:, None]
     sums = jax.ops.segment_sum(weighted, rule.entry_node, n_nodes, indices_are_sorted=True)
     at_end = sums[rule.end_node]
     own = reports[: rule.end_node.size].reshape(given.shape)
-    a, b, c = (rule.coefficient[:, :, i, None, None] for i in range(3))
+    a, b, c = (rule.coefficient[:, :, i, :, None] for i in range(3))
     return a * at_end[:, :, 0] + b * at_end[:, :, 1] + c * own + given

@@ -33,6 +33,7 @@ from hpcpinn.errors import InputError
 from hpcpinn.morphology.cable import Cable
 from hpcpinn.networks.trunk import make_separable_trunk
 from hpcpinn.parallel.communicator import Communicator
+from hpcpinn.physics.constants import CYTOSOL
 from hpcpinn.physics.diffusion_system import DiffusionSystem
 from hpcpinn.training.collocation import FeatureTable, feature_table, gauss_grid
 from hpcpinn.training.least_squares import (
@@ -88,10 +89,11 @@ class NetworkDiffusion:
 
     Attributes:
         table: The trunk's features.
-        geometry: Geometry of this rank's pieces.
+        geometry: Geometry of this rank's pieces, with the volumes of all species.
         interfaces: Ends that meet, with Robin's rule.
         communicator: All ranks.
         coefficients: D of every species, µm²/s.
+        volumes: Volume of every species.
         weights: Weights of initial and edge rows beside the equation's.
         most_bytes: Most memory that stored windows may take on a rank, bytes.
         batch: Pieces that are factorised together, see `linearise`.
@@ -103,6 +105,7 @@ class NetworkDiffusion:
     interfaces: Interfaces
     communicator: Communicator
     coefficients: tuple[float, ...]
+    volumes: tuple[str, ...]
     weights: RowWeights = RowWeights()
     most_bytes: float = 4e9
     batch: int | None = None
@@ -125,7 +128,7 @@ class NetworkDiffusion:
     @property
     def n_points(self) -> int:
         """Points of this rank: the nodes of all pieces, piece by piece."""
-        return int(self.geometry.area.size)
+        return len(self.geometry.length) * len(self.table.grid.space)
 
     def width(self, longest: float) -> int:
         """Rows are numbers: nothing is padded."""
@@ -174,7 +177,10 @@ class NetworkDiffusion:
 
     def _made(self, length: float) -> StoredWindows:
         """Factors of one length for all species, without the axis of lengths."""
-        parts = [self._one_species(jnp.asarray(d), jnp.asarray(length)) for d in self.coefficients]
+        parts = [
+            self._one_species(jnp.asarray(d), jnp.asarray(length), self._volume(n))
+            for n, d in enumerate(self.coefficients)
+        ]
         return StoredWindows(
             jnp.stack([part.keep for part in parts], axis=1),
             jnp.stack([part.ask for part in parts], axis=1),
@@ -182,16 +188,21 @@ class NetworkDiffusion:
             together([part.tree for part in parts]),
         )
 
-    @cached_property
-    def _one_species(self) -> Callable[[Array, Array], StoredWindows]:
-        return jax.jit(self._condensed)
+    def _volume(self, species: int) -> int:
+        """Number of the first species that lives in the same volume: all of them share a program."""
+        return self.volumes.index(self.volumes[species])
 
-    def _condensed(self, coefficient: Array, duration: Array) -> StoredWindows:
-        """Factors of one species, without the axis of species but in the tree's."""
-        equation, edges = DiffusionSystem(coefficient), self.interfaces.rows
-        table, geometry, tree = self.table, self.geometry, self.interfaces.tree
+    @cached_property
+    def _one_species(self) -> Callable[[Array, Array, int], StoredWindows]:
+        return jax.jit(self._condensed, static_argnums=2)
+
+    def _condensed(self, coefficient: Array, duration: Array, volume: int) -> StoredWindows:
+        """Factors of one species in a volume, without the axis of species but in the tree's."""
+        interfaces = self.interfaces.of_species(volume)
+        equation, edges = DiffusionSystem(coefficient), interfaces.rows
+        table, geometry, tree = self.table, self.geometry.of_species(volume), interfaces.tree
         assert tree is not None, "Robin's rule only"
-        n_pieces, n_space = geometry.area.shape
+        n_pieces, n_space = len(geometry.length), len(table.grid.space)
         size = 2 * len(table.grid.time)
         nothing = jnp.zeros((n_pieces, 1, table.n_features))
         window = Window(duration, jnp.zeros((n_pieces, 1, n_space)), None)
@@ -213,15 +224,14 @@ class NetworkDiffusion:
         unheard = correct(equation, table, geometry, edges, window, nothing, linear, self.weights, batch=self.batch)
         keep, report = jax.vmap(of_field, out_axes=2)(jnp.eye(n_space))
         give = jax.vmap(of_told, out_axes=2)(jnp.eye(size))
-        keep, give = self._balanced(equation, duration, linear, keep, report, give)
+        keep, give = self._balanced(equation, geometry, duration, linear, keep, report, give)
 
-        inner = self.interfaces.rule.coefficient[:, :, 0] != 0.0
-        inner = jnp.repeat(inner, size // 2, axis=1)[:, :, None]
+        inner = jnp.repeat(interfaces.rule.is_inner, size // 2, axis=1)[:, :, None]
         solved = solved_pieces(linear.transfer, inner.reshape(n_pieces, 2, -1)[:, :, :1])
-        system = node_system(self.interfaces, tree, solved, jnp.zeros((n_pieces, 2, size // 2)))
+        system = node_system(interfaces, tree, solved, jnp.zeros((n_pieces, 2, size // 2)))
         solved = solved.reshape(n_pieces, size, size)
         halo = -jnp.einsum("pij,pjx->pix", solved, jnp.where(inner, report, 0.0))
-        weight = 2.0 * jnp.repeat(tree.weight, size // 2, axis=1)[:, :, None]
+        weight = 2.0 * jnp.repeat(tree.weight, size // 2, axis=1)
         return StoredWindows(
             keep + jnp.einsum("pye,pex->pyx", give, halo),
             weight * halo,
@@ -232,6 +242,7 @@ class NetworkDiffusion:
     def _balanced(
         self,
         equation: DiffusionSystem,
+        geometry: PieceGeometry,
         duration: Array,
         linear: Linearisation,
         keep: Float[Array, "P X X"],
@@ -239,13 +250,13 @@ class NetworkDiffusion:
         give: Float[Array, "P X E"],
     ) -> tuple[Float[Array, "P X X"], Float[Array, "P X E"]]:
         """The operators with every piece shifted to the content that came through its ends."""
-        geometry, grid = self.geometry, self.table.grid
-        share = volume_weight(self.table, geometry)
-        volume = geometry.length * (geometry.area @ jnp.asarray(grid.space_weight))
-        inner = self.interfaces.rule.coefficient[:, :, 0] != 0.0
+        grid = self.table.grid
+        share, area = volume_weight(self.table, geometry)[:, 0], geometry.area[:, 0]  # of the only volume
+        volume = geometry.length * (area @ jnp.asarray(grid.space_weight))
+        inner = self.interfaces.rule.is_inner
         kappa = robin_parameter(equation, duration)[0]
         through = 0.5 * duration * equation.coefficient * kappa / volume[:, None]
-        through = jnp.where(inner, through * geometry.end_area, 0.0)
+        through = jnp.where(inner, through * geometry.end_area[:, :, 0], 0.0)
         through = (through[:, :, None] * jnp.asarray(grid.time_weight)).reshape(len(volume), -1)
         by_field = share - jnp.einsum("pe,pex->px", through, report)
         by_field = by_field - jnp.einsum("py,pyx->px", share, keep)
@@ -302,6 +313,7 @@ def network_diffusion(
     communicator: Communicator,
     coefficients: Sequence[float],
     *,
+    volumes: Sequence[str] | None = None,
     features: tuple[int, int] = (7, 4),
     nodes: int | None = None,
     colours: Int[ndarray, " F"] | None = None,
@@ -315,6 +327,7 @@ def network_diffusion(
         owner: Rank of every piece.
         communicator: All ranks.
         coefficients: D of every species, µm²/s.
+        volumes: Volume of every species; the cytosol by default.
         features: Numbers of features of space and of time. There are as many nodes in time as features.
         nodes: Space nodes of a piece, where the field is known; two more than features by default, as
             in coupled windows.
@@ -328,11 +341,13 @@ def network_diffusion(
     table = feature_table(trunk, gauss_grid(nodes or n_space + 2, n_time))
     colours = np.zeros(pieces.n_frusta, int) if colours is None else colours
     mine = pieces.take(storage_order(owner, colours, communicator.rank))
+    volumes = (CYTOSOL,) * len(coefficients) if volumes is None else tuple(volumes)
     return NetworkDiffusion(
         table=table,
-        geometry=piece_geometry(mine, table.grid.space),
-        interfaces=build_interfaces(pieces, owner, colours, communicator.rank),
+        geometry=piece_geometry(mine, table.grid.space, volumes),
+        interfaces=build_interfaces(pieces, owner, colours, communicator.rank, volumes=volumes),
         communicator=communicator,
         coefficients=tuple(float(d) for d in coefficients),
+        volumes=volumes,
         batch=batch,
     )

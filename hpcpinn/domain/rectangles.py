@@ -89,7 +89,7 @@ class Rectangles:
     def interfaces(self, owner: Int[np.ndarray, " P"], rank: int, transmission: str = "robin") -> Interfaces:
         """Which sides meet, as one rank sees it."""
         across = self.size[[1, 1, 0, 0]]
-        areas = np.tile(across, (self.n_pieces, 1))
+        areas = np.tile(across, (self.n_pieces, 1))[..., None]
         return interfaces_between(self.node, areas, owner, self.colour, rank, transmission)
 
     def stored(self, owner: Int[np.ndarray, " P"], rank: int) -> Int[np.ndarray, " p"]:

@@ -44,8 +44,8 @@ class Sampler:
         width = 2.0 / self.cells_per_piece
         left = -1.0 + width * np.arange(self.cells_per_piece)
         xi = (left[:, None] + 0.5 * width * (nodes + 1.0)).ravel()
-        area = np.asarray(piece_geometry(self.pieces, xi).area)
-        area = area.reshape(-1, self.cells_per_piece, _NODES_PER_CELL)
+        area = np.asarray(piece_geometry(self.pieces, xi, self.equation.volumes).area)
+        area = area.reshape(*area.shape[:2], self.cells_per_piece, _NODES_PER_CELL)
         share = area * weights
         share = share / share.sum(axis=-1, keepdims=True)
 
@@ -53,7 +53,7 @@ class Sampler:
             value = self.trunk.features(jnp.asarray(xi), jnp.full(len(xi), tau)).value
             field = jnp.einsum("pkm,nm->pkn", heads, value)
             field = field.reshape(*heads.shape[:2], self.cells_per_piece, _NODES_PER_CELL)
-            average = jnp.einsum("pkcn,pcn->kpc", field, share) * self._scale[:, None, None]
+            average = jnp.einsum("pkcn,pkcn->kpc", field, share) * self._scale[:, None, None]
             return self._rest[:, None, None] + average
 
         return jax.jit(at)

@@ -18,7 +18,7 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float, Shaped
 
-from hpcpinn.domain.interfaces import Interfaces, exchanged
+from hpcpinn.domain.interfaces import Interfaces, exchanged, of_rows
 from hpcpinn.parallel.communicator import Communicator
 
 RED, BLACK = 0, 1
@@ -70,7 +70,7 @@ def condense_stars(
     n_pieces, n_told = transfer.shape[0], transfer.shape[-1] // 2
     blocks = transfer.reshape(n_pieces, 2, n_told, 2, n_told)
     identity = jnp.eye(n_told)
-    inner = interfaces.rule.coefficient[:, :, 0, None, None] != 0.0
+    inner = interfaces.rule.is_inner[:, :, None, None]
     own = jnp.stack([blocks[:, 0, :, 0], blocks[:, 1, :, 1]], axis=1)
     yielding = jnp.where(inner, jnp.linalg.inv(identity + jnp.where(inner, own, 0.0)), identity)
     through = jnp.stack([blocks[:, 0, :, 1], blocks[:, 1, :, 0]], axis=1)
@@ -81,10 +81,11 @@ def condense_stars(
 def _node_sums(
     interfaces: Interfaces, communicator: Communicator, ends: Float[Array, "P 2 ..."]
 ) -> Float[Array, "N ..."]:
-    """Σ_j w_j x_j over the ends of every local node, in the order of the whole tree."""
+    """Σ_j w_j x_j over the ends of every local node, in the order of the whole tree; the rows of x are K·T."""
     rule, rest = interfaces.rule, ends.shape[2:]
     entries = exchanged(interfaces, communicator, ends)[rule.entry_slot]
-    weight = rule.entry_weight[:, 0].reshape(-1, *[1] * len(rest))
+    weight = of_rows(rule.entry_weight[:, 0], rest[0])
+    weight = weight.reshape(*weight.shape, *[1] * (len(rest) - 1))
     return jax.ops.segment_sum(weight * entries, rule.entry_node, interfaces.n_nodes, indices_are_sorted=True)
 
 
@@ -106,7 +107,7 @@ def star_sweep(
     """
     bases, givens, now = (by_colour(x, n_red) for x in (base, given, robin_in))
     nodes = by_colour(interfaces.rule.end_node, n_red)
-    inner = by_colour(interfaces.rule.coefficient[:, :, 0, None] != 0.0, n_red)
+    inner = by_colour(interfaces.rule.is_inner[:, :, None], n_red)
 
     def solved(colours: tuple[int, ...], now: Array) -> Array:
         far = {c: bases[c] + jnp.einsum("pij,pj->pi", stars.through[c], now[1 - c]) for c in colours}

@@ -21,7 +21,7 @@ import jax.numpy as jnp
 from jaxtyping import Array, Bool, Float
 
 from hpcpinn.domain.elimination_plan import Elimination, TreePlan
-from hpcpinn.domain.interfaces import Interfaces
+from hpcpinn.domain.interfaces import Interfaces, of_rows
 from hpcpinn.parallel.communicator import Communicator
 
 
@@ -113,7 +113,7 @@ def tree_solve(
     """
     tree = interfaces.tree
     assert tree is not None, "Robin's rule only"
-    inner = interfaces.rule.coefficient[:, :, 0, None] != 0.0
+    inner = interfaces.rule.is_inner[:, :, None]
     solved = solved_pieces(transfer, inner)
     halo = jnp.einsum("paibj,pbj->pai", solved, given - jnp.where(inner, base, 0.0))
     system = node_system(interfaces, tree, solved, halo - given)
@@ -141,7 +141,8 @@ def node_system(
 ) -> NodeSystem:
     """This rank's part of the equations at its nodes."""
     n_pieces, _, size = right.shape
-    weight = tree.weight[:, :, None, None]
+    of_right = of_rows(tree.weight, size)
+    weight = of_right[..., None]
     own = jnp.stack([solved[:, 0, :, 0], solved[:, 1, :, 1]], axis=1)
     through = jnp.stack([solved[:, 0, :, 1], solved[:, 1, :, 0]], axis=1)
     nodes, n_nodes = interfaces.rule.end_node.ravel(), interfaces.n_nodes
@@ -152,7 +153,7 @@ def node_system(
     return NodeSystem(
         at_nodes(weight * (jnp.eye(size) - 2.0 * own)),
         (-2.0 * weight * through).reshape(2 * n_pieces, size, size),
-        at_nodes(2.0 * tree.weight[:, :, None] * right),
+        at_nodes(2.0 * of_right * right),
     )
 
 

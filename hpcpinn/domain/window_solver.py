@@ -137,7 +137,7 @@ class WindowSolver(ABC):
     def _given_flux(self) -> Callable[..., Array]:
         def run(flux: Float[Array, "P 2 T"], species: int, duration: Float[Array, ""]) -> Float[Array, "P ends K T"]:
             equation = self.equation
-            gain = self.interfaces.rule.source_weight[:, :, None] / (
+            gain = self.interfaces.of_species(species).rule.source_weight / (
                 equation.diffusion[species] * robin_parameter(equation, duration)[species]
             )
             given = jnp.zeros((*flux.shape[:2], len(equation.scale), flux.shape[2]))
@@ -158,15 +158,15 @@ class WindowSolver(ABC):
         features = self.table.trunk.features(*points)
         to_checks = np.asarray(lagrange(self.table.grid.space, xi))
         length, area, taper = map(np.asarray, (self.geometry.length, self.geometry.area, self.geometry.taper))
-        area, taper = area @ to_checks.T, taper @ to_checks.T
-        volume = length[:, None] * area / len(xi)
+        area, taper = ((x.reshape(-1, x.shape[-1]) @ to_checks.T).reshape(*x.shape[:2], -1) for x in (area, taper))
+        volume = np.swapaxes(length[:, None, None] * area / len(xi), 1, 2)
 
         def run(
             forcing: Any, duration: Float[Array, ""], heads: Float[Array, "P K M"]
         ) -> tuple[Float[Array, " K"], Float[Array, " K"]]:
             equation = self.equation
             per_length = (2.0 / self.geometry.length)[:, None, None]
-            drift = per_length * jnp.tile(taper, (1, len(tau)))[:, None, :]
+            drift = per_length * jnp.tile(taper, (1, 1, len(tau)))
             field = field_at(features.value, heads, equation)
             bend = per_length**2 * evaluate(features.dxx, heads, equation)
             transport = bend + drift * evaluate(features.dx, heads, equation)
@@ -176,7 +176,7 @@ class WindowSolver(ABC):
             jacobian = source_jacobian(equation, field, forcing)
             matrix = jnp.eye(len(equation.scale)) / duration - jacobian
             error = jnp.linalg.solve(matrix, jnp.swapaxes(miss, 1, 2)[..., None])[..., 0]
-            weight = jnp.tile(volume, (1, len(tau)))[..., None] / len(tau)
+            weight = jnp.tile(volume, (1, len(tau), 1)) / len(tau)
             away = jnp.swapaxes(field, 1, 2) - jnp.asarray(equation.rest)
             squares = jnp.stack([weight * error**2, weight * away**2])
             total = self.communicator.sum(jnp.sum(squares, axis=(1, 2)))

@@ -5,13 +5,14 @@ cones whose radius is linear in arc length. Frusta meet at *nodes*; a node where
 frusta end is a junction, a node with one frustum is a free end.
 """
 
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, fields, replace
 
 import numpy as np
 from jaxtyping import Float, Int
 from numpy import ndarray
 
 from hpcpinn.morphology.repair import SOMA
+from hpcpinn.physics.constants import CYTOSOL, LUMEN
 
 
 @dataclass(frozen=True)
@@ -96,6 +97,21 @@ class Cable:
             depth[f] = arrival.get(int(tail), 0)
             arrival[int(head)] = depth[f] + 1
         return depth
+
+    def within(self, volume: str) -> "Cable":
+        """The cable as species see it that live in one of its volumes.
+
+        In the reticulum it is one whose membrane is the reticulum's, with none within; where there is no reticulum, its
+        radius is 0.
+
+        Args:
+            volume: ``cytosol`` or ``er``.
+
+        Raises:
+            KeyError: There is no such volume.
+        """
+        inside = {CYTOSOL: self, LUMEN: replace(self, radius=self.er_radius, er_radius=np.zeros_like(self.er_radius))}
+        return inside[volume]
 
     def split(self, cuts: list[Float[ndarray, " k"]]) -> "Cable":
         """Cuts every frustum f at the fractions ``cuts[f]`` (each in (0, 1), increasing).

@@ -3,9 +3,9 @@
     c_t = (1/A) ∂s(A D_c ∂s c) + Σ f(b,c) + (P/A) j_PM,      b_t = (1/A) ∂s(A D_b ∂s b) + f(b,c) for every buffer
     f = k⁻(b_tot − b) − k⁺ b c,     j_PM = j_VDCC + j_SYN + j_leak − j_PMCA − j_NCX
 
-(EQUATIONS §1). Fluxes are positive into the cytosol, in µM·µm/s. Every function broadcasts over
-any batch shape and can be traced by `jax.jit`; the slopes are the exact derivatives that Newton
-steps need.
+(EQUATIONS §1). With calcium e in an organelle, c_t gains (P_e/A)(J_leak − J_SERCA) and e_t loses P_e/A_e times that.
+Fluxes are positive into the cytosol, in µM·µm/s. Every function broadcasts over any batch shape and can be traced by
+`jax.jit`; the slopes are the exact derivatives that Newton steps need.
 """
 
 import jax
@@ -15,7 +15,7 @@ from jaxtyping import Array, Float
 from hpcpinn.core.parameters import Scalar
 from hpcpinn.errors import InputError
 from hpcpinn.physics import gates, ghk
-from hpcpinn.physics.constants import Buffer, CalciumConstants
+from hpcpinn.physics.constants import Buffer, CalciumConstants, Organelle
 
 
 def unbinding(c: Float[Array, "..."], b: Float[Array, "..."], buffer: Buffer) -> Float[Array, "..."]:
@@ -68,6 +68,25 @@ def membrane_slope(
 ) -> Float[Array, "..."]:
     """∂j_PM/∂c, µm/s."""
     return pump_slope(c, k) - channel[1]
+
+
+def serca_flux(c: Float[Array, "..."], e: Float[Array, "..."], er: Organelle) -> Float[Array, "..."]:
+    """J_SERCA from the cytosol into an organelle that holds e, µM·µm/s of its membrane."""
+    return er.serca_max * c / (er.serca_K + c) * (er.rest / e)
+
+
+def organelle_leak(er: Organelle, c_rest: Scalar) -> Scalar:
+    """v_e, µm/s: as it is given, or the one that makes rest exactly steady. Traceable."""
+    if er.leak is not None:
+        return er.leak
+    return er.serca_max * c_rest / (er.serca_K + c_rest) / (er.rest - c_rest)
+
+
+def organelle_release(
+    c: Float[Array, "..."], e: Float[Array, "..."], er: Organelle, c_rest: Scalar
+) -> Float[Array, "..."]:
+    """J_leak − J_SERCA from an organelle into the cytosol, µM·µm/s of its membrane."""
+    return organelle_leak(er, c_rest) * (e - c) - serca_flux(c, e, er)
 
 
 def balanced_leak(k: CalciumConstants) -> Scalar:

@@ -7,6 +7,7 @@ Plain numbers only: both the networks and the independent reference read them fr
 import math
 from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import NamedTuple
 
 from hpcpinn.core.parameters import (
     LOGARITHM,
@@ -83,6 +84,8 @@ _UNBINDING = Quantity("1/s", (0.1, 1e5), NO_MORE, (Unit("1/ms", 1e3), Unit("1/µ
 
 CALCIUM, CALBINDIN = "calcium", "calbindin"
 """Names of the species that every cell has."""
+CYTOSOL, LUMEN = "cytosol", "er"
+"""Names of the volumes in which species live: between membrane and reticulum, and in the reticulum along the cable."""
 
 
 @dataclass(frozen=True)
@@ -100,28 +103,79 @@ class Buffer(Constants):
     D: Scalar = constant(
         "Diffusion, free or bound", "µm²/s", NON_NEGATIVE, quantity=_diffusion("diffusion of a buffer", 0.02, 1e3)
     )
+    volume: str = setting("Volume whose calcium it binds", default=CYTOSOL, choices=(CYTOSOL, LUMEN))
 
     def free(self, c: Scalar) -> Scalar:
         """What is free of it in equilibrium with calcium c, µM."""
         return self.k_minus * self.total / (self.k_minus + self.k_plus * c)
 
 
+_S5 = "Breit and Queisser, J. Math. Neurosci. 8 (2018) 9"
+
+
 @dataclass(frozen=True)
-class CalciumConstants(Constants):
-    """Every constant of EQUATIONS §1.
+class Organelle(Constants):
+    """Calcium in an organelle along the cable, the endoplasmic reticulum, and what passes its membrane.
+
+    A species of its own, e, exchanges with the cytosol's c through SERCA pumps and a leak, per area of the organelle's
+    membrane: J_SERCA = v_S c/(K_S + c) e_rest/e and J_leak = v_e (e − c).
 
     Attributes:
-        name: Name of the preset.
+        name: Name of the volume.
+    """
+
+    name: str = LUMEN
+    D: Scalar = constant(
+        "Diffusion of calcium in it", "µm²/s", POSITIVE, default=220.0, source=_S5,
+        quantity=_diffusion("diffusion of calcium", 2.0, 2e3),
+    )  # fmt: skip
+    rest: Scalar = constant(
+        "Free calcium in it at rest", "µM", POSITIVE, symbol="e_rest", default=250.0, source=_S5,
+        quantity=concentration("calcium of an organelle", 5.0, 5e3),
+    )  # fmt: skip
+    serca_max: Scalar = constant(
+        "Largest flux of the SERCA pumps while it is at rest", "µM·µm/s", NON_NEGATIVE, symbol="v_S", default=62.0,
+        source=_S5, quantity=flux("rate of a pump", 0.05, 1e4),
+    )  # fmt: skip
+    serca_K: Scalar = constant(
+        "Calcium at which SERCA pumps are half as fast", "µM", POSITIVE, symbol="K_S", default=0.18, source=_S5,
+        quantity=concentration("affinity of a fast pump", 5e-3, 20.0),
+    )  # fmt: skip
+    leak: Scalar | None = constant(
+        "Leak of its membrane", "µm/s", NON_NEGATIVE, symbol="v_e", default=None,
+        note="where left out, the one that balances the SERCA pumps at rest",
+        quantity=Quantity("µm/s", (1e-6, 100.0), NO_MORE, (Unit("m/s", 1e6), Unit("µm/ms", 1e3)), name="leak"),
+    )  # fmt: skip
+
+    @property
+    def calcium(self) -> str:
+        """Name of the species that is its free calcium."""
+        return f"{self.name}_{CALCIUM}"
+
+
+class Species(NamedTuple):
+    """What moves in a cell.
+
+    Attributes:
+        name: Name in results, µM.
+        volume: Volume it lives in.
+        D: Diffusion, µm²/s.
+        content: What one of it counts in total calcium, but for a constant: 1 of calcium, −1 of a buffer's free part.
     """
 
     name: str
-    time_unit: float = setting("Internal time units per user's: 1e-3 where that is ms", bounds=Bounds(1e-9, 1e9))
-    D_c: Scalar = constant(
-        "Diffusion of calcium", "µm²/s", POSITIVE, quantity=_diffusion("diffusion of calcium", 2.0, 2e3)
-    )
-    D_b: Scalar = constant(
-        "Diffusion of calbindin", "µm²/s", NON_NEGATIVE, quantity=_diffusion("diffusion of a buffer", 0.02, 1e3)
-    )
+    volume: str
+    D: Scalar
+    content: float
+
+
+@dataclass(frozen=True, kw_only=True)
+class ReactionConstants(Constants):
+    """Constants of what happens at a point by itself: binding and pumps, without channels, releases and diffusion.
+
+    The leak here is the one that balances the pumps alone; what a channel lets in at rest belongs to the influx.
+    """
+
     b_tot: Scalar = constant("Total calbindin", "µM", NON_NEGATIVE, quantity=concentration("buffer", 1.0, 1e4))
     k_plus: Scalar = constant("Binding", "1/(µM s)", NON_NEGATIVE, symbol="k⁺", quantity=_BINDING)
     k_minus: Scalar = constant("Unbinding", "1/s", POSITIVE, symbol="k⁻", quantity=_UNBINDING)
@@ -147,6 +201,42 @@ class CalciumConstants(Constants):
         "Calcium at which NCX exchangers are half as fast", "µM", POSITIVE, symbol="K_N",
         quantity=concentration("affinity of an exchanger", 0.05, 500.0),
     )  # fmt: skip
+    buffers: tuple[Buffer, ...] = nested(Buffer, "Buffers besides calbindin", default=())
+    organelles: tuple[Organelle, ...] = nested(Organelle, "Organelles that hold calcium", default=())
+
+    def buffers_in(self, volume: str) -> tuple[Buffer, ...]:
+        """Buffers of a volume besides calbindin."""
+        return tuple(buffer for buffer in self.buffers if buffer.volume == volume)
+
+    @property
+    def b_rest(self) -> Scalar:
+        """Free calbindin in equilibrium with c_rest, µM."""
+        return self.k_minus * self.b_tot / (self.k_minus + self.k_plus * self.c_rest)
+
+    @property
+    def pump_leak(self) -> Scalar:
+        """The leak that balances the pumps alone at c_rest, µm/s; `check_rest` refuses constants that have none."""
+        pmca = self.pmca_max * self.c_rest**2 / (self.pmca_K**2 + self.c_rest**2)
+        ncx = self.ncx_max * self.c_rest / (self.ncx_K + self.c_rest)
+        return (pmca + ncx) / (self.c_o - self.c_rest)
+
+
+@dataclass(frozen=True, kw_only=True)
+class CalciumConstants(ReactionConstants):
+    """Every constant of EQUATIONS §1.
+
+    Attributes:
+        name: Name of the preset.
+    """
+
+    name: str
+    time_unit: float = setting("Internal time units per user's: 1e-3 where that is ms", bounds=Bounds(1e-9, 1e9))
+    D_c: Scalar = constant(
+        "Diffusion of calcium", "µm²/s", POSITIVE, quantity=_diffusion("diffusion of calcium", 2.0, 2e3)
+    )
+    D_b: Scalar = constant(
+        "Diffusion of calbindin", "µm²/s", NON_NEGATIVE, quantity=_diffusion("diffusion of a buffer", 0.02, 1e3)
+    )
     leak: Scalar | None = constant(
         "Leak", "µm/s", NON_NEGATIVE, symbol="v_l",
         note="where left out, the one that balances all other fluxes at c_rest and rest_voltage",
@@ -200,27 +290,49 @@ class CalciumConstants(Constants):
         "Sign of the exponential in the channel's flux", default="influx", choices=("influx", "as_printed"), source=_S1,
         note="`as_printed` is [S1] eq. 20 to the letter, for preset `seed` only",
     )  # fmt: skip
-    buffers: tuple[Buffer, ...] = nested(Buffer, "Buffers besides calbindin", default=())
 
     @property
     def all_buffers(self) -> tuple[Buffer, ...]:
-        """Calbindin and the others."""
-        return (Buffer(CALBINDIN, self.b_tot, self.k_plus, self.k_minus, self.D_b), *self.buffers)
+        """Calbindin and the others, those of the cytosol first."""
+        calbindin = Buffer(CALBINDIN, self.b_tot, self.k_plus, self.k_minus, self.D_b)
+        return (calbindin, *self.buffers_in(CYTOSOL), *(b for o in self.organelles for b in self.buffers_in(o.name)))
+
+    @property
+    def calcium_of(self) -> Mapping[str, Species]:
+        """Free calcium of every volume."""
+        cytosol = Species(CALCIUM, CYTOSOL, self.D_c, 1.0)
+        return {CYTOSOL: cytosol} | {o.name: Species(o.calcium, o.name, o.D, 1.0) for o in self.organelles}
+
+    @property
+    def calcium_at_rest(self) -> Mapping[str, Scalar]:
+        """Free calcium of every volume at rest, µM."""
+        return {CYTOSOL: self.c_rest} | {o.name: o.rest for o in self.organelles}
+
+    @property
+    def all_species(self) -> tuple[Species, ...]:
+        """Free calcium of every volume, each followed by what is free of its buffers."""
+        found: list[Species] = []
+        for volume, calcium in self.calcium_of.items():
+            inside = (buffer for buffer in self.all_buffers if buffer.volume == volume)
+            found += [calcium, *(Species(buffer.name, volume, buffer.D, -1.0) for buffer in inside)]
+        return tuple(found)
 
     @property
     def species(self) -> tuple[str, ...]:
-        """Names of free calcium and of every free buffer."""
-        return (CALCIUM, *(buffer.name for buffer in self.all_buffers))
+        """Names of all species."""
+        return tuple(one.name for one in self.all_species)
+
+    @property
+    def volumes(self) -> tuple[str, ...]:
+        """Volume of every species."""
+        return tuple(one.volume for one in self.all_species)
 
     @property
     def rest(self) -> tuple[Scalar, ...]:
-        """Of every species the value in equilibrium with c_rest, µM."""
-        return (self.c_rest, *(buffer.free(self.c_rest) for buffer in self.all_buffers))
-
-    @property
-    def b_rest(self) -> Scalar:
-        """Free calbindin in equilibrium with c_rest, µM."""
-        return self.all_buffers[0].free(self.c_rest)
+        """Value of every species in equilibrium with calcium at rest, µM."""
+        calcium = self.calcium_at_rest
+        free = {buffer.name: buffer.free(calcium[buffer.volume]) for buffer in self.all_buffers}
+        return tuple(free[one.name] if one.name in free else calcium[one.volume] for one in self.all_species)
 
 
 _PHYSICAL = CalciumConstants(

@@ -6,12 +6,15 @@ from typing import Any
 import jax.numpy as jnp
 from jaxtyping import Array, Float
 
+from hpcpinn.physics.constants import CYTOSOL
+
 
 @dataclass(frozen=True)
 class DiffusionSystem:
     """u_t = (1/A) ∂s(A D ∂s u); see `ReactionDiffusion`.
 
-    Linear, and zero is as good a rest as any: heads then describe the field itself.
+    Linear, and zero is as good a rest as any: heads then describe the field itself. Whatever volume it is in, it is the
+    only one.
 
     Attributes:
         coefficient: D, µm²/s; may be traced.
@@ -24,6 +27,7 @@ class DiffusionSystem:
     rate = (0.0,)
     rest = (0.0,)
     content = (1.0,)
+    volumes = (CYTOSOL,)
 
     @property
     def diffusion(self) -> tuple[Any, ...]:

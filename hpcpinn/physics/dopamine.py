@@ -45,6 +45,7 @@ class DopamineSystem:
     names = ("dopamine",)
     rest = (0.0,)
     content = (1.0,)
+    volumes = ("square",)
 
     @classmethod
     def of(cls, constants: DopamineConstants) -> Self:

@@ -11,56 +11,29 @@ w = (c − b) − (c_rest − b_rest) the system has no constant term,
 where κ = −j/u is computed without the cancellation of pumps and leak: rest is a fixed point to
 the last bit, and close to rest no digit is lost. Buffers besides calbindin each add the v' = −B(c) v − k⁺b_rest u of
 their own free deviation to u', and w = u − Σ v counts them in; what calbindin has is then u − w − Σ of the others.
+
+An organelle with z = e − e_rest of calcium above rest, and with buffers of its own, gives the cytosol σ_c x and loses
+σ_e x, x = v_e (z − u) − (J_SERCA − its value at rest), also without cancellation.
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass, fields
+from dataclasses import fields
 from typing import NamedTuple
 
-import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float
 
 from hpcpinn.core.parameters import Scalar
 from hpcpinn.core.pytrees import traced
 from hpcpinn.errors import InputError
-from hpcpinn.physics.constants import Buffer, CalciumConstants
+from hpcpinn.physics.calcium import organelle_leak
+from hpcpinn.physics.constants import CYTOSOL, Buffer, CalciumConstants, Organelle, ReactionConstants
 from hpcpinn.physics.logarithm import log
 
 traced(Buffer)
+traced(Organelle)
+traced(ReactionConstants)
 traced(CalciumConstants)
-
-
-@jax.tree_util.register_dataclass
-@dataclass(frozen=True)
-class ReactionConstants:
-    """What the pointwise reaction depends on; names and units of `CalciumConstants`, calbindin and other buffers.
-
-    Channels, diffusion and the leak of the constants play no part.
-    """
-
-    b_tot: Scalar
-    k_plus: Scalar
-    k_minus: Scalar
-    c_rest: Scalar
-    c_o: Scalar
-    pmca_max: Scalar
-    pmca_K: Scalar
-    ncx_max: Scalar
-    ncx_K: Scalar
-    buffers: tuple[Buffer, ...] = ()
-
-    @property
-    def b_rest(self) -> Scalar:
-        """Free calbindin in equilibrium with c_rest, µM."""
-        return self.k_minus * self.b_tot / (self.k_minus + self.k_plus * self.c_rest)
-
-    @property
-    def leak(self) -> Scalar:
-        """The leak that balances the pumps alone at c_rest, µm/s; `check_rest` refuses constants that have none."""
-        pmca = self.pmca_max * self.c_rest**2 / (self.pmca_K**2 + self.c_rest**2)
-        ncx = self.ncx_max * self.c_rest / (self.ncx_K + self.c_rest)
-        return (pmca + ncx) / (self.c_o - self.c_rest)
 
 
 def reaction_constants(k: CalciumConstants) -> ReactionConstants:
@@ -87,12 +60,14 @@ class Deviation(NamedTuple):
     Attributes:
         u: c − c_rest, µM.
         w: c − Σ b minus its value at rest: calcium, free and bound, above rest, µM.
-        others: What is free of the buffers besides calbindin minus its value at rest, µM.
+        others: What is free of the cytosol's buffers besides calbindin minus its value at rest, µM.
+        lumen: Calcium of an organelle minus its value at rest, and the same of what is free of its buffers, µM.
     """
 
     u: Float[Array, "..."]
     w: Float[Array, "..."]
     others: tuple[Float[Array, "..."], ...] = ()
+    lumen: tuple[Float[Array, "..."], ...] = ()
 
     @property
     def v(self) -> Float[Array, "..."]:
@@ -112,20 +87,27 @@ def deviation(
         c: Calcium, µM.
         b: Free calbindin, µM.
         k: Constants.
-        others: What is free of the other buffers, µM.
+        others: All other species in their order, µM.
     """
-    u = c - k.c_rest
+    u, inside = c - k.c_rest, k.buffers_in(CYTOSOL)
     w, apart = u - (b - k.b_rest), []
-    for free, buffer in zip(others, k.buffers, strict=True):
+    for free, buffer in zip(others[: len(inside)], inside, strict=True):
         apart.append(free - buffer.free(k.c_rest))
         w = w - apart[-1]
-    return Deviation(u, w, tuple(apart))
+    lumen = tuple(x - rest for x, rest in zip(others[len(inside) :], _rest_of_lumen(k), strict=True))
+    return Deviation(u, w, tuple(apart), lumen)
+
+
+def _rest_of_lumen(k: ReactionConstants) -> tuple[Scalar, ...]:
+    """Calcium of an organelle and what is free of its buffers at rest, µM."""
+    return tuple(x for er in k.organelles for x in (er.rest, *(b.free(er.rest) for b in k.buffers_in(er.name))))
 
 
 def state(d: Deviation, k: ReactionConstants) -> tuple[Float[Array, "..."], ...]:
-    """Calcium and all free buffers of a deviation, calbindin first, µM."""
-    others = (buffer.free(k.c_rest) + v for v, buffer in zip(d.others, k.buffers, strict=True))
-    return (k.c_rest + d.u, k.b_rest + d.v, *others)
+    """All species of a deviation in their order, µM."""
+    others = (buffer.free(k.c_rest) + v for v, buffer in zip(d.others, k.buffers_in(CYTOSOL), strict=True))
+    lumen = (rest + x for x, rest in zip(d.lumen, _rest_of_lumen(k), strict=True))
+    return (k.c_rest + d.u, k.b_rest + d.v, *others, *lumen)
 
 
 def clearance(u: Float[Array, "..."], k: ReactionConstants) -> Float[Array, "..."]:
@@ -134,7 +116,7 @@ def clearance(u: Float[Array, "..."], k: ReactionConstants) -> Float[Array, "...
     half, rest_pmca = k.pmca_K**2, k.pmca_K**2 + k.c_rest**2
     pmca = k.pmca_max * half * (c + r) / ((half + c * c) * rest_pmca)
     ncx = k.ncx_max * k.ncx_K / ((k.ncx_K + c) * (k.ncx_K + r))
-    return k.leak + pmca + ncx
+    return k.pump_leak + pmca + ncx
 
 
 def clearance_slope(u: Float[Array, "..."], k: ReactionConstants) -> Float[Array, "..."]:
@@ -142,25 +124,68 @@ def clearance_slope(u: Float[Array, "..."], k: ReactionConstants) -> Float[Array
     c = k.c_rest + u
     half = k.pmca_K**2
     pmca = 2.0 * k.pmca_max * half * c / (half + c * c) ** 2
-    return k.leak + pmca + k.ncx_max * k.ncx_K / (k.ncx_K + c) ** 2
+    return k.pump_leak + pmca + k.ncx_max * k.ncx_K / (k.ncx_K + c) ** 2
 
 
-def rates(d: Deviation, ratio: Float[Array, "..."], k: ReactionConstants) -> Deviation:
-    """(u', w') and what is freed of every other buffer, µM/s.
+class ErRatio(NamedTuple):
+    """Membrane of the reticulum over the volumes that it parts, σ_c of the cytosol and σ_e of its lumen, 1/µm."""
+
+    cytosol: Float[Array, "..."]
+    lumen: Float[Array, "..."]
+
+
+class Release(NamedTuple):
+    """What an organelle gives to the cytosol above rest.
+
+    Attributes:
+        flux: x, µM·µm/s of its membrane.
+        by_u, by_z: −∂x/∂u and ∂x/∂z, µm/s.
+    """
+
+    flux: Float[Array, "..."]
+    by_u: Float[Array, "..."]
+    by_z: Float[Array, "..."]
+
+
+def organelle_release(d: Deviation, er: Organelle, k: ReactionConstants) -> Release:
+    """J_leak − J_SERCA of a state; at rest the very zero where the leak is the one that balances."""
+    z, *_ = d.lumen
+    c, e, v, K = k.c_rest + d.u, er.rest + z, er.serca_max, er.serca_K
+    leak = organelle_leak(er, k.c_rest)
+    pumped = v * (er.rest * K * d.u - k.c_rest * (K + c) * z) / ((K + c) * (K + k.c_rest) * e)
+    flux = leak * (z - d.u) - pumped
+    if er.leak is not None:
+        flux = flux + leak * (er.rest - k.c_rest) - v * k.c_rest / (K + k.c_rest)
+    return Release(flux, leak + v * K * er.rest / ((K + c) ** 2 * e), leak + v * c * er.rest / ((K + c) * e * e))
+
+
+def rates(d: Deviation, ratio: Float[Array, "..."], k: ReactionConstants, er_ratio: ErRatio | None = None) -> Deviation:
+    """(u', w') and what is freed of every other buffer, µM/s, and z' and what is freed of an organelle's buffers.
 
     Args:
         d: The state.
         ratio: Surface-to-volume ratio σ = P/A (2/a without a reticulum), 1/µm.
         k: Constants.
+        er_ratio: Membrane of an organelle over the volumes it parts; None without one.
     """
     unbinding = k.k_minus + k.k_plus * (k.c_rest + d.u)
     extruded = ratio * clearance(d.u, k) * d.u
     u, freed = -unbinding * d.v - k.k_plus * k.b_rest * d.u - extruded, []
-    for other, buffer in zip(d.others, k.buffers, strict=True):
+    for other, buffer in zip(d.others, k.buffers_in(CYTOSOL), strict=True):
         loose = buffer.k_minus + buffer.k_plus * (k.c_rest + d.u)
         freed.append(-loose * other - buffer.k_plus * buffer.free(k.c_rest) * d.u)
         u = u + freed[-1]
-    return Deviation(u, -extruded, tuple(freed))
+    w: Array = -extruded
+    lumen: tuple[Array, ...] = ()
+    for er in k.organelles:
+        assert er_ratio is not None
+        z, *held = d.lumen
+        x = organelle_release(d, er, k).flux
+        u, w = u + er_ratio.cytosol * x, w + er_ratio.cytosol * x
+        inside = zip(held, k.buffers_in(er.name), strict=True)
+        loose_ones = [-(b.k_minus + b.k_plus * (er.rest + z)) * y - b.k_plus * b.free(er.rest) * z for y, b in inside]
+        lumen = (sum(loose_ones, -er_ratio.lumen * x), *loose_ones)
+    return Deviation(u, w, tuple(freed), lumen)
 
 
 def relaxation_rate(d: Deviation, ratio: Float[Array, "..."], k: ReactionConstants) -> Float[Array, "..."]:
@@ -168,21 +193,22 @@ def relaxation_rate(d: Deviation, ratio: Float[Array, "..."], k: ReactionConstan
     b = k.b_rest + d.v
     rate = k.k_minus + k.k_plus * (k.c_rest + d.u + b) + ratio * clearance_slope(d.u, k)
     unbinding = k.k_minus + k.k_plus * (k.c_rest + d.u)
-    for share, held, buffer in zip(other_shares(d, k), _bindings(d, k), k.buffers, strict=True):
+    for share, held, buffer in zip(other_shares(d, k), _bindings(d, k), k.buffers_in(CYTOSOL), strict=True):
         rate = rate + held + share * (buffer.k_minus + buffer.k_plus * (k.c_rest + d.u) - unbinding)
     return rate
 
 
 def other_shares(d: Deviation, k: ReactionConstants) -> tuple[Float[Array, "..."], ...]:
-    """Shares of the buffers besides calbindin in what binds of a little calcium at once."""
+    """Shares of the cytosol's buffers besides calbindin in what binds of a little calcium at once."""
     bindings = _bindings(d, k)
     whole = sum(bindings, k.k_plus * (k.b_rest + d.v))
     return tuple(binding / whole for binding in bindings)
 
 
 def _bindings(d: Deviation, k: ReactionConstants) -> tuple[Float[Array, "..."], ...]:
-    """k⁺b of the buffers besides calbindin, 1/s."""
-    return tuple(buffer.k_plus * (buffer.free(k.c_rest) + v) for v, buffer in zip(d.others, k.buffers, strict=True))
+    """k⁺b of the cytosol's buffers besides calbindin, 1/s."""
+    inside = zip(d.others, k.buffers_in(CYTOSOL), strict=True)
+    return tuple(buffer.k_plus * (buffer.free(k.c_rest) + v) for v, buffer in inside)
 
 
 def quasi_steady(
@@ -268,7 +294,7 @@ def _clearance_chord(q: Float[Array, "..."], u: Float[Array, "..."], k: Reaction
     """(κ(u) u − κ(q) q)/(u − q) without its cancellation, µm/s."""
     half, x, y = k.pmca_K**2, k.c_rest + q, k.c_rest + u
     pmca = k.pmca_max * half * (x + y) / ((half + x * x) * (half + y * y))
-    return k.leak + pmca + k.ncx_max * k.ncx_K / ((k.ncx_K + x) * (k.ncx_K + y))
+    return k.pump_leak + pmca + k.ncx_max * k.ncx_K / ((k.ncx_K + x) * (k.ncx_K + y))
 
 
 def _extruded_excess(
@@ -295,7 +321,7 @@ def _extruded_excess(
     log_pmca = 0.5 * _log_one_more(fallen * (high + low) / (half + low * low))
     arc = _angle(k.pmca_K * fallen, half + high * low) / k.pmca_K
     pmca = k.pmca_max * half / (half + x * x) * (B * arc + C * (log_gamma - log_pmca))
-    return (k.leak * log_gamma + ncx + pmca) / k.k_plus
+    return (k.pump_leak * log_gamma + ncx + pmca) / k.k_plus
 
 
 def _log_one_more(x: Float[Array, "..."]) -> Float[Array, "..."]:

@@ -24,14 +24,15 @@ class TreeElimination:
     Species of a cell lie side by side in x, so that the matrix has K diagonals on either side of its own.
 
     Args:
-        mesh: The cells.
+        meshes: The cells as every species has them: of the volume that it lives in.
         diffusion: D of every species.
     """
 
-    def __init__(self, mesh: Mesh, diffusion: Sequence[float]):
-        n, K = mesh.n_cells, len(diffusion)
+    def __init__(self, meshes: Sequence[Mesh], diffusion: Sequence[float]):
+        n, K = meshes[0].n_cells, len(diffusion)
         self._n, self._species = n, K
-        node, half = mesh.cable.node, mesh.half
+        node = meshes[0].cable.node
+        half, volume = (np.stack([getattr(mesh, name) for mesh in meshes], axis=-1) for name in ("half", "volume"))
         degree = np.bincount(node.ravel())
         linked = np.r_[(node[:-1, 1] == node[1:, 0]) & (degree[node[:-1, 1]] == 2), False]
         first = np.flatnonzero(~np.r_[False, linked[:-1]])
@@ -39,7 +40,7 @@ class TreeElimination:
         self._length = last - first + 1
         D = np.asarray(diffusion)
 
-        series = np.zeros(n)
+        series = np.zeros((n, K))
         i = np.flatnonzero(linked)
         series[i] = half[i, 1] * half[i + 1, 0] / (half[i, 1] + half[i + 1, 0])
         # Ends of runs that meet other runs: row 0 the starts, row 1 the ends.
@@ -47,25 +48,25 @@ class TreeElimination:
         at = np.stack([node[first, 0], node[last, 1]])
         weight = np.stack([half[first, 0], half[last, 1]])
         weight[degree[at] < 2] = 0.0
-        diagonal = series + np.r_[0.0, series[:-1]]
-        np.add.at(diagonal, cell.ravel(), weight.ravel())
+        diagonal = series + np.concatenate([np.zeros((1, K)), series[:-1]])
+        np.add.at(diagonal, cell.ravel(), weight.reshape(-1, K))
 
         self._band = np.zeros((3 * K + 1, K * n), order="F")
-        self._band[2 * K] = np.outer(diagonal / mesh.volume, D).ravel()
-        self._band[K, K:] = np.outer(-series[:-1] / mesh.volume[:-1], D).ravel()
-        self._band[3 * K, :-K] = np.outer(-series[:-1] / mesh.volume[1:], D).ravel()
-        self._set_junctions(cell, at, weight, mesh.volume, D)
+        self._band[2 * K] = (diagonal / volume * D).ravel()
+        self._band[K, K:] = (-series[:-1] / volume[:-1] * D).ravel()
+        self._band[3 * K, :-K] = (-series[:-1] / volume[1:] * D).ravel()
+        self._set_junctions(cell, at, weight, volume, D)
 
     def _set_junctions(
         self,
         cell: Int[ndarray, "2 R"],
         at: Int[ndarray, "2 R"],
-        weight: Float[ndarray, "2 R"],
-        volume: Float[ndarray, " N"],
+        weight: Float[ndarray, "2 R K"],
+        volume: Float[ndarray, "N K"],
         D: Float[ndarray, " K"],
     ) -> None:
         K = len(D)
-        meets = weight > 0.0
+        meets = np.any(weight > 0.0, axis=-1)
         nodes, first_seen, which = np.unique(at[meets], return_index=True, return_inverse=True)
         # Later runs first: children are eliminated before their parents.
         rank = np.empty(len(nodes), int)
@@ -79,7 +80,7 @@ class TreeElimination:
         # Columns: (start, end) × species; a run touches only its own rows.
         self._columns = np.zeros((len(volume) * K, 2 * K), order="F")
         for end, s in np.ndindex(2, K):
-            entry = -D[s] * weight[end] / volume[cell[end]]
+            entry = -D[s] * weight[end, :, s] / volume[cell[end], s]
             self._columns[self._rows[end, :, s], K * end + s] = entry
         # Balance at a junction, Σ w (ū − x) = 0, with x = (what r gives) − columns · ū.
         equation = K * self._junction[:, :, None] + np.arange(K)
@@ -127,14 +128,14 @@ class TreeElimination:
         return solve
 
     def _gather(self, x: Float[ndarray, " KN"]) -> Float[ndarray, " KJ"]:
-        flux = self._weight[:, :, None] * x[self._rows]
+        flux = self._weight * x[self._rows]
         return np.bincount(self._equation, flux.ravel(), self._species * (self._n_junctions + 1))
 
     def _joints(self, columns: Float[ndarray, "KN both"]) -> sparse.csc_matrix:
         K = self._species
         size = K * (self._n_junctions + 1)
-        inner = self._weight[:, :, None, None] * columns[self._rows]
-        own = np.bincount(self._equation, np.repeat(self._weight.ravel(), K), size)
+        inner = self._weight[..., None] * columns[self._rows]
+        own = np.bincount(self._equation, self._weight.ravel(), size)
         own[-K:] = 1.0
         diagonal = np.arange(size)
         data = np.r_[inner.ravel(), own]

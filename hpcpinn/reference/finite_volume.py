@@ -14,7 +14,7 @@ from scipy import sparse
 
 from hpcpinn.errors import InputError
 from hpcpinn.morphology.cable import Cable
-from hpcpinn.physics.constants import CALCIUM, Buffer, CalciumConstants
+from hpcpinn.physics.constants import CALCIUM, CYTOSOL, Buffer, CalciumConstants, Organelle
 from hpcpinn.reference import membrane
 from hpcpinn.reference.elimination import TreeElimination
 from hpcpinn.reference.forcing import Drive, Driver, Forcing, Gated
@@ -36,7 +36,7 @@ class FvSolution:
         volume, frustum, fraction: Volume (µm³), frustum and range on it of every cell or group (see `Mesh`).
         points: Values at the points asked for by name, µM.
         entered: Calcium that has come in through channels, leak, releases and ends, µM·µm³.
-        net: Calcium that has come in minus what channels and pumps have taken out, µM·µm³.
+        net: Calcium that has come in minus what channels and pumps of the plasma membrane have taken out, µM·µm³.
         balance: Total calcium gained minus `net`, over all that came in until the end: zero up to
             round-off.
         work: Steps taken.
@@ -74,7 +74,7 @@ def solve(
     cancel: Callable[[], bool] | None = None,
     watch: Callable[[float], None] = lambda time: None,
 ) -> FvSolution:
-    """Solves calcium and its buffers on a cable.
+    """Solves all species on a cable.
 
     Args:
         cable: The geometry; give a refined cable for a graded mesh.
@@ -102,21 +102,27 @@ def solve(
     times = np.asarray(times, float)
     if times.ndim != 1 or not len(times) or np.any(np.diff(times) <= 0.0) or times[0] < start:
         raise InputError(f"reference: times must increase from start = {start}")
-    mesh = make_mesh(cable, cells)
+    meshes = {volume: make_mesh(cable.within(volume), cells) for volume in constants.calcium_of}
+    mesh = meshes[CYTOSOL]
     reported = mesh if parts is None else make_mesh(cable, parts)
-    averages = sparse.eye(mesh.n_cells) if parts is None else mesh.averages(parts)
-    seen = averages if points is None else sparse.vstack([averages, mesh.points(*points)])
-    seen = seen.tocsr()
-    system = FiniteVolumes(mesh, constants, forcing, start, tolerance, watch)
-    names, reports = constants.species, seen.shape[0]
+    seen = {}
+    for volume, inside in meshes.items():
+        averages = sparse.eye(inside.n_cells) if parts is None else inside.averages(parts)
+        all_seen = averages if points is None else sparse.vstack([averages, inside.points(*points)])
+        seen[volume] = all_seen.tocsr()
+    system = FiniteVolumes(meshes, constants, forcing, start, tolerance, watch)
+    names, reports = constants.species, seen[CYTOSOL].shape[0]
     given = dict(initial or {})
     y = system.pack(given if set(names) <= set(given) else dict(zip(names, constants.rest, strict=True)) | given)
 
     def observe(states: Float[ndarray, "m n"]) -> Float[ndarray, "m k"]:
         species, stats = system.species(states), states[:, -2:]
-        bound = [-species[name] for name in names if name != CALCIUM]
-        excess = sum(bound, species[CALCIUM]) @ mesh.volume
-        return np.hstack([*((seen @ species[name].T).T for name in names), excess[:, None], stats])
+        excess = np.zeros(len(states))
+        for volume, calcium in constants.calcium_of.items():
+            inside = (one for one in constants.all_species if one.volume == volume and one.name != calcium.name)
+            excess = excess + sum((-species[one.name] for one in inside), species[calcium.name]) @ meshes[volume].volume
+        shown = ((seen[one.volume] @ species[one.name].T).T for one in constants.all_species)
+        return np.hstack([*shown, excess[:, None], stats])
 
     observed, work = integrate(
         system, y, start, times,
@@ -139,12 +145,20 @@ class FiniteVolumes:
     """The semi-discrete system, as `rosenbrock.StiffSystem`.
 
     The state interleaves the species of the cells and ends with two stats: net and gross influx.
-    The stats are part of the system, so that Σ V (c − Σ b) − net is a linear invariant.
+    The stats are part of the system, so that Σ V (c − Σ b) − net, over all volumes, is a linear invariant.
+
+    Args:
+        meshes: Cells of every volume that species live in, by its name.
+        k: Constants, as in `solve`.
+        forcing: Voltage, releases and end fluxes.
+        start: Initial time, internal units.
+        tolerance: Relative tolerance per step.
+        watch: Function that is told where every step begins, internal time.
     """
 
     def __init__(
         self,
-        mesh: Mesh,
+        meshes: Mapping[str, Mesh],
         k: CalciumConstants,
         forcing: Forcing,
         start: float,
@@ -152,15 +166,20 @@ class FiniteVolumes:
         watch: Callable[[float], None] = lambda time: None,
     ):
         self._k, self._watch = k, watch
+        mesh = meshes[CYTOSOL]
         self._driver = Driver(forcing, mesh, k, start, tolerance)
         self._gated: Gated = self._driver.begin
         self._volume = mesh.volume
         self._per_volume = mesh.membrane / mesh.volume
-        spread = sparse.diags(1.0 / mesh.volume) @ mesh.coupling
-        diffusion = [k.D_c, *(buffer.D for buffer in k.all_buffers)]
-        self._diffusion = sparse.kron(spread, np.diag(diffusion), format="csr")
-        self._elimination = TreeElimination(mesh, diffusion)
+        parts = []
+        for volume, inside in meshes.items():
+            spread = sparse.diags(1.0 / inside.volume) @ inside.coupling
+            own = [one.D if one.volume == volume else 0.0 for one in k.all_species]
+            parts.append(sparse.kron(spread, np.diag(own), format="csr"))
+        self._diffusion = sum(parts[1:], parts[0])
+        self._elimination = TreeElimination([meshes[volume] for volume in k.volumes], [one.D for one in k.all_species])
         self._names = k.species
+        self._organelles = [_Organelle.of_meshes(one, k.c_rest, meshes) for one in k.organelles]
 
     def pack(self, values: Mapping[str, ndarray | float]) -> Float[ndarray, " n"]:
         """State of the cells from the values of the species by name, the stats at zero."""
@@ -174,9 +193,10 @@ class FiniteVolumes:
         count = len(self._names)
         return {name: y[..., i:-2:count] for i, name in enumerate(self._names)}
 
-    def _of_buffers(self, y: Float[ndarray, "... n"]) -> list[tuple[Buffer, Float[ndarray, "... N"]]]:
-        species = self.species(y)
-        return [(buffer, species[buffer.name]) for buffer in self._k.all_buffers]
+    def _of_buffers(self, y: Float[ndarray, "... n"]) -> list[tuple[Buffer, str, Float[ndarray, "... N"]]]:
+        """Buffers, names of what each binds, and what is free of it."""
+        species, calcium = self.species(y), self._k.calcium_of
+        return [(buffer, calcium[buffer.volume].name, species[buffer.name]) for buffer in self._k.all_buffers]
 
     def stops(self) -> Float[ndarray, " B"]:
         return self._driver.stops()
@@ -201,14 +221,22 @@ class FiniteVolumes:
     def rate(self, stage: int, y: ndarray) -> ndarray:
         k, drive = self._k, self._drives[stage]
         out = np.empty_like(y)
-        c, change = self.species(y)[CALCIUM], self.species(out)
+        species, change = self.species(y), self.species(out)
+        c = species[CALCIUM]
         out[:-2] = self._diffusion @ y[:-2]
         through = drive.source - drive.sink * c - self._per_volume * membrane.pump(c, k)
-        freed = []
-        for buffer, b in self._of_buffers(y):
-            freed.append(buffer.k_minus * (buffer.total - b) - (buffer.k_plus * b) * c)
-            change[buffer.name][...] += freed[-1]
-        change[CALCIUM][...] += _total(freed) + through
+        gained: dict[str, list[ndarray]] = {calcium.name: [] for calcium in k.calcium_of.values()}
+        for buffer, bound, b in self._of_buffers(y):
+            freed = buffer.k_minus * (buffer.total - b) - (buffer.k_plus * b) * species[bound]
+            gained[bound].append(freed)
+            change[buffer.name][...] += freed
+        gained[CALCIUM] = [_total(gained[CALCIUM]) + through]
+        for er in self._organelles:
+            released = er.release(c, species[er.of.calcium])
+            gained[CALCIUM].append(er.per_cytosol * released)
+            gained[er.of.calcium].append(-er.per_lumen * released)
+        for name, parts in gained.items():
+            change[name][...] += _total(parts)
         out[-2] = self._volume @ through
         out[-1] = self._volume @ drive.source
         return out
@@ -223,16 +251,24 @@ class FiniteVolumes:
 
     def factor(self, y: ndarray, shift: float) -> Callable[[ndarray], ndarray]:
         k, drive = self._k, self._drives[0]
-        c = self.species(y)[CALCIUM]
+        species = self.species(y)
+        c = species[CALCIUM]
         through = -drive.sink - self._per_volume * membrane.pump_slope(c, k)
-        own, count = self._names.index(CALCIUM), len(self._names)
-        block = np.zeros((count, count, len(c)))
-        by_c = []
-        for buffer, b in self._of_buffers(y):
-            row, unbinding = self._names.index(buffer.name), buffer.k_minus + buffer.k_plus * c
-            by_c.append(buffer.k_plus * b)
-            block[row, own], block[own, row], block[row, row] = by_c[-1], unbinding, shift + unbinding
-        block[own, own] = shift + _total(by_c) - through
+        place = {name: number for number, name in enumerate(self._names)}
+        block = np.zeros((len(place), len(place), len(c)))
+        by_calcium: dict[str, list[ndarray]] = {calcium.name: [] for calcium in k.calcium_of.values()}
+        for buffer, bound, b in self._of_buffers(y):
+            row, own, unbinding = place[buffer.name], place[bound], buffer.k_minus + buffer.k_plus * species[bound]
+            by_calcium[bound].append(buffer.k_plus * b)
+            block[row, own], block[own, row], block[row, row] = by_calcium[bound][-1], unbinding, shift + unbinding
+        own = place[CALCIUM]
+        block[own, own] = shift + _total(by_calcium[CALCIUM]) - through
+        for er in self._organelles:
+            inside = place[er.of.calcium]
+            by_c, by_e = er.slopes(c, species[er.of.calcium])
+            block[own, own] -= er.per_cytosol * by_c
+            block[own, inside], block[inside, own] = -er.per_cytosol * by_e, er.per_lumen * by_c
+            block[inside, inside] = sum(by_calcium[er.of.calcium], shift + er.per_lumen * by_e)
         solve_cells = self._elimination.factor(block)
         weight = self._volume * through
 
@@ -246,13 +282,50 @@ class FiniteVolumes:
         return solve_for
 
     def norm(self, error: ndarray, y: ndarray, tolerance: float) -> float:
-        """Largest error against c, and against what is bound of every buffer (which sets c over long times)."""
+        """Largest error against c, what buffers have bound (it sets c over long times), and organelles off rest."""
         wrong, c = self.species(error), self.species(y)[CALCIUM]
         worst = [np.max(np.abs(wrong[CALCIUM]) / (tolerance * (np.abs(c) + self._k.c_rest)))]
-        for buffer, b in self._of_buffers(y):
+        for er in self._k.organelles:
+            away = np.abs(self.species(y)[er.calcium] - er.rest)
+            worst.append(np.max(np.abs(wrong[er.calcium]) / (tolerance * (away + 1e-2 * er.rest))))
+        for buffer, _, b in self._of_buffers(y):
             scale = tolerance * (np.abs(buffer.total - b) + 1e-2 * buffer.total)
             worst.append(np.max(np.abs(wrong[buffer.name]) / scale))
         return float(max(worst))
+
+
+@dataclass(frozen=True)
+class _Organelle:
+    """An organelle in the cells of a mesh.
+
+    Attributes:
+        of: Constants of the organelle.
+        leak: v_e, µm/s.
+        per_cytosol, per_lumen: Membrane of the organelle over both volumes that it parts, 1/µm, (N,).
+    """
+
+    of: Organelle
+    leak: float
+    per_cytosol: Float[ndarray, " N"]
+    per_lumen: Float[ndarray, " N"]
+
+    @classmethod
+    def of_meshes(cls, of: Organelle, c_rest: float, meshes: Mapping[str, Mesh]) -> "_Organelle":
+        """That of all cells."""
+        area = meshes[of.name].membrane
+        return cls(
+            of, membrane.organelle_leak(of, c_rest), area / meshes[CYTOSOL].volume, area / meshes[of.name].volume
+        )
+
+    def release(self, c: Float[ndarray, " N"], e: Float[ndarray, " N"]) -> Float[ndarray, " N"]:
+        """What it gives to the cytosol, µM·µm/s."""
+        released: Float[ndarray, " N"] = self.leak * (e - c) - membrane.serca(c, e, self.of)
+        return released
+
+    def slopes(self, c: Float[ndarray, " N"], e: Float[ndarray, " N"]) -> tuple[ndarray, ndarray]:
+        """Derivatives of that by c and by e, µm/s."""
+        pumped = membrane.serca(c, e, self.of)
+        return -self.leak - pumped * self.of.serca_K / ((self.of.serca_K + c) * c), self.leak + pumped / e
 
 
 def _total(parts: list[Float[ndarray, " N"]]) -> Float[ndarray, " N"]:

@@ -5,7 +5,7 @@ from jaxtyping import Float
 from numpy import ndarray
 
 from hpcpinn.errors import InputError
-from hpcpinn.physics.constants import FARADAY, GAS, CalciumConstants, Gate
+from hpcpinn.physics.constants import FARADAY, GAS, CalciumConstants, Gate, Organelle
 
 
 def pump(c: Float[ndarray, "..."] | float, k: CalciumConstants) -> Float[ndarray, "..."] | float:
@@ -24,6 +24,19 @@ def pump_slope(c: Float[ndarray, "..."], k: CalciumConstants) -> Float[ndarray, 
         2.0 * k.pmca_max * K2 * c / (K2 + c * c) ** 2 + k.ncx_max * k.ncx_K / (k.ncx_K + c) ** 2
     )
     return slope
+
+
+def serca(c: Float[ndarray, "..."], e: Float[ndarray, "..."], er: Organelle) -> Float[ndarray, "..."]:
+    """What SERCA pumps bring into an organelle that holds e, µM·µm/s of its membrane."""
+    pumped: Float[ndarray, "..."] = er.serca_max * er.rest * c / ((er.serca_K + c) * e)
+    return pumped
+
+
+def organelle_leak(er: Organelle, c_rest: float) -> float:
+    """v_e in µm/s: as given, or such that leak and pumps of an organelle cancel at rest."""
+    if er.leak is not None:
+        return er.leak
+    return er.serca_max * c_rest / (er.serca_K + c_rest) / (er.rest - c_rest)
 
 
 def ghk(voltage: Float[ndarray, "..."], k: CalciumConstants) -> tuple[ndarray, ndarray]:

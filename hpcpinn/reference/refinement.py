@@ -91,11 +91,11 @@ class Norms:
     ‖c − c_ref‖/‖c_ref − c_rest‖ for calcium, ‖b − b_ref‖/‖b_ref‖ for a buffer.
 
     Attributes:
-        volume: Volumes of the recorded cells, (N,).
+        volume: Volumes of the recorded cells, in which a species lives, by its name, (N,).
         origin: Values that species are counted from where they are measured; zero for those that are left out.
     """
 
-    volume: Float[ndarray, " N"]
+    volume: Mapping[str, Float[ndarray, " N"]]
     origin: Mapping[str, float]
 
     def error(self, fields: Fields, reference: Answer) -> Errors:
@@ -105,19 +105,19 @@ class Norms:
     def shares(self, fields: Fields, reference: Answer) -> dict[str, Float[ndarray, " N"]]:
         """What every recorded cell contributes to the squares of the errors."""
         return {
-            name: self.volume * ((fields[name] - values) ** 2).sum(axis=0) / self._size(name, values).sum()
+            name: self.volume[name] * ((fields[name] - values) ** 2).sum(axis=0) / self._size(name, values).sum()
             for name, values in reference.fields.items()
         }
 
     def per_frame(self, fields: Fields, reference: Answer) -> dict[str, Float[ndarray, " T"]]:
         """The errors frame by frame; zero where hardly anything has happened yet."""
         return {
-            name: _rooted(((fields[name] - values) ** 2) @ self.volume, self._size(name, values))
+            name: _rooted(((fields[name] - values) ** 2) @ self.volume[name], self._size(name, values))
             for name, values in reference.fields.items()
         }
 
     def _size(self, name: str, values: Float[ndarray, "T N"]) -> Float[ndarray, " T"]:
-        size: Float[ndarray, " T"] = ((values - self.origin.get(name, 0.0)) ** 2) @ self.volume
+        size: Float[ndarray, " T"] = ((values - self.origin.get(name, 0.0)) ** 2) @ self.volume[name]
         return size
 
 

@@ -5,6 +5,7 @@ grid. Between middles the flux through a node without storage: conductances 1/�
 compartments around it, in star (EQUATIONS §1, junctions).
 """
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -14,6 +15,7 @@ from scipy import sparse
 
 from hpcpinn.errors import InputError
 from hpcpinn.morphology.cable import Cable
+from hpcpinn.physics.constants import CYTOSOL, LUMEN
 
 
 @dataclass(frozen=True)
@@ -25,11 +27,13 @@ class CellGrid:
         ratio: Membrane over volume σ, 1/µm.
         coupling: Symmetric weights w_ij in µm, rows sum to zero: D Σ_j w_ij u_j is what diffuses
             into compartment i.
+        lumen: Grid within the reticulum, with its own membrane over volume; None where no species lives in it.
     """
 
     volume: Float[ndarray, " N"]
     ratio: Float[ndarray, " N"]
     coupling: sparse.csr_matrix
+    lumen: "CellGrid | None" = None
 
     @property
     def n(self) -> int:
@@ -40,9 +44,29 @@ class CellGrid:
         """Λ with (Λu)_i ≈ (1/A) ∂s(A ∂s u), 1/µm²."""
         return (sparse.diags(1.0 / self.volume) @ self.coupling).tocsr()
 
+    def within(self, volume: str) -> "CellGrid":
+        """The grid of a volume.
 
-def cell_grid(cable: Cable) -> CellGrid:
+        Raises:
+            KeyError: There is no such volume.
+        """
+        found = {CYTOSOL: self, LUMEN: self.lumen}[volume]
+        if found is None:
+            raise KeyError(volume)
+        return found
+
+    def taken(self, cells: Int[ndarray, " n"]) -> "CellGrid":
+        """Some of the compartments, and what couples them."""
+        coupling = self.coupling[cells][:, cells].tocsr()
+        return CellGrid(self.volume[cells], self.ratio[cells], coupling, self.lumen and self.lumen.taken(cells))
+
+
+def cell_grid(cable: Cable, volumes: Sequence[str] = (CYTOSOL,)) -> CellGrid:
     """One compartment per frustum.
+
+    Args:
+        cable: The cable.
+        volumes: Names of the volumes in which species live.
 
     Raises:
         InputError: A frustum has no volume, no length, or is filled by its reticulum.
@@ -55,7 +79,9 @@ def cell_grid(cable: Cable) -> CellGrid:
             f"{cable.er_radius[row]} µm leave no volume; repair the morphology"
         )
     conductance = _half_conductance(cable.length, inner, outer)
-    return CellGrid(cable.volume, cable.membrane / cable.volume, _star_coupling(cable.node, conductance, cable.n_nodes))
+    lumen = cell_grid(cable.within(LUMEN)) if LUMEN in volumes else None
+    coupling = _star_coupling(cable.node, conductance, cable.n_nodes)
+    return CellGrid(cable.volume, cable.membrane / cable.volume, coupling, lumen)
 
 
 def _half_conductance(

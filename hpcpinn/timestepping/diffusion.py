@@ -21,7 +21,9 @@ from jaxtyping import Array, Float, Int
 from numpy import ndarray
 from scipy import sparse, special
 
+from hpcpinn.physics.constants import CYTOSOL
 from hpcpinn.timestepping.cell_grid import CellGrid
+from hpcpinn.training.local import distinct
 
 TERMS_PER_ROUND = 4
 """Of the series, in the loop: a round has a price of its own."""
@@ -37,16 +39,18 @@ class Stencil(NamedTuple):
     instead of gathers. What is left belongs to junctions.
 
     Attributes:
-        own, before, after: Weights of a compartment itself, the one before it and the one after it, (N,).
-        row, column, value: All other entries, (R,).
+        own, before, after: Weights of a compartment itself, the one before it and the one after it, for the volume of
+            every species, or for the one of all, (G, N).
+        row, column: Places of all other entries, (R,).
+        value: These entries, (G, R).
     """
 
-    own: Float[Array, " N"]
-    before: Float[Array, " N"]
-    after: Float[Array, " N"]
+    own: Float[Array, "G N"]
+    before: Float[Array, "G N"]
+    after: Float[Array, "G N"]
     row: Int[Array, " R"]
     column: Int[Array, " R"]
-    value: Float[Array, " R"]
+    value: Float[Array, "G R"]
 
 
 class Series(NamedTuple):
@@ -189,6 +193,7 @@ def cable_diffusion(
     coefficients: Sequence[float],
     tolerance: float = 1e-10,
     radius: float | None = None,
+    volumes: Sequence[str] = (CYTOSOL,),
 ) -> CableDiffusion:
     """The diffusion propagator of some compartments.
 
@@ -197,19 +202,36 @@ def cable_diffusion(
         coefficients: D of every species, µm²/s.
         tolerance: What may be left out, relative to the field.
         radius: ρ of all compartments, where these are only some of them.
+        volumes: Volume of every species.
     """
-    laplacian = compartments.laplacian
-    radius = radius or 2.0 * float(np.abs(laplacian.diagonal()).max(initial=0.0)) or 1.0
-    shifted = (2.0 / radius * laplacian).tocsr()
-    shifted = (shifted + sparse.identity(compartments.n)).tocsr()
-    return CableDiffusion(_stencil(shifted), radius, tuple(map(float, coefficients)), tolerance)
+    laplacians = [compartments.within(volume).laplacian for volume in distinct(volumes)]
+    own = max(float(np.abs(laplacian.diagonal()).max(initial=0.0)) for laplacian in laplacians)
+    radius = radius or 2.0 * own or 1.0
+    identity = sparse.identity(compartments.n)
+    stencils = [_stencil(((2.0 / radius * laplacian).tocsr() + identity).tocsr()) for laplacian in laplacians]
+    first = stencils[0]
+    assert all(np.array_equal(x.row, first.row) and np.array_equal(x.column, first.column) for x in stencils)
+    parts = {name: np.stack([getattr(x, name) for x in stencils]) for name in ("own", "before", "after", "value")}
+    stencil = Stencil(*jax.device_put(first._replace(**parts)))
+    return CableDiffusion(stencil, radius, tuple(map(float, coefficients)), tolerance)
 
 
-def _stencil(matrix: sparse.csr_matrix) -> Stencil:
+class _Entries(NamedTuple):
+    """Those of one volume's matrix: `Stencil` without an axis of volumes, on the host."""
+
+    own: Float[ndarray, " N"]
+    before: Float[ndarray, " N"]
+    after: Float[ndarray, " N"]
+    row: Int[ndarray, " R"]
+    column: Int[ndarray, " R"]
+    value: Float[ndarray, " R"]
+
+
+def _stencil(matrix: sparse.csr_matrix) -> _Entries:
     """A sparse matrix: three diagonals, and its other entries one by one."""
     before, after = (np.zeros(matrix.shape[0]) for _ in range(2))
     before[1:], after[:-1] = matrix.diagonal(-1), matrix.diagonal(1)
     entries = matrix.tocoo()
     apart = np.abs(entries.row - entries.col) > 1
     row, column = (x[apart].astype(np.int32) for x in (entries.row, entries.col))
-    return Stencil(*jax.device_put((matrix.diagonal(), before, after, row, column, entries.data[apart])))
+    return _Entries(matrix.diagonal(), before, after, row, column, entries.data[apart])

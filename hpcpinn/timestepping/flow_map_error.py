@@ -16,7 +16,8 @@ from jaxtyping import Array, Float
 from numpy import ndarray
 from scipy.integrate import solve_ivp
 
-from hpcpinn.physics.pumped_binding import Deviation, ReactionConstants, deviation
+from hpcpinn.physics.constants import ReactionConstants
+from hpcpinn.physics.pumped_binding import Deviation, deviation
 from hpcpinn.training.flow_map import FlowMap, sample_box
 
 TOLERANCE = 1e-10

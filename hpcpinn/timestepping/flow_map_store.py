@@ -8,11 +8,12 @@ from typing import Any
 import jax
 import numpy as np
 
+from hpcpinn.core.parameters import declared
 from hpcpinn.errors import InputError
 from hpcpinn.io.flow_map_file import FlowMapRecord, read_flow_map, write_flow_map
 from hpcpinn.networks.perceptron import Layer
-from hpcpinn.physics.constants import PRESETS, CalciumConstants
-from hpcpinn.physics.pumped_binding import ReactionConstants, reaction_constants
+from hpcpinn.physics.constants import PRESETS, CalciumConstants, ReactionConstants
+from hpcpinn.physics.pumped_binding import reaction_constants
 from hpcpinn.training.flow_map import N_INPUTS, N_OUTPUTS, FlowMap, FlowMapRange
 
 SHIPPED = Path(__file__).resolve().parent / "flow_map_physical.h5"
@@ -68,8 +69,8 @@ def load_flow_map(path: str | Path, k: CalciumConstants) -> FlowMap:
         InputError: The file cannot be used, or was trained for other constants; the message names
             every one that differs, with both values. Or the constants are traced.
     """
-    if k.buffers:
-        raise InputError(f"{path}: a flow map knows calbindin alone, and there is {k.buffers[0].name!r} besides")
+    if besides := [*(one.calcium for one in k.organelles), *(one.name for one in k.buffers)]:
+        raise InputError(f"{path}: a flow map knows calcium and calbindin alone, and there is {besides[0]!r} besides")
     wanted = _numbers(reaction_constants(k))
     if any(isinstance(value, jax.core.Tracer) for value in wanted.values()):
         raise InputError(
@@ -110,7 +111,7 @@ def shipped_flow_map(k: CalciumConstants) -> FlowMap:
 
 def _numbers(k: ReactionConstants) -> dict[str, Any]:
     """The constants of what a flow map knows, by name."""
-    return {name: value for name, value in vars(k).items() if name != "buffers"}
+    return {name: getattr(k, name) for name in declared(type(k))}
 
 
 def _check_names(path: str | Path, group: str, found: Mapping[str, Any], wanted: Mapping[str, Any]) -> None:

@@ -96,13 +96,12 @@ class CalciumDrive:
         release = jnp.einsum("tr,pxr->tpx", sources.release_flux(self.releases, times[back]), self.release_share)
         release = release.reshape(len(tau), -1)
 
-        ratio = self.geometry.membrane_ratio
         n_time, n_check = len(grid.time), len(self.check_time)
         inside, checks = slice(0, n_time), slice(n_time, n_time + n_check)
         density = sources.end_flux(self.fluxes, times[back][:n_time])
         return WindowDrive(
-            inside=laid_out(ratio, channel_source[inside], channel_sink[inside], release[inside]),
-            checks=laid_out(ratio, channel_source[checks], channel_sink[checks], release[checks], to_checks),
+            inside=laid_out(self.geometry, channel_source[inside], channel_sink[inside], release[inside]),
+            checks=laid_out(self.geometry, channel_source[checks], channel_sink[checks], release[checks], to_checks),
             gates=followed[-1].reshape(state.shape),
             end_flux=jnp.einsum("pef,tf->pet", self.flux_end, density),
         )
@@ -117,7 +116,7 @@ class CalciumDrive:
 
 
 def laid_out(
-    ratio: Float[Array, "P X"],
+    geometry: PieceGeometry,
     channel_source: Float[Array, "T PX"],
     channel_sink: Float[Array, "T PX"],
     release: Float[Array, "T PX"],
@@ -126,24 +125,27 @@ def laid_out(
     """What acts at the space nodes of pieces at some times, as the equation wants it.
 
     Args:
-        ratio: Membrane per volume, 1/µm.
+        geometry: Pieces at their space nodes.
         channel_source, channel_sink: Source and sink of channels at the space nodes, (T, P·X).
         release: Source of synaptic releases at the space nodes, (T, P·X).
         to_space: Interpolation from the space nodes to the wanted places, (x, X); None: these are wanted.
     """
-    times, pieces = release.shape[0], ratio.shape[0]
+    times, pieces = release.shape[0], len(geometry.length)
 
     def fields(values: Float[Array, "T PX"]) -> Float[Array, "P n"]:
         by_piece = values.reshape(times, pieces, -1)
         by_piece = by_piece if to_space is None else by_piece @ to_space.T
         return jnp.swapaxes(by_piece, 0, 1).reshape(pieces, -1)
 
-    ratio = ratio if to_space is None else ratio @ to_space.T
+    def held(ratio: Float[Array, "P X"]) -> Float[Array, "P n"]:
+        return jnp.tile(ratio if to_space is None else ratio @ to_space.T, (1, times))
+
     return CalciumForcing(
-        membrane_ratio=jnp.tile(ratio, (1, times)),
-        channel_source=fields(channel_source),
-        channel_sink=fields(channel_sink),
-        release=fields(release),
+        held(geometry.membrane_ratio),
+        fields(channel_source),
+        fields(channel_sink),
+        fields(release),
+        *(() if geometry.er_ratio is None else map(held, geometry.er_ratio)),
     )
 
 

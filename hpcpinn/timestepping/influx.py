@@ -28,7 +28,6 @@ from hpcpinn.core.parameters import Scalar
 from hpcpinn.errors import InputError
 from hpcpinn.physics import calcium, gates, ghk
 from hpcpinn.physics.constants import CalciumConstants
-from hpcpinn.physics.pumped_binding import reaction_constants
 
 _MOMENTS = 4
 _NODES, _WEIGHTS = np.polynomial.legendre.leggauss(4)
@@ -198,7 +197,7 @@ def surplus_leak(k: CalciumConstants) -> Scalar:
 
     What makes rest steady for the influx by itself: at rest it is minus what the channel lets in.
     """
-    return calcium.balanced_leak(k) - reaction_constants(k).leak
+    return calcium.balanced_leak(k) - k.pump_leak
 
 
 def _of_ticks(source: Float[Array, "n P"], sink: Float[Array, "n P"], width: Float[Array, "..."]) -> _Ticks:

@@ -7,7 +7,8 @@ import jax.numpy as jnp
 from jaxtyping import Array, Float, Int
 
 from hpcpinn.physics import pumped_binding
-from hpcpinn.physics.pumped_binding import ReactionConstants
+from hpcpinn.physics.constants import ReactionConstants
+from hpcpinn.physics.pumped_binding import ErRatio
 from hpcpinn.physics.stiff_step import stiff_flow
 from hpcpinn.training.flow_map import FlowMap, ReactionState
 
@@ -35,16 +36,23 @@ class FlowMapReaction:
         return jax.lax.cond(outside > 0, mend, lambda: mapped), outside
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class StiffReaction:
-    """The stiff integrator everywhere: slow, for any constants and buffers, and the measure of the flow map."""
+    """The stiff integrator everywhere: slow, for any constants and buffers, and the measure of the flow map.
+
+    Attributes:
+        constants: Constants of binding, pumps and organelles.
+        er_ratio: Membrane of the reticulum over the volumes it parts at every compartment, 1/µm; None where no species
+            lives in it.
+    """
 
     constants: ReactionConstants
+    er_ratio: ErRatio | None = None
 
     def __call__(
         self, state: ReactionState, h: Float[Array, ""], ratio: Float[Array, " N"]
     ) -> tuple[ReactionState, Int[Array, ""]]:
         """The state after h; nothing is ever outside."""
         start = pumped_binding.deviation(state.c, state.b, self.constants, state.others)
-        end = stiff_flow(start, h, ratio, self.constants)
+        end = stiff_flow(start, h, ratio, self.constants, self.er_ratio)
         return ReactionState.of(pumped_binding.state(end, self.constants)), jnp.zeros((), int)

@@ -20,6 +20,7 @@ from scipy import sparse
 
 from hpcpinn.parallel.communicator import Communicator
 from hpcpinn.parallel.exchange import ExchangePlan, messages_for_ghosts, plan_exchange
+from hpcpinn.physics.constants import CYTOSOL
 from hpcpinn.timestepping.cell_grid import CellGrid
 from hpcpinn.timestepping.diffusion import TERMS_PER_ROUND, CableDiffusion, Series, cable_diffusion, rounds_of
 
@@ -93,6 +94,7 @@ def shared_diffusion(
     short: float,
     communicator: Communicator,
     tolerance: float = 1e-10,
+    volumes: Sequence[str] = (CYTOSOL,),
 ) -> CableDiffusion | SharedDiffusion:
     """The diffusion of this rank's cells. Every rank plans for all; not collective.
 
@@ -103,8 +105,9 @@ def shared_diffusion(
         short: Windows up to this length (s) need one exchange, longer ones more.
         communicator: All ranks.
         tolerance: What the series may leave out, relative to the field.
+        volumes: Volume of every species.
     """
-    whole = cable_diffusion(grid, coefficients, tolerance)
+    whole = cable_diffusion(grid, coefficients, tolerance, volumes=volumes)
     if communicator.size == 1:
         return whole
     rounds = max(1, int(rounds_of(int(np.max(whole.series(np.array([short])).terms)))))
@@ -113,9 +116,9 @@ def shared_diffusion(
     halos = [_halo(neighbours, owner, rank, depth) for rank in range(communicator.size)]
     own = np.flatnonzero(owner == communicator.rank)
     if not any(len(halo) for halo in halos):
-        return cable_diffusion(_taken(grid, own), coefficients, tolerance, whole.radius)
+        return cable_diffusion(grid.taken(own), coefficients, tolerance, whole.radius, volumes)
     mine = np.concatenate([own, halos[communicator.rank]])
-    local = cable_diffusion(_taken(grid, mine), coefficients, tolerance, whole.radius)
+    local = cable_diffusion(grid.taken(mine), coefficients, tolerance, whole.radius, volumes)
     plan = plan_exchange(messages_for_ghosts(owner, halos), communicator.rank)
     return SharedDiffusion(local, len(own), rounds, plan, communicator)
 
@@ -129,7 +132,3 @@ def _halo(neighbours: sparse.csr_matrix, owner: Int[ndarray, " N"], rank: int, d
             break
         reached = grown
     return np.flatnonzero(reached & (owner != rank))
-
-
-def _taken(grid: CellGrid, cells: Int[ndarray, " n"]) -> CellGrid:
-    return CellGrid(grid.volume[cells], grid.ratio[cells], grid.coupling[cells][:, cells].tocsr())

@@ -65,15 +65,15 @@ class SlotDrive:
         tau = np.concatenate([self.grid.time, self.check_time])
         inside, checks = slice(0, len(self.grid.time)), slice(len(self.grid.time), None)
         to_checks = jnp.asarray(lagrange(self.grid.space, self.check_space))
-        ratio, pieces = self.geometry.membrane_ratio, len(self.geometry.length)
+        geometry, pieces = self.geometry, len(self.geometry.length)
 
         def run(channels: ChannelCourse, start: Array, duration: Array, release: Float[Array, "T PX"]) -> WindowDrive:
             times = start + 0.5 * duration * (tau + 1.0)
             source, sink = (self._at_nodes(x) for x in course_at(channels, times))
             return WindowDrive(
-                inside=laid_out(ratio, source[inside], sink[inside], release[inside]),
-                checks=laid_out(ratio, source[checks], sink[checks], release[checks], to_checks),
-                gates=jnp.zeros((*ratio.shape, 0)),
+                inside=laid_out(geometry, source[inside], sink[inside], release[inside]),
+                checks=laid_out(geometry, source[checks], sink[checks], release[checks], to_checks),
+                gates=jnp.zeros((*geometry.membrane_ratio.shape, 0)),
                 end_flux=jnp.zeros((pieces, 2, len(self.grid.time))),
             )
 

@@ -22,7 +22,7 @@ from numpy import ndarray
 from hpcpinn.errors import InputError
 from hpcpinn.parallel.threads import loop_options
 from hpcpinn.physics import pumped_binding
-from hpcpinn.physics.pumped_binding import ReactionConstants
+from hpcpinn.physics.constants import ReactionConstants
 from hpcpinn.timestepping.cell_weights import CellWeights
 from hpcpinn.timestepping.diffusion import longer_by
 from hpcpinn.timestepping.influx import InfluxTable, InfluxWindow, add_influx
@@ -271,7 +271,7 @@ class Splitting:
         share = jnp.where(x == 0.0, 0.0, jnp.expm1(safe) / safe - 1.0)
         freed = share * (after.c - state.c)
         parts = [part * freed for part in pumped_binding.other_shares(d, self.binding)]
-        others = tuple(b + part for b, part in zip(after.others, parts, strict=True))
+        others = (*(b + part for b, part in zip(after.others, parts, strict=False)), *after.others[len(parts) :])
         return ReactionState(after.c + freed, after.b + (freed - sum(parts) if parts else freed), others)
 
     def _lie_step(

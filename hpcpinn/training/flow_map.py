@@ -19,8 +19,9 @@ from jaxtyping import Array, Bool, Float
 
 from hpcpinn.networks.perceptron import Perceptron, evaluate
 from hpcpinn.physics import pumped_binding
+from hpcpinn.physics.constants import ReactionConstants
 from hpcpinn.physics.logarithm import log
-from hpcpinn.physics.pumped_binding import Deviation, ReactionConstants
+from hpcpinn.physics.pumped_binding import Deviation
 
 N_INPUTS, N_OUTPUTS = 5, 4
 

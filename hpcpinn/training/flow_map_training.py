@@ -18,7 +18,8 @@ from jaxtyping import Array, Float
 
 from hpcpinn.networks.perceptron import make_perceptron
 from hpcpinn.physics import pumped_binding
-from hpcpinn.physics.pumped_binding import Deviation, ReactionConstants
+from hpcpinn.physics.constants import ReactionConstants
+from hpcpinn.physics.pumped_binding import Deviation
 from hpcpinn.training.flow_map import N_INPUTS, N_OUTPUTS, FlowMap, FlowMapRange, sample_box
 from hpcpinn.training.levenberg_marquardt import LevenbergMarquardt, Quadratic
 

@@ -45,7 +45,7 @@ class RowWeights(NamedTuple):
     Attributes:
         initial: Weight of the rows of initial data, relative to the equation's.
         edge: Weight of the rows of Robin data at the ends, relative to the equation's.
-        balance: Weight of the one row per piece that asks for its content at the end of the window to
+        balance: Weight of the one row per piece and volume that asks for its content at the end of the window to
             be what it was at the start plus what came in: errors of single points must not add
             up over thousands of windows.
     """
@@ -73,8 +73,8 @@ class _Piece(NamedTuple):
     """What the normal matrix of one piece depends on."""
 
     length: Float[Array, ""]
-    taper: Float[Array, " Q"]
-    volume: Float[Array, " X"]
+    taper: Float[Array, "G Q"]
+    volume: Float[Array, "G X"]
     edges: EdgeRows
     jacobian: Float[Array, "Q K K"]
     mean: Float[Array, "K K"]
@@ -134,9 +134,10 @@ def linearise(
             return _from_means(equation, tables, piece, window.duration)
 
         inside = from_rows() if batch else jax.lax.cond(piece.varies, from_rows, from_means)
-        balance = weights.balance * _balance_row(equation, table, piece, window.duration)
         normal = inside + _data_block(equation, tables, piece, window.duration)
-        normal = normal + jnp.outer(balance, balance)
+        for content in balances(equation):
+            balance = weights.balance * _balance_row(equation, content, table, piece, window.duration)
+            normal = normal + jnp.outer(balance, balance)
         cholesky = jnp.linalg.cholesky(normal)
         return cholesky, _transfer(equation, table, piece, window.duration, cholesky, weights)
 
@@ -179,7 +180,7 @@ def _shared_products(table: FeatureTable, weights: RowWeights) -> _Products:
 def _coefficients(
     equation: ReactionDiffusion,
     piece: _Piece,
-    taper: Float[Array, "..."],
+    taper: Float[Array, "... G"],
     mixed: Float[Array, "... K K"],
     duration: Number,
 ) -> Float[Array, "... K K 4"]:
@@ -188,11 +189,12 @@ def _coefficients(
     diffusion = jnp.asarray(equation.diffusion)
     scale = jnp.asarray(equation.scale)
     direct = piece.resolvent
-    shape = jnp.broadcast_shapes(mixed.shape, taper[..., None, None].shape)
+    taper = taper[..., None, :]
+    shape = jnp.broadcast_shapes(mixed.shape, taper.shape)
     columns = [
         jnp.broadcast_to(-mixed, shape),
         jnp.broadcast_to(direct * (2.0 / duration), shape),
-        jnp.broadcast_to(-direct * diffusion * per_length * taper[..., None, None], shape),
+        jnp.broadcast_to(-direct * diffusion * per_length * taper, shape),
         jnp.broadcast_to(-direct * diffusion * per_length**2, shape),
     ]
     return jnp.stack(columns, axis=-1) * (scale[None, :] / scale[:, None])[..., None]
@@ -200,7 +202,7 @@ def _coefficients(
 
 def _from_means(equation: ReactionDiffusion, tables: _Products, piece: _Piece, duration: Number) -> Float[Array, "N N"]:
     """Normal matrix of the equation rows with the piece's mean coefficients."""
-    taper = jnp.sum(piece.taper * piece.weight)
+    taper = jnp.sum(piece.taper * piece.weight, axis=-1)
     rows = _coefficients(equation, piece, taper, piece.resolvent @ piece.mean, duration)
     both = jnp.einsum("kla,kmb->lmab", rows, rows)
     return _assembled(jnp.einsum("lmab,abij->lmij", both, tables.inside))
@@ -212,7 +214,7 @@ def _from_rows(
     """Normal matrix of the equation rows, summed from the rows."""
     inside = table.inside
     mixed = jnp.einsum("kl,qlm->qkm", piece.resolvent, piece.jacobian)
-    rows = _coefficients(equation, piece, piece.taper, mixed, duration)
+    rows = _coefficients(equation, piece, piece.taper.T, mixed, duration)
     rows = rows * jnp.sqrt(piece.weight)[:, None, None, None]
     parts = (inside.value, inside.dt, inside.dx, inside.dxx)
     features = jnp.stack(parts, axis=-1)
@@ -240,31 +242,49 @@ def _data_block(equation: ReactionDiffusion, tables: _Products, piece: _Piece, d
     return normal
 
 
-def volume_weight(table: FeatureTable, geometry: PieceGeometry) -> Float[Array, "P X"]:
-    """Share of a piece's volume that every space node stands for; sums to 1."""
+def volume_weight(table: FeatureTable, geometry: PieceGeometry) -> Float[Array, "P G X"]:
+    """Share of a species' volume in a piece that every space node stands for; sums to 1."""
     weight = geometry.area * jnp.asarray(table.grid.space_weight)
-    return weight / jnp.sum(weight, axis=1, keepdims=True)
+    return weight / jnp.sum(weight, axis=-1, keepdims=True)
 
 
-def _balance_scale(equation: ReactionDiffusion) -> float:
-    """Of the content: what its species say together, those that count for it or those that count against it."""
-    pairs = list(zip(equation.scale, equation.content, strict=True))
-    return max(math.hypot(*(s for s, c in pairs if c * sign > 0.0)) for sign in (1.0, -1.0))
+class Content(NamedTuple):
+    """What the balance of one volume counts.
+
+    Attributes:
+        weights: Weights of all species, (K,); 0 of those that live elsewhere.
+        scale: Typical size: what its species say together, those that count for it or those that count against it.
+        number: One of its species.
+    """
+
+    weights: tuple[float, ...]
+    scale: float
+    number: int
+
+
+def balances(equation: ReactionDiffusion) -> list[Content]:
+    """The content of every volume that species live in."""
+    found = []
+    for volume in dict.fromkeys(equation.volumes):
+        weights = tuple(c if v == volume else 0.0 for c, v in zip(equation.content, equation.volumes, strict=True))
+        pairs = list(zip(equation.scale, weights, strict=True))
+        scale = max(math.hypot(*(s for s, c in pairs if c * sign > 0.0)) for sign in (1.0, -1.0))
+        found.append(Content(weights, scale, equation.volumes.index(volume)))
+    return found
 
 
 def _balance_row(
-    equation: ReactionDiffusion, table: FeatureTable, piece: _Piece, duration: Number
+    equation: ReactionDiffusion, counted: Content, table: FeatureTable, piece: _Piece, duration: Number
 ) -> Float[Array, " N"]:
-    """How the content that a piece gains unaccounted for depends on its head."""
+    """How the content that a piece's volume gains unaccounted for depends on its head."""
     inside, grid = table.inside, table.grid
-    content = jnp.asarray(equation.content)
-    scale = jnp.asarray(equation.scale) / _balance_scale(equation)
+    content = jnp.asarray(counted.weights)
+    scale = jnp.asarray(equation.scale) / counted.scale
     per_length = 2.0 / piece.length
-    share = (table.points.from_space @ (piece.volume / jnp.asarray(grid.space_weight))) * jnp.asarray(
-        table.points.weight
-    )
-    grown = piece.volume @ table.initial + 2.0 * share @ inside.dt
-    spread = per_length**2 * share @ inside.dxx + per_length * (share * piece.taper) @ inside.dx
+    volume, taper = (x[min(counted.number, len(x) - 1)] for x in (piece.volume, piece.taper))
+    share = (table.points.from_space @ (volume / jnp.asarray(grid.space_weight))) * jnp.asarray(table.points.weight)
+    grown = volume @ table.initial + 2.0 * share @ inside.dt
+    spread = per_length**2 * share @ inside.dxx + per_length * (share * taper) @ inside.dx
     gained = jnp.einsum("q,k,qkl,qm->lm", share, content, piece.jacobian, inside.value)
     moved = duration * jnp.asarray(equation.diffusion)[:, None] * spread
     row: Float[Array, "K M"] = scale[:, None] * (content[:, None] * (grown - moved) - duration * gained)
@@ -367,18 +387,21 @@ def correct(
     pull = jnp.einsum("plk,plq->pkq", linear.resolvent, row / scale) * scale
     start = field_at(table.initial, heads, equation) - window.initial
 
-    # What the piece's content has gained unaccounted for, at the start and during the window.
-    content = jnp.asarray(equation.content)[:, None] / _balance_scale(equation)
+    # What the content of the piece's volumes has gained unaccounted for, at the start and during the window.
     volume = volume_weight(table, geometry)
     density = volume / jnp.asarray(table.grid.space_weight)
     share = (density @ table.points.from_space.T) * jnp.asarray(table.points.weight)
-    lost = jnp.sum(content * start * volume[:, None], axis=(1, 2))
-    lost = lost + window.duration * jnp.sum(content * miss * share[:, None], axis=(1, 2))
-    unbalanced = (weights.balance**2 * lost)[:, None, None] * content
-    pull = pull + window.duration * unbalanced * share[:, None] * scale
+    parts = []
+    for counted in balances(equation):
+        content = jnp.asarray(counted.weights)[:, None] / counted.scale
+        lost = jnp.sum(content * start * volume, axis=(1, 2))
+        lost = lost + window.duration * jnp.sum(content * miss * share, axis=(1, 2))
+        parts.append((weights.balance**2 * lost)[:, None, None] * content)
+    unbalanced = sum(parts[1:], parts[0])
+    pull = pull + window.duration * unbalanced * share * scale
     reacting = jnp.einsum("pqlk,plq->pkq", jacobian, pull / scale) * scale
     per_length = (2.0 / geometry.length)[:, None, None]
-    taper = (geometry.taper @ table.points.from_space.T)[:, None, :]
+    taper = geometry.taper @ table.points.from_space.T
     diffused = jnp.asarray(equation.diffusion)[:, None] * pull
     gradient = (
         (2.0 / window.duration) * pull @ inside.dt
@@ -387,7 +410,7 @@ def correct(
         - reacting @ inside.value
     )
     initial_weight = weights.initial**2 * jnp.asarray(table.grid.space_weight)
-    started = start / scale * initial_weight + unbalanced * volume[:, None] * scale
+    started = start / scale * initial_weight + unbalanced * volume * scale
     gradient = gradient + started @ table.initial
 
     # The ends are told nothing yet, so their rows pull the present edge values towards zero.

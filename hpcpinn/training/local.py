@@ -1,10 +1,11 @@
 """The local problem: what is asked of the field on every piece during one window.
 
 Arrays are batched over the P pieces of a rank; K species, M features, X × T collocation points
-(Q = X·T), two ends e (0: ξ = −1, 1: ξ = +1); rectangles have four.
+(Q = X·T), two ends e (0: ξ = −1, 1: ξ = +1); rectangles have four. What depends on the volume that a species lives in
+has an axis G: of length 1 where all live in the same, else K.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any, NamedTuple
 
 import jax
@@ -13,6 +14,7 @@ import numpy as np
 from jaxtyping import Array, Float
 
 from hpcpinn.morphology.cable import Cable
+from hpcpinn.physics.constants import CYTOSOL, LUMEN
 from hpcpinn.physics.system import ReactionDiffusion
 from hpcpinn.training.collocation import FeatureTable
 
@@ -24,21 +26,72 @@ class PieceGeometry(NamedTuple):
 
     Attributes:
         length: Length of every piece, µm, (P,).
-        area: Cross-section of the cytosol A = π(a² − r_ER²), (P, X).
-        taper: A'/A per length, (P, X).
-        membrane_ratio: P/A, membrane per volume, (P, X).
-        end_area: A at both ends, (P, 2).
+        area: Cross-section of a species' volume, of the cytosol A = π(a² − r_ER²), µm², (P, G, X).
+        taper: A'/A per length, 1/µm, (P, G, X).
+        membrane_ratio: Plasma membrane per volume of the cytosol P/A, 1/µm, (P, X).
+        end_area: A at both ends, µm², (P, 2, G).
+        er_ratio: Membrane of the reticulum per volume of the cytosol and of its lumen, 1/µm, (2, P, X); None where no
+            species lives in it.
     """
 
     length: Float[Array, " P"]
-    area: Float[Array, "P X"]
-    taper: Float[Array, "P X"]
+    area: Float[Array, "P G X"]
+    taper: Float[Array, "P G X"]
     membrane_ratio: Float[Array, "P X"]
-    end_area: Float[Array, "P 2"]
+    end_area: Float[Array, "P 2 G"]
+    er_ratio: Float[Array, "2 P X"] | None = None
+
+    def cross_section(self, number: int) -> Float[Array, "P X"]:
+        """A of the volume that a species lives in, µm²."""
+        return self.area[:, min(number, self.area.shape[1] - 1)]
+
+    def of_species(self, number: int) -> "PieceGeometry":
+        """The geometry of one species alone; `number` may be that of any where all live in the same volume."""
+        if self.area.shape[1] == 1:
+            return self
+        one = slice(number, number + 1)
+        return self._replace(area=self.area[:, one], taper=self.taper[:, one], end_area=self.end_area[:, :, one])
 
 
-def piece_geometry(pieces: Cable, xi: Float[np.ndarray, " X"]) -> PieceGeometry:
-    """Evaluates areas and their slopes of every piece at the positions ξ."""
+class _Inside(NamedTuple):
+    """A volume along the pieces: `area`, `taper` and `end_area` as in `PieceGeometry`, and its membrane per volume."""
+
+    area: Float[np.ndarray, "P X"]
+    taper: Float[np.ndarray, "P X"]
+    membrane_ratio: Float[np.ndarray, "P X"]
+    end_area: Float[np.ndarray, "P 2"]
+
+
+def distinct(volumes: Sequence[str]) -> tuple[str, ...]:
+    """Volumes of the axis G, from those of all species: the only one, or all."""
+    return tuple(volumes) if len(set(volumes)) > 1 else tuple(volumes[:1])
+
+
+def piece_geometry(pieces: Cable, xi: Float[np.ndarray, " X"], volumes: Sequence[str] = (CYTOSOL,)) -> PieceGeometry:
+    """Evaluates areas and their slopes of every piece at the positions ξ.
+
+    Args:
+        pieces: The pieces.
+        xi: The positions.
+        volumes: Volume of every species.
+    """
+    inside = {volume: _inside(pieces.within(volume), xi) for volume in {CYTOSOL, *volumes}}
+    cytosol, parts = inside[CYTOSOL], [inside[volume] for volume in distinct(volumes)]
+    er_ratio = None
+    if LUMEN in inside:
+        own = inside[LUMEN].membrane_ratio
+        er_ratio = jax.device_put(np.stack([own * inside[LUMEN].area / cytosol.area, own]))
+    return PieceGeometry(
+        length=jax.device_put(pieces.length),
+        area=jax.device_put(np.stack([part.area for part in parts], axis=1)),
+        taper=jax.device_put(np.stack([part.taper for part in parts], axis=1)),
+        membrane_ratio=jax.device_put(cytosol.membrane_ratio),
+        end_area=jax.device_put(np.stack([part.end_area for part in parts], axis=2)),
+        er_ratio=er_ratio,
+    )
+
+
+def _inside(pieces: Cable, xi: Float[np.ndarray, " X"]) -> _Inside:
     fraction = (np.asarray(xi)[None, :] + 1.0) / 2.0
 
     def along(ends: Float[np.ndarray, "P 2"]) -> Float[np.ndarray, "P X"]:
@@ -52,12 +105,8 @@ def piece_geometry(pieces: Cable, xi: Float[np.ndarray, " X"]) -> PieceGeometry:
     radius, er = along(pieces.radius), along(pieces.er_radius)
     area = np.pi * (radius**2 - er**2)
     area_slope = 2.0 * np.pi * (radius * slope(pieces.radius) - er * slope(pieces.er_radius))
-    return PieceGeometry(
-        length=jax.device_put(pieces.length),
-        area=jax.device_put(area),
-        taper=jax.device_put(area_slope / area),
-        membrane_ratio=jax.device_put(2.0 * np.pi * radius / area),
-        end_area=jax.device_put(np.pi * (pieces.radius**2 - pieces.er_radius**2)),
+    return _Inside(
+        area, area_slope / area, 2.0 * np.pi * radius / area, np.pi * (pieces.radius**2 - pieces.er_radius**2)
     )
 
 
@@ -147,7 +196,7 @@ def residual(
     """u_t − (1/A) ∂s(A D ∂s u) − source at the collocation points (EQUATIONS §1)."""
     inside = table.inside
     per_length = (2.0 / geometry.length)[:, None, None]
-    taper = (geometry.taper @ table.points.from_space.T)[:, None, :]
+    taper = geometry.taper @ table.points.from_space.T
     diffusion = jnp.asarray(equation.diffusion)[:, None]
     change = (2.0 / window.duration) * evaluate(inside.dt, heads, equation)
     bend = per_length**2 * evaluate(inside.dxx, heads, equation)

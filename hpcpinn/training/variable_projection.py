@@ -36,7 +36,7 @@ class TrainedPieces(NamedTuple):
 
     Attributes:
         geometry, edges: Pieces, and what their ends receive and send, as in the window's solver.
-        taper: A'/A per length at the collocation points, (P, Q).
+        taper: A'/A per length at the collocation points, 1/µm, (P, Q, G).
         initial, forcing, emphasis: Start, forcing and weights of collocation points of the `collocated` window.
         robin_in: Robin data that the ends receive, (P, 2, K, T).
         resolvent: Turns residuals into errors, one per piece, (P, K, K).
@@ -45,7 +45,7 @@ class TrainedPieces(NamedTuple):
 
     geometry: PieceGeometry
     edges: EdgeRows
-    taper: Float[Array, "P Q"]
+    taper: Float[Array, "P Q G"]
     initial: Float[Array, "P K X"]
     forcing: Any
     emphasis: Float[Array, "P Q"]

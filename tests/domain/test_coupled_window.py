@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 
 from hpcpinn.domain.coupled_window import CoupledWindow
+from hpcpinn.domain.flows import node_volume
 from hpcpinn.domain.interfaces import build_interfaces, storage_order
 from hpcpinn.domain.newton import NewtonSettings
 from hpcpinn.domain.partition import colour
@@ -17,6 +18,7 @@ from hpcpinn.domain.window_solver import WindowSolution
 from hpcpinn.morphology.cable import Cable
 from hpcpinn.networks.trunk import make_trunk
 from hpcpinn.parallel.transports import make_communicator
+from hpcpinn.reference.exact import cone_mode
 from hpcpinn.training.collocation import feature_table, gauss_grid
 from hpcpinn.training.local import Window, edge_values, evaluate, piece_geometry, robin_parameter
 from tests.training.systems import Binding, Decay, cable, no_forcing
@@ -41,15 +43,15 @@ def wave(s: np.ndarray) -> np.ndarray:
 
 
 def solver(equation=None, transmission="robin", pieces=None, features=64, **sweeping) -> CoupledWindow:
-    pieces = branches() if pieces is None else pieces
+    pieces, equation = branches() if pieces is None else pieces, equation or Decay()
     owner, colours = np.zeros(pieces.n_frusta, int), colour(pieces)
     stored = storage_order(owner, colours, 0)
     settings = {"tolerance": 1e-11, "max_sweeps": 400, "most_per_window": 10_000, **sweeping}
     return CoupledWindow(
-        equation=equation or Decay(),
+        equation=equation,
         table=feature_table(make_trunk(features), GRID),
-        geometry=piece_geometry(pieces.take(stored), GRID.space),
-        interfaces=build_interfaces(pieces, owner, colours, 0, transmission),
+        geometry=piece_geometry(pieces.take(stored), GRID.space, equation.volumes),
+        interfaces=build_interfaces(pieces, owner, colours, 0, transmission, equation.volumes),
         communicator=make_communicator("serial"),
         sweeping=SweepSettings(n_red=int((colours == 0).sum()), **settings),
         newton=NewtonSettings(tolerance=1e-10, max_steps=20),
@@ -87,7 +89,7 @@ def junction(here: CoupledWindow, solution: WindowSolution) -> tuple[np.ndarray,
     value, slope = edge_values(here.equation, here.table, here.geometry, DURATION, solution.traces.heads)
     kappa = robin_parameter(here.equation, DURATION)[:, None]
     flow = slope * kappa * jnp.asarray(here.equation.diffusion)[:, None]
-    flow = flow * here.geometry.end_area[:, :, None, None]
+    flow = flow * here.geometry.end_area[..., None]
     meeting = [(row, end) for row in range(6) for end in (0, 1) if pieces.node[stored[row], end] == 2]
     assert len(meeting) == 3
     return tuple(np.array([array[at] for at in meeting]) for array in (value, flow))
@@ -168,7 +170,7 @@ def test_what_does_not_react_is_kept() -> None:
     here = solver(equation)
     field = start_of(branches(), equation)
     solution = solved(here, field)
-    volume = here.geometry.length[:, None] * here.geometry.area * GRID.space_weight
+    volume = here.geometry.length[:, None] * here.geometry.cross_section(0) * GRID.space_weight
     before, after = (
         np.asarray(jnp.einsum("pkx,px->k", f, volume)) - np.array(equation.rest) * float(volume.sum())
         for f in (field, here.at_end(solution.traces.heads))
@@ -205,7 +207,7 @@ def test_a_given_flux_comes_in_completely() -> None:
     window = Window(jnp.asarray(DURATION), field, no_forcing(6, 100))
     given = here.given_flux(jnp.asarray(flux), 0, DURATION)
     solution = here.solve(window, here.continued(field, DURATION), given, SIZE)
-    volume = here.geometry.length[:, None] * here.geometry.area * GRID.space_weight
+    volume = here.geometry.length[:, None] * here.geometry.cross_section(0) * GRID.space_weight
     gained = np.asarray(jnp.einsum("pkx,px->k", here.at_end(solution.traces.heads) - field, volume))
     np.testing.assert_allclose(gained, [0.5 * DURATION, 0.0], atol=2e-3 * DURATION)
 
@@ -244,3 +246,26 @@ def test_nothing_in_a_window_is_float32() -> None:
         assert "f32" not in str(program), name
     results = jax.tree.leaves((solution.traces, solution.linear, solution.size, solution.histories))
     assert {leaf.dtype for leaf in results} == {np.dtype("float64")}
+
+
+@pytest.mark.parametrize("acceleration", ["tree", "none"])
+def test_a_species_in_an_organelle_follows_its_closed_form_and_leaves_the_cytosol_alone(acceleration: str) -> None:
+    """In a reticulum of radius 0.3 (s + 1)."""
+    mode, k = cone_mode((0.3, 0.96), 2.2)
+    radius, er_radius = [(2.0, 1.8), (1.8, 1.2)], [(0.3, 0.54), (0.54, 0.96)]
+    pieces = cable([(0, 1), (1, 2)], [0.8, 1.4], radius, er_radius)
+    equation = Decay(exchange=0.0, rate=(0.0, 0.0), volumes=("cytosol", "er"))
+    here = solver(equation, pieces=pieces, acceleration=acceleration)
+    mine = pieces.take(storage_order(np.zeros(2, int), colour(pieces), 0))
+    away = mode(mine.path[:, :1] + (GRID.space + 1.0) / 2.0 * np.diff(mine.path, axis=1))
+    field = jnp.broadcast_to(jnp.asarray(equation.rest)[:, None], (2, 2, 10)).at[:, 1].add(away)
+    after = np.asarray(here.at_end(solved(here, field).traces.heads))
+    np.testing.assert_array_equal(after[:, 0], field[:, 0])
+    decayed = away * np.exp(-equation.diffusion[1] * k**2 * DURATION)
+    np.testing.assert_allclose(after[:, 1] - equation.rest[1], decayed, rtol=0.0, atol=2e-4)
+    volume = np.asarray(node_volume(here))
+    np.testing.assert_allclose(
+        volume.sum(axis=(0, 2)), [part.volume.sum() for part in map(pieces.within, equation.volumes)]
+    )
+    held = volume[:, 1] * np.array([np.asarray(field[:, 1]), after[:, 1]])
+    assert np.ptp(held.sum(axis=(1, 2))) < 1e-6 * np.abs(volume[:, 1] * away).sum()

@@ -31,7 +31,9 @@ def passage(u, forcing: Influx):
     return forcing.membrane_ratio * flows
 
 
-EQUATION = SimpleNamespace(content=(1.0, -2.0), rest=(0.5, 1.0), scale=(2.0, 1.0), passage=passage)
+EQUATION = SimpleNamespace(
+    content=(1.0, -2.0), volumes=("cytosol", "cytosol"), rest=(0.5, 1.0), scale=(2.0, 1.0), passage=passage
+)
 
 
 def solver() -> SimpleNamespace:
@@ -55,7 +57,7 @@ def integral(polynomial: Polynomial) -> float:
 
 
 def test_nodes_share_the_volume() -> None:
-    np.testing.assert_allclose(np.asarray(node_volume(solver())).sum(axis=1), three_pieces().volume, rtol=1e-13)
+    np.testing.assert_allclose(np.asarray(node_volume(solver())).sum(axis=(1, 2)), three_pieces().volume, rtol=1e-13)
 
 
 def test_content_of_a_known_field() -> None:

@@ -1,5 +1,6 @@
 """Diffusion by networks with kept factors: exact solutions, content, agreement at the ends, few factors."""
 
+from dataclasses import replace
 from functools import cache
 
 import jax
@@ -64,10 +65,10 @@ def along(diffusion: NetworkDiffusion, ends: np.ndarray) -> np.ndarray:
     return ends[:, :1] + share * (ends[:, 1:] - ends[:, :1])
 
 
-def volumes(diffusion: NetworkDiffusion) -> np.ndarray:
+def node_volumes(diffusion: NetworkDiffusion) -> np.ndarray:
     """Volume that every point stands for."""
     geometry = diffusion.geometry
-    return np.asarray(geometry.length[:, None] * geometry.area * diffusion.table.grid.space_weight).ravel()
+    return np.asarray(geometry.length[:, None] * geometry.cross_section(0) * diffusion.table.grid.space_weight).ravel()
 
 
 @cache
@@ -119,7 +120,7 @@ def test_all_ends_agree_at_their_nodes() -> None:
 def test_content_is_kept_to_round_off_whatever_the_field() -> None:
     diffusion = on_y()
     rough = np.random.default_rng(1).random((2, diffusion.n_points))
-    volume = volumes(diffusion)
+    volume = node_volumes(diffusion)
     np.testing.assert_allclose(volume.sum(), y_pieces().volume.sum(), rtol=1e-13)
     for length in LENGTHS:
         after = march(diffusion, rough, length, 20)
@@ -128,7 +129,7 @@ def test_content_is_kept_to_round_off_whatever_the_field() -> None:
 
 def test_a_uniform_field_stays_and_no_mode_grows() -> None:
     diffusion = on_y()
-    volume = volumes(diffusion)
+    volume = node_volumes(diffusion)
     rough = np.random.default_rng(2).standard_normal((2, diffusion.n_points))
     for length in LENGTHS:
         np.testing.assert_allclose(march(diffusion, np.full(rough.shape, 7.0), length, 3), 7.0, rtol=1e-9)
@@ -161,7 +162,7 @@ def test_agrees_with_the_exact_operator_on_refined_cells() -> None:
     wanted = spline((diffusion.table.grid.space + 1.0) / 2.0).reshape(2, -1)
 
     u = (1.0 / along(diffusion, pieces.radius)).ravel()
-    volume = volumes(diffusion)
+    volume = node_volumes(diffusion)
     moved = np.sqrt((wanted - u) ** 2 @ volume)
     errors = {
         count: np.sqrt((march(diffusion, np.stack([u, u]), 5e-3 / count, count) - wanted) ** 2 @ volume) / moved
@@ -205,3 +206,21 @@ def test_two_ranks_find_what_one_finds(communicator: Communicator) -> None:
     diffusion = network_diffusion(pieces, owner, communicator, D, colours=colours)
     after = march(diffusion, field[:, mine].reshape(2, -1), 1e-3, 5)
     np.testing.assert_allclose(after, wanted[:, mine].reshape(2, -1), rtol=0, atol=1e-11)
+
+
+def test_every_species_diffuses_in_the_volume_it_lives_in() -> None:
+    """As it does alone on pieces of that volume, and with its own content kept."""
+    pieces = cable([(0, 1), (1, 2), (1, 3)], [20.0, 25.0, 15.0], [(1.0, 0.8), (0.6, 0.6), (0.5, 0.7)])
+    pieces = replace(pieces, er_radius=0.3 * pieces.radius[:, ::-1] + 0.1)
+    volumes, owner = ("cytosol", "er"), np.zeros(pieces.n_frusta, int)
+    both = network_diffusion(pieces, owner, SerialCommunicator(), D, volumes=volumes)
+    rows = both.series(LENGTHS[1:2])
+    fields = jnp.asarray(np.random.default_rng(3).random((2, both.n_points)))
+    found = np.asarray(both(fields, rows.number[0], *both.stored)).reshape(2, pieces.n_frusta, -1)
+    for number, volume in enumerate(volumes):
+        one = network_diffusion(pieces.within(volume), owner, SerialCommunicator(), D[number : number + 1])
+        rows = one.series(LENGTHS[1:2])
+        alone = np.asarray(one(fields[number : number + 1], rows.number[0], *one.stored))
+        np.testing.assert_allclose(found[number], alone.reshape(pieces.n_frusta, -1), rtol=1e-10)
+        own, start = node_volumes(one), np.asarray(fields[number])
+        np.testing.assert_allclose(own @ found[number].ravel(), own @ start, rtol=1e-12)

@@ -55,7 +55,7 @@ def test_coordinates_are_logarithms_or_measures_and_lead_back():
 def test_every_constant_that_can_be_learned_has_a_unit_a_value_and_a_truth():
     """But gates: those of a preset may lack a rate."""
     known = PRESETS["physical-N"].replace(leak=1e-3)
-    assert set(learnable.PLAIN) | {"gates", "buffers", "cable", "field", "channels"} == set(
+    assert set(learnable.PLAIN) | {"gates", "buffers", "organelles", "cable", "field", "channels"} == set(
         CellTruthConfig.model_fields
     )
     for name in learnable.PLAIN:
@@ -225,3 +225,22 @@ def test_parameters_that_contradict_themselves_are_refused(case: str):
 def test_gates_that_the_channel_does_not_have_are_refused(name: str, line: str, start: str):
     with pytest.raises(InputError, match=line):
         inverse(small(f"parameter=[{{name='{name}'{start}}}]", "data.truth={}"), SITES)
+
+
+def test_constants_of_a_dye_and_of_an_organelle_have_exact_derivatives():
+    """The total of a buffer included: it scales nothing and is the origin of nothing that is not learned with it."""
+    config = small(
+        "buffer=[{name='fluo4', total=50.0, k_plus=236.0, k_minus=82.6, D=60.0}]", "morphology.er_fraction=0.3",
+        "organelle=[{serca_max=300.0}]",
+        "parameter=[{name='buffers[0].total', start=40.0}, {name='buffers[0].k_minus'}, "
+        "{name='organelles[0].serca_max'}]",
+        "data.truth={buffers=[{total=60.0}]}", "data.noise=1e-14", "run.duration=1.2",
+    )  # fmt: skip
+    problem = inverse(config)
+    assert truth_of(config, problem)["buffers[0].total"] == 60.0
+    check_slopes(problem, exactly(config, problem))
+
+
+def test_buffers_that_a_run_does_not_have_are_refused():
+    with pytest.raises(InputError, match=r"'buffers\[0\].total': there are 0 buffers, numbered from 0"):
+        inverse(small("parameter=[{name='buffers[0].total'}]", "data.truth={}"), SITES)

@@ -9,7 +9,8 @@ from scipy.integrate import solve_ivp
 from hpcpinn.errors import InputError
 from hpcpinn.physics import calcium
 from hpcpinn.physics import pumped_binding as reaction
-from hpcpinn.physics.constants import PRESETS, Buffer
+from hpcpinn.physics.calcium_system import CalciumForcing, CalciumSystem
+from hpcpinn.physics.constants import LUMEN, PRESETS, Buffer, Organelle
 from hpcpinn.physics.pumped_binding import Deviation
 from hpcpinn.physics.stiff_step import stiff_flow
 
@@ -137,3 +138,44 @@ def test_a_buffer_in_two_parts_reacts_as_the_whole_one():
 def test_no_leak_can_balance_pumps_without_a_gradient():
     with pytest.raises(InputError, match=r"c_o: 0.01 µM is not above c_rest"):
         reaction.check_rest(PHYSICAL.replace(c_o=0.01))
+
+
+HELD = DYED.replace(
+    vdcc_density=0.0,
+    buffers=(*DYED.buffers, Buffer("calreticulin", 3000.0, 1.0, 1000.0, 20.0, LUMEN)),
+    organelles=(Organelle(rest=200.0, serca_max=60.0),),
+)
+INSIDE = (np.array([150.0, 260.0, 200.0, 40.0, 230.0]), np.array([2500.0, 2300.0, 2500.0, 2900.0, 2450.0]))
+"""Calcium of an organelle and what is free of its buffer, not in balance."""
+OF_ER = reaction.ErRatio(jnp.array([0.5, 2.0, 1.0, 3.0, 0.2]), jnp.array([4.0, 20.0, 10.0, 8.0, 2.0]))
+
+
+@pytest.mark.parametrize("h", [1e-5, 1e-3, 2e-2])
+def test_stiff_sub_step_with_an_organelle_against_the_equations(h):
+    """The sum of both kinds of calcium, each in its own volume, is kept where nothing passes the plasma membrane."""
+    k, own = reaction.reaction_constants(HELD), [*OTHERS, *INSIDE]
+    start = reaction.deviation(jnp.asarray(C), jnp.asarray(B), k, [jnp.asarray(x) for x in own])
+    end = stiff_flow(start, h, jnp.asarray(RATIO), k, OF_ER)
+    source = jax.jit(CalciumSystem(HELD).source)
+    for i, y in enumerate(np.array([C, B, *own]).T):
+        forcing = CalciumForcing(RATIO[i], 0.0, 0.0, 0.0, OF_ER.cytosol[i], OF_ER.lumen[i])
+        wanted = solve_ivp(
+            lambda t, u, at=forcing: np.asarray(source(u, at)), (0.0, h), y, "LSODA", rtol=1e-10, atol=1e-9
+        )
+        np.testing.assert_allclose(np.array(reaction.state(end, k))[:, i], wanted.y[:, -1], rtol=5e-5)
+    sealed = stiff_flow(start, h, jnp.zeros(5), k, OF_ER)
+    before, after = (d.w / OF_ER.cytosol + (d.lumen[0] - d.lumen[1]) / OF_ER.lumen for d in (start, sealed))
+    assert np.abs(sealed.w - start.w).max() > 1e-3
+    np.testing.assert_allclose(after, before, rtol=1e-12)
+
+
+def test_rest_with_an_organelle_is_a_fixed_point_to_the_last_bit_and_a_leak_of_its_own_is_told():
+    k, (c, b, *others) = reaction.reaction_constants(HELD), HELD.rest
+    rest = reaction.deviation(jnp.asarray(c), jnp.asarray(b), k, others)
+    ratio = reaction.ErRatio(jnp.asarray(2.0), jnp.asarray(20.0))
+    end = stiff_flow(rest, 5e-3, jnp.asarray(7.0), k, ratio)
+    assert all(float(x) == 0.0 for x in jax.tree.leaves((rest, end)))
+    (er,) = HELD.organelles
+    balanced = calcium.organelle_leak(er, HELD.c_rest)
+    told = reaction.organelle_release(rest, er.replace(leak=2.0 * balanced), k).flux
+    np.testing.assert_allclose(told, balanced * (er.rest - HELD.c_rest), rtol=1e-12)

@@ -17,11 +17,11 @@ from hpcpinn.morphology.compartments import compartments
 from hpcpinn.physics import calcium, channel_sets, gates, ghk, sources
 from hpcpinn.physics.calcium_system import CalciumForcing, CalciumSystem
 from hpcpinn.physics.channel_sets import CODE
-from hpcpinn.physics.constants import PRESETS, Buffer, CalciumConstants
+from hpcpinn.physics.constants import PRESETS, Buffer, CalciumConstants, ReactionConstants
 from hpcpinn.physics.dopamine import PRESETS as SQUARES
 from hpcpinn.physics.dopamine import DopamineConstants, exact
 from hpcpinn.physics.membrane_constants import CableConstants, FieldConstants
-from hpcpinn.physics.pumped_binding import Deviation, ReactionConstants, deviation, rates, reaction_constants, state
+from hpcpinn.physics.pumped_binding import Deviation, deviation, rates, reaction_constants, state
 from hpcpinn.physics.stiff_step import stiff_flow
 from hpcpinn.physics.stimulation.field import quasipotential, uniform_field
 from hpcpinn.systems.cell.config.schema import SynapseConfig

@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 
 from hpcpinn.errors import InputError, SolveError
-from hpcpinn.physics.constants import PRESETS
+from hpcpinn.physics.constants import PRESETS, Buffer, Organelle
 from hpcpinn.reference import exact
 from hpcpinn.reference.finite_volume import solve
 from hpcpinn.reference.forcing import EndFlux, Forcing, SynapticRelease, VoltageTable
@@ -221,3 +221,41 @@ def test_averages_and_points_see_the_same_solution():
     neighbours = whole.fields["calbindin"].reshape(5, 7, 6)[:, :, 2:4]
     assert np.all(seen.points["calbindin"] <= neighbours.max(axis=2) + 1e-12)
     assert np.all(seen.points["calbindin"] >= neighbours.min(axis=2) - 1e-12)
+
+
+def test_a_buffer_in_two_halves_is_the_whole_one():
+    """Everything on; by another name half of it goes through other rows of the elimination."""
+    cable = small_tree()
+    forcing = Forcing(-20.0, synapses=(SynapticRelease(((2, 0.2, 0.8),), 1e-3, 2e-3, 800.0),))
+    halves = N.replace(b_tot=80.0, buffers=(Buffer("half", 80.0, N.k_plus, N.k_minus, N.D_b),))
+    whole, parts = (solve(cable, k, forcing, np.array([2e-3, 6e-3]), cells=4, step=2.5e-4).fields for k in (N, halves))
+    moved = np.ptp(whole["calcium"])
+    assert moved > 0.1
+    np.testing.assert_allclose(parts["calcium"], whole["calcium"], rtol=0.0, atol=1e-10 * moved)
+    np.testing.assert_allclose(2.0 * parts["calbindin"], whole["calbindin"], rtol=1e-11)
+    np.testing.assert_allclose(parts["half"], parts["calbindin"], rtol=1e-12)
+
+
+def test_an_organelle_is_a_volume_of_its_own():
+    """Sealed and without pumps its calcium is one mode of its cone; with pumps the two volumes exchange amounts."""
+    profile, kappa = exact.cone_mode((0.5, 1.5), 3.0)
+    cable = branches([3.0], [(2.0, 1.8)], [-1], [(0.5, 1.5)])
+    inert = INERT.replace(organelles=(Organelle(D=2.0, rest=50.0, serca_max=0.0),))
+    mode = averages(cable.within("er"), [profile], 40)
+    t = 0.5 / (2.0 * kappa**2)
+    begun = {"calcium": 0.4, "calbindin": 0.0, "er_calcium": 50.0 + mode}
+    alone = solve(cable, inert, Forcing(), np.array([t]), cells=40, initial=begun, tolerance=1e-9)
+    np.testing.assert_allclose(
+        alone.fields["er_calcium"][0] - 50.0, np.exp(-0.5) * mode, atol=2e-3 * np.abs(mode).max()
+    )
+    np.testing.assert_allclose(alone.fields["calcium"][0], 0.4, rtol=1e-12)
+    pumped = inert.replace(organelles=(Organelle(D=2.0, rest=50.0, serca_max=60.0),))
+    both = solve(cable, pumped, Forcing(), np.array([0.02]), cells=40, initial=begun)
+    cytosol, lumen = (
+        cable.split([np.arange(1, 40) / 40]).volume,
+        cable.within("er").split([np.arange(1, 40) / 40]).volume,
+    )
+    gained = lumen @ (both.fields["er_calcium"][0] - begun["er_calcium"])
+    assert gained > 0.1
+    np.testing.assert_allclose(cytosol @ (0.4 - both.fields["calcium"][0]), gained, rtol=1e-9)
+    assert np.abs(both.balance).max() < 1e-9 or both.entered[-1] == 0.0

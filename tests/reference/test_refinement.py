@@ -33,7 +33,7 @@ def fine(seed_task):
 
 @pytest.fixture(scope="module")
 def norms():
-    return Norms(np.full(40, np.pi * 0.05), {"calcium": K.c_rest})
+    return Norms(dict.fromkeys(K.species, np.full(40, np.pi * 0.05)), {"calcium": K.c_rest})
 
 
 def judged(fine, error):

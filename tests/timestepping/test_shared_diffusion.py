@@ -1,6 +1,7 @@
 """Diffusion spread over ranks is that of the whole: by one exchange of a halo, or several."""
 
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 from threading import Barrier
 
 import jax
@@ -95,3 +96,21 @@ def test_whole_cells_need_no_halo(cable):
     for row in range(len(WINDOWS)):
         found = share(fields, series.coefficients[row], series.terms[row])
         np.testing.assert_allclose(found, alone(fields, series.coefficients[row], series.terms[row]), rtol=1e-13)
+
+
+VOLUMES = ("cytosol", "er")
+
+
+def test_every_species_diffuses_in_the_volume_it_lives_in(cable):
+    """As it does alone on a cable of that volume, and with its own content kept."""
+    held = replace(cable, er_radius=0.2 * cable.radius + 0.1 * cable.radius.min())
+    grid, fields = cell_grid(held, VOLUMES), jnp.asarray(np.random.default_rng(2).random((2, cable.n_frusta)))
+    both = cable_diffusion(grid, D, volumes=VOLUMES)
+    series = both.series(WINDOWS)
+    found = np.asarray(both(fields, series.coefficients[1], series.terms[1]))
+    for number, volume in enumerate(VOLUMES):
+        one = cable_diffusion(cell_grid(held.within(volume)), D, radius=both.radius)
+        alone = np.asarray(one(fields, series.coefficients[1], series.terms[1]))[number]
+        np.testing.assert_allclose(found[number], alone, rtol=1e-13)
+        own = grid.within(volume).volume
+        np.testing.assert_allclose(own @ found[number], own @ np.asarray(fields[number]), rtol=1e-13)

@@ -26,6 +26,7 @@ class Decay:
 
     names = ("first", "second")
     content = (1.0, 1.0)
+    volumes: tuple[str, str] = ("cytosol", "cytosol")
     diffusion: tuple[float, float] = (2.0, 0.5)
     scale: tuple[float, float] = (1.0, 3.0)
     rate: tuple[float, float] = (1.0, 0.0)

@@ -21,17 +21,18 @@ def test_geometry_of_frusta_with_a_reticulum() -> None:
     for piece in range(3):
         cross, around = area(piece, share)
         slope = (area(piece, share + h)[0] - area(piece, share - h)[0]) / (2 * h) / cable.length[piece]
-        np.testing.assert_allclose(geometry.area[piece], cross, rtol=1e-14)
-        np.testing.assert_allclose(geometry.taper[piece], slope / cross, rtol=1e-8, atol=1e-9)
+        np.testing.assert_allclose(geometry.area[piece, 0], cross, rtol=1e-14)
+        np.testing.assert_allclose(geometry.taper[piece, 0], slope / cross, rtol=1e-8, atol=1e-9)
         np.testing.assert_allclose(geometry.membrane_ratio[piece], around / cross, rtol=1e-14)
-        np.testing.assert_allclose(geometry.end_area[piece], area(piece, np.array([0.0, 1.0]))[0], rtol=1e-14)
+        np.testing.assert_allclose(geometry.end_area[piece, :, 0], area(piece, np.array([0.0, 1.0]))[0], rtol=1e-14)
 
 
 def test_geometry_integrates_to_volume_and_membrane() -> None:
     cable, grid = three_pieces(), gauss_grid(3, 2)
     geometry = piece_geometry(cable, grid.space)
-    volume = geometry.length * (geometry.area @ grid.space_weight)
-    membrane = geometry.length * ((geometry.membrane_ratio * geometry.area) @ grid.space_weight)
+    area = geometry.cross_section(0)
+    volume = geometry.length * (area @ grid.space_weight)
+    membrane = geometry.length * ((geometry.membrane_ratio * area) @ grid.space_weight)
     np.testing.assert_allclose(volume, cable.volume, rtol=1e-14)
     np.testing.assert_allclose(membrane, cable.membrane, rtol=1e-14)
 

@@ -22,6 +22,7 @@ class Diffusion:
 
     names = ("u",)
     content = (1.0,)
+    volumes = ("cytosol",)
     diffusion = (D,)
     scale = (2.0,)
     rate = (0.0,)

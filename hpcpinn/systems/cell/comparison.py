@@ -13,6 +13,7 @@ from hpcpinn.errors import InputError
 from hpcpinn.io.metrics import read_metrics
 from hpcpinn.io.read import Result, read
 from hpcpinn.io.sidecar import FINITE_VOLUMES, Solution, write_reference
+from hpcpinn.io.tree import equal_cells
 from hpcpinn.physics.constants import CALCIUM
 from hpcpinn.progress import NO_PROGRESS, ProgressDisplay
 from hpcpinn.reference.price import Price, price_of
@@ -20,9 +21,6 @@ from hpcpinn.reference.refinement import MOVEMENT, Norms, Settled, settle
 from hpcpinn.systems.cell.build.reference import task_of
 from hpcpinn.systems.cell.verdict import CellsVerdict, cells_verdict_in
 from hpcpinn.systems.common.verdict import Accuracy
-
-_MEASURES = {CALCIUM: "its excursion from rest"}
-"""What errors of species are relative to; of the others, to themselves."""
 
 
 @dataclass(frozen=True)
@@ -64,8 +62,11 @@ class Validation:
     def accuracy(self) -> dict[str, Accuracy]:
         """The errors of every species against the tolerance of the run."""
         tolerance, key = float(self.result.config["window"]["tolerance"]), "window.tolerance"
+        measures = {
+            name: "its excursion from rest" if name.endswith(CALCIUM) else "itself" for name in self.settled.error
+        }
         return {
-            name: Accuracy(error, tolerance, f"{name}, relative to {_MEASURES.get(name, 'itself')}", key)
+            name: Accuracy(error, tolerance, f"{name}, relative to {measures[name]}", key)
             for name, error in self.settled.error.items()
         }
 
@@ -160,8 +161,15 @@ def validate(
         what = f"reference, refinement {level} of at most {refinement}, {cells} cells"
         progress.doing(what, end, "" if unit == 1.0 else "ms")
 
-    norms = Norms(result.cells.volume, {CALCIUM: task.constants.c_rest})
-    judged = {name: result.fields[name] for name in task.constants.species}
+    k = task.constants
+    inside = {
+        volume: equal_cells(result.cable.within(volume), result.cells_per_piece).volume for volume in k.calcium_of
+    }
+    norms = Norms(
+        {one.name: inside[one.volume] for one in k.all_species},
+        {k.calcium_of[volume].name: c for volume, c in k.calcium_at_rest.items()},
+    )
+    judged = {name: result.fields[name] for name in k.species}
     settled = settle(task, judged, norms, max_level=refinement, patience=patience, watch=watch, begins=begins)
     answer = settled.answer
     found = Solution(answer.fields, answer.points)

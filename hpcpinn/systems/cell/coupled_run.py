@@ -82,8 +82,10 @@ class CoupledRun(CellRun):
     @cached_property
     def _unit_reach(self) -> Float[np.ndarray, " K"]:
         """Norm of an excursion by every species' scale everywhere."""
-        volume = float(self.setup.cell.pieces.cable.volume.sum())
-        return np.array(self.setup.solver.equation.scale) * math.sqrt(volume)
+        equation, cable = self.setup.solver.equation, self.setup.cell.pieces.cable
+        volume = [math.sqrt(float(cable.within(volume).volume.sum())) for volume in equation.volumes]
+        reach: Float[np.ndarray, " K"] = np.array(equation.scale) * np.array(volume)
+        return reach
 
     def attempt(self, state: CableState, length: float, reuse: Factors | None) -> CableAttempt:
         """Solves the window of the given length that starts at the state, and counts what came in."""

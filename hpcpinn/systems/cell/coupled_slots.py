@@ -115,16 +115,16 @@ class CoupledSlots:
 
     @cached_property
     def _excursion(self) -> Callable[[Float[Array, "P K X"]], tuple[Array, Array, Array]]:
-        """Of every species: the largest from rest, the square of its L2 norm over the tree; and the volume."""
+        """Of every species: the largest from rest, the square of its L2 norm over the tree, and its volume."""
         solver = self.solver
 
         def run(field: Float[Array, "P K X"]) -> tuple[Array, Array, Array]:
             away = field - jnp.asarray(solver.equation.rest)[:, None]
             volume = node_volume(solver)
-            sums = jnp.append(jnp.einsum("pkx,px->k", away**2, volume), jnp.sum(volume))
-            sums = solver.communicator.sum(sums)
+            squares = jnp.einsum("pkx,pkx->k", away**2, volume)
+            sums = solver.communicator.sum(jnp.append(squares, jnp.sum(volume, axis=(0, 2))))
             size = solver.communicator.max(jnp.max(jnp.abs(away), axis=(0, 2), initial=0.0))
-            return size, sums[:-1], sums[-1]
+            return size, sums[: len(squares)], sums[len(squares) :]
 
         return jax.jit(run)
 

@@ -10,7 +10,7 @@ import numpy as np
 from hpcpinn.errors import SolveError
 from hpcpinn.io import flow_map_file, places
 from hpcpinn.networks.perceptron import n_parameters
-from hpcpinn.physics.pumped_binding import ReactionConstants
+from hpcpinn.physics.constants import ReactionConstants
 from hpcpinn.progress import NO_PROGRESS, ProgressDisplay
 from hpcpinn.timestepping.flow_map_error import errors, quantiles, random_states
 from hpcpinn.timestepping.flow_map_store import save_flow_map

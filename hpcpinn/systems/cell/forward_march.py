@@ -290,7 +290,8 @@ class FixedMarch:
 
     @cached_property
     def _volume_share(self) -> Float[np.ndarray, "P X"]:
-        weight = np.asarray(self.solver.geometry.area) * self.solver.table.grid.space_weight
+        calcium = self._measure.names.index(CALCIUM)
+        weight = np.asarray(self.solver.geometry.cross_section(calcium)) * self.solver.table.grid.space_weight
         share: Float[np.ndarray, "P X"] = weight / weight.sum(axis=1, keepdims=True)
         return share
 

@@ -3,7 +3,7 @@
 from hpcpinn.errors import InputError
 from hpcpinn.io.schema import SECONDS, Variable, column
 from hpcpinn.io.schema import WINDOWS as COMMON
-from hpcpinn.physics.constants import CALBINDIN, CALCIUM, Buffer, CalciumConstants
+from hpcpinn.physics.constants import CALBINDIN, CALCIUM, Buffer, CalciumConstants, Organelle
 
 CALCIUM_FIELD = Variable(CALCIUM, "uM", "calcium, average over the cell", least=0.0, rest_share=1e-2)
 _VOLTAGE = Variable("voltage", "mV", "membrane voltage in the middle of the cell", rest_share=0.0, rest_floor=0.1)
@@ -15,15 +15,24 @@ def fields_of(constants: CalciumConstants) -> tuple[Variable, ...]:
     Raises:
         InputError: A buffer has the name of something else in a file.
     """
-    return (CALCIUM_FIELD, *(_free(number, buffer) for number, buffer in enumerate(constants.all_buffers)), _VOLTAGE)
+    of_buffers = {buffer.name: _free(constants, buffer) for buffer in constants.all_buffers}
+    of_calcium = {CALCIUM: CALCIUM_FIELD} | {organelle.calcium: _held(organelle) for organelle in constants.organelles}
+    return (*((of_calcium | of_buffers)[name] for name in constants.species), _VOLTAGE)
 
 
-def _free(number: int, buffer: Buffer) -> Variable:
+def _held(organelle: Organelle) -> Variable:
+    return Variable(
+        organelle.calcium, "uM", f"calcium in the {organelle.name}, average over the cell", least=0.0, rest_share=1e-4
+    )
+
+
+def _free(constants: CalciumConstants, buffer: Buffer) -> Variable:
     what = "free buffer" if buffer.name == CALBINDIN else f"free {buffer.name}"
     try:
         return Variable(buffer.name, "uM", f"{what}, average over the cell", least=0.0, rest_share=1e-4)
     except ValueError as error:
-        raise InputError(str(error), ("buffer", number - 1, "name")) from None
+        number = constants.buffers.index(buffer)
+        raise InputError(str(error), ("buffer", number, "name")) from None
 
 
 COLUMNS = (

@@ -7,6 +7,7 @@ from jaxtyping import Float, Int
 from numpy import ndarray
 
 from hpcpinn.core.system import Written
+from hpcpinn.physics.constants import CYTOSOL
 from hpcpinn.systems.cell.slot_setup import SlotSetup
 from hpcpinn.systems.cell.slot_state import Due, SlotState, SolvedSlot
 from hpcpinn.timestepping.slots import Slot
@@ -89,7 +90,9 @@ def at_cells(setup: SlotSetup, inside: Inside, rows: Int[ndarray, " f"]) -> dict
     """This rank's output cells at some rows."""
     points = {name: values[rows] for name, values in _species(setup, inside).items()}
     points["voltage"] = np.array([setup.solver.to_cells @ V for V in inside.voltage[rows]])
-    return {name: np.array([setup.to_output @ row for row in values]) for name, values in points.items()}
+    means = {one.name: setup.to_output[one.volume] for one in setup.constants.all_species}
+    means["voltage"] = setup.to_output[CYTOSOL]
+    return {name: np.array([means[name] @ row for row in values]) for name, values in points.items()}
 
 
 def at_probes(setup: SlotSetup, inside: Inside, rows: Int[ndarray, " s"]) -> dict[str, Float[ndarray, "s p"]]:

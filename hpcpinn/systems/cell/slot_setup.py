@@ -1,5 +1,6 @@
 """A long run in split or mixed windows, as it was built for one rank."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 import numpy as np
@@ -47,7 +48,7 @@ class SlotSetup:
         volume: That its points stand for, µm³. Points are its cells, or nodes of networks (`split_points`).
         member: Member of each of its points.
         member_volume: Of every member, µm³.
-        to_output: From its points to its output cells: means, (cells, N).
+        to_output: Means over its output cells of what lives in a volume at its points, by its name, (cells, N).
         to_probes: From its points to its probes, (k, N).
         frame_times: When a frame of the whole cell is written whatever the interval, ms.
         rest: Calcium and its buffers at the start.
@@ -73,7 +74,7 @@ class SlotSetup:
     volume: Float[ndarray, " N"]
     member: Int[ndarray, " N"]
     member_volume: Float[ndarray, " M"]
-    to_output: sparse.csr_matrix
+    to_output: Mapping[str, sparse.csr_matrix]
     to_probes: sparse.csr_matrix
     frame_times: Float[ndarray, " t"]
     rest: ReactionState

@@ -5,7 +5,7 @@ the nodes of the pieces, as between coupled windows; the result's cells are aver
 through them, probes its values.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -16,6 +16,7 @@ from scipy import sparse
 
 from hpcpinn.io.geometry import ProbeSite
 from hpcpinn.morphology.cable import Cable
+from hpcpinn.physics.constants import CYTOSOL, LUMEN
 from hpcpinn.timestepping.cell_grid import CellGrid
 from hpcpinn.training.collocation import lagrange
 
@@ -32,7 +33,9 @@ class SplitPoints:
         places: Piece and fraction along it of every point.
         volume: That a point stands for, µm³.
         ratio: Membrane over volume, 1/µm.
-        to_output: Means over the cells of the result, (cells, N).
+        er_ratio: Membrane of the reticulum over both volumes that it parts (`ErRatio`), 1/µm, (2, N); None where no
+            species lives in it.
+        to_output: Means over the cells of the result, of what lives in a volume, by its name, (cells, N).
         to_probes: Values at the probes, (probes, N).
     """
 
@@ -40,7 +43,8 @@ class SplitPoints:
     places: tuple[Int[ndarray, " N"], Float[ndarray, " N"]]
     volume: Float[ndarray, " N"]
     ratio: Float[ndarray, " N"]
-    to_output: sparse.csr_matrix
+    er_ratio: Float[ndarray, "2 N"] | None
+    to_output: Mapping[str, sparse.csr_matrix]
     to_probes: sparse.csr_matrix
 
     @property
@@ -50,6 +54,7 @@ class SplitPoints:
 
 def cell_points(grid: CellGrid, per: int, probes: Sequence[ProbeSite]) -> SplitPoints:
     """The middles of cells, `per` to a piece: what is written is what there is."""
+    lumen = grid.lumen
     held = [p.piece * per + min(int(p.fraction * per), per - 1) for p in probes]
     ones = np.ones(len(held)), (np.arange(len(held)), np.array(held, int))
     return SplitPoints(
@@ -57,12 +62,15 @@ def cell_points(grid: CellGrid, per: int, probes: Sequence[ProbeSite]) -> SplitP
         places=(np.repeat(np.arange(grid.n // per), per), np.tile((np.arange(per) + 0.5) / per, grid.n // per)),
         volume=grid.volume,
         ratio=grid.ratio,
-        to_output=sparse.identity(grid.n, format="csr"),
+        er_ratio=None if lumen is None else np.stack([lumen.ratio * lumen.volume / grid.volume, lumen.ratio]),
+        to_output=dict.fromkeys((CYTOSOL, LUMEN), sparse.identity(grid.n, format="csr")),
         to_probes=sparse.csr_matrix(ones, (len(held), grid.n)),
     )
 
 
-def node_points(pieces: Cable, nodes: int, per: int, probes: Sequence[ProbeSite]) -> SplitPoints:
+def node_points(
+    pieces: Cable, nodes: int, per: int, probes: Sequence[ProbeSite], volumes: Sequence[str] = (CYTOSOL,)
+) -> SplitPoints:
     """Gauss nodes on every piece.
 
     Args:
@@ -70,12 +78,13 @@ def node_points(pieces: Cable, nodes: int, per: int, probes: Sequence[ProbeSite]
         nodes: On each.
         per: Cells of the result in each.
         probes: Recorded places.
+        volumes: Names of the volumes in which species live.
     """
     xi, weight = leggauss(nodes)
     share, weight = 0.5 * (xi + 1.0), 0.5 * weight
     n = pieces.n_frusta
     area = _area(pieces, share)
-    radius = _along(pieces.radius, share)
+    radius, er = (_along(ends, share) for ends in (pieces.radius, pieces.er_radius))
     at_probes = lagrange(xi, np.array([2.0 * p.fraction - 1.0 for p in probes]))
     columns = np.array([p.piece for p in probes], int)[:, None] * nodes + np.arange(nodes)
     rows = np.repeat(np.arange(len(probes)), nodes)
@@ -84,7 +93,8 @@ def node_points(pieces: Cable, nodes: int, per: int, probes: Sequence[ProbeSite]
         places=(np.repeat(np.arange(n), nodes), np.tile(share, n)),
         volume=(pieces.length[:, None] * area * weight).ravel(),
         ratio=(2.0 * np.pi * radius / area).ravel(),
-        to_output=_averages(pieces, xi, per),
+        er_ratio=np.stack([2.0 * np.pi * er / area, 2.0 / er]).reshape(2, -1) if LUMEN in volumes else None,
+        to_output={volume: _averages(pieces.within(volume), xi, per) for volume in dict.fromkeys((CYTOSOL, *volumes))},
         to_probes=sparse.csr_matrix((at_probes.ravel(), (rows, columns.ravel())), (len(probes), n * nodes)),
     )
 

@@ -71,7 +71,7 @@ def shared_trunk(run: CoupledRun, state: CableState, attempt: CableAttempt) -> S
         pieces=TrainedPieces(
             geometry=solver.geometry,
             edges=solver.interfaces.rows,
-            taper=solver.geometry.taper @ table.points.from_space.T,
+            taper=jnp.swapaxes(solver.geometry.taper @ table.points.from_space.T, 1, 2),
             initial=state.field,
             forcing=window.forcing,
             emphasis=jnp.ones((n_pieces, n_points)),

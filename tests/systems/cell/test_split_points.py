@@ -6,6 +6,7 @@ import pytest
 from hpcpinn.io.geometry import ProbeSite
 from hpcpinn.morphology.cable import Cable
 from hpcpinn.morphology.synthetic import y_cable
+from hpcpinn.physics.constants import CYTOSOL
 from hpcpinn.systems.cell.split_points import SplitPoints, cell_points, node_points
 from hpcpinn.timestepping.cell_grid import cell_grid
 
@@ -45,8 +46,8 @@ def test_means_and_probes_of_a_polynomial_are_exact(nodes: SplitPoints) -> None:
     values = cubic(np.repeat(np.arange(6), parts), middle) * fine.volume
     wanted = values.reshape(6 * PER, -1).sum(axis=1) / fine.volume.reshape(6 * PER, -1).sum(axis=1)
     u = cubic(*nodes.places)
-    np.testing.assert_allclose(nodes.to_output @ u, wanted, rtol=1e-5)
-    np.testing.assert_allclose(nodes.to_output @ np.full(nodes.n, 7.0), 7.0, rtol=1e-13)
+    np.testing.assert_allclose(nodes.to_output[CYTOSOL] @ u, wanted, rtol=1e-5)
+    np.testing.assert_allclose(nodes.to_output[CYTOSOL] @ np.full(nodes.n, 7.0), 7.0, rtol=1e-13)
     at_probes = [cubic(np.array(p.piece), np.array(p.fraction)) for p in PROBES]
     np.testing.assert_allclose(nodes.to_probes @ u, at_probes, rtol=1e-12)
 
@@ -56,7 +57,7 @@ def test_means_keep_the_content(nodes: SplitPoints) -> None:
     cable = tapered()
     cells = cable.split([np.arange(1, PER) / PER] * cable.n_frusta)
     u = cubic(*nodes.places)
-    np.testing.assert_allclose(cells.volume @ (nodes.to_output @ u), nodes.volume @ u, rtol=1e-13)
+    np.testing.assert_allclose(cells.volume @ (nodes.to_output[CYTOSOL] @ u), nodes.volume @ u, rtol=1e-13)
 
 
 def test_cells_are_written_as_they_are() -> None:
@@ -64,6 +65,6 @@ def test_cells_are_written_as_they_are() -> None:
     cells = cable.split([np.arange(1, PER) / PER] * cable.n_frusta)
     points = cell_points(cell_grid(cells), PER, PROBES)
     u = np.random.default_rng(1).random(points.n)
-    assert np.array_equal(points.to_output @ u, u)
+    assert np.array_equal(points.to_output[CYTOSOL] @ u, u)
     assert np.array_equal(points.to_probes @ u, u[[1 * PER + 0, 4 * PER + 2]])
     np.testing.assert_allclose(points.places[1][:PER], [1 / 6, 3 / 6, 5 / 6], rtol=1e-15)

@@ -8,7 +8,7 @@ from numpy import ndarray
 
 from hpcpinn.errors import InputError, concerning
 from hpcpinn.physics import calcium
-from hpcpinn.physics.constants import PRESETS, Buffer, CalciumConstants, Gate
+from hpcpinn.physics.constants import PRESETS, Buffer, CalciumConstants, Gate, Organelle
 from hpcpinn.physics.voltage import VoltageSource
 from hpcpinn.systems.cell.build.membrane import membrane_of
 from hpcpinn.systems.cell.config.learnable import drives_voltage
@@ -38,8 +38,11 @@ def constants_of(
     changes = config.physics.changes | laid
     if "gates" in changes:
         changes["gates"] = tuple(Gate(**gate) for gate in changes["gates"])
-    buffers = tuple(Buffer(**given.model_dump()) for given in config.buffer)
-    constants = PRESETS[config.physics.preset].replace(**changes, buffers=buffers)
+    constants = PRESETS[config.physics.preset].replace(
+        **changes,
+        buffers=tuple(Buffer(**given.model_dump()) for given in config.buffer),
+        organelles=tuple(Organelle(**given.model_dump()) for given in config.organelle),
+    )
     if "rest_voltage" not in changes:
         constants = constants.replace(rest_voltage=config.voltage.constant if first is None else first)
     return constants.replace(leak=calcium.checked_leak(constants))

@@ -14,7 +14,14 @@ from hpcpinn.morphology.sites import parse_site
 from hpcpinn.parallel.communicator import Communicator
 from hpcpinn.physics import sources, voltage
 from hpcpinn.systems.cell.build.constants import constants_of, first_of
-from hpcpinn.systems.cell.build.geometry import cut, ends_of_fluxes, load_cable, places_of_sources, probe_sites
+from hpcpinn.systems.cell.build.geometry import (
+    check_organelles,
+    cut,
+    ends_of_fluxes,
+    load_cable,
+    places_of_sources,
+    probe_sites,
+)
 from hpcpinn.systems.cell.build.run_spec import run_spec
 from hpcpinn.systems.cell.build.stimulus import switching_times
 from hpcpinn.systems.cell.build.voltage import source_of
@@ -43,6 +50,7 @@ def describe_cell(
         InputError: Anything the user gave that cannot be used.
     """
     cable = load_cable(config.morphology) if cable is None else cable
+    check_organelles(config, cable)
     source = source_of(config, cable, values)
     constants = constants_of(config, first_of(source), values)
     source = source or voltage.constant_voltage(config.voltage.constant)

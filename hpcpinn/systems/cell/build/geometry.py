@@ -14,7 +14,7 @@ from hpcpinn.morphology.build import cable_from_file, cable_from_swc
 from hpcpinn.morphology.meshes import morphology_path
 from hpcpinn.morphology.sites import Site, parse_site, place
 from hpcpinn.morphology.swc import read_swc
-from hpcpinn.physics.constants import CalciumConstants
+from hpcpinn.physics.constants import LUMEN, CalciumConstants
 from hpcpinn.systems.cell.config.schema import MorphologyConfig, PiecesConfig, RunConfig
 
 
@@ -62,6 +62,19 @@ def cut(
         return found
     finer = float(refined_for(found.cable, least).length.max())
     return cut_into_pieces(cable, list(patches), list(ends), replace(rule, max_length=finer))
+
+
+def check_organelles(config: RunConfig, cable: Cable) -> None:
+    """Refuses an organelle that the cell does not have.
+
+    Raises:
+        InputError: There is such a one.
+    """
+    if config.organelle and np.any(cable.within(LUMEN).radius <= 0.0):
+        raise InputError(
+            f"{LUMEN!r}: this cell has none, or not everywhere; set morphology.er_fraction, or er_radius",
+            ("organelle", 0, "name"),
+        )
 
 
 def places_of_sources(

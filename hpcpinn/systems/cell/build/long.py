@@ -115,10 +115,13 @@ def slot_setup(config: RunConfig, communicator: Communicator | None = None) -> S
     voltage = join_given(given).taken(halo.compartments) if given else None
     membrane, V = _at_start(equation, halo, voltage)
     constants = _constants(described, _mean_by_member(described, equation, V, communicator))
-    reaction, binding, longest = reaction_of(config, constants[0])
     releases = [cell.releases for cell in described if cell.releases is not None]
     here = communicator.rank
     own = np.flatnonzero(shares.point == here)
+    er_ratio = [cell.points.er_ratio for cell in described if cell.points.er_ratio is not None]
+    reaction, binding, longest = reaction_of(
+        config, constants[0], np.concatenate(er_ratio, axis=1)[:, own] if er_ratio else None
+    )
     lengths = WindowLengths(
         first=split.first,
         growth=split.growth,
@@ -202,7 +205,10 @@ def slot_setup(config: RunConfig, communicator: Communicator | None = None) -> S
         volume=volume[own],
         member=member[own],
         member_volume=np.bincount(member, volume),
-        to_output=_own_part([cell.points.to_output for cell in described], np.repeat(shares.piece, per), own, here),
+        to_output={
+            volume: _own_part([c.points.to_output[volume] for c in described], np.repeat(shares.piece, per), own, here)
+            for volume in described[0].points.to_output
+        },
         to_probes=_own_part(
             [cell.points.to_probes for cell in described], shares.piece[[p.piece for p in probes]], own, here
         ),
@@ -267,20 +273,21 @@ def _diffusion(
     communicator: Communicator,
 ) -> Diffusion:
     """The propagator that the run description asks for, on this rank's points."""
-    split, species = config.split, (k.D_c, *(buffer.D for buffer in k.all_buffers))
+    split, species = config.split, [one.D for one in k.all_species]
     if config.by_networks:
         return network_diffusion(
             join_cables([cell.pieces for cell in cells]),
             shares.piece,
             communicator,
             species,
+            volumes=k.volumes,
             features=split_features(config.network.features),
             nodes=cells[0].points.per_piece,
             seed=config.run.seed,
         )
     short = 2.0 * split.first * k.time_unit  # coarse windows are twice as long
-    grid = cell_grid(join_cables([cell.cells for cell in cells]))
-    return shared_diffusion(grid, shares.point, species, short, communicator, LEFT_OUT)
+    grid = cell_grid(join_cables([cell.cells for cell in cells]), k.volumes)
+    return shared_diffusion(grid, shares.point, species, short, communicator, LEFT_OUT, k.volumes)
 
 
 def _at_start(

@@ -4,10 +4,12 @@ from pathlib import Path
 
 import jax
 import numpy as np
+from jaxtyping import Float
+from numpy import ndarray
 
 from hpcpinn.errors import InputError, concerning
-from hpcpinn.physics.constants import CalciumConstants
-from hpcpinn.physics.pumped_binding import ReactionConstants, check_rest, reaction_constants
+from hpcpinn.physics.constants import CalciumConstants, ReactionConstants
+from hpcpinn.physics.pumped_binding import ErRatio, check_rest, reaction_constants
 from hpcpinn.systems.cell.build.constants import constants_of
 from hpcpinn.systems.cell.build.places import input_files
 from hpcpinn.systems.cell.config.schema import RunConfig
@@ -25,21 +27,30 @@ def check_split(config: RunConfig) -> None:
     """
     if config.physics.preset == "seed":
         raise InputError("physics.preset: 'seed' is dimensionless; split windows need a physical preset")
-    if config.buffer and config.split.flow_map:
+    if (config.buffer or config.organelle) and config.split.flow_map:
         raise InputError(
-            f"{config.split.flow_map!r}: a flow map knows calbindin alone, and there are other buffers; leave it away",
+            f"{config.split.flow_map!r}: a flow map knows calcium and calbindin alone, and there are other species; "
+            "leave it away",
             ("split", "flow_map"),
         )
 
 
-def reaction_of(config: RunConfig, k: CalciumConstants) -> tuple[Reaction, ReactionConstants, float]:
+def reaction_of(
+    config: RunConfig, k: CalciumConstants, er_ratio: Float[ndarray, "2 N"] | None
+) -> tuple[Reaction, ReactionConstants, float]:
     """What takes the reaction over a window, what it is of, and the longest window that it takes, ms.
 
-    The flow map where calbindin is the only buffer, and the stiff integrator where there are others.
+    The flow map where calcium and calbindin are the only species, and the stiff integrator where there are others.
+
+    Args:
+        config: The run description.
+        k: Constants.
+        er_ratio: Membrane of the reticulum over the volumes it parts at every point (`SplitPoints`), 1/µm, (2, N).
     """
-    if k.buffers:
+    if k.buffers or k.organelles:
         constants = jax.tree.map(float, reaction_constants(k))
-        return StiffReaction(constants), constants, np.inf
+        of_er = None if er_ratio is None else ErRatio(*jax.device_put(er_ratio))
+        return StiffReaction(constants, of_er), constants, np.inf
     file = config.split.flow_map
     with concerning(*(("split", "flow_map") if file else ("physics", "constants"))):
         flow_map = load_flow_map(file, k) if file else shipped_flow_map(k)

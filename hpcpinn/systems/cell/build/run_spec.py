@@ -9,8 +9,8 @@ from hpcpinn.systems.cell.config.schema import RunConfig
 from hpcpinn.systems.cell.run_spec import RunSpec
 
 RESUMABLE = (
-    "morphology", "physics", "buffer", "voltage", "field", "stimulation", "clamp", "channels", "cable", "synapse",
-    "flux", "pieces",
+    "morphology", "physics", "buffer", "organelle", "voltage", "field", "stimulation", "clamp", "channels", "cable",
+    "synapse", "flux", "pieces",
 )  # fmt: skip
 """Tables that shape the state of every run; others do so where their windows or networks are used."""
 

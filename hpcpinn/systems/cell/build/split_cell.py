@@ -16,7 +16,14 @@ from hpcpinn.morphology.compartments import Compartments
 from hpcpinn.morphology.interpolation import tree_weights
 from hpcpinn.networks.trunk import split_features
 from hpcpinn.systems.cell.build.constants import constants_of, first_of
-from hpcpinn.systems.cell.build.geometry import cut, ends_of_fluxes, load_cable, places_of_sources, probe_sites
+from hpcpinn.systems.cell.build.geometry import (
+    check_organelles,
+    cut,
+    ends_of_fluxes,
+    load_cable,
+    places_of_sources,
+    probe_sites,
+)
 from hpcpinn.systems.cell.build.long_drive import cell_sources
 from hpcpinn.systems.cell.build.long_output import output_cells
 from hpcpinn.systems.cell.build.membrane import (
@@ -86,6 +93,7 @@ def describe_split_cell(member: Member, least_pieces: int = 1) -> SplitCell:
     """
     config = member.config
     cable, membrane = load_cable(config.morphology), membrane_of(config)
+    check_organelles(config, cable)
     compartments = compartments_of(config, cable, membrane)
     source, given = (None, None) if config.solves_voltage else given_voltage(config, compartments)
     first = first_of(source)
@@ -96,9 +104,9 @@ def describe_split_cell(member: Member, least_pieces: int = 1) -> SplitCell:
     cells = pieces.split([np.arange(1, per) / per] * pieces.n_frusta)
     probes = probe_sites(config, pieces)
     if config.by_networks:
-        points = node_points(pieces, split_nodes(config), per, probes)
+        points = node_points(pieces, split_nodes(config), per, probes, constants.volumes)
     else:
-        points = cell_points(cell_grid(cells), per, probes)
+        points = cell_points(cell_grid(cells, constants.volumes), per, probes)
     sites = [parse_site(site.name, pieces) for site in compartments.sites]
     return SplitCell(
         name=member.name,

@@ -85,13 +85,16 @@ def coupled_solver(
     )
     grid = gauss_grid(training.points_space or n_space + 2, training.points_time or n_time + 2)
     table = feature_table(trunk, grid, collocation_points(config, grid))
-    geometry = piece_geometry(mine, table.grid.space)
+    equation = CalciumSystem(k)
+    geometry = piece_geometry(mine, table.grid.space, equation.volumes)
     solver = window_solver(
         config,
-        equation=CalciumSystem(k),
+        equation=equation,
         table=table,
         geometry=geometry,
-        interfaces=build_interfaces(pieces, owner, colours, communicator.rank, config.schwarz.transmission),
+        interfaces=build_interfaces(
+            pieces, owner, colours, communicator.rank, config.schwarz.transmission, equation.volumes
+        ),
         communicator=communicator,
         sweeping=SweepSettings(
             n_red=int(np.sum(colours[local] == 0)),

@@ -9,7 +9,7 @@ from hpcpinn.config.lines import Path
 from hpcpinn.config.reading import Problem
 from hpcpinn.config.values import Table
 from hpcpinn.config.windows import windows_out_of_order
-from hpcpinn.physics.constants import CALBINDIN, CALCIUM
+from hpcpinn.physics.constants import CALBINDIN, CALCIUM, CYTOSOL, PRESETS
 from hpcpinn.systems.cell.config.schema import RunConfig
 from hpcpinn.wording import biology
 
@@ -111,9 +111,26 @@ def _numbers(config: RunConfig) -> Iterator[Problem]:
 
 
 def _buffers(config: RunConfig) -> Iterator[Problem]:
-    """Names of buffers that something else has."""
-    taken = [CALCIUM, CALBINDIN, "voltage"]
+    """Names that something else has, volumes without calcium, and organelles that no leak can balance."""
+    held = [organelle.name for organelle in config.organelle]
+    for number, organelle in enumerate(config.organelle):
+        if organelle.name in held[:number]:
+            yield ("organelle", number, "name"), f"{organelle.name!r} is there already; leave one away"
+        c_rest = config.physics.constants.c_rest or PRESETS[config.physics.preset].c_rest
+        if organelle.leak is None and organelle.rest <= c_rest:
+            yield (
+                ("organelle", number, "rest"),
+                f"{organelle.rest:g} µM is not above c_rest = {c_rest:g} µM, so no leak can balance the SERCA pumps; "
+                "raise it, or set leak",
+            )
+    taken = [CALCIUM, CALBINDIN, "voltage", *(f"{name}_{CALCIUM}" for name in held)]
     for number, buffer in enumerate(config.buffer):
+        if buffer.volume not in (CYTOSOL, *held):
+            yield (
+                ("buffer", number, "volume"),
+                f"{buffer.volume!r} holds no calcium that {buffer.name!r} could bind; add [[organelle]], or leave "
+                "volume away",
+            )
         if buffer.name in taken:
             yield ("buffer", number, "name"), f"{buffer.name!r} is there already; give it a name of its own"
         taken.append(buffer.name)

@@ -9,7 +9,7 @@ from pydantic import Field
 from hpcpinn.config.declared import truth_table
 from hpcpinn.config.values import Count, File, Finite, Positive, PositiveTime, Table, Text, Time, several
 from hpcpinn.core.plausibility import QUANTITIES
-from hpcpinn.physics.constants import Buffer, CalciumConstants, Gate
+from hpcpinn.physics.constants import Buffer, CalciumConstants, Gate, Organelle
 from hpcpinn.physics.membrane_constants import CableConstants, FieldConstants
 from hpcpinn.systems.cell.config.learnable import PLAIN, measure_of
 from hpcpinn.systems.cell.config.stimulation import CurrentConfig
@@ -21,8 +21,9 @@ class CellParameterConfig(Table):
     Attributes:
         name: Which constant of [physics.constants]; `vdcc_density.apic` for the density of channels on one type of
             neurite, `gates[0].half` for a constant of one gate of the channel, `buffers[0].total` for one of the
-            first [[buffer]]. Of the voltage, where a field or a clamp drives it: `cable.R_i`, `cable.C_m`,
-            `cable.temperature`, `field.magnitude`, and of currents `channels.squid.sodium.conductance` or `.reversal`.
+            first [[buffer]], `organelles[0].serca_max` for one of the [[organelle]]. Of the voltage, where a field or a
+            clamp drives it: `cable.R_i`, `cable.C_m`, `cable.temperature`, `field.magnitude`, and of currents
+            `channels.squid.sodium.conductance` or `.reversal`.
         start: Where the iteration begins; the run's value where left out.
         prior: Median of a prior, log-normal for a positive constant, normal for another; none where left out.
         prior_factor: The prior says that a positive constant is within this factor of the median, 68 %.
@@ -50,6 +51,10 @@ class BufferTruthConfig(truth_table(Buffer)):  # type: ignore[misc]
     """What one buffer besides calbindin has in synthetic traces."""
 
 
+class OrganelleTruthConfig(truth_table(Organelle)):  # type: ignore[misc]
+    """What an organelle has in synthetic traces."""
+
+
 class CableTruthConfig(truth_table(CableConstants)):  # type: ignore[misc]
     """What the cable equation has in synthetic traces."""
 
@@ -64,8 +69,8 @@ class CellTruthConfig(truth_table(CalciumConstants)):  # type: ignore[misc]
     Attributes:
         leak: Leak, µm/s; by default the one that balances rest.
         vdcc_density: Density of channels (ρ_V), 1/µm²; of one type of neurite as `vdcc_density.apic`.
-        gates, buffers: Constants of the gates of the channel and of the buffers of [[buffer]], one table for each; what
-            is left out is the run's.
+        gates: Constants of the gates of the channel, one table for each; what is left out is the run's.
+        buffers, organelles: Constants of every [[buffer]] and of the [[organelle]]; what is left out is the run's.
         cable, field, channels: Constants of the voltage, such as `cable = { R_i = 150.0 }`, `field = { magnitude =
             300.0 }`, `channels = { squid = { sodium = { conductance = 100.0 } } }`.
     """
@@ -73,6 +78,7 @@ class CellTruthConfig(truth_table(CalciumConstants)):  # type: ignore[misc]
     vdcc_density: Annotated[Positive | dict[str, Positive] | None, PLAIN["vdcc_density"]] = None
     gates: Annotated[tuple[GateTruthConfig, ...], several()] = ()
     buffers: Annotated[tuple[BufferTruthConfig, ...], several()] = ()
+    organelles: Annotated[tuple[OrganelleTruthConfig, ...], several()] = ()
     cable: CableTruthConfig | None = None
     field: FieldTruthConfig | None = None
     channels: dict[str, dict[str, CurrentConfig]] | None = None

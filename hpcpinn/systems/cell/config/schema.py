@@ -33,7 +33,7 @@ from hpcpinn.config.values import (
     several,
 )
 from hpcpinn.core.plausibility import QUANTITIES
-from hpcpinn.physics.constants import PRESETS, Buffer, CalciumConstants, Gate
+from hpcpinn.physics.constants import PRESETS, Buffer, CalciumConstants, Gate, Organelle
 from hpcpinn.systems.cell.config.inverse import (
     CellDataConfig,
     CellInferenceConfig,
@@ -120,6 +120,17 @@ class BufferConfig(whole_table(Buffer)):  # type: ignore[misc]
     """
 
     name: Annotated[str, Field(pattern=r"^[a-z][a-z0-9_]*$", max_length=40)]
+
+
+class OrganelleConfig(whole_table(Organelle)):  # type: ignore[misc]
+    """An organelle along the cable that holds calcium: a species of its own, `er_calcium`, which SERCA pumps fill.
+
+    Attributes:
+        name: Name of the volume, the endoplasmic reticulum: its radius is that of `morphology.er_fraction` and
+            `er_radius`.
+    """
+
+    name: Literal["er"] = "er"
 
 
 class VoltageConfig(Table):
@@ -338,6 +349,7 @@ class RunConfig(Description):
     morphology: MorphologyConfig = MorphologyConfig()
     physics: PhysicsConfig = PhysicsConfig()
     buffer: Annotated[tuple[BufferConfig, ...], several()] = ()
+    organelle: Annotated[tuple[OrganelleConfig, ...], several()] = ()
     voltage: VoltageConfig = VoltageConfig()
     field: FieldConfig = FieldConfig()
     stimulation: StimulationConfig = StimulationConfig()
