@@ -75,6 +75,11 @@ def test_a_field_that_cannot_have_its_name_is_refused(tmp_path: Path, monkeypatc
          "times, with 1 values"),
         ('"w": found[:, 1:]}', '"w": np.zeros((3, 1))}', r"observe gives 'w' of shape \(3, 1\)"),
         ('return {"v": found[:, :1], "w": found[:, 1:]}', "return found", "observe gives ndarray, not values by name"),
+        ("    def pack(", "    def record(self, step, stats):\n        return {}\n\n    def pack(",
+         "record gives a dict, not a Record"),
+        ("        self.observed",
+         "        self.columns = (__import__('hpcpinn').io.schema.column('lag', 'lag'),)\n        self.observed",
+         "columns has lag, of which no attempt has a note"),
     ],
 )  # fmt: skip
 def test_a_window_or_frame_that_does_not_fit_is_refused(

@@ -114,23 +114,33 @@ class RunOutput:
         begun = clock.perf_counter()
         if self._who:
             self._check_window(step)
-        problem = step.problem  # as it was when it solved this window: trunks may have been trained since
+        problem, attempt = step.problem, step.attempt  # as it was then: trunks may have been trained since
         record: Record = problem.record(step, stats) if hasattr(problem, "record") else Record()
-        for frames in self._due_frames(step) if record.frames is None else (record.frames,):
-            for number, time in enumerate(frames.times if frames.values else ()):
-                self._writer.frame(float(time), {name: values[number] for name, values in frames.values.items()})
+        self._agree(None if isinstance(record, Record) else f"record gives a {type(record).__name__}, not a Record")
+        row = {
+            "seconds": step.seconds, **attempt.notes, **attempt.largest,
+            "start": user_time(problem, step.before.time), "length": attempt.length / problem.rule.unit,
+            "error_estimate": attempt.error, "rejected": step.rejected, **record.row,
+        }  # fmt: skip
+        missing = [name for name in self._columns if name not in row and name != "seconds_io"]
+        self._agree(f"columns has {', '.join(missing)}, of which no attempt has a note" if missing else None)
+        frames = self._due_frames(step) if record.frames is None else [self._checked("record", *record.frames)]
+        for times, values in frames:
+            for number, time in enumerate(times if values else ()):
+                self._writer.frame(float(time), {name: of_field[number] for name, of_field in values.items()})
         if self._header.probes:  # every rank, with a probe or without
-            samples = self._due_samples(step) if record.samples is None else record.samples
+            own = record.samples
+            samples = self._due_samples(step) if own is None else self._checked("record", *own, at_probes=True)
             if len(samples.times):
                 self._writer.probes(*samples)
         self._writer.sweeps(record.sweeps)
-        attempt, rule = step.attempt, problem.rule
-        known = {
-            "seconds": step.seconds, "seconds_io": clock.perf_counter() - begun, **attempt.notes, **attempt.largest,
-            "start": user_time(problem, step.before.time), "length": attempt.length / rule.unit,
-            "error_estimate": attempt.error, "rejected": step.rejected, **record.row,
-        }  # fmt: skip
-        self._writer.windows([{name: known[name] for name in self._columns}])
+        row = {"seconds_io": clock.perf_counter() - begun, **row}
+        self._writer.windows([{name: row[name] for name in self._columns}])
+
+    def _agree(self, wrong: str | None) -> None:
+        """Refuses what does not fit, on all ranks; what comes with hpcpinn is not asked."""
+        if self._who:
+            self._communicator.agree(None if wrong is None else InputError(f"{self._who}: {wrong}"))
 
     def _check_window(self, step: Step[Problem]) -> None:
         """Refuses a window that does not fit what the problem says of itself."""
@@ -138,8 +148,8 @@ class RunOutput:
         check_after(self._who, begin, attempt)
         if attempt.error == 0.0:  # whoever claims that is asked; others' estimates are made of the state
             lost = not_finite(step.problem.pack(attempt.after))
-            said = f"{self._who}: an attempt from {begin:g} has error 0 and {lost!r} in its state that is not finite"
-            self._communicator.agree(None if lost is None else InputError(f"{said}; let its error be NaN"))
+            said = f"an attempt from {begin:g} has error 0 and {lost!r} in its state that is not finite"
+            self._agree(None if lost is None else f"{said}; let its error be NaN")
 
     def _due_frames(self, step: Step[Problem]) -> list[Written]:
         """Those of a window that are asked of `observe`, and of `initially` at the start of a run."""
@@ -147,18 +157,17 @@ class RunOutput:
         times, inside = self._due(step, "times")
         if step.number == 0 and hasattr(problem, "initially"):
             after = int(np.searchsorted(inside, 1e-9 * step.attempt.length, side="right"))
-            found.append(self._checked("initially", problem.initially(), times[:after]))
+            found.append(self._checked("initially", times[:after], problem.initially()))
             times, inside = times[after:], inside[after:]
         if len(times):
-            found.append(self._checked("observe", step.problem.observe(step.attempt, inside), times))
+            found.append(self._checked("observe", times, step.problem.observe(step.attempt, inside)))
         return found
 
     def _due_samples(self, step: Step[Problem]) -> Written:
         times, inside = self._due(step, "sample_times")
         problem: Any = step.problem
-        return (
-            self._checked("sample", problem.sample(step.attempt, inside), times) if len(times) else Written(times, {})
-        )
+        values = problem.sample(step.attempt, inside) if len(times) else {}
+        return self._checked("sample", times, values, at_probes=True) if len(times) else Written(times, values)
 
     def _due(self, step: Step[Problem], of: str) -> tuple[Float[ndarray, " n"], Float[ndarray, " n"]]:
         """User times, of a member of the problem, that a window has reached; the same from its start, internal."""
@@ -168,15 +177,16 @@ class RunOutput:
         self._written[of] = last = int(np.searchsorted(internal, begin + length * (1.0 + 1e-9), side="right"))
         return times[first:last], np.clip(internal[first:last] - begin, 0.0, length)
 
-    def _checked(self, of: str, values: Mapping[str, Any], times: Float[ndarray, " n"]) -> Written:
-        if self._who:
-            names, writer = [field.name for field in self._problem.fields], self._writer
-            per_piece = self._problem.geometry.values_per_piece
-            size = len(writer.local_probes) if of == "sample" else len(writer.local_pieces) * per_piece
-            wrong = wrong_frames(values, names, len(times), size) if self._is_heard else None
-            if self._is_heard and wrong is None and (missing := [name for name in names if name not in values]):
+    def _checked(
+        self, of: str, times: Float[ndarray, " n"], values: Mapping[str, Any], *, at_probes: bool = False
+    ) -> Written:
+        names, writer, wrong = [field.name for field in self._problem.fields], self._writer, None
+        if self._who and self._is_heard:
+            size = len(writer.local_pieces) * self._problem.geometry.values_per_piece
+            wrong = wrong_frames(values, names, len(times), len(writer.local_probes) if at_probes else size)
+            if wrong is None and (missing := [name for name in names if name not in values]):
                 wrong = f"no {', '.join(missing)}"
-            self._communicator.agree(None if wrong is None else InputError(f"{self._who}: {of} gives {wrong}"))
+        self._agree(None if wrong is None else f"{of} gives {wrong}")
         return Written(times, values)
 
     def flush(self) -> None:

@@ -1,11 +1,15 @@
 """Dopamine that spreads over a square, and constants from measurements of it."""
 
 from collections.abc import Mapping
-from typing import Any, ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar
 
 from hpcpinn.systems.inverse import DrawAction, InferAction, StudyAction
 from hpcpinn.systems.square import config_checks
 from hpcpinn.systems.square.config import SquareConfig
+
+if TYPE_CHECKING:
+    from hpcpinn.core.system import Problem
+    from hpcpinn.parallel.communicator import Communicator
 
 
 class SquareSystem:
@@ -31,7 +35,7 @@ class SquareSystem:
     validate = "hpcpinn.systems.square.validation:validate"
     tell_validation = "hpcpinn.systems.square.validation:tell"
 
-    def build(self, described: SquareConfig, communicator: Any) -> Any:
+    def build(self, described: SquareConfig, communicator: "Communicator") -> "Problem":
         """What a description means. Collective over all ranks."""
         from hpcpinn.systems.square.build import square_run
 
