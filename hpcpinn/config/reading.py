@@ -63,7 +63,7 @@ class Reading:
 
     def files(self, document: Mapping[str, Any]) -> Iterator[tuple[Any, Any]]:
         """Holder and key (or index) of every name of an input file in a description as read from TOML."""
-        yield from _files_in(document, self.tables)
+        yield from ((holder, key) for holder, key, _ in files_in(document, self.tables))
 
 
 def named_system(document: Mapping[str, Any]) -> tuple[Path, Any]:
@@ -95,22 +95,26 @@ def _lists_in(table: type[BaseModel], above: str) -> Iterator[str]:
                 yield from _lists_in(inner, f"{above}{name}.")
 
 
-def _files_in(document: Mapping[str, Any], table: type[BaseModel]) -> Iterator[tuple[Any, Any]]:
+def files_in(document: Mapping[str, Any], table: type[BaseModel], above: Path = ()) -> Iterator[tuple[Any, Any, Path]]:
+    """Holder, key (or index) and whole path of every name of an input file in a description as plain values."""
     for name, info in table.model_fields.items():
         if name in document:
             marked = next((mark for mark in info.metadata if isinstance(mark, InputFile)), None)
-            yield from _files_at(document, name, info.annotation, marked or _mark(info.annotation))
+            mark = marked or _mark(info.annotation)
+            yield from _files_at(document, name, info.annotation, mark, (*above, name))
 
 
-def _files_at(holder: Any, key: Any, annotation: Any, mark: InputFile | None) -> Iterator[tuple[Any, Any]]:
+def _files_at(
+    holder: Any, key: Any, annotation: Any, mark: InputFile | None, path: Path
+) -> Iterator[tuple[Any, Any, Path]]:
     value, table = holder[key], table_class(annotation)
     if isinstance(value, str) and mark is not None and not mark.is_a_name(value):
-        yield holder, key
+        yield holder, key, path
     elif isinstance(value, list) and (mark is not None or table is not None):
         for number in range(len(value)):
-            yield from _files_at(value, number, annotation, mark)
+            yield from _files_at(value, number, annotation, mark, (*path, number))
     elif isinstance(value, dict) and table is not None:
-        yield from _files_in(value, table)
+        yield from files_in(value, table, path)
 
 
 def _mark(annotation: Any) -> InputFile | None:

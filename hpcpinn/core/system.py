@@ -190,7 +190,8 @@ class System(Protocol):
         tables: The class of its descriptions; ``run`` is a `hpcpinn.config.shared.RunTable` or has its keys.
 
     Optional, for descriptions: what tables cannot say, ``conflicts``, ``idle`` and more
-    (`hpcpinn.config.reading.Reading`).
+    (`hpcpinn.config.reading.Reading`); ``settings(described)``, those of `Problem` where its problem has some, as far
+    as they are known before it is built, with the duration of the run, so that a finished run is known at once.
 
     Optional, for Python: ``front``, what ``import hpcpinn as hp`` offers of it, objects or ``module:object`` by name;
     ``verbs`` by name (`hpcpinn.core.front.Verb`); ``bare``, what stands for a whole job (`hpcpinn.core.front.Bare`, or

@@ -22,6 +22,7 @@ from jaxtyping import Int
 from numpy import ndarray
 
 from hpcpinn import __version__
+from hpcpinn.config.inputs import IN_SETTINGS
 from hpcpinn.errors import InputError, OutputError
 from hpcpinn.io import storage
 from hpcpinn.io.disk import fill_holes, replace
@@ -38,6 +39,9 @@ FORMAT_VERSION = 2
 
 GEOMETRY = "geometry"
 """Key of the fingerprint for the pieces themselves."""
+
+FOLLOWING = "following"
+"""Key of the fingerprint for a list of keys whose values follow others: where both runs say so, they may differ."""
 
 Scalars = dict[str, float | int | bool | str | ndarray]
 
@@ -239,24 +243,58 @@ def _keep(path: Path) -> None:
     os.replace(spare, previous_path(path))
 
 
+def fits(path: Path, settings: Mapping[str, str]) -> bool:
+    """Whether a checkpoint is one of a run with these settings, which leave the pieces out. Serial.
+
+    Raises:
+        InputError: It cannot be read.
+    """
+    with storage.open_existing(path, FORMAT, FORMAT_VERSION) as file:
+        return not set(_differing(_saved(file), settings)) - {GEOMETRY}
+
+
+def _saved(file: h5py.File) -> dict[str, str]:
+    saved: dict[str, str] = json.loads(file["settings"].asstr()[()])
+    return saved
+
+
+def _differing(saved: Mapping[str, str], wanted: Mapping[str, str]) -> list[str]:
+    following = [set(json.loads(one.get(FOLLOWING, "[]"))) for one in (saved, wanted)]
+    ignored = {FOLLOWING, *(following[0] & following[1])}
+    keys = sorted((saved.keys() | wanted.keys()) - ignored)
+    return [key for key in keys if _differs(key, saved, wanted)]
+
+
 def _check_fingerprint(path: Path, file: h5py.File, wanted: Mapping[str, str]) -> None:
-    saved = json.loads(file["settings"].asstr()[()])
-    differing = [key for key in sorted(saved.keys() | wanted.keys()) if saved.get(key) != wanted.get(key)]
+    saved = _saved(file)
+    differing = _differing(saved, wanted)
     if not differing:
         return
     # The cell follows from the rest: a person can do something about a key, not about its hash. And keys
     # that only one of the two has are so because of another.
     alone = saved.keys() ^ wanted.keys()
     key = min(differing, key=lambda key: (key == GEOMETRY, key in alone, not key.startswith("morphology"), key))
+    does_not_fit = f"{path}: does not fit this run:"
     if key == GEOMETRY:
         raise InputError(
-            f"{path}: does not fit this run: the cell is another one: the file of `morphology` has changed, or how "
-            "`pieces` are cut; restore the file, or start without --resume"
+            f"{does_not_fit} the cell is another one: the file of `morphology` has changed, or how `pieces` are cut; "
+            "restore the file, or start without --resume"
+        )
+    if key.startswith(IN_SETTINGS):
+        name, of = (wanted.get(key) or saved[key]).partition(" ")[2], key.removeprefix(IN_SETTINGS)
+        raise InputError(
+            f"{does_not_fit} {name} ({of}) has changed since the checkpoint; restore it, or start without --resume"
         )
     before, now = saved.get(key, "not set"), wanted.get(key, "not set")
-    raise InputError(
-        f"{path}: does not fit this run: {key} was {before} and is now {now}; set it back, or start without --resume"
-    )
+    raise InputError(f"{does_not_fit} {key} was {before} and is now {now}; set it back, or start without --resume")
+
+
+def _differs(key: str, saved: Mapping[str, str], wanted: Mapping[str, str]) -> bool:
+    """Whether a key has another value; of a file its contents count, and not its name."""
+    values = [one.get(key) for one in (saved, wanted)]
+    if key.startswith(IN_SETTINGS):
+        values = [value and value.partition(" ")[0] for value in values]
+    return values[0] != values[1]
 
 
 def _read(file: h5py.File, pieces: Int[ndarray, " n"]) -> tuple[dict[str, ndarray], Scalars]:

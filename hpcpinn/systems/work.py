@@ -78,6 +78,10 @@ def carry_out(order: Order, command: str, *, silent: bool = False) -> Any:
     """
     action = require_action(order, command)
     stopping.keeping(_kept(order, command))
+    if command == "run" and order.wish is not None:
+        from hpcpinn.systems.common.resumption import stop_if_finished  # loads HDF5
+
+        stop_if_finished(order, order.wish.checkpoint)
 
     from hpcpinn.parallel.device import prepare  # the device must be chosen before JAX is loaded
 
@@ -97,4 +101,5 @@ def _kept(order: Order, command: str) -> str:
     """What is kept where a signal ends the work before it has written anything."""
     if command != "run":
         return f"nothing is written before the end: {order.described.run.output} is as it was"
-    return "nothing was computed yet" if order.resume is None else "the checkpoint is as it was; go on with --resume"
+    begins = order.wish is None or not order.wish.checkpoint.is_file()
+    return "nothing was computed yet" if begins else "the checkpoint is as it was; go on with --resume"

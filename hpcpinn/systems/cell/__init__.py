@@ -62,6 +62,12 @@ class CellSystem:
 
         return coupled_run(described, communicator)
 
+    def settings(self, described: RunConfig) -> tuple[dict[str, str], float] | None:
+        """What a finished run of the description has kept: settings without the pieces, and its duration."""
+        from hpcpinn.systems.cell.config.settings import of_a_finished_run
+
+        return of_a_finished_run(described)
+
     def on(self, described: RunConfig, beside: Mapping[str, Any]) -> Any:
         """The cell of a description, for Python."""
         from hpcpinn.systems.cell.cell import cell_of

@@ -9,11 +9,12 @@ from typing import Any
 
 from rich.console import Console
 
+from hpcpinn.config.inputs import with_digests
 from hpcpinn.config.reading import Reading
 from hpcpinn.core.order import Order
 from hpcpinn.core.system import Problem
-from hpcpinn.errors import NothingToDoError, concerning
-from hpcpinn.io import checkpoint, places, schema, storage
+from hpcpinn.errors import concerning
+from hpcpinn.io import checkpoint, places, schema
 from hpcpinn.io.layout import ResultHeader
 from hpcpinn.io.metrics import metrics_path, write_metrics
 from hpcpinn.io.size import free_bytes, result_bytes, warn_of_space
@@ -23,6 +24,7 @@ from hpcpinn.parallel.communicator import Communicator
 from hpcpinn.progress import ProgressDisplay
 from hpcpinn.systems import OWN
 from hpcpinn.systems.common.output import RunOutput, is_dimensionless, user_time
+from hpcpinn.systems.common.resumption import settings_of, stop_where_done
 from hpcpinn.systems.common.run_summary import RunSummary
 from hpcpinn.systems.common.verdict import Accuracy, Verdict, check_possible, lines_of
 from hpcpinn.systems.contract import blamed, built, check_begun
@@ -30,8 +32,6 @@ from hpcpinn.terminal.lines import print_verdict
 from hpcpinn.wording import as_typed, biology, counted, duration
 
 ANOTHER = "name another file with --output (run.output)"
-_NOT_OF_THE_STATE = ("run", "parameter", "data", "inference", "uq", "study")
-"""Tables that no state depends on; a run that goes on may have others."""
 
 
 def look(order: Order) -> None:
@@ -102,9 +102,10 @@ def work(order: Order, communicator: Communicator, progress: ProgressDisplay) ->
         progress.doing(f"compiling and solving the first {getattr(problem, 'called', 'window')}")
         return written
 
+    settings = problem.settings if hasattr(problem, "settings") else settings_of(order)
     options = driver.RunOptions[Problem](
         checkpoint=checkpoint.checkpoint_path(output) if len(problem.stops) else None,
-        settings=problem.settings if hasattr(problem, "settings") else _settings(order),
+        settings=communicator.on_root(with_digests, settings, described),
         resume=order.resume,
         cadence=getattr(problem, "cadence", None) or driver.Cadence(windows=described.run.checkpoint_every),
         progress=progress,
@@ -159,42 +160,6 @@ def judge(order: Order, outcome: RunSummary) -> None:
         SolveError: Its verdict says so.
     """
     check_possible(outcome.verdict, order.described.run.output)
-
-
-def stop_where_done(output: str, duration: float, time: float, unit: str = "ms") -> None:
-    """Ends a run whose checkpoint is at its end already, or beyond; leaves its files as they are. Serial.
-
-    A run that was cut short between its last checkpoint and its end goes on: its result is not marked
-    as complete yet.
-
-    Args:
-        output: The result file.
-        duration: Of the run, user units.
-        time: Of the checkpoint, user units.
-        unit: What a person calls them.
-
-    Raises:
-        NothingToDoError: The run is there.
-        InputError: The result that the checkpoint belongs to is not.
-    """
-    if time < duration * (1.0 - 1e-12):
-        return
-    there = f"{output}: already at {time:g} {unit}".rstrip()
-    if time > duration * (1.0 + 1e-9):
-        raise NothingToDoError(
-            f"{there}, beyond run.duration = {duration:g}; nothing to do: go on to a later time, or start a "
-            "shorter run without --resume"
-        )
-    with storage.open_existing(Path(output), schema.FORMAT, schema.FORMAT_VERSION) as file:
-        complete = bool(file.attrs["complete"])
-    if complete:
-        raise NothingToDoError(f"{there}; nothing to do: --set run.duration=... goes on to a later time")
-
-
-def _settings(order: Order) -> dict[str, str]:
-    whole = order.described.model_dump(mode="json")
-    kept = {name: table for name, table in whole.items() if name not in _NOT_OF_THE_STATE}
-    return checkpoint.fingerprint(kept | {"run": {"seed": whole["run"].get("seed")}})
 
 
 def space_of(problem: Any, header: ResultHeader, output: str) -> tuple[int, int]:

@@ -9,6 +9,7 @@ from numpy import ndarray
 from hpcpinn.physics.stimulation.stimulus import Stimulus
 from hpcpinn.systems.cell.build.run_spec import OutputPlan
 from hpcpinn.systems.cell.config.schema import RunConfig
+from hpcpinn.systems.cell.config.settings import output_cells
 
 FRAMES, SAMPLES = 200, 50_000
 """About how many frames and probe samples a long run keeps where nothing is said."""
@@ -62,11 +63,6 @@ def long_output(config: RunConfig, stimulus: Stimulus | None) -> OutputPlan:
     if chosen[1]:
         probe_interval = _in_step(max(0.1, duration / SAMPLES), bursts)
     return OutputPlan(duration, output_interval, probe_interval, output_cells(config), chosen)
-
-
-def output_cells(config: RunConfig) -> int:
-    """Output cells per piece of a long run: one where nothing is said."""
-    return config.pieces.cells_per_piece if "cells_per_piece" in config.pieces.model_fields_set else 1
 
 
 def description_of(config: RunConfig, plan: OutputPlan) -> str:

@@ -2,17 +2,11 @@
 
 from dataclasses import dataclass
 
-from hpcpinn.io import checkpoint
 from hpcpinn.morphology import Cable
 from hpcpinn.systems.cell.build.stimulus import pulses_of, uniform_magnitude
 from hpcpinn.systems.cell.config.schema import RunConfig
+from hpcpinn.systems.cell.config.settings import settings_of
 from hpcpinn.systems.cell.run_spec import RunSpec
-
-RESUMABLE = (
-    "morphology", "physics", "buffer", "organelle", "voltage", "field", "stimulation", "clamp", "channels", "cable",
-    "synapse", "flux", "pieces",
-)  # fmt: skip
-"""Tables that shape the state of every run; others do so where their windows or networks are used."""
 
 
 @dataclass(frozen=True)
@@ -56,19 +50,5 @@ def run_spec(config: RunConfig, pieces: Cable, plan: OutputPlan | None = None) -
         pulse_length=pulse_length,
         units=("", "") if config.physics.preset == "seed" else ("ms", "uM"),
         may_drain=config.physics.constants.ghk_sign == "as_printed",
-        settings=_settings(config, pieces, plan.cells_per_piece),
+        settings=settings_of(config, plan.cells_per_piece, pieces),
     )
-
-
-def _settings(config: RunConfig, pieces: Cable, cells_per_piece: int) -> dict[str, str]:
-    """What states depend on: it must not change on resume."""
-    by_networks = not config.is_long or config.by_networks
-    names = {*RESUMABLE, *(("split", "population") if config.is_long else ())}
-    names |= {"network", "training"} if by_networks else set()
-    names |= {"schwarz", "window"} if config.window.kind != "split" else set()
-    tables = config.model_dump(mode="json", include=names)
-    tables["pieces"]["cells_per_piece"] = cells_per_piece
-    tables.get("split", {}).pop("checkpoint_every", None)  # how often they are written shapes nothing
-    if by_networks:
-        tables["run"] = {"seed": config.run.seed}
-    return checkpoint.fingerprint(tables, pieces)

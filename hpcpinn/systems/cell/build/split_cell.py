@@ -25,7 +25,6 @@ from hpcpinn.systems.cell.build.geometry import (
     probe_sites,
 )
 from hpcpinn.systems.cell.build.long_drive import cell_sources
-from hpcpinn.systems.cell.build.long_output import output_cells
 from hpcpinn.systems.cell.build.membrane import (
     channel_names,
     clamped_compartments,
@@ -36,6 +35,7 @@ from hpcpinn.systems.cell.build.membrane import (
 from hpcpinn.systems.cell.build.population import Member
 from hpcpinn.systems.cell.build.voltage import given_voltage
 from hpcpinn.systems.cell.config.schema import RunConfig
+from hpcpinn.systems.cell.config.settings import output_cells
 from hpcpinn.systems.cell.split_points import SplitPoints, cell_points, node_points
 from hpcpinn.timestepping.cell_grid import cell_grid
 from hpcpinn.timestepping.given_voltage import GivenVoltage

@@ -35,6 +35,19 @@ def fit_defaults(config: RunConfig) -> RunConfig:
     return config.model_copy(update={"window": _with(window, windows), "run": _with(run, intervals)})
 
 
+def following(config: RunConfig) -> list[str]:
+    """Keys of windows that have the values which `fit_defaults` would give them: they follow others."""
+    window = config.window
+    usual = {key: type(window).model_fields[key].default for table, key in _WITHIN_RUN if table == "window"}
+    duration = config.run.duration
+    fitted = {
+        "longest": min(usual["longest"], duration),
+        "first": min(usual["first"], duration, window.longest),
+        "shortest": min(usual["shortest"], window.first),
+    }
+    return [f"window.{key}" for key, value in fitted.items() if value == getattr(window, key)]
+
+
 def _with(table: T, values: Mapping[str, float]) -> T:
     """A copy with other values; keys whose value stays do not count as given by the user."""
     return table.model_copy(update={k: v for k, v in values.items() if v != getattr(table, k)})

@@ -1,0 +1,60 @@
+"""Files that a description names: known by their contents, wherever they lie and whatever they are called."""
+
+import hashlib
+from collections.abc import Mapping
+from pathlib import Path as FilePath
+from typing import Any
+
+from pydantic import BaseModel
+
+from hpcpinn.config.reading import files_in
+
+IN_SETTINGS = "file "
+"""Begins the keys of a run's settings that hold digests."""
+
+_NAMELESS = "a file"
+_BUILTIN = "builtin:"
+
+
+def input_names(described: BaseModel) -> dict[str, str]:
+    """Names of the files that a description reads, by dotted key; those that come with hpcpinn are left out."""
+    document = described.model_dump(mode="json")
+    found = {".".join(map(str, path)): str(holder[key]) for holder, key, path in files_in(document, type(described))}
+    return {key: name for key, name in found.items() if not name.startswith(_BUILTIN)}
+
+
+def without_names(document: Mapping[str, Any], tables: type[BaseModel]) -> dict[str, Any]:
+    """A description as plain values in which files have no names: it does not depend on them.
+
+    Args:
+        document: All or some of its tables; changed in place.
+        tables: The class of the whole description.
+    """
+    for holder, key, _ in list(files_in(document, tables)):
+        if not holder[key].startswith(_BUILTIN):
+            holder[key] = _NAMELESS
+    return dict(document)
+
+
+def digest_of(path: FilePath) -> str | None:
+    """What identifies the contents of a file; None where it cannot be read, which is said by who needs it."""
+    try:
+        with path.open("rb") as file:
+            return hashlib.file_digest(file, lambda: hashlib.blake2b(digest_size=16)).hexdigest()
+    except OSError:
+        return None
+
+
+def with_digests(settings: Mapping[str, str], described: BaseModel) -> dict[str, str]:
+    """Settings of a run, with the contents of the files that they depend on.
+
+    Args:
+        settings: Text by dotted key, whose file names were taken out by `without_names`.
+        described: The description.
+    """
+    digests = {}
+    for key, name in input_names(described).items():
+        if any(key == own or key.startswith(f"{own}.") for own in settings):
+            digest = digest_of(FilePath(name).expanduser())
+            digests[IN_SETTINGS + key] = f"{digest or ''} {name}"
+    return {**settings, **digests}

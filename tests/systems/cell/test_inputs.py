@@ -1,0 +1,95 @@
+"""A run that goes on: inputs count by their contents, and defaults that follow others do not."""
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from hpcpinn.errors import InputError, NothingToDoError
+from hpcpinn.io.read import read
+from hpcpinn.systems.cell import CellSystem
+from tests.cli.in_process import hpcpinn
+
+JOB = """
+[morphology]
+file = "cell.swc"
+
+[voltage]
+file = "v.csv"
+
+[run]
+duration = 0.5
+output = "r.h5"
+
+[network]
+features = 16
+
+[window]
+tolerance = 0.1
+"""
+CELL = "1 1 0 0 0 5 -1\n2 3 5 0 0 1 1\n3 3 45 0 0 1 2\n"
+VOLTAGE = "time_ms,soma\n0,-65\n0.05,-60\n5,-65\n"
+
+
+@pytest.fixture(scope="module")
+def finished(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Folder of a short run that is at its end."""
+    folder = tmp_path_factory.mktemp("short")
+    for name, text in {"job.toml": JOB, "cell.swc": CELL, "v.csv": VOLTAGE}.items():
+        (folder / name).write_text(text)
+    with pytest.MonkeyPatch.context() as here:
+        here.chdir(folder)
+        hpcpinn("run", "job.toml")
+    return folder
+
+
+@pytest.fixture
+def never_built(finished: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Nothing is built in the folder of the run."""
+
+    def build(*_: object) -> None:
+        raise AssertionError("it was built")
+
+    monkeypatch.chdir(finished)
+    monkeypatch.setattr(CellSystem, "build", build)
+
+
+@pytest.mark.usefixtures("never_built")
+def test_a_finished_run_is_known_before_anything_is_built():
+    with pytest.raises(NothingToDoError, match=r"^r\.h5: already at 0\.5 ms; nothing to do: --set run\.duration"):
+        hpcpinn("run", "job.toml", "--resume")
+
+
+@pytest.mark.usefixtures("never_built")
+@pytest.mark.parametrize("change", [("--set", "run.duration=0.7"), ("--set", "network.features=20")])
+def test_what_is_not_that_run_is_built(change):
+    with pytest.raises(AssertionError, match="it was built"):
+        hpcpinn("run", "job.toml", "--resume", *change)
+
+
+@pytest.mark.parametrize("name", ["v.csv", "cell.swc"])
+def test_an_input_that_has_changed_is_named(finished: Path, name: str, monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.chdir(finished)
+    file, key = finished / name, {"v.csv": "voltage.file", "cell.swc": "morphology.file"}[name]
+    before = file.read_text()
+    file.write_text(before.replace("-60", "-61").replace("45 0 0", "46 0 0"))
+    try:
+        with pytest.raises(
+            InputError, match=rf"fit this run: {name} \({key}\) has changed since the checkpoint; restore"
+        ):
+            hpcpinn("run", "job.toml", "--resume", "--set", "run.duration=0.7")
+    finally:
+        file.write_text(before)
+
+
+def test_a_short_run_goes_on_with_inputs_of_other_names(finished: Path, monkeypatch: pytest.MonkeyPatch):
+    """The longest window was the whole run, as nobody had said otherwise."""
+    monkeypatch.chdir(finished)
+    moved = finished / "elsewhere"
+    moved.mkdir()
+    (finished / "v.csv").rename(moved / "table.csv")
+    hpcpinn("run", "job.toml", "--resume", "--set", "run.duration=0.6", "--set", f"voltage.file={moved}/table.csv")
+    run = read("r.h5")
+    assert run.complete and run.windows["start"][-1] + run.windows["length"][-1] == pytest.approx(0.6)
+    assert np.all(np.diff(run.windows["start"]) > 0)
+    (moved / "table.csv").rename(finished / "v.csv")
