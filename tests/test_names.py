@@ -17,26 +17,18 @@ NO_NOUN = re.compile(
 )
 """Beginnings of a line that does not say by itself what it describes."""
 
-SHARED = {
-    # What a user writes, and the table, rule or model that it stands for inside.
-    "Buffer", "Cell",
-}  # fmt: skip
-"""Names that classes still share; this set only shrinks."""
-
 
 def test_no_class_name_has_two_meanings() -> None:
     places = defaultdict(list)
     for file, node in nodes():
         if isinstance(node, ast.ClassDef):
             places[node.name].append(f"{file}:{node.lineno}")
-    several = {name: where for name, where in places.items() if len(where) > 1}
-    assert {name: where for name, where in several.items() if name not in SHARED} == {}
-    assert set(several) >= SHARED, f"{sorted(SHARED - set(several))} are no longer shared: take them off the list"
+    assert {name: where for name, where in places.items() if len(where) > 1} == {}
 
 
 def test_attributes_and_arguments_are_described_by_lines_that_can_be_read_alone() -> None:
     lines = [f"{where}: {name}: {text}" for where, _, name, text in described() if NO_NOUN.match(text)]
-    assert [line for line in lines if not line.startswith("systems/")] == []
+    assert lines == []
 
 
 def test_what_is_described_is_there() -> None:

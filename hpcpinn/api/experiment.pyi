@@ -35,6 +35,7 @@ class Experiment(TypedDict, total=False):
     morphology: Morphology | Keys
     physics: Calcium | Keys | Dopamine
     buffers: Sequence[Buffer | Keys]
+    organelles: Sequence[Keys]
     voltage: Voltage | Keys
     field: Field | Keys
     stimulation: Stimulation | Keys

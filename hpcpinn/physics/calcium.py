@@ -15,16 +15,16 @@ from jaxtyping import Array, Float
 from hpcpinn.core.parameters import Scalar
 from hpcpinn.errors import InputError
 from hpcpinn.physics import gates, ghk
-from hpcpinn.physics.constants import Buffer, CalciumConstants, Organelle
+from hpcpinn.physics.constants import BufferConstants, CalciumConstants, Organelle
 
 
-def unbinding(c: Float[Array, "..."], b: Float[Array, "..."], buffer: Buffer) -> Float[Array, "..."]:
+def unbinding(c: Float[Array, "..."], b: Float[Array, "..."], buffer: BufferConstants) -> Float[Array, "..."]:
     """What both c_t and b_t gain by unbinding from a buffer, f = k⁻(b_tot − b) − k⁺ b c, µM/s."""
     return buffer.k_minus * (buffer.total - b) - buffer.k_plus * b * c
 
 
 def unbinding_slopes(
-    c: Float[Array, "..."], b: Float[Array, "..."], buffer: Buffer
+    c: Float[Array, "..."], b: Float[Array, "..."], buffer: BufferConstants
 ) -> tuple[Float[Array, "..."], Float[Array, "..."]]:
     """(∂f/∂c, ∂f/∂b), 1/s."""
     return -buffer.k_plus * b, -buffer.k_minus - buffer.k_plus * c

@@ -89,7 +89,7 @@ CYTOSOL, LUMEN = "cytosol", "er"
 
 
 @dataclass(frozen=True)
-class Buffer(Constants):
+class BufferConstants(Constants):
     """What binds calcium one to one: b + c ⇌ bc.
 
     Attributes:
@@ -201,10 +201,10 @@ class ReactionConstants(Constants):
         "Calcium at which NCX exchangers are half as fast", "µM", POSITIVE, symbol="K_N",
         quantity=concentration("affinity of an exchanger", 0.05, 500.0),
     )  # fmt: skip
-    buffers: tuple[Buffer, ...] = nested(Buffer, "Buffers besides calbindin", default=())
+    buffers: tuple[BufferConstants, ...] = nested(BufferConstants, "Buffers besides calbindin", default=())
     organelles: tuple[Organelle, ...] = nested(Organelle, "Organelles that hold calcium", default=())
 
-    def buffers_in(self, volume: str) -> tuple[Buffer, ...]:
+    def buffers_in(self, volume: str) -> tuple[BufferConstants, ...]:
         """Buffers of a volume besides calbindin."""
         return tuple(buffer for buffer in self.buffers if buffer.volume == volume)
 
@@ -292,9 +292,9 @@ class CalciumConstants(ReactionConstants):
     )  # fmt: skip
 
     @property
-    def all_buffers(self) -> tuple[Buffer, ...]:
+    def all_buffers(self) -> tuple[BufferConstants, ...]:
         """Calbindin and the others, those of the cytosol first."""
-        calbindin = Buffer(CALBINDIN, self.b_tot, self.k_plus, self.k_minus, self.D_b)
+        calbindin = BufferConstants(CALBINDIN, self.b_tot, self.k_plus, self.k_minus, self.D_b)
         return (calbindin, *self.buffers_in(CYTOSOL), *(b for o in self.organelles for b in self.buffers_in(o.name)))
 
     @property

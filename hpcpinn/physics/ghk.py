@@ -10,10 +10,10 @@ from jaxtyping import Array, Float
 from hpcpinn.core.parameters import Scalar
 from hpcpinn.core.pytrees import traced
 from hpcpinn.errors import InputError
-from hpcpinn.physics.constants import FARADAY, GAS, Buffer, CalciumConstants, Gate
+from hpcpinn.physics.constants import FARADAY, GAS, BufferConstants, CalciumConstants, Gate
 
 traced(Gate)
-traced(Buffer)
+traced(BufferConstants)
 traced(CalciumConstants)
 
 _SERIES_BELOW = 1e-2  # the first term left out, x⁶/30240, is then below 4e-17

@@ -27,10 +27,10 @@ from hpcpinn.core.parameters import Scalar
 from hpcpinn.core.pytrees import traced
 from hpcpinn.errors import InputError
 from hpcpinn.physics.calcium import organelle_leak
-from hpcpinn.physics.constants import CYTOSOL, Buffer, CalciumConstants, Organelle, ReactionConstants
+from hpcpinn.physics.constants import CYTOSOL, BufferConstants, CalciumConstants, Organelle, ReactionConstants
 from hpcpinn.physics.logarithm import log
 
-traced(Buffer)
+traced(BufferConstants)
 traced(Organelle)
 traced(ReactionConstants)
 traced(CalciumConstants)

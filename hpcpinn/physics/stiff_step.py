@@ -12,7 +12,7 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float
 
-from hpcpinn.physics.constants import CYTOSOL, Buffer, Organelle, ReactionConstants
+from hpcpinn.physics.constants import CYTOSOL, BufferConstants, Organelle, ReactionConstants
 from hpcpinn.physics.pumped_binding import Deviation, ErRatio, clearance_slope, organelle_release, rates
 
 STEPS = 48
@@ -170,7 +170,7 @@ class _Other(NamedTuple):
     into_u: Array
 
     @classmethod
-    def of(cls, v: Array, buffer: Buffer, u: Array, to_w: Array, tau: Array, k: ReactionConstants) -> "_Other":
+    def of(cls, v: Array, buffer: BufferConstants, u: Array, to_w: Array, tau: Array, k: ReactionConstants) -> "_Other":
         """At a state, with ∂u'/∂w of it."""
         unbinding = buffer.k_minus + buffer.k_plus * (k.c_rest + u)
         own = 1.0 + tau * unbinding

@@ -14,7 +14,7 @@ from scipy import sparse
 
 from hpcpinn.errors import InputError
 from hpcpinn.morphology.cable import Cable
-from hpcpinn.physics.constants import CALCIUM, CYTOSOL, Buffer, CalciumConstants, Organelle
+from hpcpinn.physics.constants import CALCIUM, CYTOSOL, BufferConstants, CalciumConstants, Organelle
 from hpcpinn.reference import membrane
 from hpcpinn.reference.elimination import TreeElimination
 from hpcpinn.reference.forcing import Drive, Driver, Forcing, Gated
@@ -193,7 +193,7 @@ class FiniteVolumes:
         count = len(self._names)
         return {name: y[..., i:-2:count] for i, name in enumerate(self._names)}
 
-    def _of_buffers(self, y: Float[ndarray, "... n"]) -> list[tuple[Buffer, str, Float[ndarray, "... N"]]]:
+    def _of_buffers(self, y: Float[ndarray, "... n"]) -> list[tuple[BufferConstants, str, Float[ndarray, "... N"]]]:
         """Buffers, names of what each binds, and what is free of it."""
         species, calcium = self.species(y), self._k.calcium_of
         return [(buffer, calcium[buffer.volume].name, species[buffer.name]) for buffer in self._k.all_buffers]

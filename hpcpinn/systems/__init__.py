@@ -172,7 +172,7 @@ def _loaded(place: str, code: str, load: Callable[[], "System"], name: str | Non
     """The system that others bring, if it is one.
 
     Args:
-        place: Where it comes from, for messages.
+        place: Place where it comes from, for messages.
         code: The file or module that has it.
         load: Loads it.
         name: What it must be called; None: as it likes.

@@ -25,7 +25,7 @@ def check_system(system: Any, place: str) -> None:
 
     Args:
         system: What was brought.
-        place: Where, for messages.
+        place: Place where it comes from, for messages.
 
     Raises:
         InputError: It is a class, or a member is missing or is something else.
@@ -131,7 +131,7 @@ def check_begun(who: str, state: Any, resumed: bool) -> None:
 
     Args:
         who: What made it, as `blamed` says it.
-        state: At which the march begins.
+        state: State at which the march begins.
         resumed: Whether it comes from a checkpoint.
 
     Raises:
@@ -175,8 +175,8 @@ def wrong_frames(values: Any, names: Iterable[str], count: int, size: int) -> st
     """What is wrong with frames by field, in words that follow ``observe gives``; None where nothing is.
 
     Args:
-        values: By name of the field.
-        names: Of the fields.
+        values: Values by name of the field.
+        names: Names of the fields.
         count: Number of times.
         size: Number of values of a field at a time.
     """

@@ -87,7 +87,7 @@ class DrawAction:
     """``hpcpinn uq``: draws from the posterior of the constants.
 
     Attributes:
-        inverse: As of `InferAction`.
+        inverse: Inverse problem, as of `InferAction`.
     """
 
     inverse: Any = None
@@ -121,7 +121,7 @@ class StudyAction:
     """``hpcpinn uq --study``: estimates over many synthetic data sets.
 
     Attributes:
-        inverse: As of `InferAction`, with ``studied``.
+        inverse: Inverse problem, as of `InferAction`, with ``studied``.
     """
 
     inverse: Any

@@ -28,7 +28,7 @@ def load_order(path: str | os.PathLike[str] | None = None, overrides: Sequence[O
 
     Args:
         path: TOML file; None takes the defaults of every key.
-        overrides: As for `hpcpinn.config.load.load`.
+        overrides: Values on top of the file's, as for `hpcpinn.config.load.load`.
         typed: Words of the command line, for what follows.
 
     Raises:

@@ -20,9 +20,9 @@ def work_on(order: Order, command: str, communicator: "Communicator", progress: 
 
     Args:
         order: The order.
-        command: Such as ``run``.
+        command: Name of the command, such as ``run``.
         communicator: All ranks.
-        progress: Told what is being done.
+        progress: Display that is told what is being done.
 
     Returns:
         The outcome of the system's action, still to be judged (`judge`).
@@ -65,7 +65,7 @@ def carry_out(order: Order, command: str, *, silent: bool = False) -> Any:
 
     Args:
         order: The order.
-        command: Such as ``run``.
+        command: Name of the command, such as ``run``.
         silent: Whether nothing is printed.
 
     Returns:

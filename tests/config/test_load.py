@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from hpcpinn.config.jobs import bundled_job
 from hpcpinn.config.lines import key_lines, line_of
 from hpcpinn.errors import InputError, InputWarning, concerning
-from hpcpinn.physics.constants import Buffer, CalciumConstants, Gate
+from hpcpinn.physics.constants import BufferConstants, CalciumConstants, Gate
 from hpcpinn.systems.cell.config.reading import config_from_json, load_config, load_with_origin
 from hpcpinn.systems.cell.config.schema import BufferConfig, ConstantsConfig, GateConfig, RunConfig
 
@@ -118,7 +118,7 @@ def test_every_constant_can_be_changed_and_nothing_else():
     """The two lists live on different floors; they must not drift apart."""
     assert set(ConstantsConfig.model_fields) == {f.name for f in fields(CalciumConstants)} - {"name", "buffers"}
     assert set(GateConfig.model_fields) == {f.name for f in fields(Gate)}
-    assert set(BufferConfig.model_fields) == {f.name for f in fields(Buffer)}
+    assert set(BufferConfig.model_fields) == {f.name for f in fields(BufferConstants)}
 
 
 @pytest.mark.parametrize(

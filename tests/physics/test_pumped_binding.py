@@ -10,7 +10,7 @@ from hpcpinn.errors import InputError
 from hpcpinn.physics import calcium
 from hpcpinn.physics import pumped_binding as reaction
 from hpcpinn.physics.calcium_system import CalciumForcing, CalciumSystem
-from hpcpinn.physics.constants import LUMEN, PRESETS, Buffer, Organelle
+from hpcpinn.physics.constants import LUMEN, PRESETS, BufferConstants, Organelle
 from hpcpinn.physics.pumped_binding import Deviation
 from hpcpinn.physics.stiff_step import stiff_flow
 
@@ -21,7 +21,9 @@ B = np.array([150.0, 140.0, 149.0, 100.0, 60.0])
 RATIO = np.array([0.2, 1.0, 4.0, 10.0, 20.0])
 
 
-DYED = PHYSICAL.replace(buffers=(Buffer("fluo4", 50.0, 236.0, 82.6, 60.0), Buffer("slow", 20.0, 1.5, 0.4, 0.0)))
+DYED = PHYSICAL.replace(
+    buffers=(BufferConstants("fluo4", 50.0, 236.0, 82.6, 60.0), BufferConstants("slow", 20.0, 1.5, 0.4, 0.0))
+)
 """A fast dye and a slow buffer besides calbindin."""
 OTHERS = (np.array([48.0, 40.0, 30.0, 10.0, 3.0]), np.array([19.0, 17.0, 15.0, 10.0, 2.0]))
 
@@ -122,7 +124,9 @@ def test_rest_of_several_buffers_is_a_fixed_point_to_the_last_bit():
 
 def test_a_buffer_in_two_parts_reacts_as_the_whole_one():
     """A quarter of it by another name, which takes another way through the elimination."""
-    part = PHYSICAL.replace(b_tot=120.0, buffers=(Buffer("part", 40.0, PHYSICAL.k_plus, PHYSICAL.k_minus, 20.0),))
+    part = PHYSICAL.replace(
+        b_tot=120.0, buffers=(BufferConstants("part", 40.0, PHYSICAL.k_plus, PHYSICAL.k_minus, 20.0),)
+    )
     k, ratio = reaction.reaction_constants(part), jnp.asarray(RATIO)
     whole = reaction.deviation(jnp.asarray(C), jnp.asarray(B), K)
     parts = reaction.deviation(jnp.asarray(C), jnp.asarray(0.75 * B), k, [jnp.asarray(0.25 * B)])
@@ -142,7 +146,7 @@ def test_no_leak_can_balance_pumps_without_a_gradient():
 
 HELD = DYED.replace(
     vdcc_density=0.0,
-    buffers=(*DYED.buffers, Buffer("calreticulin", 3000.0, 1.0, 1000.0, 20.0, LUMEN)),
+    buffers=(*DYED.buffers, BufferConstants("calreticulin", 3000.0, 1.0, 1000.0, 20.0, LUMEN)),
     organelles=(Organelle(rest=200.0, serca_max=60.0),),
 )
 INSIDE = (np.array([150.0, 260.0, 200.0, 40.0, 230.0]), np.array([2500.0, 2300.0, 2500.0, 2900.0, 2450.0]))

@@ -17,7 +17,7 @@ from hpcpinn.morphology.compartments import compartments
 from hpcpinn.physics import calcium, channel_sets, gates, ghk, sources
 from hpcpinn.physics.calcium_system import CalciumForcing, CalciumSystem
 from hpcpinn.physics.channel_sets import CODE
-from hpcpinn.physics.constants import PRESETS, Buffer, CalciumConstants, ReactionConstants
+from hpcpinn.physics.constants import PRESETS, BufferConstants, CalciumConstants, ReactionConstants
 from hpcpinn.physics.dopamine import PRESETS as SQUARES
 from hpcpinn.physics.dopamine import DopamineConstants, exact
 from hpcpinn.physics.membrane_constants import CableConstants, FieldConstants
@@ -152,7 +152,7 @@ CASES = {
     "physical-N": Case(of_calcium, PRESETS["physical-N"]),
     "physical-T with a leak": Case(of_calcium, PRESETS["physical-T"].replace(leak=3e-3)),
     "physical-N with a dye": Case(
-        of_calcium, PRESETS["physical-N"].replace(buffers=(Buffer("fluo4", 50.0, 236.0, 82.6, 60.0),))
+        of_calcium, PRESETS["physical-N"].replace(buffers=(BufferConstants("fluo4", 50.0, 236.0, 82.6, 60.0),))
     ),
     "seed": Case(of_calcium, PRESETS["seed"].replace(leak=0.1, release_duration=2.0)),
     "dopamine": Case(of_dopamine, SQUARES["dopamine"]),

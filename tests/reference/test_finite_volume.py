@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 
 from hpcpinn.errors import InputError, SolveError
-from hpcpinn.physics.constants import PRESETS, Buffer, Organelle
+from hpcpinn.physics.constants import PRESETS, BufferConstants, Organelle
 from hpcpinn.reference import exact
 from hpcpinn.reference.finite_volume import solve
 from hpcpinn.reference.forcing import EndFlux, Forcing, SynapticRelease, VoltageTable
@@ -227,7 +227,7 @@ def test_a_buffer_in_two_halves_is_the_whole_one():
     """Everything on; by another name half of it goes through other rows of the elimination."""
     cable = small_tree()
     forcing = Forcing(-20.0, synapses=(SynapticRelease(((2, 0.2, 0.8),), 1e-3, 2e-3, 800.0),))
-    halves = N.replace(b_tot=80.0, buffers=(Buffer("half", 80.0, N.k_plus, N.k_minus, N.D_b),))
+    halves = N.replace(b_tot=80.0, buffers=(BufferConstants("half", 80.0, N.k_plus, N.k_minus, N.D_b),))
     whole, parts = (solve(cable, k, forcing, np.array([2e-3, 6e-3]), cells=4, step=2.5e-4).fields for k in (N, halves))
     moved = np.ptp(whole["calcium"])
     assert moved > 0.1

@@ -91,8 +91,8 @@ class CableWindows:
         """Solves a window and estimates its error.
 
         Args:
-            state: At its start.
-            length: Its length, internal time.
+            state: State at the start of the window.
+            length: Length of the window, internal time.
             reuse: Factors of the last window, used again where it was as long.
         """
         solver, drive = self.solver, self.drive(state, length)

@@ -34,12 +34,12 @@ class Validation:
         error: Errors frame by frame, by species.
         balance: Calcium balance of the run, over all that came in; None of split windows, which keep it exactly and
             do not measure it.
-        balance_reference: The same of the reference.
+        balance_reference: Calcium balance of the reference.
         seconds_ours: Wall time of the run's windows: solving, exchange, writing.
-        seconds_first: Of these, the first window's, in which everything is compiled.
+        seconds_first: Wall time of the first of these windows, in which everything is compiled.
         price: The quickest reference solve found that is at least as good as the result; None where there is
             none, or where it was not looked for.
-        sidecar: Where the reference is kept for pictures.
+        sidecar: File with the reference, for pictures.
     """
 
     result: Result
@@ -139,8 +139,8 @@ def validate(
         patience: No refinement is begun that would take longer to compute, s; what else the machine does meanwhile
             does not count.
         timed: Whether the quickest reference solve that is as good as the result is looked for.
-        watch: Told about every level of refinement.
-        progress: Told what is being done.
+        watch: Function that is called with every level of refinement.
+        progress: Display that is told what is being done.
 
     Raises:
         InputError: The file is no result or holds nothing to compare, the files that the run was

@@ -75,7 +75,8 @@ class CellConstants:
 
         Args:
             z: The coordinates.
-            rest_voltage: At which the leak balances rest, where it is not learned itself, mV; None: the known one.
+            rest_voltage: Voltage at which the leak balances rest, where it is not learned itself, mV; None: the known
+                one.
         """
         return self.learned(self.coordinates.values(z, jnp), rest_voltage)
 
@@ -129,7 +130,7 @@ class PieceConstants:
         """The forcing with channels, leak and releases.
 
         Args:
-            unit: That of channels of unit strength (`CellConstants.course_constants`), without leak, and of releases
+            unit: Forcing by channels of unit strength (`CellConstants.course_constants`), without leak, and by releases
                 as known.
         """
         k = self.system.constants

@@ -22,11 +22,11 @@ from hpcpinn.timestepping.forcing import CalciumDrive
 
 
 @dataclass(frozen=True)
-class Cell:
+class WholeCell:
     """The part of a problem that no rank owns: geometry, constants, sources. Host arrays only.
 
     Attributes:
-        constants: With the leak that balances rest.
+        constants: Constants of calcium, with the leak that balances rest.
         pieces: The refined cable with the sources' places.
         source: Membrane voltage.
         voltage_sites: Places of its columns.
@@ -49,11 +49,11 @@ class SampledVoltage:
 
     Attributes:
         cell: The cell.
-        local: This rank's pieces as it stores them.
+        local: Pieces of this rank as it stores them, (P,).
         cells_per_piece: Number of output cells per piece.
     """
 
-    cell: Cell
+    cell: WholeCell
     local: Int[np.ndarray, " P"]
     cells_per_piece: int
 
@@ -82,19 +82,19 @@ class CoupledSetup:
 
     Attributes:
         spec: What the run writes, and what is said of it.
-        cell: What all ranks share.
+        cell: Parts of the run that all ranks share.
         geometry: Pieces of the tree, each in its output cells, and the ranks that compute them.
-        local: This rank's pieces as it stores them.
+        local: Pieces of this rank as it stores them, (P,).
         solver: Solver of windows.
         drive: Channels and sources.
         sampler: Reader of species at output cells and probes.
-        voltage: The same for the voltage.
+        voltage: Reader of the voltage at output cells and probes.
         windows: Lengths and tolerance of windows.
         stops: Internal times at which windows end because something switches, and the end of the run.
     """
 
     spec: RunSpec
-    cell: Cell
+    cell: WholeCell
     geometry: Tree
     local: Int[np.ndarray, " P"]
     solver: WindowSolver
@@ -115,7 +115,9 @@ class CoupledSetup:
         return self.cell.probes
 
 
-def site_weights(cell: Cell, piece: Int[np.ndarray, " n"], fraction: Float[np.ndarray, " n"]) -> voltage.SiteWeights:
+def site_weights(
+    cell: WholeCell, piece: Int[np.ndarray, " n"], fraction: Float[np.ndarray, " n"]
+) -> voltage.SiteWeights:
     """Voltage weights at places on the pieces."""
     if not cell.voltage_sites:
         return voltage.uniform_weights(len(piece))

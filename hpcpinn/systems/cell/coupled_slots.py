@@ -62,12 +62,12 @@ class CoupledSlots:
         """Calcium at the end of a slot, and at some of the motif's `ends`; and what the windows took.
 
         Args:
-            begin: At its start, at the nodes of all pieces of the rank.
+            begin: Calcium and buffers at the start of the slot, at the nodes of all pieces of the rank.
             motif: The slot's.
-            rows: Which ends, increasing.
+            rows: Ends that are wanted, increasing.
             reach: Largest L2 norm over the tree of calcium's distance from rest so far, µM·µm^1.5:
                 errors are relative to that, or to what is in the slot where that is more.
-            loosely: With `LOOSER` times the tolerance.
+            loosely: Whether `LOOSER` times the tolerance will do.
 
         Raises:
             SolveError: A window does not reach the tolerance.

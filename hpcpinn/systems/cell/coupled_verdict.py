@@ -87,8 +87,8 @@ def verdict_of(setup: CoupledSetup, stats: Stats, result: Path) -> CellsVerdict:
 
     Args:
         setup: What the run was made of.
-        stats: What it has counted.
-        result: Its result file.
+        stats: Figures at the end of the run.
+        result: Result file of the run.
 
     Raises:
         InputError: The file is no result.
@@ -109,9 +109,9 @@ def imbalance(balance: Balance, content: float, tolerance: float) -> tuple[str, 
     """What is to be said of calcium's balance, if anything.
 
     Args:
-        balance: Of the run.
+        balance: Calcium balance of the run.
         content: Calcium in the cell at rest, µM·µm³.
-        tolerance: That the balance should keep.
+        tolerance: Tolerance that the balance should keep.
     """
     if balance.relative <= tolerance:
         return ()

@@ -27,7 +27,7 @@ class UnitCourse(NamedTuple):
 
     Attributes:
         unit: Forcing with channels of unit strength, leaves (W, P, Q).
-        rest_voltage: At which the leak balances rest, mV, the same for all windows, (W,).
+        rest_voltage: Voltage at which the leak balances rest, mV, the same for all windows, (W,).
     """
 
     unit: CalciumForcing

@@ -16,12 +16,12 @@ class DrivenCable:
     """A cell whose voltage a field and clamps drive.
 
     Attributes:
-        compartments: Its geometry.
+        compartments: Geometry of the cell.
         equation: The cable equation.
         sources: Currents of the field (where there is one) and of every clamp, nA, one row each.
         stimulus: Pulses; None without a field.
-        onset: Of the first pulse, ms.
-        clamps: In the order of their rows.
+        onset: Onset of the first pulse, ms.
+        clamps: Current clamps in the order of their rows of `sources`.
         rule: Lengths of steps.
     """
 

@@ -54,7 +54,7 @@ def train_flow_map(
         training: How it is trained; boxes are moved to where the constants' rest is.
         budget: Wall time for the training, s.
         states: Fresh random states that the errors are measured on.
-        progress: Told what is being done, and after every accepted step of the training.
+        progress: Display that is told what is being done, and about every accepted step of the training.
 
     Returns:
         Errors (median, 95 %, worst) by name.

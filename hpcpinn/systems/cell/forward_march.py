@@ -41,10 +41,10 @@ class WindowSequence(NamedTuple):
     """Windows of a run, W of them, on this rank's pieces.
 
     Attributes:
-        start, length: Internal time, (W,).
+        start, length: Start and length of every window, internal time, (W,).
         resolvent: Weights of the rows, (W, P, K, K).
         course: What acts on the pieces.
-        course_slope: Its derivatives by the coordinates of the constants, leaves (W, p, ...); None where the
+        course_slope: Derivatives of `course` by the coordinates of the constants, leaves (W, p, ...); None where the
             constants do not enter it.
         end_flux: Calcium given at the ends, (W, P, 2, T).
         guess: Heads to begin with, (W, P, K, M).
@@ -63,13 +63,13 @@ class MarchedCell(NamedTuple):
     """What a march leaves, and its derivatives by the coordinates of the constants (a leading axis p).
 
     Attributes:
-        heads: Of calcium on the pieces of the sites, (W, S, M).
-        heads_slope: (p, W, S, M).
+        heads: Heads of calcium on the pieces of the sites, (W, S, M).
+        heads_slope: Derivatives of these heads, (p, W, S, M).
         mean: Calcium over every piece at the end of every window, µM, (W, P).
-        mean_slope: (p, W, P).
+        mean_slope: Derivatives of the means, (p, W, P).
         change: Last change of the field in a window, over the species' scale, (W,).
         slope_change: Last change of the derivatives of the heads, over the largest, (W,).
-        all_heads: Of all pieces, to begin another march with, (W, P, K, M).
+        all_heads: Heads of all pieces, to begin another march with, (W, P, K, M).
     """
 
     heads: Float[Array, "W S M"]
@@ -86,8 +86,8 @@ class FixedMarch:
     """Marches over a fixed sequence of windows. Collective over all ranks.
 
     Attributes:
-        solver: Of the windows, with Robin's rule; its equation is not used.
-        constants: Of the pieces.
+        solver: Solver of the windows, with Robin's rule; its equation is not used.
+        constants: Constants of the pieces.
         sequence: The windows.
         course_of: Makes their forcing anew; None where no constant enters its course.
         site_piece: Local pieces on which calcium is wanted.

@@ -33,6 +33,7 @@ class Buffer(Given, BufferConfig):
         k_plus: float,
         k_minus: float,
         D: float,
+        volume: Literal["cytosol", "er"] = "cytosol",
     ) -> None: ...
 
 class Calcium(Given, PhysicsConfig):
@@ -40,9 +41,6 @@ class Calcium(Given, PhysicsConfig):
         self,
         preset: Literal["physical-N", "physical-L", "physical-T", "seed"] = "physical-N",
         *,
-        time_unit: float | None = None,
-        D_c: float | None = None,
-        D_b: float | None = None,
         b_tot: float | None = None,
         k_plus: float | None = None,
         k_minus: float | None = None,
@@ -52,6 +50,9 @@ class Calcium(Given, PhysicsConfig):
         pmca_K: float | None = None,
         ncx_max: float | None = None,
         ncx_K: float | None = None,
+        time_unit: float | None = None,
+        D_c: float | None = None,
+        D_b: float | None = None,
         leak: float | None = None,
         j_release: float | None = None,
         release_duration: float | None = None,

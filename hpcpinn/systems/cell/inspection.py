@@ -38,12 +38,12 @@ class Inspection:
     """A morphology file seen from all sides.
 
     Attributes:
-        tree: Its points after repairs.
+        tree: Points of the file after repairs.
         cable: Every frustum of the file, nothing merged.
-        merged: The same cell as a run takes it by default.
+        merged: Cable of the same cell as a run takes it by default.
         merging: What merging did.
         soma: The soma in words.
-        reading: Where the file was not read as its mode of soma would read it.
+        reading: Points where the file was not read as its mode of soma would read it.
     """
 
     tree: SwcTree

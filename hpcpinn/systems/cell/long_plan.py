@@ -15,15 +15,15 @@ class LongPlan:
     """What a long run will write and need.
 
     Attributes:
-        duration: ms.
+        duration: Duration of the run, ms.
         slots: Stretches of the protocol.
-        output_interval, probe_interval: Between frames of the cell, and between samples of the probes, ms.
+        output_interval, probe_interval: Times between frames of the cell, and between samples of the probes, ms.
         chosen: Whether the run has chosen them itself.
         frames, samples: How many at most: long windows may pass several moments at once.
         probes: Number of probes.
-        size: Of the result, bytes, at most.
-        free: Where it will lie, bytes.
-        memory: Of a rank, bytes, at most about.
+        size: Most bytes of the result.
+        free: Bytes that are free where the result will lie.
+        memory: Most bytes of a rank's memory, about.
     """
 
     duration: float

@@ -56,8 +56,8 @@ def verdict_of(setup: SlotSetup, rises: Float[ndarray, "P 2"], stats: Stats, res
     Args:
         setup: What the run was made of.
         rises: Number and first time of action potentials at all compartments.
-        stats: What it has counted.
-        result: Its result file.
+        stats: Figures at the end of the run.
+        result: Result file of the run.
 
     Raises:
         InputError: The file is no result.

@@ -33,7 +33,7 @@ class AtSites(NamedTuple):
 
     Attributes:
         site: Number of the site of every observation.
-        time: Its time, ms.
+        time: Time of every observation, ms.
     """
 
     site: Int[ndarray, " N"]
@@ -47,9 +47,9 @@ class CellModel:
     Attributes:
         problem: The run.
         communicator: All ranks.
-        names: What is learned.
-        sites: Where calcium is seen.
-        march: Over the windows that the starting constants ask for.
+        names: Names of the constants that are learned.
+        sites: Places where calcium is seen.
+        march: March over the windows that the starting constants ask for.
         course_of: What acts on the pieces as a function of constants; None where none of them enters its course.
         indicator: Dissociation constant K of an indicator, µM: seen is c/(c + K); None: free calcium.
     """
@@ -86,7 +86,7 @@ class CellModel:
         """The heads at given constants.
 
         Args:
-            z: Their coordinates.
+            z: Coordinates of the constants, (p,).
             near: The heads at others nearby, to begin with.
             slopes: Whether derivatives are wanted.
 
@@ -110,7 +110,7 @@ class CellModel:
         """What is seen at sites and times, the same on every rank.
 
         Args:
-            solution: Of `solve`.
+            solution: Solution that `solve` gave.
             at: The sites and times.
         """
         found, K = self._calcium(solution, *at), self.indicator
@@ -153,7 +153,7 @@ class CellModel:
         """Calcium on all pieces at the ends of windows.
 
         Args:
-            marched: Of `solve`.
+            marched: Solution that `solve` gave.
             spread: Covariance of the coordinates.
         """
         slope = np.asarray(marched.mean_slope)

@@ -23,7 +23,7 @@ class SharedCell:
 
     Attributes:
         cable: The pieces.
-        partition: Who owns them.
+        partition: Owners of the pieces.
         n_pieces_of_run: Pieces that a run makes; fewer than here where they had to be cut finer.
         warnings: What the reader of the file wants the user to know.
     """
@@ -58,7 +58,7 @@ def share_pieces(pieces: Cable, n: int, warnings: tuple[str, ...] = ()) -> Share
     lie inside sections.
 
     Args:
-        pieces: As a run without sources cuts them.
+        pieces: Pieces as a run without sources cuts them.
         n: Number of ranks.
         warnings: What the reader of the file wants the user to know.
 

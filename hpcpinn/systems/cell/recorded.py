@@ -3,7 +3,7 @@
 from hpcpinn.errors import InputError
 from hpcpinn.io.schema import SECONDS, Variable, column
 from hpcpinn.io.schema import WINDOWS as COMMON
-from hpcpinn.physics.constants import CALBINDIN, CALCIUM, Buffer, CalciumConstants, Organelle
+from hpcpinn.physics.constants import CALBINDIN, CALCIUM, BufferConstants, CalciumConstants, Organelle
 
 CALCIUM_FIELD = Variable(CALCIUM, "uM", "calcium, average over the cell", least=0.0, rest_share=1e-2)
 _VOLTAGE = Variable("voltage", "mV", "membrane voltage in the middle of the cell", rest_share=0.0, rest_floor=0.1)
@@ -26,7 +26,7 @@ def _held(organelle: Organelle) -> Variable:
     )
 
 
-def _free(constants: CalciumConstants, buffer: Buffer) -> Variable:
+def _free(constants: CalciumConstants, buffer: BufferConstants) -> Variable:
     what = "free buffer" if buffer.name == CALBINDIN else f"free {buffer.name}"
     try:
         return Variable(buffer.name, "uM", f"{what}, average over the cell", least=0.0, rest_share=1e-4)

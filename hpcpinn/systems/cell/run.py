@@ -49,12 +49,12 @@ def threshold_arguments(
     """What follows ``hpcpinn threshold`` for the cell and the pulses of a run, quoted for the shell.
 
     Args:
-        job: As it was typed.
-        morphology: Likewise, ``--morphology``.
-        units: Likewise, ``--units``.
-        settings: Likewise, ``--set``: all are carried but those that say how strong the field is, how long the run
-            and where its result.
-        magnitude: Of the run's field, V/m; the job file's own is known to the search.
+        job: Name of the job file as it was typed.
+        morphology: Value of ``--morphology`` as it was typed.
+        units: Value of ``--units`` as it was typed.
+        settings: Values of ``--set`` as they were typed: all are carried but those that say how strong the field is,
+            how long the run and where its result.
+        magnitude: Magnitude of the run's field, V/m; the job file's own is known to the search.
     """
     if job is not None and BARE.is_one(job):
         job, morphology = None, str(job)

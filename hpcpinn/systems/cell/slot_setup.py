@@ -37,7 +37,7 @@ class SlotSetup:
         geometry: The pieces of all members, each in its output cells.
         probes: Places that are written between frames.
         members: Entries of a population in the result; empty for one cell.
-        constants: Of calcium; the leak balances the influx at the resting voltage of the first member.
+        constants: Constants of calcium; the leak balances the influx at the resting voltage of the first member.
         splitting: Advances calcium and its buffers over a slot.
         solver: Solves voltage and influx of a slot.
         slots: All slots of the protocol, in their order.
@@ -45,12 +45,13 @@ class SlotSetup:
         search: Finds windows; None where their lengths are fixed.
         coupled: Goes through slots for coupled windows; None where there are none.
         pieces: Pieces of this rank, increasing; its cells are theirs, in this order.
-        volume: That its points stand for, µm³. Points are its cells, or nodes of networks (`split_points`).
+        volume: Volume that its points stand for, µm³, (N,). Points are its cells, or nodes of networks
+            (`split_points`).
         member: Member of each of its points.
-        member_volume: Of every member, µm³.
+        member_volume: Volume of every member, µm³, (M,).
         to_output: Means over its output cells of what lives in a volume at its points, by its name, (cells, N).
-        to_probes: From its points to its probes, (k, N).
-        frame_times: When a frame of the whole cell is written whatever the interval, ms.
+        to_probes: Values at its probes of values at its points, (k, N).
+        frame_times: Times at which a frame of the whole cell is written whatever the interval, ms, (t,).
         rest: Calcium and its buffers at the start.
         drive: Membrane and channels at the start.
     """

@@ -31,12 +31,12 @@ class SlotState(NamedTuple):
     Attributes:
         time: Biological time, ms.
         calcium: Calcium and its buffers.
-        coarse: The same, followed in windows twice as long: their distance is the error estimate.
+        coarse: Calcium and its buffers, followed in windows twice as long: their distance is the error estimate.
         drive: Membrane and channels.
         reach: Largest distance of every member's calcium from rest in a slot so far, µM, root mean
             square over tree and slot.
         rises: Action potentials at this rank's compartments so far.
-        next_frame, next_sample: Which multiple of their interval is written next.
+        next_frame, next_sample: Multiples of their interval that are written next.
     """
 
     time: float
@@ -54,7 +54,7 @@ class Due(NamedTuple):
 
     Attributes:
         frames, samples: Rows of the ends of windows, for the whole cell and for the probes.
-        next_frame, next_sample: Which multiple of their interval is due next.
+        next_frame, next_sample: Multiples of their interval that are due next.
     """
 
     frames: Int[ndarray, " f"]
@@ -68,7 +68,7 @@ class SolvedSlot(NamedTuple):
 
     Attributes:
         slot: The slot.
-        motif: Its voltage and influx.
+        motif: Voltage and influx of the slot.
         ends: Ends of the windows that the coarse solution has, too, ms after its start.
         asked: Rows of `ends` at which there is calcium.
         frames, coarse: Calcium there, and of the coarse solution.

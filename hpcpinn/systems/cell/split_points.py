@@ -31,7 +31,7 @@ class SplitPoints:
     Attributes:
         per_piece: Points of every piece.
         places: Piece and fraction along it of every point.
-        volume: That a point stands for, µm³.
+        volume: Volume that a point stands for, µm³, (N,).
         ratio: Membrane over volume, 1/µm.
         er_ratio: Membrane of the reticulum over both volumes that it parts (`ErRatio`), 1/µm, (2, N); None where no
             species lives in it.
@@ -74,9 +74,9 @@ def node_points(
     """Gauss nodes on every piece.
 
     Args:
-        pieces: Of the cell.
-        nodes: On each.
-        per: Cells of the result in each.
+        pieces: Pieces of the cell.
+        nodes: Number of nodes on each piece.
+        per: Number of cells of the result in each piece.
         probes: Recorded places.
         volumes: Names of the volumes in which species live.
     """

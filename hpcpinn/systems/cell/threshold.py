@@ -25,10 +25,10 @@ class Search:
     """What is searched.
 
     Attributes:
-        site: Where a spike is looked for.
+        site: Place where a spike is looked for.
         highest: Strongest field that is tried, V/m (or a factor of a sampled field).
         tolerance: Width of the last bracket over the threshold.
-        wait: How long after the first pulse a spike may take, ms.
+        wait: Time after the first pulse that a spike may take, ms.
         is_typed: Whether these were given as flags of a command, for messages.
     """
 
@@ -62,7 +62,7 @@ class Threshold:
     Attributes:
         silent: Strongest field without a spike.
         firing: Weakest field with one.
-        spike_time: Of that spike, after the onset of the first pulse, ms.
+        spike_time: Time of that spike after the onset of the first pulse, ms.
         tried: Every field that was tried, with its outcome.
     """
 
@@ -103,8 +103,8 @@ def find_threshold(
     Args:
         trial: Cell, and where it is looked at.
         search: Place, and bounds of the search.
-        watch: Told of every strength that was tried.
-        progress: Told what is being done.
+        watch: Function of a strength that was tried and whether it made a spike, called after each.
+        progress: Display that is told what is being done.
 
     Raises:
         InputError: No spike up to the highest strength, or one without any field.

@@ -32,14 +32,14 @@ class Firing:
 
     Attributes:
         known: Whether there was a voltage to look at, all the time.
-        why: Where there was not, the reason.
-        site: Where they were counted: the soma, or the place nearest to the root.
-        count: There.
-        first: When anything fired first, anywhere, ms; None where nothing did.
-        first_site: Where that was.
+        why: Reason why there was no voltage to look at, where there was none.
+        site: Place where they were counted: the soma, or the place nearest to the root.
+        count: Number of action potentials at that place.
+        first: Time at which anything fired first, anywhere, ms; None where nothing did.
+        first_site: Place that fired first.
         most: The most at any place.
-        sites: At how many places there were any, and
-        places: of how many.
+        sites: Number of places with any.
+        places: Number of places that were looked at.
     """
 
     known: bool = False
@@ -63,8 +63,8 @@ class CellVerdict:
     """One cell of a run.
 
     Attributes:
-        name: Of a member of a population; empty where there is one cell.
-        firing: Its action potentials.
+        name: Name of a member of a population; empty where there is one cell.
+        firing: Action potentials of the cell.
         calcium: How high calcium rose; None where nothing was written.
     """
 
@@ -98,10 +98,11 @@ def firing_of(
 
     Args:
         found: Action potentials by place.
-        name: Of a place by its number.
+        name: Function that names a place by its number.
         kinds: SWC types of the places.
-        distance: From the root, µm: where there is no soma, they are counted at the nearest place.
-        soma: Its SWC type.
+        distance: Distance of every place from the root, µm: where there is no soma, they are counted at the nearest
+            place.
+        soma: SWC type of the soma.
     """
     if np.isnan(found.first).any():
         return Firing(why="not known: the run went on from a checkpoint that does not say what had fired before")
@@ -182,8 +183,8 @@ def lines_of_cells(
     Args:
         verdict: The facts.
         search: What follows ``hpcpinn threshold`` for this run; empty where its job is not known.
-        unit: Of time; empty in a dimensionless run.
-        concentration: Unit of calcium; empty likewise.
+        unit: Unit of time; empty in a dimensionless run.
+        concentration: Unit of calcium; empty in a dimensionless run.
     """
     one = verdict.cells[0] if len(verdict.cells) == 1 else None
     lines = []
@@ -201,7 +202,7 @@ def judgement(accuracy: Accuracy, cells: Sequence[CellVerdict], concentration: s
 
     Args:
         accuracy: The error, relative to calcium's distance from rest.
-        cells: Of the run.
+        cells: Cells of the run.
         concentration: Unit of calcium; empty in a dimensionless run.
     """
     peaks = [cell.calcium for cell in cells if cell.calcium is not None]

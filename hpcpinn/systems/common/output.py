@@ -84,7 +84,7 @@ class RunOutput:
             problem: What is solved.
             communicator: All ranks.
             until: User time from which it goes on; None where it begins.
-            who: As of `RunOutput`.
+            who: Name of what gives values, for messages, as in `RunOutput`.
 
         Raises:
             InputError: The result that it goes on with belongs to another run.

@@ -88,9 +88,9 @@ def stop_where_done(output: str, duration: float, time: float, unit: str = "ms")
 
     Args:
         output: The result file.
-        duration: Of the run, user units.
-        time: Of the checkpoint, user units.
-        unit: What a person calls them.
+        duration: Duration of the run, user units.
+        time: Time of the checkpoint, user units.
+        unit: Unit of user time.
 
     Raises:
         NothingToDoError: The run is there.

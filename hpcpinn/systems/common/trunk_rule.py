@@ -39,7 +39,7 @@ class TrunkRule(Generic[P]):
         Args:
             error: The window's error estimate with the trunk so far.
             lively: Whether there is anything to learn from it.
-            tolerance: Of the error estimate.
+            tolerance: Tolerance of the error estimate.
             windows: Windows accepted so far.
         """
         if self.optimiser is None or not np.isfinite(error):

@@ -64,12 +64,12 @@ class SquareValidation:
         error_exact: L2 difference from the closed form over all frames, relative.
         error_exact_max: Largest difference at any frame and place, µM.
         error_difference: L2 difference from the finest finite differences, relative.
-        frame_error: Of every frame, relative to the frame.
+        frame_error: Error of every frame, relative to the frame, (T,).
         levels: Finite differences, coarsest first.
         seconds_ours: Wall time of the run's windows, compilation included.
         peer: What DeepXDE found, now or in an earlier validation; None where it was never asked.
         error_peer: L2 difference of DeepXDE from the closed form over all frames, relative.
-        sidecar: Where the other solutions are kept.
+        sidecar: File with the other solutions.
     """
 
     result: Result
@@ -123,8 +123,8 @@ def validate_square(
         path: The result.
         refinement: How many grids: 1, 3, 5, ... times as fine as the output's cells, so that middles meet.
         peer: DeepXDE, if it is asked.
-        watch: Told of every grid.
-        progress: Told what is being done.
+        watch: Function that is called with every grid.
+        progress: Display that is told what is being done.
 
     Raises:
         InputError: There is no such result, it has no frames, or DeepXDE is not there.

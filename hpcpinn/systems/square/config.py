@@ -32,7 +32,7 @@ class SquareDomainConfig(Table):
     """What is solved on.
 
     Attributes:
-        kind: As ``system``.
+        kind: Name of the system, as ``system`` says it.
         subdomains: Equal rectangles along x and y; the ranks share them.
     """
 
@@ -57,8 +57,8 @@ class SquareOutputConfig(Table):
     """How long, and what is written.
 
     Attributes:
-        duration: How long is simulated, ms; that of the preset's publication where left out.
-        output_interval: Between two frames, ms.
+        duration: Simulated time, ms; that of the preset's publication where left out.
+        output_interval: Time between two frames, ms.
         cells: Output cells along a side of a subdomain; a frame holds the values in their middles.
         output: Result file, relative to the working directory. It replaces an older result or an empty
             file, and nothing else.
@@ -102,7 +102,7 @@ class SquareTrainingConfig(Table):
         points_space, points_time: Collocation points along a side and in time; by default two more
             than there are features.
         newton_tolerance: Relative update at which Gauss-Newton stops.
-        newton_max: Its largest number of steps per window.
+        newton_max: Largest number of Gauss-Newton steps per window.
         steps: Steps of the first-order trainers per window.
         learning_rate: First learning rate of `adam`.
     """
@@ -154,8 +154,8 @@ class ParameterConfig(naming_table(DopamineConstants)):  # type: ignore[misc]
     """A constant that is to be inferred, as its logarithm.
 
     Attributes:
-        name: Which constant of [physics.constants].
-        start: Where the iteration begins; the preset's value where left out.
+        name: Name of the constant in [physics.constants].
+        start: Value where the iteration begins; the preset's value where left out.
         prior: Median of a log-normal prior; none where left out.
         prior_factor: The prior says that the constant is within this factor of the median, 68 %.
     """
@@ -179,8 +179,8 @@ class DataConfig(Table):
             file a relative path starts at the job file.
         count: Synthetic observations, at random places and times.
         noise: Standard deviation of their noise, in units of the release's peak C0.
-        first, last: When they are made, ms.
-        seed: Of places, times and noise.
+        first, last: First and last time at which they are made, ms.
+        seed: Seed of places, times and noise.
         truth: Constants they are made with where these are not the preset's.
     """
 

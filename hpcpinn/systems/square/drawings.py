@@ -30,8 +30,8 @@ def draw_square(
 
     Args:
         result: The run.
-        folder: Where the pictures go.
-        times: When to show the square, ms; early, middle and late where None.
+        folder: Folder of the pictures.
+        times: Times at which to show the square, ms; early, middle and late where None.
         suffix: Format of the pictures: png, pdf, svg.
 
     Returns:

@@ -77,9 +77,9 @@ def synthesised(
 
     Args:
         constants: The truth.
-        count: How many.
+        count: Number of observations.
         noise: Standard deviation of their errors over the peak of the release.
-        first, last: When they are made, ms.
+        first, last: First and last time at which they are made, ms.
         seed: Seed of places, times and noise.
     """
     rng = np.random.default_rng(seed)

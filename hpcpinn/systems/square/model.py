@@ -35,8 +35,8 @@ class SquareModel:
     """Dopamine at given places and times as a function of the constants.
 
     Attributes:
-        constants: Those that are not learned.
-        trunk: Along both axes.
+        constants: Constants that are not learned.
+        trunk: Trunk along both axes.
         modes: Eigenfunctions from features, (M, M).
         decay: λ of every eigenfunction, 1/µm².
         places: Quadrature nodes along an axis, µm, with
@@ -103,9 +103,9 @@ def make_square_model(
     """Sets up the model.
 
     Args:
-        constants: Of the square.
-        n_features: Along an axis.
-        seed: Of the trunk.
+        constants: Constants of the square.
+        n_features: Number of features along an axis.
+        seed: Seed of the trunk's random weights.
         learns_size: Whether the half width is learned.
     """
     trunk = make_axis_trunk(n_features, flat_at=(-1.0, 1.0), seed=seed, scale=_SCALE)

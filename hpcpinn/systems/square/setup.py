@@ -18,10 +18,10 @@ class SquareSetup:
     """All that is fixed for a run, as one rank sees it.
 
     Attributes:
-        constants: Of the equation.
+        constants: Constants of the equation.
         domain: The subdomains.
         owner: Rank of every subdomain.
-        local: This rank's, in the order in which it stores them.
+        local: Subdomains of this rank, in the order in which it stores them, (p,).
         solver: Solves windows on them.
         rule: Lengths of windows, and the tolerance of their error.
         duration: Length of the run, ms.

@@ -10,7 +10,7 @@ from hpcpinn.io.results import ResultWriter
 from hpcpinn.parallel.transports import make_communicator
 from hpcpinn.systems.cell import recorded
 from hpcpinn.systems.cell.config.schema import RunConfig
-from hpcpinn.systems.cell.coupled_setup import Cell
+from hpcpinn.systems.cell.coupled_setup import WholeCell
 
 WINDOW = {
     "start": 0.0, "length": 1.0, "newton_steps": 2, "sweeps": 4, "jump": 1e-6, "error_estimate": 1e-4,
@@ -22,7 +22,7 @@ WINDOW = {
 def write_result(
     path: Path,
     config: RunConfig,
-    cell: Cell,
+    cell: WholeCell,
     c: np.ndarray | None = None,
     b: np.ndarray | None = None,
     frames: int | None = None,

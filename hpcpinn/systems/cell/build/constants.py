@@ -8,7 +8,7 @@ from numpy import ndarray
 
 from hpcpinn.errors import InputError, concerning
 from hpcpinn.physics import calcium
-from hpcpinn.physics.constants import PRESETS, Buffer, CalciumConstants, Gate, Organelle
+from hpcpinn.physics.constants import PRESETS, BufferConstants, CalciumConstants, Gate, Organelle
 from hpcpinn.physics.voltage import VoltageSource
 from hpcpinn.systems.cell.build.membrane import membrane_of
 from hpcpinn.systems.cell.config.learnable import drives_voltage
@@ -32,7 +32,8 @@ def constants_of(
     Args:
         config: The run description.
         first: The first voltage, mV; the description's constant one where left out.
-        values: Of constants by name; those by which windows and pieces are laid take the place of the description's.
+        values: Values of constants by name; those by which windows and pieces are laid take the place of the
+            description's.
     """
     laid = {name: value for name, value in (values or {}).items() if name in LAID_BY}
     changes = config.physics.changes | laid
@@ -40,7 +41,7 @@ def constants_of(
         changes["gates"] = tuple(Gate(**gate) for gate in changes["gates"])
     constants = PRESETS[config.physics.preset].replace(
         **changes,
-        buffers=tuple(Buffer(**given.model_dump()) for given in config.buffer),
+        buffers=tuple(BufferConstants(**given.model_dump()) for given in config.buffer),
         organelles=tuple(Organelle(**given.model_dump()) for given in config.organelle),
     )
     if "rest_voltage" not in changes:
@@ -66,9 +67,9 @@ def own_value(
 
     Args:
         config: The run description.
-        known: Its constants of calcium, with the leak that balances rest.
-        name: Of the constant.
-        changes: Values that go before.
+        known: Constants of calcium of the run, with the leak that balances rest.
+        name: Name of the constant.
+        changes: Values by name that go before the run's.
 
     Raises:
         InputError: The run has no such gate, current or temperature.
@@ -89,9 +90,9 @@ def starting_values(
     """Where an iteration begins.
 
     Args:
-        config, known: As in `own_value`.
-        names: What is learned.
-        start: Where it shall begin; None for the run's own value.
+        config, known: Run description and known constants, as in `own_value`.
+        names: Names of the constants that are learned.
+        start: Values to begin with; None for the run's own.
 
     Raises:
         InputError: The run has no such constant, or it is 0 where only its logarithm is iterated on.

@@ -28,7 +28,7 @@ from hpcpinn.systems.cell.build.voltage import source_of
 from hpcpinn.systems.cell.build.windows import coupled_solver, window_rule
 from hpcpinn.systems.cell.config.schema import RunConfig
 from hpcpinn.systems.cell.coupled_run import CoupledRun
-from hpcpinn.systems.cell.coupled_setup import Cell, CoupledSetup, SampledVoltage, site_weights
+from hpcpinn.systems.cell.coupled_setup import CoupledSetup, SampledVoltage, WholeCell, site_weights
 from hpcpinn.systems.cell.exchange_cost import measured_exchange
 from hpcpinn.systems.cell.trunk_training import OPTIMISER, TrunkTraining
 from hpcpinn.timestepping.forcing import CalciumDrive, flux_ends
@@ -36,15 +36,15 @@ from hpcpinn.timestepping.forcing import CalciumDrive, flux_ends
 
 def describe_cell(
     config: RunConfig, n_ranks: int = 1, cable: Cable | None = None, values: Mapping[str, float] | None = None
-) -> Cell:
+) -> WholeCell:
     """Reads all files that a run description names and finds every place on the cell. Serial.
 
     Args:
         config: The run description.
         n_ranks: Number of ranks: there are as many pieces, at least.
         cable: Geometry to take instead of the morphology file's.
-        values: Of constants by name; those by which windows and pieces are laid, and those of the voltage, take the
-            place of the description's.
+        values: Values of constants by name; those by which windows and pieces are laid, and those of the voltage, take
+            the place of the description's.
 
     Raises:
         InputError: Anything the user gave that cannot be used.
@@ -59,7 +59,7 @@ def describe_cell(
     pieces = cut(config.pieces, cable, patches, flux_sites, n_ranks)
     refined = pieces.cable
     ends = ends_of_fluxes(flux_sites, cable, refined)
-    return Cell(
+    return WholeCell(
         constants=constants,
         pieces=pieces,
         source=source,
@@ -93,7 +93,7 @@ def coupled_setup(
         config: The run description.
         communicator: All ranks.
         cable: Geometry to take instead of the morphology file's.
-        values: As of `describe_cell`.
+        values: Values of constants by name, as in `describe_cell`.
 
     Raises:
         InputError: On all ranks, if anything the user gave cannot be used.

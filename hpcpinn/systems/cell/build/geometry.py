@@ -53,7 +53,7 @@ def cut(
         given: How it is cut.
         cable: The whole cell.
         patches: Centre and length of every patch.
-        ends: Of fluxes.
+        ends: Ends that fluxes go through.
         least: Pieces are halved until there are so many: one for every rank.
     """
     rule = PieceRule(given.max_length, given.source_length, given.growth)

@@ -94,7 +94,7 @@ def build_inverse(config: RunConfig, communicator: Communicator, sites: tuple[st
     Args:
         config: The run description with [[parameter]].
         communicator: All ranks.
-        sites: Where traces are, or will be, measured.
+        sites: Places where traces are, or will be, measured.
 
     Raises:
         InputError: What the user gave cannot be used.

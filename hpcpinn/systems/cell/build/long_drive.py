@@ -38,7 +38,7 @@ def cell_sources(
         config: The run description.
         k: Constants.
         per_piece: Points per piece; they lie piece after piece.
-        membrane: That every point stands for, µm².
+        membrane: Membrane that every point stands for, µm².
         release: How synapses act on pieces (`Pieces.release`).
         ends: Piece, end and cross-section of every flux.
     """

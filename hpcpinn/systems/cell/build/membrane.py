@@ -101,7 +101,7 @@ def driven_cable(config: RunConfig, cable: Cable, values: Mapping[str, float] | 
     Args:
         config: The run description.
         cable: The whole cell.
-        values: As of `membrane_of`.
+        values: Values of constants by name, as in `membrane_of`.
 
     Raises:
         InputError: Anything the user gave that cannot be used.
@@ -218,7 +218,7 @@ def impossible_voltage(config: RunConfig, where: str) -> InputError:
 
     Args:
         config: The run description.
-        where: Of `beyond_all_membranes`.
+        where: Place, size and time of the voltage, as `beyond_all_membranes` says it.
     """
     key, value = _blamed(config)
     quantity = quantity_of(config, key)

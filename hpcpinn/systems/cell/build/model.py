@@ -39,9 +39,9 @@ def build_model(
     Args:
         config: The run description: coupled windows by least squares with Robin's rule.
         communicator: All ranks.
-        names: What is learned.
+        names: Names of the constants that are learned.
         start: Starting values; None where the run's own. Windows, pieces and voltage are those of these values.
-        sites: Where calcium is seen.
+        sites: Places where calcium is seen.
 
     Raises:
         InputError: What the user gave cannot be used.

@@ -12,7 +12,7 @@ def input_files(config: RunConfig, job: Path | None = None) -> dict[str, Path]:
 
     Args:
         config: The run description.
-        job: Its file.
+        job: File of the description.
 
     Raises:
         InputError: There is no bundled cell of that name.

@@ -18,8 +18,8 @@ class Member:
     """One cell of a run.
 
     Attributes:
-        name: Of what differs between members; empty where a run has one.
-        config: Its run description.
+        name: Name of what differs between members; empty where a run has one.
+        config: Run description of the cell.
     """
 
     name: str

@@ -62,7 +62,7 @@ def flow_map_task(config: RunConfig, job: Path | None = None) -> FlowMapTask:
 
     Args:
         config: The run description.
-        job: Its file.
+        job: File of the run description.
 
     Raises:
         InputError: The constants have no flow map.

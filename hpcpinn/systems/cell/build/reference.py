@@ -21,7 +21,7 @@ from hpcpinn.systems.cell.build.constants import with_given_leak
 from hpcpinn.systems.cell.build.coupled import describe_cell
 from hpcpinn.systems.cell.build.places import input_files
 from hpcpinn.systems.cell.config.schema import RunConfig
-from hpcpinn.systems.cell.coupled_setup import Cell
+from hpcpinn.systems.cell.coupled_setup import WholeCell
 
 
 def task_of(result: Result) -> Task:
@@ -38,7 +38,7 @@ def task_of(result: Result) -> Task:
     return reference_task(result, config, cell)
 
 
-def reference_task(result: Result, config: RunConfig, cell: Cell) -> Task:
+def reference_task(result: Result, config: RunConfig, cell: WholeCell) -> Task:
     """The run as the reference understands it; only places and files are read as the run does."""
     constants = with_given_leak(config, cell.constants)  # the reference balances its own
     unit = constants.time_unit
@@ -53,7 +53,7 @@ def reference_task(result: Result, config: RunConfig, cell: Cell) -> Task:
     )
 
 
-def _forcing(config: RunConfig, cell: Cell, k: CalciumConstants) -> Forcing:
+def _forcing(config: RunConfig, cell: WholeCell, k: CalciumConstants) -> Forcing:
     """Voltage, releases and fluxes in the reference's own words."""
     synapses = []
     for synapse, acts in zip(config.releases, cell.pieces.release, strict=True):
@@ -68,7 +68,7 @@ def _forcing(config: RunConfig, cell: Cell, k: CalciumConstants) -> Forcing:
     return Forcing(_voltage(cell), tuple(synapses), tuple(ends))
 
 
-def _voltage(cell: Cell) -> float | VoltageTable:
+def _voltage(cell: WholeCell) -> float | VoltageTable:
     source = cell.source
     if not cell.voltage_sites:
         return float(np.asarray(source.values)[0, 0])
@@ -76,7 +76,7 @@ def _voltage(cell: Cell) -> float | VoltageTable:
     return VoltageTable(np.asarray(source.times), np.asarray(source.values), weights)
 
 
-def _site_weights(cell: Cell, sites: list[Site], mesh: Mesh) -> Any:
+def _site_weights(cell: WholeCell, sites: list[Site], mesh: Mesh) -> Any:
     return tree_weights(cell.pieces.cable, sites, (mesh.frustum, mesh.middle))
 
 
@@ -91,7 +91,7 @@ def _config(result: Result) -> RunConfig:
         ) from error
 
 
-def _check_same_cell(result: Result, cell: Cell) -> None:
+def _check_same_cell(result: Result, cell: WholeCell) -> None:
     now, then = cell.pieces.cable, result.cable
     same = now.n_frusta == then.n_frusta
     same = same and np.array_equal(now.node, then.node) and np.allclose(now.length, then.length, rtol=1e-9)

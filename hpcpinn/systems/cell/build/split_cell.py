@@ -48,11 +48,11 @@ class SplitCell:
 
     Attributes:
         name: Empty where there is one.
-        config: Its run description.
+        config: Run description of the cell.
         pieces: Pieces, the rows of the result.
         cells: One frustum per output cell, piece after piece.
-        points: Where calcium is followed: these cells, or the nodes of networks on the pieces.
-        compartments: Of the voltage.
+        points: Points where calcium is followed: these cells, or the nodes of networks on the pieces.
+        compartments: Compartments of the voltage.
         channels: Name of the channel set of every compartment.
         psi: Quasipotential of the field's peak at the points of the compartments, mV; None without a field.
         clamped: Compartment of every clamp.
@@ -85,7 +85,7 @@ def describe_split_cell(member: Member, least_pieces: int = 1) -> SplitCell:
     """Reads the files of a member and finds every place on its cell. Serial.
 
     Args:
-        member: Of the run.
+        member: Member of the run.
         least_pieces: Pieces are halved until there are so many: one for every rank.
 
     Raises:

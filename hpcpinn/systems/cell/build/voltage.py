@@ -35,7 +35,7 @@ def voltage_of_file(config: RunConfig, unit: float) -> voltage.VoltageSource:
     """The table of a run description; it covers the run, or its period.
 
     Args:
-        config: With `voltage.file`.
+        config: Run description with `voltage.file`.
         unit: Internal time per user time.
 
     Raises:
@@ -80,7 +80,7 @@ def source_of(
     Args:
         config: The run description.
         cable: The whole cell.
-        values: As of `solve_voltage`.
+        values: Values of constants by name, as in `solve_voltage`.
 
     Raises:
         InputError: As `voltage_of_file` and `solve_voltage`.
@@ -99,10 +99,10 @@ def solve_voltage(
     """The voltage of all compartments over the run, every `cable.sample`, from rest.
 
     Args:
-        config: With a field or clamps.
+        config: Run description with a field or clamps.
         cable: The whole cell.
         time_unit: Internal time per ms.
-        values: Of constants by name; those of the voltage take the place of the description's.
+        values: Values of constants by name; those of the voltage take the place of the description's.
 
     Raises:
         InputError: Anything the user gave that cannot be used, a voltage that does not fit, or one that no
@@ -159,7 +159,7 @@ def voltage_of(
         config: The run description.
         source: The voltage of the run, solved.
         names: What is learned, of the voltage and besides.
-        values: With which it was solved, as of `solve_voltage`.
+        values: Values of constants with which it was solved, as in `solve_voltage`.
     """
     if not any(drives_voltage(name) for name in names):
         return None

@@ -64,7 +64,7 @@ def coupled_solver(
     Args:
         config: The run description.
         k: Constants, with the leak that balances rest.
-        pieces: Of the whole tree.
+        pieces: Pieces of the whole tree.
         owner: Rank of every piece.
         communicator: All ranks.
     """
@@ -149,9 +149,9 @@ def build_coupled_slots(
     Args:
         config: The run description.
         k: Constants, with the leak that balances rest.
-        pieces: Of all members.
+        pieces: Pieces of all members.
         owner: Rank of every piece.
-        solver: Of voltage and influx, on the nodes of this rank's pieces in the order of the tree.
+        solver: Solver of voltage and influx, on the nodes of this rank's pieces in the order of the tree.
         communicator: All ranks.
     """
     windows, stored = coupled_solver(config, k, pieces, owner, communicator)

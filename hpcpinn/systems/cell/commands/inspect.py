@@ -67,9 +67,9 @@ def run_arguments(file: str, soma: str, units: str) -> str:
     """What follows ``hpcpinn run`` for a cell as it was looked at, quoted for the shell.
 
     Args:
-        file: As it was typed.
-        soma: Likewise.
-        units: Likewise.
+        file: Name of the file as it was typed.
+        soma: Value of ``--soma`` as it was typed.
+        units: Value of ``--units`` as it was typed.
     """
     words = [file]
     words += [] if units == "auto" else ["--units", units]

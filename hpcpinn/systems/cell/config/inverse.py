@@ -9,7 +9,7 @@ from pydantic import Field
 from hpcpinn.config.declared import truth_table
 from hpcpinn.config.values import Count, File, Finite, Positive, PositiveTime, Table, Text, Time, several
 from hpcpinn.core.plausibility import QUANTITIES
-from hpcpinn.physics.constants import Buffer, CalciumConstants, Gate, Organelle
+from hpcpinn.physics.constants import BufferConstants, CalciumConstants, Gate, Organelle
 from hpcpinn.physics.membrane_constants import CableConstants, FieldConstants
 from hpcpinn.systems.cell.config.learnable import PLAIN, measure_of
 from hpcpinn.systems.cell.config.stimulation import CurrentConfig
@@ -19,12 +19,11 @@ class CellParameterConfig(Table):
     """A constant of the cell that is to be inferred: its logarithm, or itself where it may have either sign.
 
     Attributes:
-        name: Which constant of [physics.constants]; `vdcc_density.apic` for the density of channels on one type of
-            neurite, `gates[0].half` for a constant of one gate of the channel, `buffers[0].total` for one of the
-            first [[buffer]], `organelles[0].serca_max` for one of the [[organelle]]. Of the voltage, where a field or a
+        name: Name of the constant in [physics.constants]; `vdcc_density.apic` for the density of channels on one type
+            of neurite, `gates[0].half` for a constant of one gate of the channel. Of the voltage, where a field or a
             clamp drives it: `cable.R_i`, `cable.C_m`, `cable.temperature`, `field.magnitude`, and of currents
             `channels.squid.sodium.conductance` or `.reversal`.
-        start: Where the iteration begins; the run's value where left out.
+        start: Value where the iteration begins; the run's value where left out.
         prior: Median of a prior, log-normal for a positive constant, normal for another; none where left out.
         prior_factor: The prior says that a positive constant is within this factor of the median, 68 %.
         prior_sd: Standard deviation of the prior of a constant of either sign, in its own unit.
@@ -47,7 +46,7 @@ class GateTruthConfig(truth_table(Gate)):  # type: ignore[misc]
     """What one gate of the calcium channel has in synthetic traces."""
 
 
-class BufferTruthConfig(truth_table(Buffer)):  # type: ignore[misc]
+class BufferTruthConfig(truth_table(BufferConstants)):  # type: ignore[misc]
     """What one buffer besides calbindin has in synthetic traces."""
 
 
@@ -110,11 +109,11 @@ class CellDataConfig(Table):
             a site, ms), or HDF5 with these under `/observations`, such as the result of an inference. In a job
             file a relative path starts at the job file.
         indicator: Dissociation constant K_d (µM) of an indicator: seen is c/(c + K_d). None: free calcium.
-        sites: Where synthetic traces are made.
+        sites: Places where synthetic traces are made.
         first, last: First and last time of synthetic traces, ms; the last is the run's end where left out.
-        interval: Between two samples of them, ms.
+        interval: Time between two samples of synthetic traces, ms.
         noise: Standard deviation of their noise, in units of the largest excursion of its trace from rest.
-        seed: Of the noise.
+        seed: Seed of the noise.
         truth: Constants they are made with where these are not the run's.
     """
 
@@ -133,7 +132,7 @@ class CellUncertaintyConfig(Table):
     """How the posterior of a cell's constants is drawn from (``hpcpinn uq``).
 
     Attributes:
-        draws: From around Laplace's approximation; every one is a run, and weighted by the posterior.
+        draws: Number of draws from around Laplace's approximation; every one is a run, and weighted by the posterior.
         shape_most: Tails of the weights with a larger Pareto shape k cannot be relied on, and nothing is reported.
         effective_least: Nor is it with fewer effective draws than this.
     """
@@ -153,7 +152,7 @@ class CellInferenceConfig(Table):
             reported as undetermined.
         check_level: The model is called wrong where data as far from it as these have a smaller probability.
         replicates: Replicated data sets of the check.
-        band_interval: Between two times of the predictive bands, ms.
+        band_interval: Time between two points of the predictive bands, ms.
     """
 
     tolerance: Positive = 1e-3

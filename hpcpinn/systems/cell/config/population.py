@@ -43,8 +43,8 @@ class PopulationConfig(Table):
 
     Attributes:
         cells: Morphology files, or ``builtin:NAME``. In a job file relative paths start at the job file.
-        magnitudes: Of the field, V/m.
-        directions: Of the field.
+        magnitudes: Magnitudes of the field, V/m.
+        directions: Directions of the field.
         parameters: Sets of parameters, tables of their own: ``[[population.parameters]]``.
     """
 

@@ -33,7 +33,7 @@ from hpcpinn.config.values import (
     several,
 )
 from hpcpinn.core.plausibility import QUANTITIES
-from hpcpinn.physics.constants import PRESETS, Buffer, CalciumConstants, Gate, Organelle
+from hpcpinn.physics.constants import PRESETS, BufferConstants, CalciumConstants, Gate, Organelle
 from hpcpinn.systems.cell.config.inverse import (
     CellDataConfig,
     CellInferenceConfig,
@@ -55,7 +55,7 @@ class DomainConfig(Table):
     """What is solved on.
 
     Attributes:
-        kind: As ``system``.
+        kind: Name of the system, as ``system`` says it.
     """
 
     kind: Literal["cell"] = "cell"
@@ -112,7 +112,7 @@ class PhysicsConfig(physics_table(ConstantsConfig, PRESETS)):  # type: ignore[mi
         return changes
 
 
-class BufferConfig(whole_table(Buffer)):  # type: ignore[misc]
+class BufferConfig(whole_table(BufferConstants)):  # type: ignore[misc]
     """A buffer besides calbindin, such as a dye; free and bound to calcium it diffuses alike.
 
     Attributes:
@@ -154,13 +154,13 @@ class SynapseConfig(Table):
     """One synaptic release, or a train of them; what is left out comes from the constants.
 
     Attributes:
-        site: Where, such as ``apic[12](0.5)``.
-        start: When, ms.
+        site: Place of the synapse, such as ``apic[12](0.5)``.
+        start: Time of the (first) release, ms.
         flux: Peak of j_SYN, µM·µm/s.
         duration: How long it lasts, falling linearly to zero, ms.
         patch: Length of cable that takes part, µm: all that is nearest to the site along the tree, across forks.
         count: Releases, one after the other.
-        interval: From one to the next, ms.
+        interval: Time from one release to the next, ms.
     """
 
     site: Text
@@ -184,7 +184,7 @@ class FluxConfig(Table):
         site: A free end: of a section (``soma``, ``dend[3]``), a tip (``tip:apic``), or the position of
             one (``dend[3](1)``); other positions are refused.
         value: J, µM·µm/s, positive inwards.
-        start: When it begins, ms.
+        start: Time at which it begins, ms.
         duration: How long it lasts, ms.
     """
 
@@ -198,8 +198,8 @@ class ProbeConfig(Table):
     """A point that is recorded every `run.probe_interval`.
 
     Attributes:
-        site: Where.
-        name: What pictures and files call it; the site itself where left out.
+        site: Place of the probe.
+        name: Name in pictures and files; the site itself where left out.
     """
 
     site: Text
@@ -215,9 +215,9 @@ class OutputConfig(Table):
     """How long, and what is written.
 
     Attributes:
-        duration: How long is simulated, ms.
-        output_interval: Between two frames of the whole cell, ms. Long runs add one at the end of every train.
-        probe_interval: Between two samples of the probes, ms.
+        duration: Simulated time, ms.
+        output_interval: Time between two frames of the whole cell, ms. Long runs add one at the end of every train.
+        probe_interval: Time between two samples of the probes, ms.
         output: Result file, relative to the working directory. It replaces an older result or an empty
             file, and nothing else.
         seed: Seed of every random number in the run.
@@ -258,11 +258,11 @@ class TrainingConfig(Table):
     Attributes:
         trainer: Least squares on the heads, Levenberg-Marquardt on trunk and heads, or a
             first-order baseline.
-        collocation: Where the equation is asked to hold.
+        collocation: Choice of the points where the equation is asked to hold.
         points_space, points_time: Collocation points per piece and window; by default two more
             than the trunk has features of space and of time.
         newton_tolerance: Relative update at which Gauss-Newton stops.
-        newton_max: Its largest number of steps per window.
+        newton_max: Largest number of Gauss-Newton steps per window.
         steps: Steps of the first-order trainers per window.
         learning_rate: First learning rate of `adam`.
         alpha: Weight of the equation against the data in the loss of the first-order trainers.

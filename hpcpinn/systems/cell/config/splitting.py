@@ -22,8 +22,9 @@ class SplitConfig(Table):
         slot: Longest stretch whose voltage is solved, and reused, as one, ms.
         motif_tolerance: Largest difference of gates, and of voltages over 100 mV, at the start of a slot
             with which an earlier one's voltage is reused.
-        diffusion: By the ``exact`` operator on cells, or by ``networks`` on the pieces (`network.features` of
-            them) with factors that are kept for every length of window; mixed windows take ``networks``.
+        diffusion: Method of diffusion: the ``exact`` operator on cells, or ``networks`` on the pieces
+            (`network.features` of them) with factors that are kept for every length of window; mixed windows take
+            ``networks``.
         coupled_for: How long mixed windows are coupled after every pulse, and after every clamp or
             release that goes on or off, ms.
         flow_map: File of the reaction's flow map; the one that comes with hpcpinn where left out. In

@@ -39,9 +39,9 @@ class StimulationConfig(Table):
         pulses: Pulses per burst.
         bursts: Bursts per train.
         trains: Trains.
-        pulse_interval: From pulse to pulse within a burst, ms.
-        burst_interval: From burst to burst within a train, ms.
-        train_interval: From train to train, ms; without it they follow each other.
+        pulse_interval: Time from pulse to pulse within a burst, ms.
+        burst_interval: Time from burst to burst within a train, ms.
+        train_interval: Time from train to train, ms; without it they follow each other.
     """
 
     protocol: Text | None = None
@@ -59,10 +59,10 @@ class ClampConfig(Table):
     """A current into one compartment of the cable.
 
     Attributes:
-        site: Where.
-        start: When, ms.
-        duration: How long, ms.
-        current: nA, positive depolarises.
+        site: Place of the clamp.
+        start: Time at which it begins, ms.
+        duration: Time that it lasts, ms.
+        current: Current, nA; positive depolarises.
     """
 
     site: Text
@@ -79,11 +79,11 @@ class ChannelsConfig(Table):
     """Ion channels of every type of neurite, by name: passive, squid or code.
 
     Attributes:
-        soma: Of the soma.
-        axon: Of the axon.
-        basal: Of basal dendrites.
-        apical: Of apical dendrites.
-        other: Of what has another type in the SWC file.
+        soma: Channels of the soma.
+        axon: Channels of the axon.
+        basal: Channels of basal dendrites.
+        apical: Channels of apical dendrites.
+        other: Channels of what has another type in the SWC file.
         constants: What differs in the sets, by set and current (sodium, potassium, leak), such as
             `squid = { sodium = { conductance = 100.0 } }`.
     """
@@ -111,8 +111,8 @@ class CableConfig(whole_table(CableConstants)):  # type: ignore[misc]
         d_lambda: Longest compartment, as a share of the length constant at 100 Hz.
         step: Longest step between pulses, ms.
         pulse_step: Longest step within pulses, ms.
-        quiet_step: In long runs, longest step while the voltage hardly moves, ms.
-        sample: Between two voltages that are kept for the calcium, ms.
+        quiet_step: Longest step of long runs while the voltage hardly moves, ms.
+        sample: Time between two voltages that are kept for the calcium, ms.
     """
 
     d_lambda: Positive = 0.1
