@@ -25,13 +25,11 @@ class SharedCell:
         cable: The pieces.
         partition: Owners of the pieces.
         n_pieces_of_run: Pieces that a run makes; fewer than here where they had to be cut finer.
-        warnings: What the reader of the file wants the user to know.
     """
 
     cable: Cable
     partition: Partition
     n_pieces_of_run: int
-    warnings: tuple[str, ...]
 
     def figures(self) -> dict[str, object]:
         """The partition in numbers, ready for JSON."""
@@ -51,7 +49,7 @@ class SharedCell:
         }
 
 
-def share_pieces(pieces: Cable, n: int, warnings: tuple[str, ...] = ()) -> SharedCell:
+def share_pieces(pieces: Cable, n: int) -> SharedCell:
     """Shares the pieces of a cell among `n` ranks.
 
     Where there are too few of them to share them evenly they are cut finer, so that interfaces between ranks come to
@@ -60,7 +58,6 @@ def share_pieces(pieces: Cable, n: int, warnings: tuple[str, ...] = ()) -> Share
     Args:
         pieces: Pieces as a run without sources cuts them.
         n: Number of ranks.
-        warnings: What the reader of the file wants the user to know.
 
     Raises:
         InputError: `n` is not between 1 and `MOST_RANKS`.
@@ -74,7 +71,7 @@ def share_pieces(pieces: Cable, n: int, warnings: tuple[str, ...] = ()) -> Share
     if shares.imbalance > BALANCE:
         pieces = refined_for(pieces, _PIECES_PER_RANK * n)
         shares = partition(pieces, piece_cost(pieces), n)
-    return SharedCell(pieces, shares, n_pieces_of_run, warnings)
+    return SharedCell(pieces, shares, n_pieces_of_run)
 
 
 def piece_cost(cable: Cable) -> Float[ndarray, " F"]:

@@ -62,8 +62,7 @@ def test_pieces_are_cut_finer_only_where_balance_asks():
 def test_suspicious_units_are_told(shared):
     fly = shared / "morphologies" / "fly_t4_flywire_nanometres.swc"
     coarse = PiecesConfig(max_length=1e4, source_length=1e4)
-    pieces, warnings = cut_cell(MorphologyConfig(file=str(fly)), coarse)
-    assert "--units nm" in share_pieces(pieces, 2, warnings).warnings[0]
+    assert "--units nm" in cut_cell(MorphologyConfig(file=str(fly)), coarse)[1][0]
 
 
 @pytest.mark.parametrize("n", [0, -1])

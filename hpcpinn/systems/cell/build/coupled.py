@@ -23,7 +23,7 @@ from hpcpinn.systems.cell.build.geometry import (
     probe_sites,
 )
 from hpcpinn.systems.cell.build.run_spec import run_spec
-from hpcpinn.systems.cell.build.stimulus import switching_times
+from hpcpinn.systems.cell.build.stimulus import releases_of, switching_times
 from hpcpinn.systems.cell.build.voltage import source_of
 from hpcpinn.systems.cell.build.windows import coupled_solver, window_rule
 from hpcpinn.systems.cell.config.schema import RunConfig
@@ -112,7 +112,7 @@ def coupled_setup(
         geometry=solver.geometry,
         source=cell.source,
         weights=site_weights(cell, np.repeat(local, fraction.shape[1]), fraction.ravel()),
-        releases=sources.releases(config.releases, k),
+        releases=sources.releases(releases_of(config), k),
         release_share=jax.device_put(
             np.repeat(cell.pieces.release[:, local].T[:, None], len(table.grid.space), axis=1)
         ),

@@ -17,6 +17,7 @@ from hpcpinn.morphology.sites import Site, parse_site
 from hpcpinn.parallel.communicator import Communicator
 from hpcpinn.systems.cell.build.constants import starting_values, with_given_leak
 from hpcpinn.systems.cell.build.coupled import coupled_setup
+from hpcpinn.systems.cell.build.stimulus import releases_of
 from hpcpinn.systems.cell.build.voltage import voltage_of
 from hpcpinn.systems.cell.cable_windows import CableState, CableWindows
 from hpcpinn.systems.cell.config.learnable import BY_TYPE
@@ -76,7 +77,7 @@ def build_model(
 
 def drive_of(config: RunConfig, problem: CoupledSetup) -> DriveOf:
     """What acts on the pieces of a run, as a function of constants."""
-    releases, cable = config.releases, problem.cell.pieces.cable
+    releases, cable = releases_of(config), problem.cell.pieces.cable
     return DriveOf(
         plain=problem.drive,
         releases=releases,

@@ -20,6 +20,7 @@ from hpcpinn.reference.refinement import Task
 from hpcpinn.systems.cell.build.constants import with_given_leak
 from hpcpinn.systems.cell.build.coupled import describe_cell
 from hpcpinn.systems.cell.build.places import input_files
+from hpcpinn.systems.cell.build.stimulus import releases_of
 from hpcpinn.systems.cell.config.schema import RunConfig
 from hpcpinn.systems.cell.coupled_setup import WholeCell
 
@@ -56,7 +57,7 @@ def reference_task(result: Result, config: RunConfig, cell: WholeCell) -> Task:
 def _forcing(config: RunConfig, cell: WholeCell, k: CalciumConstants) -> Forcing:
     """Voltage, releases and fluxes in the reference's own words."""
     synapses = []
-    for synapse, acts in zip(config.releases, cell.pieces.release, strict=True):
+    for synapse, acts in zip(releases_of(config), cell.pieces.release, strict=True):
         duration = k.release_duration if synapse.duration is None else synapse.duration * k.time_unit
         flux = k.j_release if synapse.flux is None else synapse.flux
         patch = tuple((int(piece), 0.0, 1.0) for piece in np.flatnonzero(acts))

@@ -1,5 +1,7 @@
 """From a run description to its pulses and clamps."""
 
+from dataclasses import dataclass
+
 import numpy as np
 from jaxtyping import Float
 from numpy import ndarray
@@ -11,6 +13,32 @@ from hpcpinn.physics.stimulation.waveforms import waveform_named
 from hpcpinn.systems.cell.config.schema import RunConfig
 from hpcpinn.timestepping.pulse_steps import CurrentClamp
 from hpcpinn.wording import spoken
+
+
+@dataclass(frozen=True)
+class Release:
+    """One synaptic release; times in user units, None for what the constants say.
+
+    Attributes:
+        site: Place, in words.
+        start: Onset.
+        flux: Peak of j_SYN, µM·µm/s.
+        duration: Time in which it falls to zero.
+        patch: Length of cable that takes part, µm.
+    """
+
+    site: str
+    start: float
+    flux: float | None
+    duration: float | None
+    patch: float | None
+
+
+def releases_of(config: RunConfig) -> tuple[Release, ...]:
+    """Every release by itself: the trains of synapses written out."""
+    return tuple(
+        Release(one.site, start, one.flux, one.duration, one.patch) for one in config.synapse for start in one.onsets
+    )
 
 
 def clamps_of(config: RunConfig) -> tuple[CurrentClamp, ...]:

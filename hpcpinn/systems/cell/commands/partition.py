@@ -44,9 +44,9 @@ def partition(
         picture = Path("results") / f"{Path(file.replace(':', '-')).stem}-{ranks}-ranks.png"
     if picture is not None:
         check_picture(picture, {"the morphology file": morphology_path(file)})
-    pieces, told = cut_cell(config.morphology, config.pieces)
-    cell = share_pieces(pieces, ranks, told)
-    for warning in cell.warnings:
+    pieces, warnings = cut_cell(config.morphology, config.pieces)
+    cell = share_pieces(pieces, ranks)
+    for warning in warnings:
         print(f"hpcpinn: warning: {warning}", file=sys.stderr)
     if as_json:
         print(json.dumps(cell.figures()))

@@ -386,13 +386,3 @@ class RunConfig(Description):
     def by_networks(self) -> bool:
         """Whether calcium of a long run is followed at the nodes of networks, and not on cells."""
         return self.window.kind == "mixed" or self.split.diffusion == "networks"
-
-    @property
-    def releases(self) -> tuple[SynapseConfig, ...]:
-        """Every release by itself: the trains of `synapse` written out."""
-        alone = {"count": 1, "interval": None}
-        return tuple(
-            synapse if synapse.count == 1 else synapse.model_copy(update={**alone, "start": start})
-            for synapse in self.synapse
-            for start in synapse.onsets
-        )
