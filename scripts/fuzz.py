@@ -310,13 +310,11 @@ def check_toml(path: Path, chance: random.Random) -> None:
 
 
 def _check_run(config: Any) -> None:
-    from hpcpinn.physics.constants import PRESETS
     from hpcpinn.systems.cell.build import constants, geometry, membrane, stimulus, voltage
 
     cable = geometry.load_cable(config.morphology)
     check_cable(cable)
-    unit = config.physics.constants.time_unit or PRESETS[config.physics.preset].time_unit
-    source = None if config.voltage.file is None else voltage.voltage_of_file(config, unit)
+    source = None if config.voltage.file is None else voltage.voltage_of_file(config)
     known = constants.constants_of(config, constants.first_of(source))
     _check_constants(known)
     patches, ends = geometry.places_of_sources(config, cable, known)

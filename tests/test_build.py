@@ -13,13 +13,17 @@ import pytest
 
 from hpcpinn.config.values import Table
 from hpcpinn.systems import part, system_named, system_names
-from tests.test_floors import FILES, module_name
+from tests.test_floors import FILES, module_name, own_imports
 
 READERS = ("config", "build")
 """Modules of a system, or how their names begin, that hold its tables, and that make of them what is solved."""
 
 HOLDERS = ("jax", "result")
 """What may have an attribute ``config`` that is no description: a library; the plain values that a result keeps."""
+
+
+SOLVE_AGAIN = ("systems.cell.comparison", "systems.square.comparison")
+"""Modules that begin with a result, and build what it describes once more."""
 
 
 def folder_of(system: Any) -> str:
@@ -109,6 +113,12 @@ def test_there_is_something_to_look_at() -> None:
 @pytest.mark.parametrize("file", OTHERS, ids=module_name)
 def test_tables_are_known_to_what_reads_them(file: Path) -> None:
     assert not list(tables_taken(file.read_text(), TABLES))
+
+
+@pytest.mark.parametrize("file", BELOW, ids=module_name)
+def test_what_is_built_does_not_know_its_build(file: Path) -> None:
+    builds = tuple(f"{folder_of(system)}.build" for system in SYSTEMS)
+    assert module_name(file) in SOLVE_AGAIN or not [name for _, name in own_imports(file) if name.startswith(builds)]
 
 
 @pytest.mark.parametrize("file", BELOW, ids=module_name)

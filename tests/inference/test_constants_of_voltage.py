@@ -62,7 +62,7 @@ def test_the_voltage_is_that_of_a_run_also_with_other_constants(config, problem,
     np.testing.assert_allclose(voltage.at(jnp.asarray(z)), problem.cell.source.values, atol=1e-9)
     z = z + np.array([0.1, 0.05, 0.3, 0.05, 0.1, 0.2, 0.1])
     other = dict(zip(NAMES, voltage.coordinates.values(z).tolist(), strict=True))
-    wanted = np.asarray(solve_voltage(config, load_cable(config.morphology), 1e-3, other).values)
+    wanted = np.asarray(solve_voltage(config, load_cable(config.morphology), other).values)
     assert np.abs(wanted[0] - problem.cell.source.values[0]).max() > 0.1  # rest has moved
     np.testing.assert_allclose(voltage.at(jnp.asarray(z)), wanted, atol=1e-9)
 
@@ -99,7 +99,7 @@ def test_constants_of_channels_are_set_in_a_run_description():
     changed = channel_set_named("squid", config.channels.changes)
     assert [c.conductance for c in changed.currents] == [90.0, 36.0, 0.3] and changed.gates == SQUID.gates
     quiet, lively = (
-        np.asarray(solve_voltage(one, load_cable(one.morphology), 1e-3, values).values).max()
+        np.asarray(solve_voltage(one, load_cable(one.morphology), values).values).max()
         for one, values in ((config, {"channels.squid.sodium.conductance": 0.0}), (driven(), None))
     )
     assert lively > quiet + 1.0

@@ -72,7 +72,7 @@ def voltage_file(path: Path, times: np.ndarray, values: np.ndarray, sites: list[
 def test_a_voltage_from_a_file_does_what_the_same_voltage_does_solved(tmp_path: Path) -> None:
     fine = ["cable.step=0.00625", "cable.sample=0.0125", "run.duration=6.0"]
     solved = described(tmp_path, "solved", SPLIT, CLAMP, *fine)
-    source = solve_voltage(solved, load_cable(solved.morphology), 1e-3)
+    source = solve_voltage(solved, load_cable(solved.morphology))
     assert np.asarray(source.values).max() > 0.0
     times = np.asarray(source.times) * 1e3
     path = voltage_file(tmp_path / "voltage.h5", times, np.asarray(source.values), list(source.sites))

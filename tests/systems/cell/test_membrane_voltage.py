@@ -31,7 +31,7 @@ def described(*settings):
 def voltage_of(*settings):
     config = described(*settings)
     cable = load_cable(config.morphology)
-    return solve_voltage(config, cable, 1e-3), cable
+    return solve_voltage(config, cable), cable
 
 
 @pytest.fixture(scope="module")
@@ -96,7 +96,7 @@ def test_channels_follow_the_types():
 def test_the_calcium_run_is_driven_by_it():
     config = described(*PULSE, "pieces.max_length=50")
     cell = describe_cell(config)
-    alone = solve_voltage(config, load_cable(config.morphology), cell.constants.time_unit)
+    alone = solve_voltage(config, load_cable(config.morphology))
     assert len(cell.voltage_sites) == cell.source.values.shape[1]
     np.testing.assert_array_equal(cell.source.values, alone.values)
     # At the centre of a compartment the tree gives its voltage back.
@@ -144,7 +144,7 @@ def test_protocols_by_name_and_by_numbers():
 def test_what_cannot_be_used_is_refused_in_one_line(settings, message):
     config = described(*PULSE, *settings)
     with pytest.raises(InputError, match=message) as refusal:
-        solve_voltage(config, load_cable(config.morphology), 1e-3)
+        solve_voltage(config, load_cable(config.morphology))
     assert "\n" not in str(refusal.value)
 
 

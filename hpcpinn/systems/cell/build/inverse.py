@@ -17,7 +17,7 @@ from hpcpinn.io import observations as table
 from hpcpinn.io.observations import AT_SITES, Observations, read_observations
 from hpcpinn.parallel.communicator import Communicator
 from hpcpinn.progress import NO_PROGRESS, ProgressDisplay
-from hpcpinn.systems.cell.build.constants import LAID_BY, own_value, starting_values
+from hpcpinn.systems.cell.build.constants import LAID_BY, own_value
 from hpcpinn.systems.cell.build.model import build_model
 from hpcpinn.systems.cell.config.learnable import constant_named
 from hpcpinn.systems.cell.config.schema import RunConfig
@@ -108,8 +108,7 @@ def _laid(
 ) -> InverseProblem:
     """The problem whose windows and pieces are laid for given constants, from which it begins. Collective."""
     names = tuple(parameter.name for parameter in config.parameter)
-    model = build_model(config, communicator, names, starts, sites)
-    begin = starting_values(config, model.problem.cell.constants, names, starts)
+    model, begin = build_model(config, communicator, names, starts, sites)
     coordinates, settings = model.coordinates, config.inference
 
     def meshed_at(z: Float[ndarray, " p"]) -> InverseProblem:
@@ -173,7 +172,7 @@ def synthesiser(
     truth, model = truth_of(config, problem), cell_model(problem)
     names, sites = tuple(truth), tuple(site.name for site in model.sites)
     if any(name in LAID_BY for name in names):
-        model = build_model(config, communicator, names, list(truth.values()), sites)
+        model, _ = build_model(config, communicator, names, list(truth.values()), sites)
     elif names != model.names:
         model = model.learning(names)
     marched = model.solve(model.coordinates.of(list(truth.values())))

@@ -6,6 +6,8 @@ from dataclasses import replace
 import jax
 import jax.numpy as jnp
 import numpy as np
+from jaxtyping import Float
+from numpy import ndarray
 
 from hpcpinn.domain.coupled_window import CoupledWindow
 from hpcpinn.domain.patches import PatchPlace
@@ -34,8 +36,8 @@ from hpcpinn.timestepping.forcing import CalciumDrive, WindowDrive
 def build_model(
     config: RunConfig, communicator: Communicator, names: Sequence[str], start: Sequence[float | None],
     sites: Sequence[str],
-) -> CellModel:  # fmt: skip
-    """Sets up the model and finds its windows by a run with the starting constants. Collective over all ranks.
+) -> tuple[CellModel, Float[ndarray, " p"]]:  # fmt: skip
+    """The model, its windows those of a run with the starting constants; and these. Collective over all ranks.
 
     Args:
         config: The run description: coupled windows by least squares with Robin's rule.
@@ -55,7 +57,8 @@ def build_model(
     pieces = problem.cell.pieces.cable
     known = with_given_leak(config, problem.cell.constants)
     communicator.on_root(_check_types, names, pieces)
-    values = jnp.asarray(communicator.on_root(starting_values, config, problem.cell.constants, names, start))
+    begin = communicator.on_root(starting_values, config, problem.cell.constants, names, start)
+    values = jnp.asarray(begin)
     found = communicator.on_root(_sites, sites, pieces)
     constants = CellConstants(known, tuple(names), pieces.kind[problem.local])
     drive = drive_of(config, problem)
@@ -72,7 +75,7 @@ def build_model(
         return CourseOf(drive, constants, sequence.start, sequence.length, voltage, communicator)
 
     march = FixedMarch(solver, constants, sequence, course_of(constants), site_piece)
-    return CellModel(problem, communicator, tuple(names), found, march, course_of, config.data.indicator)
+    return CellModel(problem, communicator, tuple(names), found, march, course_of, config.data.indicator), begin
 
 
 def drive_of(config: RunConfig, problem: CoupledSetup) -> DriveOf:

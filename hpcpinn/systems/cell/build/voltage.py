@@ -31,16 +31,13 @@ _MOST_BYTES = 2**30
 _STEPS_AT_ONCE = 20_000
 
 
-def voltage_of_file(config: RunConfig, unit: float) -> voltage.VoltageSource:
+def voltage_of_file(config: RunConfig) -> voltage.VoltageSource:
     """The table of a run description; it covers the run, or its period.
-
-    Args:
-        config: Run description with `voltage.file`.
-        unit: Internal time per user time.
 
     Raises:
         InputError: The file cannot be used, or is too short.
     """
+    unit = time_unit_of(config)
     source = voltage.read_voltage(Path(config.voltage.file or ""), time_unit=unit)
     if config.voltage.period is None:
         voltage.check_covers(source, config.run.duration * unit)
@@ -58,13 +55,12 @@ def given_voltage(config: RunConfig, cells: Compartments) -> tuple[voltage.Volta
     if config.voltage.file is None:
         everywhere = sparse.csr_matrix(np.ones((cells.count, 1)))
         return None, GivenVoltage(np.zeros(1), np.array([[config.voltage.constant]]), everywhere)
-    unit = time_unit_of(config)
-    source = voltage_of_file(config, unit)
+    source = voltage_of_file(config)
     sites = voltage.resolve_sites(source, lambda text: parse_site(text, cells.cable))
     middles = np.array([site.frustum for site in cells.sites]), np.ones(cells.count)
     weights = tree_weights(cells.cable, sites, middles)
     given = GivenVoltage(
-        times=np.asarray(source.times) / unit,
+        times=np.asarray(source.times) / source.time_unit,
         values=np.asarray(source.values),
         weights=sparse.csr_matrix(weights),
         period=config.voltage.period,
@@ -88,20 +84,17 @@ def source_of(
     """
     unit, period = time_unit_of(config), config.voltage.period
     if config.voltage.file is not None:
-        source = voltage_of_file(config, unit)
+        source = voltage_of_file(config)
         return source if period is None else voltage.repeated(source, period * unit, config.run.duration * unit)
-    return solve_voltage(config, cable, unit, values) if config.solves_voltage else None
+    return solve_voltage(config, cable, values) if config.solves_voltage else None
 
 
-def solve_voltage(
-    config: RunConfig, cable: Cable, time_unit: float, values: Mapping[str, float] | None = None
-) -> voltage.VoltageSource:
+def solve_voltage(config: RunConfig, cable: Cable, values: Mapping[str, float] | None = None) -> voltage.VoltageSource:
     """The voltage of all compartments over the run, every `cable.sample`, from rest.
 
     Args:
         config: Run description with a field or clamps.
         cable: The whole cell.
-        time_unit: Internal time per ms.
         values: Values of constants by name; those of the voltage take the place of the description's.
 
     Raises:
@@ -109,7 +102,7 @@ def solve_voltage(
             membrane survives.
         SolveError: The cell has no rest.
     """
-    driven = driven_cable(config, cable, values)
+    driven, time_unit = driven_cable(config, cable, values), time_unit_of(config)
     warn_of_pulses_after_the_end(config, config.run.duration)
     cells, duration = driven.compartments, config.run.duration
     count = max(1, round(duration / config.cable.sample))
