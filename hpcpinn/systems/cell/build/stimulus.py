@@ -16,7 +16,7 @@ from hpcpinn.wording import spoken
 
 
 @dataclass(frozen=True)
-class Release:
+class SingleRelease:
     """One synaptic release; times in user units, None for what the constants say.
 
     Attributes:
@@ -34,10 +34,12 @@ class Release:
     patch: float | None
 
 
-def releases_of(config: RunConfig) -> tuple[Release, ...]:
+def releases_of(config: RunConfig) -> tuple[SingleRelease, ...]:
     """Every release by itself: the trains of synapses written out."""
     return tuple(
-        Release(one.site, start, one.flux, one.duration, one.patch) for one in config.synapse for start in one.onsets
+        SingleRelease(one.site, start, one.flux, one.duration, one.patch)
+        for one in config.synapse
+        for start in one.onsets
     )
 
 
