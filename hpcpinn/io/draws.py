@@ -3,7 +3,6 @@
 `schema.DRAWS` and `schema.PLACEMENT` say what is in the file.
 """
 
-import os
 import warnings
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -16,9 +15,11 @@ from numpy import ndarray
 
 from hpcpinn import __version__
 from hpcpinn.io import datasets, storage
+from hpcpinn.io.disk import replace
 from hpcpinn.io.names import beside
 from hpcpinn.io.observations import Observations
 from hpcpinn.io.schema import DRAWS, INFERENCE_FORMAT, INFERENCE_FORMAT_VERSION, PLACEMENT
+from hpcpinn.io.seal import seal_file
 
 if TYPE_CHECKING:
     from hpcpinn.parallel.communicator import Communicator
@@ -204,7 +205,8 @@ def _write_netcdf(
             data.constant_data[name].attrs["units"] = observations.unit(name)
     temporary = path.with_name(path.name + ".new")
     data.to_netcdf(str(temporary), engine="h5netcdf")
-    os.replace(temporary, path)
+    seal_file(temporary)
+    replace(temporary, path)
 
 
 def _stats(figures: Mapping[str, ndarray]) -> dict[str, ndarray]:

@@ -116,9 +116,10 @@ def check_free(result: str | Path) -> None:
     """
     owner = owner_of(result)
     if owner is not None:
+        # of a process on this host it is known whether it is dead
+        silent = "" if owner.is_on_this_host else f"; if it is dead, {lock_path(result)} is void after a minute"
         raise InputError(
-            f"{result}: is being written by {owner}; wait for it, or write another file (--output). If that run is "
-            f"dead, its lock {lock_path(result)} is void after a minute"
+            f"{result}: is being written by {owner}; wait for it, or write another file (--output){silent}"
         )
 
 

@@ -18,6 +18,7 @@ import pytest
 from hpcpinn.errors import InputError, NothingToDoError, SolveError
 from hpcpinn.io.checkpoint import checkpoint_path
 from hpcpinn.io.read import read
+from hpcpinn.io.seal import seal_file
 from hpcpinn.systems import system_named
 from tests.cli.in_process import hpcpinn
 
@@ -64,6 +65,7 @@ def test_the_page_on_extending_draws_the_pair(tmp_path: Path, monkeypatch: pytes
     assert [file.name for file in (tmp_path / "pictures").iterdir()] == ["plane.png"]
     with h5py.File(result, "a") as file:
         file["committed"][0] = 0  # frames
+    seal_file(result)
     with pytest.raises(InputError, match="no frames yet"):
         hpcpinn("plot", result, "--out", tmp_path / "pictures")
 

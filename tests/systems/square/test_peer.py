@@ -15,6 +15,7 @@ from hpcpinn.errors import InputError, SolveError
 from hpcpinn.io import Box, read
 from hpcpinn.io.layout import ResultHeader
 from hpcpinn.io.results import ResultWriter
+from hpcpinn.io.seal import seal_file
 from hpcpinn.io.sidecar import DEEPXDE, EXACT, reference_path
 from hpcpinn.parallel.transports import make_communicator
 from hpcpinn.physics.dopamine import PRESETS
@@ -118,6 +119,7 @@ def test_what_deepxde_found_is_kept_until_the_run_is_another(result: Path, pytho
     np.testing.assert_allclose(reference[DEEPXDE].fields["dopamine"], 1.01 * reference[EXACT].fields["dopamine"])
     with h5py.File(result, "r+") as file:
         file.attrs["created"] = "later"
+    seal_file(result)
     hpcpinn("validate", result, "--refinement", "1", "--json")
     assert json.loads(capsys.readouterr().out)["deepxde"] is None
     with h5py.File(reference_path(result)) as file:
