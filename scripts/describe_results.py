@@ -39,7 +39,7 @@ def _own(table: Iterable[Dataset]) -> list[Dataset]:
 
 
 TABLES: dict[str, Callable[[], list[str]]] = {
-    "run": lambda: datasets((*schema.RUN, *schema.FIELDS)),
+    "run": lambda: datasets((*schema.RUN, *schema.FIELDS, *schema.INPUTS, schema.CONTENTS)),
     "fields": lambda: fields(
         ("a cell", recorded.fields_of(PRESETS["physical-N"])), ("a square", [square_recorded.DOPAMINE])
     ),

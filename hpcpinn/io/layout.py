@@ -3,7 +3,8 @@
 Files are the same on any number of ranks.
 """
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from typing import Any, NamedTuple
 
 import h5py
@@ -11,6 +12,7 @@ import numpy as np
 
 from hpcpinn.io import datasets, schema
 from hpcpinn.io.geometry import Geometry, Probe, Tree
+from hpcpinn.io.inputs import write_inputs
 from hpcpinn.io.schema import Dataset, Variable
 from hpcpinn.morphology.cable import Cable
 
@@ -53,6 +55,7 @@ class ResultHeader:
         seed: Random seed of the run.
         dimensionless: Whether the run has no units.
         members: Cells of a population; empty for one cell.
+        inputs: Names of the files that the run reads, by dotted key.
     """
 
     system: str
@@ -64,6 +67,7 @@ class ResultHeader:
     seed: int = 0
     dimensionless: bool = False
     members: tuple[MemberEntry, ...] = ()
+    inputs: Mapping[str, str] = field(default_factory=dict)
 
     @property
     def n_values(self) -> int:
@@ -109,6 +113,7 @@ def create(file: h5py.File, header: ResultHeader, ranks: int) -> None:
     names = {"probes/name": [probe.name for probe in header.probes]}
     datasets.write(file, schema.PROBES, names | places, has_units=has_units)
     _create_tables(file, header)
+    write_inputs(file, header.inputs)
     if header.members:
         datasets.write(file, schema.MEMBERS, _members(header.members))
 
@@ -182,7 +187,7 @@ def _attach_scales(file: h5py.File, header: ResultHeader) -> None:
     for name in ("time", *axes, "committed"):
         file[name].make_scale(name)
     for names, datasets_of in (
-        (("time", *axes), [field.name for field in header.fields]),
+        (("time", *axes), [one.name for one in header.fields]),
         (axes, ["mask"]),
     ):
         for name in datasets_of:

@@ -87,6 +87,22 @@ FIELDS = (
     Dataset("fields/rest_floor", "fields", "the same as a value, in the unit"),
 )
 
+INPUTS = (
+    Dataset("inputs/key", "inputs", "key of the description that names a file, such as `voltage.file`", kind=str),
+    Dataset("inputs/name", "inputs", "name of the file", kind=str),
+    Dataset("inputs/digest", "inputs", "BLAKE2b of its contents, 16 bytes in hexadecimals", kind=str),
+    Dataset("inputs/size", "inputs", "bytes of it", kind=int),
+    Dataset(
+        "inputs/start",
+        "inputs",
+        "where its contents begin in `/inputs/contents`; −1 where they are too large",
+        kind=int,
+    ),
+)  # fmt: skip
+"""Of every run: files that it has read."""
+
+CONTENTS = Dataset("inputs/contents", "bytes", "contents of these files, one after the other", kind=int)
+
 TREE = (
     Dataset("sections/name", "sections", "such as `apic[12]`", kind=str),
     Dataset("sections/kind", "sections", "SWC type", kind=int),
@@ -302,6 +318,6 @@ STUDY = (
 """Of a study: what many synthetic data sets of each noise and number of observations say."""
 
 _TAKEN = tuple(
-    sorted({entry.name.split("/")[0] for entry in (*RUN, *FIELDS, *TREE, *BOX, *POINTS, *PROBES, *MEMBERS)})
+    sorted({entry.name.split("/")[0] for entry in (*RUN, *FIELDS, *INPUTS, *TREE, *BOX, *POINTS, *PROBES, *MEMBERS)})
 ) + ("windows", "sweeps", "name", "path", "geometry")  # fmt: skip
 """Names that are no fields."""

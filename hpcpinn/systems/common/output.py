@@ -8,6 +8,7 @@ import numpy as np
 from jaxtyping import Float
 from numpy import ndarray
 
+from hpcpinn.config.inputs import input_names
 from hpcpinn.core.order import Order
 from hpcpinn.core.system import Problem, Record, Written
 from hpcpinn.errors import InputError
@@ -49,6 +50,7 @@ def header_of(order: Order, problem: Problem) -> ResultHeader:
         seed=getattr(order.described.run, "seed", 0),
         dimensionless=is_dimensionless(problem),
         members=tuple(getattr(problem, "members", ())),
+        inputs=input_names(order.described),
     )
 
 

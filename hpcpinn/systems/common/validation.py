@@ -15,6 +15,7 @@ from numpy import ndarray
 from hpcpinn.core.order import Checking
 from hpcpinn.core.system import System
 from hpcpinn.errors import InputError
+from hpcpinn.io.inputs import restored
 from hpcpinn.io.read import Result, read
 from hpcpinn.io.sidecar import Solution, write_reference
 from hpcpinn.parallel.communicator import SerialCommunicator
@@ -75,8 +76,9 @@ def validate(system: System, asked: Checking) -> Compared:
     result = read(asked.result)
     if not len(result.time):
         raise InputError(f"{asked.result}: holds no frames; run the job again")
-    _, described = stored_description(json.dumps(result.config), str(asked.result))
-    problem = built(system, described, SerialCommunicator())
+    with restored(asked.result, result.config) as document:
+        _, described = stored_description(json.dumps(document), str(asked.result))
+        problem = built(system, described, SerialCommunicator())
     known = {name: getattr(problem, name) for name in OTHERS if hasattr(problem, name)}
     if not known:
         raise InputError(f"{asked.result}: the system {system.name!r} has no closed form and no reference")

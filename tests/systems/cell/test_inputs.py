@@ -1,14 +1,22 @@
 """A run that goes on: inputs count by their contents, and defaults that follow others do not."""
 
+import shutil
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import pytest
 
 from hpcpinn.errors import InputError, NothingToDoError
+from hpcpinn.io import inputs
 from hpcpinn.io.read import read
+from hpcpinn.io.results import ResultWriter
+from hpcpinn.parallel.communicator import SerialCommunicator
+from hpcpinn.reference.forcing import VoltageTable
 from hpcpinn.systems.cell import CellSystem
+from hpcpinn.systems.cell.build.reference import task_of
 from tests.cli.in_process import hpcpinn
+from tests.io import runs
 
 JOB = """
 [morphology]
@@ -93,3 +101,43 @@ def test_a_short_run_goes_on_with_inputs_of_other_names(finished: Path, monkeypa
     assert run.complete and run.windows["start"][-1] + run.windows["length"][-1] == pytest.approx(0.6)
     assert np.all(np.diff(run.windows["start"]) > 0)
     (moved / "table.csv").rename(finished / "v.csv")
+
+
+def test_a_result_needs_no_inputs(finished: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    """From another folder, with a changed file in the place of one and nothing in that of the other."""
+    for name in ("job.toml", "r.h5", "r.checkpoint.h5"):
+        shutil.copy(finished / name, tmp_path)
+    (tmp_path / "v.csv").write_text(VOLTAGE.replace("-60", "40"))
+    monkeypatch.chdir(tmp_path)
+    run = read("r.h5")
+    task = task_of(run)
+    assert task.cable.n_frusta == run.cable.n_frusta
+    assert isinstance(task.forcing.voltage, VoltageTable)
+    np.testing.assert_array_equal(np.unique(task.forcing.voltage.values), [-65.0, -60.0])
+    (tmp_path / "v.csv").unlink()
+    end = run.windows["start"][-1] + run.windows["length"][-1]
+    hpcpinn("run", "job.toml", "--resume", "--set", f"run.duration={end + 0.1}")
+    assert read("r.h5").complete
+    assert (tmp_path / "r.inputs" / "0" / "cell.swc").read_text() == CELL
+
+
+def test_large_inputs_are_known_by_their_digest(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setattr(inputs, "MOST_KEPT", 100)
+    small, large, path = tmp_path / "small.csv", tmp_path / "large.csv", tmp_path / "r.h5"
+    small.write_text("a" * 100)
+    large.write_text("b" * 101)
+    header = replace(runs.header(1), inputs={"x.small": str(small), "x.list.1": str(large)})
+    ResultWriter(path, SerialCommunicator(), header).close()
+    document = {"x": {"small": str(small), "list": ["", str(large)]}}
+    small.unlink()
+    with inputs.restored(path, document) as changed:
+        assert Path(changed["x"]["small"]).read_text() == "a" * 100
+        assert changed["x"]["list"] == document["x"]["list"]
+    assert not Path(changed["x"]["small"]).exists()
+    large.write_text("c" * 101)
+    changed_since = r"large\.csv \(x\.list\.1; .*too large .*\) has changed since the run; restore"
+    with pytest.raises(InputError, match=changed_since), inputs.restored(path, document):
+        pass
+    large.unlink()
+    with pytest.raises(InputError, match="is not there; restore it"):
+        inputs.put_back(path, tmp_path)

@@ -7,6 +7,7 @@ import numpy as np
 from pydantic import ValidationError
 
 from hpcpinn.errors import InputError
+from hpcpinn.io.inputs import restored
 from hpcpinn.io.places import check_usable
 from hpcpinn.io.read import Result
 from hpcpinn.io.schema import REFERENCE_FORMAT
@@ -24,6 +25,8 @@ from hpcpinn.systems.cell.build.stimulus import releases_of
 from hpcpinn.systems.cell.config.schema import RunConfig
 from hpcpinn.systems.cell.coupled_setup import WholeCell
 
+_THERE = "the reference goes there: rename the result"
+
 
 def task_of(result: Result) -> Task:
     """The run of a result as the reference understands it, once it is clear that the reference can be written.
@@ -32,11 +35,13 @@ def task_of(result: Result) -> Task:
         InputError: The files that the run was made from are gone, or no longer give the cell of the result; or the
             reference would replace one of them, or another file.
     """
-    config, path = _config(result), reference_path(result.path)
-    check_usable(path, input_files(config), "the reference goes there: rename the result", REFERENCE_FORMAT)
-    cell = describe_cell(config, int(result.attributes["ranks"]))
-    _check_same_cell(result, cell)
-    return reference_task(result, config, cell)
+    path = reference_path(result.path)
+    check_usable(path, input_files(_config(result, result.config)), _THERE, REFERENCE_FORMAT)
+    with restored(result.path, result.config) as document:
+        config = _config(result, document)
+        cell = describe_cell(config, int(result.attributes["ranks"]))
+        _check_same_cell(result, cell)
+        return reference_task(result, config, cell)
 
 
 def reference_task(result: Result, config: RunConfig, cell: WholeCell) -> Task:
@@ -81,9 +86,9 @@ def _site_weights(cell: WholeCell, sites: list[Site], mesh: Mesh) -> Any:
     return tree_weights(cell.pieces.cable, sites, (mesh.frustum, mesh.middle))
 
 
-def _config(result: Result) -> RunConfig:
+def _config(result: Result, document: dict[str, Any]) -> RunConfig:
     try:
-        return RunConfig.model_validate(result.config, strict=False)
+        return RunConfig.model_validate(document, strict=False)
     except ValidationError as error:
         problem = error.errors()[0]
         key = ".".join(str(part) for part in problem["loc"])
