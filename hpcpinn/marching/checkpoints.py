@@ -3,12 +3,12 @@
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Generic, Protocol, TypeVar
+from typing import TYPE_CHECKING, Any, Generic, TypeVar
 
-from hpcpinn.core.system import Packed, Rows
+from hpcpinn.core.system import Packed, Problem, Rows
 from hpcpinn.io import checkpoint
 from hpcpinn.marching.controller import Plan, first_plan
-from hpcpinn.marching.march import Improvement, WindowProblem
+from hpcpinn.marching.march import Improvement
 from hpcpinn.marching.stats import Stats
 
 if TYPE_CHECKING:
@@ -17,24 +17,7 @@ if TYPE_CHECKING:
 OF_MARCH = "march_"
 """Begins the names of what the march itself keeps."""
 
-
-class SavedProblem(WindowProblem, Protocol):
-    """A problem whose states can be kept.
-
-    Optional: ``rows``, this rank's rows of `Packed.arrays` (`Rows`), where not all is in `Packed.scalars`.
-    """
-
-    def start(self) -> Any:
-        """The state at the start of a run. Collective over all ranks."""
-
-    def pack(self, state: Any) -> Packed:
-        """A state as plain arrays. Collective over all ranks."""
-
-    def unpack(self, packed: Packed) -> Any:
-        """The state of `pack`, on any number of ranks. Collective over all ranks."""
-
-
-Q = TypeVar("Q", bound=SavedProblem)
+Q = TypeVar("Q", bound=Problem)
 
 
 @dataclass(frozen=True, eq=False)
@@ -130,7 +113,7 @@ def state_in(path: Path, communicator: "Communicator", problem: Q, settings: Map
 
 
 def _loaded(
-    path: Path, communicator: "Communicator", problem: SavedProblem, settings: Mapping[str, str]
+    path: Path, communicator: "Communicator", problem: Problem, settings: Mapping[str, str]
 ) -> tuple[Packed, dict[str, Any]]:
     """What was packed, and what the march keeps."""
     arrays, scalars = checkpoint.load(path, communicator, _rows(problem).own, settings)
@@ -138,7 +121,7 @@ def _loaded(
     return Packed(arrays, own), _named(OF_MARCH, scalars)
 
 
-def _rows(problem: SavedProblem) -> Rows:
+def _rows(problem: Problem) -> Rows:
     rows: Rows | None = getattr(problem, "rows", None)
     return rows or Rows()
 

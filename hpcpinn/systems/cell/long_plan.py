@@ -1,7 +1,6 @@
 """What a long run will write and need, said before it begins."""
 
 import resource
-from dataclasses import dataclass
 
 import numpy as np
 
@@ -10,81 +9,39 @@ from hpcpinn.timestepping.motifs import MotifCache
 from hpcpinn.wording import biology, bytes_of, counted
 
 
-@dataclass(frozen=True)
-class LongPlan:
-    """What a long run will write and need.
-
-    Attributes:
-        duration: Duration of the run, ms.
-        slots: Stretches of the protocol.
-        output_interval, probe_interval: Times between frames of the cell, and between samples of the probes, ms.
-        chosen: Whether the run has chosen them itself.
-        frames, samples: How many at most: long windows may pass several moments at once.
-        probes: Number of probes.
-        size: Most bytes of the result.
-        free: Bytes that are free where the result will lie.
-        memory: Most bytes of a rank's memory, about.
-    """
-
-    duration: float
-    slots: int
-    output_interval: float
-    probe_interval: float
-    chosen: tuple[bool, bool]
-    frames: int
-    samples: int
-    probes: int
-    size: int
-    free: int
-    memory: float
-
-    @property
-    def lines(self) -> list[tuple[str, str]]:
-        """What a person wants to know before it begins, with labels."""
-        by_itself = [" (chosen by the run: " + key + ")" if chosen else "" for key, chosen in zip(
-            ("run.output_interval", "run.probe_interval"), self.chosen, strict=True)]  # fmt: skip
-        probes = "no probes"
-        if self.probes:
-            probes = (
-                f"{counted(self.probes, 'probe')} every {biology(self.probe_interval)}{by_itself[1]}, "
-                f"at most {counted(self.samples, 'sample')}"
-            )
-        every = biology(self.output_interval)
-        return [
-            ("plan", f"{biology(self.duration)} of biology in {counted(self.slots, 'slot')}"),
-            ("writes", f"the cell every {every}{by_itself[0]}, at most {counted(self.frames, 'frame')}"),
-            ("", probes),
-            (
-                "needs",
-                f"at most {bytes_of(self.size)} on disk ({bytes_of(self.free)} free) and about {bytes_of(self.memory)} "
-                "of memory per rank; the time is known after the first slots",
-            ),
-        ]
-
-
-def plan_of(setup: SlotSetup, since: float, size: int, free: int) -> LongPlan:
-    """What a run will write and need.
+def plan_of(setup: SlotSetup, since: float, size: int, free: int, memory: float) -> list[tuple[str, str]]:
+    """What a person wants to know before a long run begins, lines with labels.
 
     Args:
-        setup: What it is made of.
+        setup: Parts that the run is made of.
         since: Time from which it goes on, ms.
         size: Size of its result, bytes, at most.
         free: Room where that will lie, bytes.
+        memory: Memory of a rank, bytes, at most about.
     """
     spec = setup.spec
-    used = 1024 * resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
-    # Rows wait in memory for the next checkpoint, at worst all of them; and motifs are kept.
-    memory = used + size / setup.communicator.size + MotifCache.most_bytes
-    return LongPlan(
-        duration=spec.duration - since,
-        slots=len(setup.slots),
-        output_interval=spec.output_interval,
-        probe_interval=spec.probe_interval,
-        chosen=setup.chosen,
-        frames=len(spec.times) + int(np.sum(setup.frame_times <= spec.duration)),
-        samples=len(spec.sample_times) if setup.probes else 0,
-        probes=len(setup.probes),
-        size=size,
-        free=free,
-        memory=memory,
-    )
+    by_itself = [
+        f" (chosen by the run: run.{name})" if chosen else ""
+        for name, chosen in zip(("output_interval", "probe_interval"), setup.chosen, strict=True)
+    ]
+    frames = len(spec.times) + int(np.sum(setup.frame_times <= spec.duration))  # long windows may pass several at once
+    probes = "no probes"
+    if setup.probes:
+        every = f"every {biology(spec.probe_interval)}{by_itself[1]}"
+        probes = f"{counted(len(setup.probes), 'probe')} {every}, at most {counted(len(spec.sample_times), 'sample')}"
+    every = f"every {biology(spec.output_interval)}{by_itself[0]}"
+    return [
+        ("plan", f"{biology(spec.duration - since)} of biology in {counted(len(setup.slots), 'slot')}"),
+        ("writes", f"the cell {every}, at most {counted(frames, 'frame')}"),
+        ("", probes),
+        (
+            "needs",
+            f"at most {bytes_of(size)} on disk ({bytes_of(free)} free) and about {bytes_of(memory)} of memory per "
+            "rank; the time is known after the first slots",
+        ),
+    ]
+
+
+def memory_of(size: int, ranks: int) -> float:
+    """Memory that a rank needs, bytes: rows wait in it for the next checkpoint, at worst all; and motifs are kept."""
+    return 1024 * resource.getrusage(resource.RUSAGE_SELF).ru_maxrss + size / ranks + MotifCache.most_bytes

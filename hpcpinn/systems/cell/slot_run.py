@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 
 import numpy as np
 from jaxtyping import Float
@@ -21,7 +21,7 @@ from hpcpinn.marching.run import Cadence
 from hpcpinn.marching.stats import Stats
 from hpcpinn.systems.cell.cable_windows import NOTHING
 from hpcpinn.systems.cell.cell_run import CellRun
-from hpcpinn.systems.cell.long_plan import plan_of
+from hpcpinn.systems.cell.long_plan import memory_of, plan_of
 from hpcpinn.systems.cell.long_verdict import figures_of, verdict_of, windows_in
 from hpcpinn.systems.cell.slot_output import at_cells, compared, due_of, inside_of, written_of
 from hpcpinn.systems.cell.slot_setup import SMALL, SlotSetup
@@ -99,7 +99,7 @@ class SlotRun(CellRun):
         ends = motif.ends[motif.shared]
         due = due_of(self.setup, slot, ends, state)
         asked = compared(ends, np.concatenate([due.frames, due.samples]))
-        calcium, frames, done = self._windows(state, motif, motif.shared[asked])
+        calcium, frames, coupled, outside = self._windows(state, motif, motif.shared[asked])
         marks.append(clock.perf_counter())
         coarse, coarse_frames = self._coarse(state, motif, asked)
         reach, apart, own = self._distances(ends[asked], frames, coarse_frames, state)
@@ -113,24 +113,32 @@ class SlotRun(CellRun):
         fired = state.rises.and_then(motif.rises, slot.start)
         marks.append(clock.perf_counter())
         seconds = dict(zip(("voltage", "windows", "coarse"), np.diff(marks).tolist(), strict=True))
+        split = 0 if coupled.windows else len(motif.ends)
+        counts = {
+            "split_windows": split, "coupled_windows": coupled.windows, "outside": outside,
+            "evaluated": (split + 1) * self.setup.n_points if split else 0,
+        }  # fmt: skip
         return Attempt(
             length,
             float(np.max(apart / RICHARDSON_DIVISOR / np.maximum(reach, nothing))),
             SlotState(slot.end, calcium, coarse, motif.end, reach, fired, due.next_frame, due.next_sample),
-            notes={**done.counts(), **{f"seconds_{name}": spent for name, spent in seconds.items()}},
-            largest={"coupled_error": done.coupled.error},
-            inside=SolvedSlot(slot, motif, ends, asked, frames, coarse_frames, due, done.coupled),
+            notes={**counts, **{f"seconds_{name}": spent for name, spent in seconds.items()}},
+            largest={"coupled_error": coupled.error},
+            inside=SolvedSlot(slot, motif, ends, asked, frames, coarse_frames, due, coupled),
         )
 
-    def _windows(self, state: SlotState, motif: Motif, rows: ndarray) -> tuple[ReactionState, Frames, "_Work"]:
-        """Goes through a slot; waits for it to be done."""
+    def _windows(self, state: SlotState, motif: Motif, rows: ndarray) -> tuple[ReactionState, Frames, Stats, int]:
+        """Goes through a slot: its end, some rows, what coupled windows took, states outside the flow map's box.
+
+        Those are stepped by a stiff solver.
+        """
         setup, begin = self.setup, state.calcium
         if setup.coupled is not None and motif.slot.coupled:
             end, frames, work = setup.coupled.follow(begin, motif, rows, setup.norm(state.reach))
-            return end, frames, _Work(coupled=work)
+            return end, frames, work, 0
         end, frames, count = setup.splitting.follow(begin, motif.plan, rows)
         outside = sum(setup.communicator.share(int(count)))
-        return end, frames, _Work(len(motif.ends), outside, (len(motif.ends) + 1) * setup.n_points)
+        return end, frames, Stats(), outside
 
     def _coarse(self, state: SlotState, motif: Motif, asked: ndarray) -> tuple[ReactionState, Frames]:
         """The same in windows about twice as long."""
@@ -193,7 +201,7 @@ class SlotRun(CellRun):
 
     def plan(self, since: float, size: int, free: int) -> list[tuple[str, str]]:
         """What the run will write and need, for a person."""
-        return plan_of(self.setup, since, size, free).lines
+        return plan_of(self.setup, since, size, free, memory_of(size, self.setup.communicator.size))
 
     def detail(self, stats: Stats, step: "Step[SlotRun]") -> str:
         """What is said of a slot while the run goes on."""
@@ -208,28 +216,3 @@ class SlotRun(CellRun):
         """What came of the run."""
         rises = rises_of_all(self.setup, state.rises)
         return self.setup.communicator.on_root(verdict_of, self.setup, rises, stats, result)
-
-
-class _Work(NamedTuple):
-    """What a slot took.
-
-    Attributes:
-        split_windows: Number of split windows.
-        outside: States that the flow map's box did not hold, advanced by a stiff sub-step.
-        evaluated: States that were advanced in all.
-        coupled: What coupled windows took.
-    """
-
-    split_windows: int = 0
-    outside: int = 0
-    evaluated: int = 0
-    coupled: Stats = Stats()
-
-    def counts(self) -> dict[str, float]:
-        """What a run adds up."""
-        return {
-            "split_windows": self.split_windows,
-            "coupled_windows": self.coupled.windows,
-            "outside": self.outside,
-            "evaluated": self.evaluated,
-        }

@@ -1,14 +1,17 @@
 """What a long run says before it begins."""
 
 from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
 
+import numpy as np
 import pytest
 
 from hpcpinn.io.read import read
 from hpcpinn.parallel.communicator import SerialCommunicator
 from hpcpinn.systems.cell.build.long import slot_run, slot_setup
 from hpcpinn.systems.cell.config.reading import load_config
-from hpcpinn.systems.cell.long_plan import LongPlan, plan_of
+from hpcpinn.systems.cell.long_plan import plan_of
 from hpcpinn.systems.common.output import header_of
 from hpcpinn.systems.common.run import space_of
 from tests.systems.cell.solving import ordered, solve
@@ -36,22 +39,23 @@ def test_a_run_says_what_it_will_write_and_writes_no_more(tmp_path: Path) -> Non
     config = load_config(None, [*QUIET, f"run.output={tmp_path}/run.h5", "run.probe_interval=0.5"])
     order, run, told = ordered(config), slot_run(config, SerialCommunicator()), Told()
     size, free = space_of(run, header_of(order, run), config.run.output)
-    plan = plan_of(run.setup, 0.0, size, free)
     solve(config, SerialCommunicator(), told)
-    assert [text for _, text in told.lines[:3]] == [text for _, text in plan.lines[:3]]
+    assert [text for _, text in told.lines[:3]] == [text for _, text in run.plan(0.0, size, free)[:3]]
     result = read(tmp_path / "run.h5")
-    assert plan.slots == len(result.windows["start"])
-    assert len(result.time) <= plan.frames and len(result.probes.time) <= plan.samples
-    assert (tmp_path / "run.h5").stat().st_size <= 1.05 * plan.size + 200_000
-    assert plan.chosen == (True, False)
+    assert len(run.setup.slots) == len(result.windows["start"])
+    assert len(result.time) <= len(run.times) and len(result.probes.time) <= len(run.sample_times)
+    assert (tmp_path / "run.h5").stat().st_size <= 1.05 * size + 200_000
+    assert run.setup.chosen == (True, False)
 
 
 def test_lengths_sizes_and_choices_are_said_as_people_say_them() -> None:
-    plan = LongPlan(
-        duration=2_250_000.0, slots=3001, output_interval=10_000.0, probe_interval=45.0, chosen=(True, False),
-        frames=301, samples=50_001, probes=3, size=6_606_029, free=2**40, memory=2.1 * 2**30,
-    )  # fmt: skip
-    assert plan.lines == [
+    spec = SimpleNamespace(
+        duration=2_250_000.0, output_interval=10_000.0, probe_interval=45.0, times=range(226), sample_times=range(50001)
+    )
+    setup: Any = SimpleNamespace(
+        spec=spec, slots=range(3001), chosen=(True, False), frame_times=np.arange(75.0), probes=range(3)
+    )
+    assert plan_of(setup, 0.0, size=6_606_029, free=2**40, memory=2.1 * 2**30) == [
         ("plan", "37.5 min of biology in 3001 slots"),
         ("writes", "the cell every 10 s (chosen by the run: run.output_interval), at most 301 frames"),
         ("", "3 probes every 45 ms, at most 50001 samples"),
