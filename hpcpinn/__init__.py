@@ -47,6 +47,7 @@ if TYPE_CHECKING:
     from hpcpinn.systems.cell.front import Flux as Flux
     from hpcpinn.systems.cell.front import Learned as Learned
     from hpcpinn.systems.cell.front import Probe as Probe
+    from hpcpinn.systems.cell.front import Reticulum as Reticulum
     from hpcpinn.systems.cell.front import Stimulation as Stimulation
     from hpcpinn.systems.cell.front import Synapse as Synapse
     from hpcpinn.systems.cell.front import Traces as Traces
@@ -64,6 +65,7 @@ _OFFERED = (
     "Flux",
     "Learned",
     "Probe",
+    "Reticulum",
     "Stimulation",
     "Synapse",
     "Traces",

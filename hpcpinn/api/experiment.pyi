@@ -14,6 +14,7 @@ from hpcpinn.systems.cell.front import (
     Learned,
     Morphology,
     Probe,
+    Reticulum,
     Stimulation,
     Synapse,
     Traces,
@@ -35,7 +36,7 @@ class Experiment(TypedDict, total=False):
     morphology: Morphology | Keys
     physics: Calcium | Keys | Dopamine
     buffers: Sequence[Buffer | Keys]
-    organelles: Sequence[Keys]
+    organelles: Sequence[Reticulum | Keys]
     voltage: Voltage | Keys
     field: Field | Keys
     stimulation: Stimulation | Keys

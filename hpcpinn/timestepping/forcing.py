@@ -145,7 +145,7 @@ def laid_out(
         fields(channel_source),
         fields(channel_sink),
         fields(release),
-        *(() if geometry.er_ratio is None else map(held, geometry.er_ratio)),
+        *(() if geometry.er_ratio is None else map(held, jnp.swapaxes(geometry.er_ratio, 0, 1))),
     )
 
 

@@ -30,7 +30,7 @@ class PieceGeometry(NamedTuple):
         taper: A'/A per length, 1/µm, (P, G, X).
         membrane_ratio: Plasma membrane per volume of the cytosol P/A, 1/µm, (P, X).
         end_area: A at both ends, µm², (P, 2, G).
-        er_ratio: Membrane of the reticulum per volume of the cytosol and of its lumen, 1/µm, (2, P, X); None where no
+        er_ratio: Membrane of the reticulum per volume of the cytosol and of its lumen, 1/µm, (P, 2, X); None where no
             species lives in it.
     """
 
@@ -39,7 +39,7 @@ class PieceGeometry(NamedTuple):
     taper: Float[Array, "P G X"]
     membrane_ratio: Float[Array, "P X"]
     end_area: Float[Array, "P 2 G"]
-    er_ratio: Float[Array, "2 P X"] | None = None
+    er_ratio: Float[Array, "P 2 X"] | None = None
 
     def cross_section(self, number: int) -> Float[Array, "P X"]:
         """A of the volume that a species lives in, µm²."""
@@ -80,7 +80,7 @@ def piece_geometry(pieces: Cable, xi: Float[np.ndarray, " X"], volumes: Sequence
     er_ratio = None
     if LUMEN in inside:
         own = inside[LUMEN].membrane_ratio
-        er_ratio = jax.device_put(np.stack([own * inside[LUMEN].area / cytosol.area, own]))
+        er_ratio = jax.device_put(np.stack([own * inside[LUMEN].area / cytosol.area, own], axis=1))
     return PieceGeometry(
         length=jax.device_put(pieces.length),
         area=jax.device_put(np.stack([part.area for part in parts], axis=1)),

@@ -38,8 +38,8 @@ class CellSystem:
         **{
             name: f"hpcpinn.systems.cell.front:{name}"
             for name in (
-                "Buffer", "Calcium", "Channels", "Clamp", "Field", "Flux", "Learned", "Probe", "Stimulation", "Synapse",
-                "Traces", "Voltage",
+                "Buffer", "Calcium", "Channels", "Clamp", "Field", "Flux", "Learned", "Probe", "Reticulum",
+                "Stimulation", "Synapse", "Traces", "Voltage",
             )
         },
     }  # fmt: skip

@@ -11,6 +11,7 @@ from hpcpinn.systems.cell.config.schema import (
     BufferConfig,
     FluxConfig,
     MorphologyConfig,
+    OrganelleConfig,
     PhysicsConfig,
     ProbeConfig,
     SynapseConfig,
@@ -32,6 +33,12 @@ class Buffer(Given, BufferConfig):
     """A buffer besides calbindin, such as a dye: ``hp.Buffer("fluo4", 50.0, k_plus=236.0, k_minus=82.6, D=60.0)``."""
 
     table, order = "buffer", ("name", "total")
+
+
+class Reticulum(Given, OrganelleConfig):
+    """Calcium in the endoplasmic reticulum, which SERCA pumps fill: ``hp.Reticulum(serca_max=100.0)``."""
+
+    table, order = "organelle", ("rest",)
 
 
 class Morphology(Given, MorphologyConfig):
@@ -110,6 +117,7 @@ __all__ = [
     "Learned",
     "Morphology",
     "Probe",
+    "Reticulum",
     "Stimulation",
     "Synapse",
     "Traces",

@@ -11,6 +11,7 @@ from hpcpinn.systems.cell.config.schema import (
     FluxConfig,
     GateConfig,
     MorphologyConfig,
+    OrganelleConfig,
     PhysicsConfig,
     ProbeConfig,
     SynapseConfig,
@@ -134,6 +135,18 @@ class Probe(Given, ProbeConfig):
         self,
         site: str,
         name: str | None = None,
+    ) -> None: ...
+
+class Reticulum(Given, OrganelleConfig):
+    def __init__(
+        self,
+        rest: float = 250.0,
+        *,
+        D: float = 220.0,
+        serca_max: float = 62.0,
+        serca_K: float = 0.18,
+        leak: float | None = None,
+        name: Literal["er"] = "er",
     ) -> None: ...
 
 class Stimulation(Given, StimulationConfig):

@@ -71,6 +71,8 @@ def flow_map_task(config: RunConfig, job: Path | None = None) -> FlowMapTask:
         raise InputError("physics.preset: 'seed' is dimensionless; a flow map needs a physical preset")
     if config.buffer:
         raise InputError("a flow map knows calbindin alone; leave further buffers away", ("buffer", 0, "name"))
+    if config.organelle:
+        raise InputError("a flow map knows the cytosol alone; leave organelles away", ("organelle", 0, "name"))
     described = constants_of(config)
     check_rest(described)
     k = reaction_constants(described)
