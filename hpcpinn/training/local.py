@@ -41,7 +41,7 @@ class PieceGeometry(NamedTuple):
     end_area: Float[Array, "P 2 G"]
     er_ratio: Float[Array, "P 2 X"] | None = None
 
-    def cross_section(self, number: int) -> Float[Array, "P X"]:
+    def cross_section(self, number: int) -> Float[Array | np.ndarray, "P X"]:
         """A of the volume that a species lives in, µm²."""
         return self.area[:, min(number, self.area.shape[1] - 1)]
 

@@ -291,7 +291,7 @@ class FixedMarch:
     @cached_property
     def _volume_share(self) -> Float[np.ndarray, "P X"]:
         geometry = jax.tree.map(np.asarray, self.solver.geometry)  # on the host: it may be asked for in a trace
-        area = geometry.cross_section(self._measure.names.index(CALCIUM))
+        area = np.asarray(geometry.cross_section(self._measure.names.index(CALCIUM)))
         weight = area * self.solver.table.grid.space_weight
         share: Float[np.ndarray, "P X"] = weight / weight.sum(axis=1, keepdims=True)
         return share
