@@ -71,7 +71,7 @@ class Action(Protocol):
         """Prints what came of it; on rank 0."""
 
 
-def _unheard(line: str) -> None:
+def _silent(line: str) -> None:
     """Says nothing."""
 
 
@@ -97,7 +97,7 @@ class Drawing:
     times: Sequence[float] | None
     member: str | None
     progress: ProgressDisplay
-    say: Callable[[str], None] = _unheard
+    say: Callable[[str], None] = _silent
 
 
 @dataclass(frozen=True)
@@ -136,7 +136,7 @@ class Checking:
     progress: ProgressDisplay
     peer: str | None = None
     minutes: float = math.inf
-    say: Callable[[str], None] = _unheard
+    say: Callable[[str], None] = _silent
     is_timed: bool = True
 
 

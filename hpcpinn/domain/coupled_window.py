@@ -68,14 +68,14 @@ class CoupledWindow(WindowSolver):
         return jax.jit(run)
 
     def corrected(self, window: Window, heads: Array, linear: Linearisation) -> Correction:
-        """A Gauss-Newton step from `heads` with all ends told zero."""
+        """A Gauss-Newton step from `heads` with all ends receiving zero."""
         return correct(
             self.equation, self.table, self.geometry, self.interfaces.rows,
             window, heads, linear, self.weights, batch=self.batch,
         )  # fmt: skip
 
     def accepted(self, window: Window, linear: Linearisation, correction: Correction, robin_in: Array) -> Array:
-        """The heads after the step, with the ends told `robin_in`."""
+        """The heads after the step, with the ends receiving `robin_in`."""
         return accept(
             self.equation, self.table, self.geometry, self.interfaces.rows,
             window, linear, correction, robin_in, self.weights, batch=self.batch,

@@ -1,7 +1,7 @@
 """Solves one space-time window with a first-order optimiser on every piece: the papers' baseline.
 
-A sweep visits the red pieces and then the black ones; each is told what its neighbours last
-reported, trains its head for a while, and reports. There is no linearisation to condense, hence
+A sweep visits the red pieces and then the black ones; each receives what its neighbours last
+sent, trains its head for a while, and sends in turn. There is no linearisation to condense, hence
 no inner iteration and no acceleration: sweeps and training are one loop.
 """
 
@@ -39,7 +39,7 @@ class Visit(NamedTuple):
         optimiser: State of every piece's optimiser, leaves (P, ...).
         size: Excursion of every species, at least what was given.
         change: Largest change of the field relative to its excursion, over all ranks.
-        jump: Largest of the relative interface jump and the misfits of told and initial data.
+        jump: Largest of the relative interface jump and the misfits of received and initial data.
     """
 
     traces: WindowIterate
@@ -95,8 +95,8 @@ class FirstOrderSweeps(ABC):
 
         def asked(duration: Float[Array, ""], heads: Array, given: Array) -> Array:
             value, slope = self.ends(duration, heads)
-            reports = combine(interfaces.rows.send, value, slope)
-            slots = exchanged(interfaces, self.communicator, reports)
+            robin_out = combine(interfaces.rows.send, value, slope)
+            slots = exchanged(interfaces, self.communicator, robin_out)
             return orders(interfaces.rule, interfaces.n_nodes, slots, given)
 
         def train(pieces: Any, robin_in: Array, heads: Array, state: Any) -> tuple[Array, Any]:

@@ -1,8 +1,8 @@
-"""Interfaces: which ends of which pieces meet, and the rule that turns reports into orders.
+"""Interfaces: which ends of which pieces meet, and the rule that turns what ends send into what they receive.
 
-Every piece is a Schwarz subdomain; the partition only says which rank computes it. An end is told
-a combination of value and slope and reports another one (`EdgeRows`). At a node the reports o of
-the ends i that meet there give what they are told next,
+Every piece is a Schwarz subdomain; the partition only says which rank computes it. An end receives
+a combination of value and slope and sends another one (`EdgeRows`). At a node what is sent, o, by
+the ends i that meet there give what they receive next,
 
     g_i = a_i N₁ + b_i N₂ + c_i o_i + s_i,      N_k = Σ_j w_kj o_j,
 
@@ -127,7 +127,7 @@ def _of_volume(node: Int[np.ndarray, " E"], area: Float[np.ndarray, " E"], trans
     source = 2.0 / total
     relaxation = np.ones(n_ends)
     if transmission == "dirichlet-neumann":
-        # The end that comes first in the tree (the parent's) is told the slope, the others the value.
+        # The end that comes first in the tree (the parent's) receives the slope, the others the value.
         order = np.lexsort((np.arange(n_ends), node))
         first = np.zeros(n_ends, bool)
         first[order] = np.r_[True, node[order][1:] != node[order][:-1]]
@@ -264,7 +264,7 @@ def _messages(
     colour: Int[np.ndarray, " F"],
     n_ends: int,
 ) -> dict[tuple[int, int], tuple[list[int], list[int]]]:
-    """Every rank that touches a node gets the reports of all ends that meet there."""
+    """Every rank that touches a node gets what all ends that meet there send."""
     slots: dict[int, dict[int, int]] = {}
     messages: dict[tuple[int, int], tuple[list[int], list[int]]] = {}
     for ends in np.split(by_node, np.flatnonzero(np.diff(node[by_node])) + 1):
@@ -300,13 +300,13 @@ def exchanged(
 
 
 def orders(
-    rule: TransmissionRule, n_nodes: int, reports: Float[Array, "S K T"], given: Float[Array, "P ends K T"]
+    rule: TransmissionRule, n_nodes: int, robin_out: Float[Array, "S K T"], given: Float[Array, "P ends K T"]
 ) -> Float[Array, "P ends K T"]:
-    """What the local ends are told next, from the reports in all slots (local ends, then ghosts)."""
-    entries = reports[rule.entry_slot]
+    """What the local ends receive next, from what was sent into all slots (local ends, then ghosts)."""
+    entries = robin_out[rule.entry_slot]
     weighted = rule.entry_weight[..., None] * entries[:, None]
     sums = jax.ops.segment_sum(weighted, rule.entry_node, n_nodes, indices_are_sorted=True)
     at_end = sums[rule.end_node]
-    own = reports[: rule.end_node.size].reshape(given.shape)
+    own = robin_out[: rule.end_node.size].reshape(given.shape)
     a, b, c = (rule.coefficient[:, :, i, :, None] for i in range(3))
     return a * at_end[:, :, 0] + b * at_end[:, :, 1] + c * own + given

@@ -10,7 +10,7 @@ window on a piece and M what the nodes tell its ends,
 
 so that a window costs these products and one substitution along the tree. Nothing is trained.
 
-Content. What the ends are told and report says what flows through them, F = D A κ (g − o)/2, and these
+Content. What the ends receive and send says what flows through them, F = D A κ (g − o)/2, and these
 flows cancel at every node to round-off. The network's field at the end is shifted, piece by piece, by
 the constant with which the piece has gained what came through its ends: Σ ∫A u is kept to round-off.
 """
@@ -61,7 +61,7 @@ class StoredWindows(NamedTuple):
     Number 0 is no length at all: it changes no bit.
 
     Attributes:
-        keep: What becomes of the field, ends told nothing by their nodes.
+        keep: What becomes of the field, ends that receive nothing from their nodes.
         ask: What the field adds to the right-hand sides of the nodes.
         give: What the nodes' answer adds to the field.
         tree: Factors of the nodes' equations.
@@ -213,24 +213,24 @@ class NetworkDiffusion:
             first = correct(equation, table, geometry, edges, begun, nothing, linear, self.weights, batch=self.batch)
             return first.heads[:, 0] @ table.final.T, first.robin_out.reshape(n_pieces, size)
 
-        def of_told(unit: Float[Array, " E"]) -> Array:
+        def of_received(unit: Float[Array, " E"]) -> Array:
             heads = accept(
-                equation, table, geometry, edges, window, linear, unheard,
+                equation, table, geometry, edges, window, linear, alone,
                 jnp.broadcast_to(unit.reshape(2, 1, -1), (n_pieces, 2, 1, size // 2)), self.weights,
                 batch=self.batch,
             )  # fmt: skip
             return heads[:, 0] @ table.final.T
 
-        unheard = correct(equation, table, geometry, edges, window, nothing, linear, self.weights, batch=self.batch)
-        keep, report = jax.vmap(of_field, out_axes=2)(jnp.eye(n_space))
-        give = jax.vmap(of_told, out_axes=2)(jnp.eye(size))
-        keep, give = self._balanced(equation, geometry, duration, linear, keep, report, give)
+        alone = correct(equation, table, geometry, edges, window, nothing, linear, self.weights, batch=self.batch)
+        keep, sent = jax.vmap(of_field, out_axes=2)(jnp.eye(n_space))
+        give = jax.vmap(of_received, out_axes=2)(jnp.eye(size))
+        keep, give = self._balanced(equation, geometry, duration, linear, keep, sent, give)
 
         inner = jnp.repeat(interfaces.rule.is_inner, size // 2, axis=1)[:, :, None]
         solved = solved_pieces(linear.transfer, inner.reshape(n_pieces, 2, -1)[:, :, :1])
         system = node_system(interfaces, tree, solved, jnp.zeros((n_pieces, 2, size // 2)))
         solved = solved.reshape(n_pieces, size, size)
-        halo = -jnp.einsum("pij,pjx->pix", solved, jnp.where(inner, report, 0.0))
+        halo = -jnp.einsum("pij,pjx->pix", solved, jnp.where(inner, sent, 0.0))
         weight = 2.0 * jnp.repeat(tree.weight, size // 2, axis=1)
         return StoredWindows(
             keep + jnp.einsum("pye,pex->pyx", give, halo),
@@ -246,7 +246,7 @@ class NetworkDiffusion:
         duration: Array,
         linear: Linearisation,
         keep: Float[Array, "P X X"],
-        report: Float[Array, "P E X"],
+        sent: Float[Array, "P E X"],
         give: Float[Array, "P X E"],
     ) -> tuple[Float[Array, "P X X"], Float[Array, "P X E"]]:
         """The operators with every piece shifted to the content that came through its ends."""
@@ -258,7 +258,7 @@ class NetworkDiffusion:
         through = 0.5 * duration * equation.coefficient * kappa / volume[:, None]
         through = jnp.where(inner, through * geometry.end_area[:, :, 0], 0.0)
         through = (through[:, :, None] * jnp.asarray(grid.time_weight)).reshape(len(volume), -1)
-        by_field = share - jnp.einsum("pe,pex->px", through, report)
+        by_field = share - jnp.einsum("pe,pex->px", through, sent)
         by_field = by_field - jnp.einsum("py,pyx->px", share, keep)
         by_told = through - jnp.einsum("pe,pej->pj", through, linear.transfer)
         by_told = by_told - jnp.einsum("py,pye->pe", share, give)

@@ -87,11 +87,11 @@ class LocalTraining(Protocol):
     def sweeping(self) -> SweepSettings: ...
 
     def corrected(self, window: Any, heads: Array, linear: Linearisation) -> Correction:
-        """A Gauss-Newton step from `heads` with all ends told zero. Traceable."""
+        """A Gauss-Newton step from `heads` with all ends receiving zero. Traceable."""
         ...
 
     def accepted(self, window: Any, linear: Linearisation, correction: Correction, robin_in: Array) -> Array:
-        """The heads after the step, with the ends told `robin_in`. Traceable."""
+        """The heads after the step, with the ends receiving `robin_in`. Traceable."""
         ...
 
     def departure(self, heads: Array) -> Float[Array, "P K Q"]:

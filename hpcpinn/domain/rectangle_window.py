@@ -65,13 +65,13 @@ class RectangleWindow:
         return self.sweeping.most_per_window
 
     def corrected(self, window: RectangleData, heads: Array, linear: Linearisation) -> Correction:
-        """A Gauss-Newton step from `heads` with all sides told zero."""
+        """A Gauss-Newton step from `heads` with all sides receiving zero."""
         return correct(
             self.equation, self.table, self.geometry, self.interfaces.rows, window, heads, linear, self.weights
         )
 
     def accepted(self, window: RectangleData, linear: Linearisation, correction: Correction, robin_in: Array) -> Array:
-        """The heads after the step, with the sides told `robin_in`."""
+        """The heads after the step, with the sides receiving `robin_in`."""
         return accept(
             self.equation, self.table, self.geometry, self.interfaces.rows,
             window, linear, correction, robin_in, self.weights,

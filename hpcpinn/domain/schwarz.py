@@ -1,7 +1,7 @@
 """Schwarz sweeps on the interfaces: neighbours alternate until their traces agree.
 
 Two kinds of subdomain. Pieces: a sweep visits the red pieces and then the black ones (or all at
-once); each is told what its neighbours last reported and reports back through its condensed
+once); each receives what its neighbours last sent and sends back through its condensed
 operator (`Linearisation.transfer`), and Anderson's acceleration mixes the last sweeps. Stars: a sweep
 solves at the red nodes and then at the black ones, see `stars`; it needs no acceleration. Where one
 sweep over stars is not enough, a coarse correction carries the news across the whole tree at once,
@@ -80,7 +80,7 @@ class _Memory(NamedTuple):
 
 
 _State = tuple[Array, Array, _Memory, Array, Array, Array]
-"""Of a loop of sweeps: told, reports, memory, number of sweeps, jump, history."""
+"""Of a loop of sweeps: received, sent, memory, number of sweeps, jump, history."""
 
 
 def sweep_until_agreed(
@@ -111,22 +111,22 @@ def sweep_until_agreed(
 
     Returns:
         The traces, with the history of the jump. The jump of an end is half the change that the
-        node rule asks of what it is told: the mismatch of value and scaled flux at once.
+        node rule asks of what it receives: the mismatch of value and scaled flux at once.
     """
     assert (stars is not None) == settings.over_stars
     share = interfaces.relaxation[:, :, None, None]
     parts = halves(settings, base.shape[0])
 
-    def asked(reports: Array) -> Array:
-        slots = exchanged(interfaces, communicator, reports)
+    def asked(robin_out: Array) -> Array:
+        slots = exchanged(interfaces, communicator, robin_out)
         return orders(interfaces.rule, interfaces.n_nodes, slots, given)
 
-    def half_sweep(robin_in: Array, reports: Array, first: int, last: int) -> tuple[Array, Array]:
-        target = asked(reports)
+    def half_sweep(robin_in: Array, robin_out: Array, first: int, last: int) -> tuple[Array, Array]:
+        target = asked(robin_out)
         new = (1.0 - share) * robin_in + share * target
         robin_in = robin_in.at[first:last].set(new[first:last])
         answer = base[first:last] + respond(equation, transfer[first:last], robin_in[first:last])
-        return robin_in, reports.at[first:last].set(answer)
+        return robin_in, robin_out.at[first:last].set(answer)
 
     scale = jnp.asarray(equation.scale)[:, None]
 
@@ -142,25 +142,25 @@ def sweep_until_agreed(
         _, _, memory, count, _, history = state
         robin_in = tree_solve(interfaces, communicator, transfer, flat(base), flat(given))
         robin_in = robin_in.reshape(base.shape) * scale
-        reports = base + respond(equation, transfer, robin_in)
-        jump = jump_of(robin_in, reports)
-        return robin_in, reports, memory, count + 1, jump, history.at[count].set(jump)
+        robin_out = base + respond(equation, transfer, robin_in)
+        jump = jump_of(robin_in, robin_out)
+        return robin_in, robin_out, memory, count + 1, jump, history.at[count].set(jump)
 
-    def sweep(robin_in: Array, reports: Array) -> tuple[Array, Array]:
+    def sweep(robin_in: Array, robin_out: Array) -> tuple[Array, Array]:
         if stars is not None:
             robin_in = over_stars(stars, robin_in)
             return robin_in, base + respond(equation, transfer, robin_in)
         for first, last in parts:
-            robin_in, reports = half_sweep(robin_in, reports, first, last)
-        return robin_in, reports
+            robin_in, robin_out = half_sweep(robin_in, robin_out, first, last)
+        return robin_in, robin_out
 
-    def jump_of(robin_in: Array, reports: Array) -> Float[Array, ""]:
-        mismatch = jnp.abs(asked(reports) - robin_in) / (2.0 * size[:, None])
+    def jump_of(robin_in: Array, robin_out: Array) -> Float[Array, ""]:
+        mismatch = jnp.abs(asked(robin_out) - robin_in) / (2.0 * size[:, None])
         return communicator.max(jnp.max(mismatch, initial=0.0))
 
     def body(state: _State) -> _State:
-        robin_in, reports, memory, count, _, history = state
-        swept, answers = sweep(robin_in, reports)
+        robin_in, robin_out, memory, count, _, history = state
+        swept, answers = sweep(robin_in, robin_out)
         if settings.acceleration == "anderson":
             swept, memory = _mix(communicator, memory, robin_in / size[:, None], swept / size[:, None])
             swept = swept * size[:, None]
@@ -177,10 +177,10 @@ def sweep_until_agreed(
     def unfinished_by_stars(state: _State) -> Bool[Array, ""]:
         return unfinished(state, jnp.minimum(most, STARS_FIRST))
 
-    reports = base + respond(equation, transfer, robin_in)
+    robin_out = base + respond(equation, transfer, robin_in)
     history = jnp.full((settings.max_sweeps,), jnp.nan)
     none, far = jnp.zeros((), int), jnp.asarray(jnp.inf)
-    state = (robin_in, reports, _empty_memory(robin_in, settings.memory), none, far, history)
+    state = (robin_in, robin_out, _empty_memory(robin_in, settings.memory), none, far, history)
     if settings.acceleration == "tree":
         state = jax.lax.while_loop(unfinished_by_stars, body, state)
         state = jax.lax.while_loop(unfinished, over_tree, state)

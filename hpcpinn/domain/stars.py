@@ -1,8 +1,8 @@
-"""Star solves: all ends that meet at a node are told at once what makes them agree.
+"""Star solves: all ends that meet at a node receive at once what makes them agree.
 
 A star is the pieces that meet at a node: an overlapping Schwarz subdomain. Its local problem, with
-what the far ends are told held, needs no training, as the pieces are condensed already. An end i
-reports o_i = b_i + S_ii g_i, where b_i holds what comes through from its far end, and Robin's rule
+what the far ends receive held, needs no training, as the pieces are condensed already. An end i
+sends o_i = b_i + S_ii g_i, where b_i holds what comes through from its far end, and Robin's rule
 asks g_i = 2N + s_i − o_i with N = Σ_j w_j o_j over the star (see `interfaces`). Hence, with
 E_i = (I + S_ii)⁻¹,
 
@@ -31,7 +31,7 @@ class Stars(NamedTuple):
     `yielding` is that colour.
 
     Attributes:
-        through: What an end reports per unit that its piece's other end is told.
+        through: Part that an end sends per unit that its piece's other end receives.
         yielding: E_i above.
         node: (2 Σ w E − I)⁻¹ of every local node.
     """
@@ -99,7 +99,7 @@ def star_sweep(
     given: Float[Array, "P 2 E"],
     robin_in: Float[Array, "P 2 E"],
 ) -> Float[Array, "P 2 E"]:
-    """What the ends are told after one sweep over all stars. Traceable; collective over all ranks.
+    """What the ends receive after one sweep over all stars. Traceable; collective over all ranks.
 
     Args:
         order: "red-black", or "additive" for all stars at once.

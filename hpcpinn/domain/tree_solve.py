@@ -1,8 +1,8 @@
-"""Tree solve: what all ends must be told so that all nodes agree at once, by elimination.
+"""Tree solve: what all ends must receive so that all nodes agree at once, by elimination.
 
 Where diffusion crosses many pieces within a window, sweeps carry news by one piece at a time. This
 is the coarse correction that carries it across the whole tree: the interfaces' own equations, solved
-exactly. With Robin's rule the ends of a piece are told g = D(M − o) + s, where M = 2N is common to
+exactly. With Robin's rule the ends of a piece receive g = D(M − o) + s, where M = 2N is common to
 the ends at a node (see `interfaces`), D picks the ends that are not free, and o = b + S g. Hence
 
     g = R (D(M − b) + s),   R = (I + D S)⁻¹,
@@ -105,7 +105,7 @@ def tree_solve(
     base: Float[Array, "P 2 E"],
     given: Float[Array, "P 2 E"],
 ) -> Float[Array, "P 2 E"]:
-    """What the ends must be told so that all agree. Traceable; collective over all ranks.
+    """What the ends must receive so that all agree. Traceable; collective over all ranks.
 
     Args:
         interfaces: Interfaces of this rank, with Robin's rule.

@@ -30,7 +30,7 @@ from hpcpinn.training.local import (
 
 
 class WindowIterate(NamedTuple):
-    """Heads of the pieces and what their ends are told: all that a window's solve refines."""
+    """Heads of the pieces and what their ends receive: all that a window's solve refines."""
 
     heads: Float[Array, "P K M"]
     robin_in: Float[Array, "P ends K T"]
@@ -130,7 +130,7 @@ class WindowSolver(ABC):
         return self._continued(field, duration)
 
     def given_flux(self, flux: Float[Array, "P 2 T"], species: int, duration: float) -> Array:
-        """What fluxes of one species (amount per time into the node) add to what ends are told."""
+        """What fluxes of one species (amount per time into the node) add to what ends receive."""
         return self._given_flux(flux, species, duration)
 
     @cached_property

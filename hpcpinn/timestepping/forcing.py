@@ -100,8 +100,10 @@ class CalciumDrive:
         inside, checks = slice(0, n_time), slice(n_time, n_time + n_check)
         density = sources.end_flux(self.fluxes, times[back][:n_time])
         return WindowDrive(
-            inside=laid_out(self.geometry, channel_source[inside], channel_sink[inside], release[inside]),
-            checks=laid_out(self.geometry, channel_source[checks], channel_sink[checks], release[checks], to_checks),
+            inside=calcium_forcing(self.geometry, channel_source[inside], channel_sink[inside], release[inside]),
+            checks=calcium_forcing(
+                self.geometry, channel_source[checks], channel_sink[checks], release[checks], to_checks
+            ),
             gates=followed[-1].reshape(state.shape),
             end_flux=jnp.einsum("pef,tf->pet", self.flux_end, density),
         )
@@ -115,7 +117,7 @@ class CalciumDrive:
         return self._window(state, start, duration)
 
 
-def laid_out(
+def calcium_forcing(
     geometry: PieceGeometry,
     channel_source: Float[Array, "T PX"],
     channel_sink: Float[Array, "T PX"],
@@ -152,7 +154,7 @@ def laid_out(
 def flux_ends(node: Int[np.ndarray, "P 2"], nodes: list[int], areas: list[float]) -> Float[Array, "P 2 fluxes"]:
     """Cross-section with which each end flux enters at the ends of the pieces.
 
-    Every end at the node is told the whole amount; the node rule counts it once.
+    Every end at the node receives the whole amount; the node rule counts it once.
     """
     columns = [(node == place) * area for place, area in zip(nodes, areas, strict=True)]
     shares = np.stack(columns, axis=-1) if columns else np.zeros((*node.shape, 0))

@@ -1,7 +1,7 @@
 """The compartments whose voltage the cells of a rank follow: its own and, along cuts, some of others.
 
 Calcium's cells take their voltage from compartments nearby, and where a tree is cut some of these belong
-to another rank. What is known of a rank's own compartments is told to those who hear of them, once per
+to another rank. What is known of a rank's own compartments is sent to those who need them, once per
 slot and never within.
 """
 
@@ -40,7 +40,7 @@ class HaloVoltage:
 
     @property
     def compartments(self) -> Int[ndarray, " halo"]:
-        """All that are heard of, in the order of the columns of `to_cells`."""
+        """All that it knows, in the order of the columns of `to_cells`."""
         return np.concatenate([self.own, self.others])
 
     def with_halo(self, values: Float[ndarray, "n ..."]) -> Float[ndarray, "halo ..."]:

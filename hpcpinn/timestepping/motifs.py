@@ -152,7 +152,7 @@ class SlotSolver:
         diffusion: Diffusion of the species on the cells.
         lengths: Lengths of the split windows.
         clamps: Current clamps in the order of their rows of `sources`.
-        given: The voltage where it is not solved, on all compartments that are heard of.
+        given: The voltage where it is not solved, on all compartments that it knows.
         releases: Calcium that comes into single cells; None for none.
         halo: Compartments that `to_cells` has columns for, where they are spread over ranks.
         channels: Differences between compartments in their calcium channels; None where there are none.
@@ -176,7 +176,7 @@ class SlotSolver:
     impossible: Callable[[str], InputError] = field(default=lambda where: InputError(f"the membrane goes to {where}"))
 
     def hear(self, values: Float[ndarray, "n ..."]) -> Float[ndarray, "P ..."]:
-        """Values at own compartments and at those heard of. Collective over all ranks."""
+        """Values at own compartments and at others that it knows. Collective over all ranks."""
         return values if self.halo is None else self.halo.with_halo(values)
 
     def solve(self, slot: Slot, begin: DriveState, ends: Int[ndarray, " K"] | None = None) -> Motif:
@@ -267,7 +267,7 @@ class SlotSolver:
         )  # fmt: skip
 
     def _sampled(self, course: SlotVoltage, ticks: Shaped[ndarray, " n"]) -> Float[ndarray, "n P"]:
-        """The voltage at moments in ticks after the start, at own compartments and those heard of."""
+        """The voltage at moments in ticks after the start, at own compartments and others that it knows."""
         V = _at(course.times, course.voltage, course.tick * ticks)
         return V if self.given is not None else self.hear(V.T).T
 

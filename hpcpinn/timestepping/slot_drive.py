@@ -15,7 +15,7 @@ from jaxtyping import Array, Float
 from numpy import ndarray
 
 from hpcpinn.physics.voltage import SiteWeights
-from hpcpinn.timestepping.forcing import WindowDrive, laid_out
+from hpcpinn.timestepping.forcing import WindowDrive, calcium_forcing
 from hpcpinn.timestepping.influx import ChannelCourse, course_at
 from hpcpinn.timestepping.releases import CellSources
 from hpcpinn.timestepping.slots import Slot
@@ -58,10 +58,10 @@ class SlotDrive:
         release = np.zeros((len(tau), len(self.geometry.length)))
         if self.releases is not None:
             release[:, self.releases.cells] = self.releases.flux_at(slot, times)
-        return self._laid_out(channels, start, duration, np.repeat(release, len(self.grid.space), axis=1))
+        return self._window_drive(channels, start, duration, np.repeat(release, len(self.grid.space), axis=1))
 
     @cached_property
-    def _laid_out(self) -> Callable[..., WindowDrive]:
+    def _window_drive(self) -> Callable[..., WindowDrive]:
         tau = np.concatenate([self.grid.time, self.check_time])
         inside, checks = slice(0, len(self.grid.time)), slice(len(self.grid.time), None)
         to_checks = jnp.asarray(lagrange(self.grid.space, self.check_space))
@@ -71,8 +71,8 @@ class SlotDrive:
             times = start + 0.5 * duration * (tau + 1.0)
             source, sink = (self._at_nodes(x) for x in course_at(channels, times))
             return WindowDrive(
-                inside=laid_out(geometry, source[inside], sink[inside], release[inside]),
-                checks=laid_out(geometry, source[checks], sink[checks], release[checks], to_checks),
+                inside=calcium_forcing(geometry, source[inside], sink[inside], release[inside]),
+                checks=calcium_forcing(geometry, source[checks], sink[checks], release[checks], to_checks),
                 gates=jnp.zeros((*geometry.membrane_ratio.shape, 0)),
                 end_flux=jnp.zeros((pieces, 2, len(self.grid.time))),
             )

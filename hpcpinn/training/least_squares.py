@@ -2,7 +2,7 @@
 
 For a frozen trunk the residual rows of a piece (equation, initial data, both ends) are linear in
 its head apart from the reaction, so Gauss-Newton converges in a few steps. One linearisation is
-condensed to what an interface sees: if the ends are told g, they report
+condensed to what an interface sees: if the ends receive g, they send
 
     o = o_base + S g,
 
@@ -299,7 +299,7 @@ def _transfer(
     cholesky: Float[Array, "N N"],
     weights: RowWeights,
 ) -> Float[Array, "E E"]:
-    """S: what the ends report per unit of what they are told, in units of the scale."""
+    """S: what the ends send per unit of what they receive, in units of the scale."""
     n_species, n_time = len(equation.scale), len(table.grid.time)
 
     def solved(rows: Float[Array, "2 T M"]) -> Float[Array, "E N"]:
@@ -356,7 +356,7 @@ class Correction(NamedTuple):
     """A Gauss-Newton step before the interfaces have spoken.
 
     Attributes:
-        heads: Heads if all ends were told zero, (P, K, M).
+        heads: Heads if all ends received zero, (P, K, M).
         robin_out: Robin data that every end sends then, (P, ends, K, T).
     """
 
@@ -413,7 +413,7 @@ def correct(
     started = start / scale * initial_weight + unbalanced * volume * scale
     gradient = gradient + started @ table.initial
 
-    # The ends are told nothing yet, so their rows pull the present edge values towards zero.
+    # The ends receive nothing yet, so their rows pull the present edge values towards zero.
     value, slope = edge_values(equation, table, geometry, window.duration, heads)
     now = combine(edges.receive, value, slope) / scale
     gradient = gradient + _pull_of_edges(equation, table, geometry, edges, window.duration, now, weights)
@@ -425,7 +425,7 @@ def correct(
 def respond(
     equation: ReactionDiffusion, transfer: Float[Array, "P E E"], robin_in: Float[Array, "P ends K T"]
 ) -> Float[Array, "P ends K T"]:
-    """What the ends report in addition when they are told `robin_in`: S g."""
+    """What the ends send in addition when they receive `robin_in`: S g."""
     scale = jnp.asarray(equation.scale)[:, None]
     flat = (robin_in / scale).reshape(robin_in.shape[0], transfer.shape[-1])  # there may be no pieces
     return jnp.einsum("pij,pj->pi", transfer, flat).reshape(robin_in.shape) * scale
@@ -444,7 +444,7 @@ def accept(
     *,
     batch: int | None = None,
 ) -> Float[Array, "P K M"]:
-    """The heads after the step, with the ends told `robin_in`."""
+    """The heads after the step, with the ends receiving `robin_in`."""
     scaled = robin_in / jnp.asarray(equation.scale)[:, None]
     pull = _pull_of_edges(equation, table, geometry, edges, window.duration, scaled, weights)
     return correction.heads + _solve(linear.cholesky, pull, batch)

@@ -193,7 +193,7 @@ def _sides(
     weights: RowWeights,
     k: int,
 ) -> Float[Array, "MM MM"]:
-    """Products over the plane of what species k is told at the sides."""
+    """Products over the plane of what species k receives at the sides."""
     slope = 2.0 / geometry.size / robin_parameter(equation, duration)[k]
     total = jnp.zeros((x.value.shape[1] * y.value.shape[1],) * 2)
     for side in range(N_SIDES):
@@ -222,7 +222,7 @@ def _transfer(
     cholesky: Float[Array, "N N"],
     weights: RowWeights,
 ) -> Float[Array, "E E"]:
-    """S: what the sides report per unit of what they are told, in units of the scale."""
+    """S: what the sides send per unit of what they receive, in units of the scale."""
     n_species = len(equation.scale)
     slope = 2.0 / geometry.size[:, None] / robin_parameter(equation, duration)
     lines = [table.line.value[block.walls[axis]] for axis in range(2)]
@@ -310,7 +310,7 @@ def correct(
     linear: Linearisation,
     weights: RowWeights,
 ) -> Correction:
-    """One Gauss-Newton step from `heads` with all sides told zero."""
+    """One Gauss-Newton step from `heads` with all sides receiving zero."""
     nothing = jnp.zeros((heads.shape[0], N_SIDES, heads.shape[1], len(side_weight(table))))
 
     def squares(heads: Array) -> Array:
@@ -332,7 +332,7 @@ def accept(
     robin_in: Float[Array, "P 4 K N"],
     weights: RowWeights,
 ) -> Float[Array, "P K M M L"]:
-    """The heads after the step, with the sides told `robin_in`."""
+    """The heads after the step, with the sides receiving `robin_in`."""
     scale = jnp.asarray(equation.scale)[:, None]
     weighted = weights.edge**2 * side_weight(table) * robin_in / scale
 

@@ -31,13 +31,13 @@ def plan_of(setup: SlotSetup, since: float, size: int, free: int, memory: float)
         probes = f"{counted(len(setup.probes), 'probe')} {every}, at most {counted(len(spec.sample_times), 'sample')}"
     every = f"every {biology(spec.output_interval)}{by_itself[0]}"
     return [
-        ("plan", f"{biology(spec.duration - since)} of biology in {counted(len(setup.slots), 'slot')}"),
+        ("plan", f"{biology(spec.duration - since)} of biology in {counted(len(setup.slots), 'stretch', 'stretches')}"),
         ("writes", f"the cell {every}, at most {counted(frames, 'frame')}"),
         ("", probes),
         (
             "needs",
             f"at most {bytes_of(size)} on disk ({bytes_of(free)} free) and about {bytes_of(memory)} of memory per "
-            "rank; the time is known after the first slots",
+            "rank; the time is known after the first stretches",
         ),
     ]
 

@@ -71,7 +71,7 @@ def verdict_of(setup: SlotSetup, rises: Float[ndarray, "P 2"], stats: Stats, res
     if stats["outside"]:
         share = 100.0 * stats["outside"] / max(stats["evaluated"], 1)
         left.append(
-            f"{share:.2g} % of the states were outside the flow map's box and were stepped by a stiff solver instead"
+            f"{share:.2g} % of the states were beyond what the trained map of the reaction covers (solved stiffly)"
         )
     names = [member.name for member in setup.members]
     cells = cells_of(result, names, _firing(setup, rises))

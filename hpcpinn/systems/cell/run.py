@@ -117,10 +117,10 @@ def print_long_summary(summary: "RunSummary", console: Console, search: str = ""
         f"{counted(s.voltage_compartments, 'compartment')}, {counted(s.ranks, 'rank')}",
         "protocol": f"{counted(s.pulses, 'pulse')} in {biology(s.duration)} of "
         f"biology, {counted(s.windows - s.coupled_windows, 'split window')}{coupled}",
-        "voltage": f"solved for {s.motifs_solved} of {slots} slots, reused in the others "
-        f"(start off by at most {s.motif_mismatch:.1e})",
+        "voltage": f"solved for {s.motifs_solved} of {counted(slots, 'stretch', 'stretches')} of the protocol, "
+        f"reused in the others, which begin alike (to {s.motif_mismatch:.1e})",
         "accuracy": f"error estimate of the windows at most {s.error_estimate:.1e} of calcium's distance from rest; "
-        f"{100 * s.outside_flow_map:.2g} % of the states outside the flow map's box",
+        f"{100 * s.outside_flow_map:.2g} % of the states beyond what the trained map of the reaction covers",
         "cost": f"{duration(s.seconds)} (set-up {duration(s.seconds_setup)}; voltage {duration(s.seconds_voltage)}, "
         f"windows {duration(s.seconds_windows)}, error estimate {duration(s.seconds_coarse)}, output "
         f"{duration(s.seconds_output)}): {s.seconds_per_second:.3g} s per second of biology, {s.memory_gib:.2f} GiB",

@@ -52,7 +52,7 @@ class SlotRun(CellRun):
     cache: MotifCache
 
     rule = ALWAYS
-    called = "slots"
+    called = "stretches"
 
     @property
     def members(self) -> tuple[MemberEntry, ...]:

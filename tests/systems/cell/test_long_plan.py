@@ -56,13 +56,13 @@ def test_lengths_sizes_and_choices_are_said_as_people_say_them() -> None:
         spec=spec, slots=range(3001), chosen=(True, False), frame_times=np.arange(75.0), probes=range(3)
     )
     assert plan_of(setup, 0.0, size=6_606_029, free=2**40, memory=2.1 * 2**30) == [
-        ("plan", "37.5 min of biology in 3001 slots"),
+        ("plan", "37.5 min of biology in 3001 stretches"),
         ("writes", "the cell every 10 s (chosen by the run: run.output_interval), at most 301 frames"),
         ("", "3 probes every 45 ms, at most 50001 samples"),
         (
             "needs",
             "at most 6.3 MiB on disk (1.0 TiB free) and about 2.1 GiB of memory per rank; the time is known after the "
-            "first slots",
+            "first stretches",
         ),
     ]
 

@@ -30,7 +30,8 @@ def summary_lines(result: Result) -> list[str]:
     ]
     if len(windows["start"]) and is_split(result):
         lines += [
-            f"{result.config['window']['kind']} windows in {counted(len(windows['start']), 'slot')} of "
+            f"{result.config['window']['kind']} windows in "
+            f"{counted(len(windows['start']), 'stretch', 'stretches')} of the protocol, of "
             f"{windows['length'].min():.3g} to "
             f"{windows['length'].max():.3g}{_unit(result)}, error estimate at most "
             f"{windows['error_estimate'].max():.1e} of the largest excursion"

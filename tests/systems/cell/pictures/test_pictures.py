@@ -266,7 +266,7 @@ def test_split_windows_show_no_sweeps(result, monkeypatch, tmp_path):
     (estimate,) = axes["error estimate"].lines
     np.testing.assert_array_equal(estimate.get_ydata(), result.windows["error_estimate"])
     text = "\n".join(summary_lines(split))
-    assert "split windows in 4 slots of 1 to 1 ms, error estimate at most 1.0e-05" in text
+    assert "split windows in 4 stretches of the protocol, of 1 to 1 ms, error estimate at most 1.0e-05" in text
     assert "sweeps" not in text
 
 
