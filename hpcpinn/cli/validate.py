@@ -10,6 +10,7 @@ import typer
 
 from hpcpinn.core.order import Checking
 from hpcpinn.errors import InputError
+from hpcpinn.parallel import stopping
 from hpcpinn.systems import all_systems, offered
 from hpcpinn.terminal.progress import make_progress
 
@@ -62,6 +63,7 @@ def validate(
     with_peer = [one.name for one in all_systems() if getattr(one, "peer", None)]
     if deepxde is not None and system.name not in with_peer and format_of(result) is not None:  # else the file is wrong
         raise InputError(f"--deepxde {deepxde}: {result} is no run on a {' or '.join(with_peer)}; leave it away")
+    stopping.keeping(f"nothing is written before the end: {result} is as it was")
     with make_progress(plain_output=as_json) as progress:
         asked = Checking(result, refinement, patience, progress, deepxde, minutes, _say, timing)
         outcome = offered(system, "validate")(asked)

@@ -9,6 +9,7 @@ from typing import Annotated, Any
 import typer
 
 from hpcpinn.errors import InputError
+from hpcpinn.parallel import stopping
 from hpcpinn.systems.cell.config.reading import load_with_origin
 from hpcpinn.systems.named_job import JOB_HELP, chosen_file
 from hpcpinn.terminal.progress import make_progress
@@ -110,6 +111,7 @@ def train(
         seed=seed,
         chunk=min(usual.chunk, points),
     )
+    stopping.keeping(f"nothing is written before the end: {output} is as it was")
     with origin.naming_places(), make_progress(plain_output=as_json) as progress:
         error = train_flow_map(
             flow_map_task(config, job),
