@@ -63,13 +63,17 @@ def entries(docstring: str) -> Iterator[tuple[str, str]]:
 
 
 def names_in(definition: Defined) -> set[str]:
-    """Parameters of a function; fields, members and parameters of a class."""
+    """Parameters of a function; fields, members and parameters of a class, and of those that it is made from."""
     if isinstance(definition, ast.FunctionDef):
         return {argument.arg for argument in ast.walk(definition.args) if isinstance(argument, ast.arg)}
     inside = list(ast.walk(definition))
     members = {node.id for node in inside if isinstance(node, ast.Name) and isinstance(node.ctx, ast.Store)}
     members |= {node.attr for node in inside if isinstance(node, ast.Attribute) and isinstance(node.ctx, ast.Store)}
     members |= {node.name for node in inside if isinstance(node, ast.FunctionDef)}
+    for base in definition.bases:
+        for _, node in nodes():
+            if isinstance(base, ast.Name) and isinstance(node, ast.ClassDef) and node.name == base.id:
+                members |= names_in(node)
     return members | {node.arg for node in inside if isinstance(node, ast.arg)}
 
 

@@ -27,11 +27,11 @@ Keys = Mapping[str, Any]
 class Experiment(TypedDict, total=False):
     duration: float | str | None
     output_interval: float | str
-    probe_interval: float | str
     output: str | PathLike[str]
     seed: int
-    checkpoint_every: int
     transport: Literal["auto", "serial", "mpi4jax", "mpi4py"]
+    checkpoint_every: int
+    probe_interval: float | str
     domain: Keys | Square
     morphology: Morphology | Keys
     physics: Calcium | Keys | Dopamine

@@ -6,15 +6,13 @@ from typing import Annotated
 import typer
 
 from hpcpinn.systems.jobs import load_order
-from hpcpinn.systems.named_job import JOB_HELP, chosen_file, overrides_of
+from hpcpinn.systems.named_job import JOB_HELP, OutputOption, chosen_file, overrides_of
 from hpcpinn.systems.work import carry_out
 
 
 def infer(
     job: Annotated[Path, typer.Argument(help=f"{JOB_HELP}, with [[parameter]] and [data].")],
-    output: Annotated[
-        str | None, typer.Option(help="Result file to write instead of the job's.", metavar="FILE")
-    ] = None,
+    output: OutputOption = None,
     settings: Annotated[
         list[str] | None,
         typer.Option("--set", help="Change one key, such as data.noise=0.05.", metavar="KEY=VALUE"),

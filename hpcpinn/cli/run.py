@@ -13,7 +13,7 @@ from hpcpinn.core.order import Order, Resumption
 from hpcpinn.errors import InputError, warn
 from hpcpinn.files import check_regular
 from hpcpinn.systems.jobs import load_order, require_action
-from hpcpinn.systems.named_job import JOB_HELP, chosen_job, overrides_of
+from hpcpinn.systems.named_job import JOB_HELP, MorphologyOption, OutputOption, chosen_job, overrides_of
 from hpcpinn.systems.work import carry_out
 from hpcpinn.wording import as_typed
 
@@ -25,15 +25,11 @@ MORE = (
 
 def run(
     job: Annotated[Path | None, typer.Argument(help=f"{JOB_HELP}; an SWC file: the default protocol on it.")] = None,
-    morphology: Annotated[
-        str | None, typer.Option(help="SWC file to use instead of the job's.", metavar="FILE")
-    ] = None,
+    morphology: MorphologyOption = None,
     units: Annotated[
         str | None, typer.Option(help="Unit of the SWC file: auto, um, nm, mm, 8nm, ...", metavar="UNIT")
     ] = None,
-    output: Annotated[
-        str | None, typer.Option(help="Result file to write instead of the job's.", metavar="FILE")
-    ] = None,
+    output: OutputOption = None,
     resume: Annotated[
         str | None,
         typer.Option(

@@ -10,7 +10,7 @@ from hpcpinn.config.jobs import DEFAULT
 from hpcpinn.config.load import Override
 from hpcpinn.systems import brought_from_anywhere, part
 from hpcpinn.systems.jobs import load_order, require_action
-from hpcpinn.systems.named_job import JOB_HELP, chosen_job, find_job
+from hpcpinn.systems.named_job import JOB_HELP, MorphologyOption, OutputOption, chosen_job, find_job
 from hpcpinn.terminal.sbatch import TASK, check_blanks, check_filled, for_task, tasks_of
 from hpcpinn.terminal.submit import Submission, check_array, script
 from hpcpinn.terminal.submit import submit as hand_over
@@ -37,12 +37,8 @@ def submit(
     sbatch: Annotated[
         list[str] | None, typer.Option(help="Any other option of sbatch, such as --mem=8G.", metavar="OPTION")
     ] = None,
-    morphology: Annotated[
-        str | None, typer.Option(help="SWC file to use instead of the job's.", metavar="FILE")
-    ] = None,
-    output: Annotated[
-        str | None, typer.Option(help="Result file to write instead of the job's.", metavar="FILE")
-    ] = None,
+    morphology: MorphologyOption = None,
+    output: OutputOption = None,
     settings: Annotated[
         list[str] | None,
         typer.Option("--set", help="Change one key of the run, such as run.duration=20.", metavar="KEY=VALUE"),

@@ -104,10 +104,9 @@ def physics_table(constants: type[Table], presets: Iterable[str]) -> type[Table]
     return create_model("PhysicsTable", __base__=Table, **keys)
 
 
-def naming_table(declaration: type[Constants]) -> type[Table]:
-    """A table whose `name` is that of a constant that can be learned."""
-    keys: dict[str, Any] = {"name": (Literal[tuple(learnable_in(declaration))], ...)}
-    return create_model("NamingTable", __base__=Table, **keys)
+def names_of(declaration: type[Constants]) -> Any:
+    """The type of a key that names a constant that can be learned."""
+    return Literal[tuple(learnable_in(declaration))]
 
 
 def _table(keys: Mapping[str, Any]) -> type[DeclaredTable]:

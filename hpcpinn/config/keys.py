@@ -17,7 +17,10 @@ _BEYOND = 1e9
 
 def words_of(model: type[BaseModel]) -> dict[str, str]:
     """What is said of every key of a table: by its own docstring, or by the declaration of the constant."""
-    return {name: entry.words for name, entry in declared_in(model).items()} | described(model)
+    found = {name: entry.words for name, entry in declared_in(model).items()}
+    for owner in reversed(model.__mro__):  # keys that it shares with others are said there
+        found |= described(owner)
+    return found
 
 
 def described(owner: type) -> dict[str, str]:

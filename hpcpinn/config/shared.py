@@ -5,8 +5,11 @@ from typing import Annotated, Literal
 
 from pydantic import Field
 
-from hpcpinn.config.values import Count, File, Finite, Positive, PositiveTime, Table, Text, several
+from hpcpinn.config.values import Count, File, Finite, Positive, PositiveTime, Seed, Size, Table, Text, several
 from hpcpinn.core.plausibility import QUANTITIES
+
+Tolerance = Annotated[Positive, QUANTITIES["tolerance"]]
+"""A relative error that is still accepted."""
 
 
 class RunTable(Table):
@@ -25,7 +28,7 @@ class RunTable(Table):
     duration: Annotated[PositiveTime, QUANTITIES["duration of a run"]] = 50.0
     output_interval: Annotated[PositiveTime, QUANTITIES["interval of output"]] = 1.0
     output: Text = "results/run.h5"
-    seed: Annotated[int, Field(ge=0, lt=2**32)] = 0
+    seed: Seed = 0
     transport: Literal["auto", "serial", "mpi4jax", "mpi4py"] = "auto"
     checkpoint_every: Count = 20
 
@@ -43,33 +46,95 @@ class WindowTable(Table):
     first: PositiveTime = 0.1
     shortest: PositiveTime = 1e-6
     longest: PositiveTime = 5.0
-    tolerance: Annotated[Positive, QUANTITIES["tolerance"]] = 1e-6
+    tolerance: Tolerance = 1e-6
 
 
-class ParameterTable(Table):
-    """A constant that is to be inferred: its logarithm where it is positive, itself where it may have either sign.
+class NetworkTable(Table):
+    """The trunk, of whose features solutions are combinations.
+
+    Attributes:
+        activation: Activation of the hidden layers.
+        layers: Number of hidden layers.
+        scale: Largest wave number of the first layer on [−1, 1].
+    """
+
+    activation: Literal["sine", "tanh"] = "sine"
+    layers: Size = 1
+    scale: Positive = 2.2
+
+
+class TrainingTable(Table):
+    """How trunk and heads are trained.
+
+    Attributes:
+        trainer: Least squares on the heads, Levenberg-Marquardt on trunk and heads, or a first-order baseline.
+        newton_tolerance: Relative update at which Gauss-Newton stops.
+        newton_max: Largest number of Gauss-Newton steps per window.
+        steps: Steps of the first-order trainers per window.
+        learning_rate: First learning rate of `adam`.
+    """
+
+    trainer: Literal["least-squares", "levenberg-marquardt", "adam", "lbfgs"] = "least-squares"
+    newton_tolerance: Tolerance = 1e-8
+    newton_max: Count = 4
+    steps: Count = 10_000
+    learning_rate: Positive = 1e-3
+
+
+class SchwarzTable(Table):
+    """How subdomains agree.
+
+    Attributes:
+        order: Order of a sweep: red and black in turn, or all at once.
+        jump_tolerance: Relative interface jump at which sweeps stop.
+        max_sweeps: Most sweeps per Newton step.
+    """
+
+    order: Literal["red-black", "additive"] = "red-black"
+    jump_tolerance: Tolerance = 1e-5
+    max_sweeps: Count = 8
+
+
+class PositiveParameterTable(Table):
+    """A positive constant that is to be inferred, as its logarithm.
 
     Attributes:
         name: Name of the constant.
         start: Value where the iteration begins; the run's value where left out.
-        prior: Median of a prior; none where left out.
-        prior_factor: The prior says that a positive constant is within this factor of the median, 68 %.
-        prior_sd: Standard deviation of the prior of a constant of either sign, in its own unit.
+        prior: Median of a log-normal prior; none where left out.
+        prior_factor: Factor of the median within which the prior says that the constant is, 68 %.
     """
 
     name: Text
+    start: Positive | None = None
+    prior: Positive | None = None
+    prior_factor: Annotated[Finite, Field(gt=1)] = 3.0
+
+    def prior_width(self, measure: float = 0.0) -> float:
+        """Standard deviation of the prior of the logarithm."""
+        return math.log(self.prior_factor)
+
+
+class ParameterTable(PositiveParameterTable):
+    """A constant that is to be inferred: its logarithm where it is positive, itself where it may have either sign.
+
+    Attributes:
+        prior: Median of a prior, log-normal for a positive constant, normal for another; none where left out.
+        prior_factor: Factor of the median within which the prior says that a positive constant is, 68 %.
+        prior_sd: Standard deviation of the prior of a constant of either sign, in its own unit.
+    """
+
     start: Finite | None = None
     prior: Finite | None = None
-    prior_factor: Annotated[Finite, Field(gt=1)] = 3.0
     prior_sd: Positive | None = None
 
-    def prior_width(self, measure: float) -> float:
+    def prior_width(self, measure: float = 0.0) -> float:
         """Standard deviation of the prior of the logarithm, or of the constant over what it is counted in.
 
         Args:
-            measure: What it is counted in; 0 for a logarithm.
+            measure: Step that the constant is counted in; 0 for a logarithm.
         """
-        return (self.prior_sd or math.inf) / measure if measure else math.log(self.prior_factor)
+        return (self.prior_sd or math.inf) / measure if measure else super().prior_width()
 
 
 Parameters = Annotated[tuple[ParameterTable, ...], several()]

@@ -82,6 +82,7 @@ PositiveLength = Annotated[Positive, Field(le=LARGEST_LENGTH), BeforeValidator(i
 Count = Annotated[int, Field(ge=1, le=10**9)]
 Size = Annotated[int, Field(ge=1, le=10**4)]
 """A count of things of which each takes a good deal of memory."""
+Seed = Annotated[int, Field(ge=0, lt=2**32)]
 Many = Annotated[int, Field(ge=1, le=10**6)]
 """A count of things of which each takes little."""
 

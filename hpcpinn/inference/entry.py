@@ -109,7 +109,7 @@ def inverse_problem(
     return InverseProblem(
         model,
         model.coordinates.of(starts),
-        prior_of(learn, model.coordinates),
+        prior_of([(one.prior, one.prior_width) for one in learn], model.coordinates),
         settings,
         description,
         unit,

@@ -1,7 +1,7 @@
 """What every inference does with what it found: priors, estimates and their figures."""
 
 from collections.abc import Iterator, Mapping, Sequence
-from typing import Any, Protocol, runtime_checkable
+from typing import Any
 
 import numpy as np
 from jaxtyping import Float
@@ -18,26 +18,16 @@ from hpcpinn.io.observations import Observations
 from hpcpinn.wording import counted
 
 
-@runtime_checkable
-class WithPrior(Protocol):
-    """A constant that is to be inferred, as run descriptions have it."""
+def prior_of(priors: Sequence[tuple[float | None, float]], coordinates: Coordinates) -> Prior:
+    """The priors of the coordinates; precision 0 where there is none.
 
-    @property
-    def prior(self) -> float | None:
-        """Median of its prior; None for none."""
-        ...
-
-    @property
-    def prior_width(self) -> float:
-        """Standard deviation of the prior of its coordinate."""
-        ...
-
-
-def prior_of(parameters: Sequence[WithPrior], coordinates: Coordinates) -> Prior:
-    """The priors of the coordinates; precision 0 where there is none."""
-    given = np.array([p.prior is not None for p in parameters], bool)
-    centre = coordinates.of([1.0 if p.prior is None else p.prior for p in parameters])
-    widths = np.array([p.prior_width for p in parameters], float)
+    Args:
+        priors: Median of every constant, None for no prior, and standard deviation of its coordinate.
+        coordinates: Coordinates of the constants.
+    """
+    given = np.array([median is not None for median, _ in priors], bool)
+    centre = coordinates.of([1.0 if median is None else median for median, _ in priors])
+    widths = np.array([width for _, width in priors], float)
     return Prior(np.where(given, centre, 0.0), np.where(given, widths**-2.0, 0.0))
 
 

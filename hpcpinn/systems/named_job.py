@@ -5,7 +5,9 @@ import sys
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Annotated
+
+import typer
 
 from hpcpinn.config.jobs import bundled_job, bundled_names, near_job
 from hpcpinn.config.load import Override
@@ -18,6 +20,10 @@ from hpcpinn.wording import as_typed
 if TYPE_CHECKING:
     from hpcpinn.core.front import Bare
 
+MorphologyOption = Annotated[str | None, typer.Option(help="SWC file to use instead of the job's.", metavar="FILE")]
+"""``--morphology``"""
+OutputOption = Annotated[str | None, typer.Option(help="Result file to write instead of the job's.", metavar="FILE")]
+"""``--output``"""
 JOB_HELP = "Job file (TOML), or the name of a bundled one (hpcpinn jobs)"
 """Begins the help of JOB."""
 

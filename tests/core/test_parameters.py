@@ -7,9 +7,9 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from pydantic import ValidationError
+from pydantic import TypeAdapter, ValidationError
 
-from hpcpinn.config.declared import changes_table, naming_table, physics_table, truth_table, whole_table
+from hpcpinn.config.declared import changes_table, names_of, physics_table, truth_table, whole_table
 from hpcpinn.config.plausible import findings
 from hpcpinn.config.reading import Reading
 from hpcpinn.config.values import Table
@@ -117,9 +117,10 @@ def test_what_can_be_learned_has_names_units_and_measures():
     }  # fmt: skip
     measures = Coordinates(tuple(entry.measure for entry in learnable_in(Pair).values()))
     assert list(measures.is_logarithm) == [True, False, True]
-    assert naming_table(Pair).model_validate({"name": "shift"})
+    naming = TypeAdapter(names_of(Pair))
+    assert naming.validate_python("shift") == "shift"
     with pytest.raises(ValidationError, match="'tau', 'shift' or 'current'"):
-        naming_table(Pair).model_validate({"name": "form"})
+        naming.validate_python("form")
     truth = truth_table(Pair)
     assert set(truth.model_fields) == set(learnable_in(Pair))
     with pytest.raises(ValidationError):

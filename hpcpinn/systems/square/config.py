@@ -3,12 +3,21 @@
 Times in ms, lengths in µm, concentrations in µM. A key that means nothing on a square is unknown here.
 """
 
-import math
 from typing import Annotated, Literal
 
 from pydantic import Field
 
-from hpcpinn.config.declared import changes_table, naming_table, physics_table
+from hpcpinn.config.declared import changes_table, names_of, physics_table
+from hpcpinn.config.shared import (
+    InferenceTable,
+    NetworkTable,
+    PositiveParameterTable,
+    RunTable,
+    SchwarzTable,
+    Tolerance,
+    TrainingTable,
+    WindowTable,
+)
 from hpcpinn.config.values import (
     Count,
     Description,
@@ -18,6 +27,7 @@ from hpcpinn.config.values import (
     NonNegative,
     Positive,
     PositiveTime,
+    Seed,
     Size,
     Table,
     Text,
@@ -53,93 +63,63 @@ class SquarePhysicsConfig(physics_table(DopamineConstantsConfig, PRESETS)):  # t
     """
 
 
-class SquareOutputConfig(Table):
+class SquareOutputConfig(RunTable):
     """How long, and what is written.
 
     Attributes:
         duration: Simulated time, ms; that of the preset's publication where left out.
-        output_interval: Time between two frames, ms.
         cells: Output cells along a side of a subdomain; a frame holds the values in their middles.
-        output: Result file, relative to the working directory. It replaces an older result or an empty
-            file, and nothing else.
-        seed: Seed of every random number in the run.
-        transport: How ranks talk; ``auto`` takes mpi4jax under mpirun, nothing with one rank.
-        checkpoint_every: Windows from one checkpoint to the next.
     """
 
-    duration: Annotated[PositiveTime | None, QUANTITIES["duration of a run"]] = None
+    duration: Annotated[PositiveTime | None, QUANTITIES["duration of a run"]] = None  # type: ignore[assignment]
     output_interval: Annotated[PositiveTime, QUANTITIES["interval of output"]] = 0.5
     cells: Size = 12
     output: Text = "results/dopamine.h5"
-    seed: Annotated[int, Field(ge=0, lt=2**32)] = 0
-    transport: Literal["auto", "serial", "mpi4jax", "mpi4py"] = "auto"
-    checkpoint_every: Count = 20
 
 
-class SquareNetworkConfig(Table):
+class SquareNetworkConfig(NetworkTable):
     """The trunks along the axes, whose products are the features of a subdomain.
 
     Attributes:
         features_space: Features along each side of a subdomain; flat where the side lies on a wall.
         features_time: Features in time.
-        activation: Activation of the hidden layers.
-        layers: Number of hidden layers.
         scale: Largest wave number of the first layer on [−1, 1] for up to six features, more for more.
     """
 
     features_space: Annotated[int, Field(ge=4, le=24)] = 10
     features_time: Annotated[int, Field(ge=3, le=24)] = 9
-    activation: Literal["sine", "tanh"] = "sine"
-    layers: Size = 1
-    scale: Positive = 2.2
 
 
-class SquareTrainingConfig(Table):
+class SquareTrainingConfig(TrainingTable):
     """How heads are trained.
 
     Attributes:
-        trainer: Least squares on the heads, Levenberg-Marquardt on trunks and heads, or a first-order baseline.
         points_space, points_time: Collocation points along a side and in time; by default two more
             than there are features.
-        newton_tolerance: Relative update at which Gauss-Newton stops.
-        newton_max: Largest number of Gauss-Newton steps per window.
-        steps: Steps of the first-order trainers per window.
-        learning_rate: First learning rate of `adam`.
     """
 
-    trainer: Literal["least-squares", "levenberg-marquardt", "adam", "lbfgs"] = "least-squares"
     points_space: Annotated[int | None, Field(ge=4, le=40)] = None
     points_time: Annotated[int | None, Field(ge=3, le=40)] = None
-    newton_tolerance: Annotated[Positive, QUANTITIES["tolerance"]] = 1e-8
-    newton_max: Count = 4
-    steps: Count = 10_000
-    learning_rate: Positive = 1e-3
 
 
-class SquareSchwarzConfig(Table):
+class SquareSchwarzConfig(SchwarzTable):
     """How subdomains agree: Robin traces on their common sides.
 
     Attributes:
-        order: Red and black in turn, as on a chessboard, or all at once.
         acceleration: ``anderson`` mixes the last sweeps.
-        jump_tolerance: Relative interface jump at which sweeps stop.
         max_sweeps: Most sweeps per window.
     """
 
-    order: Literal["red-black", "additive"] = "red-black"
     acceleration: Literal["anderson", "none"] = "anderson"
-    jump_tolerance: Annotated[Positive, QUANTITIES["tolerance"]] = 1e-9
+    jump_tolerance: Tolerance = 1e-9
     max_sweeps: Count = 100
 
 
-class SquareWindowConfig(Table):
+class SquareWindowConfig(WindowTable):
     """Time windows, short at first and longer as the field smooths.
 
     Attributes:
-        first: Length of the first window, ms.
         growth: Largest ratio of the lengths of a window and the next.
-        shortest: A window that fails at this length ends the run, ms.
-        longest: No window is longer, ms.
         tolerance: Error estimate above which a window is rejected and retried, relative to the field.
     """
 
@@ -147,27 +127,18 @@ class SquareWindowConfig(Table):
     growth: Annotated[Finite, Field(gt=1)] = 1.6
     shortest: PositiveTime = 1e-3
     longest: PositiveTime = 20.0
-    tolerance: Annotated[Positive, QUANTITIES["tolerance"]] = 3e-4
+    tolerance: Tolerance = 3e-4
 
 
-class ParameterConfig(naming_table(DopamineConstants)):  # type: ignore[misc]
+class ParameterConfig(PositiveParameterTable):
     """A constant that is to be inferred, as its logarithm.
 
     Attributes:
         name: Name of the constant in [physics.constants].
         start: Value where the iteration begins; the preset's value where left out.
-        prior: Median of a log-normal prior; none where left out.
-        prior_factor: The prior says that the constant is within this factor of the median, 68 %.
     """
 
-    start: Positive | None = None
-    prior: Positive | None = None
-    prior_factor: Annotated[Finite, Field(gt=1)] = 3.0
-
-    @property
-    def prior_width(self) -> float:
-        """Standard deviation of the prior of the logarithm."""
-        return math.log(self.prior_factor)
+    name: names_of(DopamineConstants)  # type: ignore[valid-type]
 
 
 class DataConfig(Table):
@@ -189,27 +160,21 @@ class DataConfig(Table):
     noise: Positive = 0.02
     first: Time = 0.5
     last: PositiveTime = 18.0
-    seed: Annotated[int, Field(ge=0, lt=2**32)] = 0
+    seed: Seed = 0
     truth: DopamineConstantsConfig = DopamineConstantsConfig()
 
 
-class InferenceConfig(Table):
+class InferenceConfig(InferenceTable):
     """How constants are inferred (``hpcpinn infer``).
 
     Attributes:
         features: Features along each side of the square; the heads follow the equation exactly in time.
-        tolerance: Step of the logarithms, in standard deviations, at which the iteration stops.
-        max_steps: Most Gauss-Newton steps.
-        undetermined_above: A constant whose logarithm has a standard deviation above this by the data alone
-            (Fisher information) is reported as undetermined.
-        undetermined_factor: So is one that, this many times smaller or larger, fits the data as well (profile
-            likelihood, 95 %).
+        undetermined_factor: Factor by which a constant is undetermined, too, that, so many times smaller or larger,
+            fits the data as well (profile likelihood, 95 %).
     """
 
     features: Annotated[int, Field(ge=8, le=40)] = 30
-    tolerance: Positive = 1e-6
     max_steps: Count = 200
-    undetermined_above: Positive = 1.0
     undetermined_factor: Annotated[Finite, Field(gt=1)] = 10.0
 
 

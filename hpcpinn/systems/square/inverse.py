@@ -146,7 +146,7 @@ def problem_of(config: SquareConfig) -> InverseProblem:
     return InverseProblem(
         model=by_networks(square, names),
         start=np.log([start(parameter) for parameter in parameters]),
-        prior=prior_of(parameters, Coordinates.logarithms(len(parameters))),
+        prior=prior_of([(one.prior, one.prior_width()) for one in parameters], Coordinates.logarithms(len(parameters))),
         settings=FitSettings(
             tolerance=settings.tolerance,
             max_steps=settings.max_steps,

@@ -110,6 +110,7 @@ def _laid(
     names = tuple(parameter.name for parameter in config.parameter)
     model, begin = build_model(config, communicator, names, starts, sites)
     coordinates, settings = model.coordinates, config.inference
+    measured = zip(config.parameter, coordinates.measure, strict=True)
 
     def meshed_at(z: Float[ndarray, " p"]) -> InverseProblem:
         return _laid(config, communicator, sites, coordinates.values(z).tolist())
@@ -120,7 +121,7 @@ def _laid(
     return InverseProblem(
         model=model,
         start=coordinates.of(begin),
-        prior=prior_of(config.parameter, coordinates),
+        prior=prior_of([(one.prior, one.prior_width(measure)) for one, measure in measured], coordinates),
         settings=FitSettings(
             tolerance=settings.tolerance,
             max_steps=settings.max_steps,

@@ -8,7 +8,7 @@ from typing import Annotated
 import typer
 
 from hpcpinn.systems.cell.config.reading import gives, load_with_origin
-from hpcpinn.systems.named_job import JOB_HELP, chosen_job
+from hpcpinn.systems.named_job import JOB_HELP, MorphologyOption, chosen_job
 from hpcpinn.terminal.progress import make_progress
 
 
@@ -16,9 +16,7 @@ def threshold(
     job: Annotated[
         Path | None, typer.Argument(help=f"{JOB_HELP}, with a field; or an SWC file: defaults on it.")
     ] = None,
-    morphology: Annotated[
-        str | None, typer.Option(help="SWC file to use instead of the job's.", metavar="FILE")
-    ] = None,
+    morphology: MorphologyOption = None,
     site: Annotated[str, typer.Option(help="Where a spike is looked for.")] = "soma",
     up_to: Annotated[
         float | None,

@@ -1,45 +1,30 @@
 """Tables of a run description that say what is inferred on a cell, and from which data."""
 
-import math
 from collections.abc import Mapping
 from typing import Annotated, Any
 
 from pydantic import Field
 
 from hpcpinn.config.declared import truth_table
-from hpcpinn.config.values import Count, File, Finite, Positive, PositiveTime, Table, Text, Time, several
+from hpcpinn.config.shared import InferenceTable, ParameterTable
+from hpcpinn.config.values import Count, File, Finite, Positive, PositiveTime, Seed, Table, Text, Time, several
 from hpcpinn.core.plausibility import QUANTITIES
 from hpcpinn.physics.constants import BufferConstants, CalciumConstants, Gate, Organelle
 from hpcpinn.physics.membrane_constants import CableConstants, FieldConstants
-from hpcpinn.systems.cell.config.learnable import PLAIN, measure_of
+from hpcpinn.systems.cell.config.learnable import PLAIN
 from hpcpinn.systems.cell.config.stimulation import CurrentConfig
 
 
-class CellParameterConfig(Table):
+class CellParameterConfig(ParameterTable):
     """A constant of the cell that is to be inferred: its logarithm, or itself where it may have either sign.
 
     Attributes:
         name: Name of the constant in [physics.constants]; `vdcc_density.apic` for the density of channels on one type
-            of neurite, `gates[0].half` for a constant of one gate of the channel. Of the voltage, where a field or a
+            of neurite, `gates[0].half` for a constant of one gate of the channel, `buffers[0].total` for one of the
+            first [[buffer]], `organelles[0].serca_max` for one of the [[organelle]]. Of the voltage, where a field or a
             clamp drives it: `cable.R_i`, `cable.C_m`, `cable.temperature`, `field.magnitude`, and of currents
             `channels.squid.sodium.conductance` or `.reversal`.
-        start: Value where the iteration begins; the run's value where left out.
-        prior: Median of a prior, log-normal for a positive constant, normal for another; none where left out.
-        prior_factor: The prior says that a positive constant is within this factor of the median, 68 %.
-        prior_sd: Standard deviation of the prior of a constant of either sign, in its own unit.
     """
-
-    name: Text
-    start: Finite | None = None
-    prior: Finite | None = None
-    prior_factor: Annotated[Finite, Field(gt=1)] = 3.0
-    prior_sd: Positive | None = None
-
-    @property
-    def prior_width(self) -> float:
-        """Standard deviation of the prior of the logarithm, or of the constant over what it is counted in."""
-        measure = measure_of(self.name)
-        return (self.prior_sd or math.inf) / measure if measure else math.log(self.prior_factor)
 
 
 class GateTruthConfig(truth_table(Gate)):  # type: ignore[misc]
@@ -124,7 +109,7 @@ class CellDataConfig(Table):
     last: PositiveTime | None = None
     interval: Annotated[PositiveTime, QUANTITIES["interval of probes"]] = 1.0
     noise: Positive = 0.03
-    seed: Annotated[int, Field(ge=0, lt=2**32)] = 0
+    seed: Seed = 0
     truth: CellTruthConfig = CellTruthConfig()
 
 
@@ -142,14 +127,10 @@ class CellUncertaintyConfig(Table):
     effective_least: Positive = 100.0
 
 
-class CellInferenceConfig(Table):
+class CellInferenceConfig(InferenceTable):
     """How constants of a cell are inferred (``hpcpinn infer``).
 
     Attributes:
-        tolerance: Step of the logarithms, in standard deviations, at which the iteration stops.
-        max_steps: Most Gauss-Newton steps.
-        undetermined_above: A logarithm whose standard deviation from the data alone is above this is
-            reported as undetermined.
         check_level: The model is called wrong where data as far from it as these have a smaller probability.
         replicates: Replicated data sets of the check.
         band_interval: Time between two points of the predictive bands, ms.
@@ -157,7 +138,6 @@ class CellInferenceConfig(Table):
 
     tolerance: Positive = 1e-3
     max_steps: Count = 30
-    undetermined_above: Positive = 1.0
     check_level: Annotated[Finite, Field(gt=0, lt=1)] = 0.01
     replicates: Annotated[int, Field(ge=100, le=10**7)] = 4000
     band_interval: Annotated[PositiveTime, QUANTITIES["interval of probes"]] = 0.25

@@ -12,6 +12,7 @@ from typing import Annotated, Any, Literal
 from pydantic import Field
 
 from hpcpinn.config.declared import changes_table, physics_table, whole_table
+from hpcpinn.config.shared import NetworkTable, RunTable, SchwarzTable, Tolerance, TrainingTable, WindowTable
 from hpcpinn.config.values import (
     Count,
     Description,
@@ -21,7 +22,6 @@ from hpcpinn.config.values import (
     LengthUnit,
     Many,
     NonNegative,
-    Positive,
     PositiveLength,
     PositiveTime,
     Potential,
@@ -211,71 +211,46 @@ class ProbeConfig(Table):
         return self.name or self.site
 
 
-class OutputConfig(Table):
+class OutputConfig(RunTable):
     """How long, and what is written.
 
     Attributes:
-        duration: Simulated time, ms.
         output_interval: Time between two frames of the whole cell, ms. Long runs add one at the end of every train.
         probe_interval: Time between two samples of the probes, ms.
-        output: Result file, relative to the working directory. It replaces an older result or an empty
-            file, and nothing else.
-        seed: Seed of every random number in the run.
         checkpoint_every: Windows between checkpoints.
-        transport: How ranks talk; ``auto`` takes mpi4jax under mpirun, nothing with one rank.
     """
 
-    duration: Annotated[PositiveTime, QUANTITIES["duration of a run"]] = 50.0
-    output_interval: Annotated[PositiveTime, QUANTITIES["interval of output"]] = 1.0
     probe_interval: Annotated[PositiveTime, QUANTITIES["interval of probes"]] = 0.1
-    output: Text = "results/run.h5"
-    seed: Annotated[int, Field(ge=0, lt=2**32)] = 0
     checkpoint_every: Count = 10
-    transport: Literal["auto", "serial", "mpi4jax", "mpi4py"] = "auto"
 
 
-class NetworkConfig(Table):
+class NetworkConfig(NetworkTable):
     """The trunk.
 
     Attributes:
         trunk: Products of features of space and of time (``separable``), or one network of both.
         features: About how many features: degrees of freedom per piece and species.
-        activation: Activation of the hidden layers.
-        layers: Number of hidden layers.
-        scale: Largest wave number of the first layer on [−1, 1].
     """
 
     trunk: Literal["separable", "joint"] = "separable"
     features: Annotated[int, Field(ge=4, le=1000)] = 28
-    activation: Literal["sine", "tanh"] = "sine"
-    layers: Size = 1
-    scale: Positive = 2.2
 
 
-class TrainingConfig(Table):
+class TrainingConfig(TrainingTable):
     """How trunk and heads are trained.
 
     Attributes:
-        trainer: Least squares on the heads, Levenberg-Marquardt on trunk and heads, or a
-            first-order baseline.
         collocation: Choice of the points where the equation is asked to hold.
         points_space, points_time: Collocation points per piece and window; by default two more
             than the trunk has features of space and of time.
-        newton_tolerance: Relative update at which Gauss-Newton stops.
-        newton_max: Largest number of Gauss-Newton steps per window.
-        steps: Steps of the first-order trainers per window.
-        learning_rate: First learning rate of `adam`.
         alpha: Weight of the equation against the data in the loss of the first-order trainers.
     """
 
-    trainer: Literal["least-squares", "levenberg-marquardt", "adam", "lbfgs"] = "least-squares"
     collocation: Literal["gauss", "random", "residual-adaptive"] = "gauss"
     points_space: Annotated[int | None, Field(ge=2, le=1000)] = None
     points_time: Annotated[int | None, Field(ge=2, le=1000)] = None
-    newton_tolerance: Annotated[Positive, QUANTITIES["tolerance"]] = 1e-5
+    newton_tolerance: Tolerance = 1e-5
     newton_max: Count = 12
-    steps: Count = 10_000
-    learning_rate: Positive = 1e-3
     alpha: Annotated[Finite, Field(gt=0, lt=1)] = 0.5
 
 
@@ -295,24 +270,18 @@ class PiecesConfig(Table):
     cells_per_piece: Size = 4
 
 
-class SchwarzConfig(Table):
+class SchwarzConfig(SchwarzTable):
     """How pieces agree.
 
     Attributes:
         transmission: What crosses an interface.
-        order: Red and black in turn, or all at once.
         acceleration: ``stars`` solves at whole nodes, ``tree`` also at all nodes of the tree at once
             where one sweep over stars is not enough (both with ``robin``; ``tree`` is the default
             there); ``anderson`` mixes the last sweeps over pieces.
-        jump_tolerance: Relative interface jump at which sweeps stop.
-        max_sweeps: Most sweeps per Newton step.
     """
 
     transmission: Literal["robin", "dirichlet-neumann"] = "robin"
-    order: Literal["red-black", "additive"] = "red-black"
     acceleration: Literal["tree", "stars", "anderson", "none"] | None = None
-    jump_tolerance: Annotated[Positive, QUANTITIES["tolerance"]] = 1e-5
-    max_sweeps: Count = 8
 
     @property
     def chosen_acceleration(self) -> str:
@@ -321,24 +290,20 @@ class SchwarzConfig(Table):
         return self.acceleration or best
 
 
-class WindowConfig(Table):
+class WindowConfig(WindowTable):
     """Time windows.
 
     Attributes:
         kind: ``coupled`` windows solve everything at once, ``split`` ones (table [split]) are for
             long protocols; ``mixed``: coupled for a while after pulses and releases, split between.
         first: Length of the first window and of the first one after a source switches, ms.
-        shortest: A window that fails at this length ends the run, ms.
-        longest: No window is longer, ms.
         tolerance: Error estimate above which a window is rejected and retried, relative to the largest
             excursion so far, or to 5 % of the species' scale where that is larger.
     """
 
     kind: Literal["coupled", "split", "mixed"] = "coupled"
-    first: PositiveTime = 0.1
     shortest: PositiveTime = 1e-3
-    longest: PositiveTime = 5.0
-    tolerance: Annotated[Positive, QUANTITIES["tolerance"]] = 1e-3
+    tolerance: Tolerance = 1e-3
 
 
 class RunConfig(Description):

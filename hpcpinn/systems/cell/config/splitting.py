@@ -4,7 +4,8 @@ from typing import Annotated, Literal
 
 from pydantic import Field
 
-from hpcpinn.config.values import File, Finite, NonNegative, Positive, PositiveTime, Table
+from hpcpinn.config.shared import Tolerance
+from hpcpinn.config.values import File, Finite, NonNegative, PositiveTime, Table
 from hpcpinn.core.plausibility import QUANTITIES
 
 
@@ -33,7 +34,7 @@ class SplitConfig(Table):
     """
 
     windows: Literal["adaptive", "fixed"] = "fixed"
-    tolerance: Annotated[Positive, QUANTITIES["tolerance"]] = 1e-4
+    tolerance: Tolerance = 1e-4
     first: PositiveTime = 0.1
     growth: Annotated[Finite, Field(ge=1)] = 1.2
     longest: PositiveTime = 5.0
