@@ -119,7 +119,8 @@ def digests(read: Reads, length: int, numbers: Iterable[int]) -> dict[int, bytes
     parts = [wanted[at : at + _HASHED_TOGETHER] for at in range(0, len(wanted), _HASHED_TOGETHER)]
     if len(parts) < 2:
         return dict(zip(wanted, some(wanted), strict=True))
-    with ThreadPoolExecutor(min(_THREADS, len(os.sched_getaffinity(0)))) as pool:  # hashing lets other threads run
+    usable = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    with ThreadPoolExecutor(min(_THREADS, usable)) as pool:  # hashing lets other threads run
         return dict(zip(wanted, (digest for part in pool.map(some, parts) for digest in part), strict=True))
 
 
