@@ -114,3 +114,18 @@ def test_in_split_windows_parts_of_a_buffer_are_the_whole_one_however_it_is_cut(
 def test_a_name_that_something_else_has_is_refused(tmp_path: Path, name: str) -> None:
     with pytest.raises(InputError, match=rf"buffer\[0\]|\[\[buffer\]\] number 1.*{name}|{name}"):
         solved(tmp_path / "run.h5", f"buffer=[{DYE.replace('fluo4', name)}]")
+
+
+@pytest.mark.slow
+def test_in_mixed_windows_a_dye_agrees_with_the_reference(tmp_path: Path) -> None:
+    """Coupled after the release, to what coupled windows reach, and split by networks later, to what these do."""
+    result = split(
+        tmp_path / "dye.h5", 'window.kind="mixed"', "split.coupled_for=0.5", "pieces.max_length=20.0",
+        "window.tolerance=1e-2", "run.output_interval=0.25", f"buffer=[{DYE}]",
+    )  # fmt: skip
+    checked = validate(result.path, refinement=3, patience=30.0)
+    error, coupled = checked.settled.error, checked.time <= 1.5 + 1e-9
+    assert np.ptp(result.fluo4) > 1.0
+    assert max(checked.error["calcium"][coupled]) < 2e-4
+    assert error["calcium"] < 5e-3
+    assert max(error["calbindin"], error["fluo4"]) < 1e-5
