@@ -106,10 +106,12 @@ def after_rejected(rule: WindowRule, plan: Plan, length: float, error: float, wh
         SolveError: The window was as short as allowed.
     """
     if length <= rule.shortest * (1.0 + 1e-9):
-        help_ = ["lower window.shortest", "raise window.tolerance", *filter(None, [rule.remedy])]
+        looser = ["raise window.tolerance"] if math.isfinite(error) else []  # what is no number is within none
+        help_ = ["lower window.shortest", *looser, *filter(None, [rule.remedy])]
+        before = ", ".join(help_[:-1]) + "," * (len(help_) > 2)
         raise SolveError(
             f"{why} at the shortest window allowed (window.shortest = {rule.shortest / rule.unit:.3g}); "
-            f"{', '.join(help_[:-1])}{',' if rule.remedy else ''} or {help_[-1]}"
+            f"{f'{before} or {help_[-1]}' if before else help_[-1]}"
         )
     factor = 0.25
     if math.isfinite(error) and error > 0.0:

@@ -11,7 +11,7 @@ from hpcpinn.core.system import Attempt, Packed
 from hpcpinn.errors import InputError
 from hpcpinn.marching.checkpoints import Q, Reached, state_in
 from hpcpinn.marching.controller import next_length
-from hpcpinn.marching.march import ROUNDING, next_stop
+from hpcpinn.marching.march import ROUNDING, Step, next_stop
 
 if TYPE_CHECKING:
     from hpcpinn.parallel.communicator import Communicator
@@ -21,12 +21,17 @@ _DEEPEST = 8
 
 
 def check_kept(
-    path: Path, communicator: "Communicator", reached: Reached[Q], settings: Mapping[str, str], who: str
+    path: Path,
+    communicator: "Communicator",
+    reached: Reached[Q],
+    settings: Mapping[str, str],
+    who: str,
+    last: Step[Q] | None = None,
 ) -> None:
     """Refuses a state that a checkpoint does not give back. Collective over all ranks.
 
     What is packed again must be the same to the last bit. A part of the state that comes back otherwise without being
-    packed may be of no account: one window from both tells.
+    packed may be of no account: one window from both tells, the next one, and at the end of a run the last one again.
 
     Args:
         path: The checkpoint, just written.
@@ -34,6 +39,7 @@ def check_kept(
         reached: State of the march, and what belongs to it.
         settings: Values that states depend on, as in `hpcpinn.marching.checkpoints.save`.
         who: Name of the system that packs, for messages.
+        last: The window that led to the state; None where that is not known.
 
     Raises:
         InputError: On all ranks: something is lost.
@@ -50,10 +56,16 @@ def check_kept(
     if name is not None:
         error = InputError(f"{who}: pack gives another {name!r} after unpack(pack(state)); let them keep every bit")
     communicator.agree(error)
-    lost = next((place for place in communicator.share(differing_place(state, again)) if place is not None), None)
-    if lost is None or state.time >= problem.stops[-1] * (1.0 - ROUNDING):
+    if state.time < problem.stops[-1] * (1.0 - ROUNDING):
+        length = next_length(problem.rule, reached.plan, state.time, next_stop(problem.stops, state.time))
+    elif last is not None:
+        state, length = last.before, last.attempt.length
+        again = problem.unpack(problem.pack(state))
+    else:
         return
-    length = next_length(problem.rule, reached.plan, state.time, next_stop(problem.stops, state.time))
+    lost = next((place for place in communicator.share(differing_place(state, again)) if place is not None), None)
+    if lost is None:
+        return
     one, other = problem.attempt(state, length, None), problem.attempt(again, length, None)
     if not _same_window(problem, one, other):
         error = InputError(

@@ -16,7 +16,7 @@ from jaxtyping import Float
 from numpy import ndarray
 
 from hpcpinn.core.system import Attempt
-from hpcpinn.errors import note_where, noted_where
+from hpcpinn.errors import InputError, note_where, noted_where
 from hpcpinn.marching.controller import Plan, WindowRule, after_accepted, after_rejected, first_plan, next_length
 
 ROUNDING = 1e-12
@@ -112,6 +112,20 @@ def _window(rule: WindowRule, time: float) -> str:
     return f"window at t = {rule.since + time / rule.unit:.6g}"
 
 
+def _refuse_what_is_none(who: str, given: Any) -> None:
+    """Refuses what is no attempt, or has no number where the march needs one.
+
+    Raises:
+        InputError: As above.
+    """
+    if not isinstance(given, Attempt):
+        raise InputError(f"{who}: attempt gives a {type(given).__name__}, not a hpcpinn.core.system.Attempt")
+    for name in ("length", "error"):
+        number = getattr(given, name)
+        if np.ndim(number) or np.asarray(number).dtype.kind not in "biuf":
+            raise InputError(f"{who}: attempt has {name} = {number!r}, which is no number")
+
+
 @dataclass
 class March(Generic[P]):
     """Goes from window to window. Collective over all ranks.
@@ -123,6 +137,7 @@ class March(Generic[P]):
         improvement: Improvement of every attempt before it is judged.
         windows: Number of windows accepted so far.
         reuse: Parts that the last window left for the next.
+        who: Name of what solves windows, for messages; empty: the class of the problem.
     """
 
     problem: P
@@ -131,6 +146,7 @@ class March(Generic[P]):
     improvement: Improvement[P] | None = None
     windows: int = 0
     reuse: Any = None
+    who: str = ""
 
     @classmethod
     def begun(cls, problem: P, state: Any) -> "March[P]":
@@ -153,6 +169,7 @@ class March(Generic[P]):
 
         Raises:
             SolveError: The shortest window allowed is not within the tolerance.
+            InputError: The problem gives something else than an attempt.
         """
         if self.is_at_end:
             raise StopIteration
@@ -163,6 +180,7 @@ class March(Generic[P]):
         while True:
             try:
                 attempt = problem.attempt(state, next_length(rule, plan, state.time, stop), reuse)
+                _refuse_what_is_none(self.who or type(problem).__name__, attempt)
                 if self.improvement is not None:
                     problem, attempt = self.improvement.improved(problem, state, attempt, self.windows)
             except Exception as raised:

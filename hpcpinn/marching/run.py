@@ -153,6 +153,7 @@ class _Loop(Generic[Q]):
     ) -> None:
         self.communicator, self.output, self.options, self.stats = communicator, output, options, reached.stats
         self.march = March(reached.problem, reached.state, reached.plan, options.improvement, reached.stats.windows)
+        self.march.who = options.who
         self.last_saved, self.seconds_setup = clock.perf_counter(), 0.0
         self.is_trusted, self.is_saved, self.said = not options.who, False, ""
 
@@ -215,16 +216,16 @@ class _Loop(Generic[Q]):
             self.march.forget()
         self.is_saved = False
         if self._is_time_to_save():
-            self._save()
+            self._save(step)
         self.stats = self.stats.plus({"seconds_io": clock.perf_counter() - begun})
 
-    def _save(self) -> None:
+    def _save(self, last: Step[Q] | None = None) -> None:
         self.output.flush()
         options = self.options
         if options.checkpoint is not None:
             save(options.checkpoint, self.communicator, self.reached, options.settings, options.improvement)
             if not self.is_trusted:
-                check_kept(options.checkpoint, self.communicator, self.reached, options.settings, options.who)
+                check_kept(options.checkpoint, self.communicator, self.reached, options.settings, options.who, last)
                 self.is_trusted = True
             stopping.keeping("go on from the last checkpoint with --resume")
         # A run that goes on from here has nothing to reuse: neither has this one, to the last bit.

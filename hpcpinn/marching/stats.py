@@ -37,7 +37,7 @@ class Stats:
             windows=self.windows + 1,
             rejected=self.rejected + step.rejected,
             error=max(self.error, attempt.error),
-            largest={**self.largest, **{k: max(self.largest.get(k, 0), v) for k, v in attempt.largest.items()}},
+            largest={**self.largest, **{k: max(self.largest.get(k, v), v) for k, v in attempt.largest.items()}},
         )
         return counted.plus(attempt.notes).plus({"seconds_solve": step.seconds})
 

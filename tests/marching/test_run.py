@@ -12,7 +12,7 @@ import pytest
 from hpcpinn.core.system import Attempt, Packed
 from hpcpinn.errors import InputError, SolveError
 from hpcpinn.marching.checkpoints import Reached, load
-from hpcpinn.marching.controller import WindowRule
+from hpcpinn.marching.controller import Plan, WindowRule
 from hpcpinn.marching.march import March, Step
 from hpcpinn.marching.run import Cadence, RunOptions, run
 from hpcpinn.marching.stats import Stats
@@ -244,6 +244,18 @@ def test_what_fails_at_the_shortest_length_ends_the_run_and_keeps_what_was_accep
     assert load(path, SERIAL, broken, SETTINGS).state.time == output.kept[-1][0]
     whole = finished(RunOptions(resume=path), output)  # where the rope holds, it goes on
     assert output.complete and whole.state.time == END
+
+
+def test_the_largest_of_a_figure_that_stays_negative_is_negative() -> None:
+    problem = Pendulum()
+    steps = [
+        Step(i, problem, None, Attempt(0.1, 0.0, None, largest={"tip": tip}), Plan(0.1), 0, 0.0)
+        for i, tip in enumerate([-70.0, -60.0, -65.0])
+    ]
+    stats = Stats()
+    for step in steps:
+        stats = stats.and_window(step)
+    assert stats["tip"] == -60.0 and stats["none"] == 0
 
 
 def test_a_checkpoint_of_other_settings_is_refused(tmp_path: Path) -> None:

@@ -155,6 +155,36 @@ def test_a_pack_that_loses_something_ends_the_run_at_its_first_checkpoint(
     assert len(read(tmp_path / "pair.h5").windows["start"]) == 1
 
 
+@pytest.mark.parametrize("wrong", ["})", '"w": np.float32(state.w)})'])
+def test_a_run_shorter_than_its_checkpoints_is_read_back_at_its_end(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, wrong: str
+):
+    right = '"w": state.w})'
+    with pytest.raises(InputError, match="pack loses w of a state, on which the next window depends"):
+        run_changed(tmp_path, monkeypatch, right, wrong, "--set", "run.checkpoint_every=50")
+    assert 2 <= len(read(tmp_path / "pair.h5").windows["start"]) < 50
+
+
+@pytest.mark.parametrize(
+    ("wrong", "why"),
+    [
+        ("return None", "attempt gives a NoneType, not a hpcpinn.core.system.Attempt"),
+        ("return error", "attempt gives a float, not a hpcpinn.core.system.Attempt"),
+        ("return Attempt(length, None, twice)", "attempt has error = None, which is no number"),
+        ("return Attempt(length, [error], twice)", "attempt has error = .*, which is no number"),
+    ],
+)
+def test_what_is_no_attempt_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, wrong: str, why: str):
+    said = rf"mistaken.py: the problem of the system 'pair' \(PairProblem\): {why}"
+    with pytest.raises(InputError, match=said):
+        run_changed(tmp_path, monkeypatch, "return Attempt(length, error, twice,", f"{wrong}\n        dict(")
+
+
+def test_where_nothing_is_finite_no_tolerance_is_advised(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    with pytest.raises(SolveError, match=r"\(window.shortest = 1e-06\); lower window.shortest$"):
+        run_changed(tmp_path, monkeypatch, "/ 15.0\n", "/ 15.0 + np.nan\n")
+
+
 def test_a_part_of_a_state_that_no_window_depends_on_need_not_be_packed(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ):
