@@ -95,11 +95,17 @@ def test_two_ranks_take_the_step_of_one(communicator: Communicator) -> None:
     case = case_of("nonlinear")
     mine = slice(0, 2) if communicator.rank == 0 else slice(2, 3)
     together = shared(case, communicator, mine)
-    ours, whole = together.near(together.start), alone().near(alone().start)
-    for part, wanted in zip(ours, whole, strict=True):
-        np.testing.assert_allclose(part, wanted, rtol=0, atol=1e-11 * float(jnp.abs(wanted).max()))
-    trunk, _ = together.trained(LevenbergMarquardt(steps=2))
-    single, _ = alone().trained(LevenbergMarquardt(steps=2))
+    few = LevenbergMarquardt(steps=2)
+
+    def by_one() -> tuple[list[np.ndarray], np.ndarray]:
+        near = [np.asarray(part) for part in alone().near(alone().start)]
+        return near, np.asarray(flattened(alone().trained(few)[0]))
+
+    whole, theta = communicator.on_root(by_one)
+    for part, wanted in zip(together.near(together.start), whole, strict=True):
+        np.testing.assert_allclose(part, wanted, rtol=0, atol=1e-11 * np.abs(wanted).max())
+    trunk, _ = together.trained(few)
+    single = restored(trunk, theta)
     everyone = communicator.share(np.asarray(flattened(trunk)))
     np.testing.assert_array_equal(everyone[0], everyone[1])
     table, other = (feature_table(t, GRID) for t in (trunk, single))
