@@ -9,7 +9,7 @@ what it has besides.
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import MISSING, fields
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, ClassVar, Literal
 
 from pydantic import BaseModel, BeforeValidator, Field, create_model
 
@@ -26,7 +26,13 @@ _WITH_UNITS: Mapping[str, tuple[float, Callable[[object], object]]] = {
 
 
 class DeclaredTable(Table):
-    """A table whose keys come from a declaration; each holds its `Constant` in the metadata of its field."""
+    """A table whose keys come from a declaration; each holds its `Constant` in the metadata of its field.
+
+    Attributes:
+        of_presets: Presets that the keys are changes of, the default first; empty where nobody says.
+    """
+
+    of_presets: ClassVar[Mapping[str, Any]] = {}
 
     @property
     def changes(self) -> dict[str, Any]:
@@ -34,14 +40,21 @@ class DeclaredTable(Table):
         return self.model_dump(exclude_none=True)
 
 
-def changes_table(declaration: type[Constants]) -> type[DeclaredTable]:
-    """Constants that differ from a preset: what is left out is None."""
-    return _table(
+def changes_table(declaration: type[Constants], presets: Mapping[str, Any] | None = None) -> type[DeclaredTable]:
+    """Constants that differ from a preset: what is left out is None.
+
+    Args:
+        declaration: The class of constants.
+        presets: Presets by name, the default first, whose values ``hpcpinn systems`` then shows.
+    """
+    made = _table(
         {
             name: (Annotated[_annotation(declaration, name) | None, entry], None)
             for name, entry in declared(declaration).items()
         }
     )
+    made.of_presets = presets or {}
+    return made
 
 
 def whole_table(declaration: type[Constants]) -> type[DeclaredTable]:

@@ -7,7 +7,7 @@ from typing import Annotated, Any, Literal, get_args, get_origin
 
 from pydantic import BaseModel
 
-from hpcpinn.config.declared import declared_in
+from hpcpinn.config.declared import DeclaredTable, declared_in
 from hpcpinn.config.reading import table_class
 
 _SIGNS = {"gt": "above", "ge": "at least", "lt": "below", "le": "at most"}
@@ -49,12 +49,18 @@ def written(value: Any) -> str:
 def lines_of(model: type[BaseModel], above: str = "") -> Iterator[str]:
     """Tables and keys of a description, a line each: ``tau = 12.5  Time constant, ms. (above 0)``."""
     words, rows = words_of(model), []
+    presets = model.of_presets if issubclass(model, DeclaredTable) else {}
+    preset = next(iter(presets.values()), None)
     for name, info in model.model_fields.items():
         if table_class(info.annotation) is None and name != "system":
-            default = "required" if info.is_required() else written(info.get_default(call_default_factory=True))
+            value = None if info.is_required() else info.get_default(call_default_factory=True)
+            value = getattr(preset, name, None) if value is None else value
+            default = "required" if info.is_required() else written(value)
             bounds = ", ".join(dict.fromkeys(_bounds(Annotated[(info.annotation, None, *info.metadata)])))
             said = words.get(name, "") + choices(info.annotation).replace("`", "")
             rows.append((f"{name} = {default}", said + f" ({bounds})" * bool(bounds)))
+    if presets:
+        yield f"  values are those of the preset {next(iter(presets))!r}; presets: {', '.join(presets)}"
     width = max((len(row[0]) for row in rows), default=0)
     yield from (f"  {key:<{width}}  {said}".rstrip() for key, said in rows)
     for name, info in model.model_fields.items():

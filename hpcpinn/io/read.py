@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     import xarray
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class Probes:
     """What was recorded at points, finely in time; a field is an attribute too, ``probes.calcium``.
 
@@ -47,6 +47,10 @@ class Probes:
             raise AttributeError(f"no field {name!r} was recorded at probes; there are {listed(list(found))}")
         values: ndarray = found[name]
         return values
+
+    def __repr__(self) -> str:
+        samples = counted(len(self.time), "sample")
+        return f"<probes {listed(self.name)}: {samples} of {', '.join(self.fields)}>" if self.name else "<no probes>"
 
     def with_fields(self, **values: Float[ndarray, "Tp P"]) -> "Probes":
         """The same with other samples of some fields."""

@@ -11,6 +11,7 @@ from hpcpinn.errors import InputError
 
 if TYPE_CHECKING:
     from hpcpinn.core.system import Attempt, Problem, System
+    from hpcpinn.io.geometry import Geometry, ProbePoint
     from hpcpinn.parallel.communicator import Communicator
 
 PROTOCOL = "see hpcpinn.core.system and docs/extend.md"
@@ -112,6 +113,39 @@ def _wrong_of_problem(problem: Any) -> Iterable[str]:
             yield f"has probes and no {', '.join(missing)}"
             return
         yield from _wrong_times(problem, "sample_times")
+        yield from _wrong_probes(problem.geometry, problem.probes)
+
+
+def _wrong_probes(geometry: "Geometry", probes: Iterable[Any]) -> Iterable[str]:
+    from hpcpinn.io.geometry import Points, ProbePoint, ProbeSite, Tree
+
+    if isinstance(geometry, Points):
+        yield "has probes on Points, which are written as they are; leave probes out and let times be as fine as needed"
+        return
+    wanted = ProbeSite if isinstance(geometry, Tree) else ProbePoint
+    for probe in probes:
+        if not isinstance(probe, wanted):
+            yield f"has the probe {probe!r} on a {geometry.kind}, where a hpcpinn.io.geometry.{wanted.__name__} belongs"
+        elif isinstance(probe, ProbePoint):
+            yield from _wrong_point(geometry, probe)
+        elif not -1e-9 <= probe.fraction <= 1.0 + 1e-9:
+            yield f"has the probe {probe.name!r} at fraction {probe.fraction:g} of its piece; let it be from 0 to 1"
+
+
+def _wrong_point(geometry: "Geometry", probe: "ProbePoint") -> Iterable[str]:
+    axes = tuple(reversed(geometry.axes))
+    if np.shape(probe.at) != (len(axes),):
+        yield f"has the probe {probe.name!r} at {probe.at}; let it be ({', '.join(axes)}{',' * (len(axes) == 1)}) in µm"
+        return
+    for name, place in zip(axes, probe.at, strict=True):
+        line = np.asarray(getattr(geometry, name), float)
+        half = 0.5 * float(np.max(np.abs(np.diff(line)), initial=0.0))  # middles of cells, as `nearest` has them
+        least, most = float(line.min()) - half, float(line.max()) + half
+        if len(line) > 1 and not least - 1e-9 * abs(least) <= place <= most + 1e-9 * abs(most):
+            yield (
+                f"has the probe {probe.name!r} at {name} = {place:g}, outside of its {geometry.kind} "
+                f"from {least:g} to {most:g}"
+            )
 
 
 def _wrong_times(problem: "Problem", name: str) -> Iterable[str]:
@@ -191,4 +225,22 @@ def wrong_frames(values: Any, names: Iterable[str], count: int, size: int) -> st
             return (
                 f"{name!r} of shape {shape}; let it have a row for each of {count} times, with {size} values in a row"
             )
+    return None
+
+
+def no_number(times: Any, values: Mapping[str, Any], inside: Any = None) -> str | None:
+    """What is not finite in frames whose shapes are right, in words that follow ``observe gives``; None: nothing.
+
+    Args:
+        times: User times of the frames, (n,).
+        values: Values by name of the field, a row for each time.
+        inside: Values of a row that count, booleans; None: all. NaN outside the mask of a box says: nothing here.
+    """
+    for name, of_field in values.items():
+        if not np.size(of_field):
+            continue
+        rows = np.isfinite(np.reshape(of_field, (len(times), -1)))
+        fine = (rows if inside is None else rows[:, inside]).all(axis=1)
+        if not fine.all():
+            return f"{name!r} with a value that is not finite at time {times[int(np.argmin(fine))]:g}"
     return None

@@ -10,6 +10,7 @@ import pytest
 from pydantic import TypeAdapter, ValidationError
 
 from hpcpinn.config.declared import changes_table, names_of, physics_table, truth_table, whole_table
+from hpcpinn.config.keys import lines_of
 from hpcpinn.config.plausible import findings
 from hpcpinn.config.reading import Reading
 from hpcpinn.config.values import Table
@@ -56,7 +57,7 @@ class Pair(Constants):
 SETS = presets(Pair("pair"), Pair("slow", tau=25.0))
 
 
-class PairTable(changes_table(Pair)):  # type: ignore[misc]
+class PairTable(changes_table(Pair, SETS)):  # type: ignore[misc]
     """Constants that differ."""
 
 
@@ -74,6 +75,12 @@ class Net(Constants):
 
     pairs: tuple[Pair, ...] = nested(Pair, "The pairs")
     coupling: Scalar = constant("Strength of coupling", default=1.0)
+
+
+def test_keys_of_changes_are_listed_with_the_values_of_the_default_preset() -> None:
+    lines = list(lines_of(PairPhysics))
+    assert "  values are those of the preset 'pair'; presets: pair, slow" in lines
+    assert any(line.startswith("  tau = 12.5 ") for line in lines) and not any("–" in line for line in lines)
 
 
 def test_a_table_of_a_description_takes_what_the_declaration_allows_and_nothing_else():

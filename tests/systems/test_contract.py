@@ -4,11 +4,14 @@ import json
 import re
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 from hpcpinn.errors import InputError, SolveError
+from hpcpinn.io.geometry import Box, Line, Points, ProbePoint, ProbeSite
 from hpcpinn.io.read import read
 from hpcpinn.parallel.abort import attempt
+from hpcpinn.systems.contract import _wrong_probes, no_number
 from tests.cli.in_process import hpcpinn
 
 PAIR = (Path(__file__).resolve().parent / "pair.py").read_text()
@@ -55,6 +58,33 @@ def test_a_problem_that_is_none_is_refused_when_it_is_built(
     assert "\n" not in str(caught.value) and not (tmp_path / "pair.h5").exists()
 
 
+@pytest.mark.parametrize(
+    ("geometry", "probe", "why"),
+    [
+        (Points(("one", "two")), ProbePoint("tip", (1.0,)), "has probes on Points, which are written as they are;"),
+        (Line(np.arange(0.0, 401.0, 50.0)), ProbePoint("tip", (900.0,)),
+         "has the probe 'tip' at x = 900, outside of its line from -25 to 425"),
+        (Line(np.arange(3.0)), ProbePoint("tip", (1.0, 1.0)), r"'tip' at \(1.0, 1.0\); let it be \(x,\) in µm"),
+        (Line(np.arange(3.0)), ProbeSite("tip", 0, 0.5), "on a line, where a hpcpinn.io.geometry.ProbePoint belongs"),
+        (Box(np.arange(3.0), np.arange(9.0)), ProbePoint("tip", (5.0, 1.0)), "x = 5, outside of its box from -0.5 to"),
+        (Box(np.arange(3.0), np.arange(9.0)), ProbePoint("tip", (1.0, np.nan)), "at y = nan, outside of its box"),
+        (Box(np.arange(3.0), np.arange(9.0)), ProbePoint("tip", (1.0, 5.0)), None),
+    ],
+)  # fmt: skip
+def test_a_probe_that_its_geometry_does_not_have_is_refused(geometry, probe, why: str | None):
+    wrong = next(iter(_wrong_probes(geometry, (probe,))), None)
+    assert wrong is None if why is None else re.search(why, wrong or "")
+
+
+def test_what_is_no_number_is_refused_unless_a_mask_has_nothing_there():
+    frames = np.array([[1.0, 2.0], [3.0, np.nan]])
+    said = "'v' with a value that is not finite at time 0.5"
+    assert no_number([0.0, 0.5], {"v": frames}) == said
+    assert no_number([0.0, 0.5], {"v": frames.reshape(2, 1, 2)}, np.array([False, True])) == said
+    assert no_number([0.0, 0.5], {"v": frames}, np.array([True, False])) is None
+    assert no_number([0.0, 0.5], {"v": frames[:, :0]}) is None
+
+
 @pytest.mark.parametrize("name", ["x", "time", "path", "V"])
 def test_a_field_that_cannot_have_its_name_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, name: str):
     with pytest.raises(InputError, match=f"field '{name}' of a system: is no name for it; .*mask, .*time, windows, x"):
@@ -74,6 +104,7 @@ def test_a_field_that_cannot_have_its_name_is_refused(tmp_path: Path, monkeypatc
         ('"w": found[:, 1:]}', '"w": found}', r"observe gives 'w' of shape \(1, 2\); let it have a row for each of 1 "
          "times, with 1 values"),
         ('"w": found[:, 1:]}', '"w": np.zeros((3, 1))}', r"observe gives 'w' of shape \(3, 1\)"),
+        ('"w": found[:, 1:]}', '"w": found[:, 1:] * np.nan}', "observe gives 'w' with a value that is not finite"),
         ('return {"v": found[:, :1], "w": found[:, 1:]}', "return found", "observe gives ndarray, not values by name"),
         ("    def pack(", "    def record(self, step, stats):\n        return {}\n\n    def pack(",
          "record gives a dict, not a Record"),
@@ -195,8 +226,49 @@ def test_a_part_of_a_state_that_no_window_depends_on_need_not_be_packed(
     assert read(run_changed(tmp_path, monkeypatch, "    w: float = 1.0\n", cached, *EVERY)).complete
 
 
-def test_no_error_and_no_number_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+@pytest.mark.parametrize("error", ["0.0", "1e-09"])
+def test_an_accepted_window_without_a_number_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, error: str):
     right = "        return Attempt(length, error, twice,"
-    wrong = "        twice = PairState(twice.time, float('nan'), twice.w)\n        return Attempt(length, 0.0, twice,"
-    with pytest.raises(InputError, match=r"PairProblem\): an attempt from 0 has error 0 and 'v' in its state that is"):
-        run_changed(tmp_path, monkeypatch, right, wrong)
+    lost = "        twice = PairState(twice.time, float('nan'), twice.w)\n"
+    said = rf"PairProblem\): an attempt from 0 has error {float(error):g} and 'v' in its state that is not finite"
+    with pytest.raises(InputError, match=said):
+        run_changed(tmp_path, monkeypatch, right, f"{lost}        return Attempt(length, {error}, twice,")
+
+
+OWN = "    def pack("
+VERDICT = "        from hpcpinn.systems.common.verdict import Accuracy, Verdict\n"
+
+
+@pytest.mark.parametrize(
+    ("member", "gives", "why"),
+    [
+        ("figures(self, stats)", "3", "figures gives a int, not figures by name"),
+        ("figures(self, stats)", "{'seconds': 3}", "figures gives 'seconds', which a run says itself"),
+        ("figures(self, stats)", "{'counted': 3}", "figures gives counted = 3; let it be figures by name"),
+        ("accuracy(self, stats)", "1e-7", r"accuracy gives a float, not a \S+Accuracy\(error, tolerance, of, key\)"),
+        ("accuracy(self, stats)", "Accuracy('small', 1.0, 'v', 'k')", "accuracy gives error = 'small', which is no"),
+        ("verdict(self, state, stats, result)", "None", r"verdict gives a NoneType, not a \S+Verdict"),
+        ("verdict(self, state, stats, result)", "Verdict((), 'the tip')", "verdict gives left = 'the tip', which"),
+    ],
+)  # fmt: skip
+def test_what_a_run_cannot_say_at_its_end_is_refused(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, member: str, gives: str, why: str
+):
+    with pytest.raises(InputError, match=rf"the problem of the system 'pair' \(PairProblem\): {why}"):
+        run_changed(tmp_path, monkeypatch, OWN, f"    def {member}:\n{VERDICT}        return {gives}\n\n{OWN}")
+
+
+def test_own_figures_are_said_beside_those_of_every_run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys):
+    own = "    def figures(self, stats):\n        return {'spikes': 3}\n\n"
+    result = run_changed(tmp_path, monkeypatch, OWN, own + OWN)
+    said = capsys.readouterr().out
+    assert "figures   spikes 3\n" in said and "next      hpcpinn validate" in said
+    kept = json.loads(result.with_suffix(".metrics.json").read_text())
+    assert kept["spikes"] == 3 and kept["windows"] > 0 and kept["counted"]["steps"] > 0
+
+
+def test_a_run_that_cannot_be_is_no_run_to_go_on_with(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys):
+    own = f"    def verdict(self, state, stats, result):\n{VERDICT}        return Verdict((), (), ('it burst',))\n\n"
+    with pytest.raises(SolveError, match="it burst"):
+        run_changed(tmp_path, monkeypatch, OWN, own + OWN)
+    assert "next " not in capsys.readouterr().out

@@ -260,12 +260,24 @@ def test_systems_and_their_keys_are_listed(capsys):
     assert lines[0] == f'system = "pair" a FitzHugh-Nagumo pair (HPCPINN_SYSTEMS: {HERE / "pair.py"})'
     assert lines[1:3] == ["[constants]", "tau = 12.5 Time constant of recovery, ms. (above 0)"]
     assert "a = 0.7 Shift of the line of recovery." in lines and "[[parameter]]" in lines
-    assert any(line.startswith('transport = "auto" How ranks talk') and "One of auto, serial" in line for line in lines)
+    assert any(
+        line.startswith('transport = "auto" Way in which ranks exchange') and "One of auto, serial" in line
+        for line in lines
+    )
     hpcpinn("systems", "cell")
     out = capsys.readouterr().out
     assert "[[synapse]]\n" in out and "[physics.constants]\n" in out and "site = required" in out
     with pytest.raises(InputError, match="'pear' is not one of .* did you mean 'pair'"):
         hpcpinn("systems", "pear")
+
+
+def test_a_sample_without_an_axis_of_probes_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    from hpcpinn.parallel.communicator import SerialCommunicator
+
+    kind = type(system_named("discharge").build(system_named("discharge").tables(), SerialCommunicator()))
+    monkeypatch.setattr(kind, "sample", lambda self, attempt, times: {"voltage": self._after(attempt.inside, times)})
+    with pytest.raises(InputError, match=r"sample gives 'voltage' of shape \(\d+,\); let it be \(times, probes\)"):
+        solved(tmp_path, "discharge", "--set", "run.duration=2")
 
 
 def test_a_probe_is_sampled_between_frames_and_goes_on_where_it_was(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
@@ -277,6 +289,7 @@ def test_a_probe_is_sampled_between_frames_and_goes_on_where_it_was(tmp_path: Pa
     assert whole.time.tolist() == np.arange(0.0, 21.0, 2.0).tolist()
     assert whole.probes.time.tolist() == np.arange(0.0, 20.1, 0.5).tolist()
     np.testing.assert_allclose(whole.probes.voltage[:, 0], -65.0 + 20.0 * np.exp(-whole.probes.time / 10.0), rtol=1e-13)
+    assert repr(whole.probes) == "<probes middle: 41 samples of voltage>"
     assert np.array_equal(whole.probes.voltage[::4, 0], whole.voltage[:, 0])
 
     kind = type(system_named("discharge").build(system_named("discharge").tables(), SerialCommunicator()))

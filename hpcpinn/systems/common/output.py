@@ -19,7 +19,7 @@ from hpcpinn.marching.kept import not_finite
 from hpcpinn.marching.march import Step
 from hpcpinn.marching.stats import Stats
 from hpcpinn.parallel.communicator import Communicator
-from hpcpinn.systems.contract import check_after, wrong_frames
+from hpcpinn.systems.contract import check_after, no_number, wrong_frames
 
 
 def every(interval: float, end: float) -> Float[ndarray, " n"]:
@@ -148,10 +148,10 @@ class RunOutput:
         """Refuses a window that does not fit what the problem says of itself."""
         begin, attempt = step.before.time, step.attempt
         check_after(self._who, begin, attempt)
-        if attempt.error == 0.0:  # whoever claims that is asked; others' estimates are made of the state
-            lost = not_finite(step.problem.pack(attempt.after))
-            said = f"an attempt from {begin:g} has error 0 and {lost!r} in its state that is not finite"
-            self._agree(None if lost is None else f"{said}; let its error be NaN")
+        lost = not_finite(step.problem.pack(attempt.after))
+        start = user_time(step.problem, begin)
+        said = f"an attempt from {start:g} has error {attempt.error:g} and {lost!r} in its state that is not finite"
+        self._agree(None if lost is None else f"{said}; let its error be NaN")
 
     def _due_frames(self, step: Step[Problem]) -> list[Written]:
         """Those of a window that are asked of `observe`, and of `initially` at the start of a run."""
@@ -186,8 +186,14 @@ class RunOutput:
         if self._who and self._is_heard:
             size = len(writer.local_pieces) * self._problem.geometry.values_per_piece
             wrong = wrong_frames(values, names, len(times), len(writer.local_probes) if at_probes else size)
+            if wrong is None and at_probes:
+                flat = [name for name in values if np.ndim(values[name]) < 2]
+                wrong = f"{flat[0]!r} of shape {np.shape(values[flat[0]])}; let it be (times, probes)" if flat else None
             if wrong is None and (missing := [name for name in names if name not in values]):
                 wrong = f"no {', '.join(missing)}"
+            mask = getattr(self._problem.geometry, "mask", None)
+            if wrong is None and not (at_probes and mask is not None):  # a probe outside a mask holds nothing
+                wrong = no_number(times, values, None if mask is None else np.ravel(mask))
         self._agree(None if wrong is None else f"{of} gives {wrong}")
         return Written(times, values)
 

@@ -4,6 +4,7 @@ import os
 import resource
 import time as clock
 from collections.abc import Mapping
+from dataclasses import fields
 from pathlib import Path
 from typing import Any
 
@@ -13,7 +14,7 @@ from hpcpinn.config.inputs import with_digests
 from hpcpinn.config.reading import Reading
 from hpcpinn.core.order import Order
 from hpcpinn.core.system import Problem
-from hpcpinn.errors import concerning
+from hpcpinn.errors import InputError, concerning
 from hpcpinn.io import checkpoint, places, schema
 from hpcpinn.io.layout import ResultHeader
 from hpcpinn.io.metrics import metrics_path, write_metrics
@@ -26,10 +27,13 @@ from hpcpinn.systems import OWN
 from hpcpinn.systems.common.output import RunOutput, is_dimensionless, user_time
 from hpcpinn.systems.common.resumption import settings_of, stop_where_done
 from hpcpinn.systems.common.run_summary import RunSummary
-from hpcpinn.systems.common.verdict import Accuracy, Verdict, check_possible, lines_of
+from hpcpinn.systems.common.verdict import Accuracy, Verdict, check_possible, lines_of, wrong_accuracy, wrong_verdict
 from hpcpinn.systems.contract import blamed, built, check_begun
 from hpcpinn.terminal.lines import print_verdict
 from hpcpinn.wording import as_typed, biology, counted, duration
+
+EVERY_RUN = ("windows", "rejected", "error_estimate", "tolerance", "counted")
+"""Figures of every run; the last are sums and largest values by name."""
 
 ANOTHER = "name another file with --output (run.output)"
 
@@ -117,7 +121,7 @@ def work(order: Order, communicator: Communicator, progress: ProgressDisplay) ->
     )
     finished = driver.run(problem, communicator, opened, options)
     reached = finished.reached
-    figures, verdict = _figures(reached), _verdict(reached, Path(output))
+    figures, verdict = _figures(reached, who), _verdict(reached, Path(output), who)
     memory = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 2**20
     summary = RunSummary(
         result=output,
@@ -141,14 +145,21 @@ def tell(order: Order, outcome: RunSummary) -> None:
     time = biology(s.duration, 6) if s.time_unit else f"{s.duration:g}"
     solved = f"{time} in {counted(s.windows, 'window')} ({s.rejected} rejected)" if s.duration else "at once"
     sums = [f"{name.replace('_', ' ')} {value:.6g}" for name, value in s.counted.items()]
+    own = [
+        f"{name.replace('_', ' ')} {f'{value:.6g}' if isinstance(value, int | float) else value}"
+        for name, value in s.figures.items()
+        if name not in EVERY_RUN
+    ]
     lines = {
-        order.system.name[:9]: order.system.summary,
+        order.system.name: order.system.summary,
         "solve": solved,
         "": ", ".join(sums),
+        "figures": ", ".join(own),
         "accuracy": f"error estimate of a window at most {s.error_estimate:.1e} (tolerance {s.tolerance:.1e})",
         "cost": f"{duration(s.seconds)} (set-up {duration(s.seconds_setup)}), {s.memory_gib:.2f} GiB per rank",
     }
-    after = {"result": s.result, "next": f"hpcpinn validate {typed}  and then  hpcpinn plot {typed}"}
+    following = f"hpcpinn validate {typed}  and then  hpcpinn plot {typed}"
+    after = {"result": s.result, **({} if s.verdict.impossible else {"next": following})}
     shown = [(label, text) for label, text in lines.items() if text]
     print_verdict([*shown, *lines_of(s.verdict), *after.items()], Console(highlight=False, markup=False))
 
@@ -169,32 +180,53 @@ def space_of(problem: Any, header: ResultHeader, output: str) -> tuple[int, int]
     return size, free_bytes(output)
 
 
-def _figures(reached: Reached[Any]) -> Mapping[str, Any]:
-    """What the problem itself says of its stats, or what is said of every one."""
+def _figures(reached: Reached[Any], who: str) -> Mapping[str, Any]:
+    """What is said of every run, and over it what the problem itself says of its stats.
+
+    Raises:
+        InputError: These are no figures by name, or have names that say something else.
+    """
     problem, stats = reached.problem, reached.stats
-    if hasattr(problem, "figures"):
-        own: Mapping[str, Any] = problem.figures(stats)
-        return own
+    own: Any = problem.figures(stats) if hasattr(problem, "figures") else {}
+    if own and not who:  # what comes with hpcpinn says all that its own lines need
+        house: Mapping[str, Any] = own
+        return house
+    if not isinstance(own, Mapping) or not all(isinstance(name, str) for name in own):
+        raise InputError(f"{who}: figures gives a {type(own).__name__}, not figures by name, such as {{'spikes': 3}}")
+    taken = {"verdict", *(entry.name for entry in fields(RunSummary))}.intersection(own)
+    if taken:
+        raise InputError(f"{who}: figures gives {min(taken)!r}, which a run says itself; give it another name")
+    for name in EVERY_RUN:
+        if name in own and isinstance(own[name], Mapping) != (name == "counted"):
+            right = "figures by name" if name == "counted" else "a number"
+            raise InputError(f"{who}: figures gives {name} = {own[name]!r}; let it be {right}, or leave it out")
     counted_up = {name: value for name, value in stats.sums.items() if not name.startswith("seconds_")}
-    return {
-        "windows": stats.windows,
-        "rejected": stats.rejected,
-        "error_estimate": stats.error,
-        "tolerance": problem.rule.tolerance,
-        "counted": counted_up | dict(stats.largest),
-    }
+    every = (stats.windows, stats.rejected, stats.error, problem.rule.tolerance, counted_up | dict(stats.largest))
+    return {**dict(zip(EVERY_RUN, every, strict=True)), **own}
 
 
-def _verdict(reached: Reached[Any], result: Path) -> Verdict:
-    """Likewise, what came of it."""
+def _verdict(reached: Reached[Any], result: Path, who: str) -> Verdict:
+    """Likewise, what came of it.
+
+    Raises:
+        InputError: The problem gives something else.
+    """
     problem, stats = reached.problem, reached.stats
     if hasattr(problem, "verdict"):
         own: Verdict = problem.verdict(reached.state, stats, result)
+        _refuse(who, "verdict", wrong_verdict(own))
         return own
     if hasattr(problem, "accuracy"):
-        return Verdict((problem.accuracy(stats),))
+        accuracy = problem.accuracy(stats)
+        _refuse(who, "accuracy", wrong_accuracy(accuracy))
+        return Verdict((accuracy,))
     of = "the largest estimate of a window"
     return Verdict((Accuracy(stats.error, problem.rule.tolerance, of, "window.tolerance"),))
+
+
+def _refuse(who: str, member: str, wrong: str) -> None:
+    if who and wrong:
+        raise InputError(f"{who}: {member} gives {wrong}")
 
 
 def _end(problem: Problem) -> float:

@@ -5,7 +5,7 @@ Facts are frozen dataclasses, which are the entry ``verdict`` of a run's metrics
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, SupportsFloat
 
 from hpcpinn.errors import SolveError
 
@@ -54,6 +54,32 @@ class Verdict:
     accuracy: tuple[Accuracy, ...]
     left: tuple[str, ...] = ()
     impossible: tuple[str, ...] = ()
+
+
+def wrong_accuracy(given: Any) -> str:
+    """Why this is no accuracy, in words that follow ``accuracy gives``; empty where it is one."""
+    right = "hpcpinn.systems.common.verdict.Accuracy(error, tolerance, of, key)"
+    if not isinstance(given, Accuracy):
+        return f"a {type(given).__name__}, not a {right}"
+    for name, kind in (("error", SupportsFloat), ("tolerance", SupportsFloat), ("of", str), ("key", str)):
+        value = getattr(given, name)
+        if not isinstance(value, kind):
+            return f"{name} = {value!r}, which is no {'text' if kind is str else 'number'} as in {right}"
+    return ""
+
+
+def wrong_verdict(given: Any) -> str:
+    """Why this is no verdict, in words that follow ``verdict gives``; empty where it is one."""
+    right = "hpcpinn.systems.common.verdict.Verdict(accuracy=(...), left=(...), impossible=(...))"
+    if not isinstance(given, Verdict):
+        return f"a {type(given).__name__}, not a {right}"
+    if not isinstance(given.accuracy, tuple | list):
+        return f"accuracy = {given.accuracy!r}, which is no tuple of Accuracy"
+    for name in ("left", "impossible"):
+        sentences = getattr(given, name)
+        if not isinstance(sentences, tuple | list) or not all(isinstance(one, str) for one in sentences):
+            return f"{name} = {sentences!r}, which is no tuple of sentences"
+    return next((wrong for wrong in map(wrong_accuracy, given.accuracy) if wrong), "")
 
 
 def verdict_in(metrics: Mapping[str, Any]) -> Verdict | None:

@@ -50,7 +50,7 @@ class SquareDomainConfig(Table):
     subdomains: Annotated[tuple[Size, Size], Field(strict=False)] = (5, 5)
 
 
-class DopamineConstantsConfig(changes_table(DopamineConstants)):  # type: ignore[misc]
+class DopamineConstantsConfig(changes_table(DopamineConstants, PRESETS)):  # type: ignore[misc]
     """Constants that differ from the preset; what is left out keeps the preset's value."""
 
 

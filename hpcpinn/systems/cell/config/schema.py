@@ -87,7 +87,7 @@ class GateConfig(whole_table(Gate)):  # type: ignore[misc]
     """One gate of a user's own channel; its keys are those of `hpcpinn.physics.constants.Gate`."""
 
 
-class ConstantsConfig(changes_table(CalciumConstants)):  # type: ignore[misc]
+class ConstantsConfig(changes_table(CalciumConstants, PRESETS)):  # type: ignore[misc]
     """Constants that differ from the preset; what is left out keeps the preset's value.
 
     Attributes:
