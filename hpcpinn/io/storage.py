@@ -73,6 +73,9 @@ _ATTEMPTS, _PAUSE = 60, 0.05
 _SMALL, _DEEPEST = 4096, 8
 """Bytes that every dataset may claim, and levels of groups that are looked at."""
 
+_MOST_DEFLATED = 1032
+"""No byte of deflate's becomes more (zlib's documentation)."""
+
 _PEEKED = ("format", "format_version", "hpcpinn", "system")
 _PEEK = (
     "import sys, json, h5py; file = h5py.File(sys.argv[1], 'r', locking=False); "
@@ -180,7 +183,8 @@ def check_self_contained(path: Path, file: h5py.File) -> None:
             continue
         if part.is_virtual or part.external:
             raise InputError(f"{path}: /{name} lies in another file, which is not read; copy what it holds into it")
-        if part.shape and part.nbytes > max(part.id.get_storage_size(), _SMALL):
+        at_most = part.id.get_storage_size() * (_MOST_DEFLATED if part.compression == "gzip" else 1)
+        if part.shape and part.nbytes > max(at_most, _SMALL):
             raise InputError(
                 f"{path}: /{name} claims {part.nbytes} bytes and holds {part.id.get_storage_size()}: damaged; restore "
                 "it from a copy, or run the job again"

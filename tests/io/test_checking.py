@@ -129,6 +129,19 @@ def test_what_a_dataset_claims_is_looked_at_before_memory_is_taken(path):
         read(path)
 
 
+def test_what_is_compressed_may_hold_less_than_it_says_but_not_any_amount_less(path):
+    with h5py.File(path, "r+") as file:
+        file.create_dataset("more", data=np.zeros(10**5), compression="gzip")
+        assert file["more"].nbytes > 100 * file["more"].id.get_storage_size()
+    seal_file(path)
+    read(path)
+    with h5py.File(path, "r+") as file:
+        file.create_dataset("most", (10**9,), float, chunks=(10**5,), compression="gzip")[:1] = 1.0
+    seal_file(path)
+    with pytest.raises(InputError, match=r"/most claims 8000000000 bytes and holds "):
+        read(path)
+
+
 def test_a_result_is_read_while_it_is_written(path, communicator, monkeypatch):
     """Whoever looks in the middle of a change sees what was before it."""
     writer, seen, write_seal = ResultWriter.resume(path, communicator, runs.header(1), 3.0), [], seal.write_seal
