@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from typing import Any, Generic, Protocol, TypeVar
 
 import numpy as np
-from jaxtyping import Float
+from jaxtyping import Num
 from numpy import ndarray
 
 from hpcpinn.core.system import Attempt
@@ -31,7 +31,7 @@ class WindowProblem(Protocol):
         """How long windows may be, and how accurate they must be."""
 
     @property
-    def stops(self) -> Float[ndarray, " s"]:
+    def stops(self) -> Num[ndarray, " s"]:
         """Increasing internal times at which windows must end; the last is the end of the run.
 
         Empty for a stationary problem, which has one window, of length 0.
@@ -93,7 +93,7 @@ class Step(Generic[P]):
     seconds: float
 
 
-def next_stop(stops: Float[ndarray, " s"], time: float) -> float:
+def next_stop(stops: Num[ndarray, " s"], time: float) -> float:
     """The first stop after a time; the time itself where there are none."""
     if not len(stops):
         return time
