@@ -37,7 +37,7 @@ from hpcpinn.reference.finite_volume import solve  # noqa: E402
 from hpcpinn.reference.forcing import EndFlux, Forcing  # noqa: E402
 from hpcpinn.systems.cell.build.constants import constants_of  # noqa: E402
 from hpcpinn.systems.cell.build.coupled import coupled_run, coupled_setup  # noqa: E402
-from hpcpinn.systems.cell.build.geometry import load_cable  # noqa: E402
+from hpcpinn.systems.cell.build.morphology import load_cable  # noqa: E402
 from hpcpinn.systems.cell.cable_windows import CableState  # noqa: E402
 from hpcpinn.systems.cell.config.reading import load_config  # noqa: E402
 from hpcpinn.systems.cell.config.schema import RunConfig  # noqa: E402

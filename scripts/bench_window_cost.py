@@ -27,8 +27,8 @@ import jax.numpy as jnp  # noqa: E402
 import numpy as np  # noqa: E402
 
 from hpcpinn.domain.pieces import PieceRule, cut_into_pieces  # noqa: E402
-from hpcpinn.systems.cell.build.geometry import load_cable  # noqa: E402
 from hpcpinn.systems.cell.build.long import slot_setup  # noqa: E402
+from hpcpinn.systems.cell.build.morphology import load_cable  # noqa: E402
 from hpcpinn.systems.cell.config.reading import load_config  # noqa: E402
 from hpcpinn.systems.cell.slot_run import compared  # noqa: E402
 from hpcpinn.systems.cell.slot_setup import SlotSetup  # noqa: E402

@@ -310,9 +310,9 @@ def check_toml(path: Path, chance: random.Random) -> None:
 
 
 def _check_run(config: Any) -> None:
-    from hpcpinn.systems.cell.build import constants, geometry, membrane, stimulus, voltage
+    from hpcpinn.systems.cell.build import constants, geometry, membrane, morphology, stimulus, voltage
 
-    cable = geometry.load_cable(config.morphology)
+    cable = morphology.load_cable(config.morphology)
     check_cable(cable)
     source = None if config.voltage.file is None else voltage.voltage_of_file(config)
     known = constants.constants_of(config, constants.first_of(source))

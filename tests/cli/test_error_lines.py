@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from hpcpinn.errors import InputWarning
-from hpcpinn.systems.cell.build.geometry import load_cable
+from hpcpinn.systems.cell.build.morphology import load_cable
 from hpcpinn.systems.cell.commands import inspect as inspect_command
 from hpcpinn.systems.cell.config.reading import load_config
 from tests.cli.test_main import hpcpinn, refused

@@ -20,9 +20,9 @@ from hpcpinn.parallel.communicator import SerialCommunicator
 from hpcpinn.physics.constants import PRESETS
 from hpcpinn.systems.cell.build.constants import constants_of, own_value
 from hpcpinn.systems.cell.build.coupled import coupled_setup
-from hpcpinn.systems.cell.build.geometry import load_cable
 from hpcpinn.systems.cell.build.inverse import truth_of
 from hpcpinn.systems.cell.build.model import drive_of
+from hpcpinn.systems.cell.build.morphology import load_cable
 from hpcpinn.systems.cell.config import learnable
 from hpcpinn.systems.cell.config.inverse import CellTruthConfig
 from hpcpinn.systems.cell.constants import NOT_IN_COURSE, CellConstants, enters_course, value_of

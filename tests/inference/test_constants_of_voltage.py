@@ -9,9 +9,9 @@ from hpcpinn.inference.infer import fit_once
 from hpcpinn.parallel.communicator import SerialCommunicator
 from hpcpinn.physics.channel_sets import SQUID, channel_set_named
 from hpcpinn.systems.cell.build.coupled import coupled_setup
-from hpcpinn.systems.cell.build.geometry import load_cable
 from hpcpinn.systems.cell.build.membrane import membrane_of
 from hpcpinn.systems.cell.build.model import drive_of
+from hpcpinn.systems.cell.build.morphology import load_cable
 from hpcpinn.systems.cell.build.voltage import solve_voltage, voltage_of
 from hpcpinn.systems.cell.config.reading import load_config
 from hpcpinn.systems.cell.constants import CellConstants

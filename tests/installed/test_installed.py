@@ -94,7 +94,7 @@ def test_constants_are_inferred(fresh: Environment) -> None:
 
 def test_a_copied_job_runs_where_it_lies(fresh: Environment) -> None:
     told(fresh.hpcpinn("init", "default", "--to", "my own"))
-    command = ("run", "my own/default.toml", "--set", "run.duration=0.5", "--output", "results/own.h5")
+    command = ("run", "my own/default.toml", "--set", "run.duration=1", "--output", "results/own.h5")
     told(fresh.hpcpinn(*command, optimised=True))  # programs that the default job has compiled
     told(fresh.python("from hpcpinn.io import read; run = read('results/own.h5'); assert run.complete, run.time"))
 

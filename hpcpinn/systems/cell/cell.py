@@ -77,7 +77,7 @@ class Cell:
             InputError: The file, or the graph, is refused.
         """
         from hpcpinn.morphology.build import cable_of_graph
-        from hpcpinn.systems.cell.build.geometry import how_merged, load_cable
+        from hpcpinn.systems.cell.build.morphology import how_merged, load_cable
 
         if self.graph is not None:
             return cable_of_graph(self.graph, **how_merged(self.morphology))

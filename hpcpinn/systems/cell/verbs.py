@@ -39,7 +39,7 @@ def threshold(
         InputError: No spike up to the strongest field, one without any field, or something that was given is wrong.
         SolveError: The cell has no rest.
     """
-    from hpcpinn.systems.cell.build.geometry import load_cable
+    from hpcpinn.systems.cell.build.morphology import load_cable
     from hpcpinn.systems.cell.build.threshold import highest_for, trial_of
     from hpcpinn.systems.cell.threshold import Search, find_threshold
 

@@ -5,7 +5,8 @@ import pytest
 from hpcpinn.errors import InputError
 from hpcpinn.morphology.sites import parse_site, place
 from hpcpinn.systems.cell.build.coupled import describe_cell
-from hpcpinn.systems.cell.build.geometry import free_end, load_cable
+from hpcpinn.systems.cell.build.geometry import free_end
+from hpcpinn.systems.cell.build.morphology import load_cable
 from hpcpinn.systems.cell.config.reading import load_config
 
 Y = load_config(None, ["morphology.file=builtin:y_branch"])

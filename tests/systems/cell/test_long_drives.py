@@ -10,8 +10,8 @@ import pytest
 from hpcpinn.errors import InputError
 from hpcpinn.io.read import read
 from hpcpinn.parallel.communicator import SerialCommunicator
-from hpcpinn.systems.cell.build.geometry import load_cable
 from hpcpinn.systems.cell.build.long import slot_setup
+from hpcpinn.systems.cell.build.morphology import load_cable
 from hpcpinn.systems.cell.build.stimulus import releases_of
 from hpcpinn.systems.cell.build.voltage import solve_voltage
 from hpcpinn.systems.cell.config.reading import load_config

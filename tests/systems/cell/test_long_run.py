@@ -135,7 +135,10 @@ def test_what_split_windows_lack_is_named(tmp_path: Path, key: str, extra: str) 
 
 
 def test_a_long_run_takes_the_whole_protocol_unless_told_otherwise() -> None:
-    config = load_config(None, ["field.magnitude=1.0", 'stimulation.protocol="iTBS600"', "stimulation.start=5.0"])
+    split = 'window.kind="split"'
+    config = load_config(
+        None, [split, "field.magnitude=1.0", 'stimulation.protocol="iTBS600"', "stimulation.start=5.0"]
+    )
     plan = long_output(config, stimulus_of(config))
     assert plan.duration == 5.0 + 192_000.0
     assert plan.output_interval == 1000.0  # in step with trains that begin every 10 s

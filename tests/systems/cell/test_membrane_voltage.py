@@ -8,9 +8,9 @@ from hpcpinn.morphology import parse_site
 from hpcpinn.parallel.transports import make_communicator
 from hpcpinn.physics.voltage import voltage_at
 from hpcpinn.systems.cell.build.coupled import coupled_setup, describe_cell
-from hpcpinn.systems.cell.build.geometry import load_cable
 from hpcpinn.systems.cell.build.long import slot_setup
 from hpcpinn.systems.cell.build.membrane import driven_cable
+from hpcpinn.systems.cell.build.morphology import load_cable
 from hpcpinn.systems.cell.build.stimulus import stimulus_of
 from hpcpinn.systems.cell.build.threshold import trial_of
 from hpcpinn.systems.cell.build.voltage import solve_voltage

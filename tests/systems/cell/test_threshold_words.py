@@ -8,7 +8,7 @@ import pytest
 from hpcpinn.config.jobs import bundled_job
 from hpcpinn.errors import InputError, InputWarning
 from hpcpinn.systems.cell import threshold
-from hpcpinn.systems.cell.build.geometry import load_cable
+from hpcpinn.systems.cell.build.morphology import load_cable
 from hpcpinn.systems.cell.build.threshold import highest_for, trial_of
 from hpcpinn.systems.cell.config.reading import gives, load_config
 from hpcpinn.systems.cell.run import threshold_arguments

@@ -18,10 +18,10 @@ from hpcpinn.systems.cell.build.geometry import (
     check_organelles,
     cut,
     ends_of_fluxes,
-    load_cable,
     places_of_sources,
     probe_sites,
 )
+from hpcpinn.systems.cell.build.morphology import load_cable
 from hpcpinn.systems.cell.build.run_spec import run_spec
 from hpcpinn.systems.cell.build.stimulus import releases_of, switching_times
 from hpcpinn.systems.cell.build.voltage import source_of

@@ -10,23 +10,13 @@ from hpcpinn.domain.pieces import PieceRule, Pieces, cut_into_pieces
 from hpcpinn.errors import InputError, Key, concerning, warn
 from hpcpinn.io.geometry import ProbeSite
 from hpcpinn.morphology import Cable
-from hpcpinn.morphology.build import cable_from_file, cable_from_swc
+from hpcpinn.morphology.build import cable_from_swc
 from hpcpinn.morphology.meshes import morphology_path
 from hpcpinn.morphology.sites import Site, parse_site, place
 from hpcpinn.morphology.swc import read_swc
 from hpcpinn.physics.constants import LUMEN, CalciumConstants
+from hpcpinn.systems.cell.build.morphology import how_merged
 from hpcpinn.systems.cell.config.schema import MorphologyConfig, PiecesConfig, RunConfig
-
-
-def load_cable(given: MorphologyConfig) -> Cable:
-    """The morphology that a table names; repairs of its file are said."""
-    path = morphology_path(given.file)
-    return cable_from_file(path, units=given.units, soma=given.soma, **how_merged(given))
-
-
-def how_merged(given: MorphologyConfig) -> dict[str, float]:
-    """How frusta are merged, and what of them is the reticulum's, as keywords of what makes a cable."""
-    return {name: getattr(given, name) for name in ("merge_below", "er_fraction", "er_radius")}
 
 
 def cut_cell(given: MorphologyConfig, pieces: PiecesConfig) -> tuple[Cable, tuple[str, ...]]:

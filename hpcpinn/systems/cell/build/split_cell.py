@@ -20,7 +20,6 @@ from hpcpinn.systems.cell.build.geometry import (
     check_organelles,
     cut,
     ends_of_fluxes,
-    load_cable,
     places_of_sources,
     probe_sites,
 )
@@ -32,6 +31,7 @@ from hpcpinn.systems.cell.build.membrane import (
     membrane_of,
     peak_quasipotential,
 )
+from hpcpinn.systems.cell.build.morphology import load_cable
 from hpcpinn.systems.cell.build.population import Member
 from hpcpinn.systems.cell.build.voltage import given_voltage
 from hpcpinn.systems.cell.config.schema import RunConfig

@@ -50,7 +50,7 @@ def threshold(
     from hpcpinn.parallel.device import prepare  # float64 must be on before JAX is loaded
 
     prepare()
-    from hpcpinn.systems.cell.build.geometry import load_cable
+    from hpcpinn.systems.cell.build.morphology import load_cable
     from hpcpinn.systems.cell.build.threshold import highest_for, trial_of
     from hpcpinn.systems.cell.threshold import Search, find_threshold
 
