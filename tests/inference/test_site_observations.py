@@ -81,7 +81,7 @@ def test_fewer_data_than_parameters_are_refused():
 @pytest.mark.parametrize(
     ("keys", "line"),
     [
-        (['parameter=[{name="D_x"}]'], "'D_x' is no constant that can be inferred; did you mean 'D_c'? There are b_tot, "),
+        (['parameter=[{name="D_x"}]'], "'D_x' is no constant that can be inferred; did you mean 'D_c'? There are "),
         (['parameter=[{name="D_c"},{name="D_c"}]'], "'D_c' is learned twice"),
         (['parameter=[{name="vdcc_density"},{name="vdcc_density.apic"}]'], "learned at once"),
         (['parameter=[{name="D_c"}]', "physics.constants.D_c=200"], "'D_c' is fixed too: physics.constants.D_c = 200"),
