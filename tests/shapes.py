@@ -9,28 +9,22 @@ makes of them. This is what jaxtyping's own plugin does, at a tenth of its price
 import ast
 import functools
 import importlib.util
-import operator
-import re
 import sys
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from importlib.abc import MetaPathFinder
 from importlib.machinery import ModuleSpec, PathFinder, SourceFileLoader
-from types import CodeType, FunctionType, ModuleType, UnionType
-from typing import Any, Union, get_args, get_origin
+from types import CodeType, FunctionType, ModuleType
+from typing import Any, get_args
 from unittest.mock import patch
 
 import jax
-import numpy as np
 from beartype import BeartypeConf, beartype
 from jaxtyping import AbstractArray, jaxtyped
 
 PACKAGE = "hpcpinn"
 
 ROOMS = {"domain", "morphology", "networks", "parallel", "reference", "training"}
-"""Folders of the package that are checked to the letter."""
-
-NUMERIC = {"physics", "timestepping"}
-"""Folders whose functions may be given arrays of NumPy for those of JAX, and numbers for arrays without axes."""
+"""Folders of the package that are checked; those that are not here yet still move, or take numbers for arrays."""
 
 NAMES = {"Array", "Bool", "Complex", "Float", "Int", "Integer", "Num", "Shaped"}
 """Names in annotations that are of arrays."""
@@ -71,28 +65,8 @@ def _with_arrays_only(function: Any) -> Any:
     bare = functools.update_wrapper(bare, function)
     del bare.__wrapped__
     bare.__kwdefaults__ = function.__kwdefaults__
-    hints = {name: hint for name, hint in function.__annotations__.items() if _is_of_arrays(hint)}
-    if function.__module__.split(".")[1] in NUMERIC:
-        hints = {name: _numeric(hint, name == "return") for name, hint in hints.items()}
-    bare.__annotations__ = hints
+    bare.__annotations__ = {name: hint for name, hint in function.__annotations__.items() if _is_of_arrays(hint)}
     return bare
-
-
-def _numeric(hint: Any, has_sums: bool) -> Any:
-    """The annotation with arrays of either kind, and numbers where an array has no axes.
-
-    An axis ``n+1`` is known once all n are: only of what a function returns, else it may have any length.
-    """
-    if isinstance(hint, type) and issubclass(hint, AbstractArray):
-        axes = hint.dim_str if has_sums else re.sub(r"\w+[+*-]\w+", "_", hint.dim_str)
-        kinds = [hint.dtype[kind, axes] for kind in (jax.Array, np.ndarray)]
-        return kinds[0] | kinds[1] | float | np.generic if axes in ("", "...") else kinds[0] | kinds[1]
-    if hint is jax.Array:
-        return jax.Array | np.ndarray | float | np.generic
-    origin, parts = get_origin(hint), tuple(_numeric(part, has_sums) for part in get_args(hint))
-    if origin in (Union, UnionType):
-        return functools.reduce(operator.or_, parts)
-    return origin[parts] if origin in (tuple, list, dict, Sequence, Mapping) else hint
 
 
 def _is_of_arrays(hint: Any) -> bool:
@@ -144,7 +118,7 @@ class _Finder(MetaPathFinder):
         self, fullname: str, path: Sequence[str] | None, target: ModuleType | None = None
     ) -> ModuleSpec | None:
         parts = fullname.split(".")
-        if parts[0] != PACKAGE or len(parts) < 2 or parts[1] not in ROOMS | NUMERIC:
+        if parts[0] != PACKAGE or len(parts) < 2 or parts[1] not in ROOMS:
             return None
         spec = PathFinder.find_spec(fullname, path, target)
         if spec is not None and type(spec.loader) is SourceFileLoader:
