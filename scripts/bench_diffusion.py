@@ -166,7 +166,7 @@ def main() -> None:
     middles = (np.arange(given.refined) + 0.5) / given.refined
     wanted = {name: CubicSpline(middles, ends[name].reshape(2, n, -1), axis=2)(share).reshape(2, -1) for name in FIELDS}
     geometry = networks.geometry
-    weight = np.asarray(geometry.length[:, None] * geometry.area * networks.table.grid.space_weight).ravel()
+    weight = np.asarray(geometry.length[:, None] * geometry.cross_section(0) * networks.table.grid.space_weight).ravel()
     more = {
         "MB per window length": networks.bytes_per_length / 1e6,
         "seconds to factorise a length": each,

@@ -43,6 +43,7 @@ from hpcpinn.morphology.cable import Cable  # noqa: E402
 from hpcpinn.morphology.frusta import Frustum, assemble  # noqa: E402
 from hpcpinn.networks.trunk import Trunk, make_separable_trunk, make_trunk  # noqa: E402
 from hpcpinn.parallel.communicator import SerialCommunicator  # noqa: E402
+from hpcpinn.physics.constants import CYTOSOL  # noqa: E402
 from hpcpinn.physics.system import ReactionDiffusion  # noqa: E402
 from hpcpinn.reference.exact import star_mode  # noqa: E402
 from hpcpinn.training.collocation import feature_table, gauss_grid  # noqa: E402
@@ -90,6 +91,11 @@ class Binding:
     @property
     def rest(self) -> tuple[float, ...]:
         return (0.0,) * len(self.diffusion)
+
+    @property
+    def volumes(self) -> tuple[str, ...]:
+        """All live in the cytosol."""
+        return (CYTOSOL,) * len(self.names)
 
     @property
     def content(self) -> tuple[float, ...]:
@@ -264,7 +270,7 @@ class Bench:
         xi, tau = (part.ravel() for part in np.meshgrid(nodes, nodes))
         ours = field_at(self.solver.table.trunk.features(xi, tau).value, heads, self.solver.equation)
         theirs = self.at(self.solution.value, xi, start + 0.5 * length * (tau + 1.0))
-        area = np.asarray(piece_geometry(self.pieces, nodes).area)
+        area = np.asarray(piece_geometry(self.pieces, nodes).cross_section(0))
         weight = self.pieces.length[:, None] * np.tile(area * weights, (1, 16)) * np.repeat(weights, 16)
         off = (np.asarray(ours) - theirs) ** 2
         return float(np.einsum("pkn,pn->", off, weight)), float(np.einsum("pkn,pn->", theirs**2, weight))
@@ -275,7 +281,7 @@ class Bench:
         _, slope = edge_values(solver.equation, solver.table, solver.geometry, jnp.asarray(length), heads)
         kappa = np.asarray(robin_parameter(solver.equation, length))[:, None]
         flux = np.asarray(slope) * kappa * np.array(solver.equation.diffusion)[:, None]
-        flux = flux * np.asarray(solver.geometry.end_area)[:, :, None, None]
+        flux = flux * np.asarray(solver.geometry.end_area)[..., None]
         meeting = flux[self.pieces.node == 0]
         weight = solver.table.grid.time_weight
         left = np.sqrt((meeting.sum(axis=0) ** 2) @ weight)

@@ -172,7 +172,7 @@ def test_observed_order_with_networks_for_diffusion(influx):
     networks = network_diffusion(cable, np.zeros(cable.n_frusta, int), SerialCommunicator(), (K.D_c, K.D_b))
     geometry = networks.geometry
     ratio = geometry.membrane_ratio.ravel()
-    volume = np.asarray(geometry.length[:, None] * geometry.area * networks.table.grid.space_weight).ravel()
+    volume = np.asarray(geometry.length[:, None] * geometry.cross_section(0) * networks.table.grid.space_weight).ravel()
     share = (networks.table.grid.space + 1.0) / 2.0
     place = (cable.path[:, :1] + share * np.diff(cable.path, axis=1)).ravel()
     c = K.c_rest + 0.25 * (1.0 - np.cos(2.0 * np.pi * place / 100.0))
