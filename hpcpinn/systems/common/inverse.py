@@ -1,10 +1,11 @@
 """The inverse part of every system whose problem says what would be measured: ``predict`` and ``observed``."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import Any
 
+from hpcpinn.config.shared import InferenceTable
 from hpcpinn.core.parameters import Constants, learnable
 from hpcpinn.core.system import System
 from hpcpinn.errors import InputError
@@ -15,6 +16,16 @@ from hpcpinn.io.observations import check_usable, check_within, read_observation
 from hpcpinn.parallel.communicator import Communicator
 from hpcpinn.progress import ProgressDisplay
 from hpcpinn.systems.contract import built
+
+
+def fit_settings(table: InferenceTable, seed: int) -> FitSettings:
+    """How constants are inferred, as far as a table says it; keys of a system's own are left to that system.
+
+    Args:
+        table: Table ``[inference]`` of a description.
+        seed: Seed of the replicates.
+    """
+    return FitSettings(**table.model_dump(include={one.name for one in fields(FitSettings)}), seed=seed)
 
 
 @dataclass(frozen=True)
@@ -57,11 +68,10 @@ class ByPrediction:
             width = parameter.prior_width(known[parameter.name].measure if parameter.name in known else 0.0)
             return LearnedConstant(parameter.name, parameter.start, parameter.prior, width)
 
-        settings = described.inference.model_dump()
         inverse = inverse_problem(
             problem,
             [learned(parameter) for parameter in described.parameter],
-            settings=FitSettings(**settings, seed=getattr(described.run, "seed", 0)),
+            settings=fit_settings(described.inference, getattr(described.run, "seed", 0)),
             unit=seen.unit("value") or "1",
             description=described.to_json(),
         )

@@ -16,7 +16,7 @@ from hpcpinn.inference.estimates import prior_of
 from hpcpinn.inference.forward_model import At, NamedModel, is_traced
 from hpcpinn.inference.infer import Fitted
 from hpcpinn.inference.placement import Candidates, next_observation
-from hpcpinn.inference.problem import FitSettings, InverseProblem, Observed
+from hpcpinn.inference.problem import InverseProblem, Observed
 from hpcpinn.inference.sample import Sampling
 from hpcpinn.inference.study import DataSets, Synthesis
 from hpcpinn.io import observations as table
@@ -25,6 +25,7 @@ from hpcpinn.io.observations import IN_A_PLANE, Observations, read_observations
 from hpcpinn.parallel.communicator import Communicator
 from hpcpinn.physics.dopamine import DopamineConstants, exact
 from hpcpinn.progress import NO_PROGRESS, ProgressDisplay
+from hpcpinn.systems.common.inverse import fit_settings
 from hpcpinn.systems.square.build import constants_of
 from hpcpinn.systems.square.config import ParameterConfig, SquareConfig
 from hpcpinn.systems.square.model import SquareModel, make_square_model
@@ -147,13 +148,7 @@ def problem_of(config: SquareConfig) -> InverseProblem:
         model=by_networks(square, names),
         start=np.log([start(parameter) for parameter in parameters]),
         prior=prior_of([(one.prior, one.prior_width()) for one in parameters], Coordinates.logarithms(len(parameters))),
-        settings=FitSettings(
-            tolerance=settings.tolerance,
-            max_steps=settings.max_steps,
-            undetermined_above=settings.undetermined_above,
-            undetermined_factor=settings.undetermined_factor,
-            seed=config.run.seed,
-        ),
+        settings=fit_settings(settings, config.run.seed),
         description=config.to_json(),
         unit="uM",
         placed=partial(_placed, constants.half_width),

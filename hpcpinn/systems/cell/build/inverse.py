@@ -11,7 +11,7 @@ from numpy import ndarray
 from hpcpinn.core import plausibility
 from hpcpinn.errors import warn
 from hpcpinn.inference.estimates import prior_of
-from hpcpinn.inference.problem import BandPlaces, FitSettings, InverseProblem, Observed
+from hpcpinn.inference.problem import BandPlaces, InverseProblem, Observed
 from hpcpinn.inference.sample import Sampling
 from hpcpinn.io import observations as table
 from hpcpinn.io.observations import AT_SITES, Observations, read_observations
@@ -22,6 +22,7 @@ from hpcpinn.systems.cell.build.model import build_model
 from hpcpinn.systems.cell.config.learnable import constant_named
 from hpcpinn.systems.cell.config.schema import RunConfig
 from hpcpinn.systems.cell.model import AtSites, CellModel
+from hpcpinn.systems.common.inverse import fit_settings
 
 EXAMPLE = "D_c"
 """A constant that can be learned."""
@@ -109,7 +110,7 @@ def _laid(
     """The problem whose windows and pieces are laid for given constants, from which it begins. Collective."""
     names = tuple(parameter.name for parameter in config.parameter)
     model, begin = build_model(config, communicator, names, starts, sites)
-    coordinates, settings = model.coordinates, config.inference
+    coordinates = model.coordinates
     measured = zip(config.parameter, coordinates.measure, strict=True)
 
     def meshed_at(z: Float[ndarray, " p"]) -> InverseProblem:
@@ -122,14 +123,7 @@ def _laid(
         model=model,
         start=coordinates.of(begin),
         prior=prior_of([(one.prior, one.prior_width(measure)) for one, measure in measured], coordinates),
-        settings=FitSettings(
-            tolerance=settings.tolerance,
-            max_steps=settings.max_steps,
-            undetermined_above=settings.undetermined_above,
-            check_level=settings.check_level,
-            replicates=settings.replicates,
-            seed=config.run.seed,
-        ),
+        settings=fit_settings(config.inference, config.run.seed),
         description=config.to_json(),
         unit=model.unit,
         traces=_traces(model, config.inference.band_interval, config.run.duration),
