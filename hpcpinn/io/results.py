@@ -43,7 +43,7 @@ class ResultWriter:
 
     Attributes:
         path: The file.
-        local_pieces: Pieces whose values this rank hands in, in the order of its rows. Where the geometry has no
+        local_pieces: Pieces whose values this rank hands in, increasing. Where the geometry has no
             owners, rank 0 hands in whole frames.
         local_probes: Probes that this rank hands in, increasing: the columns of `probes`.
     """
@@ -54,7 +54,6 @@ class ResultWriter:
         communicator: "Communicator",
         header: ResultHeader,
         *,
-        pieces: Int[ndarray, " n"] | None = None,
         gathered: bool | None = None,
     ):
         """Creates the file, replacing an older one and its checkpoint. Collective over all ranks.
@@ -63,15 +62,13 @@ class ResultWriter:
             path: Path of the file; missing directories are made.
             communicator: All ranks.
             header: Facts about the run, the same on every rank.
-            pieces: Pieces of this rank, in the order in which it will hand in their values;
-                by default those that the owners of the geometry give it, increasing.
             gathered: Whether rank 0 writes for all; by default where there is one rank, this h5py cannot do
                 otherwise, or rank 0 hands in all.
 
         Raises:
             OutputError: The file cannot be written.
         """
-        self._set_up(Path(path), communicator, header, pieces)
+        self._set_up(Path(path), communicator, header)
         sealed = storage.on_root(communicator, self.path, "", _create, self.path, header, communicator.size)
         self._choose_store(sealed, gathered)
 
@@ -82,14 +79,12 @@ class ResultWriter:
         communicator: "Communicator",
         header: ResultHeader,
         until: float,
-        *,
-        pieces: Int[ndarray, " n"] | None = None,
     ) -> "ResultWriter":
         """Opens an existing file to go on from a checkpoint. Collective over all ranks.
 
         Args:
-            path, communicator, header, pieces: File, ranks, facts and pieces as when the file was created; the number
-                of ranks and the owners may be others.
+            path, communicator, header: File, ranks and facts as when the file was created; the number of ranks and the
+                owners may be others.
             until: Time of the checkpoint; frames, probe samples and windows after it are dropped.
 
         Raises:
@@ -97,26 +92,19 @@ class ResultWriter:
             OutputError: The file cannot be written.
         """
         writer = cls.__new__(cls)
-        writer._set_up(Path(path), communicator, header, pieces)
+        writer._set_up(Path(path), communicator, header)
         rewound = storage.on_root(communicator, writer.path, "", _rewind, writer.path, header, communicator.size, until)
         writer._committed, writer._last_time, sealed = rewound
         writer._choose_store(sealed)
         return writer
 
-    def _set_up(
-        self,
-        path: Path,
-        communicator: "Communicator",
-        header: ResultHeader,
-        pieces: Int[ndarray, " n"] | None,
-    ) -> None:
+    def _set_up(self, path: Path, communicator: "Communicator", header: ResultHeader) -> None:
         owner, is_root = header.geometry.pieces, communicator.rank == 0
         if owner is None:
-            mine = np.arange(header.n_values if is_root else 0)
+            self.local_pieces = np.arange(header.n_values if is_root else 0)
         else:
-            mine = np.flatnonzero(np.asarray(owner) == communicator.rank)
+            self.local_pieces = np.flatnonzero(np.asarray(owner) == communicator.rank)
         self.path = path
-        self.local_pieces = mine if pieces is None else np.asarray(pieces, np.int64)
         places = header.geometry.probe_places(header.probes)
         if "piece" in places:
             self.local_probes = np.flatnonzero(np.isin(places["piece"], self.local_pieces))
@@ -125,7 +113,6 @@ class ResultWriter:
         self._communicator = communicator
         self._by_root = owner is None
         self._is_idle = owner is None and not is_root
-        self._order = np.argsort(self.local_pieces)
         self._header = header
         self._names = tuple(field.name for field in header.fields)
         self._committed = layout.Committed()
@@ -142,8 +129,7 @@ class ResultWriter:
 
     def _columns(self) -> dict[str, Int[ndarray, " n"]]:
         per = self._header.geometry.values_per_piece
-        sorted_pieces = self.local_pieces[self._order]
-        columns = (sorted_pieces[:, None] * per + np.arange(per)).ravel()
+        columns = (self.local_pieces[:, None] * per + np.arange(per)).ravel()
         return dict.fromkeys(self._names, columns) | {f"probes/{name}": self.local_probes for name in self._names}
 
     def _clear(self) -> None:
@@ -166,10 +152,9 @@ class ResultWriter:
         if self._is_idle:
             return
         self._times.append(float(time))
-        shape = (len(self.local_pieces), self._header.geometry.values_per_piece)
+        shape = (1, len(self.local_pieces) * self._header.geometry.values_per_piece)
         for name in self._names:
-            ordered = np.asarray(values[name], np.float64).reshape(shape)[self._order]
-            self._values[name].append(ordered.reshape(1, -1))
+            self._values[name].append(np.array(values[name], np.float64).reshape(shape))
 
     def probes(self, times: Float[ndarray, " k"], values: Mapping[str, Float[ndarray, "k p"]]) -> None:
         """Remembers probe samples.
