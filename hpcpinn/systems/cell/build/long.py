@@ -7,7 +7,7 @@ steps all of them at once.
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from functools import partial
+from functools import cached_property, partial
 
 import jax
 import numpy as np
@@ -20,12 +20,14 @@ from hpcpinn.domain.network_diffusion import network_diffusion
 from hpcpinn.errors import InputError
 from hpcpinn.io.geometry import ProbeSite, Tree
 from hpcpinn.io.layout import MemberEntry
+from hpcpinn.morphology import Cable
 from hpcpinn.morphology.forest import join_cables, join_compartments, points_of
 from hpcpinn.networks.trunk import split_features
 from hpcpinn.parallel.communicator import Communicator, SerialCommunicator
 from hpcpinn.physics import gates
 from hpcpinn.physics.constants import CalciumConstants
 from hpcpinn.physics.pumped_binding import check_rest
+from hpcpinn.physics.stimulation.stimulus import Stimulus
 from hpcpinn.systems.cell.build.constants import constants_of
 from hpcpinn.systems.cell.build.long_drive import course_of
 from hpcpinn.systems.cell.build.long_output import description_of, ends_of_trains, long_output
@@ -63,18 +65,87 @@ _NONE = np.zeros(0, int)
 
 
 @dataclass(frozen=True)
-class _Shares:
-    """Who computes what of the forest.
+class _Forest:
+    """All members of a run, and who computes what of them.
 
     Attributes:
+        cells: Members, one after the other.
         piece: Rank of every piece.
         point: Rank of every point.
         compartment: Rank of every compartment: of the piece that holds its centre.
+        communicator: All ranks.
     """
 
+    cells: Sequence[SplitCell]
     piece: Int[ndarray, " F"]
     point: Int[ndarray, " N"]
     compartment: Int[ndarray, " P"]
+    communicator: Communicator
+
+    @cached_property
+    def own(self) -> Int[ndarray, " n"]:
+        """Points of this rank."""
+        return np.flatnonzero(self.point == self.communicator.rank)
+
+    @cached_property
+    def member(self) -> Int[ndarray, " N"]:
+        """Member of every point."""
+        return np.repeat(np.arange(len(self.cells)), [cell.points.n for cell in self.cells])
+
+    @cached_property
+    def member_of_compartment(self) -> Int[ndarray, " P"]:
+        """Member of every compartment."""
+        return np.repeat(np.arange(len(self.cells)), [cell.compartments.count for cell in self.cells])
+
+    @cached_property
+    def volume(self) -> Float[ndarray, " N"]:
+        """Volume that every point stands for, µm³."""
+        return np.concatenate([cell.points.volume for cell in self.cells])
+
+    @cached_property
+    def cable(self) -> Cable:
+        """Pieces of all members."""
+        return join_cables([cell.pieces for cell in self.cells])
+
+    @cached_property
+    def probes(self) -> tuple[ProbeSite, ...]:
+        """Recorded places of all members; those of a population bear the name of theirs."""
+        found, first = [], 0
+        for cell in self.cells:
+            prefix = f"{cell.name}: " if len(self.cells) > 1 else ""
+            found += [ProbeSite(f"{prefix}{p.name}", first + p.piece, p.fraction) for p in cell.probes]
+            first += cell.pieces.n_frusta
+        return tuple(found)
+
+    @cached_property
+    def releases(self) -> CellSources | None:
+        """What synapses and fluxes bring to this rank's points; None without any."""
+        parts = [cell.releases for cell in self.cells if cell.releases is not None]
+        return join_sources(parts, [cell.points.n for cell in self.cells]).taken(self.own) if parts else None
+
+    def own_part(self, parts: list[sparse.csr_matrix], rank: Int[ndarray, " r"]) -> sparse.csr_matrix:
+        """Rows of this rank, in its own points, of the matrices of all members."""
+        whole = sparse.block_diag(parts, format="csr")
+        return whole[np.flatnonzero(rank == self.communicator.rank)][:, self.own]
+
+
+@dataclass(frozen=True)
+class _Voltage:
+    """The voltage of this rank's compartments, and how it begins.
+
+    Attributes:
+        equation: Cable equation of all members.
+        halo: What this rank hears of others.
+        given: Voltage of a file, at the compartments that are heard of; None where it is solved.
+        membrane: State of the membrane at the start.
+        start: Voltage at the start at the compartments that are heard of, mV.
+    """
+
+    equation: CableEquation
+    halo: HaloVoltage
+    given: GivenVoltage | None
+    membrane: VoltageState
+    start: Float[ndarray, " P"]
 
 
 def slot_run(config: RunConfig, communicator: Communicator) -> SlotRun:
@@ -105,87 +176,26 @@ def slot_setup(config: RunConfig, communicator: Communicator | None = None) -> S
     plan = long_output(config, stimulus)
     warn_of_pulses_after_the_end(config, plan.duration)
     described = communicator.on_root(_described, members_of(config), communicator.size)
-    shares = _shared(described, communicator.size)
-    split, per = config.split, plan.cells_per_piece
-    equation = _cable_equation(config, described, shares, communicator)
-    to_cells = sparse.block_diag([cell.to_cells for cell in described], format="csr")
-    halo = halo_voltage(to_cells, shares.point, shares.compartment, communicator)
-    volume, ratio = (np.concatenate([getattr(cell.points, name) for cell in described]) for name in ("volume", "ratio"))
-    given = [cell.given for cell in described if cell.given is not None]
-    voltage = join_given(given).taken(halo.compartments) if given else None
-    membrane, V = _at_start(equation, halo, voltage)
-    constants = _constants(described, _mean_by_member(described, equation, V, communicator))
-    releases = [cell.releases for cell in described if cell.releases is not None]
-    here = communicator.rank
-    own = np.flatnonzero(shares.point == here)
-    er_ratio = [cell.points.er_ratio for cell in described if cell.points.er_ratio is not None]
-    reaction, binding, longest = reaction_of(
-        config, constants[0], np.concatenate(er_ratio, axis=1)[:, own] if er_ratio else None
-    )
-    lengths = WindowLengths(
-        first=split.first,
-        growth=split.growth,
-        longest=split.longest,
-        quiet=split.quiet,
-        multiple=2 if split.windows == "fixed" else 4,
-        coupled_for=split.coupled_for,
-    )
-    diffusion = _diffusion(config, described, shares, constants[0], communicator)
-    pieces = np.flatnonzero(shares.piece == communicator.rank)
-    probes = _joined_probes(described)
-    member = np.repeat(np.arange(len(described)), [cell.points.n for cell in described])
-    rest = ReactionState.of(map(float, constants[0].rest))
-    own_releases = _own_releases(releases, described, own)
-    splitting = Splitting(
-        reaction,
-        diffusion,
-        jax.device_put(ratio[own]),
-        binding=binding,
-        cells=cell_weights(halo.to_cells, _NONE if own_releases is None else own_releases.cells),
-    )
-    search = WindowSearch(
-        splitting,
-        Excursion(
-            volume[own],
-            rest,
-            floor=SMALL * float(rest.c),
-            communicator=communicator,
-        ),
-        tolerance=split.tolerance,
-        longest=min(split.longest, longest),
-        quiet=min(split.quiet, longest),
-    )
-    solver = SlotSolver(
-        cable=equation,
-        sources=_sources(described, equation),
-        stimulus=stimulus,
-        onset=config.stimulation.start,
-        steps=step_rule(config),
-        constants=constants[0],
-        to_cells=halo.to_cells,
-        diffusion=diffusion,
-        lengths=lengths,
-        clamps=clamps_of(config),
-        given=voltage,
-        releases=own_releases,
-        halo=halo if communicator.size > 1 else None,
-        channels=_channel_scale(described, constants, halo.compartments),
-        impossible=partial(impossible_voltage, config),
-    )
-    joined = join_cables([cell.pieces for cell in described])
+    forest, split, per = _forest(described, communicator), config.split, plan.cells_per_piece
+    voltage = _voltage(config, forest)
+    constants = _constants(described, _mean_by_member(forest, voltage))
+    k, own = constants[0], forest.own
+    splitting, longest = _splitting(config, forest, voltage, k)
+    rest = ReactionState.of(map(float, k.rest))
+    solver = _solver(config, forest, voltage, constants, stimulus, splitting.diffusion)
     coupled = None
     if config.window.kind == "mixed":
-        coupled = build_coupled_slots(config, constants[0], joined, shares.piece, solver, communicator)
+        coupled = build_coupled_slots(config, k, forest.cable, forest.piece, solver, communicator)
     return SlotSetup(
         description=description_of(config, plan),
-        spec=run_spec(config, joined, plan),
+        spec=run_spec(config, forest.cable, plan),
         chosen=plan.chosen,
         checkpoint_every=split.checkpoint_every,
         communicator=communicator,
-        geometry=Tree(joined, shares.piece, per),
-        probes=probes,
+        geometry=Tree(forest.cable, forest.piece, per),
+        probes=forest.probes,
         members=_entries(described, plan),
-        constants=constants[0],
+        constants=k,
         splitting=splitting,
         solver=solver,
         slots=tuple(
@@ -194,27 +204,27 @@ def slot_setup(config: RunConfig, communicator: Communicator | None = None) -> S
                 solver.onset,
                 plan.duration,
                 split.slot,
-                course_of(config, constants[0], described[0].given),
+                course_of(config, k, described[0].given),
                 0.0 if coupled is None else split.coupled_for,
             )
         ),
         motif_tolerance=split.motif_tolerance,
-        search=None if split.windows == "fixed" else search,
+        search=None if split.windows == "fixed" else _search(config, forest, splitting, rest, longest),
         coupled=coupled,
-        pieces=pieces,
-        volume=volume[own],
-        member=member[own],
-        member_volume=np.bincount(member, volume),
+        pieces=np.flatnonzero(forest.piece == communicator.rank),
+        volume=forest.volume[own],
+        member=forest.member[own],
+        member_volume=np.bincount(forest.member, forest.volume),
         to_output={
-            volume: _own_part([c.points.to_output[volume] for c in described], np.repeat(shares.piece, per), own, here)
+            volume: forest.own_part([c.points.to_output[volume] for c in described], np.repeat(forest.piece, per))
             for volume in described[0].points.to_output
         },
-        to_probes=_own_part(
-            [cell.points.to_probes for cell in described], shares.piece[[p.piece for p in probes]], own, here
+        to_probes=forest.own_part(
+            [cell.points.to_probes for cell in described], forest.piece[[p.piece for p in forest.probes]]
         ),
         frame_times=ends_of_trains(config, stimulus),
         rest=rest.each(lambda x: jax.device_put(np.full(len(own), x))),
-        drive=DriveState(membrane, np.asarray(jax.jit(gates.steady)(V, constants[0]))),
+        drive=DriveState(voltage.membrane, np.asarray(jax.jit(gates.steady)(voltage.start, k))),
     )
 
 
@@ -224,17 +234,30 @@ def _described(members: Sequence[Member], ranks: int) -> list[SplitCell]:
     return [describe_split_cell(member, least) for member in members]
 
 
-def _shared(cells: Sequence[SplitCell], ranks: int) -> _Shares:
-    owners = share_members([cell.pieces for cell in cells], ranks)
+def _forest(cells: Sequence[SplitCell], communicator: Communicator) -> _Forest:
+    owners = share_members([cell.pieces for cell in cells], communicator.size)
     per = cells[0].points.per_piece
     compartments = [owner[cell.nearest_piece] for owner, cell in zip(owners, cells, strict=True)]
     piece = np.concatenate(owners)
-    return _Shares(piece, np.repeat(piece, per), np.concatenate(compartments))
+    return _Forest(cells, piece, np.repeat(piece, per), np.concatenate(compartments), communicator)
 
 
-def _cable_equation(
-    config: RunConfig, cells: Sequence[SplitCell], shares: _Shares, communicator: Communicator
-) -> CableEquation:
+def _voltage(config: RunConfig, forest: _Forest) -> _Voltage:
+    """The membrane at rest, or what is given of it, and the voltage of all that is heard of. Collective."""
+    equation = _cable_equation(config, forest)
+    to_cells = sparse.block_diag([cell.to_cells for cell in forest.cells], format="csr")
+    halo = halo_voltage(to_cells, forest.point, forest.compartment, forest.communicator)
+    of_files = [cell.given for cell in forest.cells if cell.given is not None]
+    if of_files:
+        given = join_given(of_files).taken(halo.compartments)
+        V = given.at(np.zeros(1))[0]
+        return _Voltage(equation, halo, given, given_state(equation, V[: len(equation.own)]), V)
+    membrane = equation.resting_state()
+    return _Voltage(equation, halo, None, membrane, halo.with_halo(equation.voltage(membrane)))
+
+
+def _cable_equation(config: RunConfig, forest: _Forest) -> CableEquation:
+    cells = forest.cells
     counts = [cell.compartments.count for cell in cells]
     membrane = membrane_of(config)
     return CableEquation(
@@ -244,8 +267,78 @@ def _cable_equation(
             R_i=np.repeat([cell.config.cable.R_i for cell in cells], counts),
             C_m=np.repeat([cell.config.cable.C_m for cell in cells], counts),
         ),
-        owner=shares.compartment,
-        communicator=communicator,
+        owner=forest.compartment,
+        communicator=forest.communicator,
+    )
+
+
+def _splitting(config: RunConfig, forest: _Forest, voltage: _Voltage, k: CalciumConstants) -> tuple[Splitting, float]:
+    """What advances calcium and its buffers, and the longest window that their reaction takes, ms."""
+    own, cells, releases = forest.own, forest.cells, forest.releases
+    er_ratio = [cell.points.er_ratio for cell in cells if cell.points.er_ratio is not None]
+    reaction, binding, longest = reaction_of(config, k, np.concatenate(er_ratio, axis=1)[:, own] if er_ratio else None)
+    splitting = Splitting(
+        reaction,
+        _diffusion(config, forest, k),
+        jax.device_put(np.concatenate([cell.points.ratio for cell in cells])[own]),
+        binding=binding,
+        cells=cell_weights(voltage.halo.to_cells, _NONE if releases is None else releases.cells),
+    )
+    return splitting, longest
+
+
+def _search(
+    config: RunConfig, forest: _Forest, splitting: Splitting, rest: ReactionState, longest: float
+) -> WindowSearch:
+    """What finds windows, of which the reaction takes none longer than `longest`, ms."""
+    split = config.split
+    return WindowSearch(
+        splitting,
+        Excursion(
+            forest.volume[forest.own],
+            rest,
+            floor=SMALL * float(rest.c),
+            communicator=forest.communicator,
+        ),
+        tolerance=split.tolerance,
+        longest=min(split.longest, longest),
+        quiet=min(split.quiet, longest),
+    )
+
+
+def _solver(
+    config: RunConfig,
+    forest: _Forest,
+    voltage: _Voltage,
+    constants: Sequence[CalciumConstants],
+    stimulus: Stimulus | None,
+    diffusion: Diffusion,
+) -> SlotSolver:
+    """What solves voltage and influx of a slot."""
+    split, halo = config.split, voltage.halo
+    return SlotSolver(
+        cable=voltage.equation,
+        sources=_sources(forest.cells, voltage.equation),
+        stimulus=stimulus,
+        onset=config.stimulation.start,
+        steps=step_rule(config),
+        constants=constants[0],
+        to_cells=halo.to_cells,
+        diffusion=diffusion,
+        lengths=WindowLengths(
+            first=split.first,
+            growth=split.growth,
+            longest=split.longest,
+            quiet=split.quiet,
+            multiple=2 if split.windows == "fixed" else 4,
+            coupled_for=split.coupled_for,
+        ),
+        clamps=clamps_of(config),
+        given=voltage.given,
+        releases=forest.releases,
+        halo=halo if forest.communicator.size > 1 else None,
+        channels=_channel_scale(forest, constants, halo.compartments),
+        impossible=partial(impossible_voltage, config),
     )
 
 
@@ -265,20 +358,14 @@ def _sources(cells: Sequence[SplitCell], equation: CableEquation) -> Float[ndarr
     return np.array(rows)
 
 
-def _diffusion(
-    config: RunConfig,
-    cells: Sequence[SplitCell],
-    shares: _Shares,
-    k: CalciumConstants,
-    communicator: Communicator,
-) -> Diffusion:
+def _diffusion(config: RunConfig, forest: _Forest, k: CalciumConstants) -> Diffusion:
     """The propagator that the run description asks for, on this rank's points."""
-    split, species = config.split, [one.D for one in k.all_species]
+    split, species, cells = config.split, [one.D for one in k.all_species], forest.cells
     if config.by_networks:
         return network_diffusion(
-            join_cables([cell.pieces for cell in cells]),
-            shares.piece,
-            communicator,
+            forest.cable,
+            forest.piece,
+            forest.communicator,
             species,
             volumes=k.volumes,
             features=split_features(config.network.features),
@@ -287,28 +374,15 @@ def _diffusion(
         )
     short = 2.0 * split.first * k.time_unit  # coarse windows are twice as long
     grid = cell_grid(join_cables([cell.cells for cell in cells]), k.volumes)
-    return shared_diffusion(grid, shares.point, species, short, communicator, LEFT_OUT, k.volumes)
+    return shared_diffusion(grid, forest.point, species, short, forest.communicator, LEFT_OUT, k.volumes)
 
 
-def _at_start(
-    equation: CableEquation, halo: HaloVoltage, given: GivenVoltage | None
-) -> tuple[VoltageState, Float[ndarray, " P"]]:
-    """The membrane at rest, or what is given of it, and the voltage of all that is heard of."""
-    if given is not None:
-        V = given.at(np.zeros(1))[0]
-        return given_state(equation, V[: len(equation.own)]), V
-    membrane = equation.resting_state()
-    return membrane, halo.with_halo(equation.voltage(membrane))
-
-
-def _mean_by_member(
-    cells: Sequence[SplitCell], equation: CableEquation, V: Float[ndarray, " P"], communicator: Communicator
-) -> Float[ndarray, " M"]:
-    """Mean voltage over the membrane of every member."""
-    member = np.repeat(np.arange(len(cells)), [cell.compartments.count for cell in cells])
+def _mean_by_member(forest: _Forest, voltage: _Voltage) -> Float[ndarray, " M"]:
+    """Mean voltage at the start over the membrane of every member. Collective."""
+    member, equation = forest.member_of_compartment, voltage.equation
     area, own = equation.compartments.area, equation.own
-    weighted = np.bincount(member[own], area[own] * V[: len(own)], len(cells))
-    return np.asarray(np.sum(communicator.share(weighted), axis=0) / np.bincount(member, area))
+    weighted = np.bincount(member[own], area[own] * voltage.start[: len(own)], len(forest.cells))
+    return np.asarray(np.sum(forest.communicator.share(weighted), axis=0) / np.bincount(member, area))
 
 
 def _constants(cells: Sequence[SplitCell], mean: Float[ndarray, " M"]) -> list[CalciumConstants]:
@@ -321,43 +395,21 @@ def _constants(cells: Sequence[SplitCell], mean: Float[ndarray, " M"]) -> list[C
 
 
 def _channel_scale(
-    cells: Sequence[SplitCell], constants: Sequence[CalciumConstants], halo: Int[ndarray, " P"]
+    forest: _Forest, constants: Sequence[CalciumConstants], halo: Int[ndarray, " P"]
 ) -> ChannelScale | None:
     """How members differ from the first in their calcium channels, at the compartments heard of."""
-    if len(cells) == 1:
+    if len(constants) == 1:
         return None
-    member = np.repeat(np.arange(len(cells)), [cell.compartments.count for cell in cells])[halo]
+    member = forest.member_of_compartment[halo]
     strength = np.array([k.vdcc_density * k.vdcc_permeability for k in constants])
     if strength[0] == 0.0 and np.any(strength > 0.0):
         raise InputError(
             "population.parameters: the first member has no calcium channels (vdcc_density or "
             "vdcc_permeability 0) and others have; put one that has some first"
         )
-    relative = strength / strength[0] if strength[0] > 0.0 else np.ones(len(cells))
+    relative = strength / strength[0] if strength[0] > 0.0 else np.ones(len(constants))
     surplus = np.array([surplus_leak(k) for k in constants])
     return ChannelScale(relative[member], surplus[member])
-
-
-def _own_releases(parts: list[CellSources], cells: Sequence[SplitCell], own: Int[ndarray, " N"]) -> CellSources | None:
-    return join_sources(parts, [cell.points.n for cell in cells]).taken(own) if parts else None
-
-
-def _joined_probes(cells: Sequence[SplitCell]) -> tuple[ProbeSite, ...]:
-    """Of all members; those of a population bear the name of theirs."""
-    found, first = [], 0
-    for cell in cells:
-        prefix = f"{cell.name}: " if len(cells) > 1 else ""
-        found += [ProbeSite(f"{prefix}{p.name}", first + p.piece, p.fraction) for p in cell.probes]
-        first += cell.pieces.n_frusta
-    return tuple(found)
-
-
-def _own_part(
-    parts: list[sparse.csr_matrix], rank: Int[ndarray, " r"], own: Int[ndarray, " N"], here: int
-) -> sparse.csr_matrix:
-    """Rows of a rank, in its own points, of the matrices of all members."""
-    whole = sparse.block_diag(parts, format="csr")
-    return whole[np.flatnonzero(rank == here)][:, own]
 
 
 def _entries(cells: Sequence[SplitCell], plan: OutputPlan) -> tuple[MemberEntry, ...]:
