@@ -1,15 +1,20 @@
 """The inverse part of every system whose problem says what would be measured: ``predict`` and ``observed``."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import Any
 
-from hpcpinn.config.shared import InferenceTable
+from jaxtyping import Float
+from numpy import ndarray
+
+from hpcpinn.config.shared import InferenceTable, ParameterTable, PositiveParameterTable
 from hpcpinn.core.parameters import Constants, learnable
 from hpcpinn.core.system import System
 from hpcpinn.errors import InputError
 from hpcpinn.inference.entry import LearnedConstant, inverse_problem
+from hpcpinn.inference.estimates import prior_of
+from hpcpinn.inference.forward_model import ForwardModel
 from hpcpinn.inference.problem import FitSettings, InverseProblem, Observed
 from hpcpinn.inference.sample import Sampling
 from hpcpinn.io.observations import check_usable, check_within, read_observations
@@ -26,6 +31,41 @@ def fit_settings(table: InferenceTable, seed: int) -> FitSettings:
         seed: Seed of the replicates.
     """
     return FitSettings(**table.model_dump(include={one.name for one in fields(FitSettings)}), seed=seed)
+
+
+def sampling(described: Any) -> Sampling:
+    """How the posterior is drawn from, as far as table ``[uq]`` of a description says it."""
+    uq = getattr(described, "uq", None)
+    given = {} if uq is None else uq.model_dump(include={one.name for one in fields(Sampling)})
+    return Sampling(**given, seed=getattr(described.run, "seed", 0))
+
+
+def starts_of(parameters: Sequence[ParameterTable | PositiveParameterTable]) -> list[float | None]:
+    """Values that an iteration begins with; None where a table says neither that nor a prior."""
+    return [one.prior if one.start is None else one.start for one in parameters]
+
+
+def problem_for(
+    model: ForwardModel, start: Sequence[float] | Float[ndarray, " p"], described: Any, **more: Any
+) -> InverseProblem:
+    """The inverse problem of a model as the tables of a description state it.
+
+    Args:
+        model: Model of what is observed; it learns what ``[[parameter]]`` names, in that order.
+        start: Values of the constants to begin with.
+        described: The description.
+        **more: What else an `InverseProblem` is made of.
+    """
+    coordinates = model.coordinates
+    measured = zip(described.parameter, coordinates.measure, strict=True)
+    return InverseProblem(
+        model,
+        coordinates.of(start),
+        prior_of([(one.prior, one.prior_width(measure)) for one, measure in measured], coordinates),
+        fit_settings(described.inference, described.run.seed),
+        described.to_json(),
+        **more,
+    )
 
 
 @dataclass(frozen=True)
@@ -79,8 +119,7 @@ class ByPrediction:
 
     def sampling(self, described: Any) -> Sampling:
         """How the posterior is drawn from."""
-        uq = getattr(described, "uq", None)
-        return Sampling(**({} if uq is None else uq.model_dump()), seed=getattr(described.run, "seed", 0))
+        return sampling(described)
 
 
 def _columns(system: System, problem: Any) -> Mapping[str, str | None]:

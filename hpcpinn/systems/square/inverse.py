@@ -9,15 +9,12 @@ import numpy as np
 from jaxtyping import Array, Float
 from numpy import ndarray
 
-from hpcpinn.coordinates import Coordinates
 from hpcpinn.core.parameters import learnable_in, with_values
 from hpcpinn.errors import InputError
-from hpcpinn.inference.estimates import prior_of
 from hpcpinn.inference.forward_model import At, NamedModel, is_traced
 from hpcpinn.inference.infer import Fitted
 from hpcpinn.inference.placement import Candidates, next_observation
 from hpcpinn.inference.problem import InverseProblem, Observed
-from hpcpinn.inference.sample import Sampling
 from hpcpinn.inference.study import DataSets, Synthesis
 from hpcpinn.io import observations as table
 from hpcpinn.io.draws import Placement
@@ -25,9 +22,10 @@ from hpcpinn.io.observations import IN_A_PLANE, Observations, read_observations
 from hpcpinn.parallel.communicator import Communicator
 from hpcpinn.physics.dopamine import DopamineConstants, exact
 from hpcpinn.progress import NO_PROGRESS, ProgressDisplay
-from hpcpinn.systems.common.inverse import fit_settings
+from hpcpinn.systems.common.inverse import problem_for, starts_of
+from hpcpinn.systems.common.inverse import sampling as sampling  # a part of its own of what infers
 from hpcpinn.systems.square.build import constants_of
-from hpcpinn.systems.square.config import ParameterConfig, SquareConfig
+from hpcpinn.systems.square.config import SquareConfig
 from hpcpinn.systems.square.model import SquareModel, make_square_model
 
 EXAMPLE = "D"
@@ -137,19 +135,13 @@ def prepared(
 
 def problem_of(config: SquareConfig) -> InverseProblem:
     """The model of a run description, its priors and where it begins."""
-    constants, settings, parameters = constants_of(config), config.inference, config.parameter
-    names = tuple(parameter.name for parameter in parameters)
-    square = make_square_model(constants, settings.features, config.run.seed, learns_size="half_width" in names)
-
-    def start(parameter: ParameterConfig) -> float:
-        return parameter.start or parameter.prior or float(getattr(constants, parameter.name))
-
-    return InverseProblem(
-        model=by_networks(square, names),
-        start=np.log([start(parameter) for parameter in parameters]),
-        prior=prior_of([(one.prior, one.prior_width()) for one in parameters], Coordinates.logarithms(len(parameters))),
-        settings=fit_settings(settings, config.run.seed),
-        description=config.to_json(),
+    constants, names = constants_of(config), tuple(parameter.name for parameter in config.parameter)
+    square = make_square_model(constants, config.inference.features, config.run.seed, learns_size="half_width" in names)
+    starts = zip(names, starts_of(config.parameter), strict=True)
+    return problem_for(
+        by_networks(square, names),
+        [float(getattr(constants, name)) if given is None else given for name, given in starts],
+        config,
         unit="uM",
         placed=partial(_placed, constants.half_width),
         bounds={name: entry.bounds for name, entry in learnable_in(DopamineConstants).items()},
@@ -187,20 +179,6 @@ def _placed(half_width: float, found: Fitted) -> Placement:
     among = Candidates.within([(-a, a), (-a, a)], last=float(seen["t"].max()))
     noise = float(np.median(seen.noise))
     return next_observation(predicted, found.posterior.centre, found.posterior.covariance, noise, among)
-
-
-def sampling(config: SquareConfig) -> Sampling:
-    """How the posterior is drawn from."""
-    uq = config.uq
-    return Sampling(
-        draws=uq.draws,
-        seed=config.run.seed,
-        chains=uq.chains,
-        warmup=uq.warmup,
-        acceptance=uq.acceptance,
-        rhat_most=uq.rhat_most,
-        ess_least=uq.ess_least,
-    )
 
 
 def studied(config: SquareConfig) -> tuple[InverseProblem, Synthesis, DataSets]:

@@ -10,19 +10,18 @@ from numpy import ndarray
 
 from hpcpinn.core import plausibility
 from hpcpinn.errors import warn
-from hpcpinn.inference.estimates import prior_of
 from hpcpinn.inference.problem import BandPlaces, InverseProblem, Observed
-from hpcpinn.inference.sample import Sampling
 from hpcpinn.io import observations as table
 from hpcpinn.io.observations import AT_SITES, Observations, read_observations
 from hpcpinn.parallel.communicator import Communicator
 from hpcpinn.progress import NO_PROGRESS, ProgressDisplay
-from hpcpinn.systems.cell.build.constants import LAID_BY, own_value
+from hpcpinn.systems.cell.build.constants import MESHED_BY, own_value
 from hpcpinn.systems.cell.build.model import build_model
 from hpcpinn.systems.cell.config.learnable import constant_named
 from hpcpinn.systems.cell.config.schema import RunConfig
 from hpcpinn.systems.cell.model import AtSites, CellModel
-from hpcpinn.systems.common.inverse import fit_settings
+from hpcpinn.systems.common.inverse import problem_for, starts_of
+from hpcpinn.systems.common.inverse import sampling as sampling  # a part of its own of what infers
 
 EXAMPLE = "D_c"
 """A constant that can be learned."""
@@ -101,34 +100,30 @@ def build_inverse(config: RunConfig, communicator: Communicator, sites: tuple[st
         InputError: What the user gave cannot be used.
         SolveError: The run with the starting constants does not reach its tolerance.
     """
-    return _laid(config, communicator, sites, [p.prior if p.start is None else p.start for p in config.parameter])
+    return _meshed(config, communicator, sites, starts_of(config.parameter))
 
 
-def _laid(
+def _meshed(
     config: RunConfig, communicator: Communicator, sites: tuple[str, ...], starts: Sequence[float | None]
 ) -> InverseProblem:
-    """The problem whose windows and pieces are laid for given constants, from which it begins. Collective."""
+    """The problem whose windows and pieces are chosen for given constants, from which it begins. Collective."""
     names = tuple(parameter.name for parameter in config.parameter)
     model, begin = build_model(config, communicator, names, starts, sites)
-    coordinates = model.coordinates
-    measured = zip(config.parameter, coordinates.measure, strict=True)
 
     def meshed_at(z: Float[ndarray, " p"]) -> InverseProblem:
-        return _laid(config, communicator, sites, coordinates.values(z).tolist())
+        return _meshed(config, communicator, sites, model.coordinates.values(z).tolist())
 
     def grouped(traces: Observations) -> tuple[ndarray, ndarray]:
         return tuple(model.at(traces))  # type: ignore[return-value]
 
-    return InverseProblem(
-        model=model,
-        start=coordinates.of(begin),
-        prior=prior_of([(one.prior, one.prior_width(measure)) for one, measure in measured], coordinates),
-        settings=fit_settings(config.inference, config.run.seed),
-        description=config.to_json(),
+    return problem_for(
+        model,
+        begin,
+        config,
         unit=model.unit,
         traces=_traces(model, config.inference.band_interval, config.run.duration),
         groups=grouped,
-        meshed_at=meshed_at if any(name in LAID_BY for name in names) else None,
+        meshed_at=meshed_at if any(name in MESHED_BY for name in names) else None,
         over_fields=model.over_the_cell,
         bounds={name: entry.bounds for name in names if (entry := constant_named(name)) is not None},
     )
@@ -150,7 +145,7 @@ def cell_model(problem: InverseProblem) -> CellModel:
 
 def truth_of(config: RunConfig, problem: InverseProblem) -> dict[str, float]:
     """What synthetic data are made with, of the learned constants and of others that differ from the run's."""
-    known, changes = cell_model(problem).problem.cell.constants, config.data.truth.changes
+    known, changes = cell_model(problem).setup.cell.constants, config.data.truth.changes
     learned = {name: own_value(config, known, name, changes) for name in problem.names}
     covered = set(problem.names)
     return learned | {name: value for name, value in changes.items() if name not in covered}
@@ -166,7 +161,7 @@ def synthesiser(
     """
     truth, model = truth_of(config, problem), cell_model(problem)
     names, sites = tuple(truth), tuple(site.name for site in model.sites)
-    if any(name in LAID_BY for name in names):
+    if any(name in MESHED_BY for name in names):
         model, _ = build_model(config, communicator, names, list(truth.values()), sites)
     elif names != model.names:
         model = model.learning(names)
@@ -184,12 +179,6 @@ def synthesiser(
 
 
 def _noisy(clean: Observations, seed: int) -> Observations:
-    """BandPlaces with errors of their noise."""
+    """Observations with errors of their noise."""
     noise = np.random.default_rng(seed).standard_normal(len(clean))
     return Observations(clean.value + clean.noise * noise, clean.noise, clean.at, clean.units)
-
-
-def sampling(config: RunConfig) -> Sampling:
-    """How the posterior is drawn from."""
-    uq = config.uq
-    return Sampling(draws=uq.draws, seed=config.run.seed, shape_most=uq.shape_most, effective_least=uq.effective_least)
