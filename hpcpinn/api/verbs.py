@@ -183,9 +183,9 @@ def brought(name: str) -> Callable[..., Any] | None:
 
     work = part(_verbs(bringing[0])[name].work)
     on, model, progress, experiment = inspect.signature(verb).parameters.values()
-    told = inspect.signature(verb).replace(parameters=[on, model, *own_of(work), progress, experiment])
+    signature = inspect.signature(verb).replace(parameters=[on, model, *own_of(work), progress, experiment])
     verb.__name__ = verb.__qualname__ = name
-    verb.__doc__, verb.__module__, verb.__signature__ = work.__doc__, work.__module__, told  # type: ignore[attr-defined]
+    verb.__doc__, verb.__module__, verb.__signature__ = work.__doc__, work.__module__, signature  # type: ignore[attr-defined]
     return verb
 
 

@@ -315,7 +315,7 @@ def validated(document: Mapping[str, Any], origin: Origin) -> Any:
         raise refusal(error, origin, _unnamed(document, reading)) from None
     described = reading.fitted(described)
     impossible = [(key, odd.text) for key, odd in findings(described, reading.quantity_of) if odd.is_refused]
-    _refuse([*impossible, *reading.conflicts(described)], origin)
+    _check_none([*impossible, *reading.conflicts(described)], origin)
     return described
 
 
@@ -349,7 +349,7 @@ def refusal(error: ValidationError, origin: Origin, unnamed: str = "") -> InputE
     try:
         unknown_first = sorted(error.errors(), key=lambda detail: detail["type"] != "extra_forbidden")
         problems = [(*problem_of(detail, origin.reading.tables), _is_unknown_table(detail)) for detail in unknown_first]
-        _refuse([(key, text + unnamed * is_unknown) for key, text, is_unknown in problems], origin)
+        _check_none([(key, text + unnamed * is_unknown) for key, text, is_unknown in problems], origin)
     except InputError as line:
         return line
     raise AssertionError("a validation error without details")
@@ -360,7 +360,7 @@ def _is_unknown_table(detail: Mapping[str, Any]) -> bool:
     return is_unknown and isinstance(detail["input"], dict | list)
 
 
-def _refuse(problems: Iterable[Problem], origin: Origin) -> None:
+def _check_none(problems: Iterable[Problem], origin: Origin) -> None:
     """Raises the first problem, saying how many more there are; nothing without problems."""
     found = list(problems)
     if not found:

@@ -110,17 +110,17 @@ class Inference:
     def figures(self) -> dict[str, Any]:
         """The numbers of the inference, for its file of metrics; an undetermined constant has no estimate."""
         result, check = self.result, self.check
-        told: dict[str, Any] = {
+        figures: dict[str, Any] = {
             "parameters": figures_of(result),
             "correlation": self.posterior.correlation,
             "misfit": self.misfit,
         }
         if check is not None:
-            told["check"] = {"probability": check.probability, "model_is_wrong": check.model_is_wrong, **check.each}
-        told["observations"] = len(result.observations)
+            figures["check"] = {"probability": check.probability, "model_is_wrong": check.model_is_wrong, **check.each}
+        figures["observations"] = len(result.observations)
         if result.bands is not None:
-            told["sites"] = len(result.bands.names)
-        return told | {
+            figures["sites"] = len(result.bands.names)
+        return figures | {
             "steps": self.steps,
             "seconds": self.seconds,
             "seconds_fit": self.seconds_fit,

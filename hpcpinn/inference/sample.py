@@ -93,14 +93,14 @@ class Sampled:
     @property
     def figures(self) -> dict[str, Any]:
         """The numbers of the posterior, for its file of metrics."""
-        told, draws = self.inference.figures, self.draws
+        figures, draws = self.inference.figures, self.draws
         quality = draws.figures
         for i, name in enumerate(self.inference.result.names):
             of_one = {"median": float(draws.median[i]), "interval_95_draws": draws.interval[i]}
             of_one |= {key: quality[key][i] for key in ("rhat", "ess_bulk", "ess_tail") if key in quality}
-            told["parameters"][name] |= of_one
+            figures["parameters"][name] |= of_one
         if draws.is_weighted:
-            told["draws"] = {
+            figures["draws"] = {
                 "draws": draws.weight.size,
                 "effective": quality["effective"],
                 "pareto_k": quality["shape"],
@@ -108,7 +108,7 @@ class Sampled:
                 "seconds": self.seconds_sampling,
             }
         else:
-            told["chains"] = {
+            figures["chains"] = {
                 "chains": draws.value.shape[0],
                 "draws": draws.value.shape[1],
                 "divergences": int(quality["diverging"].sum()),
@@ -117,12 +117,12 @@ class Sampled:
                 "seconds": self.seconds_sampling,
             }
         if self.placement is not None:
-            told["next_observation"] = {
+            figures["next_observation"] = {
                 **dict(zip(("x", "y", "t"), self.placement.best.tolist(), strict=True)),
                 "reduces_log_volume_by": self.placement.gain,
             }
-        told["verdict"] = asdict(self.verdict)
-        return told
+        figures["verdict"] = asdict(self.verdict)
+        return figures
 
 
 class _Drawn(NamedTuple):

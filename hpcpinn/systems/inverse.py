@@ -77,7 +77,7 @@ class InferAction:
 
     def tell(self, order: Order, outcome: "Inference") -> None:
         """Prints what came of it."""
-        from hpcpinn.inference.told import lines_of_inference, warnings_of
+        from hpcpinn.inference.summary_lines import lines_of_inference, warnings_of
 
         _say(lines_of_inference(outcome, order.described.run.output), warnings_of(outcome))
 
@@ -111,7 +111,7 @@ class DrawAction:
 
     def tell(self, order: Order, outcome: "Sampled") -> None:
         """Prints what came of it."""
-        from hpcpinn.inference.told import lines_of_draws, warnings_of
+        from hpcpinn.inference.summary_lines import lines_of_draws, warnings_of
 
         _say(lines_of_draws(outcome, order.described.run.output), warnings_of(outcome.inference))
 
@@ -146,7 +146,7 @@ class StudyAction:
 
     def tell(self, order: Order, outcome: "studying.Study") -> None:
         """Prints what came of it."""
-        from hpcpinn.inference.told import lines_of_study, warnings_of_study
+        from hpcpinn.inference.summary_lines import lines_of_study, warnings_of_study
 
         _say(lines_of_study(outcome, order.described.run.output), warnings_of_study(outcome))
 

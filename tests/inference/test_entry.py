@@ -13,7 +13,7 @@ from hpcpinn.inference.forward_model import is_traced
 from hpcpinn.inference.infer import infer
 from hpcpinn.inference.problem import Observed
 from hpcpinn.inference.sample import Sampling, sample
-from hpcpinn.inference.told import lines_of_draws, lines_of_inference, warnings_of
+from hpcpinn.inference.summary_lines import lines_of_draws, lines_of_inference, warnings_of
 from hpcpinn.io.draws import read_draws
 from hpcpinn.io.inference import read_inference
 from hpcpinn.io.observations import Observations

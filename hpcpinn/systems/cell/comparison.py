@@ -81,12 +81,12 @@ class Validation:
     @property
     def unsettled(self) -> str:
         """What the reference does not know well enough, in words; empty where it stands still."""
-        told = [
+        parts = [
             f"{name}'s error of {error:.1e} is known to within {self.settled.movement[name]:.1e} only"
             for name, error in self.settled.error.items()
             if not self.settled.movement[name] <= MOVEMENT * error
         ]
-        return " and ".join(told)
+        return " and ".join(parts)
 
     def figures(self) -> dict[str, Any]:
         """All numbers as one JSON object; relative errors, seconds, user time."""

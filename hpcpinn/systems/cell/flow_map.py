@@ -83,10 +83,10 @@ def train_flow_map(
     found = quantiles(measured)
     if not np.isfinite(list(found.values())).all():
         raise SolveError("flow map: the training ended in numbers that are not finite; try another --seed")
-    told = {
+    record = {
         name: value if isinstance(value, int | float | str) else str(value) for name, value in asdict(training).items()
     }
-    told |= {
+    record |= {
         "accepted_steps": done,
         "seconds": seconds,
         "preset": task.preset,
@@ -94,5 +94,5 @@ def train_flow_map(
         "measured_states": states,
     }
     output.parent.mkdir(parents=True, exist_ok=True)
-    save_flow_map(output, flow_map, error=found, training=told)
+    save_flow_map(output, flow_map, error=found, training=record)
     return found

@@ -45,7 +45,7 @@ class CellModel:
     """What is seen at sites of a cell as a function of constants. Collective over all ranks.
 
     Attributes:
-        problem: The run.
+        setup: Window solver, geometry and constants of the run.
         communicator: All ranks.
         names: Names of the constants that are learned.
         sites: Places where calcium is seen.
@@ -54,7 +54,7 @@ class CellModel:
         indicator: Dissociation constant K of an indicator, µM: seen is c/(c + K); None: free calcium.
     """
 
-    problem: CoupledSetup
+    setup: CoupledSetup
     communicator: Communicator
     names: tuple[str, ...]
     sites: tuple[Site, ...]
@@ -97,7 +97,7 @@ class CellModel:
         change = np.asarray(marched.change)
         if not np.all(change < 1e3 * self.march.tolerance):
             window = int(np.argmax(~(change < 1e3 * self.march.tolerance)))
-            start = float(self.march.sequence.start[window]) / self.problem.cell.constants.time_unit
+            start = float(self.march.sequence.start[window]) / self.setup.cell.constants.time_unit
             found = self.coordinates.values(z)
             values = ", ".join(f"{n} = {v:.3g}" for n, v in zip(self.names, found, strict=True))
             raise SolveError(
@@ -121,7 +121,7 @@ class CellModel:
 
     def _calcium(self, marched: MarchedCell, site: Int[ndarray, " N"], time: Float[ndarray, " N"]) -> Seen:
         """Calcium at the sites (by number) and times (ms), µM, the same on every rank."""
-        unit = self.problem.cell.constants.time_unit
+        unit = self.setup.cell.constants.time_unit
         start, length = (np.asarray(x) for x in self.march.sequence[:2])
         t = np.asarray(time) * unit
         window = np.clip(np.searchsorted(start, t, side="right") - 1, 0, len(start) - 1)
@@ -132,7 +132,7 @@ class CellModel:
         if len(mine):
             at, row = window[mine], self._row_of_site[site[mine]]
             xi = np.array([2.0 * self.sites[s].fraction - 1.0 for s in site[mine]])
-            features = np.asarray(self.problem.solver.table.trunk.features(xi, tau[mine]).value)
+            features = np.asarray(self.setup.solver.table.trunk.features(xi, tau[mine]).value)
             measure = CalciumSystem(self.march.constants.known.replace(leak=0.0))
             calcium = measure.names.index(CALCIUM)
             scale, rest = measure.scale[calcium], measure.rest[calcium]
@@ -158,19 +158,19 @@ class CellModel:
         """
         slope = np.asarray(marched.mean_slope)
         sd = np.sqrt(np.einsum("pwf,pq,qwf->wf", slope, spread, slope))
-        mine = (self.problem.local, np.asarray(marched.mean), sd)
-        pieces = self.problem.cell.pieces.cable
+        mine = (self.setup.local, np.asarray(marched.mean), sd)
+        pieces = self.setup.cell.pieces.cable
         mean, deviation = np.zeros((len(sd), pieces.n_frusta)), np.zeros((len(sd), pieces.n_frusta))
         for local, values, spreads in self.communicator.share(mine):
             mean[:, local], deviation[:, local] = values, spreads
         start, length = (np.asarray(x) for x in self.march.sequence[:2])
-        time = (start + length) / self.problem.cell.constants.time_unit
-        return FieldBands(Tree(pieces, self.problem.geometry.owner, 1), recorded.CALCIUM_FIELD, time, mean, deviation)
+        time = (start + length) / self.setup.cell.constants.time_unit
+        return FieldBands(Tree(pieces, self.setup.geometry.owner, 1), recorded.CALCIUM_FIELD, time, mean, deviation)
 
     @cached_property
     def _row_of_site(self) -> Int[ndarray, " S"]:
         """Row of a site among this rank's, −1 for those of other ranks."""
-        local = set(self.problem.local.tolist())
+        local = set(self.setup.local.tolist())
         mine = [i for i, site in enumerate(self.sites) if site.frustum in local]
         rows = np.full(len(self.sites), -1)
         rows[mine] = np.arange(len(mine))

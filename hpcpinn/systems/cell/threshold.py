@@ -42,8 +42,8 @@ class Search:
         for name in ("highest", "tolerance", "wait"):
             value = getattr(self, name)
             if not (np.isfinite(value) and value > 0.0):
-                told = name.replace("highest", "up_to")
-                raise InputError(f"threshold: {told} = {value}; give a positive number")
+                key = name.replace("highest", "up_to")
+                raise InputError(f"threshold: {key} = {value}; give a positive number")
 
     def argument(self, name: str) -> str:
         """An argument as it is given: ``--up-to``, or ``up_to`` in Python."""

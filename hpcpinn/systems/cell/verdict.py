@@ -130,9 +130,9 @@ def _short(site: str) -> str:
 
 def cells_verdict_in(metrics: Mapping[str, Any]) -> CellsVerdict | None:
     """The verdict among the metrics of a run; None where there is none, or it is another version's."""
-    told, general = metrics.get("verdict"), verdict_in(metrics)
+    stored, general = metrics.get("verdict"), verdict_in(metrics)
     try:
-        return None if told is None or general is None else CellsVerdict(
+        return None if stored is None or general is None else CellsVerdict(
             accuracy=general.accuracy,
             left=general.left,
             impossible=general.impossible,
@@ -140,9 +140,9 @@ def cells_verdict_in(metrics: Mapping[str, Any]) -> CellsVerdict | None:
                 CellVerdict(
                     cell["name"], Firing(**cell["firing"]), None if cell["calcium"] is None else Peak(**cell["calcium"])
                 )
-                for cell in told["cells"]
+                for cell in stored["cells"]
             ),
-            field=told["field"],
+            field=stored["field"],
         )  # fmt: skip
     except (KeyError, TypeError):
         return None

@@ -72,8 +72,11 @@ class RunOutput:
         self._problem, self._header, self._writer = problem, header, writer
         self._communicator, self._who = communicator, who
         self._columns = [entry.name for entry in header.windows]
-        self._is_heard = header.geometry.pieces is not None or communicator.rank == 0
+        self._has_own_values = header.geometry.pieces is not None or communicator.rank == 0
         self._written = {"times": 0, "sample_times": 0}
+        self._times = {name: np.asarray(getattr(problem, name, ()), float) for name in self._written}
+        rule = problem.rule
+        self._internal = {name: (times - rule.since) * rule.unit for name, times in self._times.items()}
 
     @classmethod
     def opened(
@@ -98,7 +101,7 @@ class RunOutput:
         output = cls(problem, header, ResultWriter.resume(path, communicator, header, until), communicator, who)
         late = until + 1e-9 * max(1.0, abs(until))  # as the file drops what is later
         output._written = {
-            name: int(np.searchsorted(getattr(problem, name, ()), late, side="right")) for name in output._written
+            name: int(np.searchsorted(times, late, side="right")) for name, times in output._times.items()
         }
         return output
 
@@ -173,9 +176,8 @@ class RunOutput:
 
     def _due(self, step: Step[Problem], of: str) -> tuple[Float[ndarray, " n"], Float[ndarray, " n"]]:
         """User times, of a member of the problem, that a window has reached; the same from its start, internal."""
-        rule, begin, length = self._problem.rule, step.before.time, step.attempt.length
-        times, first = np.asarray(getattr(self._problem, of), float), self._written[of]
-        internal = (times - rule.since) * rule.unit
+        begin, length = step.before.time, step.attempt.length
+        times, internal, first = self._times[of], self._internal[of], self._written[of]
         self._written[of] = last = int(np.searchsorted(internal, begin + length * (1.0 + 1e-9), side="right"))
         return times[first:last], np.clip(internal[first:last] - begin, 0.0, length)
 
@@ -183,7 +185,7 @@ class RunOutput:
         self, of: str, times: Float[ndarray, " n"], values: Mapping[str, Any], *, at_probes: bool = False
     ) -> Written:
         names, writer, wrong = [field.name for field in self._problem.fields], self._writer, None
-        if self._who and self._is_heard:
+        if self._who and self._has_own_values:
             size = len(writer.local_pieces) * self._problem.geometry.values_per_piece
             wrong = wrong_frames(values, names, len(times), len(writer.local_probes) if at_probes else size)
             if wrong is None and at_probes:

@@ -214,17 +214,17 @@ def _verdict(reached: Reached[Any], result: Path, who: str) -> Verdict:
     problem, stats = reached.problem, reached.stats
     if hasattr(problem, "verdict"):
         own: Verdict = problem.verdict(reached.state, stats, result)
-        _refuse(who, "verdict", wrong_verdict(own))
+        _check_member(who, "verdict", wrong_verdict(own))
         return own
     if hasattr(problem, "accuracy"):
         accuracy = problem.accuracy(stats)
-        _refuse(who, "accuracy", wrong_accuracy(accuracy))
+        _check_member(who, "accuracy", wrong_accuracy(accuracy))
         return Verdict((accuracy,))
     of = "the largest estimate of a window"
     return Verdict((Accuracy(stats.error, problem.rule.tolerance, of, "window.tolerance"),))
 
 
-def _refuse(who: str, member: str, wrong: str) -> None:
+def _check_member(who: str, member: str, wrong: str) -> None:
     if who and wrong:
         raise InputError(f"{who}: {member} gives {wrong}")
 

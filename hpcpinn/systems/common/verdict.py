@@ -84,12 +84,12 @@ def wrong_verdict(given: Any) -> str:
 
 def verdict_in(metrics: Mapping[str, Any]) -> Verdict | None:
     """The verdict among the metrics of a run; None where there is none, or it is another version's."""
-    told = metrics.get("verdict")
+    stored = metrics.get("verdict")
     try:
-        return None if told is None else Verdict(
-            accuracy=tuple(Accuracy(**accuracy) for accuracy in told["accuracy"]),
-            left=tuple(told["left"]),
-            impossible=tuple(told.get("impossible", ())),  # older versions did not look
+        return None if stored is None else Verdict(
+            accuracy=tuple(Accuracy(**accuracy) for accuracy in stored["accuracy"]),
+            left=tuple(stored["left"]),
+            impossible=tuple(stored.get("impossible", ())),  # older versions did not look
         )  # fmt: skip
     except (KeyError, TypeError):
         return None

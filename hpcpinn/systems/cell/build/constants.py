@@ -15,8 +15,8 @@ from hpcpinn.systems.cell.config.learnable import drives_voltage
 from hpcpinn.systems.cell.config.schema import RunConfig
 from hpcpinn.systems.cell.constants import coordinates_of, value_of
 
-LAID_BY = ("release_duration", "release_patch")
-"""Constants by which windows and pieces are laid: they end where a release does."""
+MESHED_BY = ("release_duration", "release_patch")
+"""Constants that windows and pieces are chosen by: they end where a release does."""
 
 
 def time_unit_of(config: RunConfig) -> float:
@@ -32,11 +32,11 @@ def constants_of(
     Args:
         config: The run description.
         first: The first voltage, mV; the description's constant one where left out.
-        values: Values of constants by name; those by which windows and pieces are laid take the place of the
+        values: Values of constants by name; those that windows and pieces are chosen by take the place of the
             description's.
     """
-    laid = {name: value for name, value in (values or {}).items() if name in LAID_BY}
-    changes = config.physics.changes | laid
+    meshed = {name: value for name, value in (values or {}).items() if name in MESHED_BY}
+    changes = config.physics.changes | meshed
     if "gates" in changes:
         changes["gates"] = tuple(Gate(**gate) for gate in changes["gates"])
     constants = PRESETS[config.physics.preset].replace(
@@ -75,7 +75,7 @@ def own_value(
         InputError: The run has no such gate, current or temperature.
     """
     given = (changes or {}).get(name)
-    if name in LAID_BY:  # `known` may be those of a run that was laid for other values
+    if name in MESHED_BY:  # `known` may be those of a run that was meshed for other values
         own = getattr(config.physics.constants, name)
         own = getattr(PRESETS[config.physics.preset], name) if own is None else own
         return float(own if given is None else given)
