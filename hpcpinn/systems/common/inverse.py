@@ -54,7 +54,7 @@ def problem_for(
         model: Model of what is observed; it learns what ``[[parameter]]`` names, in that order.
         start: Values of the constants to begin with.
         described: The description.
-        **more: What else an `InverseProblem` is made of.
+        more: What else an `InverseProblem` is made of.
     """
     coordinates = model.coordinates
     measured = zip(described.parameter, coordinates.measure, strict=True)
