@@ -33,6 +33,7 @@ from hpcpinn.errors import InputError, OutputError  # noqa: E402
 from hpcpinn.io import checkpoint, read  # noqa: E402
 from hpcpinn.io.draws import read_draws, write_draws  # noqa: E402
 from hpcpinn.io.inference import write_inference  # noqa: E402
+from hpcpinn.io.inputs import Destination  # noqa: E402
 from hpcpinn.io.results import ResultWriter  # noqa: E402
 from hpcpinn.parallel.communicator import SerialCommunicator  # noqa: E402
 from tests.io import runs  # noqa: E402
@@ -143,7 +144,7 @@ def kills(folder: Path, chance: random.Random) -> None:
 def flips(folder: Path, chance: random.Random) -> None:
     """A flipped bit in a result, a checkpoint or draws."""
     begun(folder, 2)
-    write_inference(folder / "i.h5", ALONE, bare())
+    write_inference(Destination(folder / "i.h5"), ALONE, bare())
     write_draws(folder / "i.h5", ALONE, chains(), None)
     drawn = read_draws(folder / "i.h5").value.tobytes()
     name, look = chance.choice(

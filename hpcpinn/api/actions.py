@@ -13,6 +13,7 @@ from hpcpinn.core.order import Resumption
 from hpcpinn.errors import InputError, InputWarning
 from hpcpinn.parallel.folders import TemporaryFolder
 from hpcpinn.progress import ProgressDisplay
+from hpcpinn.systems.common.kept_inputs import put_back
 from hpcpinn.systems.work import judge, work_on
 
 if TYPE_CHECKING:
@@ -58,7 +59,10 @@ def finished(
     """
     communicator = ranks(job.config.run.transport)
     job, folder = _placed(job, communicator)
-    order = job.order(_wish(job, resume))
+    wish = _wish(job, resume)
+    if wish is not None or command != "run":
+        job = _changed(job, communicator.on_root(put_back, job.config))
+    order = job.order(wish)
     with telling(progress, communicator) as shown:
         outcome = work_on(order, command, communicator, shown)
     judge(order, command, outcome)
@@ -93,6 +97,10 @@ def with_files(job: Job, beside: Path, changes: Mapping[str, Any], communicator:
     """
     if job.beside:
         changes = {**changes, **communicator.on_root(job.written, beside)}
+    return _changed(job, changes)
+
+
+def _changed(job: Job, changes: Mapping[str, Any]) -> Job:
     if not changes:
         return job
     with warnings.catch_warnings():  # what looks wrong was said when the job was described

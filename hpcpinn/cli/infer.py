@@ -5,7 +5,7 @@ from typing import Annotated
 
 import typer
 
-from hpcpinn.systems.jobs import load_order
+from hpcpinn.systems.common.kept_inputs import load_with_kept_inputs
 from hpcpinn.systems.named_job import JOB_HELP, OutputOption, chosen_file, overrides_of
 from hpcpinn.systems.work import carry_out
 
@@ -25,5 +25,5 @@ def infer(
     What the data cannot determine is said, not guessed.
     """
     job = chosen_file(job, "infer", "[[parameter]] and [data]", "neuron_inverse")
-    order = load_order(job, [*(settings or []), *overrides_of({"run.output": output})])
+    order = load_with_kept_inputs(job, [*(settings or []), *overrides_of({"run.output": output})])
     carry_out(order, "infer")

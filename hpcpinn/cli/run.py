@@ -1,17 +1,16 @@
 """``hpcpinn run``: one forward run of what a job describes."""
 
-import json
 from dataclasses import replace
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
-from hpcpinn.config.inputs import input_names
 from hpcpinn.config.jobs import DEFAULT
-from hpcpinn.core.order import Order, Resumption
+from hpcpinn.core.order import Resumption
 from hpcpinn.errors import InputError, warn
 from hpcpinn.files import check_regular
+from hpcpinn.systems.common.kept_inputs import load_with_kept_inputs
 from hpcpinn.systems.jobs import load_order, require_action
 from hpcpinn.systems.named_job import JOB_HELP, MorphologyOption, OutputOption, chosen_job, overrides_of
 from hpcpinn.systems.work import carry_out
@@ -50,29 +49,14 @@ def run(
     flags = {"morphology.file": morphology, "morphology.units": units, "run.output": output}
     found = chosen_job(job, DEFAULT, morphology)
     overrides = [*found.overrides, *(settings or []), *overrides_of(flags)]
-    typed = {"job": job, "morphology": morphology, "units": units, "settings": settings}
-    order = load_order(found.file, overrides, **typed)
-    if resume is not None and (kept := _kept_inputs(order)):
-        order = load_order(found.file, [*overrides, *kept], **typed)
+    load = load_order if resume is None else load_with_kept_inputs
+    order = load(found.file, overrides, job=job, morphology=morphology, units=units, settings=settings)
     if getattr(order.described, "parameter", ()):
         _warn_of_inference(job if job is not None else found.file)
     require_action(order, "run")
     result = Path(order.described.run.output)
     order = replace(order, wish=wish_to_resume(resume, result))
     carry_out(order, "run")
-
-
-def _kept_inputs(order: Order) -> list[str]:
-    """Changes of a description whose files are gone: those that the result keeps, laid beside it."""
-    result = Path(order.described.run.output)
-    gone = [key for key, name in input_names(order.described).items() if not Path(name).expanduser().exists()]
-    if not gone or not result.is_file():
-        return []
-    from hpcpinn.io.inputs import put_back
-    from hpcpinn.io.names import beside
-
-    places = put_back(result, beside(result, "inputs"), gone)
-    return [f"{key}={json.dumps(str(place), ensure_ascii=False)}" for key, place in places.items()]
 
 
 def _warn_of_inference(job: Path | None) -> None:

@@ -2,6 +2,7 @@
 
 import hashlib
 from collections.abc import Mapping
+from functools import partial
 from pathlib import Path as FilePath
 from typing import Any
 
@@ -13,6 +14,10 @@ IN_SETTINGS = "file "
 """Begins the keys of a run's settings that hold digests."""
 
 _NAMELESS = "a file"
+_TAKEN = b"# what hpcpinn took of a file: its digest, and that of what follows: "
+_LONGEST = 256
+"""Bytes of the line that begins so."""
+_hash = partial(hashlib.blake2b, digest_size=16)
 _BUILTIN = "builtin:"
 
 
@@ -37,12 +42,33 @@ def without_names(document: Mapping[str, Any], tables: type[BaseModel]) -> dict[
 
 
 def digest_of(path: FilePath) -> str | None:
-    """What identifies the contents of a file; None where it cannot be read, which is said by who needs it."""
+    """What identifies the contents of a file; None where it cannot be read, which is said by who needs it.
+
+    A file in the place of a large one (`as_taken`) has the digest of that one.
+    """
     try:
         with path.open("rb") as file:
-            return hashlib.file_digest(file, lambda: hashlib.blake2b(digest_size=16)).hexdigest()
+            first = file.readline(_LONGEST)
+            of, _, own = first.removeprefix(_TAKEN).decode("ascii", "replace").strip().partition(" ")
+            if not first.startswith(_TAKEN):
+                file.seek(0)
+            found = hashlib.file_digest(file, _hash).hexdigest()
+            if not first.startswith(_TAKEN) or found == own:
+                return of if found == own else found
+            file.seek(0)  # somebody has changed it
+            return hashlib.file_digest(file, _hash).hexdigest()
     except OSError:
         return None
+
+
+def as_taken(contents: bytes, digest: str) -> bytes:
+    """A text file that stands for a large one of which it holds what was taken, as long as nobody changes it.
+
+    Args:
+        contents: Lines of the file; its format takes those that begin with # for comments.
+        digest: Digest of the large one.
+    """
+    return _TAKEN + f"{digest} {_hash(contents).hexdigest()}\n".encode() + contents
 
 
 def with_digests(settings: Mapping[str, str], described: BaseModel) -> dict[str, str]:

@@ -26,6 +26,7 @@ from hpcpinn.io import draws as drawn
 from hpcpinn.io import places
 from hpcpinn.io.draws import netcdf_path
 from hpcpinn.io.inference import Bands, Check, InferenceResult, write_inference
+from hpcpinn.io.inputs import Destination
 from hpcpinn.io.metrics import metrics_path, write_metrics
 from hpcpinn.io.observations import Observations
 from hpcpinn.io.schema import INFERENCE_FORMAT
@@ -291,7 +292,7 @@ def infer(
     communicator: Communicator | None = None,
     progress: ProgressDisplay = NO_PROGRESS,
     *,
-    output: str | None = None,
+    output: Destination | None = None,
     began: float | None = None,
 ) -> Inference:
     """Infers constants and writes the result. Collective over all ranks.
@@ -301,7 +302,7 @@ def infer(
         observed: The data.
         communicator: All ranks; None for one.
         progress: Display that is told what is being done.
-        output: The result file; None writes none.
+        output: The result file, with what is kept of inputs; None writes none.
         began: Start of the work on the clock of `time.perf_counter`; now if left out.
 
     Raises:
@@ -312,7 +313,7 @@ def infer(
     outcome = inferred(fitted(problem, observed, progress), began)
     if output is not None:
         write_inference(output, communicator, outcome.result)
-        write_metrics(output, communicator, outcome.figures)
+        write_metrics(output.path, communicator, outcome.figures)
     return outcome
 
 

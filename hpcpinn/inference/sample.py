@@ -27,6 +27,7 @@ from hpcpinn.inference.problem import InverseProblem, Observed
 from hpcpinn.inference.verdict import InferenceVerdict
 from hpcpinn.io.draws import OF_CHAINS, Draws, Placement, netcdf_path, write_draws, write_netcdf
 from hpcpinn.io.inference import write_inference
+from hpcpinn.io.inputs import Destination
 from hpcpinn.io.metrics import write_metrics
 from hpcpinn.parallel.communicator import Communicator, SerialCommunicator
 from hpcpinn.parallel.threads import loop_options
@@ -140,7 +141,7 @@ def sample(
     communicator: Communicator | None = None,
     progress: ProgressDisplay = NO_PROGRESS,
     *,
-    output: str | None = None,
+    output: Destination | None = None,
     began: float | None = None,
 ) -> Sampled:
     """Draws from the posterior and writes the result. Collective over all ranks.
@@ -173,10 +174,12 @@ def sample(
     outcome = Sampled(replace(inference, result=result), drawn.draws, placement, lost, seconds)
     if output is not None:
         write_inference(output, communicator, result)
-        write_draws(output, communicator, drawn.draws, placement)
+        write_draws(output.path, communicator, drawn.draws, placement)
         named = dict(zip(result.names, result.units, strict=True))
-        write_netcdf(netcdf_path(output), communicator, named, drawn.draws, drawn.log_likelihood, result.observations)
-        write_metrics(output, communicator, outcome.figures)
+        write_netcdf(
+            netcdf_path(output.path), communicator, named, drawn.draws, drawn.log_likelihood, result.observations
+        )
+        write_metrics(output.path, communicator, outcome.figures)
     return outcome
 
 

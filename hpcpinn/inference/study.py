@@ -24,6 +24,7 @@ from hpcpinn.inference.forward_model import Data, data_of, is_traced, stacked
 from hpcpinn.inference.gauss_newton import Fit, Prior
 from hpcpinn.inference.laplace import laplace
 from hpcpinn.inference.problem import InverseProblem
+from hpcpinn.io.inputs import Destination
 from hpcpinn.io.metrics import write_metrics
 from hpcpinn.io.observations import Observations
 from hpcpinn.io.study import StudyResult, write_study
@@ -194,7 +195,7 @@ def study(
     communicator: Communicator,
     progress: ProgressDisplay = NO_PROGRESS,
     *,
-    output: str | None = None,
+    output: Destination | None = None,
 ) -> Study:
     """Studies estimates over many data sets and writes the result. Collective over all ranks.
 
@@ -206,7 +207,7 @@ def study(
         sets: Noises and numbers of the data sets.
         communicator: All ranks.
         progress: Display that is told how many of a rank's batches are done, on every rank.
-        output: The result file; None writes none.
+        output: The result file, with what is kept of inputs; None writes none.
 
     Raises:
         SolveError: The model predicts no numbers.
@@ -218,7 +219,7 @@ def study(
     done = Study(_result(problem, experiment, sets, outcomes), with_prior, clock.perf_counter() - began)
     if output is not None:
         write_study(output, communicator, done.result)
-        write_metrics(output, communicator, done.figures)
+        write_metrics(output.path, communicator, done.figures)
     return done
 
 

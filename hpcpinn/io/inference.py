@@ -13,6 +13,7 @@ from numpy import ndarray
 from hpcpinn.io import datasets, layout, schema, storage
 from hpcpinn.io.estimates import Estimates, estimates_in
 from hpcpinn.io.geometry import Geometry, geometry_in
+from hpcpinn.io.inputs import Destination, KeptInputs, write_inputs
 from hpcpinn.io.observations import Observations
 from hpcpinn.io.schema import INFERENCE_FORMAT as FORMAT
 from hpcpinn.io.schema import INFERENCE_FORMAT_VERSION as FORMAT_VERSION
@@ -106,20 +107,21 @@ class InferenceResult(Estimates):
         return super()._arrays | {"observations": (self.observations.value, self.unit)}
 
 
-def write_inference(path: str | Path, communicator: "Communicator", result: InferenceResult) -> None:
+def write_inference(to: Destination, communicator: "Communicator", result: InferenceResult) -> None:
     """Writes a result, replacing an older one. Collective over all ranks.
 
     Raises:
         OutputError: On all ranks, when it cannot be written.
     """
-    storage.on_root(communicator, Path(path), "", _write, Path(path), result)
+    storage.on_root(communicator, Path(to.path), "", _write, Path(to.path), result, to.inputs)
 
 
-def _write(path: Path, result: InferenceResult) -> None:
+def _write(path: Path, result: InferenceResult, inputs: KeptInputs) -> None:
     declared = (*schema.ESTIMATES, *schema.OBSERVATIONS, *_columns(result.observations), *schema.BANDS, *schema.CHECK)
     with storage.replacing(path) as file:
         datasets.write_origin(file, FORMAT, FORMAT_VERSION)
         datasets.write(file, schema.in_unit(declared, result.unit), _content(result))
+        write_inputs(file, inputs)
         if result.field_bands is not None:
             _write_field_bands(file, result.field_bands)
 

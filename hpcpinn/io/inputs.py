@@ -1,18 +1,18 @@
-"""Inputs travel with a result: small files whole, of large ones what identifies them."""
+"""Inputs travel with a result: small files whole, of large ones what was taken from them and what identifies them."""
 
 import os
 import tempfile
-from collections.abc import Collection, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterator, Mapping
 from contextlib import contextmanager
 from copy import deepcopy
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 import h5py
 import numpy as np
 
-from hpcpinn.config.inputs import digest_of
+from hpcpinn.config.inputs import as_taken, digest_of
 from hpcpinn.errors import InputError
 from hpcpinn.io import datasets, schema, storage
 from hpcpinn.wording import bytes_of
@@ -20,17 +20,25 @@ from hpcpinn.wording import bytes_of
 MOST_KEPT = 1 << 25
 """Bytes of a file that is kept whole."""
 
+_VERSIONS = {
+    schema.FORMAT: schema.FORMAT_VERSION,
+    schema.INFERENCE_FORMAT: schema.INFERENCE_FORMAT_VERSION,
+    schema.STUDY_FORMAT: schema.STUDY_FORMAT_VERSION,
+}
+"""Versions of results, which keep inputs, by kind of file."""
+
 
 @dataclass(frozen=True)
 class KeptInput:
-    """A file that a run has read.
+    """A file that has been read for a result.
 
     Attributes:
         key: Dotted key of the description that names it.
         name: Name of the file, as the description has it.
         digest: Digest of its contents.
         size: Size of it, bytes.
-        start: Place of its contents among those of all files that are kept whole, bytes; −1 where it is not.
+        start: Place of what is kept among what is kept of all, bytes; −1 where nothing is.
+        kept: Size of what is kept: all of the file, or a small file in its place, bytes.
     """
 
     key: str
@@ -38,47 +46,114 @@ class KeptInput:
     digest: str
     size: int
     start: int
+    kept: int
+
+    @property
+    def is_whole(self) -> bool:
+        """Whether all of it is kept."""
+        return self.start >= 0 and self.kept == self.size
 
 
-def write_inputs(file: h5py.File, names: Mapping[str, str]) -> None:
-    """Keeps the files that a description names, by dotted key. Serial.
+@dataclass(frozen=True)
+class KeptInputs:
+    """Files that have been read for a result.
 
-    Raises:
-        OSError: One cannot be read.
+    Attributes:
+        files: What is known of each.
+        contents: What is kept of all, one after the other.
     """
-    kept, contents, end = [], [], 0
-    for key, name in names.items():
-        path = Path(name).expanduser()
-        size = path.stat().st_size
-        is_whole = size <= MOST_KEPT
-        kept.append(KeptInput(key, name, digest_of(path) or "", size, end if is_whole else -1))
-        if is_whole:
-            contents.append(np.frombuffer(path.read_bytes(), np.uint8))
-            end += size
-    columns = {f"inputs/{column}": [getattr(one, column) for one in kept] for column in KeptInput.__dataclass_fields__}
-    datasets.write(file, schema.INPUTS, columns)
-    if end:
-        file.create_dataset(schema.CONTENTS.name, data=np.concatenate(contents), compression="gzip", shuffle=True)
+
+    files: tuple[KeptInput, ...] = ()
+    contents: bytes = b""
+
+
+def _all_of_it(key: str) -> None:
+    """Nothing less would do."""
+
+
+@dataclass(frozen=True)
+class InputFiles:
+    """Files that a description names.
+
+    Attributes:
+        names: Names by dotted key.
+        taken: Makes of a large file, by its key, a small text file (with comments after #) that serves in its place;
+            None where all of it is needed.
+        most: Size up to which a file is kept whole, bytes.
+    """
+
+    names: Mapping[str, str] = field(default_factory=dict)
+    taken: Callable[[str], bytes | None] = _all_of_it
+    most: int = field(default_factory=lambda: MOST_KEPT)
+
+    def read(self) -> KeptInputs:
+        """What is to be kept of them, as they are now. Serial.
+
+        Raises:
+            OSError: One cannot be read.
+        """
+        files, parts, end = [], list[bytes](), 0
+        for key, name in self.names.items():
+            path = Path(name).expanduser()
+            size, digest = path.stat().st_size, digest_of(path) or ""
+            if size <= self.most:
+                kept: bytes | None = path.read_bytes()
+            else:
+                taken = self.taken(key)
+                kept = None if taken is None else as_taken(taken, digest)
+            if kept is None:
+                files.append(KeptInput(key, name, digest, size, -1, 0))
+                continue
+            files.append(KeptInput(key, name, digest, size, end, len(kept)))
+            parts.append(kept)
+            end += len(kept)
+        return KeptInputs(tuple(files), b"".join(parts))
+
+
+@dataclass(frozen=True)
+class Destination:
+    """Where a result goes that is written once, at the end of the work.
+
+    Attributes:
+        path: The result file.
+        inputs: Files that were read for it.
+    """
+
+    path: str | Path
+    inputs: KeptInputs = KeptInputs()
+
+
+def write_inputs(file: h5py.File, inputs: KeptInputs) -> None:
+    """Keeps in a result what is to be kept. Serial."""
+    names = KeptInput.__dataclass_fields__
+    datasets.write(
+        file, schema.INPUTS, {f"inputs/{name}": [getattr(one, name) for one in inputs.files] for name in names}
+    )
+    if inputs.contents:
+        bytes_ = np.frombuffer(inputs.contents, np.uint8)
+        file.create_dataset(schema.CONTENTS.name, data=bytes_, compression="gzip", shuffle=True)
         datasets.describe(file[schema.CONTENTS.name], schema.CONTENTS)
 
 
 def inputs_in(file: h5py.File) -> list[KeptInput]:
-    """What is kept of the files that a run has read; nothing in results of older versions."""
+    """What is known of the files that were read for a result; nothing in results of older versions."""
     columns = datasets.read(file, schema.INPUTS)
+    if columns and "inputs/kept" not in columns:  # only whole ones were kept
+        columns["inputs/kept"] = np.where(columns["inputs/start"] < 0, 0, columns["inputs/size"])
     rows = zip(*(columns.get(entry.name, ()) for entry in schema.INPUTS), strict=True)
-    return [KeptInput(key, name, digest, int(size), int(start)) for key, name, digest, size, start in rows]
+    return [KeptInput(key, name, digest, *map(int, numbers)) for key, name, digest, *numbers in rows]
 
 
 @contextmanager
 def restored(path: Path, document: Mapping[str, Any]) -> Iterator[dict[str, Any]]:
-    """The description of a result whose files are those that the run has read, while it lasts. Serial.
+    """The description of a result whose files are those that were read for it, while it lasts. Serial.
 
     Args:
         path: Path of the result.
         document: Description that it holds, as plain values.
 
     Raises:
-        InputError: A file that is not kept whole is gone, or another one by now.
+        InputError: A file of which nothing is kept is gone, or another one by now.
     """
     changed = deepcopy(dict(document))
     with tempfile.TemporaryDirectory(prefix="hpcpinn-") as folder:
@@ -92,7 +167,7 @@ def restored(path: Path, document: Mapping[str, Any]) -> Iterator[dict[str, Any]
 
 
 def put_back(path: Path, folder: Path, keys: Collection[str] | None = None) -> dict[str, Path]:
-    """Places where the files lie that a run has read: those that its result keeps, in a folder. Serial.
+    """Places where the files lie that were read for a result: those that it keeps, in a folder. Serial.
 
     Args:
         path: Path of the result.
@@ -103,10 +178,12 @@ def put_back(path: Path, folder: Path, keys: Collection[str] | None = None) -> d
         Places by dotted key.
 
     Raises:
-        InputError: A file that is not kept whole is gone, or another one by now.
+        InputError: A file of which nothing is kept is gone, or another one by now.
     """
     places = {}
-    with storage.open_existing(path, schema.FORMAT, schema.FORMAT_VERSION) as file:
+    kind = storage.format_of(path)
+    kind = kind if kind in _VERSIONS else schema.FORMAT
+    with storage.open_existing(path, kind, _VERSIONS[kind]) as file:
         for number, one in enumerate(inputs_in(file)):
             if keys is not None and one.key not in keys:
                 continue
@@ -115,8 +192,8 @@ def put_back(path: Path, folder: Path, keys: Collection[str] | None = None) -> d
                 continue
             place = folder / str(number) / Path(one.name).name
             place.parent.mkdir(parents=True, exist_ok=True)
-            whole = one.start + one.size
-            contents: bytes = file[schema.CONTENTS.name][one.start : whole].tobytes() if one.size else b""
+            end = one.start + one.kept
+            contents: bytes = file[schema.CONTENTS.name][one.start : end].tobytes() if one.kept else b""
             unfinished = place.with_name(f"{place.name}.{os.getpid()}")  # every rank may do so
             unfinished.write_bytes(contents)
             os.replace(unfinished, place)

@@ -3,8 +3,7 @@
 Files are the same on any number of ranks.
 """
 
-from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Any, NamedTuple
 
 import h5py
@@ -12,7 +11,7 @@ import numpy as np
 
 from hpcpinn.io import datasets, schema
 from hpcpinn.io.geometry import Geometry, Probe, Tree
-from hpcpinn.io.inputs import write_inputs
+from hpcpinn.io.inputs import InputFiles, write_inputs
 from hpcpinn.io.schema import Dataset, Variable
 from hpcpinn.morphology.cable import Cable
 
@@ -55,7 +54,7 @@ class ResultHeader:
         seed: Random seed of the run.
         dimensionless: Whether the run has no units.
         members: Cells of a population; empty for one cell.
-        inputs: Names of the files that the run reads, by dotted key.
+        inputs: Files that the run reads.
     """
 
     system: str
@@ -67,7 +66,7 @@ class ResultHeader:
     seed: int = 0
     dimensionless: bool = False
     members: tuple[MemberEntry, ...] = ()
-    inputs: Mapping[str, str] = field(default_factory=dict)
+    inputs: InputFiles = InputFiles()
 
     @property
     def n_values(self) -> int:
@@ -113,7 +112,7 @@ def create(file: h5py.File, header: ResultHeader, ranks: int) -> None:
     names = {"probes/name": [probe.name for probe in header.probes]}
     datasets.write(file, schema.PROBES, names | places, has_units=has_units)
     _create_tables(file, header)
-    write_inputs(file, header.inputs)
+    write_inputs(file, header.inputs.read())
     if header.members:
         datasets.write(file, schema.MEMBERS, _members(header.members))
 

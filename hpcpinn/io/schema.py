@@ -95,11 +95,12 @@ INPUTS = (
     Dataset(
         "inputs/start",
         "inputs",
-        "where its contents begin in `/inputs/contents`; −1 where they are too large",
+        "where what is kept of it begins in `/inputs/contents`; −1 where nothing is",
         kind=int,
     ),
+    Dataset("inputs/kept", "inputs", "bytes of what is kept: all of it, or what was taken of a large file", kind=int),
 )  # fmt: skip
-"""Of every run: files that it has read."""
+"""Of every run, inference and study: files that it has read."""
 
 CONTENTS = Dataset("inputs/contents", "bytes", "contents of these files, one after the other", kind=int)
 

@@ -14,6 +14,7 @@ from numpy import ndarray
 
 from hpcpinn.io import datasets, storage
 from hpcpinn.io.describing import dataset, described
+from hpcpinn.io.inputs import Destination, KeptInputs, write_inputs
 from hpcpinn.io.schema import STUDY
 from hpcpinn.io.schema import STUDY_FORMAT as FORMAT
 from hpcpinn.io.schema import STUDY_FORMAT_VERSION as FORMAT_VERSION
@@ -87,16 +88,16 @@ def _plain(values: ndarray) -> ndarray:
     return values.astype(int) if values.dtype == bool else values
 
 
-def write_study(path: str | Path, communicator: "Communicator", result: StudyResult) -> None:
+def write_study(to: Destination, communicator: "Communicator", result: StudyResult) -> None:
     """Writes a result, replacing an older one. Collective over all ranks.
 
     Raises:
         OutputError: On all ranks, when it cannot be written.
     """
-    storage.on_root(communicator, Path(path), "", _write, Path(path), result)
+    storage.on_root(communicator, Path(to.path), "", _write, Path(to.path), result, to.inputs)
 
 
-def _write(path: Path, result: StudyResult) -> None:
+def _write(path: Path, result: StudyResult, inputs: KeptInputs) -> None:
     values = {
         "config": result.config,
         "noise": result.noise,
@@ -114,6 +115,7 @@ def _write(path: Path, result: StudyResult) -> None:
     with storage.replacing(path) as file:
         datasets.write_origin(file, FORMAT, FORMAT_VERSION)
         datasets.write(file, STUDY, values)
+        write_inputs(file, inputs)
         for name in (*cell, "draw", "constant"):
             file[name].make_scale(name)
         for group, axes in (("draws", (*cell, "draw")), ("cells", cell)):

@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from hpcpinn.inference.infer import Inference
     from hpcpinn.inference.problem import InverseProblem, Observed
     from hpcpinn.inference.sample import Sampled, Sampling
+    from hpcpinn.io.inputs import Destination
     from hpcpinn.parallel.communicator import Communicator
     from hpcpinn.progress import ProgressDisplay
 
@@ -73,7 +74,8 @@ class InferAction:
 
         began, described = clock.perf_counter(), order.described
         problem, observed = _inverse_of(order, self.inverse).prepared(described, communicator, progress)
-        return infer(problem, observed, communicator, progress, output=described.run.output, began=began)
+        to = _destination(order, communicator)
+        return infer(problem, observed, communicator, progress, output=to, began=began)
 
     def tell(self, order: Order, outcome: "Inference") -> None:
         """Prints what came of it."""
@@ -106,8 +108,8 @@ class DrawAction:
 
         began, described, inverse = clock.perf_counter(), order.described, _inverse_of(order, self.inverse)
         problem, observed = inverse.prepared(described, communicator, progress)
-        how, output = inverse.sampling(described), described.run.output
-        return sample(problem, observed, how, communicator, progress, output=output, began=began)
+        how, to = inverse.sampling(described), _destination(order, communicator)
+        return sample(problem, observed, how, communicator, progress, output=to, began=began)
 
     def tell(self, order: Order, outcome: "Sampled") -> None:
         """Prints what came of it."""
@@ -142,13 +144,21 @@ class StudyAction:
 
         progress.doing("setting up")
         problem, experiment, sets = part(self.inverse).studied(order.described)
-        return study(problem, experiment, sets, communicator, progress, output=order.described.run.output)
+        return study(problem, experiment, sets, communicator, progress, output=_destination(order, communicator))
 
     def tell(self, order: Order, outcome: "studying.Study") -> None:
         """Prints what came of it."""
         from hpcpinn.inference.summary_lines import lines_of_study, warnings_of_study
 
         _say(lines_of_study(outcome, order.described.run.output), warnings_of_study(outcome))
+
+
+def _destination(order: Order, communicator: "Communicator") -> "Destination":
+    """Where the result goes, with what is kept of the files that were read. Collective over all ranks."""
+    from hpcpinn.io.inputs import Destination
+    from hpcpinn.systems.common.kept_inputs import input_files_of
+
+    return Destination(order.described.run.output, communicator.on_root(input_files_of(order).read))
 
 
 def _inverse_of(order: Order, inverse: Any) -> Any:

@@ -5,12 +5,13 @@ import pytest
 import hpcpinn as hp
 from hpcpinn.io.draws import write_draws
 from hpcpinn.io.inference import write_inference
+from hpcpinn.io.inputs import Destination
 from tests.io.test_inference_file import bare, chains
 
 
 def test_every_constant_has_its_value_interval_and_unit(communicator, tmp_path):
     written = bare()
-    write_inference(tmp_path / "i.h5", communicator, written)
+    write_inference(Destination(tmp_path / "i.h5"), communicator, written)
     estimate = hp.read(tmp_path / "i.h5")
     assert isinstance(estimate, hp.Estimate) and estimate.names == ("g", "tau")
     tau = estimate["tau"]
@@ -24,7 +25,7 @@ def test_every_constant_has_its_value_interval_and_unit(communicator, tmp_path):
 
 
 def test_intervals_are_those_of_draws_where_there_are_some(communicator, tmp_path):
-    write_inference(tmp_path / "i.h5", communicator, bare())
+    write_inference(Destination(tmp_path / "i.h5"), communicator, bare())
     write_draws(tmp_path / "i.h5", communicator, chains(), None)
     estimate = hp.read(tmp_path / "i.h5")
     drawn = chains().interval

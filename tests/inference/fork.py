@@ -8,6 +8,7 @@ import numpy as np
 from hpcpinn.inference.forward_model import seen, solve
 from hpcpinn.inference.infer import Inference, infer
 from hpcpinn.inference.problem import InverseProblem
+from hpcpinn.io.inputs import Destination
 from hpcpinn.io.observations import Observations
 from hpcpinn.parallel.communicator import SerialCommunicator
 from hpcpinn.systems.cell.build.inverse import build_inverse, prepared, synthesiser
@@ -45,7 +46,7 @@ def exactly(config: RunConfig, problem: InverseProblem, share: float = 1e-4) -> 
 def inferred(config: RunConfig) -> Inference:
     """As `hpcpinn infer` does it on one rank."""
     problem, observed = prepared(config, SerialCommunicator())
-    return infer(problem, observed, SerialCommunicator(), output=config.run.output)
+    return infer(problem, observed, SerialCommunicator(), output=Destination(config.run.output))
 
 
 def inverse(config: RunConfig, sites: tuple[str, ...] = SITES) -> InverseProblem:

@@ -16,6 +16,7 @@ from hpcpinn.inference.sample import Sampling, sample
 from hpcpinn.inference.summary_lines import lines_of_draws, lines_of_inference, warnings_of
 from hpcpinn.io.draws import read_draws
 from hpcpinn.io.inference import read_inference
+from hpcpinn.io.inputs import Destination
 from hpcpinn.io.observations import Observations
 from hpcpinn.report.inference import draw_inference
 
@@ -62,7 +63,7 @@ def information(z, t):
 def test_constants_are_found_with_the_intervals_of_the_data(tmp_path, observations):
     output = tmp_path / "decay.h5"
     observed = Observed(observations, truth={"tau": 1.5, "offset": -0.4})
-    outcome = infer(inverse_problem(Decay(), LEARN, unit="mV"), observed, output=str(output))
+    outcome = infer(inverse_problem(Decay(), LEARN, unit="mV"), observed, output=Destination(output))
     result = outcome.result
     z = result.coordinates.of(result.estimate)
     assert np.all(np.abs(z - result.coordinates.of([1.5, -0.4])) < 3.0 * result.sd_log)
@@ -99,7 +100,7 @@ def test_draws_have_the_moments_of_the_posterior(tmp_path, observations):
         pytest.importorskip(library, reason="the extra uq is not installed: pip install 'hpcpinn[uq]'")
     output = tmp_path / "decay.h5"
     how = Sampling(draws=300, warmup=150, chains=3, ess_least=30.0, rhat_most=1.05)
-    outcome = sample(inverse_problem(Decay(), LEARN), Observed(observations), how, output=str(output))
+    outcome = sample(inverse_problem(Decay(), LEARN), Observed(observations), how, output=Destination(output))
     result, draws = outcome.inference.result, read_draws(output)
     assert draws is not None and not draws.is_weighted
     z = result.coordinates.of(draws.flat)

@@ -14,6 +14,7 @@ from hpcpinn.inference.gauss_newton import Prior
 from hpcpinn.inference.infer import infer
 from hpcpinn.inference.problem import InverseProblem, Observed
 from hpcpinn.inference.study import DataSets, Synthesis, study
+from hpcpinn.io.inputs import Destination
 from hpcpinn.io.observations import Observations
 from hpcpinn.parallel.communicator import SerialCommunicator
 
@@ -34,7 +35,7 @@ def test_a_prediction_that_is_no_number(tmp_path, wrong):
 
     line = r"predicts is not finite at slope = 1 mV, for 2 of 4 observations \(the first: t = 2\.0\); begin elsewhere"
     with pytest.raises(SolveError, match=line):
-        infer(traced(predict), SEEN, output=str(tmp_path / "found.h5"))
+        infer(traced(predict), SEEN, output=Destination(tmp_path / "found.h5"))
     assert not list(tmp_path.iterdir())
 
 
@@ -43,7 +44,7 @@ def test_slopes_that_are_no_numbers(tmp_path):
         return parameters["slope"] * jnp.sqrt(at["t"] * (parameters["slope"] - 1.0))  # 0, with an infinite slope
 
     with pytest.raises(SolveError, match="the slopes of what the model predicts are not finite at slope = 1 mV"):
-        infer(traced(predict), SEEN, output=str(tmp_path / "found.h5"))
+        infer(traced(predict), SEEN, output=Destination(tmp_path / "found.h5"))
     assert not list(tmp_path.iterdir())
 
 
@@ -81,7 +82,7 @@ def test_a_stepped_model_that_predicts_no_numbers(tmp_path):
 
     assert not is_traced(problem(0.0, 2.0).model)
     with pytest.raises(SolveError, match="predicts is not finite at slope = 1 mV, for 4 of 4 observations"):
-        infer(problem(0.0, 1.5), SEEN, output=str(tmp_path / "found.h5"))
+        infer(problem(0.0, 1.5), SEEN, output=Destination(tmp_path / "found.h5"))
     assert not list(tmp_path.iterdir())
     found = infer(problem(2.1, 3.0), SEEN)  # never there
     assert found.result.estimate[0] == pytest.approx(2.0)

@@ -11,6 +11,7 @@ from hpcpinn.errors import InputError
 from hpcpinn.io.draws import OF_CHAINS, Draws, Placement, read_draws, read_placement, write_draws
 from hpcpinn.io.geometry import Box, Points, Tree
 from hpcpinn.io.inference import Bands, Check, FieldBands, InferenceResult, read_inference, write_inference
+from hpcpinn.io.inputs import Destination
 from hpcpinn.io.observations import Observations
 from hpcpinn.io.schema import Variable
 from hpcpinn.io.seal import seal_file
@@ -73,7 +74,7 @@ def same(one: Any, other: Any) -> None:
 
 @pytest.mark.parametrize("made", [bare(), full()], ids=["bare", "full"])
 def test_what_was_inferred_comes_back(communicator, tmp_path, made):
-    write_inference(tmp_path / "deep" / "i.h5", communicator, made)
+    write_inference(Destination(tmp_path / "deep" / "i.h5"), communicator, made)
     found = read_inference(tmp_path / "deep" / "i.h5")
     same(made, found)
     assert {name: found.observations.unit(name) for name in made.observations.columns} == {
@@ -86,12 +87,12 @@ def test_what_was_inferred_comes_back(communicator, tmp_path, made):
 def test_a_field_is_known_on_any_geometry(communicator, tmp_path, geometry):
     values = np.random.default_rng(5).random((4, *geometry.shape))
     bands = FieldBands(geometry, Variable("u", "um", "displacement"), np.arange(4.0), values, 0.1 * values)
-    write_inference(tmp_path / "i.h5", communicator, dataclasses.replace(bare(), field_bands=bands))
+    write_inference(Destination(tmp_path / "i.h5"), communicator, dataclasses.replace(bare(), field_bands=bands))
     same(read_inference(tmp_path / "i.h5").field_bands, bands)
 
 
 def test_units_are_those_of_what_is_seen(communicator, tmp_path):
-    write_inference(tmp_path / "i.h5", communicator, full())
+    write_inference(Destination(tmp_path / "i.h5"), communicator, full())
     with h5py.File(tmp_path / "i.h5") as file:
         units = {
             name: file[name].attrs["units"] for name in ("observations/t", "bands/sd", "bands/time", "field_bands/sd")
@@ -113,7 +114,7 @@ def chains() -> Draws:
 
 
 def test_draws_of_chains_and_where_to_look_next_come_back(communicator, tmp_path):
-    write_inference(tmp_path / "i.h5", communicator, bare())
+    write_inference(Destination(tmp_path / "i.h5"), communicator, bare())
     x, y, t = np.arange(3.0), np.arange(2.0), np.arange(4.0)
     placement = Placement(x, y, t, np.ones((2, 3)), np.ones(4), np.array([1.0, 0.0, 2.0]), 0.7)
     write_draws(tmp_path / "i.h5", communicator, chains(), placement)
@@ -125,7 +126,7 @@ def test_draws_of_chains_and_where_to_look_next_come_back(communicator, tmp_path
 
 
 def test_weighted_draws_come_back(communicator, tmp_path):
-    write_inference(tmp_path / "i.h5", communicator, full())
+    write_inference(Destination(tmp_path / "i.h5"), communicator, full())
     weighted = dataclasses.replace(chains(), figures={"shape": 0.4, "effective": 12.5})
     write_draws(tmp_path / "i.h5", communicator, weighted, None)
     found = read_draws(tmp_path / "i.h5")
@@ -134,13 +135,13 @@ def test_weighted_draws_come_back(communicator, tmp_path):
 
 
 def test_what_nobody_declared_is_not_written(communicator, tmp_path):
-    write_inference(tmp_path / "i.h5", communicator, bare())
+    write_inference(Destination(tmp_path / "i.h5"), communicator, bare())
     with pytest.raises(ValueError, match="not declared: draws/luck"):
         write_draws(tmp_path / "i.h5", communicator, dataclasses.replace(chains(), figures={"luck": 1.0}), None)
 
 
 def test_a_file_of_an_older_version_says_what_to_do(communicator, tmp_path):
-    write_inference(tmp_path / "i.h5", communicator, bare())
+    write_inference(Destination(tmp_path / "i.h5"), communicator, bare())
     with h5py.File(tmp_path / "i.h5", "r+") as file:
         file.attrs["format_version"] = 1
     seal_file(tmp_path / "i.h5")

@@ -1,12 +1,15 @@
 """Constants of toy systems from data: what is refused, with its place, and what is warned of."""
 
 import os
+from functools import partial
 from pathlib import Path
 
 import numpy as np
 import pytest
 
-from hpcpinn.errors import InputError
+from hpcpinn.errors import InputError, InputWarning
+from hpcpinn.io.inference import read_inference
+from hpcpinn.io.inputs import put_back
 from tests.cli.in_process import hpcpinn
 
 HERE = Path(__file__).resolve().parent
@@ -154,3 +157,28 @@ def test_columns_are_named_in_one_order(tmp_path: Path, monkeypatch: pytest.Monk
     problem.observed = {"t": "ms"}
     with pytest.raises(InputError, match="the system 'discharge' observes t and no 'value'"):
         hpcpinn("infer", file)
+
+
+@pytest.mark.parametrize("by", ["command", "python"])
+def test_an_inference_keeps_its_data_and_is_done_again_with_them(
+    by: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
+    """From another folder, with the data deleted; what is kept is again what was read."""
+    import hpcpinn as hp
+
+    written = measured(tmp_path).read_bytes()
+    hpcpinn("infer", job(tmp_path, 'name = "tau"'))
+    first = read_inference(tmp_path / "toy.h5")
+    (tmp_path / "data.csv").unlink()
+    monkeypatch.chdir("/")
+    gone = r"data\.csv \(data\.file\) is gone: taken as .*toy\.h5 keeps it, from .*/toy\.inputs/0/data\.csv"
+    again = {"command": partial(hpcpinn, "infer"), "python": lambda file: hp.load(file).infer()}
+    with pytest.warns(InputWarning, match=gone):
+        again[by](tmp_path / "toy.toml")
+    second = read_inference(tmp_path / "toy.h5")
+    np.testing.assert_array_equal(second.estimate, first.estimate)
+    assert put_back(tmp_path / "toy.h5", tmp_path)["data.file"].read_bytes() == written
+    (tmp_path / "toy.h5").unlink()
+    (tmp_path / "toy.inputs" / "0" / "data.csv").unlink()
+    with pytest.raises(InputError, match=r"data\.csv"):
+        hpcpinn("infer", tmp_path / "toy.toml")

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Protocol
 
 import numpy as np
-from jaxtyping import Float, Int
+from jaxtyping import Bool, Float, Int
 from numpy import ndarray
 from scipy.spatial import KDTree, QhullError
 
@@ -83,7 +83,7 @@ class SampledField:
 
     Between samples the field is linear on the tetrahedra of their Delaunay triangulation; outside
     of all of them (or where the samples lie on a line or a plane) the nearest sample counts if it
-    is within `REACH`.
+    is within `REACH`. In the place of a sample it is that sample, to the last bit.
     """
 
     def __init__(self, positions: Float[ndarray, "m 3"], vectors: Float[ndarray, "m 3"], path: str = "field"):
@@ -105,7 +105,7 @@ class SampledField:
         """
         xyz = np.asarray(xyz, float)
         inside = np.full(xyz.shape, np.nan) if self._linear is None else self._linear(xyz)
-        beyond, nearest = self._beyond(xyz, inside)
+        beyond, nearest, is_sample = self._beyond(xyz, inside)
         worst = int(np.argmax(beyond))
         if beyond[worst] > REACH:
             x, y, z = xyz[worst]
@@ -114,14 +114,14 @@ class SampledField:
                 f"{beyond[worst]:.1f} µm from the nearest sample, outside of all, and "
                 f"{int(np.sum(beyond > REACH))} of {len(xyz)} places do so; {self._advice(xyz)}"
             )
-        return np.where(np.isnan(inside).any(axis=-1)[:, None], self._vectors[nearest], inside)
+        return np.where((np.isnan(inside).any(axis=-1) | is_sample)[:, None], self._vectors[nearest], inside)
 
     def _beyond(
         self, xyz: Float[ndarray, "n 3"], inside: Float[ndarray, "n 3"]
-    ) -> tuple[Float[ndarray, " n"], Int[ndarray, " n"]]:
-        """How far positions outside of all samples are from the nearest one, 0 inside, µm; and which that is."""
+    ) -> tuple[Float[ndarray, " n"], Int[ndarray, " n"], Bool[ndarray, " n"]]:
+        """How far positions outside of all samples are from the nearest one, 0 inside, µm; which that is; if in it."""
         distance, nearest = self._nearest.query(xyz)
-        return np.where(np.isnan(inside).any(axis=-1), distance, 0.0), nearest
+        return np.where(np.isnan(inside).any(axis=-1), distance, 0.0), nearest, distance == 0.0
 
     def _advice(self, xyz: Float[ndarray, "n 3"]) -> str:
         """How to make samples cover a cell: in which unit they would."""
@@ -188,6 +188,12 @@ def read_field(path: str | Path) -> SampledField:
         raise InputError(f"{path}:{line}: the place of line {other} with another field; keep one of them")
     kept = np.sort(first)
     return SampledField(table[kept, :3], table[kept, 3:], str(path))
+
+
+def as_table(xyz: Float[ndarray, "n 3"], vectors: Float[ndarray, "n 3"]) -> str:
+    """Samples of a field as `read_field` reads them, to the last bit."""
+    rows = (",".join(map(repr, row)) for row in np.hstack([xyz, vectors]).tolist())
+    return "\n".join([",".join(_COLUMNS), *rows, ""])
 
 
 def quasipotential(cable: Cable, field: ElectricField) -> Float[ndarray, " nodes"]:

@@ -47,6 +47,7 @@ class CellSystem:
         "threshold": Verb("hpcpinn.systems.cell.verbs:threshold", taken={"field": {"magnitude": 1.0}})
     }
     bare = "hpcpinn.systems.cell.bare:BARE"
+    taken = "hpcpinn.systems.cell.build.taken:taken"
     draw = "hpcpinn.systems.cell.pictures.draw:draw"
     verdict_in = "hpcpinn.systems.cell.verdict:cells_verdict_in"
     validate = "hpcpinn.systems.cell.validation:validate"

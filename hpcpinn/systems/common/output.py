@@ -8,7 +8,6 @@ import numpy as np
 from jaxtyping import Float
 from numpy import ndarray
 
-from hpcpinn.config.inputs import input_names
 from hpcpinn.core.order import Order
 from hpcpinn.core.system import Problem, Record, Written
 from hpcpinn.errors import InputError
@@ -19,6 +18,7 @@ from hpcpinn.marching.kept import not_finite
 from hpcpinn.marching.march import Step
 from hpcpinn.marching.stats import Stats
 from hpcpinn.parallel.communicator import Communicator
+from hpcpinn.systems.common.kept_inputs import input_files_of
 from hpcpinn.systems.contract import check_after, no_number, wrong_frames
 
 
@@ -50,7 +50,7 @@ def header_of(order: Order, problem: Problem) -> ResultHeader:
         seed=getattr(order.described.run, "seed", 0),
         dimensionless=is_dimensionless(problem),
         members=tuple(getattr(problem, "members", ())),
-        inputs=input_names(order.described),
+        inputs=input_files_of(order),
     )
 
 

@@ -2,19 +2,30 @@
 
 import shutil
 from dataclasses import replace
+from itertools import product
 from pathlib import Path
 
 import numpy as np
 import pytest
 
-from hpcpinn.errors import InputError, NothingToDoError
+import hpcpinn as hp
+from hpcpinn.config.inputs import with_digests
+from hpcpinn.core.order import Order
+from hpcpinn.errors import InputError, InputWarning, NothingToDoError
 from hpcpinn.io import inputs
+from hpcpinn.io.inputs import InputFiles
 from hpcpinn.io.read import read
 from hpcpinn.io.results import ResultWriter
 from hpcpinn.parallel.communicator import SerialCommunicator
 from hpcpinn.reference.forcing import VoltageTable
 from hpcpinn.systems.cell import CellSystem
+from hpcpinn.systems.cell.build.population import members_of
 from hpcpinn.systems.cell.build.reference import task_of
+from hpcpinn.systems.cell.build.split_cell import describe_split_cell
+from hpcpinn.systems.cell.build.taken import taken
+from hpcpinn.systems.cell.config.schema import RunConfig
+from hpcpinn.systems.common.kept_inputs import input_files_of
+from hpcpinn.systems.jobs import load_order
 from tests.cli.in_process import hpcpinn
 from tests.io import runs
 
@@ -115,19 +126,39 @@ def test_a_result_needs_no_inputs(finished: Path, tmp_path: Path, monkeypatch: p
     assert isinstance(task.forcing.voltage, VoltageTable)
     np.testing.assert_array_equal(np.unique(task.forcing.voltage.values), [-65.0, -60.0])
     (tmp_path / "v.csv").unlink()
-    end = run.windows["start"][-1] + run.windows["length"][-1]
-    hpcpinn("run", "job.toml", "--resume", "--set", f"run.duration={end + 0.1}")
+    later = {"run.duration": run.windows["start"][-1] + run.windows["length"][-1] + 0.1}
+    with pytest.warns(
+        InputWarning, match=r"^cell\.swc \(morphology\.file\) is gone: taken as r\.h5 keeps it, from r\."
+    ):
+        hp.load("job.toml", later).solve(resume=True)
     assert read("r.h5").complete
     assert (tmp_path / "r.inputs" / "0" / "cell.swc").read_text() == CELL
 
 
-def test_large_inputs_are_known_by_their_digest(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
-    monkeypatch.setattr(inputs, "MOST_KEPT", 100)
+@pytest.mark.usefixtures("never_built")
+def test_the_command_line_puts_inputs_back_too(finished: Path, monkeypatch: pytest.MonkeyPatch):
+    found: list[str] = []
+
+    def build(_: object, described: RunConfig, *more: object) -> None:
+        found.append(Path(described.voltage.file or "").read_text())
+        raise AssertionError("it was built")
+
+    monkeypatch.setattr(CellSystem, "build", build)
+    shutil.move("v.csv", "away.csv")
+    try:
+        with pytest.raises(AssertionError, match="it was built"):
+            hpcpinn("run", "job.toml", "--resume", "--set", "run.duration=7")
+    finally:
+        shutil.move("away.csv", "v.csv")
+    assert found == [VOLTAGE]
+
+
+def test_large_inputs_are_known_by_their_digest(tmp_path: Path):
     small, large, path = tmp_path / "small.csv", tmp_path / "large.csv", tmp_path / "r.h5"
     small.write_text("a" * 100)
     large.write_text("b" * 101)
-    header = replace(runs.header(1), inputs={"x.small": str(small), "x.list.1": str(large)})
-    ResultWriter(path, SerialCommunicator(), header).close()
+    files = InputFiles({"x.small": str(small), "x.list.1": str(large)}, most=100)
+    ResultWriter(path, SerialCommunicator(), replace(runs.header(1), inputs=files)).close()
     document = {"x": {"small": str(small), "list": ["", str(large)]}}
     small.unlink()
     with inputs.restored(path, document) as changed:
@@ -141,3 +172,59 @@ def test_large_inputs_are_known_by_their_digest(tmp_path: Path, monkeypatch: pyt
     large.unlink()
     with pytest.raises(InputError, match="is not there; restore it"):
         inputs.put_back(path, tmp_path)
+
+
+FIELD = """
+[field]
+file = "f.csv"
+
+[population]
+cells = ["cell.swc", "builtin:y_branch"]
+
+[run]
+duration = 0.5
+
+[window]
+kind = "split"
+"""
+
+
+def test_of_a_large_field_what_was_taken_is_kept(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    """The same potentials, to the last bit, and the same identity: of what was put back until somebody changes it."""
+    monkeypatch.chdir(tmp_path)
+    places = product((-300, 0, 33, 500), (-300, 13, 500), (-300, 5, 20, 300))
+    samples = [f"{x},{y},{z},{100 + x + y * z / 7},{y / 3},{z + x / 9}" for x, y, z in places]
+    for name, text in {"job.toml": FIELD, "cell.swc": CELL, "f.csv": "\n".join(["x,y,z,Ex,Ey,Ez", *samples])}.items():
+        (tmp_path / name).write_text(text)
+
+    def loaded() -> tuple[Order, list[np.ndarray]]:
+        order = load_order(Path("job.toml"))
+        members = [describe_split_cell(one) for one in members_of(order.described)]
+        return order, [member.psi for member in members if member.psi is not None]
+
+    order, before = loaded()
+    digests = with_digests({"field": ""}, order.described)
+    files = replace(input_files_of(order), most=100)
+    ResultWriter("r.h5", SerialCommunicator(), replace(runs.header(1), inputs=files)).close()
+    (field,) = (one for one in files.read().files if one.key == "field.file")
+    assert field.start >= 0 and not field.is_whole
+    shutil.move("f.csv", "large.csv")
+    (place,) = inputs.put_back(Path("r.h5"), Path("put"), ["field.file"]).values()
+    shutil.copy(place, "f.csv")
+    order, after = loaded()
+    assert len(after) == 2
+    for one, other in zip(before, after, strict=True):
+        np.testing.assert_array_equal(one, other)
+    assert with_digests({"field": ""}, order.described) == digests
+    Path("f.csv").write_text(place.read_text().replace("\n", "\n0,0,1,2,3,4\n", 2))
+    assert with_digests({"field": ""}, order.described) != digests
+    shutil.move("large.csv", "f.csv")
+    assert with_digests({"field": ""}, order.described) == digests
+
+
+def test_of_what_is_learned_a_large_field_is_needed_whole(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    """Constants of the cable move the places at which it is taken."""
+    monkeypatch.chdir(tmp_path)
+    learned = "\n[[parameter]]\nname = 'cable.R_i'\n[data]\nfile = 'd.csv'\n"
+    (tmp_path / "job.toml").write_text(FIELD.partition("[population]")[0] + learned)
+    assert taken(load_order(Path("job.toml")).described, "field.file") is None

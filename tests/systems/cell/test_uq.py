@@ -14,6 +14,7 @@ from hpcpinn.inference.laplace import laplace
 from hpcpinn.inference.sample import check_proper, sample
 from hpcpinn.io.draws import read_draws
 from hpcpinn.io.inference import read_inference
+from hpcpinn.io.inputs import Destination
 from hpcpinn.parallel.communicator import SerialCommunicator
 from hpcpinn.systems.cell.build.inverse import inputs, prepared, sampling
 from tests.cli.in_process import hpcpinn
@@ -55,7 +56,9 @@ def drawn(tmp_path_factory: pytest.TempPathFactory):
     check_places(config.run.output, inputs(config), draws=True)
     progress = Told()
     problem, observed = prepared(config, SerialCommunicator())
-    outcome = sample(problem, observed, sampling(config), SerialCommunicator(), progress, output=config.run.output)
+    outcome = sample(
+        problem, observed, sampling(config), SerialCommunicator(), progress, output=Destination(config.run.output)
+    )
     assert progress.said[-1] == (80, 80)
     return outcome, output
 

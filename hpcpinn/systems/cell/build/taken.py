@@ -1,0 +1,32 @@
+"""What a run takes of files that are too large to be kept whole."""
+
+import numpy as np
+
+from hpcpinn.morphology.compartments import Compartments
+from hpcpinn.physics.stimulation.field import as_table, read_field
+from hpcpinn.systems.cell.build.membrane import compartments_of, membrane_of
+from hpcpinn.systems.cell.build.morphology import load_cable
+from hpcpinn.systems.cell.build.population import members_of
+from hpcpinn.systems.cell.config.schema import RunConfig
+
+
+def taken(described: RunConfig, key: str) -> bytes | None:
+    """A file in the place of a large one, of which a run takes the same: of a field, its vectors along the cells.
+
+    Args:
+        described: The run description.
+        key: Dotted key of the file.
+
+    Returns:
+        Contents of the file; None where the run needs all of it.
+    """
+    file = described.field.file
+    if key != "field.file" or file is None or described.parameter:  # what is learned may move the places
+        return None
+    places = [_compartments(one.config).cable.xyz for one in members_of(described) if one.config.field.file == file]
+    xyz = np.unique(np.reshape(np.concatenate(places), (-1, 3)), axis=0)
+    return as_table(xyz, read_field(file)(xyz)).encode()
+
+
+def _compartments(config: RunConfig) -> Compartments:
+    return compartments_of(config, load_cable(config.morphology), membrane_of(config))
