@@ -10,8 +10,7 @@ from hpcpinn.config.jobs import DEFAULT
 from hpcpinn.core.order import Resumption
 from hpcpinn.errors import InputError, warn
 from hpcpinn.files import check_regular
-from hpcpinn.systems.common.kept_inputs import load_with_kept_inputs
-from hpcpinn.systems.jobs import load_order, require_action
+from hpcpinn.systems.jobs import load_order, load_with_kept_inputs, require_action
 from hpcpinn.systems.named_job import JOB_HELP, MorphologyOption, OutputOption, chosen_job, overrides_of
 from hpcpinn.systems.work import carry_out
 from hpcpinn.wording import as_typed

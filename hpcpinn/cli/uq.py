@@ -5,7 +5,7 @@ from typing import Annotated
 
 import typer
 
-from hpcpinn.systems.common.kept_inputs import load_with_kept_inputs
+from hpcpinn.systems.jobs import load_with_kept_inputs
 from hpcpinn.systems.named_job import JOB_HELP, OutputOption, chosen_file, overrides_of
 from hpcpinn.systems.work import carry_out
 

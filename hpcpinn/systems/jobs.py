@@ -17,6 +17,7 @@ from hpcpinn.config.reading import Reading, named_system
 from hpcpinn.core.order import Order
 from hpcpinn.errors import InputError, spelled
 from hpcpinn.systems import all_systems, alternatives, default_name, system_named, system_names
+from hpcpinn.systems.common.kept_inputs import put_back
 from hpcpinn.systems.inverse import DrawAction, InferAction
 
 if TYPE_CHECKING:
@@ -37,6 +38,17 @@ def load_order(path: str | os.PathLike[str] | None = None, overrides: Sequence[O
     described, origin = load.load(path, overrides, _All())
     file = None if path is None else Path(path)
     return Order(system_named(origin.reading.name), described, origin, file, typed)
+
+
+def load_with_kept_inputs(file: Path | None, overrides: Sequence[Override], **typed: Any) -> Order:
+    """An order as `load_order` has it, whose files are those that its result keeps where they are gone (`put_back`).
+
+    Raises:
+        InputError: As `load_order` and `put_back`.
+    """
+    order = load_order(file, overrides, **typed)
+    kept = [f"{key}={json.dumps(place, ensure_ascii=False)}" for key, place in put_back(order.described).items()]
+    return load_order(file, [*overrides, *kept], **typed) if kept else order
 
 
 def read_document(

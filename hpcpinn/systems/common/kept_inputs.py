@@ -1,17 +1,13 @@
 """Files that a description names: kept with its result, and taken from it where they are gone. Light to import."""
 
-import json
-from collections.abc import Sequence
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from hpcpinn.config.inputs import input_names
-from hpcpinn.config.load import Override
 from hpcpinn.core.order import Order
 from hpcpinn.errors import warn
 from hpcpinn.systems import part
-from hpcpinn.systems.jobs import load_order
 
 if TYPE_CHECKING:
     from hpcpinn.io.inputs import InputFiles
@@ -44,14 +40,3 @@ def put_back(described: Any) -> dict[str, str]:
     for key, place in places.items():
         warn(f"{names[key]} ({key}) is gone: taken as {result} keeps it, from {place}")
     return {key: str(place) for key, place in places.items()}
-
-
-def load_with_kept_inputs(file: Path | None, overrides: Sequence[Override], **typed: Any) -> Order:
-    """An order as `load_order` has it, whose files are those that its result keeps where they are gone (`put_back`).
-
-    Raises:
-        InputError: As `load_order` and `put_back`.
-    """
-    order = load_order(file, overrides, **typed)
-    kept = [f"{key}={json.dumps(place, ensure_ascii=False)}" for key, place in put_back(order.described).items()]
-    return load_order(file, [*overrides, *kept], **typed) if kept else order
