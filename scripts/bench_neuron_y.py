@@ -79,6 +79,8 @@ LEAK = 4.497120070890563
 """µM·µm/s, independent of calcium in those runs."""
 LOADED, LOADED_FROM = 100.0, 91 * 200.0 / 101
 """In ref_yca the compartments beyond 180 µm of the parent start with 100 µM: from this place on."""
+OUTSIDE = 1e6
+"""µM: so much calcium outside that a leak from there does not depend on what is inside."""
 UNIT = 1e-3
 """s per ms."""
 TIMES = UNIT * np.r_[np.arange(1, 51) / 10.0, np.arange(6.0, 1000.0)]
@@ -88,7 +90,7 @@ STORED_EVERY = 0.1 * UNIT
 
 def constants_of_yca() -> CalciumConstants:
     """No channel, and a leak that does not depend on calcium: an endless supply, hardly permeable."""
-    return PRESETS["physical-N"].replace(vdcc_permeability=0.0, c_o=1e9, leak=LEAK / 1e9)
+    return PRESETS["physical-N"].replace(vdcc_permeability=0.0, c_o=OUTSIDE, leak=LEAK / OUTSIDE)
 
 
 def on_compartments(times: Float[ndarray, " T"], tolerance: float) -> Traces:

@@ -83,7 +83,7 @@ def run(splitting: Splitting, start: ReactionState, plans: list[WindowPlan], end
     begin, state, frames, outside = time.perf_counter(), start, [], 0
     for plan in plans:
         state, seen, count = splitting.follow(state, plan)
-        frames.append([np.asarray(x)[rows] for x in seen])
+        frames.append([np.asarray(x)[rows] for x in (seen.c, seen.b)])
         outside += int(count)
     c, b = (np.array([frame[i] for frame in frames]) for i in (0, 1))
     return Course(c, b, best, time.perf_counter() - begin, outside)

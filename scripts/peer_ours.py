@@ -202,10 +202,10 @@ def parts(ours: Ours, motif: Motif, state: ReactionState) -> dict[str, float]:
             return splitting.diffusion(fields, row.coefficients, row.terms), None
 
         series = jax.tree.map(lambda x: x[: len(motif.ends)], plan.series)
-        return jax.lax.scan(one, jnp.stack(start), series)[0]
+        return jax.lax.scan(one, jnp.stack(start.species), series)[0]
 
     whole = best(lambda: splitting.advance(state, plan))
-    kept = best(lambda: [np.asarray(x) for x in splitting.follow(state, plan)[1]])
+    kept = best(lambda: [np.asarray(x) for x in splitting.follow(state, plan)[1].species])
     reaction, diffusion = best(lambda: react(state, plan)), best(lambda: diffuse(state, plan))
     return {
         "voltage": voltage,
