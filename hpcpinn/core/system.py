@@ -39,6 +39,8 @@ class Attempt(Generic[S, D]):
         why: Reason why the solve failed, in words for a message.
         effort: Share of the work allowed to a window that this one took; above 0.6 the next is no longer.
         reuse: Parts that the next window of the same length may use again; None: nothing.
+        is_fresh: Whether nothing that the window before had left was used: where a run goes on that was stopped here,
+            no earlier window then need be solved again for ``reuse``.
         inside: The solution, for those who read more out of it than its end.
     """
 
@@ -50,6 +52,7 @@ class Attempt(Generic[S, D]):
     why: str = ""
     effort: float = 0.0
     reuse: Any = None
+    is_fresh: bool = False
     inside: D = None  # type: ignore[assignment]
 
 

@@ -5,10 +5,12 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Generic, TypeVar
 
+import numpy as np
+
 from hpcpinn.core.system import Packed, Problem, Rows
 from hpcpinn.io import checkpoint
 from hpcpinn.marching.controller import Plan, first_plan
-from hpcpinn.marching.march import Improvement
+from hpcpinn.marching.march import Chain, Improvement
 from hpcpinn.marching.stats import Stats
 
 if TYPE_CHECKING:
@@ -16,6 +18,9 @@ if TYPE_CHECKING:
 
 OF_MARCH = "march_"
 """Begins the names of what the march itself keeps."""
+
+_LENGTHS, _BEGUN = "lengths_of_chain", "chain_"
+"""Names of what it keeps of a chain: the lengths of its windows, and the state at its start, packed."""
 
 Q = TypeVar("Q", bound=Problem)
 
@@ -29,12 +34,14 @@ class Reached(Generic[Q]):
         state: State at the end of the last window.
         plan: Length of the next window.
         stats: Figures that have been counted.
+        chain: Windows whose last one left something for the next; None where the next begins with nothing.
     """
 
     problem: Q
     state: Any
     plan: Plan
     stats: Stats
+    chain: Chain | None = None
 
 
 def at_start(problem: Q) -> Reached[Q]:
@@ -62,16 +69,23 @@ def save(
         OutputError: On all ranks; an older checkpoint stays as it was.
     """
     problem = reached.problem
-    packed, rows = problem.pack(reached.state), _rows(problem)
+    packed, rows, arrays = problem.pack(reached.state), _rows(problem), dict[str, Any]()
     of_march: dict[str, Any] = {"plan_length": reached.plan.length, **reached.stats.scalars()}
     if improvement is not None:
         of_march |= {f"improvement_{name}": value for name, value in improvement.scalars(problem).items()}
+    if reached.chain is not None:
+        begun = problem.pack(reached.chain.state)
+        of_march |= {
+            _LENGTHS: np.array(reached.chain.lengths),
+            **{_BEGUN + n: value for n, value in begun.scalars.items()},
+        }
+        arrays = {OF_MARCH + _BEGUN + name: value for name, value in begun.arrays.items()}
     checkpoint.save(
         path,
         communicator,
         rows.own,
         rows.total,
-        packed.arrays,
+        {**packed.arrays, **arrays},
         {**packed.scalars, **{OF_MARCH + name: value for name, value in of_march.items()}},
         settings,
     )
@@ -98,8 +112,14 @@ def load(
     """
     packed, of_march = _loaded(path, communicator, problem, settings)
     if improvement is not None:
-        problem = improvement.restored(problem, _named("improvement_", of_march))
-    return Reached(problem, problem.unpack(packed), Plan(float(of_march["plan_length"])), Stats.restored(of_march))
+        problem = improvement.restored(problem, _named("improvement_", of_march.scalars))
+    state, chain = problem.unpack(packed), None
+    if _LENGTHS in of_march.scalars:
+        begun = Packed(_named(_BEGUN, of_march.arrays), _named(_BEGUN, of_march.scalars))
+        chain = Chain(problem.unpack(begun), tuple(of_march.scalars[_LENGTHS].tolist()))
+    return Reached(
+        problem, state, Plan(float(of_march.scalars["plan_length"])), Stats.restored(of_march.scalars), chain
+    )
 
 
 def state_in(path: Path, communicator: "Communicator", problem: Q, settings: Mapping[str, str]) -> Any:
@@ -114,11 +134,11 @@ def state_in(path: Path, communicator: "Communicator", problem: Q, settings: Map
 
 def _loaded(
     path: Path, communicator: "Communicator", problem: Problem, settings: Mapping[str, str]
-) -> tuple[Packed, dict[str, Any]]:
+) -> tuple[Packed, Packed]:
     """What was packed, and what the march keeps."""
     arrays, scalars = checkpoint.load(path, communicator, _rows(problem).own, settings)
-    own = {name: value for name, value in scalars.items() if not name.startswith(OF_MARCH)}
-    return Packed(arrays, own), _named(OF_MARCH, scalars)
+    of_march = Packed(_named(OF_MARCH, arrays), _named(OF_MARCH, scalars))
+    return Packed(_without(OF_MARCH, arrays), _without(OF_MARCH, scalars)), of_march
 
 
 def _rows(problem: Problem) -> Rows:
@@ -129,3 +149,8 @@ def _rows(problem: Problem) -> Rows:
 def _named(prefix: str, scalars: Mapping[str, Any]) -> dict[str, Any]:
     """Those whose names begin so, by the rest of their names."""
     return {name.removeprefix(prefix): value for name, value in scalars.items() if name.startswith(prefix)}
+
+
+def _without(prefix: str, values: Mapping[str, Any]) -> dict[str, Any]:
+    """Those whose names begin otherwise."""
+    return {name: value for name, value in values.items() if not name.startswith(prefix)}

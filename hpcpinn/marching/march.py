@@ -93,6 +93,29 @@ class Step(Generic[P]):
     seconds: float
 
 
+@dataclass(frozen=True, eq=False)
+class Chain:
+    """Windows that were solved each with what the one before it had left, from one on that was solved without.
+
+    Attributes:
+        state: State at the start of the first.
+        lengths: Lengths that they were asked to have, internal time.
+    """
+
+    state: Any
+    lengths: tuple[float, ...]
+
+    def left_by(self, problem: WindowProblem) -> Any:
+        """What its last window leaves for the next: its windows are solved again. Collective over all ranks."""
+        state, reuse = self.state, None
+        for length in self.lengths:
+            attempt = problem.attempt(state, length, reuse)
+            if not attempt.error <= problem.rule.tolerance:  # on other ranks, whose round-off is another
+                return None
+            state, reuse = attempt.after, attempt.reuse
+        return reuse
+
+
 def next_stop(stops: Num[ndarray, " s"], time: float) -> float:
     """The first stop after a time; the time itself where there are none."""
     if not len(stops):
@@ -126,6 +149,11 @@ def _refuse_what_is_none(who: str, given: Any) -> None:
             raise InputError(f"{who}: attempt has {name} = {number!r}, which is no number")
 
 
+def _followed(chain: Chain, length: float, attempt: Attempt[Any, Any]) -> Chain | None:
+    """A chain with one more window; None where that leaves nothing."""
+    return None if attempt.reuse is None else Chain(chain.state, (*chain.lengths, length))
+
+
 @dataclass
 class March(Generic[P]):
     """Goes from window to window. Collective over all ranks.
@@ -137,6 +165,7 @@ class March(Generic[P]):
         improvement: Improvement of every attempt before it is judged.
         windows: Number of windows accepted so far.
         reuse: Parts that the last window left for the next.
+        chain: Windows that made them; None where there are none.
         who: Name of what solves windows, for messages; empty: the class of the problem.
     """
 
@@ -146,6 +175,7 @@ class March(Generic[P]):
     improvement: Improvement[P] | None = None
     windows: int = 0
     reuse: Any = None
+    chain: Chain | None = None
     who: str = ""
 
     @classmethod
@@ -179,7 +209,8 @@ class March(Generic[P]):
         is_last = stop == next_stop(problem.stops[-1:], state.time)
         while True:
             try:
-                attempt = problem.attempt(state, next_length(rule, plan, state.time, stop), reuse)
+                asked = next_length(rule, plan, state.time, stop)
+                attempt = problem.attempt(state, asked, reuse)
                 _refuse_what_is_none(self.who or type(problem).__name__, attempt)
                 if self.improvement is not None:
                     problem, attempt = self.improvement.improved(problem, state, attempt, self.windows)
@@ -194,10 +225,13 @@ class March(Generic[P]):
             reuse, rejected = None, rejected + 1
         at_stop = math.isclose(state.time + length, stop, rel_tol=ROUNDING) and not is_last
         self.plan = after_accepted(rule, plan, length, error, at_stop, attempt.effort)
+        is_same = problem is self.problem
+        begun_with = self.chain if is_same and reuse is not None and not attempt.is_fresh else None
+        self.chain = _followed(begun_with or Chain(state, ()), asked if is_same else length, attempt)
         self.problem, self.state, self.reuse = problem, attempt.after, attempt.reuse
         self.windows += 1
         return Step(self.windows - 1, problem, state, attempt, self.plan, rejected, clock.perf_counter() - begun)
 
     def forget(self) -> None:
         """Goes on as a march does that begins here: without what the last window left."""
-        self.reuse = None
+        self.reuse = self.chain = None

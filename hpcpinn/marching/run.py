@@ -153,13 +153,14 @@ class _Loop(Generic[Q]):
     ) -> None:
         self.communicator, self.output, self.options, self.stats = communicator, output, options, reached.stats
         self.march = March(reached.problem, reached.state, reached.plan, options.improvement, reached.stats.windows)
-        self.march.who = options.who
+        self.march.who, self.march.chain = options.who, reached.chain
         self.last_saved, self.seconds_setup = clock.perf_counter(), 0.0
         self.is_trusted, self.is_saved, self.said = not options.who, False, ""
 
     @property
     def reached(self) -> Reached[Q]:
-        return Reached(self.march.problem, self.march.state, self.march.plan, self.stats)
+        march = self.march
+        return Reached(march.problem, march.state, march.plan, self.stats, march.chain)
 
     @property
     def time(self) -> float:
@@ -177,6 +178,9 @@ class _Loop(Generic[Q]):
     def to_end(self) -> Finished[Q]:
         options = self.options
         if not self.march.is_at_end:
+            if self.march.chain is not None:
+                options.progress.doing("solving the last windows again, of which the next uses parts")
+                self.march.reuse = self.march.chain.left_by(self.march.problem)
             self._take(next(self.march))  # nothing would be lost: until then a signal ends the run at once
             self.seconds_setup = clock.perf_counter() - options.began
             options.progress.doing("solving", self.end, options.unit)
@@ -203,7 +207,7 @@ class _Loop(Generic[Q]):
     def _stop(self, number: int) -> NoReturn:
         """Keeps where the run stands: a window that a signal has come into is solved again."""
         if not self.is_saved:
-            self._save()
+            self._save()  # with what the next window uses of the last ones: the run goes on as if it had not stopped
         unit = self.options.unit
         place = biology_of(self.time, self.end) if unit == "ms" else f"{amount_of(self.time, self.end)} {unit}".rstrip()
         raise StoppedError(f"stopped at {place}; go on with --resume", stopping.code_of(number))
@@ -216,6 +220,8 @@ class _Loop(Generic[Q]):
             self.march.forget()
         self.is_saved = False
         if self._is_time_to_save():
+            # A run that goes on from here has nothing to reuse: neither has this one, to the last bit.
+            self.march.forget()
             self._save(step)
         self.stats = self.stats.plus({"seconds_io": clock.perf_counter() - begun})
 
@@ -228,8 +234,6 @@ class _Loop(Generic[Q]):
                 check_kept(options.checkpoint, self.communicator, self.reached, options.settings, options.who, last)
                 self.is_trusted = True
             stopping.keeping("go on from the last checkpoint with --resume")
-        # A run that goes on from here has nothing to reuse: neither has this one, to the last bit.
-        self.march.forget()
         self.last_saved, self.is_saved = clock.perf_counter(), True
 
     def _is_time_to_save(self) -> bool:

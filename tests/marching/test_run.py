@@ -1,6 +1,7 @@
 """A march of a pair of equations in a few lines: retries, stops, failures, checkpoints, resuming to the last bit."""
 
 import math
+import signal
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -10,12 +11,13 @@ import numpy as np
 import pytest
 
 from hpcpinn.core.system import Attempt, Packed
-from hpcpinn.errors import InputError, SolveError
+from hpcpinn.errors import InputError, SolveError, StoppedError
 from hpcpinn.marching.checkpoints import Reached, load
 from hpcpinn.marching.controller import Plan, WindowRule
 from hpcpinn.marching.march import March, Step
 from hpcpinn.marching.run import Cadence, RunOptions, run
 from hpcpinn.marching.stats import Stats
+from hpcpinn.parallel import stopping
 from hpcpinn.parallel.communicator import SerialCommunicator
 
 SERIAL = SerialCommunicator()
@@ -208,6 +210,53 @@ def test_what_was_improved_on_the_way_stays_so_when_it_goes_on(tmp_path: Path) -
         again = Written(kept=output.kept)
         finished(RunOptions(checkpoint=path, resume=path, improvement=Careful()), again)
         assert again.kept == straight.kept
+
+
+@dataclass(frozen=True)
+class Sparing(Pendulum):
+    """Uses what the window before has left only where that was as long, and says so."""
+
+    rule: WindowRule = WindowRule(first=0.05, shortest=1e-3, longest=0.11, tolerance=1e-4, order=3.0)
+
+    def attempt(self, state: Swing, length: float, reuse: Any) -> Attempt[Swing, Any]:
+        as_long = reuse is not None and math.isclose(reuse[0], length, rel_tol=1e-9)
+        attempt = super().attempt(state, length, reuse[1] if as_long else None)
+        return replace(attempt, reuse=(length, attempt.reuse), is_fresh=not as_long)
+
+
+@pytest.mark.parametrize(("problem", "improvement"), [(Pendulum(), None), (Pendulum(), Careful), (Sparing(), None)])
+def test_a_run_stopped_after_any_window_goes_on_to_the_last_bit(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, problem: Pendulum, improvement: Any
+) -> None:
+    """Where it is stopped, again and again, windows have been left parts that no checkpoint holds."""
+    path = tmp_path / "checkpoint.h5"
+
+    def options(*, resume: bool = False) -> RunOptions[Pendulum]:
+        improving = None if improvement is None else improvement()
+        cadence = Cadence(windows=7)
+        return RunOptions(
+            checkpoint=path, resume=path if resume else None, cadence=cadence, improvement=improving, settings=SETTINGS
+        )
+
+    straight, output, stopped = Written(), Written(), 0
+    wanted = finished(options(), straight, problem)
+    looks = iter(range(10_000))
+
+    def heed(_: object) -> None:
+        if next(looks) % 3:
+            raise stopping.StopAsked(signal.SIGTERM)
+
+    monkeypatch.setattr(stopping, "heed", heed)
+    while output.complete is None:
+        try:
+            reached = finished(options(resume=stopped > 0), output, problem)
+        except StoppedError:
+            stopped += 1
+            output.complete = None
+    assert stopped > wanted.stats.windows / 3
+    assert output.kept == straight.kept
+    np.testing.assert_array_equal(reached.state.pair, wanted.state.pair)
+    assert counts(reached.stats) == counts(wanted.stats)
 
 
 def test_what_windows_reuse_is_felt() -> None:

@@ -128,5 +128,6 @@ class CableWindows:
             why=f"no convergence (last change {solution.change:.2g}, interface jump {solution.jump:.2g})",
             effort=solution.sweeps / solver.sweep_limit,
             reuse=Factors(solution.linear, length),
+            is_fresh=not as_long,
             inside=SolvedCable(solution, drive, state.time, error_norm, away_norm),
         )
