@@ -10,7 +10,7 @@ import numpy as np
 from hpcpinn.core.system import Packed, Problem, Rows
 from hpcpinn.io import checkpoint
 from hpcpinn.marching.controller import Plan, first_plan
-from hpcpinn.marching.march import Chain, Improvement
+from hpcpinn.marching.march import Improvement, Lineage
 from hpcpinn.marching.stats import Stats
 
 if TYPE_CHECKING:
@@ -19,8 +19,8 @@ if TYPE_CHECKING:
 OF_MARCH = "march_"
 """Begins the names of what the march itself keeps."""
 
-_LENGTHS, _BEGUN = "lengths_of_chain", "chain_"
-"""Names of what it keeps of a chain: the lengths of its windows, and the state at its start, packed."""
+_LENGTHS, _BEGUN = "lineage_lengths", "lineage_begun_"
+"""Names of what it keeps of a lineage: the lengths of its windows, and the state at its start, packed."""
 
 Q = TypeVar("Q", bound=Problem)
 
@@ -34,14 +34,14 @@ class Reached(Generic[Q]):
         state: State at the end of the last window.
         plan: Length of the next window.
         stats: Figures that have been counted.
-        chain: Windows whose last one left something for the next; None where the next begins with nothing.
+        lineage: Windows whose last one left something for the next; None where the next begins with nothing.
     """
 
     problem: Q
     state: Any
     plan: Plan
     stats: Stats
-    chain: Chain | None = None
+    lineage: Lineage | None = None
 
 
 def at_start(problem: Q) -> Reached[Q]:
@@ -73,10 +73,10 @@ def save(
     of_march: dict[str, Any] = {"plan_length": reached.plan.length, **reached.stats.scalars()}
     if improvement is not None:
         of_march |= {f"improvement_{name}": value for name, value in improvement.scalars(problem).items()}
-    if reached.chain is not None:
-        begun = problem.pack(reached.chain.state)
+    if reached.lineage is not None:
+        begun = problem.pack(reached.lineage.state)
         of_march |= {
-            _LENGTHS: np.array(reached.chain.lengths),
+            _LENGTHS: np.array(reached.lineage.lengths),
             **{_BEGUN + n: value for n, value in begun.scalars.items()},
         }
         arrays = {OF_MARCH + _BEGUN + name: value for name, value in begun.arrays.items()}
@@ -113,12 +113,12 @@ def load(
     packed, of_march = _loaded(path, communicator, problem, settings)
     if improvement is not None:
         problem = improvement.restored(problem, _named("improvement_", of_march.scalars))
-    state, chain = problem.unpack(packed), None
+    state, lineage = problem.unpack(packed), None
     if _LENGTHS in of_march.scalars:
         begun = Packed(_named(_BEGUN, of_march.arrays), _named(_BEGUN, of_march.scalars))
-        chain = Chain(problem.unpack(begun), tuple(of_march.scalars[_LENGTHS].tolist()))
+        lineage = Lineage(problem.unpack(begun), tuple(of_march.scalars[_LENGTHS].tolist()))
     return Reached(
-        problem, state, Plan(float(of_march.scalars["plan_length"])), Stats.restored(of_march.scalars), chain
+        problem, state, Plan(float(of_march.scalars["plan_length"])), Stats.restored(of_march.scalars), lineage
     )
 
 

@@ -94,7 +94,7 @@ class Step(Generic[P]):
 
 
 @dataclass(frozen=True, eq=False)
-class Chain:
+class Lineage:
     """Windows that were solved each with what the one before it had left, from one on that was solved without.
 
     Attributes:
@@ -149,9 +149,9 @@ def _refuse_what_is_none(who: str, given: Any) -> None:
             raise InputError(f"{who}: attempt has {name} = {number!r}, which is no number")
 
 
-def _followed(chain: Chain, length: float, attempt: Attempt[Any, Any]) -> Chain | None:
-    """A chain with one more window; None where that leaves nothing."""
-    return None if attempt.reuse is None else Chain(chain.state, (*chain.lengths, length))
+def _followed(lineage: Lineage, length: float, attempt: Attempt[Any, Any]) -> Lineage | None:
+    """A lineage with one more window; None where that leaves nothing."""
+    return None if attempt.reuse is None else Lineage(lineage.state, (*lineage.lengths, length))
 
 
 @dataclass
@@ -165,7 +165,7 @@ class March(Generic[P]):
         improvement: Improvement of every attempt before it is judged.
         windows: Number of windows accepted so far.
         reuse: Parts that the last window left for the next.
-        chain: Windows that made them; None where there are none.
+        lineage: Windows that made them; None where there are none.
         who: Name of what solves windows, for messages; empty: the class of the problem.
     """
 
@@ -175,7 +175,7 @@ class March(Generic[P]):
     improvement: Improvement[P] | None = None
     windows: int = 0
     reuse: Any = None
-    chain: Chain | None = None
+    lineage: Lineage | None = None
     who: str = ""
 
     @classmethod
@@ -226,12 +226,12 @@ class March(Generic[P]):
         at_stop = math.isclose(state.time + length, stop, rel_tol=ROUNDING) and not is_last
         self.plan = after_accepted(rule, plan, length, error, at_stop, attempt.effort)
         is_same = problem is self.problem
-        begun_with = self.chain if is_same and reuse is not None and not attempt.is_fresh else None
-        self.chain = _followed(begun_with or Chain(state, ()), asked if is_same else length, attempt)
+        begun_with = self.lineage if is_same and reuse is not None and not attempt.is_fresh else None
+        self.lineage = _followed(begun_with or Lineage(state, ()), asked if is_same else length, attempt)
         self.problem, self.state, self.reuse = problem, attempt.after, attempt.reuse
         self.windows += 1
         return Step(self.windows - 1, problem, state, attempt, self.plan, rejected, clock.perf_counter() - begun)
 
     def forget(self) -> None:
         """Goes on as a march does that begins here: without what the last window left."""
-        self.reuse = self.chain = None
+        self.reuse = self.lineage = None

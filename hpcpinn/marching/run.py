@@ -153,14 +153,14 @@ class _Loop(Generic[Q]):
     ) -> None:
         self.communicator, self.output, self.options, self.stats = communicator, output, options, reached.stats
         self.march = March(reached.problem, reached.state, reached.plan, options.improvement, reached.stats.windows)
-        self.march.who, self.march.chain = options.who, reached.chain
+        self.march.who, self.march.lineage = options.who, reached.lineage
         self.last_saved, self.seconds_setup = clock.perf_counter(), 0.0
         self.is_trusted, self.is_saved, self.said = not options.who, False, ""
 
     @property
     def reached(self) -> Reached[Q]:
         march = self.march
-        return Reached(march.problem, march.state, march.plan, self.stats, march.chain)
+        return Reached(march.problem, march.state, march.plan, self.stats, march.lineage)
 
     @property
     def time(self) -> float:
@@ -178,9 +178,9 @@ class _Loop(Generic[Q]):
     def to_end(self) -> Finished[Q]:
         options = self.options
         if not self.march.is_at_end:
-            if self.march.chain is not None:
+            if self.march.lineage is not None:
                 options.progress.doing("solving the last windows again, of which the next uses parts")
-                self.march.reuse = self.march.chain.left_by(self.march.problem)
+                self.march.reuse = self.march.lineage.left_by(self.march.problem)
             self._take(next(self.march))  # nothing would be lost: until then a signal ends the run at once
             self.seconds_setup = clock.perf_counter() - options.began
             options.progress.doing("solving", self.end, options.unit)
