@@ -14,7 +14,7 @@ from hpcpinn.systems import all_systems, own_systems, part
 if TYPE_CHECKING:
     from hpcpinn.core.system import System
 
-COMMANDS = ("run", "jobs", "systems", "init", "infer", "uq", "validate", "plot", "check", "submit")
+COMMANDS = ("run", "jobs", "systems", "init", "infer", "uq", "validate", "plot", "check", "convert", "submit")
 """Commands of all systems: NAME is the function NAME of ``hpcpinn.cli.NAME``.
 
 Systems have others. A command's docstring is its help. In a module it is the function of its name (with _ for -), or,

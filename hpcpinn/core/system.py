@@ -196,7 +196,8 @@ class System(Protocol):
     (`hpcpinn.config.reading.Reading`); ``settings(described)``, those of `Problem` where its problem has some, as far
     as they are known before it is built, with the duration of the run, so that a finished run is known at once;
     ``taken(described, key)``, or ``module:function``, a small text file (with comments after #) that serves a run in
-    the place of the large one that a key names, None where it needs all of that: results keep it.
+    the place of the large one that a key names, None where it needs all of that: results keep it; ``former``, functions
+    (or ``module:function``) that read results of version 1 (`hpcpinn.io.former.Former`), by their format.
 
     Optional, for Python: ``front``, what ``import hpcpinn as hp`` offers of it, objects or ``module:object`` by name;
     ``verbs`` by name (`hpcpinn.core.front.Verb`); ``bare``, what stands for a whole job (`hpcpinn.core.front.Bare`, or

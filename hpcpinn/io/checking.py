@@ -7,16 +7,18 @@ from pathlib import Path
 
 import h5py
 
+from hpcpinn.config.inputs import IN_SETTINGS, digest_of
 from hpcpinn.errors import InputError
-from hpcpinn.io import checkpoint, flow_map_file, schema, storage
+from hpcpinn.io import checkpoint, draws, flow_map_file, schema, storage
 from hpcpinn.io.change import journal_path
 from hpcpinn.io.describing import extent_of
+from hpcpinn.io.inputs import KeptInput, inputs_in
 from hpcpinn.io.layout import Committed
 from hpcpinn.io.metrics import metrics_path, read_metrics
 from hpcpinn.io.owner import owner_of
 from hpcpinn.io.seal import UnsealedError, seal_file, verified
 from hpcpinn.io.sidecar import reference_path
-from hpcpinn.wording import counted
+from hpcpinn.wording import bytes_of, counted, listed
 
 VERSIONS = {
     schema.FORMAT: schema.FORMAT_VERSION,
@@ -25,10 +27,16 @@ VERSIONS = {
     schema.STUDY_FORMAT: schema.STUDY_FORMAT_VERSION,
     schema.REFERENCE_FORMAT: schema.REFERENCE_FORMAT_VERSION,
     flow_map_file.FORMAT: flow_map_file.FORMAT_VERSION,
+    draws.FORMAT: draws.FORMAT_VERSION,
 }
 """Versions that this hpcpinn reads, by kind of file."""
 
-_WHOLE = "whole"
+RESULTS = (schema.FORMAT, schema.INFERENCE_FORMAT, schema.STUDY_FORMAT)
+"""Kinds of files that are results, which keep their inputs and beside which others may lie."""
+
+_SAVED = ("saved", "before it")
+"""Labels of the checkpoint and the one before it."""
+_WHOLE, _LOST = "whole", "needed as it was: restore it"
 
 
 @dataclass(frozen=True)
@@ -56,11 +64,14 @@ def parts_of(path: Path) -> list[CheckedFile]:
     if kind not in VERSIONS:
         kind = schema.FORMAT
     label = "saved" if kind == checkpoint.FORMAT else kind.removeprefix("hpcpinn-").replace("-", " ")
-    whole = _looked_at(label, path, kind)
-    if kind != schema.FORMAT:
-        return [whole]
-    found = [whole, *_checkpoints(path), *_beside(path)]
-    return [*found, CheckedFile("next", _next(path, found))]
+    found = [_looked_at(label, path, kind)]
+    if kind in RESULTS and not found[0].is_bad:
+        found += _inputs(path, kind)
+    if kind == schema.FORMAT:
+        found += _checkpoints(path)
+    if kind in RESULTS:
+        found += _beside(path)
+    return [*found, CheckedFile("next", _next(path, kind, found))]
 
 
 def accept(path: Path) -> None:
@@ -104,6 +115,9 @@ def _facts(file: h5py.File, kind: str) -> Iterator[str]:
         yield f"{counted(committed.frames, 'frame')} of a {attributes['system']} on {attributes['geometry']}"
     if kind == checkpoint.FORMAT:
         yield f"after {counted(int(file['scalars/march_windows'][()]), 'window')}"
+        read = [value for key, value in checkpoint.settings_in(file).items() if key.startswith(IN_SETTINGS)]
+        if read:
+            yield f"with {listed([value.partition(' ')[2] for value in read])}"
     if kind == schema.INFERENCE_FORMAT:
         yield "with draws" if "draws" in file else "without draws"
 
@@ -114,8 +128,31 @@ def _origin(file: h5py.File, kind: str) -> str:
     return f"{made} ({revision})" if revision else made
 
 
+def _inputs(path: Path, kind: str) -> list[CheckedFile]:
+    """What was read for a result, and whether it is needed still."""
+    with storage.open_existing(path, kind, VERSIONS[kind]) as file:
+        found = inputs_in(file)
+    if not found:
+        return [CheckedFile("inputs", "none are kept: none were read, or an older hpcpinn wrote the result")]
+    return [CheckedFile("inputs", _of_input(one)) for one in found]
+
+
+def _of_input(one: KeptInput) -> str:
+    file = Path(one.name).expanduser()
+    is_same = digest_of(file) == one.digest
+    now = f"{'the same' if is_same else 'another one'} now" if file.is_file() else "gone now"
+    if one.is_whole:
+        how = "kept whole"
+    elif one.start >= 0:
+        how = "what was taken of it is kept"
+    else:
+        how = "too large to be kept" + ("" if is_same else f", and {_LOST}")
+    size = bytes_of(one.size)
+    return f"{one.name} ({one.key}), {size}, digest {one.digest[:12]}: {how}; where it was it is {now}"
+
+
 def _checkpoints(result: Path) -> Iterator[CheckedFile]:
-    for label, path in zip(("saved", "before it"), checkpoint.paths_of(result), strict=True):
+    for label, path in zip(_SAVED, checkpoint.paths_of(result), strict=True):
         yield _looked_at(label, path, checkpoint.FORMAT) if path.exists() else CheckedFile(label, "none")
 
 
@@ -124,8 +161,9 @@ def _beside(result: Path) -> Iterator[CheckedFile]:
     yield CheckedFile("writer", "none" if owner is None else str(owner))
     if journal_path(result).exists() and owner is None:
         yield CheckedFile("journal", "a change was cut short and does not count; --resume undoes it")
-    if reference_path(result).exists():
-        yield _looked_at("reference", reference_path(result), schema.REFERENCE_FORMAT)
+    for other, kind in ((reference_path(result), schema.REFERENCE_FORMAT), (draws.netcdf_path(result), draws.FORMAT)):
+        if other.exists():
+            yield _looked_at(kind.removeprefix("hpcpinn-"), other, kind)
     if metrics_path(result).exists():
         try:
             read_metrics(result)
@@ -134,15 +172,34 @@ def _beside(result: Path) -> Iterator[CheckedFile]:
             yield CheckedFile("metrics", str(error), is_bad=True)
 
 
-def _next(result: Path, found: list[CheckedFile]) -> str:
-    """What can be done, by what was found of result, checkpoint and the one before it."""
-    whole, last, previous = found[0], found[1], found[2]
-    can_resume = any(_WHOLE in part.text and not part.is_bad for part in (last, previous))
+_NEXT = {
+    checkpoint.FORMAT: "hpcpinn run with its job and --resume {path}",
+    schema.INFERENCE_FORMAT: "hpcpinn plot {path}; hpcpinn infer or uq with its job, and the inputs above, again",
+    schema.STUDY_FORMAT: "hpcpinn plot {path}; hpcpinn uq --study with its job does it again",
+    schema.REFERENCE_FORMAT: "hpcpinn plot, of the result that it lies beside, draws it too",
+    flow_map_file.FORMAT: "a job names it: split.flow_map",
+    draws.FORMAT: "arviz.from_netcdf({path!r}) reads it",
+}
+"""What can be done with a whole file that is no run."""
+
+
+def _next(path: Path, kind: str, found: list[CheckedFile]) -> str:
+    """What can be done, by what was found: of a run the result, its checkpoint and the one before it."""
+    whole = found[0]
+    if whole.is_bad and "hpcpinn convert" in whole.text:
+        return f"hpcpinn convert {path} NEW, and then plot or validate NEW"
     if whole.is_bad:
-        return "restore the result from a copy, or run the job again without --resume"
+        anew = "run the job again without --resume" if kind == schema.FORMAT else "make it anew"
+        return f"restore {path} from a copy, or {anew}"
+    if kind != schema.FORMAT:
+        return _NEXT[kind].format(path=str(path))
+    saved = [part for part in found if part.label in _SAVED]
+    can_resume = any(_WHOLE in part.text and not part.is_bad for part in saved)
+    lost = any(_LOST in part.text for part in found)
+    first = "restore the inputs that are needed; then " if lost else ""
     if "complete," in whole.text:
         on = "; --resume --set run.duration=... goes on to a later time" if can_resume else ""
-        return f"hpcpinn validate {result}  and  hpcpinn plot {result}{on}"
+        return f"{first}hpcpinn validate {path}  and  hpcpinn plot {path}{on}"
     if can_resume:
-        return f"hpcpinn run with its job and --resume; hpcpinn plot {result} shows what is there"
-    return f"the run can only begin anew: it has no checkpoint; hpcpinn plot {result} shows what is there"
+        return f"{first}hpcpinn run with its job and --resume; hpcpinn plot {path} shows what is there"
+    return f"the run can only begin anew: it has no checkpoint; hpcpinn plot {path} shows what is there"

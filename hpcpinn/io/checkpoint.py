@@ -250,10 +250,11 @@ def fits(path: Path, settings: Mapping[str, str]) -> bool:
         InputError: It cannot be read.
     """
     with storage.open_existing(path, FORMAT, FORMAT_VERSION) as file:
-        return not set(_differing(_saved(file), settings)) - {GEOMETRY}
+        return not set(_differing(settings_in(file), settings)) - {GEOMETRY}
 
 
-def _saved(file: h5py.File) -> dict[str, str]:
+def settings_in(file: h5py.File) -> dict[str, str]:
+    """Settings of the run of an open checkpoint, by key."""
     saved: dict[str, str] = json.loads(file["settings"].asstr()[()])
     return saved
 
@@ -266,7 +267,7 @@ def _differing(saved: Mapping[str, str], wanted: Mapping[str, str]) -> list[str]
 
 
 def _check_fingerprint(path: Path, file: h5py.File, wanted: Mapping[str, str]) -> None:
-    saved = _saved(file)
+    saved = settings_in(file)
     differing = _differing(saved, wanted)
     if not differing:
         return

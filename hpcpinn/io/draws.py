@@ -24,7 +24,7 @@ from hpcpinn.io.seal import seal_file
 if TYPE_CHECKING:
     from hpcpinn.parallel.communicator import Communicator
 
-FORMAT = "hpcpinn-draws"
+FORMAT, FORMAT_VERSION = "hpcpinn-draws", 1
 """Of the netCDF file."""
 
 OF_CHAINS = ("diverging", "acceptance", "energy", "steps", "step_size", "rhat", "ess_bulk", "ess_tail")
@@ -186,7 +186,7 @@ def _write_netcdf(
     value, columns = of_equal_weight(draws.value), ("value", *observations.at, "noise")
     at = {n: np.array(c, dtype=object) if isinstance(c, tuple) else c for n, c in observations.at.items()}
     figures = draws.figures
-    attributes = {"format": FORMAT, "hpcpinn": __version__}
+    attributes = {"format": FORMAT, "format_version": FORMAT_VERSION, "hpcpinn": __version__}
     if draws.is_weighted:
         attributes |= {"pareto_k": figures["shape"], "effective_draws": figures["effective"]}
     data = import_arviz().from_dict(

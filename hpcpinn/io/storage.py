@@ -62,7 +62,7 @@ _READERS = {
 }
 """What reads each kind of file, for who calls the reader of another."""
 
-_UNREADABLE = (
+UNREADABLE = (
     OSError, KeyError, ValueError, TypeError, IndexError, AttributeError, RuntimeError, MemoryError, OverflowError,
 )  # fmt: skip
 """What HDF5 raises on files that are not as they should be, and what becomes of such contents."""
@@ -84,6 +84,20 @@ _PEEK = (
 
 FORMER = {"hpcpinn-square": "hpcpinn-result", "hpcpinn-square-reference": "hpcpinn-reference"}
 """Formats that older versions wrote, and what such a file is today."""
+
+_CONVERT = "`hpcpinn convert {path} NEW` writes it anew as this one does"
+_AGAIN = "its job with this one writes it anew"
+_OLDER = {
+    "hpcpinn-result": _CONVERT,
+    "hpcpinn-square": _CONVERT,
+    "hpcpinn-checkpoint": "a run goes on with the version that began it alone: finish it with that, or begin anew",
+    "hpcpinn-inference": f"{_AGAIN} (hpcpinn infer, or uq)",
+    "hpcpinn-study": f"{_AGAIN} (hpcpinn uq --study)",
+    "hpcpinn-reference": "hpcpinn validate, of the result that it lies beside, writes it anew",
+    "hpcpinn-square-reference": "hpcpinn validate, of the result that it lies beside, writes it anew",
+    "hpcpinn-flow-map": "hpcpinn flow-map writes it anew",
+}
+"""What can be done with a file of an older version, by kind."""
 
 
 def mpi_hdf5() -> bool:
@@ -121,20 +135,14 @@ def open_existing(path: Path, kind: str, version: int) -> Iterator[h5py.File]:
             found = file.attrs.get("format", "nothing")
             found_version = file.attrs.get("format_version", 0)
             if found != kind:
-                raise InputError(
-                    f"{path}: is no {kind} file (its attribute 'format' is {found!r}){_reader(found)}{_owner(path)}"
-                )
+                raise InputError(_of_another_kind(path, kind, found))
             if found_version != version:
-                raise InputError(
-                    f"{path}: format_version {found_version} cannot be read by this hpcpinn, which "
-                    f"knows version {version}; use the hpcpinn that wrote it "
-                    f"({file.attrs.get('hpcpinn', 'unknown')}), or run the job again"
-                )
+                raise InputError(_of_another_version(path, kind, found_version, version))
             check_self_contained(path, file)
             yield file
     except UnsealedError as error:
-        raise InputError(_of_unsealed(path, kind)) from error
-    except _UNREADABLE as error:
+        raise InputError(_of_unsealed(path, kind, version)) from error
+    except UNREADABLE as error:
         raise InputError(_what_is_wrong(path, kind, error)) from error
 
 
@@ -204,10 +212,10 @@ def _target(link: Any) -> str:
     return f"{getattr(link, 'filename', '')}:{link.path}".lstrip(":")
 
 
-def _reader(kind: str) -> str:
+def _reader(path: Path, kind: str) -> str:
     """What reads a file of another kind, for the end of a message; empty for what is none of ours."""
     if kind in FORMER:
-        return "; an older hpcpinn wrote it: run the job again"
+        return f"; {_OLDER[kind].format(path=as_typed(path))}"
     return f"; {_READERS[kind]} reads it" if kind in _READERS else ""
 
 
@@ -256,7 +264,20 @@ def _owner(path: Path) -> str:
     return f"; did you mean {own}, beside which it lies?" if dot and own.is_file() else ""
 
 
-def _of_unsealed(path: Path, kind: str) -> str:
+def _of_another_kind(path: Path, kind: str, found: str) -> str:
+    """What becomes of a file of another kind."""
+    return f"{path}: is no {kind} file (its attribute 'format' is {found!r}){_reader(path, found)}{_owner(path)}"
+
+
+def _of_another_version(path: Path, kind: str, found: Any, known: int) -> str:
+    """What becomes of a file whose version is not the one that is known."""
+    told = f"{path}: is of version {found} of an {kind} file, and this hpcpinn reads version {known}"
+    is_older = str(found).isdecimal() and int(found) < known
+    advice = _OLDER.get(kind, _AGAIN).format(path=as_typed(path)) if is_older else "use the newer one that wrote it"
+    return f"{told}; {advice}"
+
+
+def _of_unsealed(path: Path, kind: str, version: int) -> str:
     """Why a file without a seal is not read."""
     with contextlib.suppress(OSError):
         if path.stat().st_size == 0:
@@ -266,13 +287,15 @@ def _of_unsealed(path: Path, kind: str) -> str:
     found = _peeked(path)
     if found is None:
         return _DAMAGED.format(path=path)
+    if found.get("format") == kind and found.get("format_version") != str(version):
+        return _of_another_version(path, kind, found.get("format_version", 0), version)
     if found.get("format") == kind:
         return (
             f"{path}: has no seal: hpcpinn {found.get('hpcpinn', '')} did not write one yet, or another program has "
             f"changed the file; `hpcpinn check --accept {path}` takes it as it is"
         )
     other = found.get("format", "nothing")
-    return f"{path}: is no {kind} file (its attribute 'format' is {other!r}){_reader(other)}{_owner(path)}"
+    return _of_another_kind(path, kind, other)
 
 
 _DAMAGED = "{path}: cannot be read, it is truncated or damaged; restore it from a copy, or run the job again"
@@ -416,7 +439,7 @@ def attributes_of(path: Path) -> dict[str, str]:
             return {name: str(file.attrs[name]) for name in _PEEKED if name in file.attrs}
     except UnsealedError:
         return _peeked(path) or {}
-    except _UNREADABLE:
+    except UNREADABLE:
         return {}
 
 

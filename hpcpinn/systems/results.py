@@ -1,16 +1,20 @@
 """Which system a result file is of, and what of every system's is treated alike."""
 
 import json
+from collections.abc import Mapping
 from pathlib import Path
 
 from hpcpinn.core.order import Drawing, Drawn
 from hpcpinn.core.system import System
 from hpcpinn.errors import InputError
-from hpcpinn.io import schema, storage
+from hpcpinn.io import former, schema, storage
 from hpcpinn.io.storage import format_of, open_serial
-from hpcpinn.systems import default_name, offered, system_named
+from hpcpinn.systems import all_systems, default_name, offered, part, system_named
 from hpcpinn.systems.jobs import system_of
 from hpcpinn.wording import as_typed
+
+_FORMER_VERSION = "1"
+"""Version of the results that can be converted."""
 
 _NO_RUNS = {schema.INFERENCE_FORMAT: "an inference", schema.STUDY_FORMAT: "a study"}
 
@@ -28,6 +32,27 @@ def draw(asked: Drawing) -> Drawn:
         return draw_inference_of(asked)
     drawn: Drawn = offered(system_of_result(asked.result), "draw")(asked)
     return drawn
+
+
+def convert(old: Path, new: Path) -> None:
+    """Writes a result of an older version anew, as this one writes them.
+
+    Raises:
+        InputError: It is none, or is damaged, or there is something in the place of the new one.
+        OutputError: The new one cannot be written.
+    """
+    found = storage.attributes_of(old)
+    reads = [_former(system)[found["format"]] for system in all_systems() if found.get("format") in _former(system)]
+    if not reads or found.get("format_version") != _FORMER_VERSION:
+        kind = found.get("format")
+        what = "no file of hpcpinn" if kind is None else f"{kind}, version {found.get('format_version')}"
+        raise InputError(f"{old}: is {what}: there is nothing to convert; hpcpinn check says what can be done with it")
+    former.convert(old, new, part(reads[0]))
+
+
+def _former(system: System) -> Mapping[str, str]:
+    found: Mapping[str, str] = getattr(system, "former", {})
+    return found
 
 
 def check_run(path: Path) -> None:

@@ -1,5 +1,6 @@
 """What `hpcpinn check` says, and that nothing damaged is taken for something else."""
 
+import dataclasses
 import os
 import shutil
 
@@ -9,13 +10,18 @@ import pytest
 from typer.testing import CliRunner
 
 from hpcpinn.cli.main import application
+from hpcpinn.config.inputs import digest_of
 from hpcpinn.errors import InputError
 from hpcpinn.io import checkpoint, read, seal
 from hpcpinn.io.change import journal_path
+from hpcpinn.io.draws import write_draws
+from hpcpinn.io.inference import write_inference
+from hpcpinn.io.inputs import Destination, InputFiles
 from hpcpinn.io.results import ResultWriter
 from hpcpinn.io.seal import SIZE, seal_file
 from tests.io import runs
 from tests.io.test_checkpoint import SETTINGS, own, save
+from tests.io.test_inference_file import bare, chains
 from tests.io.test_results import check_windows
 
 
@@ -39,16 +45,57 @@ def said(path, *options, code=0):
 def test_every_part_has_its_line(path):
     lines = said(path).splitlines()
     assert "run.h5: whole, partial: 0 to 3 of 6 ms, 6 frames of a cell on tree, version 2 by hpcpinn" in lines[0]
-    assert "run.checkpoint.h5: whole, after 3 windows" in lines[1]
-    assert "run.checkpoint.previous.h5: whole, after 2 windows" in lines[2]
-    assert lines[3].split() == ["writer", "none"]
+    assert lines[1].startswith("inputs    none are kept")
+    assert "run.checkpoint.h5: whole, after 3 windows" in lines[2]
+    assert "run.checkpoint.previous.h5: whole, after 2 windows" in lines[3]
+    assert lines[4].split() == ["writer", "none"]
     assert "hpcpinn run with its job and --resume" in lines[-1]
     flip(checkpoint.checkpoint_path(path), 3000)
     lines = said(path, code=2).splitlines()
-    assert "run.checkpoint.h5: cannot be read, it is truncated or damaged" in lines[1]
+    assert "run.checkpoint.h5: cannot be read, it is truncated or damaged" in lines[2]
     assert "--resume" in lines[-1]  # there is the one before it
     flip(path, 3000)
-    assert "restore the result from a copy" in said(path, code=2).splitlines()[-1]
+    assert "run.h5 from a copy, or run the job again" in said(path, code=2).splitlines()[-1]
+
+
+def test_inputs_are_named_with_what_is_kept_and_what_is_there(communicator, tmp_path):
+    names = {name: tmp_path / f"{name}.csv" for name in ("whole", "taken", "large", "moved")}
+    for name, file in names.items():
+        file.write_text(f"{name}\n" * (1 if name in ("whole", "moved") else 400))
+    taken = {"x.taken": b"a part\n"}
+    files = InputFiles({f"x.{name}": str(file) for name, file in names.items()}, taken.get, most=1000)
+    path = tmp_path / "run.h5"
+    ResultWriter(path, communicator, dataclasses.replace(runs.header(1), inputs=files)).close()
+    digests = [digest_of(file)[:12] for file in names.values()]
+    names["moved"].unlink()
+    names["taken"].write_text("another")
+    how = [
+        "kept whole; where it was it is the same now",
+        "what was taken of it is kept; where it was it is another one now",
+        "too large to be kept; where it was it is the same now",
+        "kept whole; where it was it is gone now",
+    ]
+    lines = [line.partition(str(tmp_path))[2] for line in said(path).splitlines() if "digest" in line]
+    sizes = zip(names, (1, 2, 2, 1), digests, how, strict=True)
+    assert lines == [f"/{name}.csv (x.{name}), {size} KiB, digest {of}: {text}" for name, size, of, text in sizes]
+    names["large"].unlink()
+    lines = said(path).splitlines()
+    assert "too large to be kept, and needed as it was: restore it; where it was it is gone now" in lines[3]
+    assert lines[-1].startswith("next      restore the inputs that are needed; then hpcpinn validate")
+
+
+def test_an_inference_and_its_draws_have_their_lines(communicator, tmp_path):
+    path = tmp_path / "i.h5"
+    (tmp_path / "data.csv").write_text("value\n1\n")
+    to = Destination(path, InputFiles({"data.file": str(tmp_path / "data.csv")}).read())
+    write_inference(to, communicator, bare())
+    write_draws(path, communicator, chains(), None)
+    lines = said(path).splitlines()
+    assert "i.h5: whole, with draws, version 3 by hpcpinn" in lines[0]
+    assert "data.csv (data.file), 1 KiB, digest" in lines[1] and "kept whole; where it was it is the same" in lines[1]
+    assert lines[-1].startswith(f"next      hpcpinn plot {path}; hpcpinn infer or uq with its job")
+    flip(path, 3000)
+    assert "restore" in said(path, code=2).splitlines()[-1]
 
 
 def test_a_file_without_a_seal_is_accepted_where_a_person_says_so(path):

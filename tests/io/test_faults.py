@@ -127,7 +127,7 @@ def test_missing_foreign_and_damaged_files_are_named(communicator, tmp_path):
         read(tmp_path / "foreign.h5")
     with h5py.File(tmp_path / "square.h5", "w") as file:
         file.attrs["format"] = "hpcpinn-square"
-    with pytest.raises(InputError, match=r"'hpcpinn-square'\); an older hpcpinn wrote it: run the job again"):
+    with pytest.raises(InputError, match=r"'hpcpinn-square'\); `hpcpinn convert \S+ NEW` writes it anew"):
         read(tmp_path / "square.h5")
     for kind, reader in storage._READERS.items():
         module, _, name = reader.rpartition(".")
@@ -148,7 +148,7 @@ def test_another_version_is_named_with_the_fix(communicator, tmp_path):
     with h5py.File(path, "r+") as file:
         file.attrs["format_version"] = 99
     seal_file(path)
-    with pytest.raises(InputError, match="format_version 99 .* knows version 2; use the hpcpinn that wrote it"):
+    with pytest.raises(InputError, match="is of version 99 of .* reads version 2; use the newer one that wrote it"):
         read(path)
     with pytest.raises(InputError, match="format_version 99"):
         ResultWriter.resume(path, communicator, runs.header(1), 1.0)

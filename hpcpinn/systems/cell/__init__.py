@@ -48,6 +48,7 @@ class CellSystem:
     }
     bare = "hpcpinn.systems.cell.bare:BARE"
     taken = "hpcpinn.systems.cell.build.taken:taken"
+    former: ClassVar[Mapping[str, str]] = {"hpcpinn-result": "hpcpinn.systems.cell.former:former"}
     draw = "hpcpinn.systems.cell.pictures.draw:draw"
     verdict_in = "hpcpinn.systems.cell.verdict:cells_verdict_in"
     validate = "hpcpinn.systems.cell.validation:validate"

@@ -31,6 +31,7 @@ class SquareSystem:
     front: ClassVar[Mapping[str, str]] = {
         name: f"hpcpinn.systems.square.front:{name}" for name in ("Dopamine", "Square")
     }
+    former: ClassVar[Mapping[str, str]] = {"hpcpinn-square": "hpcpinn.systems.square.former:former"}
     draw = "hpcpinn.systems.square.pictures:draw"
     validate = "hpcpinn.systems.square.validation:validate"
     tell_validation = "hpcpinn.systems.square.validation:tell"
