@@ -6,7 +6,7 @@ from pathlib import Path
 from tempfile import TemporaryFile
 
 from hpcpinn.errors import InputError
-from hpcpinn.io import checkpoint, draws, flow_map_file, schema, storage
+from hpcpinn.io import checkpoint, draws, flow_map_file, refusals, schema, storage
 
 REPLACEABLE = {
     schema.FORMAT: "result",
@@ -91,4 +91,4 @@ def _may_be_replaced(path: Path, kind: str) -> bool:
     if path.stat().st_size == 0:
         return True
     found = storage.attributes_of(path).get("format", "nothing")
-    return storage.FORMER.get(found, found) == kind
+    return refusals.FORMER.get(found, found) == kind
