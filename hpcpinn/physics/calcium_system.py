@@ -11,7 +11,7 @@ from hpcpinn.core.parameters import Scalar
 from hpcpinn.physics import calcium
 from hpcpinn.physics.constants import CALCIUM, CalciumConstants
 
-_MOVED = 0.04
+MOVED = 0.04
 """Share of an organelle's calcium that moves while much happens in the cytosol."""
 
 
@@ -74,7 +74,7 @@ class CalciumSystem:
         """
         k = self.known
         scale = {CALCIUM: max(k.c_rest, k.k_minus / max(k.k_plus, 1e-300))}
-        scale |= {organelle.calcium: organelle.rest * _MOVED for organelle in k.organelles}
+        scale |= {organelle.calcium: organelle.rest * MOVED for organelle in k.organelles}
         for volume in k.calcium_of:
             inside = [buffer for buffer in k.all_buffers if buffer.volume == volume]
             whole = sum(buffer.total for buffer in inside)

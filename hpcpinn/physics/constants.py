@@ -111,6 +111,7 @@ class BufferConstants(Constants):
 
 
 _S5 = "Breit and Queisser, J. Math. Neurosci. 8 (2018) 9"
+_SERCA = f"{_S5}; 2390 pumps per µm² of 6.5e-21 mol µM/s"
 
 
 @dataclass(frozen=True)
@@ -135,7 +136,7 @@ class Organelle(Constants):
     )  # fmt: skip
     serca_max: Scalar = constant(
         "Largest flux of the SERCA pumps while it is at rest", "µM·µm/s", NON_NEGATIVE, symbol="v_S", default=62.0,
-        source=_S5, quantity=flux("rate of a pump", 0.05, 1e4),
+        source=_SERCA, quantity=flux("rate of a pump", 0.05, 1e4),
     )  # fmt: skip
     serca_K: Scalar = constant(
         "Calcium at which SERCA pumps are half as fast", "µM", POSITIVE, symbol="K_S", default=0.18, source=_S5,

@@ -6,8 +6,9 @@ later repetition; whether they still serve is checked there by the same comparis
 motif, `halving_error`. Lengths are even numbers of ticks of the influx's table.
 """
 
+from collections.abc import Sequence
 from dataclasses import dataclass, field
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import jax.numpy as jnp
 import numpy as np
@@ -40,48 +41,68 @@ class PulseWindows(NamedTuple):
     state: ReactionState
 
 
+class Held(NamedTuple):
+    """What lives in a volume along the cable.
+
+    Attributes:
+        volume: Volume of it in the compartments, µm³, (N,).
+        species: Numbers of its species: free calcium, then what is free of its buffers.
+        floor: Excursion of its free calcium below which errors are absolute, µM (root mean square).
+    """
+
+    volume: Float[ndarray, " N"]
+    species: tuple[int, ...]
+    floor: float
+
+
 @dataclass(frozen=True)
 class Excursion:
     """Size of a difference of states: volume-weighted, relative to the excursion from rest.
 
     Attributes:
-        volume: Volumes of the compartments, µm³, (N,).
         rest: Value of every species at rest, µM.
-        floor: Excursion of c below which errors are absolute, µM (root mean square).
+        volumes: Volumes along the cable, each with what lives in it.
         communicator: All ranks, where the compartments are spread over them.
     """
 
-    volume: Float[ndarray, " N"]
     rest: ReactionState
-    floor: float = 1e-3
+    volumes: tuple[Held, ...]
     communicator: Communicator = field(default_factory=SerialCommunicator)
 
+    @classmethod
+    def of_cytosol(cls, volume: Float[ndarray, " N"], rest: ReactionState, floor: float = 1e-3) -> "Excursion":
+        """That of species which all live in the cytosol."""
+        return cls(rest, (Held(volume, tuple(range(len(rest.species))), floor),))
+
     def error(self, one: ReactionState, other: ReactionState) -> float:
-        """The larger of the relative differences of free calcium and of the total c − Σ b.
+        """The largest of the relative differences of free calcium and of the total c − Σ b in every volume.
 
         Collective over all ranks.
         """
-        rest, here = self.rest, other.each(np.asarray)
-        bound = here.b - rest.b
-        for b, at_rest in zip(here.others, rest.others, strict=True):
-            bound = bound + (b - at_rest)
-        free: ndarray = np.asarray(here.c - rest.c)
-        of_c = self._size(np.asarray(one.c) - np.asarray(here.c)) / (self._size(free) + self.floor)
-        moved = _content(one) - _content(other)
-        floor = float(self.floor * sum(rest.others, rest.b) / rest.c)
-        return float(max(of_c, self._size(moved) / (self._size(free - np.asarray(bound)) + floor)))
+        return max(self._error_in(held, one, other) for held in self.volumes)
 
-    def _size(self, x: ndarray) -> float:
-        parts = self.communicator.share((float(self.volume @ (x * x)), float(self.volume.sum())))
+    def _error_in(self, held: Held, one: ReactionState, other: ReactionState) -> float:
+        ours, theirs = ([np.asarray(state.species[i]) for i in held.species] for state in (one, other))
+        rest = [self.rest.species[i] for i in held.species]
+        away: list[ndarray] = [np.asarray(x - at_rest) for x, at_rest in zip(theirs, rest, strict=True)]
+        of_free = self._size(held, ours[0] - theirs[0]) / (self._size(held, away[0]) + held.floor)
+        moved = _content(ours) - _content(theirs)
+        bound: Any = sum(away[2:], away[1]) if away[1:] else 0.0
+        # without buffers the total is what is free of it
+        floor = float(held.floor * sum(rest[2:], rest[1]) / rest[0]) if rest[1:] else held.floor
+        return float(max(of_free, self._size(held, moved) / (self._size(held, away[0] - bound) + floor)))
+
+    def _size(self, held: Held, x: ndarray) -> float:
+        parts = self.communicator.share((float(held.volume @ (x * x)), float(held.volume.sum())))
         square, volume = np.sum(parts, axis=0)
         return float(np.sqrt(square / volume))
 
 
-def _content(state: ReactionState) -> Float[ndarray, " N"]:
+def _content(species: Sequence[ndarray]) -> Float[ndarray, " N"]:
     """Calcium less what is free of its buffers: the total, but for a constant."""
-    content: Float[ndarray, " N"] = np.asarray(state.c) - np.asarray(state.b)
-    for b in state.others:
-        content = content - np.asarray(b)
+    content = species[0]
+    for b in species[1:]:
+        content = content - b
     return content
 
 

@@ -37,7 +37,7 @@ def splitting(one: SlotSolver) -> Splitting:
 
 
 def search(splitting: Splitting, tolerance: float) -> WindowSearch:
-    excursion = Excursion(GRID.volume, ReactionState.of(K.rest))
+    excursion = Excursion.of_cytosol(GRID.volume, ReactionState.of(K.rest))
     return WindowSearch(splitting, excursion, tolerance=tolerance, longest=5.0, quiet=10.0)
 
 

@@ -249,7 +249,7 @@ def test_windows_that_cannot_be_are_refused(ends, words, influx, diffusion):
 
 def test_windows_follow_the_pulse_and_keep_the_tolerance(tree, diffusion, influx, start, truth):
     splitting = Splitting(StiffReaction(reaction_constants(K)), diffusion, jnp.asarray(tree.ratio))
-    excursion = Excursion(tree.volume, ReactionState.of(K.rest))
+    excursion = Excursion.of_cytosol(tree.volume, ReactionState.of(K.rest))
     settings = {"longest": 2e-3, "stops": (40,)}
     found = {
         tolerance: pulse_windows(splitting, start, influx, excursion, tolerance=tolerance, **settings)

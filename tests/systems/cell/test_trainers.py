@@ -43,14 +43,18 @@ CHOICES = {
 }
 
 
+RETICULUM = ("morphology.er_fraction=0.3", "organelle=[{rest=3.0, serca_max=0.5, serca_K=0.5, D=0.5}]")
+
+
 def wave(run: CoupledRun) -> CableState:
-    """Calcium and calbindin in smooth waves along the cable."""
+    """Calcium, calbindin and what is in an organelle, if there is one, in smooth waves along the cable."""
     problem = run.setup
     piece = problem.cell.pieces.cable.take(problem.local)
     fraction = (problem.drive.grid.space + 1.0) / 2.0
     x = piece.xyz[:, :1, 0] + fraction * np.diff(piece.xyz[:, :, 0], axis=1)
-    away = np.stack([0.6 * np.cos(np.pi * (x + 1.0) / 2.0), -0.4 * np.cos(np.pi * (x + 1.0))], axis=1)
+    long, short = np.cos(np.pi * (x + 1.0) / 2.0), np.cos(np.pi * (x + 1.0))
     rest = np.array(problem.solver.equation.rest)[None, :, None]
+    away = np.stack([0.6 * long, -0.4 * short, 0.5 * long][: rest.shape[1]], axis=1)
     return run.start()._replace(field=jnp.asarray(rest + away))
 
 
@@ -66,8 +70,8 @@ def averages(run: CoupledRun, attempt: CableAttempt) -> np.ndarray:
 
 
 @cache
-def least_squares() -> tuple[CableState, np.ndarray]:
-    run, state, attempt = solved(("network.features=80",), SerialCommunicator())
+def least_squares(more: tuple[str, ...] = ()) -> tuple[CableState, np.ndarray]:
+    run, state, attempt = solved(("network.features=80", *more), SerialCommunicator())
     assert attempt.error < 1e-3
     return state, averages(run, attempt)
 
@@ -78,17 +82,18 @@ def excess(found: np.ndarray, wanted: np.ndarray) -> np.ndarray:
 
 
 @pytest.mark.slow
+@pytest.mark.parametrize("more", [(), RETICULUM], ids=["cytosol", "organelle"])
 @pytest.mark.parametrize("name", CHOICES)
-def test_trainers_and_collocations_agree(name: str) -> None:
+def test_trainers_and_collocations_agree(name: str, more: tuple[str, ...]) -> None:
     overrides, tolerance = CHOICES[name]
-    run, state, attempt = solved(overrides, SerialCommunicator())
+    run, state, attempt = solved((*overrides, *more), SerialCommunicator())
     assert attempt.inside.solution.converged
     if name == "levenberg-marquardt":
         training, before = TrunkTraining(OPTIMISER), attempt.error
         run, attempt = training.improved(run, state, attempt, 0)
         assert attempt.error < 0.7 * before
         assert training.improved(run, state, attempt, 1) == (run, attempt)  # once is enough
-    _, wanted = least_squares()
+    _, wanted = least_squares(more)
     assert (excess(averages(run, attempt), wanted) < tolerance).all()
 
 

@@ -25,7 +25,8 @@ from hpcpinn.morphology.forest import join_cables, join_compartments, points_of
 from hpcpinn.networks.trunk import split_features
 from hpcpinn.parallel.communicator import Communicator, SerialCommunicator
 from hpcpinn.physics import gates
-from hpcpinn.physics.constants import CalciumConstants
+from hpcpinn.physics.calcium_system import MOVED
+from hpcpinn.physics.constants import CYTOSOL, LUMEN, CalciumConstants
 from hpcpinn.physics.pumped_binding import check_rest
 from hpcpinn.physics.stimulation.stimulus import Stimulus
 from hpcpinn.systems.cell.build.constants import constants_of
@@ -48,7 +49,7 @@ from hpcpinn.timestepping.given_voltage import GivenVoltage, join_given
 from hpcpinn.timestepping.halo_voltage import HaloVoltage, halo_voltage
 from hpcpinn.timestepping.influx import ChannelScale, surplus_leak
 from hpcpinn.timestepping.motifs import DriveState, SlotSolver, given_state
-from hpcpinn.timestepping.pulse_windows import Excursion
+from hpcpinn.timestepping.pulse_windows import Excursion, Held
 from hpcpinn.timestepping.releases import CellSources, join_sources
 from hpcpinn.timestepping.shared_diffusion import shared_diffusion
 from hpcpinn.timestepping.slot_windows import WindowSearch
@@ -209,7 +210,7 @@ def slot_setup(config: RunConfig, communicator: Communicator | None = None) -> S
             )
         ),
         motif_tolerance=split.motif_tolerance,
-        search=None if split.windows == "fixed" else _search(config, forest, splitting, rest, longest),
+        search=None if split.windows == "fixed" else _search(config, forest, splitting, k, longest),
         coupled=coupled,
         pieces=np.flatnonzero(forest.piece == communicator.rank),
         volume=forest.volume[own],
@@ -287,19 +288,27 @@ def _splitting(config: RunConfig, forest: _Forest, voltage: _Voltage, k: Calcium
     return splitting, longest
 
 
+def _held(forest: _Forest, k: CalciumConstants) -> tuple[Held, ...]:
+    """What lives in every volume at this rank's points; small is a share of what moves there when much happens."""
+    parted = [cell.points.er_ratio for cell in forest.cells if cell.points.er_ratio is not None]
+    cytosol = forest.volume[forest.own]
+    volumes = {CYTOSOL: cytosol}
+    if parted:
+        of_cytosol, of_lumen = np.concatenate(parted, axis=1)[:, forest.own]
+        volumes[LUMEN] = cytosol * of_cytosol / of_lumen  # one membrane parts both
+    moved = {CYTOSOL: float(k.c_rest), LUMEN: MOVED * float(k.calcium_at_rest.get(LUMEN, 0.0))}
+    numbers = {name: tuple(i for i, of in enumerate(k.volumes) if of == name) for name in volumes}
+    return tuple(Held(volume, numbers[name], SMALL * moved[name]) for name, volume in volumes.items())
+
+
 def _search(
-    config: RunConfig, forest: _Forest, splitting: Splitting, rest: ReactionState, longest: float
+    config: RunConfig, forest: _Forest, splitting: Splitting, k: CalciumConstants, longest: float
 ) -> WindowSearch:
     """What finds windows, of which the reaction takes none longer than `longest`, ms."""
-    split = config.split
+    split, rest = config.split, ReactionState.of(map(float, k.rest))
     return WindowSearch(
         splitting,
-        Excursion(
-            forest.volume[forest.own],
-            rest,
-            floor=SMALL * float(rest.c),
-            communicator=forest.communicator,
-        ),
+        Excursion(rest, _held(forest, k), forest.communicator),
         tolerance=split.tolerance,
         longest=min(split.longest, longest),
         quiet=min(split.quiet, longest),

@@ -16,6 +16,9 @@ from hpcpinn.systems.cell.pictures.traces import traces_into
 from hpcpinn.systems.cell.pictures.tree import corners_of
 from hpcpinn.wording import counted
 
+_TRACES = 3
+"""Quantities whose traces there is room for on one page."""
+
 
 def summary_lines(result: Result) -> list[str]:
     """What a result file holds and how its windows went, one fact a line."""
@@ -71,7 +74,7 @@ def draw_overview(path: Path, result: Result, reference: Reference | None) -> No
         if len(result.probes.time):
             above, below = right.subfigures(2, 1, squeeze=False, height_ratios=(1.0, 1.15))[:, 0]
             kymograph_into(above, result, shading, voltage=False)
-            traces_into(below, result, reference)
+            traces_into(below, result, reference, _TRACES)
         else:
             kymograph_into(right, result, shading)
 

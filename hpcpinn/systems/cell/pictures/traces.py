@@ -29,7 +29,7 @@ _MANY = 7
 
 
 def draw_traces(path: Path, result: Result, reference: Reference | None) -> None:
-    """Draws voltage, calcium and calbindin at the probes against time.
+    """Draws voltage, where it moves, and every species at the probes against time.
 
     Args:
         path: Picture.
@@ -40,13 +40,21 @@ def draw_traces(path: Path, result: Result, reference: Reference | None) -> None
         InputError: The run has no probes, or no samples yet.
         OutputError: The picture cannot be written.
     """
-    rows = 3 if _voltage_varies(result) else 2
+    rows = len(_shown(result))
     with canvas(path, 6.4, 0.7 + 1.6 * rows, heading_of(result)) as figure:
         traces_into(figure, result, reference)
 
 
-def traces_into(figure: Figure | SubFigure, result: Result, reference: Reference | None) -> None:
+def traces_into(
+    figure: Figure | SubFigure, result: Result, reference: Reference | None, most: int | None = None
+) -> None:
     """The traces on a figure or a part of one.
+
+    Args:
+        figure: Figure, or part of one, that is drawn on.
+        result: The run.
+        reference: Drawn dashed on top; None where nobody has validated the run.
+        most: Number of quantities that there is room for, the first ones; all where None.
 
     Raises:
         InputError: The run has no probes, or no samples yet.
@@ -55,7 +63,7 @@ def traces_into(figure: Figure | SubFigure, result: Result, reference: Reference
     if not probes.name or not len(probes.time):
         fix = "let the run go on, then plot" if probes.name else "name sites under [[probe]] and run again"
         raise InputError(f"{result.path}: has no probe samples; {fix}")
-    names = ["voltage", "calcium", "calbindin"] if _voltage_varies(result) else ["calcium", "calbindin"]
+    names = _shown(result)[:most]
     ratios = [0.6 if name == "voltage" else 1.0 for name in names]
     panels = figure.subplots(len(names), 1, sharex=True, squeeze=False, height_ratios=ratios)[:, 0]
     _, worth = time_unit(result)
@@ -122,5 +130,8 @@ def _legend(axes: Axes, names: tuple[str, ...], with_reference: bool) -> None:
     )  # fmt: skip
 
 
-def _voltage_varies(result: Result) -> bool:
-    return bool(result.probes.voltage.size) and float(np.ptp(result.probes.voltage)) > 1e-6
+def _shown(result: Result) -> list[str]:
+    """Voltage, where it moves, then all species in their order."""
+    voltage = result.probes.voltage
+    first = ["voltage"] if voltage.size and float(np.ptp(voltage)) > 1e-6 else []
+    return [*first, *(field.name for field in result.declared if field.name != "voltage")]
