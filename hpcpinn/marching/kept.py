@@ -31,7 +31,8 @@ def check_kept(
     """Refuses a state that a checkpoint does not give back. Collective over all ranks.
 
     What is packed again must be the same to the last bit. A part of the state that comes back otherwise without being
-    packed may be of no account: one window from both tells, the next one, and at the end of a run the last one again.
+    packed may be of no account: one window from both tells, the next one, and at the end of a run the last one again,
+    or what is left of the only one when half of it is done.
 
     Args:
         path: The checkpoint, just written.
@@ -60,6 +61,9 @@ def check_kept(
         length = next_length(problem.rule, reached.plan, state.time, next_stop(problem.stops, state.time))
     elif last is not None:
         state, length = last.before, last.attempt.length
+        if not last.number:  # a start may have by itself what a pack loses: the second half of the only window
+            half = problem.attempt(state, 0.5 * length, None)
+            state, length = half.after, length - half.length
         again = problem.unpack(problem.pack(state))
     else:
         return

@@ -16,7 +16,7 @@ from jaxtyping import Num
 from numpy import ndarray
 
 from hpcpinn.core.system import Attempt
-from hpcpinn.errors import InputError, note_where, noted_where
+from hpcpinn.errors import InputError, SolveError, note_where, noted_where
 from hpcpinn.marching.controller import Plan, WindowRule, after_accepted, after_rejected, first_plan, next_length
 
 ROUNDING = 1e-12
@@ -154,6 +154,27 @@ def _followed(lineage: Lineage, length: float, attempt: Attempt[Any, Any]) -> Li
     return None if attempt.reuse is None else Lineage(lineage.state, (*lineage.lengths, length))
 
 
+def check_advances(rule: WindowRule, time: float, attempt: Attempt[Any, Any], asked: float) -> None:
+    """Refuses an accepted window that an attempt has made shorter than any may be: a run of such ones has no end.
+
+    Args:
+        rule: Lengths of windows.
+        time: Internal time of its start.
+        attempt: The window.
+        asked: Length that was asked for, internal time.
+
+    Raises:
+        SolveError: As above.
+    """
+    if attempt.length < min(asked, rule.shortest) * (1.0 - 1e-9):
+        raise SolveError(
+            f"{_window(rule, time)}: attempt was asked for a length of {asked / rule.unit:.3g} and took "
+            f"{attempt.length / rule.unit:.3g}, below window.shortest = {rule.shortest / rule.unit:.3g}, with an error "
+            f"estimate of {attempt.error:.2g} within window.tolerance = {rule.tolerance:.2g}; let it take the length "
+            "it is asked for, or give an error above the tolerance where it cannot"
+        )
+
+
 @dataclass
 class March(Generic[P]):
     """Goes from window to window. Collective over all ranks.
@@ -198,7 +219,7 @@ class March(Generic[P]):
         A march that is stopped in a window is where it was before.
 
         Raises:
-            SolveError: The shortest window allowed is not within the tolerance.
+            SolveError: The shortest window allowed is not within the tolerance, or an attempt takes less than it.
             InputError: The problem gives something else than an attempt.
         """
         if self.is_at_end:
@@ -220,6 +241,7 @@ class March(Generic[P]):
                 raise
             length, error = attempt.length, attempt.error
             if error <= rule.tolerance:
+                check_advances(rule, state.time, attempt, asked)
                 break
             plan = after_rejected(rule, plan, length, error, what_is_wrong(rule, state.time, attempt))
             reuse, rejected = None, rejected + 1

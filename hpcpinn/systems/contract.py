@@ -128,6 +128,11 @@ def _wrong_probes(geometry: "Geometry", probes: Iterable[Any]) -> Iterable[str]:
             yield f"has the probe {probe!r} on a {geometry.kind}, where a hpcpinn.io.geometry.{wanted.__name__} belongs"
         elif isinstance(probe, ProbePoint):
             yield from _wrong_point(geometry, probe)
+        elif isinstance(geometry, Tree) and probe.piece not in range(geometry.cable.n_frusta):
+            yield (
+                f"has the probe {probe.name!r} on piece {probe.piece!r} of a tree of {geometry.cable.n_frusta}; "
+                f"let it be a whole number from 0 to {geometry.cable.n_frusta - 1}"
+            )
         elif not -1e-9 <= probe.fraction <= 1.0 + 1e-9:
             yield f"has the probe {probe.name!r} at fraction {probe.fraction:g} of its piece; let it be from 0 to 1"
 

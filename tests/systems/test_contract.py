@@ -8,11 +8,12 @@ import numpy as np
 import pytest
 
 from hpcpinn.errors import InputError, SolveError
-from hpcpinn.io.geometry import Box, Line, Points, ProbePoint, ProbeSite
+from hpcpinn.io.geometry import Box, Line, Points, ProbePoint, ProbeSite, Tree
 from hpcpinn.io.read import read
 from hpcpinn.parallel.abort import attempt
 from hpcpinn.systems.contract import _wrong_probes, no_number
 from tests.cli.in_process import hpcpinn
+from tests.io.runs import y_cable
 
 PAIR = (Path(__file__).resolve().parent / "pair.py").read_text()
 
@@ -69,6 +70,12 @@ def test_a_problem_that_is_none_is_refused_when_it_is_built(
         (Box(np.arange(3.0), np.arange(9.0)), ProbePoint("tip", (5.0, 1.0)), "x = 5, outside of its box from -0.5 to"),
         (Box(np.arange(3.0), np.arange(9.0)), ProbePoint("tip", (1.0, np.nan)), "at y = nan, outside of its box"),
         (Box(np.arange(3.0), np.arange(9.0)), ProbePoint("tip", (1.0, 5.0)), None),
+        (Tree(y_cable(), np.zeros(11, int), 3), ProbeSite("tip", 11, 0.5),
+         "the probe 'tip' on piece 11 of a tree of 11; let it be a whole number from 0 to 10"),
+        (Tree(y_cable(), np.zeros(11, int), 3), ProbeSite("tip", -1, 0.5), "on piece -1 of a tree of 11"),
+        (Tree(y_cable(), np.zeros(11, int), 3), ProbeSite("tip", 1.5, 0.5), "on piece 1.5 of a tree of 11"),
+        (Tree(y_cable(), np.zeros(11, int), 3), ProbeSite("tip", 10, 1.5), "at fraction 1.5 of its piece"),
+        (Tree(y_cable(), np.zeros(11, int), 3), ProbeSite("tip", 10, 1.0), None),
     ],
 )  # fmt: skip
 def test_a_probe_that_its_geometry_does_not_have_is_refused(geometry, probe, why: str | None):
@@ -194,6 +201,28 @@ def test_a_run_shorter_than_its_checkpoints_is_read_back_at_its_end(
     with pytest.raises(InputError, match="pack loses w of a state, on which the next window depends"):
         run_changed(tmp_path, monkeypatch, right, wrong, "--set", "run.checkpoint_every=50")
     assert 2 <= len(read(tmp_path / "pair.h5").windows["start"]) < 50
+
+
+@pytest.mark.parametrize("wrong", ["})", '"w": np.float32(state.w)})'])
+def test_the_only_window_of_a_run_tells_too(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, wrong: str):
+    """What a start has by itself, a state in the middle of it has not."""
+    only = ("run.duration=0.01", "run.output_interval=0.01", "window.first=0.01", "window.shortest=1e-4")
+    with pytest.raises(InputError, match="pack loses w of a state, on which the next window depends"):
+        run_changed(tmp_path, monkeypatch, '"w": state.w})', wrong, *(word for key in only for word in ("--set", key)))
+    assert len(read(tmp_path / "pair.h5").windows["start"]) == 1
+
+
+@pytest.mark.parametrize("share", [0.1, 0.5])
+def test_an_attempt_that_always_takes_less_is_told_so(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, share: float):
+    """At a tenth windows shrink at once, at a half before the end, which is never reached."""
+    given = f"    def attempt(self, state, length, reuse):\n        length *= {share}\n"
+    with pytest.raises(SolveError) as caught:
+        run_changed(tmp_path, monkeypatch, "    def attempt(self, state, length, reuse):\n", given)
+    said = str(caught.value)
+    assert re.search(
+        r"window at t = \S+: attempt was asked for a length of \S+ and took \S+, below window.shortest", said
+    )
+    assert re.search(r"estimate of \S+ within window.tolerance = 1e-0\d; let it take the length it is asked for", said)
 
 
 @pytest.mark.parametrize(

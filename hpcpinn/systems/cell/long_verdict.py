@@ -28,7 +28,7 @@ def windows_in(stats: Stats) -> int:
 
 def figures_of(setup: SlotSetup, cache: MotifCache, stats: Stats) -> Mapping[str, Any]:
     """What a run has counted and measured; wall times in s."""
-    seconds, duration = stats["seconds_solve"] + stats["seconds_io"], setup.spec.duration
+    seconds, duration, of = stats["seconds_solve"] + stats["seconds_io"], setup.spec.duration, setup.constants
     return {
         "pulses": int(np.sum(setup.spec.pulses < duration)),
         "members": len(setup.member_volume),
@@ -43,7 +43,8 @@ def figures_of(setup: SlotSetup, cache: MotifCache, stats: Stats) -> Mapping[str
         "motifs_reused": cache.reused,
         "motif_mismatch": cache.mismatch,
         "error_estimate": stats.error,
-        "outside_flow_map": stats["outside"] / max(stats["evaluated"], 1),
+        # None: no map is there, as other species than calcium and calbindin go through the stiff integrator
+        "outside_flow_map": None if of.buffers or of.organelles else stats["outside"] / max(stats["evaluated"], 1),
         **{f"seconds_{name}": stats[f"seconds_{name}"] for name in ("voltage", "windows", "coarse")},
         "seconds_output": stats["seconds_io"],
         "seconds_per_second": seconds / max(1e-3 * duration, 1e-300),

@@ -94,9 +94,10 @@ def print_summary(summary: "RunSummary", console: Console, search: str = "") -> 
         "cost": f"{duration(s.seconds)} (set-up {duration(s.seconds_setup)}), "
         f"{100 * s.exchange_share:.1f} % of the windows in exchange, {s.memory_gib:.2f} GiB per rank",
     }
+    others = "" if s.verdict.impossible else f"  or  hpcpinn validate {as_typed(s.result)}"  # it is wrong for certain
     after = {
         "result": f"{s.result} ({s.output_mib:.1f} MiB)",
-        "next": f"hpcpinn plot {as_typed(s.result)}  or  hpcpinn validate {as_typed(s.result)}",
+        "next": f"hpcpinn plot {as_typed(s.result)}{others}",
     }
     units = ("ms", "uM") if s.time_unit else ("", "")
     print_verdict(
@@ -112,6 +113,11 @@ def print_long_summary(summary: "RunSummary", console: Console, search: str = ""
     slots = s.motifs_solved + s.motifs_reused
     members = f"{s.members} members, " if s.members > 1 else ""
     coupled = f", {counted(s.coupled_windows, 'coupled one')}" if s.coupled_windows else ""
+    beyond = (
+        "the reaction of these species goes through the stiff integrator"
+        if s.outside_flow_map is None
+        else f"{100 * s.outside_flow_map:.2g} % of the states beyond what the trained map of the reaction covers"
+    )
     lines = {
         "cell": f"{members}{counted(s.sections, 'section')} in {counted(s.cells, 'cell')}, voltage on "
         f"{counted(s.voltage_compartments, 'compartment')}, {counted(s.ranks, 'rank')}",
@@ -120,7 +126,7 @@ def print_long_summary(summary: "RunSummary", console: Console, search: str = ""
         "voltage": f"solved for {s.motifs_solved} of {counted(slots, 'stretch', 'stretches')} of the protocol, "
         f"reused in the others, which begin alike (to {s.motif_mismatch:.1e})",
         "accuracy": f"error estimate of the windows at most {s.error_estimate:.1e} of calcium's distance from rest; "
-        f"{100 * s.outside_flow_map:.2g} % of the states beyond what the trained map of the reaction covers",
+        f"{beyond}",
         "cost": f"{duration(s.seconds)} (set-up {duration(s.seconds_setup)}; voltage {duration(s.seconds_voltage)}, "
         f"windows {duration(s.seconds_windows)}, error estimate {duration(s.seconds_coarse)}, output "
         f"{duration(s.seconds_output)}): {s.seconds_per_second:.3g} s per second of biology, {s.memory_gib:.2f} GiB",

@@ -3,6 +3,7 @@
 Facts are frozen dataclasses, which are the entry ``verdict`` of a run's metrics; `lines_of` makes sentences of them.
 """
 
+import math
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any, SupportsFloat
@@ -37,6 +38,8 @@ class Accuracy:
     @property
     def words(self) -> str:
         """``pass: error 2.4e-04, tolerance 1e-03 (window.tolerance): the estimate over the run``."""
+        if not math.isfinite(self.error):
+            return f"warn: error {self.error}, no number, so nothing is known of {self.of}; {self.advice}"
         said = f"error {self.error:.1e}, tolerance {self.tolerance:.0e} ({self.key}): {self.of}"
         return f"pass: {said}" if self.passes else f"warn: {said}; {self.advice}"
 

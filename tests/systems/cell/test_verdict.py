@@ -2,13 +2,16 @@
 
 import json
 from dataclasses import asdict, replace
+from typing import Any
 
 import numpy as np
 import pytest
+from rich.console import Console
 
 from hpcpinn.errors import SolveError
 from hpcpinn.io.extremes import Peak
 from hpcpinn.systems.cell.coupled_verdict import Balance, imbalance
+from hpcpinn.systems.cell.run import print_long_summary, print_summary
 from hpcpinn.systems.cell.verdict import (
     Accuracy,
     CellsVerdict,
@@ -19,6 +22,7 @@ from hpcpinn.systems.cell.verdict import (
     held,
     lines_of_cells,
 )
+from hpcpinn.systems.common.run_summary import RunSummary
 from hpcpinn.systems.common.verdict import Verdict, check_possible
 from hpcpinn.timestepping.firing import Rises
 
@@ -175,3 +179,35 @@ def test_a_balance_is_held_against_what_passed_and_where_nothing_did_against_the
     sentences = imbalance(balance, 100.0, 1e-3)
     assert len(sentences) == (said is not None)
     assert said is None or said in sentences[0]
+
+
+@pytest.mark.parametrize("error", [np.nan, np.inf])
+def test_an_error_that_is_no_number_is_not_judged_by_a_tolerance(error: float):
+    accuracy = replace(GOOD, error=error)
+    assert not accuracy.passes
+    assert accuracy.words == f"warn: error {error}, no number, so nothing is known of error estimate; {accuracy.advice}"
+
+
+@pytest.mark.parametrize("impossible", [(), ("calcium falls to -1 uM",)])
+def test_a_run_that_cannot_be_is_drawn_and_not_validated(impossible: tuple[str, ...]):
+    """And of a long run's reaction is said what took it."""
+    figures = dict.fromkeys(
+        ("sections", "pieces", "windows", "rejected", "newton_steps", "sweeps", "most_sweeps_per_step", "members",
+         "error_estimate", "window_error", "tolerance", "calcium_balance", "interface_jump", "exchange_share", "cells",
+         "motifs_solved", "motifs_reused", "voltage_compartments", "pulses", "coupled_windows", "motif_mismatch",
+         "seconds_voltage", "seconds_windows", "seconds_coarse", "seconds_output", "seconds_per_second"), 1,
+    )  # fmt: skip
+    verdict = CellsVerdict((GOOD,), impossible=impossible, cells=(CellVerdict("", SILENT, PEAK),))
+
+    def shown(show: Any, outside: float | None) -> str:
+        console = Console(highlight=False, markup=False, width=400)
+        with console.capture() as capture:
+            figured = {**figures, "outside_flow_map": outside}
+            show(RunSummary("run.h5", 1.0, figured, 1, 1.0, 1.0, 1.0, 1.0, verdict=verdict), console)
+        return capture.get()
+
+    assert ("hpcpinn validate" in shown(print_summary, None)) != bool(impossible)
+    assert "hpcpinn plot run.h5" in shown(print_summary, None)
+    assert "25 % of the states beyond what the trained map" in shown(print_long_summary, 0.25)
+    stiff = shown(print_long_summary, None)
+    assert "through the stiff integrator" in stiff and "trained map" not in stiff
