@@ -322,8 +322,14 @@ def draw(counts: tuple[int, ...], figures: dict[str, Any]) -> None:
     """Three panels, one per case."""
     figure, axes = pyplot.subplots(1, 3, figsize=(12.5, 3.6), layout="constrained")
     for index, (name, values) in enumerate(figures["dendrite"].items()):
-        style = {"color": f"C{index % 3}", "linestyle": "-" if index < 3 else "--"}
-        axes[0].semilogx(counts, values, marker="o", markersize=4, base=2, label=name.replace("um", "µm"), **style)
+        # larger ones below: all of them may be the same
+        style = {
+            "color": f"C{index}",
+            "linestyle": "-" if index < 3 else "--",
+            "marker": "o",
+            "markersize": 14 - 2 * index,
+        }
+        axes[0].semilogx(counts, values, base=2, markerfacecolor="none", label=name.replace("um", "µm"), **style)
     ranks = figures["ranks"]
     axes[1].semilogx(ranks["ranks"], ranks["sweeps"], "o-", base=2, markersize=4)
     for index, (name, values) in enumerate(figures["hard"]["1"].items()):

@@ -91,7 +91,7 @@ def cells_into(
         axes.set_axis_off()
     for axes, frame, title in zip(panels.flat, frames, titles, strict=False):
         draw_tree(axes, result, change.values[frame], shading, factor)
-        draw_marks(axes, marks)
+        draw_marks(axes, marks, result.cable)
         axes.set_title(title)
     colour_bar(figure, shading, panels, shrink=0.7)
     _legend(figure, result, marks, widths_in_words(result.cable, factor), shading)

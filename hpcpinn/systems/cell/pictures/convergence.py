@@ -19,6 +19,8 @@ from hpcpinn.report.heading import heading_of
 
 _LEAST_JUMP, _LEAST_ERROR = 1e-9, 1e-10
 """What is smaller (a cell at rest has no error at all) is left out, so that the rest is seen."""
+_ROOM = 8.0
+"""Times the tolerance that an axis reaches, where text stands on the line."""
 _ONE_DECADE = 10.0
 """Ratio of the extremes of an error below which its axis is linear, from zero."""
 _DARK = LinearSegmentedColormap.from_list("dark viridis", matplotlib.colormaps["viridis"](np.linspace(0, 0.8, 256)))
@@ -46,6 +48,8 @@ def draw_convergence(path: Path, result: Result) -> None:
             errors, seconds = figure.subplots(1, 2)
             error_estimate_into(errors, result)
             errors.set_title("windows against windows twice as long,\nshare of the largest excursion", fontsize=7)
+            edges = result.windows["start"][0], result.windows["start"][-1] + result.windows["length"][-1]
+            errors.set_xlim(*(edge / time_unit(result)[1] for edge in edges))  # where there is one slot, too
         else:
             (sweeps, lengths), (errors, seconds) = figure.subplots(2, 2)
             _draw_sweeps(figure, sweeps, result)
@@ -131,7 +135,9 @@ def _draw_errors(axes: Axes, result: Result) -> None:
         values = masked_below(np.abs(windows[name]), _LEAST_ERROR)
         axes.semilogy(middle, values, ".-", color=colour, ms=3, lw=0.8, label=text)
         shown.append(np.abs(windows[name]))
-    _tolerance(axes, result, "window", "tolerance")
+    tolerance = _tolerance(axes, result, "window", "tolerance")
+    if tolerance is not None:
+        axes.set_ylim(top=max(axes.get_ylim()[1], _ROOM * tolerance))  # its text lies below the legend
     axes.set_xlabel(time_label(result))
     axes.set_ylabel("relative, per window")
     _decades_only(axes)

@@ -24,6 +24,10 @@ _NAMED = 8
 """Probes that are called by name beside the tree; more would hide it."""
 _LONGEST = 18
 """Characters of such a name."""
+_CORNERS = ((1, 1), (1, -1), (-1, 1), (-1, -1))
+"""Where it may stand beside its place, right and up as signs; of equal ones the first."""
+_NEAR = 0.15
+"""How far from the place the tree is looked at, as a share of its size."""
 _SIDEWAYS = 0.05
 """Share of the field in the plane of the picture below which it is said to point out of it or into it."""
 
@@ -91,24 +95,36 @@ def _place_of(site: str, cable: Cable) -> tuple[float, float] | None:
     return x, y
 
 
-def draw_marks(axes: Axes, marks: Sequence[Mark], *, names: bool = True) -> None:
+def draw_marks(axes: Axes, marks: Sequence[Mark], cable: Cable | None = None) -> None:
     """Puts marks on a tree; probes with their names, where they are few.
 
     Args:
         axes: Axes of the tree, in µm.
         marks: The places.
-        names: Whether names are written at all.
+        cable: Pieces of the tree, of which names should hide little; None: they stand above their places on the right.
     """
     for kind, style in _STYLES.items():
         places = np.array([mark.place for mark in marks if mark.kind == kind]).reshape(-1, 2)
         if len(places):
             axes.plot(*places.T, ls="none", gid=kind, zorder=5, clip_on=False, **style)
     probes = [mark for mark in marks if mark.kind == "probe"]
-    if not names or len(probes) > _NAMED:
+    if len(probes) > _NAMED:
         return
     for mark in probes:
         text = abridged(mark.name, _LONGEST)
-        halo(axes.annotate(text, mark.place, (6, 4), textcoords="offset points", fontsize=6.5, zorder=6))
+        right, up = _CORNERS[0] if cable is None else _free_corner(mark.place, cable)
+        offset, side = (6 * right, 4 if up > 0 else -9), "left" if right > 0 else "right"
+        halo(axes.annotate(text, mark.place, offset, textcoords="offset points", ha=side, fontsize=6.5, zorder=6))
+
+
+def _free_corner(at: tuple[float, float], cable: Cable) -> tuple[int, int]:
+    """To which side of a place a name hides the least length of the tree: right and up as signs."""
+    middle = cable.xyz[..., :2].mean(axis=1)
+    reach = _NEAR * float(np.ptp(cable.xyz[..., :2].reshape(-1, 2), axis=0).max())
+    away = middle - np.array(at)
+    length = np.where(np.abs(away).max(axis=1) < reach, cable.length, 0.0)
+    hidden = [float(length[(away * corner > 0.0).all(axis=1)].sum()) for corner in _CORNERS]
+    return _CORNERS[int(np.argmin(np.round(hidden, 6)))]
 
 
 def legend_of_marks(marks: Sequence[Mark]) -> list[Line2D]:

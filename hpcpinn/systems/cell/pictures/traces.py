@@ -74,6 +74,7 @@ def traces_into(
         found = {} if reference is None or FINITE_VOLUMES not in reference else reference[FINITE_VOLUMES].probes
         if reference is not None and name in found:
             _draw_reference(axes, reference.probe_time / worth, found[name])
+        axes.ticklabel_format(axis="y", useOffset=False)  # 2399.6 µM, not −0.4 beside "+2.4e3"
         if not is_quiet:
             _logarithmic_where_wide(axes, values)
         axes.set_ylabel(label(result, name))

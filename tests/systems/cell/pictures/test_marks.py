@@ -8,7 +8,7 @@ from matplotlib.figure import Figure
 
 from hpcpinn.systems.cell.pictures.cell import cells_into
 from hpcpinn.systems.cell.pictures.change import change_of, shading_of
-from hpcpinn.systems.cell.pictures.marks import arrow_along, draw_marks, field_entry, legend_of_marks, marks_of
+from hpcpinn.systems.cell.pictures.marks import Mark, arrow_along, draw_marks, field_entry, legend_of_marks, marks_of
 from tests.systems.cell.pictures.synthetic import config_of, run_of
 
 ACTING = {
@@ -39,6 +39,19 @@ def test_marks_stand_where_the_description_says(result):
     expected = [0.5 * cable.xyz[0].sum(axis=0)[:2], cable.xyz[10, 1, :2], cable.xyz[3, 0, :2]]
     np.testing.assert_allclose(drawn_at(axes, "probe"), expected, atol=1e-9)
     assert [text.get_text() for text in axes.texts] == list(PROBES)
+
+
+def test_a_name_stands_where_it_hides_least_of_the_tree(result):
+    """Beside a branch that goes up on the right; where nothing is near, above on the right."""
+    cable, at = result.cable, result.cable.xyz[9, 0, :2]  # in the branch to the right
+    axes = Figure().subplots()
+    draw_marks(axes, [Mark("probe", "here", tuple(at)), Mark("probe", "far", tuple(at + 1e3))], cable)
+    here, far = axes.texts
+    x, y = here.get_position()
+    assert (x > 0.0) != (y > 0.0)  # the branch goes up on the right, and comes from below on the left
+    assert far.get_position() == (6, 4)
+    draw_marks(axes, [Mark("probe", "here", tuple(at))])
+    assert axes.texts[-1].get_position() == (6, 4)
 
 
 def test_wedges_touch_their_place_and_lie_beside_it(result):
