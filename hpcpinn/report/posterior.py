@@ -158,6 +158,7 @@ def _marginal_into(axes: Axes, result: Estimates, number: int) -> None:
     if limits[0] <= result.truth[number] <= limits[1]:
         axes.axvline(result.truth[number], color=CYCLE[2], lw=1.0)
     axes.set(xlabel=label(result, number), ylabel="probability density", yticks=[])
+    axes.set_ylim(bottom=0.0)
 
 
 def _pair_into(axes: Axes, result: Estimates, first: int, second: int) -> None:

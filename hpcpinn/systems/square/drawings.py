@@ -18,7 +18,8 @@ from hpcpinn.report.canvas import CYCLE, as_points, calcium_colours, canvas, log
 from hpcpinn.report.heading import heading_of
 from hpcpinn.wording import as_typed, biology, unit_for
 
-_SNAPSHOTS = 4
+_EARLY_TO_LATE = (0.0, 0.025, 0.1, 1.0)
+"""Shares of the run at which the square is shown."""
 _SMALLEST = 1e-12
 """Errors below this part of the peak are shown as this."""
 
@@ -72,13 +73,14 @@ def reference_of(result: Result) -> Reference | None:
 def _frames(result: Result, times: Sequence[float] | None) -> Int[ndarray, " n"]:
     end = float(result.time[-1])
     if times is None:
-        wanted = [0.0, *(end * np.array([0.025, 0.1, 1.0]))][:_SNAPSHOTS]
-    else:
-        for time in times:
-            if not result.time[0] <= time <= end * (1.0 + 1e-9):
-                raise InputError(f"--times {time:g}: the run is from {result.time[0]:g} to {biology(end, 6)}")
-        wanted = list(times)
-    return np.array([int(np.argmin(np.abs(result.time - time))) for time in wanted])
+        nearest = [int(np.argmin(np.abs(result.time - share * end))) for share in _EARLY_TO_LATE]
+        last = len(result.time) - len(nearest) + np.arange(len(nearest))  # no frame twice, where there are enough
+        rising = np.maximum.accumulate(nearest - np.arange(len(nearest))) + np.arange(len(nearest))
+        return np.unique(np.minimum(rising, last).clip(min=0))
+    for time in times:
+        if not result.time[0] <= time <= end * (1.0 + 1e-9):
+            raise InputError(f"--times {time:g}: the run is from {result.time[0]:g} to {biology(end, 6)}")
+    return np.array([int(np.argmin(np.abs(result.time - time))) for time in times])
 
 
 def draw_snapshots(path: Path, result: Result, reference: Reference | None, frames: Int[ndarray, " n"]) -> None:
@@ -183,8 +185,8 @@ def draw_errors(path: Path, result: Result, reference: Reference | None) -> None
                     **as_points(len(relative) - 1),
                 )  # fmt: skip
         left.stairs(windows["error_estimate"], edges, baseline=None, color=CYCLE[6], ls=":", label="error estimate")
-        said = "estimated error" if reference is None else "error of a frame; its estimate (dotted)"
-        left.set(yscale="log", xlabel=f"time ({unit})", ylabel=f"{said}, relative, L2")
+        said = "error estimate" if reference is None else "error"
+        left.set(yscale="log", xlabel=f"time ({unit})", ylabel=f"{said}, relative L2")
         left.legend(loc="lower left", bbox_to_anchor=(0.0, 1.0), borderaxespad=0.1)
         right.stairs(windows["length"], edges, baseline=None, color=CYCLE[0])
         right.set(xlabel=f"time ({unit})", ylabel="window length (ms)")
@@ -194,6 +196,6 @@ def draw_errors(path: Path, result: Result, reference: Reference | None) -> None
         sweeps = right.twinx()
         sweeps.plot(0.5 * (edges[1:] + edges[:-1]), windows["sweeps"], "o", ms=3, color=CYCLE[1])
         sweeps.set_ylabel("sweeps of a window (points)", color=CYCLE[1])
-        sweeps.set_ylim(bottom=0)
+        sweeps.set_ylim(0.0, 1.1 * sweeps.get_ylim()[1])
         sweeps.yaxis.set_major_locator(MaxNLocator(integer=True))
         sweeps.spines["right"].set_visible(True)

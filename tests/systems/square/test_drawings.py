@@ -1,5 +1,6 @@
 """Pictures of runs on a square: units beside colours, axes that end with the run, what errors are."""
 
+from dataclasses import replace
 from pathlib import Path
 
 import matplotlib.figure
@@ -10,7 +11,7 @@ from hpcpinn.io import Box, Result, read
 from hpcpinn.io.layout import ResultHeader
 from hpcpinn.io.results import ResultWriter
 from hpcpinn.io.sidecar import EXACT, Reference, Solution
-from hpcpinn.systems.square.drawings import draw_errors, draw_heat_map, draw_snapshots
+from hpcpinn.systems.square.drawings import _frames, draw_errors, draw_heat_map, draw_snapshots
 from hpcpinn.systems.square.recorded import DOPAMINE, WINDOWS
 
 
@@ -38,6 +39,17 @@ def test_every_colour_bar_of_the_snapshots_has_its_unit(result, drawn, tmp_path)
     assert [axes.get_ylabel() for axes in drawn[0].axes] == ["hpcpinn\ny (µm)", "", "dopamine (µM)", "dopamine (µM)"]
 
 
+@pytest.mark.parametrize(
+    ("count", "shown"), [(1, [0]), (3, [0, 1, 2]), (5, [0, 1, 2, 4]), (11, [0, 1, 2, 10]), (201, [0, 5, 20, 200])]
+)
+def test_no_frame_is_shown_twice(result, count: int, shown: list[int]):
+    """Early, middle and late; of few frames all."""
+    frames = np.zeros((count, 3, 3))
+    run = replace(result, time=np.linspace(0.0, 2.0, count)).with_fields(dopamine=frames)
+    assert _frames(run, None).tolist() == shown
+    assert _frames(run, [0.0, 0.0]).tolist() == [0, 0]  # what is asked for is what is shown
+
+
 def test_the_heat_map_begins_and_ends_with_the_run(result, drawn, tmp_path):
     draw_heat_map(tmp_path / "a.png", result, None)
     assert drawn[0].axes[0].get_xlim() == (0.0, 2.0)
@@ -48,7 +60,8 @@ def test_the_axis_says_whether_it_is_an_error_or_its_estimate(result, drawn, tmp
     found = Reference(result.time, np.zeros(0), {EXACT: Solution({"dopamine": 1.1 * result.dopamine})})
     draw_errors(tmp_path / "b.png", result, found)
     said = [figure.axes[0].get_ylabel() for figure in drawn]
-    assert said == ["estimated error, relative, L2", "error of a frame; its estimate (dotted), relative, L2"]
+    assert said == ["error estimate, relative L2", "error, relative L2"]
     _, lengths, sweeps = drawn[0].axes
+    assert sweeps.get_ylim()[1] > 5.0  # the highest point is whole
     assert all(float(tick).is_integer() for tick in sweeps.get_yticks())
     assert len(lengths.get_yticks()) >= 2

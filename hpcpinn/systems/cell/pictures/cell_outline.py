@@ -40,6 +40,11 @@ class RoundSoma:
     centre: tuple[float, float]
     radius: float
 
+    @property
+    def corners(self) -> Float[ndarray, "2 2"]:
+        """Corners of the square around it, µm."""
+        return np.array(self.centre) + self.radius * np.array([[-1.0, -1.0], [1.0, 1.0]])
+
     def outline(self, axes: Axes) -> Circle:
         """The circle that pieces of the soma are clipped to."""
         return Circle(self.centre, self.radius, transform=axes.transData)
@@ -68,7 +73,9 @@ def draw_cell(path: Path, cable: Cable, *, title: str = "", marks: Float[ndarray
     Raises:
         OutputError: The picture cannot be written.
     """
-    flat = cable.xyz[..., :2].reshape(-1, 2)
+    soma = round_soma(cable)
+    flat = outlines(cable.xyz[..., :2], cable.radius)[slice(None) if soma is None else ~soma.rows].reshape(-1, 2)
+    flat = flat if soma is None else np.concatenate([flat, soma.corners])
     extent = np.ptp(flat, axis=0)
     with canvas(path, *_figure_size(extent)) as figure:
         axes = figure.add_subplot()
@@ -79,6 +86,7 @@ def draw_cell(path: Path, cable: Cable, *, title: str = "", marks: Float[ndarray
             )
             handles.append(dots)
         axes.set_aspect("equal")
+        axes.update_datalim(flat)  # discs count by their centres alone
         axes.autoscale_view()
         axes.set_axis_off()
         scale_bar(axes, flat, "µm")

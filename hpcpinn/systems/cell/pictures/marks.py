@@ -47,10 +47,12 @@ _STYLES: dict[str, dict[str, Any]] = {
     "flux": {"marker": _turned(_ACROSS, 90.0), "ms": 13.0, "mfc": "#56B4E9", "mec": "black", "mew": 0.5},
     "current clamp": {"marker": _turned(_ACROSS, 225.0), "ms": 13.0, "mfc": "#CC79A7", "mec": "black", "mew": 0.5},
     "probe": {"marker": "o", "ms": 5.0, "mfc": "none", "mec": "black", "mew": 0.7},
+    "place": {"marker": "D", "ms": 4.0, "mfc": "none", "mec": "black", "mew": 0.7},
 }
 """Kinds of marks, in the order of the legend."""
 
-_PLURAL = {"synapse": "synapses", "flux": "fluxes", "current clamp": "current clamps", "probe": "probes"}
+_NAMED_KINDS = ("probe", "place")
+_PLURAL = {kind: f"{kind}{'es' if kind == 'flux' else 's'}" for kind in _STYLES}
 
 
 @dataclass(frozen=True)
@@ -58,7 +60,7 @@ class Mark:
     """One place.
 
     Attributes:
-        kind: synapse, flux, current clamp or probe.
+        kind: synapse, flux, current clamp, probe, or the place of a curve that no probe has seen.
         name: What the user called it.
         place: Coordinates x and y, µm.
     """
@@ -107,7 +109,7 @@ def draw_marks(axes: Axes, marks: Sequence[Mark], cable: Cable | None = None) ->
         places = np.array([mark.place for mark in marks if mark.kind == kind]).reshape(-1, 2)
         if len(places):
             axes.plot(*places.T, ls="none", gid=kind, zorder=5, clip_on=False, **style)
-    probes = [mark for mark in marks if mark.kind == "probe"]
+    probes = [mark for mark in marks if mark.kind in _NAMED_KINDS]
     if len(probes) > _NAMED:
         return
     for mark in probes:
@@ -131,10 +133,19 @@ def legend_of_marks(marks: Sequence[Mark]) -> list[Line2D]:
     """An entry for every kind of mark that there is: ``2 synapses``."""
     counts = {kind: sum(mark.kind == kind for mark in marks) for kind in _STYLES}
     return [
-        Line2D([], [], ls="none", label=kind if count == 1 else f"{count} {_PLURAL[kind]}", **_STYLES[kind])
+        Line2D([], [], ls="none", label=kind if count == 1 else f"{count} {_PLURAL[kind]}", **_centred(_STYLES[kind]))
         for kind, count in counts.items()
         if count
     ]
+
+
+def _centred(style: dict[str, Any]) -> dict[str, Any]:
+    """A style whose wedge lies on the line of the text, not with its point there."""
+    wedge = style["marker"]
+    if not isinstance(wedge, Outline):
+        return style
+    middle = 0.5 * np.asarray(wedge.vertices)[1:3].mean(axis=0)
+    return style | {"marker": Outline(wedge.vertices - middle, closed=True), "ms": 0.5 * style["ms"]}
 
 
 def field_entry(config: Mapping[str, Any]) -> Line2D | None:

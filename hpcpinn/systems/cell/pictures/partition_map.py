@@ -71,7 +71,7 @@ def draw_partition(
         axes.plot(cuts[:, 0], cuts[:, 1], "o", ms=4.5, mfc="white", mec="black", mew=0.9, ls="none", zorder=3)
         axes.set_aspect("equal")
         axes.set_axis_off()
-        _frame(axes, xyz)
+        _frame(axes, np.concatenate([xyz[..., :2].reshape(-1, 2), *([] if soma is None else [soma.corners])]))
         axes.set_title(title, fontsize=10)
         handles = [Line2D([], [], marker="o", ms=4.5, mfc="white", mec="black", ls="none", label="cut")]
         handles = handles if len(cuts) else []
@@ -122,11 +122,11 @@ def _figure_size(extent: Float[ndarray, " 2"]) -> tuple[float, float]:
     return float(max(side[0], 2.0)) + 1.7, float(max(side[1], 2.0)) + 0.6
 
 
-def _frame(axes: Axes, xyz: Float[ndarray, "F 2 3"]) -> None:
+def _frame(axes: Axes, flat: Float[ndarray, "k 2"]) -> None:
     """Room around the cell, also around a straight one, and a scale bar under it."""
-    low, high = xyz.reshape(-1, 3).min(axis=0)[:2], xyz.reshape(-1, 3).max(axis=0)[:2]
-    size = max((high - low).max(), 1e-12)
-    scale_bar(axes, xyz[..., :2].reshape(-1, 2), "µm")
+    low, high = flat.min(axis=0), flat.max(axis=0)
+    size = max(float((high - low).max()), 1e-12)
+    scale_bar(axes, flat, "µm")
     y = low[1] - 0.05 * size
     axes.set_xlim(low[0] - 0.03 * size, high[0] + 0.03 * size)
     axes.set_ylim(y - 0.06 * size, high[1] + 0.03 * size)

@@ -101,6 +101,8 @@ def _curves_into(axes: Axes, result: Result, found: MemberCalcium) -> None:
         axes.fill_between(time, low, high, color=CYCLE[0], alpha=0.35, lw=0, label="middle half")
         axes.plot(time, middle, color=CYCLE[0], lw=1.2, label="median")
     axes.set(xlabel=time_label(result), ylabel=label(result, "calcium"))
+    if len(time) > 1:
+        axes.set_xlim(time[0], time[-1])
     quiet_axis(axes, result.field("calcium"), found.mean, unit_of(result, "calcium"))
     axes.set_title(f"a  mean calcium of {count} members", loc="left")
     axes.legend(loc="lower right", bbox_to_anchor=(1.0, 1.0), ncols=4 if count > len(CYCLE) else 2, borderaxespad=0.2)

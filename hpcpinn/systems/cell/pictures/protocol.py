@@ -246,5 +246,5 @@ def _draw_trees(
     frames = np.array([frame for frame, _ in shown])
     titles = [moment(result, result.time[frame]) + (f"\n({said})" if said else "") for frame, said in shown]
     titles[0] = f"e  {titles[0]}"
-    more = [Mark("probe", curve.name.split(",")[0], curve.place) for curve in curves if curve.place is not None]
+    more = [Mark("place", curve.name.split(",")[0], curve.place) for curve in curves if curve.place is not None]
     cells_into(figure, result, change, frames, shading_of(result, change, frames), titles, more)

@@ -3,10 +3,12 @@
 from pathlib import Path
 
 import numpy as np
+import pytest
 from matplotlib.colors import to_rgb
 from matplotlib.image import imread
 
-from hpcpinn.morphology.build import cable_from_swc
+from hpcpinn.morphology import cable_from_swc, read_swc
+from hpcpinn.morphology.meshes import builtin_path
 from hpcpinn.systems.cell.pictures.cell_outline import COLOURS, draw_cell, round_soma
 from tests.morphology.swc_text import tree_of
 from tests.morphology.test_simplify import chain
@@ -47,3 +49,11 @@ def test_only_the_cylinder_of_a_soma_in_several_runs_is_round(tmp_path: Path) ->
         draw_cell(tmp_path / "cell.png", shown, marks=frame)
         drawn.append(area_drawn(tmp_path / "cell.png", 1))
     assert drawn[0] > 1.5 * drawn[1], "the rest of the soma sticks out of the disc"
+
+
+def test_the_whole_disc_of_a_soma_is_on_the_page(tmp_path: Path) -> None:
+    """On a straight cell, too, which is not as high as its soma is wide."""
+    draw_cell(tmp_path / "cell.png", cable_from_swc(read_swc(builtin_path("ball_and_stick")))[0])
+    dark = np.abs(imread(tmp_path / "cell.png")[..., :3] - np.array(to_rgb(COLOURS[1]))).max(axis=-1) < 0.02
+    dark = dark[:, : dark.shape[1] // 2]  # without the legend's patch
+    assert dark.sum(axis=0).max() == pytest.approx(dark.sum(axis=1).max(), rel=0.05), "as high as it is wide"

@@ -41,6 +41,14 @@ def test_marks_stand_where_the_description_says(result):
     assert [text.get_text() for text in axes.texts] == list(PROBES)
 
 
+def test_a_place_that_no_probe_has_seen_is_no_probe(result):
+    axes, marks = Figure().subplots(), [*marks_of(result), Mark("place", "axon[4]", (1.0, 2.0))]
+    draw_marks(axes, marks)
+    assert [entry.get_label() for entry in legend_of_marks(marks)][-2:] == ["3 probes", "place"]
+    assert [text.get_text() for text in axes.texts] == [*PROBES, "axon[4]"]
+    assert len(drawn_at(axes, "place")) == 1 and len(drawn_at(axes, "probe")) == 3
+
+
 def test_a_name_stands_where_it_hides_least_of_the_tree(result):
     """Beside a branch that goes up on the right; where nothing is near, above on the right."""
     cable, at = result.cable, result.cable.xyz[9, 0, :2]  # in the branch to the right
