@@ -29,9 +29,9 @@ def draw_study(path: Path, result: StudyResult, heading: Heading | None = None) 
             _ratios_into(over, result, number)
             _errors_into(errors, result, number)
             over.set_title(name)
-        panels[0, 0].set_ylabel("error / Cramér-Rao bound")
+        panels[0, 0].set_ylabel("error / Cramér-Rao bound\n(dashed: 10 % above it)")
         panels[1, 0].set_ylabel("error (%), median and 95 %")
-        handles, labels = panels[0, 0].get_legend_handles_labels()
+        handles, labels = panels[1, 0].get_legend_handles_labels()  # without noise there is no bound, but an error
         figure.legend(handles, labels, title="noise", loc="outside right upper")
 
 
@@ -48,7 +48,7 @@ def _ratios_into(axes: Any, result: StudyResult, number: int) -> None:
         shown = ratio <= _HIGHEST
         axes.errorbar(
             x[shown], ratio[shown], [(ratio - low)[shown], (high - ratio)[shown]], fmt="o", ms=3, lw=1,
-            color=colour, label=f"{100 * noise:g} %",
+            color=colour,
         )  # fmt: skip
         beyond = np.flatnonzero(~shown)
         axes.plot(x[beyond], np.full(len(beyond), 0.97 * _HIGHEST), "^", ms=4, color=colour)
@@ -60,11 +60,11 @@ def _ratios_into(axes: Any, result: StudyResult, number: int) -> None:
 
 
 def _errors_into(axes: Any, result: StudyResult, number: int) -> None:
-    for n, _ in enumerate(result.noise):
+    for n, noise in enumerate(result.noise):
         low, median, high = (100.0 * result.cells[f"error_{name}"][n, :, number] for name in ("low", "median", "high"))
         x, colour = result.observations, CYCLE[n % len(CYCLE)]
         axes.fill_between(x, low, high, color=colour, alpha=0.2, lw=0)
-        axes.plot(x, median, color=colour)
+        axes.plot(x, median, color=colour, label=f"{100 * noise:g} %")
     # Where data leave a constant open its errors have no bound; the rest is what one wants to see.
     highest = 100.0 * float(result.cells["error_high"].max())
     axes.set_ylim(top=min(1.05 * highest + 1e-9, 300.0))
