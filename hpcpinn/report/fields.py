@@ -131,7 +131,8 @@ def _draw_snapshots(
         axes = figure.subplots(len(rows), len(frames), squeeze=False, sharex=True, sharey=True)
         for row, (who, values) in enumerate(rows.items()):
             for column, frame in enumerate(frames):
-                _map_into(figure, axes[row, column], result, values[frame], label(result, name) if row == 0 else who)
+                text = label(result, name, name if row == 0 else f"{name} {who}")
+                _map_into(figure, axes[row, column], result, values[frame], text)
             axes[row, 0].set_ylabel(label(result, "y"))
         for column, frame in enumerate(frames):
             if len(result.time) > 1:
