@@ -23,6 +23,7 @@ from hpcpinn.parallel.device import prepare
 
 prepare()
 
+import jax  # noqa: E402
 import jax.numpy as jnp  # noqa: E402
 import numpy as np  # noqa: E402
 from numpy.polynomial import chebyshev  # noqa: E402
@@ -238,7 +239,7 @@ def dense(
     drive = problem.drive.window(problem.drive.steady_gates(START), START, END - START)
     task = CableTask(
         equation=problem.solver.equation,
-        forcing=type(drive.inside)(*(leaf[0, 0] for leaf in drive.inside)),
+        forcing=jax.tree.map(lambda leaf: leaf[0, 0], drive.inside),
         left=-1.0,
         length=2.0,
         start=START,
