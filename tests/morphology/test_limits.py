@@ -76,7 +76,10 @@ _SIZES = [0, -3, -4, -8, -9, -10, -100, -160, -300, 3, 6, 8, 29]
 
 
 @settings(
-    deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow], max_examples=200
+    deadline=None,
+    # most random cells are refused, by chance 50 before the tenth is taken: that says nothing of the reader
+    suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow, HealthCheck.filter_too_much],
+    max_examples=200,
 )
 @given(data=st.data(), n=st.integers(2, 7), units=st.sampled_from(["auto", "um", "nm", "8nm", "m"]))
 def test_every_measure_of_a_cell_that_is_taken_is_positive_and_finite(
