@@ -21,18 +21,13 @@ from hpcpinn.io.sidecar import reference_path
 from hpcpinn.wording import bytes_of, counted, listed
 
 VERSIONS = {
-    schema.FORMAT: schema.FORMAT_VERSION,
+    **schema.RESULTS,
     checkpoint.FORMAT: checkpoint.FORMAT_VERSION,
-    schema.INFERENCE_FORMAT: schema.INFERENCE_FORMAT_VERSION,
-    schema.STUDY_FORMAT: schema.STUDY_FORMAT_VERSION,
     schema.REFERENCE_FORMAT: schema.REFERENCE_FORMAT_VERSION,
     flow_map_file.FORMAT: flow_map_file.FORMAT_VERSION,
     draws.FORMAT: draws.FORMAT_VERSION,
 }
 """Versions that this hpcpinn reads, by kind of file."""
-
-RESULTS = (schema.FORMAT, schema.INFERENCE_FORMAT, schema.STUDY_FORMAT)
-"""Kinds of files that are results, which keep their inputs and beside which others may lie."""
 
 _SAVED = ("saved", "before it")
 """Labels of the checkpoint and the one before it."""
@@ -65,11 +60,11 @@ def parts_of(path: Path) -> list[CheckedFile]:
         kind = schema.FORMAT
     label = "saved" if kind == checkpoint.FORMAT else kind.removeprefix("hpcpinn-").replace("-", " ")
     found = [_looked_at(label, path, kind)]
-    if kind in RESULTS and not found[0].is_bad:
+    if kind in schema.RESULTS and not found[0].is_bad:
         found += _inputs(path, kind)
     if kind == schema.FORMAT:
         found += _checkpoints(path)
-    if kind in RESULTS:
+    if kind in schema.RESULTS:
         found += _beside(path)
     return [*found, CheckedFile("next", _next(path, kind, found))]
 

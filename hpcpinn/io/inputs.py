@@ -20,13 +20,6 @@ from hpcpinn.wording import bytes_of
 MOST_KEPT = 1 << 25
 """Bytes of a file that is kept whole."""
 
-_VERSIONS = {
-    schema.FORMAT: schema.FORMAT_VERSION,
-    schema.INFERENCE_FORMAT: schema.INFERENCE_FORMAT_VERSION,
-    schema.STUDY_FORMAT: schema.STUDY_FORMAT_VERSION,
-}
-"""Versions of results, which keep inputs, by kind of file."""
-
 
 @dataclass(frozen=True)
 class KeptInput:
@@ -182,8 +175,8 @@ def put_back(path: Path, folder: Path, keys: Collection[str] | None = None) -> d
     """
     places = {}
     kind = storage.format_of(path)
-    kind = kind if kind in _VERSIONS else schema.FORMAT
-    with storage.open_existing(path, kind, _VERSIONS[kind]) as file:
+    kind = kind if kind in schema.RESULTS else schema.FORMAT
+    with storage.open_existing(path, kind, schema.RESULTS[kind]) as file:
         for number, one in enumerate(inputs_in(file)):
             if keys is not None and one.key not in keys:
                 continue

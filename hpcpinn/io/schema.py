@@ -288,6 +288,9 @@ PLACEMENT = (
 STUDY_FORMAT = "hpcpinn-study"
 STUDY_FORMAT_VERSION = 1
 
+RESULTS = {FORMAT: FORMAT_VERSION, INFERENCE_FORMAT: INFERENCE_FORMAT_VERSION, STUDY_FORMAT: STUDY_FORMAT_VERSION}
+"""Versions of files that are results, which keep their inputs and beside which others may lie, by kind."""
+
 _PER_DRAW, _PER_LINE = "levels × numbers × draws × constants", "levels × numbers × constants"
 STUDY = (
     Dataset("config", "", "run description, JSON", kind=str),
