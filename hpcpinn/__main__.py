@@ -3,16 +3,15 @@
 import os
 import sys
 import warnings
-from functools import partial
-from typing import Any, NoReturn
+from typing import Any
 
 from hpcpinn.errors import InputError, InputWarning
 from hpcpinn.parallel import launch, stopping, surroundings
-from hpcpinn.parallel.abort import INTERRUPTED, run_guarded
+from hpcpinn.parallel.abort import INTERRUPTED, guarded
 
 
-def main() -> NoReturn:
-    """Run the command that ``sys.argv`` names, and exit. Collective over all ranks."""
+def main() -> None:
+    """Runs the command that ``sys.argv`` names, and exits. Collective over all ranks."""
     surroundings.settle()
     debug = "--debug" in sys.argv
     arguments = [argument for argument in sys.argv[1:] if argument != "--debug"]
@@ -20,8 +19,9 @@ def main() -> NoReturn:
         os.environ.setdefault("TTY_COMPATIBLE", "0")  # rich: log lines instead of a live display
     warnings.simplefilter("default", InputWarning)  # PYTHONWARNINGS=ignore is not about the user's own input
     warnings.showwarning = _say_warning(warnings.showwarning)
-    with stopping.listening():
-        run_guarded(partial(_command, arguments), debug=debug)
+    with stopping.listening(), guarded(debug=debug):
+        if code := _command(arguments):
+            sys.exit(code)
 
 
 def _say_warning(others: Any) -> Any:

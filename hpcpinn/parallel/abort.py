@@ -1,7 +1,7 @@
 """End a job on all ranks together: with one message, one exit code, and never a hang.
 
 Plain mpirun hangs when one rank raises or exits while the others wait for it in a collective call.
-So every rank comes to `run_guarded` with its outcome, and they compare. An outcome that all ranks
+So every rank leaves `guarded` with its outcome, and they compare. An outcome that all ranks
 reach (they finished, or all found the same fault in the input) ends the job quietly. A rank that
 failed and waits in vain for the others knows that they are stuck, says why, and aborts the job.
 """
@@ -12,9 +12,10 @@ import sys
 import threading
 import time
 import traceback
-from collections.abc import Callable
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
-from typing import Any, NoReturn
+from typing import Any
 
 from hpcpinn.errors import HpcpinnError, noted_where
 from hpcpinn.parallel import launch
@@ -57,36 +58,31 @@ class Outcome:
         return Outcome(int.from_bytes(data[:_CODE_BYTES], "little"), text)
 
 
-def attempt(work: Callable[[], int | None], *, debug: bool = False) -> Outcome:
-    """Do the work and turn whatever happens into an outcome.
+def outcome_of(error: BaseException, *, debug: bool = False) -> Outcome:
+    """What has ended the work, as an outcome.
 
     Args:
-        work: What the process is there for; returns its exit code, None for success.
+        error: What was raised.
         debug: Put the traceback into the message.
     """
-    try:
-        code = int(work() or 0)
-        sys.stdout.flush()  # whether the last lines can be written is known only now
-        return Outcome(code, "")
-    except HpcpinnError as error:
+    if isinstance(error, HpcpinnError):
         return Outcome(error.exit_code, _text(error, " ".join(str(error).split()) + noted_where(error), debug))
-    except SystemExit as exit_:
-        if exit_.code is None or isinstance(exit_.code, int):
-            return Outcome((exit_.code or 0) & 0xFF, "")
-        return Outcome(1, str(exit_.code))
-    except KeyboardInterrupt:
+    if isinstance(error, SystemExit):
+        if error.code is None or isinstance(error.code, int):
+            return Outcome((error.code or 0) & 0xFF, "")
+        return Outcome(1, str(error.code))
+    if isinstance(error, KeyboardInterrupt):
         return Outcome(INTERRUPTED, "interrupted")
-    except BrokenPipeError:
+    if isinstance(error, BrokenPipeError):
         # The reader of our output went away (`| head`).
         _give_up_output()
         return Outcome(1, "")
-    except BaseException as error:
-        if isinstance(error, OSError) and error.filename is None and error.errno in _NO_ROOM:
-            # Not of a file that has a name: the log that standard output goes to is on a full disk, as a rule.
-            _give_up_output()
-            reason = os.strerror(error.errno)
-            return Outcome(1, f"output cannot be written ({reason}); make room, or send it somewhere else")
-        return Outcome(1, _text(error, _describe_unexpected(error), debug))
+    if isinstance(error, OSError) and error.filename is None and error.errno in _NO_ROOM:
+        # Not of a file that has a name: the log that standard output goes to is on a full disk, as a rule.
+        _give_up_output()
+        reason = os.strerror(error.errno)
+        return Outcome(1, f"output cannot be written ({reason}); make room, or send it somewhere else")
+    return Outcome(1, _text(error, _describe_unexpected(error), debug))
 
 
 def _give_up_output() -> None:
@@ -111,22 +107,30 @@ def _describe_unexpected(error: BaseException) -> str:
     return f"internal error: {type(error).__name__}: {reason}{noted_where(error)}{place}; --debug shows the traceback"
 
 
-def run_guarded(work: Callable[[], int | None], *, debug: bool = False, patience: float = PATIENCE) -> NoReturn:
-    """Do the work on all ranks, then end the process. Collective over all ranks.
+@contextmanager
+def guarded(*, debug: bool = False, patience: float = PATIENCE) -> Iterator[None]:
+    """Ends the process after the work inside, on all ranks together. Collective over all ranks.
 
     One line goes to stderr if the work failed: from rank 0 if all ranks came to their end, from the
     failed rank if the others are stuck. The exit code is that of the lowest rank that failed.
 
     Args:
-        work: What the process is there for; returns its exit code, None for success.
         debug: Show tracebacks.
         patience: Seconds that a failed rank waits for the others.
+
+    Raises:
+        SystemExit: Always.
     """
     world = _world()
     if _known_rank(world) > 0:
         # One job, one voice. Open for as long as the process lives.
         sys.stdout = open(os.devnull, "w")  # noqa: SIM115
-    outcome = attempt(work, debug=debug)
+    outcome = Outcome(0, "")
+    try:
+        yield
+        sys.stdout.flush()  # whether the last lines can be written is known only now
+    except BaseException as error:
+        outcome = outcome_of(error, debug=debug)
     if world is not None:
         outcome = _compare(world, outcome, patience)
     if outcome.message and (world is None or world.rank == 0):

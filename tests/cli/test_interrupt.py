@@ -1,8 +1,10 @@
 """Ctrl-C in the middle of a command, before anything listens."""
 
+import pytest
+
 from hpcpinn.__main__ import _command
 from hpcpinn.cli import jobs
-from hpcpinn.parallel.abort import Outcome, attempt
+from hpcpinn.parallel.abort import Outcome, outcome_of
 
 
 def test_it_is_said(monkeypatch):
@@ -12,4 +14,6 @@ def test_it_is_said(monkeypatch):
         raise KeyboardInterrupt
 
     monkeypatch.setattr(jobs, "describe", stop)
-    assert attempt(lambda: _command(["jobs"])) == Outcome(130, "interrupted")
+    with pytest.raises(KeyboardInterrupt) as caught:
+        _command(["jobs"])
+    assert outcome_of(caught.value) == Outcome(130, "interrupted")

@@ -8,7 +8,7 @@ import time
 from mpi4py import MPI
 
 from hpcpinn.errors import InputError, SolveError
-from hpcpinn.parallel.abort import run_guarded
+from hpcpinn.parallel.abort import guarded
 
 world = MPI.COMM_WORLD
 
@@ -102,4 +102,5 @@ def error_in_callback() -> None:
 
 
 if __name__ == "__main__":
-    run_guarded(globals()[sys.argv[1]], debug="--debug" in sys.argv, patience=1.0)
+    with guarded(debug="--debug" in sys.argv, patience=1.0):
+        globals()[sys.argv[1]]()

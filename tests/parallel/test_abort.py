@@ -8,14 +8,8 @@ import sys
 import pytest
 
 from hpcpinn.errors import HpcpinnError, InputError, NothingToDoError, OutputError, SolveError
-from hpcpinn.parallel.abort import Outcome, attempt
-
-
-def fail_with(error: BaseException):
-    def work() -> None:
-        raise error
-
-    return work
+from hpcpinn.parallel import abort
+from hpcpinn.parallel.abort import Outcome, guarded, outcome_of
 
 
 @pytest.mark.parametrize(
@@ -33,16 +27,24 @@ def fail_with(error: BaseException):
     ],
 )
 def test_outcome_of_an_error(error: BaseException, code: int, message: str) -> None:
-    assert attempt(fail_with(error)) == Outcome(code, message)
+    assert outcome_of(error) == Outcome(code, message)
 
 
-def test_outcome_of_success() -> None:
-    assert attempt(lambda: None) == Outcome(0, "")
-    assert attempt(lambda: 4) == Outcome(4, "")
+def test_the_process_ends_with_the_code_of_its_work(monkeypatch: pytest.MonkeyPatch) -> None:
+    left: list[int] = []  # else it would leave the tests, too
+    monkeypatch.setattr(abort, "_leave_within", lambda seconds, code: left.append(code))
+    with pytest.raises(SystemExit) as ended, guarded():
+        pass
+    assert (ended.value.code, left) == (0, [])
+    with pytest.raises(SystemExit) as ended, guarded():
+        sys.exit(4)
+    assert (ended.value.code, left) == (4, [4])
 
 
 def test_unexpected_error_is_one_line_with_its_place() -> None:
-    outcome = attempt(fail_with(ValueError("first\nsecond\nthe cause")))
+    with pytest.raises(ValueError, match="first") as caught:
+        raise ValueError("first\nsecond\nthe cause")
+    outcome = outcome_of(caught.value)
     assert outcome.code == 1
     assert "\n" not in outcome.message
     assert outcome.message.startswith("internal error: ValueError: first … the cause at ")
@@ -50,7 +52,9 @@ def test_unexpected_error_is_one_line_with_its_place() -> None:
 
 
 def test_traceback_on_request() -> None:
-    message = attempt(fail_with(InputError("cell.swc:3")), debug=True).message
+    with pytest.raises(InputError) as caught:
+        raise InputError("cell.swc:3")
+    message = outcome_of(caught.value, debug=True).message
     assert message.startswith("Traceback")
     assert message.endswith("cell.swc:3")
 
@@ -67,8 +71,8 @@ def test_outcomes_survive_packing_at_a_fixed_size(text: str) -> None:
 
 def test_a_reader_that_goes_away_is_no_complaint() -> None:
     program = (
-        "from hpcpinn.parallel.abort import run_guarded\n"
-        "run_guarded(lambda: [print(i, flush=True) for i in range(100000)] and None)"
+        "from hpcpinn.parallel.abort import guarded\n"
+        "with guarded(): [print(i, flush=True) for i in range(100000)]"
     )
     done = subprocess.run(
         f"{shlex.quote(sys.executable)} -c {shlex.quote(program)} | head -n 1",

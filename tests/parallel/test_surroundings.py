@@ -133,7 +133,7 @@ def test_a_folder_that_was_deleted(tmp_path):
 @pytest.mark.skipif(not Path("/dev/full").exists(), reason="no /dev/full on this system")
 @pytest.mark.parametrize("buffered", ["", "1"])
 def test_a_log_on_a_full_disk_is_one_line(buffered):
-    program = "from hpcpinn.parallel.abort import run_guarded; run_guarded(lambda: print('x'))"
+    program = "from hpcpinn.parallel.abort import guarded\nwith guarded(): print('x')"
     done = python(program, "> /dev/full", PYTHONUNBUFFERED=buffered)
     assert done.returncode == 1
     assert done.stderr == (

@@ -10,7 +10,7 @@ import pytest
 from hpcpinn.errors import InputError, SolveError
 from hpcpinn.io.geometry import Box, Line, Points, ProbePoint, ProbeSite, Tree
 from hpcpinn.io.read import read
-from hpcpinn.parallel.abort import attempt
+from hpcpinn.parallel.abort import outcome_of
 from hpcpinn.systems.contract import _wrong_probes, no_number
 from tests.cli.in_process import hpcpinn
 from tests.io.runs import y_cable
@@ -160,10 +160,7 @@ def test_what_an_attempt_raises_has_the_time_of_its_window(tmp_path: Path, monke
     with pytest.raises(ValueError, match="^the pair parted") as caught:
         run_changed(tmp_path, monkeypatch, "        once = self._step", raised)
 
-    def again() -> None:
-        raise caught.value
-
-    told = attempt(again).message
+    told = outcome_of(caught.value).message
     assert re.match(r"internal error: ValueError: the pair parted \(in the window at t = 1\.\d+\) at \S+:\d+; ", told)
 
 
