@@ -56,9 +56,10 @@ duration = 2.0
 output_interval = 1.0
 output = "run.h5"
 """
-MEMBERS = FIELD.replace("[run]", '[population]\ncells = ["cell.swc", "second.swc"]\n[run]')
+MEMBERS = FIELD.replace("[run]", '[population]\ncells = ["first.swc", "second.swc"]\n[run]')
 _FILES = {
     "cell.swc": _CELL,
+    "first.swc": _CELL,
     "second.swc": _CELL.replace("45", "50"),
     "voltage.csv": "time_ms,soma\n0,-65\n0.05,-60\n5,-65\n",
     "field.csv": _FIELD,
@@ -92,7 +93,7 @@ CHANGES = (
     Change("field.toml", "field.csv", "field.file", "-500,-500,-500,900", "-500,-500,-500,901"),
     Change("field.toml", "wave.csv", "stimulation.waveform", "0.2,1", "0.21,1"),
     Change("field.toml", "map.h5", "split.flow_map"),
-    Change("members.toml", "cell.swc", "population.cells.0", "45 0 0", "46 0 0"),
+    Change("members.toml", "first.swc", "population.cells.0", "45 0 0", "46 0 0"),
     Change("members.toml", "second.swc", "population.cells.1", "50 0 0", "51 0 0"),
     Change("members.toml", "field.csv", "field.file", "900,90\n", "900,91\n"),
 )

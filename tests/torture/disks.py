@@ -1,6 +1,7 @@
 """Disks that are full or read-only, and files that are gone: one line that is true, and the rest is exact."""
 
 import contextlib
+import ctypes
 import os
 import random
 import re
@@ -19,6 +20,8 @@ from tests.torture.rows import must
 WAYS = ("quota", "disk", "read-only", "removed")
 _KINDS = ("coupled", "split", "square", "infer", "members")
 _ROOM = "size=256m"
+_OWN_MOUNTS = 0x00020000
+"""CLONE_NEWNS of unshare(2)."""
 _KEPT_TO = re.compile(r"everything up to time ([\d.e+-]+) is kept")
 
 
@@ -35,6 +38,8 @@ def spoiled(folder: Path, chance: random.Random, number: int) -> None:
             return  # it was over
         code = job.code()
         _look(job, code, what, out)
+        if out.parent.is_file():
+            out.parent.unlink()
         if way == "disk":
             subprocess.run(["mount", "-o", f"remount,{_ROOM}", str(out.parent)], check=True)
         if way != "read-only":
@@ -53,8 +58,8 @@ def _goes_on(kind: str, ranks: int, out: Path, what: str) -> None:
 def _surroundings(way: str, out: Path, chance: random.Random, is_early: bool, whole: Path) -> Iterator[int | None]:
     """Where a job is to write, and the bytes that its files may have."""
     place, size = out.parent, whole.stat().st_size
-    if way == "quota":
-        yield 2000 if is_early else int(chance.uniform(0.3, 1.0) * size)
+    if way == "quota":  # of which the complaint is a file, too
+        yield 6000 if is_early else int(chance.uniform(0.3, 1.0) * size)
     elif way == "disk":
         room = (
             8192 if is_early else int(chance.uniform(0.5, 1.2) * sum(f.stat().st_size for f in whole.parent.iterdir()))
@@ -134,11 +139,13 @@ def _look(job: Started, code: int, what: str, out: Path) -> None:
 
 
 def why_no_mounts() -> str:
-    """Why no disks of a few kilobytes can be had here."""
+    """Why no disks of a few kilobytes can be had here; where they can, mounts are seen by this process alone after."""
     if os.geteuid() != 0:
         return "only root mounts disks"
-    tried = subprocess.run(["unshare", "--mount", "mount", "-t", "tmpfs", "tmpfs", "/mnt"], capture_output=True)
-    return "" if tried.returncode == 0 else "nothing can be mounted here"
+    if ctypes.CDLL(None).unshare(_OWN_MOUNTS) != 0:
+        return "nothing can be mounted here"
+    tried = subprocess.run(["mount", "--make-rprivate", "/"], capture_output=True, text=True)
+    return "" if tried.returncode == 0 else f"nothing can be mounted here: {tried.stderr.strip()}"
 
 
 assert set(_KINDS) <= set(JOBS)

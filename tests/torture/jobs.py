@@ -242,7 +242,7 @@ def start(kind: str, ranks: int, out: Path, *more: str, largest: int | None = No
     return Started(process, out, errors)
 
 
-_KEPT = {"OMPI_MCA_odls_base_sigkill_timeout": "10", "JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS": "0"}
+_KEPT = {"OMPI_MCA_odls_base_sigkill_timeout": "2", "JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS": "0"}
 
 
 @cache
