@@ -3,28 +3,32 @@
 Checked is every argument, result and field of a dataclass of the package whose annotation names an array, at every
 call, or, in what JAX traces, when it is traced. Other annotations are for mypy alone. Functions within functions
 are left out, as they would be prepared anew at every call, and so are named tuples, which hold whatever a tree map
-makes of them. This is what jaxtyping's own plugin does, at a tenth of its price.
+makes of them. Shapes and types of numbers are checked everywhere; the library of an array where the domain is built
+and trained. Elsewhere JAX's functions also take NumPy's arrays and plain numbers, as JAX itself does. This is what
+jaxtyping's own plugin does, at a tenth of its price.
 """
 
 import ast
 import functools
 import importlib.util
+import operator
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from importlib.abc import MetaPathFinder
 from importlib.machinery import ModuleSpec, PathFinder, SourceFileLoader
-from types import CodeType, FunctionType, ModuleType
-from typing import Any, get_args
+from types import CodeType, FunctionType, ModuleType, UnionType
+from typing import Any, Union, get_args, get_origin
 from unittest.mock import patch
 
 import jax
+import numpy as np
 from beartype import BeartypeConf, beartype
 from jaxtyping import AbstractArray, jaxtyped
 
 PACKAGE = "hpcpinn"
 
-ROOMS = {"domain", "morphology", "networks", "parallel", "reference", "training"}
-"""Folders of the package that are checked; those that are not here yet still move, or take numbers for arrays."""
+TO_THE_LETTER = {"domain", "morphology", "networks", "parallel", "reference", "training"}
+"""Folders whose functions are given arrays of the library that they name, and no numbers for arrays without axes."""
 
 NAMES = {"Array", "Bool", "Complex", "Float", "Int", "Integer", "Num", "Shaped"}
 """Names in annotations that are of arrays."""
@@ -65,12 +69,28 @@ def _with_arrays_only(function: Any) -> Any:
     bare = functools.update_wrapper(bare, function)
     del bare.__wrapped__
     bare.__kwdefaults__ = function.__kwdefaults__
-    bare.__annotations__ = {name: hint for name, hint in function.__annotations__.items() if _is_of_arrays(hint)}
+    hints = {name: hint for name, hint in function.__annotations__.items() if _is_of_arrays(hint)}
+    if TO_THE_LETTER.isdisjoint(function.__module__.split(".")):
+        hints = {name: _of_any_library(hint) for name, hint in hints.items()}
+    bare.__annotations__ = hints
     return bare
 
 
+def _of_any_library(hint: Any) -> Any:
+    """The annotation with arrays of JAX or NumPy, and with numbers where an array may be without axes."""
+    if isinstance(hint, type) and issubclass(hint, AbstractArray):
+        kinds = [hint.dtype[kind, hint.dim_str] for kind in (jax.Array, np.ndarray)]
+        return kinds[0] | kinds[1] | float | np.generic if hint.dim_str in ("", "...") else kinds[0] | kinds[1]
+    if hint is jax.Array:
+        return jax.Array | np.ndarray | float | np.generic
+    origin, parts = get_origin(hint), tuple(map(_of_any_library, get_args(hint)))
+    if origin in (Union, UnionType):
+        return functools.reduce(operator.or_, parts)
+    return origin[parts] if origin in (tuple, list, dict, Sequence, Mapping) else hint
+
+
 def _is_of_arrays(hint: Any) -> bool:
-    if isinstance(hint, type):
+    if isinstance(hint, type) and get_origin(hint) is None:
         return issubclass(hint, (AbstractArray, jax.Array))
     return any(map(_is_of_arrays, get_args(hint)))
 
@@ -118,7 +138,7 @@ class _Finder(MetaPathFinder):
         self, fullname: str, path: Sequence[str] | None, target: ModuleType | None = None
     ) -> ModuleSpec | None:
         parts = fullname.split(".")
-        if parts[0] != PACKAGE or len(parts) < 2 or parts[1] not in ROOMS:
+        if parts[0] != PACKAGE:
             return None
         spec = PathFinder.find_spec(fullname, path, target)
         if spec is not None and type(spec.loader) is SourceFileLoader:

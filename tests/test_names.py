@@ -9,6 +9,8 @@ from pathlib import Path
 
 PACKAGE = Path(__file__).resolve().parent.parent / "hpcpinn"
 
+ARRAYS = {"Array", "jax.Array", "ndarray", "np.ndarray"}
+
 Defined = ast.ClassDef | ast.FunctionDef
 
 NO_NOUN = re.compile(
@@ -41,6 +43,12 @@ def test_what_is_described_is_there() -> None:
     assert missing == []
 
 
+def test_arrays_of_public_signatures_have_a_shape() -> None:
+    """Functions within functions are left out, as those are that begin with an underscore."""
+    bare = [f"{file}:{line}: {name}" for file in sources() for line, name in bare_in(parsed(file).body)]
+    assert bare == [], 'say the shape: Float[Array, ...], or Shaped[ndarray, "..."] where it has any'
+
+
 def described() -> Iterator[tuple[str, Defined, str, str]]:
     """Place, class or function, name and text of every entry under Attributes or Args in the package."""
     for file, node in nodes():
@@ -49,11 +57,52 @@ def described() -> Iterator[tuple[str, Defined, str, str]]:
                 yield f"{file}: {node.name}", node, name, text
 
 
+def sources() -> list[Path]:
+    return [file.relative_to(PACKAGE) for file in sorted(PACKAGE.rglob("*.py"))]
+
+
+@cache
+def parsed(file: Path) -> ast.Module:
+    return ast.parse((PACKAGE / file).read_text())
+
+
 @cache
 def nodes() -> list[tuple[Path, ast.AST]]:
     """Everything in every file of the package."""
-    files = sorted(PACKAGE.rglob("*.py"))
-    return [(file.relative_to(PACKAGE), node) for file in files for node in ast.walk(ast.parse(file.read_text()))]
+    return [(file, node) for file in sources() for node in ast.walk(parsed(file))]
+
+
+@cache
+def classes() -> dict[str, ast.ClassDef]:
+    """All classes by name, of which none has two meanings."""
+    return {node.name: node for _, node in nodes() if isinstance(node, ast.ClassDef)}
+
+
+def bare_in(body: list[ast.stmt]) -> Iterator[tuple[int, str]]:
+    """Lines and names of public parameters, results and fields that are arrays of no said shape."""
+    for node in body:
+        if not isinstance(node, Defined) or (node.name.startswith("_") and not node.name.endswith("__")):
+            continue
+        if isinstance(node, ast.FunctionDef):
+            given = [
+                (argument.arg, argument.annotation) for argument in ast.walk(node.args) if isinstance(argument, ast.arg)
+            ]
+            said = [*given, (node.name, node.returns)]
+        else:
+            yield from bare_in(node.body)
+            said = [(ast.unparse(x.target), x.annotation) for x in node.body if isinstance(x, ast.AnnAssign)]
+        yield from ((node.lineno, name) for name, hint in said if hint is not None and has_bare(hint))
+
+
+def has_bare(hint: ast.AST) -> bool:
+    """Whether an annotation names arrays outside of ``Float[Array, "n"]`` and its like."""
+    if isinstance(hint, ast.Subscript) and isinstance(hint.slice, ast.Tuple) and len(hint.slice.elts) == 2:
+        shape = hint.slice.elts[1]
+        if isinstance(shape, ast.Constant) and isinstance(shape.value, str):
+            return False
+    if isinstance(hint, ast.Name | ast.Attribute):
+        return ast.unparse(hint) in ARRAYS
+    return any(map(has_bare, ast.iter_child_nodes(hint)))
 
 
 def entries(docstring: str) -> Iterator[tuple[str, str]]:
@@ -71,9 +120,8 @@ def names_in(definition: Defined) -> set[str]:
     members |= {node.attr for node in inside if isinstance(node, ast.Attribute) and isinstance(node.ctx, ast.Store)}
     members |= {node.name for node in inside if isinstance(node, ast.FunctionDef)}
     for base in definition.bases:
-        for _, node in nodes():
-            if isinstance(base, ast.Name) and isinstance(node, ast.ClassDef) and node.name == base.id:
-                members |= names_in(node)
+        if isinstance(base, ast.Name) and base.id in classes():
+            members |= names_in(classes()[base.id])
     return members | {node.arg for node in inside if isinstance(node, ast.arg)}
 
 

@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Generic, NamedTuple, Protocol, TypeVar
 
 import numpy as np
-from jaxtyping import Float, Int
+from jaxtyping import Float, Int, Shaped
 from numpy import ndarray
 
 from hpcpinn.config.values import Description
@@ -65,7 +65,7 @@ class Packed:
         scalars: Values that all ranks share, by name: numbers, text, arrays.
     """
 
-    arrays: Mapping[str, ndarray] = field(default_factory=dict)
+    arrays: Mapping[str, Shaped[ndarray, "..."]] = field(default_factory=dict)
     scalars: Mapping[str, Any] = field(default_factory=dict)
 
 

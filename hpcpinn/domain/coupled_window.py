@@ -67,21 +67,23 @@ class CoupledWindow(WindowSolver):
 
         return jax.jit(run)
 
-    def corrected(self, window: Window, heads: Array, linear: Linearisation) -> Correction:
+    def corrected(self, window: Window, heads: Float[Array, "P K M"], linear: Linearisation) -> Correction:
         """A Gauss-Newton step from `heads` with all ends receiving zero."""
         return correct(
             self.equation, self.table, self.geometry, self.interfaces.rows,
             window, heads, linear, self.weights, batch=self.batch,
         )  # fmt: skip
 
-    def accepted(self, window: Window, linear: Linearisation, correction: Correction, robin_in: Array) -> Array:
+    def accepted(
+        self, window: Window, linear: Linearisation, correction: Correction, robin_in: Float[Array, "P ends K T"]
+    ) -> Float[Array, "P K M"]:
         """The heads after the step, with the ends receiving `robin_in`."""
         return accept(
             self.equation, self.table, self.geometry, self.interfaces.rows,
             window, linear, correction, robin_in, self.weights, batch=self.batch,
         )  # fmt: skip
 
-    def departure(self, heads: Array) -> Float[Array, "P K Q"]:
+    def departure(self, heads: Float[Array, "P K M"]) -> Float[Array, "P K Q"]:
         """How far the field is from rest at the collocation points."""
         return evaluate(self.table.inside.value, heads, self.equation)
 

@@ -68,23 +68,27 @@ class FirstOrderSweeps(ABC):
     steps: int
 
     @abstractmethod
-    def ends(self, duration: Float[Array, ""], heads: Array) -> tuple[Array, Array]:
+    def ends(
+        self, duration: Float[Array, ""], heads: Float[Array, "P K ..."]
+    ) -> tuple[Float[Array, "P ends K N"], Float[Array, "P ends K N"]]:
         """Departure from rest and its scaled outward slope at the ends, (P, ends, K, T). Traceable."""
 
     @abstractmethod
-    def departure(self, heads: Array) -> Float[Array, "P K Q"]:
+    def departure(self, heads: Float[Array, "P K ..."]) -> Float[Array, "P K Q"]:
         """How far the field is from rest at the collocation points. Traceable."""
 
     @abstractmethod
-    def start_missed(self, window: Any, heads: Array) -> Float[Array, "P K X"]:
+    def start_missed(self, window: Any, heads: Float[Array, "P K ..."]) -> Float[Array, "P K X"]:
         """How far the field begins from the window's initial data. Traceable."""
 
     @abstractmethod
-    def prepared(self, window: Any, heads: Array) -> Any:
+    def prepared(self, window: Any, heads: Float[Array, "P K ..."]) -> Any:
         """What a sweep trains the pieces with; leaves have the pieces as first axis. Traceable."""
 
     @abstractmethod
-    def piece_loss(self, piece: Any, robin_in: Array, heads: Array) -> Float[Array, ""]:
+    def piece_loss(
+        self, piece: Any, robin_in: Float[Array, "P ends K N"], heads: Float[Array, "P K ..."]
+    ) -> Float[Array, ""]:
         """What one piece minimises; a first axis of length 1 in all arguments. Traceable."""
 
     @cached_property
@@ -146,7 +150,9 @@ class FirstOrderSweeps(ABC):
         jump = jnp.max(self.communicator.max(worst))
         return Visit(traces, state, size, jnp.max(change / size), jump)
 
-    def swept(self, window: Any, guess: WindowIterate, given: Array, size: Float[Array, " K"]) -> WindowSolution:
+    def swept(
+        self, window: Any, guess: WindowIterate, given: Float[Array, "P ends K N"], size: Float[Array, " K"]
+    ) -> WindowSolution:
         """Solves a window; one row of `histories` holds all sweeps. Collective over all ranks."""
         state = jax.vmap(self.optimiser.begin)(guess.heads)
         visit = Visit(guess, state, size, jnp.asarray(jnp.inf), jnp.asarray(jnp.inf))
@@ -181,16 +187,18 @@ class FirstOrderWindow(FirstOrderSweeps, WindowSolver):
     steps: int = 10_000
     adaptive: bool = False
 
-    def ends(self, duration: Float[Array, ""], heads: Array) -> tuple[Array, Array]:
+    def ends(
+        self, duration: Float[Array, ""], heads: Float[Array, "P K M"]
+    ) -> tuple[Float[Array, "P ends K T"], Float[Array, "P ends K T"]]:
         return edge_values(self.equation, self.table, self.geometry, duration, heads)
 
-    def departure(self, heads: Array) -> Float[Array, "P K Q"]:
+    def departure(self, heads: Float[Array, "P K M"]) -> Float[Array, "P K Q"]:
         return evaluate(self.table.inside.value, heads, self.equation)
 
-    def start_missed(self, window: Window, heads: Array) -> Float[Array, "P K X"]:
+    def start_missed(self, window: Window, heads: Float[Array, "P K M"]) -> Float[Array, "P K X"]:
         return field_at(self.table.initial, heads, self.equation) - window.initial
 
-    def prepared(self, window: Window, heads: Array) -> Any:
+    def prepared(self, window: Window, heads: Float[Array, "P K M"]) -> Any:
         n_pieces, n_points = heads.shape[0], len(self.table.points.weight)
         emphasis = jnp.ones((n_pieces, n_points))
         if self.adaptive:
@@ -200,7 +208,9 @@ class FirstOrderWindow(FirstOrderSweeps, WindowSolver):
         everywhere = Window(duration, window.initial, window.forcing, emphasis)
         return self.geometry, self.interfaces.rows, everywhere, resolvent
 
-    def piece_loss(self, piece: Any, robin_in: Array, heads: Array) -> Float[Array, ""]:
+    def piece_loss(
+        self, piece: Any, robin_in: Float[Array, "P ends K T"], heads: Float[Array, "P K M"]
+    ) -> Float[Array, ""]:
         geometry, edges, window, resolvent = piece
         window = window._replace(duration=window.duration[0])
         rows = piece_rows(self.equation, self.table, geometry, edges, window, robin_in, resolvent, heads)
@@ -229,21 +239,25 @@ class FirstOrderRectangles(FirstOrderSweeps, RectangleWindow):
     optimiser: FirstOrder = FirstOrder()
     steps: int = 10_000
 
-    def ends(self, duration: Float[Array, ""], heads: Array) -> tuple[Array, Array]:
+    def ends(
+        self, duration: Float[Array, ""], heads: Float[Array, "P K M M L"]
+    ) -> tuple[Float[Array, "P sides K N"], Float[Array, "P sides K N"]]:
         return side_values(self.equation, self.table, self.geometry, duration, heads)
 
-    def departure(self, heads: Array) -> Float[Array, "P K Q"]:
+    def departure(self, heads: Float[Array, "P K M M L"]) -> Float[Array, "P K Q"]:
         return RectangleWindow.departure(self, heads)
 
-    def start_missed(self, window: rectangles.RectangleData, heads: Array) -> Float[Array, "P K X"]:
+    def start_missed(self, window: rectangles.RectangleData, heads: Float[Array, "P K M M L"]) -> Float[Array, "P K X"]:
         begun = start_values(self.equation, self.table, self.geometry, heads, self.table.start)
         return (begun - window.initial).reshape(*heads.shape[:2], -1)
 
-    def prepared(self, window: rectangles.RectangleData, heads: Array) -> Any:
+    def prepared(self, window: rectangles.RectangleData, heads: Float[Array, "P K M M L"]) -> Any:
         duration = jnp.full(heads.shape[0], window.duration)
         return self.geometry.walls, self.interfaces.rows, duration, window.initial
 
-    def piece_loss(self, piece: Any, robin_in: Array, heads: Array) -> Float[Array, ""]:
+    def piece_loss(
+        self, piece: Any, robin_in: Float[Array, "P sides K N"], heads: Float[Array, "P K M M L"]
+    ) -> Float[Array, ""]:
         walls, edges, duration, initial = piece
         geometry = self.geometry._replace(walls=walls)
         window = rectangles.RectangleData(duration[0], initial)

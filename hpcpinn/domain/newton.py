@@ -6,7 +6,7 @@ from typing import Any, NamedTuple, Protocol
 
 import jax.numpy as jnp
 import numpy as np
-from jaxtyping import Array, Float
+from jaxtyping import Array, Float, Int
 
 from hpcpinn.domain.interfaces import Interfaces
 from hpcpinn.domain.schwarz import SweepSettings, sweep_until_agreed
@@ -46,7 +46,7 @@ class NewtonStep(NamedTuple):
     traces: WindowIterate
     change: Float[Array, ""]
     size: Float[Array, " K"]
-    sweeps: Array
+    sweeps: Int[Array, ""]
     jump: Float[Array, ""]
     history: Float[Array, " S"]
 
@@ -86,15 +86,17 @@ class LocalTraining(Protocol):
     @property
     def sweeping(self) -> SweepSettings: ...
 
-    def corrected(self, window: Any, heads: Array, linear: Linearisation) -> Correction:
+    def corrected(self, window: Any, heads: Float[Array, "P K ..."], linear: Linearisation) -> Correction:
         """A Gauss-Newton step from `heads` with all ends receiving zero. Traceable."""
         ...
 
-    def accepted(self, window: Any, linear: Linearisation, correction: Correction, robin_in: Array) -> Array:
+    def accepted(
+        self, window: Any, linear: Linearisation, correction: Correction, robin_in: Float[Array, "P ends K N"]
+    ) -> Float[Array, "P K ..."]:
         """The heads after the step, with the ends receiving `robin_in`. Traceable."""
         ...
 
-    def departure(self, heads: Array) -> Float[Array, "P K Q"]:
+    def departure(self, heads: Float[Array, "P K ..."]) -> Float[Array, "P K Q"]:
         """How far the field is from rest at the collocation points. Traceable."""
         ...
 
@@ -107,7 +109,7 @@ def newton_step(
     given: Float[Array, "P ends K T"],
     size: Float[Array, " K"],
     tolerance: Float[Array, ""] | float,
-    limit: Array | int,
+    limit: Int[Array, ""] | int,
 ) -> NewtonStep:
     """One Gauss-Newton step of all pieces. Traceable; collective over all ranks.
 

@@ -64,20 +64,26 @@ class RectangleWindow:
         """A window that needs more is given up, to be tried again shorter."""
         return self.sweeping.most_per_window
 
-    def corrected(self, window: RectangleData, heads: Array, linear: Linearisation) -> Correction:
+    def corrected(self, window: RectangleData, heads: Float[Array, "P K M M L"], linear: Linearisation) -> Correction:
         """A Gauss-Newton step from `heads` with all sides receiving zero."""
         return correct(
             self.equation, self.table, self.geometry, self.interfaces.rows, window, heads, linear, self.weights
         )
 
-    def accepted(self, window: RectangleData, linear: Linearisation, correction: Correction, robin_in: Array) -> Array:
+    def accepted(
+        self,
+        window: RectangleData,
+        linear: Linearisation,
+        correction: Correction,
+        robin_in: Float[Array, "P sides K N"],
+    ) -> Float[Array, "P K M M L"]:
         """The heads after the step, with the sides receiving `robin_in`."""
         return accept(
             self.equation, self.table, self.geometry, self.interfaces.rows,
             window, linear, correction, robin_in, self.weights,
         )  # fmt: skip
 
-    def departure(self, heads: Array) -> Float[Array, "P K Q"]:
+    def departure(self, heads: Float[Array, "P K M M L"]) -> Float[Array, "P K Q"]:
         """How far the field is from rest at the collocation points."""
         line = self.table.line.value
         x, y = line[self.geometry.walls[:, 0]], line[self.geometry.walls[:, 1]]

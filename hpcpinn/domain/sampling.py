@@ -92,7 +92,7 @@ class Sampler:
 
 
 def in_blocks(
-    function: Callable[[Float[np.ndarray, " t"]], Array], times: Float[np.ndarray, " T"]
+    function: Callable[[Float[np.ndarray, " t"]], Float[Array, "t ..."]], times: Float[np.ndarray, " T"]
 ) -> Float[np.ndarray, "T ..."]:
     """Applies a compiled function of many times in calls of one length, which share one compilation."""
     padded = np.pad(times, (0, -len(times) % _TIMES_PER_CALL), mode="edge")

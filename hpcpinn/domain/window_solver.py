@@ -129,7 +129,7 @@ class WindowSolver(ABC):
         """First guess of a window: the field at its start, held."""
         return self._continued(field, duration)
 
-    def given_flux(self, flux: Float[Array, "P 2 T"], species: int, duration: float) -> Array:
+    def given_flux(self, flux: Float[Array, "P 2 T"], species: int, duration: float) -> Float[Array, "P 2 K T"]:
         """What fluxes of one species (amount per time into the node) add to what ends receive."""
         return self._given_flux(flux, species, duration)
 

@@ -175,7 +175,7 @@ class NamedModel:
     names: tuple[str, ...]
     units: tuple[str, ...]
     measure: tuple[float, ...]
-    predicted: Callable[[Mapping[str, Array], At], Float[Array, " N"]]
+    predicted: Callable[[Mapping[str, Float[Array, ""]], At], Float[Array, " N"]]
     places: Callable[[Observations], At] = columns_of
 
     @cached_property

@@ -8,7 +8,7 @@ Gelman, Yao, Gabry, JMLR 25 (2024) 72), whose shape k also says whether the weig
 from dataclasses import dataclass
 
 import numpy as np
-from jaxtyping import Float
+from jaxtyping import Float, Int
 from numpy import ndarray
 from scipy.special import gammaln
 
@@ -131,7 +131,7 @@ def quantiles(
     return np.array(found).reshape(len(probabilities), *values.shape[1:])
 
 
-def resampled(weight: Float[ndarray, " N"], seed: int) -> ndarray:
+def resampled(weight: Float[ndarray, " N"], seed: int) -> Int[ndarray, " N"]:
     """Numbers of as many draws of equal weight, systematically drawn and shuffled."""
     rng, count = np.random.default_rng(seed), len(weight)
     edges = np.cumsum(weight)

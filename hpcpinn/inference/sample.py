@@ -286,10 +286,10 @@ def _in_turn(made: Any, z: Float[ndarray, "C S p"]) -> Float[ndarray, "CS N"]:
     return np.asarray(jax.jit(lambda z: jax.lax.map(made, z, batch_size=_TOGETHER))(every))
 
 
-def _log_likelihood(missed: Float[ndarray, "D N"], found: Fitted) -> Float[ndarray, "D N"]:
-    """Of every observation, from (model − data)/noise of draws."""
+def _log_likelihood(missed: Float[ndarray, "... N"], found: Fitted) -> Float[ndarray, "D N"]:
+    """Of every observation, from (model − data)/noise of one draw, or of several."""
     constant = np.log(found.observed.observations.noise) + 0.5 * np.log(2.0 * np.pi)
-    likelihood: Float[ndarray, "D N"] = -0.5 * missed**2 - constant
+    likelihood: Float[ndarray, "... N"] = -0.5 * missed**2 - constant
     return likelihood
 
 

@@ -4,6 +4,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from math import isfinite
 
+from jaxtyping import Float
 from numpy import ndarray
 
 from hpcpinn.io.estimates import Estimates
@@ -65,7 +66,7 @@ def inference_verdict(
     estimates: Estimates,
     misfit: float,
     *,
-    intervals: Sequence[Sequence[float]] | ndarray | None = None,
+    intervals: Sequence[Sequence[float]] | Float[ndarray, "p 2"] | None = None,
     model_is_wrong: bool | None = None,
     probability: float | None = None,
     left: Sequence[str] = (),

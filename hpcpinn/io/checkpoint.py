@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING, Any
 
 import h5py
 import numpy as np
-from jaxtyping import Int
+from jaxtyping import Int, Shaped
 from numpy import ndarray
 
 from hpcpinn import __version__
@@ -96,7 +96,7 @@ def save(
     communicator: "Communicator",
     pieces: Int[ndarray, " n"],
     n_pieces: int,
-    arrays: Mapping[str, ndarray],
+    arrays: Mapping[str, Shaped[ndarray, "..."]],
     scalars: Mapping[str, Any],
     fingerprint: Mapping[str, str],
 ) -> None:
@@ -139,7 +139,7 @@ def load(
     communicator: "Communicator",
     pieces: Int[ndarray, " n"],
     fingerprint: Mapping[str, str],
-) -> tuple[dict[str, ndarray], Scalars]:
+) -> tuple[dict[str, Shaped[ndarray, "..."]], Scalars]:
     """Reads this rank's share of a checkpoint, on any number of ranks. Collective over all ranks.
 
     Args:
@@ -298,7 +298,7 @@ def _differs(key: str, saved: Mapping[str, str], wanted: Mapping[str, str]) -> b
     return values[0] != values[1]
 
 
-def _read(file: h5py.File, pieces: Int[ndarray, " n"]) -> tuple[dict[str, ndarray], Scalars]:
+def _read(file: h5py.File, pieces: Int[ndarray, " n"]) -> tuple[dict[str, Shaped[ndarray, "..."]], Scalars]:
     arrays = {name: dataset[:][pieces] for name, dataset in file["arrays"].items()}
     scalars = {name: _plain(dataset) for name, dataset in file["scalars"].items()}
     return arrays, scalars

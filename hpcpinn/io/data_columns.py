@@ -4,6 +4,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import numpy as np
+from jaxtyping import Float, Shaped
 
 from hpcpinn.errors import InputError
 from hpcpinn.io import storage
@@ -87,7 +88,7 @@ def _conversion(unit: str, wanted: str | None, known: Mapping[str, Mapping[str, 
 
 def read_datasets(
     path: Path, units: Mapping[str, str | None], known: Mapping[str, Mapping[str, float]]
-) -> dict[str, np.ndarray]:
+) -> dict[str, Shaped[np.ndarray, " rows"]]:
     """The datasets of ``/observations`` in an HDF5 file, numbers as float64; an attribute ``units`` is checked.
 
     Args:
@@ -128,7 +129,7 @@ def _column(path: Path, place: str, values: object, text: bool) -> np.ndarray:
     return column.astype(float)
 
 
-def numbers_in(path: Path, lines: Sequence[int], name: str, cells: Sequence[str]) -> np.ndarray:
+def numbers_in(path: Path, lines: Sequence[int], name: str, cells: Sequence[str]) -> Float[np.ndarray, " rows"]:
     """The numbers of a column's cells.
 
     Raises:

@@ -8,6 +8,7 @@ from typing import Any
 
 import h5py
 import numpy as np
+from jaxtyping import Shaped
 from numpy import ndarray
 
 from hpcpinn import __version__
@@ -138,6 +139,6 @@ def plain(value: Any) -> Any:
     return value.item() if isinstance(value, np.generic) else value
 
 
-def columns_in(group: h5py.Group, rows: int) -> dict[str, ndarray]:
+def columns_in(group: h5py.Group, rows: int) -> dict[str, Shaped[ndarray, " rows"]]:
     """The first rows of all columns of a table."""
     return {name: column[:rows] for name, column in group.items()}

@@ -4,6 +4,7 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
+from jaxtyping import Shaped
 
 from hpcpinn.errors import lacking
 from hpcpinn.wording import amount_of, biology, biology_of
@@ -12,7 +13,7 @@ if TYPE_CHECKING:
     import xarray
 
 
-def described(title: str, facts: Mapping[str, str], arrays: Mapping[str, tuple[np.ndarray, str]]) -> str:
+def described(title: str, facts: Mapping[str, str], arrays: Mapping[str, tuple[Shaped[np.ndarray, "..."], str]]) -> str:
     """A few lines: the title, facts, and the arrays with shapes and units.
 
     Args:

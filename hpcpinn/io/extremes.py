@@ -6,7 +6,7 @@ from pathlib import Path
 
 import h5py
 import numpy as np
-from jaxtyping import Float, Int
+from jaxtyping import Float, Int, Shaped
 from numpy import ndarray
 
 from hpcpinn.io import layout, schema, storage
@@ -84,7 +84,7 @@ def peaks(path: str | Path, field: str) -> tuple[Peak, ...]:
         return tuple(seen.peak(cell, probe, rest) for cell, probe, rest in found)
 
 
-def probe_places_in(file: h5py.File) -> dict[str, ndarray]:
+def probe_places_in(file: h5py.File) -> dict[str, Shaped[ndarray, " p"]]:
     """Where probes are, as `Geometry.probe_site` takes it."""
     found = declared_in(file, schema.PROBES)
     return {name.removeprefix("probes/"): x for name, x in found.items() if name not in ("probes/name", "probes/time")}
@@ -113,10 +113,10 @@ _Found = tuple[float, float, int, float]
 def _largest(
     values: h5py.Dataset,
     times: Float[ndarray, " T"],
-    first: Int[ndarray, " M+1"],
+    first: Int[ndarray, " ends"],
     order: Int[ndarray, " P"] | None = None,
 ) -> list[_Found | None]:
-    """The largest rise above the first row in every group of columns; groups are stretches of `order`."""
+    """The largest rise above the first row in every group of columns: stretches of `order`, between `first`."""
     found: list[_Found | None] = [None] * (len(first) - 1)
     order = np.arange(int(np.prod(values.shape[1:]))) if order is None else order
     for begin, start, part in in_blocks(values, len(times)):

@@ -12,6 +12,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 import numpy as np
+from jaxtyping import Float
 from numpy import ndarray
 
 from hpcpinn import __version__
@@ -34,7 +35,7 @@ class FlowMapRecord:
         training: Settings and time of the training, numbers or text.
     """
 
-    layers: tuple[tuple[ndarray, ndarray], ...]
+    layers: tuple[tuple[Float[ndarray, "inputs outputs"], Float[ndarray, " outputs"]], ...]
     constants: Mapping[str, float]
     box: Mapping[str, tuple[float, float]]
     error: Mapping[str, tuple[float, float, float]] = field(default_factory=dict)
@@ -90,7 +91,9 @@ def _plain(value: np.generic | str) -> float | int | str:
     return value if isinstance(value, str) else value.item()
 
 
-def _check_layers(path: Path, layers: tuple[tuple[ndarray, ndarray], ...]) -> None:
+def _check_layers(
+    path: Path, layers: tuple[tuple[Float[ndarray, "inputs outputs"], Float[ndarray, " outputs"]], ...]
+) -> None:
     """Raises InputError unless the layers fit each other and are finite."""
     if not layers:
         raise InputError(f"{path}: holds no layer; train the flow map again (hpcpinn flow-map train)")

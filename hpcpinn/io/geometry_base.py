@@ -7,7 +7,7 @@ from typing import Any, ClassVar, Self
 
 import h5py
 import numpy as np
-from jaxtyping import Int
+from jaxtyping import Float, Int, Shaped
 from numpy import ndarray
 
 from hpcpinn.errors import InputError
@@ -97,7 +97,7 @@ class Geometry(ABC):
         """A line or two for people, by what they are about."""
 
     @abstractmethod
-    def coordinates(self) -> dict[str, tuple[Any, ndarray, str]]:
+    def coordinates(self) -> dict[str, tuple[Any, Shaped[ndarray, "..."], str]]:
         """Axes, values and unit of what says where a value is."""
 
     @abstractmethod
@@ -115,11 +115,11 @@ class Geometry(ABC):
             InputError: There is no such place.
         """
 
-    def probe_site(self, places: Mapping[str, ndarray], number: int) -> str:
+    def probe_site(self, places: Mapping[str, Shaped[ndarray, " p"]], number: int) -> str:
         """What people call the place of a probe; `places` as `probe_places` made them."""
         return at_words({name: float(values[number]) for name, values in places.items()})
 
-    def probe_places(self, probes: Sequence[Probe]) -> dict[str, ndarray]:
+    def probe_places(self, probes: Sequence[Probe]) -> dict[str, Shaped[ndarray, " p"]]:
         """Columns that say where probes are."""
         points = [probe.at for probe in probes if isinstance(probe, ProbePoint)]
         places = np.reshape(np.array(points, float), (len(probes), len(self.axes)))
@@ -138,7 +138,7 @@ class Geometry(ABC):
         raise InputError(f"a {self.kind} has no members; take the whole result")
 
 
-def nearest(place: str, lines: Mapping[str, ndarray]) -> tuple[int, ...]:
+def nearest(place: str, lines: Mapping[str, Float[ndarray, " _"]]) -> tuple[int, ...]:
     """The cells of a grid that hold a place.
 
     Args:

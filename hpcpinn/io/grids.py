@@ -6,7 +6,7 @@ from typing import Any, Self
 
 import h5py
 import numpy as np
-from jaxtyping import Bool, Float, Int
+from jaxtyping import Bool, Float, Int, Shaped
 from numpy import ndarray
 
 from hpcpinn.errors import InputError
@@ -78,8 +78,8 @@ class Box(Geometry):
             return grid
         return grid | {"parts": f"{counted(len(self.subdomains.owner), 'subdomain')} on {counted(ranks, 'rank')}"}
 
-    def coordinates(self) -> dict[str, tuple[Any, ndarray, str]]:
-        along: dict[str, tuple[Any, ndarray, str]] = {
+    def coordinates(self) -> dict[str, tuple[Any, Shaped[ndarray, "..."], str]]:
+        along: dict[str, tuple[Any, Shaped[ndarray, "..."], str]] = {
             name: (name, getattr(self, name), "um") for name in self.axes
         }  # fmt: skip
         return along if self.mask is None else along | {"mask": (self.axes, self.mask.astype(int), "")}
@@ -138,7 +138,7 @@ class Line(Geometry):
     def facts(self, ranks: int) -> dict[str, str]:
         return {"line": counted(len(self.x), "point")}
 
-    def coordinates(self) -> dict[str, tuple[Any, ndarray, str]]:
+    def coordinates(self) -> dict[str, tuple[Any, Shaped[ndarray, "..."], str]]:
         return {"x": ("x", self.x, "um")}
 
     def site(self, column: int) -> str:
@@ -192,7 +192,7 @@ class Points(Geometry):
     def facts(self, ranks: int) -> dict[str, str]:
         return {} if self.name == ("",) else {"points": counted(len(self.name), "point")}
 
-    def coordinates(self) -> dict[str, tuple[Any, ndarray, str]]:
+    def coordinates(self) -> dict[str, tuple[Any, Shaped[ndarray, "..."], str]]:
         return {"name": ("point", np.array(self.name), "")}
 
     def site(self, column: int) -> str:
@@ -203,7 +203,7 @@ class Points(Geometry):
             return self.name.index(place)
         raise InputError(f"place {place!r}: no such point; there are {listed([repr(name) for name in self.name])}")
 
-    def probe_places(self, probes: Sequence[Probe]) -> dict[str, ndarray]:
+    def probe_places(self, probes: Sequence[Probe]) -> dict[str, Shaped[ndarray, " p"]]:
         if probes:
             raise ValueError("points are recorded as they are: hand in more frames, not probes")
         return {}

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import h5py
 import numpy as np
-from jaxtyping import Float, Int
+from jaxtyping import Float, Int, Shaped
 from numpy import ndarray
 
 from hpcpinn.errors import InputError
@@ -37,11 +37,11 @@ class Probes:
     """
 
     name: tuple[str, ...]
-    places: dict[str, ndarray]
+    places: dict[str, Shaped[ndarray, " p"]]
     time: Float[ndarray, " Tp"]
     fields: dict[str, Float[ndarray, "Tp P"]]
 
-    def __getattr__(self, name: str) -> ndarray:
+    def __getattr__(self, name: str) -> Shaped[ndarray, "..."]:
         found = vars(self).get("fields", {}) | vars(self).get("places", {})
         if name not in found:
             raise AttributeError(f"no field {name!r} was recorded at probes; there are {listed(list(found))}")
@@ -94,8 +94,8 @@ class Result:
     fields: dict[str, Float[ndarray, "T ..."]]
     declared: tuple[Variable, ...]
     probes: Probes
-    windows: dict[str, ndarray]
-    sweeps: dict[str, ndarray]
+    windows: dict[str, Shaped[ndarray, " W"]]
+    sweeps: dict[str, Shaped[ndarray, " S"]]
     config: dict[str, Any]
     units: dict[str, str]
     attributes: dict[str, Any]
@@ -104,7 +104,7 @@ class Result:
     member_pieces: tuple[int, ...] = ()
     member_configs: tuple[dict[str, Any], ...] = ()
 
-    def __getattr__(self, name: str) -> ndarray:
+    def __getattr__(self, name: str) -> Float[ndarray, "T ..."]:
         fields = vars(self).get("fields", {})
         if name not in fields:
             raise AttributeError(f"a result has no {name!r}; its fields are {listed(list(fields))}")

@@ -19,7 +19,7 @@ from typing import TYPE_CHECKING, Any
 
 import h5py
 import numpy as np
-from jaxtyping import Int
+from jaxtyping import Int, Shaped
 from numpy import ndarray
 
 from hpcpinn.errors import InputError, OutputError
@@ -220,7 +220,9 @@ def open_shared(path: Path, communicator: "Communicator") -> Iterator[h5py.File]
             yield file
 
 
-def write_columns(dataset: h5py.Dataset, first_row: int, columns: Int[ndarray, " n"], values: ndarray) -> None:
+def write_columns(
+    dataset: h5py.Dataset, first_row: int, columns: Int[ndarray, " n"], values: Shaped[ndarray, "rows n"]
+) -> None:
     """Writes this rank's columns of some rows. Collective over all ranks that have the file open.
 
     Args:
@@ -234,7 +236,7 @@ def write_columns(dataset: h5py.Dataset, first_row: int, columns: Int[ndarray, "
     _write_blocks(dataset, corners, extents, values)
 
 
-def write_rows(dataset: h5py.Dataset, rows: Int[ndarray, " n"], values: ndarray) -> None:
+def write_rows(dataset: h5py.Dataset, rows: Int[ndarray, " n"], values: Shaped[ndarray, "n ..."]) -> None:
     """Writes this rank's rows. Collective over all ranks that have the file open.
 
     Args:

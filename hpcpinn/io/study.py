@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
-from jaxtyping import Float, Int
+from jaxtyping import Float, Int, Shaped
 from numpy import ndarray
 
 from hpcpinn.io import datasets, storage
@@ -47,8 +47,8 @@ class StudyResult:
     start: Float[ndarray, " p"]
     noise: Float[ndarray, " n"]
     observations: Int[ndarray, " m"]
-    draws: Mapping[str, ndarray]
-    cells: Mapping[str, ndarray]
+    draws: Mapping[str, Shaped[ndarray, "..."]]
+    cells: Mapping[str, Shaped[ndarray, "..."]]
     config: str
 
     @property

@@ -7,7 +7,7 @@ from typing import Any, Self
 
 import h5py
 import numpy as np
-from jaxtyping import Float, Int
+from jaxtyping import Float, Int, Shaped
 from numpy import ndarray
 
 from hpcpinn.io import datasets, schema
@@ -132,7 +132,7 @@ class Tree(Geometry):
             "cell": f"{counted(sections, 'section')} in {counted(pieces, 'piece')} and {counted(self.shape[0], 'cell')}"
         }
 
-    def coordinates(self) -> dict[str, tuple[Any, ndarray, str]]:
+    def coordinates(self) -> dict[str, tuple[Any, Shaped[ndarray, "..."], str]]:
         cells, names = self.cells, np.array([s.name for s in self.cable.sections])
         return {
             "piece": ("cell", cells.piece, ""),
@@ -150,7 +150,7 @@ class Tree(Geometry):
         site, per = parse_site(place, self.cable), self.cells_per_piece
         return site.frustum * per + min(int(site.fraction * per), per - 1)
 
-    def probe_site(self, places: Mapping[str, ndarray], number: int) -> str:
+    def probe_site(self, places: Mapping[str, Shaped[ndarray, " p"]], number: int) -> str:
         return self._site(int(places["piece"][number]), float(places["fraction"][number]))
 
     def _site(self, piece: int, fraction: float) -> str:
@@ -160,7 +160,7 @@ class Tree(Geometry):
         along = float((cable.start[piece] + fraction * cable.length[piece]) / total)
         return site_name(cable, section, round(along, 3))
 
-    def probe_places(self, probes: Sequence[Probe]) -> dict[str, ndarray]:
+    def probe_places(self, probes: Sequence[Probe]) -> dict[str, Shaped[ndarray, " p"]]:
         sites = [probe for probe in probes if isinstance(probe, ProbeSite)]
         return {
             "piece": np.array([p.piece for p in sites], np.int64),

@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from dataclasses import fields, replace
 
 import numpy as np
-from jaxtyping import Int
+from jaxtyping import Int, Shaped
 from numpy import ndarray
 
 from hpcpinn.morphology.cable import Cable, Section
@@ -82,7 +82,7 @@ def join_compartments(parts: Sequence[Compartments]) -> Compartments:
     )
 
 
-def points_of(parts: Sequence[Compartments], values: Sequence[ndarray]) -> ndarray:
+def points_of(parts: Sequence[Compartments], values: Sequence[Shaped[ndarray, "..."]]) -> Shaped[ndarray, "points ..."]:
     """Values at the points of every cell in the order of `join_compartments`."""
     compartments = [x[: part.count] for part, x in zip(parts, values, strict=True)]
     return np.concatenate([*compartments, *(x[part.count :] for part, x in zip(parts, values, strict=True))])

@@ -5,7 +5,7 @@ from typing import Any, TypeVar
 
 import jax
 from jax.custom_batching import custom_vmap
-from jaxtyping import Array
+from jaxtyping import Array, Shaped
 
 from hpcpinn.parallel.communicator import Communicator
 from hpcpinn.parallel.exchange import ExchangePlan
@@ -38,13 +38,13 @@ class BatchedCommunicator(Communicator):
     def mpi(self) -> Any | None:
         return self.inner.mpi
 
-    def sum(self, x: Array) -> Array:
+    def sum(self, x: Shaped[Array, "*shape"]) -> Shaped[Array, "*shape"]:
         return self._sum(jax.numpy.asarray(x))
 
-    def allgather(self, x: Array) -> Array:
+    def allgather(self, x: Shaped[Array, "*shape"]) -> Shaped[Array, " ranks *shape"]:
         return self.inner.allgather(x)
 
-    def exchange(self, x: Array, plan: ExchangePlan) -> Array:
+    def exchange(self, x: Shaped[Array, " slots *rest"], plan: ExchangePlan) -> Shaped[Array, " slots *rest"]:
         return self.inner.exchange(x, plan)
 
     def gather(self, value: T) -> list[T] | None:

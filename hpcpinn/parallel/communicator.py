@@ -10,7 +10,7 @@ from collections.abc import Callable
 from typing import Any, TypeVar
 
 import jax.numpy as jnp
-from jaxtyping import Array
+from jaxtyping import Array, Shaped
 
 from hpcpinn.errors import InputError
 from hpcpinn.parallel.exchange import ExchangePlan
@@ -37,15 +37,15 @@ class Communicator(ABC):
         """mpi4py communicator for collective files, None without MPI. Not collective."""
 
     @abstractmethod
-    def sum(self, x: Array) -> Array:
+    def sum(self, x: Shaped[Array, "*shape"]) -> Shaped[Array, "*shape"]:
         """Sum over all ranks, element by element; the same bits on every rank. Traceable."""
 
     @abstractmethod
-    def allgather(self, x: Array) -> Array:
+    def allgather(self, x: Shaped[Array, "*shape"]) -> Shaped[Array, " ranks *shape"]:
         """The arrays of all ranks, of equal shape, stacked along a new first axis. Traceable."""
 
     @abstractmethod
-    def exchange(self, x: Array, plan: ExchangePlan) -> Array:
+    def exchange(self, x: Shaped[Array, " slots *rest"], plan: ExchangePlan) -> Shaped[Array, " slots *rest"]:
         """Swap rows with neighbouring ranks. Traceable; collective among the plan's partners.
 
         Args:
@@ -72,7 +72,7 @@ class Communicator(ABC):
     def barrier(self) -> None:
         """Return when every rank has come here."""
 
-    def max(self, x: Array) -> Array:
+    def max(self, x: Shaped[Array, "*shape"]) -> Shaped[Array, "*shape"]:
         """Largest value over all ranks, element by element. Traceable.
 
         A NaN on any rank is a NaN on all: MPI's own maximum may lose it, and with it the news
@@ -134,13 +134,13 @@ class SerialCommunicator(Communicator):
     def mpi(self) -> None:
         return None
 
-    def sum(self, x: Array) -> Array:
+    def sum(self, x: Shaped[Array, "*shape"]) -> Shaped[Array, "*shape"]:
         return jnp.asarray(x)
 
-    def allgather(self, x: Array) -> Array:
+    def allgather(self, x: Shaped[Array, "*shape"]) -> Shaped[Array, " ranks *shape"]:
         return jnp.asarray(x)[None]
 
-    def exchange(self, x: Array, plan: ExchangePlan) -> Array:
+    def exchange(self, x: Shaped[Array, " slots *rest"], plan: ExchangePlan) -> Shaped[Array, " slots *rest"]:
         if plan.rounds:
             raise InputError(f"exchange: the plan names ranks {plan.partners}, but there is only one rank")
         return x

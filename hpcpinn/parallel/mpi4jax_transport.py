@@ -2,7 +2,7 @@
 
 import jax.numpy as jnp
 import mpi4jax
-from jaxtyping import Array
+from jaxtyping import Array, Shaped
 from mpi4py import MPI
 
 from hpcpinn.parallel.exchange import ExchangePlan
@@ -25,15 +25,15 @@ class Mpi4jaxCommunicator(MpiHostCommunicator):
         super().__init__()
         self._traced = MPI.COMM_WORLD.Clone()
 
-    def sum(self, x: Array) -> Array:
+    def sum(self, x: Shaped[Array, "*shape"]) -> Shaped[Array, "*shape"]:
         total: Array = mpi4jax.allreduce(jnp.asarray(x), op=MPI.SUM, comm=self._traced)
         return total
 
-    def allgather(self, x: Array) -> Array:
+    def allgather(self, x: Shaped[Array, "*shape"]) -> Shaped[Array, " ranks *shape"]:
         collected: Array = mpi4jax.allgather(jnp.asarray(x), comm=self._traced)
         return collected
 
-    def exchange(self, x: Array, plan: ExchangePlan) -> Array:
+    def exchange(self, x: Shaped[Array, " slots *rest"], plan: ExchangePlan) -> Shaped[Array, " slots *rest"]:
         received = []
         for meeting in plan.rounds:
             outgoing = x[meeting.send_rows]

@@ -10,7 +10,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 from jax.experimental import io_callback
-from jaxtyping import Array
+from jaxtyping import Array, Shaped
 from mpi4py import MPI
 from numpy import ndarray
 
@@ -27,7 +27,7 @@ class Mpi4pyCommunicator(MpiHostCommunicator):
         super().__init__()
         self._traced = MPI.COMM_WORLD.Dup()
 
-    def sum(self, x: Array) -> Array:
+    def sum(self, x: Shaped[Array, "*shape"]) -> Shaped[Array, "*shape"]:
         def add(values: ndarray) -> ndarray:
             total = np.empty_like(values)
             self._traced.Allreduce(values, total, op=MPI.SUM)
@@ -36,7 +36,7 @@ class Mpi4pyCommunicator(MpiHostCommunicator):
         x = jnp.asarray(x)
         return _call(add, x.shape, x)
 
-    def allgather(self, x: Array) -> Array:
+    def allgather(self, x: Shaped[Array, "*shape"]) -> Shaped[Array, " ranks *shape"]:
         def collect(values: ndarray) -> ndarray:
             everything = np.empty((self.size, *values.shape), values.dtype)
             self._traced.Allgather(values, everything)
@@ -45,7 +45,7 @@ class Mpi4pyCommunicator(MpiHostCommunicator):
         x = jnp.asarray(x)
         return _call(collect, (self.size, *x.shape), x)
 
-    def exchange(self, x: Array, plan: ExchangePlan) -> Array:
+    def exchange(self, x: Shaped[Array, " slots *rest"], plan: ExchangePlan) -> Shaped[Array, " slots *rest"]:
         def swap(outgoing: ndarray) -> ndarray:
             incoming = np.empty((len(plan.receive_rows), *outgoing.shape[1:]), outgoing.dtype)
             sent = received = 0

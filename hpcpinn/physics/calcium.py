@@ -131,7 +131,7 @@ def _balanced(k: CalciumConstants) -> Float[Array, "..."]:
 
 
 @jax.jit
-def _at_rest(k: CalciumConstants) -> tuple[Float[Array, ""], Float[Array, ""]]:
+def _at_rest(k: CalciumConstants) -> tuple[Float[Array, "..."], Float[Array, "..."]]:
     """What channels let in and pumps remove at rest, µM·µm/s."""
     V, c = jnp.asarray(k.rest_voltage), jnp.asarray(k.c_rest)
     source, sink = ghk.channel(V, gates.opening(gates.steady(V, k), k), k)

@@ -100,12 +100,12 @@ class CalciumSystem:
         """The plain numbers that it is measured by."""
         return self.constants if self.measured_by is None else self.measured_by
 
-    def membrane_influx(self, c: Float[Array, "..."], forcing: CalciumForcing) -> Array:
+    def membrane_influx(self, c: Float[Array, "..."], forcing: CalciumForcing) -> Float[Array, "..."]:
         """j_PM, µM·µm/s, positive into the cytosol."""
         channel = (forcing.channel_source, forcing.channel_sink)
         return calcium.membrane_flux(c, channel, forcing.release, self.constants)
 
-    def membrane_inward(self, forcing: CalciumForcing) -> Array:
+    def membrane_inward(self, forcing: CalciumForcing) -> Float[Array, "..."]:
         """The inward terms of j_PM: channels, release and leak, µM·µm/s."""
         leak = calcium.balanced_leak(self.constants) * self.constants.c_o
         return forcing.channel_source + forcing.release + leak

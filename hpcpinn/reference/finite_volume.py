@@ -68,7 +68,7 @@ def solve(
     parts: int | None = None,
     points: tuple[Int[ndarray, " P"], Float[ndarray, " P"]] | None = None,
     start: float = 0.0,
-    initial: Mapping[str, ndarray | float] | None = None,
+    initial: Mapping[str, Float[ndarray, " N"] | float] | None = None,
     tolerance: float = 1e-6,
     step: float | None = None,
     cancel: Callable[[], bool] | None = None,
@@ -181,7 +181,7 @@ class FiniteVolumes:
         self._names = k.species
         self._organelles = [_Organelle.of_meshes(one, k.c_rest, meshes) for one in k.organelles]
 
-    def pack(self, values: Mapping[str, ndarray | float]) -> Float[ndarray, " n"]:
+    def pack(self, values: Mapping[str, Float[ndarray, " N"] | float]) -> Float[ndarray, " n"]:
         """State of the cells from the values of the species by name, the stats at zero."""
         state = np.zeros(len(self._names) * len(self._volume) + 2)
         for name, place in self.species(state).items():
@@ -218,7 +218,7 @@ class FiniteVolumes:
     def close_step(self) -> None:
         self._gated = self._next
 
-    def rate(self, stage: int, y: ndarray) -> ndarray:
+    def rate(self, stage: int, y: Float[ndarray, " n"]) -> Float[ndarray, " n"]:
         k, drive = self._k, self._drives[stage]
         out = np.empty_like(y)
         species, change = self.species(y), self.species(out)
@@ -241,7 +241,7 @@ class FiniteVolumes:
         out[-1] = self._volume @ drive.source
         return out
 
-    def time_slope(self, y: ndarray) -> ndarray:
+    def time_slope(self, y: Float[ndarray, " n"]) -> Float[ndarray, " n"]:
         out = np.zeros_like(y)
         through = self._slope.source - self._slope.sink * self.species(y)[CALCIUM]
         self.species(out)[CALCIUM][...] = through
@@ -249,7 +249,7 @@ class FiniteVolumes:
         out[-1] = self._volume @ self._slope.source
         return out
 
-    def factor(self, y: ndarray, shift: float) -> Callable[[ndarray], ndarray]:
+    def factor(self, y: Float[ndarray, " n"], shift: float) -> Callable[[Float[ndarray, " n"]], Float[ndarray, " n"]]:
         k, drive = self._k, self._drives[0]
         species = self.species(y)
         c = species[CALCIUM]
@@ -281,7 +281,7 @@ class FiniteVolumes:
 
         return solve_for
 
-    def norm(self, error: ndarray, y: ndarray, tolerance: float) -> float:
+    def norm(self, error: Float[ndarray, " n"], y: Float[ndarray, " n"], tolerance: float) -> float:
         """Largest error against c, what buffers have bound (it sets c over long times), and organelles off rest."""
         wrong, c = self.species(error), self.species(y)[CALCIUM]
         worst = [np.max(np.abs(wrong[CALCIUM]) / (tolerance * (np.abs(c) + self._k.c_rest)))]

@@ -31,7 +31,7 @@ class VoltageTable:
 
     times: Float[ndarray, " T"]
     values: Float[ndarray, "rows S"]
-    weights: Callable[[Mesh], sparse.spmatrix | ndarray] | None = None
+    weights: Callable[[Mesh], sparse.spmatrix | Float[ndarray, "N columns"]] | None = None
 
 
 @dataclass(frozen=True)

@@ -39,7 +39,7 @@ def organelle_leak(er: Organelle, c_rest: float) -> float:
     return er.serca_max * c_rest / (er.serca_K + c_rest) / (er.rest - c_rest)
 
 
-def ghk(voltage: Float[ndarray, "..."], k: CalciumConstants) -> tuple[ndarray, ndarray]:
+def ghk(voltage: Float[ndarray, "..."], k: CalciumConstants) -> tuple[Float[ndarray, "..."], Float[ndarray, "..."]]:
     """Permeability factors (p B(ξ) c_o, p B(−ξ)): influx = first − c · second, per channel.
 
     B(x) = x/(eˣ − 1), by its series near x = 0. With `ghk_sign="as_printed"` the denominator is
@@ -73,7 +73,9 @@ def gate_rates(gate: Gate, voltage: Float[ndarray, "..."], k: CalciumConstants) 
     return alpha / total, 1.0 / (1.0 / total + gate.tau)
 
 
-def advance_gate(x: ndarray, duration: float, before: GateRates, middle: GateRates, after: GateRates) -> ndarray:
+def advance_gate(
+    x: Float[ndarray, "..."], duration: float, before: GateRates, middle: GateRates, after: GateRates
+) -> Float[ndarray, "..."]:
     """One exponential step of x' = (x∞ − x)/τ, exact for constant voltage, else fourth order.
 
     In the gate's own time σ = ∫dt/τ the equation is dx/dσ = x∞ − x; x∞ is taken as the parabola
@@ -96,7 +98,7 @@ def advance_gate(x: ndarray, duration: float, before: GateRates, middle: GateRat
     return moved
 
 
-def conductance(states: list[ndarray], k: CalciumConstants) -> ndarray:
+def conductance(states: list[Float[ndarray, "..."]], k: CalciumConstants) -> Float[ndarray, "..."]:
     """G, the product of the gates to their powers."""
     product = np.ones_like(states[0]) if states else np.array(1.0)
     for gate, x in zip(k.gates, states, strict=True):
@@ -104,7 +106,7 @@ def conductance(states: list[ndarray], k: CalciumConstants) -> ndarray:
     return product
 
 
-def steady_gates(voltage: ndarray, k: CalciumConstants) -> list[ndarray]:
+def steady_gates(voltage: Float[ndarray, "..."], k: CalciumConstants) -> list[Float[ndarray, "..."]]:
     """x∞ of every gate."""
     return [gate_rates(gate, voltage, k)[0] for gate in k.gates]
 

@@ -110,7 +110,7 @@ class Mesh:
         entries = half / total[ends], (ends, np.arange(2 * self.n_cells) // 2)
         return sparse.csr_matrix(entries, (len(total), self.n_cells))
 
-    def inlet(self, node: int, area: float | None = None) -> tuple[ndarray, ndarray]:
+    def inlet(self, node: int, area: float | None = None) -> tuple[Int[ndarray, " n"], Float[ndarray, " n"]]:
         """Cells that share what is let in at a node, and how many µm² of it each one gets.
 
         The node stores nothing, so an amount I splits by conductance: I w_i / Σ w.

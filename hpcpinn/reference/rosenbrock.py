@@ -72,16 +72,16 @@ class StiffSystem(Protocol):
     def close_step(self) -> None:
         """The step was accepted."""
 
-    def rate(self, stage: int, y: ndarray) -> ndarray:
+    def rate(self, stage: int, y: Float[ndarray, " n"]) -> Float[ndarray, " n"]:
         """f at a stage time."""
 
-    def time_slope(self, y: ndarray) -> ndarray:
+    def time_slope(self, y: Float[ndarray, " n"]) -> Float[ndarray, " n"]:
         """∂f/∂t at the start of the step."""
 
-    def factor(self, y: ndarray, shift: float) -> Callable[[ndarray], ndarray]:
+    def factor(self, y: Float[ndarray, " n"], shift: float) -> Callable[[Float[ndarray, " n"]], Float[ndarray, " n"]]:
         """Solves (shift − ∂f/∂y) x = r, with the Jacobian at the start of the step."""
 
-    def norm(self, error: ndarray, y: ndarray, tolerance: float) -> float:
+    def norm(self, error: Float[ndarray, " n"], y: Float[ndarray, " n"], tolerance: float) -> float:
         """Size of an error against the tolerance; a step passes below 1."""
 
     def longest(self, t: float) -> float:

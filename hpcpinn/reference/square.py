@@ -27,7 +27,7 @@ class ReferenceSquare:
     D: float
     k: float
     half_width: float
-    start: Callable[[ndarray, ndarray], ndarray]
+    start: Callable[[Float[ndarray, "..."], Float[ndarray, "..."]], Float[ndarray, "..."]]
 
     def middles(self, cells: int) -> Float[ndarray, " n"]:
         """Middles of the cells along a side."""

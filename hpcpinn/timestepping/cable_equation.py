@@ -172,7 +172,11 @@ class CableEquation:
         return VoltageState(self._remembered(V), self._steady_gates(V), jnp.zeros(()))
 
     def voltages(
-        self, state: VoltageState, steps: tuple[Array, ...], last: Int[Array, " T"], sources: Float[Array, "k points"]
+        self,
+        state: VoltageState,
+        steps: tuple[Float[Array, "steps ..."], ...],
+        last: Int[Array, " T"],
+        sources: Float[Array, "k points"],
     ) -> Float[Array, "T n"]:
         """Voltage of the own compartments after some of the steps. Traceable.
 

@@ -17,7 +17,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 from jax.typing import ArrayLike
-from jaxtyping import Array, Float, Int
+from jaxtyping import Array, Float, Int, Shaped
 from numpy import ndarray
 from scipy import sparse, special
 
@@ -75,7 +75,9 @@ class Series(NamedTuple):
         return Series(coefficients, longer_by(more, self.terms))
 
 
-def longer_by(more: int, x: Array | ndarray) -> Array | ndarray:
+def longer_by(
+    more: int, x: Shaped[Array, " n *rest"] | Shaped[ndarray, " n *rest"]
+) -> Shaped[Array, " m *rest"] | Shaped[ndarray, " m *rest"]:
     """The array with some rows of zeros at its end, on the host where it lies there."""
     pad = np.pad if isinstance(x, ndarray) else jnp.pad
     return pad(x, [(0, more)] + [(0, 0)] * (x.ndim - 1))
@@ -128,7 +130,7 @@ class CableDiffusion:
         return Series(values, terms)
 
     def __call__(
-        self, fields: Float[Array, "species N"], coefficients: Float[ArrayLike, "terms species"], terms: Array
+        self, fields: Float[Array, "species N"], coefficients: Float[ArrayLike, "terms species"], terms: Int[Array, ""]
     ) -> Float[Array, "species N"]:
         """The fields after the window that one row of `series` belongs to.
 
@@ -142,10 +144,10 @@ class CableDiffusion:
         self,
         fields: Float[Array, "species N"],
         coefficients: Float[ArrayLike, "terms species"],
-        sums: tuple[Array, Array],
+        sums: tuple[Float[Array, "species N"], Float[Array, "species N"]],
         top: Count,
         bottom: Count,
-    ) -> tuple[Array, Array]:
+    ) -> tuple[Float[Array, "species N"], Float[Array, "species N"]]:
         """Rounds of the recurrence, from above `top` down to above `bottom`: `TERMS_PER_ROUND` terms in each.
 
         A term looks one neighbour further.
@@ -167,7 +169,7 @@ class CableDiffusion:
         self,
         fields: Float[Array, "species N"],
         coefficients: Float[ArrayLike, "terms species"],
-        sums: tuple[Array, Array],
+        sums: tuple[Float[Array, "species N"], Float[Array, "species N"]],
     ) -> Float[Array, "species N"]:
         """The first term, which ends the recurrence."""
         return jnp.asarray(coefficients)[0][:, None] * fields + self._shifted(sums[0]) - sums[1]

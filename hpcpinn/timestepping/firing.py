@@ -37,7 +37,10 @@ class Rises:
 
 
 def rises(
-    times: Float[ndarray, " T"], V: Float[ndarray, "T P"], pulses: Sequence[float] | ndarray = (), length: float = 0.0
+    times: Float[ndarray, " T"],
+    V: Float[ndarray, "T P"],
+    pulses: Sequence[float] | Float[ndarray, " pulses"] = (),
+    length: float = 0.0,
 ) -> Rises:
     """Counts action potentials.
 

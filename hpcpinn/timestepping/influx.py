@@ -355,7 +355,7 @@ def course_of_samples(
     return ChannelCourse(tick, np.asarray(source).reshape(shape), np.asarray(sink).reshape(shape))
 
 
-def course_at(course: ChannelCourse, times: Float[Array, " n"]) -> tuple[Array, Array]:
+def course_at(course: ChannelCourse, times: Float[Array, " n"]) -> tuple[Float[Array, "n P"], Float[Array, "n P"]]:
     """Source and sink at times after the start of the motif (s), each (n, P). Traceable."""
     place = times / course.tick
     number = jnp.clip(jnp.floor(place).astype(int), 0, len(course.source) - 1)

@@ -57,7 +57,7 @@ class SharedDiffusion:
         return self.local.series(lengths, padded)
 
     def __call__(
-        self, fields: Float[Array, "species n"], coefficients: Float[Array, "terms species"], terms: Array
+        self, fields: Float[Array, "species n"], coefficients: Float[Array, "terms species"], terms: Int[Array, ""]
     ) -> Float[Array, "species n"]:
         """The rank's own fields after a window."""
         left = jnp.asarray(rounds_of(terms))

@@ -167,13 +167,13 @@ class Splitting:
     binding: ReactionConstants | None = None
     cells: CellWeights | None = None
 
-    def advance(self, state: ReactionState, plan: WindowPlan) -> tuple[ReactionState, Array]:
+    def advance(self, state: ReactionState, plan: WindowPlan) -> tuple[ReactionState, Int[Array, ""]]:
         """The state after all windows of a plan, and the number of stiff sub-steps taken."""
         return self._advance(_strong_state(state), plan, self.diffusion.stored)
 
     def follow(
         self, state: ReactionState, plan: WindowPlan, rows: Int[ndarray, " r"] | None = None
-    ) -> tuple[ReactionState, Frames, Array]:
+    ) -> tuple[ReactionState, Frames, Int[Array, ""]]:
         """The same with the states at the ends of windows.
 
         Args:
@@ -199,12 +199,12 @@ class Splitting:
         return jax.jit(run, compiler_options=loop_options(len(self.ratio)))
 
     @cached_property
-    def _follow(self) -> Callable[..., tuple[ReactionState, Frames, Array]]:
+    def _follow(self) -> Callable[..., tuple[ReactionState, Frames, Int[Array, ""]]]:
         return jax.jit(self._loop, compiler_options=loop_options(len(self.ratio)))
 
     def _loop(
         self, state: ReactionState, plan: WindowPlan, rows: tuple[Array, Array], stored: Stored
-    ) -> tuple[ReactionState, Frames, Array]:
+    ) -> tuple[ReactionState, Frames, Int[Array, ""]]:
         """End state, frames of the rows asked for, and the count of sub-steps.
 
         First come the windows, each with its state kept where frames are asked for, then the frames. A

@@ -50,8 +50,8 @@ class LevenbergMarquardt:
 
     def minimise(
         self,
-        near: Callable[[Array], Quadratic],
-        value: Callable[[Array], Float[Array, ""]],
+        near: Callable[[Float[Array, " N"]], Quadratic],
+        value: Callable[[Float[Array, " N"]], Float[Array, ""]],
         parameters: Float[Array, " N"],
         watch: Callable[[Float[Array, " N"], float], bool] = lambda parameters, value: False,
     ) -> tuple[Float[Array, " N"], list[float]]:
@@ -99,8 +99,8 @@ def _damped_step(model: Quadratic, damping: float, floor: float) -> Float[np.nda
 
 
 def from_rows(
-    rows: Callable[[Array], Float[Array, " R"]],
-) -> tuple[Callable[[Array], Quadratic], Callable[[Array], Float[Array, ""]]]:
+    rows: Callable[[Float[Array, " N"]], Float[Array, " R"]],
+) -> tuple[Callable[[Float[Array, " N"]], Quadratic], Callable[[Float[Array, " N"]], Float[Array, ""]]]:
     """`near` and `value` of the sum of squares of a vector of rows with a dense Jacobian."""
 
     @jax.jit

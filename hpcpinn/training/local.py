@@ -171,7 +171,9 @@ def field_at(
     return jnp.asarray(equation.rest)[:, None] + evaluate(values, heads, equation)
 
 
-def pointwise(function: Callable[[Float[Array, " K"], Any], Array]) -> Callable[[Float[Array, "P K Q"], Any], Array]:
+def pointwise(
+    function: Callable[[Float[Array, " K"], Any], Float[Array, "..."]],
+) -> Callable[[Float[Array, "P K Q"], Any], Float[Array, "P Q ..."]]:
     """Maps a function of (u (K,), forcing) over pieces and points: u (P, K, Q), forcing (P, Q)."""
     return jax.vmap(jax.vmap(function, in_axes=(1, 0)), in_axes=(0, 0))
 
@@ -221,6 +223,8 @@ def edge_values(
     return value * scale, slope * scale * per_length / kappa
 
 
-def combine(rows: Float[Array, "P ends 2"], value: Array, slope: Array) -> Float[Array, "P ends K T"]:
+def combine(
+    rows: Float[Array, "P ends 2"], value: Float[Array, "P ends K T"], slope: Float[Array, "P ends K T"]
+) -> Float[Array, "P ends K T"]:
     """The combination of value and slope that `rows` asks for."""
     return rows[:, :, 0, None, None] * value + rows[:, :, 1, None, None] * slope

@@ -128,7 +128,7 @@ class SharedAxes:
     weights: RowWeights
     window: RectangleData
     robin_in: Float[Array, "P 4 K N"]
-    total: Callable[[Array], Array]
+    total: Callable[[Float[Array, "..."]], Float[Array, "..."]]
 
     @cached_property
     def start(self) -> Float[Array, " n"]:
@@ -182,7 +182,7 @@ class SharedAxes:
         return factors(self.equation, table, self.geometry, self.edges, self.window, self.weights)
 
     @cached_property
-    def fit(self) -> Callable[[Array], HeadFit]:
+    def fit(self) -> Callable[[Float[Array, " n"]], HeadFit]:
         """The best heads at θ. Collective over all ranks."""
 
         def run(theta: Array) -> HeadFit:

@@ -73,7 +73,7 @@ class SharedTrunk:
     weights: RowWeights
     duration: Float[Array, ""]
     pieces: TrainedPieces
-    total: Callable[[Array], Array]
+    total: Callable[[Float[Array, "..."]], Float[Array, "..."]]
 
     @cached_property
     def start(self) -> Float[Array, " N"]:
@@ -168,7 +168,7 @@ class SharedTrunk:
         return row, by_theta, basis(by_head)[0][: len(row)]
 
     @cached_property
-    def near(self) -> Callable[[Array], Quadratic]:
+    def near(self) -> Callable[[Float[Array, " n"]], Quadratic]:
         """The sum of squares near θ."""
 
         def one_piece(theta: Array, piece: TrainedPieces) -> Quadratic:
@@ -187,7 +187,7 @@ class SharedTrunk:
         return jax.jit(run)
 
     @cached_property
-    def value(self) -> Callable[[Array], Float[Array, ""]]:
+    def value(self) -> Callable[[Float[Array, " n"]], Float[Array, ""]]:
         """The sum of squares at θ."""
 
         def run(theta: Array) -> Array:

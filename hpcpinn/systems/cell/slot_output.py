@@ -50,7 +50,7 @@ def compared(ends: Float[ndarray, " k"], due: Int[ndarray, " d"] = _NONE) -> Int
     return np.unique(np.concatenate([due, np.arange(7, len(ends), 8), then, [len(ends) - 1]]))
 
 
-def passed(times: Float[ndarray, " K"], interval: float, following: int) -> tuple[ndarray, int]:
+def passed(times: Float[ndarray, " K"], interval: float, following: int) -> tuple[Int[ndarray, " rows"], int]:
     """Rows at which, or right after which, a multiple of the interval falls due; and the next multiple."""
     over = np.floor(times / interval * (1.0 + 1e-12) + 1e-9).astype(int)
     before = np.concatenate([[following - 1], over[:-1]])

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from jaxtyping import Float, Int
+from jaxtyping import Int, Num
 from numpy import ndarray
 
 from hpcpinn.io.below_zero import below_zero
@@ -92,7 +92,7 @@ def held(voltage: float) -> Firing:
 
 
 def firing_of(
-    found: Rises, name: Callable[[int], str], kinds: Int[ndarray, " P"], distance: Float[ndarray, " P"], soma: int = 1
+    found: Rises, name: Callable[[int], str], kinds: Int[ndarray, " P"], distance: Num[ndarray, " P"], soma: int = 1
 ) -> Firing:
     """What fired in a cell.
 
@@ -100,8 +100,8 @@ def firing_of(
         found: Action potentials by place.
         name: Function that names a place by its number.
         kinds: SWC types of the places.
-        distance: Distance of every place from the root, µm: where there is no soma, they are counted at the nearest
-            place.
+        distance: Distance of every place from the root, or what grows with it: where there is no soma, they are
+            counted at the nearest place.
         soma: SWC type of the soma.
     """
     if np.isnan(found.first).any():

@@ -47,13 +47,13 @@ class VoltageOf:
     names: tuple[str, ...]
     coordinates: Coordinates
 
-    def __call__(self, z: Float[np.ndarray, " p"]) -> tuple[Float[Array, "T+1 n"], Float[Array, "p T+1 n"]]:
+    def __call__(self, z: Float[np.ndarray, " p"]) -> tuple[Float[Array, "times n"], Float[Array, "p times n"]]:
         """Voltage at the start and after every wanted step, mV, and its derivatives by the coordinates."""
         value, slopes = self._both(jnp.asarray(z))
         spread = jnp.zeros((len(self.names), *value.shape)).at[self._moves].set(slopes)
         return value, spread
 
-    def at(self, z: Float[Array, " p"]) -> Float[Array, "T+1 n"]:
+    def at(self, z: Float[Array, " p"]) -> Float[Array, "times n"]:
         """The voltage. Traceable."""
         given = dict(zip(self.names, self.coordinates.values(z, jnp), strict=True))
         equation = self.equation.with_constants(_changed(self.equation.constants, "cable.", given), self._sets(given))

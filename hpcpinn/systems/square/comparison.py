@@ -192,7 +192,9 @@ def _keep(result: Result, wanted: ndarray, frames: ndarray, run: PeerRun | None)
     return write_reference(result, solutions)
 
 
-def closed_form(constants: DopamineConstants, x: ndarray, y: ndarray, t: ndarray) -> Any:
+def closed_form(
+    constants: DopamineConstants, x: Float[ndarray, " X"], y: Float[ndarray, " Y"], t: Float[ndarray, " T"]
+) -> Any:
     """The closed form at all times and places, (t, y, x), µM."""
 
     def run(x: Array, y: Array, t: Array) -> Array:
@@ -229,6 +231,6 @@ def _bells(constants: DopamineConstants, x: ndarray) -> ndarray:
     return bells
 
 
-def relative_difference(values: ndarray, wanted: ndarray) -> float:
+def relative_difference(values: Float[ndarray, "..."], wanted: Float[ndarray, "..."]) -> float:
     """L2 difference, relative to what is wanted."""
     return float(np.linalg.norm(values - wanted) / np.linalg.norm(wanted))

@@ -91,15 +91,15 @@ class Strip:
 
     Attributes:
         pieces: The pieces from the root to the tip.
-        edges: Distance from the root of the borders of the n cells along the path, µm.
-        change: Change in the cells from the first frame, µM, (T, n).
+        change: Change in the n cells along the path from the first frame, µM, (T, n).
+        edges: Distance from the root of the borders of these cells, µm.
         origin: What lies at distance 0, "soma" or "root".
         tip: Name of the last section.
     """
 
     pieces: Int[ndarray, " k"]
-    edges: Float[ndarray, " n+1"]
     change: Float[ndarray, "T n"]
+    edges: Float[ndarray, " n+1"]
     origin: str
     tip: str
 
@@ -202,7 +202,7 @@ def coarser(strip: Strip, most: int) -> Strip:
 
 def fill_between(
     time: Float[ndarray, " T"], values: Float[ndarray, "T n"]
-) -> tuple[Float[ndarray, " m+1"], Float[ndarray, "m n"]]:
+) -> tuple[Float[ndarray, " borders"], Float[ndarray, "borders-1 n"]]:
     """Columns that lead linearly from frame to frame, so that a rise begins at the last frame before it.
 
     Args:

@@ -144,6 +144,7 @@ def test_the_page_is_the_first_picture_of_a_split_run(result, tmp_path):
 
 
 def test_a_run_with_nothing_in_it_yet_is_refused(result, tmp_path):
-    empty = dataclasses.replace(result.with_fields(calcium=result.calcium[:1]), time=result.time[:1])
+    first = {name: values[:1] for name, values in result.fields.items()}
+    empty = dataclasses.replace(result, time=result.time[:1], fields=first)
     with pytest.raises(InputError, match="run.h5: has 1 frames, a protocol needs two"):
         draw_protocol(tmp_path / "protocol.png", empty)
