@@ -113,10 +113,7 @@ class InterfaceProblem:
 
         @jax.jit
         def robin_out(window: Window, heads: Array, linear: Any) -> Array:
-            return correct(
-                solver.equation, solver.table, solver.geometry, solver.interfaces.rows,
-                window, heads, linear, solver.weights,
-            ).robin_out  # fmt: skip
+            return correct(solver.rows, window, heads, linear).robin_out
 
         base = robin_out(window, solution.traces.heads, linear)
         order = np.argsort(problem.local)

@@ -11,6 +11,7 @@ from hpcpinn.domain.newton import Condensed, NewtonSettings, NewtonStep, heeding
 from hpcpinn.domain.stars import condense_stars
 from hpcpinn.domain.window_solver import WindowIterate, WindowSolution, WindowSolver
 from hpcpinn.training.least_squares import (
+    CableRows,
     Correction,
     Linearisation,
     RowWeights,
@@ -46,6 +47,11 @@ class CoupledWindow(WindowSolver):
         return self.sweeping.most_per_window
 
     @cached_property
+    def rows(self) -> CableRows:
+        """What the rows of this rank's pieces are made of."""
+        return CableRows(self.equation, self.table, self.geometry, self.interfaces.rows, self.weights, self.batch)
+
+    @cached_property
     def _emphasised(self) -> Callable[..., Window]:
         def run(window: Window, heads: Array) -> Window:
             emphasis = residual_emphasis(self.equation, self.table, self.geometry, window, heads)
@@ -56,10 +62,7 @@ class CoupledWindow(WindowSolver):
     @cached_property
     def _linearise(self) -> Callable[..., Condensed]:
         def run(window: Window, heads: Array) -> Condensed:
-            linear = linearise(
-                self.equation, self.table, self.geometry, self.interfaces.rows,
-                window, heads, self.weights, batch=self.batch, exact_above=self.exact_above,
-            )  # fmt: skip
+            linear = linearise(self.rows, window, heads, exact_above=self.exact_above)
             if not self.sweeping.over_stars:
                 return Condensed(linear, None)
             stars = condense_stars(self.interfaces, self.communicator, linear.transfer, self.sweeping.n_red)
@@ -69,19 +72,13 @@ class CoupledWindow(WindowSolver):
 
     def corrected(self, window: Window, heads: Float[Array, "P K M"], linear: Linearisation) -> Correction:
         """A Gauss-Newton step from `heads` with all ends receiving zero."""
-        return correct(
-            self.equation, self.table, self.geometry, self.interfaces.rows,
-            window, heads, linear, self.weights, batch=self.batch,
-        )  # fmt: skip
+        return correct(self.rows, window, heads, linear)
 
     def accepted(
         self, window: Window, linear: Linearisation, correction: Correction, robin_in: Float[Array, "P ends K T"]
     ) -> Float[Array, "P K M"]:
         """The heads after the step, with the ends receiving `robin_in`."""
-        return accept(
-            self.equation, self.table, self.geometry, self.interfaces.rows,
-            window, linear, correction, robin_in, self.weights, batch=self.batch,
-        )  # fmt: skip
+        return accept(self.rows, window, linear, correction, robin_in)
 
     def departure(self, heads: Float[Array, "P K M"]) -> Float[Array, "P K Q"]:
         """How far the field is from rest at the collocation points."""

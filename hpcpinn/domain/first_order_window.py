@@ -25,8 +25,9 @@ from hpcpinn.parallel.communicator import Communicator
 from hpcpinn.physics.system import ReactionDiffusion
 from hpcpinn.training import rectangles
 from hpcpinn.training.first_order import FirstOrder
+from hpcpinn.training.least_squares import CableRows
 from hpcpinn.training.local import Window, collocated, combine, edge_values, evaluate, field_at
-from hpcpinn.training.rectangle_squares import loss
+from hpcpinn.training.rectangle_squares import RectangleRows, loss
 from hpcpinn.training.rectangles import side_values, start_values
 from hpcpinn.training.rows import alpha_loss, piece_rows, residual_emphasis, resolvent_at
 
@@ -213,8 +214,8 @@ class FirstOrderWindow(FirstOrderSweeps, WindowSolver):
     ) -> Float[Array, ""]:
         geometry, edges, window, resolvent = piece
         window = window._replace(duration=window.duration[0])
-        rows = piece_rows(self.equation, self.table, geometry, edges, window, robin_in, resolvent, heads)
-        return alpha_loss(rows, self.alpha)[0]
+        rows = CableRows(self.equation, self.table, geometry, edges)
+        return alpha_loss(piece_rows(rows, window, robin_in, resolvent, heads), self.alpha)[0]
 
     def solve(
         self,
@@ -261,7 +262,8 @@ class FirstOrderRectangles(FirstOrderSweeps, RectangleWindow):
         walls, edges, duration, initial = piece
         geometry = self.geometry._replace(walls=walls)
         window = rectangles.RectangleData(duration[0], initial)
-        return loss(self.equation, self.table, geometry, edges, window, robin_in, heads, self.weights)
+        rows = RectangleRows(self.equation, self.table, geometry, edges, self.weights)
+        return loss(rows, window, robin_in, heads)
 
     def solve(
         self, window: rectangles.RectangleData, guess: WindowIterate, size: Float[Array, " K"], linear: Any = None

@@ -37,6 +37,7 @@ from hpcpinn.physics.constants import CYTOSOL
 from hpcpinn.physics.diffusion_system import DiffusionSystem
 from hpcpinn.training.collocation import FeatureTable, feature_table, gauss_grid
 from hpcpinn.training.least_squares import (
+    CableRows,
     Linearisation,
     RowWeights,
     accept,
@@ -199,29 +200,27 @@ class NetworkDiffusion:
     def _condensed(self, coefficient: Array, duration: Array, volume: int) -> StoredWindows:
         """Factors of one species in a volume, without the axis of species but in the tree's."""
         interfaces = self.interfaces.of_species(volume)
-        equation, edges = DiffusionSystem(coefficient), interfaces.rows
+        equation = DiffusionSystem(coefficient)
         table, geometry, tree = self.table, self.geometry.of_species(volume), interfaces.tree
         assert tree is not None, "Robin's rule only"
         n_pieces, n_space = len(geometry.length), len(table.grid.space)
         size = 2 * len(table.grid.time)
         nothing = jnp.zeros((n_pieces, 1, table.n_features))
         window = Window(duration, jnp.zeros((n_pieces, 1, n_space)), None)
-        linear = linearise(equation, table, geometry, edges, window, nothing, self.weights, batch=self.batch)
+        rows = CableRows(equation, table, geometry, interfaces.rows, self.weights, self.batch)
+        linear = linearise(rows, window, nothing)
 
         def of_field(unit: Float[Array, " X"]) -> tuple[Array, Array]:
             begun = window._replace(initial=jnp.broadcast_to(unit, (n_pieces, 1, n_space)))
-            first = correct(equation, table, geometry, edges, begun, nothing, linear, self.weights, batch=self.batch)
+            first = correct(rows, begun, nothing, linear)
             return first.heads[:, 0] @ table.final.T, first.robin_out.reshape(n_pieces, size)
 
         def of_received(unit: Float[Array, " E"]) -> Array:
-            heads = accept(
-                equation, table, geometry, edges, window, linear, alone,
-                jnp.broadcast_to(unit.reshape(2, 1, -1), (n_pieces, 2, 1, size // 2)), self.weights,
-                batch=self.batch,
-            )  # fmt: skip
+            robin_in = jnp.broadcast_to(unit.reshape(2, 1, -1), (n_pieces, 2, 1, size // 2))
+            heads = accept(rows, window, linear, alone, robin_in)
             return heads[:, 0] @ table.final.T
 
-        alone = correct(equation, table, geometry, edges, window, nothing, linear, self.weights, batch=self.batch)
+        alone = correct(rows, window, nothing, linear)
         keep, sent = jax.vmap(of_field, out_axes=2)(jnp.eye(n_space))
         give = jax.vmap(of_received, out_axes=2)(jnp.eye(size))
         keep, give = self._balanced(equation, geometry, duration, linear, keep, sent, give)

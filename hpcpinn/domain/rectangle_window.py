@@ -19,7 +19,7 @@ from hpcpinn.physics.system import ReactionDiffusion
 from hpcpinn.training.collocation import gauss_grid
 from hpcpinn.training.least_squares import Correction, Linearisation, RowWeights
 from hpcpinn.training.local import combine
-from hpcpinn.training.rectangle_squares import accept, correct, linearise
+from hpcpinn.training.rectangle_squares import RectangleRows, accept, correct, linearise
 from hpcpinn.training.rectangles import (
     RectangleData,
     RectangleGeometry,
@@ -59,6 +59,11 @@ class RectangleWindow:
     newton: NewtonSettings = NewtonSettings()
     weights: RowWeights = RowWeights()
 
+    @cached_property
+    def rows(self) -> RectangleRows:
+        """What the rows of this rank's pieces are made of."""
+        return RectangleRows(self.equation, self.table, self.geometry, self.interfaces.rows, self.weights)
+
     @property
     def sweep_limit(self) -> float:
         """A window that needs more is given up, to be tried again shorter."""
@@ -66,9 +71,7 @@ class RectangleWindow:
 
     def corrected(self, window: RectangleData, heads: Float[Array, "P K M M L"], linear: Linearisation) -> Correction:
         """A Gauss-Newton step from `heads` with all sides receiving zero."""
-        return correct(
-            self.equation, self.table, self.geometry, self.interfaces.rows, window, heads, linear, self.weights
-        )
+        return correct(self.rows, window, heads, linear)
 
     def accepted(
         self,
@@ -78,10 +81,7 @@ class RectangleWindow:
         robin_in: Float[Array, "P sides K N"],
     ) -> Float[Array, "P K M M L"]:
         """The heads after the step, with the sides receiving `robin_in`."""
-        return accept(
-            self.equation, self.table, self.geometry, self.interfaces.rows,
-            window, linear, correction, robin_in, self.weights,
-        )  # fmt: skip
+        return accept(self.rows, window, linear, correction, robin_in)
 
     def departure(self, heads: Float[Array, "P K M M L"]) -> Float[Array, "P K Q"]:
         """How far the field is from rest at the collocation points."""
@@ -92,9 +92,7 @@ class RectangleWindow:
     @cached_property
     def _linearise(self) -> Callable[..., Condensed]:
         def run(window: RectangleData, heads: Array) -> Condensed:
-            rows = self.interfaces.rows
-            linear = linearise(self.equation, self.table, self.geometry, rows, window, self.weights)
-            return Condensed(linear, None)
+            return Condensed(linearise(self.rows, window), None)
 
         return jax.jit(run)
 

@@ -286,7 +286,7 @@ def _in_turn(made: Any, z: Float[ndarray, "C S p"]) -> Float[ndarray, "CS N"]:
     return np.asarray(jax.jit(lambda z: jax.lax.map(made, z, batch_size=_TOGETHER))(every))
 
 
-def _log_likelihood(missed: Float[ndarray, "... N"], found: Fitted) -> Float[ndarray, "D N"]:
+def _log_likelihood(missed: Float[ndarray, "... N"], found: Fitted) -> Float[ndarray, "... N"]:
     """Of every observation, from (model − data)/noise of one draw, or of several."""
     constant = np.log(found.observed.observations.noise) + 0.5 * np.log(2.0 * np.pi)
     likelihood: Float[ndarray, "... N"] = -0.5 * missed**2 - constant

@@ -118,7 +118,7 @@ class Gated:
     """
 
     time: float
-    states: list[Float[ndarray, " N"]]
+    states: list[membrane.Numbers]
     rates: list[membrane.GateRates]
 
 

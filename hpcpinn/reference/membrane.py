@@ -1,5 +1,7 @@
 """Membrane fluxes and channel gates of EQUATIONS §1, written for the reference alone."""
 
+from collections.abc import Sequence
+
 import numpy as np
 from jaxtyping import Float
 from numpy import ndarray
@@ -7,13 +9,14 @@ from numpy import ndarray
 from hpcpinn.errors import InputError
 from hpcpinn.physics.constants import FARADAY, GAS, CalciumConstants, Gate, Organelle
 
+Numbers = Float[ndarray, "..."] | float
+"""Values of any shape; NumPy makes a number of what has no axes."""
 
-def pump(c: Float[ndarray, "..."] | float, k: CalciumConstants) -> Float[ndarray, "..."] | float:
+
+def pump(c: Numbers, k: CalciumConstants) -> Numbers:
     """What PMCA and NCX take out, µM·µm/s."""
     square = c * c
-    current: Float[ndarray, "..."] | float = k.pmca_max * square / (k.pmca_K**2 + square) + k.ncx_max * c / (
-        k.ncx_K + c
-    )
+    current: Numbers = k.pmca_max * square / (k.pmca_K**2 + square) + k.ncx_max * c / (k.ncx_K + c)
     return current
 
 
@@ -39,7 +42,7 @@ def organelle_leak(er: Organelle, c_rest: float) -> float:
     return er.serca_max * c_rest / (er.serca_K + c_rest) / (er.rest - c_rest)
 
 
-def ghk(voltage: Float[ndarray, "..."], k: CalciumConstants) -> tuple[Float[ndarray, "..."], Float[ndarray, "..."]]:
+def ghk(voltage: Numbers, k: CalciumConstants) -> tuple[Numbers, Numbers]:
     """Permeability factors (p B(ξ) c_o, p B(−ξ)): influx = first − c · second, per channel.
 
     B(x) = x/(eˣ − 1), by its series near x = 0. With `ghk_sign="as_printed"` the denominator is
@@ -59,11 +62,11 @@ def _bernoulli(x: ndarray) -> ndarray:
     return np.where(near, 1.0 - x / 2.0 + x * x / 12.0, safe / np.expm1(safe))
 
 
-GateRates = tuple[ndarray, ndarray | float]
+GateRates = tuple[Numbers, Numbers]
 """Steady value x∞ and relaxation rate 1/τ (a number where it is constant)."""
 
 
-def gate_rates(gate: Gate, voltage: Float[ndarray, "..."], k: CalciumConstants) -> GateRates:
+def gate_rates(gate: Gate, voltage: Numbers, k: CalciumConstants) -> GateRates:
     """x∞ and 1/τ at a voltage."""
     x = 1e-3 * gate.z * FARADAY / (GAS * k.temperature) * (voltage - gate.half)
     if gate.rate is None:
@@ -73,9 +76,7 @@ def gate_rates(gate: Gate, voltage: Float[ndarray, "..."], k: CalciumConstants) 
     return alpha / total, 1.0 / (1.0 / total + gate.tau)
 
 
-def advance_gate(
-    x: Float[ndarray, "..."], duration: float, before: GateRates, middle: GateRates, after: GateRates
-) -> Float[ndarray, "..."]:
+def advance_gate(x: Numbers, duration: float, before: GateRates, middle: GateRates, after: GateRates) -> Numbers:
     """One exponential step of x' = (x∞ − x)/τ, exact for constant voltage, else fourth order.
 
     In the gate's own time σ = ∫dt/τ the equation is dx/dσ = x∞ − x; x∞ is taken as the parabola
@@ -98,7 +99,7 @@ def advance_gate(
     return moved
 
 
-def conductance(states: list[Float[ndarray, "..."]], k: CalciumConstants) -> Float[ndarray, "..."]:
+def conductance(states: Sequence[Numbers], k: CalciumConstants) -> Numbers:
     """G, the product of the gates to their powers."""
     product = np.ones_like(states[0]) if states else np.array(1.0)
     for gate, x in zip(k.gates, states, strict=True):
@@ -106,7 +107,7 @@ def conductance(states: list[Float[ndarray, "..."]], k: CalciumConstants) -> Flo
     return product
 
 
-def steady_gates(voltage: Float[ndarray, "..."], k: CalciumConstants) -> list[Float[ndarray, "..."]]:
+def steady_gates(voltage: Numbers, k: CalciumConstants) -> list[Numbers]:
     """x∞ of every gate."""
     return [gate_rates(gate, voltage, k)[0] for gate in k.gates]
 

@@ -16,7 +16,8 @@ gradient is always that of the rows, so the choice changes how fast Newton conve
 """
 
 import math
-from typing import NamedTuple
+from dataclasses import dataclass
+from typing import Generic, NamedTuple, TypeVar
 
 import jax
 import jax.numpy as jnp
@@ -55,6 +56,36 @@ class RowWeights(NamedTuple):
     balance: float = 100.0
 
 
+Features = TypeVar("Features")
+Geometry = TypeVar("Geometry")
+
+
+@dataclass(frozen=True, eq=False)
+class PieceRows(Generic[Features, Geometry]):
+    """What the rows of a rank's pieces are made of, but for the data of a window.
+
+    Attributes:
+        equation: The system.
+        table: Features of the trunk at the collocation points.
+        geometry: Shapes of the pieces.
+        edges: What ends, or sides, receive and send.
+        weights: Weights of initial and edge rows beside the equation's.
+        batch: Pieces factorised together, with all rows formed (accelerators); None goes piece by piece and forms
+            rows only where needed (processors).
+    """
+
+    equation: ReactionDiffusion
+    table: Features
+    geometry: Geometry
+    edges: EdgeRows
+    weights: RowWeights = RowWeights()
+    batch: int | None = None
+
+
+CableRows = PieceRows[FeatureTable, PieceGeometry]
+"""Those of the pieces of a cable."""
+
+
 class Linearisation(NamedTuple):
     """One Gauss-Newton linearisation, condensed to the interfaces.
 
@@ -84,15 +115,10 @@ class _Piece(NamedTuple):
 
 
 def linearise(
-    equation: ReactionDiffusion,
-    table: FeatureTable,
-    geometry: PieceGeometry,
-    edges: EdgeRows,
+    rows: CableRows,
     window: Window,
     heads: Float[Array, "P K M"],
-    weights: RowWeights,
     *,
-    batch: int | None = None,
     exact_above: float = 0.1,
     resolvent: Float[Array, "P K K"] | None = None,
 ) -> Linearisation:
@@ -102,13 +128,15 @@ def linearise(
     would cause within the window: slow and stiff modes then count alike, with no weights to tune.
 
     Args:
-        batch: Pieces factorised together, with all rows formed (accelerators); None goes piece by
-            piece and forms rows only where needed (processors).
+        rows: What the rows are made of.
+        window: Data of the window.
+        heads: Heads at which the rows are linearised, (P, K, M).
         exact_above: Variation of the Jacobian within a piece, times the resolvent, above which
             rows are formed.
         resolvent: Weights of the rows to take instead of those at `heads`: what least squares find is then
             a function of the window's data alone.
     """
+    equation, table = rows.equation, rows.table
     field = field_at(table.inside.value, heads, equation)
     jacobian = source_jacobian(equation, field, window.forcing)
     quadrature = jnp.asarray(table.points.weight)
@@ -121,10 +149,10 @@ def linearise(
     ratio = jnp.asarray(equation.scale)[None, :] / jnp.asarray(equation.scale)[:, None]
     varies = jnp.max(jnp.abs(spread) * ratio, axis=(1, 2, 3)) > exact_above
     uneven = jnp.any(jnp.abs(weight - quadrature) > 1e-12 * quadrature, axis=1)
-    taper = geometry.taper @ table.points.from_space.T
-    volume = volume_weight(table, geometry)
-    pieces = _Piece(geometry.length, taper, volume, edges, jacobian, mean, resolvent, weight, varies | uneven)
-    tables = _shared_products(table, weights)
+    taper = rows.geometry.taper @ table.points.from_space.T
+    volume = volume_weight(table, rows.geometry)
+    pieces = _Piece(rows.geometry.length, taper, volume, rows.edges, jacobian, mean, resolvent, weight, varies | uneven)
+    tables = _shared_products(table, rows.weights)
 
     def one_piece(piece: _Piece) -> tuple[Array, Array]:
         def from_rows() -> Array:
@@ -133,15 +161,15 @@ def linearise(
         def from_means() -> Array:
             return _from_means(equation, tables, piece, window.duration)
 
-        inside = from_rows() if batch else jax.lax.cond(piece.varies, from_rows, from_means)
+        inside = from_rows() if rows.batch else jax.lax.cond(piece.varies, from_rows, from_means)
         normal = inside + _data_block(equation, tables, piece, window.duration)
         for content in balances(equation):
-            balance = weights.balance * _balance_row(equation, content, table, piece, window.duration)
+            balance = rows.weights.balance * _balance_row(equation, content, table, piece, window.duration)
             normal = normal + jnp.outer(balance, balance)
         cholesky = jnp.linalg.cholesky(normal)
-        return cholesky, _transfer(equation, table, piece, window.duration, cholesky, weights)
+        return cholesky, _transfer(equation, table, piece, window.duration, cholesky, rows.weights)
 
-    cholesky, transfer = jax.lax.map(one_piece, pieces, batch_size=batch)
+    cholesky, transfer = jax.lax.map(one_piece, pieces, batch_size=rows.batch)
     return Linearisation(resolvent, cholesky, transfer)
 
 
@@ -322,20 +350,13 @@ def _transfer(
     return combined(piece.edges.send) @ weighted.T
 
 
-def _pull_of_edges(
-    equation: ReactionDiffusion,
-    table: FeatureTable,
-    geometry: PieceGeometry,
-    edges: EdgeRows,
-    duration: Number,
-    robin_in: Float[Array, "P ends K T"],
-    weights: RowWeights,
-) -> Float[Array, "P K M"]:
+def _pull_of_edges(rows: CableRows, duration: Number, robin_in: Float[Array, "P ends K T"]) -> Float[Array, "P K M"]:
     """Transpose of the weighted edge rows applied to data `robin_in`, in units of the scale."""
-    weighted = robin_in * (weights.edge**2 * jnp.asarray(table.grid.time_weight))
-    per_slope = 2.0 / geometry.length[:, None] / robin_parameter(equation, duration)
-    value = weighted * edges.receive[:, :, 0, None, None]
-    slope = weighted * edges.receive[:, :, 1, None, None] * per_slope[:, None, :, None]
+    table, receive = rows.table, rows.edges.receive
+    weighted = robin_in * (rows.weights.edge**2 * jnp.asarray(table.grid.time_weight))
+    per_slope = 2.0 / rows.geometry.length[:, None] / robin_parameter(rows.equation, duration)
+    value = weighted * receive[:, :, 0, None, None]
+    slope = weighted * receive[:, :, 1, None, None] * per_slope[:, None, :, None]
     return jnp.einsum("pekt,etm->pkm", value, table.edge) + jnp.einsum("pekt,etm->pkm", slope, table.edge_slope)
 
 
@@ -344,12 +365,17 @@ def _solve(cholesky: Float[Array, "P N N"], right: Float[Array, "P K M"], batch:
 
     def one_piece(piece: tuple[Array, Array]) -> Array:
         lower, row = piece
-        half = triangular_solve(lower, row[None], left_side=False, lower=True, transpose_a=True)
-        return triangular_solve(lower, half, left_side=False, lower=True)[0]
+        return normal_solved(lower, row[None])[0]
 
     flat = right.reshape(right.shape[0], -1)
     solved: Array = jax.lax.map(one_piece, (cholesky, flat), batch_size=batch)
     return solved.reshape(right.shape)
+
+
+def normal_solved(lower: Float[Array, "N N"], right: Float[Array, "n N"]) -> Float[Array, "n N"]:
+    """Solves with the normal matrix of one piece, given its lower Cholesky factor, for n right sides."""
+    half = triangular_solve(lower, right, left_side=False, lower=True, transpose_a=True)
+    return triangular_solve(lower, half, left_side=False, lower=True)
 
 
 class Correction(NamedTuple):
@@ -364,19 +390,9 @@ class Correction(NamedTuple):
     robin_out: Float[Array, "P ends K T"]
 
 
-def correct(
-    equation: ReactionDiffusion,
-    table: FeatureTable,
-    geometry: PieceGeometry,
-    edges: EdgeRows,
-    window: Window,
-    heads: Float[Array, "P K M"],
-    linear: Linearisation,
-    weights: RowWeights,
-    *,
-    batch: int | None = None,
-) -> Correction:
+def correct(rows: CableRows, window: Window, heads: Float[Array, "P K M"], linear: Linearisation) -> Correction:
     """One Gauss-Newton step from `heads`: gradient of all rows evaluated afresh, older factors."""
+    equation, table, geometry, edges, weights = rows.equation, rows.table, rows.geometry, rows.edges, rows.weights
     inside = table.inside
     scale = jnp.asarray(equation.scale)[:, None]
     field = field_at(inside.value, heads, equation)
@@ -416,8 +432,8 @@ def correct(
     # The ends receive nothing yet, so their rows pull the present edge values towards zero.
     value, slope = edge_values(equation, table, geometry, window.duration, heads)
     now = combine(edges.receive, value, slope) / scale
-    gradient = gradient + _pull_of_edges(equation, table, geometry, edges, window.duration, now, weights)
-    moved = heads - _solve(linear.cholesky, gradient, batch)
+    gradient = gradient + _pull_of_edges(rows, window.duration, now)
+    moved = heads - _solve(linear.cholesky, gradient, rows.batch)
     value, slope = edge_values(equation, table, geometry, window.duration, moved)
     return Correction(moved, combine(edges.send, value, slope))
 
@@ -432,19 +448,13 @@ def respond(
 
 
 def accept(
-    equation: ReactionDiffusion,
-    table: FeatureTable,
-    geometry: PieceGeometry,
-    edges: EdgeRows,
+    rows: CableRows,
     window: Window,
     linear: Linearisation,
     correction: Correction,
     robin_in: Float[Array, "P ends K T"],
-    weights: RowWeights,
-    *,
-    batch: int | None = None,
 ) -> Float[Array, "P K M"]:
     """The heads after the step, with the ends receiving `robin_in`."""
-    scaled = robin_in / jnp.asarray(equation.scale)[:, None]
-    pull = _pull_of_edges(equation, table, geometry, edges, window.duration, scaled, weights)
-    return correction.heads + _solve(linear.cholesky, pull, batch)
+    scaled = robin_in / jnp.asarray(rows.equation.scale)[:, None]
+    pull = _pull_of_edges(rows, window.duration, scaled)
+    return correction.heads + _solve(linear.cholesky, pull, rows.batch)

@@ -24,10 +24,10 @@ from jaxtyping import Array, Float, Int
 from hpcpinn.networks.axis import AxisFeatures, AxisTrunk, hidden_features, mirrored, remixed, without_slopes
 from hpcpinn.physics.system import ReactionDiffusion
 from hpcpinn.training.collocation import Grid
-from hpcpinn.training.least_squares import RowWeights
+from hpcpinn.training.least_squares import RowWeights, normal_solved
 from hpcpinn.training.levenberg_marquardt import LevenbergMarquardt, Quadratic
 from hpcpinn.training.local import EdgeRows
-from hpcpinn.training.rectangle_squares import factors, normal_solved, weighted_rows
+from hpcpinn.training.rectangle_squares import RectangleRows, factors, weighted_rows
 from hpcpinn.training.rectangles import (
     NO_WALL,
     SIDES,
@@ -167,9 +167,8 @@ class SharedAxes:
         one = jax.tree.map(lambda leaf: leaf[None], piece)
         geometry, table = self.geometry._replace(walls=one.walls), self._holding(features)
         window = self.window._replace(initial=one.initial)
-        parts = weighted_rows(
-            self.equation, table, geometry, one.edges, window, one.robin_in, heads[None], self.weights
-        )
+        made = RectangleRows(self.equation, table, geometry, one.edges, self.weights)
+        parts = weighted_rows(made, window, one.robin_in, heads[None])
         return jnp.concatenate([part.ravel() for part in parts])
 
     @property
@@ -179,7 +178,7 @@ class SharedAxes:
 
     def _factors(self, features: ProductFeatures) -> Float[Array, "C N N"]:
         table = self._holding(features)
-        return factors(self.equation, table, self.geometry, self.edges, self.window, self.weights)
+        return factors(RectangleRows(self.equation, table, self.geometry, self.edges, self.weights), self.window)
 
     @cached_property
     def fit(self) -> Callable[[Float[Array, " n"]], HeadFit]:

@@ -14,8 +14,7 @@ from jax.lax.linalg import triangular_solve
 from jaxtyping import Array, Float
 
 from hpcpinn.networks.axis import AxisFeatures
-from hpcpinn.physics.system import ReactionDiffusion
-from hpcpinn.training.least_squares import Correction, Linearisation, RowWeights
+from hpcpinn.training.least_squares import Correction, Linearisation, PieceRows, normal_solved
 from hpcpinn.training.local import EdgeRows, Number, combine, robin_parameter
 from hpcpinn.training.rectangles import (
     RectangleData,
@@ -29,6 +28,9 @@ from hpcpinn.training.rectangles import (
 )
 
 N_SIDES = 4
+
+RectangleRows = PieceRows[RectangleTable, RectangleGeometry]
+"""Rows of the pieces of a square."""
 
 
 class _Block(NamedTuple):
@@ -44,49 +46,35 @@ class _Block(NamedTuple):
     send: Array
 
 
-def linearise(
-    equation: ReactionDiffusion,
-    table: RectangleTable,
-    geometry: RectangleGeometry,
-    edges: EdgeRows,
-    window: RectangleData,
-    weights: RowWeights,
-) -> Linearisation:
+def linearise(rows: RectangleRows, window: RectangleData) -> Linearisation:
     """Factorises every kind of piece and condenses it to its sides.
 
     Returns:
         Factors by kind, (C, KM², KM²); the transfer operators are those of all pieces.
     """
-    cholesky = factors(equation, table, geometry, edges, window, weights)
+    cholesky = factors(rows, window)
 
     def one_kind(kind: tuple[_Block, Array]) -> Array:
         block, lower = kind
-        return _transfer(equation, table, geometry, block, window.duration, lower, weights)
+        return _transfer(rows, block, window.duration, lower)
 
-    transfer = jax.lax.map(one_kind, (_blocks(geometry, edges), cholesky))
+    transfer = jax.lax.map(one_kind, (_blocks(rows.geometry, rows.edges), cholesky))
     return Linearisation(
-        resolvent_at_rest(equation, window),
+        resolvent_at_rest(rows.equation, window),
         cholesky,
-        _of_pieces(table, geometry, len(equation.scale), transfer),
+        _of_pieces(rows.table, rows.geometry, len(rows.equation.scale), transfer),
     )
 
 
-def factors(
-    equation: ReactionDiffusion,
-    table: RectangleTable,
-    geometry: RectangleGeometry,
-    edges: EdgeRows,
-    window: RectangleData,
-    weights: RowWeights,
-) -> Float[Array, "C N N"]:
+def factors(rows: RectangleRows, window: RectangleData) -> Float[Array, "C N N"]:
     """Lower Cholesky factors of the normal matrices of every kind of piece, N = KM²L."""
-    resolvent = resolvent_at_rest(equation, window)
+    resolvent = resolvent_at_rest(rows.equation, window)
 
     def one_kind(block: _Block) -> Array:
-        lower: Array = jnp.linalg.cholesky(_normal(equation, table, geometry, block, window, resolvent, weights))
+        lower: Array = jnp.linalg.cholesky(_normal(rows, block, window, resolvent))
         return lower
 
-    lower: Float[Array, "C N N"] = jax.lax.map(one_kind, _blocks(geometry, edges))
+    lower: Float[Array, "C N N"] = jax.lax.map(one_kind, _blocks(rows.geometry, rows.edges))
     return lower
 
 
@@ -128,20 +116,15 @@ def _of_pieces(
 
 
 def _normal(
-    equation: ReactionDiffusion,
-    table: RectangleTable,
-    geometry: RectangleGeometry,
-    block: _Block,
-    window: RectangleData,
-    resolvent: Float[Array, "K K"],
-    weights: RowWeights,
+    rows: RectangleRows, block: _Block, window: RectangleData, resolvent: Float[Array, "K K"]
 ) -> Float[Array, "N N"]:
     """Normal matrix of all rows of one kind of piece, in units of the scale."""
+    equation, table, size = rows.equation, rows.table, rows.geometry.size
     x, y = _weighted(table, block.walls[0]), _weighted(table, block.walls[1])
     root = jnp.sqrt(jnp.asarray(table.grid.time_weight))[:, None]
     t_value, t_slope = root * table.time.value, root * table.time.slope
-    begun = weights.initial**2 * jnp.outer(table.start, table.start)
-    per_x, per_y = (2.0 / geometry.size[0]) ** 2, (2.0 / geometry.size[1]) ** 2
+    begun = rows.weights.initial**2 * jnp.outer(table.start, table.start)
+    per_x, per_y = (2.0 / size[0]) ** 2, (2.0 / size[1]) ** 2
     plain, bent = _over_plane(x, y, per_x, per_y)
     # Row k is Σ_l of (held·value + moved·∂τ + spread·∇²) of species l, in units of the scale.
     scale = jnp.asarray(equation.scale)
@@ -159,7 +142,7 @@ def _normal(
         crossed = products(moved, held) * plain + products(moved, spread) * bent[0]
         back = products(held, moved) * plain + products(spread, moved) * bent[0].T
         if a == b:
-            still = still + _sides(equation, table, geometry, block, x, y, window.duration, weights, a)
+            still = still + _sides(rows, block, x, y, window.duration, a)
         total = jnp.kron(still, t_value.T @ t_value)
         total = total + jnp.kron(products(moved, moved) * plain, t_slope.T @ t_slope)
         total = total + jnp.kron(crossed, t_slope.T @ t_value) + jnp.kron(back, t_value.T @ t_slope)
@@ -183,28 +166,20 @@ def _over_plane(
 
 
 def _sides(
-    equation: ReactionDiffusion,
-    table: RectangleTable,
-    geometry: RectangleGeometry,
-    block: _Block,
-    x: AxisFeatures,
-    y: AxisFeatures,
-    duration: Number,
-    weights: RowWeights,
-    k: int,
+    rows: RectangleRows, block: _Block, x: AxisFeatures, y: AxisFeatures, duration: Number, k: int
 ) -> Float[Array, "MM MM"]:
     """Products over the plane of what species k receives at the sides."""
-    slope = 2.0 / geometry.size / robin_parameter(equation, duration)[k]
+    slope = 2.0 / rows.geometry.size / robin_parameter(rows.equation, duration)[k]
     total = jnp.zeros((x.value.shape[1] * y.value.shape[1],) * 2)
     for side in range(N_SIDES):
         axis, end = divmod(side, 2)
-        ends = AxisFeatures(*(part[block.walls[axis], end] for part in table.ends))
+        ends = AxisFeatures(*(part[block.walls[axis], end] for part in rows.table.ends))
         row = block.receive[side, 0] * ends.value + block.receive[side, 1] * slope[axis] * ends.slope
         across = jnp.outer(row, row)
         along = (y if axis == 0 else x).value
         along = along.T @ along
         total = total + (jnp.kron(across, along) if axis == 0 else jnp.kron(along, across))
-    return weights.edge**2 * total
+    return rows.weights.edge**2 * total
 
 
 def _weighted(table: RectangleTable, kind: Array) -> AxisFeatures:
@@ -214,20 +189,14 @@ def _weighted(table: RectangleTable, kind: Array) -> AxisFeatures:
 
 
 def _transfer(
-    equation: ReactionDiffusion,
-    table: RectangleTable,
-    geometry: RectangleGeometry,
-    block: _Block,
-    duration: Number,
-    cholesky: Float[Array, "N N"],
-    weights: RowWeights,
+    rows: RectangleRows, block: _Block, duration: Number, cholesky: Float[Array, "N N"]
 ) -> Float[Array, "E E"]:
     """S: what the sides send per unit of what they receive, in units of the scale."""
-    n_species = len(equation.scale)
-    slope = 2.0 / geometry.size[:, None] / robin_parameter(equation, duration)
+    table, n_species = rows.table, len(rows.equation.scale)
+    slope = 2.0 / rows.geometry.size[:, None] / robin_parameter(rows.equation, duration)
     lines = [table.line.value[block.walls[axis]] for axis in range(2)]
 
-    def rows(of: Array) -> Array:
+    def reading(of: Array) -> Array:
         """Reading of the sides that `of` (4, 2) asks for, (4, K, N, K M²L)."""
         sides = []
         for side in range(N_SIDES):
@@ -245,8 +214,8 @@ def _transfer(
             sides.append(jnp.stack(species))
         return jnp.stack(sides)
 
-    robin_in = rows(block.receive) * (weights.edge**2 * side_weight(table))[:, None]
-    robin_in, sent = (part.reshape(-1, part.shape[-1]) for part in (robin_in, rows(block.send)))
+    robin_in = reading(block.receive) * (rows.weights.edge**2 * side_weight(table))[:, None]
+    robin_in, sent = (part.reshape(-1, part.shape[-1]) for part in (robin_in, reading(block.send)))
 
     def solved(flat: Array) -> Array:
         return triangular_solve(cholesky, flat, left_side=False, lower=True, transpose_a=True)
@@ -260,31 +229,18 @@ def side_weight(table: RectangleTable) -> Float[Array, " N"]:
 
 
 def loss(
-    equation: ReactionDiffusion,
-    table: RectangleTable,
-    geometry: RectangleGeometry,
-    edges: EdgeRows,
-    window: RectangleData,
-    robin_in: Float[Array, "P 4 K N"],
-    heads: Float[Array, "P K M M L"],
-    weights: RowWeights,
+    rows: RectangleRows, window: RectangleData, robin_in: Float[Array, "P 4 K N"], heads: Float[Array, "P K M M L"]
 ) -> Float[Array, ""]:
     """Half the sum of squares of all rows of all pieces, in units of the scale."""
-    parts = weighted_rows(equation, table, geometry, edges, window, robin_in, heads, weights)
+    parts = weighted_rows(rows, window, robin_in, heads)
     return 0.5 * sum((jnp.sum(part**2) for part in parts), jnp.zeros(()))
 
 
 def weighted_rows(
-    equation: ReactionDiffusion,
-    table: RectangleTable,
-    geometry: RectangleGeometry,
-    edges: EdgeRows,
-    window: RectangleData,
-    robin_in: Float[Array, "P 4 K N"],
-    heads: Float[Array, "P K M M L"],
-    weights: RowWeights,
+    rows: RectangleRows, window: RectangleData, robin_in: Float[Array, "P 4 K N"], heads: Float[Array, "P K M M L"]
 ) -> tuple[Float[Array, "P K X X T"], Float[Array, "P K X X"], Float[Array, "P 4 K N"]]:
     """The weighted rows of all pieces, in units of the scale: the equation's, of the start, of the sides."""
+    equation, table, geometry = rows.equation, rows.table, rows.geometry
     scale = jnp.asarray(equation.scale)[:, None, None]
     space, time = (jnp.sqrt(jnp.asarray(x)) for x in (table.grid.space_weight, table.grid.time_weight))
     plane = space[:, None] * space
@@ -292,56 +248,45 @@ def weighted_rows(
     miss = jnp.einsum("kl,plxyt->pkxyt", resolvent_at_rest(equation, window), miss) / scale[..., None]
     start = (start_values(equation, table, geometry, heads, table.start) - window.initial) / scale
     value, slope = side_values(equation, table, geometry, window.duration, heads)
-    sides = (combine(edges.receive, value, slope) - robin_in) / scale[:, 0]
+    sides = (combine(rows.edges.receive, value, slope) - robin_in) / scale[:, 0]
     return (
         plane[:, :, None] * time * miss,
-        weights.initial * plane * start,
-        weights.edge * jnp.sqrt(side_weight(table)) * sides,
+        rows.weights.initial * plane * start,
+        rows.weights.edge * jnp.sqrt(side_weight(table)) * sides,
     )
 
 
 def correct(
-    equation: ReactionDiffusion,
-    table: RectangleTable,
-    geometry: RectangleGeometry,
-    edges: EdgeRows,
-    window: RectangleData,
-    heads: Float[Array, "P K M M L"],
-    linear: Linearisation,
-    weights: RowWeights,
+    rows: RectangleRows, window: RectangleData, heads: Float[Array, "P K M M L"], linear: Linearisation
 ) -> Correction:
     """One Gauss-Newton step from `heads` with all sides receiving zero."""
-    nothing = jnp.zeros((heads.shape[0], N_SIDES, heads.shape[1], len(side_weight(table))))
+    nothing = jnp.zeros((heads.shape[0], N_SIDES, heads.shape[1], len(side_weight(rows.table))))
 
     def squares(heads: Array) -> Array:
-        return loss(equation, table, geometry, edges, window, nothing, heads, weights)
+        return loss(rows, window, nothing, heads)
 
-    moved = heads - _solve(linear.cholesky, geometry, jax.grad(squares)(heads))
-    value, slope = side_values(equation, table, geometry, window.duration, moved)
-    return Correction(moved, combine(edges.send, value, slope))
+    moved = heads - _solve(linear.cholesky, rows.geometry, jax.grad(squares)(heads))
+    value, slope = side_values(rows.equation, rows.table, rows.geometry, window.duration, moved)
+    return Correction(moved, combine(rows.edges.send, value, slope))
 
 
 def accept(
-    equation: ReactionDiffusion,
-    table: RectangleTable,
-    geometry: RectangleGeometry,
-    edges: EdgeRows,
+    rows: RectangleRows,
     window: RectangleData,
     linear: Linearisation,
     correction: Correction,
     robin_in: Float[Array, "P 4 K N"],
-    weights: RowWeights,
 ) -> Float[Array, "P K M M L"]:
     """The heads after the step, with the sides receiving `robin_in`."""
-    scale = jnp.asarray(equation.scale)[:, None]
-    weighted = weights.edge**2 * side_weight(table) * robin_in / scale
+    scale = jnp.asarray(rows.equation.scale)[:, None]
+    weighted = rows.weights.edge**2 * side_weight(rows.table) * robin_in / scale
 
     def received(heads: Array) -> Array:
-        value, slope = side_values(equation, table, geometry, window.duration, heads)
-        return jnp.sum(combine(edges.receive, value, slope) / scale * weighted)
+        value, slope = side_values(rows.equation, rows.table, rows.geometry, window.duration, heads)
+        return jnp.sum(combine(rows.edges.receive, value, slope) / scale * weighted)
 
     pull = jax.grad(received)(jnp.zeros_like(correction.heads))
-    return correction.heads + _solve(linear.cholesky, geometry, pull)
+    return correction.heads + _solve(linear.cholesky, rows.geometry, pull)
 
 
 def _solve(
@@ -356,9 +301,3 @@ def _solve(
     flat = right.reshape(right.shape[0], -1)
     solved: Array = jax.lax.map(one_piece, (geometry.block, flat))
     return solved.reshape(right.shape)
-
-
-def normal_solved(lower: Float[Array, "N N"], right: Float[Array, "n N"]) -> Float[Array, "n N"]:
-    """Solves with the normal matrix of one kind of piece, given its lower Cholesky factor, for n right sides."""
-    half = triangular_solve(lower, right, left_side=False, lower=True, transpose_a=True)
-    return triangular_solve(lower, half, left_side=False, lower=True)

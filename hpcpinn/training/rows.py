@@ -11,8 +11,8 @@ from jaxtyping import Array, Float
 
 from hpcpinn.physics.system import ReactionDiffusion
 from hpcpinn.training.collocation import FeatureTable
+from hpcpinn.training.least_squares import CableRows
 from hpcpinn.training.local import (
-    EdgeRows,
     PieceGeometry,
     Window,
     combine,
@@ -51,16 +51,14 @@ def resolvent_at(
 
 
 def piece_rows(
-    equation: ReactionDiffusion,
-    table: FeatureTable,
-    geometry: PieceGeometry,
-    edges: EdgeRows,
+    rows: CableRows,
     window: Window,
     robin_in: Float[Array, "P ends K T"],
     resolvent: Float[Array, "P K K"],
     heads: Float[Array, "P K M"],
 ) -> ResidualRows:
     """The rows of every piece at the given heads; `window` must be `collocated`."""
+    equation, table, geometry = rows.equation, rows.table, rows.geometry
     scale = jnp.asarray(equation.scale)[:, None]
     miss = residual(equation, table, geometry, window, heads)
     weight = jnp.sqrt(jnp.asarray(table.points.weight) * window.emphasis)
@@ -68,7 +66,7 @@ def piece_rows(
     inside = jnp.einsum("pkl,plq->pkq", resolvent, miss) / scale * weight
     start = field_at(table.initial, heads, equation) - window.initial
     value, slope = edge_values(equation, table, geometry, window.duration, heads)
-    ends = combine(edges.receive, value, slope) - robin_in
+    ends = combine(rows.edges.receive, value, slope) - robin_in
     return ResidualRows(
         equation=inside,
         initial=start / scale * jnp.sqrt(jnp.asarray(table.grid.space_weight)),

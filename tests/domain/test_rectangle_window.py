@@ -98,8 +98,7 @@ def test_factors_are_those_of_the_rows_of_every_piece(small):
     linear = small._linearise(data, heads).linear
 
     def squares(heads):
-        return loss(small.equation, small.table, small.geometry, small.interfaces.rows, data, robin_in, heads,
-                    small.weights)  # fmt: skip
+        return loss(small.rows, data, robin_in, heads)
 
     # The sum of squares is quadratic: differences of its gradient are the normal matrix times a vector.
     pull = jax.jit(jax.grad(squares))

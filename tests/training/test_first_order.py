@@ -57,12 +57,12 @@ def test_lbfgs_on_heads_reaches_the_least_squares_solution(alpha: float) -> None
 
     def rows(flat):
         heads = flat.reshape(case.heads.shape)
-        blocks = piece_rows(*case.data, case.robin_in, resolvent, heads)
+        blocks = piece_rows(case.rows, case.window, case.robin_in, resolvent, heads)
         return jnp.concatenate([w * b.ravel() for w, b in zip(weight, blocks, strict=True)])
 
     def loss(flat):
         heads = flat.reshape(case.heads.shape)
-        return jnp.sum(alpha_loss(piece_rows(*case.data, case.robin_in, resolvent, heads), alpha))
+        return jnp.sum(alpha_loss(piece_rows(case.rows, case.window, case.robin_in, resolvent, heads), alpha))
 
     flat, lbfgs = case.heads.ravel(), FirstOrder("lbfgs")
     found = jax.jit(lambda x: lbfgs.minimise(loss, x, lbfgs.begin(x), 1500)[0])(flat)

@@ -1,6 +1,7 @@
 """Least squares on the heads, against rows written down independently from the equation."""
 
 from collections.abc import Callable
+from dataclasses import replace
 from functools import cache, cached_property
 from typing import Any
 
@@ -13,6 +14,7 @@ from jaxtyping import Array, Float
 from hpcpinn.networks.trunk import make_trunk
 from hpcpinn.training.collocation import CollocationPoints, feature_table, gauss_grid, random_points
 from hpcpinn.training.least_squares import (
+    CableRows,
     Linearisation,
     RowWeights,
     accept,
@@ -48,22 +50,22 @@ class Case:
             jnp.asarray(emphasis),
         )
 
-    @property
-    def data(self) -> tuple:
-        return self.equation, self.table, self.geometry, self.edges, self.window
+    @cached_property
+    def rows(self) -> CableRows:
+        return CableRows(self.equation, self.table, self.geometry, self.edges, WEIGHTS)
 
     @cached_property
     def linearised(self) -> Callable[[float], Linearisation]:
         """Linearisation at the heads; rows are formed where coefficients vary by more than so much."""
-        return jax.jit(lambda limit: linearise(*self.data, self.heads, WEIGHTS, exact_above=limit))
+        return jax.jit(lambda limit: linearise(self.rows, self.window, self.heads, exact_above=limit))
 
     @cached_property
     def step(self) -> Callable[[Linearisation, Array, Array], Array]:
         """The heads after one step from `heads` in which the ends are told `robin_in`."""
 
         def run(linear, robin_in, heads):
-            correction = correct(*self.data, heads, linear, WEIGHTS)
-            return accept(*self.data, linear, correction, robin_in, WEIGHTS)
+            correction = correct(self.rows, self.window, heads, linear)
+            return accept(self.rows, self.window, linear, correction, robin_in)
 
         return jax.jit(run)
 
@@ -197,7 +199,7 @@ def test_means_give_the_matrix_of_the_rows_where_coefficients_are_constant() -> 
 
 def test_pieces_factorised_together_are_those_factorised_one_by_one() -> None:
     case = case_of("nonlinear")
-    together = jax.jit(lambda heads: linearise(*case.data, heads, WEIGHTS, batch=2))(case.heads)
+    together = jax.jit(lambda heads: linearise(replace(case.rows, batch=2), case.window, heads))(case.heads)
     single = case.linearised(ROWS)
     np.testing.assert_allclose(together.cholesky, single.cholesky, rtol=0, atol=1e-10 * size(single.cholesky))
     np.testing.assert_allclose(together.transfer, single.transfer, rtol=0, atol=1e-8)
@@ -239,7 +241,7 @@ def test_transfer_is_what_solving_again_would_report() -> None:
         value, slope = edge_values(case.equation, case.table, case.geometry, DURATION, heads)
         return combine(case.edges.send, value, slope)
 
-    base = jax.jit(lambda heads: correct(*case.data, heads, linear, WEIGHTS).robin_out)(case.heads)
+    base = jax.jit(lambda heads: correct(case.rows, case.window, heads, linear).robin_out)(case.heads)
     np.testing.assert_allclose(robin_out(jnp.zeros_like(case.robin_in)), base, rtol=0, atol=1e-9 * size(base))
     answer = robin_out(case.robin_in) - base
     assert size(answer) > 0.1
@@ -296,10 +298,10 @@ def test_error_of_an_exact_solution_falls_with_the_width_of_the_trunk() -> None:
         table = feature_table(make_trunk(n_features), grid)
 
         def heads(table=table, n_features=n_features):
-            data, nothing = (equation, table, geometry, edges, window), jnp.zeros((1, 2, n_features))
-            linear = linearise(*data, nothing, RowWeights())
-            correction = correct(*data, nothing, linear, RowWeights())
-            return accept(*data, linear, correction, robin_in, RowWeights())
+            rows, nothing = CableRows(equation, table, geometry, edges), jnp.zeros((1, 2, n_features))
+            linear = linearise(rows, window, nothing)
+            correction = correct(rows, window, nothing, linear)
+            return accept(rows, window, linear, correction, robin_in)
 
         got = np.array(equation.scale)[:, None] * np.asarray(jax.jit(heads)()[0] @ table.final.T)
         errors.append(np.abs(got - exact(place, DURATION)).max())

@@ -58,8 +58,7 @@ def test_the_sum_is_that_of_the_best_heads_of_the_window() -> None:
         linear = window._linearise(axes.window, None).linear
         begun = window.corrected(axes.window, jnp.zeros((3, 2, *axes.table.head_shape)), linear)
         heads = window.accepted(axes.window, linear, begun, robin_in)
-        common = (axes.equation, axes.table, axes.geometry, axes.edges, axes.window)
-        return 2.0 * loss(*common, robin_in, heads, axes.weights)
+        return 2.0 * loss(window.rows, axes.window, robin_in, heads)
 
     assert float(axes.value(axes.start)) == pytest.approx(float(squares(axes.robin_in)), rel=1e-9)
 

@@ -11,7 +11,7 @@ from tests.training.test_least_squares import WEIGHTS, Case, case_of
 
 def rows_of(case: Case) -> tuple[ResidualRows, jax.Array]:
     resolvent = resolvent_at(case.equation, case.table, case.window, case.heads)
-    rows = jax.jit(lambda heads: piece_rows(*case.data, case.robin_in, resolvent, heads))(case.heads)
+    rows = jax.jit(lambda heads: piece_rows(case.rows, case.window, case.robin_in, resolvent, heads))(case.heads)
     return rows, resolvent
 
 

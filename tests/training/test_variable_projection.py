@@ -48,7 +48,7 @@ def alone() -> SharedTrunk:
 
 def test_rows_are_those_of_every_other_trainer() -> None:
     case, trunk = case_of("nonlinear"), alone()
-    blocks = piece_rows(*case.data, case.robin_in, trunk.pieces.resolvent, case.heads)
+    blocks = piece_rows(case.rows, case.window, case.robin_in, trunk.pieces.resolvent, case.heads)
     weights = (1.0, WEIGHTS.initial, WEIGHTS.edge)
     for piece in range(3):
         mine = jax.tree.map(lambda leaf, p=piece: leaf[p], trunk.pieces)

@@ -24,7 +24,7 @@ from hpcpinn.physics.calcium_system import CalciumSystem
 from hpcpinn.physics.constants import CALCIUM
 from hpcpinn.systems.cell.constants import CellConstants
 from hpcpinn.systems.cell.course import CourseOf, UnitCourse
-from hpcpinn.training.least_squares import Correction, Linearisation, accept, correct, linearise
+from hpcpinn.training.least_squares import CableRows, Correction, Linearisation, accept, correct, linearise
 from hpcpinn.training.local import Window, combine, edge_values, evaluate, field_at
 
 LINEARISATIONS = 6
@@ -176,16 +176,10 @@ class FixedMarch:
         # A guess that begins elsewhere than the window would have to jump, and may cross the pumps' pole below 0.
         jump = field - field_at(table.initial, given.guess, self._measure)
         guess = given.guess + self._constant_heads(jump / scale[:, None])
-        linear = linearise(
-            system, table, solver.geometry, solver.interfaces.rows, window, guess, solver.weights,
-            batch=solver.batch, exact_above=solver.exact_above, resolvent=given.resolvent,
-        )  # fmt: skip
+        linear = linearise(self._rows(system), window, guess, exact_above=solver.exact_above, resolvent=given.resolvent)
 
         def corrected(system: CalciumSystem, window: Window, heads: Array) -> Correction:
-            return correct(
-                system, table, solver.geometry, solver.interfaces.rows, window, heads, linear, solver.weights,
-                batch=solver.batch,
-            )  # fmt: skip
+            return correct(self._rows(system), window, heads, linear)
 
         def stepped(state: _Steps) -> _Steps:
             heads, _, before, _, steps = state
@@ -262,11 +256,10 @@ class FixedMarch:
     def _accepted(
         self, system: CalciumSystem, window: Window, linear: Linearisation, correction: Correction, robin_in: Array
     ) -> Array:
-        solver = self.solver
-        return accept(
-            system, solver.table, solver.geometry, solver.interfaces.rows, window, linear, correction, robin_in,
-            solver.weights, batch=solver.batch,
-        )  # fmt: skip
+        return accept(self._rows(system), window, linear, correction, robin_in)
+
+    def _rows(self, system: CalciumSystem) -> CableRows:
+        return replace(self.solver.rows, equation=system)
 
     def _given(self, system: CalciumSystem, given: WindowSequence) -> Float[Array, "P 2 K T"]:
         calcium = system.names.index(CALCIUM)
