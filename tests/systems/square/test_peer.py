@@ -129,7 +129,8 @@ def test_what_deepxde_found_is_kept_until_the_run_is_another(result: Path, pytho
 def test_other_solutions_of_fewer_frames_are_none(result: Path):
     hpcpinn("validate", result, "--refinement", "1")
     run = read(result)
-    longer = dataclasses.replace(run, time=np.append(run.time, 2.0))
+    frames = {name: np.concatenate([values, values[-1:]]) for name, values in run.fields.items()}
+    longer = dataclasses.replace(run, time=np.append(run.time, 2.0), fields=frames)
     assert reference_of(run) is not None and reference_of(longer) is None
 
 
