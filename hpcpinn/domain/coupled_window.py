@@ -96,15 +96,6 @@ class CoupledWindow(WindowSolver):
         size: Float[Array, " K"],
         linear: Condensed | None = None,
     ) -> WindowSolution:
-        """Solves a window. Collective over all ranks.
-
-        Args:
-            window: Data of the window.
-            guess: First heads and traces, such as `continued` gives.
-            given: Part of what the ends receive that comes from given fluxes, (P, ends, K, T).
-            size: Excursion of every species, the measure of jumps and changes.
-            linear: Condensed pieces of an earlier window of the same length, tried first.
-        """
         return iterate(
             self._linearise, self._step, self.newton, self.sweeping, collocated(self.table, window), guess,
             given, size, linear, self._emphasised if self.adaptive else None,

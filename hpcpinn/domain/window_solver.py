@@ -108,7 +108,7 @@ class WindowSolver(ABC):
             guess: First heads and traces, such as `continued` gives.
             given: Part of what the ends receive that comes from given fluxes, (P, ends, K, T).
             size: Excursion of every species, the measure of jumps and changes.
-            linear: `WindowSolution.linear` of an earlier window of the same length.
+            linear: `WindowSolution.linear` of an earlier window of the same length, tried first.
         """
 
     @cached_property
