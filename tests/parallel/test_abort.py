@@ -71,8 +71,7 @@ def test_outcomes_survive_packing_at_a_fixed_size(text: str) -> None:
 
 def test_a_reader_that_goes_away_is_no_complaint() -> None:
     program = (
-        "from hpcpinn.parallel.abort import guarded\n"
-        "with guarded(): [print(i, flush=True) for i in range(100000)]"
+        "from hpcpinn.parallel.abort import guarded\nwith guarded(): [print(i, flush=True) for i in range(100000)]"
     )
     done = subprocess.run(
         f"{shlex.quote(sys.executable)} -c {shlex.quote(program)} | head -n 1",
