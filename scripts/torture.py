@@ -20,7 +20,7 @@ from pathlib import Path
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 os.environ.setdefault("JAX_PLATFORMS", "cpu")
 
-from tests.mpi import throwaway_slurm
+from tests.mpi import runner, throwaway_slurm
 from tests.torture import changed, contended, disks, jobs, killed, signalled, writers
 from tests.torture.rows import Batch, Row, done
 
@@ -52,6 +52,7 @@ def main() -> None:
     parser.add_argument("--seconds", type=float, help="wall time of all rows together")
     parser.add_argument("--seed", type=int, default=0)
     given = parser.parse_args()
+    runner.hear_ctrl_c()
     unknown = [name for name in given.rows if name not in ROWS]
     if unknown:
         parser.error(f"no row {', '.join(unknown)}; there are {', '.join(ROWS)}")

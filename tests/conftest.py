@@ -4,7 +4,7 @@ import os
 import tempfile
 from pathlib import Path
 
-from tests.mpi.runner import NOTES, ONE_THREAD, QUICK_TO_COMPILE, REPOSITORY, is_rank
+from tests.mpi.runner import NOTES, ONE_THREAD, QUICK_TO_COMPILE, REPOSITORY, hear_ctrl_c, is_rank
 
 os.environ.setdefault("JAX_PLATFORMS", "cpu")
 os.environ.setdefault("MPLBACKEND", "Agg")
@@ -32,6 +32,7 @@ from hpcpinn.parallel.device import prepare
 from hpcpinn.parallel.transports import make_communicator
 
 prepare()
+hear_ctrl_c()
 
 # How fast examples are drawn says how busy the machine is, and nothing about the code.
 settings.register_profile("busy", deadline=None, suppress_health_check=[HealthCheck.too_slow])

@@ -196,6 +196,33 @@ def _packed(pages: dict[int, bytes]) -> bytes:
     return data + blake2b(data, digest_size=_CHECK).digest()
 
 
+@contextmanager
+def composed(path: Path, mode: str) -> Iterator[h5py.File]:
+    """A file that HDF5 puts together in memory and that is written when it is closed. Serial.
+
+    HDF5 that cannot write a file cannot close it either, and tries again, in vain, when the process ends.
+
+    Args:
+        path: The file.
+        mode: ``w`` for a new one, ``r+`` for one that is changed.
+
+    Raises:
+        OSError: It cannot be written.
+    """
+    flags = os.O_RDWR | (os.O_CREAT | os.O_TRUNC if mode == "w" else 0)
+    descriptor = os.open(path, flags, 0o666)
+    try:
+        length = os.fstat(descriptor).st_size
+        overlay = Overlay(descriptor, length)
+        with h5py.File(overlay, mode) as file:
+            yield file
+        claim(descriptor, length, overlay.length - length)
+        _write_pages(descriptor, overlay.differing())
+        os.ftruncate(descriptor, overlay.length)
+    finally:
+        os.close(descriptor)
+
+
 class Transaction:
     """One change of a sealed file, in several steps. Serial.
 

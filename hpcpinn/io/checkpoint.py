@@ -25,7 +25,7 @@ from hpcpinn import __version__
 from hpcpinn.config.inputs import IN_SETTINGS
 from hpcpinn.errors import InputError, OutputError
 from hpcpinn.io import storage
-from hpcpinn.io.disk import fill_holes, replace
+from hpcpinn.io.disk import replace
 from hpcpinn.io.geometry import PIECE_ARRAYS
 from hpcpinn.io.names import beside
 from hpcpinn.io.seal import seal_file
@@ -116,7 +116,7 @@ def save(
     """
     path = Path(path)
     temporary = path.with_name(path.name + ".new")
-    kept = f" ({path} stays as it was)" if path.exists() else " (there is no checkpoint yet)"
+    kept = f" ({path} stays as it was)" if path.exists() else storage.NO_CHECKPOINT
     order = np.argsort(pieces)
     rows = np.asarray(pieces, np.int64)[order]
     values = {name: np.asarray(array)[order] for name, array in arrays.items()}
@@ -204,7 +204,6 @@ def _create(
             file.create_dataset(f"arrays/{name}", (n_pieces, *array.shape[1:]), array.dtype, dcpl=early)
         for name, value in scalars.items():
             file[f"scalars/{name}"] = value
-    fill_holes(path)
 
 
 def _write_share(

@@ -26,19 +26,6 @@ def claim(descriptor: int, start: int, n_bytes: int) -> None:
         os.ftruncate(descriptor, max(start + n_bytes, os.fstat(descriptor).st_size))
 
 
-def fill_holes(path: Path) -> None:
-    """Claims disk space for every byte of a file that has been given a size only. Serial.
-
-    Raises:
-        OSError: As for `claim`.
-    """
-    descriptor = os.open(path, os.O_RDWR)
-    try:
-        claim(descriptor, 0, path.stat().st_size)
-    finally:
-        os.close(descriptor)
-
-
 def force_to_disk(path: Path) -> None:
     """Returns when what was written to a file, or the names in a folder, survive a loss of power. Serial."""
     descriptor = os.open(path, os.O_RDONLY)

@@ -25,7 +25,7 @@ from numpy import ndarray
 from hpcpinn.errors import InputError, OutputError
 from hpcpinn.files import check_regular
 from hpcpinn.io import refusals
-from hpcpinn.io.change import journal_path, look
+from hpcpinn.io.change import composed, journal_path, look
 from hpcpinn.io.disk import replace
 from hpcpinn.io.owner import owner_of
 from hpcpinn.io.seal import DamagedError, UnsealedError, seal_file, verified
@@ -52,6 +52,9 @@ UNREADABLE = (
 )  # fmt: skip
 """What HDF5 raises on files that are not as they should be, and what becomes of such contents."""
 
+NO_CHECKPOINT = " (there is no checkpoint yet)"
+"""End of a message where nothing was there that could be kept."""
+
 _ATTEMPTS, _PAUSE = 60, 0.05
 """A file that is being written is looked at so often, with seconds between, before it is called damaged."""
 
@@ -70,7 +73,7 @@ def mpi_hdf5() -> bool:
 @contextmanager
 def open_serial(path: Path, mode: str = "r+") -> Iterator[h5py.File]:
     """Opens a file for one process, without a lock: someone looking at it must not stop a run."""
-    with h5py.File(path, mode, locking=False) as file:
+    with h5py.File(path, mode, locking=False) if mode == "r" else composed(path, mode) as file:
         yield file
 
 
@@ -343,7 +346,7 @@ def _reporting(path: Path, kept: str, action: Callable[..., Any], *arguments: An
         number = _error_number(error)
         reason = os.strerror(number) if number else " ".join(str(error).split())
         fix = f"; {_FIXES[number]}" if number in _FIXES else ""
-        if kept and not path.exists():
+        if kept not in ("", NO_CHECKPOINT) and not path.exists():
             kept = f" ({path} is gone, and nothing of it is kept)"
         raise OutputError(f"{path}: cannot write: {reason}{fix}{kept}") from error
 

@@ -34,6 +34,31 @@ ENDLESS = textwrap.dedent("""
         print(index, flush=True)
 """)
 
+NO_ROOM = textwrap.dedent("""
+    import resource
+    import sys
+    from pathlib import Path
+
+    from hpcpinn.errors import OutputError
+    from hpcpinn.io.results import ResultWriter
+    from hpcpinn.parallel.transports import make_communicator
+    from tests.io import runs, test_checkpoint
+
+    alone, most = make_communicator("serial"), resource.getrlimit(resource.RLIMIT_FSIZE)[1]
+    for room in (0, 100, 1_000, 3_000, 6_000, 12_000, 24_000):
+        resource.setrlimit(resource.RLIMIT_FSIZE, (room, most))
+        for write in (
+            lambda: ResultWriter(Path(sys.argv[1]), alone, runs.header(1)),
+            lambda: test_checkpoint.save(Path(sys.argv[2]), alone),
+        ):
+            try:
+                write()
+            except OutputError as error:
+                print(room, str(error).partition(": ")[2])
+            else:
+                print(room, "written")
+""")
+
 LOOKING = 'import h5py, sys; file = h5py.File(sys.argv[1]); print("open", flush=True); sys.stdin.read()'
 
 
@@ -70,6 +95,19 @@ def test_a_full_disk_loses_nothing(communicator, common_path):
     with ResultWriter.resume(path, communicator, header, float(index)) as writer:
         runs.write_window(writer, index)
     check_windows(path, index + 1)
+
+
+def test_a_disk_that_is_full_from_the_start_ends_in_a_line_and_not_in_hdf5(tmp_path):
+    places = [tmp_path / "run.h5", tmp_path / "run.checkpoint.h5"]
+    done = subprocess.run(
+        [sys.executable, "-c", NO_ROOM, *map(str, places)], capture_output=True, text=True, timeout=120
+    )
+    assert (done.returncode, done.stderr) == (0, "")
+    told = " cannot write: File too large; raise the limit on file size, or write to another file system"
+    ends = ("", " (there is no checkpoint yet)")
+    wanted = [f"{room}{told}{end}" for room in (0, 100, 1_000, 3_000, 6_000, 12_000) for end in ends]
+    assert done.stdout.splitlines() == [*wanted, f"24000{told}", "24000 written"]
+    assert [path.name for path in tmp_path.iterdir()] == ["run.checkpoint.h5"]
 
 
 @pytest.mark.parametrize("milliseconds", [3, 5, 8, 13, 21, 34])

@@ -52,6 +52,12 @@ _SURROUNDINGS = {
 ONE_THREAD = "--xla_cpu_multi_thread_eigen=false intra_op_parallelism_threads=1"
 
 
+def hear_ctrl_c() -> None:
+    """Lets processes that are started from here on hear SIGINT: a shell silences it in what it starts with ``&``."""
+    if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+        signal.signal(signal.SIGINT, signal.default_int_handler)
+
+
 @dataclass(frozen=True)
 class Finished:
     """How a job ended.
