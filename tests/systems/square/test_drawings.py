@@ -45,7 +45,7 @@ def test_every_colour_bar_of_the_snapshots_has_its_unit(result, drawn, tmp_path)
 def test_no_frame_is_shown_twice(result, count: int, shown: list[int]):
     """Early, middle and late; of few frames all."""
     frames = np.zeros((count, 3, 3))
-    run = replace(result, time=np.linspace(0.0, 2.0, count)).with_fields(dopamine=frames)
+    run = replace(result, time=np.linspace(0.0, 2.0, count), fields={"dopamine": frames})
     assert _frames(run, None).tolist() == shown
     assert _frames(run, [0.0, 0.0]).tolist() == [0, 0]  # what is asked for is what is shown
 
