@@ -266,6 +266,12 @@ class FirstOrderRectangles(FirstOrderSweeps, RectangleWindow):
         return loss(rows, window, robin_in, heads)
 
     def solve(
-        self, window: rectangles.RectangleData, guess: WindowIterate, size: Float[Array, " K"], linear: Any = None
+        self,
+        window: rectangles.RectangleData,
+        guess: WindowIterate,
+        given: Float[Array, "P ends K T"] | None,
+        size: Float[Array, " K"],
+        linear: Any = None,
     ) -> WindowSolution:
-        return self.swept(window, guess, jnp.zeros_like(guess.robin_in), size)
+        given = jnp.zeros_like(guess.robin_in) if given is None else given
+        return self.swept(window, guess, given, size)

@@ -1,9 +1,12 @@
 """Gauss-Newton outside, Schwarz sweeps inside: how a window is solved, whatever the pieces are."""
 
+from abc import ABC, abstractmethod
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any, NamedTuple, Protocol
+from functools import cached_property
+from typing import Any, NamedTuple
 
+import jax
 import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float, Int
@@ -70,136 +73,138 @@ class NewtonSettings:
     inexact: float = 0.02
 
 
-class LocalTraining(Protocol):
-    """What the iteration asks of those who train the heads of a rank's pieces.
+class NewtonWindow(ABC):
+    """Steps of all pieces of a rank until their heads no longer move and traces agree, whatever kind the pieces are.
+
+    Collective over all ranks, like everything that it calls.
 
     Attributes:
         equation, interfaces, communicator, sweeping: See `WindowSolver`.
+        newton: Rule by which the iteration stops.
     """
 
-    @property
-    def equation(self) -> ReactionDiffusion: ...
-    @property
-    def interfaces(self) -> Interfaces: ...
-    @property
-    def communicator(self) -> Communicator: ...
-    @property
-    def sweeping(self) -> SweepSettings: ...
+    equation: ReactionDiffusion
+    interfaces: Interfaces
+    communicator: Communicator
+    sweeping: SweepSettings
+    newton: NewtonSettings
 
-    def corrected(self, window: Any, heads: Float[Array, "P K ..."], linear: Linearisation) -> Correction:
-        """A Gauss-Newton step from `heads` with all ends receiving zero. Traceable."""
-        ...
+    @property
+    @abstractmethod
+    def linearised(self) -> Callable[..., Condensed]:
+        """Function of (window, heads) that gives the condensed pieces."""
 
-    def accepted(
-        self, window: Any, linear: Linearisation, correction: Correction, robin_in: Float[Array, "P ends K N"]
-    ) -> Float[Array, "P K ..."]:
-        """The heads after the step, with the ends receiving `robin_in`. Traceable."""
-        ...
+    @property
+    @abstractmethod
+    def corrected(self) -> Callable[..., Correction]:
+        """Function of (window, heads, linear): the step from the heads with all ends receiving zero. Traceable."""
 
+    @property
+    @abstractmethod
+    def accepted(self) -> Callable[..., Float[Array, "P K ..."]]:
+        """Function of (window, linear, correction, robin_in): the heads after it, told `robin_in`. Traceable."""
+
+    @property
+    def emphasised(self) -> Callable[..., Any] | None:
+        """Function of (window, heads) that gives the window other weights of its rows after the first step, or None."""
+        return None
+
+    @abstractmethod
     def departure(self, heads: Float[Array, "P K ..."]) -> Float[Array, "P K Q"]:
         """How far the field is from rest at the collocation points. Traceable."""
-        ...
 
+    @property
+    def sweep_limit(self) -> float:
+        """A window that needs more is given up, to be tried again shorter."""
+        return self.sweeping.most_per_window
 
-def newton_step(
-    local: LocalTraining,
-    window: Any,
-    traces: WindowIterate,
-    condensed: Condensed,
-    given: Float[Array, "P ends K T"],
-    size: Float[Array, " K"],
-    tolerance: Float[Array, ""] | float,
-    limit: Int[Array, ""] | int,
-) -> NewtonStep:
-    """One Gauss-Newton step of all pieces. Traceable; collective over all ranks.
+    def at_points(self, window: Any) -> Any:
+        """The window as `corrected` and the others take it."""
+        return window
 
-    Args:
-        given, size, tolerance, limit: Given fluxes, excursions, tolerance and most sweeps, as in `sweep_until_agreed`.
-    """
-    linear, communicator = condensed.linear, local.communicator
-    correction = local.corrected(window, traces.heads, linear)
-    sweeps = sweep_until_agreed(
-        local.equation, local.interfaces, communicator, local.sweeping,
-        linear.transfer, correction.robin_out, given, traces.robin_in, size, tolerance, limit, condensed.stars,
-    )  # fmt: skip
-    heads = local.accepted(window, linear, correction, sweeps.robin_in)
-    away = jnp.abs(local.departure(heads))
-    moved = local.departure(heads - traces.heads)
-    extent = jnp.max(jnp.stack([jnp.abs(moved), away]), axis=(1, 3), initial=0.0)
-    change, reach = communicator.max(extent)
-    size = jnp.maximum(size, reach)
-    return NewtonStep(
-        WindowIterate(heads, sweeps.robin_in), jnp.max(change / size), size, sweeps.made, sweeps.jump, sweeps.history
-    )
+    @cached_property
+    def _step(self) -> Callable[..., NewtonStep]:
+        def newton_step(
+            window: Any,
+            traces: WindowIterate,
+            condensed: Condensed,
+            given: Float[Array, "P ends K T"],
+            size: Float[Array, " K"],
+            tolerance: Float[Array, ""] | float,
+            limit: Int[Array, ""] | int,
+        ) -> NewtonStep:
+            linear, communicator = condensed.linear, self.communicator
+            correction = self.corrected(window, traces.heads, linear)
+            sweeps = sweep_until_agreed(
+                self.equation, self.interfaces, communicator, self.sweeping,
+                linear.transfer, correction.robin_out, given, traces.robin_in, size, tolerance, limit, condensed.stars,
+            )  # fmt: skip
+            heads = self.accepted(window, linear, correction, sweeps.robin_in)
+            away = jnp.abs(self.departure(heads))
+            moved = self.departure(heads - traces.heads)
+            extent = jnp.max(jnp.stack([jnp.abs(moved), away]), axis=(1, 3), initial=0.0)
+            change, reach = communicator.max(extent)
+            size = jnp.maximum(size, reach)
+            after = WindowIterate(heads, sweeps.robin_in)
+            return NewtonStep(after, jnp.max(change / size), size, sweeps.made, sweeps.jump, sweeps.history)
 
+        return jax.jit(newton_step)
 
-def heeding(communicator: Communicator, step: Callable[..., NewtonStep]) -> Callable[..., NewtonStep]:
-    """Steps before each of which a signal can stop the work: windows of large cells are long."""
+    def solve(
+        self,
+        window: Any,
+        guess: WindowIterate,
+        given: Float[Array, "P ends K N"] | None,
+        size: Float[Array, " K"],
+        linear: Condensed | None = None,
+    ) -> WindowSolution:
+        """Solves a window. Collective over all ranks.
 
-    def run(*arguments: Any) -> NewtonStep:
-        stopping.heed(communicator)
-        return step(*arguments)
-
-    return run
-
-
-def iterate(
-    linearise: Callable[..., Condensed],
-    step: Callable[..., NewtonStep],
-    newton: NewtonSettings,
-    sweeping: SweepSettings,
-    window: Any,
-    guess: WindowIterate,
-    given: Float[Array, "P ends K T"],
-    size: Float[Array, " K"],
-    linear: Condensed | None = None,
-    emphasised: Callable[..., Any] | None = None,
-) -> WindowSolution:
-    """Steps until the heads no longer move and the traces agree. Collective over all ranks.
-
-    Args:
-        linearise: Function of (window, heads) that gives the condensed pieces.
-        step: Compiled `newton_step`, without its first argument.
-        newton: Rule by which the iteration stops.
-        sweeping: Settings of the sweeps in which pieces agree.
-        window, guess, given, size, linear: Data and first guess of the window, as in `WindowSolver.solve`.
-        emphasised: Function of (window, heads) that gives the window other weights of its rows after the first step.
-    """
-    traces, histories, sweeps, made = guess, [], 0, 0
-    if linear is None:
-        linear, made = linearise(window, traces.heads), 1
-    agreed, steps = False, 0
-    change = jump = contraction = np.inf
-    for steps in range(1, newton.max_steps + 1):
-        # Far from the solution there is no use in traces that agree to the last digit.
-        loose = newton.inexact * min(change, 1.0)
-        tolerance = max(sweeping.tolerance, loose if steps > 1 else newton.inexact)
-        left = sweeping.most_per_window - sweeps
-        done = step(window, traces, linear, given, size, tolerance, left)
-        before, change = change, float(done.change)
-        jump, traces, size = float(done.jump), done.traces, done.size
-        sweeps += int(done.sweeps)
-        histories.append(np.asarray(done.history))
-        if not np.isfinite(change):
-            break
-        spent = sweeps >= sweeping.most_per_window
-        if emphasised is not None and steps == 1 and change > newton.tolerance:
-            window = emphasised(window, traces.heads)
-            linear, made = linearise(window, traces.heads), made + 1
-            continue
-        contraction = min(change / before, 1.0) if 0.0 < before < np.inf else 1.0
-        remaining = change if contraction > 0.5 else change * contraction / (1.0 - contraction)
-        # WindowIterate that agreed at once leave a change of the order of their tolerance: no more to gain.
-        settled = int(done.sweeps) <= 1 and change <= SETTLED * sweeping.tolerance
-        if (remaining <= newton.tolerance or settled) and jump <= sweeping.tolerance:
-            agreed = True
-        if agreed or spent:
-            break
-        far = change > newton.tolerance
-        slow = steps > 1 and contraction > newton.renew_above
-        if far and (slow or (steps == 1 and change > newton.renew_first)):
-            linear, made = linearise(window, traces.heads), made + 1
-    return WindowSolution(
-        traces, linear, np.asarray(size), steps, sweeps, made, jump, change, agreed,
-        np.stack(histories),
-    )  # fmt: skip
+        Args:
+            window: Data of the window.
+            guess: First heads and traces, such as `continued` gives.
+            given: Part of what the ends receive that comes from given fluxes, (P, ends, K, T); None: nothing.
+            size: Excursion of every species, the measure of jumps and changes.
+            linear: Condensed pieces of an earlier window of the same length, tried first.
+        """
+        newton, sweeping, window = self.newton, self.sweeping, self.at_points(window)
+        given = jnp.asarray(np.zeros(guess.robin_in.shape)) if given is None else given
+        traces, histories, sweeps, made = guess, [], 0, 0
+        if linear is None:
+            linear, made = self.linearised(window, traces.heads), 1
+        agreed, steps = False, 0
+        change = jump = contraction = np.inf
+        for steps in range(1, newton.max_steps + 1):
+            # Far from the solution there is no use in traces that agree to the last digit.
+            loose = newton.inexact * min(change, 1.0)
+            tolerance = max(sweeping.tolerance, loose if steps > 1 else newton.inexact)
+            left = sweeping.most_per_window - sweeps
+            stopping.heed(self.communicator)  # windows of large cells are long
+            done = self._step(window, traces, linear, given, size, tolerance, left)
+            before, change = change, float(done.change)
+            jump, traces, size = float(done.jump), done.traces, done.size
+            sweeps += int(done.sweeps)
+            histories.append(np.asarray(done.history))
+            if not np.isfinite(change):
+                break
+            spent = sweeps >= sweeping.most_per_window
+            if self.emphasised is not None and steps == 1 and change > newton.tolerance:
+                window = self.emphasised(window, traces.heads)
+                linear, made = self.linearised(window, traces.heads), made + 1
+                continue
+            contraction = min(change / before, 1.0) if 0.0 < before < np.inf else 1.0
+            remaining = change if contraction > 0.5 else change * contraction / (1.0 - contraction)
+            # WindowIterate that agreed at once leave a change of the order of their tolerance: no more to gain.
+            settled = int(done.sweeps) <= 1 and change <= SETTLED * sweeping.tolerance
+            if (remaining <= newton.tolerance or settled) and jump <= sweeping.tolerance:
+                agreed = True
+            if agreed or spent:
+                break
+            far = change > newton.tolerance
+            slow = steps > 1 and contraction > newton.renew_above
+            if far and (slow or (steps == 1 and change > newton.renew_first)):
+                linear, made = self.linearised(window, traces.heads), made + 1
+        return WindowSolution(
+            traces, linear, np.asarray(size), steps, sweeps, made, jump, change, agreed,
+            np.stack(histories),
+        )  # fmt: skip

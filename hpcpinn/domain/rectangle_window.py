@@ -10,14 +10,14 @@ import numpy as np
 from jaxtyping import Array, Float
 
 from hpcpinn.domain.interfaces import Interfaces
-from hpcpinn.domain.newton import Condensed, NewtonSettings, NewtonStep, heeding, iterate, newton_step
+from hpcpinn.domain.newton import Condensed, NewtonSettings, NewtonWindow
 from hpcpinn.domain.schwarz import SweepSettings
-from hpcpinn.domain.window_solver import WindowIterate, WindowSolution
+from hpcpinn.domain.window_solver import WindowIterate
 from hpcpinn.networks.axis import AxisFeatures
 from hpcpinn.parallel.communicator import Communicator
 from hpcpinn.physics.system import ReactionDiffusion
 from hpcpinn.training.collocation import gauss_grid
-from hpcpinn.training.least_squares import Correction, Linearisation, RowWeights
+from hpcpinn.training.least_squares import Correction, RowWeights
 from hpcpinn.training.local import combine
 from hpcpinn.training.rectangle_squares import RectangleRows, accept, correct, linearise
 from hpcpinn.training.rectangles import (
@@ -34,7 +34,7 @@ from hpcpinn.training.rectangles import (
 
 
 @dataclass(frozen=True)
-class RectangleWindow:
+class RectangleWindow(NewtonWindow):
     """Trains the heads of a rank's rectangles by least squares, coupled to those of other ranks.
 
     All members are fixed for a run. Collective over all ranks, like everything that it calls.
@@ -64,24 +64,15 @@ class RectangleWindow:
         """What the rows of this rank's pieces are made of."""
         return RectangleRows(self.equation, self.table, self.geometry, self.interfaces.rows, self.weights)
 
-    @property
-    def sweep_limit(self) -> float:
-        """A window that needs more is given up, to be tried again shorter."""
-        return self.sweeping.most_per_window
+    @cached_property
+    def corrected(self) -> Callable[..., Correction]:
+        """A Gauss-Newton step of the rectangles."""
+        return partial(correct, self.rows)
 
-    def corrected(self, window: RectangleData, heads: Float[Array, "P K M M L"], linear: Linearisation) -> Correction:
-        """A Gauss-Newton step from `heads` with all sides receiving zero."""
-        return correct(self.rows, window, heads, linear)
-
-    def accepted(
-        self,
-        window: RectangleData,
-        linear: Linearisation,
-        correction: Correction,
-        robin_in: Float[Array, "P sides K N"],
-    ) -> Float[Array, "P K M M L"]:
-        """The heads after the step, with the sides receiving `robin_in`."""
-        return accept(self.rows, window, linear, correction, robin_in)
+    @cached_property
+    def accepted(self) -> Callable[..., Float[Array, "P K M M L"]]:
+        """The heads after it."""
+        return partial(accept, self.rows)
 
     def departure(self, heads: Float[Array, "P K M M L"]) -> Float[Array, "P K Q"]:
         """How far the field is from rest at the collocation points."""
@@ -90,29 +81,13 @@ class RectangleWindow:
         return read_out(heads, x, y, self.table.time.value, self.equation).reshape(*heads.shape[:2], -1)
 
     @cached_property
-    def _linearise(self) -> Callable[..., Condensed]:
+    def linearised(self) -> Callable[..., Condensed]:
+        """Factors of the rectangles and what their sides answer, compiled."""
+
         def run(window: RectangleData, heads: Array) -> Condensed:
             return Condensed(linearise(self.rows, window), None)
 
         return jax.jit(run)
-
-    @cached_property
-    def _step(self) -> Callable[..., NewtonStep]:
-        return heeding(self.communicator, jax.jit(partial(newton_step, self)))
-
-    def solve(
-        self, window: RectangleData, guess: WindowIterate, size: Float[Array, " K"], linear: Condensed | None = None
-    ) -> WindowSolution:
-        """Solves a window. Collective over all ranks.
-
-        Args:
-            window: Data of the window.
-            guess: First heads and traces, such as `continued` gives.
-            size: Excursion of every species, the measure of jumps and changes.
-            linear: Condensed pieces of an earlier window of the same length.
-        """
-        given = jnp.asarray(np.zeros(guess.robin_in.shape))
-        return iterate(self._linearise, self._step, self.newton, self.sweeping, window, guess, given, size, linear)
 
     @cached_property
     def _continued(self) -> Callable[..., WindowIterate]:

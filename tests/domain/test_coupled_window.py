@@ -237,7 +237,7 @@ def test_nothing_in_a_window_is_float32() -> None:
     checks = no_forcing(6, 81)
     programs = {
         "continued": jax.make_jaxpr(here._continued)(field, DURATION),
-        "linearise": jax.make_jaxpr(here._linearise)(window, solution.traces.heads),
+        "linearise": jax.make_jaxpr(here.linearised)(window, solution.traces.heads),
         "step": jax.make_jaxpr(here._step)(window, solution.traces, solution.linear, given, SIZE, 1e-5, 8),
         "estimate": jax.make_jaxpr(here._estimate)(checks, DURATION, solution.traces.heads),
     }

@@ -95,7 +95,7 @@ def test_factors_are_those_of_the_rows_of_every_piece(small):
     data = started(small, 0.4)
     heads = jnp.zeros((9, 2, 3, 3, 3))
     robin_in = jnp.zeros((9, 4, 2, 5 * 5))
-    linear = small._linearise(data, heads).linear
+    linear = small.linearised(data, heads).linear
 
     def squares(heads):
         return loss(small.rows, data, robin_in, heads)
@@ -113,7 +113,7 @@ def test_factors_are_those_of_the_rows_of_every_piece(small):
 def test_sides_answer_as_condensed(small):
     """S applied to what the sides are told is what the trained heads report."""
     data, heads = started(small, 0.4), jnp.zeros((9, 2, 3, 3, 3))
-    linear = small._linearise(data, heads).linear
+    linear = small.linearised(data, heads).linear
     robin_in = jax.random.normal(jax.random.PRNGKey(0), (9, 4, 2, 25))
     correction = small.corrected(data, heads, linear)
     trained = small.accepted(data, linear, correction, robin_in)
@@ -131,7 +131,7 @@ def test_a_window_follows_the_closed_form(communicator, count):
     window, _ = solver(communicator, count, features, 6)
     length = 0.3
     data = started(window, length)
-    solution = window.solve(data, window.continued(data.initial, length), jnp.array([1.0, 4.0]))
+    solution = window.solve(data, window.continued(data.initial, length), None, jnp.array([1.0, 4.0]))
     x, y = nodes(window)
     wanted = np.moveaxis(modes(x, y, length), 0, 1)
     error = np.abs(np.asarray(window.at_end(solution.traces.heads)) - wanted).max(axis=(0, 2, 3))
@@ -159,8 +159,8 @@ def test_first_order_trainers_come_to_the_least_squares_solution(communicator, n
     length, size = 0.2, jnp.array([1.0, 4.0])
     data = started(window, length)
     guess = window.continued(data.initial, length)
-    wanted = window.departure(window.solve(data, guess, size).traces.heads)
-    solution = trained_by(window, name, steps, sweeps=10).solve(data, guess, size)
+    wanted = window.departure(window.solve(data, guess, None, size).traces.heads)
+    solution = trained_by(window, name, steps, sweeps=10).solve(data, guess, None, size)
     missed, held = (
         float(jnp.max(jnp.abs(window.departure(heads) - wanted) / size[:, None]))
         for heads in (solution.traces.heads, guess.heads)
@@ -177,7 +177,7 @@ def test_first_order_training_does_not_depend_on_ranks(communicator):
         window, pieces = solver(on, (3, 2), features=4, in_time=3)
         data = started(window, 0.2)
         by_adam = trained_by(window, "adam", steps=8, sweeps=2)
-        solution = by_adam.solve(data, window.continued(data.initial, 0.2), jnp.array([1.0, 4.0]))
+        solution = by_adam.solve(data, window.continued(data.initial, 0.2), None, jnp.array([1.0, 4.0]))
         return dict(zip(pieces.tolist(), np.asarray(solution.traces.heads), strict=True))
 
     alone, shared = communicator.on_root(trained, SerialCommunicator()), trained(communicator)

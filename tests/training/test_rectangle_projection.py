@@ -55,7 +55,7 @@ def test_the_sum_is_that_of_the_best_heads_of_the_window() -> None:
 
     @jax.jit
     def squares(robin_in: jax.Array) -> jax.Array:
-        linear = window._linearise(axes.window, None).linear
+        linear = window.linearised(axes.window, None).linear
         begun = window.corrected(axes.window, jnp.zeros((3, 2, *axes.table.head_shape)), linear)
         heads = window.accepted(axes.window, linear, begun, robin_in)
         return 2.0 * loss(window.rows, axes.window, robin_in, heads)

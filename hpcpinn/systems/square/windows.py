@@ -115,7 +115,7 @@ class SquareRun:
     def attempt(self, state: SquareState, length: float, reuse: None) -> SquareAttempt:
         """Solves a window, estimates its error, and holds it against the closed form."""
         solver, window = self.setup.solver, RectangleData(jnp.asarray(length), state.field)
-        solution = solver.solve(window, solver.continued(state.field, length), jnp.asarray(solver.equation.scale))
+        solution = solver.solve(window, solver.continued(state.field, length), None, jnp.asarray(solver.equation.scale))
         heads = solution.traces.heads
         error, away = solver.estimate(window, heads)
         notes: dict[str, float] = {"newton_steps": solution.newton_steps, "sweeps": solution.sweeps}
