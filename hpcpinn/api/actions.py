@@ -13,8 +13,10 @@ from hpcpinn.core.order import Resumption
 from hpcpinn.errors import InputError, InputWarning
 from hpcpinn.parallel.folders import TemporaryFolder
 from hpcpinn.progress import ProgressDisplay
+from hpcpinn.systems import part
 from hpcpinn.systems.common.kept_inputs import put_back
-from hpcpinn.systems.work import judge, work_on
+from hpcpinn.systems.jobs import require_action
+from hpcpinn.systems.work import held, judge
 
 if TYPE_CHECKING:
     from hpcpinn.parallel.communicator import Communicator
@@ -63,9 +65,10 @@ def finished(
     if wish is not None or command != "run":
         job = _changed(job, communicator.on_root(put_back, job.config))
     order = job.order(wish)
-    with telling(progress, communicator) as shown:
-        outcome = work_on(order, command, communicator, shown)
-    judge(order, command, outcome)
+    action = part(require_action(order, command))
+    with telling(progress, communicator) as shown, held(order, action, communicator) as mine:
+        outcome = action.work(mine, communicator, shown)
+    judge(order, action, outcome)
     found = kind(job.config.run.output, folder)
     if communicator.size > 1 and folder is not None:
         found.result  # noqa: B018 - the folder goes with the object of the first rank: all have read it by then

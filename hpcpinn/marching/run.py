@@ -1,7 +1,8 @@
 """A run: a problem is marched to its end, written, and kept in checkpoints from which it goes on to the last bit."""
 
 import time as clock
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Generic, NoReturn, Protocol
@@ -133,8 +134,26 @@ def run(
     else:
         reached = load(options.resume, communicator, problem, options.settings, options.improvement)
     output = open_output(reached, options.resume is not None)
+    loop = _Loop(communicator, output, options, reached)
+    march = loop.march
+    with _closing(output):
+        if not march.is_at_end:
+            loop.solve_last_again()
+            loop.take(next(march))  # nothing would be lost: until then a signal ends the run at once
+            loop.end_set_up()
+        with loop.stopped_by_signals():
+            while not march.is_at_end:
+                stopping.heed(communicator)
+                loop.take(next(march))
+                loop.tell()
+    return Finished(loop.reached, loop.seconds_setup)
+
+
+@contextmanager
+def _closing(output: Output) -> Iterator[None]:
+    """Closes an output, whole or, where the solution fails, with what was accepted."""
     try:
-        finished = _Loop(communicator, output, options, reached).to_end()
+        yield
     except OutputError:
         raise
     except HpcpinnError:
@@ -142,7 +161,6 @@ def run(
         raise
     output.close()
     stopping.keeping("the result is whole")
-    return finished
 
 
 class _Loop(Generic[Q]):
@@ -175,33 +193,35 @@ class _Loop(Generic[Q]):
     def _user_time(self, internal: float) -> float:
         return self.march.problem.rule.since + internal / self.march.problem.rule.unit
 
-    def to_end(self) -> Finished[Q]:
-        options = self.options
-        if not self.march.is_at_end:
-            if self.march.lineage is not None:
-                options.progress.doing("solving the last windows again, of which the next uses parts")
-                self.march.reuse = self.march.lineage.left_by(self.march.problem)
-            self._take(next(self.march))  # nothing would be lost: until then a signal ends the run at once
-            self.seconds_setup = clock.perf_counter() - options.began
-            options.progress.doing("solving", self.end, options.unit)
-            self._tell()
+    def solve_last_again(self) -> None:
+        """Makes anew what the next window uses of the last ones: it is solved as in a run that was not stopped."""
+        if self.march.lineage is not None:
+            self.options.progress.doing("solving the last windows again, of which the next uses parts")
+            self.march.reuse = self.march.lineage.left_by(self.march.problem)
+
+    def end_set_up(self) -> None:
+        """The first window is done, and with it what is done once."""
+        self.seconds_setup = clock.perf_counter() - self.options.began
+        self.options.progress.doing("solving", self.end, self.options.unit)
+        self.tell()
+
+    @contextmanager
+    def stopped_by_signals(self) -> Iterator[None]:
+        """A signal that the march heeds ends it where it stands, in a checkpoint."""
         with stopping.patient(stopping.kept_so_far()):
             try:
-                while not self.march.is_at_end:
-                    stopping.heed(self.communicator)
-                    self._take(next(self.march))
-                    self._tell()
+                yield
             except stopping.StopAsked as asked:
                 self._stop(asked.number)
-        return Finished(self.reached, self.seconds_setup)
 
-    def _take(self, step: Step[Q]) -> None:
+    def take(self, step: Step[Q]) -> None:
         """An accepted window is counted and written; its arrays are gone while the next one is solved."""
         self.stats = self.stats.and_window(step)
         self._write(step)
         self.said = self.options.detail(self.stats, step)
 
-    def _tell(self) -> None:
+    def tell(self) -> None:
+        """Where the run is, for progress."""
         self.options.progress.done(self.time, self.said)
 
     def _stop(self, number: int) -> NoReturn:

@@ -1,12 +1,13 @@
 """How a command's work on an order is done, whatever the system."""
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from hpcpinn.core.order import Order
 from hpcpinn.parallel import stopping
-from hpcpinn.progress import ProgressDisplay
 from hpcpinn.systems import part
 from hpcpinn.systems.jobs import require_action
 from hpcpinn.terminal.progress import make_progress
@@ -15,27 +16,25 @@ if TYPE_CHECKING:
     from hpcpinn.parallel.communicator import Communicator
 
 
-def work_on(order: Order, command: str, communicator: "Communicator", progress: ProgressDisplay) -> Any:
-    """Does what a command does with an order; nothing is printed. Collective over all ranks.
+@contextmanager
+def held(order: Order, action: Any, communicator: "Communicator") -> Iterator[Order]:
+    """Holds the files that a command writes while it works. Collective over all ranks.
 
     Args:
         order: The order.
-        command: Name of the command, such as ``run``.
+        action: What is done, a `hpcpinn.core.order.Action`.
         communicator: All ranks.
-        progress: Display that is told what is being done.
 
-    Returns:
-        The outcome of the system's action, still to be judged (`judge`).
+    Yields:
+        The order with the checkpoint that it goes on from.
 
     Raises:
-        InputError: The system has no such action, or something the user gave cannot be used.
-        SolveError: The work did not succeed.
-        OutputError: The result cannot be written.
+        InputError: A file cannot be written, or another program writes it; an error of the work names its places.
     """
     from hpcpinn.io.owner import check_free, owning  # loads HDF5, as what follows
     from hpcpinn.systems.common.resumption import checkpoint_for
 
-    action, output = part(require_action(order, command)), Path(order.described.run.output)
+    output = Path(order.described.run.output)
 
     def look() -> None:
         check_free(output)
@@ -46,27 +45,25 @@ def work_on(order: Order, command: str, communicator: "Communicator", progress: 
         with owning(communicator, output):
             if order.wish is not None:
                 order = replace(order, resume=communicator.on_root(checkpoint_for, order.wish, output))
-            return action.work(order, communicator, progress)
+            yield order
 
 
-def judge(order: Order, command: str, outcome: Any) -> None:
-    """Raises where an outcome must not pass for a success, on every rank.
+def judge(order: Order, action: Any, outcome: Any) -> None:
+    """Raises where the outcome of an action must not pass for a success, on every rank.
 
     Raises:
         SolveError: It must not.
     """
-    action = part(require_action(order, command))
     if hasattr(action, "judge"):
         action.judge(order, outcome)
 
 
-def carry_out(order: Order, command: str, *, silent: bool = False) -> Any:
+def carry_out(order: Order, command: str) -> Any:
     """Does what a command does with an order, and tells what came of it. Collective over all ranks.
 
     Args:
         order: The order.
         command: Name of the command, such as ``run``.
-        silent: Whether nothing is printed.
 
     Returns:
         The outcome of the system's action.
@@ -89,11 +86,12 @@ def carry_out(order: Order, command: str, *, silent: bool = False) -> Any:
     from hpcpinn.parallel.transports import make_communicator
 
     communicator = make_communicator(order.described.run.transport)
-    with make_progress(-1 if silent else communicator.rank) as progress:
-        outcome = work_on(order, command, communicator, progress)
-    if communicator.rank == 0 and not silent:
-        part(action).tell(order, outcome)
-    judge(order, command, outcome)
+    action = part(action)
+    with make_progress(communicator.rank) as progress, held(order, action, communicator) as mine:
+        outcome = action.work(mine, communicator, progress)
+    if communicator.rank == 0:
+        action.tell(order, outcome)
+    judge(order, action, outcome)
     return outcome
 
 
