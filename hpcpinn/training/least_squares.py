@@ -17,6 +17,7 @@ gradient is always that of the rows, so the choice changes how fast Newton conve
 
 import math
 from dataclasses import dataclass
+from functools import partial
 from typing import Generic, NamedTuple, TypeVar
 
 import jax
@@ -155,12 +156,8 @@ def linearise(
     tables = _shared_products(table, rows.weights)
 
     def one_piece(piece: _Piece) -> tuple[Array, Array]:
-        def from_rows() -> Array:
-            return _from_rows(equation, table, piece, window.duration)
-
-        def from_means() -> Array:
-            return _from_means(equation, tables, piece, window.duration)
-
+        from_rows = partial(_from_rows, equation, table, piece, window.duration)
+        from_means = partial(_from_means, equation, tables, piece, window.duration)
         inside = from_rows() if rows.batch else jax.lax.cond(piece.varies, from_rows, from_means)
         normal = inside + _data_block(equation, tables, piece, window.duration)
         for content in balances(equation):

@@ -71,6 +71,10 @@ class SolvedCable(NamedTuple):
 CableAttempt = Attempt[CableState, SolvedCable]
 
 
+def _as_it_is(state: CableState, attempt: CableAttempt) -> CableAttempt:
+    return attempt
+
+
 @dataclass(frozen=True)
 class CableWindows:
     """Coupled windows under given forcing. Everything is collective over all ranks.
@@ -80,12 +84,14 @@ class CableWindows:
         rule: Lengths and tolerance.
         stops: Internal times at which windows end; the last is the end.
         drive: Forcing of the window of a length that starts at a state.
+        counted: What a solved window that starts at a state is with further notes.
     """
 
     solver: WindowSolver
     rule: WindowRule
     stops: Float[np.ndarray, " s"]
     drive: Callable[[CableState, float], WindowDrive]
+    counted: Callable[[CableState, CableAttempt], CableAttempt] = _as_it_is
 
     def attempt(self, state: CableState, length: float, reuse: Factors | None) -> CableAttempt:
         """Solves a window and estimates its error.
@@ -119,7 +125,7 @@ class CableWindows:
             size=np.maximum(state.size, solution.size),
             reach=np.maximum(state.reach, away_norm),
         )
-        return Attempt(
+        attempt = Attempt(
             length,
             weighted if solution.converged else math.nan,
             after,
@@ -131,3 +137,4 @@ class CableWindows:
             is_fresh=not as_long,
             inside=SolvedCable(solution, drive, state.time, error_norm, away_norm),
         )
+        return self.counted(state, attempt) if math.isfinite(attempt.error) else attempt

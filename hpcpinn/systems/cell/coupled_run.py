@@ -60,9 +60,9 @@ class CoupledRun(CellRun):
         return self.setup.stops
 
     @cached_property
-    def windows(self) -> CableWindows:
-        """The windows under the forcing of the run."""
-        return CableWindows(self.setup.solver, self.rule, self.stops, self._drive)
+    def attempt(self) -> Callable[[CableState, float, Factors | None], CableAttempt]:
+        """Solves the window of a length that starts at a state, and counts what came in."""
+        return CableWindows(self.setup.solver, self.rule, self.stops, self._drive, self._counted).attempt
 
     def _drive(self, state: CableState, length: float) -> WindowDrive:
         return self.setup.drive.window(state.gates, state.time, length)
@@ -87,12 +87,9 @@ class CoupledRun(CellRun):
         reach: Float[np.ndarray, " K"] = np.array(equation.scale) * np.array(volume)
         return reach
 
-    def attempt(self, state: CableState, length: float, reuse: Factors | None) -> CableAttempt:
-        """Solves the window of the given length that starts at the state, and counts what came in."""
-        attempt = self.windows.attempt(state, length, reuse)
-        if not math.isfinite(attempt.error):
-            return attempt
-        solution, drive, _, error_norm, away_norm = attempt.inside
+    def _counted(self, state: CableState, attempt: CableAttempt) -> CableAttempt:
+        """The solved window that starts at a state with what came in, and what it took."""
+        length, (solution, drive, _, error_norm, away_norm) = attempt.length, attempt.inside
         window = Window(jnp.asarray(length), state.field, drive.inside)
         gained, net, came_in = np.asarray(self._flows(window, solution.traces.heads, drive.end_flux)).tolist()
         worst = int(np.argmax(error_norm / np.maximum(state.reach, away_norm)))
