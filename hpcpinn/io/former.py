@@ -13,7 +13,6 @@ from hpcpinn.io import storage
 from hpcpinn.io.datasets import columns_in
 from hpcpinn.io.layout import Committed, ResultHeader
 from hpcpinn.io.results import ResultWriter
-from hpcpinn.parallel.communicator import SerialCommunicator
 
 _AT_ONCE = 256
 """Frames that are copied together."""
@@ -66,6 +65,8 @@ def convert(old: Path, new: Path, read: Callable[[h5py.File], Former]) -> None:
 
 
 def _copy(file: h5py.File, former: Former, new: Path) -> None:
+    from hpcpinn.parallel.communicator import SerialCommunicator  # loads JAX
+
     header, rows = former.header, former.committed
     names = [field.name for field in header.fields]
     writer = ResultWriter(new, SerialCommunicator(), header)
