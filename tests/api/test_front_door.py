@@ -1,18 +1,26 @@
 """``import hpcpinn as hp``: light, whole, and the same numbers as the command line."""
 
 import ast
+import importlib
+import inspect
+import re
 import subprocess
 import sys
+import warnings
+from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import jax
 import numpy as np
 import pytest
 
 import hpcpinn as hp
+from hpcpinn.__main__ import main
 from hpcpinn.io import read
+from hpcpinn.physics.calcium_system import CalciumSystem
 from hpcpinn.systems.jobs import load_order
-from tests.cli.in_process import hpcpinn
+from hpcpinn.training import least_squares
 
 ROOT = Path(__file__).resolve().parents[2]
 
@@ -34,6 +42,76 @@ def python(code: str, **more: object) -> str:
 @pytest.fixture(scope="module")
 def run() -> hp.Run:
     return hp.solve(hp.Cell("builtin:y_branch"), hp.Calcium(), **SHORT)
+
+
+@pytest.fixture(scope="module")
+def typed(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, list[str]]:
+    """The same run by the command line, and the functions on each other where it first formed its residual."""
+    folder, way = tmp_path_factory.mktemp("typed"), []
+    job = folder / "job.toml"
+    job.write_text(
+        '[morphology]\nfile = "builtin:y_branch"\n[physics.constants]\nD_c = 220.0\n'
+        '[[synapse]]\nsite = "tip"\nstart = 0.2\n[[probe]]\nsite = "root"\n[[probe]]\nsite = "tip"\nname = "far"\n'
+        f'[run]\nduration = 2.0\noutput_interval = 0.5\noutput = "{folder}/run.h5"\n'
+    )
+    formed = least_squares.residual
+
+    def watched(equation: CalciumSystem, *others: Any) -> Any:
+        if not way:
+            assert equation.diffusion[0] == 220.0
+            way.extend(functions_down_to(formed))
+        return formed(equation, *others)
+
+    with pytest.MonkeyPatch.context() as patch, warnings.catch_warnings():
+        patch.setattr(least_squares, "residual", watched)
+        patch.setattr(sys, "argv", ["hpcpinn", "run", str(job)])
+        with pytest.raises(SystemExit) as ended:
+            main()
+    assert ended.value.code == 0
+    return folder / "run.h5", way
+
+
+def functions_down_to(last: Callable[..., Any]) -> list[str]:
+    """The package's functions on each other from here up, outermost first, as docs name them; and one more."""
+    codes = [inspect.unwrap(last).__code__]
+    frame = sys._getframe(2)
+    while frame is not None:
+        codes.insert(0, frame.f_code)
+        frame = frame.f_back
+    package = ROOT / "hpcpinn"
+    return [
+        named(Path(code.co_filename).relative_to(package), code.co_qualname)
+        for code in codes
+        if package in Path(code.co_filename).parents
+    ]
+
+
+def named(file: Path, function: str) -> str:
+    """A function as the tables of docs/extend.md name it; one within another by the outer."""
+    return f"`{file.as_posix()}`: `{function.partition('.<locals>')[0]}`"
+
+
+def documented_way() -> tuple[list[str], list[str]]:
+    """Functions of both tables of "The way of one constant"."""
+    section = (ROOT / "docs" / "extend.md").read_text().split("## The way of one constant")[1].split("\n## ")[0]
+    constant, solver = (part for part in section.split("| function |")[1:])
+    return tuple(re.findall(r"^\| (`[\w/]+\.py`: `[\w.]+`) \|", part, re.MULTILINE) for part in (constant, solver))
+
+
+def test_twelve_functions_from_the_command_to_the_residual(typed):
+    """Both ends counted; those that docs name."""
+    assert typed[1] == documented_way()[1]
+    assert len(typed[1]) == 12
+
+
+def test_the_way_of_a_constant_is_as_documented(typed):
+    for place in documented_way()[0]:
+        file, function = re.findall(r"`([^`]+)`", place)
+        found = importlib.import_module(f"hpcpinn.{file.removesuffix('.py').replace('/', '.')}")
+        for part in function.split("."):
+            found = getattr(found, part)
+    assert len(documented_way()[0]) == 7
+    assert hp.read(typed[0]).config["physics"]["constants"]["D_c"] == 220.0
 
 
 def test_importing_it_loads_nothing_heavy():
@@ -62,18 +140,11 @@ def test_what_is_offered_is_there_and_type_checkers_see_the_same():
         hp.Sell  # noqa: B018
 
 
-def test_a_run_is_that_of_the_command_line(run, tmp_path):
-    job = tmp_path / "job.toml"
-    job.write_text(
-        '[morphology]\nfile = "builtin:y_branch"\n[[synapse]]\nsite = "tip"\nstart = 0.2\n'
-        '[[probe]]\nsite = "root"\n[[probe]]\nsite = "tip"\nname = "far"\n'
-        f'[run]\nduration = 2.0\noutput_interval = 0.5\noutput = "{tmp_path}/run.h5"\n'
-    )
-    hpcpinn("run", job)
-    typed = read(tmp_path / "run.h5")
-    assert np.array_equal(run.calcium, typed.calcium)
-    assert np.array_equal(run.probes.calbindin, typed.probes.calbindin)
-    assert hp.read(tmp_path / "run.h5").summary["verdict"] == run.summary["verdict"]
+def test_a_run_is_that_of_the_command_line(run, typed):
+    found = read(typed[0])
+    assert np.array_equal(run.calcium, found.calcium)
+    assert np.array_equal(run.probes.calbindin, found.probes.calbindin)
+    assert hp.read(typed[0]).summary["verdict"] == run.summary["verdict"]
 
 
 def test_probes_and_places(run):
