@@ -2,7 +2,7 @@
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from functools import cached_property, partial
+from functools import cached_property
 
 import jax
 from jaxtyping import Array, Float
@@ -10,7 +10,8 @@ from jaxtyping import Array, Float
 from hpcpinn.domain.newton import Condensed, NewtonSettings, NewtonWindow
 from hpcpinn.domain.stars import condense_stars
 from hpcpinn.domain.window_solver import WindowSolver
-from hpcpinn.training.least_squares import CableRows, Correction, RowWeights, accept, correct, linearise
+from hpcpinn.training import least_squares
+from hpcpinn.training.least_squares import CableRows, RowWeights, linearise
 from hpcpinn.training.local import Window, collocated, evaluate
 from hpcpinn.training.rows import residual_emphasis
 
@@ -27,6 +28,8 @@ class CoupledWindow(NewtonWindow, WindowSolver):
         adaptive: Whether rows are weighted by the residual that the first step of a window leaves.
     """
 
+    correct = staticmethod(least_squares.correct)
+    accept = staticmethod(least_squares.accept)
     newton: NewtonSettings = NewtonSettings()
     weights: RowWeights = RowWeights()
     batch: int | None = None
@@ -62,16 +65,6 @@ class CoupledWindow(NewtonWindow, WindowSolver):
             return Condensed(linear, stars)
 
         return jax.jit(run)
-
-    @cached_property
-    def corrected(self) -> Callable[..., Correction]:
-        """A Gauss-Newton step of the pieces."""
-        return partial(correct, self.rows)
-
-    @cached_property
-    def accepted(self) -> Callable[..., Float[Array, "P K M"]]:
-        """The heads after it."""
-        return partial(accept, self.rows)
 
     def departure(self, heads: Float[Array, "P K M"]) -> Float[Array, "P K Q"]:
         """How far the field is from rest at the collocation points."""

@@ -4,7 +4,7 @@ from abc import ABC, abstractmethod
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import cached_property
-from typing import Any, NamedTuple
+from typing import Any, ClassVar, NamedTuple
 
 import jax
 import jax.numpy as jnp
@@ -18,7 +18,7 @@ from hpcpinn.domain.window_solver import WindowIterate, WindowSolution
 from hpcpinn.parallel import stopping
 from hpcpinn.parallel.communicator import Communicator
 from hpcpinn.physics.system import ReactionDiffusion
-from hpcpinn.training.least_squares import Correction, Linearisation
+from hpcpinn.training.least_squares import Correction, Linearisation, PieceRows
 
 SETTLED = 10.0
 """How much a field may move, over the jump of its traces, when traces are agreed to a tolerance."""
@@ -81,8 +81,12 @@ class NewtonWindow(ABC):
     Attributes:
         equation, interfaces, communicator, sweeping: See `WindowSolver`.
         newton: Rule by which the iteration stops.
+        correct: Function of (rows, window, heads, linear), the step from the heads with all ends receiving zero.
+        accept: Function of (rows, window, linear, correction, robin_in), the heads after it, told `robin_in`.
     """
 
+    correct: ClassVar[Callable[..., Correction]]
+    accept: ClassVar[Callable[..., Float[Array, "P K ..."]]]
     equation: ReactionDiffusion
     interfaces: Interfaces
     communicator: Communicator
@@ -96,13 +100,8 @@ class NewtonWindow(ABC):
 
     @property
     @abstractmethod
-    def corrected(self) -> Callable[..., Correction]:
-        """Function of (window, heads, linear): the step from the heads with all ends receiving zero. Traceable."""
-
-    @property
-    @abstractmethod
-    def accepted(self) -> Callable[..., Float[Array, "P K ..."]]:
-        """Function of (window, linear, correction, robin_in): the heads after it, told `robin_in`. Traceable."""
+    def rows(self) -> PieceRows[Any, Any]:
+        """What the rows of this rank's pieces are made of."""
 
     @property
     def emphasised(self) -> Callable[..., Any] | None:
@@ -119,7 +118,7 @@ class NewtonWindow(ABC):
         return self.sweeping.most_per_window
 
     def at_points(self, window: Any) -> Any:
-        """The window as `corrected` and the others take it."""
+        """The window as `correct` and the others take it."""
         return window
 
     @cached_property
@@ -134,12 +133,12 @@ class NewtonWindow(ABC):
             limit: Int[Array, ""] | int,
         ) -> NewtonStep:
             linear, communicator = condensed.linear, self.communicator
-            correction = self.corrected(window, traces.heads, linear)
+            correction = self.correct(self.rows, window, traces.heads, linear)
             sweeps = sweep_until_agreed(
                 self.equation, self.interfaces, communicator, self.sweeping,
                 linear.transfer, correction.robin_out, given, traces.robin_in, size, tolerance, limit, condensed.stars,
             )  # fmt: skip
-            heads = self.accepted(window, linear, correction, sweeps.robin_in)
+            heads = self.accept(self.rows, window, linear, correction, sweeps.robin_in)
             away = jnp.abs(self.departure(heads))
             moved = self.departure(heads - traces.heads)
             extent = jnp.max(jnp.stack([jnp.abs(moved), away]), axis=(1, 3), initial=0.0)

@@ -2,7 +2,7 @@
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from functools import cached_property, partial
+from functools import cached_property
 
 import jax
 import jax.numpy as jnp
@@ -16,10 +16,11 @@ from hpcpinn.domain.window_solver import WindowIterate
 from hpcpinn.networks.axis import AxisFeatures
 from hpcpinn.parallel.communicator import Communicator
 from hpcpinn.physics.system import ReactionDiffusion
+from hpcpinn.training import rectangle_squares
 from hpcpinn.training.collocation import gauss_grid
-from hpcpinn.training.least_squares import Correction, RowWeights
+from hpcpinn.training.least_squares import RowWeights
 from hpcpinn.training.local import combine
-from hpcpinn.training.rectangle_squares import RectangleRows, accept, correct, linearise
+from hpcpinn.training.rectangle_squares import RectangleRows, linearise
 from hpcpinn.training.rectangles import (
     RectangleData,
     RectangleGeometry,
@@ -50,6 +51,8 @@ class RectangleWindow(NewtonWindow):
         weights: Weights of initial and side rows beside the equation's.
     """
 
+    correct = staticmethod(rectangle_squares.correct)
+    accept = staticmethod(rectangle_squares.accept)
     equation: ReactionDiffusion
     table: RectangleTable
     geometry: RectangleGeometry
@@ -63,16 +66,6 @@ class RectangleWindow(NewtonWindow):
     def rows(self) -> RectangleRows:
         """What the rows of this rank's pieces are made of."""
         return RectangleRows(self.equation, self.table, self.geometry, self.interfaces.rows, self.weights)
-
-    @cached_property
-    def corrected(self) -> Callable[..., Correction]:
-        """A Gauss-Newton step of the rectangles."""
-        return partial(correct, self.rows)
-
-    @cached_property
-    def accepted(self) -> Callable[..., Float[Array, "P K M M L"]]:
-        """The heads after it."""
-        return partial(accept, self.rows)
 
     def departure(self, heads: Float[Array, "P K M M L"]) -> Float[Array, "P K Q"]:
         """How far the field is from rest at the collocation points."""

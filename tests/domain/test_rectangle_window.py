@@ -19,7 +19,7 @@ from hpcpinn.networks.axis import make_axis_trunk
 from hpcpinn.parallel.communicator import Communicator, SerialCommunicator
 from hpcpinn.training.first_order import FirstOrder
 from hpcpinn.training.local import combine
-from hpcpinn.training.rectangle_squares import loss
+from hpcpinn.training.rectangle_squares import accept, correct, loss
 from hpcpinn.training.rectangles import RectangleData, rectangle_table, side_values
 
 SIDE = 2.0
@@ -115,8 +115,8 @@ def test_sides_answer_as_condensed(small):
     data, heads = started(small, 0.4), jnp.zeros((9, 2, 3, 3, 3))
     linear = small.linearised(data, heads).linear
     robin_in = jax.random.normal(jax.random.PRNGKey(0), (9, 4, 2, 25))
-    correction = small.corrected(data, heads, linear)
-    trained = small.accepted(data, linear, correction, robin_in)
+    correction = correct(small.rows, data, heads, linear)
+    trained = accept(small.rows, data, linear, correction, robin_in)
     value, slope = side_values(small.equation, small.table, small.geometry, data.duration, trained)
     answer = combine(small.interfaces.rows.send, value, slope)
     scale = np.array(small.equation.scale)[:, None]

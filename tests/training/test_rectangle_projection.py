@@ -11,7 +11,7 @@ from hpcpinn.networks.axis import AT_ONCE
 from hpcpinn.parallel.communicator import Communicator, SerialCommunicator
 from hpcpinn.training.levenberg_marquardt import LevenbergMarquardt
 from hpcpinn.training.rectangle_projection import SharedAxes
-from hpcpinn.training.rectangle_squares import loss
+from hpcpinn.training.rectangle_squares import accept, correct, loss
 from hpcpinn.training.rectangles import RectangleTable
 from tests.domain.test_rectangle_window import solver, started
 
@@ -56,8 +56,8 @@ def test_the_sum_is_that_of_the_best_heads_of_the_window() -> None:
     @jax.jit
     def squares(robin_in: jax.Array) -> jax.Array:
         linear = window.linearised(axes.window, None).linear
-        begun = window.corrected(axes.window, jnp.zeros((3, 2, *axes.table.head_shape)), linear)
-        heads = window.accepted(axes.window, linear, begun, robin_in)
+        begun = correct(window.rows, axes.window, jnp.zeros((3, 2, *axes.table.head_shape)), linear)
+        heads = accept(window.rows, axes.window, linear, begun, robin_in)
         return 2.0 * loss(window.rows, axes.window, robin_in, heads)
 
     assert float(axes.value(axes.start)) == pytest.approx(float(squares(axes.robin_in)), rel=1e-9)
