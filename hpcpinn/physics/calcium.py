@@ -23,13 +23,6 @@ def unbinding(c: Float[Array, "..."], b: Float[Array, "..."], buffer: BufferCons
     return buffer.k_minus * (buffer.total - b) - buffer.k_plus * b * c
 
 
-def unbinding_slopes(
-    c: Float[Array, "..."], b: Float[Array, "..."], buffer: BufferConstants
-) -> tuple[Float[Array, "..."], Float[Array, "..."]]:
-    """(∂f/∂c, ∂f/∂b), 1/s."""
-    return -buffer.k_plus * b, -buffer.k_minus - buffer.k_plus * c
-
-
 def pump_flux(c: Float[Array, "..."], k: CalciumConstants) -> Float[Array, "..."]:
     """j_leak − j_PMCA − j_NCX: the membrane flux that depends on calcium alone, µM·µm/s."""
     return balanced_leak(k) * (k.c_o - c) - _extrusion(c, k)
@@ -59,15 +52,6 @@ def membrane_flux(
     """
     source, sink = channel
     return source - c * sink + synapse + pump_flux(c, k)
-
-
-def membrane_slope(
-    c: Float[Array, "..."],
-    channel: tuple[Float[Array, "..."], Float[Array, "..."]],
-    k: CalciumConstants,
-) -> Float[Array, "..."]:
-    """∂j_PM/∂c, µm/s."""
-    return pump_slope(c, k) - channel[1]
 
 
 def serca_flux(c: Float[Array, "..."], e: Float[Array, "..."], er: Organelle) -> Float[Array, "..."]:

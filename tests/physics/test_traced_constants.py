@@ -64,7 +64,7 @@ def of_calcium(k: CalciumConstants) -> dict[str, Any]:
         "release": release,
         "source": jax.vmap(system.source, (1, 0))(species, forcing),
         "passage": jax.vmap(system.passage, (1, 0))(species, forcing),
-        "slopes": jnp.stack([calcium.pump_slope(c, k), *calcium.unbinding_slopes(c, b, k.all_buffers[0])]),
+        "slope": calcium.pump_slope(c, k),
         "diffusion": jnp.stack(system.diffusion),
         "rest": jnp.stack(k.rest),
         "reaction by itself": jnp.stack(jax.tree.leaves(rates(apart, ratio, reacting))),

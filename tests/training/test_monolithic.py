@@ -1,6 +1,8 @@
-"""The dense baseline against exact solutions of the diffusion equation."""
+"""The dense baseline of scripts/monolithic.py against exact solutions of the diffusion equation."""
 
+import sys
 from dataclasses import dataclass, replace
+from pathlib import Path
 from typing import Any
 
 import jax
@@ -11,7 +13,9 @@ from jaxtyping import Array
 
 from hpcpinn.training.first_order import FirstOrder
 from hpcpinn.training.levenberg_marquardt import LevenbergMarquardt
-from hpcpinn.training.monolithic import CableTask, DenseNetwork, Monolithic
+
+sys.path.append(str(Path(__file__).resolve().parents[2] / "scripts"))
+from monolithic import CableTask, DenseNetwork, Monolithic
 
 D = 0.3
 
