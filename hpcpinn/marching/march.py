@@ -135,7 +135,7 @@ def _window(rule: WindowRule, time: float) -> str:
     return f"window at t = {rule.since + time / rule.unit:.6g}"
 
 
-def _refuse_what_is_none(who: str, given: Any) -> None:
+def _check_attempt(who: str, given: Any) -> None:
     """Refuses what is no attempt, or has no number where the march needs one.
 
     Raises:
@@ -154,7 +154,7 @@ def _followed(lineage: Lineage, length: float, attempt: Attempt[Any, Any]) -> Li
     return None if attempt.reuse is None else Lineage(lineage.state, (*lineage.lengths, length))
 
 
-def check_advances(rule: WindowRule, time: float, attempt: Attempt[Any, Any], asked: float) -> None:
+def _check_length(rule: WindowRule, time: float, attempt: Attempt[Any, Any], asked: float) -> None:
     """Refuses an accepted window that an attempt has made shorter than any may be: a run of such ones has no end.
 
     Args:
@@ -232,7 +232,7 @@ class March(Generic[P]):
             try:
                 asked = next_length(rule, plan, state.time, stop)
                 attempt = problem.attempt(state, asked, reuse)
-                _refuse_what_is_none(self.who or type(problem).__name__, attempt)
+                _check_attempt(self.who or type(problem).__name__, attempt)
                 if self.improvement is not None:
                     problem, attempt = self.improvement.improved(problem, state, attempt, self.windows)
             except Exception as raised:
@@ -241,7 +241,7 @@ class March(Generic[P]):
                 raise
             length, error = attempt.length, attempt.error
             if error <= rule.tolerance:
-                check_advances(rule, state.time, attempt, asked)
+                _check_length(rule, state.time, attempt, asked)
                 break
             plan = after_rejected(rule, plan, length, error, what_is_wrong(rule, state.time, attempt))
             reuse, rejected = None, rejected + 1
