@@ -6,7 +6,7 @@ been eliminated (`hpcpinn.training.variable_projection`); the iteration is the s
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
@@ -27,6 +27,18 @@ class Quadratic(NamedTuple):
     curvature: Float[Array, "N N"]
     gradient: Float[Array, " N"]
     value: Float[Array, ""]
+
+    @classmethod
+    def over(cls, pieces: Any, share: Callable[[Any], "Quadratic"], size: int) -> "Quadratic":
+        """The sum of what every piece (leaves with a first axis of pieces) adds for `size` parameters. Traceable."""
+
+        def add(total: Quadratic, piece: Any) -> tuple[Quadratic, None]:
+            return jax.tree.map(jnp.add, total, share(piece)), None
+
+        summed: Quadratic
+        nothing = cls(jnp.zeros((size, size)), jnp.zeros(size), jnp.zeros(()))
+        summed, _ = jax.lax.scan(add, nothing, pieces)
+        return summed
 
 
 @dataclass(frozen=True)

@@ -221,15 +221,11 @@ class SharedAxes:
 
             features, slopes = of_theta(theta), jax.jacfwd(of_theta)(theta)
 
-            def add(total: Quadratic, piece: tuple[Piece, Array]) -> tuple[Quadratic, None]:
+            def one_piece(piece: tuple[Piece, Array]) -> Quadratic:
                 here, heads = piece
-                share = self._near_piece(features, slopes, fit.lower[here.kind], here, heads)
-                return jax.tree.map(jnp.add, total, share), None
+                return self._near_piece(features, slopes, fit.lower[here.kind], here, heads)
 
-            n = theta.size
-            nothing = Quadratic(jnp.zeros((n, n)), jnp.zeros(n), jnp.zeros(()))
-            summed = jax.lax.scan(add, nothing, (self.pieces, fit.heads))[0]
-            return Quadratic(*map(self.total, summed))
+            return Quadratic(*map(self.total, Quadratic.over((self.pieces, fit.heads), one_piece, theta.size)))
 
         return jax.jit(run)
 

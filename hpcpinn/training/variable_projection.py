@@ -171,18 +171,13 @@ class SharedTrunk:
     def near(self) -> Callable[[Float[Array, " n"]], Quadratic]:
         """The sum of squares near θ."""
 
-        def one_piece(theta: Array, piece: TrainedPieces) -> Quadratic:
-            row, by_theta, q = self._fitted(theta, piece)
-            kept = by_theta - q @ (q.T @ by_theta)
-            return Quadratic(kept.T @ kept, kept.T @ row, row @ row)
-
         def run(theta: Array) -> Quadratic:
-            def add(total: Quadratic, piece: TrainedPieces) -> tuple[Quadratic, None]:
-                return jax.tree.map(jnp.add, total, one_piece(theta, piece)), None
+            def one_piece(piece: TrainedPieces) -> Quadratic:
+                row, by_theta, q = self._fitted(theta, piece)
+                kept = by_theta - q @ (q.T @ by_theta)
+                return Quadratic(kept.T @ kept, kept.T @ row, row @ row)
 
-            n = theta.size
-            nothing = Quadratic(jnp.zeros((n, n)), jnp.zeros(n), jnp.zeros(()))
-            return Quadratic(*map(self.total, jax.lax.scan(add, nothing, self.pieces)[0]))
+            return Quadratic(*map(self.total, Quadratic.over(self.pieces, one_piece, theta.size)))
 
         return jax.jit(run)
 
