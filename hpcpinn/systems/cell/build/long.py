@@ -7,7 +7,7 @@ steps all of them at once.
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from functools import cached_property, partial
+from functools import partial
 
 import jax
 import numpy as np
@@ -15,12 +15,10 @@ from jaxtyping import Float, Int
 from numpy import ndarray
 from scipy import sparse
 
-from hpcpinn.domain.member_shares import share_members
 from hpcpinn.domain.network_diffusion import network_diffusion
 from hpcpinn.errors import InputError
-from hpcpinn.io.geometry import ProbeSite, Tree
+from hpcpinn.io.geometry import Tree
 from hpcpinn.io.layout import MemberEntry
-from hpcpinn.morphology import Cable
 from hpcpinn.morphology.forest import join_cables, join_compartments, points_of
 from hpcpinn.networks.trunk import split_features
 from hpcpinn.parallel.communicator import Communicator, SerialCommunicator
@@ -30,13 +28,14 @@ from hpcpinn.physics.constants import CYTOSOL, LUMEN, CalciumConstants
 from hpcpinn.physics.pumped_binding import check_rest
 from hpcpinn.physics.stimulation.stimulus import Stimulus
 from hpcpinn.systems.cell.build.constants import constants_of
+from hpcpinn.systems.cell.build.forest import Forest, described_members, forest_of
 from hpcpinn.systems.cell.build.long_drive import course_of
 from hpcpinn.systems.cell.build.long_output import description_of, ends_of_trains, long_output
 from hpcpinn.systems.cell.build.membrane import impossible_voltage, membrane_of, step_rule
-from hpcpinn.systems.cell.build.population import Member, members_of
+from hpcpinn.systems.cell.build.population import members_of
 from hpcpinn.systems.cell.build.reaction import check_split, reaction_of
 from hpcpinn.systems.cell.build.run_spec import OutputPlan, run_spec
-from hpcpinn.systems.cell.build.split_cell import SplitCell, describe_split_cell
+from hpcpinn.systems.cell.build.split_cell import SplitCell
 from hpcpinn.systems.cell.build.stimulus import clamps_of, stimulus_of, warn_of_pulses_after_the_end
 from hpcpinn.systems.cell.build.windows import build_coupled_slots
 from hpcpinn.systems.cell.config.schema import RunConfig
@@ -50,7 +49,6 @@ from hpcpinn.timestepping.halo_voltage import HaloVoltage, halo_voltage
 from hpcpinn.timestepping.influx import ChannelScale, surplus_leak
 from hpcpinn.timestepping.motifs import DriveState, SlotSolver, given_state
 from hpcpinn.timestepping.pulse_windows import Excursion, Held
-from hpcpinn.timestepping.releases import CellSources, join_sources
 from hpcpinn.timestepping.shared_diffusion import shared_diffusion
 from hpcpinn.timestepping.slot_windows import WindowSearch
 from hpcpinn.timestepping.slots import slots
@@ -63,71 +61,6 @@ LEFT_OUT = 1e-7
 Two thirds of the terms of 1e-10, and no more than a hundredth of what the flow map is off by."""
 
 _NONE = np.zeros(0, int)
-
-
-@dataclass(frozen=True)
-class _Forest:
-    """All members of a run, and who computes what of them.
-
-    Attributes:
-        cells: Members, one after the other.
-        piece: Rank of every piece.
-        point: Rank of every point.
-        compartment: Rank of every compartment: of the piece that holds its centre.
-        communicator: All ranks.
-    """
-
-    cells: Sequence[SplitCell]
-    piece: Int[ndarray, " F"]
-    point: Int[ndarray, " N"]
-    compartment: Int[ndarray, " P"]
-    communicator: Communicator
-
-    @cached_property
-    def own(self) -> Int[ndarray, " n"]:
-        """Points of this rank."""
-        return np.flatnonzero(self.point == self.communicator.rank)
-
-    @cached_property
-    def member(self) -> Int[ndarray, " N"]:
-        """Member of every point."""
-        return np.repeat(np.arange(len(self.cells)), [cell.points.n for cell in self.cells])
-
-    @cached_property
-    def member_of_compartment(self) -> Int[ndarray, " P"]:
-        """Member of every compartment."""
-        return np.repeat(np.arange(len(self.cells)), [cell.compartments.count for cell in self.cells])
-
-    @cached_property
-    def volume(self) -> Float[ndarray, " N"]:
-        """Volume that every point stands for, µm³."""
-        return np.concatenate([cell.points.volume for cell in self.cells])
-
-    @cached_property
-    def cable(self) -> Cable:
-        """Pieces of all members."""
-        return join_cables([cell.pieces for cell in self.cells])
-
-    @cached_property
-    def probes(self) -> tuple[ProbeSite, ...]:
-        """Recorded places of all members; those of a population bear the name of theirs."""
-        found, first = [], 0
-        for cell in self.cells:
-            prefix = f"{cell.name}: " if len(self.cells) > 1 else ""
-            found += [ProbeSite(f"{prefix}{p.name}", first + p.piece, p.fraction) for p in cell.probes]
-            first += cell.pieces.n_frusta
-        return tuple(found)
-
-    @cached_property
-    def releases(self) -> CellSources | None:
-        """What synapses and fluxes bring to this rank's points; None without any."""
-        parts = [cell.releases for cell in self.cells if cell.releases is not None]
-        return join_sources(parts, [cell.points.n for cell in self.cells]).taken(self.own) if parts else None
-
-    def own_part(self, parts: list[sparse.csr_matrix], rank: Int[ndarray, " r"]) -> sparse.csr_matrix:
-        """Rows of this rank, in its own points, of the matrices of all members."""
-        whole = sparse.block_diag(parts, format="csr")
-        return whole[np.flatnonzero(rank == self.communicator.rank)][:, self.own]
 
 
 @dataclass(frozen=True)
@@ -176,8 +109,8 @@ def slot_setup(config: RunConfig, communicator: Communicator | None = None) -> S
     stimulus = stimulus_of(config) if config.field.is_given else None
     plan = long_output(config, stimulus)
     warn_of_pulses_after_the_end(config, plan.duration)
-    described = communicator.on_root(_described, members_of(config), communicator.size)
-    forest, split, per = _forest(described, communicator), config.split, plan.cells_per_piece
+    described = communicator.on_root(described_members, members_of(config), communicator.size)
+    forest, split, per = forest_of(described, communicator), config.split, plan.cells_per_piece
     voltage = _voltage(config, forest)
     constants = _constants(described, _mean_by_member(forest, voltage))
     k, own = constants[0], forest.own
@@ -229,21 +162,7 @@ def slot_setup(config: RunConfig, communicator: Communicator | None = None) -> S
     )
 
 
-def _described(members: Sequence[Member], ranks: int) -> list[SplitCell]:
-    """All members, with as many pieces as ranks may fall to one of them."""
-    least = max(1, ranks - len(members) + 1)
-    return [describe_split_cell(member, least) for member in members]
-
-
-def _forest(cells: Sequence[SplitCell], communicator: Communicator) -> _Forest:
-    owners = share_members([cell.pieces for cell in cells], communicator.size)
-    per = cells[0].points.per_piece
-    compartments = [owner[cell.nearest_piece] for owner, cell in zip(owners, cells, strict=True)]
-    piece = np.concatenate(owners)
-    return _Forest(cells, piece, np.repeat(piece, per), np.concatenate(compartments), communicator)
-
-
-def _voltage(config: RunConfig, forest: _Forest) -> _Voltage:
+def _voltage(config: RunConfig, forest: Forest) -> _Voltage:
     """The membrane at rest, or what is given of it, and the voltage of all that is heard of. Collective."""
     equation = _cable_equation(config, forest)
     to_cells = sparse.block_diag([cell.to_cells for cell in forest.cells], format="csr")
@@ -257,7 +176,7 @@ def _voltage(config: RunConfig, forest: _Forest) -> _Voltage:
     return _Voltage(equation, halo, None, membrane, halo.with_halo(equation.voltage(membrane)))
 
 
-def _cable_equation(config: RunConfig, forest: _Forest) -> CableEquation:
+def _cable_equation(config: RunConfig, forest: Forest) -> CableEquation:
     cells = forest.cells
     counts = [cell.compartments.count for cell in cells]
     membrane = membrane_of(config)
@@ -273,11 +192,10 @@ def _cable_equation(config: RunConfig, forest: _Forest) -> CableEquation:
     )
 
 
-def _splitting(config: RunConfig, forest: _Forest, voltage: _Voltage, k: CalciumConstants) -> tuple[Splitting, float]:
+def _splitting(config: RunConfig, forest: Forest, voltage: _Voltage, k: CalciumConstants) -> tuple[Splitting, float]:
     """What advances calcium and its buffers, and the longest window that their reaction takes, ms."""
     own, cells, releases = forest.own, forest.cells, forest.releases
-    er_ratio = [cell.points.er_ratio for cell in cells if cell.points.er_ratio is not None]
-    reaction, binding, longest = reaction_of(config, k, np.concatenate(er_ratio, axis=1)[:, own] if er_ratio else None)
+    reaction, binding, longest = reaction_of(config, k, forest.er_ratio)
     splitting = Splitting(
         reaction,
         _diffusion(config, forest, k),
@@ -288,13 +206,12 @@ def _splitting(config: RunConfig, forest: _Forest, voltage: _Voltage, k: Calcium
     return splitting, longest
 
 
-def _held(forest: _Forest, k: CalciumConstants) -> tuple[Held, ...]:
+def _held(forest: Forest, k: CalciumConstants) -> tuple[Held, ...]:
     """What lives in every volume at this rank's points; small is a share of what moves there when much happens."""
-    parted = [cell.points.er_ratio for cell in forest.cells if cell.points.er_ratio is not None]
     cytosol = forest.volume[forest.own]
     volumes = {CYTOSOL: cytosol}
-    if parted:
-        of_cytosol, of_lumen = np.concatenate(parted, axis=1)[:, forest.own]
+    if forest.er_ratio is not None:
+        of_cytosol, of_lumen = forest.er_ratio
         volumes[LUMEN] = cytosol * of_cytosol / of_lumen  # one membrane parts both
     moved = {CYTOSOL: float(k.c_rest), LUMEN: MOVED * float(k.calcium_at_rest.get(LUMEN, 0.0))}
     numbers = {name: tuple(i for i, of in enumerate(k.volumes) if of == name) for name in volumes}
@@ -302,7 +219,7 @@ def _held(forest: _Forest, k: CalciumConstants) -> tuple[Held, ...]:
 
 
 def _search(
-    config: RunConfig, forest: _Forest, splitting: Splitting, k: CalciumConstants, longest: float
+    config: RunConfig, forest: Forest, splitting: Splitting, k: CalciumConstants, longest: float
 ) -> WindowSearch:
     """What finds windows, of which the reaction takes none longer than `longest`, ms."""
     split, rest = config.split, ReactionState.of(map(float, k.rest))
@@ -317,7 +234,7 @@ def _search(
 
 def _solver(
     config: RunConfig,
-    forest: _Forest,
+    forest: Forest,
     voltage: _Voltage,
     constants: Sequence[CalciumConstants],
     stimulus: Stimulus | None,
@@ -367,7 +284,7 @@ def _sources(cells: Sequence[SplitCell], equation: CableEquation) -> Float[ndarr
     return np.array(rows)
 
 
-def _diffusion(config: RunConfig, forest: _Forest, k: CalciumConstants) -> Diffusion:
+def _diffusion(config: RunConfig, forest: Forest, k: CalciumConstants) -> Diffusion:
     """The propagator that the run description asks for, on this rank's points."""
     split, species, cells = config.split, [one.D for one in k.all_species], forest.cells
     if config.by_networks:
@@ -386,7 +303,7 @@ def _diffusion(config: RunConfig, forest: _Forest, k: CalciumConstants) -> Diffu
     return shared_diffusion(grid, forest.point, species, short, forest.communicator, LEFT_OUT, k.volumes)
 
 
-def _mean_by_member(forest: _Forest, voltage: _Voltage) -> Float[ndarray, " M"]:
+def _mean_by_member(forest: Forest, voltage: _Voltage) -> Float[ndarray, " M"]:
     """Mean voltage at the start over the membrane of every member. Collective."""
     member, equation = forest.member_of_compartment, voltage.equation
     area, own = equation.compartments.area, equation.own
@@ -404,7 +321,7 @@ def _constants(cells: Sequence[SplitCell], mean: Float[ndarray, " M"]) -> list[C
 
 
 def _channel_scale(
-    forest: _Forest, constants: Sequence[CalciumConstants], halo: Int[ndarray, " P"]
+    forest: Forest, constants: Sequence[CalciumConstants], halo: Int[ndarray, " P"]
 ) -> ChannelScale | None:
     """How members differ from the first in their calcium channels, at the compartments heard of."""
     if len(constants) == 1:
