@@ -82,7 +82,7 @@ class NewtonWindow(ABC):
         equation, interfaces, communicator, sweeping: See `WindowSolver`.
         newton: Rule by which the iteration stops.
         correct: Function of (rows, window, heads, linear), the step from the heads with all ends receiving zero.
-        accept: Function of (rows, window, linear, correction, robin_in), the heads after it, told `robin_in`.
+        accept: Function of (rows, window, linear, correction, robin_in), the heads after it.
     """
 
     correct: ClassVar[Callable[..., Correction]]
