@@ -193,7 +193,7 @@ class NewtonWindow(ABC):
                 continue
             contraction = min(change / before, 1.0) if 0.0 < before < np.inf else 1.0
             remaining = change if contraction > 0.5 else change * contraction / (1.0 - contraction)
-            # WindowIterate that agreed at once leave a change of the order of their tolerance: no more to gain.
+            # Traces that agreed at once leave a change of the order of their tolerance: no more to gain.
             settled = int(done.sweeps) <= 1 and change <= SETTLED * sweeping.tolerance
             if (remaining <= newton.tolerance or settled) and jump <= sweeping.tolerance:
                 agreed = True
