@@ -156,12 +156,16 @@ def _draw_windows(path: Path, result: Result) -> None:
     worth, windows = time_unit(result)[1], result.windows
     with canvas(path, 5.0, 3.4, heading_of(result)) as figure:
         lengths, errors = figure.subplots(2, 1, sharex=True)
-        lengths.step(windows["start"] / worth, windows["length"] / worth, where="post", color=CYCLE[0])
+        edges = np.append(windows["start"], windows["start"][-1:] + windows["length"][-1:]) / worth
+        lengths.stairs(windows["length"] / worth, edges, baseline=None, color=CYCLE[0])
         lengths.set_ylabel(time_label(result).replace("time", "length"))
         found = windows["error_estimate"]
         positive = found > 0.0
         errors.plot(windows["start"][positive] / worth, found[positive], ".", color=CYCLE[1])
         if positive.any():
             logarithmic(errors, found[positive])
+        else:
+            errors.set(yticks=[])
+            errors.text(0.5, 0.5, "none above zero", ha="center", transform=errors.transAxes)
         errors.set_ylabel("error estimate")
         errors.set_xlabel(time_label(result))

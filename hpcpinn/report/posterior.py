@@ -24,6 +24,8 @@ from hpcpinn.report.heading import Heading
 _COLUMNS = 4
 _MOST_PAIRS = 11
 """Of a picture: with a constant more they fill three rows."""
+_MOST_TICKS = 4
+"""Intervals of a panel's axis: more have figures that run into each other."""
 
 
 def draw_estimates(
@@ -102,18 +104,21 @@ def draw_posterior(path: Path, result: Estimates, heading: Heading | None = None
             _marginal_into(where, result, number)
         for where, (first, second) in zip(axes[len(known) :], pairs, strict=False):
             _pair_into(where, result, first, second)
+        for where in axes[:panels]:
+            where.xaxis.set_major_locator(MaxNLocator(_MOST_TICKS))
         for where in axes[panels:]:
             where.set_axis_off()
-        _legend(figure, result)
+        _legend(figure, result, has_pairs=bool(pairs))
 
 
-def _legend(figure: Figure, result: Estimates) -> None:
+def _legend(figure: Figure, result: Estimates, *, has_pairs: bool) -> None:
     """What lines and marks mean, below all panels, where it hides none."""
     handles: list[Artist] = [
         Line2D([], [], color=CYCLE[6], marker="+", lw=0.8, label="most probable"),
         Patch(color=CYCLE[5], alpha=0.25, label="95 % interval"),
-        Line2D([], [], color=CYCLE[0], lw=1.2, label="regions with 50 and 95 % (inner and outer)"),
     ]
+    if has_pairs:
+        handles.append(Line2D([], [], color=CYCLE[0], lw=1.2, label="regions with 50 and 95 % (inner and outer)"))
     if np.isfinite(result.truth).any():
         handles.append(Line2D([], [], color=CYCLE[2], marker="x", lw=1.0, label="truth"))
     columns = len(handles) if figure.get_figwidth() > 7.0 else 1
