@@ -8,7 +8,7 @@ N(c, b, h, σ) a small network. Every correction multiplies something that vanis
 rest stays an exact fixed point, relaxation to it has a relative error, and Φ is the identity at h = 0.
 """
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any, NamedTuple
 
@@ -41,9 +41,18 @@ class ReactionState(NamedTuple):
 
     @classmethod
     def of(cls, species: Iterable[Any]) -> "ReactionState":
-        """A state of all species in their order."""
+        """A state of all species in their order: calcium, calbindin, others."""
         c, b, *others = species
         return cls(c, b, tuple(others))
+
+    @classmethod
+    def named(cls, values: Mapping[str, Any], names: Sequence[str]) -> "ReactionState":
+        """A state of species by name, which constants have in the order of `names`."""
+        return cls.of(values[name] for name in names)
+
+    def by_name(self, names: Sequence[str]) -> dict[str, Any]:
+        """The species by the names that constants give them in their order."""
+        return dict(zip(names, self.species, strict=True))
 
     @property
     def species(self) -> tuple[Any, ...]:

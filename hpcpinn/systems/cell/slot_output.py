@@ -105,4 +105,4 @@ def at_probes(setup: SlotSetup, inside: Inside, rows: Int[ndarray, " s"]) -> dic
 
 
 def _species(setup: SlotSetup, inside: Inside) -> dict[str, Float[ndarray, "k n"]]:
-    return dict(zip(setup.constants.species, map(np.asarray, inside.frames.species), strict=True))
+    return inside.frames.each(np.asarray).by_name(setup.constants.species)

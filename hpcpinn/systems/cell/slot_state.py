@@ -92,7 +92,7 @@ def packed(setup: SlotSetup, cache: MotifCache, state: SlotState) -> Packed:
     arrays = {
         f"{who}_{name}": np.asarray(values).reshape(n, -1)
         for who, of in (("run", state.calcium), ("coarse", state.coarse))
-        for name, values in zip(setup.constants.species, of.species, strict=True)
+        for name, values in of.by_name(setup.constants.species).items()
     }
     starts = cache.starts
     scalars: dict[str, Any] = {"time": state.time, "reach": state.reach, "motifs": len(starts)}
@@ -119,8 +119,9 @@ def unpacked(setup: SlotSetup, cache: MotifCache, packed: Packed) -> SlotState:
     restore_windows(cache.windows, scalars)
     cache.solved, cache.reused = int(scalars["solved"]), int(scalars["reused"])
     cache.mismatch = float(scalars["mismatch"])
+    names = setup.constants.species
     calcium, coarse = (
-        ReactionState.of(jnp.asarray(arrays[f"{who}_{name}"].ravel()) for name in setup.constants.species)
+        ReactionState.named({name: jnp.asarray(arrays[f"{who}_{name}"].ravel()) for name in names}, names)
         for who in ("run", "coarse")
     )
     count, first = np.asarray(scalars["rises"])[setup.solver.cable.own].T
