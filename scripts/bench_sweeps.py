@@ -22,6 +22,7 @@ import threading
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 from hpcpinn.parallel.device import prepare
@@ -37,7 +38,7 @@ from jaxtyping import Array, Float, Int  # noqa: E402
 from hpcpinn.domain.coupled_window import CoupledWindow  # noqa: E402
 from hpcpinn.domain.interfaces import build_interfaces, storage_order  # noqa: E402
 from hpcpinn.domain.partition import colour, partition  # noqa: E402
-from hpcpinn.domain.schwarz import Sweeps, SweepSettings, sweep_until_agreed  # noqa: E402
+from hpcpinn.domain.schwarz import Answers, Sweeps, SweepSettings, sweep_until_agreed  # noqa: E402
 from hpcpinn.domain.stars import condense_stars  # noqa: E402
 from hpcpinn.morphology.cable import Cable  # noqa: E402
 from hpcpinn.morphology.frusta import Frustum, assemble  # noqa: E402
@@ -79,7 +80,8 @@ class InterfaceProblem:
         pieces: The subdomains.
         equation: The system.
         settings: How the run sweeps.
-        transfer, base, given, robin_in, size: As `sweep_until_agreed` takes them.
+        transfer, base, given: Parts of `Answers`.
+        robin_in, size: As `sweep_until_agreed` takes them.
     """
 
     pieces: Cable
@@ -139,11 +141,11 @@ class InterfaceProblem:
         stars = None
         if settings.over_stars:
             stars = condense_stars(interfaces, communicator, self.transfer[mine], settings.n_red)
-        outcome = sweep_until_agreed(
-            self.equation, interfaces, communicator, settings,
-            self.transfer[mine], self.base[mine], self.given[mine], self.robin_in[mine],
-            self.size, TOLERANCE, stars=stars,
-        )  # fmt: skip
+        meeting = SimpleNamespace(
+            equation=self.equation, interfaces=interfaces, communicator=communicator, sweeping=settings
+        )
+        answers = Answers(self.transfer[mine], self.base[mine], self.given[mine], stars)
+        outcome = sweep_until_agreed(meeting, answers, self.robin_in[mine], self.size, TOLERANCE)
         return outcome, mine
 
     def count(self, order: str = "red-black", acceleration: str = "tree") -> int:

@@ -12,7 +12,7 @@ import numpy as np
 from jaxtyping import Array, Float, Int
 
 from hpcpinn.domain.interfaces import Interfaces
-from hpcpinn.domain.schwarz import SweepSettings, sweep_until_agreed
+from hpcpinn.domain.schwarz import Answers, SweepSettings, sweep_until_agreed
 from hpcpinn.domain.stars import Stars
 from hpcpinn.domain.window_solver import WindowIterate, WindowSolution
 from hpcpinn.parallel import stopping
@@ -132,17 +132,15 @@ class NewtonWindow(ABC):
             tolerance: Float[Array, ""] | float,
             limit: Int[Array, ""] | int,
         ) -> NewtonStep:
-            linear, communicator = condensed.linear, self.communicator
+            linear, stars = condensed
             correction = self.correct(self.rows, window, traces.heads, linear)
-            sweeps = sweep_until_agreed(
-                self.equation, self.interfaces, communicator, self.sweeping,
-                linear.transfer, correction.robin_out, given, traces.robin_in, size, tolerance, limit, condensed.stars,
-            )  # fmt: skip
+            answers = Answers(linear.transfer, correction.robin_out, given, stars)
+            sweeps = sweep_until_agreed(self, answers, traces.robin_in, size, tolerance, limit)
             heads = self.accept(self.rows, window, linear, correction, sweeps.robin_in)
             away = jnp.abs(self.departure(heads))
             moved = self.departure(heads - traces.heads)
             extent = jnp.max(jnp.stack([jnp.abs(moved), away]), axis=(1, 3), initial=0.0)
-            change, reach = communicator.max(extent)
+            change, reach = self.communicator.max(extent)
             size = jnp.maximum(size, reach)
             after = WindowIterate(heads, sweeps.robin_in)
             return NewtonStep(after, jnp.max(change / size), size, sweeps.made, sweeps.jump, sweeps.history)

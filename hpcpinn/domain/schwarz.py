@@ -10,7 +10,7 @@ loop.
 """
 
 from dataclasses import dataclass
-from typing import NamedTuple
+from typing import NamedTuple, Protocol
 
 import jax
 import jax.numpy as jnp
@@ -72,6 +72,39 @@ class Sweeps(NamedTuple):
     history: Float[Array, " S"]
 
 
+class Meeting(Protocol):
+    """Pieces of a rank whose ends meet, and how they agree.
+
+    Attributes:
+        equation, interfaces, communicator, sweeping: System, ends that meet, all ranks and settings of the sweeps.
+    """
+
+    @property
+    def equation(self) -> ReactionDiffusion: ...
+    @property
+    def interfaces(self) -> Interfaces: ...
+    @property
+    def communicator(self) -> Communicator: ...
+    @property
+    def sweeping(self) -> SweepSettings: ...
+
+
+class Answers(NamedTuple):
+    """What the ends of pieces make of what they receive.
+
+    Attributes:
+        transfer: What the ends send per unit of what they receive, (P, E, E) (`Linearisation`).
+        base: What all ends send where they receive zero, (P, ends, K, T).
+        given: Part of what the ends receive that comes from given fluxes, (P, ends, K, T).
+        stars: Condensed stars of `transfer`; None where sweeps do not go over them.
+    """
+
+    transfer: Float[Array, "P E E"]
+    base: Float[Array, "P ends K T"]
+    given: Float[Array, "P ends K T"]
+    stars: Stars | None = None
+
+
 class _Memory(NamedTuple):
     """Last points and steps of the fixed-point iteration, newest first; zero before the start."""
 
@@ -84,35 +117,29 @@ _State = tuple[Array, Array, _Memory, Array, Array, Array]
 
 
 def sweep_until_agreed(
-    equation: ReactionDiffusion,
-    interfaces: Interfaces,
-    communicator: Communicator,
-    settings: SweepSettings,
-    transfer: Float[Array, "P E E"],
-    base: Float[Array, "P ends K T"],
-    given: Float[Array, "P ends K T"],
+    meeting: Meeting,
+    answers: Answers,
     robin_in: Float[Array, "P ends K T"],
     size: Float[Array, " K"],
     tolerance: Float[Array, ""] | float,
     limit: Int[Array, ""] | int | None = None,
-    stars: Stars | None = None,
 ) -> Sweeps:
     """Sweeps until the interface jump is below the tolerance. Traceable; collective over all ranks.
 
     Args:
-        transfer: What the ends send per unit of what they receive, (P, E, E) (`Linearisation`).
-        base: What all ends send where they receive zero, (P, ends, K, T).
-        given: Part of what the ends receive that comes from given fluxes, (P, ends, K, T).
+        meeting: The pieces.
+        answers: What their ends make of what they receive; with stars where the settings say so.
         robin_in: First guess of what the ends receive, (P, ends, K, T).
         size: Excursion of every species, the measure of the relative jump.
         tolerance: Relative jump at which to stop; loose while Newton is still far away.
         limit: Sweeps that are left to the window, if fewer than those of a Newton step.
-        stars: Condensed stars of `transfer`; sweeps then go over them. Needed where the settings say so.
 
     Returns:
         The traces, with the history of the jump. The jump of an end is half the change that the
         node rule asks of what it receives: the mismatch of value and scaled flux at once.
     """
+    equation, interfaces, communicator = meeting.equation, meeting.interfaces, meeting.communicator
+    settings, (transfer, base, given, stars) = meeting.sweeping, answers
     assert (stars is not None) == settings.over_stars
     share = interfaces.relaxation[:, :, None, None]
     parts = halves(settings, base.shape[0])

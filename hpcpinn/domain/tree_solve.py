@@ -109,7 +109,7 @@ def tree_solve(
 
     Args:
         interfaces: Interfaces of this rank, with Robin's rule.
-        transfer, base, given: Responses of ends and given fluxes, as in `sweep_until_agreed`, in units of the scale.
+        transfer, base, given: Responses of ends and given fluxes, as in `schwarz.Answers`, in units of the scale.
     """
     tree = interfaces.tree
     assert tree is not None, "Robin's rule only"

@@ -1,6 +1,7 @@
 """Star solves: exact where one star is all there is, the same on any colouring, few sweeps elsewhere."""
 
 from dataclasses import replace
+from types import SimpleNamespace
 
 import jax.numpy as jnp
 import numpy as np
@@ -8,7 +9,7 @@ import pytest
 
 from hpcpinn.domain.interfaces import build_interfaces, storage_order
 from hpcpinn.domain.partition import colour
-from hpcpinn.domain.schwarz import Sweeps, SweepSettings, sweep_until_agreed
+from hpcpinn.domain.schwarz import Answers, Sweeps, SweepSettings, sweep_until_agreed
 from hpcpinn.domain.stars import by_colour, by_piece, condense_stars
 from hpcpinn.morphology.cable import Cable
 from hpcpinn.parallel.transports import make_communicator
@@ -43,10 +44,9 @@ def swept(pieces: Cable, transfer: jnp.ndarray, **chosen) -> Sweeps:
     rng = np.random.default_rng(4)
     base, given = (jnp.asarray(rng.standard_normal((pieces.n_frusta, 2, 2, T))) for _ in range(2))
     stars = condense_stars(interfaces, SERIAL, transfer, n_red)
-    return sweep_until_agreed(
-        Decay(), interfaces, SERIAL, settings, transfer, base, given, jnp.zeros_like(base),
-        jnp.ones(2), settings.tolerance, stars=stars if settings.over_stars else None,
-    )  # fmt: skip
+    meeting = SimpleNamespace(equation=Decay(), interfaces=interfaces, communicator=SERIAL, sweeping=settings)
+    answers = Answers(transfer, base, given, stars if settings.over_stars else None)
+    return sweep_until_agreed(meeting, answers, jnp.zeros_like(base), jnp.ones(2), settings.tolerance)
 
 
 def test_sorting_by_colour_can_be_undone() -> None:
