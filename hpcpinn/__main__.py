@@ -12,16 +12,17 @@ from hpcpinn.parallel.abort import INTERRUPTED, guarded
 
 def main() -> None:
     """Runs the command that ``sys.argv`` names, and exits. Collective over all ranks."""
-    surroundings.settle()
-    debug = "--debug" in sys.argv
-    arguments = [argument for argument in sys.argv[1:] if argument != "--debug"]
-    if not launch.output_is_terminal():
-        os.environ.setdefault("TTY_COMPATIBLE", "0")  # rich: log lines instead of a live display
-    warnings.simplefilter("default", InputWarning)  # PYTHONWARNINGS=ignore is not about the user's own input
-    warnings.showwarning = _say_warning(warnings.showwarning)
-    with stopping.listening(), guarded(debug=debug):
-        if code := _command(arguments):
-            sys.exit(code)
+    with stopping.listening(to_the_end=True):
+        surroundings.settle()
+        debug = "--debug" in sys.argv
+        arguments = [argument for argument in sys.argv[1:] if argument != "--debug"]
+        if not launch.output_is_terminal():
+            os.environ.setdefault("TTY_COMPATIBLE", "0")  # rich: log lines instead of a live display
+        warnings.simplefilter("default", InputWarning)  # PYTHONWARNINGS=ignore is not about the user's own input
+        warnings.showwarning = _say_warning(warnings.showwarning)
+        with guarded(debug=debug):
+            if code := _command(arguments):
+                sys.exit(code)
 
 
 def _say_warning(others: Any) -> Any:

@@ -2,9 +2,9 @@
 # More ranks than processors would otherwise wait for each other at full speed.
 export OMPI_MCA_mpi_yield_when_idle=${OMPI_MCA_mpi_yield_when_idle:-1}
 
-# Where mpirun itself is told to end, ranks have so many seconds for a checkpoint (Open MPI 4, Open MPI 5).
-export OMPI_MCA_odls_base_sigkill_timeout=${OMPI_MCA_odls_base_sigkill_timeout:-10}
-export PRTE_MCA_odls_base_sigkill_timeout=${PRTE_MCA_odls_base_sigkill_timeout:-10}
+# Where a rank dies, mpirun tells the others after so many seconds, and kills them after as many more (Open MPI 4, 5).
+export OMPI_MCA_odls_base_sigkill_timeout=${OMPI_MCA_odls_base_sigkill_timeout:-2}
+export PRTE_MCA_odls_base_sigkill_timeout=${PRTE_MCA_odls_base_sigkill_timeout:-2}
 
 # `--resume auto` starts afresh where there is no checkpoint and goes on from it where there is one:
 # after a requeue, by hand or because a node failed, the run continues at the last checkpoint.

@@ -6,7 +6,4 @@ set -euo pipefail
 root=$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd)
 bash "$root/scripts/setup.sh"
 . "$root/scripts/mpi_environment.sh"
-# Ranks that mpirun is told to end have so many seconds for a checkpoint (Open MPI 4, Open MPI 5).
-export OMPI_MCA_odls_base_sigkill_timeout=${OMPI_MCA_odls_base_sigkill_timeout:-10}
-export PRTE_MCA_odls_base_sigkill_timeout=${PRTE_MCA_odls_base_sigkill_timeout:-10}
-exec mpirun -n "${RANKS:-2}" "$root/.venv/bin/python" -m hpcpinn run "$@"
+exec bash "$root/scripts/mpirun.sh" -n "${RANKS:-2}" "$root/.venv/bin/python" -m hpcpinn run "$@"

@@ -6,6 +6,7 @@ from typing import Annotated
 import typer
 
 from hpcpinn.errors import InputError
+from hpcpinn.parallel import stopping
 from hpcpinn.terminal.progress import make_progress
 
 
@@ -40,6 +41,7 @@ def plot(
     if suffix not in ("png", "pdf", "svg"):
         raise InputError(f"--format {suffix}: no such format; use png, pdf or svg")
     folder = out or result.parent / f"{stem_of(result)}-pictures"
+    stopping.keeping(f"{folder} has what was drawn, and the same command draws it anew")
     with make_progress() as progress:
         progress.doing("reading the result, and drawing")
         drawn = draw(Drawing(result, folder, out is not None, suffix, _times(times), member, progress, say=print))

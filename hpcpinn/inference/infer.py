@@ -30,6 +30,7 @@ from hpcpinn.io.inputs import Destination
 from hpcpinn.io.metrics import metrics_path, write_metrics
 from hpcpinn.io.observations import Observations
 from hpcpinn.io.schema import INFERENCE_FORMAT
+from hpcpinn.parallel import stopping
 from hpcpinn.parallel.communicator import Communicator, SerialCommunicator
 from hpcpinn.progress import NO_PROGRESS, ProgressDisplay
 
@@ -312,8 +313,9 @@ def infer(
     began, communicator = began or clock.perf_counter(), communicator or SerialCommunicator()
     outcome = inferred(fitted(problem, observed, progress), began)
     if output is not None:
-        write_inference(output, communicator, outcome.result)
-        write_metrics(output.path, communicator, outcome.figures)
+        with stopping.unbroken(f"{output.path} is whole"):
+            write_inference(output, communicator, outcome.result)
+            write_metrics(output.path, communicator, outcome.figures)
     return outcome
 
 

@@ -29,6 +29,7 @@ from hpcpinn.io.draws import OF_CHAINS, Draws, Placement, netcdf_path, write_dra
 from hpcpinn.io.inference import write_inference
 from hpcpinn.io.inputs import Destination
 from hpcpinn.io.metrics import write_metrics
+from hpcpinn.parallel import stopping
 from hpcpinn.parallel.communicator import Communicator, SerialCommunicator
 from hpcpinn.parallel.threads import loop_options
 from hpcpinn.progress import NO_PROGRESS, ProgressDisplay
@@ -173,13 +174,14 @@ def sample(
     lost = int(np.sum(~np.isfinite(drawn.draws.log_density)))
     outcome = Sampled(replace(inference, result=result), drawn.draws, placement, lost, seconds)
     if output is not None:
-        write_inference(output, communicator, result)
-        write_draws(output.path, communicator, drawn.draws, placement)
         named = dict(zip(result.names, result.units, strict=True))
-        write_netcdf(
-            netcdf_path(output.path), communicator, named, drawn.draws, drawn.log_likelihood, result.observations
-        )
-        write_metrics(output.path, communicator, outcome.figures)
+        with stopping.unbroken(f"{output.path} is whole"):
+            write_inference(output, communicator, result)
+            write_draws(output.path, communicator, drawn.draws, placement)
+            write_netcdf(
+                netcdf_path(output.path), communicator, named, drawn.draws, drawn.log_likelihood, result.observations
+            )
+            write_metrics(output.path, communicator, outcome.figures)
     return outcome
 
 

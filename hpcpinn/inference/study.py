@@ -28,6 +28,7 @@ from hpcpinn.io.inputs import Destination
 from hpcpinn.io.metrics import write_metrics
 from hpcpinn.io.observations import Observations
 from hpcpinn.io.study import StudyResult, write_study
+from hpcpinn.parallel import stopping
 from hpcpinn.parallel.communicator import Communicator
 from hpcpinn.progress import NO_PROGRESS, ProgressDisplay
 
@@ -218,8 +219,9 @@ def study(
     with_prior = tuple(np.array(problem.names)[np.asarray(problem.prior.precision) > 0.0].tolist())
     done = Study(_result(problem, experiment, sets, outcomes), with_prior, clock.perf_counter() - began)
     if output is not None:
-        write_study(output, communicator, done.result)
-        write_metrics(output.path, communicator, done.figures)
+        with stopping.unbroken(f"{output.path} is whole"):
+            write_study(output, communicator, done.result)
+            write_metrics(output.path, communicator, done.figures)
     return done
 
 

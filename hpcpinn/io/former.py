@@ -1,7 +1,9 @@
 """Results of an older version, written anew as this one writes them. Serial."""
 
+import os
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 import h5py
@@ -13,6 +15,7 @@ from hpcpinn.io import storage
 from hpcpinn.io.datasets import columns_in
 from hpcpinn.io.layout import Committed, ResultHeader
 from hpcpinn.io.results import ResultWriter
+from hpcpinn.parallel import stopping
 
 _AT_ONCE = 256
 """Frames that are copied together."""
@@ -49,6 +52,14 @@ def convert(old: Path, new: Path, read: Callable[[h5py.File], Former]) -> None:
     """
     if new.exists():
         raise InputError(f"{new}: is there already; give a name that is free")
+    stopping.keeping(f"{old} is as it was, and {new} is not there")
+    unfinished = new.with_name(f"{new.name}.unfinished")
+    with stopping.leaving(partial(storage.remove, unfinished)):
+        _convert(old, unfinished, read)
+        os.replace(unfinished, new)
+
+
+def _convert(old: Path, new: Path, read: Callable[[h5py.File], Former]) -> None:
     try:
         with storage.open_serial(old, "r") as file:
             storage.check_self_contained(old, file)

@@ -20,6 +20,7 @@ from typing import TYPE_CHECKING
 
 from hpcpinn.errors import InputError, OutputError
 from hpcpinn.io.names import beside
+from hpcpinn.parallel import stopping
 
 if TYPE_CHECKING:
     from hpcpinn.parallel.communicator import Communicator
@@ -137,12 +138,16 @@ def owning(communicator: "Communicator", result: str | Path) -> Iterator[None]:
             lock = Lock(result)
         except (InputError, OutputError) as caught:
             error = caught
-    try:
+    if lock is None:
         communicator.agree(error)
         yield
+        return
+    try:
+        communicator.agree(error)
+        with stopping.leaving(lock.release):  # else others would wait for a minute, on other hosts
+            yield
     finally:
-        if lock is not None:
-            lock.release()
+        lock.release()
 
 
 class Lock:

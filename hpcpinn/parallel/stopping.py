@@ -10,8 +10,8 @@ import os
 import select
 import signal
 import threading
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
 from typing import TYPE_CHECKING, Any
 
 from hpcpinn.parallel import launch
@@ -55,12 +55,14 @@ class Listener:
         asked: Number of the signal that a patient work has still to obey; 0 for none.
         is_patient: Whether the work will look at `asked`.
         kept: What a person is told at the end of a work that ends at once: what is kept of it.
+        farewells: Functions that are called where the process ends at once, the last first: brief ones.
     """
 
     def __init__(self) -> None:
         self.asked = 0
         self.is_patient = False
-        self.kept = ""
+        self.kept = "nothing was written"
+        self.farewells: list[Callable[[], object]] = []
         self._writing = threading.RLock()
 
     def __call__(self, number: int, frame: Any) -> None:
@@ -98,7 +100,10 @@ class Listener:
         rank = launch.promised_rank()
         if rank:
             threading.Event().wait(_RANK_DELAY * min(rank, 10))
-        self._say(f"stopped; {self.kept}" if self.kept else "stopped")
+        self._say(f"stopped; {self.kept}")
+        for farewell in reversed(self.farewells):
+            with suppress(Exception):
+                farewell()
         if launch.output_is_terminal():
             os.write(1, _SHOW_CURSOR)
         # No clean-up: it would wait for other ranks, or for compiled code.
@@ -114,10 +119,13 @@ class Listener:
 
 
 @contextmanager
-def listening() -> Iterator[None]:
+def listening(*, to_the_end: bool = False) -> Iterator[None]:
     """Signals are heard from here on; those that whoever started the process has silenced (nohup) stay so.
 
     Does nothing in a thread other than the main one, which alone may say who handles signals.
+
+    Args:
+        to_the_end: Whether the process ends afterwards, and signals are not to change its exit code any more.
     """
     if threading.current_thread() is not threading.main_thread():
         yield
@@ -132,7 +140,7 @@ def listening() -> Iterator[None]:
         yield
     finally:
         for number, handler in former.items():
-            signal.signal(number, handler)
+            signal.signal(number, signal.SIG_IGN if to_the_end else handler)
         signal.set_wakeup_fd(former_pipe)
         os.close(into)  # the thread ends
 
@@ -172,14 +180,33 @@ def kept_so_far() -> str:
 
 
 @contextmanager
-def unbroken() -> Iterator[None]:
-    """A first signal ends the process only after it, not in the middle of a file."""
+def leaving(farewell: Callable[[], object]) -> Iterator[None]:
+    """Within it something is also done where a signal ends the process at once: from another thread, and briefly."""
+    heard = listener()
+    if heard is None:
+        yield
+        return
+    heard.farewells.append(farewell)
+    try:
+        yield
+    finally:
+        heard.farewells.remove(farewell)
+
+
+@contextmanager
+def unbroken(then_kept: str = "") -> Iterator[None]:
+    """A first signal ends the process only after it, not in the middle of a file.
+
+    Args:
+        then_kept: What is said to be kept after it; empty: what is said so far.
+    """
     heard = listener()
     if heard is None:
         yield
         return
     with heard.unbroken():
         yield
+        heard.kept = then_kept or heard.kept
 
 
 def heed(communicator: "Communicator") -> None:

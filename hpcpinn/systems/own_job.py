@@ -4,6 +4,7 @@ import re
 from pathlib import Path
 
 from hpcpinn.errors import InputError, OutputError
+from hpcpinn.parallel import stopping
 from hpcpinn.systems.jobs import BundledJob
 
 
@@ -27,9 +28,10 @@ def copy_job(job: BundledJob, folder: Path) -> list[Path]:
         )
     try:
         folder.mkdir(parents=True, exist_ok=True)
-        for name, content in contents.items():
-            with (folder / name).open("xb") as file:
-                file.write(content)
+        with stopping.unbroken(f"{folder} has all of it"):
+            for name, content in contents.items():
+                with (folder / name).open("xb") as file:
+                    file.write(content)
     except FileExistsError as error:
         raise InputError(f"--to {folder}: {error.filename} is no folder, or came in between; name another") from None
     except OSError as error:

@@ -10,6 +10,7 @@ from pathlib import Path
 
 from hpcpinn import bundled
 from hpcpinn.errors import InputError
+from hpcpinn.parallel import stopping
 from hpcpinn.terminal.sbatch import (
     TASK,
     Option,
@@ -189,14 +190,15 @@ def submit(text: str) -> int:
         InputError: There is no SLURM here, or it refuses the script.
     """
     try:
-        done = subprocess.run(
-            ["sbatch", "--parsable"],
-            input=text,
-            capture_output=True,
-            encoding="utf-8",
-            errors="surrogateescape",
-            check=False,
-        )
+        with stopping.unbroken("squeue shows whether the job is there"):
+            done = subprocess.run(
+                ["sbatch", "--parsable"],
+                input=text,
+                capture_output=True,
+                encoding="utf-8",
+                errors="surrogateescape",
+                check=False,
+            )
     except FileNotFoundError:
         raise InputError(
             "sbatch is not installed here; log in to the cluster, or see the script with --dry-run"

@@ -41,6 +41,15 @@ class Quadratic(NamedTuple):
         return summed
 
 
+Watch = Callable[[Float[Array, " N"], float], bool]
+"""Function of parameters and value, called after every accepted step; True ends the iteration."""
+
+
+def unwatched(parameters: Float[Array, " N"], value: float) -> bool:
+    """Watches nothing."""
+    return False
+
+
 @dataclass(frozen=True)
 class LevenbergMarquardt:
     """Settings.
@@ -65,7 +74,7 @@ class LevenbergMarquardt:
         near: Callable[[Float[Array, " N"]], Quadratic],
         value: Callable[[Float[Array, " N"]], Float[Array, ""]],
         parameters: Float[Array, " N"],
-        watch: Callable[[Float[Array, " N"], float], bool] = lambda parameters, value: False,
+        watch: Watch = unwatched,
     ) -> tuple[Float[Array, " N"], list[float]]:
         """Minimises. Collective where `near` and `value` are: both the same bits on every rank.
 
@@ -73,7 +82,7 @@ class LevenbergMarquardt:
             near: The sum of squares near a point.
             value: The sum of squares alone.
             parameters: Parameters to start from, (N,).
-            watch: Function of parameters and value, called after every accepted step; True ends the iteration.
+            watch: Function that is called after every accepted step.
 
         Returns:
             The best parameters and the value before the first and after every accepted step.

@@ -25,7 +25,7 @@ from hpcpinn.networks.axis import AxisFeatures, AxisTrunk, hidden_features, mirr
 from hpcpinn.physics.system import ReactionDiffusion
 from hpcpinn.training.collocation import Grid
 from hpcpinn.training.least_squares import RowWeights, normal_solved
-from hpcpinn.training.levenberg_marquardt import LevenbergMarquardt, Quadratic
+from hpcpinn.training.levenberg_marquardt import LevenbergMarquardt, Quadratic, Watch, unwatched
 from hpcpinn.training.local import EdgeRows
 from hpcpinn.training.rectangle_squares import RectangleRows, factors, weighted_rows
 from hpcpinn.training.rectangles import (
@@ -246,12 +246,16 @@ class SharedAxes:
         kept = by_theta - undone
         return Quadratic(kept @ kept.T, kept @ row, row @ row)
 
-    def trained(self, optimiser: LevenbergMarquardt) -> tuple[RectangleTable, list[float]]:
+    def trained(self, optimiser: LevenbergMarquardt, watch: Watch = unwatched) -> tuple[RectangleTable, list[float]]:
         """The table of the trained trunks, orthonormal and flat at walls again, and the sums of squares on the way.
 
         Collective over all ranks, which all get the same trunks.
+
+        Args:
+            optimiser: How they are trained.
+            watch: As of `LevenbergMarquardt.minimise`.
         """
-        theta, values = optimiser.minimise(self.near, self.value, self.start)
+        theta, values = optimiser.minimise(self.near, self.value, self.start, watch)
         of_space, of_time = self.parameters(theta)
         free, walled, _, closed = self.table.trunks
         free, walled, closed = (remixed(trunk, of_space) for trunk in (free, walled, closed))

@@ -22,7 +22,7 @@ from hpcpinn.networks.trunk import Trunk, remixed
 from hpcpinn.physics.system import ReactionDiffusion
 from hpcpinn.training.collocation import CollocationPoints, Grid
 from hpcpinn.training.least_squares import RowWeights
-from hpcpinn.training.levenberg_marquardt import LevenbergMarquardt, Quadratic
+from hpcpinn.training.levenberg_marquardt import LevenbergMarquardt, Quadratic, Watch, unwatched
 from hpcpinn.training.local import EdgeRows, PieceGeometry, robin_parameter
 
 _HEAD_STEPS = 3
@@ -191,7 +191,12 @@ class SharedTrunk:
 
         return jax.jit(run)
 
-    def trained(self, optimiser: LevenbergMarquardt) -> tuple[Trunk, list[float]]:
-        """The trained trunk, its features orthonormal again, and the sums of squares on the way."""
-        theta, values = optimiser.minimise(self.near, self.value, self.start)
+    def trained(self, optimiser: LevenbergMarquardt, watch: Watch = unwatched) -> tuple[Trunk, list[float]]:
+        """The trained trunk, its features orthonormal again, and the sums of squares on the way.
+
+        Args:
+            optimiser: How it is trained.
+            watch: As of `LevenbergMarquardt.minimise`.
+        """
+        theta, values = optimiser.minimise(self.near, self.value, self.start, watch)
         return remixed(self.trunk, ravel_pytree(self.trunk.parameters)[1](theta)), values

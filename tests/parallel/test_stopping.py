@@ -50,6 +50,14 @@ WRITING = """
     time.sleep(60.0)
 """
 
+ENDING = """
+    pass
+with stopping.listening(to_the_end=True):
+    pass
+said()
+time.sleep(0.3)
+"""
+
 
 def started(program: str, **environment: str) -> subprocess.Popen[str]:
     """A process that has come to where it says so."""
@@ -138,3 +146,40 @@ def test_ranks_stop_together():
     with pytest.raises(stopping.StopAsked) as asked:
         stopping.heed(Two())
     assert stopping.code_of(asked.value.number) == 143
+
+
+def test_who_leaves_at_once_does_what_has_to_be_done_first(tmp_path):
+    lock = tmp_path / "r.lock"
+    leaving = """
+    from pathlib import Path
+    lock = Path(r"LOCK")
+    lock.touch()
+    def fail():
+        raise OSError
+    with stopping.leaving(lock.unlink), stopping.leaving(fail):
+        said()
+        time.sleep(60.0)
+""".replace("LOCK", str(lock))
+    with started(leaving) as process:
+        process.send_signal(signal.SIGTERM)
+        _, errors = process.communicate(timeout=20)
+    assert (process.returncode, errors) == (143, "hpcpinn: stopped; nothing was written\n") and not lock.exists()
+
+
+def test_what_is_kept_after_a_file_is_said_after_it_alone():
+    with stopping.listening():
+        stopping.keeping("the older file")
+        with pytest.raises(OSError, match="full"), stopping.unbroken("the file"):
+            raise OSError("full")
+        assert stopping.kept_so_far() == "the older file"
+        with stopping.unbroken("the file"):
+            assert stopping.kept_so_far() == "the older file"
+        assert stopping.kept_so_far() == "the file"
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_a_process_whose_work_is_done_ends_well_whatever_comes(number):
+    with started(ENDING) as process:
+        process.send_signal(number)
+        _, errors = process.communicate(timeout=20)
+    assert (process.returncode, errors) == (0, "")

@@ -46,7 +46,12 @@ def elsewhere(axes: SharedAxes) -> jax.Array:
 
 @cache
 def trained() -> tuple[RectangleTable, list[float]]:
-    return alone().trained(LevenbergMarquardt(steps=4, tolerance=0.0))
+    seen: list[float] = []
+    table, values = alone().trained(
+        LevenbergMarquardt(steps=4, tolerance=0.0), lambda _, value: bool(seen.append(value))
+    )
+    assert seen == values[1:]
+    return table, values
 
 
 def test_the_sum_is_that_of_the_best_heads_of_the_window() -> None:

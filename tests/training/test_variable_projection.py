@@ -72,7 +72,9 @@ def test_gradient_is_that_of_the_projected_sum_of_squares() -> None:
 
 def test_training_lowers_the_sum_and_keeps_the_features_orthonormal() -> None:
     trunk = alone()
-    trained, values = trunk.trained(LevenbergMarquardt(steps=4))
+    seen: list[float] = []
+    trained, values = trunk.trained(LevenbergMarquardt(steps=4), lambda _, value: bool(seen.append(value)))
+    assert seen == values[1:]
     assert values[-1] < 0.9 * values[0]
     line = np.linspace(-1.0, 1.0, 17)
     xi, tau = (part.ravel() for part in np.meshgrid(line, line))

@@ -11,7 +11,7 @@ from hpcpinn.domain.coupled_window import CoupledWindow
 from hpcpinn.networks.trunk import Trunk, flattened, restored
 from hpcpinn.systems.cell.cable_windows import CableAttempt, CableState
 from hpcpinn.systems.cell.coupled_run import CoupledRun
-from hpcpinn.systems.common.trunk_rule import TrunkRule
+from hpcpinn.systems.common.trunk_rule import TrunkRule, heeding
 from hpcpinn.training.collocation import feature_table
 from hpcpinn.training.levenberg_marquardt import LevenbergMarquardt
 from hpcpinn.training.local import Window, collocated
@@ -33,7 +33,7 @@ class TrunkTraining(TrunkRule[CoupledRun]):
         self, optimiser: LevenbergMarquardt, problem: CoupledRun, state: CableState, attempt: CableAttempt
     ) -> CoupledRun:
         """The run with a trunk that has learned from the window."""
-        trunk, _ = shared_trunk(problem, state, attempt).trained(optimiser)
+        trunk, _ = shared_trunk(problem, state, attempt).trained(optimiser, heeding(problem.communicator))
         return with_trunk(problem, trunk)
 
     def weights(self, problem: CoupledRun) -> Float[np.ndarray, " n"]:

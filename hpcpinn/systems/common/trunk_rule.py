@@ -1,19 +1,33 @@
 """The rule by which a run trains its trunk, whatever its pieces are: early, and again when the error estimate asks."""
 
 from abc import abstractmethod
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from typing import Any, Generic, Self
+from typing import TYPE_CHECKING, Any, Generic, Self
 
 import numpy as np
 from jaxtyping import Float
 
 from hpcpinn.core.system import Attempt
 from hpcpinn.marching.march import P
+from hpcpinn.parallel import stopping
 from hpcpinn.training.levenberg_marquardt import LevenbergMarquardt
+
+if TYPE_CHECKING:
+    from hpcpinn.parallel.communicator import Communicator
 
 PAUSE = 20
 """Accepted windows between two trainings: a trunk that does not help must not be trained for ever."""
+
+
+def heeding(communicator: "Communicator") -> Callable[[Any, float], bool]:
+    """What watches a training: after each of its steps a signal can stop the work. Collective over all ranks."""
+
+    def watch(parameters: Any, value: float) -> bool:
+        stopping.heed(communicator)
+        return False
+
+    return watch
 
 
 @dataclass
@@ -53,9 +67,9 @@ class TrunkRule(Generic[P]):
         if not self.asks(attempt.error, self.is_lively(state, attempt), problem.rule.tolerance, windows):
             return problem, attempt
         assert self.optimiser is not None  # `asks` has said so
-        self.last = windows
         candidate = self.trained(self.optimiser, problem, state, attempt)
         again = candidate.attempt(state, attempt.length, None)
+        self.last = windows  # not before: a run that a signal stops on the way trains again when it goes on
         return (candidate, again) if again.error < attempt.error else (problem, attempt)
 
     def is_lively(self, state: Any, attempt: Attempt[Any, Any]) -> bool:

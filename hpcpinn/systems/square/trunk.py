@@ -6,7 +6,7 @@ import numpy as np
 from jaxtyping import Float
 
 from hpcpinn.networks import axis
-from hpcpinn.systems.common.trunk_rule import TrunkRule
+from hpcpinn.systems.common.trunk_rule import TrunkRule, heeding
 from hpcpinn.systems.square.windows import SquareAttempt, SquareRun, SquareState
 from hpcpinn.training.levenberg_marquardt import LevenbergMarquardt
 from hpcpinn.training.rectangle_projection import SharedAxes
@@ -26,7 +26,7 @@ class SquareTrunkTraining(TrunkRule[SquareRun]):
         self, optimiser: LevenbergMarquardt, problem: SquareRun, state: SquareState, attempt: SquareAttempt
     ) -> SquareRun:
         """The run with trunks that have learned from the window."""
-        table, _ = shared_axes(problem, attempt).trained(optimiser)
+        table, _ = shared_axes(problem, attempt).trained(optimiser, heeding(problem.communicator))
         return with_table(problem, table)
 
     def weights(self, problem: SquareRun) -> Float[np.ndarray, " n"]:

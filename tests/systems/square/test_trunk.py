@@ -1,19 +1,23 @@
 """Runs on a square that train their trunks: better than frozen ones of the same size, the same on two ranks."""
 
 import shutil
+import signal
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import jax
 import numpy as np
 import pytest
 
+from hpcpinn.core.system import Attempt
 from hpcpinn.io import read
 from hpcpinn.io.metrics import read_metrics
+from hpcpinn.parallel import stopping
 from hpcpinn.parallel.communicator import Communicator, SerialCommunicator
 from hpcpinn.physics.dopamine import PRESETS
 from hpcpinn.progress import NoProgress
-from hpcpinn.systems.common.trunk_rule import PAUSE, TrunkRule
+from hpcpinn.systems.common.trunk_rule import PAUSE, TrunkRule, heeding
 from hpcpinn.systems.jobs import load_order
 from hpcpinn.systems.square.build import build_square, square_run
 from hpcpinn.systems.square.comparison import closed_form
@@ -152,3 +156,28 @@ def test_two_ranks_train_the_trunks_of_one(communicator: Communicator, tmp_path:
     assert 0 < len(ours) < len(alone)
     for piece, field in ours.items():
         np.testing.assert_allclose(field, alone[piece], rtol=0, atol=1e-7)
+
+
+def test_a_training_that_a_signal_stops_is_begun_again() -> None:
+    """Else the checkpoint would say that the trunk was trained, and the run would go on with other bits."""
+
+    class Stopped(SquareTrunkTraining):
+        def trained(self, *_: object) -> SquareRun:
+            raise stopping.StopAsked(signal.SIGTERM)
+
+    rule = Stopped(LevenbergMarquardt())
+    config = load_order(None, ["domain.kind=square", TRAINED]).described
+    assert isinstance(config, SquareConfig)
+    run = square_run(config, SerialCommunicator())
+    attempt: Attempt[Any, Any] = Attempt(0.1, 1e-3, None)
+    with pytest.raises(stopping.StopAsked):
+        rule.improved(run, None, attempt, 5)
+    assert rule.last < 0 and rule.asks(1e-3, True, 1e-2, 5)
+
+
+def test_a_signal_is_looked_for_after_every_step_of_a_training(monkeypatch: pytest.MonkeyPatch) -> None:
+    """`SharedAxes.trained` and `SharedTrunk.trained` call what watches them."""
+    heeded: list[object] = []
+    monkeypatch.setattr(stopping, "heed", heeded.append)
+    ranks = SerialCommunicator()
+    assert not heeding(ranks)(None, 1.0) and heeded == [ranks]

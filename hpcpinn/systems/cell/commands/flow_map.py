@@ -121,6 +121,7 @@ def train(
             states=states,
             progress=progress,
         )
+    stopping.keeping(f"{output} is whole")
     show(output, as_json)
     worst = error["calcium"][2]
     if not as_json:

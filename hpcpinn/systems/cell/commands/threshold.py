@@ -7,6 +7,7 @@ from typing import Annotated
 
 import typer
 
+from hpcpinn.parallel import stopping
 from hpcpinn.systems.cell.config.reading import gives, load_with_origin
 from hpcpinn.systems.named_job import JOB_HELP, MorphologyOption, chosen_job
 from hpcpinn.terminal.progress import make_progress
@@ -54,6 +55,7 @@ def threshold(
     from hpcpinn.systems.cell.build.threshold import highest_for, trial_of
     from hpcpinn.systems.cell.threshold import Search, find_threshold
 
+    stopping.keeping("what was tried stands above; a search writes no file")
     search = Search(site, highest_for(config) if up_to is None else up_to, tolerance, wait, is_typed=True)
 
     with origin.naming_places(), make_progress(plain_output=as_json) as progress:
