@@ -253,7 +253,7 @@ class SharedAxes:
 
         Args:
             optimiser: How they are trained.
-            watch: As of `LevenbergMarquardt.minimise`.
+            watch: Function that is called after every accepted step, of `LevenbergMarquardt.minimise`.
         """
         theta, values = optimiser.minimise(self.near, self.value, self.start, watch)
         of_space, of_time = self.parameters(theta)

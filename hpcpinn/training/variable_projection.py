@@ -196,7 +196,7 @@ class SharedTrunk:
 
         Args:
             optimiser: How it is trained.
-            watch: As of `LevenbergMarquardt.minimise`.
+            watch: Function that is called after every accepted step, of `LevenbergMarquardt.minimise`.
         """
         theta, values = optimiser.minimise(self.near, self.value, self.start, watch)
         return remixed(self.trunk, ravel_pytree(self.trunk.parameters)[1](theta)), values
