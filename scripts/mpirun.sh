@@ -17,6 +17,7 @@ ask() {
 trap 'ask 129' HUP
 trap 'ask 130' INT
 trap 'ask 143' TERM
+trap 'ask 138' USR1
 
 # In a session of its own: a terminal sends Ctrl-C to everything that is in its own.
 setsid mpirun "$@" </dev/null &

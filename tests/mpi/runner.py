@@ -7,7 +7,7 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -165,18 +165,21 @@ def mpirun(arguments: Sequence[str], ranks: int, **options: object) -> Finished:
 
 def session_members(session: int) -> list[int]:
     """Processes of a session, by their ids."""
-    members = []
+    return [pid for pid, (state, _, _, of, *_) in _processes() if int(of) == session and state != "Z"]
+
+
+def children(parent: int) -> list[int]:
+    """Processes that a process has started and that are there still, by their ids."""
+    return [pid for pid, (state, by, *_) in _processes() if int(by) == parent and state != "Z"]
+
+
+def _processes() -> Iterator[tuple[int, list[str]]]:
+    """All processes: state, parent, group, session, and what else the system says of them."""
     for entry in Path("/proc").iterdir():
-        if not entry.name.isdigit():
-            continue
-        try:
-            # Fields after the program's name, which may itself hold spaces: state ppid pgrp session.
-            fields = (entry / "stat").read_text().rpartition(")")[2].split()
-        except OSError:
-            continue  # ended meanwhile
-        if int(fields[3]) == session and fields[0] != "Z":
-            members.append(int(entry.name))
-    return members
+        if entry.name.isdigit():
+            with contextlib.suppress(OSError):  # ended meanwhile
+                # After the program's name, which may itself hold spaces.
+                yield int(entry.name), (entry / "stat").read_text().rpartition(")")[2].split()
 
 
 def _end_session(session: int) -> None:

@@ -47,7 +47,9 @@ def ranks(writes: float) -> "subprocess.Popen[str]":
     return started
 
 
-@pytest.mark.parametrize(("number", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143), (signal.SIGHUP, 129)])
+@pytest.mark.parametrize(
+    ("number", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143), (signal.SIGHUP, 129), (signal.SIGUSR1, 138)]
+)
 def test_a_signal_is_heard_at_once_and_obeyed_in_peace(number, code):
     with ranks(writes=0.0 if number != signal.SIGTERM else 2.5) as started:
         began = time.monotonic()

@@ -140,17 +140,20 @@ class Started:
         out: Path of its result.
         errors: File that takes what it complains about.
         began: When it was started.
+        leaders: Leaders of its sessions, by their ids.
     """
 
     process: "subprocess.Popen[bytes]"
     out: Path
     errors: Path
     began: float = field(default_factory=time.monotonic)
+    leaders: set[int] = field(default_factory=set)
 
     @property
     def session(self) -> list[int]:
-        """Its processes, by their ids."""
-        return runner.session_members(self.process.pid)
+        """Its processes, by their ids; those that scripts/mpirun.sh has put into a session of their own, too."""
+        self.leaders |= {self.process.pid, *runner.children(self.process.pid)}
+        return [pid for leader in self.leaders for pid in runner.session_members(leader)]
 
     @property
     def ranks(self) -> list[int]:
@@ -208,7 +211,15 @@ def _command_of(pid: int) -> bytes:
         return b""
 
 
-def start(kind: str, ranks: int, out: Path, *more: str, largest: int | None = None, **environment: str) -> Started:
+def start(
+    kind: str,
+    ranks: int,
+    out: Path,
+    *more: str,
+    largest: int | None = None,
+    listens: bool = False,
+    **environment: str,
+) -> Started:
     """Starts a job.
 
     Args:
@@ -217,11 +228,14 @@ def start(kind: str, ranks: int, out: Path, *more: str, largest: int | None = No
         out: Path of the result.
         more: Further words of the command line.
         largest: Bytes that a file of it may have; None for any number.
+        listens: Whether ranks are started by what hands signals on to them at once.
         environment: Variables of its surroundings.
     """
     job, described = JOBS[kind], job_file(kind)
     words = ["-m", "hpcpinn", job.command, str(described), "--output", str(out), *more]
     command = [sys.executable, *words] if ranks == 1 else runner.python_under_mpi(words, ranks)
+    if listens and ranks > 1:
+        command = ["bash", str(runner.REPOSITORY / "scripts" / "mpirun.sh"), *command[1:]]
     errors = Path(tempfile.mkstemp(prefix="said-", dir=described.parent)[1])
 
     def limited() -> None:
@@ -289,9 +303,10 @@ def straight(kind: str, ranks: int) -> Straight:
     return Straight(out, took, there)
 
 
-def again(kind: str, ranks: int, out: Path, **environment: str) -> Started:
+def again(kind: str, ranks: int, out: Path, *, listens: bool = False, **environment: str) -> Started:
     """What a queue does with a job that was killed: the same command, which goes on by itself."""
-    return start(kind, ranks, out, *(("--resume", "auto") if JOBS[kind].can_go_on else ()), **environment)
+    resumed = ("--resume", "auto") if JOBS[kind].can_go_on else ()
+    return start(kind, ranks, out, *resumed, listens=listens, **environment)
 
 
 def differing(one: Path, other: Path, tolerance: float = 0.0) -> list[str]:

@@ -24,25 +24,24 @@ def signalled(folder: Path, chance: random.Random, number: int) -> None:
     """A job hears one signal, sometimes a second one, ends as it should, and is started again."""
     kind, ranks = KINDS[number % len(KINDS)], 1 + number // len(KINDS) % 2
     asked, is_twice = NUMBERS[number % 3], chance.random() < 0.2
-    out = folder / "run.h5"
+    out, what = folder / "run.h5", f"{asked.name} to {kind} on {ranks} ranks"
     for attempt in range(_TRIES):
-        job = again(kind, ranks, out)
+        job = again(kind, ranks, out, listens=True)
         if moment(chance, kind, ranks, job, share=0.7**attempt):
             before = digest(out)
-            codes = _send(job, asked, chance)
+            _send(job, asked, chance)
             if is_twice:
                 job.process.send_signal(signal.SIGUSR1)
-                codes |= {128 + signal.SIGUSR1}
-            break
+            code = job.code()
+            if code != 0:
+                break
+            must_be_whole(kind, ranks, out)  # it was in its last window
         must(job.code() == 0, f"{kind} on {ranks} ranks: {job.said()}")
         shutil.rmtree(folder)
         folder.mkdir()
     else:
-        must(False, f"{kind} on {ranks} ranks was over before any signal")
-    code, what = job.code(), f"{asked.name} to {kind} on {ranks} ranks"
-    if code == 0:  # it was in its last window
-        must_be_whole(kind, ranks, out)
-        return
+        must(False, f"{kind} on {ranks} ranks was over before it heard any signal")
+    codes = {128 + asked, 128 + signal.SIGUSR1} if is_twice else {128 + asked}
     must(code in codes, f"{what}: exit code {code}, and not one of {sorted(codes)}; {job.said()}")
     _look(job, what, out, before, JOBS[kind].can_go_on and not is_twice)
     job = again(kind, ranks, out)
@@ -50,17 +49,14 @@ def signalled(folder: Path, chance: random.Random, number: int) -> None:
     must_be_whole(kind, ranks, out)
 
 
-def _send(job: Started, asked: signal.Signals, chance: random.Random) -> set[int]:
-    """Sends a signal as a person, a queue or a batch script does; exit codes that are right."""
+def _send(job: Started, asked: signal.Signals, chance: random.Random) -> None:
+    """Sends a signal to who has started the ranks, as a person, a queue or a batch script does, or to one of them."""
     ranks = job.ranks
-    is_alone = len(ranks) < 2
-    if is_alone or asked == signal.SIGUSR1 or chance.random() < 0.5:
+    if len(ranks) < 2 or chance.random() < 0.5:
         job.process.send_signal(asked)
-        # Open MPI 4 ends with 1 whatever its ranks end with, where it was itself asked to end.
-        return {128 + asked} if is_alone or asked == signal.SIGUSR1 else {128 + asked, 1}
-    with contextlib.suppress(ProcessLookupError):
-        os.kill(chance.choice(ranks), asked)
-    return {128 + asked}
+    else:
+        with contextlib.suppress(ProcessLookupError):
+            os.kill(chance.choice(ranks), asked)
 
 
 def _look(job: Started, what: str, out: Path, before: str, can_stop: bool) -> None:
