@@ -8,7 +8,7 @@ Others come with installed packages (entry points of the group ``hpcpinn.systems
 import os
 import sys
 from collections.abc import Callable, Mapping
-from functools import partial
+from functools import cache, partial
 from importlib import import_module
 from importlib.util import module_from_spec, spec_from_file_location
 from pathlib import Path
@@ -20,6 +20,8 @@ from hpcpinn.errors import InputError
 from hpcpinn.wording import meant
 
 if TYPE_CHECKING:
+    from importlib.metadata import EntryPoint
+
     from hpcpinn.core.front import Bare
     from hpcpinn.core.system import System
 
@@ -114,7 +116,7 @@ def all_systems() -> "list[System]":
     Raises:
         InputError: One of them cannot be loaded.
     """
-    return [system_named(name) for name in system_names()]
+    return [give() for give in _known().values()]
 
 
 def bare_things() -> "list[Bare]":
@@ -150,12 +152,19 @@ def _of_module(module: str) -> Callable[[], "System"]:
 
 
 def _of_packages() -> list[tuple[str, str, Callable[[], "System"]]]:
-    from importlib.metadata import entry_points
-
-    places = [(f"entry point {entry.name} = {entry.value}", entry) for entry in entry_points(group=GROUP)]
+    entries = _entry_points(tuple(sys.path))
+    places = [(f"entry point {entry.name} = {entry.value}", entry) for entry in entries]
     return [
         (place, entry.name, partial(_loaded, place, entry.module, entry.load, entry.name)) for place, entry in places
     ]
+
+
+@cache
+def _entry_points(path: tuple[str, ...]) -> "tuple[EntryPoint, ...]":
+    """Those of the packages in the folders of a path: all their files are read for it, which takes a while."""
+    from importlib.metadata import entry_points
+
+    return tuple(entry_points(group=GROUP))
 
 
 def _of_variable() -> list[tuple[str, str, Callable[[], "System"]]]:
