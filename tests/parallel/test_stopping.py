@@ -13,8 +13,9 @@ from hpcpinn.parallel import stopping
 from hpcpinn.parallel.communicator import SerialCommunicator
 
 BEGIN = """
-import sys, time
+import signal, sys, time
 from hpcpinn.parallel import stopping
+signal.signal(signal.SIGINT, signal.default_int_handler)  # shells silence it for what they start in the background
 class One:
     def share(self, value):
         return [value]
