@@ -60,7 +60,6 @@ from hpcpinn.marching.controller import WindowRule  # noqa: E402
 from hpcpinn.marching.march import March  # noqa: E402
 from hpcpinn.marching.stats import Stats  # noqa: E402
 from hpcpinn.morphology.cable import Cable  # noqa: E402
-from hpcpinn.morphology.synthetic import y_cable  # noqa: E402
 from hpcpinn.parallel.communicator import SerialCommunicator  # noqa: E402
 from hpcpinn.physics.constants import CALBINDIN, CALCIUM, PRESETS, CalciumConstants  # noqa: E402
 from hpcpinn.reference.finite_volume import FvSolution, solve  # noqa: E402
@@ -73,6 +72,7 @@ from hpcpinn.systems.cell.config.schema import RunConfig  # noqa: E402
 from hpcpinn.systems.cell.coupled_run import CoupledRun  # noqa: E402
 from hpcpinn.systems.cell.coupled_setup import CoupledSetup  # noqa: E402
 from hpcpinn.systems.cell.coupled_verdict import Balance  # noqa: E402
+from synthetic import y_cable  # noqa: E402
 
 RESULTS = Path(__file__).resolve().parents[1] / "results"
 LEAK = 4.497120070890563

@@ -26,7 +26,6 @@ prepare()
 import jax  # noqa: E402
 import jax.numpy as jnp  # noqa: E402
 import numpy as np  # noqa: E402
-from monolithic import CableTask, DenseNetwork, Monolithic  # noqa: E402
 from numpy.polynomial import chebyshev  # noqa: E402
 from numpy.polynomial.legendre import leggauss  # noqa: E402
 
@@ -47,6 +46,7 @@ from hpcpinn.systems.cell.coupled_run import CoupledRun  # noqa: E402
 from hpcpinn.systems.cell.coupled_verdict import Balance  # noqa: E402
 from hpcpinn.training.first_order import FirstOrder  # noqa: E402
 from hpcpinn.training.levenberg_marquardt import LevenbergMarquardt  # noqa: E402
+from monolithic import CableTask, DenseNetwork, Monolithic  # noqa: E402
 
 JOB = Path(__file__).resolve().parents[1] / "jobs" / "seed_cable.toml"
 START, END = 0.05, 1.0

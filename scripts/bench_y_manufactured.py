@@ -35,6 +35,7 @@ from jaxtyping import Array, Float  # noqa: E402
 from numpy import ndarray  # noqa: E402
 from numpy.polynomial.legendre import leggauss  # noqa: E402
 
+from exact import star_mode  # noqa: E402
 from hpcpinn.domain.coupled_window import CoupledWindow, NewtonSettings  # noqa: E402
 from hpcpinn.domain.interfaces import build_interfaces, storage_order  # noqa: E402
 from hpcpinn.domain.partition import colour  # noqa: E402
@@ -45,7 +46,6 @@ from hpcpinn.networks.trunk import Trunk, make_separable_trunk, make_trunk  # no
 from hpcpinn.parallel.communicator import SerialCommunicator  # noqa: E402
 from hpcpinn.physics.constants import CYTOSOL  # noqa: E402
 from hpcpinn.physics.system import ReactionDiffusion  # noqa: E402
-from hpcpinn.reference.exact import star_mode  # noqa: E402
 from hpcpinn.training.collocation import feature_table, gauss_grid  # noqa: E402
 from hpcpinn.training.local import Window, edge_values, field_at, piece_geometry, robin_parameter  # noqa: E402
 

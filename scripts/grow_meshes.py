@@ -2,7 +2,7 @@
 
 from pathlib import Path
 
-from hpcpinn.morphology import synthetic
+import synthetic
 
 MESHES = Path(__file__).resolve().parents[1] / "meshes"
 CELLS = {

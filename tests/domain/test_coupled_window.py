@@ -8,6 +8,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
+from exact import cone_mode
 from hpcpinn.domain.coupled_window import CoupledWindow
 from hpcpinn.domain.flows import node_volume
 from hpcpinn.domain.interfaces import build_interfaces, storage_order
@@ -18,7 +19,6 @@ from hpcpinn.domain.window_solver import WindowSolution
 from hpcpinn.morphology.cable import Cable
 from hpcpinn.networks.trunk import make_trunk
 from hpcpinn.parallel.transports import make_communicator
-from hpcpinn.reference.exact import cone_mode
 from hpcpinn.training.collocation import feature_table, gauss_grid
 from hpcpinn.training.local import Window, edge_values, evaluate, piece_geometry, robin_parameter
 from tests.training.systems import Binding, Decay, cable, no_forcing

@@ -15,11 +15,11 @@ from hpcpinn.domain.partition import colour, partition
 from hpcpinn.domain.pieces import PieceRule, cut_into_pieces
 from hpcpinn.errors import InputError
 from hpcpinn.morphology.cable import Cable
-from hpcpinn.morphology.synthetic import y_cable
 from hpcpinn.parallel.communicator import Communicator, SerialCommunicator
 from hpcpinn.timestepping.cell_grid import cell_grid
 from hpcpinn.timestepping.diffusion import cable_diffusion
 from hpcpinn.training.collocation import lagrange
+from synthetic import y_cable
 from tests.training.systems import cable
 
 D = (220.0, 20.0)

@@ -5,6 +5,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from grow_meshes import CELLS
 from hpcpinn.errors import InputError
 from hpcpinn.morphology import (
     builtin_names,
@@ -12,17 +13,10 @@ from hpcpinn.morphology import (
     cable_from_swc,
     morphology_path,
     read_swc,
-    synthetic,
 )
 from hpcpinn.morphology.cable import Cable
+from synthetic import ball_and_stick, pyramidal_cell, y_branch, y_cable
 from tests.morphology.swc_text import tree_of
-
-CELLS = {
-    "ball_and_stick": synthetic.ball_and_stick,
-    "seed_cable": synthetic.straight_cable,
-    "y_branch": synthetic.y_branch,
-    "pyramidal": synthetic.pyramidal_cell,
-}
 
 
 def grown(folder: Path, text: str) -> Cable:
@@ -51,7 +45,7 @@ def test_names_lead_to_files() -> None:
 
 
 def test_ball_and_stick_measures(tmp_path: Path) -> None:
-    cable = grown(tmp_path, synthetic.ball_and_stick(soma_radius=8.0, length=150.0, radius=0.5))
+    cable = grown(tmp_path, ball_and_stick(soma_radius=8.0, length=150.0, radius=0.5))
     stick = cable.kind == 3
     np.testing.assert_allclose(cable.length[stick].sum(), 150.0)
     np.testing.assert_allclose(cable.volume[stick].sum(), 150.0 * np.pi * 0.25)
@@ -59,21 +53,21 @@ def test_ball_and_stick_measures(tmp_path: Path) -> None:
 
 
 def test_y_branch_measures(tmp_path: Path) -> None:
-    cable = grown(tmp_path, synthetic.y_branch(lengths=(100.0, 50.0, 80.0), radii=(1.0, 0.6, 0.4)))
+    cable = grown(tmp_path, y_branch(lengths=(100.0, 50.0, 80.0), radii=(1.0, 0.6, 0.4)))
     np.testing.assert_allclose(np.bincount(cable.section, weights=cable.length), [100, 50, 80], atol=2e-3)
     tips = cable.radius[[np.flatnonzero(cable.section == k)[-1] for k in range(3)], 1]
     np.testing.assert_array_equal(tips, [1.0, 0.6, 0.4])
 
 
 def test_y_cable_is_three_cylinders_on_one_node() -> None:
-    cable = synthetic.y_cable(lengths=(200.0, 150.0, 100.0), radii=(1.0, 0.63, 0.5))
+    cable = y_cable(lengths=(200.0, 150.0, 100.0), radii=(1.0, 0.63, 0.5))
     np.testing.assert_array_equal(cable.node, [[0, 1], [1, 2], [1, 3]])
     np.testing.assert_allclose(cable.volume, np.pi * np.array([200.0, 150 * 0.63**2, 100 * 0.25]))
     np.testing.assert_allclose(cable.path, [[0, 200], [200, 350], [200, 300]])
 
 
 def test_the_pyramidal_cell_is_a_plausible_one(tmp_path: Path) -> None:
-    cable = grown(tmp_path, synthetic.pyramidal_cell())
+    cable = grown(tmp_path, pyramidal_cell())
     assert len(cable.sections) > 100
     assert 2000.0 < cable.length.sum() < 5000.0
     neurites = cable.kind != 1
@@ -85,7 +79,7 @@ def test_the_pyramidal_cell_is_a_plausible_one(tmp_path: Path) -> None:
 
 
 def test_another_seed_grows_another_cell() -> None:
-    assert synthetic.pyramidal_cell(1) != synthetic.pyramidal_cell(2)
+    assert pyramidal_cell(1) != pyramidal_cell(2)
 
 
 def test_a_misspelt_cell_and_no_name_at_all_are_refused_with_what_there_is() -> None:

@@ -7,8 +7,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+import synthetic
 from hpcpinn.errors import InputError
-from hpcpinn.morphology import synthetic
 from hpcpinn.morphology.build import cable_from_swc
 from hpcpinn.morphology.cable import Cable
 from hpcpinn.morphology.sites import parse_site, place

@@ -9,7 +9,7 @@ from hpcpinn.errors import InputError
 from hpcpinn.morphology.cable import Cable
 from hpcpinn.morphology.interpolation import tree_weights
 from hpcpinn.morphology.sites import Site
-from hpcpinn.morphology.synthetic import y_cable
+from synthetic import y_cable
 from tests.morphology.test_simplify import chain
 
 Y = y_cable(lengths=(10.0, 20.0, 40.0))

@@ -3,8 +3,8 @@
 import numpy as np
 import pytest
 
+import exact
 from hpcpinn.physics.constants import PRESETS
-from hpcpinn.reference import exact
 
 
 def slope(f, s, h=1e-3):

@@ -1,9 +1,9 @@
 import numpy as np
 import pytest
 
+import exact
 from hpcpinn.errors import InputError, SolveError
 from hpcpinn.physics.constants import PRESETS, BufferConstants, Organelle
-from hpcpinn.reference import exact
 from hpcpinn.reference.finite_volume import solve
 from hpcpinn.reference.forcing import EndFlux, Forcing, SynapticRelease, VoltageTable
 from tests.reference.cables import branches, cylinder, small_tree

@@ -10,7 +10,6 @@ from scipy import sparse
 
 from hpcpinn.errors import InputError
 from hpcpinn.morphology.compartments import compartments
-from hpcpinn.morphology.synthetic import y_cable
 from hpcpinn.physics import gates
 from hpcpinn.physics.channel_sets import channel_set_named
 from hpcpinn.physics.constants import PRESETS
@@ -30,6 +29,7 @@ from hpcpinn.timestepping.reaction import StiffReaction
 from hpcpinn.timestepping.slots import slots
 from hpcpinn.timestepping.splitting import Splitting, padded, plan_windows
 from hpcpinn.training.flow_map import ReactionState
+from synthetic import y_cable
 
 K = PRESETS["physical-N"].replace(rest_voltage=-65.0)
 UNTIL = 355.0

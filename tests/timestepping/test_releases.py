@@ -7,7 +7,6 @@ from scipy import sparse
 from scipy.integrate import quad
 
 from hpcpinn.morphology.compartments import compartments
-from hpcpinn.morphology.synthetic import y_cable
 from hpcpinn.physics.channel_sets import channel_set_named
 from hpcpinn.physics.constants import PRESETS
 from hpcpinn.physics.membrane_constants import CableConstants
@@ -26,6 +25,7 @@ from hpcpinn.timestepping.slots import Course, Slot, Source, slots
 from hpcpinn.timestepping.splitting import Splitting
 from hpcpinn.timestepping.window_lengths import WindowLengths
 from hpcpinn.training.flow_map import ReactionState
+from synthetic import y_cable
 
 PASSIVE = PRESETS["physical-N"].replace(pmca_max=0.0, ncx_max=0.0, vdcc_permeability=0.0)
 """Neither pumps nor channels: calcium only diffuses and binds."""

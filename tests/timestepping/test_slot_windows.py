@@ -6,7 +6,6 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from hpcpinn.morphology.synthetic import y_cable
 from hpcpinn.physics.pumped_binding import reaction_constants
 from hpcpinn.timestepping.cell_grid import cell_grid
 from hpcpinn.timestepping.flow_map_store import shipped_flow_map
@@ -19,6 +18,7 @@ from hpcpinn.timestepping.slots import Slot, slots
 from hpcpinn.timestepping.splitting import Splitting, plan_windows
 from hpcpinn.timestepping.window_lengths import WindowLengths
 from hpcpinn.training.flow_map import ReactionState
+from synthetic import y_cable
 from tests.timestepping.test_motifs import K, at_rest, solver
 
 GRID = cell_grid(y_cable(radii=(1.0, 0.63, 0.5), lengths=(200.0, 150.0, 100.0)).split([np.arange(1, 5) / 5] * 3))

@@ -9,7 +9,6 @@ from scipy.sparse.linalg import expm_multiply
 from hpcpinn.domain.network_diffusion import network_diffusion
 from hpcpinn.errors import InputError, SolveError
 from hpcpinn.morphology.cable import Cable
-from hpcpinn.morphology.synthetic import y_cable
 from hpcpinn.parallel.communicator import SerialCommunicator
 from hpcpinn.physics import voltage
 from hpcpinn.physics.constants import PRESETS
@@ -25,6 +24,7 @@ from hpcpinn.timestepping.pulse_windows import Excursion, halving_error, pulse_w
 from hpcpinn.timestepping.reaction import FlowMapReaction, StiffReaction
 from hpcpinn.timestepping.splitting import Splitting, plan_windows
 from hpcpinn.training.flow_map import ReactionState
+from synthetic import y_cable
 
 K = PRESETS["physical-N"]
 TICK = 2e-5

@@ -4,7 +4,6 @@ import numpy as np
 import pytest
 
 from hpcpinn.morphology.compartments import compartments
-from hpcpinn.morphology.synthetic import y_cable
 from hpcpinn.physics.channel_sets import channel_set_named
 from hpcpinn.physics.membrane_constants import CableConstants
 from hpcpinn.physics.stimulation.protocols import PulseProtocol
@@ -13,6 +12,7 @@ from hpcpinn.physics.stimulation.waveforms import waveform_named
 from hpcpinn.timestepping.cable_equation import CableEquation
 from hpcpinn.timestepping.pulse_steps import CurrentClamp, VoltageStepRule
 from hpcpinn.timestepping.voltage_course import _stretches, voltage_course
+from synthetic import y_cable
 
 SHORT = VoltageStepRule(0.0125, 0.005)
 LONG = VoltageStepRule(0.0125, 0.005, 0.1)

@@ -1,8 +1,6 @@
 """The dense baseline of scripts/monolithic.py against exact solutions of the diffusion equation."""
 
-import sys
 from dataclasses import dataclass, replace
-from pathlib import Path
 from typing import Any
 
 import jax
@@ -13,8 +11,6 @@ from jaxtyping import Array
 
 from hpcpinn.training.first_order import FirstOrder
 from hpcpinn.training.levenberg_marquardt import LevenbergMarquardt
-
-sys.path.append(str(Path(__file__).resolve().parents[2] / "scripts"))
 from monolithic import CableTask, DenseNetwork, Monolithic
 
 D = 0.3

@@ -5,10 +5,10 @@ import pytest
 
 from hpcpinn.io.geometry import ProbeSite
 from hpcpinn.morphology.cable import Cable
-from hpcpinn.morphology.synthetic import y_cable
 from hpcpinn.physics.constants import CYTOSOL
 from hpcpinn.systems.cell.split_points import SplitPoints, cell_points, node_points
 from hpcpinn.timestepping.cell_grid import cell_grid
+from synthetic import y_cable
 
 PROBES = (ProbeSite("a", 1, 0.3), ProbeSite("b", 4, 1.0))
 PER = 3
