@@ -28,6 +28,23 @@ def input_names(described: BaseModel) -> dict[str, str]:
     return {key: name for key, name in found.items() if not name.startswith(_BUILTIN)}
 
 
+def files_read(described: BaseModel, job: FilePath | None = None) -> dict[str, FilePath]:
+    """Files that a description is read from, by what a person calls them.
+
+    Args:
+        described: The description.
+        job: File of it.
+    """
+    found = {f"the {_noun(key)} ({key})": FilePath(name).expanduser() for key, name in input_names(described).items()}
+    return found if job is None else {"the job file": job, **found}
+
+
+def _noun(key: str) -> str:
+    """What a person calls the file of a key: ``voltage file`` of voltage.file, ``waveform file`` of ….waveform."""
+    *above, last = (word for word in key.split(".") if not word.isdecimal())
+    return f"{(above[-1] if last == 'file' and above else last).replace('_', ' ').removesuffix('s')} file"
+
+
 def without_names(document: Mapping[str, Any], tables: type[BaseModel]) -> dict[str, Any]:
     """A description as plain values in which files have no names: it does not depend on them.
 

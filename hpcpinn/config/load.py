@@ -268,7 +268,7 @@ def put(document: dict[str, Any], path: Path, value: Any, origin: "Origin", flag
 
     Args:
         document: Tables of keys.
-        path: Keys and numbers within lists from the top.
+        path: Keys and numbers within lists from the top; a key with dots in it, as tables of changes have, in parts.
         value: Value as TOML has it.
         origin: Learns the flag.
         flag: Words of messages for the place where the value was given.
@@ -285,12 +285,12 @@ def put(document: dict[str, Any], path: Path, value: Any, origin: "Origin", flag
         elif not isinstance(place, dict) or isinstance(key, int):
             owner = ".".join(map(str, path[:depth])) or "a run description"
             raise InputError(f"{flag}: {owner} holds no entry {key!r}")
+        if isinstance(place, dict) and (whole := ".".join(map(str, path[depth:]))) in place:
+            key, path = whole, (*path[:depth], whole)
         if depth == len(path) - 1:
             place[key] = value
-        elif isinstance(place, dict):
-            place = place.setdefault(key, {})
-        else:
-            place = place[key]
+            break
+        place = place.setdefault(key, {}) if isinstance(place, dict) else place[key]
     origin.flags[path] = flag
 
 

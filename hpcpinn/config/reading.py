@@ -5,10 +5,11 @@ from dataclasses import dataclass, fields
 from typing import Annotated, Any, get_args, get_origin
 
 from pydantic import BaseModel
+from pydantic.fields import FieldInfo
 
 from hpcpinn.config.declared import declared_quantity_of
 from hpcpinn.config.lines import Path
-from hpcpinn.config.values import InputFile, Table
+from hpcpinn.config.values import Changes, InputFile, Table
 from hpcpinn.config.windows import windows_out_of_order
 from hpcpinn.core.plausibility import Quantity
 
@@ -95,26 +96,54 @@ def _lists_in(table: type[BaseModel], above: str) -> Iterator[str]:
                 yield from _lists_in(inner, f"{above}{name}.")
 
 
-def files_in(document: Mapping[str, Any], table: type[BaseModel], above: Path = ()) -> Iterator[tuple[Any, Any, Path]]:
-    """Holder, key (or index) and whole path of every name of an input file in a description as plain values."""
-    for name, info in table.model_fields.items():
-        if name in document:
-            marked = next((mark for mark in info.metadata if isinstance(mark, InputFile)), None)
-            mark = marked or _mark(info.annotation)
-            yield from _files_at(document, name, info.annotation, mark, (*above, name))
+Named = tuple[Any, Any, Path]
+"""Holder, key (or index) and whole path of the name of a file."""
 
 
-def _files_at(
-    holder: Any, key: Any, annotation: Any, mark: InputFile | None, path: Path
-) -> Iterator[tuple[Any, Any, Path]]:
-    value, table = holder[key], table_class(annotation)
-    if isinstance(value, str) and mark is not None and not mark.is_a_name(value):
-        yield holder, key, path
-    elif isinstance(value, list) and (mark is not None or table is not None):
-        for number in range(len(value)):
-            yield from _files_at(value, number, annotation, mark, (*path, number))
-    elif isinstance(value, dict) and table is not None:
-        yield from files_in(value, table, path)
+def files_in(document: Mapping[str, Any], tables: type[BaseModel]) -> Iterator[Named]:
+    """Every name of an input file in a description as plain values."""
+    return _Files(tables).within(document, tables, ())
+
+
+@dataclass(frozen=True)
+class _Files:
+    """Finds names of files in a description of some class."""
+
+    tables: type[BaseModel]
+
+    def within(self, document: Mapping[str, Any], table: type[BaseModel], above: Path) -> Iterator[Named]:
+        """Those in one of its tables."""
+        for name, info in table.model_fields.items():
+            if name in document:
+                yield from self._at(document, name, info, (*above, name))
+
+    def _at(self, holder: Any, key: Any, info: FieldInfo, path: Path) -> Iterator[Named]:
+        value, table, mark = holder[key], table_class(info.annotation), _file_mark(info)
+        if isinstance(value, str) and mark is not None and not mark.is_a_name(value):
+            yield holder, key, path
+        elif isinstance(value, list) and (mark is not None or table is not None):
+            for number in range(len(value)):
+                yield from self._at(value, number, info, (*path, number))
+        elif isinstance(value, dict) and any(isinstance(one, Changes) for one in info.metadata):
+            for dotted in value:
+                if (changed := _field_of(self.tables, dotted)) is not None:
+                    yield from self._at(value, dotted, changed, (*path, dotted))
+        elif isinstance(value, dict) and table is not None:
+            yield from self.within(value, table, path)
+
+
+def _field_of(tables: type[BaseModel], dotted: str) -> FieldInfo | None:
+    """What is declared of a dotted key; None where there is no such key."""
+    table: type[BaseModel] | None = tables
+    info: FieldInfo | None = None
+    for name in dotted.split("."):
+        info = None if table is None else table.model_fields.get(name)
+        table = None if info is None else table_class(info.annotation)
+    return info
+
+
+def _file_mark(info: FieldInfo) -> InputFile | None:
+    return next((mark for mark in info.metadata if isinstance(mark, InputFile)), None) or _mark(info.annotation)
 
 
 def _mark(annotation: Any) -> InputFile | None:

@@ -113,6 +113,11 @@ class InputFile:
         return self.or_name and not PurePath(value).suffix and "/" not in value
 
 
+@dataclass(frozen=True)
+class Changes:
+    """Marks a table of values by dotted key of the whole description, some of which may name files."""
+
+
 File = Annotated[Text, InputFile()]
 """A file to read."""
 FileOrName = Annotated[Text, InputFile(or_name=True)]

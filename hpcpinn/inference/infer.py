@@ -130,14 +130,12 @@ class Inference:
         }
 
 
-def check_places(
-    output: str, given: Mapping[str, Path | str | None], *, draws: bool = False, kind: str = INFERENCE_FORMAT
-) -> None:
+def check_places(output: str, inputs: Mapping[str, Path], *, draws: bool = False, kind: str = INFERENCE_FORMAT) -> None:
     """Finds out before the work starts that a result cannot, or must not, be written.
 
     Args:
         output: The result file.
-        given: What was given as input, by what messages call it.
+        inputs: Files that are read, by what a person calls them.
         draws: Whether draws are to be written beside it, too.
         kind: ``format`` of an older result that may be replaced.
 
@@ -145,7 +143,6 @@ def check_places(
         InputError: It is an input, a directory or a file of another kind, or cannot be made; or, for draws, the extra
             ``uq`` is not installed.
     """
-    inputs = {name: Path(file) for name, file in given.items() if file is not None}
     with concerning("run", "output"):
         places.check_usable(Path(output), inputs, _ANOTHER, kind)
         places.check_usable(metrics_path(output), inputs, f"the metrics go there: {_ANOTHER}")
@@ -154,7 +151,7 @@ def check_places(
         with concerning("run", "output"):
             places.check_usable(
                 netcdf_path(output),
-                inputs | {"the result": Path(output)},
+                {**inputs, "the result": Path(output)},
                 f"the draws go there: {_ANOTHER}",
                 drawn.FORMAT,
             )

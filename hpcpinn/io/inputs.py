@@ -13,12 +13,15 @@ import h5py
 import numpy as np
 
 from hpcpinn.config.inputs import as_taken, digest_of
+from hpcpinn.config.load import Origin, put
 from hpcpinn.errors import InputError
 from hpcpinn.io import datasets, schema, storage
 from hpcpinn.wording import bytes_of
 
 MOST_KEPT = 1 << 25
 """Bytes of a file that is kept whole."""
+MOST_NEEDED = 1 << 28
+"""Bytes of a file that is kept whole where nothing less would do; compressed, as all are."""
 
 
 @dataclass(frozen=True)
@@ -73,11 +76,13 @@ class InputFiles:
         taken: Makes of a large file, by its key, a small text file (with comments after #) that serves in its place;
             None where all of it is needed.
         most: Size up to which a file is kept whole, bytes.
+        most_needed: Size up to which it is kept where all of it is needed, bytes.
     """
 
     names: Mapping[str, str] = field(default_factory=dict)
     taken: Callable[[str], bytes | None] = _all_of_it
     most: int = field(default_factory=lambda: MOST_KEPT)
+    most_needed: int = field(default_factory=lambda: MOST_NEEDED)
 
     def read(self) -> KeptInputs:
         """What is to be kept of them, as they are now. Serial.
@@ -89,11 +94,11 @@ class InputFiles:
         for key, name in self.names.items():
             path = Path(name).expanduser()
             size, digest = path.stat().st_size, digest_of(path) or ""
-            if size <= self.most:
-                kept: bytes | None = path.read_bytes()
+            taken = None if size <= self.most else self.taken(key)
+            if taken is not None:
+                kept: bytes | None = as_taken(taken, digest)
             else:
-                taken = self.taken(key)
-                kept = None if taken is None else as_taken(taken, digest)
+                kept = path.read_bytes() if size <= max(self.most, self.most_needed) else None
             if kept is None:
                 files.append(KeptInput(key, name, digest, size, -1, 0))
                 continue
@@ -151,11 +156,13 @@ def restored(path: Path, document: Mapping[str, Any]) -> Iterator[dict[str, Any]
     changed = deepcopy(dict(document))
     with tempfile.TemporaryDirectory(prefix="hpcpinn-") as folder:
         for key, place in put_back(path, Path(folder)).items():
-            *above, last = (int(part) if part.isdecimal() else part for part in key.split("."))
-            holder: Any = changed
-            for part in above:
-                holder = holder[part]
-            holder[last] = str(place)
+            put(
+                changed,
+                tuple(int(part) if part.isdecimal() else part for part in key.split(".")),
+                str(place),
+                Origin(),
+                "",
+            )
         yield changed
 
 

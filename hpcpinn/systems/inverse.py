@@ -9,11 +9,10 @@ One that names none has what `hpcpinn.systems.common.inverse` makes of its probl
 
 import sys
 import time as clock
-from collections.abc import Mapping
 from dataclasses import dataclass
-from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol, runtime_checkable
 
+from hpcpinn.config.inputs import files_read
 from hpcpinn.core.order import Order
 from hpcpinn.errors import InputError
 from hpcpinn.systems import part
@@ -34,10 +33,6 @@ class Inverse(Protocol):
 
     A study needs ``studied(described)`` besides: problem, what data are made with, and data sets.
     """
-
-    def inputs(self, described: Any, file: Path | None) -> Mapping[str, Path | str | None]:
-        """What a description takes as input, by what messages call it."""
-        ...
 
     def prepared(
         self, described: Any, communicator: "Communicator", progress: "ProgressDisplay"
@@ -176,7 +171,7 @@ def _look(inverse: Any, order: Order, what: str, **more: Any) -> None:
         raise InputError(f"[[parameter]]: none is given, so there is nothing to {what}; name at least one{such}")
     from hpcpinn.inference.infer import check_places
 
-    check_places(order.described.run.output, _inverse_of(order, inverse).inputs(order.described, order.file), **more)
+    check_places(order.described.run.output, files_read(order.described, order.file), **more)
 
 
 def _say(lines: list[str], warnings: list[str]) -> None:

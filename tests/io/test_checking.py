@@ -63,7 +63,7 @@ def test_inputs_are_named_with_what_is_kept_and_what_is_there(communicator, tmp_
     for name, file in names.items():
         file.write_text(f"{name}\n" * (1 if name in ("whole", "moved") else 400))
     taken = {"x.taken": b"a part\n"}
-    files = InputFiles({f"x.{name}": str(file) for name, file in names.items()}, taken.get, most=1000)
+    files = InputFiles({f"x.{name}": str(file) for name, file in names.items()}, taken.get, 1000, 1000)
     path = tmp_path / "run.h5"
     ResultWriter(path, communicator, dataclasses.replace(runs.header(1), inputs=files)).close()
     digests = [digest_of(file)[:12] for file in names.values()]

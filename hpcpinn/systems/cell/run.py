@@ -11,8 +11,7 @@ from rich.console import Console
 from hpcpinn.config.jobs import DEFAULT
 from hpcpinn.core.order import Order
 from hpcpinn.systems.cell.bare import BARE
-from hpcpinn.systems.cell.build.places import input_files
-from hpcpinn.systems.common.run import check_files, judge, work
+from hpcpinn.systems.common.run import judge, look, work
 from hpcpinn.terminal.lines import print_verdict
 from hpcpinn.wording import as_typed, biology, counted, duration
 
@@ -21,15 +20,6 @@ if TYPE_CHECKING:
     from hpcpinn.systems.common.run_summary import RunSummary
 
 __all__ = ["judge", "look", "tell", "work"]
-
-
-def look(order: Order) -> None:
-    """Finds out before the work starts that a run cannot, or must not, write its files.
-
-    Raises:
-        InputError: It cannot.
-    """
-    check_files(order.described.run.output, input_files(order.described, order.file))
 
 
 def tell(order: Order, outcome: "RunSummary") -> None:

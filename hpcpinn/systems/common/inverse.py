@@ -2,7 +2,6 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, fields
-from pathlib import Path
 from typing import Any
 
 from jaxtyping import Float
@@ -78,10 +77,6 @@ class ByPrediction:
     """
 
     system: System
-
-    def inputs(self, described: Any, file: Path | None) -> Mapping[str, Path | str | None]:
-        """What a description takes as input, by what messages call it."""
-        return {"the job file": file, "the data file (data.file)": described.data.file}
 
     def prepared(
         self, described: Any, communicator: Communicator, progress: ProgressDisplay

@@ -10,8 +10,7 @@ from typing import Any
 
 from rich.console import Console
 
-from hpcpinn.config.inputs import with_digests
-from hpcpinn.config.reading import Reading
+from hpcpinn.config.inputs import files_read, with_digests
 from hpcpinn.core.order import Order
 from hpcpinn.core.system import Problem
 from hpcpinn.errors import InputError, concerning
@@ -44,7 +43,7 @@ def look(order: Order) -> None:
     Raises:
         InputError: One of them is an input, a directory or a file of another kind, or cannot be made.
     """
-    check_files(order.described.run.output, input_files(order))
+    check_files(order.described.run.output, files_read(order.described, order.file))
 
 
 def check_files(result: str, inputs: Mapping[str, Path]) -> None:
@@ -64,14 +63,6 @@ def check_files(result: str, inputs: Mapping[str, Path]) -> None:
         for kept in checkpoint.paths_of(output):
             places.check_usable(kept, inputs, saved, checkpoint.FORMAT)
         places.check_usable(metrics_path(output), inputs, f"the metrics go there: {ANOTHER}")
-
-
-def input_files(order: Order) -> dict[str, Path]:
-    """What is read, by what a person calls it."""
-    document = order.described.model_dump()
-    named = [str(holder[key]) for holder, key in Reading.of(order.system).files(document)]
-    found = {f"the input file {name}": Path(name) for name in named if not name.startswith("builtin:")}
-    return found if order.file is None else {"the job file": order.file, **found}
 
 
 def work(order: Order, communicator: Communicator, progress: ProgressDisplay) -> RunSummary:

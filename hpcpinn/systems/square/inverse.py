@@ -2,7 +2,6 @@
 
 from collections.abc import Callable, Mapping
 from functools import partial
-from pathlib import Path
 
 import jax.numpy as jnp
 import numpy as np
@@ -32,11 +31,6 @@ EXAMPLE = "D"
 """A constant that can be learned."""
 UNITS = {name: entry.plain_unit for name, entry in learnable_in(DopamineConstants).items()}
 """Of the constants that can be learned."""
-
-
-def inputs(config: SquareConfig, job: Path | None = None) -> dict[str, Path | str | None]:
-    """What a run description takes as input, by what messages call it."""
-    return {"the job file": job, "the data file (data.file)": config.data.file}
 
 
 def by_networks(square: SquareModel, names: tuple[str, ...]) -> NamedModel:

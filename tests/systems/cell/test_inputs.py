@@ -1,5 +1,7 @@
 """A run that goes on: inputs count by their contents, and defaults that follow others do not."""
 
+import json
+import re
 import shutil
 from dataclasses import replace
 from itertools import product
@@ -9,7 +11,7 @@ import numpy as np
 import pytest
 
 import hpcpinn as hp
-from hpcpinn.config.inputs import with_digests
+from hpcpinn.config.inputs import input_names, with_digests
 from hpcpinn.core.order import Order
 from hpcpinn.errors import InputError, InputWarning, NothingToDoError
 from hpcpinn.io import inputs
@@ -25,6 +27,7 @@ from hpcpinn.systems.cell.build.split_cell import describe_split_cell
 from hpcpinn.systems.cell.build.taken import taken
 from hpcpinn.systems.cell.config.schema import RunConfig
 from hpcpinn.systems.common.kept_inputs import input_files_of
+from hpcpinn.systems.common.resumption import settings_of
 from hpcpinn.systems.jobs import load_order
 from tests.cli.in_process import hpcpinn
 from tests.io import runs
@@ -157,7 +160,7 @@ def test_large_inputs_are_known_by_their_digest(tmp_path: Path):
     small, large, path = tmp_path / "small.csv", tmp_path / "large.csv", tmp_path / "r.h5"
     small.write_text("a" * 100)
     large.write_text("b" * 101)
-    files = InputFiles({"x.small": str(small), "x.list.1": str(large)}, most=100)
+    files = InputFiles({"x.small": str(small), "x.list.1": str(large)}, most=100, most_needed=100)
     ResultWriter(path, SerialCommunicator(), replace(runs.header(1), inputs=files)).close()
     document = {"x": {"small": str(small), "list": ["", str(large)]}}
     small.unlink()
@@ -228,3 +231,79 @@ def test_of_what_is_learned_a_large_field_is_needed_whole(tmp_path: Path, monkey
     learned = "\n[[parameter]]\nname = 'cable.R_i'\n[data]\nfile = 'd.csv'\n"
     (tmp_path / "job.toml").write_text(FIELD.partition("[population]")[0] + learned)
     assert taken(load_order(Path("job.toml")).described, "field.file") is None
+
+
+def test_what_is_needed_whole_is_kept_whole_longer(tmp_path: Path):
+    table, path = tmp_path / "v.csv", tmp_path / "r.h5"
+    table.write_text("b" * 101)
+    files = InputFiles({"voltage.file": str(table)}, most=100, most_needed=101)
+    ResultWriter(path, SerialCommunicator(), replace(runs.header(1), inputs=files)).close()
+    table.unlink()
+    assert inputs.put_back(path, tmp_path / "put")["voltage.file"].read_text() == "b" * 101
+
+
+SETS = """
+[field]
+file = "f.csv"
+
+[population]
+cells = ["cell.swc", "builtin:y_branch"]
+
+[[population.parameters]]
+set = {"field.file" = "g.csv", "cable.R_i" = 150.0}
+
+[[population.parameters]]
+set = {"field.magnitude" = 2.0}
+
+[run]
+duration = 0.5
+
+[window]
+kind = "split"
+"""
+
+
+@pytest.fixture
+def with_sets(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """Folder beside that of a job whose sets of parameters name a file."""
+    folder = tmp_path / "jobs"
+    folder.mkdir()
+    field = "x,y,z,Ex,Ey,Ez\n" + "\n".join(f"{x},{y},{z},1,0,0" for x, y, z in product((-500, 500), repeat=3))
+    for name, text in {"job.toml": SETS, "cell.swc": CELL, "f.csv": field, "g.csv": field + "\n0,0,0,2,0,0"}.items():
+        (folder / name).write_text(text)
+    elsewhere = tmp_path / "elsewhere"
+    elsewhere.mkdir()
+    monkeypatch.chdir(elsewhere)
+    return elsewhere
+
+
+def test_files_within_sets_of_parameters_are_inputs(with_sets: Path):
+    """Beside the job, known by their contents, kept and put back."""
+    order = load_order(Path("../jobs/job.toml"))
+    key = "population.parameters.0.set.field.file"
+    names = {name: file for name, file in input_names(order.described).items() if name.startswith("population.p")}
+    assert names == {key: "../jobs/g.csv"}
+    settings = with_digests(settings_of(order), order.described)
+    assert settings[f"file {key}"].endswith(" ../jobs/g.csv") and "g.csv" not in settings["population.parameters"]
+    ResultWriter("r.h5", SerialCommunicator(), replace(runs.header(1), inputs=input_files_of(order))).close()
+    shutil.move("../jobs/g.csv", "moved.csv")
+    with inputs.restored(Path("r.h5"), json.loads(order.described.to_json())) as document:
+        changed = document["population"]["parameters"][0]["set"]
+        assert set(changed) == {"field.file", "cable.R_i"}
+        assert Path(changed["field.file"]).read_text() == Path("moved.csv").read_text()
+    moved = load_order(Path("../jobs/job.toml"), [f"{key}=moved.csv"])
+    assert input_names(moved.described)[key] == "moved.csv"
+    assert (
+        with_digests(settings_of(moved), moved.described)[f"file {key}"].split()[0]
+        == settings[f"file {key}"].split()[0]
+    )
+
+
+@pytest.mark.parametrize("key", ["population.cells.0", "population.parameters.0.set.field.file", "field.file"])
+def test_a_result_replaces_no_input_wherever_it_is_named(with_sets: Path, key: str):
+    order = load_order(Path("../jobs/job.toml"))
+    place = Path(input_names(order.described)[key]).resolve()
+    before = place.read_bytes()
+    with pytest.raises(InputError, match=rf"is the (cell|field) file \({re.escape(key)}\), which would be lost"):
+        hpcpinn("run", "../jobs/job.toml", "--output", place)
+    assert place.read_bytes() == before

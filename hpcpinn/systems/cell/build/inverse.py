@@ -2,7 +2,6 @@
 
 from collections.abc import Callable, Sequence
 from functools import partial
-from pathlib import Path
 
 import numpy as np
 from jaxtyping import Float
@@ -27,15 +26,6 @@ EXAMPLE = "D_c"
 """A constant that can be learned."""
 _LEAST_COVERED = 0.01
 """Share of a run; data that end earlier have another unit of time."""
-
-
-def inputs(config: RunConfig, job: Path | None = None) -> dict[str, Path | str | None]:
-    """What a run description takes as input, by what messages call it."""
-    return {
-        "the job file": job,
-        "the data file (data.file)": config.data.file,
-        "the voltage (voltage.file)": config.voltage.file,
-    }
 
 
 def check_usable(traces: Observations, duration: float, n_parameters: int, where: str) -> None:

@@ -7,11 +7,11 @@ import numpy as np
 from jaxtyping import Float
 from numpy import ndarray
 
+from hpcpinn.config.inputs import files_read
 from hpcpinn.errors import InputError, concerning
 from hpcpinn.physics.constants import CalciumConstants, ReactionConstants
 from hpcpinn.physics.pumped_binding import ErRatio, check_rest, reaction_constants
 from hpcpinn.systems.cell.build.constants import constants_of
-from hpcpinn.systems.cell.build.places import input_files
 from hpcpinn.systems.cell.config.schema import RunConfig
 from hpcpinn.systems.cell.flow_map import FlowMapTask
 from hpcpinn.timestepping.flow_map_store import load_flow_map, shipped_flow_map
@@ -82,4 +82,4 @@ def flow_map_task(config: RunConfig, job: Path | None = None) -> FlowMapTask:
                 f"physics.constants.{name}: 0 means that nothing binds, and a flow map is one of binding; "
                 "give a positive number, or use window.kind = 'coupled'"
             )
-    return FlowMapTask(k, config.physics.preset, input_files(config, job))
+    return FlowMapTask(k, config.physics.preset, files_read(config, job))

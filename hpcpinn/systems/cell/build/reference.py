@@ -6,6 +6,7 @@ from typing import Any
 import numpy as np
 from pydantic import ValidationError
 
+from hpcpinn.config.inputs import files_read
 from hpcpinn.errors import InputError
 from hpcpinn.io.inputs import restored
 from hpcpinn.io.places import check_usable
@@ -20,7 +21,6 @@ from hpcpinn.reference.mesh import Mesh
 from hpcpinn.reference.refinement import Task
 from hpcpinn.systems.cell.build.constants import with_given_leak
 from hpcpinn.systems.cell.build.coupled import describe_cell
-from hpcpinn.systems.cell.build.places import input_files
 from hpcpinn.systems.cell.build.stimulus import releases_of
 from hpcpinn.systems.cell.config.schema import RunConfig
 from hpcpinn.systems.cell.coupled_setup import WholeCell
@@ -36,7 +36,7 @@ def task_of(result: Result) -> Task:
             reference would replace one of them, or another file.
     """
     path = reference_path(result.path)
-    check_usable(path, input_files(_config(result, result.config)), _THERE, REFERENCE_FORMAT)
+    check_usable(path, files_read(_config(result, result.config)), _THERE, REFERENCE_FORMAT)
     with restored(result.path, result.config) as document:
         config = _config(result, document)
         cell = describe_cell(config, int(result.attributes["ranks"]))

@@ -2,6 +2,7 @@
 
 import numpy as np
 
+from hpcpinn.config.inputs import input_names
 from hpcpinn.morphology.compartments import Compartments
 from hpcpinn.physics.stimulation.field import as_table, read_field
 from hpcpinn.systems.cell.build.membrane import compartments_of, membrane_of
@@ -20,9 +21,9 @@ def taken(described: RunConfig, key: str) -> bytes | None:
     Returns:
         Contents of the file; None where the run needs all of it.
     """
-    file = described.field.file
-    if key != "field.file" or file is None or described.parameter:  # what is learned may move the places
+    if not key.endswith("field.file") or described.parameter:  # what is learned may move the places
         return None
+    file = input_names(described)[key]
     places = [_compartments(one.config).cable.xyz for one in members_of(described) if one.config.field.file == file]
     xyz = np.unique(np.reshape(np.concatenate(places), (-1, 3)), axis=0)
     return as_table(xyz, read_field(file)(xyz)).encode()

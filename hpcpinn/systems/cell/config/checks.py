@@ -6,7 +6,7 @@ from collections.abc import Iterator, Mapping
 from typing import TypeVar
 
 from hpcpinn.config.lines import Path
-from hpcpinn.config.reading import Problem
+from hpcpinn.config.reading import Problem, files_in
 from hpcpinn.config.values import Table
 from hpcpinn.config.windows import windows_out_of_order
 from hpcpinn.physics.constants import CALBINDIN, CALCIUM, CYTOSOL, PRESETS
@@ -235,16 +235,9 @@ _ADDRESS = re.compile(r"([a-z][a-z0-9]+):/+(?=[^/])", re.IGNORECASE)
 
 def _remote(config: RunConfig) -> Iterator[Problem]:
     """Files that lie elsewhere in the world."""
-    files: list[tuple[Path, str | None]] = [
-        (("morphology", "file"), config.morphology.file),
-        (("voltage", "file"), config.voltage.file),
-        (("field", "file"), config.field.file),
-        (("stimulation", "waveform"), config.stimulation.waveform),
-        (("data", "file"), config.data.file),
-    ]
-    files += [(("population", "cells", number), cell) for number, cell in enumerate(config.population.cells)]
-    for key, file in files:
-        if file is not None and (found := _ADDRESS.search(file)):
+    for holder, name, key in files_in(config.model_dump(mode="json"), type(config)):
+        file = holder[name]
+        if found := _ADDRESS.search(file):
             yield key, f"{file[found.start() :]!r} is an address, and files are read from disk; download it first"
 
 

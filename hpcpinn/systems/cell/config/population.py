@@ -4,7 +4,7 @@ from typing import Annotated
 
 from pydantic import Field
 
-from hpcpinn.config.values import File, Finite, Table, Text, several
+from hpcpinn.config.values import Changes, File, Finite, Table, Text, several
 from hpcpinn.core.plausibility import QUANTITIES
 
 SHARED_BUT = (
@@ -34,7 +34,7 @@ class ParameterSet(Table):
         set: What differs from the rest of the run description, such as ``{"cable.R_i" = 150.0}``.
     """
 
-    set: dict[str, float | str]
+    set: Annotated[dict[str, float | str], Changes()]
     name: Text | None = None
 
 
