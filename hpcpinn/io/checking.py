@@ -9,7 +9,7 @@ import h5py
 
 from hpcpinn.config.inputs import IN_SETTINGS, digest_of
 from hpcpinn.errors import InputError
-from hpcpinn.io import checkpoint, draws, flow_map_file, schema, storage
+from hpcpinn.io import checkpoint, draws, flow_map_file, refusals, schema, storage
 from hpcpinn.io.change import journal_path
 from hpcpinn.io.describing import extent_of
 from hpcpinn.io.inputs import KeptInput, inputs_in
@@ -29,8 +29,17 @@ VERSIONS = {
 }
 """Versions that this hpcpinn reads, by kind of file."""
 
+_BY_NAME = {
+    ".checkpoint.h5": checkpoint.FORMAT,
+    ".checkpoint.previous.h5": checkpoint.FORMAT,
+    ".reference.h5": schema.REFERENCE_FORMAT,
+    ".nc": draws.FORMAT,
+}
+"""Kinds of files whose names end so."""
+
 _SAVED = ("saved", "before it")
 """Labels of the checkpoint and the one before it."""
+_MEMBERS = " in a population"
 _WHOLE, _LOST = "whole", "needed as it was: restore it"
 
 
@@ -53,11 +62,11 @@ def parts_of(path: Path) -> list[CheckedFile]:
     """What is to be said of a file, and of those beside it that belong to it.
 
     Raises:
-        InputError: It is none of ours.
+        InputError: It is a directory.
     """
-    kind = storage.format_of(path)
-    if kind not in VERSIONS:
-        kind = schema.FORMAT
+    if path.is_dir():
+        raise InputError(f"{path}: is a directory; give the path of an hpcpinn-result file")
+    kind = _kind_of(path)
     label = "saved" if kind == checkpoint.FORMAT else kind.removeprefix("hpcpinn-").replace("-", " ")
     found = [_looked_at(label, path, kind)]
     if kind in schema.RESULTS and not found[0].is_bad:
@@ -67,6 +76,14 @@ def parts_of(path: Path) -> list[CheckedFile]:
     if kind in schema.RESULTS:
         found += _beside(path)
     return [*found, CheckedFile("next", _next(path, kind, found))]
+
+
+def _kind_of(path: Path) -> str:
+    """What kind of file it is; of one that does not say, the one that its name speaks of."""
+    kind = storage.format_of(path)
+    if kind in VERSIONS:
+        return str(kind)
+    return next((one for ending, one in _BY_NAME.items() if path.name.endswith(ending)), schema.FORMAT)
 
 
 def accept(path: Path) -> None:
@@ -107,7 +124,8 @@ def _facts(file: h5py.File, kind: str) -> Iterator[str]:
         duration = json.loads(file["config"].asstr()[()]).get("run", {}).get("duration")
         has_unit = "units" in file["time"].attrs
         yield extent_of(end, duration, bool(attributes["complete"]), has_unit=has_unit)
-        yield f"{counted(committed.frames, 'frame')} of a {attributes['system']} on {attributes['geometry']}"
+        members = f"{counted(len(file['members/name']), 'member')}{_MEMBERS}, each " if "members" in file else ""
+        yield f"{counted(committed.frames, 'frame')} of {members}a {attributes['system']} on {attributes['geometry']}"
     if kind == checkpoint.FORMAT:
         yield f"after {counted(int(file['scalars/march_windows'][()]), 'window')}"
         read = [value for key, value in checkpoint.settings_in(file).items() if key.startswith(IN_SETTINGS)]
@@ -169,13 +187,18 @@ def _beside(result: Path) -> Iterator[CheckedFile]:
 
 _NEXT = {
     checkpoint.FORMAT: "hpcpinn run with its job and --resume {path}",
-    schema.INFERENCE_FORMAT: "hpcpinn plot {path}; hpcpinn infer or uq with its job, and the inputs above, again",
+    schema.INFERENCE_FORMAT: "hpcpinn plot {path}; hpcpinn infer or uq with its job does it again",
     schema.STUDY_FORMAT: "hpcpinn plot {path}; hpcpinn uq --study with its job does it again",
     schema.REFERENCE_FORMAT: "hpcpinn plot, of the result that it lies beside, draws it too",
     flow_map_file.FORMAT: "a job names it: split.flow_map",
     draws.FORMAT: "arviz.from_netcdf({path!r}) reads it",
 }
 """What can be done with a whole file that is no run."""
+_ANEW = {
+    schema.FORMAT: "run the job again without --resume",
+    checkpoint.FORMAT: "go on from the one before it: --resume of the run takes that by itself",
+}
+"""What can be done without a file that is damaged."""
 
 
 def _next(path: Path, kind: str, found: list[CheckedFile]) -> str:
@@ -183,18 +206,20 @@ def _next(path: Path, kind: str, found: list[CheckedFile]) -> str:
     whole = found[0]
     if whole.is_bad and "hpcpinn convert" in whole.text:
         return f"hpcpinn convert {path} NEW, and then plot or validate NEW"
+    saved = [part for part in found[1:] if part.label in _SAVED]
+    can_resume = any(_WHOLE in part.text and not part.is_bad for part in saved)
+    if whole.is_bad and (refusals.DAMAGED in whole.text or (can_resume and not path.exists())):
+        return f"restore {path} from a copy, or {_ANEW.get(kind, 'make it anew')}"
     if whole.is_bad:
-        anew = "run the job again without --resume" if kind == schema.FORMAT else "make it anew"
-        return f"restore {path} from a copy, or {anew}"
+        return "what the first line says"
     if kind != schema.FORMAT:
         return _NEXT[kind].format(path=str(path))
-    saved = [part for part in found if part.label in _SAVED]
-    can_resume = any(_WHOLE in part.text and not part.is_bad for part in saved)
     lost = any(_LOST in part.text for part in found)
     first = "restore the inputs that are needed; then " if lost else ""
     if "complete," in whole.text:
         on = "; --resume --set run.duration=... goes on to a later time" if can_resume else ""
-        return f"{first}hpcpinn validate {path}  and  hpcpinn plot {path}{on}"
+        check = "" if _MEMBERS in whole.text else f"hpcpinn validate {path}  and  "  # one cell is validated at a time
+        return f"{first}{check}hpcpinn plot {path}{on}"
     if can_resume:
         return f"{first}hpcpinn run with its job and --resume; hpcpinn plot {path} shows what is there"
     return f"the run can only begin anew: it has no checkpoint; hpcpinn plot {path} shows what is there"

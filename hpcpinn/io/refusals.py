@@ -151,7 +151,9 @@ def of_unsealed(path: Path, kind: str, version: int) -> str:
     return of_another_kind(path, kind, other)
 
 
-_DAMAGED = "{path}: cannot be read, it is truncated or damaged; restore it from a copy, or run the job again"
+DAMAGED = "truncated or damaged"
+"""Said of a file that is not as it was written."""
+_DAMAGED = f"{{path}}: cannot be read, it is {DAMAGED}; restore it from a copy, or run the job again"
 
 
 def what_is_wrong(path: Path, kind: str, error: Exception) -> str:

@@ -3,6 +3,7 @@
 import dataclasses
 import os
 import shutil
+from pathlib import Path
 
 import h5py
 import numpy as np
@@ -14,6 +15,7 @@ from hpcpinn.config.inputs import digest_of
 from hpcpinn.errors import InputError
 from hpcpinn.io import checkpoint, read, seal
 from hpcpinn.io.change import journal_path
+from hpcpinn.io.checking import parts_of
 from hpcpinn.io.draws import write_draws
 from hpcpinn.io.inference import write_inference
 from hpcpinn.io.inputs import Destination, InputFiles
@@ -210,3 +212,32 @@ def test_what_is_no_file_of_ours_is_said(tmp_path):
         said_error(tmp_path / "a.txt")
     os.mkfifo(tmp_path / "pipe.h5")
     assert "is not a regular file but a pipe" in said(tmp_path / "pipe.h5", code=2)
+
+
+@pytest.mark.parametrize(
+    ("name", "content", "label", "following"),
+    [
+        ("run.h5", b"", "result", "what the first line says"),
+        ("notes.h5", b"hello", "result", "what the first line says"),
+        ("gone.h5", None, "result", "what the first line says"),
+        ("run.h5", b"\x89HDF\r\n\x1a\n" + bytes(99), "result", "run the job again without --resume"),
+        ("run.checkpoint.h5", b"\x89HDF\r\n\x1a\n" + bytes(99), "saved", "go on from the one before it"),
+        ("i.nc", b"\x89HDF\r\n\x1a\n" + bytes(99), "draws", "make it anew"),
+    ],
+)
+def test_what_is_torn_empty_or_foreign_is_called_by_its_name(tmp_path, name, content, label, following):
+    if content is not None:
+        (tmp_path / name).write_bytes(content)
+    lines = said(tmp_path / name, code=2).splitlines()
+    assert lines[0].split()[0] == label and following in lines[-1]
+
+
+def test_a_result_that_is_gone_can_be_restored_beside_its_checkpoint(path):
+    path.unlink()
+    assert f"restore {path} from a copy, or run the job again without" in said(path, code=2).splitlines()[-1]
+
+
+def test_a_folder_is_no_result(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(InputError, match=r"^\.: is a directory; give the path"):
+        parts_of(Path())

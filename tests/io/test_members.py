@@ -7,10 +7,12 @@ import pytest
 
 from hpcpinn.errors import InputError
 from hpcpinn.io import read
+from hpcpinn.io.checking import parts_of
 from hpcpinn.io.geometry import ProbeSite, Tree
 from hpcpinn.io.layout import MemberEntry
 from hpcpinn.io.results import ResultWriter
 from hpcpinn.morphology.forest import join_cables
+from hpcpinn.systems.cell.comparison import validate
 from hpcpinn.systems.cell.pictures.gallery import draw_all
 from hpcpinn.systems.cell.pictures.population import member_calcium
 from tests.io import runs
@@ -66,6 +68,15 @@ def test_a_member_that_is_not_there(result):
         result.member(2)
     with pytest.raises(InputError, match="one cell"):
         result.member(0).member(0)
+
+
+def test_a_population_is_drawn_and_not_validated(result):
+    """What is said to come next can be done."""
+    first, *_, following = parts_of(result.path)
+    assert "2 frames of 2 members in a population, each a cell on tree" in first.text
+    assert f"hpcpinn plot {result.path}" in following.text and "validate" not in following.text
+    with pytest.raises(InputError, match=r"population\.h5: holds 2 members of a population, and one cell is validated"):
+        validate(result.path)
 
 
 def test_means_by_member(result, tmp_path):

@@ -21,6 +21,7 @@ from hpcpinn.reference.refinement import MOVEMENT, Norms, Settled, settle
 from hpcpinn.systems.cell.build.reference import task_of
 from hpcpinn.systems.cell.verdict import CellsVerdict, cells_verdict_in
 from hpcpinn.systems.common.verdict import Accuracy
+from hpcpinn.wording import counted
 
 
 @dataclass(frozen=True)
@@ -153,6 +154,11 @@ def validate(
     result = read(path)
     if len(result.time) < 2:
         raise InputError(f"{result.path}: holds {len(result.time)} frames; nothing to compare yet")
+    if result.members:
+        raise InputError(
+            f"{result.path}: holds {counted(len(result.members), 'member')} of a population, and one cell is "
+            "validated at a time; solve a member by itself, without [population], and validate that"
+        )
     task = task_of(result)
     unit, end = task.constants.time_unit, float(result.time[-1])
     task = replace(task, watch=lambda time: progress.done(time / unit))
