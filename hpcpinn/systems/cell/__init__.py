@@ -64,11 +64,12 @@ class CellSystem:
 
         return coupled_run(described, communicator)
 
-    def settings(self, described: RunConfig) -> tuple[dict[str, str], float] | None:
+    def settings(self, described: RunConfig) -> tuple[dict[str, str], float]:
         """What a finished run of the description has kept: settings without the pieces, and its duration."""
-        from hpcpinn.systems.cell.config.settings import of_a_finished_run
+        from hpcpinn.systems.cell.build.protocol import duration_of
+        from hpcpinn.systems.cell.config.settings import output_cells, settings_of
 
-        return of_a_finished_run(described)
+        return settings_of(described, output_cells(described)), duration_of(described)
 
     def on(self, described: RunConfig, beside: Mapping[str, Any]) -> Any:
         """The cell of a description, for Python."""

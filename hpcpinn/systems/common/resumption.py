@@ -64,11 +64,10 @@ def stop_if_finished(order: Order, saved: Path) -> None:
     """
     described, output = order.described, Path(order.described.run.output)
     own = getattr(order.system, "settings", None)
-    found = (settings_of(order), described.run.duration) if own is None else own(described)
-    if found is None or not output.is_file() or not saved.is_file():
+    if not output.is_file() or not saved.is_file():
         return
-    settings, duration = found
     try:
+        settings, duration = (settings_of(order), described.run.duration) if own is None else own(described)
         with storage.open_existing(output, schema.FORMAT, schema.FORMAT_VERSION) as file:
             windows, unit = int(file["committed"][2]), "ms" if "units" in file["time"].attrs else ""
             if not (file.attrs["complete"] and windows):

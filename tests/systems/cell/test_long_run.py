@@ -12,6 +12,7 @@ import pytest
 from hpcpinn.errors import InputError
 from hpcpinn.io.read import read
 from hpcpinn.parallel.communicator import SerialCommunicator
+from hpcpinn.systems.cell import CellSystem
 from hpcpinn.systems.cell.build.long_output import description_of, ends_of_trains, long_output
 from hpcpinn.systems.cell.build.stimulus import stimulus_of
 from hpcpinn.systems.cell.config.reading import load_config
@@ -188,3 +189,12 @@ def test_bursts_of_a_single_train_have_frames_in_phase_with_its_last() -> None:
     few = load_config(None, ["field.magnitude=1.0", "stimulation.bursts=3", "stimulation.burst_interval=200.0",
                              "stimulation.pulses=2", "stimulation.pulse_interval=20.0"])  # fmt: skip
     assert (ends_of_trains(few, stimulus_of(few)) - few.stimulation.start).tolist() == [30.0, 230.0, 430.0]
+
+
+@pytest.mark.parametrize(("more", "duration"), [([], 3.0 + 3 * 10.0), (["run.duration=7.0"], 7.0)])
+def test_how_long_a_run_is_is_known_before_it_is_built(more: list[str], duration: float) -> None:
+    """So that a finished one is known at once, of its whole protocol or a part of it."""
+    pulses = ["stimulation.start=3.0", "stimulation.pulses=3", "stimulation.pulse_interval=10.0"]
+    config = load_config(None, ['window.kind="split"', "field.magnitude=1.0", *pulses, *more])
+    assert CellSystem().settings(config)[1] == duration
+    assert long_output(config, stimulus_of(config)).duration == duration

@@ -7,6 +7,7 @@ from jaxtyping import Float
 from numpy import ndarray
 
 from hpcpinn.physics.stimulation.stimulus import Stimulus
+from hpcpinn.systems.cell.build.protocol import duration_of
 from hpcpinn.systems.cell.build.run_spec import OutputPlan
 from hpcpinn.systems.cell.config.schema import RunConfig
 from hpcpinn.systems.cell.config.settings import output_cells
@@ -49,9 +50,7 @@ def long_output(config: RunConfig, stimulus: Stimulus | None) -> OutputPlan:
     single one, and `SAMPLES` probe samples, in step with the bursts.
     """
     run = config.run
-    duration, output_interval, probe_interval = run.duration, run.output_interval, run.probe_interval
-    if "duration" not in run.model_fields_set and stimulus is not None:
-        duration = config.stimulation.start + stimulus.protocol.duration
+    duration, output_interval, probe_interval = duration_of(config), run.output_interval, run.probe_interval
     trains = bursts = None
     if stimulus is not None and stimulus.protocol.trains > 1 and stimulus.protocol.train_interval is not None:
         trains = float(stimulus.protocol.train_interval)

@@ -6,10 +6,10 @@ import numpy as np
 from jaxtyping import Float
 from numpy import ndarray
 
-from hpcpinn.errors import CutShortWarning, InputError, concerning, warn
-from hpcpinn.physics.stimulation.protocols import PulseProtocol, protocol_named
+from hpcpinn.errors import CutShortWarning, concerning, warn
 from hpcpinn.physics.stimulation.stimulus import Stimulus
 from hpcpinn.physics.stimulation.waveforms import waveform_named
+from hpcpinn.systems.cell.build.protocol import protocol_of
 from hpcpinn.systems.cell.config.schema import RunConfig
 from hpcpinn.timestepping.pulse_steps import CurrentClamp
 from hpcpinn.wording import spoken
@@ -78,37 +78,10 @@ def stimulus_of(config: RunConfig) -> Stimulus:
         InputError: An unknown protocol or waveform, numbers that make no train, or pulses closer
             than the waveform is long.
     """
-    given = config.stimulation
-    if given.protocol is not None:
-        with concerning("stimulation", "protocol"):
-            protocol = protocol_named(given.protocol)
-    else:
-        protocol = PulseProtocol(
-            "stimulation",
-            pulses=given.pulses,
-            bursts=given.bursts,
-            trains=given.trains,
-            burst_interval=_burst_interval(config),
-            pulse_interval=given.pulse_interval,
-            train_interval=given.train_interval,
-        )
+    given, protocol = config.stimulation, protocol_of(config)
     with concerning("stimulation", "waveform"):
         waveform = waveform_named(given.waveform or protocol.waveform)
     return Stimulus(protocol, waveform)
-
-
-def _burst_interval(config: RunConfig) -> float:
-    """The interval between bursts; where there is one burst, anything longer than it."""
-    given = config.stimulation
-    if given.burst_interval is not None:
-        return given.burst_interval
-    if given.bursts > 1:
-        raise InputError(f"stimulation.burst_interval is missing; {given.bursts} bursts per train need one")
-    if given.trains > 1 and given.train_interval is None:
-        raise InputError(f"stimulation.train_interval is missing; {given.trains} trains need one")
-    if given.train_interval is not None:
-        return given.train_interval
-    return given.pulses * (given.pulse_interval or 1000.0)
 
 
 def warn_of_pulses_after_the_end(config: RunConfig, duration: float) -> None:

@@ -40,10 +40,3 @@ def output_cells(config: RunConfig) -> int:
     """Output cells per piece: in long runs one where nothing is said."""
     is_given = not config.is_long or "cells_per_piece" in config.pieces.model_fields_set
     return config.pieces.cells_per_piece if is_given else 1
-
-
-def of_a_finished_run(config: RunConfig) -> tuple[dict[str, str], float] | None:
-    """Settings and duration, without the pieces; None of a run that finds out its duration when it is built."""
-    if config.is_long and "duration" not in config.run.model_fields_set:
-        return None
-    return settings_of(config, output_cells(config)), config.run.duration
