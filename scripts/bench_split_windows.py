@@ -33,6 +33,7 @@ import jax.numpy as jnp  # noqa: E402
 import matplotlib  # noqa: E402
 import numpy as np  # noqa: E402
 from given_voltage import RESULTS, TICK, Train, Truth  # noqa: E402
+from halving import halving_error  # noqa: E402
 from numpy import ndarray  # noqa: E402
 
 from hpcpinn.morphology.build import cable_from_swc  # noqa: E402
@@ -41,7 +42,7 @@ from hpcpinn.physics.constants import PRESETS, CalciumConstants  # noqa: E402
 from hpcpinn.timestepping.cell_grid import cell_grid  # noqa: E402
 from hpcpinn.timestepping.diffusion import cable_diffusion  # noqa: E402
 from hpcpinn.timestepping.flow_map_store import shipped_flow_map  # noqa: E402
-from hpcpinn.timestepping.pulse_windows import Excursion, halving_error, pulse_windows  # noqa: E402
+from hpcpinn.timestepping.pulse_windows import Excursion, pulse_windows  # noqa: E402
 from hpcpinn.timestepping.reaction import FlowMapReaction, StiffReaction  # noqa: E402
 from hpcpinn.timestepping.splitting import Splitting, WindowPlan, plan_windows  # noqa: E402
 from hpcpinn.training.flow_map import ReactionState  # noqa: E402

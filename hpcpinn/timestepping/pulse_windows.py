@@ -2,8 +2,7 @@
 
 A motif (the time from one pulse, burst or train to the next) is walked through with windows whose
 error is estimated by doing each one twice: whole, and in two halves. The ends found serve every
-later repetition; whether they still serve is checked there by the same comparison over a whole
-motif, `halving_error`. Lengths are even numbers of ticks of the influx's table.
+later repetition. Lengths are even numbers of ticks of the influx's table.
 """
 
 from collections.abc import Sequence
@@ -205,29 +204,6 @@ def halved(ends: Int[ndarray, " K"]) -> Int[ndarray, " halves"]:
     """The ends of the halves of windows that start at tick 0."""
     ends = np.asarray(ends, int)
     return np.sort(np.append(ends, (np.append(0, ends[:-1]) + ends) // 2))
-
-
-def halving_error(
-    splitting: Splitting,
-    state: ReactionState,
-    influx: InfluxTable,
-    ends: Int[ndarray, " K"],
-    excursion: Excursion,
-) -> float:
-    """Estimated relative error at the end of a motif: its windows against their halves.
-
-    Args:
-        splitting: A Strang composition.
-        state: State at the start of the motif.
-        influx: Influx of the motif.
-        ends: Windows, lengths in multiples of four ticks.
-        excursion: Measure of errors.
-    """
-    ends = np.asarray(ends, int)
-    halves = halved(ends)
-    coarse, _ = splitting.advance(state, plan_windows(ends, influx, splitting.diffusion))
-    fine, _ = splitting.advance(state, plan_windows(halves, influx, splitting.diffusion))
-    return excursion.error(coarse, fine) * 4.0 / 3.0
 
 
 def _whole_and_halves(

@@ -4,6 +4,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
+from halving import halving_error
 from scipy.sparse.linalg import expm_multiply
 
 from hpcpinn.domain.network_diffusion import network_diffusion
@@ -20,7 +21,7 @@ from hpcpinn.timestepping.cell_grid import cell_grid
 from hpcpinn.timestepping.diffusion import cable_diffusion
 from hpcpinn.timestepping.flow_map_store import shipped_flow_map
 from hpcpinn.timestepping.influx import Influx, InfluxTable, add_influx
-from hpcpinn.timestepping.pulse_windows import Excursion, halving_error, pulse_windows
+from hpcpinn.timestepping.pulse_windows import Excursion, pulse_windows
 from hpcpinn.timestepping.reaction import FlowMapReaction, StiffReaction
 from hpcpinn.timestepping.splitting import Splitting, plan_windows
 from hpcpinn.training.flow_map import ReactionState
