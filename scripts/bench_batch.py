@@ -29,7 +29,6 @@ import jax.numpy as jnp  # noqa: E402
 import matplotlib  # noqa: E402
 import numpy as np  # noqa: E402
 from scipy import sparse  # noqa: E402
-from timing import best  # noqa: E402
 
 from hpcpinn.morphology.forest import join_cables, join_compartments, points_of  # noqa: E402
 from hpcpinn.physics.channel_sets import channel_set_named  # noqa: E402
@@ -48,6 +47,7 @@ from hpcpinn.timestepping.motifs import Motif, SlotVoltage  # noqa: E402
 from hpcpinn.timestepping.pulse_steps import steps_between  # noqa: E402
 from hpcpinn.timestepping.splitting import Splitting, WindowPlan  # noqa: E402
 from hpcpinn.training.flow_map import ReactionState  # noqa: E402
+from timing import best  # noqa: E402
 
 matplotlib.use("Agg")
 from matplotlib import pyplot  # noqa: E402

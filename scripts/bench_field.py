@@ -26,6 +26,7 @@ prepare()
 import numpy as np  # noqa: E402
 from numpy import ndarray  # noqa: E402
 
+from exact import axial_matrix  # noqa: E402
 from hpcpinn.morphology.cable import Cable, Section  # noqa: E402
 from hpcpinn.morphology.compartments import compartments  # noqa: E402
 from hpcpinn.physics.channel_sets import PASSIVE  # noqa: E402
@@ -99,15 +100,10 @@ def closed_form(x: ndarray, magnitude: float, t: float = np.inf) -> ndarray:
 def same_compartments(equation: CableEquation, magnitude: float) -> ndarray:
     """The exact solution at MOMENT of the compartments' own equations, by their eigenvectors."""
     cells = equation.compartments
-    n = cells.count
-    matrix = np.zeros((n, n))
-    for child in range(1, n):
-        g, parent = 100.0 / (R_I * cells.axial[child]), cells.parent[child]
-        matrix[[child, parent], [child, parent]] -= g
-        matrix[[child, parent], [parent, child]] += g
+    matrix = axial_matrix(cells, R_I)
     capacitance = 1e-5 * C_M * cells.area
     root = np.sqrt(capacitance)
-    matrix = matrix / np.outer(root, root) - LEAK / C_M * np.eye(n)
+    matrix = matrix / np.outer(root, root) - LEAK / C_M * np.eye(cells.count)
     values, vectors = np.linalg.eigh(matrix)
     push = source(equation, magnitude)[equation.rows] / root
     return vectors @ (np.expm1(values * MOMENT) / values * (vectors.T @ push)) / root

@@ -33,20 +33,15 @@ from hpcpinn.systems.cell.config.reading import load_config  # noqa: E402
 from hpcpinn.systems.cell.slot_run import compared  # noqa: E402
 from hpcpinn.systems.cell.slot_setup import SlotSetup  # noqa: E402
 from hpcpinn.timestepping.splitting import _half_reactions_joined  # noqa: E402
+from timing import best  # noqa: E402
 
 ROOT = Path(__file__).resolve().parents[1]
 RESULTS = ROOT / "results"
 
 
 def least(work: Callable[[], object], repeats: int) -> float:
-    """Processor seconds, after one call that compiles."""
-    jax.block_until_ready(work())
-    spent = []
-    for _ in range(repeats):
-        begin = time.process_time()
-        jax.block_until_ready(work())
-        spent.append(time.process_time() - begin)
-    return min(spent)
+    """Processor seconds of a compiled call."""
+    return best(work, repeats, time.process_time)
 
 
 def problem_of(morphology: str, cells: int) -> SlotSetup:

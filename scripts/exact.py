@@ -7,6 +7,7 @@ from jaxtyping import Float
 from numpy import ndarray
 from scipy.optimize import brentq
 
+from hpcpinn.morphology.compartments import Compartments
 from hpcpinn.physics.constants import CalciumConstants
 
 Profile = Callable[[Float[ndarray, "..."]], Float[ndarray, "..."]]
@@ -113,6 +114,16 @@ def binding(
     ratio = (c - high) / (c - low) * np.exp(-k.k_plus * (high - low) * np.asarray(t))
     calcium = (high - low * ratio) / (1.0 - ratio)
     return calcium, calcium - excess
+
+
+def axial_matrix(cells: Compartments, R_i: float) -> Float[ndarray, "n n"]:
+    """Currents along a chain of compartments per voltage, µS, from its geometry alone; `R_i` in Ω·cm."""
+    matrix = np.zeros((cells.count, cells.count))
+    for child in range(1, cells.count):
+        g, parent = 100.0 / (R_i * cells.axial[child]), cells.parent[child]
+        matrix[[child, parent], [child, parent]] -= g
+        matrix[[child, parent], [parent, child]] += g
+    return matrix
 
 
 def _root(function: Callable[[float], float], spacing: float, order: int) -> float:

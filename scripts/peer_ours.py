@@ -29,7 +29,6 @@ from jaxtyping import Array, Float  # noqa: E402
 from numpy import ndarray  # noqa: E402
 from peer_cell import C_M, CELSIUS, CONSTANTS, CURRENT, PERIOD, R_I, START, WIDTH, read_cell  # noqa: E402
 from scipy import sparse  # noqa: E402
-from timing import best  # noqa: E402
 
 from hpcpinn.morphology.cable import Cable  # noqa: E402
 from hpcpinn.morphology.compartments import compartments  # noqa: E402
@@ -52,6 +51,7 @@ from hpcpinn.timestepping.slots import Slot, slots  # noqa: E402
 from hpcpinn.timestepping.splitting import Splitting, WindowPlan, extrapolated  # noqa: E402
 from hpcpinn.timestepping.window_lengths import WindowLengths  # noqa: E402
 from hpcpinn.training.flow_map import ReactionState  # noqa: E402
+from timing import best  # noqa: E402
 
 FRAMES_EVERY = 10.0
 """ms between the frames that the timed loop keeps, as a long run does."""

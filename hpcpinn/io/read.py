@@ -52,10 +52,6 @@ class Probes:
         samples = counted(len(self.time), "sample")
         return f"<probes {listed(self.name)}: {samples} of {', '.join(self.fields)}>" if self.name else "<no probes>"
 
-    def with_fields(self, **values: Float[ndarray, "Tp P"]) -> "Probes":
-        """The same with other samples of some fields."""
-        return replace(self, fields=self.fields | values)
-
     def take(self, which: Int[ndarray, " p"]) -> "Probes":
         """Some of them."""
         return replace(
@@ -124,10 +120,6 @@ class Result:
             if field.name == name:
                 return field
         raise InputError(f"{self.path}: has no field {name!r}; it holds {listed(list(self.fields))}")
-
-    def with_fields(self, **values: Float[ndarray, "T ..."]) -> "Result":
-        """The same with other values of some fields."""
-        return replace(self, fields=self.fields | values)
 
     @property
     def tree(self) -> Tree:

@@ -1,7 +1,5 @@
 """Which transport the ranks of a job talk through: the choice, and what stands in its way."""
 
-from typing import NoReturn
-
 from hpcpinn.errors import InputError
 from hpcpinn.parallel import launch
 from hpcpinn.parallel.communicator import Communicator, SerialCommunicator
@@ -52,7 +50,7 @@ def make_communicator(transport: str = "auto") -> Communicator:
         try:
             from hpcpinn.parallel.mpi4jax_transport import Mpi4jaxCommunicator
         except ImportError as error:
-            _refuse(transport, error)
+            raise _missing(transport, error) from error
         return Mpi4jaxCommunicator()
     from hpcpinn.parallel.mpi4py_transport import Mpi4pyCommunicator
 
@@ -71,15 +69,15 @@ def _world_size() -> int:
     try:
         from mpi4py import MPI
     except (ImportError, RuntimeError) as error:
-        _refuse("mpi4py", error)
+        raise _missing("mpi4py", error) from error
     return int(MPI.COMM_WORLD.size)
 
 
-def _refuse(library: str, error: Exception) -> NoReturn:
-    raise InputError(
+def _missing(library: str, error: Exception) -> InputError:
+    return InputError(
         f"{library} cannot be loaded ({error}); scripts/setup.sh of a checkout builds it, or, where an MPI is "
         "installed: pip install 'hpcpinn[mpi]'"
-    ) from error
+    )
 
 
 def _mpi4jax_serves_device() -> bool:

@@ -10,9 +10,10 @@ from hypothesis import strategies as st
 
 from hpcpinn.config.jobs import bundled_job
 from hpcpinn.config.lines import key_lines, line_of
+from hpcpinn.config.load import from_json
 from hpcpinn.errors import InputError, InputWarning, concerning
 from hpcpinn.physics.constants import BufferConstants, CalciumConstants, Gate
-from hpcpinn.systems.cell.config.reading import config_from_json, load_config, load_with_origin
+from hpcpinn.systems.cell.config.reading import CELL, load_config, load_with_origin
 from hpcpinn.systems.cell.config.schema import BufferConfig, ConstantsConfig, GateConfig, RunConfig
 
 JOB = """\
@@ -97,13 +98,13 @@ def test_bundled_and_absolute_files_stay_as_they_are(job, name):
 def test_stored_description_comes_back_the_same(job):
     config = load_config(job(), ["flux=[{site='soma', value=2.0}]"])
     assert config.flux[0].duration == math.inf
-    assert config_from_json(config.to_json()) == config
+    assert from_json(config.to_json(), CELL, "job") == config
 
 
 def test_stored_description_of_another_version_is_refused():
     text = RunConfig().to_json().replace('"features"', '"neurons"')
     with pytest.raises(InputError, match=r"result\.h5: network\.neurons: unknown key"):
-        config_from_json(text, "result.h5")
+        from_json(text, CELL, "result.h5")
 
 
 def test_defaults_shrink_to_a_short_run_but_given_values_do_not():
@@ -327,7 +328,7 @@ def test_whatever_is_set_is_taken_or_refused_in_one_line(assignments):
         line = str(error)
     else:
         line = "taken"
-        assert config_from_json(config.to_json()) == config
+        assert from_json(config.to_json(), CELL, "job") == config
     assert len(line.splitlines()) == 1
 
 

@@ -5,6 +5,7 @@ import pytest
 from scipy.integrate import solve_ivp
 from scipy.linalg import expm
 
+from exact import axial_matrix
 from hpcpinn.errors import InputError
 from hpcpinn.morphology import cable_from_swc, read_swc
 from hpcpinn.morphology.compartments import compartments, d_lambda_counts
@@ -95,14 +96,9 @@ def test_an_equivalent_cylinder():
 def semidiscrete(equation):
     """V' = A (V − rest) + B source of a passive chain, from its geometry alone (ms)."""
     cells = equation.compartments
-    n = cells.count
-    matrix = np.zeros((n, n))
-    for child in range(1, n):
-        g, parent = 100.0 / (R_I * cells.axial[child]), cells.parent[child]
-        matrix[[child, parent], [child, parent]] -= g
-        matrix[[child, parent], [parent, child]] += g
+    matrix = axial_matrix(cells, R_I)
     capacitance = 1e-5 * C_M * cells.area
-    return matrix / capacitance[:, None] - LEAK / C_M * np.eye(n), np.diag(1.0 / capacitance)
+    return matrix / capacitance[:, None] - LEAK / C_M * np.eye(cells.count), np.diag(1.0 / capacitance)
 
 
 def test_second_order_in_time_with_a_field_that_jumps():

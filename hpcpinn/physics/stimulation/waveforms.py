@@ -10,7 +10,7 @@ import math
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
 from dataclasses import dataclass
-from functools import cache
+from functools import cached_property
 from pathlib import Path
 
 import jax.numpy as jnp
@@ -96,7 +96,6 @@ class Monophasic(Waveform):
         return jnp.select(earlier, [rising, falling, recovering], tail)
 
 
-@cache
 def _tail_exponent() -> float:
     """The exponent of the monophasic tail that makes the integral of the waveform zero."""
     positive = 2.0 / math.pi * _CROSSING
@@ -125,30 +124,29 @@ class Biphasic(Waveform):
 
     @property
     def breakpoints(self) -> tuple[float, ...]:
-        return (0.0, _switch_off(), _BIPHASIC_END)
+        return (0.0, self._off, _BIPHASIC_END)
 
     def _inside(self, t: Float[Array, "..."]) -> Float[Array, "..."]:
-        end = _switch_off()
+        end = self._off
         ringing = jnp.exp(-t / _DECAY) * jnp.cos(2.0 * jnp.pi * t / _PERIOD)
         closing = _damped_cosine(end) * (_BIPHASIC_END - t) / (_BIPHASIC_END - end)
         return jnp.where(t < end, ringing, closing)
 
+    @cached_property
+    def _off(self) -> float:
+        """When the cosine gives way to its closing line (ms), so that the integral is zero."""
+        rate, turn = 1.0 / _DECAY, 2.0 * math.pi / _PERIOD
+
+        def charge(end: float) -> float:
+            swing = turn * math.sin(turn * end) - rate * math.cos(turn * end)
+            cosine = (math.exp(-rate * end) * swing + rate) / (rate**2 + turn**2)
+            return cosine + 0.5 * _damped_cosine(end) * (_BIPHASIC_END - end)
+
+        return float(brentq(charge, 0.9 * _PERIOD, _PERIOD, xtol=1e-16))
+
 
 def _damped_cosine(t: float) -> float:
     return math.exp(-t / _DECAY) * math.cos(2.0 * math.pi * t / _PERIOD)
-
-
-@cache
-def _switch_off() -> float:
-    """When the biphasic cosine gives way to its closing line (ms), so that the integral is zero."""
-    rate, turn = 1.0 / _DECAY, 2.0 * math.pi / _PERIOD
-
-    def charge(end: float) -> float:
-        swing = turn * math.sin(turn * end) - rate * math.cos(turn * end)
-        cosine = (math.exp(-rate * end) * swing + rate) / (rate**2 + turn**2)
-        return cosine + 0.5 * _damped_cosine(end) * (_BIPHASIC_END - end)
-
-    return float(brentq(charge, 0.9 * _PERIOD, _PERIOD, xtol=1e-16))
 
 
 _NARROWEST, _WIDEST = 0.010, 0.310

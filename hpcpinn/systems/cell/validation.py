@@ -7,8 +7,8 @@ from hpcpinn.core.order import Checking
 from hpcpinn.reference.refinement import Settled
 from hpcpinn.systems.cell.comparison import Validation
 from hpcpinn.systems.cell.comparison import validate as hold_against_reference
-from hpcpinn.systems.cell.verdict import judgement, lines_of_cells
-from hpcpinn.wording import as_typed, biology, counted, duration
+from hpcpinn.systems.cell.verdict import judgement, lines_of_cells, moment
+from hpcpinn.wording import as_typed, counted, duration
 
 _MOST_ROWS = 10
 """Frames listed in the table; ``--json`` gives all."""
@@ -46,17 +46,13 @@ def validate(asked: Checking) -> Validation:
     return outcome
 
 
-def _moment(time: float, unit: str) -> str:
-    return biology(time) if unit == "ms" else f"{time:.4g} {unit}".rstrip()
-
-
 def tell(outcome: Validation, asked: Checking) -> None:
     """Prints the errors, what they mean, and the costs."""
     console = Console(highlight=False, markup=False, soft_wrap=True)
     settled, result = outcome.settled, outcome.result
     unit = result.units.get("time", "")
     units = ("ms", "uM") if unit else ("", "")
-    end = _moment(float(result.time[-1]), unit)
+    end = moment(float(result.time[-1]), unit)
     console.print(f"{result.path}: {counted(result.cable.n_frusta, 'piece')}, to {end}", markup=False)
     ranks = result.attributes["ranks"]
     of_calcium, *of_others = outcome.accuracy.values()
@@ -76,7 +72,7 @@ def tell(outcome: Validation, asked: Checking) -> None:
     if outcome.unsettled:
         figures["unsolved"] = f"the reference still moves: {outcome.unsettled}"
     if not result.complete:
-        figures["unsolved"] = f"what follows {_moment(float(result.time[-1]), unit)}: the run is not complete"
+        figures["unsolved"] = f"what follows {moment(float(result.time[-1]), unit)}: the run is not complete"
     for name, value in figures.items():
         console.print(f"{name:<36}{value}", markup=False)
     table = Table(box=None, pad_edge=False)

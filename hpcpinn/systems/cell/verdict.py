@@ -259,7 +259,8 @@ def _semicolons(parts: Sequence[str]) -> str:
     return "; ".join([*parts[:_NAMED], *more])
 
 
-def _moment(time: float, unit: str) -> str:
+def moment(time: float, unit: str) -> str:
+    """A user time in words; `unit` as results have it, empty for none."""
     return biology(time) if unit == "ms" else f"{time:.4g} {unit}".rstrip()
 
 
@@ -273,7 +274,7 @@ def _rose(peak: Peak | None, unit: str, concentration: str) -> str:
         return f"nowhere above where it began (by {peak.looked})"
     rise = f"{peak.rise:.3g} {concentration}".rstrip()
     seen, how = _seen(peak, unit)
-    return f"{seen} {rise} above rest, at {_moment(peak.time, unit)} at {peak.site} ({how})"
+    return f"{seen} {rise} above rest, at {moment(peak.time, unit)} at {peak.site} ({how})"
 
 
 def _seen(peak: Peak, unit: str) -> tuple[str, str]:
@@ -282,11 +283,11 @@ def _seen(peak: Peak, unit: str) -> tuple[str, str]:
     if frames is None or (probes is not None and frames <= probes * (1.0 + 1e-6)):
         return "up to", f"by {peak.looked}"
     if probes is None:
-        return "highest seen", f"frames every {_moment(frames, unit)}"
+        return "highest seen", f"frames every {moment(frames, unit)}"
     if not peak.by_probe:
-        return "highest seen", f"frames every {_moment(frames, unit)}, probes every {_moment(probes, unit)}"
-    of_cell = f"frames of the whole cell every {_moment(frames, unit)} may miss more elsewhere"
-    return "highest seen", f"probe, every {_moment(probes, unit)}; {of_cell}"
+        return "highest seen", f"frames every {moment(frames, unit)}, probes every {moment(probes, unit)}"
+    of_cell = f"frames of the whole cell every {moment(frames, unit)} may miss more elsewhere"
+    return "highest seen", f"probe, every {moment(probes, unit)}; {of_cell}"
 
 
 def _rose_members(cells: Sequence[CellVerdict], unit: str, concentration: str) -> str:

@@ -19,7 +19,7 @@ from hpcpinn.systems.cell.config.reading import load_config
 from hpcpinn.systems.cell.pictures.traces import traces_into
 from hpcpinn.timestepping.pulse_windows import Excursion, Held
 from hpcpinn.training.flow_map import ReactionState
-from tests.systems.cell.pictures.synthetic import run_of
+from tests.systems.cell.pictures.synthetic import run_of, with_fields
 from tests.systems.cell.solving import solve
 from tests.systems.cell.test_buffers import CELL, DYE, FINE, SPLIT, solved, split
 from tests.systems.cell.test_long_run import Silent as Stopping
@@ -159,9 +159,8 @@ def test_its_calcium_is_drawn_beside_that_of_the_cytosol(tmp_path: Path) -> None
     run = run_of(SerialCommunicator(), tmp_path)
     more = {"er_calcium": run.probes.calcium + 7.0}
     units = run.units | {"er_calcium": "uM"}
-    run = dataclasses.replace(run, declared=held, units=units, probes=run.probes.with_fields(**more)).with_fields(
-        er_calcium=run.calcium + 7.0
-    )
+    probes = with_fields(run.probes, **more)
+    run = with_fields(dataclasses.replace(run, declared=held, units=units, probes=probes), er_calcium=run.calcium + 7.0)
     figure = Figure()
     traces_into(figure, run, None)
     shown = {axes.get_ylabel(): axes.lines[0].get_ydata() for axes in figure.axes}

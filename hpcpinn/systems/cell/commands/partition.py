@@ -7,6 +7,8 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from hpcpinn.wording import counted
+
 if TYPE_CHECKING:
     from hpcpinn.systems.cell.partition import SharedCell
 
@@ -53,7 +55,7 @@ def partition(
     else:
         _print_table(cell)
     if picture is not None:
-        _draw(cell, picture, title=f"{Path(file).name} on {_count(ranks, 'rank')}")
+        _draw(cell, picture, title=f"{Path(file).name} on {counted(ranks, 'rank')}")
         if not as_json:
             print(f"map: {picture}")
 
@@ -75,13 +77,13 @@ def _print_table(cell: "SharedCell") -> None:
     if len(rows) > _MOST_ROWS:
         console.print(f"... and {len(rows) - _MOST_ROWS} more ranks")
     console.print(
-        f"{_count(figures['ranks'], 'rank')}, imbalance {figures['imbalance']:.3f} (largest share over the mean), "
-        f"{_count(figures['subdomains'], 'connected subdomain')}",
+        f"{counted(figures['ranks'], 'rank')}, imbalance {figures['imbalance']:.3f} (largest share over the mean), "
+        f"{counted(figures['subdomains'], 'connected subdomain')}",
         soft_wrap=True,
     )
     console.print(
-        f"{_count(figures['cuts'], 'cut')} (places where ranks meet), "
-        f"{_count(figures['interfaces'], 'interface')} (pairs of ranks that exchange traces)",
+        f"{counted(figures['cuts'], 'cut')} (places where ranks meet), "
+        f"{counted(figures['interfaces'], 'interface')} (pairs of ranks that exchange traces)",
         soft_wrap=True,
     )
     if figures["subdomains"] > figures["ranks"]:
@@ -96,10 +98,6 @@ def _print_table(cell: "SharedCell") -> None:
             "a run does so only where ranks outnumber pieces",
             soft_wrap=True,
         )
-
-
-def _count(number: int, what: str) -> str:
-    return f"{number} {what}{'s' * (number != 1)}"
 
 
 def _draw(cell: "SharedCell", picture: Path, title: str) -> None:

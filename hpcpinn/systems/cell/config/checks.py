@@ -3,7 +3,7 @@
 import re
 from collections import Counter
 from collections.abc import Iterator, Mapping
-from typing import TypeVar
+from typing import Any, TypeVar
 
 from hpcpinn.config.lines import Path
 from hpcpinn.config.reading import Problem, files_in
@@ -32,7 +32,7 @@ def fit_defaults(config: RunConfig) -> RunConfig:
     first = _shrunk(window, "first", min(duration, longest))
     windows = {"longest": longest, "first": first, "shortest": _shrunk(window, "shortest", first)}
     intervals = {name: _shrunk(run, name, duration) for name in ("output_interval", "probe_interval")}
-    return config.model_copy(update={"window": _with(window, windows), "run": _with(run, intervals)})
+    return _with(config, {"window": _with(window, windows), "run": _with(run, intervals)})
 
 
 def following(config: RunConfig) -> list[str]:
@@ -48,9 +48,11 @@ def following(config: RunConfig) -> list[str]:
     return [f"window.{key}" for key, value in fitted.items() if value == getattr(window, key)]
 
 
-def _with(table: T, values: Mapping[str, float]) -> T:
-    """A copy with other values; keys whose value stays do not count as given by the user."""
-    return table.model_copy(update={k: v for k, v in values.items() if v != getattr(table, k)})
+def _with(table: T, values: Mapping[str, Any]) -> T:
+    """A copy with other values, checked; keys whose value stays do not count as given by the user."""
+    given = {key: getattr(table, key) for key in table.model_fields_set}
+    changed = {key: value for key, value in values.items() if value != getattr(table, key)}
+    return table.model_validate(given | changed)
 
 
 def _shrunk(table: Table, key: str, limit: float) -> float:

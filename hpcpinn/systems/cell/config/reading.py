@@ -5,7 +5,7 @@ from collections.abc import Collection, Iterator, Mapping, Sequence
 from typing import Any
 
 from hpcpinn.config.lines import Path
-from hpcpinn.config.load import Origin, Override, from_json, load, read_document, validated
+from hpcpinn.config.load import Origin, Override, load, read_document, validated
 from hpcpinn.config.reading import Problem, Reading
 from hpcpinn.errors import InputError
 from hpcpinn.systems.cell.config import inverse_checks
@@ -65,16 +65,6 @@ def gives(path: str | os.PathLike[str] | None, overrides: Sequence[Override], ke
         InputError: Unreadable file, or an override that cannot be understood.
     """
     return key in read_document(path, overrides, _OnlyCells())[1].given
-
-
-def config_from_json(text: str, source: str = "stored configuration") -> RunConfig:
-    """The run description that `RunConfig.to_json` wrote.
-
-    Raises:
-        InputError: The text does not describe a run of this version.
-    """
-    config: RunConfig = from_json(text, CELL, source)
-    return config
 
 
 def with_changes(config: RunConfig, changes: Mapping[str, Any], where: str) -> RunConfig:

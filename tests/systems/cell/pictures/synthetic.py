@@ -3,14 +3,17 @@
 import dataclasses
 import json
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import numpy as np
 
 from hpcpinn.io import Result, read
+from hpcpinn.io.read import Probes
 from hpcpinn.io.results import ResultWriter
 from hpcpinn.systems.cell.config.schema import RunConfig
 from tests.io import runs
+
+Recorded = TypeVar("Recorded", Result, Probes)
 
 
 def run_of(
@@ -27,12 +30,17 @@ def run_of(
     return read(folder / name)
 
 
+def with_fields(recorded: Recorded, **values: np.ndarray) -> Recorded:
+    """The same with other values of some fields."""
+    return dataclasses.replace(recorded, fields=recorded.fields | values)
+
+
 def with_calcium(result: Result, calcium: np.ndarray, *, probes: bool = True) -> Result:
     """The same with other calcium; probes at rest unless told otherwise."""
     if probes:
         rest = np.full_like(result.probes.calcium, float(calcium[0, 0]))
-        result = dataclasses.replace(result, probes=result.probes.with_fields(calcium=rest))
-    return result.with_fields(calcium=calcium)
+        result = dataclasses.replace(result, probes=with_fields(result.probes, calcium=rest))
+    return with_fields(result, calcium=calcium)
 
 
 def config_of(**tables: Any) -> dict[str, Any]:

@@ -13,7 +13,7 @@ from hpcpinn.systems.cell.pictures.change import change_of, colour_bar, floor_of
 from hpcpinn.systems.cell.pictures.kymograph import kymograph_into
 from hpcpinn.systems.cell.pictures.traces import traces_into
 from hpcpinn.systems.cell.recorded import fields_of
-from tests.systems.cell.pictures.synthetic import run_of, with_calcium
+from tests.systems.cell.pictures.synthetic import run_of, with_calcium, with_fields
 
 CALCIUM, CALBINDIN, VOLTAGE = fields_of(PRESETS["physical-N"])
 
@@ -44,7 +44,7 @@ def test_frames_at_rest_between_which_probes_saw_something_are_said_to_be_so(com
     result = with_calcium(result, np.full_like(result.calcium, 0.05), probes=False)
     seen = np.full_like(result.probes.calcium, 0.05)
     seen[3, 1] = 3.35
-    result = dataclasses.replace(result, probes=result.probes.with_fields(calcium=seen))
+    result = dataclasses.replace(result, probes=with_fields(result.probes, calcium=seen))
     assert shading_for(result).note == (
         "at rest: calcium moves by less than 0.0005 µM in the frames\n"
         "(probes, recorded more often, see it move by 3.3 µM)"
@@ -83,7 +83,7 @@ def test_what_probes_saw_between_frames_is_said_below_the_trees(communicator, tm
     def seeing(most):
         seen = np.full_like(result.probes.calcium, 0.05)
         seen[3, 1] = most
-        return dataclasses.replace(result, probes=result.probes.with_fields(calcium=seen))
+        return dataclasses.replace(result, probes=with_fields(result.probes, calcium=seen))
 
     said = "largest of the frames; probes saw up to 0.62 µM between them"
     assert missed(seeing(0.6231), "calcium") == shading_for(seeing(0.6231)).remark == said
@@ -130,7 +130,7 @@ def test_a_bar_has_plain_numbers(communicator, tmp_path):
 def test_curves_that_do_not_move_are_lines(communicator, tmp_path):
     result = run_of(communicator, tmp_path)
     noise = 1e-7 * np.random.default_rng(1).standard_normal(result.probes.calcium.shape)
-    probes = result.probes.with_fields(calcium=0.05 + noise, voltage=-70.0 + noise, calbindin=149.0 + noise)
+    probes = with_fields(result.probes, calcium=0.05 + noise, voltage=-70.0 + noise, calbindin=149.0 + noise)
     figure = Figure()
     traces_into(figure, dataclasses.replace(result, probes=probes), None)
     calcium, calbindin = figure.axes

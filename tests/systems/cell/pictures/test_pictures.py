@@ -32,6 +32,7 @@ from hpcpinn.systems.cell.pictures.traces import traces_into
 from hpcpinn.systems.cell.pictures.tree import cell_ends
 from tests.io import runs
 from tests.io.runs import FIELDS
+from tests.systems.cell.pictures.synthetic import with_fields
 
 APICAL_TIP, BASAL_TIP = 10, 6
 
@@ -45,7 +46,7 @@ def result(communicator, tmp_path):
     run = read(tmp_path / "run.h5")
     calcium = np.full_like(run.calcium, 0.05)
     calcium[run.time == 2.0, runs.CELLS_PER_PIECE * BASAL_TIP + 1] = 3.0
-    return run.with_fields(calcium=calcium)
+    return with_fields(run, calcium=calcium)
 
 
 def test_the_path_runs_from_the_root_to_the_tip(result):
@@ -55,11 +56,11 @@ def test_the_path_runs_from_the_root_to_the_tip(result):
 
 def test_the_kymograph_follows_the_calcium(result):
     assert liveliest_tip(result) == BASAL_TIP
-    quiet = result.with_fields(calcium=np.full_like(result.calcium, 0.05))
+    quiet = with_fields(result, calcium=np.full_like(result.calcium, 0.05))
     assert liveliest_tip(quiet) == APICAL_TIP  # all ways alike: the longest
     trunk = quiet.calcium.copy()
     trunk[3, 2] = 1.0
-    assert liveliest_tip(quiet.with_fields(calcium=trunk)) == APICAL_TIP
+    assert liveliest_tip(with_fields(quiet, calcium=trunk)) == APICAL_TIP
 
 
 def test_a_strip_holds_the_cells_of_its_pieces_in_order(result):
@@ -156,7 +157,7 @@ def test_panels_share_one_scale_and_show_the_values_of_their_frame(result):
 def test_telling_frames_hold_the_peak_and_keep_apart(result):
     calcium = result.calcium.copy()
     calcium[0], calcium[6:, :9] = 0.05, 0.09
-    frames = telling_frames(result, change_of(result.with_fields(calcium=calcium)), 3)
+    frames = telling_frames(result, change_of(with_fields(result, calcium=calcium)), 3)
     assert result.time[3] == 2.0
     assert len(frames) == 2 and 3 in frames
     assert np.diff(result.time[frames]).min() > np.ptp(result.time) / 6
@@ -170,9 +171,9 @@ def test_frames_that_look_alike_or_show_nothing_but_rest_are_left_out(result):
     assert telling_frames(result, change_of(result)).tolist() == [3], "the release; all else is at rest"
     twice = result.calcium.copy()
     twice[6:8, 5] = 2.0
-    frames = telling_frames(result, change_of(result.with_fields(calcium=twice)))
+    frames = telling_frames(result, change_of(with_fields(result, calcium=twice)))
     assert len(frames) == 2 and 3 in frames, "two releases, once each"
-    quiet = result.with_fields(calcium=np.full_like(result.calcium, 0.05))
+    quiet = with_fields(result, calcium=np.full_like(result.calcium, 0.05))
     assert telling_frames(quiet, change_of(quiet)).tolist() == [7]
 
 

@@ -24,6 +24,7 @@ from hpcpinn.systems.cell.pictures.protocol import (
 )
 from hpcpinn.systems.cell.pictures.stimulation import protocol_of, pulses_within
 from tests.io import runs
+from tests.systems.cell.pictures.synthetic import with_fields
 
 TRAINS = {"pulses": 2, "bursts": 2, "trains": 4, "pulse_interval": 0.1, "burst_interval": 0.5, "train_interval": 2.0}
 """Pulses at 0, 0.1, 0.5, 0.6 and the same 2, 4 and 6 later."""
@@ -76,7 +77,7 @@ def test_pulses_up_to_where_the_run_breaks_off(result):
 def moments(result, mean, protocol):
     """Times and names of the trees of a run whose calcium above rest is the same all over the tree."""
     calcium = 0.05 + np.asarray(mean)[:, None] * np.ones(result.calcium.shape[1])
-    changed = result.with_fields(calcium=calcium)
+    changed = with_fields(result, calcium=calcium)
     shown = telling_moments(changed, change_of(changed), protocol)
     return [(float(result.time[frame]), said) for frame, said in shown]
 
@@ -106,7 +107,7 @@ def test_a_place_off_the_soma_is_taken_from_the_frames_where_no_probe_is(result)
     calcium = np.full_like(result.calcium, 0.05)
     calcium[:, 0], calcium[4:, 14] = 3.0, 0.4  # a hot soma, and a cell of the basal dendrite
     only_soma = result.probes.take(np.array([0]))
-    soma, hottest = curves_of(dataclasses.replace(result.with_fields(calcium=calcium), probes=only_soma))
+    soma, hottest = curves_of(dataclasses.replace(with_fields(result, calcium=calcium), probes=only_soma))
     assert soma.name == "probe soma" and (hottest.kind, hottest.name[:7]) == (3, "dend[0]")
     np.testing.assert_array_equal(hottest.calcium, calcium[:, 14])
     np.testing.assert_allclose(hottest.place, result.cells.xyz[14, :2])

@@ -11,7 +11,7 @@ from hpcpinn.systems.cell.pictures.cell import cells_into
 from hpcpinn.systems.cell.pictures.change import change_of
 from hpcpinn.systems.cell.pictures.gallery import draw_all
 from hpcpinn.systems.cell.pictures.voltage import colours_of, draw_voltage, first_action_potential, voltage_frames
-from tests.systems.cell.pictures.synthetic import run_of
+from tests.systems.cell.pictures.synthetic import run_of, with_fields
 
 
 def firing(result, frames, probes=None):
@@ -22,7 +22,7 @@ def firing(result, frames, probes=None):
     seen = np.full_like(result.probes.voltage, -65.0)
     for sample, value in (probes or {}).items():
         seen[sample, 1] = value
-    return dataclasses.replace(result.with_fields(voltage=voltage), probes=result.probes.with_fields(voltage=seen))
+    return dataclasses.replace(with_fields(result, voltage=voltage), probes=with_fields(result.probes, voltage=seen))
 
 
 @pytest.fixture
