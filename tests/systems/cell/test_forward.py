@@ -2,6 +2,7 @@
 
 import sys
 from pathlib import Path
+from typing import Any
 
 import h5py
 import numpy as np
@@ -11,7 +12,7 @@ from hpcpinn.errors import NothingToDoError, SolveError
 from hpcpinn.io import read
 from hpcpinn.io.metrics import read_metrics
 from hpcpinn.parallel.transports import make_communicator
-from hpcpinn.systems.cell.comparison import Validation, validate
+from hpcpinn.systems.cell.comparison import validate
 from hpcpinn.systems.cell.config.reading import load_config
 from hpcpinn.systems.common.run_summary import RunSummary
 from tests.mpi import runner
@@ -62,12 +63,22 @@ def coarse(folder: Path) -> tuple[RunSummary, Silent]:
     return solved(folder / "coarse.h5", *RELEASE, *settings)
 
 
-def judged(summary: RunSummary) -> Validation:
-    return validate(summary.result, refinement=4, patience=30.0)
+def judged(summary: RunSummary) -> dict[str, Any]:
+    return validate(summary.result, refinement=4, patience=30.0, timed=False).figures()
 
 
-def test_a_release_on_a_y_agrees_with_finite_volumes(fine) -> None:
-    figures = judged(fine[0]).figures()
+@pytest.fixture(scope="module")
+def of_fine(fine) -> dict[str, Any]:
+    return judged(fine[0])
+
+
+@pytest.fixture(scope="module")
+def of_coarse(coarse) -> dict[str, Any]:
+    return judged(coarse[0])
+
+
+def test_a_release_on_a_y_agrees_with_finite_volumes(fine, of_fine) -> None:
+    figures = of_fine
     assert figures["reference"]["movement"]["calcium"] < 5e-6
     assert figures["rel_l2"]["calcium"] < 1e-4
     assert figures["rel_l2"]["calbindin"] < 1e-6
@@ -75,17 +86,16 @@ def test_a_release_on_a_y_agrees_with_finite_volumes(fine) -> None:
     assert figures["balance"] == pytest.approx(fine[0].calcium_balance, rel=1e-6)
 
 
-def test_a_smaller_tolerance_costs_windows_and_saves_error(fine, coarse) -> None:
-    ours, rough = judged(fine[0]).figures(), judged(coarse[0]).figures()
+def test_a_smaller_tolerance_costs_windows_and_saves_error(fine, coarse, of_fine, of_coarse) -> None:
+    ours, rough = of_fine, of_coarse
     assert ours["rel_l2"]["calcium"] < 0.5 * rough["rel_l2"]["calcium"]
     assert ours["rel_l2"]["calbindin"] < 0.5 * rough["rel_l2"]["calbindin"]
     assert fine[0].windows > coarse[0].windows
     assert fine[0].error_estimate < 0.5 * coarse[0].error_estimate
 
 
-def test_the_error_estimate_is_not_far_below_the_error(fine, coarse) -> None:
-    for summary, _ in (fine, coarse):
-        figures = judged(summary).figures()
+def test_the_error_estimate_is_not_far_below_the_error(fine, coarse, of_fine, of_coarse) -> None:
+    for (summary, _), figures in ((fine, of_fine), (coarse, of_coarse)):
         assert summary.error_estimate > 0.3 * max(figures["rel_l2"]["calcium"], figures["rel_l2"]["calbindin"])
 
 
