@@ -69,7 +69,8 @@ class CellSystem:
         from hpcpinn.systems.cell.build.protocol import duration_of
         from hpcpinn.systems.cell.config.settings import output_cells, settings_of
 
-        return settings_of(described, output_cells(described)), duration_of(described)
+        duration = duration_of(described) if described.is_long else described.run.duration
+        return settings_of(described, output_cells(described)), duration
 
     def on(self, described: RunConfig, beside: Mapping[str, Any]) -> Any:
         """The cell of a description, for Python."""

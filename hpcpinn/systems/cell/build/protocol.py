@@ -27,12 +27,12 @@ def protocol_of(config: RunConfig) -> PulseProtocol:
 
 
 def duration_of(config: RunConfig) -> float:
-    """How long a run is, ms: a long one whose description does not say so goes through its whole protocol.
+    """How long a long run is, ms: it goes through its whole protocol where its description does not say so.
 
     Raises:
         InputError: As `protocol_of`.
     """
-    if not config.is_long or "duration" in config.run.model_fields_set or not config.field.is_given:
+    if "duration" in config.run.model_fields_set or not config.field.is_given:
         return config.run.duration
     return config.stimulation.start + protocol_of(config).duration
 
