@@ -33,7 +33,7 @@ def test_a_dye_is_a_species_that_agrees_with_the_reference(tmp_path: Path) -> No
     # The dye has the greater affinity, and is near the release at once.
     bound = {name: 1.0 - result.probes.fields[name].min() / result.probes.fields[name].max() for name in _BUFFERS}
     assert 5e-3 < bound["calbindin"] < bound["fluo4"]
-    figures = validate(result.path, refinement=4, patience=30.0).figures()
+    figures = validate(result.path, refinement=4, patience=30.0, timed=False).figures()
     assert figures["reference"]["movement"]["calcium"] < 5e-6
     assert list(figures["rel_l2"]) == ["calcium", "calbindin", "fluo4"]
     assert figures["rel_l2"]["calcium"] < 1e-4
@@ -77,7 +77,7 @@ def split(output: Path, *settings: str) -> Result:
 def test_in_split_windows_a_dye_agrees_with_the_reference(tmp_path: Path) -> None:
     """To what split windows are held to (test_long_drives); calcium less what is bound is kept by both."""
     result = split(tmp_path / "dye.h5", f"buffer=[{DYE}]", 'split.diffusion="networks"', "pieces.max_length=20.0")
-    checked = validate(result.path, refinement=3, patience=30.0)
+    checked = validate(result.path, refinement=3, patience=30.0, timed=False)
     error = checked.settled.error
     assert np.ptp(result.fluo4) > 1.0
     assert list(error) == ["calcium", "calbindin", "fluo4"]
@@ -123,7 +123,7 @@ def test_in_mixed_windows_a_dye_agrees_with_the_reference(tmp_path: Path) -> Non
         tmp_path / "dye.h5", 'window.kind="mixed"', "split.coupled_for=0.5", "pieces.max_length=20.0",
         "window.tolerance=1e-2", "run.output_interval=0.25", f"buffer=[{DYE}]",
     )  # fmt: skip
-    checked = validate(result.path, refinement=3, patience=30.0)
+    checked = validate(result.path, refinement=3, patience=30.0, timed=False)
     error, coupled = checked.settled.error, checked.time <= 1.5 + 1e-9
     assert np.ptp(result.fluo4) > 1.0
     assert max(checked.error["calcium"][coupled]) < 2e-4

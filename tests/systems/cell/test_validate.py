@@ -72,7 +72,7 @@ def test_a_known_error_is_measured(outcome):
 def test_a_reference_that_still_moves_says_so(solved, tmp_path):
     seen = []
     path = perturbed(tmp_path / "run.h5", solved, 1e-9, 1e-9)
-    rough = validate(path, refinement=1, watch=seen.append)
+    rough = validate(path, refinement=1, timed=False, watch=seen.append)
     assert not rough.settled.still
     assert not rough.figures()["reference"]["settled"]
     assert len(seen) == 1
@@ -89,7 +89,7 @@ def test_an_error_above_the_tolerance_of_the_run_is_a_warning(outcome):
 
 def test_no_solve_is_begun_that_would_take_too_long(solved, tmp_path):
     seen = []
-    validate(perturbed(tmp_path / "run.h5", solved, 1e-9, 1e-9), patience=0.0, watch=seen.append)
+    validate(perturbed(tmp_path / "run.h5", solved, 1e-9, 1e-9), patience=0.0, timed=False, watch=seen.append)
     assert len(seen) == 1
 
 
