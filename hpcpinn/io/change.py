@@ -19,7 +19,7 @@ from typing import Any
 import h5py
 
 from hpcpinn.io import seal
-from hpcpinn.io.disk import claim, write_all
+from hpcpinn.io.disk import claim, force_to_disk, write_all
 from hpcpinn.io.seal import BLOCK, DamagedError, Seal, Sealed, UnsealedError
 
 PAGE = 1 << 12
@@ -153,10 +153,14 @@ def journal_path(path: Path) -> Path:
 
 
 def read_journal(path: Path) -> Journal | None:
-    """The journal of a file; None where there is none, or it had only been begun and so nothing was changed."""
+    """The journal of a file; None where there is none, or it had only been begun and so nothing was changed.
+
+    Raises:
+        OSError: It is there and cannot be read.
+    """
     try:
         data = journal_path(path).read_bytes()
-    except OSError:
+    except FileNotFoundError:
         return None
     start = len(_MAGIC) + seal.SIZE
     before = Seal.unpacked(data[len(_MAGIC) : start])
@@ -280,10 +284,10 @@ class Transaction:
             self._close()
             return self.sealed
         sealed = self.sealed.changed(self._read, self._length, self._blocks)
-        os.fsync(self._descriptor)
         seal.write_seal(self._descriptor, sealed.seal)
-        self._close()
+        os.fsync(self._descriptor)  # the seal, too: without the journal nothing else says how the file was
         journal_path(self.path).unlink()
+        self._close()
         return sealed
 
     def undo(self) -> None:
@@ -306,7 +310,8 @@ class Transaction:
         pages = overlay.differing()
         if not pages and overlay.length == self._length:
             return
-        self._note(pages)
+        cut_off = range(overlay.length // PAGE, -(-self._length // PAGE))  # none where the file grows
+        self._note({*pages, *cut_off})
         os.ftruncate(self._descriptor, min(self._length, overlay.length))  # the seal must not become part of the file
         claim(self._descriptor, self._length, overlay.length - self._length)
         _write_pages(self._descriptor, pages)
@@ -323,14 +328,16 @@ class Transaction:
         if self._journal is None:
             flags = os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_APPEND
             self._journal = os.open(journal_path(self.path), flags, 0o666)
+            force_to_disk(journal_path(self.path).parent)  # its name
             data = _MAGIC + self.sealed.seal.packed() + data
         write_all_appending(self._journal, data)
         os.fsync(self._journal)
         self._noted |= numbers
 
     def _close(self) -> None:
-        for descriptor in (self._descriptor, self._journal):
-            if descriptor is not None:
+        descriptors, self._descriptor, self._journal = (self._descriptor, self._journal), -1, None
+        for descriptor in descriptors:  # closed once: their numbers are given to other files
+            if descriptor is not None and descriptor >= 0:
                 with contextlib.suppress(OSError):
                     os.close(descriptor)
 
@@ -378,15 +385,14 @@ def recover(path: Path) -> None:
     if not journal_path(path).exists():
         return
     journal = read_journal(path)
-    if journal is not None:
-        descriptor = os.open(path, os.O_RDWR)
-        try:
-            if _as_it_was(descriptor, journal) is not None:
-                _restore(descriptor, journal)
-            elif seal.read_seal(descriptor) is None:
-                return  # damaged: whoever reads it says so
-        finally:
-            os.close(descriptor)
+    descriptor = os.open(path, os.O_RDWR)
+    try:
+        if journal is not None and _as_it_was(descriptor, journal) is not None:
+            _restore(descriptor, journal)
+        elif seal.read_seal(descriptor) is None:
+            return  # damaged: whoever reads it says so
+    finally:
+        os.close(descriptor)
     journal_path(path).unlink()
 
 
@@ -411,7 +417,10 @@ def look(path: Path) -> bytes:
     finally:
         os.close(descriptor)
     # A change begins with its journal: whatever was seen of it can be undone by the journal that is there by now.
-    journal, found = read_journal(path), Seal.unpacked(data[-seal.SIZE :])
+    try:
+        journal, found = read_journal(path), Seal.unpacked(data[-seal.SIZE :])
+    except OSError as error:  # on network file systems what another computer has just removed
+        raise DamagedError(f"{path}: its journal cannot be read") from error
     if journal is not None:
         image = bytearray(data[: journal.seal.length].ljust(journal.seal.length, b"\0"))
         for number, page in journal.pages.items():

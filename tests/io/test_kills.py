@@ -1,17 +1,20 @@
 """A process that is killed at any of its system calls leaves files that can be gone on from."""
 
+import errno
 import os
 import shutil
 from collections.abc import Callable
 from pathlib import Path
 
+import h5py
 import numpy as np
 import pytest
 
 from hpcpinn.errors import InputError
 from hpcpinn.io import checkpoint, read
-from hpcpinn.io.change import journal_path
+from hpcpinn.io.change import PAGE, Transaction, journal_path, look, recover
 from hpcpinn.io.results import ResultWriter
+from hpcpinn.io.seal import SIZE, DamagedError, seal_file, verified
 from tests.io import runs
 from tests.io.test_checkpoint import save
 from tests.io.test_results import check_windows
@@ -106,6 +109,53 @@ def test_in_a_rewind(communicator, tmp_path):
     for place in every_kill(tmp_path / "run", rewind):
         assert len(read(place / "run.h5").windows["start"]) in (3, 2)
         goes_on(place, communicator, len(read(place / "run.h5").windows["start"]))
+
+
+def test_in_a_change_that_makes_the_file_shorter(tmp_path):
+    """As a rewind does that drops many frames: what is cut off is in the journal, too."""
+    path = tmp_path / "run" / "run.h5"
+    path.parent.mkdir()
+    with h5py.File(path, "w") as file:
+        file["kept"] = np.arange(1000.0)
+        file["dropped"] = np.random.default_rng(0).random(30_000)
+    seal_file(path)
+
+    def drop(place):
+        def work() -> None:
+            change = Transaction(place / "run.h5", verified(place / "run.h5"))
+            with change.edit() as file:
+                del file["dropped"]
+            change.commit()
+
+        return work
+
+    assert not killed_at(1000, drop(shutil.copytree(path.parent, tmp_path / "whole")))
+    either = path.read_bytes(), (tmp_path / "whole" / "run.h5").read_bytes()
+    assert len(either[1]) < len(either[0]) - 10 * PAGE
+    for place in every_kill(path.parent, drop):
+        there = [whole[:-SIZE] for whole in either]
+        assert look(place / "run.h5") in there
+        recover(place / "run.h5")
+        assert (place / "run.h5").read_bytes() in either
+
+
+def test_a_journal_that_cannot_be_read_is_kept(communicator, tmp_path, monkeypatch):
+    """Without it the file would be lost; who only looks tries again."""
+    path = tmp_path / "run.h5"
+    start(tmp_path, communicator, 1)
+    journal_path(path).write_bytes(b"begun")
+
+    def fail(_: Path) -> bytes:
+        raise OSError(errno.ESTALE, "Stale file handle")
+
+    with monkeypatch.context() as broken:
+        broken.setattr(Path, "read_bytes", fail)
+        with pytest.raises(OSError, match="Stale"):
+            recover(path)
+        with pytest.raises(DamagedError):
+            look(path)
+    assert journal_path(path).exists()
+    goes_on(tmp_path, communicator, 1)
 
 
 def test_in_a_creation(communicator, tmp_path):
