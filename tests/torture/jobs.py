@@ -231,15 +231,16 @@ def start(
         listens: Whether ranks are started by what hands signals on to them at once.
         environment: Variables of its surroundings.
     """
-    job, described = JOBS[kind], job_file(kind)
-    words = ["-m", "hpcpinn", job.command, str(described), "--output", str(out), *more]
-    command = [sys.executable, *words] if ranks == 1 else runner.python_under_mpi(words, ranks)
-    if listens and ranks > 1:
+    job, described, is_alone = JOBS[kind], job_file(kind), ranks == 1
+    words = ["-m", "hpcpinn"] if largest is None or is_alone else ["-c", _LIMITED, str(largest)]
+    words += [job.command, str(described), "--output", str(out), *more]
+    command = [sys.executable, *words] if is_alone else runner.python_under_mpi(words, ranks)
+    if listens and not is_alone:
         command = ["bash", str(runner.REPOSITORY / "scripts" / "mpirun.sh"), *command[1:]]
     errors = Path(tempfile.mkstemp(prefix="said-", dir=described.parent)[1])
 
     def limited() -> None:
-        if largest is not None:
+        if largest is not None and is_alone:
             resource.setrlimit(resource.RLIMIT_FSIZE, (largest, resource.getrlimit(resource.RLIMIT_FSIZE)[1]))
 
     with errors.open("wb") as file:
@@ -255,6 +256,14 @@ def start(
         )
     return Started(process, out, errors)
 
+
+_LIMITED = """
+import resource, runpy, sys
+from mpi4py import MPI
+resource.setrlimit(resource.RLIMIT_FSIZE, (int(sys.argv.pop(1)), resource.getrlimit(resource.RLIMIT_FSIZE)[1]))
+runpy.run_module("hpcpinn", run_name="__main__", alter_sys=True)
+"""
+"""A rank whose files are limited once it knows the others: mpirun hangs where its own shared memory is limited."""
 
 _KEPT = {"OMPI_MCA_odls_base_sigkill_timeout": "2", "JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS": "0"}
 
