@@ -123,15 +123,22 @@ def write_origin(file: h5py.File, kind: str, version: int) -> None:
     file.attrs["git"] = git_revision()
 
 
-def git_revision() -> str:
-    """Commit of the checkout that runs ("+" appended when it has changes); "" if there is none."""
-    here = Path(__file__).parent
-    describe = ["git", "-C", str(here), "describe", "--always", "--abbrev=40", "--exclude=*"]
+def git_revision(folder: Path = Path(__file__).parent) -> str:
+    """Commit of a checkout, the one that runs ("+" appended when it has changes); "" if there is none.
+
+    Nothing is written there: `git describe --dirty` takes the index's lock, and leaves it on a full disk.
+    """
+    status = ["git", "--no-optional-locks", "-C", str(folder), "status", "--porcelain=v2", "--branch"]
     try:
-        done = subprocess.run([*describe, "--dirty=+"], capture_output=True, text=True, timeout=10, check=False)
+        done = subprocess.run(
+            [*status, "--untracked-files=no"], capture_output=True, text=True, timeout=10, check=False
+        )
     except (OSError, subprocess.TimeoutExpired):
         return ""
-    return done.stdout.strip() if done.returncode == 0 else ""
+    lines = done.stdout.splitlines() if done.returncode == 0 else []
+    commit = next((line.split()[-1] for line in lines if line.startswith("# branch.oid ")), "(initial)")
+    is_changed = any(not line.startswith("#") for line in lines)
+    return "" if commit == "(initial)" else commit + "+" * is_changed
 
 
 def plain(value: Any) -> Any:
