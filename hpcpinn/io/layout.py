@@ -132,6 +132,19 @@ def _write_provenance(file: h5py.File, header: ResultHeader, ranks: int) -> None
     datasets.write(file, schema.RUN, {"config": header.config, "committed": Committed()})
 
 
+def redescribe(file: h5py.File, header: ResultHeader) -> None:
+    """Gives a result that is gone on with the descriptions of who goes on: its run may end later."""
+    own = {"config": header.config}
+    if header.members:
+        own["members/config"] = _members(header.members)["members/config"]
+    declared = [entry for entry in (*schema.RUN, *schema.MEMBERS) if entry.name in own]
+    before = datasets.read(file, declared)
+    for entry in declared:
+        if entry.name in file and before[entry.name] not in (own[entry.name], tuple(own[entry.name])):
+            del file[entry.name]
+            datasets.write(file, [entry], {entry.name: own[entry.name]})
+
+
 def fields_content(fields: tuple[Variable, ...], *, has_units: bool = True) -> dict[str, Any]:
     """The table of fields, by name of the dataset."""
     columns = [entry.name.removeprefix("fields/") for entry in schema.FIELDS]

@@ -306,6 +306,7 @@ def _rewind(
             for name, values in header.geometry.owners.items():
                 if name in file:
                     file[name][:] = values
+            layout.redescribe(file, header)
             file.attrs["ranks"] = ranks
             file.attrs["complete"] = False
         return stay, last_time, change.commit()

@@ -18,6 +18,7 @@ import numpy as np
 from jaxtyping import Float
 from numpy import ndarray
 
+from hpcpinn.errors import InputError
 from hpcpinn.physics.stimulation.stimulus import Stimulus
 
 _DIGITS = 6
@@ -128,7 +129,8 @@ class Slot:
         acting: Other sources that are on.
         phase: Place of the slot's start in the period of a given voltage, ms.
         coupled: Whether it is for coupled windows.
-        after_coupled: Whether it is not, but the one before it is: everything still moves.
+        after_coupled: Whether it is not, but the one before it is, or it is the rest of one that a run has ended in:
+            everything still moves.
     """
 
     start: float
@@ -178,8 +180,10 @@ def slots(
     longest: float = 100.0,
     course: Course | None = None,
     coupled_for: float = 0.0,
+    *,
+    since: float = 0.0,
 ) -> Iterator[Slot]:
-    """The slots of [0, until].
+    """The slots of [since, until].
 
     Args:
         stimulus: The pulses; None for none at all.
@@ -188,6 +192,10 @@ def slots(
         longest: No slot is longer, but for a pulse that it must not cut.
         course: What else happens.
         coupled_for: How long slots are coupled after a pulse or a switch; 0: none is.
+        since: Start of the first slot.
+
+    Raises:
+        InputError: The first slot would begin within a pulse.
     """
     course = course or Course()
     pulses = np.zeros(0) if stimulus is None else onset + stimulus.pulse_times
@@ -195,7 +203,13 @@ def slots(
     begins = _begins(pulses, length, stimulus, course.begins(until, longest))
     first, last = _coupled(pulses, length, course, coupled_for)
     begins = _apart(np.concatenate([begins, first, last]))
-    start = 0.0
+    cut = pulses[(pulses < since - _SAME) & (pulses + length > since + _SAME)]
+    if len(cut):
+        raise InputError(
+            f"no stretch of a protocol begins at {since:g} ms, within the pulse at {cut[0]:g} ms: what ended there "
+            "cannot be gone on with; start without --resume"
+        )
+    start = since
     while start < until * (1.0 - 1e-12):
         later = begins[begins > start + 1e-9]
         stop = min(float(later[0]) if len(later) else until, until)

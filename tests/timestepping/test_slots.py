@@ -3,6 +3,7 @@
 import numpy as np
 import pytest
 
+from hpcpinn.errors import InputError
 from hpcpinn.physics.stimulation.protocols import PROTOCOLS, PulseProtocol
 from hpcpinn.physics.stimulation.stimulus import Stimulus
 from hpcpinn.physics.stimulation.waveforms import waveform_named
@@ -159,3 +160,20 @@ def test_windows_after_a_coupled_slot_grow_as_if_it_were_split() -> None:
     assert len(lengths.ends(quiet)) == 9
     every = np.diff(lengths.ends(Slot(3.0, 5.0, (0.0,), coupled=True)), prepend=0)
     assert every.max() == 2  # where its states are looked at
+
+
+def test_what_is_left_of_a_slot_begins_where_a_run_has_ended():
+    stimulus = stimulus_of(PROTOCOLS["itbs"] if "itbs" in PROTOCOLS else next(iter(PROTOCOLS.values())))
+    whole = next(slot for slot in slots(stimulus, ONSET, 90.0) if len(slot.pulses) or slot.start)
+    middle = whole.start + (whole.pulses[0] if whole.pulses else 0.0) + 2.0 * stimulus.waveform.duration
+    left = next(slots(stimulus, ONSET, whole.end, since=middle))
+    assert (left.start, left.end) == pytest.approx((middle, whole.end), rel=1e-12)
+    later = [whole.start + pulse - middle for pulse in whole.pulses if whole.start + pulse > middle]
+    assert left.pulses == pytest.approx(later, abs=1e-9)
+
+
+def test_no_slot_begins_within_a_pulse():
+    stimulus = stimulus_of(next(iter(PROTOCOLS.values())))
+    inside = ONSET + 0.5 * stimulus.waveform.duration
+    with pytest.raises(InputError, match=f"within the pulse at {ONSET:g} ms: what ended there cannot be gone on with"):
+        next(slots(stimulus, ONSET, 90.0, since=inside))

@@ -90,9 +90,10 @@ class SlotRun(CellRun):
         """Voltage and influx of the slot that starts at a state, its windows and the coarse ones.
 
         Raises:
+            InputError: The run goes on from the middle of a pulse.
             SolveError: Calcium is not finite.
         """
-        slot = self.setup.slots[int(np.searchsorted(self.stops, state.time + 1e-6))]
+        slot = self.setup.slot_at(state.time)
         marks = [clock.perf_counter()]
         motif = self.cache.motif(slot, state.drive, state.calcium)
         marks.append(clock.perf_counter())

@@ -1,7 +1,8 @@
 """A long run in split or mixed windows, as it was built for one rank."""
 
-from collections.abc import Mapping
-from dataclasses import dataclass
+from bisect import bisect_left
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass, replace
 
 import numpy as np
 from jaxtyping import Float, Int
@@ -19,6 +20,9 @@ from hpcpinn.timestepping.slot_windows import WindowCache, WindowSearch
 from hpcpinn.timestepping.slots import Slot
 from hpcpinn.timestepping.splitting import Splitting
 from hpcpinn.training.flow_map import ReactionState
+
+_NEAR = 1e-6
+"""ms: a slot that begins so near is one that begins there."""
 
 SMALL = 0.02
 """Distances from rest below this share of it are not told apart when windows are sought."""
@@ -41,6 +45,7 @@ class SlotSetup:
         splitting: Advances calcium and its buffers over a slot.
         solver: Solves voltage and influx of a slot.
         slots: All slots of the protocol, in their order.
+        cut: Function of `since` and `until` that cuts that part of the protocol into slots.
         motif_tolerance: Largest difference of a slot's start from a motif's that is taken for it.
         search: Finds windows; None where their lengths are fixed.
         coupled: Goes through slots for coupled windows; None where there are none.
@@ -68,6 +73,7 @@ class SlotSetup:
     splitting: Splitting
     solver: SlotSolver
     slots: tuple[Slot, ...]
+    cut: Callable[..., Iterator[Slot]]
     motif_tolerance: float
     search: WindowSearch | None
     coupled: CoupledSlots | None
@@ -97,6 +103,18 @@ class SlotSetup:
     def n_compartments(self) -> int:
         """Compartments of the voltage, of all members."""
         return self.solver.cable.compartments.count
+
+    def slot_at(self, time: float) -> Slot:
+        """The slot that begins at a time, ms: what is left of one where a run to an earlier end has ended in it.
+
+        Raises:
+            InputError: That end lies within a pulse.
+        """
+        slot = self.slots[bisect_left(self.slots, time + _NEAR, key=lambda one: one.end)]
+        if time <= slot.start + _NEAR:
+            return slot
+        left = next(self.cut(since=time, until=slot.end))
+        return replace(left, after_coupled=not left.coupled)  # all may still move
 
     def new_cache(self) -> MotifCache:
         """A cache without motifs."""

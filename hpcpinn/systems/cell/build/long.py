@@ -120,6 +120,14 @@ def slot_setup(config: RunConfig, communicator: Communicator | None = None) -> S
     coupled = None
     if config.window.kind == "mixed":
         coupled = build_coupled_slots(config, k, forest.cable, forest.piece, solver, communicator)
+    cut = partial(
+        slots,
+        stimulus,
+        solver.onset,
+        longest=split.slot,
+        course=course_of(config, k, described[0].given),
+        coupled_for=0.0 if coupled is None else split.coupled_for,
+    )
     return SlotSetup(
         description=description_of(config, plan),
         spec=run_spec(config, forest.cable, plan),
@@ -132,16 +140,8 @@ def slot_setup(config: RunConfig, communicator: Communicator | None = None) -> S
         constants=k,
         splitting=splitting,
         solver=solver,
-        slots=tuple(
-            slots(
-                stimulus,
-                solver.onset,
-                plan.duration,
-                split.slot,
-                course_of(config, k, described[0].given),
-                0.0 if coupled is None else split.coupled_for,
-            )
-        ),
+        slots=tuple(cut(until=plan.duration)),
+        cut=cut,
         motif_tolerance=split.motif_tolerance,
         search=None if split.windows == "fixed" else _search(config, forest, splitting, k, longest),
         coupled=coupled,
@@ -257,7 +257,7 @@ def _solver(
             longest=split.longest,
             quiet=split.quiet,
             multiple=2 if split.windows == "fixed" else 4,
-            coupled_for=split.coupled_for,
+            coupled_for=split.coupled_for if config.window.kind == "mixed" else 0.0,
         ),
         clamps=clamps_of(config),
         given=voltage.given,
