@@ -2,7 +2,7 @@
 
 import os
 import tempfile
-from collections.abc import Callable, Collection, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from copy import deepcopy
 from dataclasses import dataclass, field
@@ -166,13 +166,14 @@ def restored(path: Path, document: Mapping[str, Any]) -> Iterator[dict[str, Any]
         yield changed
 
 
-def put_back(path: Path, folder: Path, keys: Collection[str] | None = None) -> dict[str, Path]:
+def put_back(path: Path, folder: Path, wanted: Mapping[str, str] | None = None) -> dict[str, Path]:
     """Places where the files lie that were read for a result: those that it keeps, in a folder. Serial.
 
     Args:
         path: Path of the result.
         folder: Folder for the files.
-        keys: Dotted keys of those that are wanted; None for all.
+        wanted: Names of those that are wanted by dotted key, in whatever folder they are said to be: a file of another
+            name was never read. None for all.
 
     Returns:
         Places by dotted key.
@@ -185,7 +186,7 @@ def put_back(path: Path, folder: Path, keys: Collection[str] | None = None) -> d
     kind = kind if kind in schema.RESULTS else schema.FORMAT
     with storage.open_existing(path, kind, schema.RESULTS[kind]) as file:
         for number, one in enumerate(inputs_in(file)):
-            if keys is not None and one.key not in keys:
+            if wanted is not None and Path(wanted.get(one.key, "")).name != Path(one.name).name:
                 continue
             if one.start < 0:
                 _check_unchanged(path, one)

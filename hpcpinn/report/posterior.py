@@ -1,5 +1,6 @@
 """Pictures of estimates: the way of the constants, and their posterior by Laplace's approximation."""
 
+import re
 from itertools import combinations
 from pathlib import Path
 from typing import Any
@@ -61,7 +62,7 @@ def label(result: Estimates, number: int) -> str:
     """Name and unit of a constant, for an axis."""
     if result.units[number] == "1":
         return result.names[number]
-    unit = result.units[number].replace("um", "µm").replace("uM", "µM").replace("2/", "²/").replace("µm2", "µm²")
+    unit = re.sub(r"(?<=[A-Za-zµ])2\b", "²", result.units[number].replace("um", "µm").replace("uM", "µM"))
     return f"{result.names[number]} ({unit})"
 
 

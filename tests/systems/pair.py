@@ -107,10 +107,8 @@ class PairProblem:
         """The pair by another method."""
         from scipy.integrate import solve_ivp
 
-        k = self.parameters
-        found = solve_ivp(
-            lambda t, y: rate(k, *y), (0.0, max(times)), [-1.0, 1.0], "DOP853", times, rtol=1e-11, atol=1e-12
-        )
+        k, span = self.parameters, (0.0, float(self.stops[-1]))
+        found = solve_ivp(lambda t, y: rate(k, *y), span, [-1.0, 1.0], "DOP853", times, rtol=1e-11, atol=1e-12)
         return {"v": found.y[0][:, None], "w": found.y[1][:, None]}
 
     def predict(self, parameters, at):

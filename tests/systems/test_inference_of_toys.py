@@ -178,6 +178,8 @@ def test_an_inference_keeps_its_data_and_is_done_again_with_them(
     second = read_inference(tmp_path / "toy.h5")
     np.testing.assert_array_equal(second.estimate, first.estimate)
     assert put_back(tmp_path / "toy.h5", tmp_path)["data.file"].read_bytes() == written
+    with pytest.raises(InputError, match=r"dta\.csv"):  # mistyped: that name was never read
+        hpcpinn("infer", tmp_path / "toy.toml", "--set", "data.file=dta.csv")
     (tmp_path / "toy.h5").unlink()
     (tmp_path / "toy.inputs" / "0" / "data.csv").unlink()
     with pytest.raises(InputError, match=r"data\.csv"):

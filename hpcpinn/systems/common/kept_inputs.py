@@ -30,7 +30,7 @@ def put_back(described: Any) -> dict[str, str]:
         InputError: The result cannot be read, or nothing is kept of one.
     """
     result, names = Path(described.run.output), input_names(described)
-    gone = [key for key, name in names.items() if not Path(name).expanduser().exists()]
+    gone = {key: name for key, name in names.items() if not Path(name).expanduser().exists()}
     if not gone or not result.is_file():
         return {}
     from hpcpinn.io import inputs

@@ -212,7 +212,7 @@ def test_of_a_large_field_what_was_taken_is_kept(tmp_path: Path, monkeypatch: py
     (field,) = (one for one in files.read().files if one.key == "field.file")
     assert field.start >= 0 and not field.is_whole
     shutil.move("f.csv", "large.csv")
-    (place,) = inputs.put_back(Path("r.h5"), Path("put"), ["field.file"]).values()
+    (place,) = inputs.put_back(Path("r.h5"), Path("put"), {"field.file": "f.csv"}).values()
     shutil.copy(place, "f.csv")
     order, after = loaded()
     assert len(after) == 2
