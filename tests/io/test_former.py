@@ -63,7 +63,7 @@ def test_a_cell_is_refused_with_its_command_and_converted(cell: Path):
     assert found.members == ("one", "two") and found.member_configs == ({}, {"a": 1})
     assert found.member("two").cable.n_frusta == runs.N_PIECES - 4
     assert cell.read_bytes() == before
-    assert "whole, partial: 0 to 5 of 6 ms, 10 frames of a cell" in said("check", new)
+    assert "whole, partial: 0 to 5 of 6 ms, 10 frames of 2 members in a population, each a cell" in said("check", new)
     with pytest.raises(InputError, match=r"new\.h5: is there already; give a name that is free"):
         said("convert", cell, new)
     with pytest.raises(InputError, match=r"new\.h5: is hpcpinn-result, version 2: there is nothing to convert"):

@@ -8,6 +8,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from hpcpinn.config.inputs import files_read
 from hpcpinn.errors import InputError, SolveError
 from hpcpinn.inference.infer import check_places
 from hpcpinn.inference.laplace import laplace
@@ -16,7 +17,7 @@ from hpcpinn.io.draws import read_draws
 from hpcpinn.io.inference import read_inference
 from hpcpinn.io.inputs import Destination
 from hpcpinn.parallel.communicator import SerialCommunicator
-from hpcpinn.systems.cell.build.inverse import inputs, prepared, sampling
+from hpcpinn.systems.cell.build.inverse import prepared, sampling
 from tests.cli.in_process import hpcpinn
 from tests.inference.fork import SMALL, small
 
@@ -53,7 +54,7 @@ class Told:
 def drawn(tmp_path_factory: pytest.TempPathFactory):
     output = tmp_path_factory.mktemp("uq") / "posterior.h5"
     config = small(*KEYS, f"run.output={output}")
-    check_places(config.run.output, inputs(config), draws=True)
+    check_places(config.run.output, files_read(config), draws=True)
     progress = Told()
     problem, observed = prepared(config, SerialCommunicator())
     outcome = sample(
