@@ -53,9 +53,11 @@ ONE_THREAD = "--xla_cpu_multi_thread_eigen=false intra_op_parallelism_threads=1"
 
 
 def hear_ctrl_c() -> None:
-    """Lets processes that are started from here on hear SIGINT: a shell silences it in what it starts with ``&``."""
+    """Lets processes that are started from here on hear SIGINT and SIGHUP: ``&`` silences one, ``nohup`` the other."""
     if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
         signal.signal(signal.SIGINT, signal.default_int_handler)
+    if signal.getsignal(signal.SIGHUP) is signal.SIG_IGN:
+        signal.signal(signal.SIGHUP, lambda number, frame: None)  # this process still does not
 
 
 @dataclass(frozen=True)

@@ -5,6 +5,8 @@ import signal
 import subprocess
 import sys
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 import pytest
@@ -31,8 +33,9 @@ with stopping.listening(), stopping.patient("the checkpoint"):
 """
 
 
-def ranks(writes: float) -> "subprocess.Popen[str]":
-    """Two ranks that wait for a signal, and then write for so many seconds."""
+@contextmanager
+def ranks(writes: float) -> "Iterator[subprocess.Popen[str]]":
+    """Two ranks that wait for a signal, and then write for so many seconds; nothing is left of them."""
     program = [sys.executable, "-c", RANK.replace("WRITES", str(writes))]
     started = subprocess.Popen(
         ["bash", str(SCRIPT), "-n", "2", *program],
@@ -42,9 +45,16 @@ def ranks(writes: float) -> "subprocess.Popen[str]":
         text=True,
         start_new_session=True,
     )
-    assert started.stdout is not None
-    assert [started.stdout.readline() for _ in range(2)] == ["ready\n"] * 2
-    return started
+    try:
+        assert started.stdout is not None
+        assert [started.stdout.readline() for _ in range(2)] == ["ready\n"] * 2
+        yield started
+    finally:
+        for leader in (*runner.children(started.pid), started.pid):
+            with suppress(ProcessLookupError):
+                os.killpg(leader, signal.SIGKILL)
+        with started:  # closes its pipes
+            pass
 
 
 @pytest.mark.parametrize(

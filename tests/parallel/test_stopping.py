@@ -6,6 +6,8 @@ import subprocess
 import sys
 import threading
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 
 import pytest
 
@@ -60,8 +62,9 @@ time.sleep(0.3)
 """
 
 
-def started(program: str, **environment: str) -> subprocess.Popen[str]:
-    """A process that has come to where it says so."""
+@contextmanager
+def started(program: str, **environment: str) -> Iterator["subprocess.Popen[str]"]:
+    """A process that has come to where it says so, and that ends with the test."""
     process = subprocess.Popen(
         [sys.executable, "-c", BEGIN + program],
         env={**os.environ, "PYTHONPATH": os.pathsep.join(sys.path), **environment},
@@ -69,8 +72,12 @@ def started(program: str, **environment: str) -> subprocess.Popen[str]:
         stderr=subprocess.PIPE,
         text=True,
     )
-    assert process.stdout is not None and process.stdout.readline() == "ready\n"
-    return process
+    with process:
+        try:
+            assert process.stdout is not None and process.stdout.readline() == "ready\n"
+            yield process
+        finally:
+            process.kill()
 
 
 @pytest.mark.parametrize(("number", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
