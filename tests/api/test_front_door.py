@@ -4,6 +4,7 @@ import ast
 import importlib
 import inspect
 import re
+import signal
 import subprocess
 import sys
 import warnings
@@ -18,6 +19,7 @@ import pytest
 import hpcpinn as hp
 from hpcpinn.__main__ import main
 from hpcpinn.io import read
+from hpcpinn.parallel import stopping
 from hpcpinn.physics.calcium_system import CalciumSystem
 from hpcpinn.systems.jobs import load_order
 from hpcpinn.training import least_squares
@@ -65,8 +67,13 @@ def typed(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, list[str]]:
     with pytest.MonkeyPatch.context() as patch, warnings.catch_warnings():
         patch.setattr(least_squares, "residual", watched)
         patch.setattr(sys, "argv", ["hpcpinn", "run", str(job)])
-        with pytest.raises(SystemExit) as ended:
-            main()
+        handlers = {number: signal.getsignal(number) for number in stopping.HEARD}
+        try:
+            with pytest.raises(SystemExit) as ended:
+                main()
+        finally:  # a process that ends hears no more signals; this one goes on, and so do those that it starts
+            for number, handler in handlers.items():
+                signal.signal(number, handler)
     assert ended.value.code == 0
     return folder / "run.h5", way
 
