@@ -4,13 +4,14 @@ import os
 import subprocess
 import sys
 import time
+from collections.abc import Iterable
 from pathlib import Path
 
 import numpy as np
 import pytest
 
 from hpcpinn.errors import InputError
-from hpcpinn.io import change, read
+from hpcpinn.io import change, read, seal
 from hpcpinn.io.results import ResultWriter
 from hpcpinn.parallel.communicator import SerialCommunicator
 from tests.io import runs
@@ -89,3 +90,39 @@ def test_a_torn_look_is_repeated(tmp_path: Path, monkeypatch: pytest.MonkeyPatch
     with pytest.raises(InputError, match="truncated or damaged"):
         read(path)
     assert time.perf_counter() - begun < 10.0
+
+
+def test_blocks_of_several_moments_are_not_taken_for_one(tmp_path: Path):
+    """A network file system may show blocks of a file, its length and its journal as they were at different moments."""
+    path, journal = tmp_path / "run.h5", change.journal_path(tmp_path / "run.h5")
+    writer = ResultWriter(path, SerialCommunicator(), runs.header(1))
+    chance, moments = np.random.default_rng(5), [(path.read_bytes(), b"")]
+    noted = change.Transaction._note
+
+    def watched(transaction: change.Transaction, pages: Iterable[int]) -> None:
+        noted(transaction, pages)
+        moments.append((path.read_bytes(), journal.read_bytes()))  # in the middle of a change, too
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(change.Transaction, "_note", watched)
+        for index in range(4):
+            runs.write_window(writer, index)
+            moments.append((path.read_bytes(), b""))
+    whole = {bytes(contents[: -seal.SIZE]) for contents, left in moments if not left}
+    taken = 0
+    for _ in range(300):
+        picks = chance.integers(0, len(moments), 3)
+        older, newer, other = (moments[pick] for pick in picks)
+        size = len(moments[chance.choice(picks)][0])
+        blocks = chance.integers(0, 2, -(-size // change.PAGE)) * (chance.random() < 0.8)
+        both = [one[0].ljust(size, b"\0")[:size] for one in (older, newer)]
+        parts = [both[which][n * change.PAGE : (n + 1) * change.PAGE] for n, which in enumerate(blocks)]
+        path.write_bytes(b"".join(parts))
+        journal.write_bytes(other[1]) if other[1] else journal.unlink(missing_ok=True)
+        try:
+            seen = change.look(path)
+        except (seal.DamagedError, seal.UnsealedError):
+            continue
+        assert seen in whole
+        taken += 1
+    assert taken > 20
