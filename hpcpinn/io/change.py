@@ -220,9 +220,7 @@ def composed(path: Path, mode: str) -> Iterator[h5py.File]:
         overlay = Overlay(descriptor, length)
         with h5py.File(overlay, mode) as file:
             yield file
-        claim(descriptor, length, overlay.length - length)
-        _write_pages(descriptor, overlay.differing())
-        os.ftruncate(descriptor, overlay.length)
+        _become(descriptor, length, overlay, overlay.differing())
     finally:
         os.close(descriptor)
 
@@ -312,10 +310,7 @@ class Transaction:
             return
         cut_off = range(overlay.length // PAGE, -(-self._length // PAGE))  # none where the file grows
         self._note({*pages, *cut_off})
-        os.ftruncate(self._descriptor, min(self._length, overlay.length))  # the seal must not become part of the file
-        claim(self._descriptor, self._length, overlay.length - self._length)
-        _write_pages(self._descriptor, pages)
-        os.ftruncate(self._descriptor, overlay.length)
+        _become(self._descriptor, self._length, overlay, pages)
         self._length = overlay.length
 
     def _note(self, pages: Iterable[int]) -> None:
@@ -351,6 +346,14 @@ def write_all_appending(descriptor: int, data: bytes) -> None:
     left = memoryview(data)
     while left:
         left = left[os.write(descriptor, left) :]
+
+
+def _become(descriptor: int, length: int, overlay: Overlay, pages: dict[int, bytes]) -> None:
+    """Gives a file of some length, but for its seal, the pages and the length that it is to have."""
+    os.ftruncate(descriptor, min(length, overlay.length))  # the seal must not become part of the file
+    claim(descriptor, length, overlay.length - length)
+    _write_pages(descriptor, pages)
+    os.ftruncate(descriptor, overlay.length)
 
 
 def _write_pages(descriptor: int, pages: dict[int, bytes]) -> None:

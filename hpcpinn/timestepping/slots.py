@@ -24,7 +24,7 @@ from hpcpinn.physics.stimulation.stimulus import Stimulus
 _DIGITS = 6
 """Slots that differ by less than a nanosecond are the same."""
 _SAME = 1e-9
-_NEAR = 1e-6
+NEAR = 1e-6
 """Moments this close are one where slots begin."""
 _SLIVER = 1.0
 """ms: what is left between two coupled stretches is coupled as well where it is shorter."""
@@ -223,8 +223,8 @@ def slots(
             tuple((inside - start).clip(min=0.0).tolist()),
             course.acting(start, end),
             course.phase(start),
-            coupled=bool(np.any((first < start + _NEAR) & (last > start + _NEAR))),
-            after_coupled=bool(np.any(np.abs(last - start) <= _NEAR)),
+            coupled=bool(np.any((first < start + NEAR) & (last > start + NEAR))),
+            after_coupled=bool(np.any(np.abs(last - start) <= NEAR)),
         )
         start = float(end)
 
@@ -239,7 +239,7 @@ def _begins(
     last = np.clip(np.searchsorted(pulses, others, side="right") - 1, 0, None)
     inside = (others > pulses[last] - _SAME) & (others < pulses[last] + length - _SAME)
     after = np.clip(np.searchsorted(bursts, others), 0, len(bursts) - 1)
-    near = np.abs(bursts[after] - others) <= _NEAR
+    near = np.abs(bursts[after] - others) <= NEAR
     return _apart(np.append(bursts, others[~inside & ~near]))
 
 
@@ -262,4 +262,4 @@ def _coupled(
 def _apart(times: Float[ndarray, " n"]) -> Float[ndarray, " m"]:
     """Increasing, of those that only rounding keeps apart the first."""
     times = np.sort(times)
-    return times[np.diff(times, prepend=-np.inf) > _NEAR]
+    return times[np.diff(times, prepend=-np.inf) > NEAR]

@@ -17,12 +17,9 @@ from hpcpinn.systems.cell.coupled_slots import CoupledSlots
 from hpcpinn.systems.cell.run_spec import RunSpec
 from hpcpinn.timestepping.motifs import DriveState, MotifCache, SlotSolver
 from hpcpinn.timestepping.slot_windows import WindowCache, WindowSearch
-from hpcpinn.timestepping.slots import Slot
+from hpcpinn.timestepping.slots import NEAR, Slot
 from hpcpinn.timestepping.splitting import Splitting
 from hpcpinn.training.flow_map import ReactionState
-
-_NEAR = 1e-6
-"""ms: a slot that begins so near is one that begins there."""
 
 SMALL = 0.02
 """Distances from rest below this share of it are not told apart when windows are sought."""
@@ -110,8 +107,8 @@ class SlotSetup:
         Raises:
             InputError: That end lies within a pulse.
         """
-        slot = self.slots[bisect_left(self.slots, time + _NEAR, key=lambda one: one.end)]
-        if time <= slot.start + _NEAR:
+        slot = self.slots[bisect_left(self.slots, time + NEAR, key=lambda one: one.end)]
+        if time <= slot.start + NEAR:
             return slot
         left = next(self.cut(since=time, until=slot.end))
         return replace(left, after_coupled=not left.coupled)  # all may still move
