@@ -29,8 +29,6 @@ def spoiled(folder: Path, chance: random.Random, number: int) -> None:
     """A job that cannot write, from its start or from a random moment on, and that goes on when it can again."""
     way, kind = WAYS[number % len(WAYS)], _KINDS[number // len(WAYS) % len(_KINDS)]
     ranks, is_early = chance.choice([1, 1, 2]), number // 2 % 3 == 0
-    if way == "quota":  # which counts the shared memory of MPI, too: mpirun itself does not survive it
-        ranks = 1
     out = folder / "disk" / "run.h5"
     out.parent.mkdir()
     what = f"{way} {'at the start' if is_early else 'in mid-run'}, {kind} on {ranks} ranks"
