@@ -31,10 +31,10 @@ import numpy as np  # noqa: E402
 from scipy import sparse  # noqa: E402
 
 from hpcpinn.morphology.forest import join_cables, join_compartments, points_of  # noqa: E402
-from hpcpinn.physics.channel_sets import channel_set_named  # noqa: E402
 from hpcpinn.systems.cell.build.long import LEFT_OUT, slot_setup  # noqa: E402
 from hpcpinn.systems.cell.build.membrane import membrane_of  # noqa: E402
 from hpcpinn.systems.cell.build.population import members_of  # noqa: E402
+from hpcpinn.systems.cell.build.regions import sets_of  # noqa: E402
 from hpcpinn.systems.cell.build.split_cell import SplitCell, describe_split_cell  # noqa: E402
 from hpcpinn.systems.cell.config.reading import load_config  # noqa: E402
 from hpcpinn.systems.cell.slot_setup import SlotSetup  # noqa: E402
@@ -159,9 +159,9 @@ def planned(problem: SlotSetup, cell: SplitCell, course: SlotVoltage, copies: in
 
 def voltage(problem: SlotSetup, cell: SplitCell, copies: int, repeats: int) -> dict[str, float]:
     """Seconds of steps of the voltage."""
-    sets = {name: channel_set_named(name) for name in cell.channels}
+    sets = sets_of(cell.coating)
     equation = CableEquation(
-        join_compartments([cell.compartments] * copies), [sets[name] for name in cell.channels] * copies,
+        join_compartments([cell.compartments] * copies), [sets[name] for name in cell.coating.names] * copies,
         membrane_of(cell.config).cable,
     )  # fmt: skip
     assert cell.psi is not None

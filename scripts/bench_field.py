@@ -29,8 +29,8 @@ from numpy import ndarray  # noqa: E402
 from exact import axial_matrix  # noqa: E402
 from hpcpinn.morphology.cable import Cable, Section  # noqa: E402
 from hpcpinn.morphology.compartments import compartments  # noqa: E402
-from hpcpinn.physics.channel_sets import PASSIVE  # noqa: E402
 from hpcpinn.physics.membrane_constants import CableConstants  # noqa: E402
+from hpcpinn.physics.membranes import channel_set_named  # noqa: E402
 from hpcpinn.physics.stimulation.field import quasipotential, uniform_field  # noqa: E402
 from hpcpinn.timestepping.cable_equation import CableEquation  # noqa: E402
 from hpcpinn.timestepping.pulse_steps import CurrentClamp, Steps, VoltageStepRule, steps_between  # noqa: E402
@@ -62,7 +62,7 @@ def straight(count: int) -> CableEquation:
         swc_id=np.full(1, -1),
     )
     cells = compartments(cable, np.array([count]))
-    return CableEquation(cells, [PASSIVE] * count, CableConstants(R_I, C_M))
+    return CableEquation(cells, [channel_set_named("passive")] * count, CableConstants(R_I, C_M))
 
 
 def source(equation: CableEquation, magnitude: float) -> ndarray:

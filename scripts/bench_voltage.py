@@ -38,8 +38,8 @@ from numpy import ndarray  # noqa: E402
 from hpcpinn.morphology import cable_from_swc, parse_site, read_swc  # noqa: E402
 from hpcpinn.morphology.cable import Cable, Section  # noqa: E402
 from hpcpinn.morphology.compartments import Compartments, compartments, d_lambda_counts  # noqa: E402
-from hpcpinn.physics.channel_sets import SQUID  # noqa: E402
 from hpcpinn.physics.membrane_constants import CableConstants  # noqa: E402
+from hpcpinn.physics.membranes import channel_set_named  # noqa: E402
 from hpcpinn.physics.stimulation.field import quasipotential, uniform_field  # noqa: E402
 from hpcpinn.physics.stimulation.protocols import PulseProtocol  # noqa: E402
 from hpcpinn.physics.stimulation.stimulus import Stimulus  # noqa: E402
@@ -188,7 +188,7 @@ def main() -> None:
     psi = quasipotential(cells.cable, uniform_field(given.field, [0, 1, 0]))[cells.node]
     chain, parent = cylinders(cable, cells)
     same = compartments(chain, np.ones(cells.count, int))
-    equation = CableEquation(same, [SQUID] * same.count, CableConstants(R_I, C_M))
+    equation = CableEquation(same, [channel_set_named("squid")] * same.count, CableConstants(R_I, C_M))
     sites = [cells.nearest(parse_site(text, cable), cable) for text in SITES]
     # ψ at a junction does not matter in NEURON, whose branch points have no potential of their own
     # outside: what a junction carries is the balance of its branches, as here.

@@ -33,8 +33,8 @@ from scipy import sparse  # noqa: E402
 from hpcpinn.morphology.cable import Cable  # noqa: E402
 from hpcpinn.morphology.compartments import compartments  # noqa: E402
 from hpcpinn.physics import gates  # noqa: E402
-from hpcpinn.physics.channel_sets import SQUID  # noqa: E402
 from hpcpinn.physics.membrane_constants import CableConstants  # noqa: E402
+from hpcpinn.physics.membranes import channel_set_named  # noqa: E402
 from hpcpinn.physics.stimulation.protocols import PulseProtocol  # noqa: E402
 from hpcpinn.physics.stimulation.stimulus import Stimulus  # noqa: E402
 from hpcpinn.physics.stimulation.waveforms import Waveform  # noqa: E402
@@ -82,7 +82,7 @@ class CurrentPulse(Waveform):
 def membrane(cable: Cable) -> CableEquation:
     """Squid channels on one compartment per frustum."""
     cells = compartments(cable, np.ones(cable.n_frusta, int))
-    return CableEquation(cells, [SQUID] * cells.count, CableConstants(R_I, C_M, CELSIUS))
+    return CableEquation(cells, [channel_set_named("squid")] * cells.count, CableConstants(R_I, C_M, CELSIUS))
 
 
 def pulses(periods: int) -> Stimulus:

@@ -15,7 +15,9 @@ DECLARATIONS = (
     "core.plausibility",
     "physics.constants",
     "physics.dopamine_constants",
+    "physics.formulas",
     "physics.membrane_constants",
+    "physics.membrane_tables",
 )
 """Files that declare constants: plain numbers, from which descriptions of runs and the reference are made as well."""
 

@@ -213,6 +213,7 @@ _QUANTITIES = (
     length("radius of the reticulum", 1e-3, 10.0),
     length("patch", 0.02, 800.0),
     length("piece", 0.02, 500.0),
+    length("compartment", 0.2, 1000.0),
 )
 QUANTITIES: Mapping[str, Quantity] = MappingProxyType({quantity.name: quantity for quantity in _QUANTITIES})
 """By name. Ranges are those of experiments and models on neurons, widened until no honest number is asked about."""

@@ -94,7 +94,11 @@ def site_name(cable: Cable, section: int, x: float) -> str:
 
 
 def d_lambda_counts(
-    cable: Cable, R_i: float, C_m: float, frequency: float = 100.0, fraction: float = 0.1
+    cable: Cable,
+    R_i: float | Float[ndarray, " F"],
+    C_m: float | Float[ndarray, " F"],
+    frequency: float = 100.0,
+    fraction: float = 0.1,
 ) -> Int[ndarray, " sections"]:
     """Compartments per section by the d_lambda rule: odd, none longer than `fraction` of λ_f.
 
@@ -102,8 +106,8 @@ def d_lambda_counts(
     Neuroscientist 7 (2001) 123), integrated along tapering frusta.
 
     Args:
-        R_i: Axial resistivity, Ω·cm.
-        C_m: Capacitance of the membrane, µF/cm².
+        R_i: Axial resistivity, Ω·cm, of all or of every frustum.
+        C_m: Capacitance of the membrane, µF/cm², as R_i.
         frequency: Hz.
         fraction: Share of λ_f.
 
@@ -111,15 +115,32 @@ def d_lambda_counts(
         InputError: A number that is not positive.
     """
     for name, value in (("R_i", R_i), ("C_m", C_m), ("frequency", frequency), ("fraction", fraction)):
-        if not (np.isfinite(value) and value > 0.0):
+        if not np.all(np.isfinite(value) & (np.asarray(value) > 0.0)):
             raise InputError(f"d_lambda rule: {name} = {value}; give a positive number")
     # ∫ds/√a of a linear radius is 2L/(√a₀ + √a₁)
     root = np.sqrt(cable.radius * _CM_PER_UM)
     integral = 2.0 * cable.length * _CM_PER_UM / root.sum(axis=1)
-    per_section = np.bincount(cable.section, integral, len(cable.sections))
-    lengths = per_section * np.sqrt(2.0 * np.pi * frequency * R_i * C_m * 1e-6)
+    factor = np.sqrt(2.0 * np.pi * frequency * R_i * C_m * 1e-6)
+    if np.ndim(factor):
+        lengths = np.bincount(cable.section, integral * factor, len(cable.sections))
+    else:
+        lengths = np.bincount(cable.section, integral, len(cable.sections)) * factor
     # The margin, a tenth of two compartments, is that of the rule as published.
     count: Int[ndarray, " sections"] = 2 * ((lengths / fraction + 0.9) / 2.0).astype(int) + 1
+    return count
+
+
+def counts_of_length(cable: Cable, longest: float | None) -> Int[ndarray, " sections"]:
+    """Compartments per section, odd: 1 + 2 floor(L/longest), and 1 where there is no longest one (µm).
+
+    Raises:
+        InputError: It is not positive.
+    """
+    if longest is None:
+        return np.ones(len(cable.sections), int)
+    if not (np.isfinite(longest) and longest > 0.0):
+        raise InputError(f"longest compartment = {longest}; give a positive number of um")
+    count: Int[ndarray, " sections"] = 1 + 2 * (_section_lengths(cable) / longest).astype(int)
     return count
 
 

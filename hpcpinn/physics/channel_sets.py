@@ -2,27 +2,24 @@
 
 A set is a few currents g_max Π x^power (V − E) whose gates x obey x' = α(V)(1 − x) − β(V) x. With
 the gates frozen the current is linear in V, with V frozen each gate is linear: the time steppers
-use both. Potentials in mV, times in ms, conductances in mS/cm², currents in µA/cm².
-
-Sources: `squid` A. L. Hodgkin, A. F. Huxley, J. Physiol. 117 (1952) 500; `code` the sodium and
-delayed-rectifier kinetics of M. Pospischil et al., Biol. Cybern. 99 (2008) 427.
+use both. Potentials in mV, times in ms, conductances in mS/cm², currents in µA/cm². Sets are data:
+`hpcpinn.physics.membranes` reads them.
 """
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from types import MappingProxyType
 from typing import Any
 
 import jax.numpy as jnp
 from jaxtyping import Array, Float
 
-from hpcpinn.core.parameters import POSITIVE, Constants, Scalar, constant, nested
+from hpcpinn.core.parameters import Constants, Scalar, constant, nested
 from hpcpinn.core.pytrees import traced
 from hpcpinn.errors import InputError
-from hpcpinn.physics.membrane_constants import Current, Rate, RateGate
-from hpcpinn.wording import meant
+from hpcpinn.physics.formulas import Formula, evaluate
+from hpcpinn.physics.membrane_constants import Current, FormulaConstant, RateGate
 
-for _part in (Current, Rate, RateGate):
+for _part in (Current, FormulaConstant, RateGate):
     traced(_part)
 
 
@@ -34,21 +31,19 @@ class ChannelSet(Constants):
     Attributes:
         name: Name by which users choose it.
         currents: Ionic currents of the set.
+        gates: Gates of the currents.
+        constants: Numbers that formulas of the gates name.
         rest: Voltage at which no current flows, about; mV.
     """
 
     name: str
     currents: tuple[Current, ...] = nested(Current, "Currents of the set")
     gates: tuple[RateGate, ...] = nested(RateGate, "Gates of the currents", default=())
+    constants: tuple[FormulaConstant, ...] = nested(FormulaConstant, "Numbers that formulas name", default=())
     rest: float = -70.0
-    temperature: Scalar = constant(
-        "Temperature at which the rates were measured", "°C", measure=10.0, default=20.0, is_learnable=False
+    celsius: Scalar = constant(
+        "Temperature where a run gives none", "°C", measure=10.0, default=20.0, is_learnable=False
     )
-    q10: Scalar = constant("Factor of all rates per 10 °C", bounds=POSITIVE, default=1.0, is_learnable=False)
-
-    def speed(self, celsius: Any) -> Any:
-        """Factor of all rates at a temperature (a number that may be traced); 1 at the set's own (None)."""
-        return 1.0 if celsius is None else self.q10 ** ((celsius - self.temperature) / 10.0)
 
 
 def rates(
@@ -58,19 +53,45 @@ def rates(
 
     Args:
         V: Membrane voltage, mV.
-        celsius: Temperature; None takes the one the rates were measured at.
+        celsius: Temperature, which may be traced; None takes the set's own.
     """
-    V, speed = jnp.asarray(V, float), channels.speed(celsius)
-    pairs = [[_rate(one, V) for one in gate.rates] for gate in channels.gates]
+    V = jnp.asarray(V, float)
+    pairs = [_rates(gate, channels, V, channels.celsius if celsius is None else celsius) for gate in channels.gates]
     if not pairs:
         return (jnp.zeros((0, *V.shape)),) * 2
-    opening, closing = (jnp.stack(column) for column in zip(*pairs, strict=True))
-    return speed * opening, speed * closing
+    opening, closing = (jnp.stack([jnp.broadcast_to(one, V.shape) for one in own]) for own in zip(*pairs, strict=True))
+    return opening, closing
 
 
-def steady(channels: ChannelSet, V: Float[Array, "..."]) -> Float[Array, "gates ..."]:
-    """Steady gates x∞ = α/(α + β)."""
-    opening, closing = rates(channels, V)
+def _rates(
+    gate: RateGate, channels: ChannelSet, V: Float[Array, "..."], celsius: Any
+) -> tuple[Float[Array, "..."], Float[Array, "..."]]:
+    """Opening and closing rate of a gate."""
+    values: dict[str, Any] = {one.name: one.value for one in channels.constants} | {"V": V, "celsius": celsius}
+    faster = gate.q10 ** ((celsius - gate.measured_at) / 10.0)
+
+    def at(formula: Formula) -> Float[Array, "..."]:
+        value: Float[Array, "..."] = evaluate(formula, values, jnp, lambda x: _bernoulli(-x))
+        return value
+
+    if gate.alpha is not None and gate.beta is not None:
+        values |= {"alpha": at(gate.alpha), "beta": at(gate.beta)}
+    if gate.steady is None and gate.tau is None:
+        opening, closing = faster * values["alpha"], faster * values["beta"]
+    else:
+        total = values.get("alpha", 0.0) + values.get("beta", 0.0)
+        target = values["alpha"] / total if gate.steady is None else at(gate.steady)
+        rate = faster * (total if gate.tau is None else 1.0 / at(gate.tau))
+        opening, closing = rate * target, rate * (1.0 - target)
+    if gate.tau_min is not None:
+        slower = jnp.minimum(1.0, 1.0 / (gate.tau_min * (opening + closing)))
+        opening, closing = slower * opening, slower * closing
+    return opening, closing
+
+
+def steady(channels: ChannelSet, V: Float[Array, "..."], celsius: Any = None) -> Float[Array, "gates ..."]:
+    """Steady gates x∞ = α/(α + β) at a temperature, as in `rates`."""
+    opening, closing = rates(channels, V, celsius)
     return opening / (opening + closing)
 
 
@@ -88,18 +109,26 @@ def advance(
     return target + (gates - target) * jnp.exp(-total * dt)
 
 
+Factors = tuple[Any, ...]
+"""Factor of every current of a set where its conductance varies along the cell, (n,); None where it does not."""
+
+
 def conductance(
-    channels: ChannelSet, gates: Float[Array, "gates ..."]
+    channels: ChannelSet, gates: Float[Array, "gates ..."], factors: Factors = ()
 ) -> tuple[Float[Array, "..."], Float[Array, "..."]]:
     """The current as a linear function of V: I = g V − drive.
+
+    Args:
+        gates: Gates of the set.
+        factors: Factors of conductances; none where they are alike everywhere.
 
     Returns:
         g = Σ g_i, mS/cm², and drive = Σ g_i E_i, µA/cm².
     """
     total = jnp.zeros(gates.shape[1:])
     drive = jnp.zeros(gates.shape[1:])
-    for current in channels.currents:
-        g = current.conductance * jnp.ones(gates.shape[1:])
+    for current, factor in zip(channels.currents, factors or (None,) * len(channels.currents), strict=True):
+        g = current.conductance * (jnp.ones(gates.shape[1:]) if factor is None else factor)
         for x, power in zip(gates, current.powers, strict=False):
             g = g * x**power if power else g
         total, drive = total + g, drive + g * current.reversal
@@ -107,19 +136,11 @@ def conductance(
 
 
 def current_density(
-    channels: ChannelSet, V: Float[Array, "..."], gates: Float[Array, "gates ..."]
+    channels: ChannelSet, V: Float[Array, "..."], gates: Float[Array, "gates ..."], factors: Factors = ()
 ) -> Float[Array, "..."]:
-    """Ionic current I_ion, µA/cm², positive outwards."""
-    g, drive = conductance(channels, gates)
+    """Ionic current I_ion, µA/cm², positive outwards; `factors` as in `conductance`."""
+    g, drive = conductance(channels, gates, factors)
     return g * V - drive
-
-
-def _rate(k: Rate, V: Float[Array, "..."]) -> Float[Array, "..."]:
-    """A rate at a voltage, 1/ms."""
-    back = (k.half - V) / k.width
-    if k.form == "linear":  # smooth through the half voltage
-        return k.height * _bernoulli(back)
-    return k.height * jnp.exp(back) if k.form == "exponential" else k.height / (1.0 + jnp.exp(back))
 
 
 _SERIES_BELOW = 1e-2
@@ -133,50 +154,6 @@ def _bernoulli(x: Float[Array, "..."]) -> Float[Array, "..."]:
     square = x * x
     series = 1.0 - x / 2.0 + square / 12.0 * (1.0 - square / 60.0)
     return jnp.where(small, series, away / (jnp.exp(away) - 1.0))
-
-
-PASSIVE = ChannelSet("passive", (Current("leak", 0.1, -70.0),))
-"""A leak alone: 0.1 mS/cm², a membrane time constant of 10 ms at 1 µF/cm²."""
-
-SQUID = ChannelSet(
-    "squid",
-    currents=(
-        Current("sodium", 120.0, 50.0, (3, 1, 0)),
-        Current("potassium", 36.0, -77.0, (0, 0, 4)),
-        Current("leak", 0.3, -54.3),
-    ),
-    gates=(
-        RateGate("m", (Rate("linear", 1.0, -40.0, 10.0), Rate("exponential", 4.0, -65.0, 18.0))),
-        RateGate("h", (Rate("exponential", 0.07, -65.0, 20.0), Rate("sigmoid", 1.0, -35.0, 10.0))),
-        RateGate("n", (Rate("linear", 0.1, -55.0, 10.0), Rate("exponential", 0.125, -65.0, 80.0))),
-    ),
-    rest=-65.0,
-    temperature=6.3,
-    q10=3.0,
-)
-
-_V_T = -60.0
-"""Shifts the threshold of the `code` set, mV."""
-
-CODE = ChannelSet(
-    "code",
-    currents=(
-        Current("sodium", 50.0, 50.0, (3, 1, 0)),
-        Current("potassium", 5.0, -90.0, (0, 0, 4)),
-        Current("leak", 0.005, -70.0),
-    ),
-    gates=(
-        RateGate("m", (Rate("linear", 0.32 * 4.0, _V_T + 13.0, 4.0), Rate("linear", 0.28 * 5.0, _V_T + 40.0, -5.0))),
-        RateGate("h", (Rate("exponential", 0.128, _V_T + 17.0, 18.0), Rate("sigmoid", 4.0, _V_T + 40.0, 5.0))),
-        RateGate("n", (Rate("linear", 0.032 * 5.0, _V_T + 15.0, 5.0), Rate("exponential", 0.5, _V_T + 10.0, 40.0))),
-    ),
-    rest=-70.0,
-    temperature=36.0,
-    q10=3.0,
-)
-
-CHANNEL_SETS: Mapping[str, ChannelSet] = MappingProxyType({c.name: c for c in (PASSIVE, SQUID, CODE)})
-"""The named channel sets of EQUATIONS §2."""
 
 
 def with_constants(channels: ChannelSet, changes: Mapping[str, Mapping[str, Any]]) -> ChannelSet:
@@ -198,19 +175,3 @@ def with_constants(channels: ChannelSet, changes: Mapping[str, Mapping[str, Any]
     return channels.replace(
         currents=tuple(current.replace(**changes.get(current.name, {})) for current in channels.currents)
     )
-
-
-def channel_set_named(name: str, changes: Mapping[str, Mapping[str, Mapping[str, Any]]] | None = None) -> ChannelSet:
-    """The channel set of that name.
-
-    Args:
-        name: Name of the set.
-        changes: Constants that differ, by set, current and name.
-
-    Raises:
-        InputError: Nobody is called so; the message has the nearest name.
-    """
-    if name.lower() in CHANNEL_SETS:
-        return with_constants(CHANNEL_SETS[name.lower()], (changes or {}).get(name.lower(), {}))
-    advice = meant(name, CHANNEL_SETS) or f"known are {', '.join(CHANNEL_SETS)}"
-    raise InputError(f"channels {name!r}: no such channel set; {advice}")

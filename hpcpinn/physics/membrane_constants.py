@@ -16,8 +16,6 @@ from hpcpinn.core.parameters import (
     Constants,
     Scalar,
     constant,
-    nested,
-    setting,
 )
 from hpcpinn.core.plausibility import (
     FAHRENHEIT,
@@ -29,6 +27,7 @@ from hpcpinn.core.plausibility import (
     Unit,
     conductance,
 )
+from hpcpinn.physics.formulas import Formula
 
 
 @dataclass(frozen=True)
@@ -36,7 +35,7 @@ class CableConstants(Constants):
     """Constants of the cable itself."""
 
     R_i: Scalar = constant(
-        "Axial resistivity", "Ω·cm", POSITIVE, default=100.0,
+        "Axial resistivity", "Ω·cm", POSITIVE, default=100.0, note="as C_m",
         quantity=Quantity(
             "Ω·cm", (20.0, 1e3), (-math.inf, 1e7),
             (Unit("Ω·m or MΩ·µm", 100.0), Unit("kΩ·cm", 1e3), Unit("Ω·mm", 0.1)), name="axial resistivity",
@@ -44,6 +43,7 @@ class CableConstants(Constants):
     )  # fmt: skip
     C_m: Scalar = constant(
         "Capacitance of the membrane", "µF/cm²", POSITIVE, default=1.0,
+        note="where it is left out, a region of a channel set may have its own",
         quantity=Quantity(
             "µF/cm²", (0.2, 10.0), (-math.inf, 1e6),
             (Unit("F/m² or pF/µm²", 100.0), Unit("nF/cm²", 1e-3), Unit("F/cm²", 1e6)), name="capacitance",
@@ -51,7 +51,7 @@ class CableConstants(Constants):
     )  # fmt: skip
     temperature: Scalar | None = constant(
         "Temperature", "°C", NON_NEGATIVE, measure=10.0, default=None,
-        note="without it every channel set is at the temperature it was measured at",
+        note="where it is left out, every channel set is at its own",
         quantity=Quantity(
             "°C", (1.0, 45.0), (-23.15, 60.0),
             (Unit("K", 1.0, -KELVIN), Unit("°F", FAHRENHEIT, -32.0 * FAHRENHEIT)), name="temperature, °C",
@@ -90,30 +90,41 @@ class Current(Constants):
 
 
 @dataclass(frozen=True)
-class Rate(Constants):
-    """A rate of a gate over the voltage, in x = (V − half)/width.
+class FormulaConstant(Constants):
+    """A number that formulas of a set call by its name.
 
     Attributes:
-        form: Dependence on x: ``exponential``, height·e^(−x); ``sigmoid``, height/(1 + e^(−x)); ``linear``,
-            height·x/(1 − e^(−x)).
+        name: Name of it in the formulas.
     """
 
-    form: str = setting("Dependence on the voltage", choices=("exponential", "sigmoid", "linear"))
-    height: Scalar = constant("Height of the rate", "1/ms", POSITIVE, is_learnable=False)
-    half: Scalar = constant("Voltage at which x is 0", "mV", measure=10.0, is_learnable=False)
-    width: Scalar = constant("Width in voltage, negative where the rate falls", "mV", is_learnable=False)
+    name: str
+    value: Scalar = constant("Value", measure=1.0, is_learnable=False)
 
 
 @dataclass(frozen=True)
 class RateGate(Constants):
-    """A gate x of a channel set, x' = α(V)(1 − x) − β(V) x.
+    """A gate x of a channel set, x' = α(V)(1 − x) − β(V) x = (x∞(V) − x)/τ(V); formulas are in V, mV, and 1/ms or ms.
 
     Attributes:
         name: Name of the gate, as in the paper.
+        alpha: Opening rate α; None where x∞ and τ are given instead.
+        beta: Closing rate β; None as `alpha`.
+        steady: Steady value x∞ in V, alpha and beta; None: α/(α + β).
+        tau: Time constant in V, alpha and beta; None: 1/(α + β).
     """
 
     name: str
-    rates: tuple[Rate, ...] = nested(Rate, "Opening rate α and closing rate β")
+    alpha: Formula | None = None
+    beta: Formula | None = None
+    steady: Formula | None = None
+    tau: Formula | None = None
+    tau_min: Scalar | None = constant(
+        "Shortest time constant at the temperature of the run", "ms", POSITIVE, default=None, is_learnable=False
+    )
+    q10: Scalar = constant("Factor of the rates per 10 °C", bounds=POSITIVE, default=1.0, is_learnable=False)
+    measured_at: Scalar = constant(
+        "Temperature at which the rates are as the formulas say", "°C", measure=10.0, default=20.0, is_learnable=False
+    )
 
 
 CONDUCTANCE_OF: Mapping[str, Quantity] = MappingProxyType(

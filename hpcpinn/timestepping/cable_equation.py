@@ -72,12 +72,14 @@ class ChannelGroup:
         rows: Positions of the compartments in the order of the elimination.
         area: Membrane of the compartments in units that make mS/cm² µS, (n,).
         compartments: Numbers of the compartments among all of the forest, (n,).
+        factors: Factors of the currents' conductances, (n,), None where one is alike everywhere; empty: all are.
     """
 
     channels: ChannelSet
     rows: Int[ndarray, " n"]
     area: Float[ndarray, " n"]
     compartments: Int[ndarray, " n"]
+    factors: channel_sets.Factors = ()
 
 
 class CableEquation:
@@ -95,6 +97,7 @@ class CableEquation:
         channels: Sequence[ChannelSet],
         constants: CableConstants,
         *,
+        profiles: Mapping[str, Float[ndarray, " n"]] = MappingProxyType({}),
         owner: Int[ndarray, " n"] | None = None,
         communicator: Communicator | None = None,
     ):
@@ -104,6 +107,7 @@ class CableEquation:
             compartments: Geometry of all cells.
             channels: Channels of every compartment.
             constants: Constants of the cable; R_i and C_m are one number or one per compartment.
+            profiles: Factors of conductances that vary along the cells, by ``set.current``, (n,).
             owner: Rank of every compartment, (n,); None: all are this rank's.
             communicator: All ranks.
 
@@ -122,7 +126,7 @@ class CableEquation:
         self._communicator = communicator
         self._share: TreeShare = share_tree(compartments.parent, owner_of_points(compartments, owner), communicator)
         area = _PER_AREA * compartments.area
-        self._groups = self._grouped(channels, area)
+        self._groups = self._grouped(channels, area, profiles)
         self._rest_guess = float((area / area.sum()) @ np.array([chosen.rest for chosen in channels]))
         self._measure(constants)
 
@@ -203,7 +207,9 @@ class CableEquation:
         own: Values = _numpy_of(values).where(self._share.is_own, values[self._share.order], 0.0)
         return own
 
-    def _grouped(self, channels: Sequence[ChannelSet], area: Float[ndarray, " n"]) -> tuple[ChannelGroup, ...]:
+    def _grouped(
+        self, channels: Sequence[ChannelSet], area: Float[ndarray, " n"], profiles: Mapping[str, Float[ndarray, " n"]]
+    ) -> tuple[ChannelGroup, ...]:
         """All sets of the forest, in the order in which they first come; some may have no row here."""
         names = np.array([chosen.name for chosen in channels])
         by_name = {chosen.name: chosen for chosen in channels}
@@ -212,7 +218,11 @@ class CableEquation:
             here = self.own[names[self.own] == name]
             rows = self._share.positions(here)
             by_row = np.argsort(rows)
-            groups.append(ChannelGroup(chosen, rows[by_row], area[here[by_row]], here[by_row]))
+            own = here[by_row]
+            varying = [profiles.get(f"{name}.{current.name}") for current in chosen.currents]
+            factors = tuple(None if factor is None else factor[own] for factor in varying)
+            is_uniform = all(factor is None for factor in factors)
+            groups.append(ChannelGroup(chosen, rows[by_row], area[own], own, () if is_uniform else factors))
         return tuple(groups)
 
     @cached_property
@@ -296,7 +306,8 @@ class CableEquation:
             total = jnp.zeros_like(V)
             for group in self._groups:
                 own = V[group.rows]
-                density = channel_sets.current_density(group.channels, own, channel_sets.steady(group.channels, own))
+                gates = channel_sets.steady(group.channels, own, self.constants.temperature)
+                density = channel_sets.current_density(group.channels, own, gates, group.factors)
                 total = total.at[group.rows].set(group.area * density)
             return total
 
@@ -320,13 +331,14 @@ class CableEquation:
         return total
 
     def _steady_gates(self, V: Float[Array, " points"]) -> tuple[Float[Array, "g n"], ...]:
-        return tuple(channel_sets.steady(group.channels, V[group.rows]) for group in self._groups)
+        celsius = self.constants.temperature
+        return tuple(channel_sets.steady(group.channels, V[group.rows], celsius) for group in self._groups)
 
     def _ionic(self, gates: tuple[Float[Array, "g n"], ...]) -> tuple[Float[Array, " points"], Float[Array, " points"]]:
         """Conductance (µS) and its drive (nA) at every point."""
         parts = []
         for group, own in zip(self._groups, gates, strict=True):
-            g, drive = channel_sets.conductance(group.channels, own)
+            g, drive = channel_sets.conductance(group.channels, own, group.factors)
             g = jnp.broadcast_to(g, group.rows.shape)
             parts.append(group.area * jnp.stack([g, jnp.broadcast_to(drive, group.rows.shape)]))
         spread = jnp.concatenate([*parts, jnp.zeros((2, 1))], axis=1)[:, self._from_groups]

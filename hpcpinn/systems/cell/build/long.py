@@ -34,6 +34,7 @@ from hpcpinn.systems.cell.build.long_output import description_of, ends_of_train
 from hpcpinn.systems.cell.build.membrane import impossible_voltage, membrane_of, step_rule
 from hpcpinn.systems.cell.build.population import members_of
 from hpcpinn.systems.cell.build.reaction import check_split, reaction_of
+from hpcpinn.systems.cell.build.regions import sets_of
 from hpcpinn.systems.cell.build.run_spec import OutputPlan, run_spec
 from hpcpinn.systems.cell.build.split_cell import SplitCell
 from hpcpinn.systems.cell.build.stimulus import clamps_of, stimulus_of, warn_of_pulses_after_the_end
@@ -178,15 +179,21 @@ def _voltage(config: RunConfig, forest: Forest) -> _Voltage:
 
 def _cable_equation(config: RunConfig, forest: Forest) -> CableEquation:
     cells = forest.cells
-    counts = [cell.compartments.count for cell in cells]
-    membrane = membrane_of(config)
+    sets = {name: channels for cell in cells for name, channels in sets_of(cell.coating).items()}
+    constants = [cell.membrane.cable_on(cell.coating) for cell in cells]
+
+    def of_compartments(values: Sequence[float | Float[ndarray, " n"]]) -> Float[ndarray, " N"]:
+        parts = [np.broadcast_to(x, cell.compartments.count) for x, cell in zip(values, cells, strict=True)]
+        return np.concatenate(parts)
+
+    profiles = [cell.coating.profiles for cell in cells]
     return CableEquation(
         join_compartments([cell.compartments for cell in cells]),
-        [membrane.sets[name] for cell in cells for name in cell.channels],
-        membrane.cable.replace(
-            R_i=np.repeat([cell.config.cable.R_i for cell in cells], counts),
-            C_m=np.repeat([cell.config.cable.C_m for cell in cells], counts),
+        [sets[name] for cell in cells for name in cell.coating.names],
+        membrane_of(config).cable.replace(
+            R_i=of_compartments([k.R_i for k in constants]), C_m=of_compartments([k.C_m for k in constants])
         ),
+        profiles={name: of_compartments([own.get(name, 1.0) for own in profiles]) for own in profiles for name in own},
         owner=forest.compartment,
         communicator=forest.communicator,
     )

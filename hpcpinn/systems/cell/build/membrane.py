@@ -11,10 +11,18 @@ from hpcpinn.config.plausible import findings
 from hpcpinn.core.plausibility import finding
 from hpcpinn.errors import InputError, Key, concerning, spelled
 from hpcpinn.morphology import Cable, parse_site
-from hpcpinn.morphology.compartments import Compartments, compartments, d_lambda_counts
-from hpcpinn.physics.channel_sets import CHANNEL_SETS, ChannelSet, channel_set_named
+from hpcpinn.morphology.compartments import Compartments, compartments, counts_of_length, d_lambda_counts
 from hpcpinn.physics.membrane_constants import CableConstants, FieldConstants
 from hpcpinn.physics.stimulation.field import ElectricField, quasipotential, read_field, uniform_field
+from hpcpinn.systems.cell.build.regions import (
+    Coating,
+    Library,
+    Places,
+    coat,
+    places_of_compartments,
+    places_of_frusta,
+    sets_of,
+)
 from hpcpinn.systems.cell.build.stimulus import clamps_of, stimulus_of
 from hpcpinn.systems.cell.config.learnable import current_member
 from hpcpinn.systems.cell.config.quantities import measured_quantity_of, quantity_of, value_at
@@ -23,47 +31,69 @@ from hpcpinn.systems.cell.driven_cable import DrivenCable
 from hpcpinn.timestepping.cable_equation import CableEquation
 from hpcpinn.timestepping.pulse_steps import VoltageStepRule
 
-_CHANNEL_KEYS = {1: "soma", 2: "axon", 3: "basal", 4: "apical"}
-"""Keys of [channels] by SWC type."""
-
 
 @dataclass(frozen=True)
 class Membrane:
     """Constants of a cell's membrane and of its field.
 
     Attributes:
-        cable: Constants of the cable.
+        cable: Constants of the cable; R_i and C_m go before those of regions where they were given.
         field: Constants of the field, of a sampled one with its factor; without a field it has no magnitude.
-        sets: Channel sets by name.
+        library: Membranes by name, with the constants that differ.
+        given: Names of constants of the cable that somebody gave.
     """
 
     cable: CableConstants
     field: FieldConstants
-    sets: Mapping[str, ChannelSet]
+    library: Library
+    given: frozenset[str]
+
+    def own(self, name: str) -> float | None:
+        """R_i or C_m where somebody gave it; None where regions may have their own."""
+        return float(getattr(self.cable, name)) if name in self.given else None
 
     def value(self, name: str) -> float:
         """What a constant is, by its name as a parameter.
 
         Raises:
-            InputError: There is no such current, or no temperature.
+            InputError: There is no such current, or no temperature; it differs by region.
         """
         member = current_member(name)
         if member:
             of_set, of_current, constant = member
-            if of_set not in self.sets:
-                raise InputError(f"{name!r}: no channel set {of_set!r}; there are {', '.join(self.sets)}")
-            currents = {current.name: current for current in self.sets[of_set].currents}
+            try:
+                channels = self.library.region(of_set).channels
+            except InputError as error:
+                raise InputError(f"{name!r}: {error}") from None
+            currents = {current.name: current for current in channels.currents}
             if of_current not in currents:
                 raise InputError(f"{name!r}: no current {of_current!r} in it; there are {', '.join(currents)}")
             return float(getattr(currents[of_current], constant))
         table, _, key = name.partition(".")
         value: float | None = getattr(getattr(self, table), key)
+        if key in ("R_i", "C_m") and key not in self.given and self._differs(key):
+            raise InputError(f"{name!r} differs by region in this run; give parameter.start, one number for all")
         if value is None:
             raise InputError(
                 f"{name!r} is nothing in this run (every channel set is at its own temperature); give parameter.start, "
                 "and for synthetic data data.truth"
             )
         return float(value)
+
+    def _differs(self, key: str) -> bool:
+        own = {getattr(region, key) for region in self.library.base.regions.values()}
+        return own != {None}
+
+    def coat(self, cable: Cable, places: Places, where: str = "") -> Coating:
+        """The membrane of every part of a cell, as `hpcpinn.systems.cell.build.regions.coat`."""
+        return coat(self.library, cable, places, where)
+
+    def cable_on(self, coating: Coating) -> CableConstants:
+        """Constants of the cable on all parts of a cell, R_i and C_m one number or one for each."""
+        return self.cable.replace(
+            R_i=coating.resistivity(self.own("R_i"), self.cable.R_i),
+            C_m=coating.capacitance(self.own("C_m"), self.cable.C_m),
+        )
 
 
 def membrane_of(config: RunConfig, values: Mapping[str, float] | None = None) -> Membrane:
@@ -82,12 +112,12 @@ def membrane_of(config: RunConfig, values: Mapping[str, float] | None = None) ->
     for name, value in (values or {}).items():
         if member := current_member(name):
             changes.setdefault(member[0], {}).setdefault(member[1], {})[member[2]] = value
+    library = Library(config.channels, changes)
     with concerning("channels", "constants"):
-        for name in changes:
-            channel_set_named(name)
-        sets = {name: channel_set_named(name, changes) for name in CHANNEL_SETS}
+        library.check_changes()
     cable = CableConstants(own["cable.R_i"], own["cable.C_m"], own["cable.temperature"])
-    return Membrane(cable, FieldConstants(own["field.magnitude"]), sets)
+    given = config.cable.model_fields_set | {name.removeprefix("cable.") for name in values or {}}
+    return Membrane(cable, FieldConstants(own["field.magnitude"]), library, frozenset(given))
 
 
 def _is_sampled(config: RunConfig) -> bool:
@@ -108,8 +138,10 @@ def driven_cable(config: RunConfig, cable: Cable, values: Mapping[str, float] | 
     """
     membrane = membrane_of(config, values)
     cells = compartments_of(config, cable, membrane)
-    channels = [membrane.sets[name] for name in channel_names(config, cells)]
-    equation = CableEquation(cells, channels, membrane.cable)
+    coating = membrane.coat(cable, places_of_compartments(cells), config.morphology.file)
+    sets = sets_of(coating)
+    channels = [sets[name] for name in coating.names]
+    equation = CableEquation(cells, channels, membrane.cable_on(coating), profiles=coating.profiles)
     rows = []
     stimulus = None
     if membrane.field.magnitude is not None:
@@ -129,9 +161,10 @@ def driven_cable(config: RunConfig, cable: Cable, values: Mapping[str, float] | 
 
 
 def compartments_of(config: RunConfig, cable: Cable, membrane: Membrane) -> Compartments:
-    """The compartments of the voltage, by the d_lambda rule."""
-    k = membrane.cable
-    return compartments(cable, d_lambda_counts(cable, k.R_i, k.C_m, fraction=config.cable.d_lambda))
+    """The compartments of the voltage, by the d_lambda rule, and none longer than is wanted."""
+    k = membrane.cable_on(membrane.coat(cable, places_of_frusta(cable)))
+    counts = d_lambda_counts(cable, k.R_i, k.C_m, fraction=config.cable.d_lambda)
+    return compartments(cable, np.maximum(counts, counts_of_length(cable, config.cable.longest)))
 
 
 def peak_quasipotential(config: RunConfig, cells: Compartments, magnitude: float) -> Float[ndarray, " points"]:
@@ -179,19 +212,6 @@ def step_rule(config: RunConfig) -> VoltageStepRule:
     """Lengths of the voltage's steps."""
     own = config.cable
     return VoltageStepRule(own.step, min(own.pulse_step, own.step), own.quiet_step)
-
-
-def channel_names(config: RunConfig, cells: Compartments) -> tuple[str, ...]:
-    """The channel set of every compartment by its type, as the sets call themselves.
-
-    Raises:
-        InputError: A name that no channel set has.
-    """
-    sets = {}
-    for key in (*_CHANNEL_KEYS.values(), "other"):
-        with concerning("channels", key):
-            sets[key] = channel_set_named(getattr(config.channels, key)).name
-    return tuple(sets[_CHANNEL_KEYS.get(int(kind), "other")] for kind in cells.kind)
 
 
 def field_of(config: RunConfig) -> ElectricField:

@@ -25,7 +25,7 @@ from hpcpinn.systems.cell.build.geometry import (
 )
 from hpcpinn.systems.cell.build.long_drive import cell_sources
 from hpcpinn.systems.cell.build.membrane import (
-    channel_names,
+    Membrane,
     clamped_compartments,
     compartments_of,
     membrane_of,
@@ -33,6 +33,7 @@ from hpcpinn.systems.cell.build.membrane import (
 )
 from hpcpinn.systems.cell.build.morphology import load_cable
 from hpcpinn.systems.cell.build.population import Member
+from hpcpinn.systems.cell.build.regions import Coating, places_of_compartments
 from hpcpinn.systems.cell.build.voltage import given_voltage
 from hpcpinn.systems.cell.config.schema import RunConfig
 from hpcpinn.systems.cell.config.settings import output_cells
@@ -53,7 +54,8 @@ class SplitCell:
         cells: One frustum per output cell, piece after piece.
         points: Points where calcium is followed: these cells, or the nodes of networks on the pieces.
         compartments: Compartments of the voltage.
-        channels: Name of the channel set of every compartment.
+        membrane: Constants of its membrane.
+        coating: Membrane of every compartment.
         psi: Quasipotential of the field's peak at the points of the compartments, mV; None without a field.
         clamped: Compartment of every clamp.
         to_cells: Weights of the compartments at every point, (N, P), rows add up to one.
@@ -70,7 +72,8 @@ class SplitCell:
     cells: Cable
     points: SplitPoints
     compartments: Compartments
-    channels: tuple[str, ...]
+    membrane: Membrane
+    coating: Coating
     psi: Float[ndarray, " points"] | None
     clamped: tuple[int, ...]
     to_cells: sparse.csr_matrix
@@ -115,7 +118,8 @@ def describe_split_cell(member: Member, least_pieces: int = 1) -> SplitCell:
         cells=cells,
         points=points,
         compartments=compartments,
-        channels=channel_names(config, compartments),
+        membrane=membrane,
+        coating=membrane.coat(cable, places_of_compartments(compartments), member.config.morphology.file),
         psi=None
         if membrane.field.magnitude is None
         else peak_quasipotential(config, compartments, membrane.field.magnitude),

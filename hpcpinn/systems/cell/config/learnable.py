@@ -25,8 +25,8 @@ OF_VOLTAGE: Mapping[str, Constant] = MappingProxyType(
 )
 """Of the cable equation."""
 OF_CURRENTS: Mapping[str, Constant] = MappingProxyType(learnable_in(Current))
-"""Of a current of a channel set, ``channels.squid.sodium.conductance``."""
-_CURRENT = re.compile(rf"channels\.(\w+)\.(\w+)\.({'|'.join(OF_CURRENTS)})")
+"""Of a current of a channel set, ``channels.squid.sodium.conductance``, ``channels.aberra-l23:node.Ih.reversal``."""
+_CURRENT = re.compile(rf"channels\.([\w-]+(?::\w+)?)\.(\w+)\.({'|'.join(OF_CURRENTS)})")
 _PART = re.compile(r"(\w+)\[\d+\]\.(\w+)")
 
 

@@ -10,6 +10,7 @@ from hpcpinn.core.plausibility import QUANTITIES
 SHARED_BUT = (
     "cable.R_i",
     "cable.C_m",
+    "channels.set",
     "channels.soma",
     "channels.axon",
     "channels.basal",

@@ -1,13 +1,28 @@
 """Tables of the run description that make the voltage a thing to solve: field, pulses, clamps, membrane."""
 
+from collections.abc import Mapping
 from typing import Annotated
 
-from pydantic import Field
+from pydantic import BeforeValidator, Field
 
 from hpcpinn.config.declared import changes_table, whole_table
-from hpcpinn.config.values import File, FileOrName, Finite, Many, Positive, PositiveTime, Table, Text, Time
+from hpcpinn.config.values import (
+    File,
+    FileOrName,
+    Finite,
+    Many,
+    NonNegative,
+    Positive,
+    PositiveLength,
+    PositiveTime,
+    Table,
+    Text,
+    Time,
+    several,
+)
 from hpcpinn.core.plausibility import QUANTITIES
 from hpcpinn.physics.membrane_constants import CableConstants, Current, FieldConstants
+from hpcpinn.physics.membrane_tables import MembraneTable
 
 
 class FieldConfig(whole_table(FieldConstants)):  # type: ignore[misc]
@@ -75,25 +90,62 @@ class CurrentConfig(changes_table(Current)):  # type: ignore[misc]
     """Constants of one current of a channel set that differ."""
 
 
-class ChannelsConfig(Table):
-    """Ion channels of every type of neurite, by name: passive, squid or code.
+def _as_text(types: object) -> object:
+    """Keys of a table as TOML has them, also where Python gave numbers."""
+    return {str(key): value for key, value in types.items()} if isinstance(types, Mapping) else types
+
+
+SwcType = Annotated[str, Field(pattern=r"^[0-9]{1,6}$")]
+
+
+class RegionConfig(Table):
+    """A part of the cell and the membrane it has; a later one goes before an earlier one.
 
     Attributes:
-        soma: Channels of the soma.
-        axon: Channels of the axon.
-        basal: Channels of basal dendrites.
-        apical: Channels of apical dendrites.
-        other: Channels of what has another type in the SWC file.
-        constants: What differs in the sets, by set and current (sodium, potassium, leak), such as
-            `squid = { sodium = { conductance = 100.0 } }`.
+        region: Region of the set such as ``node``, or of another, ``aberra-l23:node``, ``passive``.
+        types: SWC types it is made of; all where left out.
+        sections: Names of its sections such as ``axon[2]``; all where left out.
+        beyond: Site beyond which it begins, seen from the soma, such as ``axon[0](0.5)``.
+        distance: Nearest and farthest way from the soma along the tree, µm.
     """
 
-    soma: Text = "squid"
-    axon: Text = "squid"
-    basal: Text = "squid"
-    apical: Text = "squid"
+    region: Text
+    types: Annotated[tuple[Annotated[int, Field(ge=0, le=10**6)], ...], several()] = ()
+    sections: Annotated[tuple[Text, ...], several()] = ()
+    beyond: Text | None = None
+    distance: Annotated[tuple[NonNegative, NonNegative] | None, Field(strict=False)] = None
+
+
+class ChannelsConfig(Table):
+    """Ion channels: a membrane by its name or file, and which of its regions every part of the cell has.
+
+    Attributes:
+        set: Membrane: `passive`, `squid`, `pospischil` (or `code`), `aberra-l23`, `aberra-l5`, `jarsky-ca1`, one of
+            [channels.declared], or a file (TOML). In a job file a relative path starts at the job file.
+        soma, axon, basal, apical: Membrane of that part where it is not that of the set: another set, such as
+            `passive`, or a region, such as `aberra-l23:node`.
+        other: Membrane of what has an SWC type of its own that is not in `types`.
+        types: Regions of SWC types of their own, which mean something else in every file, such as
+            `{ 5 = "myelin", 6 = "unmyelinated", 7 = "node" }`.
+        region: Parts by type, section, site and distance, `[[channels.region]]`.
+        constants: What differs in the sets, by set (and region) and current, such as
+            `squid = { sodium = { conductance = 100.0 } }` or
+            `"aberra-l23:node" = { NaTa_t = { conductance = 7000.0 } }`.
+        declared: Membranes of one's own by name, written as a file of a membrane is.
+    """
+
+    set: FileOrName = "squid"
+    soma: Text | None = None
+    axon: Text | None = None
+    basal: Text | None = None
+    apical: Text | None = None
     other: Text = "passive"
+    types: Annotated[dict[Annotated[str, Field(pattern=r"^[0-9]{1,6}$")], Text], BeforeValidator(_as_text)] = Field(
+        default={}
+    )
+    region: Annotated[tuple[RegionConfig, ...], several()] = ()
     constants: dict[str, dict[str, CurrentConfig]] = Field(default={})
+    declared: dict[str, MembraneTable] = Field(default={})
 
     @property
     def changes(self) -> dict[str, dict[str, dict[str, float]]]:
@@ -109,6 +161,7 @@ class CableConfig(whole_table(CableConstants)):  # type: ignore[misc]
 
     Attributes:
         d_lambda: Longest compartment, as a share of the length constant at 100 Hz.
+        longest: Longest compartment, about, µm: a section of length L has at least 1 + 2 floor(L/longest).
         step: Longest step between pulses, ms.
         pulse_step: Longest step within pulses, ms.
         quiet_step: Longest step of long runs while the voltage hardly moves, ms.
@@ -116,6 +169,7 @@ class CableConfig(whole_table(CableConstants)):  # type: ignore[misc]
     """
 
     d_lambda: Positive = 0.1
+    longest: Annotated[PositiveLength | None, QUANTITIES["compartment"]] = None
     step: Annotated[PositiveTime, QUANTITIES["longest step"]] = 0.0125
     pulse_step: Annotated[PositiveTime, QUANTITIES["step in pulses"]] = 0.005
     quiet_step: Annotated[PositiveTime, QUANTITIES["step at rest"]] = 0.1
