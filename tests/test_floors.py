@@ -24,6 +24,7 @@ DECLARATIONS = (
 FLOORS = {
     **dict.fromkeys(DECLARATIONS, 0),
     "bundled": 0,
+    "membranes": 0,
     "errors": 0,
     "files": 0,
     "units": 0,

@@ -28,6 +28,8 @@ WITHOUT: Mapping[str, str] = MappingProxyType(
         "pieces.growth": "a ratio",
         "window.*": "lengths of the numerics, held against each other and the run",
         "split.*": "lengths of the numerics, and tolerances",
+        "channels.region.*": "any part of a cell is meant by somebody; one without a place is refused",
+        "channels.declared.*": "of formulas of one's own",
         "parameter.*": "by the constant that is learned",
         "population.parameters.*": "as the keys that they stand for",
         "data.noise": "a share",

@@ -123,9 +123,9 @@ class MembraneTable(Table):
     """The channels of a cell, by region.
 
     Attributes:
-        source: Where it is from.
+        source: Papers or measurements that it is from.
         rest: Voltage at which no current flows, about, mV.
-        celsius: Temperature where a run gives none, °C; that of the formulas where left out.
+        celsius: Temperature of the cell where a run gives none, °C; that of the formulas where left out.
         measured_at: Temperature of the formulas, °C.
         q10: Factor of all rates per 10 °C.
         constants: Numbers that formulas call by their names.

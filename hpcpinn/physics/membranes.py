@@ -46,7 +46,9 @@ class Region:
     R_i: float | None = None
     profiles: Mapping[str, Formula] = field(default_factory=dict)
 
-    def profile(self, current: str, distance: Float[ndarray, " n"], constants: Mapping[str, float]) -> ndarray:
+    def profile(
+        self, current: str, distance: Float[ndarray, " n"], constants: Mapping[str, float]
+    ) -> Float[ndarray, " n"]:
         """The factor of a conductance along the cell; 1 where it does not vary.
 
         Args:
@@ -78,7 +80,7 @@ class MembraneSet:
 
     Attributes:
         name: Name by which users choose it.
-        source: Where it is from; empty where nobody says.
+        source: Papers or measurements that it is from; empty where nobody says.
         regions: Regions by name; one of no name where the membrane is alike everywhere.
     """
 

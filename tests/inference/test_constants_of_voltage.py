@@ -7,7 +7,7 @@ import pytest
 from hpcpinn.errors import InputError
 from hpcpinn.inference.infer import fit_once
 from hpcpinn.parallel.communicator import SerialCommunicator
-from hpcpinn.physics.channel_sets import SQUID, channel_set_named
+from hpcpinn.physics.membranes import channel_set_named
 from hpcpinn.systems.cell.build.coupled import coupled_setup
 from hpcpinn.systems.cell.build.membrane import membrane_of
 from hpcpinn.systems.cell.build.model import drive_of
@@ -96,8 +96,9 @@ def test_constants_of_channels_are_set_in_a_run_description():
     assert membrane.value("channels.squid.sodium.conductance") == 90.0
     assert membrane.value("channels.squid.leak.reversal") == -60.0
     assert membrane.value("channels.squid.potassium.conductance") == 36.0
-    changed = channel_set_named("squid", config.channels.changes)
-    assert [c.conductance for c in changed.currents] == [90.0, 36.0, 0.3] and changed.gates == SQUID.gates
+    changed = membrane.library.region("squid").channels
+    assert [c.conductance for c in changed.currents] == [90.0, 36.0, 0.3]
+    assert changed.gates == channel_set_named("squid").gates
     quiet, lively = (
         np.asarray(solve_voltage(one, load_cable(one.morphology), values).values).max()
         for one, values in ((config, {"channels.squid.sodium.conductance": 0.0}), (driven(), None))
@@ -139,7 +140,7 @@ def test_constants_of_a_voltage_that_is_not_solved_or_fixed_are_refused(case: st
     ("name", "line"),
     [
         ("channels.squid.calcium.conductance", "no current 'calcium' in it; there are sodium, potassium, leak"),
-        ("channels.none.leak.conductance", "no channel set 'none'"),
+        ("channels.none.leak.conductance", "channels 'none': no such channel set"),
         ("cable.temperature", "is nothing in this run"),
     ],
 )

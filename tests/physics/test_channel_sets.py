@@ -9,8 +9,10 @@ from scipy.optimize import brentq
 
 from hpcpinn.errors import InputError
 from hpcpinn.physics import channel_sets
-from hpcpinn.physics.channel_sets import CHANNEL_SETS, CODE, PASSIVE, SQUID, channel_set_named
+from hpcpinn.physics.membranes import bundled_membranes, channel_set_named
 
+PASSIVE, SQUID, CODE = (channel_set_named(name) for name in ("passive", "squid", "code"))
+CHANNEL_SETS = {channels.name: channels for channels in (PASSIVE, SQUID, CODE)}
 AWAY = np.array([-91.3, -72.7, -61.1, -38.9, -21.7, 3.3, 41.9])
 """Voltages, mV, none of them at a removable singularity."""
 
@@ -118,8 +120,12 @@ def test_a_clamped_patch_follows_an_independent_integrator():
 
 
 def test_an_unknown_set_is_refused_with_the_nearest():
-    assert channel_set_named("Squid") is SQUID
+    assert channel_set_named("Squid") == SQUID
+    assert channel_set_named("code").gates == channel_set_named("pospischil").gates
     with pytest.raises(InputError, match="channels 'squit': no such channel set; did you mean 'squid'"):
         channel_set_named("squit")
-    with pytest.raises(InputError, match="channels 'x': .*; known are passive, squid, code"):
+    with pytest.raises(
+        InputError,
+        match=f"channels 'x': .*; known are {', '.join(bundled_membranes())}, code",
+    ):
         channel_set_named("x")

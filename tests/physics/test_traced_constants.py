@@ -16,11 +16,11 @@ from hpcpinn.errors import InputError
 from hpcpinn.morphology.compartments import compartments
 from hpcpinn.physics import calcium, channel_sets, gates, ghk, sources
 from hpcpinn.physics.calcium_system import CalciumForcing, CalciumSystem
-from hpcpinn.physics.channel_sets import CODE
 from hpcpinn.physics.constants import PRESETS, BufferConstants, CalciumConstants, ReactionConstants
 from hpcpinn.physics.dopamine import PRESETS as SQUARES
 from hpcpinn.physics.dopamine import DopamineConstants, exact
 from hpcpinn.physics.membrane_constants import CableConstants, FieldConstants
+from hpcpinn.physics.membranes import channel_set_named
 from hpcpinn.physics.pumped_binding import Deviation, deviation, rates, reaction_constants, state
 from hpcpinn.physics.stiff_step import stiff_flow
 from hpcpinn.physics.stimulation.field import quasipotential, uniform_field
@@ -36,6 +36,7 @@ STEP = 1e-5
 
 WITHOUT_EFFECT = {
     "release_patch": "how much cable takes part is the pieces' affair: test_learned_constants",
+    "channels[0].celsius": "the cable has a temperature, which goes before that of the set",
     "rest_voltage": "where the leak is given, nothing is balanced at it",
 }
 """Constants that none of the functions below depends on, and why."""
@@ -87,6 +88,7 @@ class DrivenCable(Constants):
     channels: tuple[channel_sets.ChannelSet, ...] = nested(channel_sets.ChannelSet, "The channels")
 
 
+CODE = channel_set_named("code")
 DRIVEN = DrivenCable("fork", (CableConstants(120.0, 0.8, 30.0),), (FieldConstants(150.0),), (CODE,))
 FORK = compartments(branches([100.0, 60.0, 50.0], [(2.0, 2.0), (1.0, 1.0), (1.0, 1.0)], [-1, 0, 0]), np.ones(3, int))
 

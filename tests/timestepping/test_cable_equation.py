@@ -10,8 +10,8 @@ from hpcpinn.errors import InputError
 from hpcpinn.morphology import cable_from_swc, read_swc
 from hpcpinn.morphology.compartments import compartments, d_lambda_counts
 from hpcpinn.morphology.meshes import morphology_path
-from hpcpinn.physics.channel_sets import CODE, PASSIVE, SQUID
 from hpcpinn.physics.membrane_constants import CableConstants
+from hpcpinn.physics.membranes import channel_set_named
 from hpcpinn.physics.stimulation.field import quasipotential, uniform_field
 from hpcpinn.physics.stimulation.protocols import PulseProtocol
 from hpcpinn.physics.stimulation.stimulus import Stimulus
@@ -24,6 +24,7 @@ from tests.reference.cables import branches, cylinder
 R_I, C_M = 100.0, 1.0
 CABLE = CableConstants(R_I, C_M)
 REST, LEAK = -70.0, 0.1
+PASSIVE, SQUID, CODE = (channel_set_named(name) for name in ("passive", "squid", "code"))
 ONE = PulseProtocol("one", pulses=1, bursts=1, trains=1, burst_interval=100)
 
 

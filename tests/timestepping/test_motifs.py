@@ -11,9 +11,9 @@ from scipy import sparse
 from hpcpinn.errors import InputError
 from hpcpinn.morphology.compartments import compartments
 from hpcpinn.physics import gates
-from hpcpinn.physics.channel_sets import channel_set_named
 from hpcpinn.physics.constants import PRESETS
 from hpcpinn.physics.membrane_constants import CableConstants
+from hpcpinn.physics.membranes import channel_set_named
 from hpcpinn.physics.pumped_binding import reaction_constants
 from hpcpinn.physics.stimulation.field import quasipotential, uniform_field
 from hpcpinn.physics.stimulation.protocols import PulseProtocol, every

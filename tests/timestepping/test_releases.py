@@ -7,9 +7,9 @@ from scipy import sparse
 from scipy.integrate import quad
 
 from hpcpinn.morphology.compartments import compartments
-from hpcpinn.physics.channel_sets import channel_set_named
 from hpcpinn.physics.constants import PRESETS
 from hpcpinn.physics.membrane_constants import CableConstants
+from hpcpinn.physics.membranes import channel_set_named
 from hpcpinn.physics.pumped_binding import reaction_constants
 from hpcpinn.timestepping.cable_equation import CableEquation
 from hpcpinn.timestepping.cell_grid import cell_grid

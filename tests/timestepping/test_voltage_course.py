@@ -4,8 +4,8 @@ import numpy as np
 import pytest
 
 from hpcpinn.morphology.compartments import compartments
-from hpcpinn.physics.channel_sets import channel_set_named
 from hpcpinn.physics.membrane_constants import CableConstants
+from hpcpinn.physics.membranes import channel_set_named
 from hpcpinn.physics.stimulation.protocols import PulseProtocol
 from hpcpinn.physics.stimulation.stimulus import Stimulus
 from hpcpinn.physics.stimulation.waveforms import waveform_named

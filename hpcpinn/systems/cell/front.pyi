@@ -5,6 +5,7 @@ from os import PathLike
 from typing import Any, Literal
 
 from hpcpinn.config.given import Given
+from hpcpinn.physics.membrane_tables import MembraneTable
 from hpcpinn.systems.cell.config.inverse import CellDataConfig, CellParameterConfig, CellTruthConfig
 from hpcpinn.systems.cell.config.schema import (
     BufferConfig,
@@ -22,6 +23,7 @@ from hpcpinn.systems.cell.config.stimulation import (
     ClampConfig,
     CurrentConfig,
     FieldConfig,
+    RegionConfig,
     StimulationConfig,
 )
 
@@ -70,13 +72,17 @@ class Calcium(Given, PhysicsConfig):
 class Channels(Given, ChannelsConfig):
     def __init__(
         self,
-        soma: str = "squid",
-        axon: str = "squid",
-        basal: str = "squid",
-        apical: str = "squid",
+        soma: str | None = None,
+        axon: str | None = None,
+        basal: str | None = None,
+        apical: str | None = None,
         other: str = "passive",
         *,
+        set: str = "squid",
+        types: Mapping[str, str] = ...,
+        region: Sequence[RegionConfig | Mapping[str, Any]] = ...,
         constants: Mapping[str, Mapping[str, CurrentConfig | Mapping[str, Any]]] = ...,
+        declared: Mapping[str, MembraneTable | Mapping[str, Any]] = ...,
     ) -> None: ...
 
 class Clamp(Given, ClampConfig):

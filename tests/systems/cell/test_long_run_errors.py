@@ -43,7 +43,10 @@ FILES = {
         (['synapse=[{site="tip", start=1.0, count=3}]'], ["[[synapse]] number 1, interval: missing; 3 releases"]),
         (['synapse=[{site="tip", start=1.0, interval=3.0}]'], ["interval: 3 ms between releases, but there is one"]),
         ([*FIELD, "channels.axon=squit"], ["channels.axon: ", "'squit': no such channel set", "squid"]),
-        ([*FIELD, "channels.dendrite=squid"], ["channels.dendrite: unknown key", "soma, axon, basal, apical, other"]),
+        (
+            [*FIELD, "channels.dendrite=squid"],
+            ["channels.dendrite: unknown key", "soma, axon, basal, apical"],
+        ),
         (
             ["physics.constants.k_plus=30.0", "physics.constants.pmca_K=0.07"],
             ["k_plus (27 in the map, 30 in the run)", "pmca_K (0.06 in the map, 0.07 in the run)", "train one"],

@@ -157,7 +157,7 @@ def test_what_cannot_be_used_is_refused_in_one_line(settings, message):
         ([*PULSE, "physics.preset='seed'"], r"physics\.preset: 'seed' is dimensionless"),
         ([*PULSE, "field.file='e.csv'"], r"field\.direction: contradicts field\.file = 'e\.csv'"),
         ([*PULSE, "stimulation.protocol='1Hz'", "stimulation.bursts=3"], r"stimulation\.bursts: .* has its own"),
-        (["channels.dendrite='squid'"], r"channels\.dendrite: unknown key; known here: soma, axon"),
+        (["channels.dendrite='squid'"], r"channels\.dendrite: unknown key; known here: set, soma, axon"),
     ],
 )  # fmt: skip
 def test_contradictions_are_found_before_anything_is_read(settings, message):

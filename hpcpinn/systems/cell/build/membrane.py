@@ -113,8 +113,7 @@ def membrane_of(config: RunConfig, values: Mapping[str, float] | None = None) ->
         if member := current_member(name):
             changes.setdefault(member[0], {}).setdefault(member[1], {})[member[2]] = value
     library = Library(config.channels, changes)
-    with concerning("channels", "constants"):
-        library.check_changes()
+    library.check()
     cable = CableConstants(own["cable.R_i"], own["cable.C_m"], own["cable.temperature"])
     given = config.cable.model_fields_set | {name.removeprefix("cable.") for name in values or {}}
     return Membrane(cable, FieldConstants(own["field.magnitude"]), library, frozenset(given))

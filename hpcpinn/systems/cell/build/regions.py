@@ -38,7 +38,7 @@ class Places:
 
     Attributes:
         kind: SWC type of every part.
-        section: Section of every part.
+        section: Number of the section of every part.
         distance: Way from the soma to the middle of every part, µm.
     """
 
@@ -165,46 +165,56 @@ class Library:
         with concerning("channels", "set"):
             return self.membrane(self.channels.set)
 
-    def region(self, text: str) -> Region:
+    def region(self, text: str, kind: str = "") -> Region:
         """A region by its name, ``node``, ``passive`` or ``aberra-l23:node``, with the constants that differ.
+
+        Args:
+            text: Name of a region of the set, of a membrane, or of both.
+            kind: Region to take of a membrane that has regions where `text` names none; empty: it has to.
 
         Raises:
             InputError: There is no such region or membrane.
         """
-        return self._changed(self._region(text))
-
-    def _region(self, text: str) -> Region:
         name, _, region = text.partition(SEPARATOR)
-        if region:
-            return self.membrane(name).at(region)
-        if name in self.base.regions:
-            return self.base.at(name)
-        if is_known(name) or name in self.channels.declared or not self.base.whole:
-            found = self.membrane(name) if is_known(name) or name in self.channels.declared else self.base
-            return found.at("" if found.whole else name)
-        return self.membrane(name).at("")
+        if not region and name in self.base.regions:
+            return self._changed(self.base.at(name))
+        found = self.base if name == self.base.name else self.membrane(name)
+        if not (region or kind or found.whole):
+            raise InputError(
+                f"channels {name!r} has regions; write one of them, such as {name}{SEPARATOR}{next(iter(found.regions))}"
+            )
+        return self._changed(found.at(region or kind))
 
     def of_type(self, kind: str) -> Region:
         """The membrane of one of the standard types, as [channels] says or as the set has it."""
         own = getattr(self.channels, kind)
         with concerning("channels", "set" if own is None else kind):
-            return self._changed(self.base.at(kind)) if own is None else self.region(own)
+            return self._changed(self.base.at(kind)) if own is None else self.region(own, kind)
 
     def _changed(self, region: Region) -> Region:
         changes = self._changes.get(region.channels.name, {})
         return Region(region.name, with_constants(region.channels, changes), region.C_m, region.R_i, region.profiles)
 
-    def check_changes(self) -> None:
-        """Looks at the constants that differ: whether there is such a set, and such a current in it.
+    def check(self) -> None:
+        """Looks at everything that is named, also for parts that a cell does not have.
 
         Raises:
-            InputError: There is none.
+            InputError: There is no such membrane, region or current.
         """
-        for name, currents in self._changes.items():
-            membrane, _, region = name.partition(SEPARATOR)
-            base = self.base
-            found = base if membrane == base.name else self.membrane(membrane)
-            with_constants(found.at(region).channels, currents)
+        given = self.channels
+        for kind in STANDARD.values():
+            if getattr(given, kind) is not None:
+                self.of_type(kind)
+        for kind, region in given.types.items():
+            with concerning("channels", "types", kind):
+                self.region(region)
+        with concerning("channels", "other"):
+            self.region(given.other)
+        with concerning("channels", "constants"):
+            for name, currents in self._changes.items():
+                membrane, _, region = name.partition(SEPARATOR)
+                found = self.base if membrane == self.base.name else self.membrane(membrane)
+                with_constants(found.at(region).channels, currents)
 
 
 def coat(library: Library, cable: Cable, places: Places, where: str = "cell") -> Coating:
@@ -213,7 +223,7 @@ def coat(library: Library, cable: Cable, places: Places, where: str = "cell") ->
     Args:
         library: Membranes, and the table [channels] with what has which.
         cable: The whole cell.
-        places: Its parts.
+        places: Parts of the cell.
         where: What the cell is called in warnings; empty: none are wanted.
 
     Raises:
