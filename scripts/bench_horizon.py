@@ -212,7 +212,7 @@ def main() -> None:
     ratio, k_r = jnp.asarray(cells.ratio), flow_map.constants
     splitting = Splitting(FlowMapReaction(flow_map), diffusion, ratio, binding=k_r)
     rest = ReactionState(np.full(cells.n, k.c_rest), np.full(cells.n, k.b_rest))
-    excursion = Excursion(cells.volume, ReactionState.of(k.rest), floor=5e-3)
+    excursion = Excursion.of_cytosol(cells.volume, ReactionState.of(k.rest), floor=5e-3)
     search = {"tolerance": given.tolerance, "longest": 1e-3 * given.longest, "stops": TRAIN.ticks()}
     ends = pulse_windows(splitting, rest, tables[0], excursion, **search).ends
     halves = np.sort(np.append(ends, (np.append(0, ends[:-1]) + ends) // 2))

@@ -154,7 +154,7 @@ def main() -> None:
     ratio, k_r = jnp.asarray(cells.ratio), flow_map.constants
     splitting = Splitting(FlowMapReaction(flow_map), diffusion, ratio, binding=k_r)
     rest = ReactionState(np.full(cells.n, k.c_rest), np.full(cells.n, k.b_rest))
-    excursion = Excursion(cells.volume, ReactionState.of(k.rest), floor=FLOOR)
+    excursion = Excursion.of_cytosol(cells.volume, ReactionState.of(k.rest), floor=FLOOR)
     begin = time.perf_counter()
     search = {
         "tolerance": given.tolerance,

@@ -84,9 +84,9 @@ class Stimulation(Given, StimulationConfig):
 
 
 class Channels(Given, ChannelsConfig):
-    """Ion channels of every type of neurite, by name: passive, squid or code."""
+    """Ion channels: ``hp.Channels("aberra-l23", types={5: "myelin", 6: "unmyelinated", 7: "node"})``."""
 
-    table, order = "channels", ("soma", "axon", "basal", "apical", "other")
+    table, order = "channels", ("set", "soma", "axon", "basal", "apical", "other")
 
 
 class Voltage(Given, VoltageConfig):

@@ -72,13 +72,13 @@ class Calcium(Given, PhysicsConfig):
 class Channels(Given, ChannelsConfig):
     def __init__(
         self,
+        set: str = "squid",
         soma: str | None = None,
         axon: str | None = None,
         basal: str | None = None,
         apical: str | None = None,
         other: str = "passive",
         *,
-        set: str = "squid",
         types: Mapping[str, str] = ...,
         region: Sequence[RegionConfig | Mapping[str, Any]] = ...,
         constants: Mapping[str, Mapping[str, CurrentConfig | Mapping[str, Any]]] = ...,

@@ -180,9 +180,8 @@ class Library:
             return self._changed(self.base.at(name))
         found = self.base if name == self.base.name else self.membrane(name)
         if not (region or kind or found.whole):
-            raise InputError(
-                f"channels {name!r} has regions; write one of them, such as {name}{SEPARATOR}{next(iter(found.regions))}"
-            )
+            first = next(iter(found.regions))
+            raise InputError(f"channels {name!r} has regions; write one of them, such as {name}{SEPARATOR}{first}")
         return self._changed(found.at(region or kind))
 
     def of_type(self, kind: str) -> Region:
