@@ -46,6 +46,7 @@ if TYPE_CHECKING:
     from hpcpinn.systems.cell.front import Field as Field
     from hpcpinn.systems.cell.front import Flux as Flux
     from hpcpinn.systems.cell.front import Learned as Learned
+    from hpcpinn.systems.cell.front import Placement as Placement
     from hpcpinn.systems.cell.front import Probe as Probe
     from hpcpinn.systems.cell.front import Reticulum as Reticulum
     from hpcpinn.systems.cell.front import Stimulation as Stimulation
@@ -64,6 +65,7 @@ _OFFERED = (
     "Field",
     "Flux",
     "Learned",
+    "Placement",
     "Probe",
     "Reticulum",
     "Stimulation",

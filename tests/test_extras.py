@@ -78,6 +78,19 @@ def gives_ranks() -> None:
         assert (ranks.rank, ranks.size) == (0, 1)
 
 
+def gives_heads(folder: Path) -> None:
+    """tms: fields of gmsh 4 files and of images."""
+    needs("tms", "meshio", "nibabel")
+    from hpcpinn.physics.stimulation.head.mesh_file import read_mesh_field
+    from tests.physics.head.heads import head_with
+
+    corners = np.array([[0.0, 0.0, 0.0], [1.0, 1.0, 1.0]])
+    path = head_with(
+        folder / "head.msh", lambda places: np.tile([1.0, 2.0, 3.0], (len(places), 1)), corners, kind="gmsh"
+    )
+    np.testing.assert_allclose(read_mesh_field(path).at(corners), [[1.0, 2.0, 3.0]] * 2)
+
+
 def gives_neuron() -> None:
     needs("neuron", "neuron")
     from neuron import h
@@ -121,6 +134,7 @@ PROMISES: dict[str, Callable[[Path], None]] = {
     "mpi": lambda _: gives_ranks(),
     "neuron": lambda _: gives_neuron(),
     "test": lambda _: gives_tests(),
+    "tms": gives_heads,
     "uq": lambda _: gives_draws(),
     "xarray": gives_datasets,
 }
@@ -161,3 +175,13 @@ def test_who_lacks_mpi_is_told(library: str, monkeypatch: pytest.MonkeyPatch) ->
     monkeypatch.setitem(sys.modules, library, None)
     with pytest.raises(InputError, match=rf"^{library} cannot be loaded .*pip install 'hpcpinn\[mpi\]'$"):
         transports.make_communicator(library)
+
+
+def test_who_lacks_meshio_is_told(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    from hpcpinn.physics.stimulation.head.mesh_file import read_mesh_field
+
+    path = tmp_path / "head.msh"
+    path.write_text("$MeshFormat\n4.1 0 8\n$EndMeshFormat\n")
+    monkeypatch.setitem(sys.modules, "meshio", None)
+    with pytest.raises(InputError, match=r"^reading head.msh needs meshio, .*: pip install 'hpcpinn\[tms\]'$"):
+        read_mesh_field(path)

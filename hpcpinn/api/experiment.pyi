@@ -13,6 +13,7 @@ from hpcpinn.systems.cell.front import (
     Flux,
     Learned,
     Morphology,
+    Placement,
     Probe,
     Reticulum,
     Stimulation,
@@ -39,6 +40,7 @@ class Experiment(TypedDict, total=False):
     organelles: Sequence[Reticulum | Keys]
     voltage: Voltage | Keys
     field: Field | Keys
+    placement: Placement | Keys
     stimulation: Stimulation | Keys
     clamps: Sequence[Clamp | Keys]
     channels: Channels | Keys

@@ -78,6 +78,15 @@ def digest_of(path: FilePath) -> str | None:
         return None
 
 
+def is_taken(path: FilePath) -> bool:
+    """Whether a file stands for a large one (`as_taken`)."""
+    try:
+        with path.open("rb") as file:
+            return file.read(len(_TAKEN)) == _TAKEN
+    except OSError:
+        return False
+
+
 def as_taken(contents: bytes, digest: str) -> bytes:
     """A text file that stands for a large one of which it holds what was taken, as long as nobody changes it.
 

@@ -9,7 +9,7 @@ import numpy as np
 from jaxtyping import Array, Float
 from numpy import ndarray
 
-from hpcpinn.io.draws import Placement
+from hpcpinn.io.draws import NextObservation
 
 
 @dataclass(frozen=True)
@@ -66,7 +66,7 @@ def next_observation(
     covariance: Float[ndarray, "p p"],
     noise: float,
     among: Candidates,
-) -> Placement:
+) -> NextObservation:
     """The best place and time for one more observation.
 
     Args:
@@ -85,7 +85,7 @@ def next_observation(
     gain = gains(np.stack([np.asarray(column) for column in columns], axis=1), covariance, noise)
     gain = gain.reshape(len(t), len(y), len(x))
     when, row, column = np.unravel_index(int(np.argmax(gain)), gain.shape)
-    return Placement(
+    return NextObservation(
         x=x, y=y, t=t, over_places=gain[when], over_times=gain[:, row, column],
         best=np.array([x[column], y[row], t[when]]), gain=float(gain[when, row, column]),
     )  # fmt: skip

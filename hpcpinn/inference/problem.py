@@ -12,7 +12,7 @@ from hpcpinn.core.parameters import Bounds
 from hpcpinn.inference.fits import Fitting, make_fit
 from hpcpinn.inference.forward_model import At, ForwardModel, is_traced, solve
 from hpcpinn.inference.gauss_newton import Prior
-from hpcpinn.io.draws import Placement
+from hpcpinn.io.draws import NextObservation
 from hpcpinn.io.inference import FieldBands
 from hpcpinn.io.observations import Observations
 
@@ -96,7 +96,7 @@ class InverseProblem:
     groups: Groups | None = None
     meshed_at: "Callable[[Float[ndarray, ' p']], InverseProblem] | None" = None
     over_fields: Callable[[Any, Float[ndarray, "p p"]], FieldBands] | None = None
-    placed: "Callable[[Fitted], Placement] | None" = None
+    placed: "Callable[[Fitted], NextObservation] | None" = None
     bounds: Mapping[str, Bounds] = field(default_factory=dict)
 
     @property

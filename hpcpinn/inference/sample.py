@@ -25,7 +25,7 @@ from hpcpinn.inference.nuts import Chain, Effort, dispersed_start, log_posterior
 from hpcpinn.inference.nuts import sample as chain_of
 from hpcpinn.inference.problem import InverseProblem, Observed
 from hpcpinn.inference.verdict import InferenceVerdict
-from hpcpinn.io.draws import OF_CHAINS, Draws, Placement, netcdf_path, write_draws, write_netcdf
+from hpcpinn.io.draws import OF_CHAINS, Draws, NextObservation, netcdf_path, write_draws, write_netcdf
 from hpcpinn.io.inference import write_inference
 from hpcpinn.io.inputs import Destination
 from hpcpinn.io.metrics import write_metrics
@@ -82,7 +82,7 @@ class Sampled:
 
     inference: Inference
     draws: Draws
-    placement: Placement | None
+    placement: NextObservation | None
     lost: int
     seconds_sampling: float
 

@@ -73,7 +73,7 @@ class Draws:
 
 
 @dataclass(frozen=True)
-class Placement:
+class NextObservation:
     """What one more observation would tell, where and when: by how much it shrinks the log-volume of the posterior.
 
     Attributes:
@@ -102,7 +102,9 @@ def netcdf_path(result: str | Path) -> Path:
     return beside(result, "nc")
 
 
-def write_draws(path: str | Path, communicator: "Communicator", draws: Draws, placement: Placement | None) -> None:
+def write_draws(
+    path: str | Path, communicator: "Communicator", draws: Draws, placement: NextObservation | None
+) -> None:
     """Adds draws to the result of an inference. Collective over all ranks.
 
     Raises:
@@ -111,7 +113,7 @@ def write_draws(path: str | Path, communicator: "Communicator", draws: Draws, pl
     storage.on_root(communicator, Path(path), "", _write_draws, Path(path), draws, placement)
 
 
-def _write_draws(path: Path, draws: Draws, placement: Placement | None) -> None:
+def _write_draws(path: Path, draws: Draws, placement: NextObservation | None) -> None:
     content = {f"draws/{name}": getattr(draws, name) for name in _ARRAYS}
     content |= {f"draws/{name}": figure for name, figure in draws.figures.items()}
     content |= {} if placement is None else {f"placement/{name}": value for name, value in vars(placement).items()}
@@ -135,7 +137,7 @@ def read_draws(path: str | Path) -> Draws | None:
     return Draws(**{name: named[name] for name in _ARRAYS}, figures=figures)
 
 
-def read_placement(path: str | Path) -> Placement | None:
+def read_placement(path: str | Path) -> NextObservation | None:
     """Where the next observation tells most, by the draws of an inference; None where it has none. Serial.
 
     Raises:
@@ -144,7 +146,7 @@ def read_placement(path: str | Path) -> Placement | None:
     with storage.open_existing(Path(path), INFERENCE_FORMAT, INFERENCE_FORMAT_VERSION) as file:
         found = datasets.read(file, PLACEMENT)
     named: dict[str, Any] = {name.removeprefix("placement/"): values for name, values in found.items()}
-    return Placement(**named | {"gain": float(named["gain"])}) if named else None
+    return NextObservation(**named | {"gain": float(named["gain"])}) if named else None
 
 
 def write_netcdf(

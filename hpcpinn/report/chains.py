@@ -4,7 +4,7 @@ from pathlib import Path
 
 import numpy as np
 
-from hpcpinn.io.draws import Draws, Placement
+from hpcpinn.io.draws import Draws, NextObservation
 from hpcpinn.io.estimates import Estimates
 from hpcpinn.report.canvas import CYCLE, canvas
 from hpcpinn.report.heading import Heading
@@ -32,7 +32,7 @@ def draw_chains(path: Path, result: Estimates, draws: Draws, heading: Heading | 
             ranks.set(xlabel="rank among all draws", ylabel="relative frequency", xlim=(0.0, 1.0), ylim=(0.0, None))
 
 
-def draw_placement(path: Path, placement: Placement, heading: Heading | None = None) -> None:
+def draw_placement(path: Path, placement: NextObservation, heading: Heading | None = None) -> None:
     """By how much one more observation shrinks the log-volume of the posterior: by place, and by time."""
     x, y, t = placement.best
     with canvas(path, 6.6, 2.8, heading) as figure:

@@ -5,7 +5,7 @@ from pathlib import Path
 import numpy as np
 from scipy.stats import norm
 
-from hpcpinn.io.draws import Draws, Placement
+from hpcpinn.io.draws import Draws, NextObservation
 from hpcpinn.io.geometry import Tree
 from hpcpinn.io.inference import InferenceResult
 from hpcpinn.report.bands import draw_bands, draw_cell
@@ -20,7 +20,7 @@ def draw_inference(
     result: InferenceResult,
     folder: Path,
     draws: Draws | None = None,
-    placement: Placement | None = None,
+    placement: NextObservation | None = None,
     *,
     suffix: str = "png",
     heading: Heading | None = None,

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from hpcpinn.errors import InputError
-from hpcpinn.io.draws import OF_CHAINS, Draws, Placement, read_draws, read_placement, write_draws
+from hpcpinn.io.draws import OF_CHAINS, Draws, NextObservation, read_draws, read_placement, write_draws
 from hpcpinn.io.geometry import Box, Points, Tree
 from hpcpinn.io.inference import Bands, Check, FieldBands, InferenceResult, read_inference, write_inference
 from hpcpinn.io.inputs import Destination
@@ -116,7 +116,7 @@ def chains() -> Draws:
 def test_draws_of_chains_and_where_to_look_next_come_back(communicator, tmp_path):
     write_inference(Destination(tmp_path / "i.h5"), communicator, bare())
     x, y, t = np.arange(3.0), np.arange(2.0), np.arange(4.0)
-    placement = Placement(x, y, t, np.ones((2, 3)), np.ones(4), np.array([1.0, 0.0, 2.0]), 0.7)
+    placement = NextObservation(x, y, t, np.ones((2, 3)), np.ones(4), np.array([1.0, 0.0, 2.0]), 0.7)
     write_draws(tmp_path / "i.h5", communicator, chains(), placement)
     found = read_draws(tmp_path / "i.h5")
     same(chains(), found)

@@ -38,7 +38,7 @@ class CellSystem:
         **{
             name: f"hpcpinn.systems.cell.front:{name}"
             for name in (
-                "Buffer", "Calcium", "Channels", "Clamp", "Field", "Flux", "Learned", "Probe", "Reticulum",
+                "Buffer", "Calcium", "Channels", "Clamp", "Field", "Flux", "Learned", "Placement", "Probe", "Reticulum",
                 "Stimulation", "Synapse", "Traces", "Voltage",
             )
         },

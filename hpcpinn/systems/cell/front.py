@@ -17,7 +17,13 @@ from hpcpinn.systems.cell.config.schema import (
     SynapseConfig,
     VoltageConfig,
 )
-from hpcpinn.systems.cell.config.stimulation import ChannelsConfig, ClampConfig, FieldConfig, StimulationConfig
+from hpcpinn.systems.cell.config.stimulation import (
+    ChannelsConfig,
+    ClampConfig,
+    FieldConfig,
+    PlacementConfig,
+    StimulationConfig,
+)
 
 
 class Calcium(Given, PhysicsConfig):
@@ -77,6 +83,12 @@ class Field(Given, FieldConfig):
     table, order = "field", ("magnitude", "direction")
 
 
+class Placement(Given, PlacementConfig):
+    """How the cell lies in the head, for fields that are known there."""
+
+    table, order = "placement", ("position", "axis", "azimuth")
+
+
 class Stimulation(Given, StimulationConfig):
     """When the field is there: a protocol by its name, or trains of bursts of pulses; one pulse by default."""
 
@@ -116,6 +128,7 @@ __all__ = [
     "Flux",
     "Learned",
     "Morphology",
+    "Placement",
     "Probe",
     "Reticulum",
     "Stimulation",

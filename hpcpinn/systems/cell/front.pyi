@@ -23,6 +23,7 @@ from hpcpinn.systems.cell.config.stimulation import (
     ClampConfig,
     CurrentConfig,
     FieldConfig,
+    PlacementConfig,
     RegionConfig,
     StimulationConfig,
 )
@@ -100,7 +101,12 @@ class Field(Given, FieldConfig):
         magnitude: float | None = None,
         direction: Sequence[float] = ...,
         *,
+        polar: float | None = None,
+        azimuth: float | None = None,
         file: str | PathLike[str] | None = None,
+        name: str = "E",
+        tissue: Sequence[int] = ...,
+        outside: Literal["refuse", "nearest"] = "refuse",
     ) -> None: ...
 
 class Flux(Given, FluxConfig):
@@ -134,6 +140,16 @@ class Morphology(Given, MorphologyConfig):
         merge_below: float | str = 1.0,
         er_fraction: float = 0.0,
         er_radius: float | str = 0.0,
+    ) -> None: ...
+
+class Placement(Given, PlacementConfig):
+    def __init__(
+        self,
+        position: Sequence[float] | None = None,
+        axis: Sequence[float] | None = None,
+        azimuth: float = 0.0,
+        *,
+        cell_axis: Sequence[float] = ...,
     ) -> None: ...
 
 class Probe(Given, ProbeConfig):

@@ -16,7 +16,7 @@ from hpcpinn.inference.placement import Candidates, next_observation
 from hpcpinn.inference.problem import InverseProblem, Observed
 from hpcpinn.inference.study import DataSets, Synthesis
 from hpcpinn.io import observations as table
-from hpcpinn.io.draws import Placement
+from hpcpinn.io.draws import NextObservation
 from hpcpinn.io.observations import IN_A_PLANE, Observations, read_observations
 from hpcpinn.parallel.communicator import Communicator
 from hpcpinn.physics.dopamine import DopamineConstants, exact
@@ -159,7 +159,7 @@ def _observed(config: SquareConfig) -> Observed:
     return Observed(seen, source, truth)
 
 
-def _placed(half_width: float, found: Fitted) -> Placement:
+def _placed(half_width: float, found: Fitted) -> NextObservation:
     """Made with the noise that is usual among the observations, no later than the last of them."""
     model, seen = found.problem.model, found.observed.observations
     assert is_traced(model)

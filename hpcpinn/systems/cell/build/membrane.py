@@ -4,8 +4,6 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 import numpy as np
-from jaxtyping import Float
-from numpy import ndarray
 
 from hpcpinn.config.plausible import findings
 from hpcpinn.core.plausibility import finding
@@ -13,7 +11,7 @@ from hpcpinn.errors import InputError, Key, concerning, spelled
 from hpcpinn.morphology import Cable, parse_site
 from hpcpinn.morphology.compartments import Compartments, compartments, counts_of_length, d_lambda_counts
 from hpcpinn.physics.membrane_constants import CableConstants, FieldConstants
-from hpcpinn.physics.stimulation.field import ElectricField, quasipotential, read_field, uniform_field
+from hpcpinn.systems.cell.build.field import peak_quasipotential
 from hpcpinn.systems.cell.build.regions import (
     Coating,
     Library,
@@ -166,34 +164,6 @@ def compartments_of(config: RunConfig, cable: Cable, membrane: Membrane) -> Comp
     return compartments(cable, np.maximum(counts, counts_of_length(cable, config.cable.longest)))
 
 
-def peak_quasipotential(config: RunConfig, cells: Compartments, magnitude: float) -> Float[ndarray, " points"]:
-    """ψ of the field's peak at all points, mV (EQUATIONS §2).
-
-    Args:
-        config: The run description.
-        cells: The points.
-        magnitude: Magnitude of the field, V/m, or the factor of a sampled one.
-
-    Raises:
-        InputError: A direction or a file that cannot be used.
-    """
-    psi = magnitude * unit_quasipotential(config, cells)
-    field_of(config).warn_of_guesses(cells.cable, magnitude)
-    return psi
-
-
-def unit_quasipotential(config: RunConfig, cells: Compartments) -> Float[ndarray, " points"]:
-    """ψ of a field of magnitude 1, or of the sampled one as it is, at all points, mV.
-
-    Raises:
-        InputError: A direction or a file that cannot be used.
-    """
-    field = field_of(config)
-    with concerning("field", "file" if config.field.file is not None else "direction"):
-        psi: Float[ndarray, " points"] = quasipotential(cells.cable, field)[cells.node]
-    return psi
-
-
 def clamped_compartments(config: RunConfig, cells: Compartments, cable: Cable) -> tuple[int, ...]:
     """The compartment of every clamp.
 
@@ -211,19 +181,6 @@ def step_rule(config: RunConfig) -> VoltageStepRule:
     """Lengths of the voltage's steps."""
     own = config.cable
     return VoltageStepRule(own.step, min(own.pulse_step, own.step), own.quiet_step)
-
-
-def field_of(config: RunConfig) -> ElectricField:
-    """The field at its peak; of a sampled one before `field.magnitude` scales it.
-
-    Raises:
-        InputError: An unusable direction or file.
-    """
-    if config.field.file is not None:
-        with concerning("field", "file"):
-            return read_field(config.field.file)
-    with concerning("field", "direction"):
-        return uniform_field(1.0, config.field.direction)
 
 
 _DRIVING = ("current", "field", "capacitance", "axial resistivity", "conductance")

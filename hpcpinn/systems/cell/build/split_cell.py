@@ -16,6 +16,7 @@ from hpcpinn.morphology.compartments import Compartments
 from hpcpinn.morphology.interpolation import tree_weights
 from hpcpinn.networks.trunk import split_features
 from hpcpinn.systems.cell.build.constants import constants_of, first_of
+from hpcpinn.systems.cell.build.field import peak_quasipotential
 from hpcpinn.systems.cell.build.geometry import (
     check_organelles,
     cut,
@@ -29,7 +30,6 @@ from hpcpinn.systems.cell.build.membrane import (
     clamped_compartments,
     compartments_of,
     membrane_of,
-    peak_quasipotential,
 )
 from hpcpinn.systems.cell.build.morphology import load_cable
 from hpcpinn.systems.cell.build.population import Member

@@ -4,7 +4,8 @@ import numpy as np
 
 from hpcpinn.config.inputs import input_names
 from hpcpinn.morphology.compartments import Compartments
-from hpcpinn.physics.stimulation.field import as_table, read_field
+from hpcpinn.physics.stimulation.field import as_table
+from hpcpinn.systems.cell.build.field import field_of
 from hpcpinn.systems.cell.build.membrane import compartments_of, membrane_of
 from hpcpinn.systems.cell.build.morphology import load_cable
 from hpcpinn.systems.cell.build.population import members_of
@@ -23,10 +24,16 @@ def taken(described: RunConfig, key: str) -> bytes | None:
     """
     if not key.endswith("field.file") or described.parameter:  # what is learned may move the places
         return None
-    file = input_names(described)[key]
-    places = [_compartments(one.config).cable.xyz for one in members_of(described) if one.config.field.file == file]
-    xyz = np.unique(np.reshape(np.concatenate(places), (-1, 3)), axis=0)
-    return as_table(xyz, read_field(file)(xyz)).encode()
+    file, found = input_names(described)[key], []
+    for one in members_of(described):
+        if one.config.field.file == file:
+            cable = _compartments(one.config).cable
+            xyz = np.unique(cable.xyz.reshape(-1, 3), axis=0)
+            found.append(np.hstack([xyz, field_of(one.config, cable)(xyz)]))
+    rows = np.unique(np.concatenate(found), axis=0)
+    if len(np.unique(rows[:, :3], axis=0)) < len(rows):
+        return None  # members lie differently in the head, and see different fields in one place of their own frames
+    return as_table(rows[:, :3], rows[:, 3:]).encode()
 
 
 def _compartments(config: RunConfig) -> Compartments:

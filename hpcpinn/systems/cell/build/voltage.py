@@ -13,7 +13,8 @@ from hpcpinn.morphology.compartments import Compartments
 from hpcpinn.morphology.interpolation import tree_weights
 from hpcpinn.physics import voltage
 from hpcpinn.systems.cell.build.constants import time_unit_of
-from hpcpinn.systems.cell.build.membrane import driven_cable, impossible_voltage, membrane_of, unit_quasipotential
+from hpcpinn.systems.cell.build.field import unit_quasipotential
+from hpcpinn.systems.cell.build.membrane import driven_cable, impossible_voltage, membrane_of
 from hpcpinn.systems.cell.build.morphology import load_cable
 from hpcpinn.systems.cell.build.stimulus import warn_of_pulses_after_the_end
 from hpcpinn.systems.cell.config.learnable import drives_voltage

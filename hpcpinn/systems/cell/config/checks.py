@@ -160,8 +160,19 @@ def _stimulation(config: RunConfig) -> Iterator[Problem]:
         table, given = ("field", field) if field.model_fields_set else ("stimulation", stimulation)
         key = sorted(given.model_fields_set)[0]
         yield (table, key), "pulses need a field; give field.magnitude (V/m), or field.file"
-    if field.file is not None and "direction" in field.model_fields_set:
-        yield ("field", "direction"), f"contradicts field.file = {field.file!r}; give one of the two"
+    for key in ("direction", "polar", "azimuth"):
+        if field.file is not None and key in field.model_fields_set:
+            yield ("field", key), f"contradicts field.file = {field.file!r}; give one of the two"
+    if field.has_angles and "direction" in field.model_fields_set:
+        yield (
+            ("field", "direction"),
+            "contradicts field.polar and field.azimuth, which are one; give one of the two",
+        )
+    if field.polar is None and field.azimuth is not None:
+        yield (
+            ("field", "azimuth"),
+            "is an angle about +y, and says nothing without field.polar, the one to it; give both",
+        )
     if stimulation.protocol is not None:
         for key in _PULSES:
             if key in stimulation.model_fields_set:

@@ -16,11 +16,14 @@ SHARED_BUT = (
     "channels.basal",
     "channels.apical",
     "channels.other",
+    "field.azimuth",
     "field.direction",
     "field.file",
     "field.magnitude",
+    "field.polar",
     "physics.constants.vdcc_density",
     "physics.constants.vdcc_permeability",
+    "placement.azimuth",
 )
 """Keys in which the members of a population may differ; all else they share."""
 

@@ -47,6 +47,7 @@ from hpcpinn.systems.cell.config.stimulation import (
     ChannelsConfig,
     ClampConfig,
     FieldConfig,
+    PlacementConfig,
     StimulationConfig,
 )
 
@@ -317,6 +318,7 @@ class RunConfig(Description):
     organelle: Annotated[tuple[OrganelleConfig, ...], several()] = ()
     voltage: VoltageConfig = VoltageConfig()
     field: FieldConfig = FieldConfig()
+    placement: PlacementConfig = PlacementConfig()
     stimulation: StimulationConfig = StimulationConfig()
     clamp: Annotated[tuple[ClampConfig, ...], several()] = ()
     channels: ChannelsConfig = ChannelsConfig()

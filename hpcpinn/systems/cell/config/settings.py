@@ -9,8 +9,8 @@ from hpcpinn.systems.cell.config.checks import following
 from hpcpinn.systems.cell.config.schema import RunConfig
 
 RESUMABLE = (
-    "morphology", "physics", "buffer", "organelle", "voltage", "field", "stimulation", "clamp", "channels", "cable",
-    "synapse", "flux", "pieces",
+    "morphology", "physics", "buffer", "organelle", "voltage", "field", "placement", "stimulation", "clamp",
+    "channels", "cable", "synapse", "flux", "pieces",
 )  # fmt: skip
 """Tables that shape the state of every run; others do so where their windows or networks are used."""
 

@@ -1,7 +1,7 @@
 """Tables of the run description that make the voltage a thing to solve: field, pulses, clamps, membrane."""
 
 from collections.abc import Mapping
-from typing import Annotated
+from typing import Annotated, Literal
 
 from pydantic import BeforeValidator, Field
 
@@ -24,23 +24,65 @@ from hpcpinn.core.plausibility import QUANTITIES
 from hpcpinn.physics.membrane_constants import CableConstants, Current, FieldConstants
 from hpcpinn.physics.membrane_tables import MembraneTable
 
+Angle = Annotated[Finite, Field(ge=-360.0, le=360.0)]
+"""Degrees."""
+Label = Annotated[int, Field(ge=0, le=10**6)]
+"""Label of a tissue."""
+
 
 class FieldConfig(whole_table(FieldConstants)):  # type: ignore[misc]
-    """The induced electric field at its peak: uniform, or sampled in space.
+    """The induced electric field at its peak: uniform, or from a file.
 
     Attributes:
         direction: Direction of a uniform field, of any length: the end of a cable that it points to depolarises.
-        file: CSV of samples, `x,y,z,Ex,Ey,Ez` in µm and V/m. In a job file a relative path starts
-            at the job file.
+        polar: Angle between a uniform field and the cell's +y, degrees; in the place of `direction`.
+        azimuth: Angle of a uniform field about +y by the right hand, degrees: 0 towards +x, 90 towards −z.
+        file: Field from a file. In the head, in mm, where `[placement]` says how the cell lies: `.msh` of SimNIBS,
+            `.nii` or `.nii.gz` of vectors. Along the cell: CSV of samples, `x,y,z,Ex,Ey,Ez` in µm and V/m. In a job
+            file a relative path starts at the job file.
+        name: Name of the field in a `.msh` file: vectors, V/m.
+        tissue: Labels of the tissues of a `.msh` file in which the cell lies, the one that counts first where they
+            meet: 2 is grey matter, 1 white matter.
+        outside: What to do where a file does not know the field: `refuse` the run, or take that of the `nearest`
+            place where it does.
     """
 
     direction: Annotated[tuple[Finite, Finite, Finite], Field(strict=False)] = (0.0, 1.0, 0.0)
+    polar: Annotated[Finite, Field(ge=0.0, le=180.0)] | None = None
+    azimuth: Angle | None = None
     file: File | None = None
+    name: Text = "E"
+    tissue: Annotated[tuple[Label, ...], several(min_length=1)] = (2,)
+    outside: Literal["refuse", "nearest"] = "refuse"
 
     @property
     def is_given(self) -> bool:
         """Whether there is a field."""
         return self.magnitude is not None or self.file is not None
+
+    @property
+    def has_angles(self) -> bool:
+        """Whether the direction of a uniform field is given by angles."""
+        return self.polar is not None or self.azimuth is not None
+
+
+class PlacementConfig(Table):
+    """How the cell lies in the head, for fields that are known there; all lengths in mm, directions of any length.
+
+    Attributes:
+        position: Place in the head of the cell's root, which is its soma; with `surface` the root lies below the place
+            of the surface that is nearest to this one.
+        axis: Direction in the head of the cell's depth axis, out of the cortex; with `surface` its outward normal if
+            left out.
+        azimuth: Turn of the cell about that axis by the right hand, degrees; at 0 the depth axis was brought there by
+            the smallest turn.
+        cell_axis: Depth axis in the cell's frame, towards the pia.
+    """
+
+    position: Annotated[tuple[Finite, Finite, Finite] | None, Field(strict=False)] = None
+    axis: Annotated[tuple[Finite, Finite, Finite] | None, Field(strict=False)] = None
+    azimuth: Angle = 0.0
+    cell_axis: Annotated[tuple[Finite, Finite, Finite], Field(strict=False)] = (0.0, 1.0, 0.0)
 
 
 class StimulationConfig(Table):

@@ -15,6 +15,7 @@ from numpy import ndarray
 from hpcpinn.errors import InputError
 from hpcpinn.io import Result
 from hpcpinn.morphology.cable import Cable
+from hpcpinn.morphology.directions import direction_of
 from hpcpinn.morphology.sites import parse_site, place
 from hpcpinn.report.canvas import halo
 from hpcpinn.report.heading import abridged
@@ -159,7 +160,9 @@ def field_entry(config: Mapping[str, Any]) -> Line2D | None:
         return Line2D([], [], marker="$E$", ms=6.0, label=f"field of {Path(given['file']).name}", **style)
     if not given.get("magnitude"):
         return None
-    direction = np.sign(given["magnitude"]) * np.asarray(given["direction"], float)
+    polar, azimuth = given.get("polar"), given.get("azimuth") or 0.0
+    along = given["direction"] if polar is None else direction_of(polar, azimuth)
+    direction = np.sign(given["magnitude"]) * np.asarray(along, float)
     size = float(np.linalg.norm(direction))
     if size == 0.0:
         return None

@@ -1,0 +1,113 @@
+"""From a run description to the field at its peak: read, placed, and its quasipotential along the cell."""
+
+from contextlib import AbstractContextManager
+from pathlib import Path
+
+import numpy as np
+from jaxtyping import Float
+from numpy import ndarray
+
+from hpcpinn.config.inputs import is_taken
+from hpcpinn.errors import InputError, concerning
+from hpcpinn.morphology import Cable
+from hpcpinn.morphology.compartments import Compartments
+from hpcpinn.morphology.directions import direction_of
+from hpcpinn.physics.stimulation.field import ElectricField, quasipotential, read_field, uniform_field
+from hpcpinn.physics.stimulation.head.mesh_file import read_mesh_field
+from hpcpinn.physics.stimulation.head.placed import HeadField, PlacedField
+from hpcpinn.physics.stimulation.head.placement import HeadPlacement, turn
+from hpcpinn.systems.cell.config.schema import RunConfig
+
+
+def peak_quasipotential(config: RunConfig, cells: Compartments, magnitude: float) -> Float[ndarray, " points"]:
+    """ψ of the field's peak at all points, mV (EQUATIONS §2).
+
+    Args:
+        config: The run description.
+        cells: The points.
+        magnitude: Magnitude of the field, V/m, or the factor of one from a file.
+
+    Raises:
+        InputError: A direction or a file that cannot be used.
+    """
+    field = field_of(config, cells.cable)
+    with _concerning_the_field(config):
+        psi = quasipotential(cells.cable, field)
+    field.warn_of_guesses(cells.cable, magnitude)
+    return np.asarray(magnitude * psi[cells.node])
+
+
+def unit_quasipotential(config: RunConfig, cells: Compartments) -> Float[ndarray, " points"]:
+    """ψ of a field of magnitude 1, or of one from a file as it is, at all points, mV.
+
+    Raises:
+        InputError: A direction or a file that cannot be used.
+    """
+    field = field_of(config, cells.cable)
+    with _concerning_the_field(config):
+        psi: Float[ndarray, " points"] = quasipotential(cells.cable, field)[cells.node]
+    return psi
+
+
+def field_of(config: RunConfig, cable: Cable) -> ElectricField:
+    """The field at its peak in the cell's frame; of one from a file before `field.magnitude` scales it.
+
+    Args:
+        config: The run description.
+        cable: The cell.
+
+    Raises:
+        InputError: An unusable direction or file, or a cell whose place in the head is not said.
+    """
+    given = config.field
+    if given.file is None:
+        with _concerning_the_field(config):
+            along = given.direction if given.polar is None else direction_of(given.polar, given.azimuth or 0.0)
+            return uniform_field(1.0, along)
+    with _concerning_the_field(config):
+        in_head = None if is_taken(Path(given.file).expanduser()) else _head_field(config)
+        if in_head is None:
+            return read_field(given.file)
+    return PlacedField(in_head, placement_of(config, cable), given.outside)
+
+
+def _head_field(config: RunConfig) -> HeadField | None:
+    """The field of a file in the head; None for one in the cell's frame."""
+    given = config.field
+    assert given.file is not None
+    name = given.file.lower()
+    if name.endswith(".msh"):
+        return read_mesh_field(given.file, given.name, given.tissue)
+    return None
+
+
+def placement_of(config: RunConfig, cable: Cable) -> HeadPlacement:
+    """The map between the cell and the head.
+
+    Args:
+        config: The run description.
+        cable: The cell; its root is what is placed.
+
+    Raises:
+        InputError: Where the cell lies, or how it is turned, is not said or cannot be used.
+    """
+    given = config.placement
+    if given.position is None:
+        raise InputError(
+            "placement.position: not given, and the field is known in the head; say where in it the cell's root lies: "
+            "[x, y, z] in mm, and placement.axis, where its +y points, out of the cortex",
+            ("placement", "position"),
+        )
+    if given.axis is None:
+        raise InputError(
+            "placement.axis: not given; say where the cell's depth axis (+y) points in the head, out of the cortex",
+            ("placement", "axis"),
+        )
+    with concerning("placement", "axis"):
+        rotation = turn(given.cell_axis, given.axis, given.azimuth)
+    return HeadPlacement(cable.xyz[0, 0].copy(), np.array(given.position, float), rotation)
+
+
+def _concerning_the_field(config: RunConfig) -> AbstractContextManager[None]:
+    given = config.field
+    return concerning("field", "file" if given.file is not None else "direction" if given.polar is None else "polar")
