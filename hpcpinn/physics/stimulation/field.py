@@ -86,9 +86,11 @@ class SampledField:
     is within `REACH`. In the place of a sample it is that sample, to the last bit.
     """
 
-    def __init__(self, positions: Float[ndarray, "m 3"], vectors: Float[ndarray, "m 3"], path: str = "field"):
-        """Arguments: positions in µm, vectors in V/m, and the file's name for messages."""
-        self._positions, self._vectors, self._path = positions, vectors, path
+    def __init__(
+        self, positions: Float[ndarray, "m 3"], vectors: Float[ndarray, "m 3"], path: str = "field", fix: str = ""
+    ):
+        """Arguments: positions in µm, vectors in V/m, and for messages the file's name and how to cover a cell."""
+        self._positions, self._vectors, self._path, self._fix = positions, vectors, path, fix
         self._nearest = KDTree(positions)
         from scipy.interpolate import LinearNDInterpolator  # takes long to load, and few runs have a file
 
@@ -125,6 +127,8 @@ class SampledField:
 
     def _advice(self, xyz: Float[ndarray, "n 3"]) -> str:
         """How to make samples cover a cell: in which unit they would."""
+        if self._fix:
+            return self._fix
         low, high = xyz.min(axis=0), xyz.max(axis=0)
         for unit, factor in (("mm", 1e3), ("m", 1e6), ("cm", 1e4), ("nm", 1e-3)):
             scaled = factor * self._positions

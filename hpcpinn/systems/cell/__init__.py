@@ -31,7 +31,7 @@ class CellSystem:
     }
     commands: ClassVar[Mapping[str, str]] = {
         name: f"hpcpinn.systems.cell.commands.{name.replace('-', '_')}"
-        for name in ("inspect", "partition", "protocols", "threshold", "flow-map")
+        for name in ("inspect", "partition", "protocols", "threshold", "locations", "flow-map")
     }
     front: ClassVar[Mapping[str, str]] = {
         "Cell": "hpcpinn.systems.cell.cell:Cell",

@@ -104,6 +104,7 @@ class Field(Given, FieldConfig):
         polar: float | None = None,
         azimuth: float | None = None,
         file: str | PathLike[str] | None = None,
+        locations: str | None = None,
         name: str = "E",
         tissue: Sequence[int] = ...,
         outside: Literal["refuse", "nearest"] = "refuse",

@@ -165,6 +165,160 @@ def test_a_uniform_field_by_two_angles_is_that_along_its_direction(here):
         assert message in str(no.value)
 
 
+def simnibs(field, coords="coords.csv"):
+    """As get_fields_at_coordinates does, with the numbers that NumPy's savetxt writes."""
+    places = np.loadtxt(coords, delimiter=",")
+    assert places.shape[1] == 3
+    np.savetxt("coords_E.csv", field(places), delimiter=",")
+    return places
+
+
+def locations(here, *more):
+    done = forked.command(["locations", "job.toml", "--out", "coords.csv", *more], here, {})
+    assert done.returncode == 0, done.stderr
+    return done.stdout
+
+
+AT_LOCATIONS = ("field.file=coords_E.csv", "field.locations=coords.csv")
+
+
+def image(path, field, low, high, spacing=0.1):
+    nibabel = pytest.importorskip("nibabel", reason="pip install 'hpcpinn[tms]'")
+    shape = np.ceil((high - low) / spacing).astype(int) + 1
+    voxels = np.stack(np.meshgrid(*map(np.arange, shape), indexing="ij"), axis=-1)
+    affine = np.diag([spacing] * 3 + [1.0])
+    affine[:3, 3] = low
+    vectors = field(voxels.reshape(-1, 3) * spacing + low).reshape(*shape, 3)
+    nibabel.save(nibabel.Nifti1Image(vectors, affine), str(path))
+
+
+def test_one_uniform_field_has_one_quasipotential_whichever_way_it_comes(here):
+    """A direction, a mesh, an image, coordinates that SimNIBS was given."""
+    (here / "plain.toml").write_text(PLAIN.replace(repr(2.0 * 3800.0**0.5), repr(3800.0**0.5)) + REST)
+    plain, cells = psi_of("plain.toml")
+    plain = 3800.0**0.5 * plain
+    assert np.ptp(plain) > 5.0
+    around = in_head(cells.cable.xyz.reshape(-1, 3), cells.cable.xyz[0, 0])
+    image("e.nii", uniform, around.min(axis=0) - 0.2, around.max(axis=0) + 0.2)
+    locations(here)
+    simnibs(uniform)
+    for settings in ((), ("field.file=e.nii",), AT_LOCATIONS):
+        psi, _ = psi_of("job.toml", *settings)
+        np.testing.assert_allclose(psi, plain, rtol=0.0, atol=1e-10, err_msg=str(settings))
+
+
+def test_the_locations_are_the_places_at_which_a_run_wants_the_field(here):
+    said = locations(here)
+    assert said.startswith("coords.csv: ") and "get_fields_at_coordinates -s coords.csv" in said
+    places = np.loadtxt("coords.csv", delimiter=",")
+    _, cells = psi_of()
+    wanted = in_head(np.unique(cells.cable.xyz.reshape(-1, 3), axis=0), cells.cable.xyz[0, 0])
+    assert len(places) == len(wanted)
+    np.testing.assert_allclose(places[np.lexsort(places.T)], wanted[np.lexsort(wanted.T)], rtol=0.0, atol=1e-12)
+    told = json.loads(locations(here, "--json"))
+    assert told["count"] == len(places) and told["unit"] == "mm"
+    back = np.array(told["map"]["origin"]) + 1e3 * (places - told["map"]["position"]) @ np.array(
+        told["map"]["rotation"]
+    )
+    np.testing.assert_allclose(in_head(back, cells.cable.xyz[0, 0]), places, atol=1e-12)
+
+
+def test_a_curved_field_at_the_locations_is_that_of_the_places(here):
+    locations(here)
+    simnibs(curved)
+    config = load_config("job.toml", AT_LOCATIONS)
+    cells = compartments_of(config, load_cable(config.morphology), membrane_of(config))
+    xyz = cells.cable.xyz.reshape(-1, 3)
+    wanted = curved(in_head(xyz, cells.cable.xyz[0, 0])) @ ROTATION
+    np.testing.assert_allclose(field_of(config, cells.cable)(xyz), wanted, rtol=0.0, atol=1e-9)
+
+
+def without(places):
+    vectors = uniform(places)
+    vectors[3:5] = np.nan
+    return vectors
+
+
+def test_places_without_a_vector_are_named_or_take_the_nearest(here):
+    locations(here)
+    places = simnibs(without)
+    where = ", ".join(f"{value:.4g}" for value in places[3])
+    with pytest.raises(InputError) as no:
+        psi_of("job.toml", *AT_LOCATIONS)
+    assert (
+        f"coords_E.csv: 2 of {len(places)} rows hold no vector (nan: outside of the mesh), the first is row 4, at"
+        in str(no.value)
+    )
+    assert f"({where}) mm; change [placement], or take the nearest known field there: field.outside" in str(no.value)
+    with pytest.warns(UserWarning, match=rf"2 of {len(places)} rows hold no vector .*: the field there is that of the"):
+        nearest, _ = psi_of("job.toml", *AT_LOCATIONS, "field.outside=nearest")
+    np.testing.assert_allclose(nearest, psi_of()[0], atol=1e-10)
+
+
+def scaled(factor):
+    places = np.loadtxt("coords.csv", delimiter=",")
+    np.savetxt("coords.csv", factor * places, delimiter=",")
+
+
+def write_rows(name, rows):
+    Path(name).write_text("\n".join([*rows, ""]))
+
+
+@pytest.mark.parametrize(
+    ("change", "settings", "message"),
+    [
+        (
+            lambda: scaled(1e3),
+            AT_LOCATIONS,
+            "coords.csv: its coordinates look like µm",
+        ),
+        (
+            lambda: scaled(1e-3),
+            AT_LOCATIONS,
+            "coords.csv: its coordinates look like m",
+        ),
+        (
+            lambda: None,
+            AT_LOCATIONS[:1],
+            "holds vectors without places, as get_fields_at_coordinates writes",
+        ),
+        (lambda: write_rows("coords_E.csv", ["1", "2"]), AT_LOCATIONS, "coords_E.csv: one column: a magnitude"),
+        (lambda: write_rows("coords_E.csv", ["1,2,3"]), AT_LOCATIONS, "coords_E.csv: 1 rows, and coords.csv has"),
+        (
+            lambda: write_rows("coords_E.csv", ["1,2", "3,4"]),
+            AT_LOCATIONS,
+            "coords_E.csv: 2 columns; without",
+        ),
+        (lambda: write_rows("coords_E.csv", ["1,2,3", "1,2"]), AT_LOCATIONS, "coords_E.csv:2: 2 columns, and 3"),
+        (
+            lambda: write_rows("coords_E.csv", ["1,2,3", "1,2,x"]),
+            AT_LOCATIONS,
+            "coords_E.csv:2: column 3 is 'x'",
+        ),
+        (
+            lambda: write_rows("coords.csv", ["1,2", "3,4"]),
+            AT_LOCATIONS,
+            "coords.csv: 2 columns; coordinates are x",
+        ),
+        (lambda: write_rows("coords.csv", ["1,2,nan"]), AT_LOCATIONS, "coords.csv: row 1: a coordinate is not finite"),
+        (lambda: Path("coords.csv").unlink(), AT_LOCATIONS, "coords.csv: no such coordinates file"),
+        (
+            lambda: None,
+            (*AT_LOCATIONS, "placement.azimuth=80"),
+            "hpcpinn locations: cell, [cable] or",
+        ),
+        (lambda: None, (*AT_LOCATIONS, "placement={}"), "placement.position: not given"),
+    ],
+)
+def test_vectors_and_places_that_do_not_go_together_are_one_line(here, change, settings, message):
+    locations(here)
+    simnibs(uniform)
+    change()
+    with pytest.raises(InputError) as no:
+        psi_of("job.toml", *settings)
+    assert message in str(no.value) and "\n" not in str(no.value)
+
+
 def test_an_unusual_size_is_said(here):
     config = load_config("job.toml")
     cable = load_cable(config.morphology)

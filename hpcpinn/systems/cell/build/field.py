@@ -13,9 +13,11 @@ from hpcpinn.morphology import Cable
 from hpcpinn.morphology.compartments import Compartments
 from hpcpinn.morphology.directions import direction_of
 from hpcpinn.physics.stimulation.field import ElectricField, quasipotential, read_field, uniform_field
+from hpcpinn.physics.stimulation.head.at_locations import is_headless, read_at_locations
 from hpcpinn.physics.stimulation.head.mesh_file import read_mesh_field
 from hpcpinn.physics.stimulation.head.placed import HeadField, PlacedField
 from hpcpinn.physics.stimulation.head.placement import HeadPlacement, turn
+from hpcpinn.physics.stimulation.head.voxels import read_voxel_field
 from hpcpinn.systems.cell.config.schema import RunConfig
 
 
@@ -64,21 +66,24 @@ def field_of(config: RunConfig, cable: Cable) -> ElectricField:
         with _concerning_the_field(config):
             along = given.direction if given.polar is None else direction_of(given.polar, given.azimuth or 0.0)
             return uniform_field(1.0, along)
+    file, name = Path(given.file).expanduser(), given.file.lower()
     with _concerning_the_field(config):
-        in_head = None if is_taken(Path(given.file).expanduser()) else _head_field(config)
-        if in_head is None:
+        if is_taken(file):  # a table in the cell's frame, whatever it is called
             return read_field(given.file)
-    return PlacedField(in_head, placement_of(config, cable), given.outside)
-
-
-def _head_field(config: RunConfig) -> HeadField | None:
-    """The field of a file in the head; None for one in the cell's frame."""
-    given = config.field
-    assert given.file is not None
-    name = given.file.lower()
-    if name.endswith(".msh"):
-        return read_mesh_field(given.file, given.name, given.tissue)
-    return None
+        in_head: HeadField | None = None
+        if name.endswith(".msh"):
+            in_head = read_mesh_field(file, given.name, given.tissue)
+        elif name.endswith((".nii", ".nii.gz")):
+            in_head = read_voxel_field(file)
+    if in_head is not None:
+        return PlacedField(in_head, placement_of(config, cable), given.outside)
+    if given.locations is None and not is_headless(file):
+        with _concerning_the_field(config):
+            return read_field(given.file)
+    placement = placement_of(config, cable)
+    with _concerning_the_field(config):
+        places = None if given.locations is None else Path(given.locations).expanduser()
+        return read_at_locations(file, places, placement, given.outside)
 
 
 def placement_of(config: RunConfig, cable: Cable) -> HeadPlacement:

@@ -38,8 +38,10 @@ class FieldConfig(whole_table(FieldConstants)):  # type: ignore[misc]
         polar: Angle between a uniform field and the cell's +y, degrees; in the place of `direction`.
         azimuth: Angle of a uniform field about +y by the right hand, degrees: 0 towards +x, 90 towards −z.
         file: Field from a file. In the head, in mm, where `[placement]` says how the cell lies: `.msh` of SimNIBS,
-            `.nii` or `.nii.gz` of vectors. Along the cell: CSV of samples, `x,y,z,Ex,Ey,Ez` in µm and V/m. In a job
-            file a relative path starts at the job file.
+            `.nii` or `.nii.gz` of vectors, or, with `locations`, the `_E.csv` of get_fields_at_coordinates. Along the
+            cell: CSV of samples, `x,y,z,Ex,Ey,Ez` in µm and V/m. In a job file a relative path starts at the job file.
+        locations: Coordinates that the vectors of `file` were computed at, row by row: mm in the head, as
+            `hpcpinn locations` wrote them.
         name: Name of the field in a `.msh` file: vectors, V/m.
         tissue: Labels of the tissues of a `.msh` file in which the cell lies, the one that counts first where they
             meet: 2 is grey matter, 1 white matter.
@@ -51,6 +53,7 @@ class FieldConfig(whole_table(FieldConstants)):  # type: ignore[misc]
     polar: Annotated[Finite, Field(ge=0.0, le=180.0)] | None = None
     azimuth: Angle | None = None
     file: File | None = None
+    locations: File | None = None
     name: Text = "E"
     tissue: Annotated[tuple[Label, ...], several(min_length=1)] = (2,)
     outside: Literal["refuse", "nearest"] = "refuse"
