@@ -23,6 +23,7 @@ _PLACES = {name: f"hpcpinn.{room}" for room, names in _ROOMS.items() for name in
 # written by scripts/describe_api.py
 if TYPE_CHECKING:
     from hpcpinn.api.brought import threshold as threshold
+    from hpcpinn.api.brought import threshold_map as threshold_map
     from hpcpinn.api.estimate import Estimate as Estimate
     from hpcpinn.api.job import Job as Job
     from hpcpinn.api.job import load as load
@@ -73,6 +74,7 @@ _OFFERED = (
     "Traces",
     "Voltage",
     "threshold",
+    "threshold_map",
     "Dopamine",
     "Square",
 )

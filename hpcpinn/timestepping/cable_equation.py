@@ -11,7 +11,7 @@ Several cells are one forest of compartments, and compartments may be spread ove
 its own and takes part in the elimination of all (`tree_shares`).
 """
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from copy import copy
 from dataclasses import dataclass, replace
 from functools import cached_property
@@ -32,6 +32,7 @@ from hpcpinn.parallel.threads import loop_options
 from hpcpinn.physics import channel_sets
 from hpcpinn.physics.channel_sets import ChannelSet
 from hpcpinn.physics.membrane_constants import CableConstants, FieldConstants
+from hpcpinn.timestepping.point_owners import compartment_near, owner_of_points
 from hpcpinn.timestepping.pulse_steps import Steps
 from hpcpinn.timestepping.tree_shares import TreeShare, share_tree
 
@@ -132,7 +133,7 @@ class CableEquation:
 
     def _measure(self, constants: CableConstants) -> None:
         """Capacitances and couplings of all points, of constants that may be traced."""
-        cells, near, has_parent = self.compartments, _compartment_near(self.compartments), self.compartments.parent >= 0
+        cells, near, has_parent = self.compartments, compartment_near(self.compartments), self.compartments.parent >= 0
         area = np.zeros(cells.n_points)
         area[: cells.count] = _PER_AREA * cells.area
         axial = np.where(has_parent, cells.axial, 1.0)
@@ -159,7 +160,7 @@ class CableEquation:
             sets: Channel sets that take the place of those of their names.
         """
         other = copy(self)
-        for kept in ("_march", "_newton_step", "_steady_state"):
+        for kept in ("_march", "_rises", "_newton_step", "_steady_state"):
             other.__dict__.pop(kept, None)
         other._groups = tuple(replace(g, channels=sets.get(g.channels.name, g.channels)) for g in self._groups)
         other._measure(constants)
@@ -232,7 +233,7 @@ class CableEquation:
 
     @property
     def groups(self) -> tuple[ChannelGroup, ...]:
-        """Own compartments by their channels, in the order of `VoltageState.gates`."""
+        """Own compartments by channels, in the order of `VoltageState.gates`."""
         return self._groups
 
     def field_source(self, psi: Values) -> Values:
@@ -419,19 +420,72 @@ class CableEquation:
         wanted = self.rows if record is None else self.rows[np.asarray(record, int)]
         sources = np.reshape(sources, (steps.drive.shape[1], len(self._share.order)))
         kept = [np.zeros((0, len(wanted)))]
-        for first in range(0, len(steps.length), _STEPS_AT_ONCE):
-            part = [a[first : first + _STEPS_AT_ONCE] for a in steps]
-            count = len(part[0])
-            room = _STEPS_AT_ONCE - count
-            padded = tuple(np.concatenate([a, np.ones((room, *a.shape[1:]))]) for a in part)
-            state, V = self._march(state, padded, count, sources, wanted)
+        for part, count in _in_parts(steps):
+            state, V = self._march(state, part, count, sources, wanted)
             kept.append(np.asarray(V)[:count])
         return state, np.concatenate(kept)
+
+    @cached_property
+    def _rises(self) -> Callable[..., tuple[VoltageState, Float[Array, " n"], Float[Array, ""]]]:
+        return jax.jit(self._steps_to_rises, compiler_options=loop_options(len(self._capacitance)))
+
+    def _steps_to_rises(
+        self,
+        begin: tuple[VoltageState, Float[Array, " n"], Float[Array, ""]],
+        steps: tuple[Array, ...],
+        count: Array,
+        sources: Float[Array, "k points"],
+        level: Float[Array, ""],
+    ) -> tuple[VoltageState, Float[Array, " n"], Float[Array, ""]]:
+        rows = self.rows
+
+        def one(index: Array, carry: tuple[VoltageState, Array, Array]) -> tuple[VoltageState, Array, Array]:
+            state, first, t = carry
+            length, implicit, drive = (column[index] for column in steps)
+            after = self._step(state, (length, implicit, drive), sources)
+            before, now = state.V[rows], after.V[rows]
+            rises = (before < level) & (now >= level)
+            share = (level - before) / jnp.where(rises, now - before, 1.0)
+            first = jnp.where(rises & jnp.isinf(first), t + share * length, first)
+            return after, first, t + length
+
+        return jax.lax.fori_loop(0, count, one, begin)
+
+    def first_rises(
+        self,
+        state: VoltageState,
+        steps: Steps,
+        sources: Float[ndarray, "k points"] | Float[ndarray, " 0"],
+        level: float,
+    ) -> Float[ndarray, " n"]:
+        """When the voltage of every own compartment first rises through a level, ms after the start; infinite: never.
+
+        Linear within a step; nothing is kept of the course itself.
+
+        Args:
+            state: Voltage and gates at the start of the steps.
+            steps: Lengths of the steps, and their drive with one column per source.
+            sources: Currents of the sources, as in `march`.
+            level: Voltage, mV.
+        """
+        sources = np.reshape(sources, (steps.drive.shape[1], len(self._share.order)))
+        reached: Any = (state, np.full(len(self.own), np.inf), np.zeros(()))
+        for part, count in _in_parts(steps):
+            reached = self._rises(reached, part, count, sources, float(level))
+        return np.asarray(reached[1])
 
     def voltage(self, state: VoltageState) -> Float[ndarray, " n"]:
         """Voltage of every own compartment, mV."""
         own: Float[ndarray, " n"] = np.asarray(state.V)[self.rows]
         return own
+
+
+def _in_parts(steps: Steps) -> Iterator[tuple[tuple[ndarray, ...], int]]:
+    """Columns of the steps in parts of one length, the last one padded, and how many of a part are meant."""
+    for first in range(0, len(steps.length), _STEPS_AT_ONCE):
+        part = [a[first : first + _STEPS_AT_ONCE] for a in steps]
+        room = _STEPS_AT_ONCE - len(part[0])
+        yield tuple(np.concatenate([a, np.ones((room, *a.shape[1:]))]) for a in part), len(part[0])
 
 
 def _numpy_of(values: Any) -> Any:
@@ -445,23 +499,3 @@ def _added(into: Values, rows: Int[ndarray, " r"], values: Values) -> Values:
         return jnp.asarray(into).at[rows].add(values)
     np.add.at(into, rows, values)
     return into
-
-
-def _compartment_near(cells: Compartments) -> Int[ndarray, " points"]:
-    """A compartment of the same cell for every point: itself, or for a junction the first that hangs there."""
-    near = np.full(cells.n_points, -1)
-    near[: cells.count] = np.arange(cells.count)
-    while np.any(near < 0):
-        child = np.flatnonzero((cells.parent >= 0) & (near >= 0))[::-1]
-        above = cells.parent[child]
-        fresh = near[above] < 0
-        if not np.any(fresh):
-            break
-        near[above[fresh]] = near[child[fresh]]
-    return near
-
-
-def owner_of_points(cells: Compartments, owner: Int[ndarray, " n"]) -> Int[ndarray, " points"]:
-    """The rank of every point: junctions belong to a rank that has a compartment below them."""
-    ranks: Int[ndarray, " points"] = owner[_compartment_near(cells)]
-    return ranks

@@ -70,6 +70,7 @@ class VoltageStepRule:
         longest: Longest step between pulses, ms.
         in_pulse: Longest step while a pulse lasts, and a moment longer, ms.
         quiet: Longest step where the voltage hardly moves, in `voltage_course`, ms; 0: nowhere longer.
+        is_euler: Whether all steps are of backward Euler, as NEURON takes them by default: of first order.
 
     Raises:
         InputError: A length that is not positive.
@@ -78,6 +79,7 @@ class VoltageStepRule:
     longest: float = 0.025
     in_pulse: float = 0.005
     quiet: float = 0.0
+    is_euler: bool = False
 
     def __post_init__(self) -> None:
         for name in ("longest", "in_pulse"):
@@ -113,13 +115,14 @@ def steps_between(
     length, implicit = [], []
     for start, end in zip(edges[:-1], edges[1:], strict=True):
         inside = stimulus is not None and _near_pulse(0.5 * (start + end), pulses, stimulus)
-        own = _interval(start, end, rule.in_pulse if inside else rule.longest, _is_near(start, jumps))
+        damped = _is_near(start, jumps) and not rule.is_euler
+        own = _interval(start, end, rule.in_pulse if inside else rule.longest, damped)
         length.append(own[0])
         implicit.append(own[1])
     lengths = np.concatenate(length)
     ends = since + np.cumsum(lengths)
     drive = _means(ends - lengths, lengths, stimulus, onset, clamps)
-    return Steps(lengths, np.concatenate(implicit), drive)
+    return Steps(lengths, np.ones(len(lengths)) if rule.is_euler else np.concatenate(implicit), drive)
 
 
 def _distinct(times: Sequence[float]) -> Float[ndarray, " k"]:

@@ -44,7 +44,8 @@ class CellSystem:
         },
     }  # fmt: skip
     verbs: ClassVar[Mapping[str, Verb]] = {
-        "threshold": Verb("hpcpinn.systems.cell.verbs:threshold", taken={"field": {"magnitude": 1.0}})
+        name: Verb(f"hpcpinn.systems.cell.verbs:{name}", taken={"field": {"magnitude": 1.0}})
+        for name in ("threshold", "threshold_map")
     }
     bare = "hpcpinn.systems.cell.bare:BARE"
     taken = "hpcpinn.systems.cell.build.taken:taken"

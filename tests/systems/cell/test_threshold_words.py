@@ -47,7 +47,7 @@ def test_a_clamp_where_the_spike_is_looked_for_is_named_before_anything_is_tried
     clamp = "clamp=[{site='soma', start=3.0, duration=1.0, current=3.0}]"
     config = load_config(None, ["morphology.file='builtin:ball_and_stick'", "field.magnitude=1", clamp])
     cable = load_cable(config.morphology)
-    monkeypatch.setattr(threshold, "_spike_time", lambda *_: 2.0)
+    monkeypatch.setattr(threshold.Trial, "spike", lambda *_: threshold.Spike(2.0))
     with (
         pytest.warns(InputWarning, match=r"number 1, site: acts at soma .* --set 'clamp=\[\]'"),
         pytest.raises(InputError, match=r"soma fires without any field; leave the clamps out with --set 'clamp=\[\]'"),

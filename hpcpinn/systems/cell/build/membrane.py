@@ -180,7 +180,7 @@ def clamped_compartments(config: RunConfig, cells: Compartments, cable: Cable) -
 def step_rule(config: RunConfig) -> VoltageStepRule:
     """Lengths of the voltage's steps."""
     own = config.cable
-    return VoltageStepRule(own.step, min(own.pulse_step, own.step), own.quiet_step)
+    return VoltageStepRule(own.step, min(own.pulse_step, own.step), own.quiet_step, own.scheme == "euler")
 
 
 _DRIVING = ("current", "field", "capacitance", "axial resistivity", "conductance")

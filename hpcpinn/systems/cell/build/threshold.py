@@ -1,12 +1,19 @@
 """From a run description to a cell in a field whose strength is tried."""
 
 from collections.abc import Sequence
+from functools import partial
+from pathlib import Path
+from typing import Any
 
-from hpcpinn.errors import concerning, warn
+from hpcpinn.errors import InputError, concerning, warn
 from hpcpinn.morphology import Cable, parse_site
 from hpcpinn.systems.cell.build.membrane import clamped_compartments, driven_cable
+from hpcpinn.systems.cell.build.morphology import load_cable
+from hpcpinn.systems.cell.build.stimulus import stimulus_of
+from hpcpinn.systems.cell.config.reading import with_changes
 from hpcpinn.systems.cell.config.schema import RunConfig
 from hpcpinn.systems.cell.threshold import HIGHEST, Search, Trial
+from hpcpinn.systems.cell.threshold_map import MapTask
 
 
 def highest_for(config: RunConfig) -> float:
@@ -28,19 +35,53 @@ def trial_of(config: RunConfig, cable: Cable, search: Search) -> Trial:
     """
     driven = driven_cable(config, cable, {"field.magnitude": 1.0})
     cells = driven.compartments
-    with concerning(search.argument("site")):
-        compartment = cells.nearest(parse_site(search.site, cable), cable)
+    compartment = None
+    if not search.is_anywhere:
+        with concerning(search.argument("site")):
+            compartment = cells.nearest(parse_site(search.site, cable), cable)
     _warn_of_clamps(config, clamped_compartments(config, cells, cable), compartment, search)
-    return Trial(driven, compartment, "V/m" if config.field.file is None else "times the sampled field")
+    unit = "V/m" if config.field.file is None else "times the sampled field"
+    steps = driven.steps_until(driven.onset + search.longest_wait)
+    return Trial(driven, driven.equation.resting_state(), steps, compartment, unit)
 
 
-def _warn_of_clamps(config: RunConfig, where: Sequence[int], compartment: int, search: Search) -> None:
+def _warn_of_clamps(config: RunConfig, where: Sequence[int], compartment: int | None, search: Search) -> None:
     """Says so before anything is tried where a clamp may fire the place that the field is to fire."""
-    over = config.stimulation.start + search.wait
+    over = config.stimulation.start + search.longest_wait
     for number, at in enumerate(where):
         clamp = config.clamp[number]
-        if at == compartment and clamp.start < over and clamp.current > 0.0:
+        if compartment in (None, at) and clamp.start < over and clamp.current > 0.0:
+            place = "there" if compartment is not None else "anywhere"
             warn(
-                f"acts at {search.site} while a spike is looked for there; to leave it out, {search.without_clamps}",
+                f"acts at {clamp.site} while a spike is looked for {place}; to leave it out, {search.without_clamps}",
                 ("clamp", number, "site"),
             )
+
+
+def series_of(config: RunConfig, search: Search, cells: Sequence[str], waveforms: Sequence[str]) -> list[MapTask]:
+    """Every cell with every waveform, each in a uniform field that is turned; nothing is read yet.
+
+    Args:
+        config: Run description with a uniform field.
+        search: Place, and bounds of the searches.
+        cells: Files of cells; that of the description where there is none.
+        waveforms: Names or files of waveforms; that of the description where there is none.
+
+    Raises:
+        InputError: The field is sampled, or a value is wrong.
+    """
+    if config.field.file is not None:
+        raise InputError(f"{config.field.file!r} has its own directions; many need a uniform field", ("field", "file"))
+    found = []
+    for cell in cells or [config.morphology.file]:
+        for waveform in waveforms or [""]:
+            changes: dict[str, Any] = {"morphology.file": cell}
+            changes |= {"stimulation.waveform": waveform} if waveform else {}
+            own = with_changes(config, changes, "threshold")
+            name = Path(stimulus_of(own).waveform.name).stem
+            found.append(MapTask(Path(cell.removeprefix("builtin:")).stem, name, partial(_trial, own, search)))
+    return found
+
+
+def _trial(config: RunConfig, search: Search) -> Trial:
+    return trial_of(config, load_cable(config.morphology), search)

@@ -18,7 +18,9 @@ def threshold(
         Path | None, typer.Argument(help=f"{JOB_HELP}, with a field; or an SWC file: defaults on it.")
     ] = None,
     morphology: MorphologyOption = None,
-    site: Annotated[str, typer.Option(help="Where a spike is looked for.")] = "soma",
+    site: Annotated[
+        str, typer.Option(help="Where a spike is looked for; any: three compartments, wherever they are.")
+    ] = "soma",
     up_to: Annotated[
         float | None,
         typer.Option(
@@ -26,8 +28,25 @@ def threshold(
             "is larger.",
         ),
     ] = None,
-    tolerance: Annotated[float, typer.Option(help="Width of the last bracket over the threshold.")] = 0.01,
-    wait: Annotated[float, typer.Option(help="How long a spike may take, ms.")] = 20.0,
+    tolerance: Annotated[
+        float | None, typer.Option(help="Width of the last bracket over the threshold; 0.01, of maps 0.005.")
+    ] = None,
+    wait: Annotated[
+        float | None, typer.Option(help="How long a spike may take, ms; 20, or 3 where it may start anywhere.")
+    ] = None,
+    directions: Annotated[
+        str | None,
+        typer.Option(
+            help="A map: so many directions, evenly spread, or a CSV file of them (Ex, Ey, Ez).", metavar="N|CSV"
+        ),
+    ] = None,
+    cell: Annotated[list[str] | None, typer.Option(help="A cell of the map; may be repeated.", metavar="SWC")] = None,
+    waveform: Annotated[
+        list[str] | None, typer.Option(help="A waveform of the map; may be repeated.", metavar="NAME|CSV")
+    ] = None,
+    output: Annotated[
+        Path, typer.Option(help="Table of a map, and beside it its picture; one that was begun is gone on with.")
+    ] = Path("results/thresholds.csv"),
     as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object only.")] = False,
     settings: Annotated[
         list[str] | None,
@@ -38,7 +57,8 @@ def threshold(
 
     Direction (or file), pulses, channels, cable and clamps are the job's (--set 'clamp=[]' leaves the clamps
     out); its field's magnitude says no more than where the search ends. With field.file, strengths are
-    factors of the sampled field.
+    factors of the sampled field. With --directions, --cell or --waveform a map is made, on all ranks of
+    mpirun: a line for every threshold, where and when its spike starts, and how fast it runs along the axon.
     """
     taken = chosen_job(job, morphology=morphology)
     overrides = [*taken.overrides, *(settings or [])]
@@ -55,8 +75,18 @@ def threshold(
     from hpcpinn.systems.cell.build.threshold import highest_for, trial_of
     from hpcpinn.systems.cell.threshold import Search, find_threshold
 
-    stopping.keeping("what was tried stands above; a search writes no file")
+    is_map = bool(directions or cell or waveform)
+    tolerance = (0.005 if is_map else 0.01) if tolerance is None else tolerance
     search = Search(site, highest_for(config) if up_to is None else up_to, tolerance, wait, is_typed=True)
+    if is_map:
+        from hpcpinn.systems.cell.build.threshold_maps import Wanted
+        from hpcpinn.systems.cell.commands.threshold_maps import make_map
+
+        along = int(directions) if directions is not None and directions.isdecimal() else directions
+        with origin.naming_places():
+            make_map(config, search, Wanted(along, tuple(cell or ()), tuple(waveform or ()), output), as_json)
+        return
+    stopping.keeping("what was tried stands above; a search writes no file")
 
     with origin.naming_places(), make_progress(plain_output=as_json) as progress:
         progress.doing("setting up")

@@ -211,6 +211,8 @@ class CableConfig(whole_table(CableConstants)):  # type: ignore[misc]
         pulse_step: Longest step within pulses, ms.
         quiet_step: Longest step of long runs while the voltage hardly moves, ms.
         sample: Time between two voltages that are kept for the calcium, ms.
+        scheme: Steps of second order, or of backward Euler, as NEURON takes them by default and published thresholds
+            were found with.
     """
 
     d_lambda: Positive = 0.1
@@ -219,3 +221,4 @@ class CableConfig(whole_table(CableConstants)):  # type: ignore[misc]
     pulse_step: Annotated[PositiveTime, QUANTITIES["step in pulses"]] = 0.005
     quiet_step: Annotated[PositiveTime, QUANTITIES["step at rest"]] = 0.1
     sample: Annotated[PositiveTime, QUANTITIES["sample of the voltage"]] = 0.025
+    scheme: Literal["trapezoidal", "euler"] = "trapezoidal"
