@@ -11,7 +11,7 @@ Several cells are one forest of compartments, and compartments may be spread ove
 its own and takes part in the elimination of all (`tree_shares`).
 """
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from copy import copy
 from dataclasses import dataclass, replace
 from functools import cached_property
@@ -420,7 +420,7 @@ class CableEquation:
         wanted = self.rows if record is None else self.rows[np.asarray(record, int)]
         sources = np.reshape(sources, (steps.drive.shape[1], len(self._share.order)))
         kept = [np.zeros((0, len(wanted)))]
-        for part, count in _in_parts(steps):
+        for part, count in steps.in_parts(_STEPS_AT_ONCE):
             state, V = self._march(state, part, count, sources, wanted)
             kept.append(np.asarray(V)[:count])
         return state, np.concatenate(kept)
@@ -449,7 +449,8 @@ class CableEquation:
             first = jnp.where(rises & jnp.isinf(first), t + share * length, first)
             return after, first, t + length
 
-        return jax.lax.fori_loop(0, count, one, begin)
+        reached: tuple[VoltageState, Float[Array, " n"], Float[Array, ""]] = jax.lax.fori_loop(0, count, one, begin)
+        return reached
 
     def first_rises(
         self,
@@ -470,7 +471,7 @@ class CableEquation:
         """
         sources = np.reshape(sources, (steps.drive.shape[1], len(self._share.order)))
         reached: Any = (state, np.full(len(self.own), np.inf), np.zeros(()))
-        for part, count in _in_parts(steps):
+        for part, count in steps.in_parts(_STEPS_AT_ONCE):
             reached = self._rises(reached, part, count, sources, float(level))
         return np.asarray(reached[1])
 
@@ -478,14 +479,6 @@ class CableEquation:
         """Voltage of every own compartment, mV."""
         own: Float[ndarray, " n"] = np.asarray(state.V)[self.rows]
         return own
-
-
-def _in_parts(steps: Steps) -> Iterator[tuple[tuple[ndarray, ...], int]]:
-    """Columns of the steps in parts of one length, the last one padded, and how many of a part are meant."""
-    for first in range(0, len(steps.length), _STEPS_AT_ONCE):
-        part = [a[first : first + _STEPS_AT_ONCE] for a in steps]
-        room = _STEPS_AT_ONCE - len(part[0])
-        yield tuple(np.concatenate([a, np.ones((room, *a.shape[1:]))]) for a in part), len(part[0])
 
 
 def _numpy_of(values: Any) -> Any:

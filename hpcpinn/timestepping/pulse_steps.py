@@ -1,6 +1,6 @@
 """Time steps for the voltage: they end where the field jumps and are short within pulses."""
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from functools import partial
 from typing import NamedTuple
@@ -42,6 +42,13 @@ class Steps(NamedTuple):
     def ends(self) -> Float[ndarray, " n"]:
         """Ends of the steps after the start of the first, ms."""
         return np.cumsum(self.length)
+
+    def in_parts(self, size: int) -> Iterator[tuple[tuple[ndarray, ...], int]]:
+        """Columns in parts of one length, the last one padded with ones, and how many steps of each are meant."""
+        for first in range(0, len(self.length), size):
+            part = [column[first : first + size] for column in self]
+            room = size - len(part[0])
+            yield tuple(np.concatenate([a, np.ones((room, *a.shape[1:]))]) for a in part), len(part[0])
 
 
 @dataclass(frozen=True)
