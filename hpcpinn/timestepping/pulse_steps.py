@@ -7,7 +7,7 @@ from typing import NamedTuple
 
 import jax
 import numpy as np
-from jaxtyping import Array, Float
+from jaxtyping import Array, Float, Shaped
 from numpy import ndarray
 
 from hpcpinn.errors import InputError
@@ -43,7 +43,7 @@ class Steps(NamedTuple):
         """Ends of the steps after the start of the first, ms."""
         return np.cumsum(self.length)
 
-    def in_parts(self, size: int) -> Iterator[tuple[tuple[ndarray, ...], int]]:
+    def in_parts(self, size: int) -> Iterator[tuple[tuple[Shaped[ndarray, "..."], ...], int]]:
         """Columns in parts of one length, the last one padded with ones, and how many steps of each are meant."""
         for first in range(0, len(self.length), size):
             part = [column[first : first + size] for column in self]
