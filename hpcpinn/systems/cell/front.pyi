@@ -150,6 +150,9 @@ class Placement(Given, PlacementConfig):
         axis: Sequence[float] | None = None,
         azimuth: float = 0.0,
         *,
+        surface: str | None = None,
+        surface_tag: int = 1002,
+        depth: float = 0.0,
         cell_axis: Sequence[float] = ...,
     ) -> None: ...
 

@@ -15,6 +15,7 @@ from hpcpinn.io.read import read
 from hpcpinn.io.results import ResultWriter
 from hpcpinn.parallel.communicator import SerialCommunicator
 from hpcpinn.physics.stimulation.head.placement import turn
+from hpcpinn.physics.stimulation.head.surface import read_surface
 from hpcpinn.systems.cell.build.field import field_of, placement_of, unit_quasipotential
 from hpcpinn.systems.cell.build.membrane import compartments_of, membrane_of
 from hpcpinn.systems.cell.build.morphology import load_cable
@@ -23,6 +24,8 @@ from hpcpinn.systems.common.kept_inputs import input_files_of
 from hpcpinn.systems.jobs import load_order
 from tests.cli import forked
 from tests.io import runs
+from tests.physics.head import test_nemo_tms as segments
+from tests.physics.head import test_surface as surfaces
 from tests.physics.head.heads import cell, head_with
 
 POSITION, AXIS, AZIMUTH = [-41.0, 12.5, 63.0], [1.0, -2.0, 0.5], 33.0
@@ -317,6 +320,60 @@ def test_vectors_and_places_that_do_not_go_together_are_one_line(here, change, s
     with pytest.raises(InputError) as no:
         psi_of("job.toml", *settings)
     assert message in str(no.value) and "\n" not in str(no.value)
+
+
+def test_quasipotentials_of_nemo_tms_are_those_of_the_field_that_they_come_from(here):
+    """Without a place in the head: NeMo-TMS has been there."""
+    cable = cell()
+    segments.write(here, *segments.segments_of(cable, 30.0), lambda xyz: np.tile([30.0, 50.0, -20.0], (len(xyz), 1)))
+    files = ("field.file=quasipotentials.txt", "field.locations=locs_all_seg.txt", "placement={}")
+    psi, cells = psi_of("job.toml", *files)
+    exact = -1e-3 * (cells.xyz - cells.cable.xyz[0, 0]) @ [30.0, 50.0, -20.0]
+    np.testing.assert_allclose(psi, exact, rtol=0.0, atol=1e-4 * np.abs(exact).max())
+
+
+def test_a_cell_below_a_surface_lies_along_its_normal(here):
+    points, triangles = surfaces.sphere()
+    surfaces.gifti(here / "s.gii", points, triangles)
+    out = np.array([0.6, 0.0, 0.8])
+    above = surfaces.CENTRE + (surfaces.RADIUS + 1.0) * out
+    settings = [f"placement={{position={above.tolist()}, surface='s.gii', depth=1.5, azimuth=20}}"]
+    config = load_config("job.toml", settings)
+    placed = placement_of(config, cell())
+    (foot,) = placed.to_head(np.array([cell().xyz[0, 0] + [0.0, 1500.0, 0.0]]))  # up along +y
+    nearest, normal = read_surface(Path("s.gii"), 0).foot(above)
+    np.testing.assert_allclose(foot, nearest, atol=1e-12)
+    np.testing.assert_allclose(placed.rotation @ [0.0, 1.0, 0.0], normal, atol=1e-14)
+    assert normal @ out > 0.99
+    digests = with_digests({"placement": ""}, config)
+    assert set(digests) == {"placement", "file placement.surface"}  # a run that goes on knows another surface
+    for settings, message in (
+        (
+            "placement={position=[0,0,0], axis=[0,0,1], depth=1}",
+            "placement.depth: is of a surface; give",
+        ),
+        ("placement={position=[0,0,0], surface='no.gii'}", "placement.surface: no.gii: no such surface file"),
+    ):
+        with pytest.raises(InputError) as no:
+            placement_of(load_config("job.toml", [settings]), cell())
+        assert message in str(no.value)
+
+
+def test_of_a_large_surface_the_triangle_above_the_cell_is_kept(here):
+    surfaces.gifti(here / "s.gii", *surfaces.sphere())
+    place = [*(surfaces.CENTRE + surfaces.RADIUS * np.array([0.6, 0.0, 0.8])).tolist()]
+    (here / "job.toml").write_text(HEAD + f"[placement]\nposition = {place}\nsurface = 's.gii'\ndepth = 1.5\n" + REST)
+    order = load_order(Path("job.toml"))
+    before = placement_of(order.described, cell())
+    head_with(here / "head.msh", uniform, before.to_head(cell().xyz.reshape(-1, 3)))
+    files = replace(input_files_of(order), most=100)
+    ResultWriter("kept.h5", SerialCommunicator(), replace(runs.header(1), inputs=files)).close()
+    (place,) = inputs.put_back(Path("kept.h5"), Path("put"), {"placement.surface": "s.gii"}).values()
+    assert place.stat().st_size < 400
+    shutil.copy(place, "s.gii")
+    after = placement_of(load_order(Path("job.toml")).described, cell())
+    np.testing.assert_array_equal(after.position, before.position)
+    np.testing.assert_array_equal(after.rotation, before.rotation)
 
 
 def test_an_unusual_size_is_said(here):

@@ -15,8 +15,10 @@ from hpcpinn.morphology.directions import direction_of
 from hpcpinn.physics.stimulation.field import ElectricField, quasipotential, read_field, uniform_field
 from hpcpinn.physics.stimulation.head.at_locations import is_headless, read_at_locations
 from hpcpinn.physics.stimulation.head.mesh_file import read_mesh_field
+from hpcpinn.physics.stimulation.head.nemo_tms import SegmentPotentials, read_segment_potentials
 from hpcpinn.physics.stimulation.head.placed import HeadField, PlacedField
 from hpcpinn.physics.stimulation.head.placement import HeadPlacement, turn
+from hpcpinn.physics.stimulation.head.surface import read_surface
 from hpcpinn.physics.stimulation.head.voxels import read_voxel_field
 from hpcpinn.systems.cell.config.schema import RunConfig
 
@@ -34,7 +36,7 @@ def peak_quasipotential(config: RunConfig, cells: Compartments, magnitude: float
     """
     field = field_of(config, cells.cable)
     with _concerning_the_field(config):
-        psi = quasipotential(cells.cable, field)
+        psi = _along(cells.cable, field)
     field.warn_of_guesses(cells.cable, magnitude)
     return np.asarray(magnitude * psi[cells.node])
 
@@ -47,12 +49,17 @@ def unit_quasipotential(config: RunConfig, cells: Compartments) -> Float[ndarray
     """
     field = field_of(config, cells.cable)
     with _concerning_the_field(config):
-        psi: Float[ndarray, " points"] = quasipotential(cells.cable, field)[cells.node]
+        psi: Float[ndarray, " points"] = _along(cells.cable, field)[cells.node]
     return psi
 
 
-def field_of(config: RunConfig, cable: Cable) -> ElectricField:
-    """The field at its peak in the cell's frame; of one from a file before `field.magnitude` scales it.
+def _along(cable: Cable, field: ElectricField | SegmentPotentials) -> Float[ndarray, " nodes"]:
+    """ψ at every node of a cable, mV; zero at the root."""
+    return field.quasipotential(cable) if isinstance(field, SegmentPotentials) else quasipotential(cable, field)
+
+
+def field_of(config: RunConfig, cable: Cable) -> ElectricField | SegmentPotentials:
+    """The field at its peak in the cell's frame, or its ψ; of one from a file before `field.magnitude` scales it.
 
     Args:
         config: The run description.
@@ -70,6 +77,9 @@ def field_of(config: RunConfig, cable: Cable) -> ElectricField:
     with _concerning_the_field(config):
         if is_taken(file):  # a table in the cell's frame, whatever it is called
             return read_field(given.file)
+        places = None if given.locations is None else Path(given.locations).expanduser()
+        if name.endswith(".txt"):
+            return read_segment_potentials(file, places)
         in_head: HeadField | None = None
         if name.endswith(".msh"):
             in_head = read_mesh_field(file, given.name, given.tissue)
@@ -77,12 +87,11 @@ def field_of(config: RunConfig, cable: Cable) -> ElectricField:
             in_head = read_voxel_field(file)
     if in_head is not None:
         return PlacedField(in_head, placement_of(config, cable), given.outside)
-    if given.locations is None and not is_headless(file):
+    if places is None and not is_headless(file):
         with _concerning_the_field(config):
             return read_field(given.file)
     placement = placement_of(config, cable)
     with _concerning_the_field(config):
-        places = None if given.locations is None else Path(given.locations).expanduser()
         return read_at_locations(file, places, placement, given.outside)
 
 
@@ -103,14 +112,20 @@ def placement_of(config: RunConfig, cable: Cable) -> HeadPlacement:
             "[x, y, z] in mm, and placement.axis, where its +y points, out of the cortex",
             ("placement", "position"),
         )
-    if given.axis is None:
+    if given.axis is None and given.surface is None:
         raise InputError(
-            "placement.axis: not given; say where the cell's depth axis (+y) points in the head, out of the cortex",
+            "placement.axis: not given; say where the cell's depth axis (+y) points in the head, out of the cortex, or "
+            "give placement.surface, whose normal it then is",
             ("placement", "axis"),
         )
+    position, axis = np.array(given.position, float), np.array(given.axis or (0.0, 0.0, 0.0), float)
+    if given.surface is not None:
+        with concerning("placement", "surface"):
+            place, normal = read_surface(Path(given.surface).expanduser(), given.surface_tag).foot(position)
+        position, axis = place - given.depth * normal, normal if given.axis is None else axis
     with concerning("placement", "axis"):
-        rotation = turn(given.cell_axis, given.axis, given.azimuth)
-    return HeadPlacement(cable.xyz[0, 0].copy(), np.array(given.position, float), rotation)
+        rotation = turn(given.cell_axis, axis.tolist(), given.azimuth)
+    return HeadPlacement(cable.xyz[0, 0].copy(), position, rotation)
 
 
 def _concerning_the_field(config: RunConfig) -> AbstractContextManager[None]:

@@ -163,6 +163,9 @@ def _stimulation(config: RunConfig) -> Iterator[Problem]:
     for key in ("direction", "polar", "azimuth"):
         if field.file is not None and key in field.model_fields_set:
             yield ("field", key), f"contradicts field.file = {field.file!r}; give one of the two"
+    for key in ("depth", "surface_tag"):
+        if config.placement.surface is None and key in config.placement.model_fields_set:
+            yield ("placement", key), "is of a surface; give placement.surface, too"
     if field.locations is not None and field.file is None:
         yield ("field", "locations"), "are those of a file of vectors; give field.file, too"
     if field.has_angles and "direction" in field.model_fields_set:

@@ -39,9 +39,10 @@ class FieldConfig(whole_table(FieldConstants)):  # type: ignore[misc]
         azimuth: Angle of a uniform field about +y by the right hand, degrees: 0 towards +x, 90 towards −z.
         file: Field from a file. In the head, in mm, where `[placement]` says how the cell lies: `.msh` of SimNIBS,
             `.nii` or `.nii.gz` of vectors, or, with `locations`, the `_E.csv` of get_fields_at_coordinates. Along the
-            cell: CSV of samples, `x,y,z,Ex,Ey,Ez` in µm and V/m. In a job file a relative path starts at the job file.
-        locations: Coordinates that the vectors of `file` were computed at, row by row: mm in the head, as
-            `hpcpinn locations` wrote them.
+            cell: CSV of samples, `x,y,z,Ex,Ey,Ez` in µm and V/m, or, with `locations`, `quasipotentials.txt` of
+            NeMo-TMS. In a job file a relative path starts at the job file.
+        locations: Places that the rows of `file` belong to: those that `hpcpinn locations` wrote, mm in the head, or
+            `locs_all_seg.txt` of NeMo-TMS.
         name: Name of the field in a `.msh` file: vectors, V/m.
         tissue: Labels of the tissues of a `.msh` file in which the cell lies, the one that counts first where they
             meet: 2 is grey matter, 1 white matter.
@@ -77,6 +78,10 @@ class PlacementConfig(Table):
             of the surface that is nearest to this one.
         axis: Direction in the head of the cell's depth axis, out of the cortex; with `surface` its outward normal if
             left out.
+        surface: Surface of the cortex with normals outwards: `.msh` (see `surface_tag`), `.gii`, `.stl`, or one of
+            FreeSurfer.
+        surface_tag: Label of the triangles of a `.msh` file: 1002 is the surface of grey matter.
+        depth: How far the root lies below the surface, along its normal, mm.
         azimuth: Turn of the cell about that axis by the right hand, degrees; at 0 the depth axis was brought there by
             the smallest turn.
         cell_axis: Depth axis in the cell's frame, towards the pia.
@@ -84,6 +89,9 @@ class PlacementConfig(Table):
 
     position: Annotated[tuple[Finite, Finite, Finite] | None, Field(strict=False)] = None
     axis: Annotated[tuple[Finite, Finite, Finite] | None, Field(strict=False)] = None
+    surface: File | None = None
+    surface_tag: Label = 1002
+    depth: NonNegative = 0.0
     azimuth: Angle = 0.0
     cell_axis: Annotated[tuple[Finite, Finite, Finite], Field(strict=False)] = (0.0, 1.0, 0.0)
 
