@@ -44,6 +44,9 @@ def write_head(
     binary: bool = True,
 ) -> Path:
     """A head with a triangle in front of its tetrahedra, as SimNIBS's have surfaces; fields per tetrahedron."""
+    if kind == "simnibs":
+        path.write_bytes(as_simnibs(points, tets, tags, fields))
+        return path
     cells = [("triangle", tets[:1, :3]), ("tetra", tets)]
     both = [np.r_[1000 + tags[:1]], tags]
     data = {name: [values[:1], values] for name, values in fields.items()}
@@ -55,6 +58,26 @@ def write_head(
     if not binary:  # meshio writes numbers as NumPy 2 shows them
         path.write_bytes(re.sub(rb"np\.float64\(([^)]*)\)", rb"\1", path.read_bytes()))
     return path
+
+
+def as_simnibs(points: np.ndarray, tets: np.ndarray, tags: np.ndarray, fields: Fields) -> bytes:
+    """The bytes of SimNIBS's own writer: no line ends before $End, four whole numbers before data."""
+    ends = b"$MeshFormat\n2.2 1 8\n" + np.int32(1).tobytes() + b"\n$EndMeshFormat\n$Nodes\n%d\n" % len(points)
+    nodes = np.zeros(len(points), [("n", "<i4"), ("x", "<f8", 3)])
+    nodes["n"], nodes["x"] = np.arange(1, len(points) + 1), points
+    parts = [ends, nodes.tobytes(), b"$EndNodes\n$Elements\n%d\n" % (1 + len(tets))]
+    for kind, label, corners, first in ((2, 1000 + tags[:1], tets[:1, :3], 1), (4, tags, tets, 2)):
+        number = np.arange(first, first + len(corners))[:, None]
+        rows = np.concatenate([number, label[:, None], label[:, None], corners + 1], axis=1)
+        parts += [np.array([kind, len(corners), 2], "<i4").tobytes(), rows.astype("<i4").tobytes()]
+    parts.append(b"$EndElements\n")
+    for name, values in fields.items():
+        all_ = np.concatenate([values[:1], values]).reshape(1 + len(tets), -1)
+        head = f'$ElementData\n1\n"{name}"\n1\n0\n4\n0\n{all_.shape[1]}\n{len(all_)}\n0\n'
+        rows = np.zeros(len(all_), [("n", "<i4"), ("x", "<f8", all_.shape[1])])
+        rows["n"], rows["x"] = np.arange(1, len(all_) + 1), all_
+        parts += [head.encode(), rows.tobytes(), b"$EndElementData\n"]
+    return b"".join(parts)
 
 
 def head_with(

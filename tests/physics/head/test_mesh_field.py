@@ -12,7 +12,7 @@ from hpcpinn.physics.stimulation.head.placement import HeadPlacement, turn
 from tests.physics.head.heads import cell, cube, head_with, write_head
 
 PLACED = HeadPlacement(np.array([1.0, 2.0, 3.0]), np.array([-40.0, 15.0, 60.0]), turn((0, 1, 0), (1, -2, 0.5), 33.0))
-KINDS = [("gmsh22", True), ("gmsh22", False), ("gmsh", True), ("gmsh", False)]
+KINDS = [("simnibs", True), ("gmsh22", True), ("gmsh22", False), ("gmsh", True), ("gmsh", False)]
 
 
 def linear(places):
@@ -41,7 +41,9 @@ def around(cable):
     return PLACED.to_head(cable.xyz.reshape(-1, 3))
 
 
-@pytest.mark.parametrize(("kind", "binary"), KINDS, ids=["2.2 binary", "2.2 ASCII", "4.1 binary", "4.1 ASCII"])
+@pytest.mark.parametrize(
+    ("kind", "binary"), KINDS, ids=["SimNIBS", "2.2 binary", "2.2 ASCII", "4.1 binary", "4.1 ASCII"]
+)
 def test_a_uniform_field_has_its_quasipotential_in_closed_form(kind, binary, cable, around, tmp_path):
     vector = np.array([60.0, -110.0, 35.0])
     path = head_with(tmp_path / "h.msh", lambda p: np.tile(vector, (len(p), 1)), around, kind=kind, binary=binary)

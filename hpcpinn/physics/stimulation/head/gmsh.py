@@ -7,6 +7,7 @@ takes data by their order instead of their element's number. The formats: http:/
 import contextlib
 import io
 import os
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from itertools import islice
@@ -95,7 +96,7 @@ def _read(path: Path) -> GmshMesh:
         if not after or b"\0" in before:
             raise InputError(f"{path}: is no gmsh file: it does not begin with $MeshFormat; give SimNIBS's .msh")
         file.seek(max(0, os.path.getsize(path) - 256))
-        if not file.read().rstrip().rpartition(b"\n")[2].strip().startswith(b"$End"):
+        if not re.search(rb"\$End\w+\s*$", file.read()):  # SimNIBS begins no line for it after binary numbers
             raise InputError(f"{path}: is cut short: its last line ends no section ($End...); copy or write it again")
         if after.split()[:1] and after.split()[0].split(b".")[0] == b"2":
             file.seek(0)
