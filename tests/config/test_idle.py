@@ -50,6 +50,10 @@ CASES = [
         ["window.kind=split", "population.cells=['builtin:y_branch']", "morphology.file=builtin:y_branch"],
         "morphology.file: is no member; the cells are population.cells",
     ),
+    (["field.magnitude=1", "field.tissue=[1]"], "field.tissue: does nothing: it is for a .msh file"),
+    (["field.file=e.nii", "field.name=J"], "field.name: does nothing: it is for a .msh file"),
+    (["field.magnitude=1", "placement.azimuth=30"], "placement.azimuth: does nothing: this field is known along"),
+    (["field.file=e.csv", "field.outside=nearest"], "field.outside: does nothing: this field is known along"),
     (["domain.kind=square", "training.steps=100"], "training.steps: is not for training.trainer"),
     (["domain.kind=square", "run.duration=1.2"], "the last frame is at 1 ms"),
 ]  # fmt: skip

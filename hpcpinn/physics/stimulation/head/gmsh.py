@@ -25,6 +25,8 @@ from hpcpinn.files import check_regular
 TRIANGLE, TETRAHEDRON = "triangle", "tetra"
 """Kinds of elements, in meshio's words."""
 
+FARTHEST = 1e9
+"""Of coordinates, in whatever unit; more come from a damaged file."""
 _KINDS = {
     1: "line", 2: TRIANGLE, 3: "quad", 4: TETRAHEDRON, 5: "hexahedron", 6: "wedge", 7: "pyramid", 8: "line3",
     9: "triangle6", 10: "quad9", 11: "tetra10", 15: "vertex",
@@ -32,6 +34,8 @@ _KINDS = {
 """Kinds of elements by gmsh's number."""
 _NODES_OF = {1: 2, 2: 3, 3: 4, 4: 4, 5: 8, 6: 6, 7: 5, 8: 3, 9: 6, 10: 9, 11: 10, 15: 1}
 """Nodes of an element of each."""
+_MOST_TAGS, _MOST_COMPONENTS = 16, 9
+"""Of what is given on a mesh; more come from a damaged file."""
 _TAGS = ("gmsh:physical", "gmsh:geometrical")
 """Where meshio keeps the labels of elements; the first that tells anything counts."""
 
@@ -209,11 +213,11 @@ class _Format2:
 
     def _data(self) -> tuple[str, Int[ndarray, " n"], Float[ndarray, "n d"]]:
         """Name of what is given, and numbers of elements or nodes with their values."""
-        texts = [self.file.readline().decode("utf-8", "replace").strip().strip('"') for _ in range(self._count("tags"))]
-        for _ in range(self._count("tags")):
+        texts = [self.file.readline().decode("utf-8", "replace").strip().strip('"') for _ in range(self._few("tags"))]
+        for _ in range(self._few("tags")):
             self.file.readline()  # the time
-        wholes = [self._count("values") for _ in range(self._count("tags"))]
-        if not texts or len(wholes) < 3:
+        wholes = [self._count("values") for _ in range(self._few("tags"))]
+        if not texts or len(wholes) < 3 or wholes[1] > _MOST_COMPONENTS:
             raise self._damaged("a field without name or size")
         width, count = wholes[1], wholes[2]
         if self.order:
@@ -223,6 +227,12 @@ class _Format2:
         table = self._numbers(count, 1 + width, f"the field {texts[0]!r}")
         return texts[0], table[:, 0].astype(int), table[:, 1:]
 
+    def _few(self, what: str) -> int:
+        count = self._count(what)
+        if count > _MOST_TAGS:
+            raise self._damaged(f"{count} {what} of a field")
+        return count
+
     def _count(self, what: str) -> int:
         line = self.file.readline()
         try:
@@ -231,9 +241,10 @@ class _Format2:
             raise self._damaged(f"{line[:40]!r} where the number of {what} is to stand") from None
 
     def _binary(self, kind: object, count: int, where: str) -> Shaped[ndarray, " n"]:
-        found = np.fromfile(self.file, np.dtype(kind), count)  # type: ignore[call-overload]
-        if len(found) != count:
+        each = np.dtype(kind)  # type: ignore[call-overload]
+        if count * each.itemsize > os.path.getsize(self.path) - self.file.tell():
             raise self._damaged(f"{where} ends before its {count} entries")
+        found = np.fromfile(self.file, each, count)
         return np.asarray(found)
 
     def _numbers(self, count: int, width: int, where: str) -> Float[ndarray, "n k"]:
@@ -295,6 +306,9 @@ def _by_meshio(path: Path) -> GmshMesh:
         ) from None
     kinds: dict[str, list[int]] = {}
     for number, block in enumerate(mesh.cells):
+        nodes = np.asarray(block.data)
+        if nodes.size and not 0 <= nodes.min() <= nodes.max() < len(mesh.points):
+            raise InputError(f"{path}: an element has a node that is not there; it is damaged, copy or write it again")
         kinds.setdefault(block.type, []).append(number)
     made = {}
     for kind, numbers in kinds.items():

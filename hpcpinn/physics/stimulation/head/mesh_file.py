@@ -8,7 +8,7 @@ from jaxtyping import Bool, Float, Int
 from numpy import ndarray
 
 from hpcpinn.errors import InputError
-from hpcpinn.physics.stimulation.head.gmsh import TETRAHEDRON, GmshMesh, read_gmsh
+from hpcpinn.physics.stimulation.head.gmsh import FARTHEST, TETRAHEDRON, GmshMesh, read_gmsh
 from hpcpinn.physics.stimulation.head.tetrahedra import Tetrahedra, TetrahedralField
 
 GREY_MATTER = 2
@@ -35,8 +35,8 @@ def read_mesh_field(path: str | Path, name: str = "E", tissues: Sequence[int] = 
     if TETRAHEDRON not in mesh.elements:
         found = ", ".join(sorted(mesh.elements)) or "nothing"
         raise InputError(f"{path}: no tetrahedra (4 nodes each) in it, but {found}; give the mesh of the head's volume")
-    if not np.all(np.isfinite(mesh.points)):
-        raise InputError(f"{path}: a node's coordinate is not finite; write the mesh again")
+    if not np.all(np.abs(mesh.points) < FARTHEST):
+        raise InputError(f"{path}: a node's coordinate is not finite, or farther than any head; write the mesh again")
     tets = mesh.elements[TETRAHEDRON]
     if not tets.tags.any():
         raise InputError(

@@ -11,7 +11,7 @@ from functools import cached_property
 from pathlib import Path
 
 import numpy as np
-from jaxtyping import Float, Int
+from jaxtyping import Bool, Float, Int
 from numpy import ndarray
 from scipy.spatial import KDTree
 
@@ -20,6 +20,7 @@ from hpcpinn.errors import InputError, warn
 from hpcpinn.files import check_regular
 from hpcpinn.morphology.cable import Cable
 from hpcpinn.physics.stimulation.field import REACH
+from hpcpinn.physics.stimulation.head.gmsh import FARTHEST
 from hpcpinn.physics.stimulation.head.placed import sections_of
 from hpcpinn.wording import shortened
 
@@ -161,7 +162,7 @@ def read_segment_potentials(path: Path, locations: Path | None) -> SegmentPotent
 
 def _parents(path: Path, rows: Float[ndarray, "n 6"]) -> Int[ndarray, " n"]:
     is_root = np.isnan(rows[:, 3:]).all(axis=1)
-    bad = np.flatnonzero(~np.isfinite(rows[:, :3]).all(axis=1) | (np.isnan(rows[:, 3:]).any(axis=1) & ~is_root))
+    bad = np.flatnonzero(~_plausible(rows[:, :3]) | (~_plausible(rows[:, 3:]) & ~is_root))
     if len(bad):
         raise InputError(f"{path}:{bad[0] + 1}: a position is not finite; export the segments again")
     if is_root.sum() != 1 or len(rows) < 2:
@@ -174,6 +175,10 @@ def _parents(path: Path, rows: Float[ndarray, "n 6"]) -> Int[ndarray, " n"]:
     if len(lost):
         raise InputError(f"{path}:{lost[0] + 1}: no segment lies where its parent is said to be; export again")
     return np.where(is_root, -1, parent)
+
+
+def _plausible(places: Float[ndarray, "n 3"]) -> Bool[ndarray, " n"]:
+    return np.asarray((np.abs(places) < FARTHEST).all(axis=1))
 
 
 def _table(path: Path, width: int, what: str, kind: str) -> Float[ndarray, "n k"]:

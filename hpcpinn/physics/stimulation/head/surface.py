@@ -18,7 +18,7 @@ from hpcpinn.config.inputs import is_taken
 from hpcpinn.errors import InputError, lacking, warn
 from hpcpinn.files import check_regular
 from hpcpinn.physics.csv_rows import columns_of
-from hpcpinn.physics.stimulation.head.gmsh import TRIANGLE, read_gmsh
+from hpcpinn.physics.stimulation.head.gmsh import FARTHEST, TRIANGLE, read_gmsh
 
 _FAR = 5.0
 """mm: a place that is meant to be on a surface is nearer."""
@@ -141,8 +141,10 @@ def read_surface(path: Path, tag: int) -> Surface:
     else:
         points, triangles = _guarded(path, "nibabel", "a surface of FreeSurfer", _of_freesurfer)
     used = points[np.unique(triangles)] if len(triangles) else points[:0]
-    if not len(triangles) or not np.all(np.isfinite(used)):
-        raise InputError(f"{path}: no triangles, or a corner that is not finite; write the surface again")
+    if not len(triangles) or not np.all(np.abs(used) < FARTHEST):
+        raise InputError(
+            f"{path}: no triangles, or a corner that is not finite or farther than any head; write the surface again"
+        )
     a, b, c = np.moveaxis(points[triangles], 1, 0)
     has_area = np.linalg.norm(np.cross(b - a, c - a), axis=1) > 0.0
     if not has_area.any():

@@ -5,6 +5,9 @@ centres the field is linear along each axis. Where the image holds zeros or no n
 lies outside of the mesh is 0 there.
 """
 
+import logging
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import cached_property
 from itertools import product
@@ -99,7 +102,10 @@ def read_voxel_field(path: str | Path) -> VoxelField:
     image = _image(Path(path))
     vectors = _vectors(path, image)
     header = image.header
-    unit = str(header.get_xyzt_units()[0]) if hasattr(header, "get_xyzt_units") else "unknown"
+    try:
+        unit = str(header.get_xyzt_units()[0]) if hasattr(header, "get_xyzt_units") else "unknown"
+    except KeyError as error:
+        raise _damaged(path, error) from None
     if hasattr(header, "get_sform") and not int(header["sform_code"]) and not int(header["qform_code"]):
         raise InputError(
             f"{path}: does not say where it lies (no sform, no qform); write it with an affine, as msh2nii"
@@ -114,6 +120,17 @@ def read_voxel_field(path: str | Path) -> VoxelField:
     return field
 
 
+@contextmanager
+def _quiet() -> Iterator[None]:
+    """Nothing of what nibabel logs of headers that it mends: what cannot be used is said by us."""
+    logger = logging.getLogger("nibabel.global")
+    before, logger.disabled = logger.disabled, True
+    try:
+        yield
+    finally:
+        logger.disabled = before
+
+
 def _image(path: Path) -> Any:
     try:
         import nibabel
@@ -125,7 +142,8 @@ def _image(path: Path) -> Any:
     if not path.is_file():
         raise InputError(f"{path}: no such field file; give an image of vectors (.nii, .nii.gz)")
     try:
-        return nibabel.load(str(path))
+        with _quiet():
+            return nibabel.load(str(path))
     except PermissionError as error:
         raise InputError(f"{path}: {error.strerror}; make it readable") from None
     except Exception as error:  # whatever its parsers run into

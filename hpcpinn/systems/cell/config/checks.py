@@ -202,6 +202,8 @@ def _population(config: RunConfig) -> Iterator[Problem]:
         yield ("population",), "members run together in split windows; set window.kind = 'split'"
     if given.directions and config.field.file is not None:
         yield ("population", "directions"), "a sampled field has its own; leave them away, or field.file"
+    if given.directions and config.field.has_angles:
+        yield ("population", "directions"), "contradict field.polar and field.azimuth; give one of the two"
     if (given.magnitudes or given.directions) and not config.field.is_given:
         yield ("population",), "members differ in the field, and there is none; set field.magnitude or field.file"
 

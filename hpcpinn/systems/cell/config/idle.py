@@ -77,6 +77,7 @@ def _unread(config: RunConfig) -> Iterator[Problem]:
         )
         yield from _unread_in_long_runs(config)
     yield from unread_training(config.training, config.training.trainer)
+    yield from _unread_of_fields(config)
     population = config.population
     if population.cells:
         yield from given_keys(
@@ -89,6 +90,21 @@ def _unread(config: RunConfig) -> Iterator[Problem]:
             others = "every synapse has its own" if config.synapse else "nothing is released"
             if getattr(config.physics.constants, constant) is not None:
                 yield ("physics", "constants", constant), f"does nothing: {others}"
+
+
+def _unread_of_fields(config: RunConfig) -> Iterator[Problem]:
+    """Keys of a field that its kind of file does not have."""
+    field = config.field
+    if not field.is_given:
+        return
+    name = (field.file or "").lower()
+    in_head = name.endswith((".msh", ".nii", ".nii.gz")) or (field.locations is not None and not name.endswith(".txt"))
+    if not name.endswith(".msh"):
+        yield from given_keys("field", field, ("name", "tissue"), "does nothing: it is for a .msh file")
+    if not in_head:
+        why = "does nothing: this field is known along the cell, not in the head"
+        yield from given_keys("field", field, ("outside",), why)
+        yield from given_keys("placement", config.placement, None, why)
 
 
 def _unread_in_long_runs(config: RunConfig) -> Iterator[Problem]:
