@@ -196,6 +196,11 @@ def draw(table: list[dict], predictions: list[dict], path: Path) -> None:
     figure.savefig(path, dpi=130)
 
 
+def cut_finer(longest: float) -> list[str]:
+    """Settings of pieces no longer than that, µm, at sources neither."""
+    return [f"pieces.max_length={longest:.4g}", f"pieces.source_length={min(0.5, longest):.4g}"]
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
     parser.add_argument("--ranks", type=int, nargs="+", default=[1, 2, 4, 8])
@@ -234,7 +239,7 @@ def main() -> None:
     for ranks in PREDICTED:
         fine = described(load_config(
             ROOT / "jobs" / "rtms_10hz.toml",
-            [*settings(given.swc, given.seconds, 1), f"pieces.max_length={20.0 * whole / (whole + 16 * ranks):.4g}"],
+            [*settings(given.swc, given.seconds, 1), *cut_finer(20.0 * whole / (whole + 16 * ranks))],
         ), ranks)  # fmt: skip
         plan = planned(fine, ranks)
         one = Plan(ranks, whole, plan.points, 0, 0, 0, 1.0)
