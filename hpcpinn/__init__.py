@@ -40,6 +40,7 @@ if TYPE_CHECKING:
     from hpcpinn.errors import OutputError as OutputError
     from hpcpinn.errors import SolveError as SolveError
     from hpcpinn.systems.cell.cell import Cell as Cell
+    from hpcpinn.systems.cell.front import Axon as Axon
     from hpcpinn.systems.cell.front import Buffer as Buffer
     from hpcpinn.systems.cell.front import Calcium as Calcium
     from hpcpinn.systems.cell.front import Channels as Channels
@@ -59,6 +60,7 @@ if TYPE_CHECKING:
 
 _OFFERED = (
     "Cell",
+    "Axon",
     "Buffer",
     "Calcium",
     "Channels",

@@ -5,6 +5,7 @@ from os import PathLike
 from typing import Any, Literal, TypedDict
 
 from hpcpinn.systems.cell.front import (
+    Axon,
     Buffer,
     Calcium,
     Channels,
@@ -35,6 +36,7 @@ class Experiment(TypedDict, total=False):
     probe_interval: float | str
     domain: Keys | Square
     morphology: Morphology | Keys
+    axon: Axon | Keys
     physics: Calcium | Keys | Dopamine
     buffers: Sequence[Buffer | Keys]
     organelles: Sequence[Reticulum | Keys]

@@ -214,6 +214,8 @@ _QUANTITIES = (
     length("patch", 0.02, 800.0),
     length("piece", 0.02, 500.0),
     length("compartment", 0.2, 1000.0),
+    length("axon", 20.0, 2e4),
+    length("diameter of an axon", 0.1, 20.0),
 )
 QUANTITIES: Mapping[str, Quantity] = MappingProxyType({quantity.name: quantity for quantity in _QUANTITIES})
 """By name. Ranges are those of experiments and models on neurons, widened until no honest number is asked about."""

@@ -10,8 +10,14 @@ from numpy import ndarray
 from hpcpinn.morphology.cable import Cable, Section
 from hpcpinn.morphology.repair import SOMA
 
-KIND_NAMES = {1: "soma", 2: "axon", 3: "dend", 4: "apic"}
-"""NEURON's section names; other SWC types are called ``type7`` and so on."""
+GROWN, MYELIN, UNMYELINATED, NODE = 1002, 1005, 1006, 1007
+"""Kinds of what rules make of an axon (`hpcpinn.morphology.axon`): no SWC file has such types."""
+
+KIND_NAMES = {
+    1: "soma", 2: "axon", 3: "dend", 4: "apic",
+    GROWN: "grown", MYELIN: "myelin", UNMYELINATED: "unmyelinated", NODE: "node",
+}  # fmt: skip
+"""NEURON's section names, and those of grown parts; other SWC types are called ``type7`` and so on."""
 
 ROOT = 0
 """Node from which every frustum points away."""

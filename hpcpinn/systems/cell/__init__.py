@@ -38,8 +38,8 @@ class CellSystem:
         **{
             name: f"hpcpinn.systems.cell.front:{name}"
             for name in (
-                "Buffer", "Calcium", "Channels", "Clamp", "Field", "Flux", "Learned", "Placement", "Probe", "Reticulum",
-                "Stimulation", "Synapse", "Traces", "Voltage",
+                "Axon", "Buffer", "Calcium", "Channels", "Clamp", "Field", "Flux", "Learned", "Placement", "Probe",
+                "Reticulum", "Stimulation", "Synapse", "Traces", "Voltage",
             )
         },
     }  # fmt: skip

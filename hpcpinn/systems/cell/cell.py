@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, ClassVar
 from hpcpinn.errors import InputError
 from hpcpinn.parallel import launch
 from hpcpinn.parallel.folders import TemporaryFolder
-from hpcpinn.systems.cell.front import Morphology
+from hpcpinn.systems.cell.front import Axon, Morphology
 from hpcpinn.wording import counted
 
 if TYPE_CHECKING:
@@ -28,23 +28,26 @@ class Cell:
     Attributes:
         morphology: The table of the run description that names its file and how that is read.
         graph: The graph that it was made from; None for a cell from a file.
+        axon: What is made of its axon.
     """
 
     GRAPH: ClassVar[str] = "graph.json"
     """Stands for the file of a cell from a graph until it is written beside a result or a job."""
 
-    def __init__(self, source: "str | os.PathLike[str] | nx.Graph", **reading: Any) -> None:
+    def __init__(self, source: "str | os.PathLike[str] | nx.Graph", axon: Axon | None = None, **reading: Any) -> None:
         """Takes note of a cell; the file is read when it is needed.
 
         Args:
             source: An SWC file, ``builtin:NAME``, or a networkx graph as `hpcpinn.morphology.cable_from_networkx`
                 reads it: nodes with ``x``, ``y``, ``z``, ``radius`` and ``type``, edges from parent to child.
+            axon: What is made of its axon, such as ``Axon("aberra")``; it stays as it is where left out.
             reading: Keys of [morphology]: ``soma``, ``units``, ``merge_below``, ``er_fraction``, ``er_radius``.
 
         Raises:
             InputError: An unknown key, or a value that it cannot take.
         """
         self.graph: nx.Graph | None = None
+        self.axon = Axon() if axon is None else axon
         if isinstance(source, (str, os.PathLike)):
             self.morphology = Morphology(source, **reading)
         else:
@@ -74,14 +77,14 @@ class Cell:
         """The cell as a tree of frusta, as a run takes it.
 
         Raises:
-            InputError: The file, or the graph, is refused.
+            InputError: The file, or the graph, is refused, or its axon cannot be made as it shall be.
         """
         from hpcpinn.morphology.build import cable_of_graph
-        from hpcpinn.systems.cell.build.morphology import how_merged, load_cable
+        from hpcpinn.systems.cell.build.morphology import how_merged, load_cable, with_axon
 
         if self.graph is not None:
-            return cable_of_graph(self.graph, **how_merged(self.morphology))
-        return load_cable(self.morphology)
+            return with_axon(cable_of_graph(self.graph, **how_merged(self.morphology)), self.axon)
+        return load_cable(self.morphology, self.axon)
 
     @property
     def sections(self) -> tuple[str, ...]:
@@ -126,7 +129,7 @@ class Cell:
 
     def tables(self) -> dict[str, Any]:
         """What it adds to a run description."""
-        return self.morphology.tables()
+        return self.morphology.tables() | (self.axon.tables() if self.axon.model_fields_set else {})
 
     def beside(self) -> "dict[str, CellGraph]":
         """The graph, which a description names as a file."""
@@ -177,7 +180,8 @@ class CellGraph:
 def cell_of(described: Any, beside: Mapping[str, Any]) -> Cell:
     """The cell of a description, with the objects that it names as files."""
     given, graph = described.morphology, beside.get("morphology.file")
-    return Cell(given.file if graph is None else graph.graph, **given.model_dump(exclude={"file"}))
+    axon = Axon(**described.axon.model_dump(exclude_unset=True))
+    return Cell(given.file if graph is None else graph.graph, axon, **given.model_dump(exclude={"file"}))
 
 
 def _graph(source: Any) -> "nx.Graph":

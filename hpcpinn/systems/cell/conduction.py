@@ -6,10 +6,11 @@ import numpy as np
 from jaxtyping import Float, Int
 from numpy import ndarray
 
+from hpcpinn.morphology.axon import REGIONS
 from hpcpinn.morphology.compartments import Compartments
 
-AXONAL = (2, 5, 6, 7)
-"""SWC types of an axon: bare, and the types that a myelinated one has."""
+AXONAL = (2, 5, 6, 7, *REGIONS)
+"""Kinds of an axon: bare, as published cells have a myelinated one in SWC files, and as rules make it."""
 _LEAST = 5
 """Compartments on the way, without which no velocity is told."""
 _M_PER_S = 1e-3

@@ -6,6 +6,7 @@ type checkers and editors stand in ``front.pyi``, which ``scripts/describe_api.p
 """
 
 from hpcpinn.config.given import Given
+from hpcpinn.systems.cell.config.axon import AxonConfig
 from hpcpinn.systems.cell.config.inverse import CellDataConfig, CellParameterConfig
 from hpcpinn.systems.cell.config.schema import (
     BufferConfig,
@@ -51,6 +52,12 @@ class Morphology(Given, MorphologyConfig):
     """The cell's file and how it is read; `Cell` holds one."""
 
     table, order = "morphology", ("file",)
+
+
+class Axon(Given, AxonConfig):
+    """What is made of a cell's axon: ``hp.Axon("aberra")`` myelinates it, with a length it is grown first."""
+
+    table, order = "axon", ("myelinate", "length")
 
 
 class Synapse(Given, SynapseConfig):
@@ -120,6 +127,7 @@ class Traces(Given, CellDataConfig):
 
 
 __all__ = [
+    "Axon",
     "Buffer",
     "Calcium",
     "Channels",

@@ -6,6 +6,7 @@ from typing import Any, Literal
 
 from hpcpinn.config.given import Given
 from hpcpinn.physics.membrane_tables import MembraneTable
+from hpcpinn.systems.cell.config.axon import AxonConfig
 from hpcpinn.systems.cell.config.inverse import CellDataConfig, CellParameterConfig, CellTruthConfig
 from hpcpinn.systems.cell.config.schema import (
     BufferConfig,
@@ -27,6 +28,17 @@ from hpcpinn.systems.cell.config.stimulation import (
     RegionConfig,
     StimulationConfig,
 )
+
+class Axon(Given, AxonConfig):
+    def __init__(
+        self,
+        myelinate: Literal["aberra", "nemo"] | None = None,
+        length: float | str | None = None,
+        *,
+        diameter: float | str = 1.0,
+        direction: Sequence[float] = ...,
+        scale: Literal["human"] | None = None,
+    ) -> None: ...
 
 class Buffer(Given, BufferConfig):
     def __init__(

@@ -19,7 +19,7 @@ from hpcpinn.systems.cell.threshold import Search
 from hpcpinn.systems.cell.threshold_map import Row, table
 
 _FIRST = "# hpcpinn thresholds of "
-_READ = ("morphology", "field", "stimulation", "clamp", "channels", "cable")
+_READ = ("morphology", "axon", "field", "stimulation", "clamp", "channels", "cable")
 """Tables of a description that a threshold depends on."""
 
 

@@ -40,7 +40,7 @@ def threshold(
         InputError: No spike up to the strongest field, one without any field, or something that was given is wrong.
         SolveError: The cell has no rest.
     """
-    from hpcpinn.systems.cell.build.morphology import load_cable
+    from hpcpinn.systems.cell.build.morphology import cable_of
     from hpcpinn.systems.cell.build.threshold import highest_for, trial_of
     from hpcpinn.systems.cell.threshold import Search, find_threshold
 
@@ -48,7 +48,7 @@ def threshold(
     search = Search(site, highest_for(config) if up_to is None else up_to, tolerance, wait)
 
     def found() -> "Threshold":
-        trial = trial_of(config, load_cable(config.morphology), search)
+        trial = trial_of(config, cable_of(config), search)
         return find_threshold(trial, search, progress=progress)
 
     return communicator.on_root(found)

@@ -21,7 +21,7 @@ from hpcpinn.systems.cell.build.geometry import (
     places_of_sources,
     probe_sites,
 )
-from hpcpinn.systems.cell.build.morphology import load_cable
+from hpcpinn.systems.cell.build.morphology import cable_of
 from hpcpinn.systems.cell.build.run_spec import run_spec
 from hpcpinn.systems.cell.build.stimulus import releases_of, switching_times
 from hpcpinn.systems.cell.build.voltage import source_of
@@ -49,7 +49,7 @@ def describe_cell(
     Raises:
         InputError: Anything the user gave that cannot be used.
     """
-    cable = load_cable(config.morphology) if cable is None else cable
+    cable = cable_of(config) if cable is None else cable
     check_organelles(config, cable)
     source = source_of(config, cable, values)
     constants = constants_of(config, first_of(source), values)

@@ -7,7 +7,7 @@ from numpy import ndarray
 from hpcpinn.physics.stimulation.head.placement import HeadPlacement
 from hpcpinn.systems.cell.build.field import placement_of
 from hpcpinn.systems.cell.build.membrane import compartments_of, membrane_of
-from hpcpinn.systems.cell.build.morphology import load_cable
+from hpcpinn.systems.cell.build.morphology import cable_of
 from hpcpinn.systems.cell.config.schema import RunConfig
 
 
@@ -17,7 +17,7 @@ def locations_of(config: RunConfig) -> tuple[HeadPlacement, Float[ndarray, "n 3"
     Raises:
         InputError: A cell that cannot be read, or whose place in the head is not said.
     """
-    whole = load_cable(config.morphology)
+    whole = cable_of(config)
     cable = compartments_of(config, whole, membrane_of(config)).cable
     placement = placement_of(config, cable)
     xyz = cable.xyz.reshape(-1, 3)

@@ -11,6 +11,7 @@ from numpy import ndarray
 from hpcpinn.config.values import InputFile
 from hpcpinn.errors import InputError, concerning, warn
 from hpcpinn.morphology import Cable, parse_site
+from hpcpinn.morphology.axon import REGIONS as GROWN_REGIONS
 from hpcpinn.morphology.compartments import Compartments
 from hpcpinn.morphology.sites import Site
 from hpcpinn.physics.channel_sets import ChannelSet, with_constants
@@ -194,6 +195,22 @@ class Library:
         changes = self._changes.get(region.channels.name, {})
         return Region(region.name, with_constants(region.channels, changes), region.C_m, region.R_i, region.profiles)
 
+    def of_grown(self, region: str) -> Region:
+        """The membrane of a part that a rule has made of the axon.
+
+        Raises:
+            InputError: The membrane has no such region, and is not alike everywhere, or it would cover myelin.
+        """
+        if region in self.base.regions:
+            return self._changed(self.base.at(region))
+        if region == "myelin" or not self.base.whole:
+            raise InputError(
+                f"the axon has {region}, and channels.set = {self.channels.set!r} no such region; take one that has, "
+                "such as aberra-l23",
+                ("axon", "myelinate"),
+            )
+        return self.of_type("axon")
+
     def check(self) -> None:
         """Looks at everything that is named, also for parts that a cell does not have.
 
@@ -254,6 +271,8 @@ def _rules(library: Library, cable: Cable, places: Places) -> Iterator[tuple[Reg
         rows = places.kind == kind
         if kind in STANDARD:
             yield library.of_type(STANDARD[kind]), rows
+        elif kind in GROWN_REGIONS:
+            yield library.of_grown(GROWN_REGIONS[kind]), rows
         elif str(kind) in given.types:
             with concerning("channels", "types", str(kind)):
                 yield library.region(given.types[str(kind)]), rows
@@ -307,7 +326,8 @@ def _warn_of_myelin(given: ChannelsConfig, library: Library, cable: Cable, place
     if not all(region in base.regions for region in _MYELINATED):
         return
     ruled = {kind for one in given.region for kind in one.types}
-    left = [k for k in np.unique(kinds) if k not in STANDARD and str(k) not in given.types and k not in ruled]
+    said = {*STANDARD, *GROWN_REGIONS, *map(int, given.types), *ruled}
+    left = [kind for kind in np.unique(kinds) if kind not in said]
     if not left:
         return
     length = np.bincount(cable.section, cable.length, len(kinds))

@@ -31,7 +31,7 @@ from hpcpinn.systems.cell.build.membrane import (
     compartments_of,
     membrane_of,
 )
-from hpcpinn.systems.cell.build.morphology import load_cable
+from hpcpinn.systems.cell.build.morphology import cable_of
 from hpcpinn.systems.cell.build.population import Member
 from hpcpinn.systems.cell.build.regions import Coating, places_of_compartments
 from hpcpinn.systems.cell.build.voltage import given_voltage
@@ -95,7 +95,7 @@ def describe_split_cell(member: Member, least_pieces: int = 1) -> SplitCell:
         InputError: Anything the user gave that cannot be used.
     """
     config = member.config
-    cable, membrane = load_cable(config.morphology), membrane_of(config)
+    cable, membrane = cable_of(config), membrane_of(config)
     check_organelles(config, cable)
     compartments = compartments_of(config, cable, membrane)
     source, given = (None, None) if config.solves_voltage else given_voltage(config, compartments)

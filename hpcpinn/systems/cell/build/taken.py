@@ -11,7 +11,7 @@ from hpcpinn.physics.stimulation.head.nemo_tms import SegmentPotentials
 from hpcpinn.physics.stimulation.head.surface import read_surface
 from hpcpinn.systems.cell.build.field import field_of
 from hpcpinn.systems.cell.build.membrane import compartments_of, membrane_of
-from hpcpinn.systems.cell.build.morphology import load_cable
+from hpcpinn.systems.cell.build.morphology import cable_of
 from hpcpinn.systems.cell.build.population import members_of
 from hpcpinn.systems.cell.config.schema import RunConfig
 
@@ -49,4 +49,4 @@ def taken(described: RunConfig, key: str) -> bytes | None:
 
 
 def _compartments(config: RunConfig) -> Compartments:
-    return compartments_of(config, load_cable(config.morphology), membrane_of(config))
+    return compartments_of(config, cable_of(config), membrane_of(config))

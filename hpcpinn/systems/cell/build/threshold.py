@@ -5,10 +5,13 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+
 from hpcpinn.errors import InputError, concerning, warn
 from hpcpinn.morphology import Cable, parse_site
+from hpcpinn.morphology.axon import STUB, axon_length
 from hpcpinn.systems.cell.build.membrane import clamped_compartments, driven_cable
-from hpcpinn.systems.cell.build.morphology import load_cable
+from hpcpinn.systems.cell.build.morphology import cable_of
 from hpcpinn.systems.cell.build.stimulus import stimulus_of
 from hpcpinn.systems.cell.config.reading import with_changes
 from hpcpinn.systems.cell.config.schema import RunConfig
@@ -40,9 +43,23 @@ def trial_of(config: RunConfig, cable: Cable, search: Search) -> Trial:
         with concerning(search.argument("site")):
             compartment = cells.nearest(parse_site(search.site, cable), cable)
     _warn_of_clamps(config, clamped_compartments(config, cells, cable), compartment, search)
+    _warn_of_stub(config, cable)
     unit = "V/m" if config.field.file is None else "times the sampled field"
     steps = driven.steps_until(driven.onset + search.longest_wait)
     return Trial(driven, driven.equation.resting_state(), steps, compartment, unit)
+
+
+def _warn_of_stub(config: RunConfig, cable: Cable) -> None:
+    """Says so where a cell has no axon, or a stub of one."""
+    kinds = {kind: name for kind, name in config.channels.types.items() if name != config.channels.other}
+    there = axon_length(cable) + float(cable.length[np.isin(cable.kind, [int(kind) for kind in kinds])].sum())
+    if there < STUB:
+        what = "has no axon" if there == 0.0 else f"has a stub of an axon ({there:.0f} um)"
+        warn(
+            f"{config.morphology.file} {what}: fields of stimulators fire axons; axon.length grows one, and "
+            "axon.myelinate makes nodes and myelin of it",
+            ("axon", "length"),
+        )
 
 
 def _warn_of_clamps(config: RunConfig, where: Sequence[int], compartment: int | None, search: Search) -> None:
@@ -84,4 +101,4 @@ def series_of(config: RunConfig, search: Search, cells: Sequence[str], waveforms
 
 
 def _trial(config: RunConfig, search: Search) -> Trial:
-    return trial_of(config, load_cable(config.morphology), search)
+    return trial_of(config, cable_of(config), search)

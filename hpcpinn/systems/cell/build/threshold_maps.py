@@ -14,7 +14,7 @@ from hpcpinn.morphology import Cable
 from hpcpinn.parallel.communicator import Communicator
 from hpcpinn.physics.stimulation.directions import evenly_spread, read_directions
 from hpcpinn.progress import NO_PROGRESS, ProgressDisplay
-from hpcpinn.systems.cell.build.morphology import load_cable
+from hpcpinn.systems.cell.build.morphology import cable_of
 from hpcpinn.systems.cell.build.threshold import series_of
 from hpcpinn.systems.cell.config.reading import with_changes
 from hpcpinn.systems.cell.config.schema import RunConfig
@@ -124,7 +124,7 @@ def draw(config: RunConfig, wanted: Wanted, rows: Sequence[Row], picture: Path) 
     from hpcpinn.systems.cell.pictures.thresholds import draw_maps
 
     read: dict[str, Cable] = {
-        name: load_cable(with_changes(config, {"morphology.file": file}, "threshold").morphology)
+        name: cable_of(with_changes(config, {"morphology.file": file}, "threshold"))
         for name, file in wanted.files(config).items()
     }
     maps: dict[str, list[dict[str, Any]]] = {}

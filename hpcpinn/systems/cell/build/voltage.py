@@ -15,7 +15,7 @@ from hpcpinn.physics import voltage
 from hpcpinn.systems.cell.build.constants import time_unit_of
 from hpcpinn.systems.cell.build.field import unit_quasipotential
 from hpcpinn.systems.cell.build.membrane import driven_cable, impossible_voltage, membrane_of
-from hpcpinn.systems.cell.build.morphology import load_cable
+from hpcpinn.systems.cell.build.morphology import cable_of
 from hpcpinn.systems.cell.build.stimulus import warn_of_pulses_after_the_end
 from hpcpinn.systems.cell.config.learnable import drives_voltage
 from hpcpinn.systems.cell.config.schema import RunConfig
@@ -157,7 +157,7 @@ def voltage_of(
     """
     if not any(drives_voltage(name) for name in names):
         return None
-    driven, field = driven_cable(config, load_cable(config.morphology), values), membrane_of(config, values).field
+    driven, field = driven_cable(config, cable_of(config), values), membrane_of(config, values).field
     times = np.asarray(source.times) / source.time_unit
     steps = steps_between(0.0, float(times[-1]), driven.rule, driven.stimulus, driven.onset, driven.clamps, times[1:])
     has_field = field.magnitude is not None

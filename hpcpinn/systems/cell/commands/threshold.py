@@ -71,7 +71,7 @@ def threshold(
     from hpcpinn.parallel.device import prepare  # float64 must be on before JAX is loaded
 
     prepare()
-    from hpcpinn.systems.cell.build.morphology import load_cable
+    from hpcpinn.systems.cell.build.morphology import cable_of
     from hpcpinn.systems.cell.build.threshold import highest_for, trial_of
     from hpcpinn.systems.cell.threshold import Search, find_threshold
 
@@ -90,7 +90,7 @@ def threshold(
 
     with origin.naming_places(), make_progress(plain_output=as_json) as progress:
         progress.doing("setting up")
-        trial = trial_of(config, load_cable(config.morphology), search)
+        trial = trial_of(config, cable_of(config), search)
         unit = trial.unit
 
         def say(strength: float, fired: bool) -> None:

@@ -72,6 +72,7 @@ def conflicts(config: RunConfig) -> Iterator[Problem]:
     yield from _split(config)
     yield from _repeats(config)
     yield from _outward_releases(config)
+    yield from _axon(config)
     yield from _remote(config)
     yield from _interfaces(config)
     if config.pieces.source_length > config.pieces.max_length:
@@ -259,6 +260,21 @@ def _remote(config: RunConfig) -> Iterator[Problem]:
         file = holder[name]
         if found := _ADDRESS.search(file):
             yield key, f"{file[found.start() :]!r} is an address, and files are read from disk; download it first"
+
+
+def _axon(config: RunConfig) -> Iterator[Problem]:
+    """An axon that has myelin already, and keys of one that is not grown."""
+    axon = config.axon
+    has_myelin = [kind for kind, region in config.channels.types.items() if region == "myelin"]
+    if axon.myelinate is not None and has_myelin:
+        yield (
+            ("axon", "myelinate"),
+            f"{axon.myelinate!r}, but channels.types says that type {has_myelin[0]} is myelin already; leave one of "
+            "the two out",
+        )
+    for key in ("diameter", "direction"):
+        if axon.length is None and key in axon.model_fields_set:
+            yield ("axon", key), "is that of an axon that is grown; give axon.length, too"
 
 
 def _outward_releases(config: RunConfig) -> Iterator[Problem]:

@@ -34,6 +34,7 @@ from hpcpinn.config.values import (
 )
 from hpcpinn.core.plausibility import QUANTITIES
 from hpcpinn.physics.constants import PRESETS, BufferConstants, CalciumConstants, Gate, Organelle
+from hpcpinn.systems.cell.config.axon import AxonConfig
 from hpcpinn.systems.cell.config.inverse import (
     CellDataConfig,
     CellInferenceConfig,
@@ -313,6 +314,7 @@ class RunConfig(Description):
     system: Literal["cell"] = "cell"
     domain: DomainConfig = DomainConfig()
     morphology: MorphologyConfig = MorphologyConfig()
+    axon: AxonConfig = AxonConfig()
     physics: PhysicsConfig = PhysicsConfig()
     buffer: Annotated[tuple[BufferConfig, ...], several()] = ()
     organelle: Annotated[tuple[OrganelleConfig, ...], several()] = ()

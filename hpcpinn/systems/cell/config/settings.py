@@ -9,7 +9,7 @@ from hpcpinn.systems.cell.config.checks import following
 from hpcpinn.systems.cell.config.schema import RunConfig
 
 RESUMABLE = (
-    "morphology", "physics", "buffer", "organelle", "voltage", "field", "placement", "stimulation", "clamp",
+    "morphology", "axon", "physics", "buffer", "organelle", "voltage", "field", "placement", "stimulation", "clamp",
     "channels", "cable", "synapse", "flux", "pieces",
 )  # fmt: skip
 """Tables that shape the state of every run; others do so where their windows or networks are used."""
