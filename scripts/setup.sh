@@ -118,7 +118,7 @@ install_python_packages() {
     local jax=jax; [ -n "$accelerator" ] && jax="jax[$accelerator]"
     "${pip[@]}" "$jax" numpy
     built_against_mpi || build_against_mpi
-    "${pip[@]}" --no-build-isolation -e "$root[mpi,uq,xarray,test]"
+    "${pip[@]}" --no-build-isolation -e "$root[mpi,tms,uq,xarray,test]"
 }
 
 # Whether the two packages that have to be compiled are there already: right version, this MPI.

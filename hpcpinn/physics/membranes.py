@@ -167,7 +167,7 @@ def membrane_set(name: str, table: MembraneTable) -> MembraneSet:
         table: The tables.
     """
     regions = {region: _region(name, region, table, of) for region, of in table.by_region.items()}
-    return MembraneSet(name, table.source or "", MappingProxyType(regions))
+    return MembraneSet(name, table.source or "", regions)
 
 
 def _region(name: str, region: str, table: MembraneTable, of: RegionTable) -> Region:
@@ -196,7 +196,7 @@ def _region(name: str, region: str, table: MembraneTable, of: RegionTable) -> Re
         rest=table.rest,
         celsius=table.measured_at if table.celsius is None else table.celsius,
     )
-    return Region(region, channels, of.C_m, of.R_i, MappingProxyType(profiles))
+    return Region(region, channels, of.C_m, of.R_i, profiles)
 
 
 def _gate(name: str, table: MembraneTable) -> RateGate:

@@ -1,6 +1,7 @@
 """A field in the head, from the job file to the voltage: as SimNIBS users have it."""
 
 import json
+import pickle
 import shutil
 from dataclasses import replace
 from pathlib import Path
@@ -19,6 +20,8 @@ from hpcpinn.physics.stimulation.head.surface import read_surface
 from hpcpinn.systems.cell.build.field import field_of, placement_of, unit_quasipotential
 from hpcpinn.systems.cell.build.membrane import compartments_of, membrane_of
 from hpcpinn.systems.cell.build.morphology import load_cable
+from hpcpinn.systems.cell.build.population import members_of
+from hpcpinn.systems.cell.build.split_cell import describe_split_cell
 from hpcpinn.systems.cell.config.reading import load_config
 from hpcpinn.systems.common.kept_inputs import input_files_of
 from hpcpinn.systems.jobs import load_order
@@ -87,6 +90,13 @@ def test_a_head_drives_a_cell_as_the_same_uniform_field_does(here):
     np.testing.assert_allclose(head.voltage, plain.voltage, rtol=0.0, atol=1e-8)
     assert head.config["placement"]["position"] == POSITION  # the map is in the result
     assert forked.command(["check", "r.h5"], here, {}).returncode == 0
+
+
+def test_a_cell_with_its_field_travels_between_ranks(here):
+    """The first rank prepares a long run, and sends it to the others."""
+    described = describe_split_cell(members_of(load_config("job.toml"))[0])
+    received = pickle.loads(pickle.dumps(described))
+    np.testing.assert_array_equal(received.psi, described.psi)
 
 
 def psi_of(job="job.toml", *settings):
