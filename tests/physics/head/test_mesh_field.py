@@ -122,6 +122,67 @@ def test_nothing_is_averaged_across_tissues(tmp_path):
     np.testing.assert_allclose(read_mesh_field(path).nearest(places[2:])[1], [1e-6, 0.9], rtol=0.2)
 
 
+def test_who_is_outside_of_a_tissue_is_told_which_others_there_are(tmp_path):
+    points, tets = cube((-1, -1, -1), (1, 1, 1), 2)
+    tags = np.where(points[tets].mean(axis=1)[:, 0] < 0.0, 2, 1)
+    path = write_head(tmp_path / "h.msh", points, tets, tags, {"E": np.ones((len(tets), 3))})
+    placed = HeadPlacement(np.zeros(3), np.zeros(3), turn((0, 1, 0), (0, 1, 0), 0))
+    with pytest.raises(InputError, match=r"1 of 2 places lie outside tissue 2 \(field.tissue; there are also 1\), "):
+        PlacedField(read_mesh_field(path), placed)(np.array([[-500.0, 0.0, 0.0], [500.0, 0.0, 0.0]]))
+
+
+def gmsh2(path, nodes, elements, data, order=""):
+    """A file of format 2 in ASCII, or in binary of some order of bytes; numbers of nodes and elements as given."""
+    text = f"$MeshFormat\n2.2 {int(bool(order))} 8\n".encode()
+    text += (np.array([1], f"{order}i4").tobytes() + b"\n") if order else b""
+    text += b"$EndMeshFormat\n$Comments\nof no use\n$EndComments\n$Nodes\n%d\n" % len(nodes)
+    rows = {
+        "$EndNodes\n$Elements\n": [((number,), place) for number, place in nodes],
+        '$EndElements\n$ElementData\n1\n"E"\n1\n0.0\n3\n0\n3\n': [
+            ((number, 4, 2, tag, tag, *corners), ()) for number, tag, corners in elements
+        ],
+        "$EndElementData\n": [((number,), vector) for number, vector in data],
+    }
+    for (end, lines), following in zip(rows.items(), (len(elements), len(data), None), strict=True):
+        for whole, real in lines:
+            if not order:
+                text += " ".join([*map(str, whole), *map(repr, map(float, real))]).encode() + b"\n"
+                continue
+            whole = (4, 1, 2, whole[0], *whole[3:]) if len(whole) > 1 else whole  # a block of one element
+            text += np.array(whole, f"{order}i4").tobytes() + np.array(real, f"{order}f8").tobytes()
+        text += end.encode() + (b"%d\n" % following if following is not None else b"")
+    path.write_bytes(text)
+    return path
+
+
+@pytest.mark.parametrize("order", ["", "<", ">"], ids=["text", "little-endian", "big-endian"])
+def test_numbers_of_nodes_and_elements_may_be_any_and_in_any_order(order, tmp_path):
+    """Data belong to the element of their number; here there are none for surfaces, and elements come shuffled."""
+    chance = np.random.default_rng(3)
+    points, tets = cube((0, 0, 0), (1, 1, 1), 3, jiggle=0.2)
+    vectors = (points[tets].mean(axis=1) - 0.5) @ np.diag([1.0, 2.0, 3.0])
+    node = chance.permutation(len(points)) * 3 + 7
+    element = chance.permutation(len(tets)) * 2 + 11
+    shuffled, of_data = chance.permutation(len(tets)), chance.permutation(len(tets))
+    path = gmsh2(
+        tmp_path / "h.msh",
+        [(int(node[k]), points[k]) for k in chance.permutation(len(points))],
+        [(int(element[k]), 2, node[tets[k]].tolist()) for k in shuffled],
+        [(int(element[k]), vectors[k]) for k in of_data],
+        order,
+    )
+    places = chance.uniform(0.01, 0.99, (100, 3))
+    np.testing.assert_allclose(read_mesh_field(path).at(places), (places - 0.5) @ np.diag([1.0, 2.0, 3.0]), atol=1e-12)
+
+
+def test_a_field_that_is_given_for_some_elements_only_is_refused(tmp_path):
+    points, tets = cube((0, 0, 0), (1, 1, 1), 2)
+    elements = [(k + 1, 2, (tets[k] + 1).tolist()) for k in range(len(tets))]
+    path = gmsh2(tmp_path / "h.msh", list(enumerate(points, 1)), elements, [(k + 1, (1, 2, 3)) for k in range(40)])
+    with pytest.raises(InputError, match="not finite in 8 of 48 tetrahedra of tissue 2, first in tetrahedron 41; "):
+        read_mesh_field(path)
+
+
 def test_a_field_at_the_nodes_is_linear_between_them(around, tmp_path):
     points, tets = cube(around.min(axis=0) - 0.2, around.max(axis=0) + 0.2, 3, jiggle=0.2)
     tags = [np.full(len(tets), 2)]

@@ -22,6 +22,7 @@ from hpcpinn.systems.cell.build.membrane import compartments_of, membrane_of
 from hpcpinn.systems.cell.build.morphology import load_cable
 from hpcpinn.systems.cell.build.population import members_of
 from hpcpinn.systems.cell.build.split_cell import describe_split_cell
+from hpcpinn.systems.cell.build.taken import taken
 from hpcpinn.systems.cell.config.reading import load_config
 from hpcpinn.systems.common.kept_inputs import input_files_of
 from hpcpinn.systems.jobs import load_order
@@ -222,6 +223,8 @@ def test_one_uniform_field_has_one_quasipotential_whichever_way_it_comes(here):
 
 def test_the_locations_are_the_places_at_which_a_run_wants_the_field(here):
     said = locations(here)
+    assert forked.command(["locations", "job.toml", "--out", "new/folder/c.csv"], here, {}).returncode == 0
+    assert (here / "new" / "folder" / "c.csv").read_text() == Path("coords.csv").read_text()
     assert said.startswith("coords.csv: ") and "get_fields_at_coordinates -s coords.csv" in said
     places = np.loadtxt("coords.csv", delimiter=",")
     _, cells = psi_of()
@@ -384,6 +387,26 @@ def test_of_a_large_surface_the_triangle_above_the_cell_is_kept(here):
     after = placement_of(load_order(Path("job.toml")).described, cell())
     np.testing.assert_array_equal(after.position, before.position)
     np.testing.assert_array_equal(after.rotation, before.rotation)
+
+
+def test_members_of_a_population_may_be_turned_about_their_axis(here):
+    """One head, one place, several azimuths: ψ of each is that of its own frame."""
+    cable = cell()
+    head_with(here / "head.msh", uniform, in_head(cable.xyz.reshape(-1, 3), cable.xyz[0, 0]), margin=1.0)
+    text = (
+        HEAD
+        + PLACEMENT
+        + REST
+        + "".join(f"[[population.parameters]]\nset = {{'placement.azimuth' = {azimuth}.0}}\n" for azimuth in (0, 90))
+    )
+    (here / "job.toml").write_text(text)
+    for member, azimuth in zip(members_of(load_config("job.toml")), (0.0, 90.0), strict=True):
+        described = describe_split_cell(member)
+        in_cell = turn((0.0, 1.0, 0.0), AXIS, azimuth).T @ VECTOR
+        cells = described.compartments
+        exact = -2e-3 * (cells.xyz - cells.cable.xyz[0, 0]) @ in_cell
+        np.testing.assert_allclose(described.psi, exact, atol=1e-11)
+    assert taken(load_order(Path("job.toml")).described, "field.file") is None  # each sees other vectors at a place
 
 
 def test_an_unusual_size_is_said(here):

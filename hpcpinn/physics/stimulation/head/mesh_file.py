@@ -14,6 +14,8 @@ from hpcpinn.physics.stimulation.head.tetrahedra import Tetrahedra, TetrahedralF
 GREY_MATTER = 2
 """The label of grey matter's tetrahedra in SimNIBS; 1 is white matter, 3 cerebrospinal fluid."""
 
+_LABELS_SHOWN = 10
+"""Labels of tissues that a message lists."""
 _MAGNITUDES = ("magnE", "normE", "E_norm", "E_magn")
 """Names that SimNIBS has given to the magnitude of the field."""
 _HOW = "in SimNIBS, fields = 'eE' (or 'vector E' among the simulation options) writes the vectors"
@@ -53,7 +55,8 @@ def read_mesh_field(path: str | Path, name: str = "E", tissues: Sequence[int] = 
         used = np.unique(tets.corners[own]) if is_nodal else np.flatnonzero(own)
         _check_finite(path, name, vectors[used], used, "node" if is_nodal else "tetrahedron", tissue)
         chosen[tissue] = Tetrahedra(mesh.points, tets.corners[own], vectors if is_nodal else vectors[own], is_nodal)
-    return TetrahedralField(str(path), chosen)
+    others = np.setdiff1d(tets.tags, tissues)[:_LABELS_SHOWN]
+    return TetrahedralField(str(path), chosen, tuple(others.tolist()))
 
 
 def _vectors(path: str | Path, mesh: GmshMesh, name: str) -> tuple[Float[ndarray, "given 3"], bool]:

@@ -175,16 +175,19 @@ class TetrahedralField:
     Attributes:
         source: The file, for messages.
         tissues: Tetrahedra by tissue, in the order in which a place is looked for.
+        others: Labels of the tissues that the mesh has besides.
     """
 
     source: str
     tissues: dict[int, Tetrahedra]
+    others: tuple[int, ...] = ()
 
     @property
     def region(self) -> str:
         """The tissues, in words."""
-        names = ", ".join(map(str, self.tissues))
-        return f"tissue {names} (field.tissue)" if len(self.tissues) == 1 else f"tissues {names} (field.tissue)"
+        names, others = (", ".join(map(str, labels)) for labels in (self.tissues, self.others))
+        there = f"; there are also {others}" if others else ""
+        return f"{'tissue' if len(self.tissues) == 1 else 'tissues'} {names} (field.tissue{there})"
 
     @property
     def bounds(self) -> Float[ndarray, "2 3"]:

@@ -6,6 +6,7 @@ from typing import Annotated
 
 import typer
 
+from hpcpinn.errors import OutputError
 from hpcpinn.systems.named_job import JOB_HELP, MorphologyOption, chosen_job
 from hpcpinn.wording import counted
 
@@ -48,7 +49,11 @@ def locations(
     with origin.naming_places():
         placement, places = locations_of(config)
     rows = (",".join(map(repr, row)) for row in places.tolist())
-    out.write_text("\n".join([*rows, ""]))
+    try:
+        out.parent.mkdir(parents=True, exist_ok=True)
+        out.write_text("\n".join([*rows, ""]))
+    except OSError as error:
+        raise OutputError(f"{out}: cannot be written ({error.strerror})") from None
     if as_json:
         map_ = {name: getattr(placement, name).tolist() for name in ("origin", "position", "rotation")}
         print(json.dumps({"file": str(out), "count": len(places), "unit": "mm", "map": map_}))
