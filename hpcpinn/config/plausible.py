@@ -26,6 +26,7 @@ WITHOUT: Mapping[str, str] = MappingProxyType(
         "*.first": "as starts, or a length of the numerics, held against the run",
         "*.last": "as starts",
         "cable.d_lambda": "a share",
+        "stimulation.reversal": "a share",
         "network.*": "without a unit",
         "training.*": "without a unit",
         "schwarz.*": "without a unit",

@@ -186,6 +186,7 @@ _QUANTITIES = (
     period("interval of bursts", 5.0, 6e4),
     period("interval of trains", 50.0, 3.6e6),
     period("length of a pulse", 0.02, 10.0),
+    period("width of a rectangle", 0.009, 0.4),
     period("longest step", 1e-4, 1.0),
     period("step in pulses", 1e-4, 0.1),
     period("step at rest", 1e-3, 5.0),

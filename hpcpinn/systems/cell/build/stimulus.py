@@ -1,16 +1,17 @@
 """From a run description to its pulses and clamps."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from jaxtyping import Float
 from numpy import ndarray
 
-from hpcpinn.errors import CutShortWarning, concerning, warn
+from hpcpinn.errors import CutShortWarning, InputError, concerning, warn
 from hpcpinn.physics.stimulation.stimulus import Stimulus
-from hpcpinn.physics.stimulation.waveforms import waveform_named
+from hpcpinn.physics.stimulation.waveforms import Rectangular, Reversed, Waveform, waveform_named
 from hpcpinn.systems.cell.build.protocol import protocol_of
 from hpcpinn.systems.cell.config.schema import RunConfig
+from hpcpinn.systems.cell.config.stimulation import StimulationConfig
 from hpcpinn.timestepping.pulse_steps import CurrentClamp
 from hpcpinn.wording import spoken
 
@@ -81,7 +82,23 @@ def stimulus_of(config: RunConfig) -> Stimulus:
     given, protocol = config.stimulation, protocol_of(config)
     with concerning("stimulation", "waveform"):
         waveform = waveform_named(given.waveform or protocol.waveform)
-    return Stimulus(protocol, waveform)
+    if given.width is not None or given.reversal is not None:
+        waveform = _rectangle(waveform, given)
+    return Stimulus(protocol, Reversed(waveform) if given.is_reversed else waveform)
+
+
+def _rectangle(waveform: Waveform, given: StimulationConfig) -> Rectangular:
+    """A rectangle of the width and the second phase that somebody gave.
+
+    Raises:
+        InputError: The waveform is no rectangle, or a number is outside its range.
+    """
+    key = "width" if given.width is not None else "reversal"
+    with concerning("stimulation", key):
+        if not isinstance(waveform, Rectangular):
+            raise InputError(f"is of rectangles, and the waveform is {waveform.name}; set waveform = 'rectangular'")
+        own = {"width": given.width, "reversal": given.reversal}
+        return replace(waveform, **{name: value for name, value in own.items() if value is not None})
 
 
 def warn_of_pulses_after_the_end(config: RunConfig, duration: float) -> None:

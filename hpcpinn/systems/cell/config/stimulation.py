@@ -101,8 +101,12 @@ class StimulationConfig(Table):
 
     Attributes:
         protocol: One of `hpcpinn protocols`, such as `iTBS600`; the numbers below are then its own.
-        waveform: monophasic, biphasic, rectangular, or a CSV file `time_ms,value`; the protocol's
-            own if left out. In a job file a relative path starts at the job file.
+        waveform: monophasic, biphasic, rectangular (ideal ones), magpro-monophasic, magpro-biphasic (fits to the pulses
+            of a MagPro X100), or a CSV file `time_ms,value`; the protocol's own if left out. In a job file a relative
+            path starts at the job file.
+        width: Duration of the first phase of a rectangle, ms.
+        reversal: Height of the second phase of a rectangle as a share of the first; 0: none, which no coil gives.
+        is_reversed: Whether the current of the coil is turned round: every pulse has the other sign.
         start: Onset of the first pulse, ms.
         pulses: Pulses per burst.
         bursts: Bursts per train.
@@ -114,6 +118,9 @@ class StimulationConfig(Table):
 
     protocol: Text | None = None
     waveform: FileOrName | None = None
+    width: Annotated[PositiveTime | None, QUANTITIES["width of a rectangle"]] = None
+    reversal: Annotated[float | None, Field(ge=0.0, le=1.0)] = None
+    is_reversed: bool = False
     start: Time = 0.0
     pulses: Many = 1
     bursts: Many = 1
