@@ -88,6 +88,26 @@ def test_a_curved_field_converges_with_the_mesh(cable, around, tmp_path):
     assert errors[-1] < 0.01 * np.abs(wanted).max()
 
 
+def test_the_potential_of_finite_elements_is_found_again(cable, around, tmp_path):
+    """As SimNIBS's E comes about: the gradient of a potential that is linear in tetrahedra, V/m of mV over mm."""
+
+    def potential(places):
+        x, y, z = (places - PLACED.position).T
+        return 50.0 * np.exp(0.8 * x) * np.sin(0.8 * y) + 120.0 * z  # harmonic
+
+    errors = []
+    for cells in (4, 8, 16):
+        points, tets = cube(around.min(axis=0) - 0.2, around.max(axis=0) + 0.2, cells, jiggle=0.15)
+        corner, value = points[tets], potential(points)[tets]
+        vectors = -np.linalg.solve(corner[:, 1:] - corner[:, :1], (value[:, 1:] - value[:, :1])[..., None])[..., 0]
+        path = write_head(tmp_path / "h.msh", points, tets, np.full(len(tets), 2), {"E": vectors}, kind="simnibs")
+        psi, places = quasipotential(cable, seen(path)), PLACED.to_head(at_nodes(cable))
+        exact = potential(places) - potential(places[:1])
+        errors.append(np.abs(psi - exact).max() / np.abs(exact).max())
+    assert np.all(observed_orders(errors) > 1.0), errors
+    assert errors[-1] < 1e-3
+
+
 def test_vectors_that_are_only_of_first_order_stay_so(cable, around, tmp_path):
     """As those of linear finite elements are: off by a share of the size of their tetrahedra, whichever way."""
     signs = np.random.default_rng(5)
