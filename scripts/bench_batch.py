@@ -29,6 +29,7 @@ import jax.numpy as jnp  # noqa: E402
 import matplotlib  # noqa: E402
 import numpy as np  # noqa: E402
 from scipy import sparse  # noqa: E402
+from squid_cell import SQUID_CELL  # noqa: E402
 
 from hpcpinn.morphology.forest import join_cables, join_compartments, points_of  # noqa: E402
 from hpcpinn.systems.cell.build.long import LEFT_OUT, slot_setup  # noqa: E402
@@ -182,7 +183,9 @@ def main() -> None:
     parser.add_argument("--swc", default="builtin:pyramidal")
     parser.add_argument("--repeats", type=int, default=5)
     given = parser.parse_args()
-    config = load_config(ROOT / "jobs" / "rtms_10hz.toml", [f'morphology.file="{given.swc}"', "run.duration=305"])
+    config = load_config(
+        ROOT / "jobs" / "rtms_10hz.toml", [*SQUID_CELL, f'morphology.file="{given.swc}"', "run.duration=305"]
+    )
     problem = slot_setup(config)
     cell = describe_split_cell(members_of(config)[0])
     slots = problem.slots

@@ -31,6 +31,7 @@ from typing import IO, Any
 import matplotlib
 import numpy as np
 from numpy import ndarray
+from squid_cell import SQUID_CELL
 
 from hpcpinn.io import read
 from hpcpinn.io.checkpoint import checkpoint_path
@@ -285,16 +286,17 @@ def main() -> None:
     if not given.swc.is_file():
         parser.error(f"{given.swc}: no such file; set HPCPINN_SHARED or give --swc")
     RESULTS.mkdir(exist_ok=True)
+    base = [word for change in SQUID_CELL for word in ("--set", change)]
     settings = [word for change in given.settings for word in ("--set", change)]
     report: dict[str, Any] = {"cell": given.swc.name}
     strength = given.field
     if strength is None:
-        found, seconds = threshold(given.swc, settings, given.limit)
+        found, seconds = threshold(given.swc, [*base, *settings], given.limit)
         strength = 1.2 * found
         report |= {"threshold, V/m": found, "seconds, threshold": seconds}
         print(f"threshold {found:.4g} V/m, found in {seconds:.0f} s", flush=True)
     report["field, V/m"] = strength
-    common = ["--morphology", str(given.swc), "--set", f"field.magnitude={strength:.6g}"]
+    common = [*base, "--morphology", str(given.swc), "--set", f"field.magnitude={strength:.6g}"]
     if given.seconds is not None:
         common += ["--set", f"run.duration={1e3 * given.seconds:g}"]
     courses: dict[str, Watched] = {}

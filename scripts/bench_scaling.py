@@ -29,6 +29,7 @@ prepare()
 import matplotlib  # noqa: E402
 import numpy as np  # noqa: E402
 from scipy.optimize import nnls  # noqa: E402
+from squid_cell import SQUID_CELL  # noqa: E402
 from under_mpi import under_mpi  # noqa: E402
 
 from hpcpinn.domain.member_shares import share_members  # noqa: E402
@@ -122,6 +123,7 @@ def described(config: RunConfig, least: int = 1) -> list[SplitCell]:
 def settings(swc: str, seconds: float, members: int) -> list[str]:
     """Changes to the bundled 10 Hz job."""
     changed = [
+        *SQUID_CELL,
         f'morphology.file="{swc}"',
         f"run.duration={1e3 * seconds + 5.0}",
         "split.motif_tolerance=1e-2",

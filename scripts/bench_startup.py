@@ -19,6 +19,8 @@ import tempfile
 import time
 from pathlib import Path
 
+from squid_cell import SQUID_CELL
+
 ROOT = Path(__file__).resolve().parents[1]
 RESULTS = ROOT / "results"
 
@@ -26,7 +28,7 @@ JOBS = {
     "y_branch": ("run",),
     "default": ("run", "--set", "run.duration=1"),
     "tms_pulse": ("run", "--set", "run.duration=1"),
-    "rtms_10hz": ("run", "--set", "run.duration=2000"),
+    "rtms_10hz": ("run", "--set", "run.duration=2000", *(word for key in SQUID_CELL for word in ("--set", key))),
     "dopamine_inverse": ("infer",),
 }
 BEFORE = {"y_branch": 129, "default": 146, "tms_pulse": 193, "rtms_10hz": 172, "dopamine_inverse": 64}

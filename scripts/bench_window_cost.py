@@ -25,6 +25,7 @@ prepare()
 import jax  # noqa: E402
 import jax.numpy as jnp  # noqa: E402
 import numpy as np  # noqa: E402
+from squid_cell import SQUID_CELL  # noqa: E402
 
 from hpcpinn.domain.pieces import PieceRule, cut_into_pieces  # noqa: E402
 from hpcpinn.systems.cell.build.long import slot_setup  # noqa: E402
@@ -46,7 +47,7 @@ def least(work: Callable[[], object], repeats: int) -> float:
 
 def problem_of(morphology: str, cells: int) -> SlotSetup:
     """The problem with about as many cells, by the length of pieces."""
-    told = [f'morphology.file="{morphology}"', "run.output=none.h5"]
+    told = [*SQUID_CELL, f'morphology.file="{morphology}"', "run.output=none.h5"]
     cable = load_cable(load_config(ROOT / "jobs" / "rtms_10hz.toml", told).morphology)
     low, high = 1.0, 400.0
     for _ in range(20):

@@ -14,7 +14,7 @@ JOBS = REPOSITORY / "jobs"
 COUPLED = (JOBS / "y_branch.toml", "--set", "run.duration=1.5")
 SPLIT = (
     JOBS / "rtms_10hz.toml", "--morphology", "builtin:y_branch", "--set", "run.duration=150",
-    "--set", 'probe=[{site="root"}]',
+    "--set", 'probe=[{site="root"}]', "--set", "axon={}", "--set", "channels={}",
 )  # fmt: skip
 
 PROGRAMS = {"coupled": (COUPLED, 21), "split": (SPLIT, 11)}

@@ -18,9 +18,9 @@ TYPED = Search(is_typed=True)
 """As the command line asks."""
 
 
-@pytest.mark.parametrize(("job", "highest"), [("rtms_10hz", 4000.0), ("tms_pulse", 1000.0)])
-def test_the_search_goes_beyond_the_field_of_the_job(job, highest):
-    assert highest_for(load_config(bundled_job(job))) == highest
+@pytest.mark.parametrize(("settings", "highest"), [([], 1000.0), (["field.magnitude=2000"], 4000.0)])
+def test_the_search_goes_beyond_the_field_of_the_job(settings, highest):
+    assert highest_for(load_config(bundled_job("rtms_10hz"), settings)) == highest
 
 
 def test_whether_a_job_gives_a_key():
