@@ -20,6 +20,11 @@ CASES = [
         "[[synapse]] number 1, count: 7 of 10 releases do not begin before the end of the run",
     ),
     (["cable.R_i=150"], "cable.R_i: does nothing where no field and no clamp drives the voltage"),
+    (["field.magnitude=1500"], "field.magnitude: 1500 V/m, and stimulators reach some 400 in cortex"),
+    (
+        ["field.magnitude=100", "cable.temperature=37"],
+        "cable.temperature: 37 °C, where the squid's rates are 29 times those of its 6.3 °C, and it makes no action",
+    ),
     (["channels.soma=code"], "channels.soma: does nothing where no field and no clamp drives the voltage"),
     (["split.tolerance=1e-3"], "split.tolerance: does nothing in 'coupled' windows"),
     (["window.kind=split", "window.tolerance=1e-3"], "window.tolerance: does nothing in 'split' windows"),

@@ -13,6 +13,7 @@ from hpcpinn.wording import biology, spoken
 def idle(config: RunConfig) -> Iterator[Problem]:
     """Keys of a cell's description that do nothing, or less than they say."""
     yield from _of_nothing(config)
+    yield from _unlikely(config)
     yield from _unread(config)
     yield from _rounded(config)
 
@@ -30,6 +31,31 @@ def _of_nothing(config: RunConfig) -> Iterator[Problem]:
             yield ("clamp", number, "current"), "0 nA, so it injects nothing (the voltage is solved all the same)"
     if config.physics.constants.j_release == 0.0 and any(synapse.flux is None for synapse in config.synapse):
         yield ("physics", "constants", "j_release"), "0 µM·µm/s, so releases without a flux of their own do nothing"
+
+
+_STRONG = 1000.0
+"""V/m; stimulators reach some 400 in cortex."""
+_OWN_OF_SQUID, _FAR = 6.3, 10.0
+"""Temperature of the squid's rates and how far from it they still make action potentials, °C."""
+
+
+def _unlikely(config: RunConfig) -> Iterator[Problem]:
+    """What is possible, and hardly meant: fields that no stimulator makes, and a squid that is warm."""
+    field, cable = config.field, config.cable
+    if field.file is None and field.magnitude is not None and abs(field.magnitude) > _STRONG:
+        yield (
+            ("field", "magnitude"),
+            f"{field.magnitude:g} V/m, and stimulators reach some 400 in cortex: a cell that fires at no less lacks a "
+            "myelinated axon (docs/axons.md)",
+        )
+    sets = {getattr(config.channels, part) or config.channels.set for part in ("soma", "axon", "basal", "apical")}
+    if cable.temperature is not None and "squid" in sets and abs(cable.temperature - _OWN_OF_SQUID) > _FAR:
+        times = 3.0 ** ((cable.temperature - _OWN_OF_SQUID) / 10.0)
+        yield (
+            ("cable", "temperature"),
+            f"{cable.temperature:g} °C, where the squid's rates are {times:.2g} times those of its {_OWN_OF_SQUID:g} °C, "
+            "and it makes no action potentials; choose channels.set, or leave the temperature out",
+        )
 
 
 def beyond_the_end(config: RunConfig) -> Iterator[Problem]:
