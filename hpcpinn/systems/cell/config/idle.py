@@ -53,8 +53,8 @@ def _unlikely(config: RunConfig) -> Iterator[Problem]:
         times = 3.0 ** ((cable.temperature - _OWN_OF_SQUID) / 10.0)
         yield (
             ("cable", "temperature"),
-            f"{cable.temperature:g} °C, where the squid's rates are {times:.2g} times those of its {_OWN_OF_SQUID:g} °C, "
-            "and it makes no action potentials; choose channels.set, or leave the temperature out",
+            f"{cable.temperature:g} °C, where the squid's rates are {times:.2g} times those of its "
+            f"{_OWN_OF_SQUID:g} °C, and it makes no action potentials; choose channels.set, or leave this out",
         )
 
 
