@@ -32,9 +32,9 @@ import numpy as np
 ROOT = Path(__file__).resolve().parents[1]
 sys.path.insert(0, str(ROOT))
 
+from hpcpinn.morphology.directions import evenly_spread  # noqa: E402
 from hpcpinn.parallel.communicator import SerialCommunicator  # noqa: E402
 from hpcpinn.parallel.device import prepare  # noqa: E402
-from hpcpinn.physics.stimulation.directions import evenly_spread  # noqa: E402
 from hpcpinn.systems.cell.build.threshold_maps import Wanted, thresholds_of  # noqa: E402
 from hpcpinn.systems.cell.threshold import Search  # noqa: E402
 from hpcpinn.systems.cell.threshold_map import Row  # noqa: E402

@@ -62,7 +62,6 @@ _OF_PICTURES = {
     "io",
     "morphology",
     "physics.constants",
-    "physics.stimulation.directions",
     "physics.stimulation.protocols",
 }
 """Pictures are made from a result file; the names of protocols in it stand for pulses."""

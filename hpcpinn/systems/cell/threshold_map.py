@@ -12,8 +12,8 @@ import numpy as np
 from jaxtyping import Float
 from numpy import ndarray
 
+from hpcpinn.morphology.directions import angles_of
 from hpcpinn.parallel.communicator import Communicator
-from hpcpinn.physics.stimulation.directions import angles
 from hpcpinn.physics.stimulation.field import quasipotential, uniform_field
 from hpcpinn.report.shown import Picture
 from hpcpinn.systems.cell.conduction import conduction
@@ -186,7 +186,7 @@ def _turned(trial: Trial, direction: Float[ndarray, " 3"]) -> Trial:
 
 
 def _row(one: MapTask, trial: Trial, number: int, along: Float[ndarray, " 3"], found: Threshold | None) -> Row:
-    (polar,), (azimuth,) = angles(along[None])
+    (polar,), (azimuth,) = angles_of(along[None])
     start, time, velocity = "", np.nan, np.nan
     if found is not None:
         time = found.spike_time

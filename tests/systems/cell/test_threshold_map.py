@@ -8,9 +8,10 @@ import pytest
 import hpcpinn as hp
 from hpcpinn.errors import InputError
 from hpcpinn.morphology.compartments import compartments
+from hpcpinn.morphology.directions import angles_of, directions_of, evenly_spread
 from hpcpinn.parallel.communicator import SerialCommunicator
 from hpcpinn.parallel.transports import make_communicator
-from hpcpinn.physics.stimulation.directions import along, angles, evenly_spread, read_directions
+from hpcpinn.physics.stimulation.directions import read_directions
 from hpcpinn.systems.cell.build.threshold import series_of
 from hpcpinn.systems.cell.build.threshold_maps import Wanted, thresholds_of
 from hpcpinn.systems.cell.conduction import conduction
@@ -37,8 +38,8 @@ def test_directions_are_spread_evenly_and_have_the_published_angles():
     np.testing.assert_allclose(np.linalg.norm(spread, axis=1), 1.0, rtol=1e-14)
     np.testing.assert_allclose(spread.mean(axis=0), 0.0, atol=5e-3)
     np.testing.assert_allclose(spread.T @ spread / 500, np.eye(3) / 3.0, atol=5e-3)
-    np.testing.assert_allclose(along(*angles(spread)), spread, atol=1e-14)
-    np.testing.assert_allclose(along(np.array([0.0, 90.0, 90.0]), np.array([0.0, 0.0, 90.0])),
+    np.testing.assert_allclose(directions_of(*angles_of(spread)), spread, atol=1e-14)
+    np.testing.assert_allclose(directions_of(np.array([0.0, 90.0, 90.0]), np.array([0.0, 0.0, 90.0])),
                                [[0, 1, 0], [1, 0, 0], [0, 0, -1]], atol=1e-15)  # fmt: skip
 
 

@@ -11,8 +11,9 @@ from numpy import ndarray
 
 from hpcpinn.errors import InputError
 from hpcpinn.morphology import Cable
+from hpcpinn.morphology.directions import evenly_spread
 from hpcpinn.parallel.communicator import Communicator
-from hpcpinn.physics.stimulation.directions import evenly_spread, read_directions
+from hpcpinn.physics.stimulation.directions import read_directions
 from hpcpinn.progress import NO_PROGRESS, ProgressDisplay
 from hpcpinn.systems.cell.build.morphology import cable_of
 from hpcpinn.systems.cell.build.threshold import series_of

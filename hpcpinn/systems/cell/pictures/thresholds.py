@@ -11,7 +11,7 @@ from matplotlib.figure import Figure
 from numpy import ndarray
 
 from hpcpinn.morphology.cable import Cable
-from hpcpinn.physics.stimulation.directions import along
+from hpcpinn.morphology.directions import directions_of
 from hpcpinn.report.canvas import canvas
 from hpcpinn.report.heading import abridged
 from hpcpinn.systems.cell.pictures.cell_outline import colours_of_kinds
@@ -84,7 +84,7 @@ def _surface(
 
     vectors = np.array([[row[name] for name in ("Ex", "Ey", "Ez")] for row in rows], float)[there]
     azimuth, latitude = np.linspace(-180.0, 180.0, 145), np.linspace(-90.0, 90.0, 73)
-    grid = along(*(part.ravel() for part in np.meshgrid(90.0 - latitude, azimuth, indexing="ij")))
+    grid = directions_of(*(part.ravel() for part in np.meshgrid(90.0 - latitude, azimuth, indexing="ij")))
     _, first = np.unique(vectors.round(9), axis=0, return_index=True)
     surface = RBFInterpolator(vectors[first], found[there][first], kernel="linear")
     between = np.clip(surface(grid), found[there].min(), found[there].max())
