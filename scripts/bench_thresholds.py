@@ -32,6 +32,8 @@ import numpy as np
 ROOT = Path(__file__).resolve().parents[1]
 sys.path.insert(0, str(ROOT))
 
+from bare_axon import bare_axon  # noqa: E402
+
 from hpcpinn.morphology.directions import evenly_spread  # noqa: E402
 from hpcpinn.parallel.communicator import SerialCommunicator  # noqa: E402
 from hpcpinn.parallel.device import prepare  # noqa: E402
@@ -73,23 +75,6 @@ class Bench:
         file.write_text(f"time_ms,value\n0,1\n{width},1\n")
         return str(file)
 
-    def bare(self) -> str:
-        """The human cell with its axon as it was traced: all of type 2, and the outer diameters of myelin undone."""
-        grid = np.linspace(0.05, 8.0, 20_000)
-        outer = grid / np.clip(0.6425 * grid**3 - 1.778 * grid**2 + 1.749 * grid + 0.1518, 0.4, 0.8)
-        lines = []
-        for line in self.human.read_text().splitlines():
-            words = line.split()
-            if line.startswith("#") or not words:
-                continue
-            if words[1] == "5":
-                words[5] = f"{grid[np.abs(outer - 2.0 * float(words[5])).argmin()] / 2.0:.8f}"
-            words[1] = "2" if words[1] in "567" else words[1]
-            lines.append(" ".join(words))
-        file = self.made / "bare.swc"
-        file.write_text("\n".join(lines) + "\n")
-        return str(file)
-
 
 def thresholds(
     cell: str, waveform: str, directions: np.ndarray, *settings: str, up_to: float = 8000.0, tolerance: float = 0.002
@@ -128,8 +113,8 @@ def published(bench: Bench) -> dict[str, Any]:
 
 
 def myelinated(bench: Bench) -> dict[str, Any]:
-    found = thresholds(bench.bare(), bench.recorded("monophasic"), bench.directions, "channels.set=aberra-l23",
-                       "axon.myelinate=aberra", *AS_PUBLISHED)  # fmt: skip
+    cell, settings = str(bare_axon(bench.human, bench.made)), ["channels.set=aberra-l23", "axon.myelinate=aberra"]
+    found = thresholds(cell, bench.recorded("monophasic"), bench.directions, *settings, *AS_PUBLISHED)
     return against(of(found, "firing_V_per_m"), bench.published)
 
 

@@ -5,6 +5,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from bare_axon import bare_axon
 
 from hpcpinn.errors import InputError, InputWarning
 from hpcpinn.morphology.axon import RULES, axon_length, grow, myelinate, to_human
@@ -117,31 +118,13 @@ def test_the_other_rule_has_internodes_of_100_um_and_a_node_before_every_fork(ce
     assert at_forks == [NODE, NODE]
 
 
-def bare(tmp_path: Path, published: Path) -> Path:
-    """The published cell with its axon as it was traced: all of type 2, and the outer diameters of myelin undone."""
-    grid = np.linspace(0.05, 8.0, 20_000)
-    outer = grid / np.clip(0.6425 * grid**3 - 1.778 * grid**2 + 1.749 * grid + 0.1518, 0.4, 0.8)
-    lines = []
-    for line in published.read_text().splitlines():
-        words = line.split()
-        if line.startswith("#") or not words:
-            continue
-        if words[1] == "5":
-            words[5] = f"{grid[np.abs(outer - 2.0 * float(words[5])).argmin()] / 2.0:.8f}"
-        words[1] = "2" if words[1] in "567" else words[1]
-        lines.append(" ".join(words))
-    file = tmp_path / "bare.swc"
-    file.write_text("\n".join(lines) + "\n")
-    return file
-
-
 @pytest.mark.parametrize("merge_below", [None, 1.0])
 def test_the_published_cell_gets_the_nodes_it_was_published_with(tmp_path, shared, merge_below):
     """291 nodes and internodes, 20 unmyelinated ends."""
     found = kinds(
         myelinate(
             cable_from_file(
-                bare(tmp_path, shared / "morphologies" / "human_l23_pyramidal_aberra.swc"), merge_below=merge_below
+                bare_axon(shared / "morphologies" / "human_l23_pyramidal_aberra.swc", tmp_path), merge_below=merge_below
             ),
             RULES["aberra"],
         )
