@@ -1,26 +1,14 @@
 """A table of thresholds on disk: a line for each, written as it is found, so that a search that was ended goes on."""
 
 import csv
-import hashlib
-import json
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
-import numpy as np
-from jaxtyping import Float
-from numpy import ndarray
-
-from hpcpinn.config.inputs import digest_of, input_names, without_names
 from hpcpinn.errors import InputError, OutputError
-from hpcpinn.systems.cell.config.schema import RunConfig
-from hpcpinn.systems.cell.threshold import Search
 from hpcpinn.systems.cell.threshold_map import Row, table
 
 _FIRST = "# hpcpinn thresholds of "
-_READ = ("morphology", "axon", "field", "stimulation", "clamp", "channels", "cable")
-"""Tables of a description that a threshold depends on."""
 
 
 @dataclass(frozen=True)
@@ -82,34 +70,3 @@ class ThresholdFile:
                 stream.write(text)
         except OSError as error:
             raise OutputError(f"{self.path}: cannot be written ({error.strerror})") from None
-
-
-def settings_digest(
-    config: RunConfig, search: Search, directions: Float[ndarray, "n 3"], files: Sequence[str], waveforms: Sequence[str]
-) -> str:
-    """What identifies a table: the description, by contents of its files, the search, and what is searched over."""
-    unread = {
-        "run",
-        "probe",
-        "network",
-        "training",
-        "schwarz",
-        "window",
-        "split",
-        "uq",
-        "inference",
-        "data",
-        "parameter",
-    }
-    described = without_names(config.model_dump(mode="json", exclude=unread), RunConfig)
-    named = [*input_names(config).values(), *files, *(name for name in waveforms if Path(name).suffix)]
-    digests = {name: digest_of(Path(name).expanduser()) for name in named}
-    what: dict[str, Any] = {
-        "description": described,
-        "files": sorted(map(str, digests.values())),
-        "cells": [Path(file).name for file in files],
-        "waveforms": list(waveforms),
-        "directions": np.round(directions, 12).tolist(),
-        "search": [search.site, search.highest, search.tolerance, search.longest_wait],
-    }
-    return hashlib.blake2b(json.dumps(what, sort_keys=True).encode(), digest_size=12).hexdigest()

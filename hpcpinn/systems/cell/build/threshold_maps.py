@@ -1,5 +1,7 @@
 """From a run description and what a map is to hold to its table and its picture."""
 
+import hashlib
+import json
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -9,6 +11,7 @@ import numpy as np
 from jaxtyping import Float
 from numpy import ndarray
 
+from hpcpinn.config.inputs import digest_of, input_names, without_names
 from hpcpinn.errors import InputError
 from hpcpinn.morphology import Cable
 from hpcpinn.morphology.directions import evenly_spread
@@ -20,8 +23,11 @@ from hpcpinn.systems.cell.build.threshold import series_of
 from hpcpinn.systems.cell.config.reading import with_changes
 from hpcpinn.systems.cell.config.schema import RunConfig
 from hpcpinn.systems.cell.threshold import Search
-from hpcpinn.systems.cell.threshold_file import ThresholdFile, settings_digest
+from hpcpinn.systems.cell.threshold_file import ThresholdFile
 from hpcpinn.systems.cell.threshold_map import Row, map_thresholds
+
+_READ = ("morphology", "axon", "field", "stimulation", "clamp", "channels", "cable")
+"""Tables of a description that a threshold depends on."""
 
 
 @dataclass(frozen=True)
@@ -106,6 +112,37 @@ def thresholds_of(
     if file is not None:
         communicator.on_root(file.begin, rows)  # in order
     return rows
+
+
+def settings_digest(
+    config: RunConfig, search: Search, directions: Float[ndarray, "n 3"], files: Sequence[str], waveforms: Sequence[str]
+) -> str:
+    """What identifies a table: the description, by contents of its files, the search, and what is searched over."""
+    unread = {
+        "run",
+        "probe",
+        "network",
+        "training",
+        "schwarz",
+        "window",
+        "split",
+        "uq",
+        "inference",
+        "data",
+        "parameter",
+    }
+    described = without_names(config.model_dump(mode="json", exclude=unread), RunConfig)
+    named = [*input_names(config).values(), *files, *(name for name in waveforms if Path(name).suffix)]
+    digests = {name: digest_of(Path(name).expanduser()) for name in named}
+    what: dict[str, Any] = {
+        "description": described,
+        "files": sorted(map(str, digests.values())),
+        "cells": [Path(file).name for file in files],
+        "waveforms": list(waveforms),
+        "directions": np.round(directions, 12).tolist(),
+        "search": [search.site, search.highest, search.tolerance, search.longest_wait],
+    }
+    return hashlib.blake2b(json.dumps(what, sort_keys=True).encode(), digest_size=12).hexdigest()
 
 
 def grouped(rows: Sequence[Row]) -> dict[tuple[str, str], list[Row]]:

@@ -2,8 +2,10 @@
 
 import json
 import sys
+from collections.abc import Sequence
+from dataclasses import asdict
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
@@ -11,6 +13,13 @@ from hpcpinn.parallel import stopping
 from hpcpinn.systems.cell.config.reading import gives, load_with_origin
 from hpcpinn.systems.named_job import JOB_HELP, MorphologyOption, chosen_job
 from hpcpinn.terminal.progress import make_progress
+from hpcpinn.wording import counted
+
+if TYPE_CHECKING:
+    from hpcpinn.systems.cell.build.threshold_maps import Wanted
+    from hpcpinn.systems.cell.config.schema import RunConfig
+    from hpcpinn.systems.cell.threshold import Search
+    from hpcpinn.systems.cell.threshold_map import Row
 
 
 def threshold(
@@ -80,11 +89,10 @@ def threshold(
     search = Search(site, highest_for(config) if up_to is None else up_to, tolerance, wait, is_typed=True)
     if is_map:
         from hpcpinn.systems.cell.build.threshold_maps import Wanted
-        from hpcpinn.systems.cell.commands.threshold_maps import make_map
 
         along = int(directions) if directions is not None and directions.isdecimal() else directions
         with origin.naming_places():
-            make_map(config, search, Wanted(along, tuple(cell or ()), tuple(waveform or ()), output), as_json)
+            _make_map(config, search, Wanted(along, tuple(cell or ()), tuple(waveform or ()), output), as_json)
         return
     stopping.keeping("what was tried stands above; a search writes no file")
 
@@ -114,3 +122,49 @@ def threshold(
     else:
         print(f"threshold at {site}: {found.value:.4g} {unit} (between {found.silent:.6g} and {found.firing:.6g})")
         print(f"spike {found.spike_time:.2f} ms after the onset of the first pulse")
+
+
+def _make_map(config: "RunConfig", search: "Search", wanted: "Wanted", as_json: bool) -> None:
+    """Makes a map, writes it and says what came out. Collective over all ranks.
+
+    Raises:
+        InputError: Something that was given cannot be used.
+        OutputError: The table or its picture cannot be written.
+        SolveError: A cell has no rest.
+    """
+    from hpcpinn.parallel.transports import make_communicator
+    from hpcpinn.systems.cell.build.threshold_maps import draw, thresholds_of
+
+    communicator = make_communicator()
+    stopping.keeping(f"what was found stands in {wanted.output}; the same command goes on with it")
+    with make_progress(plain_output=as_json or communicator.rank > 0) as progress:
+        rows = thresholds_of(config, search, wanted, communicator, progress)
+    if communicator.rank == 0:
+        assert wanted.output is not None
+        picture = wanted.output.with_suffix(".png")
+        draw(config, wanted, rows, picture)
+        _tell(rows, wanted.output, picture, as_json)
+    communicator.barrier()
+
+
+def _tell(rows: "Sequence[Row]", output: Path, picture: Path, as_json: bool) -> None:
+    import numpy as np
+
+    from hpcpinn.systems.cell.build.threshold_maps import grouped
+
+    if as_json:
+        print(json.dumps({"thresholds": [asdict(row) for row in rows]}))
+        return
+    for (cell, waveform), own in grouped(rows).items():
+        found = np.array([row.threshold_V_per_m for row in own])
+        there = found[np.isfinite(found)]
+        if not len(there):
+            print(f"{cell}, {waveform}: no threshold in {counted(len(own), 'direction')} up to the strongest field")
+            continue
+        easiest = own[int(np.nanargmin(found))]
+        print(
+            f"{cell}, {waveform}: {there.min():.4g} to {there.max():.4g} V/m, median {np.median(there):.4g} "
+            f"({counted(len(own), 'direction')}); easiest along ({easiest.Ex:.3f}, {easiest.Ey:.3f}, {easiest.Ez:.3f})"
+            + (f", where the spike starts at {easiest.start}" if easiest.start else "")
+        )
+    print(f"table: {output}\npicture: {picture}")
